@@ -1,0 +1,82 @@
+# `make run` and `make test` do all set-up themselves. They need Python 3.11 or newer, and make.
+
+PYTHON ?= python3
+ARGS ?=
+export UV_NO_PROGRESS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+EMULATOR := .venv-emulator
+SAM := .venv-sam
+UV := $(VENV)/bin/uv
+LAYER := layers/enrollment/enrollment
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=--once checks the demonstration and ends
+	@$(VENV)/bin/enroll local run $(ARGS)
+
+.PHONY: test
+test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
+	$(VENV)/bin/pytest -n 2 --dist loadgroup
+
+.PHONY: check
+check: $(VENV)/.tested ## Format, lint, types, template
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy $(LAYER) cli/enroll
+	$(VENV)/bin/cfn-lint template.yaml
+
+.PHONY: format
+format: $(VENV)/.tested ## Format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+.PHONY: schemas
+schemas: $(VENV)/.ready ## Generate events/schemas from the catalogue
+	$(VENV)/bin/python -m enrollment.wire.schemas events/schemas
+
+.PHONY: build
+build: $(SAM)/.ready ## Build what is deployed, into .aws-sam
+	$(SAM)/bin/sam build
+
+.PHONY: measure
+measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures of docs/measurements.md
+	$(VENV)/bin/python -m tests.benchmarks.measure
+
+.PHONY: clean
+clean: ## Remove all that make made
+	rm -rf $(VENV) $(EMULATOR) $(SAM) .aws-sam .enroll build *.egg-info
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Found $$($(PYTHON) --version 2>&1); Python 3.11 or newer is needed. Name one with: make PYTHON=python3.13 ..." >&2; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet uv==0.13.9
+
+$(VENV)/.ready: $(UV) pyproject.toml cli/requirements.txt
+	@$(UV) pip install --quiet --python $(VENV)/bin/python --requirement cli/requirements.txt --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.ready tests/requirements.txt
+	@$(UV) pip install --quiet --python $(VENV)/bin/python --requirement tests/requirements.txt
+	@touch $@
+
+# The emulator and aws-sam-cli pin versions of botocore of their own: an environment each.
+$(EMULATOR)/.ready: $(UV) cli/emulator-requirements.txt
+	@echo "Setting up $(EMULATOR) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(EMULATOR)
+	@$(UV) pip install --quiet --python $(EMULATOR)/bin/python --requirement cli/emulator-requirements.txt
+	@touch $@
+
+$(SAM)/.ready: $(UV) tests/sam-requirements.txt
+	@echo "Setting up $(SAM) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(SAM)
+	@$(UV) pip install --quiet --python $(SAM)/bin/python --requirement tests/sam-requirements.txt
+	@touch $@
