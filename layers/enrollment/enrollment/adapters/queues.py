@@ -1,0 +1,108 @@
+"""SQS: the enrollments queue, and the queue of events that could not be processed."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from enrollment.adapters.backoff import attempts
+from enrollment.domain.enrollments import Enrollment
+from enrollment.domain.events import InvalidEvent
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+# One SendMessageBatch: entries, and bytes of all together.
+BATCH_ENTRIES = 10
+BATCH_BYTES = 256 * 1024
+
+# What SQS allows in a message group id: at most 128 letters, digits and punctuation of ASCII.
+_GROUP = re.compile(r"[!-~]{1,128}", re.ASCII)
+
+
+class SqsQueue:
+    def __init__(self, client: "SQSClient", url: str, write: Callable[[Enrollment], str]) -> None:
+        self._client = client
+        self._url = url
+        self._write = write
+
+    def publish(self, enrollments: Sequence[Enrollment]) -> frozenset[str]:
+        accepted: set[str] = set()
+        for batch in _batches([(one, self._write(one)) for one in enrollments]):
+            accepted |= self._send(batch)
+        return frozenset(accepted)
+
+    def _send(self, batch: Sequence[tuple[Enrollment, str]]) -> set[str]:
+        waiting = {str(number): one for number, one in enumerate(batch)}
+        accepted: set[str] = set()
+        for attempt in attempts():
+            answer = self._client.send_message_batch(
+                QueueUrl=self._url, Entries=[_entry(number, *one) for number, one in waiting.items()]
+            )
+            for success in answer.get("Successful", []):
+                accepted.add(waiting.pop(success["Id"])[0].id)
+            if not waiting:
+                break
+            attempt.wait()
+        return accepted
+
+
+def _entry(number: str, enrollment: Enrollment, message: str) -> "SendMessageBatchRequestEntryTypeDef":
+    key = enrollment.record_key
+    attributes = {
+        "portalId": key.portal_id,
+        "flowId": enrollment.flow_id,
+        "objectTypeId": key.object_type_id,
+        "eventType": enrollment.cause.event_type,
+    }
+    return {
+        "Id": number,
+        "MessageBody": message,
+        "MessageGroupId": group_id(str(key)),
+        "MessageDeduplicationId": enrollment.deduplication_id,
+        "MessageAttributes": {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+    }
+
+
+def group_id(key: str) -> str:
+    """The record's key; its SHA-256 where SQS does not allow its characters or its length."""
+    return key if _GROUP.fullmatch(key) else sha256(key.encode()).hexdigest()
+
+
+def _batches(messages: Sequence[tuple[Enrollment, str]]) -> list[list[tuple[Enrollment, str]]]:
+    batches: list[list[tuple[Enrollment, str]]] = []
+    size = BATCH_BYTES
+    for enrollment, message in messages:
+        # Attributes count too; ids are short.
+        own = len(message) + 1_024
+        if size + own > BATCH_BYTES or len(batches[-1]) == BATCH_ENTRIES:
+            batches.append([])
+            size = 0
+        batches[-1].append((enrollment, message))
+        size += own
+    return batches
+
+
+class SqsUnprocessed:
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def put(self, envelope: object, invalid: InvalidEvent) -> None:
+        body = {"reason": invalid.reason, "message": invalid.message, "field": invalid.field, "event": envelope}
+        attributes: Mapping[str, Any] = {"reason": {"DataType": "String", "StringValue": invalid.reason}}
+        self._client.send_message(QueueUrl=self._url, MessageBody=_dump(body), MessageAttributes=attributes)
+
+
+def _dump(body: object) -> str:
+    """ASCII, so that every character is allowed in a message. The event was parsed from JSON in a shallower stack, so
+    one that is nested to the edge of what Python takes needs a little more of it here."""
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(limit * 2)
+        return json.dumps(body)
+    finally:
+        sys.setrecursionlimit(limit)

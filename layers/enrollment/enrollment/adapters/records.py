@@ -1,0 +1,64 @@
+"""Records in DynamoDB: one item each, changed by whoever has read its latest version."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pynamodb.exceptions import PutError
+
+from enrollment.adapters.tables import RecordItem, Tables
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
+from enrollment.ports import Conflict
+
+RECORD = "record"
+
+
+class DynamoRecords:
+    def __init__(self, tables: Tables) -> None:
+        self._items = tables.records
+
+    def get(self, key: RecordKey) -> Record | None:
+        try:
+            item = self._items.get(str(key), RECORD, consistent_read=True)
+        except self._items.DoesNotExist:
+            return None
+        return _record(key, item)
+
+    def save(self, record: Record) -> Record:
+        item = self._items(
+            str(record.key),
+            RECORD,
+            version=record.version + 1,
+            created_at=record.created_at,
+            properties=_plain(record.properties),
+            memberships=_plain(record.memberships),
+            firsts=dict(record.firsts),
+        )
+        condition = self._items.pk.does_not_exist() if record.version == 0 else self._items.version == record.version
+        try:
+            item.save(condition=condition)
+        except PutError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                raise Conflict(f"record {record.key} has changed since version {record.version}") from error
+            raise
+        return replace(record, version=record.version + 1)
+
+
+def _record(key: RecordKey, item: RecordItem) -> Record:
+    return Record(
+        key=key,
+        created_at=int(item.created_at),
+        properties=_dated(item.properties),
+        memberships=_dated(item.memberships),
+        firsts=item.firsts,
+        version=int(item.version),
+    )
+
+
+def _plain(values: Mapping[str, Dated]) -> dict[str, Any]:
+    return {name: [dated.value, dated.changed_at] for name, dated in values.items()}
+
+
+def _dated(values: Mapping[str, Any]) -> dict[str, Dated]:
+    return {name: Dated(value, changed_at) for name, (value, changed_at) in values.items()}

@@ -1,0 +1,110 @@
+"""The composition root: what is made of the configuration, once, at the first invocation."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from aws_lambda_powertools import Logger, Metrics
+from botocore.config import Config as ClientConfig
+from ulid import ULID
+
+from enrollment.adapters.bus import EventBridgeBus
+from enrollment.adapters.enrollments import DynamoEnrollments
+from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.queues import SqsQueue, SqsUnprocessed
+from enrollment.adapters.records import DynamoRecords
+from enrollment.adapters.tables import Tables
+from enrollment.catalog import EVENT_TYPES
+from enrollment.config import Config, from_environment
+from enrollment.domain.events import Event
+from enrollment.domain.values import Instant
+from enrollment.observability import PowertoolsJournal
+from enrollment.ports import Journal, Unprocessed
+from enrollment.process import Process
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.flows import read_flow
+from enrollment.wire.messages import read_message, write_announcement, write_message
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sqs import SQSClient
+
+# Seconds. SQS and EventBridge answer in milliseconds; a call that takes longer is better made again.
+CLIENT = ClientConfig(
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"total_max_attempts": 5, "mode": "standard"},
+    parameter_validation=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    read_event: Callable[[object, str], Event]
+    process: Process
+    unprocessed: Unprocessed
+    journal: Journal
+    logger: Logger
+    metrics: Metrics
+    trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@cache
+def application() -> Application:
+    """Raises MissingConfiguration."""
+    return assemble(from_environment())
+
+
+def assemble(config: Config) -> Application:
+    logger, metrics = Logger(), Metrics()
+    # boto3 is these clients and 250 ms of imports for file transfers that nothing here makes.
+    session = botocore.session.get_session()
+    sqs: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
+    events: EventBridgeClient = session.create_client("events", config=CLIENT)  # type: ignore[assignment]
+    tables = Tables(config)
+    journal = PowertoolsJournal(logger, metrics)
+    process = Process(
+        event_types=EVENT_TYPES,
+        flows=DynamoFlows(tables, read_flow),
+        records=DynamoRecords(tables),
+        enrollments=DynamoEnrollments(tables, write_message, read_message),
+        queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
+        bus=EventBridgeBus(events, config.event_bus_name, write_announcement),
+        journal=journal,
+        clock=now,
+        new_id=new_id,
+    )
+    return Application(
+        read_event=read_event,
+        process=process,
+        unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
+        journal=journal,
+        logger=logger,
+        metrics=metrics,
+        trace=_tracing() if config.is_traced else lambda function: function,
+    )
+
+
+def flow_book(config: Config, region: str | None = None) -> DynamoFlowBook:
+    """For those who write flows."""
+    return DynamoFlowBook(Tables(config, region), read_flow)
+
+
+def _tracing() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    # The X-Ray SDK is half a second of imports: only where it is used.
+    from aws_lambda_powertools import Tracer
+
+    tracer = Tracer(patch_modules=["botocore"])
+    return tracer.capture_method
+
+
+def now() -> Instant:
+    return time.time_ns() // 1_000_000
+
+
+def new_id(at: Instant) -> str:
+    """A ULID: sorts by time."""
+    return str(ULID.from_timestamp(at / 1000))

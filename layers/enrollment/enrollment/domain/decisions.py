@@ -1,0 +1,125 @@
+"""Decisions, and the order in which they are taken.
+
+The first that applies, from the top, is the decision of a flow for an event:
+
+ 1. DUPLICATE_EVENT    this event has enrolled the record in the flow before. Looked up for the flows that match, and
+                       for those that changed after the event was sent, whose verdict may be another now
+ 2. UNKNOWN_RECORD     a visitor, or no such record before the event
+ 3. NOT_ELIGIBLE       the event's own rule
+ 4. LOOP_STOPPED       the flow is in the event's chain, or the chain is too long
+ 5. BEFORE_ACTIVATION  it occurred before the flow was turned on
+ 6. NOT_MATCHED        no trigger group matches
+ 7. ALREADY_ENROLLED   once only, and enrolled before
+ 8. SUPPRESSED, GOAL_MET   (not yet: flows that have them are refused)
+ 9. FILTERED_OUT       the refinement criteria
+10. ENROLLED
+
+A flow that is off when the event is processed decides nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from enrollment.domain.events import Event, Occurrence
+from enrollment.domain.filters import Failure
+from enrollment.domain.flows import Flow, TriggerGroup
+from enrollment.domain.records import Record, first_of
+
+MAX_CHAIN = 10
+
+
+class Code(StrEnum):
+    ENROLLED = "ENROLLED"
+    DUPLICATE_EVENT = "DUPLICATE_EVENT"
+    ALREADY_ENROLLED = "ALREADY_ENROLLED"
+    NOT_MATCHED = "NOT_MATCHED"
+    FILTERED_OUT = "FILTERED_OUT"
+    UNKNOWN_RECORD = "UNKNOWN_RECORD"
+    NOT_ELIGIBLE = "NOT_ELIGIBLE"
+    BEFORE_ACTIVATION = "BEFORE_ACTIVATION"
+    SUPPRESSED = "SUPPRESSED"
+    GOAL_MET = "GOAL_MET"
+    LOOP_STOPPED = "LOOP_STOPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFailure:
+    group_index: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``because`` is a sentence. ``groups``: for NOT_MATCHED, each group of this event with the first refinement that
+    failed. ``filter``: for FILTERED_OUT, the failing filter. ``enrollment_id``: of the enrollment that exists."""
+
+    code: Code
+    flow_id: str
+    flow_revision_id: str
+    because: str
+    groups: tuple[GroupFailure, ...] = ()
+    filter: Failure | None = None
+    enrollment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The first trigger group that the event satisfies, and as what."""
+
+    group: TriggerGroup
+    occurrence: Occurrence
+
+
+def decide(flow: Flow, code: Code, because: str, enrollment_id: str | None = None) -> Decision:
+    return Decision(code, flow.id, flow.revision_id, because, enrollment_id=enrollment_id)
+
+
+def judge(flow: Flow, event: Event, occurrences: Sequence[Occurrence], record: Record | None) -> Match | Decision:
+    """Steps 2 to 6: everything that the event and the flow alone decide, given what is known of the record."""
+    if event.object_id is None:
+        return decide(flow, Code.UNKNOWN_RECORD, "the event names no record: an unknown visitor")
+    if record is None:
+        return decide(flow, Code.UNKNOWN_RECORD, f"no record {event.object_type_id}/{event.object_id} exists")
+    if not record.existed_at(event.occurred_at):
+        return decide(flow, Code.UNKNOWN_RECORD, "the record was created after the event occurred")
+
+    concerned = [one for one in occurrences if one.event_type.name in flow.event_types]
+    eligible = [one for one in concerned if objection(one, event, record) is None]
+    if not eligible:
+        objections = [text for one in concerned if (text := objection(one, event, record)) is not None]
+        return decide(flow, Code.NOT_ELIGIBLE, "; ".join(objections))
+
+    if flow.id in event.chain:
+        return decide(flow, Code.LOOP_STOPPED, f"the flow led to this event itself, by {' > '.join(event.chain)}")
+    if len(event.chain) > MAX_CHAIN:
+        return decide(flow, Code.LOOP_STOPPED, f"{len(event.chain)} flows led to this event, allowed are {MAX_CHAIN}")
+    if flow.enabled_at is None or event.occurred_at < flow.enabled_at:
+        return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
+    return match(flow, eligible)
+
+
+def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
+    """OR of the groups, AND of each group's refinements."""
+    failures: list[GroupFailure] = []
+    for group in flow.groups:
+        for occurrence in occurrences:
+            if occurrence.event_type.name != group.event_type:
+                continue
+            failure = group.failure(occurrence.properties)
+            if failure is None:
+                return Match(group, occurrence)
+            failures.append(GroupFailure(group.index, failure))
+    return Decision(Code.NOT_MATCHED, flow.id, flow.revision_id, "no trigger group matched", groups=tuple(failures))
+
+
+def objection(occurrence: Occurrence, event: Event, record: Record) -> str | None:
+    """What the event's own rule has against it; None: it is eligible."""
+    for rule in occurrence.event_type.rules:
+        text = rule.objection(occurrence.properties)
+        if text is not None:
+            return text
+    key = first_of(event)
+    if key is not None and occurrence.event_type is event.event_type and record.firsts.get(key, event.id) != event.id:
+        return f"not the first: {event.event_type.first_of} was seen before in event {record.firsts[key]}"
+    return None

@@ -1,0 +1,106 @@
+"""An enrollment: a record enters a flow, because of an event."""
+
+import hashlib
+from dataclasses import dataclass
+
+from enrollment.domain.decisions import Match
+from enrollment.domain.events import Event
+from enrollment.domain.flows import Flow
+from enrollment.domain.identifiers import RecordKey, join
+from enrollment.domain.values import Instant, Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The event, and the trigger group that it satisfied."""
+
+    group_index: int
+    event_type: str
+    event_type_id: str | None
+    event_id: str
+    occurred_at: Instant
+    source: str
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    id: str
+    record_key: RecordKey
+    flow_id: str
+    flow_name: str
+    flow_revision_id: str
+    idempotency_key: str
+    is_re_enrollment: bool
+    cause: Cause
+    enrolled_at: Instant
+
+    @property
+    def deduplication_id(self) -> str:
+        return hashlib.sha256(self.idempotency_key.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEnrollment:
+    """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on."""
+
+    enrollment: Enrollment
+    is_published: bool = False
+    is_announced: bool = False
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.is_published and self.is_announced
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What is stored of a record in a flow: the ``first`` enrollment ever, and the one by the event at hand
+    (``own``); both may be the same."""
+
+    first: StoredEnrollment | None = None
+    own: StoredEnrollment | None = None
+
+
+def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
+    parts = (record_key.portal_id, flow.id, record_key.object_type_id, record_key.object_id)
+    return join(*parts, event_id) if flow.should_re_enroll else join(*parts)
+
+
+def enroll(
+    flow: Flow,
+    match: Match,
+    event: Event,
+    record_key: RecordKey,
+    *,
+    enrolled_before: bool,
+    enrollment_id: str,
+    now: Instant,
+) -> Enrollment:
+    return Enrollment(
+        id=enrollment_id,
+        record_key=record_key,
+        flow_id=flow.id,
+        flow_name=flow.name,
+        flow_revision_id=flow.revision_id,
+        idempotency_key=idempotency_key(record_key, flow, event.id),
+        is_re_enrollment=enrolled_before,
+        cause=Cause(
+            group_index=match.group.index,
+            event_type=match.occurrence.event_type.name,
+            event_type_id=match.group.event_type_id,
+            event_id=event.id,
+            occurred_at=event.occurred_at,
+            source=event.source,
+            properties=match.occurrence.properties,
+        ),
+        enrolled_at=now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """``workflows.enrolled`` for the same record; ``chain`` ends in the flow itself."""
+
+    enrollment: Enrollment
+    chain: tuple[str, ...]

@@ -1,0 +1,313 @@
+"""The operations of a refinement: what each operator means, as one table.
+
+contract/flows.md "Operations" is the source. A missing value never satisfies an operation, except IS_UNKNOWN and
+IS_BLANK, and where ``includeObjectsWithNoValueSet`` is true. A value that can't be read as the operation's type
+satisfies none of its operators, negative ones included: nothing is known of it that could be compared.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from enrollment.domain import values
+from enrollment.domain.values import SEPARATOR, Instant, Value, date_of, fold
+
+Test = Callable[[Any, Any], bool]
+
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+
+class InvalidOperand(ValueError):
+    """An operand has a wrong type or value. ``key`` is its JSON key, ``found`` what was given, ``allowed`` a phrase."""
+
+    def __init__(self, key: str, found: object, allowed: str) -> None:
+        super().__init__(f"{key}: found {found!r}, allowed is {allowed}")
+        self.key = key
+        self.found = found
+        self.allowed = allowed
+
+
+@dataclass(frozen=True, slots=True)
+class OperationType:
+    """One row of the table: ``read`` brings a property's value, ``operand`` the operation's keys, to what ``tests``
+    compare. ``on_events`` are the operators that a trigger may use (an event is one change, it has no history)."""
+
+    name: str
+    keys: tuple[str, ...]
+    operand: Callable[[Mapping[str, Any]], Any]
+    read: Callable[[Value], Any]
+    tests: Mapping[str, Test]
+    on_events: frozenset[str]
+    history: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator with its operands, ready to be tested. ``given`` is the operation as the flow wrote it."""
+
+    type: OperationType
+    operator: str
+    operand: Any
+    include_missing: bool
+    given: Mapping[str, Any] = field(compare=False)
+
+    def holds(self, value: Value) -> bool:
+        if values.is_missing(value):
+            return self.include_missing or self.operator in ACCEPT_MISSING
+        reading = self.type.read(value)
+        return reading is not None and self.type.tests[self.operator](reading, self.operand)
+
+
+ACCEPT_MISSING = frozenset({"IS_UNKNOWN", "IS_BLANK"})
+
+
+def operation(given: Mapping[str, Any]) -> Operation:
+    """Raises InvalidOperand. The operation type and the operator must be ones of OPERATION_TYPES."""
+    kind = OPERATION_TYPES[given["operationType"]]
+    return Operation(
+        type=kind,
+        operator=given["operator"],
+        operand=kind.operand(given),
+        include_missing=given.get("includeObjectsWithNoValueSet") is True,
+        given=MappingProxyType(dict(given)),
+    )
+
+
+# Operands ------------------------------------------------------------------------------------------------------
+
+
+def _text(given: Mapping[str, Any]) -> str:
+    value = given.get("value")
+    if not isinstance(value, str | int | float) or value == "":
+        raise InvalidOperand("value", value, "a text that is not empty")
+    return fold(values.as_text(value))
+
+
+def _texts(given: Mapping[str, Any]) -> tuple[str, ...]:
+    found = given.get("values")
+    if not isinstance(found, list) or not found:
+        raise InvalidOperand("values", found, "a list with at least one value")
+    for value in found:
+        if not isinstance(value, str | int | float) or value == "":
+            raise InvalidOperand("values", value, "texts that are not empty")
+    return tuple(dict.fromkeys(fold(values.as_text(value).strip()) for value in found))
+
+
+def _number(key: str) -> Callable[[Mapping[str, Any]], Decimal]:
+    def read(given: Mapping[str, Any]) -> Decimal:
+        found = given.get(key)
+        number = values.read_number(found) if isinstance(found, str | int | float) else None
+        if number is None:
+            raise InvalidOperand(key, found, "a number")
+        return number
+
+    return read
+
+
+def _instant(key: str) -> Callable[[Mapping[str, Any]], Instant]:
+    def read(given: Mapping[str, Any]) -> Instant:
+        found = given.get(key)
+        instant = values.read_instant(found) if isinstance(found, str | int | float) else None
+        if instant is None:
+            raise InvalidOperand(key, found, "a time in epoch milliseconds")
+        return instant
+
+    return read
+
+
+def _range(read: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Callable[[Mapping[str, Any]], tuple[Any, Any]]:
+    lower, upper = read("lowerBound"), read("upperBound")
+
+    def bounds(given: Mapping[str, Any]) -> tuple[Any, Any]:
+        low, high = lower(given), upper(given)
+        if low > high:
+            raise InvalidOperand("lowerBound", given["lowerBound"], "at most upperBound")
+        return low, high
+
+    return bounds
+
+
+def _bool(given: Mapping[str, Any]) -> bool:
+    found = given.get("value")
+    value = values.read_bool(found) if isinstance(found, str | bool) else None
+    if value is None:
+        raise InvalidOperand("value", found, "true or false")
+    return value
+
+
+def _date(given: Mapping[str, Any]) -> date:
+    year, month, day = given.get("year"), given.get("month"), given.get("day")
+    if month not in MONTHS:
+        raise InvalidOperand("month", month, f"one of {', '.join(MONTHS)}")
+    for key, number in (("year", year), ("day", day)):
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise InvalidOperand(key, number, "an integer")
+    assert isinstance(year, int)
+    assert isinstance(day, int)
+    try:
+        return date(year, MONTHS.index(str(month)) + 1, day)
+    except ValueError:
+        raise InvalidOperand("day", day, f"a day of {month} {year}") from None
+
+
+def _nothing(given: Mapping[str, Any]) -> None:
+    return None
+
+
+# Tests: (what was read of the property, operand) ------------------------------------------------------------------
+
+
+def _negated(tests: Mapping[str, tuple[str, Test]]) -> dict[str, Test]:
+    """Each positive operator with its negative one, so that the two can never both hold of one value."""
+    both: dict[str, Test] = {}
+    for positive, (negative, test) in tests.items():
+        both[positive] = test
+        both[negative] = _opposite(test)
+    return both
+
+
+def _opposite(test: Test) -> Test:
+    return lambda reading, operand: not test(reading, operand)
+
+
+_STRING: dict[str, Test] = {
+    **_negated(
+        {
+            "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operand: text == operand),
+            "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operand: operand in text),
+        }
+    ),
+    "STARTS_WITH": lambda text, operand: text.startswith(operand),
+    "ENDS_WITH": lambda text, operand: text.endswith(operand),
+}
+
+# Positive: any of the values; negative: none of them.
+_MULTISTRING: dict[str, Test] = {
+    **_negated(
+        {
+            "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operands: text in operands),
+            "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operands: any(one in text for one in operands)),
+            # "Exactly" looks at each of the values held in the property, not at parts of their text.
+            "CONTAINS_EXACTLY": (
+                "DOES_NOT_CONTAIN_EXACTLY",
+                lambda text, operands: any(part.strip() in operands for part in text.split(SEPARATOR)),
+            ),
+        }
+    ),
+    "STARTS_WITH": lambda text, operands: text.startswith(operands),
+    "ENDS_WITH": lambda text, operands: text.endswith(operands),
+}
+
+_NUMBER: dict[str, Test] = {
+    **_negated({"IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda number, operand: number == operand)}),
+    "IS_GREATER_THAN": lambda number, operand: number > operand,
+    "IS_GREATER_THAN_OR_EQUAL_TO": lambda number, operand: number >= operand,
+    "IS_LESS_THAN": lambda number, operand: number < operand,
+    "IS_LESS_THAN_OR_EQUAL_TO": lambda number, operand: number <= operand,
+}
+
+_BETWEEN = _negated({"IS_BETWEEN": ("IS_NOT_BETWEEN", lambda reading, bounds: bounds[0] <= reading <= bounds[1])})
+
+_BOOL = _negated({"IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda value, operand: value is operand)})
+
+_ENUMERATION = _negated(
+    {
+        "IS_ANY_OF": ("IS_NONE_OF", lambda held, operands: not held.isdisjoint(operands)),
+        "IS_EXACTLY": ("IS_NOT_EXACTLY", lambda held, operands: held == set(operands)),
+        "CONTAINS_ALL": ("DOES_NOT_CONTAIN_ALL", lambda held, operands: held.issuperset(operands)),
+    }
+)
+
+_DATETIME: dict[str, Test] = {
+    "IS_EQUAL_TO": lambda instant, operand: instant == operand,
+    "IS_BEFORE": lambda instant, operand: instant < operand,
+    "IS_AFTER": lambda instant, operand: instant > operand,
+    "IS_BEFORE_DATE": lambda instant, operand: date_of(instant) < date_of(operand),
+    "IS_AFTER_DATE": lambda instant, operand: date_of(instant) > date_of(operand),
+}
+
+_DATE: dict[str, Test] = {
+    "EQUAL": lambda day, operand: day == operand,
+    "BEFORE": lambda day, operand: day < operand,
+    "AFTER": lambda day, operand: day > operand,
+}
+
+_ALL_PROPERTY: dict[str, Test] = {
+    "IS_KNOWN": lambda value, operand: True,
+    "IS_NOT_BLANK": lambda value, operand: True,
+    "IS_UNKNOWN": lambda value, operand: False,
+    "IS_BLANK": lambda value, operand: False,
+}
+
+_EVER_EQUAL = frozenset({"HAS_EVER_BEEN_EQUAL_TO", "HAS_NEVER_BEEN_EQUAL_TO"})
+
+
+def _type(
+    name: str,
+    keys: tuple[str, ...],
+    operand: Callable[[Mapping[str, Any]], Any],
+    read: Callable[[Value], Any],
+    tests: Mapping[str, Test],
+    *,
+    history: frozenset[str] = frozenset(),
+    on_events: frozenset[str] | None = None,
+) -> OperationType:
+    return OperationType(
+        name, keys, operand, read, MappingProxyType(dict(tests)), on_events or frozenset(tests), history
+    )
+
+
+OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            _type("ALL_PROPERTY", (), _nothing, lambda value: value, _ALL_PROPERTY),
+            _type(
+                "STRING",
+                ("value",),
+                _text,
+                values.read_text,
+                _STRING,
+                history=_EVER_EQUAL | {"HAS_EVER_CONTAINED", "HAS_NEVER_CONTAINED"},
+            ),
+            _type("MULTISTRING", ("values",), _texts, values.read_text, _MULTISTRING, history=_EVER_EQUAL),
+            _type("NUMBER", ("value",), _number("value"), values.read_number, _NUMBER, history=_EVER_EQUAL),
+            _type("NUMBER_RANGED", ("lowerBound", "upperBound"), _range(_number), values.read_number, _BETWEEN),
+            _type("BOOL", ("value",), _bool, values.read_bool, _BOOL, history=_EVER_EQUAL),
+            _type(
+                "ENUMERATION",
+                ("values",),
+                _texts,
+                values.read_options,
+                _ENUMERATION,
+                history=frozenset(
+                    f"HAS_{ever}_{form}"
+                    for ever in ("EVER", "NEVER")
+                    for form in ("BEEN_ANY_OF", "BEEN_EXACTLY", "CONTAINED_ALL")
+                ),
+                on_events=frozenset({"IS_ANY_OF", "IS_NONE_OF"}),
+            ),
+            _type("DATETIME", ("timestamp",), _instant("timestamp"), values.read_instant, _DATETIME),
+            _type("DATE", ("year", "month", "day"), _date, values.read_date, _DATE),
+            _type("RANGED_DATE", ("lowerBound", "upperBound"), _range(_instant), values.read_instant, _BETWEEN),
+        )
+    }
+)
+
+# Operation types of the contract that only a stored record can answer and that are not evaluated yet: refused by
+# name when a flow is loaded, so that none is ever ignored.
+NOT_YET_SUPPORTED = frozenset(
+    {
+        "ROLLING_DATE_RANGE",
+        "ROLLING_PROPERTY_UPDATED",
+        "COMPARATIVE_DATE",
+        "COMPARATIVE_STRING",
+        "COMPARATIVE_PROPERTY_UPDATED",
+        "CALENDAR_DATE",
+        "TIME_POINT",
+        "TIME_RANGED",
+    }
+)

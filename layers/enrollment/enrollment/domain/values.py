@@ -1,0 +1,122 @@
+"""Property values and how an operation reads them.
+
+A value arrives as JSON: HubSpot sends every value as a string, other sources send numbers and booleans,
+so each reader takes both and ``"3"`` and ``3`` read the same.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+Value = str | int | float | bool | None | list[str]
+Properties = Mapping[str, Value]
+
+# Milliseconds since 1970-01-01T00:00:00Z. All times inside the package are instants.
+Instant = int
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Instant = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+
+# Several values held in one property are one string joined with this (contract/flows.md).
+SEPARATOR = ";"
+
+_NUMBER = re.compile(r"[+-]?(\d{1,64}(\.\d{0,64})?|\.\d{1,64})([eE][+-]?\d{1,4})?", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
+
+
+def is_missing(value: Value) -> bool:
+    """Missing, null and empty are one thing to every operation."""
+    return value is None or value == "" or value == []
+
+
+def as_text(value: Value) -> str:
+    """The value as HubSpot would have sent it: ``true``, ``3``, ``a;b``."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list):
+        return SEPARATOR.join(value)
+    return "" if value is None else str(value)
+
+
+def fold(text: str) -> str:
+    """The form in which text is compared: without case, and composed, so that both spellings of é are equal."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def read_text(value: Value) -> str:
+    return fold(as_text(value))
+
+
+def read_number(value: Value) -> Decimal | None:
+    """Exact, so that a long id is never equal to its neighbour. None: the value is not a number."""
+    if isinstance(value, bool | list) or value is None:
+        return None
+    text = as_text(value).strip()
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def read_bool(value: Value) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(read_text(value).strip())
+
+
+def read_options(value: Value) -> frozenset[str]:
+    """The set of values held in the property."""
+    parts = value if isinstance(value, list) else as_text(value).split(SEPARATOR)
+    return frozenset(fold(part.strip()) for part in parts if part.strip())
+
+
+def read_instant(value: Value) -> Instant | None:
+    """Epoch milliseconds, or ISO-8601; a time without zone and a date alone are UTC. None: neither."""
+    if isinstance(value, bool | list) or value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if not _INTEGER.fullmatch(text):
+            return _from_iso(text)
+        number = int(text)
+    elif isinstance(value, float):
+        if not value.is_integer():
+            return None
+        number = int(value)
+    else:
+        number = value
+    return number if -LATEST <= number <= LATEST else None
+
+
+def _from_iso(text: str) -> Instant | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def read_date(value: Value) -> date | None:
+    """The calendar day in UTC."""
+    instant = read_instant(value)
+    return None if instant is None else date_of(instant)
+
+
+def date_of(instant: Instant) -> date:
+    return (EPOCH + timedelta(milliseconds=max(instant, _EARLIEST))).date()
+
+
+def iso(instant: Instant) -> str:
+    """``2026-11-23T10:00:00.000Z``"""
+    moment = EPOCH + timedelta(milliseconds=instant)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant % 1000:03d}Z"
+
+
+_EARLIEST: Instant = -62_135_596_800_000  # 0001-01-01T00:00:00Z

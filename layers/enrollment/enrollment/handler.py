@@ -1,0 +1,52 @@
+"""The Lambda handler of a category."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from enrollment.bootstrap import Application, application
+from enrollment.domain.events import InvalidEvent
+from enrollment.observability import decision_fields
+
+Handler = Callable[[Any, Any], Mapping[str, Any]]
+
+
+def handler_for(category: str) -> Handler:
+    """Answers ``{"eventId", "decisions": [...]}``; for an event that is invalid ``{"eventId", "unprocessed": {"reason",
+    "field", "message"}}``. Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last
+    puts it into the unprocessed-events queue."""
+
+    def handler(envelope: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(category=category, function_request_id=getattr(context, "aws_request_id", None))
+        try:
+            answer: Mapping[str, Any] = app.trace(handle)(app, category, envelope)
+            return answer
+        except Exception:
+            app.logger.exception("failed")
+            app.metrics.add_metric("EventsFailed", "Count", 1)
+            raise
+        finally:
+            app.metrics.flush_metrics()
+
+    return handler
+
+
+def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
+    try:
+        event = app.read_event(envelope, category)
+        decisions = app.process(event)
+    except InvalidEvent as invalid:
+        event_id = _event_id(envelope)
+        app.unprocessed.put(envelope, invalid)
+        app.journal.refused(event_id, invalid)
+        return {
+            "eventId": event_id,
+            "unprocessed": {"reason": invalid.reason, "field": invalid.field, "message": invalid.message},
+        }
+    return {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]}
+
+
+def _event_id(envelope: Any) -> str | None:
+    """The id that the event has in EventBridge, if it has one."""
+    found = envelope.get("id") if isinstance(envelope, dict) else None
+    return found[:128] if isinstance(found, str) else None

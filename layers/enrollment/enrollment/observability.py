@@ -1,0 +1,77 @@
+"""Logger, Metrics and Tracer of Powertools; the journal of every outcome.
+
+A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`.
+Metrics (namespace from the template): one count for each decision code, and `EventsRefused`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from enrollment.domain.decisions import Code, Decision
+from enrollment.domain.events import Event, InvalidEvent
+
+
+class PowertoolsJournal:
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self._logger = logger
+        self._metrics = metrics
+
+    def decided(self, event: Event, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            self._logger.info("decision", extra=decision_fields(event, decision))
+        for code, count in Counter(decision.code for decision in decisions).items():
+            self._metrics.add_metric(METRIC_OF[code], MetricUnit.Count, count)
+
+    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
+        self._logger.warning(
+            "refused",
+            extra={
+                "eventId": event_id,
+                "reason": invalid.reason,
+                "field": invalid.field,
+                "explanation": invalid.message,
+            },
+        )
+        self._metrics.add_metric("EventsRefused", MetricUnit.Count, 1)
+
+
+# Enrolled, DuplicateEvent, …
+METRIC_OF = {code: code.replace("_", " ").title().replace(" ", "") for code in Code}
+
+
+def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
+    """The stable fields of a decision, in logs and in the handler's answer."""
+    fields: dict[str, Any] = {
+        "code": decision.code.value,
+        "flowId": decision.flow_id,
+        "flowRevisionId": decision.flow_revision_id,
+        "because": decision.because,
+        "portalId": event.portal_id,
+        "objectTypeId": event.object_type_id,
+        "objectId": event.object_id,
+        "eventId": event.id,
+        "eventType": event.event_type.name,
+    }
+    if decision.enrollment_id is not None:
+        fields["enrollmentId"] = decision.enrollment_id
+    if decision.groups:
+        fields["groups"] = [
+            {
+                "groupIndex": one.group_index,
+                "property": one.failure.property,
+                "found": one.failure.found,
+                "operation": dict(one.failure.operation),
+            }
+            for one in decision.groups
+        ]
+    if decision.filter is not None:
+        fields["filter"] = {
+            "property": decision.filter.property,
+            "found": decision.filter.found,
+            "operation": dict(decision.filter.operation),
+        }
+    return fields

@@ -1,0 +1,99 @@
+"""What the story needs of the world. Each port has an adapter in AWS and a fake in the tests, held to one contract."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from enrollment.domain.decisions import Decision
+from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
+from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.flows import Flow, FlowRevision
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import Instant
+
+Clock = Callable[[], Instant]
+NewId = Callable[[Instant], str]
+
+
+class Conflict(Exception):
+    """What was to be changed has changed since it was read."""
+
+
+class Flows(Protocol):
+    def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        """The flows, each once, that one of the events could enroll as of now: those that are on, and those turned
+        off or no longer triggered by it within the last weeks, which still owe the delivery of what they began."""
+        ...
+
+
+class FlowBook(Protocol):
+    """The flows as their authors see them."""
+
+    def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
+        """The current revision, that of a deleted flow included."""
+        ...
+
+    def list(self, portal_id: str) -> Sequence[FlowRevision]:
+        """The current revisions of the flows that are not deleted, by id."""
+        ...
+
+    def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
+        """All at once or not at all. Raises Conflict when ``was`` is no longer the current revision."""
+        ...
+
+
+class Records(Protocol):
+    def get(self, key: RecordKey) -> Record | None: ...
+
+    def save(self, record: Record) -> Record:
+        """The record with its new version. Raises Conflict when the stored version is not ``record.version``."""
+        ...
+
+
+class Enrollments(Protocol):
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+        """By flow id, for every one of the flows, as of now (strongly consistent)."""
+        ...
+
+    def claim(self, enrollment: Enrollment) -> bool:
+        """Writes the enrollment, unless its place is taken: then False. A record's first enrollment in a flow has one
+        place, each re-enrollment the place of its event."""
+        ...
+
+    def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
+        """Notes what has been delivered."""
+        ...
+
+    def of_record(self, record_key: RecordKey, limit: int) -> Sequence[StoredEnrollment]:
+        """A record's enrollments, by flow; at most ``limit``."""
+        ...
+
+    def of_flow(self, portal_id: str, flow_id: str, limit: int) -> Sequence[StoredEnrollment]:
+        """A flow's enrollments, newest first; at most ``limit``."""
+        ...
+
+
+class Queue(Protocol):
+    def publish(self, enrollments: Sequence[Enrollment]) -> frozenset[str]:
+        """The ids of the enrollments that the queue accepted, after retries."""
+        ...
+
+
+class Bus(Protocol):
+    def announce(self, announcements: Sequence[Announcement]) -> frozenset[str]:
+        """The ids of the enrollments whose announcement the bus accepted, after retries."""
+        ...
+
+
+class Unprocessed(Protocol):
+    def put(self, envelope: object, invalid: InvalidEvent) -> None:
+        """Keeps the event, whole, with its reason and message."""
+        ...
+
+
+class Journal(Protocol):
+    """Every outcome is visible: a log line with stable fields, and a metric."""
+
+    def decided(self, event: Event, decisions: Sequence[Decision]) -> None: ...
+
+    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None: ...

@@ -1,0 +1,233 @@
+"""The EventBridge envelope of an event, to the domain (contract/events.md, "Envelope").
+
+Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
+MISSING_FIELD, MISSING_PROPERTY, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME, UNKNOWN_OBJECT_TYPE,
+TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied).
+"""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from enrollment.catalog import CATEGORIES, EVENT_TYPES
+from enrollment.domain.event_types import EventType
+from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
+from enrollment.domain.values import EPOCH, LATEST, Instant, Properties, Value, is_missing
+from enrollment.wire.faults import meant, shown
+
+MAX_DETAIL_BYTES = 200 * 1024
+MAX_DEPTH = 32
+MAX_PROPERTIES = 200
+MAX_NAME = 128
+MAX_VALUE_BYTES = 8 * 1024
+MAX_CHAIN_PARTS = 100
+MAX_NUMBER = 10**38
+
+
+def read_event(envelope: object, category: str) -> Event:
+    """Raises InvalidEvent, for the first rule that the envelope breaks."""
+    if not isinstance(envelope, dict):
+        raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {shown(envelope)}, allowed is an EventBridge event")
+    event_type = _event_type(envelope, category)
+    detail = _detail(envelope)
+    sent_at = _time("time", envelope.get("time"), "INVALID_ENVELOPE")
+    fallback_id = _text(envelope, "", "id", 128, "INVALID_ENVELOPE")
+
+    object_type = _text(detail, "detail.", "objectType", 64)
+    type_id = object_type_id(object_type)
+    if type_id is None:
+        allowed = "contact, company, deal…, a HubSpot id like 0-1, or a custom object 2-<n>"
+        near = meant(object_type, OBJECT_TYPE_IDS)
+        raise InvalidEvent(
+            "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {shown(object_type)}, allowed is {allowed}{near}"
+        )
+    properties = _properties("detail.properties", detail.get("properties", {}))
+    for name in event_type.required:
+        if is_missing(properties.get(name)):
+            raise InvalidEvent(
+                "MISSING_PROPERTY", f"detail.properties.{name}", f"absent or empty; every {event_type.name} has it"
+            )
+    return Event(
+        id=_text(detail, "detail.", "id", 128) if "id" in detail else fallback_id,
+        event_type=event_type,
+        portal_id=_text(detail, "detail.", "portalId", 64),
+        object_type_id=type_id,
+        object_id=_object_id(detail.get("objectId")),
+        occurred_at=_time("detail.occurredAt", detail["occurredAt"]) if "occurredAt" in detail else sent_at,
+        sent_at=sent_at,
+        source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
+        properties=properties,
+        record_properties=_snapshot(detail),
+        chain=_chain(detail.get("chain", [])),
+    )
+
+
+def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
+    name = envelope.get("detail-type")
+    if not isinstance(name, str):
+        raise InvalidEvent("INVALID_ENVELOPE", "detail-type", f"found {shown(name)}, allowed is an event type")
+    own = {one.name: one for one in CATEGORIES[category].event_types}
+    if name in own:
+        return own[name]
+    if name in EVENT_TYPES:
+        raise InvalidEvent(
+            "WRONG_CATEGORY", "detail-type", f"found {shown(name)}, this function takes {', '.join(own)}"
+        )
+    raise InvalidEvent(
+        "UNKNOWN_EVENT_TYPE", "detail-type", f"found {shown(name)}, allowed is {', '.join(own)}{meant(name, own)}"
+    )
+
+
+def _detail(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    detail = envelope.get("detail")
+    if not isinstance(detail, dict):
+        raise InvalidEvent("INVALID_ENVELOPE", "detail", f"found {shown(detail)}, allowed is an object")
+    _check_depth(detail)
+    # As ASCII no character is shorter than in UTF-8, so most details need not be encoded to know that they fit.
+    text = json.dumps(detail)
+    if len(text) > MAX_DETAIL_BYTES:
+        size = len(json.dumps(detail, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        if size > MAX_DETAIL_BYTES:
+            raise InvalidEvent("DETAIL_TOO_LARGE", "detail", f"found {size:,} bytes, allowed are {MAX_DETAIL_BYTES:,}")
+    return detail
+
+
+def _check_depth(detail: object) -> None:
+    """Without recursion, so that no nesting can exhaust the stack."""
+    level: list[Any] = [detail]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for one in level
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise InvalidEvent("DETAIL_TOO_DEEP", "detail", f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason: str | None = None) -> str:
+    field = prefix + key
+    if key not in holder:
+        raise InvalidEvent(
+            reason or "MISSING_FIELD", field, f"absent, allowed is a string of 1 to {longest} characters"
+        )
+    found = holder[key]
+    if not isinstance(found, str):
+        raise InvalidEvent(
+            reason or "WRONG_TYPE", field, f"found {shown(found)}, allowed is a string of 1 to {longest} characters"
+        )
+    return _checked_id(found, field, longest, reason)
+
+
+def _checked_id(found: str, field: str, longest: int, reason: str | None = None) -> str:
+    if not 1 <= len(found) <= longest:
+        raise InvalidEvent(
+            reason or "WRONG_LENGTH", field, f"found {len(found):,} characters, allowed are 1 to {longest}"
+        )
+    # Control characters and lone surrogates can't be keys, group ids or message attributes.
+    if not found.isascii() or not found.isprintable():
+        for character in found:
+            if unicodedata.category(character) in ("Cc", "Cs") or ord(character) & 0xFFFE == 0xFFFE:
+                raise InvalidEvent(
+                    reason or "BAD_CHARACTERS", field, f"found {character!a}, allowed are printable characters"
+                )
+    return found
+
+
+def _object_id(found: object) -> str | None:
+    if found is None:
+        return None
+    allowed = "a string of 1 to 128 characters, an integer, or null for an unknown visitor"
+    if isinstance(found, int) and not isinstance(found, bool):
+        if abs(found) >= MAX_NUMBER:
+            raise InvalidEvent("BAD_NUMBER", "detail.objectId", f"found an integer beyond 10^38, allowed is {allowed}")
+        return str(found)
+    if not isinstance(found, str):
+        raise InvalidEvent("WRONG_TYPE", "detail.objectId", f"found {shown(found)}, allowed is {allowed}")
+    return _checked_id(found, "detail.objectId", 128)
+
+
+def _time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
+    instant: Instant | None = None
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        instant = int(found) if math.isfinite(found) else None
+    elif isinstance(found, str):
+        try:
+            moment = datetime.fromisoformat(found)
+        except ValueError:
+            moment = None
+        if moment is not None and moment.tzinfo is not None:
+            instant = (moment - EPOCH) // timedelta(milliseconds=1)
+    if instant is None or not 0 <= instant <= LATEST:
+        allowed = "ISO-8601 with a zone (2026-11-23T10:00:00Z), or epoch milliseconds, from 1970 to 9999"
+        raise InvalidEvent(reason, field, f"found {shown(found)}, allowed is {allowed}")
+    return instant
+
+
+def _properties(field: str, found: object) -> Properties:
+    if not isinstance(found, dict):
+        raise InvalidEvent("WRONG_TYPE", field, f"found {shown(found)}, allowed is an object")
+    if len(found) > MAX_PROPERTIES:
+        raise InvalidEvent("TOO_MANY_PROPERTIES", field, f"found {len(found):,}, allowed are {MAX_PROPERTIES}")
+    for name, value in found.items():
+        # The name is shown in messages, so it is checked before it is used in one.
+        _checked_id(name, f"{field} (a name)", MAX_NAME)
+        _check_value(f"{field}.{name}", value)
+    return found
+
+
+def _check_value(field: str, value: Value) -> None:
+    if isinstance(value, str):
+        _check_text(field, value)
+    elif value is None or isinstance(value, bool):
+        return
+    elif isinstance(value, int | float):
+        # `not <` also holds of NaN.
+        if not abs(value) < MAX_NUMBER:
+            raise InvalidEvent("BAD_NUMBER", field, "found a number that is not finite or beyond 10^38")
+    elif isinstance(value, list) and all(isinstance(part, str) for part in value):
+        _check_text(field, ";".join(value))
+    else:
+        allowed = "a string, a number, a boolean, null, or a list of strings"
+        raise InvalidEvent("WRONG_TYPE", field, f"found {shown(value)}, allowed is {allowed}")
+
+
+def _check_text(field: str, text: str) -> None:
+    if text.isascii():
+        size = len(text)
+    else:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as error:
+            raise InvalidEvent(
+                "BAD_CHARACTERS", field, f"found half of a surrogate pair at character {error.start}"
+            ) from None
+    if size > MAX_VALUE_BYTES:
+        raise InvalidEvent("WRONG_LENGTH", field, f"found {size:,} bytes, allowed are {MAX_VALUE_BYTES:,}")
+
+
+def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
+    if "record" not in detail:
+        return None
+    record = detail["record"]
+    if not isinstance(record, dict):
+        raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {shown(record)}, allowed is an object")
+    if "properties" not in record:
+        return None
+    return _properties("detail.record.properties", record["properties"])
+
+
+def _chain(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {shown(found)}, allowed is a list of flow ids")
+    if len(found) > MAX_CHAIN_PARTS:
+        raise InvalidEvent(
+            "WRONG_LENGTH", "detail.chain", f"found {len(found):,} flow ids, allowed are {MAX_CHAIN_PARTS}"
+        )
+    return tuple(_checked_id(one, "detail.chain", 128) for one in found)

@@ -1,0 +1,29 @@
+"""What is wrong with a document: where, what was found, what is allowed."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``), ``code`` stable."""
+
+    path: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def shown(found: object, limit: int = 80) -> str:
+    """What was found, short enough for a message."""
+    text = ascii(found) if isinstance(found, str) and not found.isprintable() else repr(found)
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+
+
+def meant(found: str, known: Iterable[str]) -> str:
+    """`` - did you mean x?`` when something known is near, else nothing."""
+    near = difflib.get_close_matches(found[:200], list(known), n=1, cutoff=0.75)
+    return f" - did you mean {near[0]}?" if near else ""

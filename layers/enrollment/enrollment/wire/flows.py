@@ -1,0 +1,417 @@
+"""HubSpot's Automation v4 flow JSON, to the domain (contract/flows.md). All faults are found at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
+from enrollment.domain.event_types import EventType, Trigger
+from enrollment.domain.filters import AllOf, AnyOf, Criteria, PropertyFilter, any_of
+from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
+from enrollment.domain.identifiers import object_type_id
+from enrollment.domain.operations import NOT_YET_SUPPORTED, OPERATION_TYPES, InvalidOperand, operation
+from enrollment.wire.faults import Fault, meant, shown
+
+MAX_FILTERS = 250
+MAX_GROUPS = 100
+MAX_DEPTH = 12
+
+NOT_YET = "is not supported yet; remove it, for it would otherwise be ignored"
+
+
+class InvalidFlow(ValueError):
+    """The flow is refused as a whole; ``faults`` are all that is wrong with it."""
+
+    def __init__(self, flow_id: str, faults: Sequence[Fault]) -> None:
+        super().__init__(f"flow {flow_id} is refused:\n" + "\n".join(f"  {fault}" for fault in faults))
+        self.flow_id = flow_id
+        self.faults = tuple(faults)
+
+
+def read_flow(revision: FlowRevision) -> Flow:
+    """Raises InvalidFlow."""
+    reader = _Reader()
+    document = revision.document
+    flow_type = reader.flow_object_type(document)
+    groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
+    reader.refuse_unsupported(document)
+    if reader.filters > MAX_FILTERS:
+        reader.fault("$", "TOO_MANY_FILTERS", f"found {reader.filters} filters, allowed are {MAX_FILTERS} in a flow")
+    if reader.faults:
+        raise InvalidFlow(revision.id, reader.faults)
+    return Flow(
+        portal_id=revision.portal_id,
+        id=revision.id,
+        name=str(document.get("name") or ""),
+        object_type_id=flow_type,
+        revision_id=str(revision.revision),
+        is_enabled=revision.is_enabled,
+        enabled_at=revision.enabled_at,
+        changed_at=revision.changed_at,
+        should_re_enroll=re_enroll,
+        groups=tuple(groups),
+        criteria=criteria,
+    )
+
+
+class _Reader:
+    """Reads parts of a flow and collects faults: each method returns what it could read."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.filters = 0
+
+    def fault(self, path: str, code: str, message: str) -> None:
+        self.faults.append(Fault(path, code, message))
+
+    # The flow ------------------------------------------------------------------------------------------------------
+
+    def flow_object_type(self, document: Mapping[str, Any]) -> str:
+        kind, given, name = document.get("type"), document.get("objectTypeId"), document.get("name")
+        if name is not None and (not isinstance(name, str) or len(name) > 1000):
+            self.fault("$.name", "WRONG_TYPE", f"found {shown(name)}, allowed is a text of at most 1000 characters")
+        enabled = document.get("isEnabled", False)
+        if not isinstance(enabled, bool):
+            self.fault("$.isEnabled", "WRONG_TYPE", f"found {shown(enabled)}, allowed is true or false")
+        if kind not in ("CONTACT_FLOW", "PLATFORM_FLOW"):
+            self.fault("$.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is CONTACT_FLOW or PLATFORM_FLOW")
+        if given is None and kind == "CONTACT_FLOW":
+            given = "0-1"
+        type_id = object_type_id(given) if isinstance(given, str) else None
+        if type_id is None:
+            self.fault("$.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {shown(given)}, allowed is an id like 0-1")
+        elif (kind == "CONTACT_FLOW") != (type_id == "0-1") and kind in ("CONTACT_FLOW", "PLATFORM_FLOW"):
+            allowed = "0-1 in a CONTACT_FLOW" if kind == "CONTACT_FLOW" else "any but 0-1 in a PLATFORM_FLOW"
+            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", f"found {shown(given)}, allowed is {allowed}")
+        return type_id or "0-1"
+
+    def refuse_unsupported(self, document: Mapping[str, Any]) -> None:
+        for key in ("suppressionListIds", "suppressionFilterBranch", "goalFilterBranch"):
+            if document.get(key):
+                self.fault(f"$.{key}", "NOT_YET_SUPPORTED", f"{key} {NOT_YET}")
+        setting = document.get("unEnrollmentSetting")
+        if setting and not (isinstance(setting, dict) and setting.get("type") == "NONE"):
+            self.fault("$.unEnrollmentSetting", "NOT_YET_SUPPORTED", f"unEnrollmentSetting {NOT_YET}")
+
+    def enrollment_criteria(
+        self, document: Mapping[str, Any], object_type: str
+    ) -> tuple[list[TriggerGroup], Criteria | None, bool]:
+        path = "$.enrollmentCriteria"
+        found = document.get("enrollmentCriteria")
+        given: Mapping[str, Any] = {"type": "MANUAL"} if found is None else found
+        if not isinstance(given, dict):
+            self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an object")
+            return [], None, False
+        kind = given.get("type")
+        if kind not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
+            self.fault(
+                f"{path}.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL"
+            )
+            return [], None, False
+        if kind != "EVENT_BASED":
+            if document.get("isEnabled") is True:
+                self.fault(f"{path}.type", "NOT_YET_SUPPORTED", f"enrollment by {kind} does not run yet: turn it off")
+            return [], None, False
+        if document.get("enrollmentSchedule"):
+            self.fault("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS", "a schedule can't be beside event triggers")
+        re_enroll = given.get("shouldReEnroll", False)
+        if not isinstance(re_enroll, bool):
+            self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {shown(re_enroll)}, allowed is true or false")
+        groups = self.trigger_groups(given, path, object_type)
+        criteria = None
+        if given.get("refinementCriteria") is not None:
+            criteria = self.branch(given["refinementCriteria"], f"{path}.refinementCriteria", 1)
+        return groups, criteria, re_enroll is True
+
+    # Trigger groups --------------------------------------------------------------------------------------------------
+
+    def trigger_groups(self, given: Mapping[str, Any], path: str, object_type: str) -> list[TriggerGroup]:
+        events = self.list_of(given, path, "eventFilterBranches")
+        lists = self.list_of(given, path, "listMembershipFilterBranches")
+        if not events and not lists:
+            self.fault(path, "NO_TRIGGER", "found no trigger group; an EVENT_BASED flow has at least one")
+        if len(events) + len(lists) > MAX_GROUPS:
+            self.fault(path, "TOO_MANY_GROUPS", f"found {len(events) + len(lists)} groups, allowed are {MAX_GROUPS}")
+            return []
+        groups = [
+            self.event_group(one, f"{path}.eventFilterBranches[{index}]", index, object_type)
+            for index, one in enumerate(events)
+        ] + [
+            self.list_group(one, f"{path}.listMembershipFilterBranches[{index}]", len(events) + index, object_type)
+            for index, one in enumerate(lists)
+        ]
+        return [group for group in groups if group is not None]
+
+    def event_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
+        if not isinstance(given, dict):
+            self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an object")
+            return None
+        kind = given.get("filterBranchType")
+        if kind != "UNIFIED_EVENTS":
+            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is UNIFIED_EVENTS")
+        if given.get("filterBranchOperator", "AND") != "AND":
+            self.fault(
+                f"{path}.filterBranchOperator",
+                "UNKNOWN_OPERATOR",
+                f"found {shown(given['filterBranchOperator'])}, allowed is AND",
+            )
+        operator = given.get("operator")
+        if operator == "HAS_NOT_COMPLETED":
+            self.fault(
+                f"{path}.operator",
+                "HAS_NOT_COMPLETED",
+                "an event that did not happen can't enroll anyone; ask the event history in an if/then branch instead",
+            )
+        elif operator != "HAS_COMPLETED":
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is HAS_COMPLETED")
+        if given.get("filterBranches"):
+            self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "a trigger group has no branches, only filters")
+
+        named = self.event_type(given.get("eventTypeId"), f"{path}.eventTypeId", object_type)
+        filters = self.list_of(given, path, "filters")
+        self.filters += len(filters)
+        if named is None:
+            return None
+        event_type, event_type_id, implied = named
+        if filters and not event_type.properties:
+            self.fault(
+                f"{path}.filters",
+                "NOT_REFINABLE",
+                f"{event_type.name} has no event properties; filter the record in refinementCriteria instead",
+            )
+            return None
+        read = [self.event_filter(one, f"{path}.filters[{number}]", event_type) for number, one in enumerate(filters)]
+        kept = [one for one in read if one is not None]
+        narrowing = event_type.narrowing
+        if narrowing is not None and any(one.property in narrowing.on_properties for one in kept):
+            implied = (*implied, narrowing.implies)
+        return TriggerGroup(index, event_type.name, event_type_id, (*implied, *kept))
+
+    def event_type(
+        self, given: Any, path: str, object_type: str
+    ) -> tuple[EventType, str | None, tuple[PropertyFilter, ...]] | None:
+        implied: tuple[PropertyFilter, ...] = ()
+        if isinstance(given, str) and given in EVENT_TYPE_IDS:
+            event_type, alias = EVENT_TYPE_IDS[given]
+            event_type_id: str | None = alias.id
+            implied = alias.implies
+        elif isinstance(given, str) and given in EVENT_TYPES:
+            event_type = EVENT_TYPES[given]
+            event_type_id = event_type.event_type_id
+        else:
+            near = meant(given, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(given, str) else ""
+            self.fault(path, "UNKNOWN_EVENT", f"found {shown(given)}, allowed is an event type of the catalogue{near}")
+            return None
+        if event_type.trigger is Trigger.LIST_MEMBERSHIP:
+            self.fault(
+                path, "WRONG_BRANCH", f"{event_type.name} is written as a branch of listMembershipFilterBranches"
+            )
+            return None
+        self.check_object_type(event_type, path, object_type)
+        return event_type, event_type_id, implied
+
+    def check_object_type(self, event_type: EventType, path: str, object_type: str) -> None:
+        if not event_type.object_types.allow(object_type):
+            self.fault(
+                path,
+                "EVENT_NOT_ALLOWED",
+                f"{event_type.name} can't trigger a flow of {object_type}, allowed is {event_type.object_types.label}",
+            )
+
+    def list_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
+        event_type = EVENT_TYPES["lists.membership_changed"]
+        filters = self.list_of(given, path, "filters") if isinstance(given, dict) else []
+        if len(filters) != 1 or not isinstance(filters[0], dict) or given.get("filterBranches"):
+            self.fault(path, "WRONG_BRANCH", f"found {shown(given)}, allowed is a branch with one IN_LIST filter")
+            return None
+        self.filters += 1
+        one, at = filters[0], f"{path}.filters[0]"
+        list_id, operator = one.get("listId"), one.get("operator")
+        if one.get("filterType") != "IN_LIST":
+            self.fault(f"{at}.filterType", "WRONG_FILTER", f"found {shown(one.get('filterType'))}, allowed is IN_LIST")
+        if operator not in ("IN_LIST", "NOT_IN_LIST"):
+            self.fault(
+                f"{at}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
+            )
+        if isinstance(list_id, bool) or not isinstance(list_id, str | int) or list_id == "":
+            self.fault(f"{at}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
+            return None
+        self.check_object_type(event_type, path, object_type)
+        change = "ADDED" if operator == "IN_LIST" else "REMOVED"
+        return TriggerGroup(
+            index,
+            event_type.name,
+            event_type.event_type_id,
+            (any_of("hs_list_id", str(list_id)), any_of("hs_membership_change", change)),
+        )
+
+    # Filters -------------------------------------------------------------------------------------------------------
+
+    def event_filter(self, given: Any, path: str, event_type: EventType) -> PropertyFilter | None:
+        name = self.property_name(given, path, allowed="PROPERTY")
+        if name is None:
+            return None
+        known = event_type.property(name)
+        if known is None:
+            near = meant(name, (one.name for one in event_type.properties))
+            self.fault(
+                f"{path}.property",
+                "UNKNOWN_PROPERTY",
+                f"found {shown(name)}, which {event_type.name} does not have{near}; it has "
+                + ", ".join(one.name for one in event_type.properties),
+            )
+            return None
+        at = f"{path}.operation"
+        kind, operator = self.operation_names(given, at)
+        if kind is None or operator is None:
+            return None
+        row = OPERATION_TYPES.get(kind)
+        if row is None or kind not in known.operations:
+            allowed = ", ".join(sorted(known.operations))
+            self.fault(
+                f"{at}.operationType",
+                "OPERATION_NOT_ALLOWED",
+                f"found {shown(kind)}, allowed on {name} ({known.type}) is {allowed}{meant(kind, known.operations)}",
+            )
+            return None
+        if operator in row.history:
+            self.fault(
+                f"{at}.operator",
+                "HISTORY_ON_EVENT",
+                f"found {operator}; an event is one change and has no history: use it in refinementCriteria",
+            )
+            return None
+        if operator not in row.on_events:
+            self.unknown_operator(at, kind, operator, sorted(row.on_events))
+            return None
+        return self.filter(name, given["operation"], at)
+
+    def branch(self, given: Any, path: str, depth: int) -> Criteria | None:
+        if not isinstance(given, dict):
+            self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an OR or AND branch")
+            return None
+        if depth > MAX_DEPTH:
+            self.fault(path, "TOO_DEEP", f"branches are nested more than {MAX_DEPTH} levels deep")
+            return None
+        kind = given.get("filterBranchType")
+        filters = self.list_of(given, path, "filters")
+        branches = self.list_of(given, path, "filterBranches")
+        self.filters += len(filters)
+        if kind == "ASSOCIATION":
+            self.fault(f"{path}.filterBranchType", "NOT_YET_SUPPORTED", f"an ASSOCIATION branch {NOT_YET}")
+            return None
+        if kind == "OR":
+            if filters:
+                self.fault(f"{path}.filters", "FILTERS_IN_OR", "an OR branch has AND branches, no filters of its own")
+            if not branches:
+                self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", "found none, allowed is at least one AND branch")
+            for number, one in enumerate(branches):
+                if isinstance(one, dict) and one.get("filterBranchType") not in ("AND", "ASSOCIATION"):
+                    self.fault(
+                        f"{path}.filterBranches[{number}].filterBranchType",
+                        "UNKNOWN_BRANCH",
+                        f"found {shown(one.get('filterBranchType'))}, allowed in an OR branch is AND",
+                    )
+                    return None
+            parts = [self.branch(one, f"{path}.filterBranches[{n}]", depth + 1) for n, one in enumerate(branches)]
+            return AnyOf(tuple(part for part in parts if part is not None))
+        if kind != "AND":
+            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is OR or AND")
+            return None
+        if not filters and not branches:
+            self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; the branch would accept every record")
+        parts = [self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)]
+        for number, one in enumerate(branches):
+            at = f"{path}.filterBranches[{number}]"
+            if isinstance(one, dict) and one.get("filterBranchType") == "ASSOCIATION":
+                self.branch(one, at, depth + 1)
+            else:
+                self.fault(at, "UNKNOWN_BRANCH", "an AND branch has filters and ASSOCIATION branches, no other branch")
+        return AllOf(tuple(part for part in parts if part is not None))
+
+    def record_filter(self, given: Any, path: str) -> PropertyFilter | None:
+        if isinstance(given, dict) and given.get("filterType") in ("IN_LIST", "CONSTANT"):
+            self.fault(f"{path}.filterType", "NOT_YET_SUPPORTED", f"a filter of type {given['filterType']} {NOT_YET}")
+            return None
+        name = self.property_name(given, path, allowed="PROPERTY, IN_LIST or CONSTANT")
+        if name is None:
+            return None
+        at = f"{path}.operation"
+        kind, operator = self.operation_names(given, at)
+        if kind is None or operator is None:
+            return None
+        if kind in NOT_YET_SUPPORTED:
+            self.fault(f"{at}.operationType", "NOT_YET_SUPPORTED", f"{kind} {NOT_YET}")
+            return None
+        row = OPERATION_TYPES.get(kind)
+        if row is None:
+            allowed = ", ".join(OPERATION_TYPES)
+            near = meant(kind, OPERATION_TYPES)
+            self.fault(f"{at}.operationType", "UNKNOWN_OPERATION", f"found {shown(kind)}, allowed is {allowed}{near}")
+            return None
+        if operator in row.history:
+            self.fault(f"{at}.operator", "NOT_YET_SUPPORTED", f"{operator} {NOT_YET}")
+            return None
+        if operator not in row.tests:
+            self.unknown_operator(at, kind, operator, list(row.tests))
+            return None
+        return self.filter(name, given["operation"], at)
+
+    def unknown_operator(self, at: str, kind: str, operator: str, allowed: Sequence[str]) -> None:
+        near = {"IS_EQUAL_TO": "IS_ANY_OF", "IS_NOT_EQUAL_TO": "IS_NONE_OF"} if kind == "ENUMERATION" else {}
+        hint = f" - did you mean {near[operator]}?" if operator in near else meant(operator, allowed)
+        self.fault(
+            f"{at}.operator",
+            "UNKNOWN_OPERATOR",
+            f"found {shown(operator)}, allowed for {kind} is {', '.join(allowed)}{hint}",
+        )
+
+    def filter(self, name: str, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
+        include = given.get("includeObjectsWithNoValueSet", False)
+        if not isinstance(include, bool):
+            self.fault(
+                f"{path}.includeObjectsWithNoValueSet",
+                "WRONG_TYPE",
+                f"found {shown(include)}, allowed is true or false",
+            )
+        try:
+            return PropertyFilter(name, operation(given))
+        except InvalidOperand as invalid:
+            self.fault(
+                f"{path}.{invalid.key}",
+                "INVALID_OPERAND",
+                f"found {shown(invalid.found)}, allowed is {invalid.allowed}",
+            )
+            return None
+
+    def property_name(self, given: Any, path: str, allowed: str) -> str | None:
+        kind = given.get("filterType") if isinstance(given, dict) else given
+        if not isinstance(given, dict) or kind != "PROPERTY":
+            self.fault(f"{path}.filterType", "UNKNOWN_FILTER", f"found {shown(kind)}, allowed is {allowed}")
+            return None
+        name = given.get("property")
+        if not isinstance(name, str) or not name:
+            self.fault(f"{path}.property", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of a property")
+            return None
+        return name
+
+    def operation_names(self, given: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
+        found = given.get("operation")
+        if not isinstance(found, dict):
+            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object")
+            return None, None
+        names: list[str | None] = []
+        for key in ("operationType", "operator"):
+            name = found.get(key)
+            if not isinstance(name, str):
+                self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of one")
+            names.append(name if isinstance(name, str) else None)
+        return names[0], names[1]
+
+    def list_of(self, given: Mapping[str, Any], path: str, key: str) -> list[Any]:
+        found = given.get(key)
+        if found is None:
+            return []
+        if not isinstance(found, list):
+            self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {shown(found)}, allowed is a list")
+            return []
+        return found

@@ -1,0 +1,128 @@
+"""Which part may know which: design rules that a review can't be trusted to see each time."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enrollment.catalog import CATEGORIES
+
+ROOT = Path(__file__).parents[2]
+LAYER = ROOT / "layers" / "enrollment" / "enrollment"
+
+# Part to the parts of the package that it may import; those not listed may import nothing of it.
+ARROWS = {
+    "domain": {"domain"},
+    "catalog": {"catalog", "domain"},
+    "wire": {"wire", "domain", "catalog"},
+    "ports": {"domain"},
+    "process": {"domain", "ports"},
+    "authoring": {"domain", "ports"},
+    "adapters": {"adapters", "domain", "ports", "config"},
+    "config": set(),
+    "observability": {"domain"},
+    "handler": {"bootstrap", "observability", "domain"},
+}
+# The composition root knows all.
+ROOTS = {"bootstrap", "__init__"}
+AWS = {"boto3", "botocore", "pynamodb", "aws_lambda_powertools", "moto"}
+IMPURE = {"time", "random", "uuid", "os", "socket", "threading", "logging", "secrets"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(LAYER.rglob("*.py")):
+        yield path.relative_to(LAYER).parts[0].removesuffix(".py"), path
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of what the file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+MODULES = [pytest.param(part, path, id=str(path.relative_to(LAYER))) for part, path in modules()]
+
+
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_arrows(part: str, path: Path) -> None:
+    if part in ROOTS:
+        return
+    own = {name.split(".")[1] for name in imported(path) if name.startswith("enrollment.")}
+    assert own <= ARROWS[part], f"{part} may import {sorted(ARROWS[part])}"
+
+
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_only_adapters_and_the_root_know_aws(part: str, path: Path) -> None:
+    known = {name.split(".")[0] for name in imported(path)} & AWS
+    allowed = {
+        "adapters": {"pynamodb"},
+        "bootstrap": {"botocore", "aws_lambda_powertools"},
+        "observability": {"aws_lambda_powertools"},
+    }
+    assert known <= allowed.get(part, set())
+
+
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_the_domain_and_the_catalogue_are_pure(part: str, path: Path) -> None:
+    if part not in ("domain", "catalog", "wire"):
+        return
+    tops = {name.split(".")[0] for name in imported(path)}
+    if path.name == "schemas.py":
+        return  # a generator that is run by hand writes files
+    assert tops <= {"enrollment"} | set(sys.stdlib_module_names)
+    assert not tops & IMPURE
+    source = path.read_text(encoding="utf-8")
+    assert "datetime.now" not in source
+    assert "open(" not in source
+
+
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_only_config_reads_the_environment(part: str, path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert ("os.environ" in source or "getenv" in source) == (part == "config")
+
+
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_nothing_branches_on_a_category(part: str, path: Path) -> None:
+    if part == "catalog":
+        return
+    compared = {
+        constant.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare)
+        for constant in ast.walk(node)
+        if isinstance(constant, ast.Constant)
+    }
+    assert not compared & set(CATEGORIES)
+
+
+def test_functions_only_declare() -> None:
+    folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(CATEGORIES)
+    for category in folders:
+        files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
+        assert files == ["app.py"]
+        source = (ROOT / "functions" / category / "app.py").read_text(encoding="utf-8")
+        assert source == f'from enrollment.handler import handler_for\n\nhandler = handler_for("{category}")\n'
+
+
+def test_nothing_is_created_at_import() -> None:
+    """No client, no logger, no reading of the configuration: an import succeeds without any environment."""
+    code = (
+        "import enrollment.handler, botocore.client, sys\n"
+        "handler = enrollment.handler.handler_for('forms')\n"
+        "import gc\n"
+        "assert not [o for o in gc.get_objects() if isinstance(o, botocore.client.BaseClient)]\n"
+        "assert 'aws_xray_sdk' not in sys.modules and 's3transfer' not in sys.modules and 'boto3' not in sys.modules\n"
+    )
+    environment = {"PYTHONPATH": str(LAYER.parent)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)

@@ -1,0 +1,89 @@
+"""An AWS in memory for tests of the adapters, with the tables and queues of template.yaml.
+
+moto's conditions are not atomic between threads, so each API call holds a lock here. Proofs of concurrency do not
+rest on that: they run against the embedded AWS over HTTP.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import botocore.client
+import botocore.session
+import pytest
+from moto import mock_aws
+
+from enrollment.config import Config
+
+REGION = "eu-west-1"
+CONFIG = Config("flows", "records", "enrollments", "", "", "bus")
+
+
+@contextmanager
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    lock, call = threading.RLock(), botocore.client.BaseClient._make_api_call
+
+    def one_at_a_time(client: Any, name: str, arguments: Any) -> Any:
+        with lock:
+            return call(client, name, arguments)
+
+    with mock_aws():
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", one_at_a_time)
+        yield _resources()
+
+
+def _resources() -> Config:
+    session = botocore.session.get_session()
+    dynamodb = session.create_client("dynamodb", region_name=REGION)
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+    attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
+    by_flow = {
+        "IndexName": "by-flow",
+        "KeySchema": [
+            {"AttributeName": "flowShard", "KeyType": "HASH"},
+            {"AttributeName": "enrolledAt", "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["enrollmentId", "eventId", "publishedAt"]},
+    }
+    for table in (CONFIG.flows_table, CONFIG.records_table):
+        dynamodb.create_table(
+            TableName=table, KeySchema=keys, AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST"
+        )
+    dynamodb.create_table(
+        TableName=CONFIG.enrollments_table,
+        KeySchema=keys,
+        AttributeDefinitions=[
+            *attributes,
+            *({"AttributeName": name, "AttributeType": "S"} for name in ("flowShard", "enrolledAt")),
+        ],
+        GlobalSecondaryIndexes=[by_flow],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    sqs = session.create_client("sqs", region_name=REGION)
+    enrollments = sqs.create_queue(
+        QueueName="enrollments.fifo",
+        Attributes={
+            "FifoQueue": "true",
+            "DeduplicationScope": "messageGroup",
+            "FifoThroughputLimit": "perMessageGroupId",
+        },
+    )["QueueUrl"]
+    unprocessed = sqs.create_queue(QueueName="unprocessed")["QueueUrl"]
+    session.create_client("events", region_name=REGION).create_event_bus(Name=CONFIG.event_bus_name)
+    return Config(
+        CONFIG.flows_table,
+        CONFIG.records_table,
+        CONFIG.enrollments_table,
+        enrollments,
+        unprocessed,
+        CONFIG.event_bus_name,
+    )

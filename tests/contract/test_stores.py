@@ -1,0 +1,282 @@
+"""What the story may rely on in its stores: the same of the fakes and of DynamoDB."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from enrollment.adapters.enrollments import DynamoEnrollments
+from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.records import DynamoRecords
+from enrollment.adapters.tables import Tables
+from enrollment.authoring import Authoring
+from enrollment.domain.enrollments import Cause, Enrollment
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
+from enrollment.ports import Conflict, Enrollments, FlowBook, Flows, Records
+from enrollment.wire.flows import read_flow
+from enrollment.wire.messages import read_message, write_message
+from tests.aws import aws
+from tests.fakes import FakeEnrollments, FakeFlows, FakeRecords
+from tests.scenarios.scenario import flow
+
+NOW = 1_764_000_000_000
+ADA = RecordKey("p1", "0-1", "101")
+
+
+@dataclass
+class Stores:
+    flows: Flows
+    other_flows: Flows  # another warm function
+    book: FlowBook
+    records: Records
+    enrollments: Enrollments
+
+    @property
+    def authoring(self) -> Authoring:
+        return Authoring(self.book, read_flow)
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    if request.param == "fake":
+        flows = FakeFlows()
+        yield Stores(flows, flows, flows, FakeRecords(), FakeEnrollments())
+        return
+    with aws(monkeypatch) as config:
+        tables = Tables(config)
+        yield Stores(
+            DynamoFlows(tables, read_flow),
+            DynamoFlows(tables, read_flow),
+            DynamoFlowBook(tables, read_flow),
+            DynamoRecords(tables),
+            DynamoEnrollments(tables, write_message, read_message),
+        )
+
+
+def candidates(flows: Flows, *event_types: str, portal: str = "p1", object_type: str = "0-1") -> list[tuple[str, bool]]:
+    found = flows.candidates(portal, object_type, event_types or ("forms.submitted",))
+    return sorted((one.id, one.is_enabled) for one in found)
+
+
+def put(stores: Stores, now: int = NOW, portal: str = "p1", **given: Any) -> None:
+    document = flow({"event": "forms.submitted", **given})
+    stores.authoring.put(portal, document["id"], document, now)
+
+
+# Flows ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_flow_is_a_candidate_of_the_events_that_trigger_it_and_of_no_other(stores: Stores) -> None:
+    put(stores, id=1, groups=[{"event": "forms.submitted"}, {"event": "4-96000"}])
+    put(stores, id=2, event="calls.ended")
+    put(stores, id=3, portal="p2")
+    put(stores, id=4, object="company", event="crm.object_created")
+
+    assert candidates(stores.flows) == [("1", True)]
+    assert candidates(stores.flows, "website.page_visited", "forms.submitted", "calls.ended") == [
+        ("1", True),
+        ("2", True),
+    ]
+    assert candidates(stores.flows, portal="p2") == [("3", True)]
+    assert candidates(stores.flows, "crm.object_created") == []
+    assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("4", True)]
+
+
+def test_a_change_holds_at_the_next_event_in_every_warm_function(stores: Stores) -> None:
+    put(stores, id=1)
+    for flows in (stores.flows, stores.other_flows):
+        assert candidates(flows) == [("1", True)]
+
+    stores.authoring.switch("p1", "1", NOW + 1, on=False)
+    put(stores, id=2)
+
+    for flows in (stores.flows, stores.other_flows):
+        assert candidates(flows) == [("1", False), ("2", True)]
+        assert candidates(flows, "forms.submitted", "calls.ended") == [("1", False), ("2", True)]
+
+
+def test_a_flow_that_lost_a_trigger_or_was_deleted_is_retired(stores: Stores) -> None:
+    put(stores, id=1)
+    put(stores, id=2)
+    put(stores, id=1, event="calls.ended", now=NOW + 5)
+    stores.authoring.delete("p1", "2", NOW + 6)
+
+    assert candidates(stores.flows) == [("1", False), ("2", False)]
+    assert candidates(stores.flows, "calls.ended") == [("1", True)]
+    changed = {one.id: one.changed_at for one in stores.flows.candidates("p1", "0-1", ["forms.submitted"])}
+    assert changed == {"1": NOW + 5, "2": NOW + 6}
+
+
+def test_a_revision_that_is_not_based_on_the_current_one_is_a_conflict(stores: Stores) -> None:
+    put(stores, id=1)
+    first = stores.authoring.get("p1", "1")
+    put(stores, id=1, re_enroll=True)
+
+    with pytest.raises(Conflict):
+        stores.book.save(replace(first, revision=2), first)
+    with pytest.raises(Conflict):
+        stores.book.save(replace(first, revision=1), None)
+    assert stores.authoring.get("p1", "1").revision == 2
+
+
+def test_flows_are_listed_by_portal_without_the_deleted_ones(stores: Stores) -> None:
+    for number in (1, 2, 3):
+        put(stores, id=number)
+    put(stores, id=9, portal="p2")
+    stores.authoring.delete("p1", "2", NOW)
+
+    assert [one.id for one in stores.authoring.list("p1")] == ["1", "3"]
+
+
+def test_a_deleted_flow_counts_on_when_it_is_written_again(stores: Stores) -> None:
+    put(stores, id=1)
+    stores.authoring.delete("p1", "1", NOW + 1)
+    put(stores, id=1, now=NOW + 2)
+
+    current = stores.authoring.get("p1", "1")
+    assert (current.revision, current.created_at, current.enabled_at) == (3, NOW + 2, NOW + 2)
+
+
+def test_every_key_of_a_flow_is_kept_as_it_came(stores: Stores) -> None:
+    document = {**flow({"id": 1, "event": "forms.submitted"}), "actions": [{"x": [1, None, "é", {"y": 2.5}]}], "": ""}
+    stores.authoring.put("p1", "1", document, NOW)
+
+    kept = stores.authoring.get("p1", "1").document
+    assert kept == {key: value for key, value in document.items() if key != "id"}
+
+
+def test_portals_and_flows_with_separators_in_their_ids_stay_apart(stores: Stores) -> None:
+    put(stores, id="b/c", portal="a")
+    put(stores, id="c", portal="a/b", event="calls.ended")
+
+    assert candidates(stores.flows, portal="a") == [("b/c", True)]
+    assert candidates(stores.flows, "calls.ended", portal="a/b") == [("c", True)]
+    assert candidates(stores.flows, portal="a/b") == []
+    assert [one.id for one in stores.authoring.list("a")] == ["b/c"]
+
+
+# Records -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_read_as_it_was_saved(stores: Stores) -> None:
+    record = Record(
+        ADA,
+        NOW,
+        {"city": Dated("Dublin", NOW), "age": Dated(3, 1), "vip": Dated(True, 2), "tags": Dated(["a"], 3)},
+        {"42": Dated(True, NOW)},
+        {"sales_documents.viewed/d": "e1"},
+    )
+    assert stores.records.get(ADA) is None
+
+    saved = stores.records.save(record)
+
+    assert saved == replace(record, version=1)
+    assert stores.records.get(ADA) == saved
+    assert stores.records.get(replace(ADA, portal_id="p2")) is None
+
+
+def test_of_two_that_change_the_same_version_one_is_told(stores: Stores) -> None:
+    saved = stores.records.save(Record(ADA, NOW))
+    stores.records.save(saved)
+
+    with pytest.raises(Conflict):
+        stores.records.save(saved)
+    with pytest.raises(Conflict):
+        stores.records.save(Record(ADA, NOW))
+
+
+# Enrollments ---------------------------------------------------------------------------------------------------
+
+
+def enrollment(event_id: str = "e1", flow_id: str = "1", key: RecordKey = ADA, **given: Any) -> Enrollment:
+    cause = Cause(0, "forms.submitted", "4-1639801", event_id, NOW, "acme", {"hs_form_id": "f-1"})
+    values: dict[str, Any] = {
+        "id": f"id-{flow_id}-{event_id}",
+        "record_key": key,
+        "flow_id": flow_id,
+        "flow_name": "Welcome",
+        "flow_revision_id": "7",
+        "idempotency_key": f"p1/{flow_id}/0-1/101",
+        "is_re_enrollment": False,
+        "cause": cause,
+        "enrolled_at": NOW,
+    }
+    return Enrollment(**(values | given))
+
+
+def test_a_place_is_claimed_once(stores: Stores) -> None:
+    assert stores.enrollments.claim(enrollment("e1"))
+    assert not stores.enrollments.claim(enrollment("e2"))
+    assert stores.enrollments.claim(enrollment("e2", is_re_enrollment=True))
+    assert not stores.enrollments.claim(enrollment("e2", is_re_enrollment=True))
+    assert stores.enrollments.claim(enrollment("e1", flow_id="2"))
+
+
+def test_of_forty_that_claim_at_once_one_wins(stores: Stores) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: stores.enrollments.claim(enrollment(f"e{n}")), range(40)))
+    assert won.count(True) == 1
+
+
+def test_the_first_enrollment_and_the_events_own_are_found(stores: Stores) -> None:
+    first, again = enrollment("e1"), enrollment("e2", is_re_enrollment=True)
+    stores.enrollments.claim(first)
+    stores.enrollments.claim(again)
+
+    def found(event_id: str, flow_id: str = "1") -> tuple[Enrollment | None, Enrollment | None]:
+        one = stores.enrollments.find(ADA, event_id, [flow_id])[flow_id]
+        return one.first and one.first.enrollment, one.own and one.own.enrollment
+
+    assert found("e1") == (first, first)
+    assert found("e2") == (first, again)
+    assert found("e3") == (first, None)
+    assert found("e1", "2") == (None, None)
+
+
+def test_more_flows_than_one_read_takes(stores: Stores) -> None:
+    stores.enrollments.claim(enrollment(flow_id="149"))
+    found = stores.enrollments.find(ADA, "e1", [str(number) for number in range(150)])
+    assert len(found) == 150
+    assert [flow_id for flow_id, one in found.items() if one.first] == ["149"]
+
+
+def test_what_is_delivered_is_noted_and_never_unnoted(stores: Stores) -> None:
+    mine = enrollment()
+    stores.enrollments.claim(mine)
+
+    def noted() -> tuple[bool, bool]:
+        own = stores.enrollments.find(ADA, "e1", ["1"])["1"].own
+        assert own is not None
+        return own.is_published, own.is_announced
+
+    assert noted() == (False, False)
+    stores.enrollments.confirm(mine, is_published=True, is_announced=False, now=NOW)
+    assert noted() == (True, False)
+    stores.enrollments.confirm(mine, is_published=True, is_announced=True, now=NOW)
+    assert noted() == (True, True)
+    stores.enrollments.confirm(mine, is_published=True, is_announced=False, now=NOW)
+    assert noted() == (True, True)
+
+
+def test_the_history_of_a_record_and_of_a_flow_newest_first(stores: Stores) -> None:
+    for number in range(30):
+        key = RecordKey("p1", "0-1", str(number % 10))
+        one = enrollment(f"e{number}", key=key, enrolled_at=NOW + number, is_re_enrollment=number >= 10)
+        assert stores.enrollments.claim(one)
+    stores.enrollments.claim(enrollment("x", flow_id="2"))
+
+    newest = [one.enrollment.cause.event_id for one in stores.enrollments.of_flow("p1", "1", 12)]
+    assert newest == [f"e{number}" for number in range(29, 17, -1)]
+    mine = {one.enrollment.cause.event_id for one in stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 10)}
+    assert mine == {"e3", "e13", "e23"}
+    assert stores.enrollments.of_flow("p2", "1", 5) == []
+
+
+def test_records_and_flows_with_separators_in_their_ids_stay_apart(stores: Stores) -> None:
+    one = enrollment("d", flow_id="b", key=RecordKey("p", "0-1", "a"), is_re_enrollment=True)
+    other = enrollment("e", flow_id="b/d", key=RecordKey("p", "0-1", "a"))
+    third = enrollment("e", flow_id="b", key=RecordKey("p/0-1", "0-1", "a"))
+    assert all(stores.enrollments.claim(each) for each in (one, other, third))

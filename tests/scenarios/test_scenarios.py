@@ -1,0 +1,41 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.decisions import Code
+from tests.fakes import World
+from tests.scenarios.scenario import load, play
+
+SCENARIOS = load(Path(__file__).parent)
+
+
+@pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])
+def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
+    world = World()
+
+    decisions = play(scenario, world)
+
+    assert decisions == [[str(part) for part in one] for one in scenario["decisions"]]
+    enrolled = [[event_id, flow_id] for event_id, flow_id, code in decisions if code == Code.ENROLLED]
+    assert [[one.cause.event_id, one.flow_id] for one in world.queue.messages] == enrolled
+    assert [one.enrollment for one in world.bus.announcements] == world.queue.messages
+    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    assert len(world.enrollments.items) == len(enrolled)
+
+
+def test_every_row_of_the_catalogue_enrolls_in_some_scenario() -> None:
+    enrolling = {
+        next(key for key in event if key in EVENT_TYPES)
+        for _, scenario in SCENARIOS
+        for event in scenario["events"]
+        if any(one[0] == event.get("id") and one[2] == "ENROLLED" for one in scenario["decisions"])
+    }
+    assert enrolling == set(EVENT_TYPES)
+
+
+def test_every_decision_that_can_be_taken_now_is_taken_in_some_scenario() -> None:
+    codes = {one[2] for _, scenario in SCENARIOS for one in scenario["decisions"]}
+    assert codes == set(Code) - {Code.SUPPRESSED, Code.GOAL_MET}

@@ -1,0 +1,196 @@
+"""Every broken envelope has a stable reason, and a message that names the field."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrollment.domain.events import InvalidEvent
+from enrollment.domain.values import read_instant
+from enrollment.wire.envelopes import read_event
+
+NESTED: Any = []
+for _ in range(900):
+    NESTED = [NESTED]
+
+
+def envelope(**changes: Any) -> dict[str, Any]:
+    """A valid one; a dotted name changes the detail, `...` removes."""
+    detail: dict[str, Any] = {
+        "id": "e-1",
+        "portalId": "p1",
+        "objectType": "contact",
+        "objectId": "101",
+        "occurredAt": "2026-11-23T10:00:00Z",
+        "properties": {"hs_form_id": "f-1"},
+    }
+    made: dict[str, Any] = {
+        "id": "bus-1",
+        "detail-type": "forms.submitted",
+        "source": "acme",
+        "time": "2026-11-23T10:00:01Z",
+        "detail": detail,
+    }
+    for name, value in changes.items():
+        holder, key = (detail, name.removeprefix("detail_")) if name.startswith("detail_") else (made, name)
+        key = key.replace("_type", "-type")
+        if value is ...:
+            del holder[key]
+        else:
+            holder[key] = value
+    return made
+
+
+def prop(value: Any) -> dict[str, Any]:
+    return envelope(detail_properties={"hs_form_id": value})
+
+
+BROKEN = [
+    ("no object", [], "INVALID_ENVELOPE", "$"),
+    ("null", None, "INVALID_ENVELOPE", "$"),
+    ("no detail-type", envelope(**{"detail-type": ...}), "INVALID_ENVELOPE", "detail-type"),
+    ("detail-type number", envelope(**{"detail-type": 3}), "INVALID_ENVELOPE", "detail-type"),
+    ("unknown event", envelope(**{"detail-type": "forms.submited"}), "UNKNOWN_EVENT_TYPE", "detail-type"),
+    ("other category", envelope(**{"detail-type": "email.opened"}), "WRONG_CATEGORY", "detail-type"),
+    ("no detail", envelope(detail=...), "INVALID_ENVELOPE", "detail"),
+    ("detail text", envelope(detail="{}"), "INVALID_ENVELOPE", "detail"),
+    ("no time", envelope(time=...), "INVALID_ENVELOPE", "time"),
+    ("no id", envelope(id=...), "INVALID_ENVELOPE", "id"),
+    ("no source", envelope(source=...), "INVALID_ENVELOPE", "source"),
+    ("portal absent", envelope(detail_portalId=...), "MISSING_FIELD", "detail.portalId"),
+    ("portal null", envelope(detail_portalId=None), "WRONG_TYPE", "detail.portalId"),
+    ("portal number", envelope(detail_portalId=1), "WRONG_TYPE", "detail.portalId"),
+    ("portal empty", envelope(detail_portalId=""), "WRONG_LENGTH", "detail.portalId"),
+    ("portal long", envelope(detail_portalId="p" * 65), "WRONG_LENGTH", "detail.portalId"),
+    ("portal control", envelope(detail_portalId="p\n1"), "BAD_CHARACTERS", "detail.portalId"),
+    ("portal surrogate", envelope(detail_portalId="\ud800"), "BAD_CHARACTERS", "detail.portalId"),
+    ("portal noncharacter", envelope(detail_portalId="\uffff"), "BAD_CHARACTERS", "detail.portalId"),
+    ("id number", envelope(detail_id=7), "WRONG_TYPE", "detail.id"),
+    ("id long", envelope(detail_id="x" * 129), "WRONG_LENGTH", "detail.id"),
+    ("object type absent", envelope(detail_objectType=...), "MISSING_FIELD", "detail.objectType"),
+    ("object type unknown", envelope(detail_objectType="contct"), "UNKNOWN_OBJECT_TYPE", "detail.objectType"),
+    ("object type list", envelope(detail_objectType=["contact"]), "WRONG_TYPE", "detail.objectType"),
+    ("object id float", envelope(detail_objectId=1.5), "WRONG_TYPE", "detail.objectId"),
+    ("object id true", envelope(detail_objectId=True), "WRONG_TYPE", "detail.objectId"),
+    ("object id empty", envelope(detail_objectId=""), "WRONG_LENGTH", "detail.objectId"),
+    ("object id huge", envelope(detail_objectId=10**4000), "BAD_NUMBER", "detail.objectId"),
+    ("occurred local", envelope(detail_occurredAt="2026-11-23T10:00:00"), "BAD_TIME", "detail.occurredAt"),
+    ("occurred day 30", envelope(detail_occurredAt="2026-02-30T10:00:00Z"), "BAD_TIME", "detail.occurredAt"),
+    ("occurred text", envelope(detail_occurredAt="now"), "BAD_TIME", "detail.occurredAt"),
+    ("occurred null", envelope(detail_occurredAt=None), "BAD_TIME", "detail.occurredAt"),
+    ("occurred true", envelope(detail_occurredAt=True), "BAD_TIME", "detail.occurredAt"),
+    ("occurred negative", envelope(detail_occurredAt=-1), "BAD_TIME", "detail.occurredAt"),
+    ("occurred far", envelope(detail_occurredAt=10**16), "BAD_TIME", "detail.occurredAt"),
+    ("occurred NaN", envelope(detail_occurredAt=float("nan")), "BAD_TIME", "detail.occurredAt"),
+    ("properties list", envelope(detail_properties=[]), "WRONG_TYPE", "detail.properties"),
+    ("properties null", envelope(detail_properties=None), "WRONG_TYPE", "detail.properties"),
+    (
+        "201 properties",
+        envelope(detail_properties={f"p{n}": n for n in range(201)}),
+        "TOO_MANY_PROPERTIES",
+        "detail.properties",
+    ),
+    (
+        "10,000 properties",
+        envelope(detail_properties={f"p{n}": n for n in range(10_000)}),
+        "TOO_MANY_PROPERTIES",
+        "detail.properties",
+    ),
+    ("name empty", envelope(detail_properties={"": 1}), "WRONG_LENGTH", "detail.properties (a name)"),
+    ("name long", envelope(detail_properties={"n" * 129: 1}), "WRONG_LENGTH", "detail.properties (a name)"),
+    ("value object", prop({}), "WRONG_TYPE", "detail.properties.hs_form_id"),
+    ("value list of numbers", prop([1]), "WRONG_TYPE", "detail.properties.hs_form_id"),
+    ("value NaN", prop(float("nan")), "BAD_NUMBER", "detail.properties.hs_form_id"),
+    ("value infinite", prop(float("-inf")), "BAD_NUMBER", "detail.properties.hs_form_id"),
+    ("value huge", prop(10**4000), "BAD_NUMBER", "detail.properties.hs_form_id"),
+    ("value long", prop("x" * 8193), "WRONG_LENGTH", "detail.properties.hs_form_id"),
+    ("value long in bytes", prop("é" * 4097), "WRONG_LENGTH", "detail.properties.hs_form_id"),
+    ("value surrogate", prop("a\udfff"), "BAD_CHARACTERS", "detail.properties.hs_form_id"),
+    ("list surrogate", prop(["a", "\udfff"]), "BAD_CHARACTERS", "detail.properties.hs_form_id"),
+    ("record list", envelope(detail_record=[]), "WRONG_TYPE", "detail.record"),
+    ("record value", envelope(detail_record={"properties": {"a": {}}}), "WRONG_TYPE", "detail.record.properties.a"),
+    ("chain text", envelope(detail_chain="1"), "WRONG_TYPE", "detail.chain"),
+    ("chain numbers", envelope(detail_chain=[1]), "WRONG_TYPE", "detail.chain"),
+    ("chain long", envelope(detail_chain=["x"] * 101), "WRONG_LENGTH", "detail.chain"),
+    ("too deep", envelope(detail_extra=NESTED), "DETAIL_TOO_DEEP", "detail"),
+    ("too large", envelope(detail_extra="x" * 204_800), "DETAIL_TOO_LARGE", "detail"),
+]
+
+
+@pytest.mark.parametrize(("broken", "reason", "field"), [one[1:] for one in BROKEN], ids=[one[0] for one in BROKEN])
+def test_broken(broken: Any, reason: str, field: str) -> None:
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, "forms")
+    assert (raised.value.reason, raised.value.field) == (reason, field)
+    assert raised.value.message.startswith(field)
+    assert len(raised.value.message) < 600
+    raised.value.message.encode()
+
+
+def test_an_event_that_lacks_what_its_row_requires() -> None:
+    broken = envelope(**{"detail-type": "crm.property_changed"}, detail_properties={"hs_value": "x"})
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, "crm")
+    assert (raised.value.reason, raised.value.field) == ("MISSING_PROPERTY", "detail.properties.hs_name")
+
+
+def test_the_whole_of_a_valid_event() -> None:
+    event = read_event(
+        envelope(
+            detail_objectType="COMPANY",
+            detail_objectId=7,
+            detail_occurredAt=1_763_892_000_000,
+            detail_record={"properties": {"city": "Dublin"}, "more": 1},
+            detail_chain=["9"],
+            detail_unknown={"kept": "and ignored"},
+        ),
+        "forms",
+    )
+    assert event.event_type.name == "forms.submitted"
+    assert (event.id, event.portal_id, event.object_type_id, event.object_id) == ("e-1", "p1", "0-2", "7")
+    assert event.occurred_at == 1_763_892_000_000
+    assert event.sent_at == read_instant("2026-11-23T10:00:01Z")
+    assert event.record_properties == {"city": "Dublin"}
+    assert event.chain == ("9",)
+    assert event.source == "acme"
+
+
+def test_what_may_be_absent() -> None:
+    event = read_event(
+        envelope(detail_id=..., detail_objectId=..., detail_occurredAt=..., detail_properties=...), "forms"
+    )
+    assert (event.id, event.object_id, event.occurred_at) == ("bus-1", None, event.sent_at)
+    assert event.properties == {}
+    assert read_event(envelope(detail_objectId=None), "forms").object_id is None
+
+
+def test_limits_are_inclusive() -> None:
+    read_event(envelope(detail_properties={f"{n:0128d}": "x" for n in range(200)}, detail_portalId="p" * 64), "forms")
+    read_event(prop("x" * 8192), "forms")
+    read_event(envelope(detail_id="i" * 128, detail_objectId="\u00e9" * 128), "forms")
+    largest = 204_800 - len(json.dumps(envelope(detail_extra="")["detail"]))
+    read_event(envelope(detail_extra="x" * largest), "forms")
+    # Counted in UTF-8, not in the longer ASCII of JSON escapes.
+    read_event(envelope(detail_extra="é" * (largest // 2)), "forms")
+
+
+# Text like that of hostile sources, from few enough pieces that examples are made fast.
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "\ud800", "é" * 5000])
+nested = st.lists(scalars, max_size=3) | st.dictionaries(st.sampled_from(["a", "", "properties"]), scalars, max_size=3)
+KEYS = ["id", "portalId", "objectType", "objectId", "occurredAt", "properties", "record", "chain", "unknown"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), scalars | nested | st.lists(nested, max_size=2)))
+def test_any_detail_is_read_or_refused_with_a_reason(detail: dict[str, Any]) -> None:
+    whole = envelope()
+    whole["detail"] = {**whole["detail"], **detail}
+    try:
+        read_event(whole, "forms")
+    except InvalidEvent as invalid:
+        refused = invalid
+    else:
+        return
+    assert refused.reason.isupper()
+    assert refused.field
