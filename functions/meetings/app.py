@@ -1,0 +1,3 @@
+from enrollment.handler import handler_for
+
+handler = handler_for("meetings")
