@@ -17,12 +17,13 @@ from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.queues import SqsQueue, SqsUnprocessed
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
+from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.observability import PowertoolsJournal
-from enrollment.ports import Journal, Unprocessed
+from enrollment.ports import Enrollments, Journal, Records, Unprocessed
 from enrollment.process import Process
 from enrollment.wire.envelopes import read_event
 from enrollment.wire.flows import read_flow
@@ -88,9 +89,28 @@ def assemble(config: Config) -> Application:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """For those who look after what is stored: the command line, the local run."""
+
+    authoring: Authoring
+    records: Records
+    enrollments: Enrollments
+
+
+def stores(config: Config, **connection: str) -> Stores:
+    """``connection`` as in Tables."""
+    tables = Tables(config, **connection)
+    return Stores(
+        authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
+        records=DynamoRecords(tables),
+        enrollments=DynamoEnrollments(tables, write_message, read_message),
+    )
+
+
 def flow_book(config: Config, region: str | None = None) -> DynamoFlowBook:
     """For those who write flows."""
-    return DynamoFlowBook(Tables(config, region), read_flow)
+    return DynamoFlowBook(Tables(config, **({"region": region} if region else {})), read_flow)
 
 
 def _tracing() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

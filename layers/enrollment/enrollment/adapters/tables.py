@@ -12,7 +12,7 @@ Enrollments are partitioned by record, so that no flow, however popular, is one 
 through the index `by-flow`, whose partitions are <portal>/<flow>/<shard>.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pynamodb.attributes import BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
@@ -98,13 +98,17 @@ class EnrollmentItem(Model):
 
 
 class Tables:
-    """The models, bound to this stack's tables and sharing one client: a client costs a tenth of a second to make."""
+    """The models, bound to this stack's tables and sharing one client: a client costs a tenth of a second to make.
 
-    def __init__(self, config: Config, region: str | None = None) -> None:
-        self.flows = _bound(FlowItem, config.flows_table, region)
-        self.candidates = _bound(CandidateItem, config.flows_table, region)
-        self.records = _bound(RecordItem, config.records_table, region)
-        self.enrollments = _bound(EnrollmentItem, config.enrollments_table, region)
+    ``connection``: PynamoDB's settings of a connection (``region``, ``host``, ``aws_access_key_id``…) for those who
+    don't take them from the environment.
+    """
+
+    def __init__(self, config: Config, **connection: str) -> None:
+        self.flows = _bound(FlowItem, config.flows_table, connection)
+        self.candidates = _bound(CandidateItem, config.flows_table, connection)
+        self.records = _bound(RecordItem, config.records_table, connection)
+        self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
@@ -112,15 +116,14 @@ class Tables:
             model._get_connection().connection._client = client
 
 
-def _bound(model: type[M], table: str, region: str | None) -> type[M]:
+def _bound(model: type[M], table: str, connection: Mapping[str, str]) -> type[M]:
     settings: dict[str, Any] = {
         "table_name": table,
         "connect_timeout_seconds": CONNECT_TIMEOUT,
         "read_timeout_seconds": READ_TIMEOUT,
         "max_retry_attempts": RETRIES,
+        **connection,
     }
-    if region:
-        settings["region"] = region
     return type(model.__name__, (model,), {"Meta": type("Meta", (), settings)})
 
 

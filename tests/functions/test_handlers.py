@@ -1,0 +1,247 @@
+"""The functions as Lambda calls them, with the adapters on an AWS in memory."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from enrollment import bootstrap
+from enrollment.catalog import CATEGORIES
+from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from tests.aws import REGION, aws
+from tests.scenarios.scenario import event, flow
+
+ROOT = Path(__file__).parents[2]
+CONTEXT = SimpleNamespace(aws_request_id="r-1", function_name="FormsFunction")
+
+
+class Stack:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.stores = bootstrap.stores(config)
+        self.sqs = boto3.client("sqs", region_name=REGION)
+        self.events = boto3.client("events", region_name=REGION)
+
+    def enrollments(self) -> list[dict[str, Any]]:
+        return self._messages(self.config.enrollments_queue_url)
+
+    def unprocessed(self) -> list[dict[str, Any]]:
+        return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]
+
+    def _messages(self, url: str) -> list[dict[str, Any]]:
+        answer = self.sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        )
+        return answer.get("Messages", [])
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with aws(monkeypatch) as config:
+        values = [
+            config.flows_table,
+            config.records_table,
+            config.enrollments_table,
+            config.enrollments_queue_url,
+            config.unprocessed_queue_url,
+            config.event_bus_name,
+        ]
+        for name, value in zip(NAMES, values, strict=True):
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Enroll")
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "enroll")
+        bootstrap.application.cache_clear()
+        yield Stack(config)
+        bootstrap.application.cache_clear()
+
+
+def function(category: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"function_{category}", ROOT / "functions" / category / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def invoke(envelope: Any, category: str = "forms") -> dict[str, Any]:
+    answer = function(category).handler(envelope, CONTEXT)
+    result: dict[str, Any] = json.loads(json.dumps(answer))
+    return result
+
+
+def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
+    document = flow({"event": "forms.submitted", **given})
+    stack.stores.authoring.put(portal, document["id"], document, bootstrap.now(), on_since=0)
+
+
+def test_an_event_becomes_a_message(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put(stack, id=585051946, event="4-1639801")
+    envelope = event({"forms.submitted": "101", "id": "e-1", "record": {"a": 1}, "properties": {"hs_form_id": "f-1"}})
+
+    answer = invoke(envelope)
+
+    (decision,) = answer["decisions"]
+    assert answer["eventId"] == "e-1"
+    assert (decision["code"], decision["flowId"]) == ("ENROLLED", "585051946")
+    (message,) = stack.enrollments()
+    body = json.loads(message["Body"])
+    assert body.pop("enrolledAt").endswith("Z")
+    assert body == {
+        "schemaVersion": "1.0",
+        "enrollmentId": decision["enrollmentId"],
+        "idempotencyKey": "p1/585051946/0-1/101",
+        "portalId": "p1",
+        "flowId": "585051946",
+        "flowName": "Flow 585051946",
+        "flowRevisionId": "1",
+        "objectTypeId": "0-1",
+        "objectId": "101",
+        "isReEnrollment": False,
+        "trigger": {
+            "groupIndex": 0,
+            "eventType": "forms.submitted",
+            "eventTypeId": "4-1639801",
+            "eventId": "e-1",
+            "occurredAt": "2026-11-23T10:00:00.000Z",
+            "source": "acme",
+            "properties": {"hs_form_id": "f-1"},
+        },
+    }
+    assert message["Attributes"]["MessageGroupId"] == "p1/0-1/101"
+    assert message["Attributes"]["MessageDeduplicationId"] == sha256(b"p1/585051946/0-1/101").hexdigest()
+    attributes = {name: one["StringValue"] for name, one in message["MessageAttributes"].items()}
+    assert attributes == {
+        "portalId": "p1",
+        "flowId": "585051946",
+        "objectTypeId": "0-1",
+        "eventType": "forms.submitted",
+    }
+    (line,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one.get("message") == "decision"]
+    assert (line["code"], line["flowId"], line["eventId"], line["category"]) == (
+        "ENROLLED",
+        "585051946",
+        "e-1",
+        "forms",
+    )
+
+
+def test_the_second_delivery_publishes_nothing(stack: Stack) -> None:
+    put(stack, id=1)
+    envelope = event({"forms.submitted": "101", "id": "e-1", "record": {}})
+    assert [one["code"] for one in invoke(envelope)["decisions"]] == ["ENROLLED"]
+    assert len(stack.enrollments()) == 1
+    assert [one["code"] for one in invoke(envelope)["decisions"]] == ["DUPLICATE_EVENT"]
+    assert stack.enrollments() == []
+
+
+def test_a_decision_against_names_what_failed(stack: Stack) -> None:
+    put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-2"]]])
+    put(stack, id=2, criteria=[["city", "IS_EQUAL_TO", "Dublin"]])
+    answer = invoke(
+        event({"forms.submitted": "101", "id": "e", "record": {"city": "Cork"}, "properties": {"hs_form_id": "f-1"}})
+    )
+    not_matched, filtered_out = answer["decisions"]
+    (group,) = not_matched["groups"]
+    assert (group["groupIndex"], group["property"], group["found"]) == (0, "hs_form_id", "f-1")
+    assert group["operation"]["values"] == ["f-2"]
+    assert filtered_out["code"] == "FILTERED_OUT"
+    assert filtered_out["filter"]["found"] == "Cork"
+    assert filtered_out["filter"]["operation"]["value"] == "Dublin"
+
+
+DEEP: Any = {}
+for _ in range(400):
+    DEEP = {"d": DEEP}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"portalId": 7}, "WRONG_TYPE"),
+        ({"properties": {"x": float("nan")}}, "BAD_NUMBER"),
+        ({"properties": {"x": "\ud800"}}, "BAD_CHARACTERS"),
+        ({"unknown": DEEP}, "DETAIL_TOO_DEEP"),
+        ({"unknown": "\u4e2d" * 80_000}, "DETAIL_TOO_LARGE"),
+        ({"properties": {f"p{n}": n for n in range(10_000)}}, "TOO_MANY_PROPERTIES"),
+    ],
+)
+def test_an_invalid_event_is_kept_whole_with_its_reason(stack: Stack, change: Any, reason: str) -> None:
+    envelope = event({"forms.submitted": "101", "id": "e-1"})
+    envelope["detail"].update(change)
+
+    answer = invoke(envelope)
+
+    assert answer["unprocessed"]["reason"] == reason
+    (kept,) = stack.unprocessed()
+    assert (kept["reason"], kept["message"]) == (reason, answer["unprocessed"]["message"])
+    assert json.dumps(kept["event"]) == json.dumps(envelope)
+    assert stack.enrollments() == []
+
+
+def test_what_is_no_event_at_all_is_kept_too(stack: Stack) -> None:
+    for nonsense in (None, [], "x", 3, {}, {"detail": {}}):
+        assert invoke(nonsense)["unprocessed"]["reason"] == "INVALID_ENVELOPE"
+    assert len(stack.unprocessed()) == 6
+
+
+def test_ids_that_the_queue_can_not_take_are_published_all_the_same(stack: Stack) -> None:
+    put(stack, id="flow/ü", portal="p/ö")
+    answer = invoke(event({"forms.submitted": "ä b" * 42, "id": "e/%", "portal": "p/ö", "record": {}}))
+    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+    (message,) = stack.enrollments()
+    assert json.loads(message["Body"])["objectId"] == "ä b" * 42
+    assert len(message["Attributes"]["MessageGroupId"]) == 64
+
+
+def test_properties_too_large_for_a_message_are_left_out(stack: Stack) -> None:
+    put(stack, id=1)
+    properties = {f"p{n:02d}": "\u4e2d" * 2_700 for n in range(22)} | {"hs_form_id": "f-1"}
+    invoke(event({"forms.submitted": "101", "id": "e", "record": {}, "properties": properties}))
+    (message,) = stack.enrollments()
+    trigger = json.loads(message["Body"])["trigger"]
+    assert trigger["propertiesTruncated"] is True
+    assert trigger["properties"]["hs_form_id"] == "f-1"
+    assert len(message["Body"]) <= 256_000
+
+
+def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
+    stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    for number, (name, category) in enumerate(CATEGORIES.items()):
+        event_type = category.event_types[-1]
+        given = {"lists": [["IN_LIST", "42"]]} if name == "lists" else {"event": event_type.name}
+        document = flow({"id": number, **given})
+        stack.stores.authoring.put("p1", document["id"], document, bootstrap.now(), on_since=0)
+        properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
+        answer = invoke(event({event_type.name: "101", "id": f"e{number}", "properties": properties}), name)
+        assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name
+
+
+def test_all_missing_names_of_the_configuration_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOWS_TABLE")
+    monkeypatch.setenv("EVENT_BUS_NAME", "")
+    with pytest.raises(MissingConfiguration, match=r"FLOWS_TABLE, EVENT_BUS_NAME"):
+        invoke(event({"forms.submitted": "101", "id": "e"}))
+    with pytest.raises(MissingConfiguration, match=", ".join(NAMES)):
+        from_environment({})
+
+
+def test_a_failure_of_aws_fails_the_invocation(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(stack, id=1)
+    stack.sqs.delete_queue(QueueUrl=stack.config.enrollments_queue_url)
+    envelope = event({"forms.submitted": "101", "id": "e", "record": {}})
+    with pytest.raises(Exception, match="NonExistentQueue"):
+        invoke(envelope)
+    (stored,) = stack.stores.enrollments.of_record(RecordKey("p1", "0-1", "101"), 10)
+    assert not stored.is_published

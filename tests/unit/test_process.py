@@ -1,0 +1,250 @@
+"""What the story does when the world fails it: nothing lost, nothing doubled."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from enrollment.domain.decisions import Code
+from enrollment.domain.events import InvalidEvent
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
+from enrollment.process import NotDelivered
+from tests.fakes import World
+from tests.scenarios.scenario import event, flow
+
+ADA = RecordKey("p1", "0-1", "101")
+
+
+class Crash(BaseException):
+    """The process ends here: no code of the story may catch it."""
+
+
+def world_with(*flows: Mapping[str, Any]) -> World:
+    world = World()
+    for given in flows:
+        world.put_flow(flow(given))
+    world.put_record(ADA, Record(ADA, 0))
+    # The event is sent after the flows were written, as it is most of the time.
+    world.now += 1_000_000_000_000
+    return world
+
+
+def submitted(event_id: str = "e1", **given: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": event_id, **given})
+
+
+ONCE = {"id": 1, "event": "forms.submitted"}
+AGAIN = {"id": 2, "event": "forms.submitted", "re_enroll": True}
+
+
+def codes(world: World, envelope: Mapping[str, Any]) -> list[str]:
+    return [str(one.code) for one in world.deliver(envelope)]
+
+
+def final_state(world: World) -> dict[str, Any]:
+    """Ids differ between runs in which some were lost, so they are left out."""
+    return {
+        "enrollments": sorted(
+            (one.enrollment.flow_id, one.enrollment.idempotency_key, one.is_confirmed)
+            for one in world.enrollments.items.values()
+        ),
+        "messages": {one.id for one in world.queue.messages},
+        "records": world.records.records,
+    }
+
+
+def test_what_the_queue_refuses_is_published_by_the_next_delivery_and_nothing_else_is() -> None:
+    world = world_with(ONCE, AGAIN)
+    world.queue.refuses = 1
+    with pytest.raises(NotDelivered, match="e1"):
+        world.deliver(submitted())
+    assert [one.flow_id for one in world.queue.messages] == ["2"]
+
+    assert codes(world, submitted()) == ["DUPLICATE_EVENT", "DUPLICATE_EVENT"]
+
+    assert [one.flow_id for one in world.queue.messages] == ["2", "1"]
+    assert [one.enrollment.flow_id for one in world.bus.announcements] == ["2", "1"]
+
+
+def test_what_the_bus_refuses_is_announced_by_the_next_delivery_without_a_second_message() -> None:
+    world = world_with(ONCE)
+    world.bus.refuses = 1
+    with pytest.raises(NotDelivered):
+        world.deliver(submitted())
+
+    world.deliver(submitted())
+    world.deliver(submitted())
+
+    assert len(world.queue.messages) == 1
+    assert len(world.bus.announcements) == 1
+
+
+def test_a_redelivery_finishes_what_it_began_although_the_flow_is_off_changed_or_deleted() -> None:
+    changes: list[Callable[[World], object]] = [
+        lambda world: world.authoring.switch("p1", "1", world.now, on=False),
+        lambda world: world.authoring.delete("p1", "1", world.now),
+        lambda world: world.put_flow(flow({**ONCE, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]})),
+        lambda world: world.put_flow(flow({**ONCE, "event": "calls.ended"})),
+        lambda world: world.put_flow(flow({**ONCE, "criteria": [["city", "IS_EQUAL_TO", "nowhere"]]})),
+        lambda world: world.put_flow(flow({**ONCE, "re_enroll": True})),
+        lambda world: (
+            world.authoring.switch("p1", "1", world.now, on=False),
+            world.authoring.switch("p1", "1", world.now, on=True),
+        ),
+    ]
+    for change in changes:
+        world = world_with(ONCE)
+        world.queue.refuses = 1
+        with pytest.raises(NotDelivered):
+            world.deliver(submitted())
+        world.now += 60_000
+        change(world)
+
+        assert codes(world, submitted()) == ["DUPLICATE_EVENT"]
+
+        assert len(world.queue.messages) == 1
+        assert len(world.enrollments.items) == 1
+
+
+STORIES: dict[str, tuple[list[Mapping[str, Any]], list[dict[str, Any]]]] = {
+    "once": ([ONCE], [submitted()]),
+    "several flows": ([ONCE, AGAIN, {**AGAIN, "id": 3}], [submitted()]),
+    "again": ([AGAIN], [submitted("e0"), submitted("e1")]),
+    "with a snapshot": ([ONCE], [submitted(record={"city": "Cork"})]),
+    "of a change": (
+        [{"id": 1, "event": "crm.property_changed"}],
+        [event({"crm.property_changed": "101", "id": "e", "properties": {"hs_name": "city", "hs_value": "Cork"}})],
+    ),
+    "of a first view": (
+        [{"id": 1, "event": "sales_documents.viewed", "re_enroll": True}],
+        [event({"sales_documents.viewed": "101", "id": "v", "properties": {"hs_document_id": "d"}})],
+    ),
+}
+
+
+def interrupted(world: World, before: bool, number: int) -> Iterator[str]:
+    """Yields the name of each call to a port, and crashes before or after the `number`th."""
+    calls: list[str] = []
+    for port in ("flows", "records", "enrollments", "queue", "bus"):
+        fake = getattr(world, port)
+        for name in ("candidates", "get", "save", "find", "claim", "confirm", "publish", "announce"):
+            method = getattr(fake, name, None)
+            if method is None or (port == "flows" and name != "candidates"):
+                continue
+
+            def call(*args: Any, _method: Any = method, _name: str = f"{port}.{name}", **named: Any) -> Any:
+                calls.append(_name)
+                if before and len(calls) == number:
+                    raise Crash(_name)
+                answer = _method(*args, **named)
+                if not before and len(calls) == number:
+                    raise Crash(_name)
+                return answer
+
+            setattr(fake, name, call)
+    return iter(calls)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str) -> None:
+    flows, events = STORIES[story]
+    undisturbed = world_with(*flows)
+    recorded = interrupted(undisturbed, before=True, number=0)
+    for envelope in events:
+        undisturbed.deliver(envelope)
+    expected, count = final_state(undisturbed), len(list(recorded))
+    assert count >= 5
+
+    for number in range(1, count + 1):
+        for before in (True, False):
+            world = world_with(*flows)
+            interrupted(world, before, number)
+            for envelope in events:
+                try:
+                    world.deliver(envelope)
+                except Crash:
+                    world.deliver(envelope)
+            found = final_state(world)
+            assert found["enrollments"] == expected["enrollments"], (number, before)
+            assert len(found["messages"]) == len(expected["enrollments"]), (number, before)
+            assert {key: one.properties for key, one in found["records"].items()} == {
+                key: one.properties for key, one in expected["records"].items()
+            }
+
+
+def test_many_events_and_deliveries_at_once_enroll_once() -> None:
+    world = world_with(ONCE, AGAIN)
+    events = [submitted(f"e{number % 5}") for number in range(100)]
+    with ThreadPoolExecutor(8) as pool:
+        made = [code for decisions in pool.map(world.deliver, events) for code in decisions]
+
+    enrolled = sorted(one.flow_id for one in made if one.code is Code.ENROLLED)
+    assert enrolled == ["1", "2", "2", "2", "2", "2"]
+    assert len(world.enrollments.items) == 6
+    assert len({one.id for one in world.queue.messages}) == 6
+
+
+def test_a_write_whose_answer_was_lost_is_our_own() -> None:
+    world = world_with(ONCE)
+    claim = world.enrollments.claim
+
+    def lost(enrollment: Any) -> bool:
+        claim(enrollment)
+        return claim(enrollment)  # as the SDK repeats a write that timed out
+
+    world.enrollments.claim = lost  # type: ignore[method-assign]
+    assert codes(world, submitted()) == ["ENROLLED"]
+    assert len(world.queue.messages) == 1
+
+
+def test_others_that_change_the_record_at_the_same_time_lose_nothing() -> None:
+    world = world_with()
+    changes = [
+        event({"crm.property_changed": "101", "id": f"c{n}", "properties": {"hs_name": f"p{n}", "hs_value": n}})
+        for n in range(30)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(world.deliver, changes))
+    assert set(world.records.records[ADA].values()) == {f"p{n}" for n in range(30)}
+
+
+def test_changes_in_any_order_and_repeated_end_the_same() -> None:
+    changes = [
+        event(
+            {
+                "crm.property_changed": "101",
+                "id": f"c{n}",
+                "at": f"2026-11-23T10:00:0{n // 2}Z",
+                "properties": {"hs_name": "city", "hs_value": f"v{n}"},
+            }
+        )
+        for n in range(8)
+    ]
+    for order in (changes, changes[::-1], changes[3:] + changes, changes + changes[:5]):
+        world = world_with()
+        for one in order:
+            world.deliver(one)
+        assert world.records.records[ADA].values() == {"city": "v7"}
+
+
+def test_the_announcement_carries_the_chain_and_the_flow() -> None:
+    world = world_with(ONCE)
+    world.deliver(submitted(chain=["8", "9"]))
+    assert world.bus.announcements[0].chain == ("8", "9", "1")
+
+
+def test_an_event_without_candidates_reads_no_record() -> None:
+    world = world_with()
+    world.records.get = None  # type: ignore[assignment, method-assign]
+    assert world.deliver(submitted()) == ()
+
+
+def test_a_record_that_would_outgrow_its_item_is_refused() -> None:
+    world = world_with()
+    stored = world.records.records[ADA]
+    world.put_record(ADA, Record(ADA, 0, {f"p{n}": Dated("x" * 8000, 1) for n in range(37)}, version=stored.version))
+    with pytest.raises(InvalidEvent) as raised:
+        world.deliver(submitted(record={"more": "x" * 8000}))
+    assert raised.value.reason == "RECORD_TOO_LARGE"
