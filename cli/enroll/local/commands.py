@@ -1,0 +1,55 @@
+"""`enroll local …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from enroll.local.run import StorePortal, run
+from enroll.local.settings import EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
+
+app = typer.Typer(help="The whole system on this machine, without an AWS account.", no_args_is_help=True)
+
+store_portal: StorePortal | None = None
+"""Set by what mounts these commands, which knows the stores."""
+
+
+@app.callback()
+def local() -> None:
+    """The whole system on this machine, without an AWS account."""
+
+
+@app.command("run")
+def run_command(
+    once: Annotated[bool, typer.Option("--once", help="Demonstrate, compare, exit: 0 only if all is right.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the embedded AWS.", min=1, max=65535)] = EMULATOR_PORT,
+    lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.", min=1, max=65535)] = LAMBDA_PORT,
+    demo: Annotated[bool, typer.Option(help="Load the demonstration portal and send the sample events.")] = True,
+    retry_delay: Annotated[
+        list[float], typer.Option(help="Seconds before each retry of a failed event; give it once for each.", min=0)
+    ] = [1.0, 2.0],  # noqa: B006 - typer reads it, and nothing changes it
+    project: Annotated[Path, typer.Option(help="Folder of the project.", file_okay=False)] = PROJECT,
+    emulator_python: Annotated[
+        Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
+    ] = None,
+) -> None:
+    """Start the embedded AWS, deploy the template, demonstrate it, and stay up until Ctrl-C."""
+    console = Console()
+    settings = Settings(
+        port=port,
+        lambda_port=lambda_port,
+        retry_delays=tuple(retry_delay),
+        project=project.resolve(),
+        emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
+    )
+    try:
+        if demo and store_portal is None:
+            raise LocalRunError("Nothing here can store the demonstration's portal: run with --no-demo.")
+        code = run(settings, store_portal if demo else None, once=once, console=console)
+    except LocalRunError as error:
+        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+        code = 2
+    raise typer.Exit(code)

@@ -1,0 +1,242 @@
+"""Deploys the project's template, as it is, into the embedded AWS.
+
+What the embedded AWS cannot take is left out here, in one list with reasons, and not by conditions in the template.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from botocore.config import Config
+from botocore.exceptions import ClientError, WaiterError
+
+from enroll.local.sandbox import FunctionConfiguration
+from enroll.local.settings import ACCESS_KEY, REGION, STACK_NAME, LocalRunError, Settings
+
+Template = dict[str, Any]
+
+PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
+"""A function's variable by which MiniStack learns who runs the function in its place."""
+
+CODE_BUCKET = "local"
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A resource type that the embedded AWS cannot take, why, and what is done in its place after the deployment."""
+
+    resource_type: str
+    reason: str
+    instead: Callable[[Settings, str, Template, dict[str, str]], str] | None = None
+    """Given the settings, the logical id, the resource and the stack's outputs: the resource's physical name."""
+
+
+def _archive(settings: Settings, logical_id: str, resource: Template, outputs: dict[str, str]) -> str:
+    properties = resource.get("Properties", {})
+    name = f"{STACK_NAME}-{logical_id}"
+    pattern = properties.get("EventPattern")
+    client(settings, "events").create_archive(
+        ArchiveName=name,
+        EventSourceArn=outputs["EventBusArn"],
+        # No RetentionDays: it lasts as long as the local run, and the template's may be an expression.
+        **({"EventPattern": json.dumps(pattern)} if pattern else {}),
+    )
+    return name
+
+
+OMISSIONS = [
+    Omission(
+        "AWS::Events::Archive",
+        "MiniStack 1.5.33 refuses a stack with this resource, although its EventBridge has archives: "
+        "the archive is created by CreateArchive after the deployment.",
+        instead=_archive,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A stack that is up."""
+
+    outputs: dict[str, str]
+    functions: dict[str, FunctionConfiguration]
+    """By the name of the code's folder, which is the category."""
+
+
+def client(settings: Settings, service: str) -> Any:
+    """A client of the embedded AWS, whatever the operator's shell is set to."""
+    # boto3's own type of `client` has a signature for each service; the name here is any of them.
+    session: Any = boto3.session.Session(
+        aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=REGION
+    )
+    return session.client(
+        service,
+        endpoint_url=settings.endpoint,
+        # No proxy: one configured for the operator's shell cannot reach this machine's loopback interface.
+        config=Config(proxies={}, retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=50),
+    )
+
+
+class _TagsKept(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, read as the long form of each function."""
+
+
+def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_TagsKept.add_multi_constructor("!", _long_form)
+# A date such as the template's own version is text, not a date that JSON could not carry.
+_TagsKept.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+
+
+def load_template(path: Path) -> Template:
+    if not path.exists():
+        raise LocalRunError(f"There is no template at {path}: run this from the project, or name it with --project.")
+    try:
+        template = yaml.load(path.read_text(encoding="utf-8"), _TagsKept)  # noqa: S506 - a subclass of the safe loader
+    except yaml.YAMLError as error:
+        raise LocalRunError(f"{path} is not YAML: {error}") from error
+    if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
+        raise LocalRunError(f"{path} is no CloudFormation template: it has no Resources.")
+    return template
+
+
+def deploy(settings: Settings) -> Deployment:
+    """Creates the stack and waits for it."""
+    template = load_template(settings.template)
+    left_out = {
+        logical_id: (omission, template["Resources"][logical_id])
+        for omission in OMISSIONS
+        for logical_id, resource in template["Resources"].items()
+        if resource.get("Type") == omission.resource_type
+    }
+    outputs = _create_stack(settings, _localised(template, set(left_out), settings))
+    names = {
+        logical_id: omission.instead(settings, logical_id, resource, outputs)
+        for logical_id, (omission, resource) in left_out.items()
+        if omission.instead
+    }
+    for output, definition in template.get("Outputs", {}).items():
+        if (reference := definition["Value"]) and isinstance(reference, dict) and reference.get("Ref") in names:
+            outputs[output] = names[reference["Ref"]]
+    return Deployment(outputs, _functions(settings, template))
+
+
+def _localised(template: Template, left_out: set[str], settings: Settings) -> Template:
+    """The template without what is left out, with its code on this machine and its functions run from here."""
+    resources = {
+        logical_id: {**resource, "Properties": dict(resource.get("Properties", {}))}
+        for logical_id, resource in template["Resources"].items()
+        if logical_id not in left_out
+    }
+    for resource in resources.values():
+        properties = resource["Properties"]
+        # The transform wants code in S3. Nothing reads it from there: the folder's name is all that matters here.
+        match resource["Type"]:
+            case "AWS::Serverless::Function":
+                properties["CodeUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["CodeUri"]).strip("./")}
+                environment = dict(properties.get("Environment", {}))
+                variables = {**environment.get("Variables", {}), PROXY_VARIABLE: f"{settings.lambda_endpoint}/events"}
+                properties["Environment"] = {**environment, "Variables": variables}
+            case "AWS::Serverless::LayerVersion":
+                properties["ContentUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["ContentUri"]).strip("./")}
+    outputs = {name: output for name, output in template.get("Outputs", {}).items() if not _refers_to(output, left_out)}
+    return {**template, "Resources": resources, "Outputs": outputs}
+
+
+def _refers_to(value: Any, logical_ids: set[str]) -> bool:
+    if isinstance(value, dict):
+        attribute = value.get("Fn::GetAtt")
+        if value.get("Ref") in logical_ids or (isinstance(attribute, list) and attribute[0] in logical_ids):
+            return True
+        return any(_refers_to(item, logical_ids) for item in value.values())
+    return isinstance(value, list) and any(_refers_to(item, logical_ids) for item in value)
+
+
+def _create_stack(settings: Settings, template: Template) -> dict[str, str]:
+    cloudformation = client(settings, "cloudformation")
+    try:
+        cloudformation.create_stack(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps(template, separators=(",", ":")),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        waiter = cloudformation.get_waiter("stack_create_complete")
+        waiter.wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    except (ClientError, WaiterError) as error:
+        why = _why(cloudformation, error)
+        raise LocalRunError(f"The embedded AWS did not take {settings.template}: {why}") from error
+    stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _why(cloudformation: Any, error: Exception) -> str:
+    try:
+        events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+    except ClientError:
+        return str(error)
+    reasons = [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
+        for event in events
+        if event["ResourceStatus"].endswith("FAILED")
+    ]
+    return "; ".join(reasons) or str(error)
+
+
+def _functions(settings: Settings, template: Template) -> dict[str, FunctionConfiguration]:
+    """Every function as deployed: the configuration is what the stack made of the template, not the template's text."""
+    lambda_client = client(settings, "lambda")
+    resources = client(settings, "cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+    functions = {}
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        code = settings.project / str(resource["Properties"]["CodeUri"])
+        if not code.is_dir():
+            raise LocalRunError(f"The code of {logical_id} is not there: {code} is no folder.")
+        configuration = lambda_client.get_function_configuration(FunctionName=names[logical_id])
+        asynchronous = _asynchronous(lambda_client, names[logical_id])
+        environment = dict(configuration.get("Environment", {}).get("Variables", {}))
+        environment.pop(PROXY_VARIABLE, None)
+        functions[code.name] = FunctionConfiguration(
+            name=configuration["FunctionName"],
+            arn=configuration["FunctionArn"],
+            handler=configuration["Handler"],
+            code=Path(os.path.normpath(code)),
+            timeout=float(configuration["Timeout"]),
+            memory=int(configuration["MemorySize"]),
+            environment=environment,
+            maximum_retries=asynchronous.get("MaximumRetryAttempts", 2),
+            maximum_age=asynchronous.get("MaximumEventAgeInSeconds", 6 * 60 * 60),
+            on_failure=asynchronous.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
+        )
+    return functions
+
+
+def _asynchronous(lambda_client: Any, name: str) -> dict[str, Any]:
+    try:
+        # The transform names this qualifier, and MiniStack does not find the configuration without it.
+        configuration: dict[str, Any] = lambda_client.get_function_event_invoke_config(
+            FunctionName=name, Qualifier="$LATEST"
+        )
+    except lambda_client.exceptions.ResourceNotFoundException:
+        return {}
+    return configuration

@@ -1,0 +1,135 @@
+"""The embedded AWS: MiniStack in its own environment, as a child process on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+from enroll.local import child
+from enroll.local.settings import ACCESS_KEY, HOST, REGION, LocalRunError, Settings
+
+READY_WITHIN_SECONDS = 60
+STOPPED_WITHIN_SECONDS = 5
+
+
+def refuse_taken_port(port: int, option: str) -> None:
+    """Fails with a message that names the port and the option, instead of with a traceback from the server."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # A port that a server has just left is free; without this, the next start would have to wait for it.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise LocalRunError(
+                f"Port {port} on {HOST} cannot be used: {error.strerror}. If it is another local run, stop that one; "
+                f"otherwise choose another port with {option}, for example {option} {port + 100}."
+            ) from error
+
+
+class Emulator:
+    """MiniStack, started by `with` and stopped at its end; it cannot outlive this process (see `child.py`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = settings.run_folder / "emulator.log"
+
+    def __enter__(self) -> Emulator:
+        settings = self._settings
+        if not settings.emulator_python.exists():
+            raise LocalRunError(
+                f"The embedded AWS is not installed: {settings.emulator_python} does not exist. "
+                "Run `make setup` in the project's folder, or name its interpreter with --emulator-python."
+            )
+        refuse_taken_port(settings.port, "--port")
+        settings.run_folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [settings.emulator_python, Path(child.__file__), "ministack"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment(),
+                cwd=settings.run_folder,
+                # Ctrl-C is for this process, which stops its children in order.
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOPPED_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin:
+            process.stdin.close()
+        self._process = None
+
+    def _environment(self) -> dict[str, str]:
+        """Only what is set here: the operator's own AWS settings and proxies have no business in the local run."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TMPDIR": str(self._settings.run_folder),
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(self._settings.port),
+            "MINISTACK_HOST": HOST,
+            "MINISTACK_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            # No limit on concurrent invocations here: the local Lambda service has its own queue and its own slots,
+            # and an event that this limit refused would be lost.
+            "LAMBDA_ACCOUNT_CONCURRENCY": "0",
+            # Services with ports of their own, which nobody asked for.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "LOG_LEVEL": "WARNING",
+        }
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        while time.monotonic() < deadline:
+            if not self.running:
+                raise LocalRunError(f"The embedded AWS ended while starting:\n{self._last_lines()}")
+            if self._answers():
+                return
+            time.sleep(0.05)
+        raise LocalRunError(f"The embedded AWS was not ready in {READY_WITHIN_SECONDS} s:\n{self._last_lines()}")
+
+    def _answers(self) -> bool:
+        # No proxy: one configured for the operator's shell cannot reach this machine's loopback interface.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"{self._settings.endpoint}/_ministack/ready", timeout=1) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _last_lines(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join([*lines, f"The whole log: {self.log}"])

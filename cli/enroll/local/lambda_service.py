@@ -1,0 +1,405 @@
+"""The local Lambda service: what stands between an event and a function's process in AWS.
+
+It takes invocations from the embedded bus and from `enroll invoke`, runs them in a bounded number of sandboxes, and
+gives asynchronous ones what AWS gives them: an answer at once, two retries, then the on-failure destination.
+
+Start reading at `Function.work`: the life of an invocation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from enroll.local.emulator import refuse_taken_port
+from enroll.local.loopback_http import Request, Response, listen, port_of
+from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
+from enroll.local.settings import HOST, LAMBDA_PORT
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+INVOKE_API = "/2015-03-31/functions/"
+BUS_PATH = "/events"
+"""Where the embedded AWS sends what its bus has for a function; the function's name is in a header."""
+BUS_FUNCTION_HEADER = "x-amzn-lambda-function-name"
+
+QUEUED_BYTES = 256 * 1024 * 1024
+"""Payloads held at once, of waiting and running asynchronous invocations. Past it, accepting waits for room."""
+
+BACKLOG_PER_SANDBOX = 10
+"""Invocations waiting for each sandbox of a function before one more is worth its cold start."""
+
+DESTINATION_ATTEMPTS = 5
+
+Destination = Callable[[str, str], None]
+"""Sends a record (JSON text) to an ARN. Called outside the event loop, so that it may block."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An attempt that ended, for whoever watches the service."""
+
+    function: str
+    payload: Any
+    failed: bool
+    final: bool
+    """No retry follows."""
+
+
+@dataclass(order=True)
+class Waiting:
+    """An invocation in a function's queue: those that somebody waits for come before those that nobody does."""
+
+    priority: int
+    number: int
+    invocation: Invocation = field(compare=False)
+    answer: asyncio.Future[Outcome] | None = field(compare=False)
+    """Who waits for the outcome; None for an asynchronous invocation."""
+
+
+class Room:
+    """A bound on the bytes of queued payloads."""
+
+    def __init__(self, size: int) -> None:
+        self._free = self._size = size
+        self._changed = asyncio.Condition()
+
+    async def take(self, size: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= min(size, self._size))
+            self._free -= size
+
+    async def give_back(self, size: int) -> None:
+        async with self._changed:
+            self._free += size
+            self._changed.notify_all()
+
+
+class Function:
+    """A deployed function: its queue, its sandboxes, and what becomes of its failures."""
+
+    def __init__(self, configuration: FunctionConfiguration, service: LambdaService) -> None:
+        self.configuration = configuration
+        self._service = service
+        self._waiting: asyncio.PriorityQueue[Waiting] = asyncio.PriorityQueue()
+        self._numbers = itertools.count()
+        self._workers = 0
+        self._log = service.log_folder / f"{configuration.name}.log"
+        self._environment = lambda_environment(configuration, service.search_path, service.aws_endpoint)
+
+    async def invoke(self, payload: bytes) -> Outcome:
+        """A synchronous invocation: one attempt, and its outcome."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._enqueue(Invocation(payload), answer)
+        return await answer
+
+    def accept(self, invocation: Invocation) -> None:
+        """An asynchronous invocation, or a retry of one."""
+        self._enqueue(invocation, None)
+
+    def _enqueue(self, invocation: Invocation, answer: asyncio.Future[Outcome] | None) -> None:
+        priority = 1 if answer is None else 0
+        self._waiting.put_nowait(Waiting(priority, next(self._numbers), invocation, answer))
+        backlog = self._waiting.qsize() >= BACKLOG_PER_SANDBOX * self._workers
+        if self._workers == 0 or (backlog and self._service.take_extra_sandbox()):
+            self._add_worker()
+
+    def _add_worker(self) -> None:
+        self._workers += 1
+        self._service.spawn(self.work())
+
+    async def work(self) -> None:
+        """Takes invocations one by one into one sandbox, which is replaced when it died."""
+        sandbox: Sandbox | None = None
+        try:
+            while True:
+                waiting = await self._waiting.get()
+                waiting.invocation.attempts += 1
+                try:
+                    if sandbox is None or not sandbox.alive:
+                        sandbox, broken = await self._start_sandbox()
+                        outcome = broken or await sandbox.invoke(waiting.invocation)
+                    else:
+                        outcome = await sandbox.invoke(waiting.invocation)
+                except OSError as error:
+                    # No process, or no port for it: the machine's trouble, which a retry may well find over.
+                    outcome = failure(waiting.invocation.request_id, "Runtime.NotStarted", str(error))
+                await self._conclude(waiting, outcome)
+        finally:
+            if sandbox is not None:
+                await sandbox.stop()
+
+    async def _start_sandbox(self) -> tuple[Sandbox, Outcome | None]:
+        async with self._service.cold_starts:
+            sandbox = await Sandbox.start(self.configuration, self._environment, self._log, self._service.python)
+            try:
+                broken = await sandbox.ready()
+            except BaseException:
+                await sandbox.stop()
+                raise
+        if broken:
+            await sandbox.stop()
+        return sandbox, broken
+
+    async def _conclude(self, waiting: Waiting, outcome: Outcome) -> None:
+        invocation = waiting.invocation
+        if waiting.answer is not None:
+            if not waiting.answer.done():
+                waiting.answer.set_result(outcome)
+            self._report(outcome, final=True)
+            return
+        if not outcome.failed:
+            self._report(outcome, final=True)
+            await self._service.forget(invocation)
+            return
+        retries_left = invocation.attempts <= self.configuration.maximum_retries
+        delay = self._service.retry_delay(invocation.attempts)
+        young = time.time() + delay - invocation.accepted_at < self.configuration.maximum_age
+        self._report(outcome, final=not (retries_left and young))
+        logger.warning("%s failed, attempt %d: %s", self.configuration.name, invocation.attempts, _shown(outcome))
+        if retries_left and young:
+            asyncio.get_running_loop().call_later(delay, self.accept, invocation)
+        else:
+            condition = "EventAgeExceeded" if retries_left else "RetriesExhausted"
+            self._service.spawn(self._give_up(invocation, outcome, condition))
+
+    async def _give_up(self, invocation: Invocation, outcome: Outcome, condition: str) -> None:
+        """Sends AWS's record of the failure to the destination, trying again when that fails too."""
+        try:
+            if self.configuration.on_failure is None:
+                logger.error("%s gave up %s; it has no destination", self.configuration.name, invocation.request_id)
+                return
+            record = json.dumps(destination_record(self.configuration, invocation, outcome, condition))
+            for attempt in range(1, DESTINATION_ATTEMPTS + 1):
+                try:
+                    await asyncio.to_thread(self._service.destination, self.configuration.on_failure, record)
+                    return
+                except Exception:  # whatever the destination's client raises: the record must not be lost for it
+                    logger.exception("Destination of %s, attempt %d", self.configuration.name, attempt)
+                    await asyncio.sleep(0.2 * 2**attempt)
+            logger.error("Lost: no destination took the record %s", record)
+        finally:
+            await self._service.forget(invocation)
+
+    def _report(self, outcome: Outcome, *, final: bool) -> None:
+        self._service.watch(Finished(self.configuration.name, _parsed(outcome.payload), outcome.failed, final))
+
+
+def destination_record(
+    function: FunctionConfiguration, invocation: Invocation, outcome: Outcome, condition: str
+) -> dict[str, Any]:
+    """The message that an on-failure destination of Lambda receives, field by field."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "version": "1.0",
+        "timestamp": now,
+        "requestContext": {
+            "requestId": invocation.request_id,
+            "functionArn": f"{function.arn}:$LATEST",
+            "condition": condition,
+            "approximateInvokeCount": invocation.attempts,
+        },
+        "requestPayload": _parsed(invocation.payload),
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": _parsed(outcome.payload),
+    }
+
+
+def _parsed(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload.decode("utf-8", "replace")
+
+
+def _shown(outcome: Outcome) -> str:
+    return outcome.payload[:500].decode("utf-8", "replace")
+
+
+def _nowhere(arn: str, record: str) -> None:
+    raise LookupError(f"Nobody told this Lambda service how to reach {arn}.")
+
+
+def _unwatched(finished: Finished) -> None:
+    pass
+
+
+class LambdaService:
+    """The service's own thread, its HTTP interface and what its functions share."""
+
+    def __init__(
+        self,
+        *,
+        log_folder: Path,
+        port: int = LAMBDA_PORT,
+        aws_endpoint: str = "",
+        search_path: Iterable[Path] = (),
+        retry_delays: tuple[float, ...] = (1.0, 2.0),
+        destination: Destination = _nowhere,
+        watch: Callable[[Finished], None] = _unwatched,
+        python: Path = Path(sys.executable),
+        extra_sandboxes: int | None = None,
+    ) -> None:
+        self.port = port
+        self.log_folder = log_folder
+        self.aws_endpoint = aws_endpoint
+        self.search_path = list(search_path)
+        self.destination = destination
+        self.watch = watch
+        self.python = python
+        self._retry_delays = retry_delays
+        cores = os.cpu_count() or 2
+        # Every function may have one sandbox. More of them, for all functions together, only as the cores allow.
+        self._extra_sandboxes = cores if extra_sandboxes is None else extra_sandboxes
+        self.cold_starts = asyncio.Semaphore(cores)
+        self._room = Room(QUEUED_BYTES)
+        self._functions: dict[str, Function] = {}
+        self._names: dict[str, str] = {}
+        self._unfinished = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
+        self._thread = threading.Thread(target=self._run, name="local-lambda", daemon=True)
+
+    def __enter__(self) -> LambdaService:
+        if self.port:
+            refuse_taken_port(self.port, "--lambda-port")
+        self.log_folder.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+        self._server = self._call(listen(self._answer, self.port))
+        self.port = port_of(self._server)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if not self._thread.is_alive():
+            return
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def unfinished(self) -> int:
+        """Asynchronous invocations accepted and neither done nor given up: waiting, running or between attempts."""
+        return self._unfinished
+
+    def deploy(self, functions: Mapping[str, FunctionConfiguration]) -> None:
+        """Makes functions known, each under its name and under the given alias."""
+
+        async def deploy() -> None:
+            for alias, configuration in functions.items():
+                (self.log_folder / f"{configuration.name}.log").unlink(missing_ok=True)
+                self._functions[configuration.name] = Function(configuration, self)
+                self._names[alias] = self._names[configuration.name] = configuration.name
+
+        self._call(deploy())
+
+    # What functions ask of the service; on its thread only.
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def take_extra_sandbox(self) -> bool:
+        if self._extra_sandboxes == 0:
+            return False
+        self._extra_sandboxes -= 1
+        return True
+
+    def retry_delay(self, attempts: int) -> float:
+        return self._retry_delays[min(attempts, len(self._retry_delays)) - 1] if self._retry_delays else 0.0
+
+    async def forget(self, invocation: Invocation) -> None:
+        self._unfinished -= 1
+        await self._room.give_back(len(invocation.payload))
+
+    # HTTP
+
+    async def _answer(self, request: Request) -> Response:
+        path = request.path.partition("?")[0]
+        if request.method == "POST" and path == BUS_PATH:
+            return await self._take(request, request.headers.get(BUS_FUNCTION_HEADER, ""), wait=False)
+        if request.method == "POST" and path.startswith(INVOKE_API) and path.endswith("/invocations"):
+            name = unquote(path.removeprefix(INVOKE_API).removesuffix("/invocations"))
+            wait = request.headers.get("x-amz-invocation-type", "RequestResponse") != "Event"
+            return await self._take(request, name, wait=wait)
+        return Response.of(404, {"message": f"No {request.method} {path} here: POST to {INVOKE_API}NAME/invocations."})
+
+    async def _take(self, request: Request, name: str, *, wait: bool) -> Response:
+        function = self._function(name)
+        if function is None:
+            known = ", ".join(sorted(self._names)) or "none yet"
+            message = f"Function not found: {name}. Known: {known}."
+            return Response.of(
+                404, {"Type": "User", "Message": message}, {"X-Amzn-ErrorType": "ResourceNotFoundException"}
+            )
+        payload = request.body or b"{}"
+        try:
+            json.loads(payload)
+        except (ValueError, RecursionError) as error:
+            message = f"Could not parse request body into json: {error}"
+            return Response.of(
+                400, {"Type": "User", "Message": message}, {"X-Amzn-ErrorType": "InvalidRequestContentException"}
+            )
+        if wait:
+            outcome = await function.invoke(payload)
+            error_header = {"X-Amz-Function-Error": "Unhandled"} if outcome.failed else {}
+            return Response(200, outcome.payload, {"X-Amz-Executed-Version": "$LATEST", **error_header})
+        await self._room.take(len(payload))
+        self._unfinished += 1
+        function.accept(Invocation(payload))
+        return Response(202)
+
+    def _function(self, name: str) -> Function | None:
+        """By name, ARN or alias."""
+        if name.startswith("arn:"):
+            name = name.split(":")[6] if name.count(":") >= 6 else name
+        return self._functions.get(self._names.get(name, ""))
+
+    # The thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        # First the workers, which stop their sandboxes and need the loop's other tasks for that; then connections.
+        for tasks in (list(self._tasks), [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("The local Lambda service failed", exc_info=error)

@@ -1,0 +1,106 @@
+"""HTTP/1.1 as far as the local Lambda service needs it: kept-alive connections and bodies of a known length.
+
+The standard library has no asynchronous HTTP server, and its threaded one serves a few hundred requests a second on
+the two cores that it shares with the functions: too few to take a burst of events from the bus as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from enroll.local.settings import HOST
+
+LARGEST_BODY = 6 * 1024 * 1024
+"""Lambda's own limit for a synchronous invocation."""
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted: a burst of events arrives as one connection each."""
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
+        return cls(status, json.dumps(content).encode(), headers or {})
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class MalformedRequest(Exception):
+    """The bytes received are no request that this server takes."""
+
+
+async def listen(answer: Answer, port: int = 0) -> asyncio.Server:
+    """A server on the loopback interface; port 0 lets the operating system choose."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while request := await _read(reader):
+                response = await answer(request)
+                _write(writer, response)
+                await writer.drain()
+                if request.headers.get("connection", "").lower() == "close":
+                    break
+        except MalformedRequest as error:
+            _write(writer, Response.of(400, {"message": str(error)}))
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # The other side went away, or the service stops: there is nobody to answer.
+            pass
+        finally:
+            writer.close()
+
+    return await asyncio.start_server(converse, HOST, port, backlog=BACKLOG)
+
+
+def port_of(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        return None
+    except asyncio.LimitOverrunError as error:
+        raise MalformedRequest("The request's headers are too long.") from error
+    first, *lines = head.decode("latin-1").split("\r\n")
+    try:
+        method, path, _ = first.split(" ", 2)
+        pairs = (line.split(":", 1) for line in lines if line)
+        headers = {name.strip().lower(): value.strip() for name, value in pairs}
+        length = int(headers.get("content-length", "0"))
+    except ValueError as error:
+        raise MalformedRequest(f"Not an HTTP request: {first[:80]!r}.") from error
+    if "chunked" in headers.get("transfer-encoding", ""):
+        raise MalformedRequest("Send the body with Content-Length: chunks are not taken here.")
+    if not 0 <= length <= LARGEST_BODY:
+        raise MalformedRequest(f"A body of {length} bytes: at most {LARGEST_BODY} are allowed.")
+    return Request(method, path, headers, await reader.readexactly(length))
+
+
+def _write(writer: asyncio.StreamWriter, response: Response) -> None:
+    headers = {"Content-Type": "application/json", **response.headers, "Content-Length": str(len(response.body))}
+    reason = http.HTTPStatus(response.status).phrase
+    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+    writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body)

@@ -1,0 +1,279 @@
+"""The story of `enroll local run`, top to bottom: start, deploy, demonstrate, stay."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from enroll.local import demonstration
+from enroll.local.demonstration import Demonstration, Enrollee
+from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
+from enroll.local.emulator import Emulator
+from enroll.local.lambda_service import Finished, LambdaService
+from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
+
+StorePortal = Callable[[Settings, Deployment, Demonstration], None]
+"""Writes the demonstration's flows and records into the deployed tables."""
+
+ALL_RECEIVED_WITHIN_SECONDS = 120.0
+QUIET_SECONDS = 2.0
+"""How long nothing more must arrive before what has arrived is all: only then are surplus enrollments seen."""
+
+SHOWN_ROWS = 20
+EVENTS_A_CALL = 10
+"""PutEvents' own limit."""
+
+
+class Observer:
+    """Counts what the functions answered, and passes each answer on. Called from the Lambda service's thread."""
+
+    def __init__(self) -> None:
+        self.decisions: Counter[str] = Counter()
+        self.gave_up = 0
+        self.follow: Callable[[Finished], None] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, finished: Finished) -> None:
+        with self._lock:
+            if finished.failed:
+                self.gave_up += finished.final
+            else:
+                self.decisions.update(codes(finished.payload))
+        if self.follow:
+            self.follow(finished)
+
+
+def codes(answer: Any) -> list[str]:
+    """The codes of a handler's answer: of its decisions, or the reason for which the event was not processed."""
+    if not isinstance(answer, dict):
+        return []
+    if unprocessed := answer.get("unprocessed"):
+        return [f"unprocessed: {unprocessed['reason']}"]
+    return [decision["code"] for decision in answer.get("decisions", [])]
+
+
+@dataclass
+class Received:
+    """The enrollments that arrived: the latest to show, all of them to compare."""
+
+    latest: list[dict[str, Any]] = field(default_factory=list)
+    enrollees: Counter[Enrollee] = field(default_factory=Counter)
+    ids: set[str] = field(default_factory=set)
+
+    def add(self, message: dict[str, Any]) -> None:
+        # The queue may deliver a message again; an enrollment is the same one as long as its id is.
+        if message["enrollmentId"] in self.ids:
+            return
+        self.ids.add(message["enrollmentId"])
+        self.enrollees[Enrollee.of(message)] += 1
+        self.latest = [*self.latest, message][-SHOWN_ROWS:]
+
+    def table(self) -> Table:
+        table = Table(title=f"Enrollments: {len(self.ids)}", title_justify="left")
+        for heading in ("occurred", "record", "event", "flow", "enrollment"):
+            table.add_column(heading)
+        for message in self.latest:
+            trigger = message["trigger"]
+            record = f"{message['objectTypeId']}/{message['objectId']}"
+            flow = f"{message['flowName']} ({message['flowId']})"
+            cells = (trigger["occurredAt"], record, trigger["eventType"], flow, message["enrollmentId"])
+            table.add_row(*(escape(str(cell)) for cell in cells))
+        return table
+
+
+def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: Console) -> int:
+    """Runs until the demonstration is over (`once`) or until interrupted; the answer is the exit code.
+
+    Without `store_portal` there is no demonstration.
+    """
+    if once and not store_portal:
+        raise LocalRunError("--once compares the enrollments of the demonstration: it cannot be without one.")
+    signal.signal(signal.SIGTERM, _interrupt)
+    started = time.monotonic()
+    observer = Observer()
+    try:
+        with ExitStack() as stack:
+            service = stack.enter_context(_lambda_service(settings, observer))
+            console.print("Starting the embedded AWS…")
+            emulator = stack.enter_context(Emulator(settings))
+            deployment = deploy(settings)
+            service.deploy(deployment.functions)
+            for omission in OMISSIONS:
+                console.print(f"  {omission.resource_type}: {omission.reason}", style="dim")
+            console.print(f"Deployed {settings.template.name} in {time.monotonic() - started:.1f} s.")
+            code = 0
+            if store_portal:
+                code = _demonstrate(settings, deployment, service, observer, store_portal, console)
+            if once:
+                return code
+            _explain(settings, deployment, console)
+            _stay(emulator, observer, console)
+            raise LocalRunError(f"The embedded AWS ended by itself; its log is {emulator.log}.")
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        # What is asked for and done is no failure; a run that was to finish by itself did not.
+        return 130 if once else 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
+    sqs = client(settings, "sqs")
+
+    def send(arn: str, record: str) -> None:
+        queue = sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+        sqs.send_message(QueueUrl=queue, MessageBody=record)
+
+    settings.run_folder.mkdir(parents=True, exist_ok=True)
+    log = logging.FileHandler(settings.run_folder / "lambda.log", mode="w")
+    log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("enroll.local")
+    logger.addHandler(log)
+    logger.propagate = False
+    return LambdaService(
+        log_folder=settings.run_folder,
+        port=settings.lambda_port,
+        aws_endpoint=settings.endpoint,
+        search_path=[settings.layer],
+        retry_delays=settings.retry_delays,
+        destination=send,
+        watch=observer,
+        python=settings.python,
+    )
+
+
+def _demonstrate(
+    settings: Settings,
+    deployment: Deployment,
+    service: LambdaService,
+    observer: Observer,
+    store_portal: StorePortal,
+    console: Console,
+) -> int:
+    """Loads the portal, sends every sample, and compares what arrives with what must; the answer is an exit code."""
+    portal = demonstration.load()
+    store_portal(settings, deployment, portal)
+    events = demonstration.samples(settings.events)
+    console.print(f"Loaded {len(portal.flows)} flows and {len(portal.records)} records; sending {len(events)} events.")
+    _send(settings, deployment, events)
+    received = _receive(settings, deployment, service, portal.expected.total(), console)
+
+    console.print(f"\nEvents sent: {len(events)}. Enrollments received: {len(received.ids)}.")
+    console.print("Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())))
+    differences = portal.differences(received.enrollees)
+    if observer.gave_up:
+        differences.append(f"{observer.gave_up} events were given up after their retries: see {settings.run_folder}")
+    for difference in differences:
+        console.print(escape(difference), style="red")
+    if not differences:
+        console.print("Exactly the enrollments that the demonstration defines.", style="green")
+    return 1 if differences else 0
+
+
+def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any]]) -> None:
+    bus = client(settings, "events")
+    entries = [
+        {
+            "EventBusName": deployment.outputs["EventBusName"],
+            "Source": event["source"],
+            "DetailType": event["detail-type"],
+            "Time": event["time"],
+            "Detail": json.dumps(event["detail"]),
+        }
+        for event in events
+    ]
+    for start in range(0, len(entries), EVENTS_A_CALL):
+        answer = bus.put_events(Entries=entries[start : start + EVENTS_A_CALL])
+        if answer["FailedEntryCount"]:
+            raise LocalRunError(f"The bus refused sample events: {answer['Entries']}")
+
+
+def _receive(
+    settings: Settings, deployment: Deployment, service: LambdaService, expected: int, console: Console
+) -> Received:
+    """Receives until all has arrived that is expected and no more comes, or the time is over."""
+    sqs = client(settings, "sqs")
+    queue = deployment.outputs["EnrollmentsQueueUrl"]
+    received = Received()
+    deadline = time.monotonic() + ALL_RECEIVED_WITHIN_SECONDS
+    quiet_since = time.monotonic()
+    with Live(received.table(), console=console, refresh_per_second=8) as live:
+        while time.monotonic() < deadline:
+            answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            messages = answer.get("Messages", [])
+            for message in messages:
+                received.add(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            live.update(received.table())
+            if messages or service.unfinished:
+                quiet_since = time.monotonic()
+            # Quiet is the end whether or not all came: with nothing left to run, nothing more can come.
+            if time.monotonic() - quiet_since >= QUIET_SECONDS:
+                break
+    return received
+
+
+def _explain(settings: Settings, deployment: Deployment, console: Console) -> None:
+    outputs = deployment.outputs
+    detail = {
+        "id": "my-event-1",
+        "portalId": "demo",
+        "objectType": "contact",
+        "objectId": "101",
+        "properties": {"hs_form_id": "f-1"},
+    }
+    entry = {
+        "EventBusName": outputs["EventBusName"],
+        "Source": "my.shell",
+        "DetailType": "forms.submitted",
+        "Detail": json.dumps(detail),
+    }
+    console.print()
+    console.print(f"Endpoint    {settings.endpoint}", soft_wrap=True)
+    console.print(f"Event bus   {outputs['EventBusName']}", soft_wrap=True)
+    console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}", soft_wrap=True)
+    console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)", soft_wrap=True)
+    console.print(f"Logs        {settings.run_folder}", soft_wrap=True)
+    console.print("\nTo use it from another shell:\n")
+    for name, value in {
+        "AWS_ENDPOINT_URL": settings.endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+    }.items():
+        console.print(f"export {name}={value}", soft_wrap=True)
+    console.print(f"aws events put-events --entries '{json.dumps([entry])}'", markup=False, soft_wrap=True)
+    console.print("\nCtrl-C stops it. Decisions, as events arrive:\n")
+
+
+def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
+    """Shows every decision until interrupted. The queue is left alone: its messages are the user's now."""
+
+    def show(finished: Finished) -> None:
+        now = datetime.now().strftime("%H:%M:%S")
+        if finished.failed:
+            what = f"failed{'' if finished.final else ', will be retried'}: {finished.payload}"
+        else:
+            what = ", ".join(codes(finished.payload)) or "no flow is triggered by it"
+        console.print(f"{now} {finished.function} {what}", markup=False, soft_wrap=True)
+
+    observer.follow = show
+    while emulator.running:
+        time.sleep(0.5)

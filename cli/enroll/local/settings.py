@@ -1,0 +1,61 @@
+"""Where a local run lives and what it is called: the only place that knows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+"""Nothing of a local run listens anywhere else."""
+
+STACK_NAME = "enroll"
+REGION = "eu-west-1"
+ACCESS_KEY = "test"
+"""Both the key and the secret: the embedded AWS takes any, and these cannot be mistaken for real ones."""
+
+EMULATOR_PORT = 4566
+LAMBDA_PORT = 4567
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+class LocalRunError(Exception):
+    """Something stands in the way of the local run; the message says what it is and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options of `enroll local run` decide, and the paths that follow from the project's root."""
+
+    port: int = EMULATOR_PORT
+    lambda_port: int = LAMBDA_PORT
+    retry_delays: tuple[float, ...] = (1.0, 2.0)
+    project: Path = PROJECT
+    emulator_python: Path = PROJECT / ".venv-emulator" / "bin" / "python"
+    python: Path = Path(sys.executable)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def lambda_endpoint(self) -> str:
+        return f"http://{HOST}:{self.lambda_port}"
+
+    @property
+    def run_folder(self) -> Path:
+        """Logs: never committed, free to delete between runs. One for each port, so that two runs can be up at once."""
+        return self.project / ".enroll" / str(self.port)
+
+    @property
+    def template(self) -> Path:
+        return self.project / "template.yaml"
+
+    @property
+    def layer(self) -> Path:
+        return self.project / "layers" / "enrollment"
+
+    @property
+    def events(self) -> Path:
+        return self.project / "events"

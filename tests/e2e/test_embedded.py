@@ -1,0 +1,214 @@
+"""The whole over HTTP: bus, rules, Lambda, DynamoDB, SQS, in the embedded AWS, by the commands that README.md names."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config as ClientConfig
+
+from enrollment import bootstrap
+from enrollment.config import Config
+from tests.scenarios.scenario import event, flow
+
+pytestmark = pytest.mark.xdist_group("embedded")
+
+ROOT = Path(__file__).parents[2]
+ENROLL = Path(sys.executable).with_name("enroll")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def start(*options: str, ports: tuple[int, int]) -> "subprocess.Popen[str]":
+    command = [str(ENROLL), "local", "run", "--port", str(ports[0]), "--lambda-port", str(ports[1]), *options]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+class Embedded:
+    def __init__(self, port: int) -> None:
+        self._port = port
+        stack = self.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"][0]
+        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        config = Config(
+            self.outputs["FlowsTableName"],
+            self.outputs["RecordsTableName"],
+            self.outputs["EnrollmentsTableName"],
+            self.outputs["EnrollmentsQueueUrl"],
+            self.outputs["UnprocessedEventsQueueUrl"],
+            self.outputs["EventBusName"],
+        )
+        self.stores = bootstrap.stores(
+            config,
+            region="eu-west-1",
+            host=f"http://127.0.0.1:{port}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def client(self, service: str) -> Any:
+        session: Any = boto3.session.Session("test", "test", region_name="eu-west-1")
+        return session.client(
+            service, endpoint_url=f"http://127.0.0.1:{self._port}", config=ClientConfig(max_pool_connections=20)
+        )
+
+    def put_flow(self, portal: str, **given: Any) -> None:
+        document = flow(given)
+        self.stores.authoring.put(portal, document["id"], document, bootstrap.now(), on_since=0)
+
+    def send(self, *envelopes: dict[str, Any]) -> None:
+        bus = self.client("events")
+
+        def put(batch: tuple[dict[str, Any], ...]) -> None:
+            answer = bus.put_events(
+                Entries=[
+                    {
+                        "EventBusName": self.outputs["EventBusName"],
+                        "Source": one["source"],
+                        "DetailType": one["detail-type"],
+                        "Detail": json.dumps(one["detail"]),
+                    }
+                    for one in batch
+                ]
+            )
+            assert answer["FailedEntryCount"] == 0
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(put, (envelopes[n : n + 10] for n in range(0, len(envelopes), 10))))
+
+    def receive(self, queue: str, count: int, quiet: float = 3.0) -> list[dict[str, Any]]:
+        """At least `count` messages, and what follows until it is quiet."""
+        sqs, url = self.client("sqs"), self.outputs[queue]
+        found: list[dict[str, Any]] = []
+        deadline, last = time.monotonic() + 60, time.monotonic()
+        while time.monotonic() < deadline and (len(found) < count or time.monotonic() - last < quiet):
+            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+            for one in messages:
+                found.append(json.loads(one["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+                last = time.monotonic()
+        return found
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Embedded]:
+    ports = (free_port(), free_port())
+    process = start("--no-demo", "--retry-delay", "0.2", "--retry-delay", "0.2", ports=ports)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if "Ctrl-C" in line:
+                break
+        assert process.poll() is None, "the embedded AWS did not start"
+        yield Embedded(ports[0])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def test_the_demonstration_gives_exactly_what_it_defines() -> None:
+    process = start("--once", ports=(free_port(), free_port()))
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    assert "Exactly the enrollments that the demonstration defines." in output
+
+
+def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedded) -> None:
+    embedded.put_flow("once", id=1, event="forms.submitted")
+    embedded.put_flow("once", id=2, event="forms.submitted", re_enroll=True)
+    events = [
+        event({"forms.submitted": str(record), "id": f"{record}-{number % 4}", "portal": "once", "record": {}})
+        for number in range(12)
+        for record in range(15)
+    ]
+
+    embedded.send(*events)
+
+    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 15 + 60) if one["portalId"] == "once"]
+    assert Counter(one["flowId"] for one in messages) == {"1": 15, "2": 60}
+    assert len({one["idempotencyKey"] for one in messages}) == 75
+    assert len({one["objectId"] for one in messages if one["flowId"] == "1"}) == 15
+
+
+def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) -> None:
+    embedded.put_flow("chain", id=1, event="forms.submitted")
+    embedded.put_flow("chain", id=2, event="workflows.enrolled", re_enroll=True)
+
+    embedded.send(event({"forms.submitted": "1", "id": "e", "portal": "chain", "record": {}}))
+
+    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 2) if one["portalId"] == "chain"]
+    # Flow 2 is not enrolled by its own enrollment: the chain stops it.
+    assert [one["flowId"] for one in messages] == ["1", "2"]
+    assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
+
+
+def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embedded) -> None:
+    invalid = event({"forms.submitted": "1", "id": "i", "portal": "x" * 65})
+    unknown = {**event({"forms.submitted": "1", "id": "u"}), "detail-type": "forms.vanished"}
+    unrouted = {**event({"forms.submitted": "1", "id": "r"}), "detail-type": "weather.changed"}
+
+    embedded.send(invalid, unknown, unrouted)
+
+    kept = {one["reason"]: one for one in embedded.receive("UnprocessedEventsQueueUrl", 3)}
+    assert set(kept) == {"WRONG_LENGTH", "UNKNOWN_EVENT_TYPE", "UNKNOWN_CATEGORY"}
+    assert kept["WRONG_LENGTH"]["event"]["detail"] == invalid["detail"]
+    assert kept["UNKNOWN_EVENT_TYPE"]["event"]["detail"] == unknown["detail"]
+    assert kept["UNKNOWN_CATEGORY"]["event"]["detail"] == unrouted["detail"]
+
+
+def test_a_function_that_fails_three_times_leaves_the_event_whole(embedded: Embedded) -> None:
+    sqs = embedded.client("sqs")
+    embedded.put_flow("fails", id=1, event="calls.ended")
+    envelope = event({"calls.ended": "1", "id": "f", "portal": "fails", "record": {}})
+    attributes = sqs.get_queue_attributes(QueueUrl=embedded.outputs["EnrollmentsQueueUrl"], AttributeNames=["All"])
+    sqs.delete_queue(QueueUrl=embedded.outputs["EnrollmentsQueueUrl"])
+    try:
+        embedded.send(envelope)
+        (kept,) = embedded.receive("UnprocessedEventsQueueUrl", 1)
+    finally:
+        settings = {
+            name: attributes["Attributes"][name] for name in ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit")
+        }
+        sqs.create_queue(QueueName="enroll-enrollments.fifo", Attributes=settings)
+    assert kept["requestContext"]["condition"] == "RetriesExhausted"
+    assert kept["requestContext"]["approximateInvokeCount"] == 3
+    assert kept["requestPayload"]["detail"] == envelope["detail"]
+    assert "QueueDoesNotExist" in json.dumps(kept["responsePayload"])
+
+    # Redriven, the event goes on where it stopped: the enrollment that it wrote is published.
+    embedded.send(kept["requestPayload"])
+    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "fails"]
+    assert [(one["flowId"], one["trigger"]["eventId"]) for one in messages] == [("1", "f")]
+
+
+def test_a_taken_port_is_a_clear_message() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = start("--no-demo", ports=(port, free_port()))
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert str(port) in output
+    assert "--port" in output
