@@ -101,9 +101,13 @@ def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
+def _text(loader: yaml.SafeLoader, node: yaml.Node) -> str:
+    return str(node.value)
+
+
 _TagsKept.add_multi_constructor("!", _long_form)
 # A date such as the template's own version is text, not a date that JSON could not carry.
-_TagsKept.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+_TagsKept.add_constructor("tag:yaml.org,2002:timestamp", _text)
 
 
 def load_template(path: Path) -> Template:

@@ -171,7 +171,7 @@ Derivation = Callable[[Properties], Mapping[str, Value]]
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One of the catalogue's rows (contract/events.md).
+    """One of the catalogue's rows (docs/events.md).
 
     ``required`` properties: an event without one is invalid. ``derivations`` give the properties that the source did
     not send. ``first_of``: only the first event of this type with a value of that property is eligible, for a record.

@@ -9,7 +9,7 @@ from enrollment.domain.values import Instant, Properties
 
 
 class InvalidEvent(Exception):
-    """The event breaks a rule of contract/events.md. It is never retried: it would be invalid again.
+    """The event breaks a rule of docs/events.md. It is never retried: it would be invalid again.
 
     ``reason`` is a stable code, ``field`` the path of what is wrong, ``message`` says what was found and is allowed.
     """

@@ -1,6 +1,6 @@
 """The operations of a refinement: what each operator means, as one table.
 
-contract/flows.md "Operations" is the source. A missing value never satisfies an operation, except IS_UNKNOWN and
+docs/flows.md "Operations" is the source. A missing value never satisfies an operation, except IS_UNKNOWN and
 IS_BLANK, and where ``includeObjectsWithNoValueSet`` is true. A value that can't be read as the operation's type
 satisfies none of its operators, negative ones included: nothing is known of it that could be compared.
 """

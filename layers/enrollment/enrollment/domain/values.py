@@ -19,7 +19,7 @@ Instant = int
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Instant = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
-# Several values held in one property are one string joined with this (contract/flows.md).
+# Several values held in one property are one string joined with this (docs/flows.md).
 SEPARATOR = ";"
 
 _NUMBER = re.compile(r"[+-]?(\d{1,64}(\.\d{0,64})?|\.\d{1,64})([eE][+-]?\d{1,4})?", re.ASCII)

@@ -1,4 +1,4 @@
-"""The EventBridge envelope of an event, to the domain (contract/events.md, "Envelope").
+"""The EventBridge envelope of an event, to the domain (docs/events.md, "Envelope").
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME, UNKNOWN_OBJECT_TYPE,

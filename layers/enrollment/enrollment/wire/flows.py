@@ -1,4 +1,4 @@
-"""HubSpot's Automation v4 flow JSON, to the domain (contract/flows.md). All faults are found at once."""
+"""HubSpot's Automation v4 flow JSON, to the domain (docs/flows.md). All faults are found at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

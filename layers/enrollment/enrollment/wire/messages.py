@@ -1,4 +1,4 @@
-"""The message on the enrollments queue (contract/enrollments.md), both ways."""
+"""The message on the enrollments queue (docs/enrollments.md), both ways."""
 
 import json
 from typing import Any

@@ -1,0 +1,337 @@
+"""The figures of docs/measurements.md: `make measure`.
+
+Starts the embedded AWS on ports of its own, and measures against it: AWS calls and CPU time an event (its answers
+recorded once, then replayed at the HTTP layer), cold start next to a bare boto3 handler, events and enrollments a
+second, and the sizes of what is built.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.endpoint
+
+from enrollment import bootstrap
+from enrollment.config import NAMES, Config
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import iso
+from enrollment.handler import handle
+from tests.scenarios.scenario import event, flow
+
+ROOT = Path(__file__).parents[2]
+PORT, LAMBDA_PORT = 4586, 4587
+OUTPUTS = (
+    "FlowsTableName",
+    "RecordsTableName",
+    "EnrollmentsTableName",
+    "EnrollmentsQueueUrl",
+    "UnprocessedEventsQueueUrl",
+    "EventBusName",
+)
+CPU_ROUNDS = 2_000
+STARTS = 15
+BURST = 3_000
+
+
+@contextmanager
+def embedded() -> Iterator[Config]:
+    """The local run, without its demonstration; this process' AWS is it."""
+    command = [Path(sys.executable).with_name("enroll"), "local", "run", "--no-demo"]
+    ports = ["--port", str(PORT), "--lambda-port", str(LAMBDA_PORT)]
+    with subprocess.Popen([*command, *ports], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        try:
+            os.environ.update(
+                AWS_ENDPOINT_URL=f"http://127.0.0.1:{PORT}",
+                AWS_DEFAULT_REGION="eu-west-1",
+                AWS_ACCESS_KEY_ID="test",
+                AWS_SECRET_ACCESS_KEY="test",
+                POWERTOOLS_METRICS_NAMESPACE="Enroll",
+                POWERTOOLS_SERVICE_NAME="enroll",
+            )
+            outputs = _outputs(process)
+            config = Config(*(outputs[name] for name in OUTPUTS))
+            os.environ.update(zip(NAMES, (outputs[name] for name in OUTPUTS), strict=True))
+            yield config
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _outputs(process: subprocess.Popen[bytes]) -> Mapping[str, str]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=1).close()
+            stacks = boto3.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"]
+        except Exception:
+            time.sleep(0.3)
+            continue
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}
+        if set(OUTPUTS) <= set(outputs):
+            time.sleep(2)  # the functions are handed to the Lambda service after the stack is up
+            return outputs
+    raise SystemExit("the embedded AWS did not start")
+
+
+# An event's calls and CPU time ---------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Records the answers of AWS at the HTTP layer, and replays them."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[str, Any]] = []
+        self._send = botocore.endpoint.Endpoint._send
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        def send(endpoint: Any, request: Any) -> Any:
+            answer = self._send(endpoint, request)
+            answer.content  # noqa: B018 - reads the body, so that it can be given again
+            target = request.headers.get("X-Amz-Target", b"")
+            self.answers.append((target.decode() if isinstance(target, bytes) else target, answer))
+            return answer
+
+        botocore.endpoint.Endpoint._send = send  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            botocore.endpoint.Endpoint._send = self._send  # type: ignore[method-assign]
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        number = 0
+
+        def send(endpoint: Any, request: Any) -> Any:
+            nonlocal number
+            answer = self.answers[number % len(self.answers)][1]
+            number += 1
+            return answer
+
+        botocore.endpoint.Endpoint._send = send  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            botocore.endpoint.Endpoint._send = self._send  # type: ignore[method-assign]
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """The log lines are made, and go nowhere."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def calls_and_cpu(config: Config) -> list[tuple[str, str, float]]:
+    app = bootstrap.assemble(config)
+    stores = bootstrap.stores(config)
+    for given in (
+        {"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
+        {"id": 2, "event": "calls.ended"},
+        {"id": 3, "event": "calls.ended"},
+        {"id": 4, "event": "calls.ended"},
+    ):
+        document = flow(given)
+        stores.authoring.put("p1", document["id"], document, bootstrap.now(), on_since=0)
+    stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    # Sent after the flows were written, as nearly every event is.
+    time.sleep(0.1)
+    sent = {"sent": iso(bootstrap.now())}
+
+    def submitted(event_id: str, form: str) -> dict[str, Any]:
+        return event({"forms.submitted": "101", "id": event_id, "properties": {"hs_form_id": form}, **sent})
+
+    cases = [
+        ("no candidate", "email", [event({"email.opened": "101", "id": f"n{n}", **sent}) for n in range(2)]),
+        ("candidate not matched", "forms", [submitted(f"m{n}", "f-2") for n in range(2)]),
+        ("enrolled in one flow", "forms", [submitted("x", "f-2"), submitted("e1", "f-1")]),
+        ("duplicate", "forms", [submitted("e1", "f-1"), submitted("e1", "f-1")]),
+        (
+            "enrolled in three flows",
+            "calls",
+            [event({"calls.ended": "999", "id": "w", **sent}), event({"calls.ended": "101", "id": "c1", **sent})],
+        ),
+    ]
+    rows = []
+    for name, category, (first, envelope) in cases:
+        handle(app, category, first)  # warm: candidates are in memory
+        recorder = Recorder()
+        with recorder.recording():
+            handle(app, category, envelope)
+        counted = Counter(target.rpartition(".")[2] for target, _ in recorder.answers)
+        with recorder.replaying():
+            handle(app, category, envelope)
+            started = time.process_time()
+            for _ in range(CPU_ROUNDS):
+                handle(app, category, envelope)
+            cpu = (time.process_time() - started) / CPU_ROUNDS * 1e3
+        rows.append((name, ", ".join(f"{count} {call}" for call, count in sorted(counted.items())), cpu))
+    return rows
+
+
+# Cold start ----------------------------------------------------------------------------------------------------------
+
+BARE = """
+import time; began = time.perf_counter()
+import os, boto3
+dynamodb, sqs, events = (boto3.client(name) for name in ("dynamodb", "sqs", "events"))
+imported = time.perf_counter()
+dynamodb.get_item(TableName=os.environ["RECORDS_TABLE"], Key={"pk": {"S": "x"}, "sk": {"S": "record"}})
+sqs.send_message(QueueUrl=os.environ["UNPROCESSED_QUEUE_URL"], MessageBody="{}")
+events.put_events(Entries=[{"EventBusName": os.environ["EVENT_BUS_NAME"], "Source": "bare", "DetailType": "bare",
+                            "Detail": "{}"}])
+print("TIMES", imported - began, time.perf_counter() - began)
+"""
+
+OURS = """
+import time; began = time.perf_counter()
+import sys, json
+from enrollment.handler import handler_for
+handler = handler_for("calls")
+imported = time.perf_counter()
+handler(json.loads(sys.argv[1]), None)
+print("TIMES", imported - began, time.perf_counter() - began)
+"""
+
+
+def cold_starts() -> dict[str, tuple[float, float]]:
+    """Median ms of imports, and of all until the first event is answered, in a new process each; by turns."""
+    times: dict[str, list[tuple[float, float]]] = {"bare boto3": [], "enroll": []}
+    for number in range(STARTS + 1):
+        for name, code in (("bare boto3", BARE), ("enroll", OURS)):
+            envelope = event({"calls.ended": f"cold-{number}", "id": f"cold-{number}", "record": {}})
+            done = subprocess.run(
+                [sys.executable, "-c", code, json.dumps(envelope)], check=True, capture_output=True, text=True
+            )
+            line = next(one for one in done.stdout.splitlines() if one.startswith("TIMES"))
+            if number:  # the first fills the caches of the disk
+                _, imported, answered = line.split()
+                times[name].append((float(imported) * 1e3, float(answered) * 1e3))
+    return {
+        name: (statistics.median(one[0] for one in all_), statistics.median(one[1] for one in all_))
+        for name, all_ in times.items()
+    }
+
+
+# The embedded run ----------------------------------------------------------------------------------------------------
+
+
+def burst(config: Config) -> tuple[float, float, int]:
+    """Puts BURST events as fast as boto3 can; events put a second, enrollments a second, enrollments that arrived."""
+    bus, sqs = boto3.client("events"), boto3.client("sqs")
+    document = flow({"id": 9, "event": "forms.viewed", "re_enroll": True})
+    bootstrap.stores(config).authoring.put("p9", "9", document, bootstrap.now(), on_since=0)
+
+    def put(numbers: range) -> None:
+        made = [event({"forms.viewed": str(n % 500), "id": f"b{n}", "portal": "p9", "record": {}}) for n in numbers]
+        entries = [
+            {
+                "EventBusName": config.event_bus_name,
+                "Source": "burst",
+                "DetailType": one["detail-type"],
+                "Detail": json.dumps(one["detail"]),
+            }
+            for one in made
+        ]
+        answer = bus.put_events(Entries=entries)  # type: ignore[arg-type]
+        assert answer["FailedEntryCount"] == 0
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, (range(start, start + 10) for start in range(0, BURST, 10))))
+    put_in = time.monotonic() - started
+    arrived: set[str] = set()
+    deadline = time.monotonic() + 240
+    while len(arrived) < BURST and time.monotonic() < deadline:
+        answer = sqs.receive_message(QueueUrl=config.enrollments_queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        messages = answer.get("Messages", [])
+        for one in messages:
+            body = json.loads(one["Body"])
+            if body["portalId"] == "p9":
+                arrived.add(body["trigger"]["eventId"])
+        if messages:
+            sqs.delete_message_batch(
+                QueueUrl=config.enrollments_queue_url,
+                Entries=[{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)],
+            )
+    return BURST / put_in, len(arrived) / (time.monotonic() - started), len(arrived)
+
+
+# Sizes ---------------------------------------------------------------------------------------------------------------
+
+
+def sizes() -> list[tuple[str, float]]:
+    """KB of each built layer, and of the largest function folder."""
+    sam = ROOT / ".venv-sam" / "bin" / "sam"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sam, "build", "--build-dir", folder], cwd=ROOT, check=True, capture_output=True, env=_without_endpoint()
+        )
+        layers = [(name, _kilobytes(Path(folder) / name)) for name in ("DependenciesLayer", "EnrollmentLayer")]
+    shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
+    return [*layers, ("a function", max(_kilobytes(one) for one in (ROOT / "functions").iterdir()))]
+
+
+def _kilobytes(folder: Path) -> float:
+    files = (one for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
+    return sum(one.stat().st_size for one in files) / 1024
+
+
+def _without_endpoint() -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+
+def main() -> None:
+    print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"boto3 {boto3.__version__}\n"
+    )
+    with embedded() as config:
+        print("| event | AWS calls | handler CPU, ms |\n| --- | --- | --- |")
+        with silenced():
+            rows = calls_and_cpu(config)
+        for name, calls, cpu in rows:
+            print(f"| {name} | {calls} | {cpu:.2f} |")
+        starts = cold_starts()
+        print(
+            "\n| cold start, median ms | imports and clients | until the first event is answered |\n| --- | --- | --- |"
+        )
+        for name, (imported, answered) in starts.items():
+            print(f"| {name} | {imported:.0f} | {answered:.0f} |")
+        print(f"| ratio | | {starts['enroll'][1] / starts['bare boto3'][1]:.2f} |")
+        put, enrolled, arrived = burst(config)
+        print(f"\nA burst of {BURST}: {put:.0f} events/s put, {enrolled:.0f} enrollments/s, {arrived} arrived.")
+    print("\n| built | KB |\n| --- | --- |")
+    for name, kilobytes in sizes():
+        print(f"| {name} | {kilobytes:,.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The samples and schemas under ``events/``."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from enrollment.catalog import CATEGORIES, EVENT_TYPES
+from enrollment.domain.enrollments import Cause, Enrollment
+from enrollment.domain.events import InvalidEvent
+from enrollment.domain.identifiers import RecordKey
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.messages import write_message
+from enrollment.wire.schemas import all_schemas, enrollment_schema, event_schema, written
+
+EVENTS = Path(__file__).parents[2] / "events"
+SAMPLES = sorted(file for category in CATEGORIES for file in (EVENTS / category).glob("*.json"))
+INVALID = sorted((EVENTS / "invalid").glob("*.json"))
+
+ENVELOPE = {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
+
+# Reasons without a sample: a file of more than 200 KB, and a record that many events made too large.
+WITHOUT_SAMPLE = {"DETAIL_TOO_LARGE", "RECORD_TOO_LARGE"}
+REASONS = {
+    "INVALID_ENVELOPE",
+    "UNKNOWN_EVENT_TYPE",
+    "WRONG_CATEGORY",
+    "DETAIL_TOO_LARGE",
+    "DETAIL_TOO_DEEP",
+    "MISSING_FIELD",
+    "MISSING_PROPERTY",
+    "WRONG_TYPE",
+    "WRONG_LENGTH",
+    "BAD_CHARACTERS",
+    "BAD_NUMBER",
+    "BAD_TIME",
+    "UNKNOWN_OBJECT_TYPE",
+    "TOO_MANY_PROPERTIES",
+    "RECORD_TOO_LARGE",
+}
+
+
+def name_of(file: Path) -> str:
+    return f"{file.parent.name}/{file.stem}"
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_every_event_has_a_sample() -> None:
+    assert {read(file)["detail-type"] for file in SAMPLES} == set(EVENT_TYPES)
+
+
+def test_every_event_has_a_sample_of_its_own_name() -> None:
+    assert {f"{file.parent.name}.{file.stem}" for file in SAMPLES} >= set(EVENT_TYPES)
+
+
+def test_no_two_samples_have_one_id() -> None:
+    samples = [read(file) for file in SAMPLES] + [read(file)["event"] for file in INVALID]
+    for ids in ([one["id"] for one in samples if "id" in one], [one["detail"]["id"] for one in map(read, SAMPLES)]):
+        assert not [one for one, count in Counter(ids).items() if count > 1]
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=name_of)
+def test_sample(file: Path) -> None:
+    sample = read(file)
+    name = sample["detail-type"]
+
+    assert set(sample) == ENVELOPE
+    assert name.partition(".")[0] == file.parent.name
+    assert file.stem.startswith(name.partition(".")[2])
+    Draft202012Validator(event_schema(EVENT_TYPES[name]), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(
+        sample
+    )
+    event = read_event(sample, file.parent.name)
+    assert event.portal_id == "demo"
+    known = {one.name for one in EVENT_TYPES[name].properties}
+    assert known.issuperset(event.properties)
+    assert event.sent_at >= event.occurred_at
+
+
+@pytest.mark.parametrize("file", INVALID, ids=name_of)
+def test_invalid_sample(file: Path) -> None:
+    wrapped = read(file)
+    assert set(wrapped) - {"function"} == {"reason", "field", "event"}
+    # It arrives at the function of its prefix, unless the sample says at which other.
+    category = wrapped.get("function") or wrapped["event"].get("detail-type", "forms.").partition(".")[0]
+
+    with pytest.raises(InvalidEvent) as caught:
+        read_event(wrapped["event"], category)
+
+    assert (caught.value.reason, caught.value.field) == (wrapped["reason"], wrapped["field"])
+    assert str(caught.value).startswith(f"{wrapped['field']}: ")
+
+
+def test_every_reason_has_an_invalid_sample() -> None:
+    assert {read(file)["reason"] for file in INVALID} == REASONS - WITHOUT_SAMPLE
+
+
+# What a schema can't say: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of numbers.
+ONLY_THE_PARSER = {"DETAIL_TOO_DEEP", "BAD_CHARACTERS", "BAD_NUMBER", "BAD_TIME", "UNKNOWN_OBJECT_TYPE"}
+
+
+@pytest.mark.parametrize("file", INVALID, ids=name_of)
+def test_schemas_refuse_what_they_can(file: Path) -> None:
+    wrapped = read(file)
+    if wrapped["reason"] in ONLY_THE_PARSER:
+        return
+    category = wrapped.get("function") or "forms"
+    name = wrapped["event"].get("detail-type")
+    event_type = EVENT_TYPES[name] if name in EVENT_TYPES and "function" not in wrapped else None
+    schema = event_schema(event_type or CATEGORIES[category].event_types[0])
+    assert not Draft202012Validator(schema).is_valid(wrapped["event"])
+
+
+@pytest.mark.parametrize("name", all_schemas())
+def test_committed_schema_is_the_generated_one(name: str) -> None:
+    schema = all_schemas()[name]
+    Draft202012Validator.check_schema(schema)
+    assert (EVENTS / "schemas" / name).read_text(encoding="utf-8") == written(schema), "run `make schemas`"
+
+
+def test_no_schema_is_left_over() -> None:
+    committed = {file.relative_to(EVENTS / "schemas").as_posix() for file in (EVENTS / "schemas").rglob("*.json")}
+    assert committed == set(all_schemas())
+    assert len(committed) == 36
+
+
+@pytest.mark.parametrize("properties", [{"hs_form_id": "f-1"}, {f"p{n}": "x" * 8000 for n in range(40)}])
+@pytest.mark.parametrize("event_type_id", ["4-1639801", None])
+def test_a_written_enrollment_is_as_its_schema_says(properties: dict[str, Any], event_type_id: str | None) -> None:
+    enrollment = Enrollment(
+        id="01TEST",
+        record_key=RecordKey("demo", "0-1", "101"),
+        flow_id="1001",
+        flow_name="",
+        flow_revision_id="7",
+        idempotency_key="demo/1001/0-1/101",
+        is_re_enrollment=False,
+        cause=Cause(0, "forms.submitted", event_type_id, "e-1", 1_795_428_000_000, "acme", properties),
+        enrolled_at=1_795_428_000_412,
+    )
+    validator = Draft202012Validator(enrollment_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    message = json.loads(write_message(enrollment))
+    validator.validate(message)
+    assert message.get("trigger", {}).get("propertiesTruncated", False) == (len(properties) > 1)
+    assert not validator.is_valid({key: value for key, value in message.items() if key != "flowId"})
