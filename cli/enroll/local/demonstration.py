@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,18 +19,15 @@ NO_SAMPLES = {"invalid", "schemas"}
 
 
 class Enrollee(NamedTuple):
-    """What an enrollment is compared by. Its ids are new in every run, as is the id of an event it announces."""
+    """What an enrollment is compared by. Its ids are new in every run, as is the id of an event it announces.
+
+    `event_type` is the type of the event on the bus; the row that triggered may be another that it also satisfies.
+    """
 
     flow_id: str
     object_type_id: str
     object_id: str
     event_type: str
-
-    @classmethod
-    def of(cls, message: Mapping[str, Any]) -> Enrollee:
-        """From a message of the enrollments queue."""
-        event_type = message["trigger"]["eventType"]
-        return cls(message["flowId"], message["objectTypeId"], message["objectId"], event_type)
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,14 @@ class Demonstration:
     flows: list[dict[str, Any]]
     records: list[dict[str, Any]]
     expected: Counter[Enrollee]
+    event_types: Mapping[str, str] = field(default_factory=dict)
+    """Of the samples, by their ids."""
+
+    def enrollee(self, message: Mapping[str, Any]) -> Enrollee:
+        """From a message of the enrollments queue."""
+        trigger = message["trigger"]
+        event_type = self.event_types.get(trigger["eventId"], trigger["eventType"])
+        return Enrollee(message["flowId"], message["objectTypeId"], message["objectId"], event_type)
 
     def differences(self, received: Counter[Enrollee]) -> list[str]:
         """What is missing and what came too much, in words; nothing when the run is as it must be."""
@@ -46,19 +51,22 @@ class Demonstration:
         return sorted(missing) + sorted(extra)
 
 
-def load(folder: Path = FOLDER) -> Demonstration:
-    """`flows/*.json`, `records.json`, and `expected.json`: a list of objects with the fields of `Enrollee`.
+def load(events: Sequence[Mapping[str, Any]], folder: Path = FOLDER) -> Demonstration:
+    """`flows/*.json`, `records.json`, and `expected.json`, which names each enrollment by flow, object type, object and
+    event: a sample's id, or `workflows.enrolled:<flow>` for one that the system itself puts on the bus.
 
-    An enrollment that is expected more than once (a re-enrolling flow) is listed as often.
+    An event that is not the first of its kind may arrive first, so that what is compared is the event's type.
     """
+    types = {event["detail"].get("id", event["id"]): event["detail-type"] for event in events}
     expected = (
-        Enrollee(entry["flowId"], entry["objectTypeId"], entry["objectId"], entry["eventType"])
-        for entry in _read(folder / "expected.json")
+        Enrollee(flow, object_type, object_id, types.get(event_id) or event_id.partition(":")[0])
+        for flow, object_type, object_id, event_id in _read(folder / "expected.json")["enrollments"]
     )
     return Demonstration(
         flows=[_read(file) for file in sorted((folder / "flows").glob("*.json"))],
         records=_read(folder / "records.json"),
         expected=Counter(expected),
+        event_types=types,
     )
 
 

@@ -71,6 +71,7 @@ def codes(answer: Any) -> list[str]:
 class Received:
     """The enrollments that arrived: the latest to show, all of them to compare."""
 
+    enrollee: Callable[[dict[str, Any]], Enrollee]
     latest: list[dict[str, Any]] = field(default_factory=list)
     enrollees: Counter[Enrollee] = field(default_factory=Counter)
     ids: set[str] = field(default_factory=set)
@@ -80,7 +81,7 @@ class Received:
         if message["enrollmentId"] in self.ids:
             return
         self.ids.add(message["enrollmentId"])
-        self.enrollees[Enrollee.of(message)] += 1
+        self.enrollees[self.enrollee(message)] += 1
         self.latest = [*self.latest, message][-SHOWN_ROWS:]
 
     def table(self) -> Table:
@@ -168,12 +169,12 @@ def _demonstrate(
     console: Console,
 ) -> int:
     """Loads the portal, sends every sample, and compares what arrives with what must; the answer is an exit code."""
-    portal = demonstration.load()
-    store_portal(settings, deployment, portal)
     events = demonstration.samples(settings.events)
+    portal = demonstration.load(events)
+    store_portal(settings, deployment, portal)
     console.print(f"Loaded {len(portal.flows)} flows and {len(portal.records)} records; sending {len(events)} events.")
     _send(settings, deployment, events)
-    received = _receive(settings, deployment, service, portal.expected.total(), console)
+    received = _receive(settings, deployment, service, portal, console)
 
     console.print(f"\nEvents sent: {len(events)}. Enrollments received: {len(received.ids)}.")
     console.print("Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())))
@@ -206,12 +207,12 @@ def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any
 
 
 def _receive(
-    settings: Settings, deployment: Deployment, service: LambdaService, expected: int, console: Console
+    settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: Console
 ) -> Received:
     """Receives until all has arrived that is expected and no more comes, or the time is over."""
     sqs = client(settings, "sqs")
     queue = deployment.outputs["EnrollmentsQueueUrl"]
-    received = Received()
+    received = Received(portal.enrollee)
     deadline = time.monotonic() + ALL_RECEIVED_WITHIN_SECONDS
     quiet_since = time.monotonic()
     with Live(received.table(), console=console, refresh_per_second=8) as live:
