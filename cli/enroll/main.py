@@ -1,10 +1,28 @@
-"""`enroll`"""
+"""`enroll`: the operator's command line.
+
+Exit codes: 0 done, 1 failed, 2 what was given is wrong, 3 the stack is not reached, 4 not found, 5 conflict.
+"""
 
 import typer
 
+from enroll.commands import flows, records
+from enroll.commands.catalog import catalog
+from enroll.commands.invoke import invoke_command
+from enroll.commands.send import send
+from enroll.commands.watch import watch
 from enroll.local import commands as local
 from enroll.local.portal import store_portal
 
-app = typer.Typer(help="Event enrollment triggers.", no_args_is_help=True)
+app = typer.Typer(
+    help="Event enrollment triggers: write flows, send events, see who is enrolled.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
 local.store_portal = store_portal
+app.add_typer(flows.app, name="flows")
+app.command()(catalog)
+app.command()(send)
+app.command()(watch)
+app.add_typer(records.app, name="records")
+app.command("invoke")(invoke_command)
 app.add_typer(local.app, name="local")

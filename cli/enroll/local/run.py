@@ -177,7 +177,10 @@ def _demonstrate(
     received = _receive(settings, deployment, service, portal, console)
 
     console.print(f"\nEvents sent: {len(events)}. Enrollments received: {len(received.ids)}.")
-    console.print("Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())))
+    console.print(
+        "Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())),
+        soft_wrap=True,
+    )
     differences = portal.differences(received.enrollees)
     if observer.gave_up:
         differences.append(f"{observer.gave_up} events were given up after their retries: see {settings.run_folder}")

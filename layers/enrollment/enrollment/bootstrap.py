@@ -108,11 +108,6 @@ def stores(config: Config, **connection: str) -> Stores:
     )
 
 
-def flow_book(config: Config, region: str | None = None) -> DynamoFlowBook:
-    """For those who write flows."""
-    return DynamoFlowBook(Tables(config, **({"region": region} if region else {})), read_flow)
-
-
 def _tracing() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     # The X-Ray SDK is half a second of imports: only where it is used.
     from aws_lambda_powertools import Tracer

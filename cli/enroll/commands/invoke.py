@@ -1,0 +1,69 @@
+"""`enroll invoke`"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from enroll.files import read_json
+from enroll.local.invocation import InvocationError, invoke
+from enroll.local.settings import LAMBDA_PORT, Settings
+from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, console, fail, print_json, print_table, shown
+from enrollment.catalog import CATEGORIES
+
+
+def invoke_command(
+    category: Annotated[str, typer.Argument(help="The category whose function runs.")],
+    event: Annotated[Path, typer.Option("--event", "-e", help="The event, as EventBridge delivers it.")],
+    lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.")] = LAMBDA_PORT,
+    as_json: AsJson = False,
+) -> None:
+    """Run a function in the local Lambda runtime (`make run`), and print its decisions."""
+    if category not in CATEGORIES:
+        fail(f"no category {category!r}; there are {', '.join(CATEGORIES)}", INVALID)
+    envelope = read_json(event)
+    if isinstance(envelope, dict) and "event" in envelope and "reason" in envelope:
+        envelope = envelope["event"]  # a sample of events/invalid
+    try:
+        answer = invoke(category, envelope, Settings(lambda_port=lambda_port))
+    except InvocationError as error:
+        fail(str(error), NOT_REACHED)
+    if as_json:
+        print_json(answer.payload)
+    elif not answer.failed:
+        _print(answer.payload)
+    if answer.failed:
+        fail(f"the function failed: {shown(answer.payload, 600)}", FAILED)
+
+
+def _print(payload: dict[str, Any]) -> None:
+    if unprocessed := payload.get("unprocessed"):
+        console.print(
+            f"Event {payload['eventId']} is kept unprocessed: {unprocessed['reason']}\n{unprocessed['message']}",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
+    if not payload["decisions"]:
+        console.print(f"Event {payload['eventId']}: no flow is triggered by it.", markup=False)
+        return
+    print_table(
+        ("flow", "decision", "because", "failing condition"),
+        ((one["flowId"], one["code"], one["because"], "\n".join(_failures(one))) for one in payload["decisions"]),
+        title=f"Event {payload['eventId']}",
+    )
+
+
+def _failures(decision: dict[str, Any]) -> list[str]:
+    """`hs_form_id IS_ANY_OF ["f-2"], found "f-1"`"""
+    given = [*decision.get("groups", []), *([decision["filter"]] if "filter" in decision else [])]
+    words = []
+    for one in given:
+        operands = {
+            key: value
+            for key, value in one["operation"].items()
+            if key not in ("operationType", "operator", "includeObjectsWithNoValueSet")
+        }
+        wanted = " ".join(shown(value) for value in operands.values())
+        words.append(f"{one['property']} {one['operation']['operator']} {wanted}, found {shown(one['found'])}")
+    return words
