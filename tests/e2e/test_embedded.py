@@ -18,7 +18,7 @@ import pytest
 from botocore.config import Config as ClientConfig
 
 from enrollment import bootstrap
-from enrollment.config import Config
+from enrollment.config import NAMES, Config
 from tests.scenarios.scenario import event, flow
 
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -48,7 +48,7 @@ def start(*options: str, ports: tuple[int, int]) -> "subprocess.Popen[str]":
 
 class Embedded:
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         stack = self.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"][0]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
         config = Config(
@@ -70,7 +70,7 @@ class Embedded:
     def client(self, service: str) -> Any:
         session: Any = boto3.session.Session("test", "test", region_name="eu-west-1")
         return session.client(
-            service, endpoint_url=f"http://127.0.0.1:{self._port}", config=ClientConfig(max_pool_connections=20)
+            service, endpoint_url=f"http://127.0.0.1:{self.port}", config=ClientConfig(max_pool_connections=20)
         )
 
     def put_flow(self, portal: str, **given: Any) -> None:
@@ -212,3 +212,12 @@ def test_a_taken_port_is_a_clear_message() -> None:
     assert process.returncode == 2
     assert str(port) in output
     assert "--port" in output
+
+
+def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) -> None:
+    """For `sam local invoke --env-vars`."""
+    text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
+    given = json.loads(text)["Parameters"]
+    assert set(NAMES) <= set(given)
+    assert given["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
+    assert given["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"

@@ -2,13 +2,17 @@
 
 import importlib.util
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.client
 import pytest
 
 from enrollment import bootstrap
@@ -16,6 +20,7 @@ from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
+from enrollment.domain.values import iso
 from tests.aws import REGION, aws
 from tests.scenarios.scenario import event, flow
 
@@ -245,3 +250,56 @@ def test_a_failure_of_aws_fails_the_invocation(stack: Stack, monkeypatch: pytest
         invoke(envelope)
     (stored,) = stack.stores.enrollments.of_record(RecordKey("p1", "0-1", "101"), 10)
     assert not stored.is_published
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    calls: Counter[str] = Counter()
+    call = botocore.client.BaseClient._make_api_call
+
+    def counting(client: Any, name: str, arguments: Any) -> Any:
+        calls[name] += 1
+        return call(client, name, arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(botocore.client.BaseClient, "_make_api_call", counting)
+        yield calls
+
+
+def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No candidate: at most one read. Enrolled: at most three reads, two writes a flow, and one send each."""
+    put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
+    for number in range(2, 7):
+        put(stack, id=number, event="calls.ended")
+    stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    # Sent after the flows were written, as nearly every event is.
+    time.sleep(0.01)
+    later = {"sent": iso(bootstrap.now())}
+
+    def submitted(event_id: str, form: str) -> dict[str, Any]:
+        return event({"forms.submitted": "101", "id": event_id, "properties": {"hs_form_id": form}, **later})
+
+    def calls_of(envelope: dict[str, Any], category: str = "forms") -> dict[str, int]:
+        with counted(monkeypatch) as calls:
+            invoke(envelope, category)
+        return dict(calls)
+
+    for warm in (False, True):
+        assert calls_of(event({"email.opened": "101", "id": f"n{warm}", **later}), "email") == (
+            {"GetItem": 1} if warm else {"Query": 1}
+        )
+    assert calls_of(submitted("cold", "f-2")) == {"Query": 1, "GetItem": 1}
+    assert calls_of(submitted("m", "f-2")) == {"GetItem": 2}
+    enrolled = {"GetItem": 2, "BatchGetItem": 1, "PutItem": 1, "SendMessageBatch": 1, "PutEvents": 1, "UpdateItem": 1}
+    assert calls_of(submitted("e", "f-1")) == enrolled
+    assert calls_of(submitted("e", "f-1")) == {"GetItem": 2, "BatchGetItem": 1}
+    several = calls_of(event({"calls.ended": "101", "id": "c", **later}), "calls")
+    assert several == {
+        "Query": 1,
+        "GetItem": 1,
+        "BatchGetItem": 1,
+        "PutItem": 5,
+        "SendMessageBatch": 1,
+        "PutEvents": 1,
+        "UpdateItem": 5,
+    }

@@ -117,6 +117,7 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
             for omission in OMISSIONS:
                 console.print(f"  {omission.resource_type}: {omission.reason}", style="dim")
             console.print(f"Deployed {settings.template.name} in {time.monotonic() - started:.1f} s.")
+            _write_environment(settings, deployment)
             code = 0
             if store_portal:
                 code = _demonstrate(settings, deployment, service, observer, store_portal, console)
@@ -129,6 +130,20 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
         console.print("Stopped.")
         # What is asked for and done is no failure; a run that was to finish by itself did not.
         return 130 if once else 0
+
+
+def _write_environment(settings: Settings, deployment: Deployment) -> None:
+    """For `sam local invoke --env-vars`, where Docker exists: what a function in a container needs to talk to this."""
+    variables = dict(next(iter(deployment.functions.values())).environment)
+    variables |= {
+        "AWS_ENDPOINT_URL": f"http://host.docker.internal:{settings.port}",
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }
+    text = json.dumps({"Parameters": variables}, indent=2)
+    (settings.run_folder / "sam-env.json").write_text(text, encoding="utf-8")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

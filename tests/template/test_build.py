@@ -1,0 +1,189 @@
+"""What `sam build` makes of the template: the very files that would be deployed."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enroll.local.deployment import load_template
+from enrollment.catalog import CATEGORIES
+from enrollment.config import NAMES
+
+pytestmark = pytest.mark.xdist_group("build")
+
+ROOT = Path(__file__).parents[2]
+SAM = ROOT / ".venv-sam" / "bin" / "sam"
+
+# Bytes. Lambda refuses 250 MB unzipped; a cold start feels a layer long before.
+DEPENDENCIES_BOUND = 10 * 1024 * 1024
+ENROLLMENT_BOUND = 512 * 1024
+
+# What Lambda's Python has of its own, and the layers therefore leave out.
+RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six")
+
+# Run with nothing on its path but the built layers and what Lambda has.
+INVOKED = """
+import importlib.util, sys
+*path, folder = sys.argv[1:]
+sys.path[:0] = path
+specification = importlib.util.spec_from_file_location("app", folder + "/app.py")
+app = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(app)
+import enrollment, pynamodb
+from enrollment.bootstrap import application
+application()
+assert callable(app.handler)
+print(enrollment.__file__)
+print(pynamodb.__file__)
+"""
+
+AARCH64 = 0xB7
+"""ELF's number of the architecture."""
+
+
+def sam(*arguments: str) -> str:
+    if not SAM.exists():
+        pytest.fail(f"{SAM.relative_to(ROOT)} is not there: run the tests by `make test`, which sets up aws-sam-cli.")
+    answer = subprocess.run(
+        [str(SAM), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-west-1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout
+
+
+@dataclass(frozen=True)
+class Build:
+    folder: Path
+    template: dict[str, Any]
+    log: str
+
+    def path(self, logical_id: str, name: str) -> Path:
+        """Where the built template says that this resource's files are."""
+        return (self.folder / str(self.template["Resources"][logical_id]["Properties"][name])).resolve()
+
+    @property
+    def layers(self) -> dict[str, Path]:
+        return {one: self.path(one, "ContentUri") for one in ("DependenciesLayer", "EnrollmentLayer")}
+
+    @property
+    def functions(self) -> dict[str, Path]:
+        return {
+            logical_id: self.path(logical_id, "CodeUri")
+            for logical_id, resource in self.template["Resources"].items()
+            if resource["Type"] == "AWS::Serverless::Function"
+        }
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("sam")
+    # Neither the caches nor the build of whoever works here.
+    log = sam("build", "--no-cached", "--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache"))
+    return Build(folder / "build", load_template(folder / "build" / "template.yaml"), log)
+
+
+def test_the_template_is_valid() -> None:
+    assert "is a valid SAM Template" in sam("validate", "--lint")
+
+
+def test_the_build_warns_of_nothing(build: Build) -> None:
+    assert "Build Succeeded" in build.log
+    assert not re.findall("^WARNING.*", build.log, re.MULTILINE)
+
+
+def test_the_built_template_names_what_was_built(build: Build) -> None:
+    assert build.layers == {one: (build.folder / one).resolve() for one in build.layers}
+    # Functions are a file each, with nothing to build.
+    assert set(build.functions.values()) == {ROOT / "functions" / category for category in CATEGORIES}
+
+
+def test_the_build_changes_nothing_else(build: Build) -> None:
+    source, built = load_template(ROOT / "template.yaml"), build.template
+    assert set(built["Resources"]) == set(source["Resources"])
+    assert set(built["Outputs"]) == set(source["Outputs"])
+    assert built["Globals"] == source["Globals"]
+
+
+def test_the_enrollment_layer_is_the_package(build: Build) -> None:
+    def files(folder: Path) -> set[Path]:
+        return {
+            one.relative_to(folder) for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts
+        }
+
+    built = build.layers["EnrollmentLayer"]
+    package = built / "python" / "enrollment"
+    assert [*built.iterdir(), *(built / "python").iterdir()] == [built / "python", package]
+    assert files(package) == files(ROOT / "layers" / "enrollment" / "enrollment")
+
+
+def test_dependencies_are_for_the_deployed_runtime(build: Build) -> None:
+    libraries = sorted(build.layers["DependenciesLayer"].rglob("*.so"))
+    assert libraries, "wrapt has one"
+    for library in libraries:
+        assert "cpython-313-aarch64" in library.name
+        assert int.from_bytes(library.read_bytes()[18:20], "little") == AARCH64, library
+
+
+def test_dependencies_leave_out_what_lambda_has(build: Build) -> None:
+    assert not {one.name for one in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
+
+
+@pytest.mark.parametrize(
+    ("layer", "bound"), [("DependenciesLayer", DEPENDENCIES_BOUND), ("EnrollmentLayer", ENROLLMENT_BOUND)]
+)
+def test_layers_are_small(build: Build, layer: str, bound: int) -> None:
+    size = sum(one.stat().st_size for one in build.layers[layer].rglob("*") if one.is_file())
+    print(f"{layer}: {size / 1024:.0f} KB of {bound / 1024:.0f} KB, unzipped")
+    assert 0 < size < bound
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with Lambda's own packages and no others."""
+    folder = tmp_path_factory.mktemp("runtime")
+    for name in RUNTIME:
+        found = find_spec(name)
+        assert found, f"{name} is not installed"
+        assert found.origin
+        origin = Path(found.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (folder / source.name).symlink_to(source)
+    return folder
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_function_starts_on_the_built_layers(build: Build, runtime: Path, category: str) -> None:
+    layers = [folder / "python" for folder in build.layers.values()]
+    (folder,) = (one for one in build.functions.values() if one.name == category)
+    answer = subprocess.run(
+        # -I and -S: neither this folder nor what is installed beside the interpreter. -B: nothing written to the build.
+        [sys.executable, "-I", "-S", "-B", "-c", INVOKED, *map(str, layers), str(runtime), str(folder)],
+        env={
+            **{name: "https://sqs.eu-west-1.amazonaws.com/1/x" if "URL" in name else "x" for name in NAMES},
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "POWERTOOLS_SERVICE_NAME": "enroll",
+            "POWERTOOLS_METRICS_NAMESPACE": "Enroll",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    package, dependency = map(Path, answer.stdout.split())
+    assert package.is_relative_to(build.layers["EnrollmentLayer"])
+    assert dependency.is_relative_to(build.layers["DependenciesLayer"])

@@ -1,0 +1,370 @@
+"""What template.yaml says, against the code that it deploys."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pynamodb.models import Model
+
+from enroll.local.deployment import load_template
+from enrollment.adapters.tables import ByFlow, CandidateItem, EnrollmentItem, FlowItem, RecordItem
+from enrollment.catalog import CATEGORIES, EVENT_TYPES
+from enrollment.config import NAMES
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = load_template(ROOT / "template.yaml")
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+DEFAULTS = TEMPLATE["Globals"]["Function"]
+
+UNPROCESSED = {"Fn::GetAtt": ["UnprocessedEventsQueue", "Arn"]}
+OUTPUTS = {
+    "EventBusName",
+    "EventBusArn",
+    "EventArchiveName",
+    "EnrollmentsQueueUrl",
+    "EnrollmentsQueueArn",
+    "EnrollmentsDeadLetterQueueUrl",
+    "UnprocessedEventsQueueUrl",
+    "UnprocessedEventsQueueArn",
+    "FlowsTableName",
+    "RecordsTableName",
+    "EnrollmentsTableName",
+}
+MODELS: dict[str, list[type[Model]]] = {
+    "FlowsTable": [FlowItem, CandidateItem],
+    "RecordsTable": [RecordItem],
+    "EnrollmentsTable": [EnrollmentItem],
+}
+
+
+def of_type(resource_type: str) -> dict[str, dict[str, Any]]:
+    """Properties by logical id."""
+    return {
+        logical_id: resource.get("Properties", {})
+        for logical_id, resource in RESOURCES.items()
+        if resource["Type"] == resource_type
+    }
+
+
+def logical(category: str, suffix: str) -> str:
+    return "".join(word.capitalize() for word in category.split("_")) + suffix
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+
+
+def rule(category: str) -> dict[str, Any]:
+    ((kind, properties),) = (
+        (event["Type"], event["Properties"]) for event in FUNCTIONS[logical(category, "Function")]["Events"].values()
+    )
+    assert kind == "EventBridgeRule"
+    assert isinstance(properties, dict)
+    return properties
+
+
+def values_of(value: Any, key: str) -> Iterator[Any]:
+    """Every value under that key, however deep."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == key:
+                yield inner
+            yield from values_of(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from values_of(inner, key)
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# Functions and rules
+
+
+def test_a_function_and_a_folder_for_every_category() -> None:
+    folders = {one.parent.name for one in (ROOT / "functions").glob("*/app.py")}
+    assert len(CATEGORIES) == 11
+    assert folders == set(CATEGORIES)
+    assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
+        logical(category, "Function"): f"functions/{category}" for category in CATEGORIES
+    }
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_category_has_one_rule(category: str) -> None:
+    assert rule(category) == {
+        "EventBusName": {"Ref": "EventBus"},
+        "Pattern": {"detail-type": [{"prefix": f"{category}."}]},
+        "DeadLetterConfig": {"Arn": UNPROCESSED},
+    }
+
+
+def test_what_no_category_takes_goes_to_the_unprocessed_events() -> None:
+    assert set(of_type("AWS::Events::Rule")) == {"UnroutedEventsRule"}
+    unrouted = RESOURCES["UnroutedEventsRule"]["Properties"]
+    ((excluded,),) = (pattern.values() for pattern in unrouted["EventPattern"]["detail-type"])
+    assert unrouted["EventBusName"] == {"Ref": "EventBus"}
+    assert set(unrouted["EventPattern"]) == {"detail-type"}
+    assert sorted(excluded["prefix"]) == sorted(f"{category}." for category in CATEGORIES)
+    assert [target["Arn"] for target in unrouted["Targets"]] == [UNPROCESSED]
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_an_event_type_goes_to_one_function(event_type: str) -> None:
+    takers = [
+        category
+        for category in CATEGORIES
+        if any(event_type.startswith(one["prefix"]) for one in rule(category)["Pattern"]["detail-type"])
+    ]
+    assert takers == [EVENT_TYPES[event_type].name.split(".")[0]]
+    assert event_type in {one.name for one in CATEGORIES[takers[0]].event_types}
+
+
+def test_functions_differ_only_in_their_name() -> None:
+    def without_name(category: str) -> str:
+        text = json.dumps(RESOURCES[logical(category, "Function")], sort_keys=True)
+        text = text.replace(f'"{logical(category, "LogGroup")}"', '"<Category>LogGroup"')
+        text = text.replace(f'"functions/{category}"', '"functions/<category>"')
+        text = text.replace(f'"{category}."', '"<category>."')
+        return text.replace(f'"Enrolls by {category} events"', '"Enrolls by <category> events"')
+
+    assert len({without_name(category) for category in CATEGORIES}) == 1
+
+
+def test_functions_share_what_is_global() -> None:
+    assert DEFAULTS["Runtime"] == "python3.13"
+    assert DEFAULTS["Architectures"] == ["arm64"]
+    assert DEFAULTS["Handler"] == "app.handler"
+    assert DEFAULTS["Tracing"] == "Active"
+    assert DEFAULTS["EventInvokeConfig"]["MaximumRetryAttempts"] == 2
+    assert DEFAULTS["Layers"] == [{"Ref": "DependenciesLayer"}, {"Ref": "EnrollmentLayer"}]
+
+
+def test_functions_get_the_environment_that_they_read() -> None:
+    names = set(DEFAULTS["Environment"]["Variables"])
+    powertools = {name for name in names if name.startswith("POWERTOOLS_")}
+    assert names - powertools == set(NAMES)
+    assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
+    group = logical(category, "LogGroup")
+    assert FUNCTIONS[logical(category, "Function")]["LoggingConfig"] == {"LogGroup": {"Ref": group}}
+    assert RESOURCES[group]["Type"] == "AWS::Logs::LogGroup"
+    assert RESOURCES[group]["Properties"] == {
+        "LogGroupName": {"Fn::Sub": f"/enroll/${{AWS::StackName}}/{category}"},
+        "RetentionInDays": {"Ref": "LogRetentionDays"},
+    }
+
+
+# Nothing is lost
+
+
+def test_what_fails_goes_to_the_unprocessed_events() -> None:
+    dead_letters = list(values_of(RESOURCES, "DeadLetterConfig"))
+    assert dead_letters == [{"Arn": UNPROCESSED}] * (len(CATEGORIES) + 1)
+    assert list(values_of(TEMPLATE, "OnFailure")) == [{"Type": "SQS", "Destination": UNPROCESSED}]
+
+
+def test_the_rules_of_this_bus_may_send_to_the_unprocessed_events() -> None:
+    policy = RESOURCES["UnprocessedEventsQueuePolicy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": "UnprocessedEventsQueue"}]
+    (allowed,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${EventBus}/*"
+    assert allowed == {
+        "Sid": "RulesOfThisBus",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": UNPROCESSED,
+        "Condition": {"ArnLike": {"aws:SourceArn": {"Fn::Sub": arn}}},
+    }
+
+
+# What functions may do
+
+
+def test_functions_may_do_what_they_do_and_no_more() -> None:
+    expected = {
+        ("FlowsTable", "dynamodb:BatchGetItem"),
+        ("FlowsTable", "dynamodb:GetItem"),
+        ("FlowsTable", "dynamodb:Query"),
+        ("RecordsTable", "dynamodb:GetItem"),
+        ("RecordsTable", "dynamodb:PutItem"),
+        ("EnrollmentsTable", "dynamodb:BatchGetItem"),
+        ("EnrollmentsTable", "dynamodb:PutItem"),
+        ("EnrollmentsTable", "dynamodb:UpdateItem"),
+        ("EnrollmentsQueue", "sqs:SendMessage"),
+        ("UnprocessedEventsQueue", "sqs:SendMessage"),
+        ("EventBus", "events:PutEvents"),
+    }
+    statements = RESOURCES["EnrollingPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    found = []
+    for statement in statements:
+        assert statement["Effect"] == "Allow"
+        for resource in as_list(statement["Resource"]):
+            # An Arn of a resource of this stack: no text, hence no wildcard.
+            ((function, (logical_id, attribute)),) = resource.items()
+            assert (function, attribute) == ("Fn::GetAtt", "Arn")
+            found += [(logical_id, action) for action in as_list(statement["Action"])]
+    assert sorted(found) == sorted(expected)
+    assert not any("*" in action for _, action in found)
+
+
+def test_functions_may_announce_enrollments_only() -> None:
+    statements = RESOURCES["EnrollingPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert [one["Condition"] for one in statements if "Condition" in one] == [
+        {"StringEquals": {"events:detail-type": "workflows.enrolled", "events:source": "enroll"}}
+    ]
+    assert [one["Sid"] for one in statements if "Condition" in one] == ["Announce"]
+
+
+def test_functions_have_that_policy_alone() -> None:
+    assert [one["Policies"] for one in FUNCTIONS.values()] == [[{"Ref": "EnrollingPolicy"}]] * len(CATEGORIES)
+    assert "Policies" not in DEFAULTS
+    assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
+
+
+# Tables
+
+
+def test_tables_are_those_of_the_models() -> None:
+    assert set(of_type("AWS::DynamoDB::Table")) == set(MODELS)
+
+
+@pytest.mark.parametrize("table", MODELS)
+def test_a_table_is_kept_and_restorable_and_encrypted(table: str) -> None:
+    resource = RESOURCES[table]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    properties = resource["Properties"]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"] == {"SSEEnabled": True}
+
+
+@pytest.mark.parametrize(("table", "model"), [(table, one) for table, models in MODELS.items() for one in models])
+def test_a_table_has_the_keys_of_its_models(table: str, model: type[Model]) -> None:
+    properties = RESOURCES[table]["Properties"]
+    attributes = model.get_attributes().values()
+    keys = {
+        "HASH": [one for one in attributes if one.is_hash_key],
+        "RANGE": [one for one in attributes if one.is_range_key],
+    }
+    assert properties["KeySchema"] == [
+        {"AttributeName": one.attr_name, "KeyType": kind} for kind, ones in keys.items() for one in ones
+    ]
+    types = {one["AttributeName"]: one["AttributeType"] for one in properties["AttributeDefinitions"]}
+    assert {one.attr_name: one.attr_type for ones in keys.values() for one in ones}.items() <= types.items()
+
+
+def test_the_index_is_that_of_the_model() -> None:
+    assert "GlobalSecondaryIndexes" not in RESOURCES["FlowsTable"]["Properties"]
+    assert "GlobalSecondaryIndexes" not in RESOURCES["RecordsTable"]["Properties"]
+    properties = RESOURCES["EnrollmentsTable"]["Properties"]
+    assert properties["GlobalSecondaryIndexes"] == [
+        {
+            "IndexName": ByFlow.Meta.index_name,
+            "KeySchema": [
+                {"AttributeName": ByFlow.flow_shard.attr_name, "KeyType": "HASH"},
+                {"AttributeName": ByFlow.enrolled_at.attr_name, "KeyType": "RANGE"},
+            ],
+            "Projection": {
+                "ProjectionType": ByFlow.Meta.projection.projection_type,
+                "NonKeyAttributes": ByFlow.Meta.projection.non_key_attributes,
+            },
+        }
+    ]
+    assert ByFlow.flow_shard.is_hash_key
+    assert ByFlow.enrolled_at.is_range_key
+    types = {one["AttributeName"]: one["AttributeType"] for one in properties["AttributeDefinitions"]}
+    assert types == {"pk": "S", "sk": "S", "flowShard": ByFlow.flow_shard.attr_type, "enrolledAt": "S"}
+
+
+@pytest.mark.parametrize("table", MODELS)
+def test_items_expire_where_the_models_say(table: str) -> None:
+    expiring = {
+        attributes["expires_at"].attr_name
+        for attributes in (model.get_attributes() for model in MODELS[table])
+        if "expires_at" in attributes
+    }
+    found = RESOURCES[table]["Properties"].get("TimeToLiveSpecification")
+    assert [found] == ([{"AttributeName": name, "Enabled": True} for name in expiring] or [None])
+
+
+# Queues
+
+
+def test_enrollments_of_a_record_are_in_order_and_records_in_parallel() -> None:
+    queue = RESOURCES["EnrollmentsQueue"]["Properties"]
+    assert queue["FifoQueue"] is True
+    assert queue["QueueName"] == {"Fn::Sub": "${AWS::StackName}-enrollments.fifo"}
+    assert queue["DeduplicationScope"] == "messageGroup"
+    assert queue["FifoThroughputLimit"] == "perMessageGroupId"
+
+
+def test_enrollments_that_nobody_takes_are_kept() -> None:
+    redrive = RESOURCES["EnrollmentsQueue"]["Properties"]["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["EnrollmentsDeadLetterQueue", "Arn"]}
+    assert redrive["maxReceiveCount"] > 1
+    # SQS takes a FIFO queue only, as the dead-letter queue of one.
+    assert RESOURCES["EnrollmentsDeadLetterQueue"]["Properties"]["FifoQueue"] is True
+
+
+def test_unprocessed_events_need_no_order() -> None:
+    # Rules and functions' destinations send without a message group.
+    assert "FifoQueue" not in RESOURCES["UnprocessedEventsQueue"]["Properties"]
+
+
+def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
+    queues = of_type("AWS::SQS::Queue")
+    assert set(queues) == {"EnrollmentsQueue", "EnrollmentsDeadLetterQueue", "UnprocessedEventsQueue"}
+    for queue in queues.values():
+        assert queue["SqsManagedSseEnabled"] is True
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+
+
+def test_queues_take_encrypted_transport_only() -> None:
+    refused = [
+        resource
+        for policy in of_type("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Principal"] == "*"
+        and statement["Action"] == "sqs:*"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for resource in as_list(statement["Resource"])
+    ]
+    assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(of_type("AWS::SQS::Queue"))
+
+
+# Those who use the template
+
+
+def test_outputs_are_those_that_are_looked_for() -> None:
+    assert set(TEMPLATE["Outputs"]) == OUTPUTS
+    code = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "cli").rglob("*.py"))
+    asked_for = set(re.findall(r'outputs\["(\w+)"\]', code))
+    assert asked_for
+    assert asked_for <= OUTPUTS
+
+
+@pytest.mark.parametrize(("name", "stack"), [("default", "enroll"), ("dev", "enroll-dev"), ("prod", "enroll-prod")])
+def test_an_environment_is_a_stack_of_its_own(name: str, stack: str) -> None:
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    assert set(settings) == {"version", "default", "dev", "prod"}
+    deploy = settings[name]["deploy"]["parameters"]
+    assert deploy["stack_name"] == stack
+    assert deploy["capabilities"] == "CAPABILITY_IAM"
+    assert deploy["resolve_s3"] is True
+    assert deploy["fail_on_empty_changeset"] is False
+    assert deploy.get("confirm_changeset", False) is (name == "prod")
+    chosen = dict(one.split("=") for one in deploy["parameter_overrides"].split())
+    assert set(chosen) == set(TEMPLATE["Parameters"])
+    for parameter, value in chosen.items():
+        allowed = TEMPLATE["Parameters"][parameter].get("AllowedValues")
+        assert not allowed or value in map(str, allowed), f"{parameter}={value}"

@@ -1,0 +1,319 @@
+"""Every broken flow is refused, with all its faults by JSON path; every flow that is written right is read."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrollment.domain.flows import FlowRevision
+from enrollment.domain.operations import NOT_YET_SUPPORTED, OPERATION_TYPES
+from enrollment.wire.flows import InvalidFlow, read_flow
+from tests.scenarios.scenario import flow, property_filter
+
+DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
+EVENTS = "$.enrollmentCriteria.eventFilterBranches[0]"
+REFINEMENT = "$.enrollmentCriteria.refinementCriteria"
+
+
+def faults(document: dict[str, Any]) -> list[tuple[str, str]]:
+    revision = FlowRevision("p", "1", 1, document, document.get("isEnabled") is True, 0, 0, 0)
+    try:
+        read_flow(revision)
+    except InvalidFlow as invalid:
+        found = invalid.faults
+    else:
+        return []
+    assert all(fault.message for fault in found)
+    return [(fault.path, fault.code) for fault in found]
+
+
+def with_event(event: str = "forms.submitted", *filters: Any, **changes: Any) -> dict[str, Any]:
+    document = flow({"id": 1, "event": event})
+    group = document["enrollmentCriteria"]["eventFilterBranches"][0]
+    group["filters"] = list(filters)
+    group.update(changes)
+    return document
+
+
+def refined(branch: Any) -> dict[str, Any]:
+    document = with_event()
+    document["enrollmentCriteria"]["refinementCriteria"] = branch
+    return document
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**with_event(), **changes}
+
+
+def criteria(**changes: Any) -> dict[str, Any]:
+    document = with_event()
+    document["enrollmentCriteria"].update(changes)
+    return document
+
+
+def on_record(*given: Any) -> dict[str, Any]:
+    return refined({"filterBranchType": "AND", "filterBranches": [], "filters": [property_filter(list(given))]})
+
+
+def group_with(filters: Any) -> list[dict[str, Any]]:
+    return [{"filterBranchType": "AND", "filterBranches": [], "filters": filters}]
+
+
+IN_LIST = {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "42"}
+AND: dict[str, Any] = {"filterBranchType": "AND", "filterBranches": [], "filters": []}
+OR: dict[str, Any] = {"filterBranchType": "OR", "filterBranches": [], "filters": []}
+FORM = property_filter(["hs_form_id", "IS_ANY_OF", ["f-1"]])
+CITY = property_filter(["city", "IS_EQUAL_TO", "Cork"])
+
+
+def form(**operation: Any) -> dict[str, Any]:
+    return with_event("forms.submitted", {"filterType": "PROPERTY", "property": "hs_form_id", "operation": operation})
+
+
+BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    ("type", changed(type="FLOW"), "$.type", "UNKNOWN_TYPE"),
+    ("contact flow of deals", changed(objectTypeId="0-3"), "$.objectTypeId", "WRONG_OBJECT_TYPE"),
+    ("platform flow of contacts", changed(type="PLATFORM_FLOW"), "$.objectTypeId", "WRONG_OBJECT_TYPE"),
+    ("object type", changed(objectTypeId="contacts"), "$.objectTypeId", "UNKNOWN_OBJECT_TYPE"),
+    ("enabled as text", changed(isEnabled="yes"), "$.isEnabled", "WRONG_TYPE"),
+    ("name", changed(name=7), "$.name", "WRONG_TYPE"),
+    ("criteria as text", changed(enrollmentCriteria="x"), "$.enrollmentCriteria", "WRONG_TYPE"),
+    ("criteria type", criteria(type="EVENTS"), "$.enrollmentCriteria.type", "UNKNOWN_TYPE"),
+    ("filter-based and on", criteria(type="LIST_BASED"), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    ("manual and on", changed(enrollmentCriteria=None), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    ("no trigger", criteria(eventFilterBranches=[]), "$.enrollmentCriteria", "NO_TRIGGER"),
+    (
+        "criteria without a trigger",
+        criteria(eventFilterBranches=[], refinementCriteria={**AND, "filters": [CITY]}),
+        "$.enrollmentCriteria",
+        "NO_TRIGGER",
+    ),
+    (
+        "groups as object",
+        criteria(eventFilterBranches={}),
+        "$.enrollmentCriteria.eventFilterBranches",
+        "WRONG_TYPE",
+    ),
+    ("re-enroll", criteria(shouldReEnroll="no"), "$.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE"),
+    ("schedule", changed(enrollmentSchedule={"x": 1}), "$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS"),
+    ("suppression lists", changed(suppressionListIds=[12]), "$.suppressionListIds", "NOT_YET_SUPPORTED"),
+    ("suppression filter", changed(suppressionFilterBranch=AND), "$.suppressionFilterBranch", "NOT_YET_SUPPORTED"),
+    ("goal", changed(goalFilterBranch=AND), "$.goalFilterBranch", "NOT_YET_SUPPORTED"),
+    ("unenrollment", changed(unEnrollmentSetting={"type": "ALL"}), "$.unEnrollmentSetting", "NOT_YET_SUPPORTED"),
+    ("branch type", with_event(filterBranchType="AND"), f"{EVENTS}.filterBranchType", "UNKNOWN_BRANCH"),
+    ("branch operator", with_event(filterBranchOperator="OR"), f"{EVENTS}.filterBranchOperator", "UNKNOWN_OPERATOR"),
+    ("has not", with_event(operator="HAS_NOT_COMPLETED"), f"{EVENTS}.operator", "HAS_NOT_COMPLETED"),
+    ("operator", with_event(operator="HAS"), f"{EVENTS}.operator", "UNKNOWN_OPERATOR"),
+    ("nested", with_event(filterBranches=[AND]), f"{EVENTS}.filterBranches", "NESTED_BRANCHES"),
+    ("unknown event", with_event("forms.submited"), f"{EVENTS}.eventTypeId", "UNKNOWN_EVENT"),
+    ("unknown event id", with_event("4-1"), f"{EVENTS}.eventTypeId", "UNKNOWN_EVENT"),
+    ("lists as an event", with_event("lists.membership_changed"), f"{EVENTS}.eventTypeId", "WRONG_BRANCH"),
+    (
+        "contact event of a deal flow",
+        {**with_event(), "type": "PLATFORM_FLOW", "objectTypeId": "0-3"},
+        f"{EVENTS}.eventTypeId",
+        "EVENT_NOT_ALLOWED",
+    ),
+    ("object created refined", with_event("crm.object_created", FORM), f"{EVENTS}.filters", "NOT_REFINABLE"),
+    (
+        "unknown property",
+        with_event("forms.submitted", property_filter(["hs_fom_id", "IS_KNOWN"])),
+        f"{EVENTS}.filters[0].property",
+        "UNKNOWN_PROPERTY",
+    ),
+    (
+        "property of another event",
+        with_event("forms.submitted", property_filter(["hs_field_name", "IS_KNOWN"])),
+        f"{EVENTS}.filters[0].property",
+        "UNKNOWN_PROPERTY",
+    ),
+    (
+        "number on a form",
+        with_event("forms.submitted", property_filter(["hs_form_id", "IS_GREATER_THAN", 3])),
+        f"{EVENTS}.filters[0].operation.operationType",
+        "OPERATION_NOT_ALLOWED",
+    ),
+    (
+        "record operation on an event",
+        form(operationType="ROLLING_DATE_RANGE", operator="IS_LESS_THAN_X_DAYS_AGO", numberOfDays=3),
+        f"{EVENTS}.filters[0].operation.operationType",
+        "OPERATION_NOT_ALLOWED",
+    ),
+    (
+        "history on an event",
+        form(operationType="STRING", operator="HAS_EVER_BEEN_EQUAL_TO", value="x"),
+        f"{EVENTS}.filters[0].operation.operator",
+        "HISTORY_ON_EVENT",
+    ),
+    (
+        "equal on options",
+        form(operationType="ENUMERATION", operator="IS_EQUAL_TO", values=["x"]),
+        f"{EVENTS}.filters[0].operation.operator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "record's operator on an event",
+        form(operationType="ENUMERATION", operator="CONTAINS_ALL", values=["x"]),
+        f"{EVENTS}.filters[0].operation.operator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "no values",
+        form(operationType="ENUMERATION", operator="IS_ANY_OF"),
+        f"{EVENTS}.filters[0].operation.values",
+        "INVALID_OPERAND",
+    ),
+    ("no operation", form(), f"{EVENTS}.filters[0].operation.operationType", "WRONG_TYPE"),
+    ("filter type", with_event("forms.submitted", IN_LIST), f"{EVENTS}.filters[0].filterType", "UNKNOWN_FILTER"),
+    (
+        "two list filters",
+        criteria(listMembershipFilterBranches=group_with([IN_LIST, IN_LIST])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0]",
+        "WRONG_BRANCH",
+    ),
+    (
+        "list operator",
+        criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "operator": "IN"}])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].operator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "list id",
+        criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "listId": None}])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].listId",
+        "WRONG_TYPE",
+    ),
+    ("empty AND", refined(AND), f"{REFINEMENT}.filters", "EMPTY_BRANCH"),
+    ("empty OR", refined(OR), f"{REFINEMENT}.filterBranches", "EMPTY_BRANCH"),
+    ("branch", refined({"filterBranchType": "XOR"}), f"{REFINEMENT}.filterBranchType", "UNKNOWN_BRANCH"),
+    ("no branch", refined("x"), REFINEMENT, "WRONG_TYPE"),
+    (
+        "filters in OR",
+        refined({**OR, "filters": [CITY], "filterBranches": [{**AND, "filters": [CITY]}]}),
+        f"{REFINEMENT}.filters",
+        "FILTERS_IN_OR",
+    ),
+    (
+        "OR in OR",
+        refined({**OR, "filterBranches": [OR]}),
+        f"{REFINEMENT}.filterBranches[0].filterBranchType",
+        "UNKNOWN_BRANCH",
+    ),
+    (
+        "AND in AND",
+        refined({**AND, "filterBranches": [{**AND, "filters": [CITY]}]}),
+        f"{REFINEMENT}.filterBranches[0]",
+        "UNKNOWN_BRANCH",
+    ),
+    (
+        "association",
+        refined({**OR, "filterBranches": [{"filterBranchType": "ASSOCIATION", "filters": [CITY]}]}),
+        f"{REFINEMENT}.filterBranches[0].filterBranchType",
+        "NOT_YET_SUPPORTED",
+    ),
+    ("list filter", refined({**AND, "filters": [IN_LIST]}), f"{REFINEMENT}.filters[0].filterType", "NOT_YET_SUPPORTED"),
+    (
+        "constant",
+        refined({**AND, "filters": [{"filterType": "CONSTANT"}]}),
+        f"{REFINEMENT}.filters[0].filterType",
+        "NOT_YET_SUPPORTED",
+    ),
+    (
+        "other filter",
+        refined({**AND, "filters": [{"filterType": "SURVEY"}]}),
+        f"{REFINEMENT}.filters[0].filterType",
+        "UNKNOWN_FILTER",
+    ),
+    (
+        "unknown operation",
+        on_record("city", "IS_EQUAL_TO", "x", "STRNG"),
+        f"{REFINEMENT}.filters[0].operation.operationType",
+        "UNKNOWN_OPERATION",
+    ),
+    (
+        "date that is none",
+        on_record("d", "EQUAL", [2025, "FEB", 29], "DATE"),
+        f"{REFINEMENT}.filters[0].operation.day",
+        "INVALID_OPERAND",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "path", "code"), [one[1:] for one in BROKEN], ids=[one[0] for one in BROKEN])
+def test_broken(document: dict[str, Any], path: str, code: str) -> None:
+    assert (path, code) in faults(document)
+
+
+@pytest.mark.parametrize("kind", sorted(NOT_YET_SUPPORTED))
+def test_an_operation_that_is_not_evaluated_yet_is_refused_by_name(kind: str) -> None:
+    path = f"{REFINEMENT}.filters[0].operation.operationType"
+    assert faults(on_record("x", "ANY", None, kind)) == [(path, "NOT_YET_SUPPORTED")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator"), [(kind.name, one) for kind in OPERATION_TYPES.values() for one in sorted(kind.history)]
+)
+def test_history_is_refused_by_name(kind: str, operator: str) -> None:
+    path = f"{REFINEMENT}.filters[0].operation.operator"
+    assert faults(on_record("x", operator, "v", kind)) == [(path, "NOT_YET_SUPPORTED")]
+
+
+def test_all_faults_at_once_and_what_was_probably_meant() -> None:
+    document = with_event("forms.submitted", property_filter(["hs_fom_id", "IS_KNOWN"]), operator="HAS_NOT_COMPLETED")
+    document["suppressionListIds"] = [1]
+    document["enrollmentCriteria"]["refinementCriteria"] = {**AND, "filters": [IN_LIST]}
+    with pytest.raises(InvalidFlow) as raised:
+        read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
+    assert len(raised.value.faults) == 4
+    assert "did you mean hs_form_id?" in str(raised.value)
+
+
+def test_more_than_250_filters() -> None:
+    assert faults(with_event("forms.submitted", *[FORM] * 250)) == []
+    assert faults(with_event("forms.submitted", *[FORM] * 251)) == [("$", "TOO_MANY_FILTERS")]
+
+
+def test_deep_branches_are_refused_and_exhaust_nothing() -> None:
+    branch: Any = {**AND, "filters": [CITY]}
+    for _ in range(5_000):
+        branch = {**OR, "filterBranches": [{**AND, "filterBranches": [branch]}]}
+    assert faults(refined(branch))
+
+
+def test_a_filter_based_flow_that_is_off_is_stored() -> None:
+    assert faults({**criteria(type="LIST_BASED", listFilterBranch={}), "isEnabled": False}) == []
+    assert faults({"type": "CONTACT_FLOW", "isEnabled": False}) == []
+
+
+@pytest.mark.parametrize("path", sorted(DEMO.glob("*.json")), ids=lambda path: path.stem)
+def test_the_demonstration_is_written_right(path: Path) -> None:
+    assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+WHOLE = with_event("forms.submitted", FORM)
+WHOLE["enrollmentCriteria"]["refinementCriteria"] = {**OR, "filterBranches": [{**AND, "filters": [CITY]}]}
+WHOLE["enrollmentCriteria"]["listMembershipFilterBranches"] = group_with([IN_LIST])
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path] * bool(path) + [one for key, child in children for one in places(child, (*path, key))]
+
+
+@given(
+    st.sampled_from(places(WHOLE)),
+    st.sampled_from([None, True, 0, -1, 1.5, float("nan"), "", "x", "\ud800", [], [None], {}, {"a": {}}, [[[]]]]),
+)
+def test_any_value_at_any_place_is_read_or_refused(place: tuple[Any, ...], value: Any) -> None:
+    document = copy.deepcopy(WHOLE)
+    holder: Any = document
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    for path, code in faults(document):
+        assert path.startswith("$")
+        assert code.isupper()
