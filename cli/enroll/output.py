@@ -1,6 +1,7 @@
 """What commands print: tables for people, JSON for programs, errors with an exit code that means something."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -16,7 +17,8 @@ NOT_REACHED = 3
 NOT_FOUND = 4
 CONFLICT = 5
 
-console = Console()
+# A pipe has no width of its own; 80 columns would cut ids.
+console = Console(width=None if sys.stdout.isatty() else 200)
 errors = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

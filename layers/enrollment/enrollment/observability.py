@@ -1,7 +1,8 @@
 """Logger, Metrics and Tracer of Powertools; the journal of every outcome.
 
 A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`.
-Metrics (namespace from the template): one count for each decision code, and `EventsRefused`.
+Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…),
+`EventsProcessed`, `EventsRefused`, `EventsFailed`.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ class PowertoolsJournal:
     def decided(self, event: Event, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
             self._logger.info("decision", extra=decision_fields(event, decision))
+        self._metrics.add_metric("EventsProcessed", MetricUnit.Count, 1)
         for code, count in Counter(decision.code for decision in decisions).items():
             self._metrics.add_metric(METRIC_OF[code], MetricUnit.Count, count)
 
