@@ -241,10 +241,12 @@ def test_an_event_without_candidates_reads_no_record() -> None:
     assert world.deliver(submitted()) == ()
 
 
-def test_a_record_that_would_outgrow_its_item_is_refused() -> None:
+@pytest.mark.parametrize(("text", "count"), [("x" * 8000, 43), ("\u4e2d" * 2000, 29)])
+def test_a_record_that_would_outgrow_its_item_is_refused(text: str, count: int) -> None:
     world = world_with()
     stored = world.records.records[ADA]
-    world.put_record(ADA, Record(ADA, 0, {f"p{n}": Dated("x" * 8000, 1) for n in range(37)}, version=stored.version))
+    held = {f"p{n}": Dated(text, 1) for n in range(count)}
+    world.put_record(ADA, Record(ADA, 0, held, version=stored.version))
     with pytest.raises(InvalidEvent) as raised:
-        world.deliver(submitted(record={"more": "x" * 8000}))
+        world.deliver(submitted(record={"more": text}))
     assert raised.value.reason == "RECORD_TOO_LARGE"

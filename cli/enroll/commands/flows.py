@@ -87,8 +87,8 @@ def _checked(files: list[Path], portal: str) -> list[tuple[str, dict[str, Any]]]
     for path in files:
         for document in read_objects(path):
             flow_id = document.get("id")
-            if not isinstance(flow_id, str | int) or isinstance(flow_id, bool) or not 1 <= len(str(flow_id)) <= 128:
-                faults.append(f"{path}: $.id: found {flow_id!r}, allowed is the flow's id of 1 to 128 characters")
+            if not isinstance(flow_id, str | int) or isinstance(flow_id, bool):
+                faults.append(f"{path}: $.id: found {flow_id!r}, allowed is the flow's id")
                 continue
             if str(flow_id) in flows:
                 faults.append(f"{path}: $.id: found {flow_id} a second time")

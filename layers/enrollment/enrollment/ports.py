@@ -1,6 +1,6 @@
 """What the story needs of the world. Each port has an adapter in AWS and a fake in the tests, held to one contract."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from enrollment.domain.decisions import Decision
@@ -74,14 +74,15 @@ class Enrollments(Protocol):
 
 
 class Queue(Protocol):
-    def publish(self, enrollments: Sequence[Enrollment]) -> frozenset[str]:
-        """The ids of the enrollments that the queue accepted, after retries."""
+    def publish(self, enrollments: Sequence[Enrollment]) -> Iterable[str]:
+        """The ids of the enrollments that the queue accepts, after retries, as it accepts them: when a call fails for
+        good, those of the calls before are known."""
         ...
 
 
 class Bus(Protocol):
-    def announce(self, announcements: Sequence[Announcement]) -> frozenset[str]:
-        """The ids of the enrollments whose announcement the bus accepted, after retries."""
+    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """The ids of the enrollments whose announcement the bus accepts, as ``publish``."""
         ...
 
 

@@ -148,14 +148,17 @@ class Process:
         published = {one.enrollment.id for one in undelivered if one.is_published}
         announced = {one.enrollment.id for one in undelivered if one.is_announced}
         try:
-            published |= self.queue.publish([one.enrollment for one in undelivered if not one.is_published])
-            announced |= self.bus.announce(
+            # Added one by one, so that what was taken is noted even when a later call fails.
+            for taken in self.queue.publish([one.enrollment for one in undelivered if not one.is_published]):
+                published.add(taken)
+            for taken in self.bus.announce(
                 [
                     Announcement(one.enrollment, (*event.chain, one.enrollment.flow_id))
                     for one in undelivered
                     if one.enrollment.id in published and not one.is_announced
                 ]
-            )
+            ):
+                announced.add(taken)
         finally:
             now = self.clock()
             for one in undelivered:

@@ -1,6 +1,6 @@
 """EventBridge: `workflows.enrolled`, back onto the bus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from enrollment.adapters.backoff import attempts
@@ -22,14 +22,11 @@ class EventBridgeBus:
         self._name = name
         self._write = write
 
-    def announce(self, announcements: Sequence[Announcement]) -> frozenset[str]:
-        accepted: set[str] = set()
+    def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
         for start in range(0, len(announcements), BATCH_ENTRIES):
-            accepted |= self._put(announcements[start : start + BATCH_ENTRIES])
-        return frozenset(accepted)
+            yield from self._put(announcements[start : start + BATCH_ENTRIES])
 
-    def _put(self, waiting: Sequence[Announcement]) -> set[str]:
-        accepted: set[str] = set()
+    def _put(self, waiting: Sequence[Announcement]) -> Iterator[str]:
         for attempt in attempts():
             answer = self._client.put_events(
                 Entries=[
@@ -42,10 +39,13 @@ class EventBridgeBus:
                     for one in waiting
                 ]
             )
-            results = list(zip(waiting, answer["Entries"], strict=True))
-            accepted |= {one.enrollment.id for one, entry in results if entry.get("EventId")}
-            waiting = [one for one, entry in results if not entry.get("EventId")]
+            refused = []
+            for one, entry in zip(waiting, answer["Entries"], strict=True):
+                if entry.get("EventId"):
+                    yield one.enrollment.id
+                else:
+                    refused.append(one)
+            waiting = refused
             if not waiting:
                 break
             attempt.wait()
-        return accepted

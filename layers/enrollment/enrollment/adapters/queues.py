@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -29,25 +29,21 @@ class SqsQueue:
         self._url = url
         self._write = write
 
-    def publish(self, enrollments: Sequence[Enrollment]) -> frozenset[str]:
-        accepted: set[str] = set()
+    def publish(self, enrollments: Sequence[Enrollment]) -> Iterator[str]:
         for batch in _batches([(one, self._write(one)) for one in enrollments]):
-            accepted |= self._send(batch)
-        return frozenset(accepted)
+            yield from self._send(batch)
 
-    def _send(self, batch: Sequence[tuple[Enrollment, str]]) -> set[str]:
+    def _send(self, batch: Sequence[tuple[Enrollment, str]]) -> Iterator[str]:
         waiting = {str(number): one for number, one in enumerate(batch)}
-        accepted: set[str] = set()
         for attempt in attempts():
             answer = self._client.send_message_batch(
                 QueueUrl=self._url, Entries=[_entry(number, *one) for number, one in waiting.items()]
             )
             for success in answer.get("Successful", []):
-                accepted.add(waiting.pop(success["Id"])[0].id)
+                yield waiting.pop(success["Id"])[0].id
             if not waiting:
                 break
             attempt.wait()
-        return accepted
 
 
 def _entry(number: str, enrollment: Enrollment, message: str) -> "SendMessageBatchRequestEntryTypeDef":

@@ -4,6 +4,7 @@ Every value carries the time of its change, and the later change wins whatever t
 at the same millisecond the greater text wins, so that any order of arrival and any redelivery ends the same.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,8 +13,8 @@ from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Instant, Properties, Value, as_text, fold, is_missing
 
-# A DynamoDB item holds 400 KB; the rest is room for keys and times.
-MAX_RECORD_CHARACTERS = 300_000
+# Bytes of the record as JSON in ASCII, which is how it is stored. A DynamoDB item holds 400 KB.
+MAX_RECORD_BYTES = 350_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,12 @@ def _with_first(firsts: Mapping[str, str], event: Event) -> Mapping[str, str]:
 
 
 def _check_size(record: Record) -> None:
-    size = sum(len(name) + len(as_text(dated.value)) + 24 for name, dated in record.properties.items())
-    size += sum(len(name) + 30 for name in record.memberships)
-    size += sum(len(name) + len(first) for name, first in record.firsts.items())
-    if size > MAX_RECORD_CHARACTERS:
+    dated = (*record.properties.items(), *record.memberships.items())
+    size = len(json.dumps([[name, one.value, one.changed_at] for name, one in dated])) + len(json.dumps(record.firsts))
+    if size > MAX_RECORD_BYTES:
         raise InvalidEvent(
             "RECORD_TOO_LARGE",
             "detail.record.properties",
-            f"the record would hold {size:,} characters, allowed are {MAX_RECORD_CHARACTERS:,}; "
+            f"the record would hold {size:,} bytes, allowed are {MAX_RECORD_BYTES:,}; "
             "send only the properties that flows refer to",
         )

@@ -13,6 +13,8 @@ from enrollment.wire.faults import Fault, meant, shown
 
 MAX_FILTERS = 250
 MAX_GROUPS = 100
+# With an event's id in one sort key, of which DynamoDB takes 1,024 bytes.
+MAX_ID = 64
 MAX_DEPTH = 12
 
 NOT_YET = "is not supported yet; remove it, for it would otherwise be ignored"
@@ -31,6 +33,10 @@ def read_flow(revision: FlowRevision) -> Flow:
     """Raises InvalidFlow."""
     reader = _Reader()
     document = revision.document
+    if not (1 <= len(revision.id) <= MAX_ID and revision.id.isprintable()):
+        reader.fault(
+            "$.id", "INVALID_ID", f"found {shown(revision.id)}, allowed are 1 to {MAX_ID} printable characters"
+        )
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
     reader.refuse_unsupported(document)

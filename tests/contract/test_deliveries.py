@@ -1,0 +1,125 @@
+"""What the story may rely on in the queue and the bus: every answer is read, what failed is sent again."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from enrollment.adapters import backoff
+from enrollment.adapters.bus import EventBridgeBus
+from enrollment.adapters.queues import SqsQueue, group_id
+from enrollment.domain.enrollments import Announcement, Cause, Enrollment
+from enrollment.domain.identifiers import RecordKey
+from enrollment.wire.messages import write_announcement, write_message
+
+
+def enrollments(count: int, size: int = 10) -> list[Enrollment]:
+    return [
+        Enrollment(
+            id=f"id-{number}",
+            record_key=RecordKey("p1", "0-1", "101"),
+            flow_id=str(number),
+            flow_name="Welcome",
+            flow_revision_id="1",
+            idempotency_key=f"p1/{number}/0-1/101",
+            is_re_enrollment=False,
+            cause=Cause(0, "forms.submitted", "4-1639801", "e1", 0, "acme", {"hs_url": "x" * size}),
+            enrolled_at=0,
+        )
+        for number in range(count)
+    ]
+
+
+class Service:
+    """SQS and EventBridge as a client sees them. `refuse`: the ids to refuse at each call; an exception is raised."""
+
+    def __init__(self, *refuse: Any) -> None:
+        self.refuse = list(refuse)
+        self.calls: list[list[str]] = []
+
+    def _refused(self, ids: list[str]) -> Sequence[str]:
+        self.calls.append(ids)
+        refused = self.refuse.pop(0) if self.refuse else []
+        if isinstance(refused, Exception):
+            raise refused
+        return ids if refused == "all" else refused
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert len(Entries) <= 10
+        assert sum(len(one["MessageBody"]) for one in Entries) <= 262_144
+        ids = {one["Id"]: json.loads(one["MessageBody"])["enrollmentId"] for one in Entries}
+        assert len(ids) == len(Entries)
+        refused = self._refused(list(ids.values()))
+        return {
+            "Successful": [{"Id": key} for key, one in ids.items() if one not in refused],
+            "Failed": [{"Id": key, "Code": "Throttled"} for key, one in ids.items() if one in refused],
+        }
+
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert len(Entries) <= 10
+        ids = [json.loads(one["Detail"])["id"] for one in Entries]
+        refused = self._refused(ids)
+        entries = [{"ErrorCode": "Internal"} if one in refused else {"EventId": "x"} for one in ids]
+        return {"FailedEntryCount": len(refused), "Entries": entries}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST_WAIT", 0.0)
+
+
+@pytest.fixture(params=["queue", "bus"])
+def deliver(request: pytest.FixtureRequest) -> Any:
+    def queue(service: Any, made: list[Enrollment], taken: list[str]) -> None:
+        for one in SqsQueue(service, "url", write_message).publish(made):
+            taken.append(one)
+
+    def bus(service: Any, made: list[Enrollment], taken: list[str]) -> None:
+        for one in EventBridgeBus(service, "bus", write_announcement).announce(
+            [Announcement(each, ("1",)) for each in made]
+        ):
+            taken.append(one)
+
+    return queue if request.param == "queue" else bus
+
+
+def test_all_are_sent_in_batches(deliver: Any) -> None:
+    service, taken = Service(), list[str]()
+    deliver(service, enrollments(23), taken)
+    assert taken == [f"id-{number}" for number in range(23)]
+    assert [len(call) for call in service.calls] == [10, 10, 3]
+
+
+def test_what_is_refused_is_sent_again_and_nothing_else(deliver: Any) -> None:
+    service, taken = Service(["id-1", "id-3"], ["id-3"]), list[str]()
+    deliver(service, enrollments(5), taken)
+    assert sorted(taken) == [f"id-{number}" for number in range(5)]
+    assert service.calls[1:] == [["id-1", "id-3"], ["id-3"]]
+
+
+def test_what_is_refused_for_good_is_not_among_the_taken(deliver: Any) -> None:
+    service, taken = Service(*[["id-1"]] * 99), list[str]()
+    deliver(service, enrollments(3), taken)
+    assert sorted(taken) == ["id-0", "id-2"]
+    assert len(service.calls) == backoff.ATTEMPTS
+
+
+def test_what_was_taken_before_a_call_failed_is_known(deliver: Any) -> None:
+    service, taken = Service([], TimeoutError("no answer")), list[str]()
+    with pytest.raises(TimeoutError):
+        deliver(service, enrollments(12), taken)
+    assert taken == [f"id-{number}" for number in range(10)]
+
+
+def test_large_messages_share_no_batch_that_would_be_too_large() -> None:
+    service = Service()
+    taken = list(SqsQueue(service, "url", write_message).publish(enrollments(7, size=90_000)))  # type: ignore[arg-type]
+    assert len(taken) == 7
+    assert [len(call) for call in service.calls] == [2, 2, 2, 1]
+
+
+def test_group_ids_that_sqs_can_not_take_are_hashed() -> None:
+    assert group_id("p1/0-1/101") == "p1/0-1/101"
+    for key in ("p/ü", "p/a b", "x" * 129, "", "p/\n"):
+        assert len(group_id(key)) == 64
