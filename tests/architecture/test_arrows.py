@@ -105,6 +105,16 @@ def test_nothing_branches_on_a_category(part: str, path: Path) -> None:
     assert not compared & set(CATEGORIES)
 
 
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_nothing_is_scanned(part: str, path: Path) -> None:
+    called = {
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert not called & {"scan", "rate_limited_scan", "parallel_scan"}
+
+
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(CATEGORIES)

@@ -269,6 +269,10 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """No candidate: at most one read. Enrolled: at most three reads, two writes a flow, and one send each."""
     put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
+    put(stack, id=90)
+    put(stack, id=91, event="email.opened")
+    for off in ("90", "91"):  # flows that are off cost nothing
+        stack.stores.authoring.switch("p1", off, bootstrap.now(), on=False)
     for number in range(2, 7):
         put(stack, id=number, event="calls.ended")
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
@@ -303,3 +307,19 @@ def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> N
         "PutEvents": 1,
         "UpdateItem": 5,
     }
+
+
+def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Lambda with active tracing; the daemon's address is on loopback, and nobody has to listen there."""
+    for name, value in {
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+        "POWERTOOLS_TRACER_CAPTURE_RESPONSE": "false",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("POWERTOOLS_TRACE_DISABLED", raising=False)
+    assert from_environment().is_traced
+    put(stack, id=1)
+    answer = invoke(event({"forms.submitted": "101", "id": "e", "record": {}}))
+    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]

@@ -293,7 +293,10 @@ def test_items_expire_where_the_models_say(table: str) -> None:
         if "expires_at" in attributes
     }
     found = RESOURCES[table]["Properties"].get("TimeToLiveSpecification")
-    assert [found] == ([{"AttributeName": name, "Enabled": True} for name in expiring] or [None])
+    if expiring:
+        assert [found] == [{"AttributeName": name, "Enabled": True} for name in expiring]
+    else:
+        assert found is None
 
 
 # Queues

@@ -43,9 +43,15 @@ class Process:
         NotDelivered; the same event delivered again then goes on from where this one stopped."""
         satisfied = occurrences(event, self.event_types)
         record = self._apply(event)
-        candidates = self.flows.candidates(
-            event.portal_id, event.object_type_id, [one.event_type.name for one in satisfied]
-        )
+        now = self.clock()
+        candidates = [
+            flow
+            for flow in self.flows.candidates(
+                event.portal_id, event.object_type_id, [one.event_type.name for one in satisfied]
+            )
+            # A flow that was off already when the event was sent can owe it nothing.
+            if flow.is_enabled or _may_have_changed(flow, event, now)
+        ]
         if candidates and record is None and event.record_key is not None and not says_something(event):
             record = self.records.get(event.record_key)
         verdicts = [(flow, judge(flow, event, satisfied, record)) for flow in candidates]
