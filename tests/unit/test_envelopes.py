@@ -136,6 +136,29 @@ def test_an_event_that_lacks_what_its_row_requires() -> None:
     assert (raised.value.reason, raised.value.field) == ("MISSING_PROPERTY", "detail.properties.hs_name")
 
 
+@pytest.mark.parametrize(
+    ("name", "properties", "reason", "field"),
+    [
+        ("lists.membership_changed", {"hs_list_id": "4"}, "MISSING_PROPERTY", "hs_membership_change"),
+        (
+            "lists.membership_changed",
+            {"hs_list_id": "4", "hs_membership_change": "MOVED"},
+            "UNKNOWN_OPTION",
+            "hs_membership_change",
+        ),
+        ("crm.property_changed", {"hs_name": "x" * 129}, "WRONG_LENGTH", "hs_name"),
+        ("sales_documents.viewed", {"hs_document_id": ""}, "MISSING_PROPERTY", "hs_document_id"),
+    ],
+)
+def test_what_an_event_says_of_its_record_can_be_stored(
+    name: str, properties: dict[str, Any], reason: str, field: str
+) -> None:
+    broken = envelope(**{"detail-type": name}, detail_properties=properties)
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, name.partition(".")[0])
+    assert (raised.value.reason, raised.value.field) == (reason, f"detail.properties.{field}")
+
+
 def test_the_whole_of_a_valid_event() -> None:
     event = read_event(
         envelope(

@@ -32,6 +32,7 @@ REASONS = {
     "DETAIL_TOO_DEEP",
     "MISSING_FIELD",
     "MISSING_PROPERTY",
+    "UNKNOWN_OPTION",
     "WRONG_TYPE",
     "WRONG_LENGTH",
     "BAD_CHARACTERS",
@@ -101,8 +102,16 @@ def test_every_reason_has_an_invalid_sample() -> None:
     assert {read(file)["reason"] for file in INVALID} == REASONS - WITHOUT_SAMPLE
 
 
-# What a schema can't say: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of numbers.
-ONLY_THE_PARSER = {"DETAIL_TOO_DEEP", "BAD_CHARACTERS", "BAD_NUMBER", "BAD_TIME", "UNKNOWN_OBJECT_TYPE"}
+# What a schema can't say: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of numbers, options
+# in any case.
+ONLY_THE_PARSER = {
+    "DETAIL_TOO_DEEP",
+    "UNKNOWN_OPTION",
+    "BAD_CHARACTERS",
+    "BAD_NUMBER",
+    "BAD_TIME",
+    "UNKNOWN_OBJECT_TYPE",
+}
 
 
 @pytest.mark.parametrize("file", INVALID, ids=name_of)

@@ -1,8 +1,8 @@
 """The EventBridge envelope of an event, to the domain (docs/events.md, "Envelope").
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
-MISSING_FIELD, MISSING_PROPERTY, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME, UNKNOWN_OBJECT_TYPE,
-TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied).
+MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
+UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied).
 """
 
 import json
@@ -16,7 +16,17 @@ from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
-from enrollment.domain.values import EPOCH, LATEST, Instant, Properties, Value, is_missing
+from enrollment.domain.values import (
+    EPOCH,
+    LATEST,
+    Instant,
+    Properties,
+    Value,
+    as_text,
+    fold,
+    is_missing,
+    read_text,
+)
 from enrollment.wire.faults import meant, shown
 
 MAX_DETAIL_BYTES = 200 * 1024
@@ -47,10 +57,7 @@ def read_event(envelope: object, category: str) -> Event:
         )
     properties = _properties("detail.properties", detail.get("properties", {}))
     for name in event_type.required:
-        if is_missing(properties.get(name)):
-            raise InvalidEvent(
-                "MISSING_PROPERTY", f"detail.properties.{name}", f"absent or empty; every {event_type.name} has it"
-            )
+        _check_required(event_type, name, properties.get(name))
     return Event(
         id=_text(detail, "detail.", "id", 128) if "id" in detail else fallback_id,
         event_type=event_type,
@@ -180,6 +187,18 @@ def _properties(field: str, found: object) -> Properties:
         _checked_id(name, f"{field} (a name)", MAX_NAME)
         _check_value(f"{field}.{name}", value)
     return found
+
+
+def _check_required(event_type: EventType, name: str, value: Value) -> None:
+    """What an event says about the record must be said in a way that can be stored."""
+    field = f"detail.properties.{name}"
+    if is_missing(value):
+        raise InvalidEvent("MISSING_PROPERTY", field, f"absent or empty; every {event_type.name} has it")
+    if len(as_text(value)) > MAX_NAME:
+        raise InvalidEvent("WRONG_LENGTH", field, f"found {len(as_text(value)):,} characters, allowed are {MAX_NAME}")
+    known = event_type.property(name)
+    if known is not None and known.options and read_text(value) not in {fold(option) for option in known.options}:
+        raise InvalidEvent("UNKNOWN_OPTION", field, f"found {shown(value)}, allowed is {' or '.join(known.options)}")
 
 
 def _check_value(field: str, value: Value) -> None:
