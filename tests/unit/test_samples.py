@@ -102,8 +102,8 @@ def test_every_reason_has_an_invalid_sample() -> None:
     assert {read(file)["reason"] for file in INVALID} == REASONS - WITHOUT_SAMPLE
 
 
-# What a schema can't say: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of numbers, options
-# in any case.
+# What a schema can't say: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of numbers,
+# options in any case.
 ONLY_THE_PARSER = {
     "DETAIL_TOO_DEEP",
     "UNKNOWN_OPTION",
