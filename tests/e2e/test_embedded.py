@@ -221,3 +221,26 @@ def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) ->
     assert set(NAMES) <= set(given)
     assert given["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
     assert given["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
+
+
+def test_a_killed_run_leaves_nothing_listening() -> None:
+    ports = (free_port(), free_port())
+    process = start("--no-demo", ports=ports)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Ctrl-C" in line:
+            break
+    assert all(is_listening(port) for port in ports)
+
+    process.kill()
+    process.communicate(timeout=30)
+
+    deadline = time.monotonic() + 15
+    while any(is_listening(port) for port in ports) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not any(is_listening(port) for port in ports)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
