@@ -371,3 +371,15 @@ def test_an_environment_is_a_stack_of_its_own(name: str, stack: str) -> None:
     for parameter, value in chosen.items():
         allowed = TEMPLATE["Parameters"][parameter].get("AllowedValues")
         assert not allowed or value in map(str, allowed), f"{parameter}={value}"
+
+
+def test_the_reason_of_an_unrouted_event_takes_no_text_of_the_event() -> None:
+    """EventBridge refuses a template with a placeholder that it does not know, and escapes nothing inside a text."""
+    (target,) = RESOURCES["UnroutedEventsRule"]["Properties"]["Targets"]
+    transformer = target["InputTransformer"]
+    assert "InputPathsMap" not in transformer
+    text = transformer["InputTemplate"]
+    assert re.findall(r"<[^>]*>", text) == ["<aws.events.event.json>"]
+    kept = json.loads(text.replace("<aws.events.event.json>", '{"detail-type": "x"}'))
+    assert set(kept) == {"reason", "field", "message", "event"}
+    assert kept["reason"] == "UNKNOWN_CATEGORY"
