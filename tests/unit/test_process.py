@@ -1,6 +1,6 @@
 """What the story does when the world fails it: nothing lost, nothing doubled."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -124,47 +124,54 @@ STORIES: dict[str, tuple[list[Mapping[str, Any]], list[dict[str, Any]]]] = {
 }
 
 
-def interrupted(world: World, before: bool, number: int) -> Iterator[str]:
-    """Yields the name of each call to a port, and crashes before or after the `number`th."""
-    calls: list[str] = []
-    for port in ("flows", "records", "enrollments", "queue", "bus"):
-        fake = getattr(world, port)
-        for name in ("candidates", "get", "save", "find", "claim", "confirm", "publish", "announce"):
-            method = getattr(fake, name, None)
-            if method is None or (port == "flows" and name != "candidates"):
-                continue
+class Interruption:
+    """Ends the process before or after the `number`th call to a port; an ended process makes no further call."""
 
-            def call(*args: Any, _method: Any = method, _name: str = f"{port}.{name}", **named: Any) -> Any:
-                calls.append(_name)
-                if before and len(calls) == number:
-                    raise Crash(_name)
-                answer = _method(*args, **named)
-                if not before and len(calls) == number:
-                    raise Crash(_name)
-                return answer
+    def __init__(self, world: World, before: bool, number: int) -> None:
+        self.calls = 0
+        self.ended = False
+        for port in ("flows", "records", "enrollments", "queue", "bus"):
+            fake = getattr(world, port)
+            for name in ("candidates", "get", "save", "find", "claim", "confirm", "publish", "announce"):
+                method = getattr(fake, name, None)
+                if method is not None and (port != "flows" or name == "candidates"):
+                    setattr(fake, name, self._interrupted(method, before, number))
 
-            setattr(fake, name, call)
-    return iter(calls)
+    def _interrupted(self, method: Callable[..., Any], before: bool, number: int) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            self.calls += 1
+            is_here = self.calls == number
+            if self.ended or (is_here and before):
+                self.ended = True
+                raise Crash
+            answer = method(*args, **named)
+            if is_here:
+                self.ended = True
+                raise Crash
+            return answer
+
+        return call
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str) -> None:
     flows, events = STORIES[story]
     undisturbed = world_with(*flows)
-    recorded = interrupted(undisturbed, before=True, number=0)
+    recorded = Interruption(undisturbed, before=True, number=0)
     for envelope in events:
         undisturbed.deliver(envelope)
-    expected, count = final_state(undisturbed), len(list(recorded))
+    expected, count = final_state(undisturbed), recorded.calls
     assert count >= 5
 
     for number in range(1, count + 1):
         for before in (True, False):
             world = world_with(*flows)
-            interrupted(world, before, number)
+            interruption = Interruption(world, before, number)
             for envelope in events:
                 try:
                     world.deliver(envelope)
                 except Crash:
+                    interruption.ended = False
                     world.deliver(envelope)
             found = final_state(world)
             assert found["enrollments"] == expected["enrollments"], (number, before)
