@@ -46,13 +46,27 @@ def _resources() -> Config:
     dynamodb = session.create_client("dynamodb", region_name=REGION)
     keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
     attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
+    keys_only = {"ProjectionType": "KEYS_ONLY"}
     by_flow = {
         "IndexName": "by-flow",
         "KeySchema": [
             {"AttributeName": "flowShard", "KeyType": "HASH"},
             {"AttributeName": "enrolledAt", "KeyType": "RANGE"},
         ],
-        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["enrollmentId", "eventId", "publishedAt"]},
+        "Projection": keys_only,
+    }
+    by_id = {
+        "IndexName": "by-id",
+        "KeySchema": [{"AttributeName": "enrollmentId", "KeyType": "HASH"}],
+        "Projection": keys_only,
+    }
+    by_time = {
+        "IndexName": "by-time",
+        "KeySchema": [
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "enrolledAt", "KeyType": "RANGE"},
+        ],
+        "Projection": keys_only,
     }
     for table in (CONFIG.flows_table, CONFIG.records_table):
         dynamodb.create_table(
@@ -63,9 +77,10 @@ def _resources() -> Config:
         KeySchema=keys,
         AttributeDefinitions=[
             *attributes,
-            *({"AttributeName": name, "AttributeType": "S"} for name in ("flowShard", "enrolledAt")),
+            *({"AttributeName": name, "AttributeType": "S"} for name in ("flowShard", "enrolledAt", "enrollmentId")),
         ],
-        GlobalSecondaryIndexes=[by_flow],
+        GlobalSecondaryIndexes=[by_flow, by_id],
+        LocalSecondaryIndexes=[by_time],
         BillingMode="PAY_PER_REQUEST",
     )
     sqs = session.create_client("sqs", region_name=REGION)

@@ -3,25 +3,29 @@
 `World` wires them to the production story, with a clock that stands still and ids that count.
 """
 
+import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.associations import Association
 from enrollment.domain.decisions import Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision
-from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.identifiers import RecordKey, join
+from enrollment.domain.productions import Production
 from enrollment.domain.records import Record
-from enrollment.domain.values import Instant
+from enrollment.domain.values import Instant, iso
 from enrollment.ports import Conflict
 from enrollment.process import Process
-from enrollment.wire.envelopes import read_event
+from enrollment.recordkeeping import Recordkeeping
+from enrollment.wire.envelopes import check_production, read_event
 from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import read_message, write_announcement, write_message
+from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 
 
 class FakeFlows:
@@ -43,12 +47,16 @@ class FakeFlows:
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
         return self._current.get((portal_id, flow_id))
 
-    def list(self, portal_id: str) -> Sequence[FlowRevision]:
-        return [
+    def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
+        return {one: self._current[portal_id, one] for one in flow_ids if (portal_id, one) in self._current}
+
+    def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
+        found = [
             revision
-            for (portal, _), revision in sorted(self._current.items())
-            if portal == portal_id and not revision.is_deleted
+            for (portal, flow_id), revision in self._current.items()
+            if portal == portal_id and join(flow_id) > join(after) and not revision.is_deleted
         ]
+        return sorted(found, key=lambda one: join(one.id))[:limit]
 
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
         key = (revision.portal_id, revision.id)
@@ -84,6 +92,9 @@ class FakeRecords:
     def get(self, key: RecordKey) -> Record | None:
         return self.records.get(key)
 
+    def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
+        return {key: self.records[key] for key in keys if key in self.records}
+
     def save(self, record: Record) -> Record:
         with self._lock:
             stored = self.records.get(record.key)
@@ -91,6 +102,30 @@ class FakeRecords:
                 raise Conflict(f"record {record.key} has changed")
             self.records[record.key] = replace(record, version=record.version + 1)
             return self.records[record.key]
+
+
+class FakeAssociations:
+    def __init__(self) -> None:
+        self._items: dict[tuple[RecordKey, RecordKey], Association] = {}
+        self._lock = threading.Lock()
+
+    def get(self, record: RecordKey, other: RecordKey) -> Association:
+        return self._items.get((record, other), Association(record, other))
+
+    def of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        found = [
+            one
+            for (mine, other), one in self._items.items()
+            if mine == record and other.object_type_id == object_type_id and join(other.object_id) > join(after)
+        ]
+        return sorted((one for one in found if one.held), key=lambda one: join(one.other.object_id))[:limit]
+
+    def save(self, associations: Sequence[Association]) -> None:
+        with self._lock:
+            if any(self.get(one.record, one.other).version != one.version for one in associations):
+                raise Conflict("the association has changed")
+            for one in associations:
+                self._items[one.record, one.other] = replace(one, version=one.version + 1)
 
 
 class FakeEnrollments:
@@ -124,12 +159,22 @@ class FakeEnrollments:
                 is_announced=stored.is_announced or is_announced,
             )
 
-    def of_record(self, record_key: RecordKey, limit: int) -> Sequence[StoredEnrollment]:
-        return [one for (key, _, _), one in sorted(self.items.items(), key=str) if key == record_key][:limit]
+    def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
+        return self._newest((one for (key, _, _), one in self.items.items() if key == record_key), limit, before)
 
-    def of_flow(self, portal_id: str, flow_id: str, limit: int) -> Sequence[StoredEnrollment]:
-        mine = [one for (key, flow, _), one in self.items.items() if key.portal_id == portal_id and flow == flow_id]
-        return sorted(mine, key=lambda one: (one.enrollment.enrolled_at, one.enrollment.id), reverse=True)[:limit]
+    def of_flow(
+        self, portal_id: str, flow_id: str, limit: int, before: str | None = None
+    ) -> Sequence[StoredEnrollment]:
+        mine = (one for (key, flow, _), one in self.items.items() if key.portal_id == portal_id and flow == flow_id)
+        return self._newest(mine, limit, before)
+
+    def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
+        found = (one for (key, _, _), one in self.items.items() if key.portal_id == portal_id)
+        return next((one for one in found if one.enrollment.id == enrollment_id), None)
+
+    def _newest(self, found: Iterable[StoredEnrollment], limit: int, before: str | None) -> Sequence[StoredEnrollment]:
+        mine = [one for one in found if before is None or one.enrollment.position < before]
+        return sorted(mine, key=lambda one: one.enrollment.position, reverse=True)[:limit]
 
 
 def _place(enrollment: Enrollment) -> tuple[RecordKey, str, str | None]:
@@ -154,6 +199,7 @@ class FakeQueue:
 class FakeBus:
     def __init__(self) -> None:
         self.announcements: list[Announcement] = []
+        self.produced: dict[str, Production] = {}
         self.refuses = 0
 
     def announce(self, announcements: Sequence[Announcement]) -> frozenset[str]:
@@ -163,6 +209,12 @@ class FakeBus:
             write_announcement(one)
         self.announcements += taken
         return frozenset(one.enrollment.id for one in taken)
+
+    def produce(self, productions: Mapping[str, Production]) -> frozenset[str]:
+        refused, self.refuses = min(self.refuses, len(productions)), 0
+        taken = dict(list(productions.items())[refused:])
+        self.produced |= taken
+        return frozenset(taken)
 
 
 class FakeUnprocessed:
@@ -192,6 +244,7 @@ class World:
     now: Instant = 1_764_000_000_000
     flows: FakeFlows = field(default_factory=FakeFlows)
     records: FakeRecords = field(default_factory=FakeRecords)
+    associations: FakeAssociations = field(default_factory=FakeAssociations)
     enrollments: FakeEnrollments = field(default_factory=FakeEnrollments)
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
@@ -211,17 +264,46 @@ class World:
             new_id=self._new_id,
         )
         self.authoring = Authoring(self.flows, read_flow)
+        self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production, self._new_id)
 
     def _new_id(self, at: Instant) -> str:
         self.ids += 1
         return f"01TEST{self.ids:020d}"
 
-    def put_flow(self, document: Mapping[str, Any], *, portal: str = "p1", on_since: Instant | None = 0) -> None:
-        self.authoring.put(portal, str(document["id"]), document, self.now, on_since=on_since)
+    def put_flow(self, document: Mapping[str, Any], *, portal: str = "p1", at: Instant | None = None) -> None:
+        """A new flow is on for all events, a changed one is changed now; unless told otherwise."""
+        flow_id = str(document["id"])
+        is_new = flow_id not in self.authoring.get_many(portal, [flow_id])
+        store(self.authoring, portal, document, (0 if is_new else self.now) if at is None else at)
 
     def put_record(self, key: RecordKey, record: Record) -> None:
         self.records.save(replace(record, key=key))
 
+    def deliver_produced(self) -> tuple[Decision, ...]:
+        """What recordkeeping put on the bus since the last time."""
+        produced, self.bus.produced = self.bus.produced, {}
+        return tuple(
+            decision
+            for event_id, one in produced.items()
+            for decision in self.deliver(
+                {
+                    "id": event_id,
+                    "detail-type": one.event_type,
+                    "source": "enroll",
+                    "time": iso(self.now),
+                    "detail": json.loads(write_production(event_id, one)),
+                }
+            )
+        )
+
     def deliver(self, envelope: Mapping[str, Any]) -> tuple[Decision, ...]:
         category = str(envelope["detail-type"]).partition(".")[0]
         return self.process(read_event(envelope, category))
+
+
+def store(authoring: Authoring, portal: str, document: Mapping[str, Any], now: Instant) -> FlowRevision:
+    """Whatever its current revision is."""
+    flow_id = str(document["id"])
+    current = authoring.get_many(portal, [flow_id]).get(flow_id)
+    based_on = None if current is None else str(current.revision)
+    return authoring.put(portal, flow_id, document, now, based_on=based_on)

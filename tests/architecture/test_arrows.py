@@ -21,6 +21,7 @@ ARROWS = {
     "ports": {"domain"},
     "process": {"domain", "ports"},
     "authoring": {"domain", "ports"},
+    "recordkeeping": {"domain", "ports"},
     "adapters": {"adapters", "domain", "ports", "config"},
     "config": set(),
     "observability": {"domain"},

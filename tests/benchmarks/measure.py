@@ -31,6 +31,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
 from enrollment.domain.values import iso
 from enrollment.handler import handle
+from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +157,7 @@ def calls_and_cpu(config: Config) -> list[tuple[str, str, float]]:
         {"id": 4, "event": "calls.ended"},
     ):
         document = flow(given)
-        stores.authoring.put("p1", document["id"], document, bootstrap.now(), on_since=0)
+        store(stores.authoring, "p1", document, 0)
     stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
     # Sent after the flows were written, as nearly every event is.
     time.sleep(0.1)
@@ -244,7 +245,7 @@ def burst(config: Config) -> tuple[float, float, int]:
     """Puts BURST events as fast as boto3 can; events put a second, enrollments a second, enrollments that arrived."""
     bus, sqs = boto3.client("events"), boto3.client("sqs")
     document = flow({"id": 9, "event": "forms.viewed", "re_enroll": True})
-    bootstrap.stores(config).authoring.put("p9", "9", document, bootstrap.now(), on_since=0)
+    store(bootstrap.stores(config).authoring, "p9", document, 0)
 
     def put(numbers: range) -> None:
         made = [event({"forms.viewed": str(n % 500), "id": f"b{n}", "portal": "p9", "record": {}}) for n in numbers]

@@ -11,7 +11,7 @@ from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.queues import SqsQueue, group_id
 from enrollment.domain.enrollments import Announcement, Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.wire.messages import write_announcement, write_message
+from enrollment.wire.messages import write_announcement, write_message, write_production
 
 
 def enrollments(count: int, size: int = 10) -> list[Enrollment]:
@@ -76,7 +76,7 @@ def deliver(request: pytest.FixtureRequest) -> Any:
             taken.append(one)
 
     def bus(service: Any, made: list[Enrollment], taken: list[str]) -> None:
-        for one in EventBridgeBus(service, "bus", write_announcement).announce(
+        for one in EventBridgeBus(service, "bus", write_announcement, write_production).announce(
             [Announcement(each, ("1",)) for each in made]
         ):
             taken.append(one)

@@ -1,25 +1,27 @@
 """What the story may rely on in its stores: the same of the fakes and of DynamoDB."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
 from enrollment.authoring import Authoring
-from enrollment.domain.enrollments import Cause, Enrollment
+from enrollment.domain.associations import Association, AssociationType, associated
+from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
-from enrollment.ports import Conflict, Enrollments, FlowBook, Flows, Records
+from enrollment.domain.records import Dated, Record, deleted
+from enrollment.ports import Associations, Conflict, Enrollments, FlowBook, Flows, Records
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
 from tests.aws import aws
-from tests.fakes import FakeEnrollments, FakeFlows, FakeRecords
+from tests.fakes import FakeAssociations, FakeEnrollments, FakeFlows, FakeRecords, store
 from tests.scenarios.scenario import flow
 
 NOW = 1_764_000_000_000
@@ -32,6 +34,7 @@ class Stores:
     other_flows: Flows  # another warm function
     book: FlowBook
     records: Records
+    associations: Associations
     enrollments: Enrollments
 
     @property
@@ -43,7 +46,7 @@ class Stores:
 def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     if request.param == "fake":
         flows = FakeFlows()
-        yield Stores(flows, flows, flows, FakeRecords(), FakeEnrollments())
+        yield Stores(flows, flows, flows, FakeRecords(), FakeAssociations(), FakeEnrollments())
         return
     with aws(monkeypatch) as config:
         tables = Tables(config)
@@ -52,6 +55,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             DynamoFlows(tables, read_flow),
             DynamoFlowBook(tables, read_flow),
             DynamoRecords(tables),
+            DynamoAssociations(tables),
             DynamoEnrollments(tables, write_message, read_message),
         )
 
@@ -63,7 +67,7 @@ def candidates(flows: Flows, *event_types: str, portal: str = "p1", object_type:
 
 def put(stores: Stores, now: int = NOW, portal: str = "p1", **given: Any) -> None:
     document = flow({"event": "forms.submitted", **given})
-    stores.authoring.put(portal, document["id"], document, now)
+    store(stores.authoring, portal, document, now)
 
 
 # Flows ---------------------------------------------------------------------------------------------------------------
@@ -128,7 +132,11 @@ def test_flows_are_listed_by_portal_without_the_deleted_ones(stores: Stores) -> 
     put(stores, id=9, portal="p2")
     stores.authoring.delete("p1", "2", NOW)
 
-    assert [one.id for one in stores.authoring.list("p1")] == ["1", "3"]
+    assert [one.id for one in stores.authoring.list("p1", 10)] == ["1", "3"]
+    assert [one.id for one in stores.authoring.list("p1", 1)] == ["1"]
+    assert [one.id for one in stores.authoring.list("p1", 1, "1")] == ["3"]
+    assert [one.id for one in stores.authoring.list("p1", 1, "3")] == []
+    assert set(stores.authoring.get_many("p1", ["3", "1", "2", "9", "1"])) == {"1", "3"}
 
 
 def test_a_deleted_flow_counts_on_when_it_is_written_again(stores: Stores) -> None:
@@ -155,7 +163,7 @@ def test_portals_and_flows_with_separators_in_their_ids_stay_apart(stores: Store
     assert candidates(stores.flows, portal="a") == [("b/c", True)]
     assert candidates(stores.flows, "calls.ended", portal="a/b") == [("c", True)]
     assert candidates(stores.flows, portal="a/b") == []
-    assert [one.id for one in stores.authoring.list("a")] == ["b/c"]
+    assert [one.id for one in stores.authoring.list("a", 10)] == ["b/c"]
 
 
 # Records -------------------------------------------------------------------------------------------------------------
@@ -186,6 +194,68 @@ def test_of_two_that_change_the_same_version_one_is_told(stores: Stores) -> None
         stores.records.save(saved)
     with pytest.raises(Conflict):
         stores.records.save(Record(ADA, NOW))
+
+
+def test_a_deleted_record_is_read_as_what_is_kept_of_it(stores: Stores) -> None:
+    saved = stores.records.save(Record(ADA, NOW, {"city": Dated("Dublin", NOW)}))
+    gone = stores.records.save(deleted(saved, NOW + 1))
+
+    assert stores.records.get(ADA) == gone
+    assert (gone.is_deleted, gone.properties, gone.version) == (True, {}, 2)
+
+
+def test_many_records_are_read_at_once(stores: Stores) -> None:
+    keys = [RecordKey("p1", "0-1", str(number)) for number in range(120)]
+    stored = {key: stores.records.save(Record(key, NOW)) for key in keys[::2]}
+
+    assert stores.records.get_many(keys) == stored
+    assert stores.records.get_many([]) == {}
+
+
+# Associations --------------------------------------------------------------------------------------------------------
+
+TO_COMPANY, TO_CONTACT = AssociationType("HUBSPOT_DEFINED", 279), AssociationType("HUBSPOT_DEFINED", 280)
+
+
+def company(object_id: str, portal: str = "p1") -> RecordKey:
+    return RecordKey(portal, "0-2", object_id)
+
+
+def test_an_association_is_read_from_both_sides_as_it_was_saved(stores: Stores) -> None:
+    there, back = stores.associations.get(ADA, company("7")), stores.associations.get(company("7"), ADA)
+    assert (there, back) == (Association(ADA, company("7")), Association(company("7"), ADA))
+
+    saved = [associated(there, [TO_COMPANY], NOW, holds=True), associated(back, [TO_CONTACT], NOW, holds=True)]
+    stores.associations.save(saved)
+
+    assert stores.associations.get(ADA, company("7")) == replace(saved[0], version=1)
+    assert stores.associations.of(company("7"), "0-1", 10) == [replace(saved[1], version=1)]
+
+
+def test_associations_of_a_type_page_by_page(stores: Stores) -> None:
+    others = [company("1"), company("10"), company("1/x"), company("2"), RecordKey("p1", "0-20", "1"), company("3")]
+    for other in others:
+        kinds = [TO_COMPANY]
+        stores.associations.save([associated(Association(ADA, other), kinds, NOW, holds=True)])
+    last = stores.associations.get(ADA, company("3"))
+    stores.associations.save([associated(last, [TO_COMPANY], NOW + 1, holds=False)])
+
+    def page(limit: int, after: str = "") -> list[str]:
+        return [one.other.object_id for one in stores.associations.of(ADA, "0-2", limit, after)]
+
+    assert page(10) == ["1", "1/x", "10", "2"]
+    assert page(2) == ["1", "1/x"]
+    assert page(2, "1/x") == ["10", "2"]
+    assert page(2, "2") == []
+
+
+def test_of_two_that_change_the_same_association_one_is_told_and_changes_nothing(stores: Stores) -> None:
+    first = associated(Association(ADA, company("7")), [TO_COMPANY], NOW, holds=True)
+    stores.associations.save([first])
+
+    with pytest.raises(Conflict):
+        stores.associations.save([first, associated(Association(ADA, company("8")), [TO_COMPANY], NOW, holds=True)])
+    assert stores.associations.get(ADA, company("8")).version == 0
 
 
 # Enrollments ---------------------------------------------------------------------------------------------------
@@ -268,11 +338,28 @@ def test_the_history_of_a_record_and_of_a_flow_newest_first(stores: Stores) -> N
         assert stores.enrollments.claim(one)
     stores.enrollments.claim(enrollment("x", flow_id="2"))
 
-    newest = [one.enrollment.cause.event_id for one in stores.enrollments.of_flow("p1", "1", 12)]
-    assert newest == [f"e{number}" for number in range(29, 17, -1)]
-    mine = {one.enrollment.cause.event_id for one in stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 10)}
-    assert mine == {"e3", "e13", "e23"}
+    def events(found: Sequence[StoredEnrollment]) -> list[str]:
+        return [one.enrollment.cause.event_id for one in found]
+
+    newest = stores.enrollments.of_flow("p1", "1", 12)
+    assert events(newest) == [f"e{number}" for number in range(29, 17, -1)]
+    older = stores.enrollments.of_flow("p1", "1", 12, newest[-1].enrollment.position)
+    assert events(older) == [f"e{number}" for number in range(17, 5, -1)]
     assert stores.enrollments.of_flow("p2", "1", 5) == []
+
+    mine = stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 2)
+    assert events(mine) == ["e23", "e13"]
+    assert events(stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 2, mine[-1].enrollment.position)) == ["e3"]
+
+
+def test_an_enrollment_is_found_by_its_id_in_its_own_portal_only(stores: Stores) -> None:
+    stores.enrollments.claim(enrollment("e1"))
+    found = stores.enrollments.get("p1", "id-1-e1")
+
+    assert found is not None
+    assert found.enrollment == enrollment("e1")
+    assert stores.enrollments.get("p2", "id-1-e1") is None
+    assert stores.enrollments.get("p1", "id-1-e2") is None
 
 
 def test_records_and_flows_with_separators_in_their_ids_stay_apart(stores: Stores) -> None:

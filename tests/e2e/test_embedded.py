@@ -19,6 +19,7 @@ from botocore.config import Config as ClientConfig
 
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
+from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -75,7 +76,7 @@ class Embedded:
 
     def put_flow(self, portal: str, **given: Any) -> None:
         document = flow(given)
-        self.stores.authoring.put(portal, document["id"], document, bootstrap.now(), on_since=0)
+        store(self.stores.authoring, portal, document, 0)
 
     def send(self, *envelopes: dict[str, Any]) -> None:
         bus = self.client("events")

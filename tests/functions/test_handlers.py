@@ -22,6 +22,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
 from enrollment.domain.values import iso
 from tests.aws import REGION, aws
+from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ def invoke(envelope: Any, category: str = "forms") -> dict[str, Any]:
 
 def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
     document = flow({"event": "forms.submitted", **given})
-    stack.stores.authoring.put(portal, document["id"], document, bootstrap.now(), on_since=0)
+    store(stack.stores.authoring, portal, document, 0)
 
 
 def test_an_event_becomes_a_message(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +228,7 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
         event_type = category.event_types[-1]
         given = {"lists": [["IN_LIST", "42"]]} if name == "lists" else {"event": event_type.name}
         document = flow({"id": number, **given})
-        stack.stores.authoring.put("p1", document["id"], document, bootstrap.now(), on_since=0)
+        store(stack.stores.authoring, "p1", document, 0)
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
         answer = invoke(event({event_type.name: "101", "id": f"e{number}", "properties": properties}), name)
         assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name

@@ -74,8 +74,8 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
 
 
 def _put(world: World, given: Mapping[str, Any]) -> None:
-    since = given.get("on_since", 0)
-    world.put_flow(flow(given), on_since=_instant(since) if isinstance(since, str) else since)
+    since = given.get("on_since")
+    world.put_flow(flow(given), at=_instant(since) if isinstance(since, str) else since)
 
 
 def event(given: Mapping[str, Any]) -> dict[str, Any]:

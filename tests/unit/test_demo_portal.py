@@ -42,7 +42,7 @@ def instant(text: str) -> Instant:
 def portal() -> World:
     world = World(now=instant("2026-11-24T08:00:00Z"))
     for flow in FLOWS:
-        world.put_flow(flow, portal="demo", on_since=instant("2026-01-01T00:00:00Z"))
+        world.put_flow(flow, portal="demo", at=instant("2026-01-01T00:00:00Z"))
     for given in RECORDS:
         created = instant(given["createdAt"])
         key = RecordKey("demo", object_type_id(given["objectType"]) or "", given["objectId"])

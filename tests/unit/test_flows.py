@@ -285,7 +285,8 @@ def test_deep_branches_are_refused_and_exhaust_nothing() -> None:
 
 
 def test_a_filter_based_flow_that_is_off_is_stored() -> None:
-    assert faults({**criteria(type="LIST_BASED", listFilterBranch={}), "isEnabled": False}) == []
+    filters = {"type": "LIST_BASED", "shouldReEnroll": False, "listFilterBranch": {**OR, "filterBranches": []}}
+    assert faults({"type": "CONTACT_FLOW", "isEnabled": False, "enrollmentCriteria": filters}) == []
     assert faults({"type": "CONTACT_FLOW", "isEnabled": False}) == []
 
 

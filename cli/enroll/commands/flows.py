@@ -34,7 +34,9 @@ def put(
         for flow_id, document in track(
             flows, "Storing", console=errors, disable=len(flows) < 10 or as_json, transient=True
         ):
-            stored.append(authoring.put(portal, flow_id, document, now()))
+            current = authoring.get_many(portal, [flow_id]).get(flow_id)
+            based_on = None if current is None else str(current.revision)
+            stored.append(authoring.put(portal, flow_id, document, now(), based_on=based_on))
     _print(stored, as_json)
 
 
@@ -42,7 +44,7 @@ def put(
 def list_flows(portal: Portal, stack: StackName = "enroll", as_json: AsJson = False) -> None:
     """The flows of a portal."""
     with explained():
-        _print(list(open_stack(stack).stores.authoring.list(portal)), as_json)
+        _print(list(open_stack(stack).stores.authoring.list(portal, 1000)), as_json)
 
 
 @app.command()

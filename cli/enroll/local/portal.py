@@ -3,7 +3,7 @@
 from enroll.local.demonstration import Demonstration
 from enroll.local.deployment import Deployment
 from enroll.local.settings import ACCESS_KEY, REGION, Settings
-from enrollment.bootstrap import Stores, now, stores
+from enrollment.bootstrap import Stores, stores
 from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records import Dated, Record
@@ -18,7 +18,7 @@ ON_SINCE = "2026-01-01T00:00:00Z"
 def store_portal(settings: Settings, deployment: Deployment, demonstration: Demonstration) -> None:
     opened = _stores(settings, deployment)
     for flow in demonstration.flows:
-        opened.authoring.put(PORTAL, flow["id"], flow, now(), on_since=_instant(ON_SINCE))
+        opened.authoring.put(PORTAL, flow["id"], flow, _instant(ON_SINCE))
     for given in demonstration.records:
         created = _instant(given["createdAt"])
         key = RecordKey(PORTAL, object_type_id(given["objectType"]) or given["objectType"], str(given["objectId"]))

@@ -2,10 +2,17 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from enrollment.domain.flows import Flow, FlowRevision, deleted, revised
+from enrollment.domain.flows import (
+    Flow,
+    FlowRevision,
+    deleted,
+    revised,
+    triggers_to_remove,
+    without_replaced_triggers,
+)
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict, FlowBook
 
@@ -24,6 +31,18 @@ class FlowTooLarge(ValueError):
     pass
 
 
+class RevisionRequired(ValueError):
+    """The flow exists, and the change does not say on which revision it is based."""
+
+
+class TriggersReplaced(Exception):
+    """The change would remove triggers that are not event-based; ``paths`` says which. It must be asked for."""
+
+    def __init__(self, flow_id: str, paths: Sequence[str]) -> None:
+        super().__init__(f"flow {flow_id} becomes event-based and loses {', '.join(paths)}")
+        self.paths = tuple(paths)
+
+
 @dataclass(frozen=True, slots=True)
 class Authoring:
     """``check`` raises what is wrong with a flow (``wire.flows.read_flow``)."""
@@ -38,10 +57,12 @@ class Authoring:
         document: Mapping[str, Any],
         now: Instant,
         *,
-        on_since: Instant | None = None,
+        based_on: str | None = None,
+        replace_triggers: bool = False,
     ) -> FlowRevision:
-        """Stores a flow as it is given. ``on_since``: for a flow that is taken over and has been on since then. Raises
-        InvalidFlow, FlowTooLarge, or Conflict when another goes on writing it."""
+        """Stores a flow as it is given. ``based_on``: the revision that the author changed; None: there is no such flow
+        yet. Raises InvalidFlow, FlowTooLarge, UnknownFlow, RevisionRequired, TriggersReplaced, or Conflict when it was
+        changed since."""
         for what, part, allowed in (
             ("", document, MAX_DOCUMENT_BYTES),
             ("enrollmentCriteria: ", document.get("enrollmentCriteria"), MAX_CRITERIA_BYTES),
@@ -50,14 +71,23 @@ class Authoring:
             if size > allowed:
                 raise FlowTooLarge(f"flow {flow_id}: {what}found {size:,} bytes of JSON, allowed are {allowed:,}")
 
-        def next_revision(current: FlowRevision | None) -> FlowRevision:
-            revision = revised(current, portal_id, flow_id, document, now)
-            if on_since is not None and revision.is_enabled:
-                revision = replace(revision, enabled_at=on_since)
-            self.check(revision)
-            return revision
-
-        return self._save(portal_id, flow_id, next_revision)
+        current = self.book.get(portal_id, flow_id)
+        exists = current is not None and not current.is_deleted
+        if exists and based_on is None:
+            raise RevisionRequired(f"flow {flow_id} exists: a change names the revisionId that it is based on")
+        if not exists and based_on is not None:
+            raise UnknownFlow(f"no flow {flow_id} in this portal")
+        if current is not None and exists:
+            if str(current.revision) != based_on:
+                raise Conflict(f"flow {flow_id} is at revision {current.revision} by now, not at {based_on}")
+            if paths := triggers_to_remove(current.document, document):
+                if not replace_triggers:
+                    raise TriggersReplaced(flow_id, paths)
+                document = without_replaced_triggers(document)
+        revision = revised(current, portal_id, flow_id, document, now)
+        self.check(revision)
+        self.book.save(revision, current)
+        return revision
 
     def switch(self, portal_id: str, flow_id: str, now: Instant, *, on: bool) -> FlowRevision:
         """Turns a flow on or off. Raises UnknownFlow, InvalidFlow, Conflict."""
@@ -78,8 +108,14 @@ class Authoring:
         """Raises UnknownFlow."""
         return _existing(self.book.get(portal_id, flow_id), flow_id)
 
-    def list(self, portal_id: str) -> Sequence[FlowRevision]:
-        return self.book.list(portal_id)
+    def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
+        """By id; those that exist."""
+        found = self.book.get_many(portal_id, flow_ids)
+        return {flow_id: one for flow_id, one in found.items() if not one.is_deleted}
+
+    def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
+        """By id, those whose ids come after ``after``."""
+        return self.book.list(portal_id, limit, after)
 
     def _save(
         self, portal_id: str, flow_id: str, next_revision: Callable[[FlowRevision | None], FlowRevision]

@@ -27,7 +27,7 @@ from enrollment.ports import Enrollments, Journal, Records, Unprocessed
 from enrollment.process import Process
 from enrollment.wire.envelopes import read_event
 from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import read_message, write_announcement, write_message
+from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -73,7 +73,7 @@ def assemble(config: Config) -> Application:
         records=DynamoRecords(tables),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
         queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
-        bus=EventBridgeBus(events, config.event_bus_name, write_announcement),
+        bus=EventBridgeBus(events, config.event_bus_name, write_announcement, write_production),
         journal=journal,
         clock=now,
         new_id=new_id,

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from enrollment.domain.associations import Association
 from enrollment.domain.decisions import Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.productions import Production
 from enrollment.domain.records import Record
 from enrollment.domain.values import Instant
 
@@ -33,8 +35,13 @@ class FlowBook(Protocol):
         """The current revision, that of a deleted flow included."""
         ...
 
-    def list(self, portal_id: str) -> Sequence[FlowRevision]:
-        """The current revisions of the flows that are not deleted, by id."""
+    def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
+        """The current revisions of those that exist, by id; deleted ones included."""
+        ...
+
+    def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
+        """The current revisions of the flows that are not deleted, ordered by id, of at most ``limit`` flows whose ids
+        come after ``after``."""
         ...
 
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
@@ -43,10 +50,31 @@ class FlowBook(Protocol):
 
 
 class Records(Protocol):
+    """Deleted records included: what is kept of them."""
+
     def get(self, key: RecordKey) -> Record | None: ...
+
+    def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
+        """Those that are stored."""
+        ...
 
     def save(self, record: Record) -> Record:
         """The record with its new version. Raises Conflict when the stored version is not ``record.version``."""
+        ...
+
+
+class Associations(Protocol):
+    def get(self, record: RecordKey, other: RecordKey) -> Association:
+        """One without types when nothing is stored."""
+        ...
+
+    def of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        """With at most ``limit`` records of a type, ordered by their ids, whose ids come after ``after``; only those
+        that hold."""
+        ...
+
+    def save(self, associations: Sequence[Association]) -> None:
+        """All at once or not at all. Raises Conflict when one has another version by now."""
         ...
 
 
@@ -64,13 +92,17 @@ class Enrollments(Protocol):
         """Notes what has been delivered."""
         ...
 
-    def of_record(self, record_key: RecordKey, limit: int) -> Sequence[StoredEnrollment]:
-        """A record's enrollments, by flow; at most ``limit``."""
+    def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
+        """At most ``limit`` of a record's enrollments, newest first, those before a ``position``."""
         ...
 
-    def of_flow(self, portal_id: str, flow_id: str, limit: int) -> Sequence[StoredEnrollment]:
-        """A flow's enrollments, newest first; at most ``limit``."""
+    def of_flow(
+        self, portal_id: str, flow_id: str, limit: int, before: str | None = None
+    ) -> Sequence[StoredEnrollment]:
+        """At most ``limit`` of a flow's enrollments, newest first, those before a ``position``."""
         ...
+
+    def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None: ...
 
 
 class Queue(Protocol):
@@ -83,6 +115,13 @@ class Queue(Protocol):
 class Bus(Protocol):
     def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
         """The ids of the enrollments whose announcement the bus accepts, as ``publish``."""
+        ...
+
+
+class Producer(Protocol):
+    def produce(self, productions: Mapping[str, Production]) -> frozenset[str]:
+        """Puts events on the bus, given by the ids that they have there; the ids of those that it accepts, after
+        retries."""
         ...
 
 

@@ -1,51 +1,84 @@
-"""EventBridge: `workflows.enrolled`, back onto the bus."""
+"""EventBridge: what this system itself puts on the bus."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from enrollment.adapters.backoff import attempts
 from enrollment.domain.enrollments import Announcement
+from enrollment.domain.productions import Production
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "enroll"
-DETAIL_TYPE = "workflows.enrolled"
+ANNOUNCEMENT = "workflows.enrolled"
 
-# Entries in one PutEvents, EventBridge's limit. Announcements are small, so that no ten of them reach its 256 KB.
+# Entries and bytes in one PutEvents, EventBridge's limits; what an entry has beside its detail is below the margin.
 BATCH_ENTRIES = 10
+BATCH_BYTES = 256 * 1024
+ENTRY_MARGIN = 1024
+
+# An entry's id here, its type and its detail.
+Entry = tuple[str, str, str]
 
 
 class EventBridgeBus:
-    def __init__(self, client: "EventBridgeClient", name: str, write: Callable[[Announcement], str]) -> None:
+    """``write_production``: of an event's id and the event."""
+
+    def __init__(
+        self,
+        client: "EventBridgeClient",
+        name: str,
+        write_announcement: Callable[[Announcement], str],
+        write_production: Callable[[str, Production], str],
+    ) -> None:
         self._client = client
         self._name = name
-        self._write = write
+        self._write_announcement = write_announcement
+        self._write_production = write_production
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
-        for start in range(0, len(announcements), BATCH_ENTRIES):
-            yield from self._put(announcements[start : start + BATCH_ENTRIES])
+        yield from self._put(
+            [(one.enrollment.id, ANNOUNCEMENT, self._write_announcement(one)) for one in announcements]
+        )
 
-    def _put(self, waiting: Sequence[Announcement]) -> Iterator[str]:
+    def produce(self, productions: Mapping[str, Production]) -> frozenset[str]:
+        entries = [(id, one.event_type, self._write_production(id, one)) for id, one in productions.items()]
+        return frozenset(self._put(entries))
+
+    def _put(self, entries: Sequence[Entry]) -> Iterator[str]:
+        for batch in _batches(entries):
+            yield from self._put_batch(batch)
+
+    def _put_batch(self, waiting: Sequence[Entry]) -> Iterator[str]:
         for attempt in attempts():
             answer = self._client.put_events(
                 Entries=[
-                    {
-                        "EventBusName": self._name,
-                        "Source": SOURCE,
-                        "DetailType": DETAIL_TYPE,
-                        "Detail": self._write(one),
-                    }
-                    for one in waiting
+                    {"EventBusName": self._name, "Source": SOURCE, "DetailType": kind, "Detail": detail}
+                    for _, kind, detail in waiting
                 ]
             )
             refused = []
             for one, entry in zip(waiting, answer["Entries"], strict=True):
                 if entry.get("EventId"):
-                    yield one.enrollment.id
+                    yield one[0]
                 else:
                     refused.append(one)
             waiting = refused
             if not waiting:
                 break
             attempt.wait()
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    batch: list[Entry] = []
+    size = 0
+    for one in entries:
+        bytes_of_it = len(one[2].encode()) + ENTRY_MARGIN
+        if batch and (len(batch) == BATCH_ENTRIES or size + bytes_of_it > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += bytes_of_it
+    if batch:
+        yield batch

@@ -44,7 +44,7 @@ class DynamoEnrollments:
             enrollment_id=enrollment.id,
             event_id=enrollment.cause.event_id,
             flow_shard=_shard(enrollment),
-            enrolled_at=f"{iso(enrollment.enrolled_at)}/{enrollment.id}",
+            enrolled_at=enrollment.position,
             message=self._write(enrollment),
         )
         try:
@@ -67,20 +67,37 @@ class DynamoEnrollments:
         item = self._items(str(enrollment.record_key), _place_of(enrollment))
         item.update(actions=actions, condition=self._items.enrollment_id == enrollment.id)
 
-    def of_record(self, record_key: RecordKey, limit: int) -> Sequence[StoredEnrollment]:
-        """A record's enrollments, by flow; at most ``limit``."""
-        return [self._stored(item) for item in self._items.query(str(record_key), limit=limit)]
+    def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
+        condition = None if before is None else self._items.enrolled_at < before
+        items = self._items.by_time.query(
+            str(record_key), condition, scan_index_forward=False, limit=limit, consistent_read=True
+        )
+        return self._whole([(item.pk, item.sk) for item in items])
 
-    def of_flow(self, portal_id: str, flow_id: str, limit: int) -> Sequence[StoredEnrollment]:
-        """A flow's enrollments, newest first; at most ``limit``. The index follows the writes within a second."""
+    def of_flow(
+        self, portal_id: str, flow_id: str, limit: int, before: str | None = None
+    ) -> Sequence[StoredEnrollment]:
+        """The index follows the writes within a second."""
+        condition = None if before is None else self._items.enrolled_at < before
         shards = [
-            self._items.by_flow.query(join(portal_id, flow_id, str(number)), scan_index_forward=False, limit=limit)
+            self._items.by_flow.query(
+                join(portal_id, flow_id, str(number)), condition, scan_index_forward=False, limit=limit
+            )
             for number in range(SHARDS)
         ]
         newest = heapq.merge(*shards, key=lambda item: item.enrolled_at, reverse=True)
-        keys = [(item.pk, item.sk) for item in itertools.islice(newest, limit)]
+        return self._whole([(item.pk, item.sk) for item in itertools.islice(newest, limit)])
+
+    def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
+        """The index follows the writes within a second."""
+        keys = [(item.pk, item.sk) for item in self._items.by_id.query(enrollment_id, limit=2)]
+        mine = (one for one in self._whole(keys) if one.enrollment.record_key.portal_id == portal_id)
+        return next(mine, None)
+
+    def _whole(self, keys: Sequence[tuple[str, str]]) -> list[StoredEnrollment]:
+        """The items of which an index has the keys, in their order."""
         items = {(item.pk, item.sk): item for item in read_batch(self._items, keys)}
-        return [self._stored(items[key]) for key in keys]
+        return [self._stored(items[key]) for key in keys if key in items]
 
     def _stored(self, item: EnrollmentItem) -> StoredEnrollment:
         return StoredEnrollment(

@@ -1,5 +1,6 @@
 """Flows in DynamoDB: as their authors see them, and as candidates of an event."""
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from enrollment.adapters.tables import CandidateItem, FlowItem, Tables, read_batch
+from enrollment.adapters.tables import CandidateItem, FlowItem, Tables, is_conflict, read_batch
 from enrollment.domain.flows import Flow, FlowRevision
 from enrollment.domain.identifiers import join
 from enrollment.domain.values import Instant
@@ -98,9 +99,15 @@ class DynamoFlowBook:
         item = self._item(portal_id, flow_id)
         return None if item is None else _revision(item)
 
-    def list(self, portal_id: str) -> Sequence[FlowRevision]:
-        items = self._tables.flows.query(join("flows", portal_id), consistent_read=True)
-        return [_revision(item) for item in items if not item.is_deleted]
+    def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
+        keys = [(join("flows", portal_id), join(one)) for one in dict.fromkeys(flow_ids)]
+        return {item.flow_id: _revision(item) for item in read_batch(self._tables.flows, keys)}
+
+    def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
+        condition = self._tables.flows.sk > join(after) if after else None
+        items = self._tables.flows.query(join("flows", portal_id), condition, consistent_read=True, page_size=limit)
+        live = (item for item in items if not item.is_deleted)
+        return [_revision(item) for item in itertools.islice(live, limit)]
 
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
         current = self._item(revision.portal_id, revision.id) if was is not None else None
@@ -139,7 +146,7 @@ class DynamoFlowBook:
                     counter = self._tables.candidates(key, VERSION)
                     transaction.update(counter, actions=[self._tables.candidates.version.add(1)])
         except TransactWriteError as error:
-            if _is_conflict(error):
+            if is_conflict(error):
                 raise Conflict(f"flow {revision.id} has changed since revision {was.revision if was else 0}") from error
             raise
 
@@ -160,15 +167,6 @@ def _listings(flow: Flow) -> set[str]:
 
 def _version(item: CandidateItem) -> int:
     return int(item.version or 0)
-
-
-def _is_conflict(error: TransactWriteError) -> bool:
-    if error.cause_response_code == "TransactionConflictException":
-        return True
-    return any(
-        reason is not None and reason.code in ("ConditionalCheckFailed", "TransactionConflict")
-        for reason in error.cancellation_reasons
-    )
 
 
 def _attributes(revision: FlowRevision) -> dict[str, Any]:

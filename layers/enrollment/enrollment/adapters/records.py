@@ -1,12 +1,12 @@
 """Records in DynamoDB: one item each, changed by whoever has read its latest version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from enrollment.adapters.tables import RecordItem, Tables
+from enrollment.adapters.tables import RecordItem, Tables, read_batch
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.ports import Conflict
@@ -25,6 +25,11 @@ class DynamoRecords:
             return None
         return _record(key, item)
 
+    def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
+        wanted = {str(key): key for key in keys}
+        items = read_batch(self._items, [(pk, RECORD) for pk in wanted])
+        return {wanted[item.pk]: _record(wanted[item.pk], item) for item in items}
+
     def save(self, record: Record) -> Record:
         item = self._items(
             str(record.key),
@@ -34,6 +39,7 @@ class DynamoRecords:
             properties=_plain(record.properties),
             memberships=_plain(record.memberships),
             firsts=dict(record.firsts),
+            deleted_at=record.deleted_at,
         )
         condition = self._items.pk.does_not_exist() if record.version == 0 else self._items.version == record.version
         try:
@@ -53,6 +59,7 @@ def _record(key: RecordKey, item: RecordItem) -> Record:
         memberships=_dated(item.memberships),
         firsts=item.firsts,
         version=int(item.version),
+        deleted_at=None if item.deleted_at is None else int(item.deleted_at),
     )
 
 

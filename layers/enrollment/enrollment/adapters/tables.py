@@ -5,11 +5,14 @@
                  candidates/<portal>/<object type>/<event type>     #version        counts the changes of these
                                                                     flow/<flow>     a flow that it may enroll
     records      <portal>/<object type>/<object>                    record
+                                                                    associated/<object type>/<object>
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
 
-Enrollments are partitioned by record, so that no flow, however popular, is one partition; by flow they are found
-through the index `by-flow`, whose partitions are <portal>/<flow>/<shard>.
+Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
+by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
+<portal>/<flow>/<shard>; by id through the index `by-id`. The indexes hold keys only, so that confirming an enrollment
+writes none of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,8 @@ from typing import Any, TypeVar
 
 from pynamodb.attributes import BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
 from pynamodb.models import Model
 
 from enrollment.adapters.backoff import Throttled, attempts
@@ -71,15 +75,42 @@ class RecordItem(Model):
     properties = JSONAttribute()
     memberships = JSONAttribute()
     firsts = JSONAttribute()
+    deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
+
+
+class AssociationItem(Model):
+    """`types`: [category, type id, whether it holds, time of its change] of each."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    version = NumberAttribute()
+    types = JSONAttribute()
 
 
 class ByFlow(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
     class Meta:
         index_name = "by-flow"
-        projection = IncludeProjection(["enrollmentId", "eventId", "publishedAt"])
+        projection = KeysOnlyProjection()
 
     flow_shard = UnicodeAttribute(attr_name="flowShard", hash_key=True)
     enrolled_at = UnicodeAttribute(attr_name="enrolledAt", range_key=True)
+
+
+class ByTime(LocalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by-time"
+        projection = KeysOnlyProjection()
+
+    pk = UnicodeAttribute(hash_key=True)
+    enrolled_at = UnicodeAttribute(attr_name="enrolledAt", range_key=True)
+
+
+class ById(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by-id"
+        projection = KeysOnlyProjection()
+
+    enrollment_id = UnicodeAttribute(attr_name="enrollmentId", hash_key=True)
 
 
 class EnrollmentItem(Model):
@@ -95,6 +126,8 @@ class EnrollmentItem(Model):
     published_at = UnicodeAttribute(attr_name="publishedAt", null=True)
     announced_at = UnicodeAttribute(attr_name="announcedAt", null=True)
     by_flow = ByFlow()
+    by_time = ByTime()
+    by_id = ById()
 
 
 class Tables:
@@ -108,11 +141,12 @@ class Tables:
         self.flows = _bound(FlowItem, config.flows_table, connection)
         self.candidates = _bound(CandidateItem, config.flows_table, connection)
         self.records = _bound(RecordItem, config.records_table, connection)
+        self.associations = _bound(AssociationItem, config.records_table, connection)
         self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
-        for model in (self.candidates, self.records, self.enrollments):
+        for model in (self.candidates, self.records, self.associations, self.enrollments):
             model._get_connection().connection._client = client
 
 
@@ -144,3 +178,13 @@ def read_batch(model: type[M], keys: Sequence[tuple[str, str]]) -> list[M]:
         else:
             raise Throttled(f"DynamoDB left {len(asked)} keys of {connection.table_name} unread")
     return found
+
+
+def is_conflict(error: TransactWriteError) -> bool:
+    """Whether a transaction failed because another was there first."""
+    if error.cause_response_code == "TransactionConflictException":
+        return True
+    return any(
+        reason is not None and reason.code in ("ConditionalCheckFailed", "TransactionConflict")
+        for reason in error.cancellation_reasons
+    )

@@ -81,6 +81,8 @@ def judge(flow: Flow, event: Event, occurrences: Sequence[Occurrence], record: R
         return decide(flow, Code.UNKNOWN_RECORD, "the event names no record: an unknown visitor")
     if record is None:
         return decide(flow, Code.UNKNOWN_RECORD, f"no record {event.object_type_id}/{event.object_id} exists")
+    if record.is_deleted:
+        return decide(flow, Code.UNKNOWN_RECORD, "the record was deleted")
     if not record.existed_at(event.occurred_at):
         return decide(flow, Code.UNKNOWN_RECORD, "the record was created after the event occurred")
 

@@ -7,7 +7,7 @@ from enrollment.domain.decisions import Match
 from enrollment.domain.events import Event
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey, join
-from enrollment.domain.values import Instant, Properties
+from enrollment.domain.values import Instant, Properties, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class Enrollment:
     @property
     def deduplication_id(self) -> str:
         return hashlib.sha256(self.idempotency_key.encode()).hexdigest()
+
+    @property
+    def position(self) -> str:
+        """Where it stands among others: as text, in the order of time."""
+        return f"{iso(self.enrolled_at)}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)

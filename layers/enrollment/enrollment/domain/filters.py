@@ -18,9 +18,35 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterResult:
+    """What a filter found, and whether it holds."""
+
+    property: str
+    operation: Mapping[str, Any]
+    found: Value
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BranchResult:
+    """``kind``: AND or OR."""
+
+    kind: str
+    parts: tuple["Result", ...]
+    holds: bool
+
+
+Result = FilterResult | BranchResult
+
+
+@dataclass(frozen=True, slots=True)
 class PropertyFilter:
     property: str
     operation: Operation
+
+    def result(self, properties: Properties) -> FilterResult:
+        found = properties.get(self.property)
+        return FilterResult(self.property, self.operation.given, found, self.operation.holds(found))
 
     def failure(self, properties: Properties) -> Failure | None:
         """None: the filter holds."""
@@ -33,6 +59,11 @@ class AllOf:
     """An AND branch: every filter and every branch under it must hold."""
 
     parts: tuple["Criteria", ...]
+
+    def result(self, properties: Properties) -> BranchResult:
+        """Of every part, those after the first that fails included."""
+        results = tuple(part.result(properties) for part in self.parts)
+        return BranchResult("AND", results, all(one.holds for one in results))
 
     def failure(self, properties: Properties) -> Failure | None:
         """The first part that fails, in the order in which the flow wrote them."""
@@ -48,6 +79,10 @@ class AnyOf:
     """An OR branch: one of its branches is enough."""
 
     parts: tuple["Criteria", ...]
+
+    def result(self, properties: Properties) -> BranchResult:
+        results = tuple(part.result(properties) for part in self.parts)
+        return BranchResult("OR", results, any(one.holds for one in results))
 
     def failure(self, properties: Properties) -> Failure | None:
         """When no branch holds, the failure of the first one."""

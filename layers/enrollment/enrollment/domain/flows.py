@@ -64,6 +64,13 @@ class FlowRevision:
     is_deleted: bool = False
 
 
+# Keys of a flow's JSON that the system writes; what an author sends of them is not kept.
+SYSTEM_KEYS = ("id", "revisionId", "createdAt", "updatedAt", "crmObjectCreationStatus")
+
+# Keys that a flow has from its creation; HubSpot's update does not carry them.
+KEPT_KEYS = ("objectTypeId", "flowType", "dataSources")
+
+
 def revised(
     current: FlowRevision | None, portal_id: str, flow_id: str, document: Mapping[str, Any], now: Instant
 ) -> FlowRevision:
@@ -71,11 +78,12 @@ def revised(
     enabled = document.get("isEnabled") is True
     was_enabled = current is not None and current.is_enabled
     previously = current.enabled_at if current is not None else None
+    kept = {key: current.document[key] for key in KEPT_KEYS if current and key in current.document}
     return FlowRevision(
         portal_id=portal_id,
         id=flow_id,
         revision=(current.revision if current is not None else 0) + 1,
-        document={key: value for key, value in document.items() if key not in ("id", "revisionId")},
+        document=kept | {key: value for key, value in document.items() if key not in SYSTEM_KEYS},
         is_enabled=enabled,
         enabled_at=previously if was_enabled or not enabled else now,
         created_at=current.created_at if current is not None and not current.is_deleted else now,
@@ -87,3 +95,31 @@ def deleted(current: FlowRevision, now: Instant) -> FlowRevision:
     return replace(
         current, revision=current.revision + 1, document={}, is_enabled=False, changed_at=now, is_deleted=True
     )
+
+
+# What a flow has that is not event-based, and an event-based one can't keep.
+_CRITERIA = "enrollmentCriteria"
+_FILTER_KEYS = ("listFilterBranch", "reEnrollmentTriggersFilterBranches", "unEnrollObjectsNotMeetingCriteria")
+_SCHEDULE = "enrollmentSchedule"
+
+
+def triggers_to_remove(current: Mapping[str, Any], changed: Mapping[str, Any]) -> tuple[str, ...]:
+    """The JSON paths of the filter-based and scheduled triggers that the flow loses by becoming event-based."""
+    if _kind(current) == "EVENT_BASED" or _kind(changed) != "EVENT_BASED":
+        return ()
+    criteria = current.get(_CRITERIA)
+    filters = criteria if isinstance(criteria, Mapping) else {}
+    return (
+        *(f"$.{_CRITERIA}.{key}" for key in _FILTER_KEYS if filters.get(key)),
+        *((f"$.{_SCHEDULE}",) if current.get(_SCHEDULE) else ()),
+    )
+
+
+def without_replaced_triggers(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    criteria = {key: value for key, value in document[_CRITERIA].items() if key not in _FILTER_KEYS}
+    return {key: value for key, value in document.items() if key != _SCHEDULE} | {_CRITERIA: criteria}
+
+
+def _kind(document: Mapping[str, Any]) -> object:
+    criteria = document.get(_CRITERIA)
+    return criteria.get("type") if isinstance(criteria, Mapping) else None

@@ -8,6 +8,11 @@ def join(*parts: str) -> str:
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
+def split(key: str) -> list[str]:
+    """The parts that ``join`` made a key of."""
+    return [part.replace("%2F", "/").replace("%25", "%") for part in key.split("/")]
+
+
 @dataclass(frozen=True, slots=True)
 class RecordKey:
     portal_id: str

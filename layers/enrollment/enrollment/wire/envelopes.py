@@ -16,6 +16,7 @@ from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
+from enrollment.domain.productions import Production
 from enrollment.domain.values import (
     EPOCH,
     LATEST,
@@ -28,6 +29,7 @@ from enrollment.domain.values import (
     read_text,
 )
 from enrollment.wire.faults import meant, shown
+from enrollment.wire.messages import write_production
 
 MAX_DETAIL_BYTES = 200 * 1024
 MAX_DEPTH = 32
@@ -71,6 +73,18 @@ def read_event(envelope: object, category: str) -> Event:
         record_properties=_snapshot(detail),
         chain=_chain(detail.get("chain", [])),
     )
+
+
+def check_production(event_id: str, production: Production) -> None:
+    """Raises InvalidEvent for an event that would be refused when it comes back from the bus."""
+    envelope = {
+        "id": event_id,
+        "detail-type": production.event_type,
+        "source": "enroll",
+        "time": production.occurred_at,
+        "detail": json.loads(write_production(event_id, production)),
+    }
+    read_event(envelope, EVENT_TYPES[production.event_type].category)
 
 
 def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:

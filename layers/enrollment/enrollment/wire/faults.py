@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``), ``code`` stable."""
+    """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``), ``code`` stable; ``meant`` is what the
+    author probably meant, and is in the message too."""
 
     path: str
     code: str
     message: str
+    meant: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -23,7 +25,12 @@ def shown(found: object, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
+def nearest(found: str, known: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(found[:200], list(known), n=1, cutoff=0.75)
+    return near[0] if near else None
+
+
 def meant(found: str, known: Iterable[str]) -> str:
     """`` - did you mean x?`` when something known is near, else nothing."""
-    near = difflib.get_close_matches(found[:200], list(known), n=1, cutoff=0.75)
-    return f" - did you mean {near[0]}?" if near else ""
+    near = nearest(found, known)
+    return f" - did you mean {near}?" if near else ""

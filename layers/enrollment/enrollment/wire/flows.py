@@ -9,13 +9,21 @@ from enrollment.domain.filters import AllOf, AnyOf, Criteria, PropertyFilter, an
 from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operations import NOT_YET_SUPPORTED, OPERATION_TYPES, InvalidOperand, operation
-from enrollment.wire.faults import Fault, meant, shown
+from enrollment.wire.faults import Fault, nearest, shown
 
 MAX_FILTERS = 250
 MAX_GROUPS = 100
 # With an event's id in one sort key, of which DynamoDB takes 1,024 bytes.
 MAX_ID = 64
 MAX_DEPTH = 12
+
+# Keys of the enrollment criteria to the types of flow that have them.
+TRIGGERS = {
+    "eventFilterBranches": ("EVENT_BASED",),
+    "listMembershipFilterBranches": ("EVENT_BASED",),
+    "listFilterBranch": ("LIST_BASED",),
+    "reEnrollmentTriggersFilterBranches": ("LIST_BASED",),
+}
 
 NOT_YET = "is not supported yet; remove it, for it would otherwise be ignored"
 
@@ -66,8 +74,9 @@ class _Reader:
         self.faults: list[Fault] = []
         self.filters = 0
 
-    def fault(self, path: str, code: str, message: str) -> None:
-        self.faults.append(Fault(path, code, message))
+    def fault(self, path: str, code: str, message: str, meant: str | None = None) -> None:
+        hint = f" - did you mean {meant}?" if meant else ""
+        self.faults.append(Fault(path, code, message + hint, meant))
 
     # The flow ------------------------------------------------------------------------------------------------------
 
@@ -113,6 +122,7 @@ class _Reader:
                 f"{path}.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL"
             )
             return [], None, False
+        self.refuse_mixed(given, kind, path)
         if kind != "EVENT_BASED":
             if document.get("isEnabled") is True:
                 self.fault(f"{path}.type", "NOT_YET_SUPPORTED", f"enrollment by {kind} does not run yet: turn it off")
@@ -127,6 +137,23 @@ class _Reader:
         if given.get("refinementCriteria") is not None:
             criteria = self.branch(given["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
+
+    def refuse_mixed(self, given: Mapping[str, Any], kind: str, path: str) -> None:
+        """A flow is event-based, filter-based, or manual, never two at once."""
+        for key in TRIGGERS:
+            if given.get(key) and kind not in TRIGGERS[key]:
+                allowed = " or ".join(TRIGGERS[key])
+                self.fault(
+                    f"{path}.{key}",
+                    "MIXED_TRIGGERS",
+                    f"found in a flow of type {kind}, allowed is it in one of {allowed}",
+                )
+        if given.get("refinementCriteria") and kind != "EVENT_BASED":
+            self.fault(
+                f"{path}.refinementCriteria",
+                "CRITERIA_WITHOUT_TRIGGER",
+                "refinement criteria narrow event triggers, and this flow has none",
+            )
 
     # Trigger groups --------------------------------------------------------------------------------------------------
 
@@ -204,8 +231,9 @@ class _Reader:
             event_type = EVENT_TYPES[given]
             event_type_id = event_type.event_type_id
         else:
-            near = meant(given, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(given, str) else ""
-            self.fault(path, "UNKNOWN_EVENT", f"found {shown(given)}, allowed is an event type of the catalogue{near}")
+            near = nearest(given, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(given, str) else None
+            message = f"found {shown(given)}, allowed is an event type of the catalogue"
+            self.fault(path, "UNKNOWN_EVENT", message, near)
             return None
         if event_type.trigger is Trigger.LIST_MEMBERSHIP:
             self.fault(
@@ -258,12 +286,12 @@ class _Reader:
             return None
         known = event_type.property(name)
         if known is None:
-            near = meant(name, (one.name for one in event_type.properties))
+            names = [one.name for one in event_type.properties]
             self.fault(
                 f"{path}.property",
                 "UNKNOWN_PROPERTY",
-                f"found {shown(name)}, which {event_type.name} does not have{near}; it has "
-                + ", ".join(one.name for one in event_type.properties),
+                f"found {shown(name)}, which {event_type.name} does not have; it has {', '.join(names)}",
+                nearest(name, names),
             )
             return None
         at = f"{path}.operation"
@@ -276,7 +304,8 @@ class _Reader:
             self.fault(
                 f"{at}.operationType",
                 "OPERATION_NOT_ALLOWED",
-                f"found {shown(kind)}, allowed on {name} ({known.type}) is {allowed}{meant(kind, known.operations)}",
+                f"found {shown(kind)}, allowed on {name} ({known.type}) is {allowed}",
+                nearest(kind, known.operations),
             )
             return None
         if operator in row.history:
@@ -351,8 +380,8 @@ class _Reader:
         row = OPERATION_TYPES.get(kind)
         if row is None:
             allowed = ", ".join(OPERATION_TYPES)
-            near = meant(kind, OPERATION_TYPES)
-            self.fault(f"{at}.operationType", "UNKNOWN_OPERATION", f"found {shown(kind)}, allowed is {allowed}{near}")
+            near = nearest(kind, OPERATION_TYPES)
+            self.fault(f"{at}.operationType", "UNKNOWN_OPERATION", f"found {shown(kind)}, allowed is {allowed}", near)
             return None
         if operator in row.history:
             self.fault(f"{at}.operator", "NOT_YET_SUPPORTED", f"{operator} {NOT_YET}")
@@ -363,12 +392,12 @@ class _Reader:
         return self.filter(name, given["operation"], at)
 
     def unknown_operator(self, at: str, kind: str, operator: str, allowed: Sequence[str]) -> None:
-        near = {"IS_EQUAL_TO": "IS_ANY_OF", "IS_NOT_EQUAL_TO": "IS_NONE_OF"} if kind == "ENUMERATION" else {}
-        hint = f" - did you mean {near[operator]}?" if operator in near else meant(operator, allowed)
+        instead = {"IS_EQUAL_TO": "IS_ANY_OF", "IS_NOT_EQUAL_TO": "IS_NONE_OF"} if kind == "ENUMERATION" else {}
         self.fault(
             f"{at}.operator",
             "UNKNOWN_OPERATOR",
-            f"found {shown(operator)}, allowed for {kind} is {', '.join(allowed)}{hint}",
+            f"found {shown(operator)}, allowed for {kind} is {', '.join(allowed)}",
+            instead.get(operator) or nearest(operator, allowed),
         )
 
     def filter(self, name: str, given: Mapping[str, Any], path: str) -> PropertyFilter | None:

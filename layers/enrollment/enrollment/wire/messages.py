@@ -5,6 +5,7 @@ from typing import Any
 
 from enrollment.domain.enrollments import Announcement, Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.productions import Production
 from enrollment.domain.values import Properties, iso, read_instant
 
 SCHEMA_VERSION = "1.0"
@@ -107,3 +108,20 @@ def write_announcement(announcement: Announcement) -> str:
             "chain": list(announcement.chain),
         }
     )
+
+
+def write_production(event_id: str, production: Production) -> str:
+    """The ``Detail`` of an event that a change made here puts on the bus."""
+    key = production.record_key
+    detail: dict[str, Any] = {
+        "id": event_id,
+        "portalId": key.portal_id,
+        "objectType": key.object_type_id,
+        "objectId": key.object_id,
+        "occurredAt": iso(production.occurred_at),
+        "properties": dict(production.properties),
+    }
+    if production.record_properties is not None:
+        detail["record"] = {"properties": dict(production.record_properties)}
+    # Not as ASCII: the bus counts bytes of UTF-8.
+    return json.dumps(detail, ensure_ascii=False)
