@@ -38,8 +38,9 @@ format: $(VENV)/.tested ## Format the code
 	$(VENV)/bin/ruff check --fix .
 
 .PHONY: schemas
-schemas: $(VENV)/.ready ## Generate events/schemas from the catalogue
+schemas: $(VENV)/.ready ## Generate events/schemas and docs/openapi.json from the code
 	$(VENV)/bin/python -m enrollment.wire.schemas events/schemas
+	$(VENV)/bin/python -m enrollment.api.openapi docs/openapi.json
 
 .PHONY: build
 build: $(SAM)/.ready ## Build what is deployed, into .aws-sam

@@ -261,12 +261,12 @@ class World:
             bus=self.bus,
             journal=self.journal,
             clock=lambda: self.now,
-            new_id=self._new_id,
+            new_id=self.new_id,
         )
         self.authoring = Authoring(self.flows, read_flow)
-        self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production, self._new_id)
+        self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production, self.new_id)
 
-    def _new_id(self, at: Instant) -> str:
+    def new_id(self, at: Instant) -> str:
         self.ids += 1
         return f"01TEST{self.ids:020d}"
 

@@ -25,6 +25,7 @@ ARROWS = {
     "adapters": {"adapters", "domain", "ports", "config"},
     "config": set(),
     "observability": {"domain"},
+    "api": {"api", "domain", "catalog", "wire", "ports", "authoring", "recordkeeping", "bootstrap"},
     "handler": {"bootstrap", "observability", "domain"},
 }
 # The composition root knows all.
@@ -68,6 +69,7 @@ def test_only_adapters_and_the_root_know_aws(part: str, path: Path) -> None:
         "adapters": {"pynamodb"},
         "bootstrap": {"botocore", "aws_lambda_powertools"},
         "observability": {"aws_lambda_powertools"},
+        "api": {"aws_lambda_powertools"},
     }
     assert known <= allowed.get(part, set())
 
@@ -118,12 +120,21 @@ def test_nothing_is_scanned(part: str, path: Path) -> None:
 
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == set(CATEGORIES)
-    for category in folders:
+    assert folders == {*CATEGORIES, "api"}
+    for category in CATEGORIES:
         files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
         assert files == ["app.py"]
         source = (ROOT / "functions" / category / "app.py").read_text(encoding="utf-8")
         assert source == f'from enrollment.handler import handler_for\n\nhandler = handler_for("{category}")\n'
+    source = (ROOT / "functions" / "api" / "app.py").read_text(encoding="utf-8")
+    assert source == "from enrollment.api.handler import api_handler\n\nhandler = api_handler()\n"
+
+
+def test_the_handlers_of_events_do_not_load_the_api() -> None:
+    code = (
+        "import enrollment.handler, sys; assert not [name for name in sys.modules if name.startswith('enrollment.api')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(LAYER.parent)}, timeout=60)
 
 
 def test_nothing_is_created_at_import() -> None:

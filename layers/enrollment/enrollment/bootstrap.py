@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config as ClientConfig
 from ulid import ULID
 
+from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
@@ -25,7 +26,8 @@ from enrollment.domain.values import Instant
 from enrollment.observability import PowertoolsJournal
 from enrollment.ports import Enrollments, Journal, Records, Unprocessed
 from enrollment.process import Process
-from enrollment.wire.envelopes import read_event
+from enrollment.recordkeeping import Recordkeeping
+from enrollment.wire.envelopes import check_production, read_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 
@@ -61,10 +63,8 @@ def application() -> Application:
 
 def assemble(config: Config) -> Application:
     logger, metrics = Logger(), Metrics()
-    # boto3 is these clients and 250 ms of imports for file transfers that nothing here makes.
     session = botocore.session.get_session()
     sqs: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
-    events: EventBridgeClient = session.create_client("events", config=CLIENT)  # type: ignore[assignment]
     tables = Tables(config)
     journal = PowertoolsJournal(logger, metrics)
     process = Process(
@@ -73,7 +73,7 @@ def assemble(config: Config) -> Application:
         records=DynamoRecords(tables),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
         queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
-        bus=EventBridgeBus(events, config.event_bus_name, write_announcement, write_production),
+        bus=_bus(config, session),
         journal=journal,
         clock=now,
         new_id=new_id,
@@ -85,8 +85,44 @@ def assemble(config: Config) -> Application:
         journal=journal,
         logger=logger,
         metrics=metrics,
-        trace=_tracing() if config.is_traced else lambda function: function,
+        trace=_trace(config),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ApiApplication:
+    authoring: Authoring
+    recordkeeping: Recordkeeping
+    enrollments: Enrollments
+    logger: Logger
+    metrics: Metrics
+    trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def api_application() -> ApiApplication:
+    """Raises MissingConfiguration."""
+    config = from_environment()
+    tables = Tables(config)
+    return ApiApplication(
+        authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
+        recordkeeping=Recordkeeping(
+            records=DynamoRecords(tables),
+            associations=DynamoAssociations(tables),
+            producer=_bus(config, botocore.session.get_session()),
+            check=check_production,
+            new_id=new_id,
+        ),
+        enrollments=DynamoEnrollments(tables, write_message, read_message),
+        logger=Logger(),
+        metrics=Metrics(),
+        trace=_trace(config),
+    )
+
+
+def _bus(config: Config, session: botocore.session.Session) -> EventBridgeBus:
+    # Not boto3: it is these clients and 250 ms of imports for file transfers that nothing here makes.
+    client: EventBridgeClient = session.create_client("events", config=CLIENT)  # type: ignore[assignment]
+    return EventBridgeBus(client, config.event_bus_name, write_announcement, write_production)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +144,9 @@ def stores(config: Config, **connection: str) -> Stores:
     )
 
 
-def _tracing() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _trace(config: Config) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    if not config.is_traced:
+        return lambda function: function
     # The X-Ray SDK is half a second of imports: only where it is used.
     from aws_lambda_powertools import Tracer
 

@@ -46,7 +46,7 @@ def read_event(envelope: object, category: str) -> Event:
         raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {shown(envelope)}, allowed is an EventBridge event")
     event_type = _event_type(envelope, category)
     detail = _detail(envelope)
-    sent_at = _time("time", envelope.get("time"), "INVALID_ENVELOPE")
+    sent_at = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
     fallback_id = _text(envelope, "", "id", 128, "INVALID_ENVELOPE")
 
     object_type = _text(detail, "detail.", "objectType", 64)
@@ -57,7 +57,7 @@ def read_event(envelope: object, category: str) -> Event:
         raise InvalidEvent(
             "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {shown(object_type)}, allowed is {allowed}{near}"
         )
-    properties = _properties("detail.properties", detail.get("properties", {}))
+    properties = checked_properties("detail.properties", detail.get("properties", {}))
     for name in event_type.required:
         _check_required(event_type, name, properties.get(name))
     return Event(
@@ -66,7 +66,7 @@ def read_event(envelope: object, category: str) -> Event:
         portal_id=_text(detail, "detail.", "portalId", 64),
         object_type_id=type_id,
         object_id=_object_id(detail.get("objectId")),
-        occurred_at=_time("detail.occurredAt", detail["occurredAt"]) if "occurredAt" in detail else sent_at,
+        occurred_at=checked_time("detail.occurredAt", detail["occurredAt"]) if "occurredAt" in detail else sent_at,
         sent_at=sent_at,
         source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
         properties=properties,
@@ -143,10 +143,11 @@ def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason
         raise InvalidEvent(
             reason or "WRONG_TYPE", field, f"found {shown(found)}, allowed is a string of 1 to {longest} characters"
         )
-    return _checked_id(found, field, longest, reason)
+    return checked_id(found, field, longest, reason)
 
 
-def _checked_id(found: str, field: str, longest: int, reason: str | None = None) -> str:
+def checked_id(found: str, field: str, longest: int, reason: str | None = None) -> str:
+    """Raises InvalidEvent for what can't be an id."""
     if not 1 <= len(found) <= longest:
         raise InvalidEvent(
             reason or "WRONG_LENGTH", field, f"found {len(found):,} characters, allowed are 1 to {longest}"
@@ -171,10 +172,11 @@ def _object_id(found: object) -> str | None:
         return str(found)
     if not isinstance(found, str):
         raise InvalidEvent("WRONG_TYPE", "detail.objectId", f"found {shown(found)}, allowed is {allowed}")
-    return _checked_id(found, "detail.objectId", 128)
+    return checked_id(found, "detail.objectId", 128)
 
 
-def _time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
+def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
+    """Raises InvalidEvent for what is no moment in time."""
     instant: Instant | None = None
     if isinstance(found, int | float) and not isinstance(found, bool):
         instant = int(found) if math.isfinite(found) else None
@@ -191,14 +193,15 @@ def _time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
     return instant
 
 
-def _properties(field: str, found: object) -> Properties:
+def checked_properties(field: str, found: object) -> Properties:
+    """Raises InvalidEvent for what can't be the properties of an event or a record."""
     if not isinstance(found, dict):
         raise InvalidEvent("WRONG_TYPE", field, f"found {shown(found)}, allowed is an object")
     if len(found) > MAX_PROPERTIES:
         raise InvalidEvent("TOO_MANY_PROPERTIES", field, f"found {len(found):,}, allowed are {MAX_PROPERTIES}")
     for name, value in found.items():
         # The name is shown in messages, so it is checked before it is used in one.
-        _checked_id(name, f"{field} (a name)", MAX_NAME)
+        checked_id(name, f"{field} (a name)", MAX_NAME)
         _check_value(f"{field}.{name}", value)
     return found
 
@@ -253,7 +256,7 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
         raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {shown(record)}, allowed is an object")
     if "properties" not in record:
         return None
-    return _properties("detail.record.properties", record["properties"])
+    return checked_properties("detail.record.properties", record["properties"])
 
 
 def _chain(found: object) -> tuple[str, ...]:
@@ -263,4 +266,4 @@ def _chain(found: object) -> tuple[str, ...]:
         raise InvalidEvent(
             "WRONG_LENGTH", "detail.chain", f"found {len(found):,} flow ids, allowed are {MAX_CHAIN_PARTS}"
         )
-    return tuple(_checked_id(one, "detail.chain", 128) for one in found)
+    return tuple(checked_id(one, "detail.chain", 128) for one in found)

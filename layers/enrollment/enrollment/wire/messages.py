@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from enrollment.domain.enrollments import Announcement, Cause, Enrollment
+from enrollment.domain.enrollments import Announcement, Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.productions import Production
 from enrollment.domain.values import Properties, iso, read_instant
@@ -125,3 +125,9 @@ def write_production(event_id: str, production: Production) -> str:
         detail["record"] = {"properties": dict(production.record_properties)}
     # Not as ASCII: the bus counts bytes of UTF-8.
     return json.dumps(detail, ensure_ascii=False)
+
+
+def write_stored(stored: StoredEnrollment) -> dict[str, Any]:
+    """The message, with what is noted of its delivery."""
+    message: dict[str, Any] = json.loads(write_message(stored.enrollment))
+    return message | {"isPublished": stored.is_published, "isAnnounced": stored.is_announced}

@@ -1,0 +1,3 @@
+from enrollment.api.handler import api_handler
+
+handler = api_handler()

@@ -1,0 +1,78 @@
+"""`/enrollment/v1/events`: what can trigger a flow; `/enrollment/v1/portal`: who the caller is."""
+
+from enrollment.api.operations import Example, Operation, Query, Reply, Request, Services
+from enrollment.api.problems import UnknownThing
+from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
+from enrollment.wire.catalogue import write_event_type
+from enrollment.wire.faults import meant, nearest, shown
+from enrollment.wire.requests import read_object_type, refuse
+
+FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
+
+
+def list_event_types(services: Services, request: Request) -> Reply:
+    category, flow_type = request.query.get("category"), request.query.get("flowType")
+    object_type = request.query.get("objectTypeId")
+    if category is not None and category not in CATEGORIES:
+        message = f"found {shown(category)}, allowed is {', '.join(CATEGORIES)}"
+        raise refuse("category", "UNKNOWN_OPTION", message, nearest(category, CATEGORIES))
+    if flow_type is not None and flow_type not in FLOW_TYPES:
+        message = f"found {shown(flow_type)}, allowed is {' or '.join(FLOW_TYPES)}"
+        raise refuse("flowType", "UNKNOWN_OPTION", message, nearest(flow_type, FLOW_TYPES))
+    type_id = None if object_type is None else read_object_type(object_type)
+    found = [
+        write_event_type(one)
+        for one in EVENT_TYPES.values()
+        if category in (None, one.category) and (type_id is None or one.object_types.allow(type_id))
+    ]
+    return Reply(200, {"results": [one for one in found if flow_type is None or flow_type in one["flowTypes"]]})
+
+
+def read_event_type(services: Services, request: Request) -> Reply:
+    name = request.path["eventType"]
+    found = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
+    if found is None:
+        raise UnknownThing(f"no event {shown(name)}{meant(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])}")
+    return Reply(200, write_event_type(found))
+
+
+def read_portal(services: Services, request: Request) -> Reply:
+    caller = request.caller
+    return Reply(200, {"portalId": caller.portal_id, "caller": caller.name, "scopes": sorted(caller.scopes)})
+
+
+OPERATIONS = (
+    Operation(
+        "listEventTypes",
+        "GET",
+        "/enrollment/v1/events",
+        "The events that can trigger a flow, with their properties and what may be asked of them",
+        list_event_types,
+        {200: "EventTypes"},
+        query=(
+            Query("category", "Only of this category.", {"type": "string", "enum": list(CATEGORIES)}),
+            Query("flowType", "Only what flows of this type may use.", {"type": "string", "enum": list(FLOW_TYPES)}),
+            Query("objectTypeId", "Only what flows of this object type may use."),
+        ),
+        example=Example(query={"category": "forms"}),
+        concerns_a_portal=False,
+    ),
+    Operation(
+        "readEventType",
+        "GET",
+        "/enrollment/v1/events/{eventType}",
+        "One event of the catalogue, by its name or HubSpot's id",
+        read_event_type,
+        {200: "EventType"},
+        example=Example(path={"eventType": "forms.submitted"}),
+        concerns_a_portal=False,
+    ),
+    Operation(
+        "readPortal",
+        "GET",
+        "/enrollment/v1/portal",
+        "Which portal this is, and what the caller may do in it",
+        read_portal,
+        {200: "Portal"},
+    ),
+)

@@ -1,0 +1,112 @@
+"""What an operation of the HTTP API is: one entry of the table from which routes, access and OpenAPI come."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from enrollment.authoring import Authoring
+from enrollment.domain.values import Instant
+from enrollment.ports import Enrollments, NewId
+from enrollment.recordkeeping import Recordkeeping
+
+Schema = Mapping[str, Any]
+
+
+class Scope(StrEnum):
+    """What a caller with a token may do; under IAM, whoever may call the API may do all."""
+
+    READ = "enroll/read"
+    WRITE_FLOWS = "enroll/flows.write"
+    WRITE_RECORDS = "enroll/records.write"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    authoring: Authoring
+    recordkeeping: Recordkeeping
+    enrollments: Enrollments
+    new_id: NewId
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and in which portal; "" where the operation concerns none."""
+
+    name: str
+    portal_id: str
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``path`` and ``query`` by name; ``body`` is parsed JSON."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    now: Instant
+
+    @property
+    def portal_id(self) -> str:
+        return self.caller.portal_id
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """``content`` is JSON, or a text of ``content_type``; None: nothing."""
+
+    status: int
+    content: Any = None
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A parameter after the question mark."""
+
+    name: str
+    description: str
+    schema: Schema = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request that works in the example portal, which ``tests/api`` keeps."""
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``body`` names the schema of the request's body, ``replies`` those of the answers by status; None: empty.
+    ``scope`` None: any caller that is let in."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    serve: Callable[[Services, Request], Reply]
+    replies: Mapping[int, str | None]
+    scope: Scope | None = Scope.READ
+    description: str = ""
+    query: tuple[Query, ...] = ()
+    body: str | None = None
+    example: Example = field(default_factory=Example)
+    concerns_a_portal: bool = True
+
+
+LIMIT = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100})
+FEWER = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20})
+AFTER = Query("after", "`paging.next.after` of the page before.")
+OCCURRED_AT = Query("occurredAt", "When it became so, ISO-8601 or epoch milliseconds; now when absent.")
+
+
+def page(results: list[Any], next_position: str | None) -> dict[str, Any]:
+    answer: dict[str, Any] = {"results": results}
+    if next_position is not None:
+        answer["paging"] = {"next": {"after": next_position}}
+    return answer

@@ -1,0 +1,12 @@
+"""The table of operations: all that the API can be asked."""
+
+from enrollment.api import catalogue, enrollments, flows, pages, records
+from enrollment.api.operations import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *flows.OPERATIONS,
+    *records.OPERATIONS,
+    *enrollments.OPERATIONS,
+    *catalogue.OPERATIONS,
+    *pages.OPERATIONS,
+)

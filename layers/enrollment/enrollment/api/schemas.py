@@ -1,0 +1,332 @@
+"""JSON Schemas of what the API takes and gives. Unknown keys are allowed everywhere; a flow's are kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from enrollment.api.operations import Schema
+from enrollment.domain.associations import CATEGORIES
+from enrollment.wire.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.wire.requests import MAX_ID, MAX_INPUTS
+from enrollment.wire.schemas import enrollment_schema
+
+
+def _object(properties: Mapping[str, Schema], *optional: str, description: str | None = None) -> Schema:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": [name for name in properties if name not in optional],
+        "properties": dict(properties),
+    }
+    return schema if description is None else {"description": description, **schema}
+
+
+def _list(items: Schema, **rules: Any) -> Schema:
+    return {"type": "array", "items": items, **rules}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _page(name: str) -> Schema:
+    paging = _object({"next": _object({"after": _TEXT})}, description="Absent on the last page.")
+    return _object({"results": _list(_ref(name)), "paging": paging}, "paging")
+
+
+def _batch(name: str) -> Schema:
+    return _object(
+        {
+            "status": {"const": "COMPLETE"},
+            "results": _list(_ref(name)),
+            "startedAt": _MOMENT,
+            "completedAt": _MOMENT,
+            "numErrors": {"type": "integer", "minimum": 1},
+            "errors": _list(_ref("BatchError")),
+        },
+        "numErrors",
+        "errors",
+    )
+
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_MOMENT: Schema = {"type": "string", "format": "date-time"}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+_OBJECT_TYPE: Schema = {"type": "string", "pattern": "^[02]-[0-9]{1,16}$"}
+_VALUE: Schema = {
+    "description": f"A text of at most {MAX_VALUE_BYTES} bytes, a number, a boolean, null, or a list of texts.",
+    "anyOf": [
+        {"type": "string", "maxLength": MAX_VALUE_BYTES},
+        {"type": ["number", "boolean", "null"]},
+        {"type": "array", "items": {"type": "string"}},
+    ],
+}
+_PROPERTIES: Schema = {
+    "type": "object",
+    "maxProperties": MAX_PROPERTIES,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_NAME},
+    "additionalProperties": _VALUE,
+}
+_OCCURRED_AT: Schema = {
+    "description": "When it became so: ISO-8601 with a zone, or epoch milliseconds. Now when absent.",
+    "anyOf": [_MOMENT, {"type": "integer", "minimum": 0}, {"type": "null"}],
+}
+_RECORD: dict[str, Schema] = {
+    "id": _TEXT,
+    "properties": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+    "propertiesWithHistory": {
+        "type": "object",
+        "additionalProperties": _list(_object({"value": _TEXT, "timestamp": _MOMENT, "sourceType": _TEXT})),
+    },
+    "createdAt": _MOMENT,
+    "updatedAt": _MOMENT,
+    "archived": {"const": False},
+}
+_FLOW_KEYS: dict[str, Schema] = {
+    "name": {"type": "string", "maxLength": 1000},
+    "type": {"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]},
+    "objectTypeId": {"type": "string", "description": "0-1 in a CONTACT_FLOW, any other in a PLATFORM_FLOW."},
+    "isEnabled": _FLAG,
+    "enrollmentCriteria": {
+        "type": "object",
+        "description": "Who enters, by which events: see docs/flows.md.",
+        "properties": {"type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]}, "shouldReEnroll": _FLAG},
+    },
+}
+
+SCHEMAS: dict[str, Schema] = {
+    # Flows
+    "FlowInput": _object(
+        _FLOW_KEYS | {"revisionId": {"type": ["string", "integer"], "description": "That was read, in a PUT."}},
+        *(key for key in (*_FLOW_KEYS, "revisionId") if key != "type"),
+        description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
+    ),
+    "Flow": _object(
+        {
+            "id": _TEXT,
+            "revisionId": _TEXT,
+            "createdAt": _MOMENT,
+            "updatedAt": _MOMENT,
+            "crmObjectCreationStatus": {"const": "COMPLETE"},
+        }
+        | _FLOW_KEYS
+        | {"objectTypeId": _TEXT, "enrollmentCriteria": {"type": ["object", "null"]}},
+        "name",
+        "enrollmentCriteria",
+        description="HubSpot's Automation v4 flow.",
+    ),
+    "FlowSummary": _object(
+        {
+            "id": _TEXT,
+            "name": {"type": ["string", "null"]},
+            "uuid": {},
+            "type": _FLOW_KEYS["type"],
+            "flowType": {},
+            "objectTypeId": _TEXT,
+            "revisionId": _TEXT,
+            "isEnabled": _FLAG,
+            "createdAt": _MOMENT,
+            "updatedAt": _MOMENT,
+            "enrollmentType": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
+            "enabledAt": _nullable(_MOMENT),
+        },
+        "name",
+        "uuid",
+    ),
+    "FlowPage": _page("FlowSummary"),
+    "FlowIds": _object(
+        {
+            "inputs": _list(
+                _object({"flowId": _ID, "type": {"const": "FLOW_ID"}}, "type"), minItems=1, maxItems=MAX_INPUTS
+            )
+        }
+    ),
+    "FlowBatch": _batch("Flow"),
+    "EnrollmentTestInput": {
+        "description": "A stored record, or the properties of one.",
+        "oneOf": [_object({"objectId": _ID}), _object({"properties": _PROPERTIES})],
+    },
+    "EnrollmentTest": _object(
+        {
+            "flowId": _TEXT,
+            "flowRevisionId": _TEXT,
+            "objectTypeId": _TEXT,
+            "objectId": {"type": ["string", "null"]},
+            "passed": _FLAG,
+            "refinementCriteria": _nullable({"oneOf": [_ref("BranchResult"), _ref("FilterResult")]}),
+            "suppression": {"type": "null"},
+            "goal": {"type": "null"},
+        }
+    ),
+    "BranchResult": _object(
+        {
+            "filterBranchType": {"enum": ["AND", "OR"]},
+            "filters": _list(_ref("FilterResult")),
+            "filterBranches": _list(_ref("BranchResult")),
+            "passed": _FLAG,
+        }
+    ),
+    "FilterResult": _object({"property": _TEXT, "operation": {"type": "object"}, "found": _VALUE, "passed": _FLAG}),
+    # The catalogue
+    "EventTypes": _object({"results": _list(_ref("EventType"))}),
+    "EventType": _object(
+        {
+            "eventType": _TEXT,
+            "category": _TEXT,
+            "label": _TEXT,
+            "eventTypeIds": _list(_TEXT),
+            "flowTypes": _list({"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]}),
+            "objectTypes": _TEXT,
+            "writtenIn": {"enum": ["eventFilterBranches", "listMembershipFilterBranches"]},
+            "properties": _list(
+                _object(
+                    {
+                        "name": _TEXT,
+                        "label": _TEXT,
+                        "type": {"enum": ["STRING", "ENUMERATION", "NUMBER", "BOOL", "DATETIME", "ANY"]},
+                        "options": _list(_TEXT),
+                        "operations": _list(
+                            _object({"operationType": _TEXT, "operators": _list(_TEXT), "operands": _list(_TEXT)})
+                        ),
+                    }
+                )
+            ),
+        }
+    ),
+    "Portal": _object({"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT)}),
+    # Records
+    "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
+    "Record": _object(_RECORD, "propertiesWithHistory"),
+    "RecordIds": _object(
+        {
+            "inputs": _list(_object({"id": _ID}), minItems=1, maxItems=MAX_INPUTS),
+            "properties": _list(_TEXT),
+            "propertiesWithHistory": _list(_TEXT),
+        },
+        "properties",
+        "propertiesWithHistory",
+    ),
+    "RecordBatch": _batch("Record"),
+    "Upserts": _object(
+        {
+            "inputs": _list(
+                _object({"id": _ID, "properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
+                minItems=1,
+                maxItems=MAX_INPUTS,
+            )
+        }
+    ),
+    "UpsertedRecord": _object(_RECORD | {"new": _FLAG}, "propertiesWithHistory"),
+    "UpsertedBatch": _batch("UpsertedRecord"),
+    "WholeRecord": _object(
+        {
+            "portalId": _TEXT,
+            "objectTypeId": _OBJECT_TYPE,
+            "objectId": _TEXT,
+            "createdAt": _MOMENT,
+            "properties": {
+                "type": "object",
+                "additionalProperties": _object({"value": _VALUE, "changedAt": _MOMENT}),
+            },
+            "lists": _list(_object({"listId": _TEXT, "isMember": _FLAG, "changedAt": _MOMENT})),
+        }
+    ),
+    "Ids": _list(_ID, minItems=1, maxItems=MAX_INPUTS),
+    "MembershipsInput": _object(
+        {"recordIdsToAdd": _list(_ID, maxItems=MAX_INPUTS), "recordIdsToRemove": _list(_ID, maxItems=MAX_INPUTS)},
+        "recordIdsToAdd",
+        "recordIdsToRemove",
+    ),
+    "MembershipChanges": _object(
+        {"recordsIdsAdded": _list(_TEXT), "recordIdsRemoved": _list(_TEXT), "recordIdsMissing": _list(_TEXT)}
+    ),
+    "AssociationTypes": _list(
+        _object(
+            {
+                "associationCategory": {"enum": list(CATEGORIES)},
+                "associationTypeId": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            }
+        ),
+        minItems=1,
+        maxItems=50,
+    ),
+    "Association": _object(
+        {
+            "toObjectId": _TEXT,
+            "associationTypes": _list(
+                _object(
+                    {"category": {"enum": list(CATEGORIES)}, "typeId": {"type": "integer"}, "label": {"type": "null"}}
+                )
+            ),
+        }
+    ),
+    "AssociationPage": _page("Association"),
+    "LabelsBetweenRecords": _object(
+        {
+            "fromObjectTypeId": _TEXT,
+            "fromObjectId": _TEXT,
+            "toObjectTypeId": _TEXT,
+            "toObjectId": _TEXT,
+            "labels": _list(_TEXT),
+        }
+    ),
+    "AssociatedRecords": _object(
+        {
+            "from": _object({"id": _TEXT}),
+            "to": _object({"id": _TEXT}),
+            "associationSpec": _object({"associationCategory": _TEXT, "associationTypeId": {"type": "integer"}}),
+        }
+    ),
+    "AssociatedBatch": _batch("AssociatedRecords"),
+    # Enrollments
+    "EnrollmentPage": _page("Enrollment"),
+    # Errors
+    "Error": _object(
+        {
+            "status": {"const": "error"},
+            "message": _TEXT,
+            "correlationId": _TEXT,
+            "category": _TEXT,
+            "errors": _list(_ref("ErrorDetail")),
+        },
+        "errors",
+        description="HubSpot's envelope of errors.",
+    ),
+    "ErrorDetail": _object(
+        {
+            "message": _TEXT,
+            "in": {"type": "string", "description": "The JSON path, or the name of the parameter."},
+            "code": {"type": "string", "description": "Stable."},
+            "context": {"type": "object", "additionalProperties": _list(_TEXT)},
+        }
+    ),
+    "BatchError": _object(
+        {
+            "status": {"const": "error"},
+            "category": _TEXT,
+            "message": _TEXT,
+            "context": _object({"ids": _list(_TEXT)}),
+            "errors": _list(_ref("ErrorDetail")),
+        },
+        "errors",
+    ),
+}
+
+
+def _enrollment() -> Schema:
+    whole = enrollment_schema()
+    text = {key: whole[key] for key in ("type", "description")}
+    properties = whole["properties"] | {"isPublished": _FLAG, "isAnnounced": _FLAG}
+    trigger = dict(properties["trigger"])
+    trigger["properties"] = trigger["properties"] | {"properties": {"type": "object", "additionalProperties": _VALUE}}
+    return (
+        text
+        | {"required": [*whole["required"], "isPublished", "isAnnounced"]}
+        | {"properties": properties | {"trigger": trigger}}
+    )
+
+
+SCHEMAS["Enrollment"] = _enrollment()

@@ -1,0 +1,184 @@
+"""Records, list memberships and associations in the shapes of HubSpot's CRM APIs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from enrollment.domain.associations import CATEGORIES, Association, AssociationType
+from enrollment.domain.records import Change, Dated, Record
+from enrollment.domain.values import Instant, as_text, is_missing, iso
+from enrollment.wire.faults import shown
+from enrollment.wire.requests import BodyReader
+
+MAX_ASSOCIATION_TYPES = 50
+
+ASSOCIATIONS_ELSEWHERE = "not set together with a record here; set each with PUT /crm/v4/objects/…/associations/…"
+
+
+def read_creation(body: Any, now: Instant) -> Change:
+    """``{"properties": {…}}``, and when it became so: ``occurredAt`` (now). Raises InvalidRequest."""
+    reader = BodyReader()
+    given = reader.mapping(body, "$")
+    if given.get("associations"):
+        reader.fault("$.associations", "NOT_SUPPORTED", ASSOCIATIONS_ELSEWHERE)
+    change = _change(reader, given, "$", now, creates=True)
+    reader.finish()
+    return change
+
+
+def read_update(body: Any, now: Instant) -> Change:
+    """As ``read_creation``. Raises InvalidRequest."""
+    reader = BodyReader()
+    change = _change(reader, reader.mapping(body, "$"), "$", now, creates=False)
+    reader.finish()
+    return change
+
+
+def read_upserts(body: Any, now: Instant) -> list[tuple[str, Change]]:
+    """Each input's record id, and its change. Raises InvalidRequest."""
+    reader = BodyReader()
+    inputs = reader.items(reader.mapping(body, "$").get("inputs"), "$.inputs", "inputs")
+    changes: dict[str, Change] = {}
+    for number, one in enumerate(inputs):
+        path = f"$.inputs[{number}]"
+        given = reader.mapping(one, path)
+        _refuse_other_id(reader, given.get("idProperty"), f"{path}.idProperty")
+        record_id = reader.id(given.get("id"), f"{path}.id")
+        if record_id in changes:
+            reader.fault(f"{path}.id", "GIVEN_TWICE", f"found {shown(record_id)} a second time")
+        changes[record_id] = _change(reader, given, path, now, creates=True)
+    reader.finish()
+    return list(changes.items())
+
+
+def read_record_ids(body: Any) -> tuple[list[str], list[str] | None, list[str]]:
+    """``{"inputs": [{"id": …}]}``: the ids, the names of the properties asked for (None: all), and of those asked for
+    with their history. Raises InvalidRequest."""
+    reader = BodyReader()
+    given = reader.mapping(body, "$")
+    _refuse_other_id(reader, given.get("idProperty"), "$.idProperty")
+    inputs = reader.items(given.get("inputs"), "$.inputs", "inputs")
+    ids = [
+        reader.id(reader.mapping(one, f"$.inputs[{number}]").get("id"), f"$.inputs[{number}].id")
+        for number, one in enumerate(inputs)
+    ]
+    names = reader.names(given.get("properties"), "$.properties")
+    history = reader.names(given.get("propertiesWithHistory"), "$.propertiesWithHistory") or []
+    reader.finish()
+    return list(dict.fromkeys(ids)), names, history
+
+
+def read_members(body: Any) -> list[str]:
+    """``["101", …]``. Raises InvalidRequest."""
+    reader = BodyReader()
+    ids = reader.ids(body, "$")
+    reader.finish()
+    return ids
+
+
+def read_membership_changes(body: Any) -> tuple[list[str], list[str]]:
+    """``{"recordIdsToAdd": […], "recordIdsToRemove": […]}``. Raises InvalidRequest."""
+    reader = BodyReader()
+    given = reader.mapping(body, "$")
+    lists = [
+        reader.ids(given[key], f"$.{key}") if given.get(key) else [] for key in ("recordIdsToAdd", "recordIdsToRemove")
+    ]
+    added, removed = lists
+    if not reader.faults and not (added or removed):
+        reader.fault("$", "WRONG_LENGTH", "found no ids in recordIdsToAdd and recordIdsToRemove")
+    for one in set(added) & set(removed):
+        reader.fault("$.recordIdsToRemove", "GIVEN_TWICE", f"found {shown(one)} in recordIdsToAdd too")
+    reader.finish()
+    return added, removed
+
+
+def read_association_types(body: Any) -> list[AssociationType]:
+    """``[{"associationCategory": …, "associationTypeId": …}]``. Raises InvalidRequest."""
+    reader = BodyReader()
+    types: list[AssociationType] = []
+    for number, one in enumerate(reader.items(body, "$", "association types")):
+        path = f"$[{number}]"
+        given = reader.mapping(one, path)
+        category, type_id = given.get("associationCategory"), given.get("associationTypeId")
+        if category not in CATEGORIES:
+            allowed = " or ".join(CATEGORIES)
+            reader.fault(
+                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {shown(category)}, allowed is {allowed}"
+            )
+        elif isinstance(type_id, bool) or not isinstance(type_id, int) or not 0 < type_id < 2**31:
+            reader.fault(
+                f"{path}.associationTypeId", "WRONG_TYPE", f"found {shown(type_id)}, allowed is a number from 1 to 2^31"
+            )
+        else:
+            types.append(AssociationType(category, type_id))
+    if len(types) > MAX_ASSOCIATION_TYPES:
+        reader.fault("$", "WRONG_LENGTH", f"found {len(types)} types, allowed are {MAX_ASSOCIATION_TYPES}")
+    reader.finish()
+    return types
+
+
+def write_record(record: Record, names: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
+    """``names`` None: all properties. Values are texts, as HubSpot's are."""
+    asked = record.properties if names is None else dict.fromkeys(names)
+    written: dict[str, Any] = {
+        "id": record.key.object_id,
+        "properties": {name: _text(record.properties.get(name)) for name in asked},
+        "createdAt": iso(record.created_at),
+        "updatedAt": iso(record.updated_at),
+        "archived": False,
+    }
+    if history:
+        written["propertiesWithHistory"] = {
+            name: [
+                {"value": _text(dated) or "", "timestamp": iso(dated.changed_at), "sourceType": "INTEGRATION"}
+                for dated in [record.properties.get(name)]
+                if dated is not None
+            ]
+            for name in history
+        }
+    return written
+
+
+def write_whole_record(record: Record) -> dict[str, Any]:
+    """All that is stored of it, with the times of the changes."""
+    return {
+        "portalId": record.key.portal_id,
+        "objectTypeId": record.key.object_type_id,
+        "objectId": record.key.object_id,
+        "createdAt": iso(record.created_at),
+        "properties": {
+            name: {"value": dated.value, "changedAt": iso(dated.changed_at)}
+            for name, dated in sorted(record.properties.items())
+        },
+        "lists": [
+            {"listId": list_id, "isMember": dated.value is True, "changedAt": iso(dated.changed_at)}
+            for list_id, dated in sorted(record.memberships.items())
+        ],
+    }
+
+
+def write_association(association: Association) -> dict[str, Any]:
+    return {
+        "toObjectId": association.other.object_id,
+        "associationTypes": [
+            {"category": kind.category, "typeId": kind.type_id, "label": None} for kind in association.held
+        ],
+    }
+
+
+def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> Change:
+    return Change(
+        at=reader.time(given.get("occurredAt"), f"{path}.occurredAt", now),
+        properties=reader.properties(given.get("properties", {}), f"{path}.properties"),
+        creates=creates,
+    )
+
+
+def _refuse_other_id(reader: BodyReader, found: Any, path: str) -> None:
+    if found not in (None, "hs_object_id"):
+        reader.fault(
+            path, "NOT_SUPPORTED", f"found {shown(found)}, allowed is hs_object_id: records are found by their id only"
+        )
+
+
+def _text(dated: Dated | None) -> str | None:
+    return None if dated is None or is_missing(dated.value) else as_text(dated.value)

@@ -1,0 +1,68 @@
+"""Every operation's example works as the document of the API says, and the committed document is that of the code."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from enrollment.api.openapi import openapi, written
+from enrollment.api.operations import Operation
+from enrollment.api.routes import OPERATIONS
+from tests.api.portal import example_portal
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = openapi()
+
+
+def conforms(content: Any, name: str) -> None:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(content)
+
+
+def filled(path: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_the_example_works(operation: Operation) -> None:
+    api, example = example_portal(), operation.example
+
+    answer = api(operation.method, filled(operation.path, example.path), example.body, query=dict(example.query))
+
+    assert answer.status in operation.replies, answer.text
+    schema = operation.replies[answer.status]
+    if schema is None:
+        assert answer.text == ""
+    elif "/" in schema:
+        assert answer.headers["Content-Type"].startswith(schema)
+    else:
+        conforms(answer.json, schema)
+    if operation.body is not None:
+        conforms(example.body, operation.body)
+
+
+def test_the_document_is_openapi() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema, name
+    named = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
+    assert len(named) == len(set(named)) == len(OPERATIONS)
+
+
+def test_the_committed_document_is_that_of_the_code() -> None:
+    committed = (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
+    assert committed == written(DOCUMENT), "run `make schemas`"
+
+
+def test_the_documents_are_served() -> None:
+    api = example_portal()
+    assert api("GET", "/openapi.json").json == DOCUMENT
+    page = api("GET", "/docs")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "SwaggerUIBundle(" in page.text
+    assert "/automation/v4/flows" in page.text
