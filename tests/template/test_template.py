@@ -11,7 +11,16 @@ import pytest
 from pynamodb.models import Model
 
 from enroll.local.deployment import load_template
-from enrollment.adapters.tables import ByFlow, CandidateItem, EnrollmentItem, FlowItem, RecordItem
+from enrollment.adapters.tables import (
+    AssociationItem,
+    ByFlow,
+    ById,
+    ByTime,
+    CandidateItem,
+    EnrollmentItem,
+    FlowItem,
+    RecordItem,
+)
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import NAMES
 
@@ -22,6 +31,7 @@ DEFAULTS = TEMPLATE["Globals"]["Function"]
 
 UNPROCESSED = {"Fn::GetAtt": ["UnprocessedEventsQueue", "Arn"]}
 OUTPUTS = {
+    "ApiUrl",
     "EventBusName",
     "EventBusArn",
     "EventArchiveName",
@@ -36,7 +46,7 @@ OUTPUTS = {
 }
 MODELS: dict[str, list[type[Model]]] = {
     "FlowsTable": [FlowItem, CandidateItem],
-    "RecordsTable": [RecordItem],
+    "RecordsTable": [RecordItem, AssociationItem],
     "EnrollmentsTable": [EnrollmentItem],
 }
 
@@ -88,9 +98,9 @@ def as_list(value: Any) -> list[Any]:
 def test_a_function_and_a_folder_for_every_category() -> None:
     folders = {one.parent.name for one in (ROOT / "functions").glob("*/app.py")}
     assert len(CATEGORIES) == 11
-    assert folders == set(CATEGORIES)
+    assert folders == {*CATEGORIES, "api"}
     assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
-        logical(category, "Function"): f"functions/{category}" for category in CATEGORIES
+        logical(name, "Function"): f"functions/{name}" for name in folders
     }
 
 
@@ -151,7 +161,7 @@ def test_functions_get_the_environment_that_they_read() -> None:
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", [*CATEGORIES, "api"])
 def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
     group = logical(category, "LogGroup")
     assert FUNCTIONS[logical(category, "Function")]["LoggingConfig"] == {"LogGroup": {"Ref": group}}
@@ -203,17 +213,45 @@ def test_functions_may_do_what_they_do_and_no_more() -> None:
         ("UnprocessedEventsQueue", "sqs:SendMessage"),
         ("EventBus", "events:PutEvents"),
     }
-    statements = RESOURCES["EnrollingPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert allowed(RESOURCES["EnrollingPolicy"]["Properties"]["PolicyDocument"]) == sorted(expected)
+
+
+def test_the_api_may_do_what_it_does_and_no_more() -> None:
+    expected = {
+        *(
+            ("FlowsTable", f"dynamodb:{action}")
+            for action in ("Query", "GetItem", "BatchGetItem", "PutItem", "UpdateItem")
+        ),
+        *(("RecordsTable", f"dynamodb:{action}") for action in ("Query", "GetItem", "BatchGetItem", "PutItem")),
+        ("EnrollmentsTable", "dynamodb:BatchGetItem"),
+        *((f"EnrollmentsTable/index/{name}", "dynamodb:Query") for name in ("by-flow", "by-id", "by-time")),
+        ("EventBus", "events:PutEvents"),
+    }
+    (policy,) = FUNCTIONS["ApiFunction"]["Policies"]
+    assert allowed(policy) == sorted(expected)
+    (produces,) = (one["Condition"] for one in policy["Statement"] if "Condition" in one)
+    types = ["crm.object_created", "crm.property_changed", "lists.membership_changed"]
+    assert produces == {"StringEquals": {"events:detail-type": types, "events:source": "enroll"}}
+
+
+def allowed(policy: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each resource of this stack, and an action on it."""
     found = []
-    for statement in statements:
+    for statement in policy["Statement"]:
         assert statement["Effect"] == "Allow"
         for resource in as_list(statement["Resource"]):
-            # An Arn of a resource of this stack: no text, hence no wildcard.
-            ((function, (logical_id, attribute)),) = resource.items()
-            assert (function, attribute) == ("Fn::GetAtt", "Arn")
-            found += [(logical_id, action) for action in as_list(statement["Action"])]
-    assert sorted(found) == sorted(expected)
+            # An Arn of a resource of this stack, or of an index of it: no wildcard.
+            ((function, value),) = resource.items()
+            if function == "Fn::GetAtt":
+                name, attribute = value
+                assert attribute == "Arn"
+            else:
+                assert function == "Fn::Sub"
+                name = value.replace("${EnrollmentsTable.Arn}", "EnrollmentsTable")
+            assert "*" not in name
+            found += [(name, action) for action in as_list(statement["Action"])]
     assert not any("*" in action for _, action in found)
+    return sorted(found)
 
 
 def test_functions_may_announce_enrollments_only() -> None:
@@ -225,7 +263,8 @@ def test_functions_may_announce_enrollments_only() -> None:
 
 
 def test_functions_have_that_policy_alone() -> None:
-    assert [one["Policies"] for one in FUNCTIONS.values()] == [[{"Ref": "EnrollingPolicy"}]] * len(CATEGORIES)
+    enrolling = [FUNCTIONS[logical(category, "Function")] for category in CATEGORIES]
+    assert [one["Policies"] for one in enrolling] == [[{"Ref": "EnrollingPolicy"}]] * len(CATEGORIES)
     assert "Policies" not in DEFAULTS
     assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
 
@@ -262,27 +301,62 @@ def test_a_table_has_the_keys_of_its_models(table: str, model: type[Model]) -> N
     assert {one.attr_name: one.attr_type for ones in keys.values() for one in ones}.items() <= types.items()
 
 
-def test_the_index_is_that_of_the_model() -> None:
-    assert "GlobalSecondaryIndexes" not in RESOURCES["FlowsTable"]["Properties"]
-    assert "GlobalSecondaryIndexes" not in RESOURCES["RecordsTable"]["Properties"]
+def test_the_indexes_are_those_of_the_model() -> None:
+    for table in ("FlowsTable", "RecordsTable"):
+        assert not {"GlobalSecondaryIndexes", "LocalSecondaryIndexes"} & set(RESOURCES[table]["Properties"])
+
     properties = RESOURCES["EnrollmentsTable"]["Properties"]
-    assert properties["GlobalSecondaryIndexes"] == [
-        {
-            "IndexName": ByFlow.Meta.index_name,
-            "KeySchema": [
-                {"AttributeName": ByFlow.flow_shard.attr_name, "KeyType": "HASH"},
-                {"AttributeName": ByFlow.enrolled_at.attr_name, "KeyType": "RANGE"},
-            ],
-            "Projection": {
-                "ProjectionType": ByFlow.Meta.projection.projection_type,
-                "NonKeyAttributes": ByFlow.Meta.projection.non_key_attributes,
-            },
-        }
-    ]
-    assert ByFlow.flow_shard.is_hash_key
-    assert ByFlow.enrolled_at.is_range_key
+    by_flow, by_id = (ByFlow, [ByFlow.flow_shard, ByFlow.enrolled_at]), (ById, [ById.enrollment_id])
+    by_time = (ByTime, [ByTime.pk, ByTime.enrolled_at])
+    for kind, models in (("GlobalSecondaryIndexes", [by_flow, by_id]), ("LocalSecondaryIndexes", [by_time])):
+        assert properties[kind] == [
+            {
+                "IndexName": model.Meta.index_name,
+                "KeySchema": [
+                    {"AttributeName": one.attr_name, "KeyType": "HASH" if one.is_hash_key else "RANGE"} for one in keys
+                ],
+                "Projection": {"ProjectionType": model.Meta.projection.projection_type},
+            }
+            for model, keys in models
+        ]
     types = {one["AttributeName"]: one["AttributeType"] for one in properties["AttributeDefinitions"]}
-    assert types == {"pk": "S", "sk": "S", "flowShard": ByFlow.flow_shard.attr_type, "enrolledAt": "S"}
+    assert types == dict.fromkeys(("pk", "sk", "flowShard", "enrolledAt", "enrollmentId"), "S")
+
+
+# The HTTP API
+
+
+def test_no_route_is_open() -> None:
+    ((name, route),) = of_type("AWS::ApiGatewayV2::Route").items()
+    assert route["RouteKey"] == "ANY /{proxy+}"
+    assert route["AuthorizationType"] == {"Fn::If": ["UsesTokens", "JWT", "AWS_IAM"]}
+    assert route["AuthorizerId"] == {"Fn::If": ["UsesTokens", {"Ref": "ApiAuthorizer"}, {"Ref": "AWS::NoValue"}]}
+    assert "Condition" not in RESOURCES[name]
+    assert RESOURCES["ApiAuthorizer"]["Condition"] == "UsesTokens"
+    assert TEMPLATE["Conditions"] == {"UsesTokens": {"Fn::Not": [{"Fn::Equals": [{"Ref": "OidcIssuer"}, ""]}]}}
+    assert TEMPLATE["Parameters"]["OidcIssuer"]["Default"] == ""
+    authorizer = RESOURCES["ApiAuthorizer"]["Properties"]
+    assert authorizer["AuthorizerType"] == "JWT"
+    assert authorizer["JwtConfiguration"] == {"Issuer": {"Ref": "OidcIssuer"}, "Audience": {"Ref": "OidcAudience"}}
+    assert "Events" not in FUNCTIONS["ApiFunction"]
+    assert not of_type("AWS::Lambda::Url")
+
+
+def test_the_api_is_throttled_and_its_requests_are_logged() -> None:
+    (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
+    settings = stage["DefaultRouteSettings"]
+    assert settings["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
+    assert settings["ThrottlingBurstLimit"] == {"Ref": "ApiBurst"}
+    json.loads(stage["AccessLogSettings"]["Format"])
+
+
+def test_api_gateway_alone_may_invoke_the_function() -> None:
+    (permission,) = of_type("AWS::Lambda::Permission").values()
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/*")
+
+
+# What is kept, and for how long
 
 
 @pytest.mark.parametrize("table", MODELS)
@@ -367,7 +441,7 @@ def test_an_environment_is_a_stack_of_its_own(name: str, stack: str) -> None:
     assert deploy["fail_on_empty_changeset"] is False
     assert deploy.get("confirm_changeset", False) is (name == "prod")
     chosen = dict(one.split("=") for one in deploy["parameter_overrides"].split())
-    assert set(chosen) == set(TEMPLATE["Parameters"])
+    assert {"LogLevel", "LogRetentionDays", "ArchiveRetentionDays"} <= set(chosen) <= set(TEMPLATE["Parameters"])
     for parameter, value in chosen.items():
         allowed = TEMPLATE["Parameters"][parameter].get("AllowedValues")
         assert not allowed or value in map(str, allowed), f"{parameter}={value}"
