@@ -2,24 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fail
-from enrollment.authoring import FlowTooLarge, UnknownFlow
-from enrollment.bootstrap import Stores, stores
-from enrollment.config import Config
-from enrollment.ports import Conflict
-from enrollment.wire.flows import InvalidFlow
+from enroll.output import FAILED, NOT_REACHED, fail
 
 StackName = Annotated[
     str, typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack, in your AWS configuration.")
 ]
-Portal = Annotated[str, typer.Option("--portal", envvar="ENROLL_PORTAL", help="The portal (tenant).")]
 
 ClientOf = Callable[[str], Any]
 
@@ -30,22 +24,6 @@ class Stack:
 
     outputs: Mapping[str, str]
     client: ClientOf
-    connection: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def stores(self) -> Stores:
-        return stores(self.config, **self.connection)
-
-    @property
-    def config(self) -> Config:
-        return Config(
-            flows_table=self.outputs["FlowsTableName"],
-            records_table=self.outputs["RecordsTableName"],
-            enrollments_table=self.outputs["EnrollmentsTableName"],
-            enrollments_queue_url=self.outputs["EnrollmentsQueueUrl"],
-            unprocessed_queue_url=self.outputs["UnprocessedEventsQueueUrl"],
-            event_bus_name=self.outputs["EventBusName"],
-        )
 
 
 def _client_of(service: str) -> Any:
@@ -72,16 +50,8 @@ def open_stack(name: str, client: ClientOf = _client_of) -> Stack:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Errors of the stores and of AWS, as messages with their exit codes."""
+    """Errors of AWS, as messages with their exit codes."""
     try:
         yield
-    except InvalidFlow as error:
-        fail(str(error), INVALID)
-    except FlowTooLarge as error:
-        fail(str(error), INVALID)
-    except UnknownFlow as error:
-        fail(str(error), NOT_FOUND)
-    except Conflict as error:
-        fail(f"{error}; another is writing it. Try again", CONFLICT)
     except (ClientError, BotoCoreError) as error:
         fail(f"AWS answered: {error}", FAILED)

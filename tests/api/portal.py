@@ -54,7 +54,12 @@ class Api:
         world = self.world
         services = Services(world.authoring, world.recordkeeping, world.enrollments, world.new_id)
         logger, metrics = Logger(service="test", level="CRITICAL"), Metrics(namespace="test", service="test")
-        self.server = Server(OPERATIONS, services, lambda: world.now, logger, metrics)
+        self.server = Server(OPERATIONS, services, self._tick, logger, metrics)
+
+    def _tick(self) -> Instant:
+        """No two requests come at the same moment."""
+        self.world.now += 1
+        return self.world.now
 
     def __call__(self, method: str, path: str, body: Any = None, **given: Any) -> Answer:
         """`raw`: the body as text; `query`, `headers`, `authorizer`."""

@@ -35,7 +35,7 @@ from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 
 ROOT = Path(__file__).parents[2]
-PORT, LAMBDA_PORT = 4586, 4587
+PORT, LAMBDA_PORT, API_PORT = 4586, 4587, 4588
 OUTPUTS = (
     "FlowsTableName",
     "RecordsTableName",
@@ -53,7 +53,7 @@ BURST = 3_000
 def embedded() -> Iterator[Config]:
     """The local run, without its demonstration; this process' AWS is it."""
     command = [Path(sys.executable).with_name("enroll"), "local", "run", "--no-demo"]
-    ports = ["--port", str(PORT), "--lambda-port", str(LAMBDA_PORT)]
+    ports = ["--port", str(PORT), "--lambda-port", str(LAMBDA_PORT), "--api-port", str(API_PORT)]
     with subprocess.Popen([*command, *ports], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         try:
             os.environ.update(

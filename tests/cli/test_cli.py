@@ -9,11 +9,12 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
+from enroll.api import Api as ApiClient
+from enroll.api import ApiError
 from enroll.commands.send import put
 from enroll.main import app
-from enrollment import bootstrap
-from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from tests.api.portal import Api, example_portal
+from tests.api.serving import served
 from tests.aws import REGION, aws
 from tests.scenarios.scenario import event, flow
 
@@ -71,35 +72,96 @@ def file(folder: Path, *documents: Any, name: str = "flows.json") -> str:
     return str(path)
 
 
-def test_the_life_of_a_flow(stack: Any, tmp_path: Path) -> None:
-    document = {**flow({"id": 1, "event": "forms.submitted"}), "actions": [{"kept": True}]}
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The example portal, whose API the commands find as a shell would tell them."""
+    api = example_portal()
+    with served(api) as url:
+        monkeypatch.setenv("ENROLL_API", url)
+        monkeypatch.setenv("ENROLL_PORTAL", "p1")
+        yield api
 
-    (stored,) = answer("flows", "put", file(tmp_path, document), "--portal", "p1")
-    assert (stored["id"], stored["revisionId"], stored["isEnabled"]) == ("1", "1", True)
-    assert answer("flows", "show", "1", "--portal", "p1")["actions"] == [{"kept": True}]
-    assert [one["isEnabled"] for one in answer("flows", "off", "1", "--portal", "p1")] == [False]
-    assert [one["revisionId"] for one in answer("flows", "on", "1", "--portal", "p1")] == ["3"]
-    assert "forms.submitted" in run("flows", "list", "--portal", "p1").stdout
+
+def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
+    document = {**flow({"id": 1, "event": "forms.submitted"}), "name": "First", "actions": [{"kept": True}]}
+    path = file(tmp_path, document)
+
+    (stored,) = answer("flows", "put", path)
+    assert (stored["id"], stored["revisionId"], stored["outcome"]) == ("1", "1", "created")
+    assert [one["outcome"] for one in answer("flows", "put", path)] == ["unchanged"]
+    assert answer("flows", "show", "1")["actions"] == [{"kept": True}]
+    assert [one["isEnabled"] for one in answer("flows", "off", "1")] == [False]
+    assert [one["revisionId"] for one in answer("flows", "on", "1")] == ["3"]
+    assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
-    run("flows", "delete", "1", "--portal", "p1")
-    assert answer("flows", "list", "--portal", "p1") == []
+    run("flows", "delete", "1")
+    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
     for command in ("show", "on", "off", "delete"):
-        run("flows", command, "1", "--portal", "p1", code=4)
+        run("flows", command, "1", code=4)
 
 
-def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(stack: Any, tmp_path: Path) -> None:
+def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
+    folder = tmp_path / "flows"
+    assert {one["id"] for one in answer("flows", "pull", str(folder))} == {"1001", "1002"}
+    assert run("flows", "diff", str(folder), "--exit-code").stdout == ""
+    assert {one["outcome"] for one in answer("flows", "put", str(folder))} == {"unchanged"}
+
+    (path,) = folder.glob("1001*.json")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "name": "Renamed"}))
+    shown = run("flows", "diff", str(folder), "--exit-code", code=1).stdout
+    assert '+  "name": "Renamed"' in shown
+    assert "1002" not in shown
+    outcomes = {one["id"]: one["outcome"] for one in answer("flows", "put", str(folder))}
+    assert outcomes == {"1001": "changed", "1002": "unchanged"}
+
+    portal.world.authoring.delete("p1", "1002", portal.world.now)
+    pulled = run("flows", "pull", str(folder))
+    assert "flow 1002 is not in portal p1" in pulled.stderr
+    assert path.read_text() == json.dumps({**document, "name": "Renamed"}), "the same flow: the file is left as it was"
+
+
+def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: Path) -> None:
+    filters = {
+        "type": "LIST_BASED",
+        "listFilterBranch": {"filterBranchType": "OR", "filterBranches": [], "filters": []},
+    }
+    document = {"id": "5", "type": "CONTACT_FLOW", "isEnabled": False, "enrollmentCriteria": filters}
+    run("flows", "put", file(tmp_path, document, name="old.json"))
+    path = file(tmp_path, {**flow({"id": 5, "event": "forms.submitted"})}, name="new.json")
+
+    refused = run("flows", "put", path, code=5)
+    assert "$.enrollmentCriteria.listFilterBranch" in refused.stderr
+    assert [one["outcome"] for one in answer("flows", "put", path, "--replace-triggers")] == ["changed"]
+
+
+def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal: Api, tmp_path: Path) -> None:
     good = flow({"id": 1, "event": "forms.submitted"})
     bad = flow({"id": 2, "event": "forms.submited", "where": [["hs_form_id", "IS_KNOWN"]]}) | {
         "goalFilterBranch": {"x": 1}
     }
     nameless = {key: value for key, value in good.items() if key != "id"}
 
-    result = run("flows", "put", file(tmp_path, good, bad, nameless, good), "--portal", "p1", code=2)
+    result = run("flows", "put", file(tmp_path, good, bad, nameless, good), code=2)
 
     assert "did you mean forms.submitted?" in result.stderr
     for part in ("$.goalFilterBranch", "$.id: found None", "found 1 a second time"):
         assert part in result.stderr
-    assert answer("flows", "list", "--portal", "p1") == []
+    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+
+
+def test_an_enrollment_is_tested(portal: Api) -> None:
+    found = answer("flows", "test", "1001", "101")
+    assert found["passed"] is True
+    assert "city IS_ANY_OF" in run("flows", "test", "1001", "101").stdout
+    run("flows", "test", "1001", "999", code=4)
+
+
+def test_who_one_is(portal: Api) -> None:
+    found = answer("portal", "show")
+    assert found["portalId"] == "p1"
+    assert found["flows"] == {"on": 2, "off": 0}
+    assert "enroll/flows.write" in run("portal", "show").stdout
 
 
 @pytest.mark.parametrize(
@@ -130,17 +192,84 @@ def test_the_catalogue() -> None:
     run("catalog", "--category", "nope", code=4)
 
 
-def test_a_record_with_its_enrollments(stack: Any) -> None:
-    stores = bootstrap.stores(stack)
-    stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0, {"city": Dated("Cork", 5)}, {"42": Dated(True, 6)}))
+def test_a_record_with_its_enrollments(portal: Api) -> None:
+    run("records", "show", "contact/101")
+    found = answer("records", "show", "0-1/101")
 
-    found = answer("records", "show", "contact/101", "--portal", "p1")
-
-    assert found["properties"] == {"city": {"value": "Cork", "changedAt": "1970-01-01T00:00:00.005Z"}}
-    assert (found["lists"], found["enrollments"]) == (["42"], [])
-    assert "Cork" in run("records", "show", "0-1/101", "--portal", "p1").stdout
+    assert found["properties"]["city"] == {"value": "Dublin", "changedAt": "1970-01-01T00:00:01.000Z"}
+    assert [one["flowId"] for one in found["enrollments"]] == ["1001"]
     run("records", "show", "contact/101", "--portal", "p2", code=4)
-    run("records", "show", "contact", "--portal", "p1", code=2)
+    run("records", "show", "contact", code=2)
+
+
+def test_an_api_that_does_not_answer_is_told() -> None:
+    told = run("flows", "list", "--portal", "p", "--api", "http://127.0.0.1:1", code=3).stderr
+    assert "--api" in told
+    assert "--api" in run("flows", "list", "--portal", "p", "--api", "nonsense", code=2).stderr
+
+
+def test_records_are_imported_and_refused_rows_reported(portal: Api, tmp_path: Path) -> None:
+    lines = [f"n{number},city {number}," for number in range(230)]
+    lines[7] = "n7,,3"
+    lines[150] = ",no id,"
+    lines[151] = "n151,too,many,cells"
+    lines[152] = "n152," + "x" * 9000 + ","
+    lines.append("n0,again,")
+    path = tmp_path / "contacts.csv"
+    path.write_text("id,city,age\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+    result = run("records", "import", str(path), "--json", code=1)
+
+    counts = json.loads(result.stdout)
+    assert {**counts, "report": None} == {"rows": 231, "created": 227, "changed": 1, "refused": 3, "report": None}
+    refused = [json.loads(line) for line in Path(counts["report"]).read_text(encoding="utf-8").splitlines()]
+    assert [one["line"] for one in refused] == [152, 153, 154]
+    assert "8,192" in refused[2]["refused"]
+    assert not (tmp_path / "contacts.csv.progress.json").exists()
+    stored = answer("records", "show", "contact/n0")
+    assert stored["properties"]["city"]["value"] == "again"
+    assert set(answer("records", "show", "contact/n7")["properties"]) == {"age"}
+
+
+def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deals.jsonl"
+    rows = [{"id": str(number), "properties": {"amount": number}} for number in range(250)]
+    path.write_text("\n".join(json.dumps(one) for one in rows), encoding="utf-8")
+    sent: list[int] = []
+    call = ApiClient.call
+
+    def counting(api: ApiClient, method: str, path: str, body: Any = None, query: Any = None) -> Any:
+        if len(sent) == 2:
+            sent.append(0)
+            raise ApiError(500, {"message": "cut off"})
+        sent.append(len(body["inputs"]))
+        return call(api, method, path, body, query)
+
+    monkeypatch.setattr(ApiClient, "call", counting)
+    assert "cut off" in run("records", "import", str(path), "--type", "deal", code=1).stderr
+    result = run("records", "import", str(path), "--type", "deal")
+
+    assert sent == [100, 100, 0, 50]
+    assert "Going on after 200 rows" in result.stdout
+    assert "250 rows: 250 created, 0 changed, 0 refused" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.txt", "", ".csv or .jsonl"),
+        ("x.csv", "a,b\n1,2\n", "--id-column"),
+        ("x.csv", "id,a,a\n1,2,3\n", "twice"),
+        ("none.csv", None, "No such file"),
+    ],
+)
+def test_a_file_that_can_not_be_imported_is_told(
+    portal: Api, tmp_path: Path, name: str, content: str | None, told: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    assert told in run("records", "import", str(path), code=2).stderr
 
 
 def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:

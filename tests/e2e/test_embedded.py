@@ -1,5 +1,6 @@
 """The whole over HTTP: bus, rules, Lambda, DynamoDB, SQS, in the embedded AWS, by the commands that README.md names."""
 
+import itertools
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +20,7 @@ import boto3
 import pytest
 from botocore.config import Config as ClientConfig
 
+from enroll.api import Api, ApiError
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
 from tests.fakes import store
@@ -35,8 +39,10 @@ def free_port() -> int:
         return port
 
 
-def start(*options: str, ports: tuple[int, int]) -> "subprocess.Popen[str]":
-    command = [str(ENROLL), "local", "run", "--port", str(ports[0]), "--lambda-port", str(ports[1]), *options]
+def start(*options: str, ports: tuple[int, int, int]) -> "subprocess.Popen[str]":
+    """`ports`: of the embedded AWS, of the local Lambda service, of the HTTP API."""
+    named = zip(("--port", "--lambda-port", "--api-port"), map(str, ports), strict=True)
+    command = [str(ENROLL), "local", "run", *itertools.chain.from_iterable(named), *options]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -48,8 +54,9 @@ def start(*options: str, ports: tuple[int, int]) -> "subprocess.Popen[str]":
 
 
 class Embedded:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, api_port: int) -> None:
         self.port = port
+        self.api_url = f"http://127.0.0.1:{api_port}"
         stack = self.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"][0]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
         config = Config(
@@ -114,7 +121,7 @@ class Embedded:
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Embedded]:
-    ports = (free_port(), free_port())
+    ports = (free_port(), free_port(), free_port())
     process = start("--no-demo", "--retry-delay", "0.2", "--retry-delay", "0.2", ports=ports)
     assert process.stdout is not None
     try:
@@ -122,14 +129,14 @@ def embedded() -> Iterator[Embedded]:
             if "Ctrl-C" in line:
                 break
         assert process.poll() is None, "the embedded AWS did not start"
-        yield Embedded(ports[0])
+        yield Embedded(ports[0], ports[2])
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
 
 
 def test_the_demonstration_gives_exactly_what_it_defines() -> None:
-    process = start("--once", ports=(free_port(), free_port()))
+    process = start("--once", ports=(free_port(), free_port(), free_port()))
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     assert "Exactly the enrollments that the demonstration defines." in output
@@ -150,6 +157,48 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
     assert Counter(one["flowId"] for one in messages) == {"1": 15, "2": 60}
     assert len({one["idempotencyKey"] for one in messages}) == 75
     assert len({one["objectId"] for one in messages if one["flowId"] == "1"}) == 15
+
+
+def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
+    """Flows are written, records created and changed, and enrollments read, over HTTP alone."""
+    api = Api(embedded.api_url, "api")
+    for number, given in enumerate(
+        (
+            {"event": "crm.object_created"},
+            {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]},
+            {"lists": [["IN_LIST", "42"]]},
+        ),
+        1,
+    ):
+        document = flow({"id": number, **given})
+        assert api.call("PUT", f"/automation/v4/flows/{number}", document)["revisionId"] == "1"
+
+    created = api.call("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}})
+    api.call("PATCH", f"/crm/v3/objects/contacts/{created['id']}", {"properties": {"city": "Bray", "age": 3}})
+    api.call("PUT", "/crm/v3/lists/42/memberships/add", [created["id"]])
+
+    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 3) if one["portalId"] == "api"]
+    assert Counter((one["flowId"], one["objectId"]) for one in messages) == {
+        (flow_id, created["id"]): 1 for flow_id in ("1", "2", "3")
+    }
+    listed = list(api.pages(f"/enrollment/v1/records/contacts/{created['id']}/enrollments", {"limit": "2"}))
+    assert {one["enrollmentId"] for one in listed} == {one["enrollmentId"] for one in messages}
+    assert all(one["isPublished"] and one["isAnnounced"] for one in listed)
+    one = listed[0]
+    assert api.call("GET", f"/enrollment/v1/enrollments/{one['enrollmentId']}") == one
+    assert one in list(api.pages(f"/enrollment/v1/flows/{one['flowId']}/enrollments"))
+
+    api.call("DELETE", f"/crm/v3/objects/contacts/{created['id']}")
+    with pytest.raises(ApiError, match="404"):
+        api.call("GET", f"/crm/v3/objects/contacts/{created['id']}")
+
+
+def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> None:
+    request = urllib.request.Request(f"{embedded.api_url}/docs", headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
+    with urllib.request.urlopen(f"{embedded.api_url}/docs", timeout=30) as page:
+        assert "SwaggerUIBundle" in page.read().decode()
 
 
 def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) -> None:
@@ -208,7 +257,7 @@ def test_a_taken_port_is_a_clear_message() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = start("--no-demo", ports=(port, free_port()))
+        process = start("--no-demo", ports=(port, free_port(), free_port()))
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert str(port) in output
@@ -225,7 +274,7 @@ def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) ->
 
 
 def test_a_killed_run_leaves_nothing_listening() -> None:
-    ports = (free_port(), free_port())
+    ports = (free_port(), free_port(), free_port())
     process = start("--no-demo", ports=ports)
     assert process.stdout is not None
     for line in process.stdout:

@@ -1,139 +1,314 @@
 """`enroll flows …`"""
 
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import track
 
+from enroll.api import Api, ApiError, ApiUrl, Portal, explained, open_api, part
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_table
-from enroll.stack import Portal, StackName, explained, open_stack
-from enrollment.bootstrap import now
-from enrollment.domain.flows import FlowRevision, revised
-from enrollment.domain.values import iso
+from enroll.stack import StackName
+from enrollment.domain.flows import SYSTEM_KEYS, revised
+from enrollment.wire.flow_documents import write_flow
 from enrollment.wire.flows import InvalidFlow, read_flow
 
 app = typer.Typer(help="Write flows: who enters a workflow, by which events.", no_args_is_help=True)
 
 FlowId = Annotated[str, typer.Argument(help="The flow's id.")]
+Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
+
+FLOWS = "/automation/v4/flows"
 
 
 @app.command()
 def put(
-    files: Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: one flow a file, or a list.")],
+    files: Files,
     portal: Portal,
+    replace_triggers: Annotated[
+        bool, typer.Option("--replace-triggers", help="A filter-based or scheduled flow may become event-based.")
+    ] = False,
+    api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Store flows. All are checked first; with a fault in one, none is stored."""
-    flows = _checked(files, portal)
-    authoring = open_stack(stack).stores.authoring
-    stored = []
+    """Store flows as the files have them. All are checked first; with a fault in one, none is stored."""
+    documents = _checked(files, portal)
+    opened = open_api(api, portal, stack)
+    rows = []
     with explained():
         for flow_id, document in track(
-            flows, "Storing", console=errors, disable=len(flows) < 10 or as_json, transient=True
+            documents.items(), "Storing", console=errors, disable=len(documents) < 10 or as_json, transient=True
         ):
-            current = authoring.get_many(portal, [flow_id]).get(flow_id)
-            based_on = None if current is None else str(current.revision)
-            stored.append(authoring.put(portal, flow_id, document, now(), based_on=based_on))
-    _print(stored, as_json)
+            current = _current(opened, flow_id)
+            if current is not None and _canonical(current) == _canonical(document):
+                rows.append(_row(current, "unchanged"))
+                continue
+            based_on = {} if current is None else {"revisionId": current["revisionId"]}
+            query = {"replaceTriggers": "true"} if replace_triggers else None
+            stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**document, **based_on}, query)
+            rows.append(_row(stored, "created" if current is None else "changed"))
+    _print(rows, as_json)
+
+
+@app.command()
+def pull(
+    folder: Annotated[Path, typer.Argument(help="Where the files are, one for each flow.")],
+    portal: Portal,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Write the portal's flows into files, to keep them in git. A file that says the same is left as it is."""
+    opened = open_api(api, portal, stack)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {str(document.get("id")): (path, document) for path, document in _read([folder]) if "id" in document}
+    rows = []
+    with explained():
+        for summary in opened.pages(FLOWS):
+            remote = opened.call("GET", f"{FLOWS}/{part(summary['id'])}")
+            path, local = files.pop(remote["id"], (folder / _file_name(remote), None))
+            if local is None or _canonical(local) != _canonical(remote):
+                path.write_text(_text(_kept(remote)), encoding="utf-8")
+            state = "new" if local is None else "unchanged" if _canonical(local) == _canonical(remote) else "changed"
+            rows.append(_row(remote, f"{state}: {path}"))
+    _print(rows, as_json)
+    for flow_id, (path, _) in files.items():
+        errors.print(f"{path}: flow {flow_id} is not in portal {portal}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def diff(
+    files: Files,
+    portal: Portal,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 when something differs.")] = False,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+) -> None:
+    """What `put` of these files would change."""
+    opened = open_api(api, portal, stack)
+    differs = False
+    with explained():
+        for path, document in _read(files):
+            flow_id = _id_of(path, document)
+            current = _current(opened, flow_id)
+            before = "" if current is None else _text(_canonical(current))
+            lines = difflib.unified_diff(
+                before.splitlines(keepends=True),
+                _text(_canonical(document)).splitlines(keepends=True),
+                f"portal {portal}: flow {flow_id}" if current else "no such flow",
+                str(path),
+            )
+            for line in lines:
+                differs = True
+                style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
+                console.print(line.rstrip("\n"), style=style, markup=False, highlight=False, soft_wrap=True)
+    if differs and exit_code:
+        raise typer.Exit(1)
 
 
 @app.command("list")
-def list_flows(portal: Portal, stack: StackName = "enroll", as_json: AsJson = False) -> None:
+def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
     """The flows of a portal."""
     with explained():
-        _print(list(open_stack(stack).stores.authoring.list(portal, 1000)), as_json)
-
-
-@app.command()
-def show(flow_id: FlowId, portal: Portal, stack: StackName = "enroll", as_json: AsJson = False) -> None:
-    """A flow, as it was written."""
-    with explained():
-        revision = open_stack(stack).stores.authoring.get(portal, flow_id)
+        found = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
-        print_json(_document(revision))
-    else:
-        console.print_json(data=_document(revision))
-
-
-@app.command()
-def on(flow_id: FlowId, portal: Portal, stack: StackName = "enroll", as_json: AsJson = False) -> None:
-    """Turn a flow on: it enrolls by events that occur from now on."""
-    with explained():
-        _print([open_stack(stack).stores.authoring.switch(portal, flow_id, now(), on=True)], as_json)
-
-
-@app.command()
-def off(flow_id: FlowId, portal: Portal, stack: StackName = "enroll", as_json: AsJson = False) -> None:
-    """Turn a flow off: it holds at the next event."""
-    with explained():
-        _print([open_stack(stack).stores.authoring.switch(portal, flow_id, now(), on=False)], as_json)
-
-
-@app.command()
-def delete(flow_id: FlowId, portal: Portal, stack: StackName = "enroll", as_json: AsJson = False) -> None:
-    """Delete a flow. The enrollments that it made stay."""
-    with explained():
-        revision = open_stack(stack).stores.authoring.delete(portal, flow_id, now())
-    if as_json:
-        print_json({"id": revision.id, "deleted": True})
-    else:
-        console.print(f"Deleted flow {revision.id}.", markup=False)
-
-
-def _checked(files: list[Path], portal: str) -> list[tuple[str, dict[str, Any]]]:
-    flows: dict[str, dict[str, Any]] = {}
-    faults: list[str] = []
-    for path in files:
-        for document in read_objects(path):
-            flow_id = document.get("id")
-            if not isinstance(flow_id, str | int) or isinstance(flow_id, bool):
-                faults.append(f"{path}: $.id: found {flow_id!r}, allowed is the flow's id")
-                continue
-            if str(flow_id) in flows:
-                faults.append(f"{path}: $.id: found {flow_id} a second time")
-            flows[str(flow_id)] = document
-            try:
-                read_flow(revised(None, portal, str(flow_id), document, 0))
-            except InvalidFlow as invalid:
-                faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
-    if faults:
-        fail("nothing is stored, for these faults:\n" + "\n".join(faults), INVALID)
-    return list(flows.items())
-
-
-def _document(revision: FlowRevision) -> dict[str, Any]:
-    return {"id": revision.id, "revisionId": str(revision.revision), **revision.document}
-
-
-def _print(revisions: list[FlowRevision], as_json: bool) -> None:
-    if as_json:
-        print_json(
-            [
-                {
-                    "id": one.id,
-                    "name": one.document.get("name"),
-                    "revisionId": str(one.revision),
-                    "isEnabled": one.is_enabled,
-                    "enabledAt": None if one.enabled_at is None else iso(one.enabled_at),
-                }
-                for one in revisions
-            ]
-        )
+        print_json(found)
         return
     print_table(
-        ("flow", "name", "triggers", "revision", "state", "on since"),
+        ("flow", "name", "enrollment", "object", "revision", "state", "on since"),
         (
             (
-                one.id,
-                one.document.get("name"),
-                ", ".join(sorted(read_flow(one).event_types)),
-                one.revision,
-                "on" if one.is_enabled else "off",
-                iso(one.enabled_at) if one.is_enabled and one.enabled_at is not None else "",
+                one["id"],
+                one.get("name"),
+                one["enrollmentType"],
+                one["objectTypeId"],
+                one["revisionId"],
+                "on" if one["isEnabled"] else "off",
+                one["enabledAt"],
             )
-            for one in revisions
+            for one in found
+        ),
+    )
+
+
+@app.command()
+def show(
+    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+) -> None:
+    """A flow, as it was written."""
+    with explained():
+        found = open_api(api, portal, stack).call("GET", f"{FLOWS}/{part(flow_id)}")
+    if as_json:
+        print_json(found)
+    else:
+        console.print_json(data=found)
+
+
+@app.command()
+def on(
+    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+) -> None:
+    """Turn a flow on: it enrolls by events that occur from now on."""
+    _switch(open_api(api, portal, stack), flow_id, is_on=True, as_json=as_json)
+
+
+@app.command()
+def off(
+    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+) -> None:
+    """Turn a flow off: it holds at the next event."""
+    _switch(open_api(api, portal, stack), flow_id, is_on=False, as_json=as_json)
+
+
+@app.command()
+def delete(
+    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+) -> None:
+    """Delete a flow. The enrollments that it made stay."""
+    with explained():
+        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{part(flow_id)}")
+    if as_json:
+        print_json({"id": flow_id, "deleted": True})
+    else:
+        console.print(f"Deleted flow {flow_id}.", markup=False)
+
+
+@app.command("test")
+def enrollment_test(
+    flow_id: FlowId,
+    record: Annotated[str, typer.Argument(help="The id of a stored record.")],
+    portal: Portal,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Would this record pass the flow's refinement criteria? Triggers are not considered."""
+    with explained():
+        found = open_api(api, portal, stack).call(
+            "POST", f"/enrollment/v1/flows/{part(flow_id)}/test", {"objectId": record}
+        )
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("filter", "found", "passes"),
+        (
+            (f"{one['property']} {_operation(one['operation'])}", one["found"], "yes" if one["passed"] else "no")
+            for one in _filters(found["refinementCriteria"] or {})
+        ),
+        title=f"Record {record} {'passes' if found['passed'] else 'does not pass'} the criteria of flow {flow_id}",
+    )
+
+
+def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
+    with explained():
+        current = opened.call("GET", f"{FLOWS}/{part(flow_id)}")
+        stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**current, "isEnabled": is_on})
+    _print([_row(stored, "on" if is_on else "off")], as_json)
+
+
+def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in paths:
+        for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+            for document in read_objects(file):
+                yield file, document
+
+
+def _id_of(path: Path, document: Mapping[str, Any]) -> str:
+    found = document.get("id")
+    if not isinstance(found, str | int) or isinstance(found, bool):
+        fail(f"{path}: $.id: found {found!r}, allowed is the flow's id", INVALID)
+    return str(found)
+
+
+def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
+    flows: dict[str, dict[str, Any]] = {}
+    faults: list[str] = []
+    for path, document in _read(files):
+        found = document.get("id")
+        if not isinstance(found, str | int) or isinstance(found, bool):
+            faults.append(f"{path}: $.id: found {found!r}, allowed is the flow's id")
+            continue
+        flow_id = str(found)
+        if flow_id in flows:
+            faults.append(f"{path}: $.id: found {flow_id} a second time")
+        flows[flow_id] = document
+        try:
+            read_flow(revised(None, portal, flow_id, document, 0))
+        except InvalidFlow as invalid:
+            faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
+    if faults:
+        fail("nothing is stored, for these faults:\n" + "\n".join(faults), INVALID)
+    return flows
+
+
+def _current(opened: Api, flow_id: str) -> dict[str, Any] | None:
+    try:
+        return opened.call("GET", f"{FLOWS}/{part(flow_id)}")
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _kept(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a flow its author writes, its id first."""
+    return {"id": str(document["id"])} | {key: one for key, one in document.items() if key not in SYSTEM_KEYS}
+
+
+def _canonical(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for every way of writing the same flow: with the keys that the system adds to all."""
+    filled = write_flow(revised(None, "", str(document["id"]), document, 0))
+    return dict(sorted(_kept(filled).items()))
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _file_name(document: Mapping[str, Any]) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", str(document.get("name") or "").lower()).strip("-")[:60]
+    flow_id = re.sub(r"[^\w.-]", "_", document["id"])
+    return f"{flow_id}-{words}.json" if words else f"{flow_id}.json"
+
+
+def _row(document: Mapping[str, Any], outcome: str) -> dict[str, Any]:
+    return {
+        "id": document["id"],
+        "name": document.get("name"),
+        "revisionId": document["revisionId"],
+        "isEnabled": document["isEnabled"],
+        "outcome": outcome,
+    }
+
+
+def _filters(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if "property" in result:
+        yield result
+    for one in (*result.get("filters", []), *result.get("filterBranches", [])):
+        yield from _filters(one)
+
+
+def _operation(operation: Mapping[str, Any]) -> str:
+    unsaid = ("operationType", "operator", "includeObjectsWithNoValueSet")
+    operands = [json.dumps(value, ensure_ascii=False) for key, value in operation.items() if key not in unsaid]
+    return " ".join([str(operation.get("operator")), *operands])
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("flow", "name", "revision", "state", "outcome"),
+        (
+            (one["id"], one["name"], one["revisionId"], "on" if one["isEnabled"] else "off", one["outcome"])
+            for one in rows
         ),
     )

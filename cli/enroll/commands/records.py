@@ -1,29 +1,28 @@
 """`enroll records …`"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from enroll.output import INVALID, NOT_FOUND, AsJson, console, fail, print_json, print_table, shown
-from enroll.stack import Portal, StackName, explained, open_stack
-from enrollment.domain.identifiers import RecordKey, object_type_id
-from enrollment.domain.values import iso
+from enroll.api import ApiUrl, Portal, explained, open_api, part
+from enroll.importing import UnreadableFile, read_import
+from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.stack import StackName
+from enrollment.domain.identifiers import object_type_id
 
-app = typer.Typer(help="Look at stored records.", no_args_is_help=True)
+app = typer.Typer(help="Look at stored records, and import them.", no_args_is_help=True)
 
 # Enrollments shown of a record.
-LATEST = 100
-
-
-@app.callback()
-def records() -> None:
-    """Look at stored records."""
+LATEST = "100"
 
 
 @app.command()
 def show(
     record: Annotated[str, typer.Argument(help="Type and id: contact/101, or 0-1/101.")],
     portal: Portal,
+    api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
@@ -32,62 +31,72 @@ def show(
     type_id = object_type_id(kind)
     if not slash or type_id is None or not object_id:
         fail(f"found {record!r}, allowed is a type and an id, as contact/101 or 0-3/77", INVALID)
-    key = RecordKey(portal, type_id, object_id)
+    path = f"/enrollment/v1/records/{type_id}/{part(object_id)}"
+    opened = open_api(api, portal, stack)
     with explained():
-        opened = open_stack(stack).stores
-        found = opened.records.get(key)
-        enrollments = opened.enrollments.of_record(key, LATEST)
-    if found is None:
-        fail(f"no record {record} in portal {portal}", NOT_FOUND)
+        found = opened.call("GET", path)
+        enrollments = opened.call("GET", f"{path}/enrollments", query={"limit": LATEST})["results"]
     if as_json:
-        print_json(
-            {
-                "objectTypeId": type_id,
-                "objectId": object_id,
-                "createdAt": iso(found.created_at),
-                "properties": {
-                    name: {"value": one.value, "changedAt": iso(one.changed_at)}
-                    for name, one in found.properties.items()
-                },
-                "lists": sorted(name for name, one in found.memberships.items() if one.value),
-                "enrollments": [
-                    {
-                        "enrollmentId": one.enrollment.id,
-                        "flowId": one.enrollment.flow_id,
-                        "eventId": one.enrollment.cause.event_id,
-                        "enrolledAt": iso(one.enrollment.enrolled_at),
-                        "isConfirmed": one.is_confirmed,
-                    }
-                    for one in enrollments
-                ],
-            }
-        )
+        print_json({**found, "enrollments": enrollments})
         return
-    console.print(f"{record} of portal {portal}, created {iso(found.created_at)}", markup=False)
+    console.print(f"{record} of portal {portal}, created {found['createdAt']}", markup=False)
     print_table(
         ("property", "value", "changed"),
-        ((name, shown(one.value), iso(one.changed_at)) for name, one in sorted(found.properties.items())),
+        ((name, shown(one["value"]), one["changedAt"]) for name, one in found["properties"].items()),
     )
-    if found.memberships:
+    if found["lists"]:
         print_table(
             ("list", "member", "changed"),
-            (
-                (name, "yes" if one.value else "no", iso(one.changed_at))
-                for name, one in sorted(found.memberships.items())
-            ),
+            ((one["listId"], "yes" if one["isMember"] else "no", one["changedAt"]) for one in found["lists"]),
         )
     if enrollments:
         print_table(
             ("flow", "event", "event id", "enrolled", "enrollment", "delivered"),
             (
                 (
-                    f"{one.enrollment.flow_name} ({one.enrollment.flow_id})",
-                    one.enrollment.cause.event_type,
-                    one.enrollment.cause.event_id,
-                    iso(one.enrollment.enrolled_at),
-                    one.enrollment.id,
-                    "yes" if one.is_confirmed else "not yet",
+                    f"{one['flowName']} ({one['flowId']})",
+                    one["trigger"]["eventType"],
+                    one["trigger"]["eventId"],
+                    one["enrolledAt"],
+                    one["enrollmentId"],
+                    "yes" if one["isPublished"] and one["isAnnounced"] else "not yet",
                 )
                 for one in enrollments
             ),
         )
+
+
+@app.command("import")
+def import_records(
+    file: Annotated[
+        Path, typer.Argument(help="FILE.csv, a column a property; or FILE.jsonl, as batch/upsert has them.")
+    ],
+    portal: Portal,
+    object_type: Annotated[str, typer.Option("--type", help="contact, company, 0-3, 2-77…")] = "contact",
+    id_column: Annotated[str, typer.Option(help="The column, or key, that has the record's id.")] = "id",
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Create and change records. Stopped, it goes on from there; refused rows are reported beside the file."""
+    if object_type_id(object_type) is None:
+        fail(f"--type: found {object_type!r}, allowed is a name like contact, or an id like 0-1 or 2-77", INVALID)
+    try:
+        work = read_import(open_api(api, portal, stack), object_type, file, id_column)
+    except UnreadableFile as error:
+        fail(str(error), INVALID)
+    work.resume()
+    if work.done and not as_json:
+        console.print(f"Going on after {work.done} rows.", markup=False)
+    columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with explained(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
+        task = progress.add_task("Importing", total=len(work.rows), completed=work.done)
+        work.run(lambda count: progress.advance(task, count))
+    report = str(work.report_file) if work.refused else None
+    if as_json:
+        counts = {"rows": len(work.rows), "created": work.created, "changed": work.changed, "refused": work.refused}
+        print_json({**counts, "report": report})
+    else:
+        console.print(f"{len(work.rows)} rows: {work.created} created, {work.changed} changed, {work.refused} refused.")
+    if report:
+        fail(f"refused rows, each with its reason: {report}", FAILED)

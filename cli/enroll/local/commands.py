@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from enroll.local.run import StorePortal, run
-from enroll.local.settings import EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
+from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
 
 app = typer.Typer(help="The whole system on this machine, without an AWS account.", no_args_is_help=True)
 
@@ -27,6 +27,7 @@ def run_command(
     once: Annotated[bool, typer.Option("--once", help="Demonstrate, compare, exit: 0 only if all is right.")] = False,
     port: Annotated[int, typer.Option(help="Port of the embedded AWS.", min=1, max=65535)] = EMULATOR_PORT,
     lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.", min=1, max=65535)] = LAMBDA_PORT,
+    api_port: Annotated[int, typer.Option(help="Port of the HTTP API.", min=1, max=65535)] = API_PORT,
     demo: Annotated[bool, typer.Option(help="Load the demonstration portal and send the sample events.")] = True,
     retry_delay: Annotated[
         list[float], typer.Option(help="Seconds before each retry of a failed event; give it once for each.", min=0)
@@ -41,6 +42,7 @@ def run_command(
     settings = Settings(
         port=port,
         lambda_port=lambda_port,
+        api_port=api_port,
         retry_delays=tuple(retry_delay),
         project=project.resolve(),
         emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",

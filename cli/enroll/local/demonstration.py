@@ -78,6 +78,19 @@ def samples(folder: Path) -> list[dict[str, Any]]:
     return sorted(events, key=_occurred_at)
 
 
+def occurring_now(events: Sequence[Mapping[str, Any]], now: int) -> list[dict[str, Any]]:
+    """The same events in the same order, a millisecond apart from ``now`` (epoch milliseconds): flows enroll by what
+    occurs after they were turned on."""
+    return [
+        {**event, "time": _iso(now + number), "detail": {**event["detail"], "occurredAt": now + number}}
+        for number, event in enumerate(events)
+    ]
+
+
+def _iso(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
+
+
 def _occurred_at(event: Mapping[str, Any]) -> datetime:
     moment = event["detail"].get("occurredAt", event["time"])
     if isinstance(moment, int | float):

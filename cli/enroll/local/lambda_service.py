@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from enroll.local import gateway
 from enroll.local.emulator import refuse_taken_port
-from enroll.local.loopback_http import Request, Response, listen, port_of
+from enroll.local.loopback_http import Answer, Request, Response, listen, port_of
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
 from enroll.local.settings import HOST, LAMBDA_PORT
 
@@ -254,8 +255,11 @@ class LambdaService:
         watch: Callable[[Finished], None] = _unwatched,
         python: Path = Path(sys.executable),
         extra_sandboxes: int | None = None,
+        api_port: int | None = None,
     ) -> None:
+        """`api_port`: where the function of the HTTP API is served, if it is; 0 lets the operating system choose."""
         self.port = port
+        self.api_port = api_port
         self.log_folder = log_folder
         self.aws_endpoint = aws_endpoint
         self.search_path = list(search_path)
@@ -273,17 +277,25 @@ class LambdaService:
         self._unfinished = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._run, name="local-lambda", daemon=True)
 
     def __enter__(self) -> LambdaService:
         if self.port:
             refuse_taken_port(self.port, "--lambda-port")
+        if self.api_port:
+            refuse_taken_port(self.api_port, "--api-port")
         self.log_folder.mkdir(parents=True, exist_ok=True)
         self._thread.start()
-        self._server = self._call(listen(self._answer, self.port))
-        self.port = port_of(self._server)
+        self.port = self._listen(self._answer, self.port)
+        if self.api_port is not None:
+            self.api_port = self._listen(self._answer_api, self.api_port)
         return self
+
+    def _listen(self, answer: Answer, port: int) -> int:
+        server = self._call(listen(answer, port))
+        self._servers.append(server)
+        return port_of(server)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -350,6 +362,14 @@ class LambdaService:
             return await self._take(request, name, wait=wait)
         return Response.of(404, {"message": f"No {request.method} {path} here: POST to {INVOKE_API}NAME/invocations."})
 
+    async def _answer_api(self, request: Request) -> Response:
+        if not gateway.is_addressed_here(request):
+            return Response.of(403, {"message": f"Address this as {HOST} or localhost."})
+        function = self._function(gateway.FUNCTION)
+        if function is None:
+            return Response.of(503, {"message": "The HTTP API is not deployed yet."})
+        return gateway.to_response(await function.invoke(gateway.to_event(request)))
+
     async def _take(self, request: Request, name: str, *, wait: bool) -> Response:
         function = self._function(name)
         if function is None:
@@ -391,8 +411,8 @@ class LambdaService:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         # First the workers, which stop their sandboxes and need the loop's other tasks for that; then connections.
         for tasks in (list(self._tasks), [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]):
             for task in tasks:

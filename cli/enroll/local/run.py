@@ -27,8 +27,8 @@ from enroll.local.emulator import Emulator
 from enroll.local.lambda_service import Finished, LambdaService
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
 
-StorePortal = Callable[[Settings, Deployment, Demonstration], None]
-"""Writes the demonstration's flows and records into the deployed tables."""
+StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
+"""Sets the demonstration's portal up, through the HTTP API at a URL."""
 
 ALL_RECEIVED_WITHIN_SECONDS = 120.0
 QUIET_SECONDS = 2.0
@@ -166,6 +166,7 @@ def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
     return LambdaService(
         log_folder=settings.run_folder,
         port=settings.lambda_port,
+        api_port=settings.api_port,
         aws_endpoint=settings.endpoint,
         search_path=[settings.layer],
         retry_delays=settings.retry_delays,
@@ -186,9 +187,9 @@ def _demonstrate(
     """Loads the portal, sends every sample, and compares what arrives with what must; the answer is an exit code."""
     events = demonstration.samples(settings.events)
     portal = demonstration.load(events)
-    store_portal(settings, deployment, portal)
+    store_portal(settings.api_url, portal, lambda: _wait_until_idle(service))
     console.print(f"Loaded {len(portal.flows)} flows and {len(portal.records)} records; sending {len(events)} events.")
-    _send(settings, deployment, events)
+    _send(settings, deployment, demonstration.occurring_now(events, time.time_ns() // 1_000_000))
     received = _receive(settings, deployment, service, portal, console)
 
     console.print(f"\nEvents sent: {len(events)}. Enrollments received: {len(received.ids)}.")
@@ -204,6 +205,18 @@ def _demonstrate(
     if not differences:
         console.print("Exactly the enrollments that the demonstration defines.", style="green")
     return 1 if differences else 0
+
+
+def _wait_until_idle(service: LambdaService) -> None:
+    deadline = time.monotonic() + ALL_RECEIVED_WITHIN_SECONDS
+    quiet_since = time.monotonic()
+    # The bus may not have handed over yet what it took a moment ago.
+    while time.monotonic() - quiet_since < QUIET_SECONDS / 4:
+        if time.monotonic() > deadline:
+            raise LocalRunError(f"The functions did not come to rest in {ALL_RECEIVED_WITHIN_SECONDS:.0f} s.")
+        if service.unfinished:
+            quiet_since = time.monotonic()
+        time.sleep(0.05)
 
 
 def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any]]) -> None:
@@ -266,6 +279,7 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
     }
     console.print()
     console.print(f"Endpoint    {settings.endpoint}", soft_wrap=True)
+    console.print(f"HTTP API    {settings.api_url} (browse {settings.api_url}/docs)", soft_wrap=True)
     console.print(f"Event bus   {outputs['EventBusName']}", soft_wrap=True)
     console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}", soft_wrap=True)
     console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)", soft_wrap=True)
@@ -276,6 +290,7 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "ENROLL_API": settings.api_url,
     }.items():
         console.print(f"export {name}={value}", soft_wrap=True)
     console.print(f"aws events put-events --entries '{json.dumps([entry])}'", markup=False, soft_wrap=True)

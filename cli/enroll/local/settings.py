@@ -16,6 +16,7 @@ ACCESS_KEY = "test"
 
 EMULATOR_PORT = 4566
 LAMBDA_PORT = 4567
+API_PORT = 4568
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -30,6 +31,7 @@ class Settings:
 
     port: int = EMULATOR_PORT
     lambda_port: int = LAMBDA_PORT
+    api_port: int = API_PORT
     retry_delays: tuple[float, ...] = (1.0, 2.0)
     project: Path = PROJECT
     emulator_python: Path = PROJECT / ".venv-emulator" / "bin" / "python"
@@ -42,6 +44,10 @@ class Settings:
     @property
     def lambda_endpoint(self) -> str:
         return f"http://{HOST}:{self.lambda_port}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.api_port}"
 
     @property
     def run_folder(self) -> Path:

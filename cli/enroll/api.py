@@ -1,0 +1,154 @@
+"""The HTTP API, as the commands call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import botocore.session
+import typer
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+
+from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fail
+from enroll.stack import open_stack
+
+TOKEN = "ENROLL_API_TOKEN"  # noqa: S105 - the variable's name
+LOOPBACK = ("127.0.0.1", "localhost")
+
+TIMEOUT_SECONDS = 35
+ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 0.2
+# Answers after which the same request may be sent again: nothing was done, or doing it twice is the same.
+RETRIED = (429, 503)
+
+ApiUrl = Annotated[
+    str | None,
+    typer.Option("--api", envvar="ENROLL_API", help="URL of the HTTP API; that of the stack when not given."),
+]
+Portal = Annotated[str, typer.Option("--portal", envvar="ENROLL_PORTAL", help="The portal (tenant).")]
+
+
+class ApiError(Exception):
+    """The API refused; ``problem`` is HubSpot's envelope of the error."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(f"{status}: {problem.get('message', 'no message')}")
+        self.status = status
+        self.problem = problem
+
+    @property
+    def errors(self) -> list[Mapping[str, Any]]:
+        return list(self.problem.get("errors", []))
+
+    @property
+    def text(self) -> str:
+        """All that is wrong, line by line."""
+        lines = [f"{one['in']}: {one['message']}" for one in self.errors]
+        return "\n".join(lines) if lines else str(self.problem.get("message", f"the API answered {self.status}"))
+
+
+@dataclass(frozen=True)
+class Api:
+    """Signs with a token (ENROLL_API_TOKEN), else with the shell's AWS credentials; the local run needs neither."""
+
+    url: str
+    portal: str
+    token: str | None = None
+
+    def call(self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Raises ApiError."""
+        for attempt in range(ATTEMPTS):
+            status, content = self._send(method, path, body, query)
+            if status < 300:
+                return content
+            if status not in RETRIED or attempt == ATTEMPTS - 1:
+                raise ApiError(status, content)
+            time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+        """The results of every page. Raises ApiError."""
+        after: dict[str, str] = {}
+        while True:
+            page = self.call("GET", path, query={**(query or {}), **after})
+            yield from page["results"]
+            if "paging" not in page:
+                return
+            after = {"after": page["paging"]["next"]["after"]}
+
+    def _send(self, method: str, path: str, body: Any, query: Mapping[str, str] | None) -> tuple[int, dict[str, Any]]:
+        headers = {"X-Portal-Id": self.portal}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        address = f"{self.url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
+        request = AWSRequest(method=method, url=address, data=data, headers=headers)
+        self._sign(request)
+        answer = self._session().send(request.prepare())
+        try:
+            content = json.loads(answer.content) if answer.content else {}
+        except ValueError:
+            content = {"message": answer.content[:500].decode("utf-8", "replace")}
+        return int(answer.status_code), content if isinstance(content, dict) else {"message": content}
+
+    def _session(self) -> URLLib3Session:
+        is_local = urlsplit(self.url).hostname in LOOPBACK
+        return URLLib3Session(proxies={} if is_local else get_environ_proxies(self.url), timeout=TIMEOUT_SECONDS)
+
+    def _sign(self, request: AWSRequest) -> None:
+        host = urlsplit(self.url).hostname or ""
+        if self.token:
+            request.headers["Authorization"] = f"Bearer {self.token}"
+        elif host not in LOOPBACK:
+            session = botocore.session.get_session()
+            credentials = session.get_credentials()
+            if credentials is None:
+                fail(f"no AWS credentials to sign with: name a profile with AWS_PROFILE, or set {TOKEN}", NOT_REACHED)
+            SigV4Auth(credentials, "execute-api", _region(host, session)).add_auth(request)
+
+
+def open_api(url: str | None, portal: str, stack: str) -> Api:
+    """Ends the command with NOT_REACHED when there is neither a URL nor a stack that has one."""
+    if url is None:
+        url = open_stack(stack).outputs.get("ApiUrl")
+        if url is None:
+            fail(f"the stack {stack} has no HTTP API; deploy it again, or name an API with --api", NOT_REACHED)
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        fail(f"--api: found {url!r}, allowed is a URL like https://….execute-api.eu-west-1.amazonaws.com", INVALID)
+    return Api(url, portal, os.environ.get(TOKEN) or None)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Errors of the API and of reaching it, as messages with their exit codes."""
+    try:
+        yield
+    except ApiError as error:
+        code = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 413: INVALID}.get(error.status, FAILED)
+        fail(error.text, code)
+    except BotoCoreError as error:
+        fail(f"the HTTP API is not reached: {error}. Name it with --api or ENROLL_API", NOT_REACHED)
+
+
+def part(text: str) -> str:
+    """An id, as a part of a path."""
+    return quote(text, safe="")
+
+
+def _region(host: str, session: botocore.session.Session) -> str:
+    """API Gateway's host names say it; behind a name of one's own it is that of the shell."""
+    labels = host.split(".")
+    if "execute-api" in labels:
+        return labels[labels.index("execute-api") + 1]
+    return session.get_config_variable("region") or "us-east-1"

@@ -1,0 +1,31 @@
+"""`enroll portal …`"""
+
+import typer
+
+from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.output import AsJson, console, print_json
+from enroll.stack import StackName
+
+app = typer.Typer(help="Look at a portal.", no_args_is_help=True)
+
+
+@app.callback()
+def portal_commands() -> None:
+    """Look at a portal."""
+
+
+@app.command()
+def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
+    """Who you are here, what you may do, and how many flows there are."""
+    opened = open_api(api, portal, stack)
+    with explained():
+        found = opened.call("GET", "/enrollment/v1/portal")
+        flows = list(opened.pages("/automation/v4/flows")) if "enroll/read" in found["scopes"] else []
+    on = sum(one["isEnabled"] for one in flows)
+    if as_json:
+        print_json({**found, "flows": {"on": on, "off": len(flows) - on}})
+        return
+    console.print(f"Portal   {found['portalId']}", markup=False)
+    console.print(f"Caller   {found['caller']}", markup=False)
+    console.print(f"Scopes   {', '.join(found['scopes']) or 'none'}", markup=False)
+    console.print(f"Flows    {on} on, {len(flows) - on} off", markup=False)

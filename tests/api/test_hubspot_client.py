@@ -1,0 +1,143 @@
+"""A program written for HubSpot's API works here by changing its host: HubSpot's own client for Python."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hubspot import HubSpot
+from hubspot.crm.associations.v4 import AssociationSpec
+from hubspot.crm.objects import (
+    BatchInputSimplePublicObjectBatchInputUpsert,
+    BatchReadInputSimplePublicObjectId,
+    SimplePublicObjectBatchInputUpsert,
+    SimplePublicObjectId,
+    SimplePublicObjectInput,
+    SimplePublicObjectInputForCreate,
+)
+
+from tests.api.portal import example_portal
+from tests.api.serving import served
+from tests.scenarios.scenario import flow
+
+# What HubSpot's own API marks as required of every flow.
+REQUIRED = {
+    "actions", "blockedDates", "canEnrollFromSalesforce", "createdAt", "crmObjectCreationStatus", "customProperties",
+    "dataSources", "flowType", "id", "isEnabled", "nextAvailableActionId", "objectTypeId", "revisionId",
+    "suppressionListIds", "timeWindows", "type", "updatedAt",
+}  # fmt: skip
+
+
+@pytest.fixture
+def client() -> Iterator[HubSpot]:
+    with served(example_portal()) as url:
+        yield HubSpot(access_token="of-no-use-here", base_url=url)
+
+
+def request(client: HubSpot, method: str, path: str, **given: Any) -> Any:
+    options = {"method": method, "path": path, "headers": {"X-Portal-Id": "p1"}, **given}
+    return client.api_request(options)
+
+
+def test_flows_are_created_read_listed_updated_and_deleted(client: HubSpot) -> None:
+    path = "/automation/v4/flows"
+    document = {
+        **flow({"id": "ignored", "event": "4-1639801"}),
+        "name": "New",
+        "actions": [{"actionId": "7", "x": None}],
+    }
+
+    created = request(client, "POST", path, body=document)
+    assert created.status_code == 201
+    one = created.json()
+    assert one.keys() >= REQUIRED
+    assert (one["revisionId"], one["nextAvailableActionId"], one["actions"]) == ("1", "8", document["actions"])
+    assert one["id"].isdigit()
+
+    assert request(client, "GET", f"{path}/{one['id']}").json() == one
+    assert one["id"] in {each["id"] for each in request(client, "GET", path).json()["results"]}
+
+    changed = request(client, "PUT", f"{path}/{one['id']}", body={**one, "name": "Newer"})
+    assert changed.status_code == 200
+    assert (changed.json()["name"], changed.json()["revisionId"]) == ("Newer", "2")
+    stale = request(client, "PUT", f"{path}/{one['id']}", body={**one, "name": "Lost"})
+    assert (stale.status_code, stale.json()["category"]) == (409, "CONFLICT")
+
+    assert request(client, "DELETE", f"{path}/{one['id']}").status_code == 204
+    assert request(client, "GET", f"{path}/{one['id']}").status_code == 404
+
+
+def test_flows_are_listed_page_by_page(client: HubSpot) -> None:
+    first = request(client, "GET", "/automation/v4/flows", qs={"limit": 1}).json()
+    after = first["paging"]["next"]["after"]
+    second = request(client, "GET", "/automation/v4/flows", qs={"limit": 1, "after": after}).json()
+    assert [one["id"] for one in (*first["results"], *second["results"])] == ["1001", "1002"]
+    assert "paging" not in second
+
+
+def test_flows_are_read_in_a_batch(client: HubSpot) -> None:
+    inputs = [{"flowId": one, "type": "FLOW_ID"} for one in ("1002", "9", "1001")]
+    answer = request(client, "POST", "/automation/v4/flows/batch/read", body={"inputs": inputs})
+    assert answer.status_code == 207
+    assert [one["id"] for one in answer.json()["results"]] == ["1002", "1001"]
+    assert answer.json()["errors"][0]["context"] == {"ids": ["9"]}
+
+
+def pointed(api: Any, url: str) -> Any:
+    """One of the client's APIs, at this host."""
+    api.api_client.configuration.host = url
+    api.api_client.set_default_header("X-Portal-Id", "p1")
+    return api
+
+
+def test_the_typed_client_of_records() -> None:
+    """Its models refuse what HubSpot would not answer."""
+    with served(example_portal()) as url:
+        crm = HubSpot(access_token="x").crm
+        basic, batch = pointed(crm.objects.basic_api, url), pointed(crm.objects.batch_api, url)
+
+        created = basic.create("contacts", SimplePublicObjectInputForCreate(properties={"email": "eve@example.com"}))
+        assert created.properties == {"email": "eve@example.com"}
+        updated = basic.update(
+            "contacts", created.id, SimplePublicObjectInput(properties={"city": "Cork", "email": ""})
+        )
+        assert updated.properties == {"email": None, "city": "Cork"}
+        assert updated.created_at == created.created_at
+        read = basic.get_by_id("contacts", created.id, properties=["city"])
+        assert read.properties == {"city": "Cork"}
+
+        upserted = batch.upsert(
+            "contacts",
+            BatchInputSimplePublicObjectBatchInputUpsert(
+                inputs=[
+                    SimplePublicObjectBatchInputUpsert(id=one, properties={"city": "Bray"}) for one in ("101", "new")
+                ]
+            ),
+        )
+        assert [(one.id, one.new) for one in upserted.results] == [("101", False), ("new", True)]
+        found = batch.read(
+            "contacts",
+            BatchReadInputSimplePublicObjectId(
+                inputs=[SimplePublicObjectId(id="101")], properties=["city"], properties_with_history=["city"]
+            ),
+        )
+        assert [one.properties for one in found.results] == [{"city": "Bray"}]
+        basic.archive("contacts", created.id)
+        with pytest.raises(Exception, match="OBJECT_NOT_FOUND"):
+            basic.get_by_id("contacts", created.id)
+
+
+def test_the_typed_client_of_associations_and_lists() -> None:
+    with served(example_portal()) as url:
+        crm = HubSpot(access_token="x").crm
+        associations = pointed(crm.associations.v4.basic_api, url)
+        memberships = pointed(crm.lists.memberships_api, url)
+
+        primary = [AssociationSpec(association_category="HUBSPOT_DEFINED", association_type_id=1)]
+        associations.create("contacts", "101", "companies", "201", primary)
+        found = associations.get_page("companies", "201", "contacts").results
+        assert [(one.to_object_id, [kind.type_id for kind in one.association_types]) for one in found] == [("101", [2])]
+        associations.archive("contacts", "101", "companies", "201")
+        assert associations.get_page("companies", "201", "contacts").results == []
+
+        added = memberships.add("42", ["101", "999"])
+        assert (added.records_ids_added, added.record_ids_missing) == (["101"], ["999"])
