@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         for name, value in zip(NAMES, values, strict=True):
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Enroll")
-        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "enroll")
+        # Of one name, Powertools would keep the logger with the stdout of the test before.
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
         bootstrap.application.cache_clear()
         yield Stack(config)
         bootstrap.application.cache_clear()

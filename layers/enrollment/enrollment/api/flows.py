@@ -213,7 +213,7 @@ OPERATIONS = (
         description="With the revisionId that was read: when the flow has been changed since, the answer is 409, and "
         "nothing is lost. Without a revisionId it creates the flow, and an existing one is refused.",
         query=(REPLACE_TRIGGERS,),
-        body="FlowInput",
+        body="FlowChange",
         example=Example(path={"flowId": "1001"}, body={**FLOW_BODY, "revisionId": "1"}),
     ),
     Operation(

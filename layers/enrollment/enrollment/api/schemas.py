@@ -55,6 +55,8 @@ _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+# HubSpot's clients write ids as texts or as numbers.
+_GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
 _OBJECT_TYPE: Schema = {"type": "string", "pattern": "^[02]-[0-9]{1,16}$"}
 _VALUE: Schema = {
     "description": f"A text of at most {MAX_VALUE_BYTES} bytes, a number, a boolean, null, or a list of texts.",
@@ -72,7 +74,7 @@ _PROPERTIES: Schema = {
 }
 _OCCURRED_AT: Schema = {
     "description": "When it became so: ISO-8601 with a zone, or epoch milliseconds. Now when absent.",
-    "anyOf": [_MOMENT, {"type": "integer", "minimum": 0}, {"type": "null"}],
+    "anyOf": [_MOMENT, {"type": "number", "minimum": 0}, {"type": "null"}],
 }
 _RECORD: dict[str, Schema] = {
     "id": _TEXT,
@@ -86,12 +88,12 @@ _RECORD: dict[str, Schema] = {
     "archived": {"const": False},
 }
 _FLOW_KEYS: dict[str, Schema] = {
-    "name": {"type": "string", "maxLength": 1000},
+    "name": {"type": ["string", "null"], "maxLength": 1000},
     "type": {"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]},
     "objectTypeId": {"type": "string", "description": "0-1 in a CONTACT_FLOW, any other in a PLATFORM_FLOW."},
     "isEnabled": _FLAG,
     "enrollmentCriteria": {
-        "type": "object",
+        "type": ["object", "null"],
         "description": "Who enters, by which events: see docs/flows.md.",
         "properties": {"type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]}, "shouldReEnroll": _FLAG},
     },
@@ -100,7 +102,18 @@ _FLOW_KEYS: dict[str, Schema] = {
 SCHEMAS: dict[str, Schema] = {
     # Flows
     "FlowInput": _object(
-        _FLOW_KEYS | {"revisionId": {"type": ["string", "integer"], "description": "That was read, in a PUT."}},
+        _FLOW_KEYS,
+        *(key for key in _FLOW_KEYS if key != "type"),
+        description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
+    ),
+    "FlowChange": _object(
+        _FLOW_KEYS
+        | {
+            "revisionId": {
+                "type": ["string", "integer", "null"],
+                "description": "That was read. Absent: the flow is created.",
+            }
+        },
         *(key for key in (*_FLOW_KEYS, "revisionId") if key != "type"),
         description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
     ),
@@ -113,7 +126,7 @@ SCHEMAS: dict[str, Schema] = {
             "crmObjectCreationStatus": {"const": "COMPLETE"},
         }
         | _FLOW_KEYS
-        | {"objectTypeId": _TEXT, "enrollmentCriteria": {"type": ["object", "null"]}},
+        | {"objectTypeId": _TEXT},
         "name",
         "enrollmentCriteria",
         description="HubSpot's Automation v4 flow.",
@@ -140,14 +153,14 @@ SCHEMAS: dict[str, Schema] = {
     "FlowIds": _object(
         {
             "inputs": _list(
-                _object({"flowId": _ID, "type": {"const": "FLOW_ID"}}, "type"), minItems=1, maxItems=MAX_INPUTS
+                _object({"flowId": _GIVEN_ID, "type": {"const": "FLOW_ID"}}, "type"), minItems=1, maxItems=MAX_INPUTS
             )
         }
     ),
     "FlowBatch": _batch("Flow"),
     "EnrollmentTestInput": {
         "description": "A stored record, or the properties of one.",
-        "oneOf": [_object({"objectId": _ID}), _object({"properties": _PROPERTIES})],
+        "oneOf": [_object({"objectId": _GIVEN_ID}), _object({"properties": _PROPERTIES})],
     },
     "EnrollmentTest": _object(
         {
@@ -202,9 +215,9 @@ SCHEMAS: dict[str, Schema] = {
     "Record": _object(_RECORD, "propertiesWithHistory"),
     "RecordIds": _object(
         {
-            "inputs": _list(_object({"id": _ID}), minItems=1, maxItems=MAX_INPUTS),
-            "properties": _list(_TEXT),
-            "propertiesWithHistory": _list(_TEXT),
+            "inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS),
+            "properties": _nullable(_list(_TEXT)),
+            "propertiesWithHistory": _nullable(_list(_TEXT)),
         },
         "properties",
         "propertiesWithHistory",
@@ -213,7 +226,9 @@ SCHEMAS: dict[str, Schema] = {
     "Upserts": _object(
         {
             "inputs": _list(
-                _object({"id": _ID, "properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
+                _object(
+                    {"id": _GIVEN_ID, "properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"
+                ),
                 minItems=1,
                 maxItems=MAX_INPUTS,
             )
@@ -234,9 +249,12 @@ SCHEMAS: dict[str, Schema] = {
             "lists": _list(_object({"listId": _TEXT, "isMember": _FLAG, "changedAt": _MOMENT})),
         }
     ),
-    "Ids": _list(_ID, minItems=1, maxItems=MAX_INPUTS),
+    "Ids": _list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS),
     "MembershipsInput": _object(
-        {"recordIdsToAdd": _list(_ID, maxItems=MAX_INPUTS), "recordIdsToRemove": _list(_ID, maxItems=MAX_INPUTS)},
+        {
+            "recordIdsToAdd": _list(_GIVEN_ID, maxItems=MAX_INPUTS),
+            "recordIdsToRemove": _list(_GIVEN_ID, maxItems=MAX_INPUTS),
+        },
         "recordIdsToAdd",
         "recordIdsToRemove",
     ),

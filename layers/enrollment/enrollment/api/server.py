@@ -24,6 +24,7 @@ from enrollment.api.problems import (
     problem_of,
 )
 from enrollment.ports import Clock
+from enrollment.wire.faults import shown
 from enrollment.wire.problems import write_problem
 from enrollment.wire.requests import read_id, refuse
 
@@ -68,7 +69,7 @@ class Server:
         caller = caller_of(event.raw_event, operation)
         request = Request(
             caller=caller,
-            path={name: read_id(unquote(value), name) for name, value in path.items()},
+            path={name: read_id(_unescaped(value, name), name) for name, value in path.items()},
             query=event.raw_event.get("queryStringParameters") or {},
             body=None if operation.body is None else read_body(event.raw_event),
             now=self._clock(),
@@ -127,6 +128,13 @@ class Server:
     def _correlation_id(self) -> str:
         context = self._resolver.current_event.raw_event.get("requestContext") or {}
         return str(context.get("requestId") or "")
+
+
+def _unescaped(value: str, name: str) -> str:
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError as error:
+        raise refuse(name, "BAD_CHARACTERS", f"found {shown(value)}, allowed are escapes of UTF-8") from error
 
 
 def read_body(event: Mapping[str, Any]) -> Any:

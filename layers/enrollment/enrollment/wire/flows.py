@@ -89,7 +89,7 @@ class _Reader:
             self.fault("$.isEnabled", "WRONG_TYPE", f"found {shown(enabled)}, allowed is true or false")
         if kind not in ("CONTACT_FLOW", "PLATFORM_FLOW"):
             self.fault("$.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is CONTACT_FLOW or PLATFORM_FLOW")
-        if given is None and kind == "CONTACT_FLOW":
+        if "objectTypeId" not in document and kind == "CONTACT_FLOW":
             given = "0-1"
         type_id = object_type_id(given) if isinstance(given, str) else None
         if type_id is None:

@@ -43,7 +43,7 @@ def read_upserts(body: Any, now: Instant) -> list[tuple[str, Change]]:
         given = reader.mapping(one, path)
         _refuse_other_id(reader, given.get("idProperty"), f"{path}.idProperty")
         record_id = reader.id(given.get("id"), f"{path}.id")
-        if record_id in changes:
+        if record_id and record_id in changes:
             reader.fault(f"{path}.id", "GIVEN_TWICE", f"found {shown(record_id)} a second time")
         changes[record_id] = _change(reader, given, path, now, creates=True)
     reader.finish()

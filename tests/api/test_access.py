@@ -1,0 +1,117 @@
+"""Who is let in, to which portal, and to do what."""
+
+import pytest
+
+from enrollment.api.operations import Operation, Scope
+from enrollment.api.routes import OPERATIONS
+from tests.api.portal import example_portal, token
+from tests.api.test_examples import filled
+
+OF_A_PORTAL = [one for one in OPERATIONS if one.concerns_a_portal]
+SCOPED = [one for one in OPERATIONS if one.scope is not None]
+
+
+def named(operation: Operation) -> str:
+    return operation.name
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
+def test_nothing_is_open(operation: Operation) -> None:
+    """Were API Gateway's authorizer ever left out, the function would refuse."""
+    answer = example_portal()(
+        operation.method, filled(operation.path, operation.example.path), operation.example.body, authorizer=None
+    )
+    assert (answer.status, answer.json["category"]) == (401, "INVALID_AUTHENTICATION")
+
+
+@pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
+def test_an_operator_names_the_portal(operation: Operation) -> None:
+    answer = example_portal()(
+        operation.method,
+        filled(operation.path, operation.example.path),
+        operation.example.body,
+        headers={"x-portal-id": None},
+    )
+    assert (answer.status, answer.faults) == (400, [("X-Portal-Id", "MISSING_PORTAL")])
+
+
+@pytest.mark.parametrize("operation", SCOPED, ids=named)
+def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
+    assert operation.scope is not None
+    path, body = filled(operation.path, operation.example.path), operation.example.body
+    others = " ".join(one for one in Scope if one != operation.scope)
+
+    refused = example_portal()(operation.method, path, body, authorizer=token(others), headers={"x-portal-id": None})
+    assert (refused.status, refused.json["category"]) == (403, "MISSING_SCOPES")
+    assert operation.scope in refused.json["message"]
+    allowed = example_portal()(
+        operation.method, path, body, authorizer=token(operation.scope), headers={"x-portal-id": None}
+    )
+    assert allowed.status in operation.replies
+
+
+def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
+    for one in SCOPED:
+        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test"))
+        writes = Scope.WRITE_FLOWS if "flows" in one.path else Scope.WRITE_RECORDS
+        assert one.scope == (Scope.READ if reads else writes), one.name
+
+
+@pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
+def test_a_token_of_one_portal_finds_nothing_of_another(operation: Operation) -> None:
+    """By the header that names another: 404. By ids alone: as if they did not exist."""
+    path, body = filled(operation.path, operation.example.path), operation.example.body
+    crossing = example_portal()(operation.method, path, body, authorizer=token(portal_id="p2"))
+    assert (crossing.status, crossing.json["category"]) == (404, "OBJECT_NOT_FOUND")
+
+    api = example_portal()
+    before = repr((api.world.flows.list("p1", 100), api.world.records.records))
+    api(operation.method, path, body, authorizer=token(portal_id="p2"), headers={"x-portal-id": "p2"})
+    mine = {key: one for key, one in api.world.records.records.items() if key.portal_id == "p1"}
+    assert repr((api.world.flows.list("p1", 100), mine)) == before
+    assert not [one for one in api.world.bus.produced.values() if one.record_key.portal_id != "p2"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/automation/v4/flows/1001",
+        "/enrollment/v1/enrollments/01TEST00000000000000000001",
+        "/crm/v3/objects/contacts/101",
+        "/enrollment/v1/records/contact/101",
+        "/crm/v4/objects/contact/101/associations/company",
+    ],
+)
+def test_what_is_of_another_portal_does_not_exist(path: str) -> None:
+    api = example_portal()
+    assert api("GET", path).status == 200
+    assert api("GET", path, headers={"x-portal-id": "p2"}).status == 404
+
+
+def test_a_token_without_a_portal_is_of_none() -> None:
+    answer = example_portal()("GET", "/automation/v4/flows", authorizer=token(portal_id=""))
+    assert (answer.status, answer.json["category"]) == (403, "MISSING_SCOPES")
+    assert "portal_id" in answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    "claims", [{"scope": "openid enroll/read"}, {"scope": "", "scp": "[enroll/read other]"}, {"scp": "enroll/read"}]
+)
+def test_scopes_are_read_from_what_issuers_write(claims: dict[str, str]) -> None:
+    api = example_portal()
+    assert api("GET", "/automation/v4/flows", authorizer=token(**claims)).status == 200
+
+
+@pytest.mark.parametrize("scope", ["enroll/readx", "enroll/flows.write", "", "xenroll/read"])
+def test_a_scope_is_its_whole_name(scope: str) -> None:
+    assert example_portal()("GET", "/automation/v4/flows", authorizer=token(scope)).status == 403
+
+
+def test_who_one_is() -> None:
+    api = example_portal()
+    operator = api("GET", "/enrollment/v1/portal").json
+    assert operator["portalId"] == "p1"
+    assert operator["caller"].endswith("user/ada")
+    assert operator["scopes"] == sorted(Scope)
+    holder = api("GET", "/enrollment/v1/portal", authorizer=token("enroll/read")).json
+    assert holder == {"portalId": "p1", "caller": "user-1", "scopes": ["enroll/read"]}

@@ -1,0 +1,322 @@
+"""Flows over HTTP: every rule at once, no lost update, triggers replaced only when it is said."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.api.portal import Api, example_portal
+from tests.scenarios.scenario import event, flow
+
+FLOWS = "/automation/v4/flows"
+
+
+def group(**given: Any) -> dict[str, Any]:
+    whole = {
+        "filterBranchType": "UNIFIED_EVENTS",
+        "operator": "HAS_COMPLETED",
+        "eventTypeId": "forms.submitted",
+        "filterBranches": [],
+        "filters": [],
+    }
+    return whole | given
+
+
+def where(name: str, kind: str, operator: str, **operands: Any) -> dict[str, Any]:
+    operation = {"operationType": kind, "operator": operator, **operands}
+    return {"filterType": "PROPERTY", "property": name, "operation": operation}
+
+
+def event_based(*groups: dict[str, Any], **given: Any) -> dict[str, Any]:
+    criteria = {"type": "EVENT_BASED", "eventFilterBranches": list(groups), **given}
+    return {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": criteria}
+
+
+def test_every_fault_is_told_at_once_in_the_envelope() -> None:
+    document = event_based(
+        group(filters=[where("hs_fom_id", "ENUMERATION", "IS_ANY_OF", values=["f-1"])]),
+        group(eventTypeId="forms.submited"),
+        group(operator="HAS_NOT_COMPLETED"),
+        group(eventTypeId="crm.object_created", filters=[where("city", "STRING", "IS_EQUAL_TO", value="Cork")]),
+        group(filterBranches=[group()]),
+        group(filters=[where("hs_form_title", "NUMBER", "IS_EQUAL_TO", value=3)]),
+        group(filters=[where("hs_form_title", "STRING", "HAS_EVER_CONTAINED", value="x")]),
+        group(filters=[where("hs_form_id", "ENUMERATION", "IS_EQUAL_TO", values=["x"])]),
+    ) | {"enrollmentSchedule": {"type": "DAILY"}, "isEnabled": "yes"}
+
+    answer = example_portal()("POST", FLOWS, document)
+
+    assert answer.status == 400
+    assert answer.json["category"] == "VALIDATION_ERROR"
+    at = "$.enrollmentCriteria.eventFilterBranches"
+    assert sorted(answer.faults) == sorted(
+        [
+            ("$.isEnabled", "WRONG_TYPE"),
+            ("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS"),
+            (f"{at}[0].filters[0].property", "UNKNOWN_PROPERTY"),
+            (f"{at}[1].eventTypeId", "UNKNOWN_EVENT"),
+            (f"{at}[2].operator", "HAS_NOT_COMPLETED"),
+            (f"{at}[3].filters", "NOT_REFINABLE"),
+            (f"{at}[4].filterBranches", "NESTED_BRANCHES"),
+            (f"{at}[5].filters[0].operation.operationType", "OPERATION_NOT_ALLOWED"),
+            (f"{at}[6].filters[0].operation.operator", "HISTORY_ON_EVENT"),
+            (f"{at}[7].filters[0].operation.operator", "UNKNOWN_OPERATOR"),
+        ]
+    )
+    told = {one["in"]: one for one in answer.json["errors"]}
+    assert told[f"{at}[0].filters[0].property"]["context"] == {"didYouMean": ["hs_form_id"]}
+    assert told[f"{at}[1].eventTypeId"]["context"] == {"didYouMean": ["forms.submitted"]}
+    assert told[f"{at}[7].filters[0].operation.operator"]["context"] == {"didYouMean": ["IS_ANY_OF"]}
+    assert "event history" in told[f"{at}[2].operator"]["message"]
+    assert "refinementCriteria" in told[f"{at}[3].filters"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        (event_based(), ("$.enrollmentCriteria", "NO_TRIGGER")),
+        (
+            event_based(
+                refinementCriteria={
+                    "filterBranchType": "AND",
+                    "filters": [where("a", "BOOL", "IS_EQUAL_TO", value=True)],
+                }
+            ),
+            ("$.enrollmentCriteria", "NO_TRIGGER"),
+        ),
+        (
+            {"type": "CONTACT_FLOW", "enrollmentCriteria": {"type": "MANUAL", "refinementCriteria": {"x": 1}}},
+            ("$.enrollmentCriteria.refinementCriteria", "CRITERIA_WITHOUT_TRIGGER"),
+        ),
+        (
+            event_based(group(), listFilterBranch={"filterBranchType": "OR"}),
+            ("$.enrollmentCriteria.listFilterBranch", "MIXED_TRIGGERS"),
+        ),
+        (
+            {"type": "CONTACT_FLOW", "enrollmentCriteria": {"type": "LIST_BASED", "eventFilterBranches": [group()]}},
+            ("$.enrollmentCriteria.eventFilterBranches", "MIXED_TRIGGERS"),
+        ),
+        (
+            event_based(group(filters=[where("hs_form_id", "ALL_PROPERTY", "IS_KNOWN")] * 251)),
+            ("$", "TOO_MANY_FILTERS"),
+        ),
+        (
+            {**event_based(group()), "type": "PLATFORM_FLOW", "objectTypeId": "0-2"},
+            ("$.enrollmentCriteria.eventFilterBranches[0].eventTypeId", "EVENT_NOT_ALLOWED"),
+        ),
+        ({"type": "CONTACT_FLOW", "isEnabled": True}, ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED")),
+        (
+            {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": {"type": "LIST_BASED"}},
+            ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+        ),
+    ],
+)
+def test_a_rule_of_flows(document: dict[str, Any], fault: tuple[str, str]) -> None:
+    answer = example_portal()("POST", FLOWS, document)
+    assert (answer.status, answer.faults) == (400, [fault])
+
+
+def test_every_key_is_kept_as_it_came() -> None:
+    api = example_portal()
+    extra = {
+        "actions": [{"actionId": "1", "é": [None, 1.5, {"": True}]}],
+        "uuid": "u",
+        "timeWindows": [{"day": "MONDAY"}],
+    }
+    created = api("POST", FLOWS, {**event_based(group()), **extra}).json
+    again = api("GET", f"{FLOWS}/{created['id']}").json
+    assert {key: again[key] for key in extra} == extra
+    assert again["enrollmentCriteria"] == event_based(group())["enrollmentCriteria"]
+
+
+def test_a_flow_has_a_place_of_its_own_when_it_is_put_without_a_revision() -> None:
+    api = example_portal()
+    created = api("PUT", f"{FLOWS}/585051946", flow({"id": 1, "event": "forms.submitted"}))
+    assert (created.status, created.json["id"], created.json["revisionId"]) == (201, "585051946", "1")
+    again = api("PUT", f"{FLOWS}/585051946", flow({"id": 1, "event": "forms.submitted"}))
+    assert (again.status, again.faults) == (400, [("$.revisionId", "REVISION_REQUIRED")])
+    gone = api("PUT", f"{FLOWS}/77", {**flow({"id": 1, "event": "forms.submitted"}), "revisionId": "1"})
+    assert gone.status == 404
+
+
+def test_of_many_who_change_one_revision_one_wins() -> None:
+    api = example_portal()
+    current = api("GET", f"{FLOWS}/1001").json
+
+    def change(number: int) -> int:
+        return Api(api.world)("PUT", f"{FLOWS}/1001", {**current, "name": f"by {number}"}).status
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(change, range(16)))
+    assert sorted(statuses) == [200] + [409] * 15
+    assert api("GET", f"{FLOWS}/1001").json["revisionId"] == "2"
+
+
+def test_what_an_update_does_not_carry_is_kept() -> None:
+    """HubSpot's own update has no objectTypeId."""
+    api = example_portal()
+    document = {**flow({"id": 1, "object": "company", "event": "crm.object_created"}), "flowType": "WORKFLOW"}
+    created = api("POST", FLOWS, document).json
+    update = {key: value for key, value in created.items() if key not in ("objectTypeId", "flowType", "dataSources")}
+    changed = api("PUT", f"{FLOWS}/{created['id']}", {**update, "name": "New"})
+    assert (changed.status, changed.json["objectTypeId"], changed.json["flowType"]) == (200, "0-2", "WORKFLOW")
+
+
+def test_deleting_twice() -> None:
+    api = example_portal()
+    assert [api("DELETE", f"{FLOWS}/1001").status for _ in range(2)] == [204, 404]
+    assert [one["id"] for one in api("GET", FLOWS).json["results"]] == ["1002"]
+
+
+# Kinds of enrollment ------------------------------------------------------------------------------------------------
+
+FILTERS = {
+    "type": "CONTACT_FLOW",
+    "isEnabled": False,
+    "enrollmentCriteria": {
+        "type": "LIST_BASED",
+        "shouldReEnroll": True,
+        "listFilterBranch": {"filterBranchType": "OR", "filterBranches": [{"filters": ["anything"]}]},
+        "unEnrollObjectsNotMeetingCriteria": False,
+        "reEnrollmentTriggersFilterBranches": [{"filterBranchType": "AND"}],
+    },
+    "enrollmentSchedule": {"type": "WEEKLY", "daysOfWeek": ["MONDAY"]},
+}
+
+
+def test_filter_based_and_scheduled_flows_are_kept_faithfully() -> None:
+    api = example_portal()
+    created = api("POST", FLOWS, FILTERS).json
+    assert {key: created[key] for key in FILTERS} == FILTERS
+    refused = api("PUT", f"{FLOWS}/{created['id']}", {**created, "isEnabled": True})
+    assert (refused.status, refused.faults) == (400, [("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED")])
+    assert "LIST_BASED does not run yet" in refused.json["message"]
+
+
+def test_a_flow_becomes_event_based_only_when_the_loss_is_confirmed() -> None:
+    api = example_portal()
+    api.world.put_record(key := next(iter(api.world.records.records)), api.world.records.records[key])
+    created = api("POST", FLOWS, FILTERS).json
+    path, change = f"{FLOWS}/{created['id']}", {**created, **event_based(group())}
+
+    refused = api("PUT", path, change)
+    assert refused.status == 409
+    assert [where for where, _ in refused.faults] == [
+        "$.enrollmentCriteria.listFilterBranch",
+        "$.enrollmentCriteria.reEnrollmentTriggersFilterBranches",
+        "$.enrollmentSchedule",
+    ]
+    assert api("GET", path).json == created
+
+    confirmed = api("PUT", path, change, query={"replaceTriggers": "true"})
+    assert confirmed.status == 200
+    assert "enrollmentSchedule" not in confirmed.json
+    assert confirmed.json["enrollmentCriteria"] == event_based(group())["enrollmentCriteria"]
+    assert api("PUT", path, change, query={"replaceTriggers": "perhaps"}).status == 400
+
+
+def test_nothing_is_enrolled_retroactively() -> None:
+    api = example_portal()
+    created = api("POST", FLOWS, FILTERS).json
+    before = api.world.now
+    change = {**created, **event_based(group())}
+    api("PUT", f"{FLOWS}/{created['id']}", change, query={"replaceTriggers": "true"})
+
+    decisions = api.world.deliver(event({"forms.submitted": "104", "id": "late", "at": before, "sent": before}))
+    assert {one.flow_id: str(one.code) for one in decisions}[created["id"]] == "BEFORE_ACTIVATION"
+
+
+# Test enrollment ----------------------------------------------------------------------------------------------------
+
+
+def test_only_the_criteria_are_considered_with_the_result_of_every_filter() -> None:
+    api = example_portal()
+    any_of = [[["city", "IS_ANY_OF", ["Dublin"]], ["age", "IS_GREATER_THAN", 20]], [["vip", "IS_KNOWN"]]]
+    api.world.put_flow(flow({"id": 5, "event": "calls.ended", "any": any_of}))
+
+    answer = api("POST", "/enrollment/v1/flows/5/test", {"properties": {"city": "dublin", "age": "20"}}).json
+
+    assert (answer["passed"], answer["objectId"]) == (False, None)
+    criteria = answer["refinementCriteria"]
+    assert (criteria["filterBranchType"], criteria["passed"]) == ("OR", False)
+    first, second = criteria["filterBranches"]
+    assert [(one["property"], one["found"], one["passed"]) for one in first["filters"]] == [
+        ("city", "dublin", True),
+        ("age", "20", False),
+    ]
+    assert [(one["property"], one["found"], one["passed"]) for one in second["filters"]] == [("vip", None, False)]
+    assert api("POST", "/enrollment/v1/flows/5/test", {"properties": {"vip": "x"}}).json["passed"]
+
+
+def test_a_stored_record_is_tested() -> None:
+    api = example_portal()
+    assert api("POST", "/enrollment/v1/flows/1001/test", {"objectId": 101}).json["passed"]
+    assert api("POST", "/enrollment/v1/flows/1001/test", {"objectId": "999"}).status == 404
+    assert api("POST", "/enrollment/v1/flows/9/test", {"objectId": "101"}).status == 404
+    both = api("POST", "/enrollment/v1/flows/1001/test", {"objectId": "101", "properties": {}})
+    assert (both.status, both.faults) == (400, [("$", "WRONG_TYPE")])
+    api("PUT", f"{FLOWS}/7", FILTERS)
+    assert api("POST", "/enrollment/v1/flows/7/test", {"objectId": "101"}).faults == [("flowId", "NOT_EVENT_BASED")]
+    assert not api.world.bus.produced
+
+
+# The catalogue ------------------------------------------------------------------------------------------------------
+
+
+def test_an_editor_is_told_what_is_valid() -> None:
+    api = example_portal()
+    everything = api("GET", "/enrollment/v1/events").json["results"]
+    assert len(everything) == 35
+    platform = api("GET", "/enrollment/v1/events", query={"flowType": "PLATFORM_FLOW"}).json["results"]
+    assert {one["eventType"] for one in platform} == {
+        "crm.object_created", "crm.property_changed", "lists.membership_changed",
+        "workflows.enrolled", "workflows.unenrolled",
+    }  # fmt: skip
+    submitted = api("GET", "/enrollment/v1/events/4-1639801").json
+    form = next(one for one in submitted["properties"] if one["name"] == "hs_form_id")
+    operations = {one["operationType"]: one for one in form["operations"]}
+    assert operations["ENUMERATION"] == {
+        "operationType": "ENUMERATION",
+        "operators": ["IS_ANY_OF", "IS_NONE_OF"],
+        "operands": ["values"],
+    }
+    assert api("GET", "/enrollment/v1/events/forms.submited").status == 404
+
+
+@pytest.mark.parametrize(
+    "one", example_portal()("GET", "/enrollment/v1/events").json["results"], ids=lambda one: one["eventType"]
+)
+def test_what_the_catalogue_offers_is_accepted(one: dict[str, Any]) -> None:
+    """Each operator on each property, in a flow of each type that is offered."""
+    operands = {
+        "value": {"STRING": "x", "NUMBER": 1, "BOOL": True},
+        "values": ["x"],
+        "lowerBound": 1,
+        "upperBound": 2,
+        "timestamp": 1,
+        "year": 2026,
+        "month": "JAN",
+        "day": 1,
+    }
+    if one["writtenIn"] == "listMembershipFilterBranches":
+        return
+    for flow_type in one["flowTypes"]:
+        filters = [
+            where(
+                known["name"],
+                kind["operationType"],
+                operator,
+                **{
+                    key: operands[key][kind["operationType"]] if key == "value" else operands[key]
+                    for key in kind["operands"]
+                },
+            )
+            for known in one["properties"]
+            for kind in known["operations"]
+            for operator in kind["operators"]
+        ]
+        for start in range(0, max(1, len(filters)), 200):
+            document = event_based(group(eventTypeId=one["eventType"], filters=filters[start : start + 200]))
+            document |= {"type": flow_type, "objectTypeId": "0-1" if flow_type == "CONTACT_FLOW" else "0-2"}
+            answer = example_portal()("POST", FLOWS, document)
+            assert answer.status == 201, answer.text

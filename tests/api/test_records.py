@@ -1,0 +1,329 @@
+"""Records over HTTP: what is changed here is on the bus as a producer's events would be, and triggers flows."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.productions import Production
+from tests.api.portal import NOW, Api, example_portal
+from tests.scenarios.scenario import event, flow
+
+CONTACTS = "/crm/v3/objects/contacts"
+LISTS = "/crm/v3/lists/42/memberships"
+
+
+def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
+    """What is on the bus since the last time."""
+    found, api.world.bus.produced = api.world.bus.produced, {}
+    return [shown(one) for one in found.values()]
+
+
+def shown(one: Production) -> tuple[str, str, dict[str, Any], Any]:
+    return one.event_type, one.record_key.object_id, dict(one.properties), one.record_properties
+
+
+def changed(name: str, before: Any, after: Any) -> dict[str, Any]:
+    return {"hs_name": name, "hs_value": after, "hs_previous_value": before}
+
+
+def test_a_created_record_is_one_event_with_all_that_is_known_of_it() -> None:
+    api = example_portal()
+    created = api("POST", CONTACTS, {"properties": {"city": "Cork", "age": 3}}).json
+    assert created["properties"] == {"city": "Cork", "age": "3"}
+    assert produced(api) == [("crm.object_created", created["id"], {}, {"city": "Cork", "age": 3})]
+
+
+def test_a_change_is_an_event_for_each_property_that_changed() -> None:
+    api = example_portal()
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "email": "101@example.com", "age": 3}})
+    assert produced(api) == [
+        ("crm.property_changed", "101", changed("city", "Dublin", "Cork"), None),
+        ("crm.property_changed", "101", changed("age", None, 3), None),
+    ]
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"city": ""}})
+    assert produced(api) == [("crm.property_changed", "101", changed("city", "Cork", None), None)]
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"city": None, "nothing": None}})
+    assert produced(api) == []
+
+
+def test_what_is_changed_here_enrolls() -> None:
+    api = example_portal()
+    api.world.put_flow(flow({"id": 1, "event": "crm.object_created", "criteria": [["city", "IS_ANY_OF", ["Cork"]]]}))
+    where = [["hs_name", "IS_ANY_OF", ["city"]], ["hs_value", "IS_ANY_OF", ["Bray"]]]
+    api.world.put_flow(flow({"id": 2, "event": "crm.property_changed", "where": where}))
+    api.world.put_flow(flow({"id": 3, "lists": [["IN_LIST", "42"]]}))
+    api.world.put_flow(flow({"id": 4, "lists": [["NOT_IN_LIST", "42"]]}))
+
+    one = api("POST", CONTACTS, {"properties": {"city": "Cork"}}).json["id"]
+    api("PATCH", f"{CONTACTS}/{one}", {"properties": {"city": "Bray"}})
+    api("PUT", f"{LISTS}/add", [one])
+    api("PUT", f"{LISTS}/remove", [one])
+    decisions = api.world.deliver_produced()
+
+    enrolled = [each.flow_id for each in decisions if each.code == "ENROLLED"]
+    # The record has moved to Bray before its creation is processed; and flow 1002 takes every change.
+    assert sorted(enrolled) == ["1002", "2", "3", "4"]
+
+
+def test_the_events_change_nothing_more() -> None:
+    """The handlers apply an event to its record too: it ends the same."""
+    api = example_portal()
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
+    api("PUT", f"{LISTS}/add", ["101"])
+    before = dict(api.world.records.records)
+    api.world.deliver_produced()
+    assert api.world.records.records == before
+
+
+def test_when_the_bus_refuses_nothing_is_changed() -> None:
+    api = example_portal()
+    before = dict(api.world.records.records)
+    api.world.bus.refuses = 9
+    answer = api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}})
+    assert (answer.status, answer.json["category"]) == (503, "SERVICE_UNAVAILABLE")
+    assert answer.headers["Retry-After"] == "1"
+    assert api.world.records.records == before
+    assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}}).status == 200
+
+
+def test_a_change_that_the_store_never_took_is_made_by_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the process dies between the bus and the store."""
+    api = example_portal()
+
+    def dead(record: object) -> Any:
+        raise SystemError("the process died")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.world.records, "save", dead)
+        assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}}).status == 500
+    decisions = api.world.deliver_produced()
+    assert [str(one.code) for one in decisions] == ["ENROLLED"]
+    assert api("GET", f"{CONTACTS}/101").json["properties"]["city"] == "Cork"
+
+
+# Time of occurrence -------------------------------------------------------------------------------------------------
+
+
+def test_the_last_change_by_its_time_of_occurrence_wins_property_by_property() -> None:
+    api = example_portal()
+    for properties, at in (({"city": "Cork", "age": 1}, 5_000), ({"city": "Bray", "vip": True}, 3_000)):
+        api("PATCH", f"{CONTACTS}/101", {"properties": properties, "occurredAt": at})
+    answer = api("GET", f"{CONTACTS}/101", query={"properties": "city,age,vip,x", "propertiesWithHistory": "city"}).json
+    assert answer["properties"] == {"city": "Cork", "age": "1", "vip": "true", "x": None}
+    assert [one["value"] for one in answer["propertiesWithHistory"]["city"]] == ["Cork"]
+    assert [one[2]["hs_name"] for one in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
+
+
+def test_memberships_are_ordered_by_their_time_too() -> None:
+    api = example_portal()
+    api("PUT", f"{LISTS}/add", ["101"], query={"occurredAt": "2026-11-01T09:00:00Z"})
+    api("PUT", f"{LISTS}/remove", ["101"], query={"occurredAt": "2026-10-01T09:00:00Z"})
+    (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
+    assert membership == {"listId": "42", "isMember": True, "changedAt": "2026-11-01T09:00:00.000Z"}
+    assert [one[0] for one in produced(api)] == ["lists.membership_changed"]
+
+
+# Creating, deleting -------------------------------------------------------------------------------------------------
+
+
+def test_an_upsert_creates_and_changes_and_tells_of_each_refusal() -> None:
+    api = example_portal()
+    api("DELETE", f"{CONTACTS}/104")
+    answer = api(
+        "POST",
+        f"{CONTACTS}/batch/upsert",
+        {
+            "inputs": [
+                {"id": "new/1", "properties": {"city": "Cork"}},
+                {"id": 101, "properties": {"city": "Cork"}},
+                {"id": "103", "properties": {f"p{n}": "x" * 8000 for n in range(40)}},
+                {"id": "104", "properties": {}, "occurredAt": 5},
+            ]
+        },
+    )
+    assert answer.status == 207
+    assert [(one["id"], one["new"]) for one in answer.json["results"]] == [
+        ("new/1", True),
+        ("101", False),
+        ("103", False),
+    ]
+    assert [(one["category"], one["context"]["ids"]) for one in answer.json["errors"]] == [("CONFLICT", ["104"])]
+    kinds = Counter(one[0] for one in produced(api))
+    assert kinds == {"crm.object_created": 1, "crm.property_changed": 41}
+
+
+def test_a_record_that_would_be_too_large_is_refused_whole() -> None:
+    api = example_portal()
+    big = {"properties": {f"p{n}": "x" * 8000 for n in range(40)}}
+    assert api("POST", CONTACTS, big).faults == [("$", "DETAIL_TOO_LARGE")]
+    assert api("PATCH", f"{CONTACTS}/101", big).status == 200
+    produced(api)
+    more = api("PATCH", f"{CONTACTS}/101", {"properties": {f"q{n}": "x" * 8000 for n in range(40)}})
+    assert (more.status, [code for _, code in more.faults]) == (400, ["RECORD_TOO_LARGE"])
+    assert produced(api) == []
+
+
+def test_a_deleted_record_is_gone_and_late_events_do_not_bring_it_back() -> None:
+    api = example_portal()
+    assert [api("DELETE", f"{CONTACTS}/101").status for _ in range(2)] == [204, 204]
+    for method, body in (("GET", None), ("PATCH", {"properties": {}})):
+        assert api(method, f"{CONTACTS}/101", body).status == 404
+    key = RecordKey("p1", "0-1", "101")
+    assert api.world.records.records[key].properties == {}
+
+    late = {"forms.submitted": "101", "id": "late", "at": NOW, "record": {"city": "Dublin"}}
+    decisions = api.world.deliver(event({**late, "properties": {"hs_form_id": "f-1"}}))
+    assert [str(one.code) for one in decisions] == ["UNKNOWN_RECORD"]
+    assert api.world.records.records[key].properties == {}
+    assert api("GET", f"{CONTACTS}/101").status == 404
+
+    api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "101", "properties": {"city": "Bray"}}]})
+    assert api("GET", f"{CONTACTS}/101").json["properties"] == {"city": "Bray"}
+    assert produced(api) == [("crm.object_created", "101", {}, {"city": "Bray"})]
+
+
+def test_what_is_asked_for_and_does_not_exist_is_named() -> None:
+    answer = example_portal()("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": "9"}, {"id": "101"}, {"id": "9"}]})
+    assert answer.status == 207
+    assert [one["id"] for one in answer.json["results"]] == ["101"]
+    assert answer.json["errors"][0]["context"] == {"ids": ["9"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "faults"),
+    [
+        ("POST", CONTACTS, {"properties": {"a": {}}}, [("$.properties.a", "WRONG_TYPE")]),
+        ("POST", CONTACTS, {"properties": {"a": "\ud800"}}, [("$.properties.a", "BAD_CHARACTERS")]),
+        ("POST", CONTACTS, {"properties": {}, "associations": [1]}, [("$.associations", "NOT_SUPPORTED")]),
+        ("POST", CONTACTS, {"properties": {}, "occurredAt": "today"}, [("$.occurredAt", "BAD_TIME")]),
+        (
+            "POST",
+            f"{CONTACTS}/batch/upsert",
+            {"inputs": [{"id": ""}, {"id": True}, {"id": "1", "idProperty": "email"}, {"id": "1"}]},
+            [
+                ("$.inputs[0].id", "WRONG_LENGTH"),
+                ("$.inputs[1].id", "WRONG_TYPE"),
+                ("$.inputs[2].idProperty", "NOT_SUPPORTED"),
+                ("$.inputs[3].id", "GIVEN_TWICE"),
+            ],
+        ),
+        (
+            "POST",
+            f"{CONTACTS}/batch/read",
+            {"inputs": [{"id": str(n)} for n in range(101)]},
+            [("$.inputs", "WRONG_LENGTH")],
+        ),
+        ("PUT", f"{LISTS}/add", [], [("$", "WRONG_LENGTH")]),
+        ("PUT", f"{LISTS}/add", ["1"] * 101, [("$", "WRONG_LENGTH")]),
+        (
+            "PUT",
+            f"{LISTS}/add-and-remove",
+            {"recordIdsToAdd": ["1"], "recordIdsToRemove": ["1"]},
+            [("$.recordIdsToRemove", "GIVEN_TWICE")],
+        ),
+    ],
+)
+def test_bad_input(method: str, path: str, body: Any, faults: list[tuple[str, str]]) -> None:
+    api = example_portal()
+    before = dict(api.world.records.records)
+    answer = api(method, path, body)
+    assert (answer.status, answer.faults) == (400, faults)
+    assert api.world.records.records == before
+    assert produced(api) == []
+
+
+# Lists and associations ---------------------------------------------------------------------------------------------
+
+
+def test_members_are_added_and_removed_and_unknown_records_are_named() -> None:
+    api = example_portal()
+    api("PUT", f"{LISTS}/add", ["104"])
+    produced(api)
+    body = {"recordIdsToAdd": ["101", "103", "9"], "recordIdsToRemove": ["104"]}
+    answer = api("PUT", f"{LISTS}/add-and-remove", body).json
+    assert answer == {"recordsIdsAdded": ["101", "103"], "recordIdsRemoved": ["104"], "recordIdsMissing": ["9"]}
+    assert [(one[1], one[2]["hs_membership_change"]) for one in produced(api)] == [
+        ("101", "ADDED"),
+        ("103", "ADDED"),
+        ("104", "REMOVED"),
+    ]
+    api("PUT", f"{LISTS}/add", ["101"])
+    assert produced(api) == [], "it is a member already"
+    api("PUT", f"{LISTS}/add", ["201"], query={"objectTypeId": "companies"})
+    assert [one[1] for one in produced(api)] == ["201"]
+
+
+ACME = "/crm/v4/objects/contacts/101/associations/companies/201"
+
+
+def types(api: Api, path: str) -> dict[str, list[int]]:
+    found = api("GET", path).json["results"]
+    return {one["toObjectId"]: [kind["typeId"] for kind in one["associationTypes"]] for one in found}
+
+
+def test_an_association_is_seen_from_both_records() -> None:
+    api = example_portal()
+    there, back = "/crm/v4/objects/contact/101/associations/company", "/crm/v4/objects/0-2/201/associations/contacts"
+    body = [
+        {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1},
+        {"associationCategory": "USER_DEFINED", "associationTypeId": 77},
+    ]
+    assert api("PUT", ACME, body).status == 201
+    assert api("PUT", ACME.replace("/companies", "/default/companies")).status == 200
+    assert types(api, there) == {"201": [1, 279, 77]}
+    assert types(api, back) == {"101": [2, 280]}
+
+    assert [api("DELETE", ACME).status for _ in range(2)] == [204, 204]
+    assert (types(api, there), types(api, back)) == ({}, {})
+
+
+def test_the_later_change_of_an_association_wins() -> None:
+    api = example_portal()
+    api("PUT", ACME.replace("/companies", "/default/companies"), query={"occurredAt": "2026-11-02T09:00:00Z"})
+    api("DELETE", ACME, query={"occurredAt": "2026-11-01T09:00:00Z"})
+    assert types(api, "/crm/v4/objects/contact/101/associations/company") == {"201": [279]}
+
+
+def test_a_record_that_is_gone_is_associated_with_nothing() -> None:
+    api = example_portal()
+    path = "/crm/v4/objects/contact/101/associations/company"
+    api("PUT", ACME.replace("/companies", "/default/companies"))
+    api("DELETE", "/crm/v3/objects/companies/201")
+    assert types(api, path) == {}
+    assert api("PUT", ACME.replace("/companies", "/default/companies")).status == 404
+    assert api("GET", path.replace("101", "9")).status == 404
+
+
+def test_a_pair_without_a_default_says_what_to_do() -> None:
+    api = example_portal()
+    key = RecordKey("p1", "2-7", "1")
+    api("POST", "/crm/v3/objects/2-7/batch/upsert", {"inputs": [{"id": key.object_id}]})
+    answer = api("PUT", "/crm/v4/objects/contacts/101/associations/default/2-7/1")
+    assert (answer.status, answer.faults) == (400, [("toObjectType", "NO_DEFAULT_TYPE")])
+
+
+# Enrollments --------------------------------------------------------------------------------------------------------
+
+
+def test_enrollments_come_newest_first_page_by_page() -> None:
+    api = example_portal()
+    for number in range(5):
+        api.world.now += 1
+        api("PATCH", f"{CONTACTS}/101", {"properties": {"n": number}})
+        api.world.deliver_produced()
+
+    def pages(path: str) -> list[list[str]]:
+        found: list[list[str]] = []
+        query = {"limit": "2"}
+        while True:
+            answer = api("GET", path, query=query).json
+            found.append([one["trigger"]["properties"].get("hs_value", "e1") for one in answer["results"]])
+            if "paging" not in answer:
+                return found
+            query["after"] = answer["paging"]["next"]["after"]
+
+    assert pages("/enrollment/v1/flows/1002/enrollments") == [[4, 3], [2, 1], [0]]
+    assert pages("/enrollment/v1/records/contacts/101/enrollments") == [[4, 3], [2, 1], [0, "e1"]]
+    assert pages("/enrollment/v1/flows/9/enrollments") == [[]]

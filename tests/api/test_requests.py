@@ -1,0 +1,167 @@
+"""Bad input, on every route: precise and stable answers, and nothing written."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from enrollment.api.operations import Operation
+from enrollment.api.routes import OPERATIONS
+from enrollment.api.server import MAX_BODY_BYTES
+from tests.api.portal import Answer, Api, example_portal
+from tests.api.test_examples import conforms, filled
+
+WITH_BODY = [one for one in OPERATIONS if one.body is not None]
+
+
+def named(operation: Operation) -> str:
+    return operation.name
+
+
+def send(api: Api, operation: Operation, **given: Any) -> Answer:
+    return api(operation.method, filled(operation.path, operation.example.path), **given)
+
+
+def state(api: Api) -> str:
+    return repr((api.world.flows.list("p1", 100), api.world.records.records, api.world.bus.produced))
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (None, "MALFORMED_JSON"),
+        ("", "MALFORMED_JSON"),
+        ("{", "MALFORMED_JSON"),
+        ('{"a": NaN}', "MALFORMED_JSON"),
+        ('{"a": -Infinity}', "MALFORMED_JSON"),
+        ("[" * 200_000, "MALFORMED_JSON"),
+        ("9" * 5000, "MALFORMED_JSON"),
+        ('{"a": ' + "[" * 100 + "]" * 100 + "}", "TOO_DEEP"),
+        ("null", None),
+        ("17", None),
+        ('"text"', None),
+        ("[]", None),
+        ('{"inputs": 3, "properties": 3, "type": 3}', None),
+        ('{"inputs": [3], "properties": [], "type": []}', None),
+    ],
+    ids=repr,
+)
+def test_a_body_that_is_none(operation: Operation, raw: str | None, code: str | None) -> None:
+    api = example_portal()
+    before = state(api)
+
+    answer = send(api, operation, raw=raw)
+
+    assert answer.status == 400
+    conforms(answer.json, "Error")
+    assert answer.faults
+    if code is not None:
+        assert [found for _, found in answer.faults] == [code]
+    assert state(api) == before
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None, "application/jsonx"])
+def test_a_body_of_another_type(operation: Operation, content_type: str | None) -> None:
+    api = example_portal()
+    before = state(api)
+    raw = json.dumps(operation.example.body)
+    answer = send(api, operation, raw=raw, headers={"content-type": content_type})
+    assert answer.status == 415
+    assert "application/json" in answer.json["message"]
+    assert state(api) == before
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_a_huge_body(operation: Operation) -> None:
+    answer = send(example_portal(), operation, raw=json.dumps({"a": "x" * MAX_BODY_BYTES}))
+    assert answer.status == 413
+    assert f"{MAX_BODY_BYTES:,}" in answer.json["message"]
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_a_body_that_the_gateway_encoded(operation: Operation) -> None:
+    """It takes what is not UTF-8 for bytes."""
+    encoded = base64.b64encode(json.dumps(operation.example.body).encode()).decode()
+    assert send(example_portal(), operation, raw=encoded, base64=True).status in operation.replies
+    for raw in (base64.b64encode(b'{"a": "\xff"}').decode(), "no base64!"):
+        answer = send(example_portal(), operation, raw=raw, base64=True)
+        assert (answer.status, [code for _, code in answer.faults]) == (400, ["MALFORMED_JSON"])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
+def test_another_method(operation: Operation) -> None:
+    answer = example_portal()("TRACE", filled(operation.path, operation.example.path))
+    assert (answer.status, answer.json["category"]) == (405, "METHOD_NOT_ALLOWED")
+    assert operation.method in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/nope", "/automation/v4/flow", "/automation/v4/flows/1/2", "/crm/v3/objects"])
+def test_no_route(path: str) -> None:
+    answer = example_portal()("GET", path)
+    assert (answer.status, answer.json["category"]) == (404, "OBJECT_NOT_FOUND")
+    assert "/openapi.json" in answer.json["message"]
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if "{" in one.path], ids=named)
+@pytest.mark.parametrize("value", ["x" * 129, "%00", "a%0Ab", "%ED%A0%80"], ids=["long", "null", "line", "surrogate"])
+def test_ids_in_the_path_that_can_be_none(operation: Operation, value: str) -> None:
+    path = filled(operation.path, dict.fromkeys(operation.example.path, value))
+    answer = example_portal()(operation.method, path, operation.example.body)
+    assert answer.status in (400, 404) or (answer.status, operation.method) == (204, "DELETE")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "parameter"),
+    [
+        ("/automation/v4/flows", {"limit": "0"}, "limit"),
+        ("/automation/v4/flows", {"limit": "101"}, "limit"),
+        ("/automation/v4/flows", {"limit": "ten"}, "limit"),
+        ("/automation/v4/flows", {"limit": "²"}, "limit"),
+        ("/automation/v4/flows", {"after": "!"}, "after"),
+        ("/automation/v4/flows", {"after": ""}, "after"),
+        ("/enrollment/v1/flows/1001/enrollments", {"after": "_w"}, "after"),
+        ("/enrollment/v1/events", {"category": "form"}, "category"),
+        ("/enrollment/v1/events", {"flowType": "CONTACT"}, "flowType"),
+        ("/enrollment/v1/events", {"objectTypeId": "nothing"}, "objectType"),
+        ("/crm/v3/objects/contract/1", {}, "objectType"),
+    ],
+)
+def test_parameters(path: str, query: dict[str, str], parameter: str) -> None:
+    answer = example_portal()("GET", path, query=query)
+    assert answer.status == 400
+    assert [where for where, _ in answer.faults] == [parameter]
+
+
+def test_near_misses_say_what_was_meant() -> None:
+    answer = example_portal()("GET", "/crm/v3/objects/contakt/1")
+    assert answer.json["errors"][0]["context"] == {"didYouMean": ["contact"]}
+
+
+def test_the_correlation_id_is_that_of_the_request() -> None:
+    assert example_portal()("GET", "/nope").json["correlationId"] == "request-1"
+
+
+def test_what_nobody_foresaw_is_told_without_its_insides(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = example_portal()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr(api.world.flows, "get", broken)
+    answer = api("GET", "/automation/v4/flows/1001")
+    assert (answer.status, answer.json["category"]) == (500, "INTERNAL_ERROR")
+    assert "secret" not in answer.text
+
+
+def test_an_answer_that_no_function_may_give_is_refused_as_too_much() -> None:
+    api = example_portal()
+    document = {"type": "CONTACT_FLOW", "isEnabled": False, "padding": "x" * 250_000}
+    ids = [str(number) for number in range(20)]
+    for one in ids:
+        assert api("PUT", f"/automation/v4/flows/{one}", document).status == 201
+    answer = api("POST", "/automation/v4/flows/batch/read", {"inputs": [{"flowId": one} for one in ids]})
+    assert answer.status == 400
+    assert "ask for less" in answer.json["message"]

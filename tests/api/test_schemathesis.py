@@ -1,0 +1,46 @@
+"""The API against its own document, by requests that nobody thought of."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from enrollment.api.openapi import openapi
+from tests.api.portal import example_portal
+from tests.api.serving import served
+
+schema = schemathesis.openapi.from_dict(openapi())
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+]
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served(example_portal()) as address:
+        yield address
+
+
+@schema.parametrize()
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_as_declared(case: schemathesis.Case, url: str) -> None:
+    case.call_and_validate(base_url=url, headers={"X-Portal-Id": "p1"}, checks=CHECKS)
