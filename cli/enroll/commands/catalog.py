@@ -1,12 +1,13 @@
 """`enroll catalog`"""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from enroll.output import NOT_FOUND, AsJson, fail, print_json, print_table
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.event_types import EventType
+from enrollment.wire.catalogue import write_event_type
 from enrollment.wire.faults import meant
 
 
@@ -26,7 +27,7 @@ def catalog(
         fail(f"no category {category}{meant(category, CATEGORIES)}; there are {', '.join(CATEGORIES)}", NOT_FOUND)
     events = [one for one in EVENT_TYPES.values() if category in (None, one.category)]
     if as_json:
-        print_json([_described(one) for one in events])
+        print_json([write_event_type(one) for one in events])
         return
     print_table(
         ("event", "what happened", "HubSpot ids", "flows of", "properties"),
@@ -39,7 +40,7 @@ def catalog(
 
 def _print_event(event: EventType, as_json: bool) -> None:
     if as_json:
-        print_json(_described(event))
+        print_json(write_event_type(event))
         return
     print_table(
         ("property", "label", "type", "values", "operations"),
@@ -50,22 +51,3 @@ def _print_event(event: EventType, as_json: bool) -> None:
         title=f"{event.name}: {event.label}, in flows of {event.object_types.label}",
     )
 
-
-def _described(event: EventType) -> dict[str, Any]:
-    return {
-        "eventType": event.name,
-        "category": event.category,
-        "label": event.label,
-        "eventTypeIds": [one.id for one in event.ids],
-        "flowsOf": event.object_types.label,
-        "properties": [
-            {
-                "name": one.name,
-                "label": one.label,
-                "type": str(one.type),
-                "options": list(one.options),
-                "operationTypes": sorted(one.operations),
-            }
-            for one in event.properties
-        ],
-    }

@@ -291,6 +291,7 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
         "ENROLL_API": settings.api_url,
+        "ENROLL_PORTAL": "demo",
     }.items():
         console.print(f"export {name}={value}", soft_wrap=True)
     console.print(f"aws events put-events --entries '{json.dumps([entry])}'", markup=False, soft_wrap=True)
