@@ -50,4 +50,3 @@ def _print_event(event: EventType, as_json: bool) -> None:
         ),
         title=f"{event.name}: {event.label}, in flows of {event.object_types.label}",
     )
-
