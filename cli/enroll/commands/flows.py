@@ -196,13 +196,18 @@ def enrollment_test(
     if as_json:
         print_json(found)
         return
+    passes = "passes" if found["passed"] else "does not pass"
+    console.print(f"Record {record} {passes} the criteria of flow {flow_id}.", markup=False)
+    filters = list(_filters(found["refinementCriteria"] or {}))
+    if not filters:
+        console.print("The flow has no refinement criteria.")
+        return
     print_table(
         ("filter", "found", "passes"),
         (
             (f"{one['property']} {_operation(one['operation'])}", one["found"], "yes" if one["passed"] else "no")
-            for one in _filters(found["refinementCriteria"] or {})
+            for one in filters
         ),
-        title=f"Record {record} {'passes' if found['passed'] else 'does not pass'} the criteria of flow {flow_id}",
     )
 
 
