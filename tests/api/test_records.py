@@ -1,6 +1,7 @@
 """Records over HTTP: what is changed here is on the bus as a producer's events would be, and triggers flows."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -123,6 +124,19 @@ def test_memberships_are_ordered_by_their_time_too() -> None:
     (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
     assert membership == {"listId": "42", "isMember": True, "changedAt": "2026-11-01T09:00:00.000Z"}
     assert [one[0] for one in produced(api)] == ["lists.membership_changed"]
+
+
+def test_changes_at_once_lose_none() -> None:
+    api = example_portal()
+
+    def change(number: int) -> int:
+        return Api(api.world)("PATCH", f"{CONTACTS}/101", {"properties": {f"p{number}": number}}).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(change, range(40))) == {200}
+    properties = api("GET", f"{CONTACTS}/101").json["properties"]
+    assert {f"p{number}": str(number) for number in range(40)}.items() <= properties.items()
+    assert len(produced(api)) == 40
 
 
 # Creating, deleting -------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from enrollment.domain.records import Change, Record, changed, deleted
 from enrollment.domain.values import Instant
 from enrollment.ports import Associations, Conflict, NewId, Producer, Records
 
-# Attempts of a change that others are making at the same time; each lost one means that another made progress.
-ATTEMPTS = 12
+# Attempts of a change that others are making at the same time; each lost one means that another made progress. Many,
+# for the bus has the change already when the store is busy.
+ATTEMPTS = 50
 
 
 class UnknownRecord(LookupError):

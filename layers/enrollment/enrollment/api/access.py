@@ -38,6 +38,14 @@ def caller_of(event: Mapping[str, Any], operation: Operation) -> Caller:
     return caller
 
 
+def portal_named(event: Mapping[str, Any]) -> str | None:
+    """For the log: the portal that the request is about, whether or not the caller was let in."""
+    claims = ((event.get("requestContext") or {}).get("authorizer") or {}).get("jwt", {}).get("claims") or {}
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    named = headers.get(PORTAL_HEADER) or claims.get(PORTAL_CLAIM)
+    return None if named is None else str(named)[:MAX_PORTAL_ID]
+
+
 def _operator(iam: Mapping[str, Any], named: str | None, operation: Operation) -> Caller:
     """Under IAM the caller looks after every portal, and says which one is meant."""
     if named is None and operation.concerns_a_portal:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.metrics import MetricUnit
 
-from enrollment.api.access import caller_of
+from enrollment.api.access import caller_of, portal_named
 from enrollment.api.operations import Operation, Reply, Request, Services
 from enrollment.api.problems import (
     AnswerTooLarge,
@@ -110,13 +110,12 @@ class Server:
     def _note(self, operation: Operation | None, reply: Reply) -> None:
         """One line and one metric a request: nothing is refused in silence."""
         error = reply.content if reply.status >= 400 and isinstance(reply.content, dict) else {}
-        raw = self._resolver.current_event.raw_event
         self._logger.info(
             "request",
             extra={
                 "operation": operation.name if operation else None,
                 "status": reply.status,
-                "portalId": {name.lower(): one for name, one in (raw.get("headers") or {}).items()}.get("x-portal-id"),
+                "portalId": portal_named(self._resolver.current_event.raw_event),
                 "category": error.get("category"),
                 "explanation": error.get("message"),
                 "correlationId": self._correlation_id(),
