@@ -64,8 +64,8 @@ def test_what_is_changed_here_enrolls() -> None:
     decisions = api.world.deliver_produced()
 
     enrolled = [each.flow_id for each in decisions if each.code == "ENROLLED"]
-    # The record has moved to Bray before its creation is processed; and flow 1002 takes every change.
-    assert sorted(enrolled) == ["1002", "2", "3", "4"]
+    # The record has moved to Bray before its creation is processed: it is seen as it was. Flow 1002 takes every change.
+    assert sorted(enrolled) == ["1", "1002", "2", "3", "4"]
 
 
 def test_the_events_change_nothing_more() -> None:

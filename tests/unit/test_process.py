@@ -10,6 +10,7 @@ from enrollment.domain.decisions import Code
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
+from enrollment.domain.values import LATEST
 from enrollment.process import NotDelivered
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
@@ -214,7 +215,7 @@ def test_others_that_change_the_record_at_the_same_time_lose_nothing() -> None:
     ]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(world.deliver, changes))
-    assert set(world.records.records[ADA].values()) == {f"p{n}" for n in range(30)}
+    assert set(world.records.records[ADA].properties) == {f"p{n}" for n in range(30)}
 
 
 def test_changes_in_any_order_and_repeated_end_the_same() -> None:
@@ -233,7 +234,9 @@ def test_changes_in_any_order_and_repeated_end_the_same() -> None:
         world = world_with()
         for one in order:
             world.deliver(one)
-        assert world.records.records[ADA].values() == {"city": "v7"}
+        ada = world.records.records[ADA]
+        assert ada.values_at(LATEST) == {"city": "v7"}
+        assert [one.value for one in ada.property_changes("city", LATEST)] == [f"v{n}" for n in range(8)]
 
 
 def test_the_announcement_carries_the_chain_and_the_flow() -> None:

@@ -123,7 +123,7 @@ class Process:
             if found.first is not None and not flow.should_re_enroll:
                 because = f"enrolled before, by event {found.first.enrollment.cause.event_id}"
                 return decide(flow, Code.ALREADY_ENROLLED, because, found.first.enrollment.id), None
-            failure = flow.criteria.failure(record.values()) if flow.criteria else None
+            failure = flow.criteria.failure(record.values_at(event.occurred_at)) if flow.criteria else None
             if failure is not None:
                 because = f"the record does not meet the refinement criteria on {failure.property}"
                 return Decision(Code.FILTERED_OUT, flow.id, flow.revision_id, because, filter=failure), None

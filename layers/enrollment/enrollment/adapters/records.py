@@ -8,7 +8,7 @@ from pynamodb.exceptions import PutError
 
 from enrollment.adapters.tables import RecordItem, Tables, read_batch
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records import Dated, Earlier, Record
 from enrollment.ports import Conflict
 
 RECORD = "record"
@@ -39,6 +39,8 @@ class DynamoRecords:
             properties=_plain(record.properties),
             memberships=_plain(record.memberships),
             firsts=dict(record.firsts),
+            earlier_properties=_plain_earlier(record.earlier_properties),
+            earlier_memberships=_plain_earlier(record.earlier_memberships),
             deleted_at=record.deleted_at,
         )
         condition = self._items.pk.does_not_exist() if record.version == 0 else self._items.version == record.version
@@ -58,6 +60,8 @@ def _record(key: RecordKey, item: RecordItem) -> Record:
         properties=_dated(item.properties),
         memberships=_dated(item.memberships),
         firsts=item.firsts,
+        earlier_properties=_earlier(item.earlier_properties),
+        earlier_memberships=_earlier(item.earlier_memberships),
         version=int(item.version),
         deleted_at=None if item.deleted_at is None else int(item.deleted_at),
     )
@@ -69,3 +73,11 @@ def _plain(values: Mapping[str, Dated]) -> dict[str, Any]:
 
 def _dated(values: Mapping[str, Any]) -> dict[str, Dated]:
     return {name: Dated(value, changed_at) for name, (value, changed_at) in values.items()}
+
+
+def _plain_earlier(earlier: Earlier) -> dict[str, Any]:
+    return {name: [[one.value, one.changed_at] for one in many] for name, many in earlier.items()}
+
+
+def _earlier(earlier: Mapping[str, Any]) -> Earlier:
+    return {name: tuple(Dated(value, changed_at) for value, changed_at in many) for name, many in earlier.items()}

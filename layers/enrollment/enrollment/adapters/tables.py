@@ -66,7 +66,7 @@ class CandidateItem(Model):
 
 
 class RecordItem(Model):
-    """`properties` and `memberships`: name to [value, time of its change]."""
+    """`properties` and `memberships`: name to [value, time of its change]; `earlier…`: name to a list of such."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True, default="record")
@@ -75,6 +75,8 @@ class RecordItem(Model):
     properties = JSONAttribute()
     memberships = JSONAttribute()
     firsts = JSONAttribute()
+    earlier_properties = JSONAttribute(attr_name="earlierProperties")
+    earlier_memberships = JSONAttribute(attr_name="earlierMemberships")
     deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
 
 

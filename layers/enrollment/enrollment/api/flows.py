@@ -99,7 +99,7 @@ def test_enrollment(services: Services, request: Request) -> Reply:
     reader.finish()
     if object_id is not None:
         key = RecordKey(request.portal_id, flow.object_type_id, object_id)
-        properties = services.recordkeeping.get(key).values()
+        properties = services.recordkeeping.get(key).values_at(request.now)
     result = flow.criteria.result(properties) if flow.criteria is not None else None
     answer = {
         "flowId": flow.id,

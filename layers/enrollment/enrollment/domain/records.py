@@ -1,7 +1,9 @@
-"""The stored record: properties, list memberships, and what a change says about them.
+"""The stored record: properties, list memberships, what they were before, and what a change says about them.
 
 Every value carries the time of its change, and the later change wins whatever the order of arrival; of two changes
-at the same millisecond the greater text wins, so that any order of arrival and any redelivery ends the same.
+at the same millisecond the greater text wins, so that any order of arrival and any redelivery ends the same. The values
+before are kept, so that the record can be seen as it was when an event occurred; of each property the latest ones,
+and fewer when the record grows too large.
 
 A deleted record keeps the time of its deletion and nothing else: what occurred until then changes nothing any more, so
 that neither a late event nor a replay brings its data back; what creates it later begins anew.
@@ -19,6 +21,9 @@ from enrollment.domain.values import Instant, Properties, Value, as_text, fold, 
 # Bytes of the record as JSON in ASCII, which is how it is stored. A DynamoDB item holds 400 KB.
 MAX_RECORD_BYTES = 350_000
 
+# Earlier values kept of each property and membership, unless the stack says otherwise.
+HISTORY_LENGTH = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Dated:
@@ -30,14 +35,18 @@ class Dated:
     def supersedes(self, other: "Dated | None") -> bool:
         if other is None:
             return True
-        return (self.changed_at, as_text(self.value)) > (other.changed_at, as_text(other.value))
+        return _order(self) > _order(other)
+
+
+Earlier = Mapping[str, tuple[Dated, ...]]
+"""By name, the values before the current one, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """``memberships``: list id to whether the record is a member. ``firsts``: for the events of which only the first
     counts, "<event type>/<value>" to the id of the event that was first. ``version`` counts the stored changes;
-    0: not stored yet. ``deleted_at``: when it was last deleted."""
+    0: not stored yet. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before."""
 
     key: RecordKey
     created_at: Instant
@@ -46,6 +55,8 @@ class Record:
     firsts: Mapping[str, str] = field(default_factory=dict)
     version: int = 0
     deleted_at: Instant | None = None
+    earlier_properties: Earlier = field(default_factory=dict)
+    earlier_memberships: Earlier = field(default_factory=dict)
 
     @property
     def is_deleted(self) -> bool:
@@ -58,8 +69,17 @@ class Record:
         dated = (*self.properties.values(), *self.memberships.values())
         return max([self.created_at, *(one.changed_at for one in dated)])
 
-    def values(self) -> dict[str, Value]:
-        return {name: dated.value for name, dated in self.properties.items()}
+    def values_at(self, instant: Instant) -> dict[str, Value]:
+        """The properties as they were; those that had no value yet are missing."""
+        changes = ((name, self.property_changes(name, instant)) for name in self.properties)
+        return {name: many[-1].value for name, many in changes if many}
+
+    def property_changes(self, name: str, until: Instant) -> tuple[Dated, ...]:
+        """What the property has been until an instant, oldest first, as far as it is kept."""
+        return _until(self.properties.get(name), self.earlier_properties.get(name, ()), until)
+
+    def membership_changes(self, list_id: str, until: Instant) -> tuple[Dated, ...]:
+        return _until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), until)
 
     def existed_at(self, instant: Instant) -> bool:
         return self.created_at <= instant
@@ -78,7 +98,9 @@ class Change:
     first: tuple[str, str] | None = None
 
 
-def changed(record: Record | None, key: RecordKey, change: Change) -> Record | None:
+def changed(
+    record: Record | None, key: RecordKey, change: Change, history_length: int = HISTORY_LENGTH
+) -> Record | None:
     """The record after the change; the same object when nothing changed. None: there is no such record, and the change
     doesn't create it. Raises InvalidEvent when the record would outgrow what can be stored."""
     if record is None and not change.creates:
@@ -91,17 +113,19 @@ def changed(record: Record | None, key: RecordKey, change: Change) -> Record | N
         before = Record(key, change.at, version=record.version, deleted_at=record.deleted_at)
     else:
         before = record
+    merge = _Merge(change.at, history_length)
+    properties, earlier_properties = merge(before.properties, before.earlier_properties, change.properties)
+    memberships, earlier_memberships = merge(before.memberships, before.earlier_memberships, change.memberships)
     after = replace(
         before,
         created_at=min(before.created_at, change.at) if change.creates else before.created_at,
-        properties=_merged(before.properties, change.properties, change.at),
-        memberships=_merged(before.memberships, change.memberships, change.at),
+        properties=properties,
+        memberships=memberships,
         firsts=_with_first(before.firsts, change.first),
+        earlier_properties=earlier_properties,
+        earlier_memberships=earlier_memberships,
     )
-    if after == record:
-        return record
-    _check_size(after)
-    return after
+    return record if after == record else _fitted(after)
 
 
 def deleted(record: Record, at: Instant) -> Record:
@@ -120,10 +144,10 @@ def says_something(event: Event) -> bool:
     )
 
 
-def applied(record: Record | None, event: Event) -> Record | None:
+def applied(record: Record | None, event: Event, history_length: int = HISTORY_LENGTH) -> Record | None:
     """As ``changed``, by what the event says."""
     key = event.record_key
-    return None if key is None else changed(record, key, _change_of(event))
+    return None if key is None else changed(record, key, _change_of(event), history_length)
 
 
 def _tells_of_what_was_deleted(record: Record, change: Change) -> bool:
@@ -165,13 +189,42 @@ def _changed_memberships(event: Event) -> Mapping[str, bool]:
     return {as_text(event.properties["hs_list_id"]): added}
 
 
-def _merged(current: Mapping[str, Dated], changes: Mapping[str, Value], at: Instant) -> Mapping[str, Dated]:
-    winners = {
-        name: dated
-        for name, value in changes.items()
-        if (dated := Dated(None if is_missing(value) else value, at)).supersedes(current.get(name))
-    }
-    return {**current, **winners} if winners else current
+def _until(current: Dated | None, earlier: tuple[Dated, ...], until: Instant) -> tuple[Dated, ...]:
+    if current is None:
+        return ()
+    return tuple(one for one in (*earlier, current) if one.changed_at <= until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merge:
+    at: Instant
+    history_length: int
+
+    def __call__(
+        self, current: Mapping[str, Dated], earlier: Earlier, changes: Mapping[str, Value]
+    ) -> tuple[Mapping[str, Dated], Earlier]:
+        """The same objects when nothing changed."""
+        winners: dict[str, Dated] = {}
+        histories: dict[str, tuple[Dated, ...]] = {}
+        for name, value in changes.items():
+            change, was = Dated(None if is_missing(value) else value, self.at), current.get(name)
+            if change.supersedes(was):
+                winners[name] = change
+                superseded = was
+            else:
+                superseded = None if change == was else change
+            if superseded is not None:
+                before = earlier.get(name, ())
+                if superseded not in before and self.history_length:
+                    histories[name] = tuple(sorted((*before, superseded), key=_order))[-self.history_length :]
+        return (
+            {**current, **winners} if winners else current,
+            {**earlier, **histories} if any(earlier.get(name) != one for name, one in histories.items()) else earlier,
+        )
+
+
+def _order(dated: Dated) -> tuple[Instant, str]:
+    return dated.changed_at, as_text(dated.value)
 
 
 def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Mapping[str, str]:
@@ -181,13 +234,35 @@ def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Map
     return {**firsts, key: event_id}
 
 
-def _check_size(record: Record) -> None:
-    dated = (*record.properties.items(), *record.memberships.items())
-    size = len(json.dumps([[name, one.value, one.changed_at] for name, one in dated])) + len(json.dumps(record.firsts))
-    if size > MAX_RECORD_BYTES:
-        raise InvalidEvent(
-            "RECORD_TOO_LARGE",
-            "detail.record.properties",
-            f"the record would hold {size:,} bytes, allowed are {MAX_RECORD_BYTES:,}; "
-            "send only the properties that flows refer to",
+def _fitted(record: Record) -> Record:
+    """With as much of its history as fits."""
+    while (size := _size(record)) > MAX_RECORD_BYTES:
+        longest = max(map(len, (*record.earlier_properties.values(), *record.earlier_memberships.values())), default=0)
+        if longest == 0:
+            raise InvalidEvent(
+                "RECORD_TOO_LARGE",
+                "detail.record.properties",
+                f"the record would hold {size:,} bytes, allowed are {MAX_RECORD_BYTES:,}; "
+                "send only the properties that flows refer to",
+            )
+        kept = longest // 2
+        record = replace(
+            record,
+            earlier_properties=_cut(record.earlier_properties, kept),
+            earlier_memberships=_cut(record.earlier_memberships, kept),
         )
+    return record
+
+
+def _cut(earlier: Earlier, kept: int) -> Earlier:
+    return {name: one[-kept:] for name, one in earlier.items()} if kept else {}
+
+
+def _size(record: Record) -> int:
+    current = (*record.properties.items(), *record.memberships.items())
+    earlier = (*record.earlier_properties.items(), *record.earlier_memberships.items())
+    return (
+        len(json.dumps([[name, one.value, one.changed_at] for name, one in current]))
+        + len(json.dumps([[name, [[one.value, one.changed_at] for one in many]] for name, many in earlier]))
+        + len(json.dumps(record.firsts))
+    )
