@@ -15,7 +15,7 @@ from enrollment.domain.associations import Association
 from enrollment.domain.decisions import Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event, InvalidEvent
-from enrollment.domain.flows import Flow, FlowRevision
+from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.productions import Production
 from enrollment.domain.records import Record
@@ -78,10 +78,7 @@ def _listed(flow: Flow) -> dict[tuple[str, str, str], Flow]:
 def _retired(current: FlowRevision | None, revision: FlowRevision) -> dict[tuple[str, str, str], Flow]:
     if current is None or current.is_deleted:
         return {}
-    return {
-        place: replace(flow, is_enabled=False, changed_at=revision.changed_at)
-        for place, flow in _listed(read_flow(current)).items()
-    }
+    return {place: retired(replace(revision, is_enabled=False)) for place in _listed(read_flow(current))}
 
 
 class FakeRecords:
@@ -210,9 +207,9 @@ class FakeBus:
         self.announcements += taken
         return frozenset(one.enrollment.id for one in taken)
 
-    def produce(self, productions: Mapping[str, Production]) -> frozenset[str]:
+    def produce(self, productions: Sequence[Production]) -> frozenset[str]:
         refused, self.refuses = min(self.refuses, len(productions)), 0
-        taken = dict(list(productions.items())[refused:])
+        taken = {one.id: one for one in productions[refused:]}
         self.produced |= taken
         return frozenset(taken)
 
@@ -264,7 +261,7 @@ class World:
             new_id=self.new_id,
         )
         self.authoring = Authoring(self.flows, read_flow)
-        self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production, self.new_id)
+        self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production)
 
     def new_id(self, at: Instant) -> str:
         self.ids += 1
@@ -291,7 +288,7 @@ class World:
                     "detail-type": one.event_type,
                     "source": "enroll",
                     "time": iso(self.now),
-                    "detail": json.loads(write_production(event_id, one)),
+                    "detail": json.loads(write_production(one)),
                 }
             )
         )

@@ -124,9 +124,17 @@ def open_api(url: str | None, portal: str, stack: str) -> Api:
         url = open_stack(stack).outputs.get("ApiUrl")
         if url is None:
             fail(f"the stack {stack} has no HTTP API; deploy it again, or name an API with --api", NOT_REACHED)
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_url(url):
         fail(f"--api: found {url!r}, allowed is a URL like https://….execute-api.eu-west-1.amazonaws.com", INVALID)
     return Api(url, portal, os.environ.get(TOKEN) or None)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 @contextmanager

@@ -18,6 +18,8 @@ def read_json(path: Path) -> Any:
         fail(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}", INVALID)
     except RecursionError:
         fail(f"{path}: nested too deep", INVALID)
+    except ValueError as error:
+        fail(f"{path}: not JSON: {error}", INVALID)
 
 
 def read_objects(path: Path) -> list[dict[str, Any]]:

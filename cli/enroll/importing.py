@@ -16,6 +16,8 @@ from typing import Any
 from enroll.api import ATTEMPTS, FIRST_WAIT_SECONDS, Api, ApiError, part
 
 BATCH = 100
+# Of a request's body; the API takes 1 MB.
+BATCH_BYTES = 900_000
 FORMATS = (".csv", ".jsonl")
 # Columns or keys of a row that are no properties.
 OCCURRED_AT = "occurredAt"
@@ -66,12 +68,16 @@ class Import:
         try:
             noted = json.loads(self.progress_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            noted = {}
-        if noted.get("import") == self._identity():
-            self.done, self.created = int(noted["done"]), int(noted["created"])
-            self.changed, self.refused = int(noted["changed"]), int(noted["refused"])
-        else:
+            noted = None
+        if not isinstance(noted, dict) or noted.get("import") != self._identity():
             self.report_file.unlink(missing_ok=True)
+            return
+        self.done, self.created = int(noted["done"]), int(noted["created"])
+        self.changed, self.refused = int(noted["changed"]), int(noted["refused"])
+        if self.report_file.exists():
+            # Rows of a batch that was reported and not noted are sent, and reported, again.
+            with self.report_file.open("r+b") as report:
+                report.truncate(int(noted["reported"]))
 
     def run(self, advance: Callable[[int], None]) -> None:
         """Raises ApiError when the API refuses for another reason than the rows."""
@@ -97,6 +103,12 @@ class Import:
                 answer = self.api.call("POST", path, {"inputs": [row.input for row in waiting]})
             except ApiError as error:
                 faulty = _faulty(error)
+                if not faulty and error.status in (400, 413) and len(waiting) > 1:
+                    # Something of it is wrong that names no row: each half for itself.
+                    half = len(waiting) // 2
+                    return refusals + self._send(waiting[:half]) + self._send(waiting[half:])
+                if not faulty and error.status in (400, 413):
+                    faulty = {0: error.text}
                 if not faulty:
                     raise
                 refusals += [(waiting[number], why) for number, why in faulty.items()]
@@ -124,7 +136,8 @@ class Import:
         with self.report_file.open("a", encoding="utf-8") as report:
             for row, why in sorted(refusals, key=lambda one: one[0].number):
                 line = {"line": row.number, "refused": why, **row.input}
-                report.write(json.dumps(line, ensure_ascii=False) + "\n")
+                # As ASCII: a refused row may hold what is no text.
+                report.write(json.dumps(line) + "\n")
 
     def _note(self) -> None:
         noted = {
@@ -133,6 +146,7 @@ class Import:
             "created": self.created,
             "changed": self.changed,
             "refused": self.refused,
+            "reported": self.report_file.stat().st_size if self.report_file.exists() else 0,
         }
         # Written beside and moved: a note that is cut off half-way would begin the import anew.
         beside = self.progress_file.with_suffix(".new")
@@ -162,7 +176,10 @@ def read_import(api: Api, object_type: str, file: Path, id_column: str) -> Impor
 def _csv_rows(file: Path, text: str, id_column: str) -> Iterator[Row]:
     """A column a property; an empty cell says nothing."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    columns = reader.fieldnames or []
+    try:
+        columns = reader.fieldnames or []
+    except csv.Error as error:
+        raise UnreadableFile(f"{file}: line 1: {error}") from error
     if id_column not in columns:
         raise UnreadableFile(f"{file}: found the columns {', '.join(columns)}, needed is {id_column} (--id-column)")
     if len(set(columns)) < len(columns):
@@ -206,10 +223,15 @@ def _row(number: int, row_id: Any, occurred_at: Any, properties: Any, fault: str
 def _batch(rows: Sequence[Row]) -> Sequence[Row]:
     """The next rows, no two of one record: their order must hold."""
     seen: set[str] = set()
+    size = 0
     for number, row in enumerate(rows[:BATCH]):
-        if row.fault is None and str(row.input["id"]) in seen:
+        if row.fault is not None:
+            continue
+        record_id = str(row.input["id"])
+        size += len(json.dumps(row.input)) + 2
+        if record_id in seen or (size > BATCH_BYTES and number):
             return rows[:number]
-        seen.add(str(row.input.get("id")))
+        seen.add(record_id)
     return rows[:BATCH]
 
 

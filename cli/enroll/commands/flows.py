@@ -1,6 +1,7 @@
 """`enroll flows …`"""
 
 import difflib
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from enroll.api import Api, ApiError, ApiUrl, Portal, explained, open_api, part
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.stack import StackName
-from enrollment.domain.flows import SYSTEM_KEYS, revised
+from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, revised
 from enrollment.wire.flow_documents import write_flow
 from enrollment.wire.flows import InvalidFlow, read_flow
 
@@ -46,12 +47,14 @@ def put(
             documents.items(), "Storing", console=errors, disable=len(documents) < 10 or as_json, transient=True
         ):
             current = _current(opened, flow_id)
-            if current is not None and _canonical(current) == _canonical(document):
+            if current is not None and _same(current, document):
                 rows.append(_row(current, "unchanged"))
                 continue
-            based_on = {} if current is None else {"revisionId": current["revisionId"]}
+            # A file that says on which revision it is based is held to it; a new flow is based on none.
+            based_on = None if current is None else document.get("revisionId", current["revisionId"])
             query = {"replaceTriggers": "true"} if replace_triggers else None
-            stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**document, **based_on}, query)
+            body = {**document, "revisionId": based_on}
+            stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", body, query)
             rows.append(_row(stored, "created" if current is None else "changed"))
     _print(rows, as_json)
 
@@ -66,16 +69,24 @@ def pull(
 ) -> None:
     """Write the portal's flows into files, to keep them in git. A file that says the same is left as it is."""
     opened = open_api(api, portal, stack)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {str(document.get("id")): (path, document) for path, document in _read([folder]) if "id" in document}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{folder}: {error.strerror}; allowed is a folder", INVALID)
+    files: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for path, document in _read([folder]):
+        if any(path == other for other, _ in files.values()):
+            fail(f"{path}: found a list of flows, allowed is a file for each", INVALID)
+        if "id" in document:
+            files[str(document["id"])] = (path, document)
     rows = []
     with explained():
         for summary in opened.pages(FLOWS):
             remote = opened.call("GET", f"{FLOWS}/{part(summary['id'])}")
             path, local = files.pop(remote["id"], (folder / _file_name(remote), None))
-            if local is None or _canonical(local) != _canonical(remote):
+            state = "new" if local is None else "unchanged" if _same(remote, local) else "changed"
+            if state != "unchanged":
                 path.write_text(_text(_kept(remote)), encoding="utf-8")
-            state = "new" if local is None else "unchanged" if _canonical(local) == _canonical(remote) else "changed"
             rows.append(_row(remote, f"{state}: {path}"))
     _print(rows, as_json)
     for flow_id, (path, _) in files.items():
@@ -100,7 +111,7 @@ def diff(
             before = "" if current is None else _text(_canonical(current))
             lines = difflib.unified_diff(
                 before.splitlines(keepends=True),
-                _text(_canonical(document)).splitlines(keepends=True),
+                _text(_canonical(_completed(current, document))).splitlines(keepends=True),
                 f"portal {portal}: flow {flow_id}" if current else "no such flow",
                 str(path),
             )
@@ -273,13 +284,26 @@ def _canonical(document: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(_kept(filled).items()))
 
 
+def _completed(current: Mapping[str, Any] | None, document: Mapping[str, Any]) -> dict[str, Any]:
+    """With what a flow keeps when a change of it does not say it."""
+    return {key: current[key] for key in KEPT_KEYS if current and key in current} | dict(document)
+
+
+def _same(current: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    return _canonical(current) == _canonical(_completed(current, document))
+
+
 def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _file_name(document: Mapping[str, Any]) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", str(document.get("name") or "").lower()).strip("-")[:60]
-    flow_id = re.sub(r"[^\w.-]", "_", document["id"])
+    flow_id = document["id"]
+    if re.fullmatch(r"[A-Za-z0-9_]{1,64}", flow_id) is None:
+        # Any two ids have two names, on every file system.
+        digest = hashlib.sha256(flow_id.encode()).hexdigest()[:12]
+        flow_id = f"{re.sub(r'[^A-Za-z0-9_]', '_', flow_id)[:40]}-{digest}"
     return f"{flow_id}-{words}.json" if words else f"{flow_id}.json"
 
 

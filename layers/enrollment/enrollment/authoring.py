@@ -19,7 +19,7 @@ from enrollment.ports import Conflict, FlowBook
 # Bytes of JSON. A DynamoDB item holds 400 KB, and what enrolls is stored once for each of at most 35 event types in one
 # transaction of 4 MB.
 MAX_DOCUMENT_BYTES = 300_000
-MAX_CRITERIA_BYTES = 90_000
+MAX_CRITERIA_BYTES = 95_000
 ATTEMPTS = 5
 
 
@@ -65,7 +65,12 @@ class Authoring:
         changed since."""
         for what, part, allowed in (
             ("", document, MAX_DOCUMENT_BYTES),
-            ("enrollmentCriteria: ", document.get("enrollmentCriteria"), MAX_CRITERIA_BYTES),
+            # What is stored once for each event type.
+            (
+                "name and enrollmentCriteria: ",
+                [document.get("name"), document.get("enrollmentCriteria")],
+                MAX_CRITERIA_BYTES,
+            ),
         ):
             size = len(json.dumps(part))
             if size > allowed:
@@ -79,7 +84,7 @@ class Authoring:
             raise UnknownFlow(f"no flow {flow_id} in this portal")
         if current is not None and exists:
             if str(current.revision) != based_on:
-                raise Conflict(f"flow {flow_id} is at revision {current.revision} by now, not at {based_on}")
+                raise Conflict(f"flow {flow_id} is at revision {current.revision} by now, not at {str(based_on)[:40]}")
             if paths := triggers_to_remove(current.document, document):
                 if not replace_triggers:
                     raise TriggersReplaced(flow_id, paths)

@@ -110,7 +110,6 @@ def api_application() -> ApiApplication:
             associations=DynamoAssociations(tables),
             producer=_bus(config, botocore.session.get_session()),
             check=check_production,
-            new_id=new_id,
         ),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
         logger=Logger(),

@@ -21,6 +21,10 @@ class Conflict(Exception):
     """What was to be changed has changed since it was read."""
 
 
+class Throttled(Exception):
+    """AWS went on refusing a part of what it was asked. Nothing else stands in the way: it can be asked again."""
+
+
 class Flows(Protocol):
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         """The flows, each once, that one of the events could enroll as of now: those that are on, and those turned
@@ -119,9 +123,8 @@ class Bus(Protocol):
 
 
 class Producer(Protocol):
-    def produce(self, productions: Mapping[str, Production]) -> frozenset[str]:
-        """Puts events on the bus, given by the ids that they have there; the ids of those that it accepts, after
-        retries."""
+    def produce(self, productions: Sequence[Production]) -> frozenset[str]:
+        """Puts events on the bus; the ids of those that it accepts, after retries."""
         ...
 
 

@@ -6,19 +6,22 @@ its record too; a change that were stored first could be lost to every flow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enrollment.domain.associations import Association, AssociationType, associated, inverse
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.productions import Production, productions
-from enrollment.domain.records import Change, Record, changed, deleted
+from enrollment.domain.records import HISTORY_LENGTH, Change, Record, changed, deleted
 from enrollment.domain.values import Instant
-from enrollment.ports import Associations, Conflict, NewId, Producer, Records
+from enrollment.ports import Associations, Conflict, Producer, Records
 
 # Attempts of a change that others are making at the same time; each lost one means that another made progress. Many,
 # for the bus has the change already when the store is busy.
 ATTEMPTS = 50
+
+# Of two records, those that were removed included: an item of DynamoDB bounds it.
+MAX_TYPES = 200
 
 
 class UnknownRecord(LookupError):
@@ -26,7 +29,12 @@ class UnknownRecord(LookupError):
 
 
 class NotTaken(Exception):
-    """The bus did not take the events of a change: nothing is changed, and it can be asked for again."""
+    """The bus did not take all events of a change. What it took is changed, the rest is not, and the whole can be asked
+    for again: what is changed already is then no change."""
+
+
+class Taken(Exception):
+    """There is a record of this id already."""
 
 
 class DeletedLater(Exception):
@@ -55,8 +63,8 @@ class Recordkeeping:
     records: Records
     associations: Associations
     producer: Producer
-    check: Callable[[str, Production], None]
-    new_id: NewId
+    check: Callable[[Production], None]
+    history_length: int = HISTORY_LENGTH
 
     def get(self, key: RecordKey) -> Record:
         """Raises UnknownRecord."""
@@ -66,42 +74,50 @@ class Recordkeeping:
         """Those that exist."""
         return {key: one for key, one in self.records.get_many(keys).items() if not one.is_deleted}
 
-    def change(self, key: RecordKey, change: Change, now: Instant) -> Kept:
+    def create(self, key: RecordKey, change: Change) -> Kept:
+        """Raises Taken when there is a record of this id; else as ``change``."""
+        if self.records.get(key) is not None:
+            raise Taken(f"record {key.object_type_id}/{key.object_id} exists")
+        return self.change(key, change)
+
+    def change(self, key: RecordKey, change: Change) -> Kept:
         """Raises UnknownRecord when it does not exist and the change does not create it, InvalidEvent, NotTaken,
         DeletedLater, or Conflict when others go on changing it."""
-        outcome = self.change_many([(key, change)], now)[0]
+        outcome = self.change_many([(key, change)])[0]
         if isinstance(outcome, Kept):
             return outcome
         raise outcome
 
-    def change_many(self, changes: Sequence[tuple[RecordKey, Change]], now: Instant) -> Sequence[Kept | Refusal]:
-        """The outcome of each, in order; no two of one record."""
+    def change_many(
+        self, changes: Sequence[tuple[RecordKey, Change]], *, all_or_none: bool = False
+    ) -> Sequence[Kept | Refusal]:
+        """The outcome of each, in order; no two of one record. ``all_or_none``: raises the first refusal, before
+        anything is changed, unless it is that a record is unknown. What the bus does not take is seen only then."""
         stored = self.records.get_many([key for key, _ in changes])
         outcomes: dict[RecordKey, Kept | Refusal] = {}
-        events: dict[RecordKey, dict[str, Production]] = {}
+        events: dict[RecordKey, list[Production]] = {}
         for key, change in changes:
             try:
-                after = _after(stored.get(key), key, change)
-                events[key] = {self.new_id(now): one for one in productions(stored.get(key), after, change)}
-                for event_id, one in events[key].items():
-                    self.check(event_id, one)
+                after = _after(stored.get(key), key, change, self.history_length)
+                events[key] = list(productions(stored.get(key), after, change))
+                for one in events[key]:
+                    self.check(one)
             except (InvalidEvent, DeletedLater, UnknownRecord) as refusal:
+                if all_or_none and not isinstance(refusal, UnknownRecord):
+                    raise
                 outcomes[key] = refusal
 
-        waiting = {
-            event_id: one for key, mine in events.items() if key not in outcomes for event_id, one in mine.items()
-        }
+        waiting = [one for key, mine in events.items() if key not in outcomes for one in mine]
         taken = self.producer.produce(waiting) if waiting else frozenset()
         for key, change in changes:
             if key in outcomes:
                 continue
-            if not taken.issuperset(events[key]):
-                outcomes[key] = NotTaken(f"record {key}: the event bus did not take its change; ask for it again")
-                continue
+            lost = [one for one in events[key] if one.id not in taken]
             try:
-                outcomes[key] = Kept(self._store(stored.get(key), key, change), stored.get(key))
+                kept = self._store(stored.get(key), key, _without(change, lost))
+                outcomes[key] = Kept(kept, stored.get(key)) if not lost else _not_taken(key, lost)
             except (InvalidEvent, DeletedLater, UnknownRecord, Conflict) as refusal:
-                outcomes[key] = refusal
+                outcomes[key] = _not_taken(key, lost) if lost else refusal
         return [outcomes[key] for key, _ in changes]
 
     def delete(self, key: RecordKey, now: Instant) -> None:
@@ -111,7 +127,7 @@ class Recordkeeping:
             if stored is None or stored.is_deleted:
                 return
             try:
-                # Whatever was known of it until now is deleted, by whose clock ever it is dated.
+                # A producer's clock may be ahead of ours: its record is deleted all the same.
                 self.records.save(deleted(stored, max(now, stored.created_at)))
                 return
             except Conflict:
@@ -135,10 +151,20 @@ class Recordkeeping:
         if kinds or back.held:
             self._associate(record, other, sorted(kinds), at, holds=False, also=back.held)
 
-    def associated(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
-        """Raises UnknownRecord. With records that were deleted since, too."""
-        self.get(record)
-        return self.associations.of(record, object_type_id, limit, after)
+    def associated(
+        self, record: RecordKey, object_type_id: str, limit: int, after: str = ""
+    ) -> tuple[Sequence[tuple[RecordKey, Sequence[AssociationType]]], str | None]:
+        """Each record with the types that hold, and where the next page begins. Raises UnknownRecord."""
+        mine = self.get(record)
+        found = self.associations.of(record, object_type_id, limit + 1, after)
+        following = found[limit - 1].other.object_id if len(found) > limit else None
+        others = self.records.get_many([one.other for one in found[:limit]])
+        held = [
+            (one.other, one.held_since(max(mine.deleted_at or -1, others[one.other].deleted_at or -1)))
+            for one in found[:limit]
+            if one.other in others and not others[one.other].is_deleted
+        ]
+        return [(other, kinds) for other, kinds in held if kinds], following
 
     def _associate(
         self,
@@ -158,6 +184,9 @@ class Recordkeeping:
             if record == other:  # one item, seen from both sides
                 after, after_back = associated(after, back_kinds, at, holds=holds), back
             changes = [one for one, was in ((after, there), (after_back, back)) if one is not was]
+            if holds and max(len(one.types) for one in (after, after_back)) > MAX_TYPES:
+                message = f"$: the two records would have more than {MAX_TYPES} types of association"
+                raise InvalidEvent("TOO_MANY_TYPES", "$", message)
             if not changes:
                 return after
             try:
@@ -170,7 +199,7 @@ class Recordkeeping:
     def _store(self, stored: Record | None, key: RecordKey, change: Change) -> Record:
         for attempt in range(ATTEMPTS):
             current = stored if attempt == 0 else self.records.get(key)
-            after = _after(current, key, change)
+            after = _after(current, key, change, self.history_length)
             if after is current:
                 return after
             try:
@@ -180,8 +209,8 @@ class Recordkeeping:
         raise Conflict(f"record {key} was changed by others {ATTEMPTS} times")
 
 
-def _after(stored: Record | None, key: RecordKey, change: Change) -> Record:
-    after = changed(stored, key, change)
+def _after(stored: Record | None, key: RecordKey, change: Change, history_length: int) -> Record:
+    after = changed(stored, key, change, history_length)
     if after is None:
         raise UnknownRecord(f"no record {key.object_type_id}/{key.object_id} in this portal")
     if after.is_deleted:
@@ -189,6 +218,26 @@ def _after(stored: Record | None, key: RecordKey, change: Change) -> Record:
             raise DeletedLater(f"record {key.object_type_id}/{key.object_id} was deleted after the change occurred")
         raise UnknownRecord(f"no record {key.object_type_id}/{key.object_id} in this portal")
     return after
+
+
+def _without(change: Change, lost: Sequence[Production]) -> Change:
+    """What remains of a change when some of its events did not reach the bus."""
+    names = {one.properties.get("hs_name") for one in lost}
+    lists = {one.properties.get("hs_list_id") for one in lost}
+    is_created = not any(one.event_type == "crm.object_created" for one in lost)
+    return replace(
+        change,
+        properties={name: one for name, one in change.properties.items() if name not in names} if is_created else {},
+        memberships={name: one for name, one in change.memberships.items() if name not in lists},
+        creates=change.creates and is_created,
+    )
+
+
+def _not_taken(key: RecordKey, lost: Sequence[Production]) -> NotTaken:
+    return NotTaken(
+        f"record {key.object_type_id}/{key.object_id}: the event bus did not take {len(lost)} of the changes; "
+        "these are not made. Ask for all of them again"
+    )
 
 
 def _existing(stored: Record | None, key: RecordKey) -> Record:

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from enrollment.adapters.tables import AssociationItem, Tables, is_conflict
+from enrollment.adapters.tables import AssociationItem, Tables, write_all
 from enrollment.domain.associations import Association, AssociationType
 from enrollment.domain.identifiers import RecordKey, join, split
 from enrollment.domain.records import Dated
-from enrollment.ports import Conflict
 
 ASSOCIATED = "associated"
 
@@ -39,26 +37,19 @@ class DynamoAssociations:
                 yield _association(record, item)
 
     def save(self, associations: Sequence[Association]) -> None:
-        try:
-            with TransactWrite(connection=self._connection) as transaction:
-                for one in associations:
-                    item = self._items(
-                        str(one.record),
-                        _place(one.other.object_type_id, one.other.object_id),
-                        version=one.version + 1,
-                        types=[
-                            [kind.category, kind.type_id, at.value, at.changed_at] for kind, at in one.types.items()
-                        ],
-                    )
-                    is_new = one.version == 0
-                    transaction.save(
-                        item,
-                        condition=self._items.pk.does_not_exist() if is_new else self._items.version == one.version,
-                    )
-        except TransactWriteError as error:
-            if is_conflict(error):
-                raise Conflict("the association has changed since it was read") from error
-            raise
+        def fill(transaction: TransactWrite) -> None:
+            for one in associations:
+                item = self._items(
+                    str(one.record),
+                    _place(one.other.object_type_id, one.other.object_id),
+                    version=one.version + 1,
+                    types=[[kind.category, kind.type_id, at.value, at.changed_at] for kind, at in one.types.items()],
+                )
+                is_new = one.version == 0
+                condition = self._items.pk.does_not_exist() if is_new else self._items.version == one.version
+                transaction.save(item, condition=condition)
+
+        write_all(fill, self._connection, "the association")
 
 
 def _place(object_type_id: str, object_id: str) -> str:

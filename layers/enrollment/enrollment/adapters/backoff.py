@@ -10,10 +10,6 @@ FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
 
 
-class Throttled(Exception):
-    """AWS went on refusing a part of what it was asked."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     number: int

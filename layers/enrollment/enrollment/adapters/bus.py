@@ -1,6 +1,6 @@
 """EventBridge: what this system itself puts on the bus."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from enrollment.adapters.backoff import attempts
@@ -23,14 +23,12 @@ Entry = tuple[str, str, str]
 
 
 class EventBridgeBus:
-    """``write_production``: of an event's id and the event."""
-
     def __init__(
         self,
         client: "EventBridgeClient",
         name: str,
         write_announcement: Callable[[Announcement], str],
-        write_production: Callable[[str, Production], str],
+        write_production: Callable[[Production], str],
     ) -> None:
         self._client = client
         self._name = name
@@ -42,8 +40,8 @@ class EventBridgeBus:
             [(one.enrollment.id, ANNOUNCEMENT, self._write_announcement(one)) for one in announcements]
         )
 
-    def produce(self, productions: Mapping[str, Production]) -> frozenset[str]:
-        entries = [(id, one.event_type, self._write_production(id, one)) for id, one in productions.items()]
+    def produce(self, productions: Sequence[Production]) -> frozenset[str]:
+        entries = [(one.id, one.event_type, self._write_production(one)) for one in productions]
         return frozenset(self._put(entries))
 
     def _put(self, entries: Sequence[Entry]) -> Iterator[str]:

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from enrollment.adapters.tables import CandidateItem, FlowItem, Tables, is_conflict, read_batch
-from enrollment.domain.flows import Flow, FlowRevision
+from enrollment.adapters.tables import CandidateItem, FlowItem, Tables, read_batch, write_all
+from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import join
 from enrollment.domain.values import Instant
-from enrollment.ports import Conflict
 
 ReadFlow = Callable[[FlowRevision], Flow]
 
@@ -86,8 +84,11 @@ class DynamoFlows:
             items = [self._items.from_raw_data(raw) for page in pages for raw in page["Items"]]
             version = next((_version(item) for item in items if item.sk == VERSION), 0)
             if len(pages) <= 1 or self._versions([key])[key] == version:
-                flows = (self._read_flow(_revision_of(item.flow)) for item in items if item.sk != VERSION)
+                flows = (self._flow(_revision_of(item.flow)) for item in items if item.sk != VERSION)
                 return _Listing(version, tuple(flows))
+
+    def _flow(self, revision: FlowRevision) -> Flow:
+        return self._read_flow(revision) if revision.is_enabled else retired(revision)
 
 
 class DynamoFlowBook:
@@ -129,26 +130,24 @@ class DynamoFlowBook:
         condition = (
             self._tables.flows.pk.does_not_exist() if was is None else self._tables.flows.revision == was.revision
         )
-        try:
-            with TransactWrite(connection=self._tables.connection) as transaction:
-                transaction.save(head, condition=condition)
-                transaction.save(kept)
-                for key in sorted(listed | listed_before):
-                    is_live = key in listed and revision.is_enabled
-                    transaction.save(
-                        self._tables.candidates(
-                            key,
-                            f"flow/{join(revision.id)}",
-                            flow=_enrolling(revision, is_enabled=is_live, fallback=current),
-                            expires_at=None if is_live else seconds + RETIRED_SECONDS,
-                        )
+
+        def fill(transaction: TransactWrite) -> None:
+            transaction.save(head, condition=condition)
+            transaction.save(kept)
+            for key in sorted(listed | listed_before):
+                is_live = key in listed and revision.is_enabled
+                transaction.save(
+                    self._tables.candidates(
+                        key,
+                        f"flow/{join(revision.id)}",
+                        flow=_enrolling(revision, is_live=is_live),
+                        expires_at=None if is_live else seconds + RETIRED_SECONDS,
                     )
-                    counter = self._tables.candidates(key, VERSION)
-                    transaction.update(counter, actions=[self._tables.candidates.version.add(1)])
-        except TransactWriteError as error:
-            if is_conflict(error):
-                raise Conflict(f"flow {revision.id} has changed since revision {was.revision if was else 0}") from error
-            raise
+                )
+                counter = self._tables.candidates(key, VERSION)
+                transaction.update(counter, actions=[self._tables.candidates.version.add(1)])
+
+        write_all(fill, self._tables.connection, f"flow {revision.id}")
 
     def _item(self, portal_id: str, flow_id: str) -> FlowItem | None:
         try:
@@ -197,17 +196,15 @@ def _revision(item: FlowItem) -> FlowRevision:
     )
 
 
-def _enrolling(revision: FlowRevision, *, is_enabled: bool, fallback: FlowItem | None) -> dict[str, Any]:
-    """What a candidate carries. A flow that no longer has the trigger carries its document too: only its id is used."""
-    document: Mapping[str, Any] = revision.document
-    if revision.is_deleted and fallback is not None:
-        document = fallback.document
+def _enrolling(revision: FlowRevision, *, is_live: bool) -> dict[str, Any]:
+    """What a candidate carries. One that is retired enrolls nobody, and needs no document."""
+    kept = {key: revision.document[key] for key in ENROLLING_KEYS if key in revision.document} if is_live else {}
     return {
         "portalId": revision.portal_id,
         "flowId": revision.id,
         "revision": revision.revision,
-        "document": {key: document[key] for key in ENROLLING_KEYS if key in document},
-        "isEnabled": is_enabled,
+        "document": kept,
+        "isEnabled": is_live,
         "enabledAt": revision.enabled_at,
         "createdAt": revision.created_at,
         "changedAt": revision.changed_at,

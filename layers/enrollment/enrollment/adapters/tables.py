@@ -15,7 +15,7 @@ by record through the local index `by-time`, and by flow through the index `by-f
 writes none of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pynamodb.attributes import BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
@@ -23,9 +23,11 @@ from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
 from pynamodb.models import Model
+from pynamodb.transactions import TransactWrite
 
-from enrollment.adapters.backoff import Throttled, attempts
+from enrollment.adapters.backoff import attempts
 from enrollment.config import Config
+from enrollment.ports import Conflict, Throttled
 
 M = TypeVar("M", bound=Model)
 
@@ -182,11 +184,19 @@ def read_batch(model: type[M], keys: Sequence[tuple[str, str]]) -> list[M]:
     return found
 
 
-def is_conflict(error: TransactWriteError) -> bool:
-    """Whether a transaction failed because another was there first."""
-    if error.cause_response_code == "TransactionConflictException":
-        return True
-    return any(
-        reason is not None and reason.code in ("ConditionalCheckFailed", "TransactionConflict")
-        for reason in error.cancellation_reasons
-    )
+def write_all(fill: Callable[[TransactWrite], None], connection: Connection, what: str) -> None:
+    """One transaction. Raises Conflict when a condition does not hold. Meeting another transaction on one of the items
+    is no conflict: it is made again, with backoff; raises Throttled when it goes on meeting others."""
+    for attempt in attempts():
+        try:
+            with TransactWrite(connection=connection) as transaction:
+                fill(transaction)
+            return
+        except TransactWriteError as error:
+            codes = [reason.code for reason in error.cancellation_reasons if reason is not None]
+            if "ConditionalCheckFailed" in codes:
+                raise Conflict(f"{what} has changed since it was read") from error
+            if error.cause_response_code != "TransactionConflictException" and "TransactionConflict" not in codes:
+                raise
+        attempt.wait()
+    raise Throttled(f"{what}: others were writing the same items all the time")

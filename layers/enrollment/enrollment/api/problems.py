@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enrollment.api.access import Forbidden, OtherPortal, Unauthenticated
 from enrollment.authoring import FlowTooLarge, RevisionRequired, TriggersReplaced, UnknownFlow
 from enrollment.domain.events import InvalidEvent
-from enrollment.ports import Conflict
+from enrollment.ports import Conflict, Throttled
 from enrollment.recordkeeping import DeletedLater, NotTaken, UnknownRecord
 from enrollment.wire.faults import Fault
 from enrollment.wire.flows import InvalidFlow
@@ -85,6 +85,6 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(413, VALIDATION, str(error))
         case WrongContentType():
             return Problem(415, VALIDATION, str(error))
-        case NotTaken():
+        case NotTaken() | Throttled():
             return Problem(503, "SERVICE_UNAVAILABLE", str(error))
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from enrollment.api.flows import not_found
+from enrollment.api.flows import ID_ATTEMPTS, new_number, not_found
 from enrollment.api.operations import (
     AFTER,
     LIMIT,
@@ -22,7 +22,8 @@ from enrollment.domain.associations import AssociationType, default_type
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change
 from enrollment.domain.values import iso
-from enrollment.recordkeeping import Kept, Refusal, UnknownRecord
+from enrollment.ports import Conflict
+from enrollment.recordkeeping import Kept, Refusal, Taken, UnknownRecord
 from enrollment.wire.problems import write_fault
 from enrollment.wire.records import (
     read_association_types,
@@ -40,6 +41,7 @@ from enrollment.wire.requests import (
     read_cursor,
     read_limit,
     read_moment,
+    read_names,
     read_object_type,
     refuse,
     write_cursor,
@@ -50,10 +52,13 @@ from enrollment.wire.requests import (
 
 def create_record(services: Services, request: Request) -> Reply:
     change = read_creation(request.body, request.now)
-    # As HubSpot's, the id is a number: the time, and digits by chance.
-    chance = int.from_bytes(services.new_id(request.now).encode()[-6:]) % 1_000_000
-    key = _key(request, object_id=f"{request.now}{chance:06d}")
-    return Reply(201, write_record(services.recordkeeping.change(key, change, request.now).record))
+    for _ in range(ID_ATTEMPTS):
+        key = _key(request, object_id=new_number(services, request))
+        try:
+            return Reply(201, write_record(services.recordkeeping.create(key, change).record))
+        except Taken:
+            continue
+    raise Conflict("no free id was found for the record; ask again")
 
 
 def read_one_record(services: Services, request: Request) -> Reply:
@@ -65,7 +70,7 @@ def read_one_record(services: Services, request: Request) -> Reply:
 
 def update_record(services: Services, request: Request) -> Reply:
     change = read_update(request.body, request.now)
-    return Reply(200, write_record(services.recordkeeping.change(_key(request), change, request.now).record))
+    return Reply(200, write_record(services.recordkeeping.change(_key(request), change).record))
 
 
 def delete_record(services: Services, request: Request) -> Reply:
@@ -75,8 +80,13 @@ def delete_record(services: Services, request: Request) -> Reply:
 
 def upsert_records(services: Services, request: Request) -> Reply:
     changes = [(_key(request, object_id=one), change) for one, change in read_upserts(request.body, request.now)]
-    outcomes = services.recordkeeping.change_many(changes, request.now)
-    results = [{**write_record(one.record), "new": one.is_new} for one in outcomes if isinstance(one, Kept)]
+    outcomes = services.recordkeeping.change_many(changes)
+    # What was asked for, and not all that is known: an answer has its limits, and the change is made.
+    results = [
+        {**write_record(one.record, list(change.properties)), "new": one.is_new}
+        for (_, change), one in zip(changes, outcomes, strict=True)
+        if isinstance(one, Kept)
+    ]
     refused = [
         (key.object_id, one) for (key, _), one in zip(changes, outcomes, strict=True) if not isinstance(one, Kept)
     ]
@@ -125,7 +135,7 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
         for ids, is_member in ((added, True), (removed, False))
         for one in ids
     ]
-    outcomes = services.recordkeeping.change_many(changes, request.now)
+    outcomes = services.recordkeeping.change_many(changes, all_or_none=True)
     answer: dict[str, list[str]] = {"recordsIdsAdded": [], "recordIdsRemoved": [], "recordIdsMissing": []}
     for (key, change), outcome in zip(changes, outcomes, strict=True):
         if isinstance(outcome, UnknownRecord):
@@ -181,10 +191,9 @@ def list_associations(services: Services, request: Request) -> Reply:
     other_type = read_object_type(request.path["toObjectType"])
     record = _key(request)
     after = read_cursor(request.query.get("after")) or ""
-    found = services.recordkeeping.associated(record, other_type, limit + 1, after)
-    following = write_cursor(found[limit - 1].other.object_id) if len(found) > limit else None
-    there = services.recordkeeping.get_many([one.other for one in found[:limit]])
-    return Reply(200, page([write_association(one) for one in found[:limit] if one.other in there], following))
+    found, following = services.recordkeeping.associated(record, other_type, limit, after)
+    results = [write_association(other, kinds) for other, kinds in found]
+    return Reply(200, page(results, None if following is None else write_cursor(following)))
 
 
 def _set(record: RecordKey, other: RecordKey, kind: AssociationType | None) -> dict[str, Any]:
@@ -215,7 +224,7 @@ def _key(request: Request, object_id: str | None = None) -> RecordKey:
 
 def _names(request: Request, parameter: str) -> list[str] | None:
     found = request.query.get(parameter)
-    return None if found is None else [one for one in found.split(",") if one]
+    return None if found is None else read_names([one for one in found.split(",") if one], parameter)
 
 
 def _batch(request: Request, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -278,7 +287,7 @@ OPERATIONS = (
             body={
                 "inputs": [
                     {"id": "101", "properties": {"city": "Cork"}},
-                    {"id": "102", "properties": {"email": "ben@example.com"}, "occurredAt": "2026-11-01T09:00:00Z"},
+                    {"id": "102", "properties": {"email": "ben@example.com"}, "occurredAt": "2025-11-01T09:00:00Z"},
                 ]
             },
         ),

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from enrollment.wire.requests import read_id, refuse
 
 MAX_BODY_BYTES = 1024 * 1024
 # Lambda takes 6 MB, with the text escaped once more as JSON.
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 64
 RETRY_AFTER_SECONDS = "1"
 
@@ -48,7 +49,8 @@ class Server:
         self._metrics = metrics
         self._resolver = APIGatewayHttpResolver()
         for operation in operations:
-            rule = re.sub(r"{(\w+)}", r"<\1>", operation.path)
+            # Powertools reads a rule as a regular expression.
+            rule = re.sub(r"{(\w+)}", r"<\1>", operation.path).replace(".", r"\.")
             self._resolver.route(rule, method=operation.method)(self._endpoint(operation))
         self._resolver.not_found(self._not_found)
 
@@ -147,7 +149,7 @@ def read_body(event: Mapping[str, Any]) -> Any:
         raw = _decoded(given) if event.get("isBase64Encoded") else given.encode("utf-8", "surrogatepass")
         if len(raw) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"found a body of {len(raw):,} bytes, allowed are {MAX_BODY_BYTES:,}")
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise refuse("$", "MALFORMED_JSON", f"the body is not UTF-8 at byte {error.start}") from error
     except (ValueError, RecursionError) as error:
@@ -156,6 +158,10 @@ def read_body(event: Mapping[str, Any]) -> Any:
         raise refuse("$", "MALFORMED_JSON", f"the body is not JSON: {_why(error)}") from error
     if _is_deep(body):
         raise refuse("$", "TOO_DEEP", f"nested more than {MAX_DEPTH} levels deep")
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise refuse("$", "BAD_CHARACTERS", "found half of a surrogate pair in a text") from error
     return body
 
 
@@ -165,6 +171,13 @@ def _decoded(given: str) -> bytes:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"found {name}, which JSON does not have")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"found {text[:40]}, which is no finite number")
+    return number
 
 
 def _why(error: Exception) -> str:
@@ -192,7 +205,9 @@ def _text(reply: Reply) -> str:
     if reply.content is None:
         return ""
     text = reply.content if isinstance(reply.content, str) else json.dumps(reply.content)
-    if len(text) > MAX_ANSWER_BYTES:
+    size = len(json.dumps(text))
+    if size > MAX_ANSWER_BYTES:
+        raise AnswerTooLarge(f"the answer would have {size:,} bytes, allowed are {MAX_ANSWER_BYTES:,}; ask for less")
         raise AnswerTooLarge(
             f"the answer would have {len(text):,} bytes, allowed are {MAX_ANSWER_BYTES:,}; ask for less"
         )
@@ -200,4 +215,4 @@ def _text(reply: Reply) -> str:
 
 
 def _matches(template: str, path: str) -> bool:
-    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path) is not None
+    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", template.replace(".", r"\.")), path) is not None

@@ -32,6 +32,10 @@ class Association:
     def held(self) -> Sequence[AssociationType]:
         return sorted(kind for kind, dated in self.types.items() if dated.value is True)
 
+    def held_since(self, instant: Instant) -> Sequence[AssociationType]:
+        """Those that were set after an instant, as the deletion of one of the records."""
+        return [kind for kind in self.held if self.types[kind].changed_at > instant]
+
 
 def associated(association: Association, kinds: Sequence[AssociationType], at: Instant, *, holds: bool) -> Association:
     """With the types set or removed as of an instant; the later change of each type wins. The same object when nothing

@@ -97,6 +97,22 @@ def deleted(current: FlowRevision, now: Instant) -> FlowRevision:
     )
 
 
+def retired(revision: FlowRevision) -> Flow:
+    """A flow that no longer enrolls, and is asked only what it began."""
+    return Flow(
+        portal_id=revision.portal_id,
+        id=revision.id,
+        name="",
+        object_type_id="",
+        revision_id=str(revision.revision),
+        is_enabled=False,
+        enabled_at=revision.enabled_at,
+        changed_at=revision.changed_at,
+        should_re_enroll=False,
+        groups=(),
+    )
+
+
 # What a flow has that is not event-based, and an event-based one can't keep.
 _CRITERIA = "enrollmentCriteria"
 _FILTER_KEYS = ("listFilterBranch", "reEnrollmentTriggersFilterBranches", "unEnrollObjectsNotMeetingCriteria")

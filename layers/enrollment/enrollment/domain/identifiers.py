@@ -57,6 +57,7 @@ def object_type_id(name: str) -> str | None:
     if lowered in OBJECT_TYPE_IDS:
         return OBJECT_TYPE_IDS[lowered]
     kind, dash, number = lowered.partition("-")
-    if dash and kind in ("0", "2") and number.isascii() and number.isdigit() and len(number) <= 16:
+    is_number = number.isascii() and number.isdigit() and len(number) <= 16 and str(int(number)) == number
+    if dash and kind in ("0", "2") and is_number:
         return lowered
     return None

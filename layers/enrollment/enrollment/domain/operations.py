@@ -149,7 +149,7 @@ def _date(given: Mapping[str, Any]) -> date:
     assert isinstance(day, int)
     try:
         return date(year, MONTHS.index(str(month)) + 1, day)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidOperand("day", day, f"a day of {month} {year}") from None
 
 

@@ -100,7 +100,9 @@ def _from_iso(text: str) -> Instant | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // timedelta(milliseconds=1)
+    instant = (moment - EPOCH) // timedelta(milliseconds=1)
+    # A zone can carry the first and the last day over the edge of the calendar.
+    return instant if _EARLIEST <= instant <= LATEST else None
 
 
 def read_date(value: Value) -> date | None:
@@ -110,7 +112,7 @@ def read_date(value: Value) -> date | None:
 
 
 def date_of(instant: Instant) -> date:
-    return (EPOCH + timedelta(milliseconds=max(instant, _EARLIEST))).date()
+    return (EPOCH + timedelta(milliseconds=min(max(instant, _EARLIEST), LATEST))).date()
 
 
 def iso(instant: Instant) -> str:

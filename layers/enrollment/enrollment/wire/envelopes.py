@@ -75,14 +75,14 @@ def read_event(envelope: object, category: str) -> Event:
     )
 
 
-def check_production(event_id: str, production: Production) -> None:
+def check_production(production: Production) -> None:
     """Raises InvalidEvent for an event that would be refused when it comes back from the bus."""
     envelope = {
-        "id": event_id,
+        "id": production.id,
         "detail-type": production.event_type,
         "source": "enroll",
         "time": production.occurred_at,
-        "detail": json.loads(write_production(event_id, production)),
+        "detail": json.loads(write_production(production)),
     }
     read_event(envelope, EVENT_TYPES[production.event_type].category)
 
@@ -178,7 +178,9 @@ def _object_id(found: object) -> str | None:
 def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
     """Raises InvalidEvent for what is no moment in time."""
     instant: Instant | None = None
-    if isinstance(found, int | float) and not isinstance(found, bool):
+    if isinstance(found, int) and not isinstance(found, bool):
+        instant = found
+    elif isinstance(found, float):
         instant = int(found) if math.isfinite(found) else None
     elif isinstance(found, str):
         try:

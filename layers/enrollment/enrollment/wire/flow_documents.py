@@ -6,6 +6,7 @@ from typing import Any
 from enrollment.domain.filters import BranchResult, FilterResult, Result
 from enrollment.domain.flows import FlowRevision
 from enrollment.domain.values import iso
+from enrollment.wire.faults import shown
 from enrollment.wire.requests import BodyReader
 
 # What HubSpot's flows have whether or not their author wrote it.
@@ -62,7 +63,7 @@ def read_flow_ids(body: Any) -> list[str]:
         path = f"$.inputs[{number}]"
         given = reader.mapping(one, path)
         if given.get("type", "FLOW_ID") != "FLOW_ID":
-            reader.fault(f"{path}.type", "UNKNOWN_TYPE", f"found {given['type']!r}, allowed is FLOW_ID")
+            reader.fault(f"{path}.type", "UNKNOWN_TYPE", f"found {shown(given['type'])}, allowed is FLOW_ID")
         ids.append(reader.id(given.get("flowId"), f"{path}.flowId"))
     reader.finish()
     return list(dict.fromkeys(ids))

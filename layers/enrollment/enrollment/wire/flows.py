@@ -122,6 +122,9 @@ class _Reader:
                 f"{path}.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL"
             )
             return [], None, False
+        re_enroll = given.get("shouldReEnroll", False)
+        if not isinstance(re_enroll, bool):
+            self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {shown(re_enroll)}, allowed is true or false")
         self.refuse_mixed(given, kind, path)
         if kind != "EVENT_BASED":
             if document.get("isEnabled") is True:
@@ -129,9 +132,6 @@ class _Reader:
             return [], None, False
         if document.get("enrollmentSchedule"):
             self.fault("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS", "a schedule can't be beside event triggers")
-        re_enroll = given.get("shouldReEnroll", False)
-        if not isinstance(re_enroll, bool):
-            self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {shown(re_enroll)}, allowed is true or false")
         groups = self.trigger_groups(given, path, object_type)
         criteria = None
         if given.get("refinementCriteria") is not None:

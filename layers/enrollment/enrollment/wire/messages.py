@@ -110,11 +110,11 @@ def write_announcement(announcement: Announcement) -> str:
     )
 
 
-def write_production(event_id: str, production: Production) -> str:
+def write_production(production: Production) -> str:
     """The ``Detail`` of an event that a change made here puts on the bus."""
     key = production.record_key
     detail: dict[str, Any] = {
-        "id": event_id,
+        "id": production.id,
         "portalId": key.portal_id,
         "objectType": key.object_type_id,
         "objectId": key.object_id,

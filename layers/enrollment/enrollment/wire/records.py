@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from enrollment.domain.associations import CATEGORIES, Association, AssociationType
+from enrollment.domain.associations import CATEGORIES, AssociationType
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.values import Instant, as_text, is_missing, iso
 from enrollment.wire.faults import shown
@@ -156,13 +157,9 @@ def write_whole_record(record: Record) -> dict[str, Any]:
     }
 
 
-def write_association(association: Association) -> dict[str, Any]:
-    return {
-        "toObjectId": association.other.object_id,
-        "associationTypes": [
-            {"category": kind.category, "typeId": kind.type_id, "label": None} for kind in association.held
-        ],
-    }
+def write_association(other: RecordKey, kinds: Sequence[AssociationType]) -> dict[str, Any]:
+    types = [{"category": kind.category, "typeId": kind.type_id, "label": None} for kind in kinds]
+    return {"toObjectId": other.object_id, "associationTypes": types}
 
 
 def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> Change:

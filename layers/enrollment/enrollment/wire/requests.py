@@ -7,14 +7,17 @@ from typing import Any
 
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
-from enrollment.domain.values import Instant, Properties
-from enrollment.wire.envelopes import checked_id, checked_properties, checked_time
+from enrollment.domain.values import Instant, Properties, iso
+from enrollment.wire.envelopes import MAX_PROPERTIES, checked_id, checked_properties, checked_time
 from enrollment.wire.faults import Fault, nearest, shown
 
 # Ids and inputs in one request, HubSpot's own limit.
 MAX_INPUTS = 100
 MAX_ID = 128
 MAX_PORTAL_ID = 64
+
+# Milliseconds by which a caller's clock may be ahead.
+CLOCK_SKEW = 5 * 60 * 1000
 
 
 class InvalidRequest(ValueError):
@@ -84,7 +87,11 @@ class BodyReader:
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
             self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is a list of names of properties")
             return None
-        return found
+        try:
+            return read_names(found, path)
+        except InvalidRequest as invalid:
+            self.faults += invalid.faults
+            return None
 
     def properties(self, found: Any, path: str) -> Properties:
         try:
@@ -93,14 +100,14 @@ class BodyReader:
             self._add(invalid)
             return {}
 
-    def time(self, found: Any, path: str, default: Instant) -> Instant:
+    def time(self, found: Any, path: str, now: Instant) -> Instant:
         if found is None:
-            return default
+            return now
         try:
-            return checked_time(path, found)
+            return _past(path, checked_time(path, found), now)
         except InvalidEvent as invalid:
             self._add(invalid)
-            return default
+            return now
 
     def _add(self, invalid: InvalidEvent) -> None:
         self.faults.append(fault_of(invalid))
@@ -133,6 +140,14 @@ def read_id(found: str, name: str, longest: int = MAX_ID) -> str:
         raise InvalidRequest([fault_of(invalid)]) from invalid
 
 
+def read_names(found: Sequence[str], path: str) -> list[str]:
+    """Of properties, each once. Raises InvalidRequest."""
+    names = list(dict.fromkeys(found))
+    if len(names) > MAX_PROPERTIES:
+        raise refuse(path, "WRONG_LENGTH", f"found {len(names):,} names, allowed are {MAX_PROPERTIES}")
+    return names
+
+
 def read_limit(found: str | None, default: int = MAX_INPUTS) -> int:
     """Raises InvalidRequest."""
     if found is None:
@@ -150,15 +165,22 @@ def read_flag(found: str | None, name: str) -> bool:
     return found is not None and found.lower() == "true"
 
 
-def read_moment(found: str | None, name: str, default: Instant) -> Instant:
-    """ISO-8601 with a zone, or epoch milliseconds. Raises InvalidRequest."""
+def read_moment(found: str | None, name: str, now: Instant) -> Instant:
+    """ISO-8601 with a zone, or epoch milliseconds; now when absent. Raises InvalidRequest."""
     if found is None:
-        return default
+        return now
     try:
         is_number = found.isascii() and found.isdigit() and len(found) < 16
-        return checked_time(name, int(found) if is_number else found)
+        return _past(name, checked_time(name, int(found) if is_number else found), now)
     except InvalidEvent as invalid:
         raise InvalidRequest([fault_of(invalid)]) from invalid
+
+
+def _past(field: str, instant: Instant, now: Instant) -> Instant:
+    """A value from the future would win over every change until then."""
+    if instant > now + CLOCK_SKEW:
+        raise InvalidEvent("BAD_TIME", field, f"found {iso(instant)}, which is in the future; allowed is at most now")
+    return instant
 
 
 def write_cursor(position: str) -> str:
@@ -174,6 +196,6 @@ def read_cursor(found: str | None) -> str | None:
         position = base64.urlsafe_b64decode(found + "=" * (-len(found) % 4)).decode()
     except (binascii.Error, ValueError):
         position = ""
-    if not 1 <= len(position) <= 1000 or write_cursor(position) != found:
+    if not 1 <= len(position) <= MAX_ID or write_cursor(position) != found:
         raise refuse("after", "BAD_CURSOR", f"found {shown(found)}, allowed is paging.next.after of the page before")
     return position
