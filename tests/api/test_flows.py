@@ -320,3 +320,40 @@ def test_what_the_catalogue_offers_is_accepted(one: dict[str, Any]) -> None:
             document |= {"type": flow_type, "objectTypeId": "0-1" if flow_type == "CONTACT_FLOW" else "0-2"}
             answer = example_portal()("POST", FLOWS, document)
             assert answer.status == 201, answer.text
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"operationType": "DATETIME", "operator": "IS_BEFORE_DATE", "timestamp": "9999-12-31T23:59:59-12:00"},
+        {"operationType": "DATE", "operator": "EQUAL", "year": 10**20, "month": "JAN", "day": 1},
+    ],
+)
+def test_times_beyond_the_calendar_are_faults(operation: dict[str, Any]) -> None:
+    criteria = {
+        "filterBranchType": "AND",
+        "filters": [{"filterType": "PROPERTY", "property": "d", "operation": operation}],
+    }
+    answer = example_portal()("POST", FLOWS, event_based(group(), refinementCriteria=criteria))
+    assert [code for _, code in answer.faults] == ["INVALID_OPERAND"]
+
+
+def test_a_value_beyond_the_calendar_fails_its_filter_and_no_event() -> None:
+    api = example_portal()
+    date = {"operationType": "DATE", "operator": "BEFORE", "year": 2030, "month": "JAN", "day": 1}
+    criteria = {"filterBranchType": "AND", "filters": [{"filterType": "PROPERTY", "property": "d", "operation": date}]}
+    document = event_based(group(eventTypeId="crm.property_changed"), refinementCriteria=criteria)
+    flow_id = api("POST", FLOWS, document).json["id"]
+    api("PATCH", "/crm/v3/objects/contacts/101", {"properties": {"d": "9999-12-31T23:59:59-12:00"}})
+    decisions = {one.flow_id: str(one.code) for one in api.world.deliver_produced()}
+    assert decisions[flow_id] == "FILTERED_OUT"
+
+
+def test_every_kind_of_flow_says_properly_whether_records_re_enroll() -> None:
+    document = {"type": "CONTACT_FLOW", "enrollmentCriteria": {"type": "MANUAL", "shouldReEnroll": 5}}
+    assert example_portal()("POST", FLOWS, document).faults == [("$.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE")]
+
+
+def test_a_revision_is_no_truth_value() -> None:
+    answer = example_portal()("PUT", f"{FLOWS}/1001", {**event_based(group()), "revisionId": True})
+    assert answer.faults == [("$.revisionId", "WRONG_TYPE")]

@@ -343,3 +343,145 @@ def test_enrollments_come_newest_first_page_by_page() -> None:
     assert pages("/enrollment/v1/flows/1002/enrollments") == [[4, 3], [2, 1], [0]]
     assert pages("/enrollment/v1/records/contacts/101/enrollments") == [[4, 3], [2, 1], [0, "e1"]]
     assert pages("/enrollment/v1/flows/9/enrollments") == [[]]
+
+
+# What a hostile review found -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored_first", [True, False])
+def test_a_flow_sees_the_whole_change_whichever_event_comes_first(
+    stored_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = example_portal()
+    where, criteria = [["hs_name", "IS_ANY_OF", ["stage"]]], [["city", "IS_ANY_OF", ["Cork"]]]
+    api.world.put_flow(flow({"id": 1, "event": "crm.property_changed", "where": where, "criteria": criteria}))
+    decided: list[str] = []
+    produce = api.world.bus.produce
+
+    def at_once(productions: Any) -> Any:
+        """The handlers are faster than the rest of the request."""
+        taken = produce(productions)
+        decided.extend(str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1")
+        return taken
+
+    if not stored_first:
+        monkeypatch.setattr(api.world.bus, "produce", at_once)
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"stage": "won", "city": "Cork"}})
+    decided.extend(str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1")
+    assert sorted(decided) == ["ENROLLED", "NOT_MATCHED"]
+
+
+def test_the_same_change_asked_for_by_two_at_once_enrolls_once() -> None:
+    """And again after an answer that was lost, while the store does not know of it yet."""
+    one, other = example_portal(), example_portal()
+    for api in (one, other):
+        api.world.bus = one.world.bus
+        api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
+        api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "9", "properties": {"city": "Cork"}}]})
+    # Of two portals with the same history, the same changes are the same events.
+    assert {each.id for each in list(one.world.bus.produced.values())} == set(one.world.bus.produced)
+    first = Api(example_portal().world)
+    first("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
+    second = Api(example_portal().world)
+    second.world.now += 500
+    second("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
+    assert set(first.world.bus.produced) == set(second.world.bus.produced)
+
+
+def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:
+    api = example_portal()
+    api.world.bus.refuses = 1
+    answer = api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}})
+    assert answer.status == 503
+    assert "did not take 1 of the changes" in answer.json["message"]
+    properties = api("GET", f"{CONTACTS}/101").json["properties"]
+    assert (properties["city"], properties.get("age")) == ("Dublin", "3")
+    assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}}).status == 200
+    assert sorted(one[2]["hs_name"] for one in produced(api)) == ["age", "city"]
+
+
+def test_memberships_are_changed_all_or_none() -> None:
+    api = example_portal()
+    full = {f"p{n}": "x" * 8000 for n in range(43)}
+    assert api("PATCH", f"{CONTACTS}/103", {"properties": full}).status == 200
+    produced(api)
+    long = "/crm/v3/lists/" + "l" * 128 + "/memberships/add"
+    answers = [api("PUT", long.replace("l" * 128, f"{n:0128d}"), ["101", "103", "104"]) for n in range(60)]
+    refused = next(number for number, one in enumerate(answers) if one.status == 400)
+    assert answers[refused].faults[0][1] == "RECORD_TOO_LARGE"
+    members = [len(api.world.records.records[RecordKey("p1", "0-1", one)].memberships) for one in ("101", "103", "104")]
+    assert members == [refused] * 3
+
+
+def test_an_answer_to_what_is_done_is_never_too_large() -> None:
+    api = example_portal()
+    for number in range(30):
+        properties = {f"p{n}": '"' * 8000 for n in range(10)}
+        api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": f"b{number}", "properties": properties}]})
+    inputs = [{"id": f"b{number}", "properties": {"tiny": 1}} for number in range(30)]
+    assert api("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}).status == 200
+    ids = {"inputs": [{"id": f"b{number}"} for number in range(30)]}
+    assert "ask for less" in api("POST", f"{CONTACTS}/batch/read", ids).json["message"]
+
+
+def test_an_id_that_is_taken_is_not_given_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = example_portal()
+    monkeypatch.setattr(api, "_tick", lambda: NOW)
+    api.__post_init__()
+    ids = [api("POST", CONTACTS, {"properties": {"n": n}}).json["id"] for n in range(150)]
+    flows = [
+        api("POST", "/automation/v4/flows", flow({"id": 1, "event": "calls.ended"})).json["id"] for _ in range(150)
+    ]
+    assert len(set(ids)) == len(set(flows)) == 150
+
+
+def test_a_record_that_begins_anew_has_the_associations_of_then_no_more() -> None:
+    api = example_portal()
+    api("PUT", ACME.replace("/companies", "/default/companies"))
+    api("DELETE", "/crm/v3/objects/companies/201")
+    api("POST", "/crm/v3/objects/companies/batch/upsert", {"inputs": [{"id": "201"}]})
+    there, back = "/crm/v4/objects/contact/101/associations/company", "/crm/v4/objects/company/201/associations/contact"
+    assert (types(api, there), types(api, back)) == ({}, {})
+    api("PUT", ACME.replace("/companies", "/default/companies"))
+    assert types(api, there) == {"201": [279]}
+
+
+def test_two_records_have_so_many_types_of_association_at_most() -> None:
+    api = example_portal()
+    statuses = set()
+    for start in range(0, 300, 50):
+        body = [{"associationCategory": "USER_DEFINED", "associationTypeId": start + n + 1} for n in range(50)]
+        statuses.add(api("PUT", ACME, body).status)
+    assert statuses == {201, 400}
+    assert api("DELETE", ACME).status == 204
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_event"), [(True, 1, True), ("3", 3, False), (None, "", False), (0, "", True)]
+)
+def test_a_value_is_another_when_it_reads_as_another(before: Any, after: Any, is_event: bool) -> None:
+    api = example_portal()
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"x": before}})
+    produced(api)
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"x": after}})
+    assert bool(produced(api)) == is_event
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"properties": {}, "occurredAt": 10**400}, "BAD_TIME"),
+        ({"properties": {}, "occurredAt": "2062-01-01T00:00:00Z"}, "BAD_TIME"),
+    ],
+)
+def test_times_that_are_none(body: Any, code: str) -> None:
+    assert example_portal()("PATCH", f"{CONTACTS}/101", body).faults == [("$.occurredAt", code)]
+
+
+def test_names_are_bounded() -> None:
+    body = {"inputs": [{"id": "101"}], "properties": [str(n) for n in range(201)]}
+    assert example_portal()("POST", f"{CONTACTS}/batch/read", body).faults == [("$.properties", "WRONG_LENGTH")]
+
+
+def test_an_object_type_has_one_id() -> None:
+    assert example_portal()("GET", "/crm/v3/objects/0-01/101").faults == [("objectType", "UNKNOWN_OBJECT_TYPE")]

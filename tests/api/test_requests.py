@@ -9,6 +9,7 @@ import pytest
 from enrollment.api.operations import Operation
 from enrollment.api.routes import OPERATIONS
 from enrollment.api.server import MAX_BODY_BYTES
+from enrollment.ports import Throttled
 from tests.api.portal import Answer, Api, example_portal
 from tests.api.test_examples import conforms, filled
 
@@ -165,3 +166,24 @@ def test_an_answer_that_no_function_may_give_is_refused_as_too_much() -> None:
     answer = api("POST", "/automation/v4/flows/batch/read", {"inputs": [{"flowId": one} for one in ids]})
     assert answer.status == 400
     assert "ask for less" in answer.json["message"]
+
+
+@pytest.mark.parametrize("raw", ['{"x": 1e999}', '{"x": "\\ud800"}', '{"\\udfff": 1}'])
+def test_what_json_can_not_say_is_not_stored(raw: str) -> None:
+    answer = example_portal()("POST", "/automation/v4/flows", raw=raw)
+    assert (answer.status, answer.faults[0][0]) == (400, "$")
+
+
+def test_a_path_is_no_pattern() -> None:
+    assert example_portal()("GET", "/openapiXjson").status == 404
+
+
+def test_throttling_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = example_portal()
+
+    def throttled(*_: object) -> None:
+        raise Throttled("DynamoDB left 3 keys unread")
+
+    monkeypatch.setattr(api.world.flows, "get", throttled)
+    answer = api("GET", "/automation/v4/flows/1001")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from enroll.api import Api as ApiClient
 from enroll.api import ApiError
 from enroll.commands.send import put
+from enroll.importing import Import
 from enroll.main import app
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
@@ -331,3 +332,79 @@ def test_invoke_without_a_local_run_says_what_to_do(tmp_path: Path) -> None:
     path = file(tmp_path, event({"forms.submitted": "101", "id": "e"}), name="event.json")
     assert "make run" in run("invoke", "forms", "-e", path, "--lambda-port", "1", code=3).stderr
     run("invoke", "nope", "-e", path, code=2)
+
+
+def test_rows_of_an_import_that_no_request_can_carry_together(portal: Api, tmp_path: Path) -> None:
+    lines = [json.dumps({"id": f"w{n}", "properties": {"a": "x" * 8000, "b": "x" * 4000}}) for n in range(100)]
+    lines[3] = '{"id": "w3", "properties": {"a": NaN}}'
+    lines[5] = '{"id": "w5", "properties": {"a": 1e999}}'
+    lines[7] = '{"id": "w7", "properties": {"a": "\\ud800"}}'
+    lines[9] = '{"id": "w9", "properties": ' + "[" * 80 + "]" * 80 + "}"
+    path = tmp_path / "wide.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+    counts = json.loads(run("records", "import", str(path), "--json", code=1).stdout)
+
+    assert (counts["created"], counts["refused"]) == (96, 4)
+    refused = [json.loads(line)["line"] for line in Path(counts["report"]).read_text().splitlines()]
+    assert refused == [4, 6, 8, 10]
+
+
+def test_an_interrupted_import_reports_no_row_twice(
+    portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("id,a\n" + "\n".join(f"r{n},{n}" if n % 90 else ",x" for n in range(1, 250)), encoding="utf-8")
+    note, noted = Import._note, []
+
+    def interrupted(work: Import) -> None:
+        noted.append(work.done)
+        if len(noted) == 2:
+            raise KeyboardInterrupt
+        note(work)
+
+    monkeypatch.setattr(Import, "_note", interrupted)
+    CliRunner().invoke(app, ["records", "import", str(path)])
+    counts = json.loads(run("records", "import", str(path), "--json", code=1).stdout)
+    lines = [json.loads(line)["line"] for line in Path(counts["report"]).read_text().splitlines()]
+    assert lines == [91, 181]
+
+
+def test_a_file_is_held_to_the_revision_that_it_names(portal: Api, tmp_path: Path) -> None:
+    document = flow({"id": 1, "event": "forms.submitted"}) | {"revisionId": "77", "name": "a"}
+    path = file(tmp_path, document)
+    assert [one["outcome"] for one in answer("flows", "put", path)] == ["created"]
+    run("flows", "put", file(tmp_path, document | {"name": "b"}), code=5)
+    run("flows", "put", file(tmp_path, document | {"name": "b", "revisionId": "1"}))
+
+
+def test_what_a_flow_keeps_is_no_difference(portal: Api, tmp_path: Path) -> None:
+    document = flow({"id": 1, "event": "forms.submitted"})
+    run("flows", "put", file(tmp_path, document | {"dataSources": [{"name": "x"}]}))
+    path = file(tmp_path, document)
+    assert [one["outcome"] for one in answer("flows", "put", path)] == ["unchanged"]
+    assert run("flows", "diff", path, "--exit-code").stdout == ""
+
+
+def test_each_flow_is_pulled_into_a_file_of_its_own(portal: Api, tmp_path: Path) -> None:
+    ids = ["a/b", "a:b", "日" * 64]
+    for one in ids:
+        portal.world.put_flow(flow({"id": one, "event": "forms.submitted"}) | {"name": "n" * 100})
+    answer("flows", "pull", str(tmp_path / "all"))
+    found = {json.loads(path.read_text(encoding="utf-8"))["id"] for path in (tmp_path / "all").glob("*.json")}
+    assert found == {"1001", "1002", *ids}
+
+    (tmp_path / "some").mkdir()
+    several = file(tmp_path / "some", {"id": "1001"}, {"id": "99"})
+    assert "a list of flows" in run("flows", "pull", str(tmp_path / "some"), code=2).stderr
+    assert len(json.loads(Path(several).read_text())) == 2
+    run("flows", "pull", several, code=2)
+
+
+@pytest.mark.parametrize("content", ['"a"b,id\n1,2\n', 'id,a\n"1"x,2\n'])
+def test_a_broken_heading_is_told(portal: Api, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(content, encoding="utf-8")
+    assert "line" in run("records", "import", str(path), code=2).stderr
+    (tmp_path / "x.csv.progress.json").write_text("[1]")
+    run("flows", "list", "--api", "http://[", code=2)

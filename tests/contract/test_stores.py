@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+import botocore.client
 import pytest
 
 from enrollment.adapters.associations import DynamoAssociations
@@ -13,6 +14,7 @@ from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
 from enrollment.authoring import Authoring
+from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
@@ -367,3 +369,42 @@ def test_records_and_flows_with_separators_in_their_ids_stay_apart(stores: Store
     other = enrollment("e", flow_id="b/d", key=RecordKey("p", "0-1", "a"))
     third = enrollment("e", flow_id="b", key=RecordKey("p/0-1", "0-1", "a"))
     assert all(stores.enrollments.claim(each) for each in (one, other, third))
+
+
+def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two flows of one event count in one item."""
+    with aws(monkeypatch) as config:
+        tables = Tables(config)
+        call, left = botocore.client.BaseClient._make_api_call, [2]
+
+        def meeting(client: Any, name: str, arguments: Any) -> Any:
+            if name == "TransactWriteItems" and left[0]:
+                left[0] -= 1
+                reasons = [{"Code": "None"}, {"Code": "None"}, {"Code": "None"}, {"Code": "TransactionConflict"}]
+                error = {
+                    "Error": {"Code": "TransactionCanceledException", "Message": ""},
+                    "CancellationReasons": reasons,
+                }
+                raise client.exceptions.TransactionCanceledException(error, name)
+            return call(client, name, arguments)
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", meeting)
+        authoring = Authoring(DynamoFlowBook(tables, read_flow), read_flow)
+        stored = store(authoring, "p1", flow({"id": 1, "event": "forms.submitted"}), NOW)
+        assert (stored.revision, left) == (1, [0])
+
+
+def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
+    """Of every event of contacts, and then of another type, so that all its candidates are retired."""
+    events = [
+        one.name
+        for one in EVENT_TYPES.values()
+        if one.object_types.allow("0-1") and one.name != "lists.membership_changed"
+    ]
+    document = flow(
+        {"id": 1, "groups": [{"event": one} for one in events], "criteria": [["x", "IS_EQUAL_TO", "y" * 80_000]]}
+    )
+    store(stores.authoring, "p1", document, NOW)
+    store(stores.authoring, "p1", flow({"id": 1, "object": "company", "event": "crm.object_created"}), NOW)
+    assert candidates(stores.flows, *events) == [("1", False)]
+    assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("1", True)]
