@@ -117,6 +117,10 @@ class FakeAssociations:
         ]
         return sorted((one for one in found if one.held), key=lambda one: join(one.other.object_id))[:limit]
 
+    def all_of(self, record: RecordKey, limit: int) -> Sequence[Association]:
+        found = [one for (mine, _), one in self._items.items() if mine == record]
+        return sorted(found, key=lambda one: join(one.other.object_type_id, one.other.object_id))[:limit]
+
     def save(self, associations: Sequence[Association]) -> None:
         with self._lock:
             if any(self.get(one.record, one.other).version != one.version for one in associations):

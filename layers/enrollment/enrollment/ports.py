@@ -77,6 +77,10 @@ class Associations(Protocol):
         that hold."""
         ...
 
+    def all_of(self, record: RecordKey, limit: int) -> Sequence[Association]:
+        """At most ``limit`` of a record, of every type of record, those that hold no more included."""
+        ...
+
     def save(self, associations: Sequence[Association]) -> None:
         """All at once or not at all. Raises Conflict when one has another version by now."""
         ...

@@ -1,5 +1,6 @@
 """Associations in DynamoDB: one item for each direction, beside the record that it is seen from."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from pynamodb.transactions import TransactWrite
@@ -36,6 +37,10 @@ class DynamoAssociations:
             if item.sk != last:
                 yield _association(record, item)
 
+    def all_of(self, record: RecordKey, limit: int) -> Sequence[Association]:
+        items = self._items.query(str(record), self._items.sk.startswith(f"{ASSOCIATED}/"), consistent_read=True)
+        return [_association(record, item) for item in itertools.islice(items, limit)]
+
     def save(self, associations: Sequence[Association]) -> None:
         def fill(transaction: TransactWrite) -> None:
             for one in associations:
@@ -43,7 +48,14 @@ class DynamoAssociations:
                     str(one.record),
                     _place(one.other.object_type_id, one.other.object_id),
                     version=one.version + 1,
-                    types=[[kind.category, kind.type_id, at.value, at.changed_at] for kind, at in one.types.items()],
+                    types=[
+                        [
+                            kind.category,
+                            kind.type_id,
+                            *([at.value, at.changed_at] for at in (*one.earlier.get(kind, ()), now)),
+                        ]
+                        for kind, now in one.types.items()
+                    ],
                 )
                 is_new = one.version == 0
                 condition = self._items.pk.does_not_exist() if is_new else self._items.version == one.version
@@ -58,9 +70,14 @@ def _place(object_type_id: str, object_id: str) -> str:
 
 def _association(record: RecordKey, item: AssociationItem) -> Association:
     _, object_type_id, object_id = split(item.sk)
+    changes = {
+        AssociationType(category, int(number)): tuple(Dated(holds, at) for holds, at in many)
+        for category, number, *many in item.types
+    }
     return Association(
         record=record,
         other=RecordKey(record.portal_id, object_type_id, object_id),
-        types={AssociationType(category, int(number)): Dated(holds, at) for category, number, holds, at in item.types},
+        types={kind: many[-1] for kind, many in changes.items()},
+        earlier={kind: many[:-1] for kind, many in changes.items() if len(many) > 1},
         version=int(item.version),
     )

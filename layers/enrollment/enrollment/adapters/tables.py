@@ -83,7 +83,7 @@ class RecordItem(Model):
 
 
 class AssociationItem(Model):
-    """`types`: [category, type id, whether it holds, time of its change] of each."""
+    """`types`: [category, type id, [whether it held, time of its change], …] of each, oldest first."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)

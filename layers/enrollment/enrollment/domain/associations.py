@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated
+from enrollment.domain.records import Dated, merged, until
 from enrollment.domain.values import Instant
 
 CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
@@ -20,28 +20,41 @@ class AssociationType:
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """How ``record`` is associated with ``other``: each type, whether it holds, and since when. ``version`` counts the
-    stored changes; 0: not stored yet."""
+    """How ``record`` is associated with ``other``: each type, whether it holds, and since when; ``earlier``: what was
+    before. ``version`` counts the stored changes; 0: not stored yet."""
 
     record: RecordKey
     other: RecordKey
     types: Mapping[AssociationType, Dated] = field(default_factory=dict)
     version: int = 0
+    earlier: Mapping[AssociationType, tuple[Dated, ...]] = field(default_factory=dict)
 
     @property
     def held(self) -> Sequence[AssociationType]:
         return sorted(kind for kind, dated in self.types.items() if dated.value is True)
+
+    def held_at(self, kind: AssociationType, instant: Instant) -> bool:
+        """As it was at an instant."""
+        changes = until(self.types.get(kind), self.earlier.get(kind, ()), instant)
+        return bool(changes) and changes[-1].value is True
 
     def held_since(self, instant: Instant) -> Sequence[AssociationType]:
         """Those that were set after an instant, as the deletion of one of the records."""
         return [kind for kind in self.held if self.types[kind].changed_at > instant]
 
 
+# Earlier states kept of each type between two records.
+HISTORY_LENGTH = 5
+
+
 def associated(association: Association, kinds: Sequence[AssociationType], at: Instant, *, holds: bool) -> Association:
     """With the types set or removed as of an instant; the later change of each type wins. The same object when nothing
     changed."""
-    winners = {kind: dated for kind in kinds if (dated := Dated(holds, at)).supersedes(association.types.get(kind))}
-    return replace(association, types={**association.types, **winners}) if winners else association
+    changes = dict.fromkeys(kinds, holds)
+    types, earlier = merged(association.types, association.earlier, changes, at, HISTORY_LENGTH)
+    if types is association.types and earlier is association.earlier:
+        return association
+    return replace(association, types=types, earlier=earlier)
 
 
 # HubSpot's ids of the unlabelled types, there and back, and of the primary company.

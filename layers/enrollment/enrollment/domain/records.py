@@ -12,11 +12,14 @@ that neither a late event nor a replay brings its data back; what creates it lat
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from enrollment.domain.event_types import RecordEffect
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Instant, Properties, Value, as_text, fold, is_missing
+
+K = TypeVar("K")
 
 # Bytes of the record as JSON in ASCII, which is how it is stored. A DynamoDB item holds 400 KB.
 MAX_RECORD_BYTES = 350_000
@@ -74,12 +77,14 @@ class Record:
         changes = ((name, self.property_changes(name, instant)) for name in self.properties)
         return {name: many[-1].value for name, many in changes if many}
 
-    def property_changes(self, name: str, until: Instant) -> tuple[Dated, ...]:
+    def property_changes(self, name: str, instant: Instant) -> tuple[Dated, ...]:
         """What the property has been until an instant, oldest first, as far as it is kept."""
-        return _until(self.properties.get(name), self.earlier_properties.get(name, ()), until)
+        return until(self.properties.get(name), self.earlier_properties.get(name, ()), instant)
 
-    def membership_changes(self, list_id: str, until: Instant) -> tuple[Dated, ...]:
-        return _until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), until)
+    def is_member(self, list_id: str, instant: Instant) -> bool:
+        """As it was at an instant."""
+        changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), instant)
+        return bool(changes) and changes[-1].value is True
 
     def existed_at(self, instant: Instant) -> bool:
         return self.created_at <= instant
@@ -113,9 +118,12 @@ def changed(
         before = Record(key, change.at, version=record.version, deleted_at=record.deleted_at)
     else:
         before = record
-    merge = _Merge(change.at, history_length)
-    properties, earlier_properties = merge(before.properties, before.earlier_properties, change.properties)
-    memberships, earlier_memberships = merge(before.memberships, before.earlier_memberships, change.memberships)
+    properties, earlier_properties = merged(
+        before.properties, before.earlier_properties, change.properties, change.at, history_length
+    )
+    memberships, earlier_memberships = merged(
+        before.memberships, before.earlier_memberships, change.memberships, change.at, history_length
+    )
     after = replace(
         before,
         created_at=min(before.created_at, change.at) if change.creates else before.created_at,
@@ -189,38 +197,35 @@ def _changed_memberships(event: Event) -> Mapping[str, bool]:
     return {as_text(event.properties["hs_list_id"]): added}
 
 
-def _until(current: Dated | None, earlier: tuple[Dated, ...], until: Instant) -> tuple[Dated, ...]:
+def merged(
+    current: Mapping[K, Dated],
+    earlier: Mapping[K, tuple[Dated, ...]],
+    changes: Mapping[K, Value],
+    at: Instant,
+    history_length: int,
+) -> tuple[Mapping[K, Dated], Mapping[K, tuple[Dated, ...]]]:
+    """The values and those before them, after changes at an instant; the same objects when nothing changed."""
+    winners: dict[K, Dated] = {}
+    histories: dict[K, tuple[Dated, ...]] = {}
+    for name, value in changes.items():
+        change, was = Dated(None if is_missing(value) else value, at), current.get(name)
+        if change.supersedes(was):
+            winners[name] = change
+            superseded = was
+        else:
+            superseded = None if change == was else change
+        before = earlier.get(name, ())
+        if superseded is not None and superseded not in before and history_length:
+            histories[name] = tuple(sorted((*before, superseded), key=_order))[-history_length:]
+    has_news = any(earlier.get(name) != one for name, one in histories.items())
+    return ({**current, **winners} if winners else current, {**earlier, **histories} if has_news else earlier)
+
+
+def until(current: Dated | None, earlier: tuple[Dated, ...], instant: Instant) -> tuple[Dated, ...]:
+    """What something has been until an instant, oldest first, as far as it is kept."""
     if current is None:
         return ()
-    return tuple(one for one in (*earlier, current) if one.changed_at <= until)
-
-
-@dataclass(frozen=True, slots=True)
-class _Merge:
-    at: Instant
-    history_length: int
-
-    def __call__(
-        self, current: Mapping[str, Dated], earlier: Earlier, changes: Mapping[str, Value]
-    ) -> tuple[Mapping[str, Dated], Earlier]:
-        """The same objects when nothing changed."""
-        winners: dict[str, Dated] = {}
-        histories: dict[str, tuple[Dated, ...]] = {}
-        for name, value in changes.items():
-            change, was = Dated(None if is_missing(value) else value, self.at), current.get(name)
-            if change.supersedes(was):
-                winners[name] = change
-                superseded = was
-            else:
-                superseded = None if change == was else change
-            if superseded is not None:
-                before = earlier.get(name, ())
-                if superseded not in before and self.history_length:
-                    histories[name] = tuple(sorted((*before, superseded), key=_order))[-self.history_length :]
-        return (
-            {**current, **winners} if winners else current,
-            {**earlier, **histories} if any(earlier.get(name) != one for name, one in histories.items()) else earlier,
-        )
+    return tuple(one for one in (*earlier, current) if one.changed_at <= instant)
 
 
 def _order(dated: Dated) -> tuple[Instant, str]:
