@@ -17,9 +17,11 @@ from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, St
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey, join
+from enrollment.domain.portals import PortalSettings
 from enrollment.domain.productions import Production
 from enrollment.domain.records import Record
 from enrollment.domain.values import Instant, iso
+from enrollment.evaluation import Evaluation
 from enrollment.ports import Conflict
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
@@ -127,6 +129,17 @@ class FakeAssociations:
                 raise Conflict("the association has changed")
             for one in associations:
                 self._items[one.record, one.other] = replace(one, version=one.version + 1)
+
+
+class FakePortals:
+    def __init__(self) -> None:
+        self._settings: dict[str, PortalSettings] = {}
+
+    def settings(self, portal_id: str) -> PortalSettings:
+        return self._settings.get(portal_id, PortalSettings())
+
+    def save(self, portal_id: str, settings: PortalSettings) -> None:
+        self._settings[portal_id] = settings
 
 
 class FakeEnrollments:
@@ -246,6 +259,7 @@ class World:
     flows: FakeFlows = field(default_factory=FakeFlows)
     records: FakeRecords = field(default_factory=FakeRecords)
     associations: FakeAssociations = field(default_factory=FakeAssociations)
+    portals: FakePortals = field(default_factory=FakePortals)
     enrollments: FakeEnrollments = field(default_factory=FakeEnrollments)
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
@@ -253,10 +267,12 @@ class World:
     ids: int = 0
 
     def __post_init__(self) -> None:
+        self.evaluation = Evaluation(self.records, self.associations, self.portals)
         self.process = Process(
             event_types=EVENT_TYPES,
             flows=self.flows,
             records=self.records,
+            evaluation=self.evaluation,
             enrollments=self.enrollments,
             queue=self.queue,
             bus=self.bus,

@@ -52,7 +52,9 @@ class Api:
 
     def __post_init__(self) -> None:
         world = self.world
-        services = Services(world.authoring, world.recordkeeping, world.enrollments, world.new_id)
+        services = Services(
+            world.authoring, world.evaluation, world.portals, world.recordkeeping, world.enrollments, world.new_id
+        )
         logger, metrics = Logger(service="test", level="CRITICAL"), Metrics(namespace="test", service="test")
         self.server = Server(OPERATIONS, services, self._tick, logger, metrics)
 

@@ -19,13 +19,14 @@ ARROWS = {
     "catalog": {"catalog", "domain"},
     "wire": {"wire", "domain", "catalog"},
     "ports": {"domain"},
-    "process": {"domain", "ports"},
+    "process": {"domain", "evaluation", "ports"},
+    "evaluation": {"domain", "ports"},
     "authoring": {"domain", "ports"},
     "recordkeeping": {"domain", "ports"},
     "adapters": {"adapters", "domain", "ports", "config"},
     "config": set(),
     "observability": {"domain"},
-    "api": {"api", "domain", "catalog", "wire", "ports", "authoring", "recordkeeping", "bootstrap"},
+    "api": {"api", "evaluation", "domain", "catalog", "wire", "ports", "authoring", "recordkeeping", "bootstrap"},
     "handler": {"bootstrap", "observability", "domain"},
 }
 # The composition root knows all.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrollment.domain.flows import FlowRevision
-from enrollment.domain.operations import NOT_YET_SUPPORTED, OPERATION_TYPES
+from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
 from enrollment.wire.flows import InvalidFlow, read_flow
 from tests.scenarios.scenario import flow, property_filter
 
@@ -53,6 +53,21 @@ def criteria(**changes: Any) -> dict[str, Any]:
     document = with_event()
     document["enrollmentCriteria"].update(changes)
     return document
+
+
+ASSOCIATION = {
+    "filterBranchType": "ASSOCIATION",
+    "objectTypeId": "0-2",
+    "associationCategory": "HUBSPOT_DEFINED",
+    "associationTypeId": 279,
+    "operator": "IN_LIST",
+    "filterBranches": [],
+    "filters": [{"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "42"}],
+}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in ASSOCIATION.items() if name != key}
 
 
 def on_record(*given: Any) -> dict[str, Any]:
@@ -100,9 +115,14 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("re-enroll", criteria(shouldReEnroll="no"), "$.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE"),
     ("schedule", changed(enrollmentSchedule={"x": 1}), "$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS"),
-    ("suppression lists", changed(suppressionListIds=[12]), "$.suppressionListIds", "NOT_YET_SUPPORTED"),
-    ("suppression filter", changed(suppressionFilterBranch=AND), "$.suppressionFilterBranch", "NOT_YET_SUPPORTED"),
-    ("goal", changed(goalFilterBranch=AND), "$.goalFilterBranch", "NOT_YET_SUPPORTED"),
+    ("suppression lists", changed(suppressionListIds=[12, None]), "$.suppressionListIds[1]", "WRONG_TYPE"),
+    ("suppression filter", changed(suppressionFilterBranch="x"), "$.suppressionFilterBranch", "WRONG_TYPE"),
+    (
+        "goal",
+        changed(goalFilterBranch={**AND, "filters": [{"filterType": "SURVEY"}]}),
+        "$.goalFilterBranch.filters[0].filterType",
+        "UNKNOWN_FILTER",
+    ),
     ("unenrollment", changed(unEnrollmentSetting={"type": "ALL"}), "$.unEnrollmentSetting", "NOT_YET_SUPPORTED"),
     ("branch type", with_event(filterBranchType="AND"), f"{EVENTS}.filterBranchType", "UNKNOWN_BRANCH"),
     ("branch operator", with_event(filterBranchOperator="OR"), f"{EVENTS}.filterBranchOperator", "UNKNOWN_OPERATOR"),
@@ -209,18 +229,32 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         f"{REFINEMENT}.filterBranches[0]",
         "UNKNOWN_BRANCH",
     ),
-    (
-        "association",
-        refined({**OR, "filterBranches": [{"filterBranchType": "ASSOCIATION", "filters": [CITY]}]}),
-        f"{REFINEMENT}.filterBranches[0].filterBranchType",
-        "NOT_YET_SUPPORTED",
+    *(
+        (f"association without {key}", refined({**AND, "filterBranches": [without(key)]}), path, code)
+        for key, path, code in (
+            ("objectTypeId", f"{REFINEMENT}.filterBranches[0].objectTypeId", "UNKNOWN_OBJECT_TYPE"),
+            ("associationCategory", f"{REFINEMENT}.filterBranches[0].associationCategory", "UNKNOWN_OPTION"),
+            ("associationTypeId", f"{REFINEMENT}.filterBranches[0].associationTypeId", "WRONG_TYPE"),
+            ("filters", f"{REFINEMENT}.filterBranches[0].filters", "EMPTY_BRANCH"),
+        )
     ),
-    ("list filter", refined({**AND, "filters": [IN_LIST]}), f"{REFINEMENT}.filters[0].filterType", "NOT_YET_SUPPORTED"),
+    (
+        "association in association",
+        refined({**AND, "filterBranches": [{**ASSOCIATION, "filterBranches": [ASSOCIATION]}]}),
+        f"{REFINEMENT}.filterBranches[0].filterBranches",
+        "NESTED_BRANCHES",
+    ),
+    (
+        "list filter",
+        refined({**AND, "filters": [{**IN_LIST, "listId": ""}]}),
+        f"{REFINEMENT}.filters[0].listId",
+        "WRONG_TYPE",
+    ),
     (
         "constant",
         refined({**AND, "filters": [{"filterType": "CONSTANT"}]}),
-        f"{REFINEMENT}.filters[0].filterType",
-        "NOT_YET_SUPPORTED",
+        f"{REFINEMENT}.filters[0].shouldAccept",
+        "WRONG_TYPE",
     ),
     (
         "other filter",
@@ -248,24 +282,17 @@ def test_broken(document: dict[str, Any], path: str, code: str) -> None:
     assert (path, code) in faults(document)
 
 
-@pytest.mark.parametrize("kind", sorted(NOT_YET_SUPPORTED))
-def test_an_operation_that_is_not_evaluated_yet_is_refused_by_name(kind: str) -> None:
-    path = f"{REFINEMENT}.filters[0].operation.operationType"
-    assert faults(on_record("x", "ANY", None, kind)) == [(path, "NOT_YET_SUPPORTED")]
-
-
-@pytest.mark.parametrize(
-    ("kind", "operator"), [(kind.name, one) for kind in OPERATION_TYPES.values() for one in sorted(kind.history)]
-)
-def test_history_is_refused_by_name(kind: str, operator: str) -> None:
+@pytest.mark.parametrize("kind", sorted(RECORD_OPERATION_TYPES))
+def test_an_operator_that_a_record_does_not_have_is_refused_by_name(kind: str) -> None:
     path = f"{REFINEMENT}.filters[0].operation.operator"
-    assert faults(on_record("x", operator, "v", kind)) == [(path, "NOT_YET_SUPPORTED")]
+    given_filter = {"filterType": "PROPERTY", "property": "x", "operation": {"operationType": kind, "operator": "ANY"}}
+    assert faults(refined({**AND, "filters": [given_filter]})) == [(path, "UNKNOWN_OPERATOR")]
 
 
 def test_all_faults_at_once_and_what_was_probably_meant() -> None:
     document = with_event("forms.submitted", property_filter(["hs_fom_id", "IS_KNOWN"]), operator="HAS_NOT_COMPLETED")
-    document["suppressionListIds"] = [1]
-    document["enrollmentCriteria"]["refinementCriteria"] = {**AND, "filters": [IN_LIST]}
+    document["suppressionListIds"] = [None]
+    document["enrollmentCriteria"]["refinementCriteria"] = {**AND, "filters": [{**IN_LIST, "listId": None}]}
     with pytest.raises(InvalidFlow) as raised:
         read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
     assert len(raised.value.faults) == 4

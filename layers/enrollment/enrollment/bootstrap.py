@@ -15,6 +15,7 @@ from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.queues import SqsQueue, SqsUnprocessed
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
@@ -23,8 +24,9 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
+from enrollment.evaluation import Evaluation
 from enrollment.observability import PowertoolsJournal
-from enrollment.ports import Enrollments, Journal, Records, Unprocessed
+from enrollment.ports import Enrollments, Journal, Portals, Records, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 from enrollment.wire.envelopes import check_production, read_event
@@ -71,6 +73,7 @@ def assemble(config: Config) -> Application:
         event_types=EVENT_TYPES,
         flows=DynamoFlows(tables, read_flow),
         records=DynamoRecords(tables),
+        evaluation=Evaluation(DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
         queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
         bus=_bus(config, session),
@@ -92,6 +95,8 @@ def assemble(config: Config) -> Application:
 @dataclass(frozen=True, slots=True)
 class ApiApplication:
     authoring: Authoring
+    evaluation: Evaluation
+    portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
     logger: Logger
@@ -103,11 +108,14 @@ def api_application() -> ApiApplication:
     """Raises MissingConfiguration."""
     config = from_environment()
     tables = Tables(config)
+    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
     return ApiApplication(
         authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
+        evaluation=Evaluation(records, associations, portals),
+        portals=portals,
         recordkeeping=Recordkeeping(
-            records=DynamoRecords(tables),
-            associations=DynamoAssociations(tables),
+            records=records,
+            associations=associations,
             producer=_bus(config, botocore.session.get_session()),
             check=check_production,
         ),

@@ -9,6 +9,7 @@ from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, St
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.portals import PortalSettings
 from enrollment.domain.productions import Production
 from enrollment.domain.records import Record
 from enrollment.domain.values import Instant
@@ -51,6 +52,14 @@ class FlowBook(Protocol):
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
         """All at once or not at all. Raises Conflict when ``was`` is no longer the current revision."""
         ...
+
+
+class Portals(Protocol):
+    def settings(self, portal_id: str) -> PortalSettings:
+        """Those of a moment ago: a change holds within a minute."""
+        ...
+
+    def save(self, portal_id: str, settings: PortalSettings) -> None: ...
 
 
 class Records(Protocol):

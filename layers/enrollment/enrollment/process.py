@@ -8,15 +8,27 @@ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``); the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enrollment.domain.decisions import Code, Decision, Match, decide, judge
+from enrollment.domain.decisions import Code, Decision, Match, criteria_verdict, decide, judge
 from enrollment.domain.enrollments import Announcement, Enrolled, StoredEnrollment, enroll
 from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, occurrences
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record, applied, says_something
+from enrollment.domain.records import HISTORY_LENGTH, Record, applied, says_something
+from enrollment.domain.subjects import Subject
 from enrollment.domain.values import Instant
-from enrollment.ports import Bus, Clock, Conflict, Enrollments, Flows, Journal, NewId, Queue, Records
+from enrollment.evaluation import Evaluation
+from enrollment.ports import (
+    Bus,
+    Clock,
+    Conflict,
+    Enrollments,
+    Flows,
+    Journal,
+    NewId,
+    Queue,
+    Records,
+)
 
 # Attempts of a change that others are making at the same time; each lost one means that another made progress.
 ATTEMPTS = 12
@@ -31,12 +43,14 @@ class Process:
     event_types: Mapping[str, EventType]
     flows: Flows
     records: Records
+    evaluation: Evaluation
     enrollments: Enrollments
     queue: Queue
     bus: Bus
     journal: Journal
     clock: Clock
     new_id: NewId
+    history_length: int = HISTORY_LENGTH
 
     def __call__(self, event: Event) -> tuple[Decision, ...]:
         """One decision for each flow that the event could have enrolled. Raises when a call to AWS failed for good, or
@@ -68,7 +82,7 @@ class Process:
             return None
         for _ in range(ATTEMPTS):
             stored = self.records.get(key)
-            record = applied(stored, event)
+            record = applied(stored, event, self.history_length)
             if record is None or record is stored:
                 return record
             try:
@@ -88,10 +102,17 @@ class Process:
         ]
         found = self.enrollments.find(key, event.id, doubtful) if key and doubtful else {}
 
+        matched = [
+            flow
+            for flow, verdict in verdicts
+            if isinstance(verdict, Match) and flow.is_enabled and _is_open(flow, found.get(flow.id, Enrolled()))
+        ]
+        subject = self.evaluation.subject(record, event.occurred_at, matched) if record is not None else None
+
         decisions: list[Decision] = []
         undelivered: list[StoredEnrollment] = []
         for flow, verdict in verdicts:
-            decision, stored = self._settle(flow, verdict, event, key, record, found.get(flow.id, Enrolled()))
+            decision, stored = self._settle(flow, verdict, event, key, subject, found.get(flow.id, Enrolled()))
             if decision is not None:
                 decisions.append(decision)
             if stored is not None and not stored.is_confirmed:
@@ -104,7 +125,7 @@ class Process:
         verdict: Match | Decision,
         event: Event,
         key: RecordKey | None,
-        record: Record | None,
+        subject: Subject | None,
         found: Enrolled,
     ) -> tuple[Decision | None, StoredEnrollment | None]:
         """The decision for one flow, and the enrollment that this event made, now or at an earlier delivery."""
@@ -118,15 +139,14 @@ class Process:
                 return decide(flow, Code.DUPLICATE_EVENT, because, own_id), found.own
             if not flow.is_enabled:
                 return None, None
-            if isinstance(verdict, Decision) or key is None or record is None:
+            if isinstance(verdict, Decision) or key is None or subject is None:
                 return verdict if isinstance(verdict, Decision) else None, None
             if found.first is not None and not flow.should_re_enroll:
                 because = f"enrolled before, by event {found.first.enrollment.cause.event_id}"
                 return decide(flow, Code.ALREADY_ENROLLED, because, found.first.enrollment.id), None
-            failure = flow.criteria.failure(record.values_at(event.occurred_at)) if flow.criteria else None
-            if failure is not None:
-                because = f"the record does not meet the refinement criteria on {failure.property}"
-                return Decision(Code.FILTERED_OUT, flow.id, flow.revision_id, because, filter=failure), None
+            against = criteria_verdict(flow, subject)
+            if against is not None:
+                return against, None
 
             now = self.clock()
             claimed_id = claimed_id or self.new_id(now)
@@ -185,3 +205,8 @@ def _may_have_changed(flow: Flow, event: Event, now: Instant) -> bool:
     """Whether an earlier delivery of the event may have met another revision of the flow. A time of sending in the
     future is the source's mistake and says nothing."""
     return flow.changed_at >= event.sent_at or event.sent_at > now
+
+
+def _is_open(flow: Flow, found: Enrolled) -> bool:
+    """Whether its criteria will be asked."""
+    return found.own is None and (found.first is None or flow.should_re_enroll)

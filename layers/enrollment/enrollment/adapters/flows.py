@@ -28,7 +28,15 @@ RETIRED_SECONDS = 15 * 24 * 3600
 DELETED_SECONDS = 90 * 24 * 3600
 
 # What enrolls; actions and all else of a flow is not carried into the handlers.
-ENROLLING_KEYS = ("name", "type", "objectTypeId", "enrollmentCriteria")
+ENROLLING_KEYS = (
+    "name",
+    "type",
+    "objectTypeId",
+    "enrollmentCriteria",
+    "suppressionListIds",
+    "suppressionFilterBranch",
+    "goalFilterBranch",
+)
 
 
 @dataclass(frozen=True, slots=True)

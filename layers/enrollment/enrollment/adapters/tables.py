@@ -4,6 +4,7 @@
                  revisions/<portal>/<flow>                          <number>        every revision
                  candidates/<portal>/<object type>/<event type>     #version        counts the changes of these
                                                                     flow/<flow>     a flow that it may enroll
+                 portals/<portal>                                   settings        what is set for all of it
     records      <portal>/<object type>/<object>                    record
                                                                     associated/<object type>/<object>
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
@@ -65,6 +66,12 @@ class CandidateItem(Model):
     version = NumberAttribute(null=True)
     flow = JSONAttribute(null=True)
     expires_at = NumberAttribute(attr_name="expiresAt", null=True)
+
+
+class PortalItem(Model):
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    time_zone = UnicodeAttribute(attr_name="timeZone")
 
 
 class RecordItem(Model):
@@ -144,13 +151,14 @@ class Tables:
     def __init__(self, config: Config, **connection: str) -> None:
         self.flows = _bound(FlowItem, config.flows_table, connection)
         self.candidates = _bound(CandidateItem, config.flows_table, connection)
+        self.portals = _bound(PortalItem, config.flows_table, connection)
         self.records = _bound(RecordItem, config.records_table, connection)
         self.associations = _bound(AssociationItem, config.records_table, connection)
         self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
-        for model in (self.candidates, self.records, self.associations, self.enrollments):
+        for model in (self.candidates, self.portals, self.records, self.associations, self.enrollments):
             model._get_connection().connection._client = client
 
 

@@ -5,6 +5,7 @@ import hashlib
 from enrollment.api.operations import AFTER, LIMIT, Example, Operation, Query, Reply, Request, Scope, Services, page
 from enrollment.authoring import RevisionRequired
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import iso
 from enrollment.ports import Conflict
 from enrollment.wire.faults import shown
@@ -102,19 +103,24 @@ def test_enrollment(services: Services, request: Request) -> Reply:
     properties = reader.properties(given.get("properties", {}), "$.properties")
     reader.finish()
     if object_id is not None:
-        key = RecordKey(request.portal_id, flow.object_type_id, object_id)
-        properties = services.recordkeeping.get(key).values_at(request.now)
-    result = flow.criteria.result(properties) if flow.criteria is not None else None
+        record = services.recordkeeping.get(RecordKey(request.portal_id, flow.object_type_id, object_id))
+    else:
+        known = {name: Dated(value, request.now) for name, value in properties.items()}
+        record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, known)
+    subject = services.evaluation.subject(record, request.now, [flow])
+    suppression, goal, criteria = (
+        None if one is None else one.result(subject) for one in (flow.suppression, flow.goal, flow.criteria)
+    )
+    is_kept_out = any(one is not None and one.holds for one in (suppression, goal))
     answer = {
         "flowId": flow.id,
         "flowRevisionId": flow.revision_id,
         "objectTypeId": flow.object_type_id,
         "objectId": object_id,
-        "passed": result is None or result.holds,
-        "refinementCriteria": None if result is None else write_result(result),
-        # A flow that has one of these is refused when it is written, until they are evaluated.
-        "suppression": None,
-        "goal": None,
+        "passed": not is_kept_out and (criteria is None or criteria.holds),
+        "refinementCriteria": None if criteria is None else write_result(criteria),
+        "suppression": None if suppression is None else write_result(suppression),
+        "goal": None if goal is None else write_result(goal),
     }
     return Reply(200, answer)
 
@@ -238,7 +244,8 @@ OPERATIONS = (
         "Would this record pass the flow's criteria?",
         test_enrollment,
         {200: "EnrollmentTest"},
-        description="Considers the refinement criteria only, as HubSpot's test does, with the result of every filter. "
+        description="Considers refinement criteria, suppression and goal, and no trigger, as HubSpot's test does, with "
+        "the result of every filter. "
         "For a stored record, or for properties that are given.",
         body="EnrollmentTestInput",
         example=Example(path={"flowId": "1001"}, body={"objectId": "101"}),

@@ -7,7 +7,8 @@ from typing import Any
 
 from enrollment.authoring import Authoring
 from enrollment.domain.values import Instant
-from enrollment.ports import Enrollments, NewId
+from enrollment.evaluation import Evaluation
+from enrollment.ports import Enrollments, NewId, Portals
 from enrollment.recordkeeping import Recordkeeping
 
 Schema = Mapping[str, Any]
@@ -24,6 +25,8 @@ class Scope(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Services:
     authoring: Authoring
+    evaluation: Evaluation
+    portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
     new_id: NewId

@@ -169,9 +169,9 @@ SCHEMAS: dict[str, Schema] = {
             "objectTypeId": _TEXT,
             "objectId": {"type": ["string", "null"]},
             "passed": _FLAG,
-            "refinementCriteria": _nullable({"oneOf": [_ref("BranchResult"), _ref("FilterResult")]}),
-            "suppression": {"type": "null"},
-            "goal": {"type": "null"},
+            "refinementCriteria": _nullable(_ref("BranchResult")),
+            "suppression": _nullable(_ref("BranchResult")),
+            "goal": _nullable(_ref("BranchResult")),
         }
     ),
     "BranchResult": _object(
@@ -182,7 +182,16 @@ SCHEMAS: dict[str, Schema] = {
             "passed": _FLAG,
         }
     ),
-    "FilterResult": _object({"property": _TEXT, "operation": {"type": "object"}, "found": _VALUE, "passed": _FLAG}),
+    "FilterResult": _object(
+        {
+            "property": _TEXT,
+            "operation": {"type": "object"},
+            "found": _VALUE,
+            "passed": _FLAG,
+            "because": {"type": "string", "description": "Why the value could not be compared at all."},
+        },
+        "because",
+    ),
     # The catalogue
     "EventTypes": _object({"results": _list(_ref("EventType"))}),
     "EventType": _object(

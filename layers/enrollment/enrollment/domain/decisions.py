@@ -10,9 +10,12 @@ The first that applies, from the top, is the decision of a flow for an event:
  5. BEFORE_ACTIVATION  it occurred before the flow was turned on
  6. NOT_MATCHED        no trigger group matches
  7. ALREADY_ENROLLED   once only, and enrolled before
- 8. SUPPRESSED, GOAL_MET   (not yet: flows that have them are refused)
- 9. FILTERED_OUT       the refinement criteria
-10. ENROLLED
+ 8. SUPPRESSED         a suppression list or filter holds the record
+ 9. GOAL_MET           the record meets the goal already
+10. FILTERED_OUT       the refinement criteria
+11. ENROLLED
+
+Steps 8 to 10 see the record as it was when the event occurred.
 
 A flow that is off when the event is processed decides nothing.
 """
@@ -21,10 +24,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from enrollment.domain.criteria import FilterResult, Result, first_failure
 from enrollment.domain.events import Event, Occurrence
 from enrollment.domain.filters import Failure
 from enrollment.domain.flows import Flow, TriggerGroup
 from enrollment.domain.records import Record, first_of
+from enrollment.domain.subjects import Subject
 
 MAX_CHAIN = 10
 
@@ -113,6 +118,31 @@ def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
                 return Match(group, occurrence)
             failures.append(GroupFailure(group.index, failure))
     return Decision(Code.NOT_MATCHED, flow.id, flow.revision_id, "no trigger group matched", groups=tuple(failures))
+
+
+def criteria_verdict(flow: Flow, subject: Subject) -> Decision | None:
+    """Steps 8 to 10. None: the record may enter."""
+    if flow.suppression is not None and flow.suppression.holds(subject):
+        return decide(flow, Code.SUPPRESSED, f"the record is suppressed: {_held(flow.suppression.result(subject))}")
+    if flow.goal is not None and flow.goal.holds(subject):
+        return decide(flow, Code.GOAL_MET, f"the record meets the goal: {_held(flow.goal.result(subject))}")
+    if flow.criteria is None or flow.criteria.holds(subject):
+        return None
+    failure = first_failure(flow.criteria.result(subject))
+    assert failure is not None
+    because = f"the record does not meet the refinement criteria on {failure.property}"
+    if failure.because is not None:
+        because = f"{because}: {failure.because}"
+    return Decision(Code.FILTERED_OUT, flow.id, flow.revision_id, because, filter=failure)
+
+
+def _held(result: Result) -> str:
+    """The first filters that hold, in words."""
+    if isinstance(result, FilterResult):
+        operator = result.operation.get("operator", result.operation.get("filterBranchType", ""))
+        return f"{result.property} {operator}".strip()
+    held = [_held(part) for part in result.parts if part.holds]
+    return " and ".join(held) if result.kind == "AND" else held[0]
 
 
 def objection(occurrence: Occurrence, event: Event, record: Record) -> str | None:

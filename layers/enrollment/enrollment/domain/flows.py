@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from enrollment.domain.filters import Criteria, Failure, PropertyFilter
+from enrollment.domain.criteria import Criteria, needs
+from enrollment.domain.filters import Failure, PropertyFilter
+from enrollment.domain.subjects import Need
 from enrollment.domain.values import Instant, Properties
 
 
@@ -29,7 +31,8 @@ class TriggerGroup:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """``enabled_at``: when it was last turned on; None: never. ``changed_at``: when anything of it last changed."""
+    """``enabled_at``: when it was last turned on; None: never. ``changed_at``: when anything of it last changed.
+    ``suppression``: records that must not enter; ``goal``: those that need not."""
 
     portal_id: str
     id: str
@@ -42,6 +45,13 @@ class Flow:
     should_re_enroll: bool
     groups: tuple[TriggerGroup, ...]
     criteria: Criteria | None = None
+    suppression: Criteria | None = None
+    goal: Criteria | None = None
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The associated records that its criteria look at."""
+        return frozenset(need for one in (self.suppression, self.goal, self.criteria) for need in needs(one))
 
     @property
     def event_types(self) -> frozenset[str]:

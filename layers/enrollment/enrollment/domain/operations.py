@@ -30,7 +30,7 @@ class InvalidOperand(ValueError):
         self.allowed = allowed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OperationType:
     """One row of the table: ``read`` brings a property's value, ``operand`` the operation's keys, to what ``tests``
     compare. ``on_events`` are the operators that a trigger may use (an event is one change, it has no history)."""
@@ -294,20 +294,5 @@ OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
             _type("DATE", ("year", "month", "day"), _date, values.read_date, _DATE),
             _type("RANGED_DATE", ("lowerBound", "upperBound"), _range(_instant), values.read_instant, _BETWEEN),
         )
-    }
-)
-
-# Operation types of the contract that only a stored record can answer and that are not evaluated yet: refused by
-# name when a flow is loaded, so that none is ever ignored.
-NOT_YET_SUPPORTED = frozenset(
-    {
-        "ROLLING_DATE_RANGE",
-        "ROLLING_PROPERTY_UPDATED",
-        "COMPARATIVE_DATE",
-        "COMPARATIVE_STRING",
-        "COMPARATIVE_PROPERTY_UPDATED",
-        "CALENDAR_DATE",
-        "TIME_POINT",
-        "TIME_RANGED",
     }
 )

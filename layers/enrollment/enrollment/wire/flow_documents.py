@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from enrollment.domain.filters import BranchResult, FilterResult, Result
+from enrollment.domain.criteria import BranchResult, FilterResult, Result
 from enrollment.domain.flows import FlowRevision
 from enrollment.domain.values import iso
 from enrollment.wire.faults import shown
@@ -77,6 +77,7 @@ def write_result(result: Result) -> dict[str, Any]:
             "operation": dict(result.operation),
             "found": result.found,
             "passed": result.holds,
+            **({} if result.because is None else {"because": result.because}),
         }
     return {
         "filterBranchType": result.kind,

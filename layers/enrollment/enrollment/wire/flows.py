@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
+from enrollment.domain.associations import CATEGORIES as ASSOCIATION_CATEGORIES
+from enrollment.domain.associations import AssociationType
+from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, ConstantFilter, Criteria, ListFilter, RecordFilter
 from enrollment.domain.event_types import EventType, Trigger
-from enrollment.domain.filters import AllOf, AnyOf, Criteria, PropertyFilter, any_of
+from enrollment.domain.filters import PropertyFilter, any_of
 from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
 from enrollment.domain.identifiers import object_type_id
-from enrollment.domain.operations import NOT_YET_SUPPORTED, OPERATION_TYPES, InvalidOperand, operation
+from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operation
+from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
 from enrollment.wire.faults import Fault, nearest, shown
 
 MAX_FILTERS = 250
@@ -47,6 +51,7 @@ def read_flow(revision: FlowRevision) -> Flow:
         )
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
+    suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
     reader.refuse_unsupported(document)
     if reader.filters > MAX_FILTERS:
         reader.fault("$", "TOO_MANY_FILTERS", f"found {reader.filters} filters, allowed are {MAX_FILTERS} in a flow")
@@ -64,6 +69,8 @@ def read_flow(revision: FlowRevision) -> Flow:
         should_re_enroll=re_enroll,
         groups=tuple(groups),
         criteria=criteria,
+        suppression=suppression,
+        goal=goal,
     )
 
 
@@ -99,10 +106,32 @@ class _Reader:
             self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", f"found {shown(given)}, allowed is {allowed}")
         return type_id or "0-1"
 
+    def suppression(self, document: Mapping[str, Any]) -> Criteria | None:
+        """Of contacts by lists, of other records by a branch."""
+        ids = self.list_of(document, "$", "suppressionListIds")
+        filters: list[Criteria] = []
+        for number, one in enumerate(ids):
+            if isinstance(one, bool) or not isinstance(one, str | int) or one == "":
+                self.fault(
+                    f"$.suppressionListIds[{number}]", "WRONG_TYPE", f"found {shown(one)}, allowed is the id of a list"
+                )
+            else:
+                filters.append(ListFilter(str(one), True))
+        if len(ids) > MAX_FILTERS:
+            self.fault("$.suppressionListIds", "TOO_MANY_LISTS", f"found {len(ids)}, allowed are {MAX_FILTERS}")
+        given = self.given_branch(document, "suppressionFilterBranch")
+        if given is not None:
+            filters.append(given)
+        return AnyOf(tuple(filters)) if filters else None
+
+    def given_branch(self, document: Mapping[str, Any], key: str) -> Criteria | None:
+        given = document.get(key)
+        # HubSpot writes a branch without filters where nothing is set.
+        if not given or (isinstance(given, dict) and not given.get("filters") and not given.get("filterBranches")):
+            return None
+        return self.branch(given, f"$.{key}", 1)
+
     def refuse_unsupported(self, document: Mapping[str, Any]) -> None:
-        for key in ("suppressionListIds", "suppressionFilterBranch", "goalFilterBranch"):
-            if document.get(key):
-                self.fault(f"$.{key}", "NOT_YET_SUPPORTED", f"{key} {NOT_YET}")
         setting = document.get("unEnrollmentSetting")
         if setting and not (isinstance(setting, dict) and setting.get("type") == "NONE"):
             self.fault("$.unEnrollmentSetting", "NOT_YET_SUPPORTED", f"unEnrollmentSetting {NOT_YET}")
@@ -332,8 +361,7 @@ class _Reader:
         branches = self.list_of(given, path, "filterBranches")
         self.filters += len(filters)
         if kind == "ASSOCIATION":
-            self.fault(f"{path}.filterBranchType", "NOT_YET_SUPPORTED", f"an ASSOCIATION branch {NOT_YET}")
-            return None
+            return self.association(given, path, filters, branches)
         if kind == "OR":
             if filters:
                 self.fault(f"{path}.filters", "FILTERS_IN_OR", "an OR branch has AND branches, no filters of its own")
@@ -347,26 +375,65 @@ class _Reader:
                         f"found {shown(one.get('filterBranchType'))}, allowed in an OR branch is AND",
                     )
                     return None
-            parts = [self.branch(one, f"{path}.filterBranches[{n}]", depth + 1) for n, one in enumerate(branches)]
-            return AnyOf(tuple(part for part in parts if part is not None))
+            either = [self.branch(one, f"{path}.filterBranches[{n}]", depth + 1) for n, one in enumerate(branches)]
+            return AnyOf(tuple(part for part in either if part is not None))
         if kind != "AND":
             self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is OR or AND")
             return None
         if not filters and not branches:
             self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; the branch would accept every record")
-        parts = [self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)]
+        parts: list[Criteria | None] = [
+            self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)
+        ]
         for number, one in enumerate(branches):
             at = f"{path}.filterBranches[{number}]"
             if isinstance(one, dict) and one.get("filterBranchType") == "ASSOCIATION":
-                self.branch(one, at, depth + 1)
+                parts.append(self.branch(one, at, depth + 1))
             else:
                 self.fault(at, "UNKNOWN_BRANCH", "an AND branch has filters and ASSOCIATION branches, no other branch")
         return AllOf(tuple(part for part in parts if part is not None))
 
-    def record_filter(self, given: Any, path: str) -> PropertyFilter | None:
-        if isinstance(given, dict) and given.get("filterType") in ("IN_LIST", "CONSTANT"):
-            self.fault(f"{path}.filterType", "NOT_YET_SUPPORTED", f"a filter of type {given['filterType']} {NOT_YET}")
+    def association(
+        self, given: Mapping[str, Any], path: str, filters: list[Any], branches: list[Any]
+    ) -> AssociatedWith | None:
+        if branches:
+            self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "an ASSOCIATION branch has filters, no branches")
+        if not filters:
+            self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; any associated record would do")
+        if given.get("operator", "IN_LIST") != "IN_LIST":
+            found = shown(given["operator"])
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {found}, allowed is IN_LIST")
+        named, category, number = (
+            given.get("objectTypeId"),
+            given.get("associationCategory"),
+            given.get("associationTypeId"),
+        )
+        object_type = object_type_id(named) if isinstance(named, str) else None
+        if object_type is None:
+            self.fault(
+                f"{path}.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {shown(named)}, allowed is an id like 0-2"
+            )
+        if category not in ASSOCIATION_CATEGORIES:
+            allowed = " or ".join(ASSOCIATION_CATEGORIES)
+            self.fault(
+                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {shown(category)}, allowed is {allowed}"
+            )
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            self.fault(f"{path}.associationTypeId", "WRONG_TYPE", f"found {shown(number)}, allowed is a number")
+        parts = [self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)]
+        if object_type is None or category not in ASSOCIATION_CATEGORIES or not isinstance(number, int):
             return None
+        kept = tuple(part for part in parts if part is not None)
+        return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept))
+
+    def record_filter(self, given: Any, path: str) -> Criteria | None:
+        if isinstance(given, dict) and given.get("filterType") == "IN_LIST":
+            return self.list_filter(given, path)
+        if isinstance(given, dict) and given.get("filterType") == "CONSTANT":
+            accepts = given.get("shouldAccept")
+            if not isinstance(accepts, bool):
+                self.fault(f"{path}.shouldAccept", "WRONG_TYPE", f"found {shown(accepts)}, allowed is true or false")
+            return ConstantFilter(accepts is True)
         name = self.property_name(given, path, allowed="PROPERTY, IN_LIST or CONSTANT")
         if name is None:
             return None
@@ -374,22 +441,32 @@ class _Reader:
         kind, operator = self.operation_names(given, at)
         if kind is None or operator is None:
             return None
-        if kind in NOT_YET_SUPPORTED:
-            self.fault(f"{at}.operationType", "NOT_YET_SUPPORTED", f"{kind} {NOT_YET}")
-            return None
-        row = OPERATION_TYPES.get(kind)
+        row = RECORD_OPERATION_TYPES.get(kind)
         if row is None:
-            allowed = ", ".join(OPERATION_TYPES)
-            near = nearest(kind, OPERATION_TYPES)
+            allowed = ", ".join(RECORD_OPERATION_TYPES)
+            near = nearest(kind, RECORD_OPERATION_TYPES)
             self.fault(f"{at}.operationType", "UNKNOWN_OPERATION", f"found {shown(kind)}, allowed is {allowed}", near)
             return None
-        if operator in row.history:
-            self.fault(f"{at}.operator", "NOT_YET_SUPPORTED", f"{operator} {NOT_YET}")
+        if operator not in row.operators:
+            self.unknown_operator(at, kind, operator, row.operators)
             return None
-        if operator not in row.tests:
-            self.unknown_operator(at, kind, operator, list(row.tests))
+        self.check_include(given["operation"], at)
+        try:
+            return RecordFilter(name, record_operation(given["operation"]))
+        except InvalidOperand as invalid:
+            self.invalid_operand(invalid, at)
             return None
-        return self.filter(name, given["operation"], at)
+
+    def list_filter(self, given: Mapping[str, Any], path: str) -> ListFilter | None:
+        list_id, operator = given.get("listId"), given.get("operator", "IN_LIST")
+        if operator not in ("IN_LIST", "NOT_IN_LIST"):
+            self.fault(
+                f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
+            )
+        if isinstance(list_id, bool) or not isinstance(list_id, str | int) or list_id == "":
+            self.fault(f"{path}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
+            return None
+        return ListFilter(str(list_id), operator == "IN_LIST")
 
     def unknown_operator(self, at: str, kind: str, operator: str, allowed: Sequence[str]) -> None:
         instead = {"IS_EQUAL_TO": "IS_ANY_OF", "IS_NOT_EQUAL_TO": "IS_NONE_OF"} if kind == "ENUMERATION" else {}
@@ -401,6 +478,14 @@ class _Reader:
         )
 
     def filter(self, name: str, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
+        self.check_include(given, path)
+        try:
+            return PropertyFilter(name, operation(given))
+        except InvalidOperand as invalid:
+            self.invalid_operand(invalid, path)
+            return None
+
+    def check_include(self, given: Mapping[str, Any], path: str) -> None:
         include = given.get("includeObjectsWithNoValueSet", False)
         if not isinstance(include, bool):
             self.fault(
@@ -408,15 +493,11 @@ class _Reader:
                 "WRONG_TYPE",
                 f"found {shown(include)}, allowed is true or false",
             )
-        try:
-            return PropertyFilter(name, operation(given))
-        except InvalidOperand as invalid:
-            self.fault(
-                f"{path}.{invalid.key}",
-                "INVALID_OPERAND",
-                f"found {shown(invalid.found)}, allowed is {invalid.allowed}",
-            )
-            return None
+
+    def invalid_operand(self, invalid: InvalidOperand, path: str) -> None:
+        self.fault(
+            f"{path}.{invalid.key}", "INVALID_OPERAND", f"found {shown(invalid.found)}, allowed is {invalid.allowed}"
+        )
 
     def property_name(self, given: Any, path: str, allowed: str) -> str | None:
         kind = given.get("filterType") if isinstance(given, dict) else given

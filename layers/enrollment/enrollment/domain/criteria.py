@@ -1,0 +1,162 @@
+"""Criteria: trees of filters over a record as it was. What refinement, suppression and goals are made of."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enrollment.domain.associations import AssociationType
+from enrollment.domain.filters import Failure
+from enrollment.domain.record_operations import RecordOperation
+from enrollment.domain.subjects import MAX_ASSOCIATED, Associates, Need, Subject
+from enrollment.domain.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class FilterResult:
+    """What a filter found, and whether it holds. ``property`` says in words what was looked at."""
+
+    property: str
+    operation: Mapping[str, Any]
+    found: Value
+    holds: bool
+    because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchResult:
+    """``kind``: AND or OR."""
+
+    kind: str
+    parts: tuple["Result", ...]
+    holds: bool
+
+
+Result = FilterResult | BranchResult
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    property: str
+    operation: RecordOperation
+
+    def holds(self, subject: Subject) -> bool:
+        return subject.once(self, lambda: self.operation.holds(subject, self.property))
+
+    def result(self, subject: Subject) -> FilterResult:
+        return FilterResult(
+            self.property,
+            self.operation.given,
+            subject.value(self.property),
+            self.holds(subject),
+            self.operation.objection(subject, self.property),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListFilter:
+    """Whether the record is a member of a list, or is not."""
+
+    list_id: str
+    is_member: bool
+
+    def holds(self, subject: Subject) -> bool:
+        return subject.is_member(self.list_id) == self.is_member
+
+    def result(self, subject: Subject) -> FilterResult:
+        operator = "IN_LIST" if self.is_member else "NOT_IN_LIST"
+        given = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
+        return FilterResult(f"list {self.list_id}", given, subject.is_member(self.list_id), self.holds(subject))
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantFilter:
+    accepts: bool
+
+    def holds(self, subject: Subject) -> bool:
+        return self.accepts
+
+    def result(self, subject: Subject) -> FilterResult:
+        return FilterResult("constant", {"filterType": "CONSTANT", "shouldAccept": self.accepts}, None, self.accepts)
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """An AND branch: every filter and every branch under it must hold."""
+
+    parts: tuple["Criteria", ...]
+
+    def holds(self, subject: Subject) -> bool:
+        return all(part.holds(subject) for part in self.parts)
+
+    def result(self, subject: Subject) -> BranchResult:
+        """Of every part, those after the first that fails included."""
+        return BranchResult("AND", tuple(part.result(subject) for part in self.parts), self.holds(subject))
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """An OR branch: one of its branches is enough."""
+
+    parts: tuple["Criteria", ...]
+
+    def holds(self, subject: Subject) -> bool:
+        return any(part.holds(subject) for part in self.parts)
+
+    def result(self, subject: Subject) -> BranchResult:
+        return BranchResult("OR", tuple(part.result(subject) for part in self.parts), self.holds(subject))
+
+
+@dataclass(frozen=True, slots=True)
+class AssociatedWith:
+    """An ASSOCIATION branch: accepts when at least one associated record passes."""
+
+    object_type_id: str
+    kind: AssociationType
+    criteria: AllOf
+
+    @property
+    def need(self) -> Need:
+        return self.object_type_id, self.kind
+
+    def holds(self, subject: Subject) -> bool:
+        return any(self.criteria.holds(one) for one in self._associates(subject).subjects)
+
+    def result(self, subject: Subject) -> FilterResult:
+        given = {
+            "filterBranchType": "ASSOCIATION",
+            "objectTypeId": self.object_type_id,
+            "associationCategory": self.kind.category,
+            "associationTypeId": self.kind.type_id,
+        }
+        associates = self._associates(subject)
+        because = None
+        if not associates.is_complete:
+            because = f"only {MAX_ASSOCIATED:,} associated records are looked at, and there are more"
+        what = f"associated {self.object_type_id}"
+        return FilterResult(what, given, len(associates.subjects), self.holds(subject), because)
+
+    def _associates(self, subject: Subject) -> Associates:
+        return subject.associates.get(self.need, Associates())
+
+
+Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | AssociatedWith
+
+
+def first_failure(result: Result) -> Failure | None:
+    """The first filter, in the order in which the flow wrote them, for which the criteria do not hold; of an OR, that
+    of its first branch."""
+    if result.holds:
+        return None
+    if isinstance(result, FilterResult):
+        return Failure(result.property, result.operation, result.found, result.because)
+    return next((failure for part in result.parts if (failure := first_failure(part)) is not None), None)
+
+
+def needs(criteria: Criteria | None) -> Iterator[Need]:
+    """The associated records that the criteria look at."""
+    match criteria:
+        case AssociatedWith():
+            yield criteria.need
+        case AllOf() | AnyOf():
+            for part in criteria.parts:
+                yield from needs(part)

@@ -1,0 +1,51 @@
+"""A record as criteria see it: as it was at an instant, with the records that it was associated with."""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from enrollment.domain.associations import AssociationType
+from enrollment.domain.records import Dated, Record
+from enrollment.domain.values import Instant, Value
+
+# Of which object type, and as what.
+Need = tuple[str, AssociationType]
+
+# Associated records that are looked at.
+MAX_ASSOCIATED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Associates:
+    """``is_complete``: there are no more than these."""
+
+    subjects: tuple["Subject", ...] = ()
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
+
+    record: Record
+    at: Instant
+    zone: tzinfo = UTC
+    associates: Mapping[Need, Associates] = field(default_factory=dict)
+    _answers: dict[Hashable, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def changes(self, name: str) -> tuple[Dated, ...]:
+        """What the property has been until then, oldest first."""
+        return self.record.property_changes(name, self.at)
+
+    def value(self, name: str) -> Value:
+        changes = self.changes(name)
+        return changes[-1].value if changes else None
+
+    def is_member(self, list_id: str) -> bool:
+        return self.record.is_member(list_id, self.at)
+
+    def once(self, question: Hashable, answer: Callable[[], bool]) -> bool:
+        found = self._answers.get(question)
+        if found is None:
+            found = self._answers[question] = answer()
+        return found

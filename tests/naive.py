@@ -1,0 +1,214 @@
+"""A second evaluator of criteria, written from docs/flows.md alone: it reads the flow's JSON and a plain story of the
+record, value by value, and shares no code with the first."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Story = Mapping[str, Sequence[tuple[int, Any]]]
+"""By property, each (time of change, value), in any order, no two at one time."""
+
+
+class Naive:
+    def __init__(self, story: Story, lists: Story, at: int, zone: str) -> None:
+        self.history = {
+            name: [value for when, value in sorted(changes, key=lambda one: one[0]) if when <= at]
+            for name, changes in story.items()
+        }
+        self.times = {
+            name: [when for when, _ in sorted(changes, key=lambda one: one[0]) if when <= at]
+            for name, changes in story.items()
+        }
+        self.lists = {
+            name
+            for name, changes in lists.items()
+            if [one for one in sorted(changes) if one[0] <= at][-1:]
+            and [one for one in sorted(changes) if one[0] <= at][-1][1]
+        }
+        self.at, self.zone = at, ZoneInfo(zone)
+
+    def passes(self, branch: Mapping[str, Any]) -> bool:
+        if branch["filterBranchType"] == "OR":
+            return any(self.passes(one) for one in branch["filterBranches"])
+        return all(self.filter(one) for one in branch["filters"])
+
+    def filter(self, one: Mapping[str, Any]) -> bool:
+        if one["filterType"] == "IN_LIST":
+            return (one["listId"] in self.lists) == (one["operator"] == "IN_LIST")
+        return self.operation(one["property"], one["operation"])
+
+    def value(self, name: str) -> Any:
+        history = self.history.get(name, [])
+        return history[-1] if history else None
+
+    def operation(self, name: str, given: Mapping[str, Any]) -> bool:
+        kind, operator = given["operationType"], given["operator"]
+        include = given.get("includeObjectsWithNoValueSet", False)
+        if operator.startswith("HAS_"):
+            values = [one for one in self.history.get(name, []) if one not in (None, "", [])]
+            if not values:
+                return include
+            never = operator.startswith("HAS_NEVER_")
+            positive = {
+                "BEEN_EQUAL_TO": "IS_EQUAL_TO", "CONTAINED": "CONTAINS", "BEEN_ANY_OF": "IS_ANY_OF",
+                "BEEN_EXACTLY": "IS_EXACTLY", "CONTAINED_ALL": "CONTAINS_ALL",
+            }[operator[len("HAS_NEVER_" if never else "HAS_EVER_"):]]  # fmt: skip
+            return never != any(self.test(kind, positive, one, given) for one in values)
+        value = self.value(name)
+        if value in (None, "", []):
+            return include or operator in ("IS_UNKNOWN", "IS_BLANK")
+        if kind == "ROLLING_PROPERTY_UPDATED":
+            recent = self.day(self.times[name][-1]) > self.today() - timedelta(days=given["numberOfDays"])
+            return recent == (operator == "UPDATED_IN_LAST_X_DAYS")
+        if kind == "COMPARATIVE_PROPERTY_UPDATED":
+            others = self.times.get(given["comparisonPropertyName"], [])
+            if not others:
+                return False
+            mine = self.times[name][-1]
+            return mine < others[-1] if operator == "IS_BEFORE" else mine > others[-1]
+        if kind in ("COMPARATIVE_STRING", "COMPARATIVE_DATE"):
+            other = self.value(given["comparisonPropertyName"])
+            other = given.get("defaultComparisonValue") if other in (None, "", []) else other
+            if other in (None, "", []):
+                return False
+            if kind == "COMPARATIVE_STRING":
+                return self.test("STRING", operator, value, {"value": other})
+            return self.test("DATETIME", operator, value, {"timestamp": moment(other)})
+        return self.test(kind, operator, value, given)
+
+    def today(self) -> date:
+        return self.day(self.at)
+
+    def day(self, instant: int) -> date:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant)).astimezone(self.zone).date()
+
+    def test(self, kind: str, operator: str, value: Any, given: Mapping[str, Any]) -> bool:
+        if kind == "ALL_PROPERTY":
+            return operator in ("IS_KNOWN", "IS_NOT_BLANK")
+        if kind in ("STRING", "MULTISTRING"):
+            wanted = [text(one) for one in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
+            found, parts = text(value), [one.strip() for one in text(value).split(";")]
+            answers = {
+                "IS_EQUAL_TO": any(found == one for one in wanted),
+                "CONTAINS": any(one in found for one in wanted),
+                "STARTS_WITH": any(found.startswith(one) for one in wanted),
+                "ENDS_WITH": any(found.endswith(one) for one in wanted),
+                "CONTAINS_EXACTLY": any(one in parts for one in wanted),
+            }
+            negatives = {
+                "IS_NOT_EQUAL_TO": "IS_EQUAL_TO", "DOES_NOT_CONTAIN": "CONTAINS",
+                "DOES_NOT_CONTAIN_EXACTLY": "CONTAINS_EXACTLY",
+            }  # fmt: skip
+            return not answers[negatives[operator]] if operator in negatives else answers[operator]
+        if kind in ("NUMBER", "NUMBER_RANGED"):
+            number = numeral(value)
+            if number is None:
+                return False
+            if kind == "NUMBER_RANGED":
+                between = Decimal(str(given["lowerBound"])) <= number <= Decimal(str(given["upperBound"]))
+                return between == (operator == "IS_BETWEEN")
+            other = Decimal(str(given["value"]))
+            return {
+                "IS_EQUAL_TO": number == other, "IS_NOT_EQUAL_TO": number != other,
+                "IS_GREATER_THAN": number > other, "IS_GREATER_THAN_OR_EQUAL_TO": number >= other,
+                "IS_LESS_THAN": number < other, "IS_LESS_THAN_OR_EQUAL_TO": number <= other,
+            }[operator]  # fmt: skip
+        if kind == "BOOL":
+            truth = {"true": True, "false": False}.get(text(value).strip())
+            return truth is not None and (truth == given["value"]) == (operator == "IS_EQUAL_TO")
+        if kind == "ENUMERATION":
+            held = {one.strip() for one in text(value).split(";") if one.strip()}
+            wanted_options = {text(one) for one in given["values"]}
+            positive, answer = {
+                "IS_ANY_OF": (True, bool(held & wanted_options)), "IS_NONE_OF": (False, bool(held & wanted_options)),
+                "IS_EXACTLY": (True, held == wanted_options), "IS_NOT_EXACTLY": (False, held == wanted_options),
+                "CONTAINS_ALL": (True, wanted_options <= held),
+                "DOES_NOT_CONTAIN_ALL": (False, wanted_options <= held),
+            }[operator]  # fmt: skip
+            return answer == positive
+        instant = moment(value)
+        if instant is None:
+            return False
+        if kind == "DATETIME":
+            other_instant = given["timestamp"]
+            days = [(datetime(1970, 1, 1) + timedelta(milliseconds=one)).date() for one in (instant, other_instant)]
+            return {
+                "IS_EQUAL_TO": instant == other_instant, "IS_BEFORE": instant < other_instant,
+                "IS_AFTER": instant > other_instant, "IS_BEFORE_DATE": days[0] < days[1],
+                "IS_AFTER_DATE": days[0] > days[1],
+            }[operator]  # fmt: skip
+        if kind == "RANGED_DATE":
+            return (given["lowerBound"] <= instant <= given["upperBound"]) == (operator == "IS_BETWEEN")
+        day = self.day(instant)
+        if instant % 86_400_000 == 0:
+            day = (datetime(1970, 1, 1) + timedelta(milliseconds=instant)).date()
+        if kind == "ROLLING_DATE_RANGE":
+            days_ago = (self.today() - day).days
+            return {
+                "IS_LESS_THAN_X_DAYS_AGO": 0 <= days_ago < given["numberOfDays"],
+                "IS_MORE_THAN_X_DAYS_AGO": days_ago > given["numberOfDays"],
+                "IS_LESS_THAN_X_DAYS_FROM_NOW": 0 <= -days_ago < given["numberOfDays"],
+                "IS_MORE_THAN_X_DAYS_FROM_NOW": -days_ago > given["numberOfDays"],
+            }[operator]
+        assert kind == "CALENDAR_DATE"
+        mine, now = unit_number(day, given["timeUnit"]), unit_number(self.today(), given["timeUnit"])
+        count, has_been = given.get("timeUnitCount", 1), day < self.today() or instant <= self.at
+        return {
+            "IN_THIS_TIME_UNIT": mine == now,
+            "IN_THIS_TIME_UNIT_SO_FAR": mine == now and has_been,
+            "IN_LAST_TIME_UNIT": now - count <= mine < now,
+            "IN_LAST_TIME_UNIT_SO_FAR": now - count <= mine <= now and has_been,
+            "IN_NEXT_TIME_UNIT": now < mine <= now + count,
+        }[operator]
+
+
+def unit_number(day: date, unit: str) -> int:
+    """Counts the units of the calendar, so that neighbours differ by one."""
+    return {
+        "DAY": day.toordinal(),
+        "WEEK": (day.toordinal() - 1) // 7,
+        "MONTH": day.year * 12 + day.month,
+        "QUARTER": day.year * 4 + (day.month - 1) // 3,
+        "YEAR": day.year,
+    }[unit]
+
+
+def text(value: Any) -> str:
+    if isinstance(value, bool):
+        written = "true" if value else "false"
+    elif isinstance(value, list):
+        written = ";".join(value)
+    elif isinstance(value, float) and value == int(value):
+        written = str(int(value))
+    else:
+        written = str(value)
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", written).casefold())
+
+
+def numeral(value: Any) -> Decimal | None:
+    if isinstance(value, bool | list):
+        return None
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def moment(value: Any) -> int | None:
+    if isinstance(value, bool | list):
+        return None
+    written = str(value).strip()
+    if written.lstrip("-").isdigit():
+        return int(written)
+    if isinstance(value, float):
+        return int(value) if value == int(value) else None
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
