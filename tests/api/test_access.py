@@ -53,7 +53,7 @@ def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
         reads = one.method == "GET" or one.path.endswith(("batch/read", "/test"))
-        writes = Scope.WRITE_FLOWS if "flows" in one.path else Scope.WRITE_RECORDS
+        writes = Scope.WRITE_FLOWS if "flows" in one.path or "portal" in one.path else Scope.WRITE_RECORDS
         assert one.scope == (Scope.READ if reads else writes), one.name
 
 
@@ -114,4 +114,13 @@ def test_who_one_is() -> None:
     assert operator["caller"].endswith("user/ada")
     assert operator["scopes"] == sorted(Scope)
     holder = api("GET", "/enrollment/v1/portal", authorizer=token("enroll/read")).json
-    assert holder == {"portalId": "p1", "caller": "user-1", "scopes": ["enroll/read"]}
+    assert holder == {"portalId": "p1", "caller": "user-1", "scopes": ["enroll/read"], "timeZone": "UTC"}
+
+
+def test_a_portal_has_a_time_zone() -> None:
+    api = example_portal()
+    assert api("PATCH", "/enrollment/v1/portal", {"timeZone": "Pacific/Apia"}).json["timeZone"] == "Pacific/Apia"
+    assert api("GET", "/enrollment/v1/portal").json["timeZone"] == "Pacific/Apia"
+    assert api("GET", "/enrollment/v1/portal", headers={"x-portal-id": "p2"}).json["timeZone"] == "UTC"
+    for wrong in ("Europe/Atlantis", "../../etc/passwd", "", None, 3):
+        assert api("PATCH", "/enrollment/v1/portal", {"timeZone": wrong}).faults == [("$.timeZone", "INVALID_OPERAND")]

@@ -11,6 +11,7 @@ import pytest
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
 from enrollment.authoring import Authoring
@@ -18,12 +19,13 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Dated, Record, deleted
-from enrollment.ports import Associations, Conflict, Enrollments, FlowBook, Flows, Records
+from enrollment.ports import Associations, Conflict, Enrollments, FlowBook, Flows, Portals, Records
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
 from tests.aws import aws
-from tests.fakes import FakeAssociations, FakeEnrollments, FakeFlows, FakeRecords, store
+from tests.fakes import FakeAssociations, FakeEnrollments, FakeFlows, FakePortals, FakeRecords, store
 from tests.scenarios.scenario import flow
 
 NOW = 1_764_000_000_000
@@ -37,6 +39,7 @@ class Stores:
     book: FlowBook
     records: Records
     associations: Associations
+    portals: Portals
     enrollments: Enrollments
 
     @property
@@ -48,7 +51,7 @@ class Stores:
 def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     if request.param == "fake":
         flows = FakeFlows()
-        yield Stores(flows, flows, flows, FakeRecords(), FakeAssociations(), FakeEnrollments())
+        yield Stores(flows, flows, flows, FakeRecords(), FakeAssociations(), FakePortals(), FakeEnrollments())
         return
     with aws(monkeypatch) as config:
         tables = Tables(config)
@@ -58,6 +61,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             DynamoFlowBook(tables, read_flow),
             DynamoRecords(tables),
             DynamoAssociations(tables),
+            DynamoPortals(tables),
             DynamoEnrollments(tables, write_message, read_message),
         )
 
@@ -258,6 +262,13 @@ def test_of_two_that_change_the_same_association_one_is_told_and_changes_nothing
     with pytest.raises(Conflict):
         stores.associations.save([first, associated(Association(ADA, company("8")), [TO_COMPANY], NOW, holds=True)])
     assert stores.associations.get(ADA, company("8")).version == 0
+
+
+def test_settings_of_a_portal(stores: Stores) -> None:
+    assert stores.portals.settings("p1") == PortalSettings()
+    stores.portals.save("p1", PortalSettings("Europe/Dublin"))
+    assert stores.portals.settings("p1") == PortalSettings("Europe/Dublin")
+    assert stores.portals.settings("p1/x") == PortalSettings()
 
 
 # Enrollments ---------------------------------------------------------------------------------------------------

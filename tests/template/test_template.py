@@ -157,7 +157,7 @@ def test_functions_share_what_is_global() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    assert names - powertools == set(NAMES)
+    assert names - powertools == {*NAMES, "HISTORY_LENGTH"}
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
@@ -204,8 +204,10 @@ def test_functions_may_do_what_they_do_and_no_more() -> None:
         ("FlowsTable", "dynamodb:BatchGetItem"),
         ("FlowsTable", "dynamodb:GetItem"),
         ("FlowsTable", "dynamodb:Query"),
+        ("RecordsTable", "dynamodb:BatchGetItem"),
         ("RecordsTable", "dynamodb:GetItem"),
         ("RecordsTable", "dynamodb:PutItem"),
+        ("RecordsTable", "dynamodb:Query"),
         ("EnrollmentsTable", "dynamodb:BatchGetItem"),
         ("EnrollmentsTable", "dynamodb:PutItem"),
         ("EnrollmentsTable", "dynamodb:UpdateItem"),

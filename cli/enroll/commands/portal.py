@@ -1,5 +1,7 @@
 """`enroll portal …`"""
 
+from typing import Annotated
+
 import typer
 
 from enroll.api import ApiUrl, Portal, explained, open_api
@@ -28,4 +30,22 @@ def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_jso
     console.print(f"Portal   {found['portalId']}", markup=False)
     console.print(f"Caller   {found['caller']}", markup=False)
     console.print(f"Scopes   {', '.join(found['scopes']) or 'none'}", markup=False)
+    console.print(f"Time     {found['timeZone']}", markup=False)
     console.print(f"Flows    {on} on, {len(flows) - on} off", markup=False)
+
+
+@app.command("set")
+def set_portal(
+    portal: Portal,
+    time_zone: Annotated[str, typer.Option(help="Of the days, weeks and months of criteria, as Europe/Dublin.")],
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Set the portal's time zone."""
+    with explained():
+        found = open_api(api, portal, stack).call("PATCH", "/enrollment/v1/portal", {"timeZone": time_zone})
+    if as_json:
+        print_json(found)
+    else:
+        console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.", markup=False)

@@ -80,6 +80,7 @@ def assemble(config: Config) -> Application:
         journal=journal,
         clock=now,
         new_id=new_id,
+        history_length=config.history_length,
     )
     return Application(
         read_event=read_event,
@@ -118,6 +119,7 @@ def api_application() -> ApiApplication:
             associations=associations,
             producer=_bus(config, botocore.session.get_session()),
             check=check_production,
+            history_length=config.history_length,
         ),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
         logger=Logger(),

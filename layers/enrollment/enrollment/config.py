@@ -4,15 +4,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+MAX_HISTORY = 200
+
 
 class MissingConfiguration(RuntimeError):
-    """Names every variable that is missing."""
+    """Names every variable that is missing, or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Names of this stack's resources: each is a required environment variable of the same name in capitals.
 
+    ``history_length``: earlier values kept of each property; HISTORY_LENGTH, as many as are usual when it is not set.
     ``is_traced``: X-Ray collects traces here; Lambda says so by the address of its daemon, and Powertools'
     ``POWERTOOLS_TRACE_DISABLED`` turns it off.
     """
@@ -24,9 +27,10 @@ class Config:
     unprocessed_queue_url: str
     event_bus_name: str
     is_traced: bool = False
+    history_length: int = 20
 
 
-NAMES = tuple(field.name.upper() for field in fields(Config) if field.name != "is_traced")
+NAMES = tuple(field.name.upper() for field in fields(Config) if field.name not in ("is_traced", "history_length"))
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
@@ -39,4 +43,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         )
     is_disabled = environment.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("1", "true")
     names = {name.lower(): environment[name] for name in NAMES}
-    return Config(**names, is_traced="AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled)
+    given = environment.get("HISTORY_LENGTH", "20")
+    if not given.isdigit() or int(given) > MAX_HISTORY:
+        raise MissingConfiguration(f"HISTORY_LENGTH: found {given!r}, allowed is a number from 0 to {MAX_HISTORY}")
+    is_traced = "AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled
+    return Config(**names, is_traced=is_traced, history_length=int(given))

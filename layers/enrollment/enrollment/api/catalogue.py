@@ -1,12 +1,18 @@
 """`/enrollment/v1/events`: what can trigger a flow; `/enrollment/v1/portal`: who the caller is."""
 
-from enrollment.api.operations import Example, Operation, Query, Reply, Request, Services
+from dataclasses import replace
+
+from enrollment.api.operations import Example, Operation, Query, Reply, Request, Scope, Services
 from enrollment.api.problems import UnknownThing
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
+from enrollment.domain.operations import InvalidOperand
+from enrollment.domain.portals import PortalSettings
+from enrollment.domain.record_operations import zone_of
 from enrollment.wire.catalogue import write_event_type
 from enrollment.wire.faults import meant, nearest, shown
-from enrollment.wire.requests import read_object_type, refuse
+from enrollment.wire.requests import BodyReader, read_object_type, refuse
 
+SETTINGS = ("timeZone",)
 FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
 
 
@@ -37,8 +43,45 @@ def read_event_type(services: Services, request: Request) -> Reply:
 
 
 def read_portal(services: Services, request: Request) -> Reply:
+    return Reply(200, _portal(request, services.portals.settings(request.portal_id)))
+
+
+def change_portal(services: Services, request: Request) -> Reply:
+    reader = BodyReader()
+    given = reader.mapping(request.body, "$")
+    for key in given:
+        if key not in SETTINGS:
+            near = nearest(key, SETTINGS)
+            hint = f" - did you mean {near}?" if near else ""
+            reader.fault(
+                f"$.{key[:80]}", "UNKNOWN_OPTION", f"no such setting, allowed is {' or '.join(SETTINGS)}{hint}"
+            )
+    reader.finish()
+    settings = services.portals.settings(request.portal_id)
+    if "timeZone" in given:
+        settings = replace(settings, time_zone=_time_zone(given["timeZone"]))
+    services.portals.save(request.portal_id, settings)
+    return Reply(200, _portal(request, settings))
+
+
+def _time_zone(found: object) -> str:
+    try:
+        zone_of(found if isinstance(found, str) else "")
+    except InvalidOperand as invalid:
+        raise refuse(
+            "$.timeZone", "INVALID_OPERAND", f"found {shown(found)}, allowed is {invalid.allowed}"
+        ) from invalid
+    return str(found)
+
+
+def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
     caller = request.caller
-    return Reply(200, {"portalId": caller.portal_id, "caller": caller.name, "scopes": sorted(caller.scopes)})
+    return {
+        "portalId": caller.portal_id,
+        "caller": caller.name,
+        "scopes": sorted(caller.scopes),
+        "timeZone": settings.time_zone,
+    }
 
 
 OPERATIONS = (
@@ -71,8 +114,20 @@ OPERATIONS = (
         "readPortal",
         "GET",
         "/enrollment/v1/portal",
-        "Which portal this is, and what the caller may do in it",
+        "Which portal this is, how it is set, and what the caller may do in it",
         read_portal,
         {200: "Portal"},
+    ),
+    Operation(
+        "changePortal",
+        "PATCH",
+        "/enrollment/v1/portal",
+        "Change the portal's settings",
+        change_portal,
+        {200: "Portal"},
+        scope=Scope.WRITE_FLOWS,
+        description="The time zone is that of the days, weeks and months of criteria. A change holds within a minute.",
+        body="PortalInput",
+        example=Example(body={"timeZone": "Europe/Dublin"}),
     ),
 )

@@ -218,7 +218,8 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
-    "Portal": _object({"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT)}),
+    "Portal": _object({"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT), "timeZone": _TEXT}),
+    "PortalInput": _object({"timeZone": {"type": "string", "description": "As Europe/Dublin."}}, "timeZone"),
     # Records
     "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
     "Record": _object(_RECORD, "propertiesWithHistory"),
