@@ -55,12 +55,14 @@ class Api:
         services = Services(
             world.authoring, world.evaluation, world.portals, world.recordkeeping, world.enrollments, world.new_id
         )
-        logger, metrics = Logger(service="test", level="CRITICAL"), Metrics(namespace="test", service="test")
-        self.server = Server(OPERATIONS, services, self._tick, logger, metrics)
+        logger, self.metrics = Logger(service="test", level="CRITICAL"), Metrics(namespace="test", service="test")
+        self.server = Server(OPERATIONS, services, self._tick, logger, self.metrics)
 
     def _tick(self) -> Instant:
         """No two requests come at the same moment."""
         self.world.now += 1
+        # A hundred of them would be printed, into whatever reads the standard output at that moment.
+        self.metrics.clear_metrics()
         return self.world.now
 
     def __call__(self, method: str, path: str, body: Any = None, **given: Any) -> Answer:

@@ -138,9 +138,7 @@ def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: P
 
 def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal: Api, tmp_path: Path) -> None:
     good = flow({"id": 1, "event": "forms.submitted"})
-    bad = flow({"id": 2, "event": "forms.submited", "where": [["hs_form_id", "IS_KNOWN"]]}) | {
-        "goalFilterBranch": "x"
-    }
+    bad = flow({"id": 2, "event": "forms.submited", "where": [["hs_form_id", "IS_KNOWN"]]}) | {"goalFilterBranch": "x"}
     nameless = {key: value for key, value in good.items() if key != "id"}
 
     result = run("flows", "put", file(tmp_path, good, bad, nameless, good), code=2)
