@@ -357,3 +357,11 @@ def test_every_kind_of_flow_says_properly_whether_records_re_enroll() -> None:
 def test_a_revision_is_no_truth_value() -> None:
     answer = example_portal()("PUT", f"{FLOWS}/1001", {**event_based(group()), "revisionId": True})
     assert answer.faults == [("$.revisionId", "WRONG_TYPE")]
+
+
+def test_a_flow_is_explained_and_nothing_is_stored() -> None:
+    api = example_portal()
+    found = api("POST", "/enrollment/v1/flows/check", event_based(group())).json
+    assert found["explanation"][0].startswith("Enrolls a contact the first time")
+    assert api("POST", "/enrollment/v1/flows/check", event_based()).faults == [("$.enrollmentCriteria", "NO_TRIGGER")]
+    assert len(api("GET", FLOWS).json["results"]) == 2

@@ -406,3 +406,12 @@ def test_a_broken_heading_is_told(portal: Api, tmp_path: Path, content: str) -> 
     assert "line" in run("records", "import", str(path), code=2).stderr
     (tmp_path / "x.csv.progress.json").write_text("[1]")
     run("flows", "list", "--api", "http://[", code=2)
+
+
+def test_flows_are_explained_without_a_stack(tmp_path: Path) -> None:
+    good = file(tmp_path, flow({"id": 1, "event": "forms.submitted"}), name="good.json")
+    (found,) = answer("flows", "check", good)
+    assert found["explanation"] == ["Enrolls a contact the first time this happens: form submission (forms.submitted)."]
+    assert "Enrolls a contact" in run("flows", "check", good).stdout
+    bad = file(tmp_path, flow({"id": 2, "event": "forms.submited"}), name="bad.json")
+    assert "did you mean forms.submitted?" in run("flows", "check", good, bad, code=2).stdout.replace("\n", "")

@@ -15,7 +15,9 @@ from enroll.api import Api, ApiError, ApiUrl, Portal, explained, open_api, part
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.stack import StackName
+from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, revised
+from enrollment.domain.sentences import explained as explained_flow
 from enrollment.wire.flow_documents import write_flow
 from enrollment.wire.flows import InvalidFlow, read_flow
 
@@ -57,6 +59,25 @@ def put(
             stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", body, query)
             rows.append(_row(stored, "created" if current is None else "changed"))
     _print(rows, as_json)
+
+
+@app.command()
+def check(files: Files, as_json: AsJson = False) -> None:
+    """What flows mean, in plain sentences, or all that is wrong with them. Needs no stack."""
+    answers = [_check(path, document) for path, document in _read(files)]
+    if as_json:
+        print_json(answers)
+    else:
+        for one in answers:
+            console.print(
+                f"{one['file']}: {one['name'] or one['id'] or 'a flow without a name'}", style="bold", markup=False
+            )
+            for line in one["explanation"]:
+                console.print(f"  {line}", markup=False, soft_wrap=True)
+            for fault in one["faults"]:
+                console.print(f"  {fault}", markup=False, soft_wrap=True, style="red")
+    if any(one["faults"] for one in answers):
+        raise typer.Exit(INVALID)
 
 
 @app.command()
@@ -227,6 +248,21 @@ def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
         current = opened.call("GET", f"{FLOWS}/{part(flow_id)}")
         stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**current, "isEnabled": is_on})
     _print([_row(stored, "on" if is_on else "off")], as_json)
+
+
+def _check(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "file": str(path),
+        "id": document.get("id"),
+        "name": document.get("name"),
+        "explanation": [],
+        "faults": [],
+    }
+    try:
+        flow = read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
+    except InvalidFlow as invalid:
+        return answer | {"faults": [str(fault) for fault in invalid.faults]}
+    return answer | {"explanation": list(explained_flow(flow, EVENT_TYPES))}
 
 
 def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -4,8 +4,11 @@ import hashlib
 
 from enrollment.api.operations import AFTER, LIMIT, Example, Operation, Query, Reply, Request, Scope, Services, page
 from enrollment.authoring import RevisionRequired
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.flows import revised
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
+from enrollment.domain.sentences import explained
 from enrollment.domain.values import iso
 from enrollment.ports import Conflict
 from enrollment.wire.faults import shown
@@ -125,6 +128,12 @@ def test_enrollment(services: Services, request: Request) -> Reply:
     return Reply(200, answer)
 
 
+def check_flow(services: Services, request: Request) -> Reply:
+    """Nothing is stored."""
+    flow = read_flow(revised(None, request.portal_id, "check", _document(request), request.now))
+    return Reply(200, {"explanation": list(explained(flow, EVENT_TYPES))})
+
+
 def _document(request: Request) -> dict[str, object]:
     if not isinstance(request.body, dict):
         raise refuse("$", "WRONG_TYPE", f"found {shown(request.body)}, allowed is a flow, an object")
@@ -236,6 +245,17 @@ OPERATIONS = (
         scope=Scope.WRITE_FLOWS,
         description="It enrolls nobody from the next event on. The enrollments that it made stay.",
         example=Example(path={"flowId": "1002"}),
+    ),
+    Operation(
+        "checkFlow",
+        "POST",
+        "/enrollment/v1/flows/check",
+        "What a flow means, in plain sentences",
+        check_flow,
+        {200: "FlowCheck"},
+        description="Or all that is wrong with it. Nothing is stored.",
+        body="FlowInput",
+        example=Example(body=FLOW_BODY),
     ),
     Operation(
         "testEnrollment",

@@ -1,0 +1,125 @@
+"""Flows in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.flows import FlowRevision
+from enrollment.domain.operations import OPERATION_TYPES
+from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
+from enrollment.domain.sentences import WORDS, explained, said
+from enrollment.wire.flows import read_flow
+from tests.scenarios.scenario import flow, property_filter
+
+DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    revision = FlowRevision("p", "1", 1, document, document.get("isEnabled") is True, 0, 0, 0)
+    return list(explained(read_flow(revision), EVENT_TYPES))
+
+
+def test_a_flow_in_words() -> None:
+    document = flow({"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]})
+    document["enrollmentCriteria"]["refinementCriteria"] = {
+        "filterBranchType": "OR",
+        "filterBranches": [
+            {"filterBranchType": "AND", "filters": [property_filter(["city", "IS_EQUAL_TO", "Dublin"])]},
+            {
+                "filterBranchType": "AND",
+                "filters": [
+                    {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": 42},
+                    property_filter(["age", "IS_GREATER_THAN", 20]),
+                ],
+            },
+        ],
+    }
+    document |= {
+        "suppressionListIds": [12],
+        "goalFilterBranch": {
+            "filterBranchType": "AND",
+            "filters": [property_filter(["stage", "IS_ANY_OF", ["won", "lost"]])],
+        },
+    }
+    assert sentences(document) == [
+        "Enrolls a contact the first time this happens: form submission (forms.submitted), where form is f-1.",
+        "Only if, as it was then, city is Dublin or (it is in list 42 and age is greater than 20).",
+        "Not if it is in list 12.",
+        "Not if it has met the goal already: stage is any of won or lost.",
+    ]
+
+
+def test_several_triggers_lists_and_associated_records() -> None:
+    document = flow(
+        {"id": 1, "event": "calls.ended", "lists": [["NOT_IN_LIST", "7"]], "re_enroll": True, "enabled": False}
+    )
+    document["enrollmentCriteria"]["refinementCriteria"] = {
+        "filterBranchType": "AND",
+        "filters": [],
+        "filterBranches": [
+            {
+                "filterBranchType": "ASSOCIATION",
+                "objectTypeId": "0-2",
+                "associationCategory": "HUBSPOT_DEFINED",
+                "associationTypeId": 279,
+                "filters": [property_filter(["size", "IS_KNOWN"])],
+            }
+        ],
+    }
+    first, criteria, off = sentences(document)
+    assert first.startswith("Enrolls a contact every time one of these happens: ")
+    assert first.endswith("; or it is removed from list 7.")
+    assert criteria == (
+        "Only if, as it was then, of at least one company that it is associated with (HUBSPOT_DEFINED 279) "
+        "size is known."
+    )
+    assert "turned off" in off
+
+
+@pytest.mark.parametrize("path", sorted(DEMO.glob("*.json")), ids=lambda path: path.stem)
+def test_the_demonstration_in_words(path: Path) -> None:
+    found = sentences(json.loads(path.read_text(encoding="utf-8")))
+    assert found[0].startswith("Enrolls a")
+    assert not any(sign in line for line in found for sign in ("{", "[", "None", "_OF"))
+
+
+def test_every_operator_has_words() -> None:
+    calendar = set(RECORD_OPERATION_TYPES["CALENDAR_DATE"].operators)
+    used = {one for row in RECORD_OPERATION_TYPES.values() for one in row.operators}
+    used |= {one for row in OPERATION_TYPES.values() for one in row.tests}
+    assert used - calendar == set(WORDS)
+
+
+NOW = {"timeType": "INDEXED", "indexReference": {"referenceType": "NOW"}, "offset": {"days": -7}}
+MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "dayOfWeek": "MONDAY", "hour": 9}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "operands", "words"),
+    [
+        ("ROLLING_DATE_RANGE", "IS_LESS_THAN_X_DAYS_AGO", {"numberOfDays": 3}, "is less than 3 days ago"),
+        ("CALENDAR_DATE", "IN_LAST_TIME_UNIT", {"timeUnit": "MONTH", "timeUnitCount": 2}, "is in the last 2 months"),
+        ("CALENDAR_DATE", "IN_THIS_TIME_UNIT_SO_FAR", {"timeUnit": "YEAR"}, "is in this year so far"),
+        ("COMPARATIVE_DATE", "IS_BEFORE", {"comparisonPropertyName": "y"}, "is before the property y"),
+        (
+            "COMPARATIVE_PROPERTY_UPDATED",
+            "IS_AFTER",
+            {"comparisonPropertyName": "y"},
+            "was updated after the property y was",
+        ),
+        ("DATE", "EQUAL", {"year": 2026, "month": "NOV", "day": 3}, "is on 3 Nov 2026"),
+        ("NUMBER_RANGED", "IS_BETWEEN", {"lowerBound": 1, "upperBound": 2}, "is between 1 and 2"),
+        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"]}, "is not a"),
+        ("ENUMERATION", "IS_NONE_OF", {"values": list("abc")}, "is none of a, b or c"),
+        ("STRING", "CONTAINS", {"value": "x", "includeObjectsWithNoValueSet": True}, "contains x (or has no value)"),
+        ("TIME_POINT", "IS_AFTER", {"timePoint": NOW}, "is after the event minus 7 days"),
+        ("TIME_RANGED", "IS_BETWEEN",
+         {"lowerBoundTimePoint": MONDAY, "upperBoundTimePoint": NOW, "propertyParser": "UPDATED_AT"},
+         "was updated at a time that is between Monday of the week, 09:00 and the event minus 7 days"),
+    ],
+)  # fmt: skip
+def test_operations_in_words(kind: str, operator: str, operands: dict[str, Any], words: str) -> None:
+    assert said({"operationType": kind, "operator": operator, **operands}) == words
