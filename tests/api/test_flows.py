@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.portal import Api, example_portal
+from enrollment.ports import Conflict
+from tests.api.portal import example_portal
 from tests.scenarios.scenario import event, flow
 
 FLOWS = "/automation/v4/flows"
@@ -140,16 +141,21 @@ def test_a_flow_has_a_place_of_its_own_when_it_is_put_without_a_revision() -> No
 
 
 def test_of_many_who_change_one_revision_one_wins() -> None:
+    """Below the API, whose resolver serves one request at a time, as Lambda does."""
     api = example_portal()
     current = api("GET", f"{FLOWS}/1001").json
 
-    def change(number: int) -> int:
-        return Api(api.world)("PUT", f"{FLOWS}/1001", {**current, "name": f"by {number}"}).status
+    def change(number: int) -> bool:
+        try:
+            api.world.authoring.put("p1", "1001", {**current, "name": f"by {number}"}, api.world.now, based_on="1")
+        except Conflict:
+            return False
+        return True
 
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(change, range(16)))
-    assert sorted(statuses) == [200] + [409] * 15
+        assert sorted(pool.map(change, range(16))) == [False] * 15 + [True]
     assert api("GET", f"{FLOWS}/1001").json["revisionId"] == "2"
+    assert api("PUT", f"{FLOWS}/1001", {**current, "name": "late"}).status == 409
 
 
 def test_what_an_update_does_not_carry_is_kept() -> None:
