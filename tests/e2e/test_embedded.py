@@ -23,6 +23,7 @@ from botocore.config import Config as ClientConfig
 from enroll.api import Api, ApiError
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
+from enrollment.domain.values import iso
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 
@@ -191,6 +192,43 @@ def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
     api.call("DELETE", f"/crm/v3/objects/contacts/{created['id']}")
     with pytest.raises(ApiError, match="404"):
         api.call("GET", f"/crm/v3/objects/contacts/{created['id']}")
+
+
+def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
+    api = Api(embedded.api_url, "criteria")
+    size = {"operationType": "NUMBER", "operator": "IS_GREATER_THAN", "value": 10}
+    company = {
+        "filterBranchType": "ASSOCIATION",
+        "objectTypeId": "0-2",
+        "associationCategory": "HUBSPOT_DEFINED",
+        "associationTypeId": 279,
+        "operator": "IN_LIST",
+        "filterBranches": [],
+        "filters": [{"filterType": "PROPERTY", "property": "size", "operation": size}],
+    }
+    document = flow({"id": 1, "event": "forms.submitted"})
+    document["enrollmentCriteria"]["refinementCriteria"] = {
+        "filterBranchType": "AND",
+        "filters": [{"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "42"}],
+        "filterBranches": [company],
+    }
+    api.call("PUT", "/automation/v4/flows/1", {**document, "suppressionListIds": [7]})
+    people, firms = ["ada", "ben", "cid", "dan"], [("big", 50), ("small", 5)]
+    inputs = [{"id": one, "properties": {}} for one in people]
+    api.call("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": inputs})
+    inputs = [{"id": name, "properties": {"size": one}} for name, one in firms]
+    api.call("POST", "/crm/v3/objects/companies/batch/upsert", {"inputs": inputs})
+    for person, firm in (("ada", "big"), ("ben", "small"), ("cid", "big"), ("dan", "big")):
+        api.call("PUT", f"/crm/v4/objects/contacts/{person}/associations/default/companies/{firm}")
+    api.call("PUT", "/crm/v3/lists/42/memberships/add", ["ada", "ben", "dan"])
+    api.call("PUT", "/crm/v3/lists/7/memberships/add", ["dan"])
+
+    occurred = iso(bootstrap.now())
+    embedded.send(*(event({"forms.submitted": one, "id": one, "portal": "criteria", "at": occurred}) for one in people))
+    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "criteria"]
+    assert [one["objectId"] for one in messages] == ["ada"]
+    tested = {one: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": one})["passed"] for one in people}
+    assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
 
 
 def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> None:
