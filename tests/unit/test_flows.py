@@ -124,6 +124,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "UNKNOWN_FILTER",
     ),
     ("unenrollment", changed(unEnrollmentSetting={"type": "ALL"}), "$.unEnrollmentSetting", "NOT_YET_SUPPORTED"),
+    ("tolerance", changed(criteriaTolerance=5), "$.criteriaTolerance", "NOT_YET_SUPPORTED"),
     ("branch type", with_event(filterBranchType="AND"), f"{EVENTS}.filterBranchType", "UNKNOWN_BRANCH"),
     ("branch operator", with_event(filterBranchOperator="OR"), f"{EVENTS}.filterBranchOperator", "UNKNOWN_OPERATOR"),
     ("has not", with_event(operator="HAS_NOT_COMPLETED"), f"{EVENTS}.operator", "HAS_NOT_COMPLETED"),

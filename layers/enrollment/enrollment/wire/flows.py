@@ -135,6 +135,8 @@ class _Reader:
         setting = document.get("unEnrollmentSetting")
         if setting and not (isinstance(setting, dict) and setting.get("type") == "NONE"):
             self.fault("$.unEnrollmentSetting", "NOT_YET_SUPPORTED", f"unEnrollmentSetting {NOT_YET}")
+        if document.get("criteriaTolerance"):
+            self.fault("$.criteriaTolerance", "NOT_YET_SUPPORTED", f"criteriaTolerance {NOT_YET}")
 
     def enrollment_criteria(
         self, document: Mapping[str, Any], object_type: str
