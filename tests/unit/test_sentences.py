@@ -12,6 +12,7 @@ from enrollment.domain.operations import OPERATION_TYPES
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
 from enrollment.domain.sentences import WORDS, explained, said
 from enrollment.wire.flows import read_flow
+from enrollment.wire.warnings import warnings
 from tests.scenarios.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
@@ -123,3 +124,30 @@ MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "da
 )  # fmt: skip
 def test_operations_in_words(kind: str, operator: str, operands: dict[str, Any], words: str) -> None:
     assert said({"operationType": kind, "operator": operator, **operands}) == words
+
+
+def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
+    document = flow(
+        {
+            "id": 1,
+            "event": "forms.submitted",
+            "criteria": [["lifecyclestge", "IS_KNOWN"], ["city", "IS_KNOWN"], ["shoe_size", "IS_KNOWN"]],
+        }
+    )
+    document["enrollmentCriteria"]["refinementCriteria"]["filterBranches"] = [
+        {
+            "filterBranchType": "ASSOCIATION",
+            "objectTypeId": "0-2",
+            "associationCategory": "HUBSPOT_DEFINED",
+            "associationTypeId": 279,
+            "filters": [property_filter(["numberofemployes", "IS_GREATER_THAN", 3])],
+        }
+    ]
+    found = warnings(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)))
+    assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == [
+        "lifecyclestage",
+        "numberofemployees",
+    ]
+    for path in DEMO.glob("*.json"):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        assert warnings(read_flow(FlowRevision("p", "1", 1, document, False, 0, 0, 0))) == []

@@ -20,6 +20,7 @@ from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, revised
 from enrollment.domain.sentences import explained as explained_flow
 from enrollment.wire.flow_documents import write_flow
 from enrollment.wire.flows import InvalidFlow, read_flow
+from enrollment.wire.warnings import warnings
 
 app = typer.Typer(help="Write flows: who enters a workflow, by which events.", no_args_is_help=True)
 
@@ -74,6 +75,8 @@ def check(files: Files, as_json: AsJson = False) -> None:
             )
             for line in one["explanation"]:
                 console.print(f"  {line}", markup=False, soft_wrap=True)
+            for warning in one["warnings"]:
+                console.print(f"  Warning: {warning}.", markup=False, soft_wrap=True, style="yellow")
             for fault in one["faults"]:
                 console.print(f"  {fault}", markup=False, soft_wrap=True, style="red")
     if any(one["faults"] for one in answers):
@@ -256,13 +259,14 @@ def _check(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         "id": document.get("id"),
         "name": document.get("name"),
         "explanation": [],
+        "warnings": [],
         "faults": [],
     }
     try:
         flow = read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow as invalid:
         return answer | {"faults": [str(fault) for fault in invalid.faults]}
-    return answer | {"explanation": list(explained_flow(flow, EVENT_TYPES))}
+    return answer | {"explanation": list(explained_flow(flow, EVENT_TYPES)), "warnings": list(warnings(flow))}
 
 
 def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -15,6 +15,7 @@ from enrollment.wire.faults import shown
 from enrollment.wire.flow_documents import read_flow_ids, write_flow, write_flow_summary, write_result
 from enrollment.wire.flows import read_flow
 from enrollment.wire.requests import BodyReader, read_cursor, read_flag, read_id, read_limit, refuse, write_cursor
+from enrollment.wire.warnings import warnings
 
 # Of a thousand ids a millisecond.
 ID_ATTEMPTS = 20
@@ -131,7 +132,7 @@ def test_enrollment(services: Services, request: Request) -> Reply:
 def check_flow(services: Services, request: Request) -> Reply:
     """Nothing is stored."""
     flow = read_flow(revised(None, request.portal_id, "check", _document(request), request.now))
-    return Reply(200, {"explanation": list(explained(flow, EVENT_TYPES))})
+    return Reply(200, {"explanation": list(explained(flow, EVENT_TYPES)), "warnings": list(warnings(flow))})
 
 
 def _document(request: Request) -> dict[str, object]:
@@ -250,7 +251,7 @@ OPERATIONS = (
         "checkFlow",
         "POST",
         "/enrollment/v1/flows/check",
-        "What a flow means, in plain sentences",
+        "What a flow means, in plain sentences, and what in it is probably not meant",
         check_flow,
         {200: "FlowCheck"},
         description="Or all that is wrong with it. Nothing is stored.",

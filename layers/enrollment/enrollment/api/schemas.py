@@ -158,7 +158,12 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "FlowBatch": _batch("Flow"),
-    "FlowCheck": _object({"explanation": {"description": "Sentences.", **_list(_TEXT)}}),
+    "FlowCheck": _object(
+        {
+            "explanation": {"description": "Sentences.", **_list(_TEXT)},
+            "warnings": {"description": "What is allowed and probably not meant.", **_list(_TEXT)},
+        }
+    ),
     "EnrollmentTestInput": {
         "description": "A stored record, or the properties of one.",
         "oneOf": [_object({"objectId": _GIVEN_ID}), _object({"properties": _PROPERTIES})],

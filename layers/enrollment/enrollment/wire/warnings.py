@@ -1,0 +1,40 @@
+"""What is allowed in a flow, and probably not meant."""
+
+from collections.abc import Iterator, Sequence
+
+from enrollment.catalog.record_properties import DEFAULT_PROPERTIES
+from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, Criteria, RecordFilter
+from enrollment.domain.flows import Flow
+from enrollment.wire.faults import nearest, shown
+
+
+def warnings(flow: Flow) -> Sequence[str]:
+    """Record properties that look like a misspelt default one: a filter on a property that no record has never holds,
+    and nothing else would ever say so."""
+    named = {
+        one for tree in (flow.criteria, flow.suppression, flow.goal) for one in _properties(tree, flow.object_type_id)
+    }
+    found = []
+    for object_type, name in sorted(named):
+        known = DEFAULT_PROPERTIES.get(object_type, frozenset())
+        near = nearest(name, known) if name not in known else None
+        if near is not None:
+            found.append(
+                f"{shown(name)} is no default property of {object_type} - did you mean {near}? "
+                "A filter on a property that no record has never holds"
+            )
+    return found
+
+
+def _properties(criteria: Criteria | None, object_type: str) -> Iterator[tuple[str, str]]:
+    match criteria:
+        case RecordFilter():
+            yield object_type, criteria.property
+            compared = criteria.operation.given.get("comparisonPropertyName")
+            if isinstance(compared, str):
+                yield object_type, compared
+        case AssociatedWith():
+            yield from _properties(criteria.criteria, criteria.object_type_id)
+        case AllOf() | AnyOf():
+            for part in criteria.parts:
+                yield from _properties(part, object_type)
