@@ -134,6 +134,8 @@ class Naive:
             return False
         if kind == "DATETIME":
             other_instant = given["timestamp"]
+            if other_instant is None:
+                return False
             days = [(datetime(1970, 1, 1) + timedelta(milliseconds=one)).date() for one in (instant, other_instant)]
             return {
                 "IS_EQUAL_TO": instant == other_instant, "IS_BEFORE": instant < other_instant,
