@@ -119,9 +119,13 @@ class FakeAssociations:
         ]
         return sorted((one for one in found if one.held), key=lambda one: join(one.other.object_id))[:limit]
 
-    def all_of(self, record: RecordKey, limit: int) -> Sequence[Association]:
-        found = [one for (mine, _), one in self._items.items() if mine == record]
-        return sorted(found, key=lambda one: join(one.other.object_type_id, one.other.object_id))[:limit]
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
+        found = [
+            one
+            for (mine, other), one in self._items.items()
+            if mine == record and other.object_type_id == object_type_id
+        ]
+        return sorted(found, key=lambda one: join(one.other.object_id))[:limit]
 
     def save(self, associations: Sequence[Association]) -> None:
         with self._lock:

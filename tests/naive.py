@@ -61,14 +61,13 @@ class Naive:
         if value in (None, "", []):
             return include or operator in ("IS_UNKNOWN", "IS_BLANK")
         if kind == "ROLLING_PROPERTY_UPDATED":
-            recent = self.day(self.times[name][-1]) > self.today() - timedelta(days=given["numberOfDays"])
+            recent = self.day(self.since(name)) > self.today() - timedelta(days=given["numberOfDays"])
             return recent == (operator == "UPDATED_IN_LAST_X_DAYS")
         if kind == "COMPARATIVE_PROPERTY_UPDATED":
-            others = self.times.get(given["comparisonPropertyName"], [])
-            if not others:
+            if not self.times.get(given["comparisonPropertyName"], []):
                 return False
-            mine = self.times[name][-1]
-            return mine < others[-1] if operator == "IS_BEFORE" else mine > others[-1]
+            mine, theirs = self.since(name), self.since(given["comparisonPropertyName"])
+            return mine < theirs if operator == "IS_BEFORE" else mine > theirs
         if kind in ("COMPARATIVE_STRING", "COMPARATIVE_DATE"):
             other = self.value(given["comparisonPropertyName"])
             other = given.get("defaultComparisonValue") if other in (None, "", []) else other
@@ -78,6 +77,12 @@ class Naive:
                 return self.test("STRING", operator, value, {"value": other})
             return self.test("DATETIME", operator, value, {"timestamp": moment(other)})
         return self.test(kind, operator, value, given)
+
+    def since(self, name: str) -> int:
+        """Since when the value is what it is."""
+        written = ["" if one is None else written_as(one) for one in self.history[name]]
+        first = max((number + 1 for number, one in enumerate(written) if one != written[-1]), default=0)
+        return self.times[name][first]
 
     def today(self) -> date:
         return self.day(self.at)
@@ -157,7 +162,9 @@ class Naive:
             }[operator]
         assert kind == "CALENDAR_DATE"
         mine, now = unit_number(day, given["timeUnit"]), unit_number(self.today(), given["timeUnit"])
-        count, has_been = given.get("timeUnitCount", 1), day < self.today() or instant <= self.at
+        is_whole_day = instant % 86_400_000 == 0
+        has_been = day < self.today() or instant <= self.at or (is_whole_day and day == self.today())
+        count = given.get("timeUnitCount", 1)
         return {
             "IN_THIS_TIME_UNIT": mine == now,
             "IN_THIS_TIME_UNIT_SO_FAR": mine == now and has_been,
@@ -178,15 +185,18 @@ def unit_number(day: date, unit: str) -> int:
     }[unit]
 
 
-def text(value: Any) -> str:
+def written_as(value: Any) -> str:
     if isinstance(value, bool):
-        written = "true" if value else "false"
-    elif isinstance(value, list):
-        written = ";".join(value)
-    elif isinstance(value, float) and value == int(value):
-        written = str(int(value))
-    else:
-        written = str(value)
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ";".join(value)
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def text(value: Any) -> str:
+    written = written_as(value)
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", written).casefold())
 
 

@@ -488,3 +488,14 @@ def test_names_are_bounded() -> None:
 
 def test_an_object_type_has_one_id() -> None:
     assert example_portal()("GET", "/crm/v3/objects/0-01/101").faults == [("objectType", "UNKNOWN_OBJECT_TYPE")]
+
+
+def test_what_a_producer_dated_ahead_does_not_come_back_after_its_deletion() -> None:
+    api = example_portal()
+    ahead = event(
+        {"crm.object_created": "101", "id": "ahead", "at": api.world.now + 60_000, "record": {"city": "Cork"}}
+    )
+    api.world.deliver(ahead)
+    api("DELETE", f"{CONTACTS}/101")
+    api.world.deliver(ahead)
+    assert api("GET", f"{CONTACTS}/101").status == 404

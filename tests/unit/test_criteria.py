@@ -133,6 +133,27 @@ def test_ten_thousand_associated_records_are_bounded_and_it_is_said() -> None:
     assert "only 1,000 associated records are looked at" in decision.because
 
 
+def test_a_record_that_was_created_later_was_not_associated_then() -> None:
+    made = world(**refined(all_of(branches=[with_company(property_filter(["a", "IS_UNKNOWN"]))])))
+    keep(made, ADA)
+    made.records.save(Record(RecordKey("p1", "0-2", "1"), AT + 5_000))
+    associate(made, "1", AT - 10)
+    assert str(decided(made).code) == "FILTERED_OUT"
+    assert str(decided(made, AT + 6_000, "e2").code) == "ENROLLED"
+
+
+def test_associations_of_another_type_hide_none() -> None:
+    made = world(**refined(all_of(branches=[with_company(in_list("9"))])))
+    keep(made, ADA)
+    kind = AssociationType("HUBSPOT_DEFINED", 449)
+    for number in range(6_000):
+        there = Association(ADA, RecordKey("p1", "0-1", f"x{number}"))
+        made.associations.save([associated(there, [kind], 1, holds=True)])
+    keep(made, RecordKey("p1", "0-2", "1"), Change(2, memberships={"9": True}))
+    associate(made, "1", AT - 10)
+    assert str(decided(made).code) == "ENROLLED"
+
+
 # Suppression, goal ---------------------------------------------------------------------------------------------------
 
 

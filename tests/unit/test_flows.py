@@ -124,6 +124,24 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "UNKNOWN_FILTER",
     ),
     ("unenrollment", changed(unEnrollmentSetting={"type": "ALL"}), "$.unEnrollmentSetting", "NOT_YET_SUPPORTED"),
+    (
+        "operator of a branch",
+        refined({**AND, "filterBranchOperator": "OR", "filters": [CITY]}),
+        f"{REFINEMENT}.filterBranchOperator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "goal with another key",
+        changed(goalFilterBranch={**AND, "filter": [CITY]}),
+        "$.goalFilterBranch.filters",
+        "EMPTY_BRANCH",
+    ),
+    (
+        "goal of no type",
+        changed(goalFilterBranch={"filterBranchType": "XYZ"}),
+        "$.goalFilterBranch.filterBranchType",
+        "UNKNOWN_BRANCH",
+    ),
     ("tolerance", changed(criteriaTolerance=5), "$.criteriaTolerance", "NOT_YET_SUPPORTED"),
     ("branch type", with_event(filterBranchType="AND"), f"{EVENTS}.filterBranchType", "UNKNOWN_BRANCH"),
     ("branch operator", with_event(filterBranchOperator="OR"), f"{EVENTS}.filterBranchOperator", "UNKNOWN_OPERATOR"),
@@ -298,6 +316,10 @@ def test_all_faults_at_once_and_what_was_probably_meant() -> None:
         read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
     assert len(raised.value.faults) == 4
     assert "did you mean hs_form_id?" in str(raised.value)
+
+
+def test_branches_without_filters_are_no_goal() -> None:
+    assert faults(changed(goalFilterBranch={**OR, "filterBranches": [AND]}, suppressionFilterBranch=AND)) == []
 
 
 def test_more_than_250_filters() -> None:

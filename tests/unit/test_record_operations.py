@@ -355,6 +355,102 @@ def test_operands_that_are_none(given_operation: dict[str, Any], key: str) -> No
     assert invalid.value.key == key
 
 
+# What a hostile review found -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "Pacific/Apia", "UTC"])
+@pytest.mark.parametrize(
+    "given_point",
+    [
+        now(reference={"referenceType": "TODAY"}, offset={"days": -800_000}),
+        now(offset={"years": -3000}),
+        now(offset={"years": 3000}),
+        now(offset={"hours": -100_000_000}),
+        now(reference={"referenceType": "YEAR", "month": 12, "day": 366}, offset={"years": 7973}),
+        point("PROPERTY_REFERENCED", property="x", offset={"months": 100_000}),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1_764_000_000_000, 253_402_300_799_999])
+def test_no_offset_leaves_the_calendar(zone: str, given_point: Any, at: int) -> None:
+    for value in ("0001-01-01", "9999-12-31T23:59:59Z", 5, 10**15 - 1):
+        record = changed(Record(KEY, 0), KEY, Change(0, {"x": value}))
+        assert record is not None
+        one = Subject(record, at, ZoneInfo(zone))
+        anniversary = {
+            "lowerBoundTimePoint": given_point,
+            "upperBoundTimePoint": now(),
+            "propertyParser": "ANNIVERSARY",
+        }
+        found = {
+            holds(one, "TIME_POINT", "IS_BEFORE", timePoint=given_point),
+            holds(one, "TIME_RANGED", "IS_BETWEEN", **anniversary),
+            holds(one, "CALENDAR_DATE", "IN_NEXT_TIME_UNIT", timeUnit="YEAR", timeUnitCount=10_000),
+            holds(one, "ROLLING_DATE_RANGE", "IS_MORE_THAN_X_DAYS_AGO", numberOfDays=100_000),
+        }
+        assert found <= {True, False}
+
+
+def test_an_offset_beyond_the_calendar_is_before_all() -> None:
+    one = subject(NOON, x="2026-11-23")
+    assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=now(offset={"hours": -100_000_000}))
+    assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=now(offset={"hours": -100_000_000}))
+
+
+def test_a_day_without_a_time_is_that_day_everywhere() -> None:
+    today = now(reference={"referenceType": "TODAY"})
+    for zone in (NEW_YORK, DUBLIN, ZoneInfo("Pacific/Auckland")):
+        one = subject("2026-11-24T08:00:00", zone, x="2026-11-24", y="2026-03-01")
+        assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=today)
+        assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=today, endpointBehavior="INCLUSIVE")
+        assert holds(one, "CALENDAR_DATE", "IN_THIS_TIME_UNIT_SO_FAR", timeUnit="DAY")
+        month_later = point("PROPERTY_REFERENCED", property="y", offset={"months": 1})
+        other = subject("2026-11-24T08:00:00", zone, x="2026-03-31", y="2026-03-01")
+        assert holds(other, "TIME_POINT", "IS_BEFORE", timePoint=month_later)
+
+
+def test_to_be_told_the_same_is_no_update() -> None:
+    one = subject(NOON, x=[("2026-01-01", "a"), ("2026-11-24T11:00:00", "a")])
+    assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=30)
+
+
+def test_defaults_that_python_finds_equal_are_two_questions() -> None:
+    one = subject(NOON, x="true")
+    found = [
+        one.once(operation, lambda operation=operation: operation.holds(one, "x"))
+        for default in (1, True)
+        for operation in [
+            record_operation(
+                {
+                    "operationType": "COMPARATIVE_STRING",
+                    "operator": "IS_EQUAL_TO",
+                    "comparisonPropertyName": "y",
+                    "defaultComparisonValue": default,
+                }
+            )
+        ]
+    ]
+    assert found == [False, True]
+
+
+def test_a_time_of_change_needs_no_value_that_is_a_time() -> None:
+    operation = record_operation(
+        {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": now(), "propertyParser": "UPDATED_AT"}
+    )
+    assert operation.objection(subject(NOON, x="Dublin"), "x") is None
+
+
+def test_a_zone_that_is_named_is_meant() -> None:
+    with pytest.raises(InvalidOperand) as invalid:
+        record_operation(
+            {
+                "operationType": "TIME_POINT",
+                "operator": "IS_BEFORE",
+                "timePoint": point("DATE", year=2026, month=1, day=1, zoneId="Not/AZone"),
+            }
+        )
+    assert invalid.value.key == "timePoint.zoneId"
+
+
 # Against a second evaluator ------------------------------------------------------------------------------------------
 
 HOUR = 3_600_000

@@ -48,7 +48,24 @@ def test_as_many_earlier_values_are_kept_as_is_said(changes: list[tuple[int, str
     for name in record.properties:
         kept = record.property_changes(name, 99)
         assert len(kept) <= length + 1
-        assert kept == whole.property_changes(name, 99)[-len(kept) :]
+        every = whole.property_changes(name, 99)
+        assert kept[-1] == every[-1]
+        # What is told again goes before what was another.
+        assert list(kept) == [one for one in every if one in kept]
+
+
+def test_to_be_told_the_same_again_and_again_does_not_push_history_out() -> None:
+    changes: list[tuple[int, str, str | None]] = [(0, "a", "Cork"), *((at, "a", "Dublin") for at in range(1, 200))]
+    assert [one.value for one in after(changes).property_changes("a", 999)][:2] == ["Cork", "Dublin"]
+
+
+def test_values_that_read_the_same_and_are_not_end_the_same_in_any_order() -> None:
+    for one, other in (("5", ["5"]), (True, 1), ("true", True)):
+        ends = [
+            changed(changed(Record(KEY, 0), KEY, Change(1, {"x": a})), KEY, Change(1, {"x": b}))
+            for a, b in ((one, other), (other, one))
+        ]
+        assert repr(ends[0]) == repr(ends[1])
 
 
 def test_history_gives_way_before_a_record_is_refused() -> None:

@@ -74,8 +74,8 @@ def test_several_triggers_lists_and_associated_records() -> None:
     assert first.startswith("Enrolls a contact every time one of these happens: ")
     assert first.endswith("; or it is removed from list 7.")
     assert criteria == (
-        "Only if, as it was then, of at least one company that it is associated with (HUBSPOT_DEFINED 279) "
-        "size is known."
+        "Only if, as it was then, of at least one company that it is associated with (HUBSPOT_DEFINED 279): "
+        "(size is known)."
     )
     assert "turned off" in off
 
@@ -151,3 +151,8 @@ def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
     for path in DEMO.glob("*.json"):
         document = json.loads(path.read_text(encoding="utf-8"))
         assert warnings(read_flow(FlowRevision("p", "1", 1, document, False, 0, 0, 0))) == []
+
+
+@pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
+def test_keys_that_an_operation_does_not_have_are_not_said(stray: dict[str, Any]) -> None:
+    assert said({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == "contains x"

@@ -11,7 +11,7 @@ from enrollment.domain.subjects import MAX_ASSOCIATED, Associates, Need, Subject
 from enrollment.domain.values import Instant
 from enrollment.ports import Associations, Portals, Records
 
-# Associations of a record that are read; those that hold no more are among them.
+# Associations of a record, with those of one type, that are read; those that hold no more are among them.
 MAX_ASSOCIATIONS = 5_000
 
 
@@ -23,7 +23,7 @@ class Evaluation:
 
     def subject(self, record: Record, at: Instant, flows: Sequence[Flow]) -> Subject:
         """The record as it was at an instant, with all that the criteria of these flows look at: one query for its
-        associations and one batch for the associated records, or neither when no flow looks at them."""
+        associations of each type and one batch for the associated records, or neither when no flow looks at them."""
         asks = any(one is not None for flow in flows for one in (flow.criteria, flow.suppression, flow.goal))
         zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if asks else UTC
         needs = frozenset(need for flow in flows for need in flow.needs)
@@ -33,20 +33,21 @@ class Evaluation:
     def _associates(
         self, record: Record, needs: frozenset[Need], at: Instant, zone: tzinfo
     ) -> Mapping[Need, Associates]:
-        found = self.associations.all_of(record.key, MAX_ASSOCIATIONS)
-        is_complete = len(found) < MAX_ASSOCIATIONS
-        keys = {
-            need: [one.other for one in found if one.other.object_type_id == need[0] and one.held_at(need[1], at)]
-            for need in needs
+        found = {
+            object_type: self.associations.all_of(record.key, object_type, MAX_ASSOCIATIONS)
+            for object_type in sorted({object_type for object_type, _ in needs})
         }
+        keys = {need: [one.other for one in found[need[0]] if one.held_at(need[1], at)] for need in needs}
         wanted = list(dict.fromkeys(key for many in keys.values() for key in many[:MAX_ASSOCIATED]))
         records = self.records.get_many(wanted) if wanted else {}
         # One subject a record, so that what it is asked for one flow is known for the others.
-        subjects = {key: Subject(one, at, zone) for key, one in records.items() if not one.is_deleted}
+        subjects = {
+            key: Subject(one, at, zone) for key, one in records.items() if not one.is_deleted and one.existed_at(at)
+        }
         return {
             need: Associates(
                 tuple(subjects[key] for key in many[:MAX_ASSOCIATED] if key in subjects),
-                is_complete and len(many) <= MAX_ASSOCIATED,
+                len(found[need[0]]) < MAX_ASSOCIATIONS and len(many) <= MAX_ASSOCIATED,
             )
             for need, many in keys.items()
         }

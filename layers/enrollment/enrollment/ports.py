@@ -86,8 +86,8 @@ class Associations(Protocol):
         that hold."""
         ...
 
-    def all_of(self, record: RecordKey, limit: int) -> Sequence[Association]:
-        """At most ``limit`` of a record, of every type of record, those that hold no more included."""
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
+        """With at most ``limit`` records of a type, those that hold no more included."""
         ...
 
     def save(self, associations: Sequence[Association]) -> None:

@@ -128,7 +128,7 @@ class Recordkeeping:
                 return
             try:
                 # A producer's clock may be ahead of ours: its record is deleted all the same.
-                self.records.save(deleted(stored, max(now, stored.created_at)))
+                self.records.save(deleted(stored, max(now, stored.created_at, stored.updated_at)))
                 return
             except Conflict:
                 continue

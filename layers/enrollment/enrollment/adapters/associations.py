@@ -37,9 +37,8 @@ class DynamoAssociations:
             if item.sk != last:
                 yield _association(record, item)
 
-    def all_of(self, record: RecordKey, limit: int) -> Sequence[Association]:
-        items = self._items.query(str(record), self._items.sk.startswith(f"{ASSOCIATED}/"), consistent_read=True)
-        return [_association(record, item) for item in itertools.islice(items, limit)]
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
+        return list(itertools.islice(self._all(record, object_type_id, ""), limit))
 
     def save(self, associations: Sequence[Association]) -> None:
         def fill(transaction: TransactWrite) -> None:

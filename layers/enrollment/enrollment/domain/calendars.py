@@ -22,7 +22,10 @@ def local(instant: Instant, zone: tzinfo) -> datetime:
 
 
 def instant_of(moment: datetime) -> Instant:
-    return (moment.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1)
+    try:
+        return (moment.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1)
+    except OverflowError:  # at the edge of the calendar a zone is of no matter
+        return (moment.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
 def midnight(day: date, zone: tzinfo) -> Instant:
@@ -35,7 +38,12 @@ def day_of(value: Value, zone: tzinfo) -> date | None:
     instant = read_instant(value)
     if instant is None:
         return None
-    return local(instant, UTC if instant % DAY_MS == 0 else zone).date()
+    return local(instant, UTC if is_day(instant) else zone).date()
+
+
+def is_day(instant: Instant) -> bool:
+    """Whether it stands for a day without a time."""
+    return instant % DAY_MS == 0
 
 
 def unit_start(day: date, unit: str) -> date:
@@ -66,22 +74,13 @@ def plus_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def plus_offset(moment: datetime, offset: Mapping[str, int]) -> datetime:
+def shifted(moment: datetime, offset: Mapping[str, int]) -> Instant:
     """``offset``: years, quarters, months, weeks and days of the calendar, then hours and smaller units of time."""
     months = offset.get("years", 0) * 12 + offset.get("quarters", 0) * 3 + offset.get("months", 0)
     day = plus_months(moment.date(), months) if months else moment.date()
     day = _plus_days(day, offset.get("weeks", 0) * 7 + offset.get("days", 0))
-    shifted = datetime.combine(day, moment.timetz())
-    elapsed = {
-        "hours": offset.get("hours", 0),
-        "minutes": offset.get("minutes", 0),
-        "seconds": offset.get("seconds", 0),
-        "milliseconds": offset.get("milliseconds", 0),
-    }
-    try:
-        return (shifted.astimezone(UTC) + timedelta(**elapsed)).astimezone(moment.tzinfo)
-    except OverflowError:
-        return shifted
+    seconds = offset.get("hours", 0) * 3600 + offset.get("minutes", 0) * 60 + offset.get("seconds", 0)
+    return instant_of(datetime.combine(day, moment.timetz())) + seconds * 1000 + offset.get("milliseconds", 0)
 
 
 def anniversary(day: date, year: int) -> date:

@@ -91,7 +91,7 @@ def _texts(given: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(found, list) or not found:
         raise InvalidOperand("values", found, "a list with at least one value")
     for value in found:
-        if not isinstance(value, str | int | float) or value == "":
+        if not isinstance(value, str | int | float) or not values.as_text(value).strip():
             raise InvalidOperand("values", value, "texts that are not empty")
     return tuple(dict.fromkeys(fold(values.as_text(value).strip()) for value in found))
 
@@ -193,7 +193,7 @@ _MULTISTRING: dict[str, Test] = {
             # "Exactly" looks at each of the values held in the property, not at parts of their text.
             "CONTAINS_EXACTLY": (
                 "DOES_NOT_CONTAIN_EXACTLY",
-                lambda text, operands: any(part.strip() in operands for part in text.split(SEPARATOR)),
+                lambda text, operands: not {part.strip() for part in text.split(SEPARATOR)}.isdisjoint(operands),
             ),
         }
     ),

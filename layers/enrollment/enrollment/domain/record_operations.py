@@ -8,7 +8,7 @@ to an operator on history a value is missing that the property never had.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -82,7 +82,8 @@ class _OfTimes(_Asked):
 
     def objection(self, subject: Subject, name: str) -> str | None:
         value = subject.value(name)
-        if is_missing(value) or read_instant(value) is not None:
+        is_read = self.given.get("propertyParser") != "UPDATED_AT"
+        if is_missing(value) or not is_read or read_instant(value) is not None:
             return None
         return f"{as_text(value)[:80]!r} is no time"
 
@@ -106,7 +107,9 @@ class Updated(_Asked):
 
     def _holds(self, subject: Subject, name: str) -> bool:
         today = calendars.local(subject.at, subject.zone).date()
-        updated = calendars.local(subject.changes(name)[-1].changed_at, subject.zone).date()
+        updated_at = subject.updated_at(name)
+        assert updated_at is not None, "it has a value"
+        updated = calendars.local(updated_at, subject.zone).date()
         is_recent = (today - updated).days < self.days
         return is_recent == (self.operator == "UPDATED_IN_LAST_X_DAYS")
 
@@ -164,9 +167,9 @@ class ComparativeUpdated(_Asked):
     default: Value
 
     def _holds(self, subject: Subject, name: str) -> bool:
-        others = subject.changes(self.other)
-        theirs = others[-1].changed_at if others else read_instant(self.default)
-        return theirs is not None and _is_side(self.operator, subject.changes(name)[-1].changed_at, theirs)
+        mine, theirs = subject.updated_at(name), subject.updated_at(self.other)
+        theirs = read_instant(self.default) if theirs is None else theirs
+        return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,9 @@ class CalendarDate(_OfTimes):
         if not first <= day < end:
             return False
         instant = read_instant(subject.value(name))
-        is_past = day < today or (instant is not None and instant <= subject.at)
+        is_past = instant is not None and (
+            day < today or instant <= subject.at or (day == today and calendars.is_day(instant))
+        )
         return is_past or not self.operator.endswith("SO_FAR")
 
 
@@ -231,7 +236,7 @@ class IndexedPoint:
                 day = calendars.plus_units(day, "DAY", self.day - 1)
             hour, minute, second, millisecond = self.at or (0, 0, 0, 0)
             moment = datetime(day.year, day.month, day.day, hour, minute, second, millisecond * 1000, moment.tzinfo)
-        return calendars.instant_of(calendars.plus_offset(moment, dict(self.offset)))
+        return calendars.shifted(moment, dict(self.offset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +249,11 @@ class PropertyPoint:
     zone: ZoneInfo | None
 
     def instant(self, subject: Subject) -> Instant | None:
-        instant = _parsed(subject, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE")
+        instant = _parsed(subject, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE", self.zone)
         if instant is None:
             return None
         moment = calendars.local(instant, self.zone or subject.zone)
-        return calendars.instant_of(calendars.plus_offset(moment, dict(self.offset)))
+        return calendars.shifted(moment, dict(self.offset))
 
 
 TimePoint = FixedPoint | IndexedPoint | PropertyPoint
@@ -295,11 +300,14 @@ def _is_side(operator: str, one: Instant, other: Instant) -> bool:
     return one < other if operator == "IS_BEFORE" else one > other
 
 
-def _parsed(subject: Subject, name: str, parser: str) -> Instant | None:
-    changes = subject.changes(name)
-    if not changes:
-        return None
-    return changes[-1].changed_at if parser == "UPDATED_AT" else read_instant(changes[-1].value)
+def _parsed(subject: Subject, name: str, parser: str, zone: tzinfo | None = None) -> Instant | None:
+    """A day without a time is its beginning in the time zone."""
+    if parser == "UPDATED_AT":
+        return subject.updated_at(name)
+    instant = read_instant(subject.value(name))
+    if instant is None or not calendars.is_day(instant):
+        return instant
+    return calendars.midnight(calendars.local(instant, UTC).date(), zone or subject.zone)
 
 
 def _readings(subject: Subject, name: str, parser: str) -> tuple[Instant, ...]:
@@ -311,7 +319,7 @@ def _readings(subject: Subject, name: str, parser: str) -> tuple[Instant, ...]:
     if day is None:
         return ()
     year = calendars.local(subject.at, subject.zone).year
-    years = (one for one in (year - 1, year, year + 1) if one >= day.year)
+    years = (one for one in (year - 1, year, year + 1) if day.year <= one <= 9_998)
     return tuple(calendars.midnight(calendars.anniversary(day, one), subject.zone) for one in years)
 
 
@@ -336,7 +344,8 @@ def _default(given: Given) -> Value:
     found = given.get("defaultComparisonValue")
     if found is not None and not isinstance(found, str | int | float):
         raise InvalidOperand("defaultComparisonValue", found, "a text, a number, or null")
-    return found
+    # As text: 1 and true are equal to Python, and not to the comparison.
+    return None if found is None else as_text(found)
 
 
 def _one_of(given: Given, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
@@ -377,7 +386,10 @@ def _point(given: Given, key: str) -> TimePoint:
 
 
 def _zone(given: Given) -> ZoneInfo | None:
-    if _one_of(given, "timezoneSource", ("CUSTOM", "USER", "PORTAL"), default="PORTAL") != "CUSTOM":
+    source = _one_of(
+        given, "timezoneSource", ("CUSTOM", "USER", "PORTAL"), default="CUSTOM" if "zoneId" in given else "PORTAL"
+    )
+    if source != "CUSTOM":
         return None
     name = given.get("zoneId")
     try:
@@ -395,8 +407,9 @@ def _fixed(given: Given) -> FixedPoint:
     number = MONTHS.index(str(month)) + 1 if month in MONTHS else _integer(given, "month", 1, 12)
     year, day = _integer(given, "year", 1970, 9_998), _integer(given, "day", 1, 31)
     hour, minute, second, millisecond = _time_of_day(given)
+    zone = _zone(given)
     try:
-        return FixedPoint(datetime(year, number, day, hour, minute, second, millisecond * 1000), _zone(given))
+        return FixedPoint(datetime(year, number, day, hour, minute, second, millisecond * 1000), zone)
     except ValueError:
         raise InvalidOperand("day", day, f"a day of {month} {year}") from None
 

@@ -213,12 +213,30 @@ def merged(
             winners[name] = change
             superseded = was
         else:
-            superseded = None if change == was else change
+            superseded = None if was is None or _order(change) == _order(was) else change
         before = earlier.get(name, ())
-        if superseded is not None and superseded not in before and history_length:
-            histories[name] = tuple(sorted((*before, superseded), key=_order))[-history_length:]
+        if superseded is not None and all(_order(superseded) != _order(one) for one in before) and history_length:
+            kept = sorted((*before, superseded), key=_order)
+            histories[name] = tuple(_shortened(kept, winners.get(name, was), history_length))
     has_news = any(earlier.get(name) != one for name, one in histories.items())
     return ({**current, **winners} if winners else current, {**earlier, **histories} if has_news else earlier)
+
+
+def _shortened(history: list[Dated], current: Dated | None, length: int) -> list[Dated]:
+    """Without what is too much: first what only repeats the value between two that are the same, then the oldest."""
+    while len(history) > length:
+        following = [*history[1:], current]
+        repeated = (
+            number
+            for number in range(1, len(history))
+            if _text(history[number - 1]) == _text(history[number]) == _text(following[number])
+        )
+        del history[next(repeated, 0)]
+    return history
+
+
+def _text(dated: Dated | None) -> str | None:
+    return None if dated is None else json.dumps(dated.value)
 
 
 def until(current: Dated | None, earlier: tuple[Dated, ...], instant: Instant) -> tuple[Dated, ...]:
@@ -228,8 +246,9 @@ def until(current: Dated | None, earlier: tuple[Dated, ...], instant: Instant) -
     return tuple(one for one in (*earlier, current) if one.changed_at <= instant)
 
 
-def _order(dated: Dated) -> tuple[Instant, str]:
-    return dated.changed_at, as_text(dated.value)
+def _order(dated: Dated) -> tuple[Instant, str, str]:
+    """Of any two different values one is the greater: ``"a;b"`` and ``["a", "b"]`` read the same and are not."""
+    return dated.changed_at, as_text(dated.value), json.dumps(dated.value)
 
 
 def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from enrollment.domain.event_types import EventType, Trigger
 from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.flows import Flow, TriggerGroup
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
+from enrollment.domain.operations import OPERATION_TYPES
 
 _NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.items()}
 
@@ -67,7 +68,7 @@ def _criteria(criteria: Criteria) -> str:
         case AssociatedWith():
             kind = f"{criteria.kind.category} {criteria.kind.type_id}"
             what = _object(criteria.object_type_id)
-            return f"of at least one {what} that it is associated with ({kind}) {_criteria(criteria.criteria)}"
+            return f"of at least one {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
         case AllOf() | AnyOf():
             word = " and " if isinstance(criteria, AllOf) else " or "
             # Brackets only where two words of different kinds would meet.
@@ -105,11 +106,12 @@ def _said(kind: str, operator: str, given: Mapping[str, Any]) -> str:
         return f"{said_of}{WORDS[operator]} {lower} and {upper}"
     if kind == "DATE":
         return f"{WORDS[operator]} {given['day']} {str(given['month']).title()} {given['year']}"
-    if "lowerBound" in given:
+    keys = OPERATION_TYPES[kind].keys
+    if keys == ("lowerBound", "upperBound"):
         return f"{WORDS[operator]} {given['lowerBound']} and {given['upperBound']}"
-    found = given.get("values", given.get("value", given.get("timestamp")))
-    if kind == "ALL_PROPERTY" or found is None:
+    if not keys:
         return WORDS[operator]
+    found = given[keys[0]]
     if isinstance(found, list):
         return f"{_ONE_OF[operator] if len(found) == 1 and operator in _ONE_OF else WORDS[operator]} {_several(found)}"
     return f"{WORDS[operator]} {found}"

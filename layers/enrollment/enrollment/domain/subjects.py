@@ -6,7 +6,7 @@ from datetime import UTC, tzinfo
 
 from enrollment.domain.associations import AssociationType
 from enrollment.domain.records import Dated, Record
-from enrollment.domain.values import Instant, Value
+from enrollment.domain.values import Instant, Value, as_text
 
 # Of which object type, and as what.
 Need = tuple[str, AssociationType]
@@ -40,6 +40,16 @@ class Subject:
     def value(self, name: str) -> Value:
         changes = self.changes(name)
         return changes[-1].value if changes else None
+
+    def updated_at(self, name: str) -> Instant | None:
+        """Since when the property has had its value: to be told the same again is no update."""
+        changes = self.changes(name)
+        found = None
+        for one in reversed(changes):
+            if found is not None and as_text(one.value) != as_text(changes[-1].value):
+                break
+            found = one.changed_at
+        return found
 
     def is_member(self, list_id: str) -> bool:
         return self.record.is_member(list_id, self.at)

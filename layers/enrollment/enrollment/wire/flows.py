@@ -126,8 +126,7 @@ class _Reader:
 
     def given_branch(self, document: Mapping[str, Any], key: str) -> Criteria | None:
         given = document.get(key)
-        # HubSpot writes a branch without filters where nothing is set.
-        if not given or (isinstance(given, dict) and not given.get("filters") and not given.get("filterBranches")):
+        if not given or _is_empty(given):
             return None
         return self.branch(given, f"$.{key}", 1)
 
@@ -362,6 +361,9 @@ class _Reader:
         filters = self.list_of(given, path, "filters")
         branches = self.list_of(given, path, "filterBranches")
         self.filters += len(filters)
+        if kind in ("AND", "OR") and given.get("filterBranchOperator", kind) != kind:
+            found = shown(given["filterBranchOperator"])
+            self.fault(f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", f"found {found}, allowed is {kind}")
         if kind == "ASSOCIATION":
             return self.association(given, path, filters, branches)
         if kind == "OR":
@@ -533,3 +535,14 @@ class _Reader:
             self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {shown(found)}, allowed is a list")
             return []
         return found
+
+
+def _is_empty(branch: Any) -> bool:
+    """HubSpot writes a branch without filters where nothing is set. What has other keys was meant to say something."""
+    return (
+        isinstance(branch, dict)
+        and branch.get("filterBranchType") in ("AND", "OR")
+        and set(branch) <= {"filterBranchType", "filterBranchOperator", "filters", "filterBranches"}
+        and not branch.get("filters")
+        and all(_is_empty(one) for one in branch.get("filterBranches") or [])
+    )
