@@ -33,6 +33,7 @@ from enrollment.domain.values import iso
 from enrollment.handler import handle
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
+from tests.stores import stores as open_stores
 
 ROOT = Path(__file__).parents[2]
 PORT, LAMBDA_PORT, API_PORT = 4586, 4587, 4588
@@ -149,7 +150,7 @@ def silenced() -> Iterator[None]:
 
 def calls_and_cpu(config: Config) -> list[tuple[str, str, float]]:
     app = bootstrap.assemble(config)
-    stores = bootstrap.stores(config)
+    stores = open_stores(config)
     for given in (
         {"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
         {"id": 2, "event": "calls.ended"},
@@ -245,7 +246,7 @@ def burst(config: Config) -> tuple[float, float, int]:
     """Puts BURST events as fast as boto3 can; events put a second, enrollments a second, enrollments that arrived."""
     bus, sqs = boto3.client("events"), boto3.client("sqs")
     document = flow({"id": 9, "event": "forms.viewed", "re_enroll": True})
-    store(bootstrap.stores(config).authoring, "p9", document, 0)
+    store(open_stores(config).authoring, "p9", document, 0)
 
     def put(numbers: range) -> None:
         made = [event({"forms.viewed": str(n % 500), "id": f"b{n}", "portal": "p9", "record": {}}) for n in numbers]

@@ -25,7 +25,7 @@ from enrollment.ports import Associations, Conflict, Enrollments, FlowBook, Flow
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
 from tests.aws import aws
-from tests.fakes import FakeAssociations, FakeEnrollments, FakeFlows, FakePortals, FakeRecords, store
+from tests.fakes import FakeAssociations, FakeEnrollments, FakeFlows, FakePortals, FakeRecords, store, switch
 from tests.scenarios.scenario import flow
 
 NOW = 1_764_000_000_000
@@ -100,7 +100,7 @@ def test_a_change_holds_at_the_next_event_in_every_warm_function(stores: Stores)
     for flows in (stores.flows, stores.other_flows):
         assert candidates(flows) == [("1", True)]
 
-    stores.authoring.switch("p1", "1", NOW + 1, on=False)
+    switch(stores.authoring, "p1", "1", NOW + 1, on=False)
     put(stores, id=2)
 
     for flows in (stores.flows, stores.other_flows):

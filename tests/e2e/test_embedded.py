@@ -26,6 +26,7 @@ from enrollment.config import NAMES, Config
 from enrollment.domain.values import iso
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
+from tests.stores import stores as open_stores
 
 pytestmark = pytest.mark.xdist_group("embedded")
 
@@ -68,7 +69,7 @@ class Embedded:
             self.outputs["UnprocessedEventsQueueUrl"],
             self.outputs["EventBusName"],
         )
-        self.stores = bootstrap.stores(
+        self.stores = open_stores(
             config,
             region="eu-west-1",
             host=f"http://127.0.0.1:{port}",

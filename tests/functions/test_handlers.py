@@ -23,8 +23,9 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
 from enrollment.domain.values import iso
 from tests.aws import REGION, aws
-from tests.fakes import store
+from tests.fakes import store, switch
 from tests.scenarios.scenario import event, flow
+from tests.stores import stores as open_stores
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = SimpleNamespace(aws_request_id="r-1", function_name="FormsFunction")
@@ -33,7 +34,7 @@ CONTEXT = SimpleNamespace(aws_request_id="r-1", function_name="FormsFunction")
 class Stack:
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.stores = bootstrap.stores(config)
+        self.stores = open_stores(config)
         self.sqs = boto3.client("sqs", region_name=REGION)
         self.events = boto3.client("events", region_name=REGION)
 
@@ -275,7 +276,7 @@ def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> N
     put(stack, id=90)
     put(stack, id=91, event="email.opened")
     for off in ("90", "91"):  # flows that are off cost nothing
-        stack.stores.authoring.switch("p1", off, bootstrap.now(), on=False)
+        switch(stack.stores.authoring, "p1", off, bootstrap.now(), on=False)
     for number in range(2, 7):
         put(stack, id=number, event="calls.ended")
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))

@@ -21,7 +21,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import iso, read_instant
-from tests.fakes import World
+from tests.fakes import World, switch
 
 START = "2026-11-23T10:00:00Z"
 PORTAL = "p1"
@@ -61,7 +61,7 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         world.now = _instant(given.get("at", START)) + number
         step = next(iter(given))
         if step in ("turn_on", "turn_off"):
-            world.authoring.switch(PORTAL, str(given[step]), world.now, on=step == "turn_on")
+            switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
         elif step == "delete":
             world.authoring.delete(PORTAL, str(given[step]), world.now)
         elif step == "put":

@@ -12,7 +12,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import LATEST
 from enrollment.process import NotDelivered
-from tests.fakes import World
+from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 
 ADA = RecordKey("p1", "0-1", "101")
@@ -84,15 +84,15 @@ def test_what_the_bus_refuses_is_announced_by_the_next_delivery_without_a_second
 
 def test_a_redelivery_finishes_what_it_began_although_the_flow_is_off_changed_or_deleted() -> None:
     changes: list[Callable[[World], object]] = [
-        lambda world: world.authoring.switch("p1", "1", world.now, on=False),
+        lambda world: switch(world.authoring, "p1", "1", world.now, on=False),
         lambda world: world.authoring.delete("p1", "1", world.now),
         lambda world: world.put_flow(flow({**ONCE, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]})),
         lambda world: world.put_flow(flow({**ONCE, "event": "calls.ended"})),
         lambda world: world.put_flow(flow({**ONCE, "criteria": [["city", "IS_EQUAL_TO", "nowhere"]]})),
         lambda world: world.put_flow(flow({**ONCE, "re_enroll": True})),
         lambda world: (
-            world.authoring.switch("p1", "1", world.now, on=False),
-            world.authoring.switch("p1", "1", world.now, on=True),
+            switch(world.authoring, "p1", "1", world.now, on=False),
+            switch(world.authoring, "p1", "1", world.now, on=True),
         ),
     ]
     for change in changes:

@@ -94,20 +94,17 @@ class Authoring:
         self.book.save(revision, current)
         return revision
 
-    def switch(self, portal_id: str, flow_id: str, now: Instant, *, on: bool) -> FlowRevision:
-        """Turns a flow on or off. Raises UnknownFlow, InvalidFlow, Conflict."""
-
-        def next_revision(current: FlowRevision | None) -> FlowRevision:
-            existing = _existing(current, flow_id)
-            revision = revised(existing, portal_id, flow_id, {**existing.document, "isEnabled": on}, now)
-            self.check(revision)
-            return revision
-
-        return self._save(portal_id, flow_id, next_revision)
-
     def delete(self, portal_id: str, flow_id: str, now: Instant) -> FlowRevision:
-        """Raises UnknownFlow, Conflict."""
-        return self._save(portal_id, flow_id, lambda current: deleted(_existing(current, flow_id), now))
+        """Whatever its revision is. Raises UnknownFlow, or Conflict when others go on writing it."""
+        for _ in range(ATTEMPTS):
+            current = _existing(self.book.get(portal_id, flow_id), flow_id)
+            revision = deleted(current, now)
+            try:
+                self.book.save(revision, current)
+                return revision
+            except Conflict:
+                continue
+        raise Conflict(f"flow {flow_id} was written by others {ATTEMPTS} times while it was deleted")
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision:
         """Raises UnknownFlow."""
@@ -121,21 +118,6 @@ class Authoring:
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         """By id, those whose ids come after ``after``."""
         return self.book.list(portal_id, limit, after)
-
-    def _save(
-        self, portal_id: str, flow_id: str, next_revision: Callable[[FlowRevision | None], FlowRevision]
-    ) -> FlowRevision:
-        for attempt in range(1, ATTEMPTS + 1):
-            current = self.book.get(portal_id, flow_id)
-            revision = next_revision(current)
-            try:
-                self.book.save(revision, current)
-            except Conflict:
-                if attempt == ATTEMPTS:
-                    raise
-                continue
-            return revision
-        raise AssertionError("unreachable")
 
 
 def _existing(current: FlowRevision | None, flow_id: str) -> FlowRevision:

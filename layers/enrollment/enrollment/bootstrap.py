@@ -26,7 +26,7 @@ from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.observability import PowertoolsJournal
-from enrollment.ports import Enrollments, Journal, Portals, Records, Unprocessed
+from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 from enrollment.wire.envelopes import check_production, read_event
@@ -132,25 +132,6 @@ def _bus(config: Config, session: botocore.session.Session) -> EventBridgeBus:
     # Not boto3: it is these clients and 250 ms of imports for file transfers that nothing here makes.
     client: EventBridgeClient = session.create_client("events", config=CLIENT)  # type: ignore[assignment]
     return EventBridgeBus(client, config.event_bus_name, write_announcement, write_production)
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """For those who look after what is stored: the command line, the local run."""
-
-    authoring: Authoring
-    records: Records
-    enrollments: Enrollments
-
-
-def stores(config: Config, **connection: str) -> Stores:
-    """``connection`` as in Tables."""
-    tables = Tables(config, **connection)
-    return Stores(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
-        records=DynamoRecords(tables),
-        enrollments=DynamoEnrollments(tables, write_message, read_message),
-    )
 
 
 def _trace(config: Config) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
