@@ -29,8 +29,8 @@ class UnknownRecord(LookupError):
 
 
 class NotTaken(Exception):
-    """The bus did not take all events of a change. What it took is changed, the rest is not, and the whole can be asked
-    for again: what is changed already is then no change."""
+    """The bus did not take all events of a change, after retries. The whole can be asked for again: what is changed
+    already is then no change. A property whose event is missing may be changed by another event that carries it."""
 
 
 class Taken(Exception):

@@ -6,6 +6,7 @@ source. As on events, a missing value satisfies nothing but IS_UNKNOWN, IS_BLANK
 to an operator on history a value is missing that the property never had.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -66,18 +67,24 @@ class _Asked:
     operator: str
     include_missing: bool
 
-    def holds(self, subject: Subject, name: str) -> bool:
-        return self.include_missing if is_missing(subject.value(name)) else self._holds(subject, name)
-
-    def _holds(self, subject: Subject, name: str) -> bool:
-        raise NotImplementedError
-
     def objection(self, subject: Subject, name: str) -> str | None:
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class _OfTimes(_Asked):
+class _OfValues(_Asked, ABC):
+    """Of the value as it was."""
+
+    def holds(self, subject: Subject, name: str) -> bool:
+        return self.include_missing if is_missing(subject.value(name)) else self._holds(subject, name)
+
+    @abstractmethod
+    def _holds(self, subject: Subject, name: str) -> bool:
+        """Of a value that is not missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTimes(_OfValues):
     """Of a property that holds a time."""
 
     def objection(self, subject: Subject, name: str) -> str | None:
@@ -102,7 +109,7 @@ class History(_Asked):
 
 
 @dataclass(frozen=True, slots=True)
-class Updated(_Asked):
+class Updated(_OfValues):
     days: int
 
     def _holds(self, subject: Subject, name: str) -> bool:
@@ -146,7 +153,7 @@ class ComparativeDate(_OfTimes):
 
 
 @dataclass(frozen=True, slots=True)
-class ComparativeString(_Asked):
+class ComparativeString(_OfValues):
     """``type`` is STRING, whose operand is here the other property's text."""
 
     type: OperationType
@@ -162,7 +169,7 @@ class ComparativeString(_Asked):
 
 
 @dataclass(frozen=True, slots=True)
-class ComparativeUpdated(_Asked):
+class ComparativeUpdated(_OfValues):
     other: str
     default: Value
 
