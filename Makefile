@@ -25,6 +25,10 @@ run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=-
 test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
 	$(VENV)/bin/pytest -n 2 --dist loadgroup
 
+.PHONY: prove
+prove: $(VENV)/.tested $(EMULATOR)/.ready ## The proofs of the guarantees at full length (docs/guarantees.md)
+	$(VENV)/bin/pytest tests/proofs --prove -s $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .

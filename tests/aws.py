@@ -38,12 +38,14 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
 
     with mock_aws():
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", one_at_a_time)
-        yield _resources()
+        yield create_resources()
 
 
-def _resources() -> Config:
+def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
+    """The tables, queues and bus of template.yaml, in the AWS of this process' environment. `dynamodb`: a client of
+    another place for the tables."""
     session = botocore.session.get_session()
-    dynamodb = session.create_client("dynamodb", region_name=REGION)
+    dynamodb = dynamodb or session.create_client("dynamodb", region_name=REGION)
     keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
     attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
     keys_only = {"ProjectionType": "KEYS_ONLY"}
@@ -68,12 +70,15 @@ def _resources() -> Config:
         ],
         "Projection": keys_only,
     }
-    for table in (CONFIG.flows_table, CONFIG.records_table):
+    flows, records, enrollments = (
+        prefix + one for one in (CONFIG.flows_table, CONFIG.records_table, CONFIG.enrollments_table)
+    )
+    for table in (flows, records):
         dynamodb.create_table(
             TableName=table, KeySchema=keys, AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST"
         )
     dynamodb.create_table(
-        TableName=CONFIG.enrollments_table,
+        TableName=enrollments,
         KeySchema=keys,
         AttributeDefinitions=[
             *attributes,
@@ -84,21 +89,15 @@ def _resources() -> Config:
         BillingMode="PAY_PER_REQUEST",
     )
     sqs = session.create_client("sqs", region_name=REGION)
-    enrollments = sqs.create_queue(
-        QueueName="enrollments.fifo",
+    enrollments_queue = sqs.create_queue(
+        QueueName=f"{prefix}enrollments.fifo",
         Attributes={
             "FifoQueue": "true",
             "DeduplicationScope": "messageGroup",
             "FifoThroughputLimit": "perMessageGroupId",
         },
     )["QueueUrl"]
-    unprocessed = sqs.create_queue(QueueName="unprocessed")["QueueUrl"]
-    session.create_client("events", region_name=REGION).create_event_bus(Name=CONFIG.event_bus_name)
-    return Config(
-        CONFIG.flows_table,
-        CONFIG.records_table,
-        CONFIG.enrollments_table,
-        enrollments,
-        unprocessed,
-        CONFIG.event_bus_name,
-    )
+    unprocessed = sqs.create_queue(QueueName=f"{prefix}unprocessed")["QueueUrl"]
+    bus = f"{prefix}{CONFIG.event_bus_name}"
+    session.create_client("events", region_name=REGION).create_event_bus(Name=bus)
+    return Config(flows, records, enrollments, enrollments_queue, unprocessed, bus)

@@ -24,6 +24,7 @@ from enroll.api import Api, ApiError
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
 from enrollment.domain.values import iso
+from tests.emulated import free_port
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
@@ -32,13 +33,6 @@ pytestmark = pytest.mark.xdist_group("embedded")
 
 ROOT = Path(__file__).parents[2]
 ENROLL = Path(sys.executable).with_name("enroll")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def start(*options: str, ports: tuple[int, int, int]) -> "subprocess.Popen[str]":
