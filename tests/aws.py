@@ -17,7 +17,7 @@ from moto import mock_aws
 from enrollment.config import Config
 
 REGION = "eu-west-1"
-CONFIG = Config("flows", "records", "enrollments", "", "", "bus")
+CONFIG = Config("flows", "records", "enrollments", "", "", "", "bus")
 
 
 @contextmanager
@@ -98,6 +98,7 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
         },
     )["QueueUrl"]
     unprocessed = sqs.create_queue(QueueName=f"{prefix}unprocessed")["QueueUrl"]
+    redeliveries = sqs.create_queue(QueueName=f"{prefix}redeliveries")["QueueUrl"]
     bus = f"{prefix}{CONFIG.event_bus_name}"
     session.create_client("events", region_name=REGION).create_event_bus(Name=bus)
-    return Config(flows, records, enrollments, enrollments_queue, unprocessed, bus)
+    return Config(flows, records, enrollments, enrollments_queue, unprocessed, redeliveries, bus)

@@ -11,6 +11,7 @@ from typing import Any
 
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
+from enrollment.delivery import Delivery
 from enrollment.domain.associations import Association
 from enrollment.domain.decisions import Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
@@ -19,15 +20,19 @@ from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.productions import Production
+from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Record
+from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
 from enrollment.ports import Conflict
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
-from enrollment.wire.envelopes import check_production, read_event
+from enrollment.waiting import Waiting
+from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
+from enrollment.wire.redeliveries import read_redelivery, write_redelivery
 
 
 class FakeFlows:
@@ -146,6 +151,54 @@ class FakePortals:
         self._settings[portal_id] = settings
 
 
+class FakeWaitingEvents:
+    def __init__(self) -> None:
+        self.items: dict[tuple[RecordKey, str], WaitingEvent] = {}
+        self._lock = threading.Lock()
+
+    def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None:
+        return self.items.get((record, event_id))
+
+    def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
+        found = [one for (key, _), one in self.items.items() if key == record]
+        return sorted(found, key=lambda one: join(one.event.id))[:limit]
+
+    def save(self, waiting: WaitingEvent) -> None:
+        event = read_stored_event(json.loads(json.dumps(write_event(waiting.event))))
+        assert event.record_key is not None
+        place = (event.record_key, event.id)
+        with self._lock:
+            stored = self.items.get(place)
+            if (stored.version if stored else 0) != waiting.version:
+                raise Conflict(f"the waiting event {event.id} has changed")
+            if waiting.flows:
+                self.items[place] = WaitingEvent(event, waiting.flows, waiting.version + 1)
+            else:
+                self.items.pop(place, None)
+
+
+class FakeRedeliveries:
+    """`scheduled`: what `World.pass_time` delivers."""
+
+    def __init__(self) -> None:
+        self.scheduled: list[tuple[Instant, str]] = []
+
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
+        self.scheduled.append((at, write_redelivery(event, flow_ids, at)))
+
+
+class FakeRateLimits:
+    def __init__(self) -> None:
+        self._horizons: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
+        with self._lock:
+            horizon = max(self._horizons.get((portal_id, flow_id), 0), now * 1_000) + limit.pace
+            self._horizons[portal_id, flow_id] = horizon
+        return max(now, limit.enters_at(horizon))
+
+
 class FakeEnrollments:
     def __init__(self) -> None:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
@@ -159,9 +212,9 @@ class FakeEnrollments:
             found[flow] = Enrolled(first, first if is_own else self.items.get((record_key, flow, event_id)))
         return found
 
-    def claim(self, enrollment: Enrollment) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
         # Through the message, as the store keeps it.
-        stored = StoredEnrollment(read_message(write_message(enrollment)))
+        stored = StoredEnrollment(read_message(write_message(enrollment)), due_at=due_at)
         with self._lock:
             if _place(enrollment) in self.items:
                 return False
@@ -265,6 +318,9 @@ class World:
     associations: FakeAssociations = field(default_factory=FakeAssociations)
     portals: FakePortals = field(default_factory=FakePortals)
     enrollments: FakeEnrollments = field(default_factory=FakeEnrollments)
+    waiting: FakeWaitingEvents = field(default_factory=FakeWaitingEvents)
+    redeliveries: FakeRedeliveries = field(default_factory=FakeRedeliveries)
+    rate_limits: FakeRateLimits = field(default_factory=FakeRateLimits)
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
     journal: FakeJournal = field(default_factory=FakeJournal)
@@ -278,8 +334,9 @@ class World:
             records=self.records,
             evaluation=self.evaluation,
             enrollments=self.enrollments,
-            queue=self.queue,
-            bus=self.bus,
+            waiting=Waiting(self.waiting, self.records, self.redeliveries),
+            rate_limits=self.rate_limits,
+            delivery=Delivery(self.enrollments, self.queue, self.bus, self.redeliveries, lambda: self.now),
             journal=self.journal,
             clock=lambda: self.now,
             new_id=self.new_id,
@@ -316,6 +373,17 @@ class World:
                 }
             )
         )
+
+    def pass_time(self, to: Instant) -> tuple[Decision, ...]:
+        """What is delivered again until then, at its time."""
+        decisions: list[Decision] = []
+        while due := sorted(one for one in self.redeliveries.scheduled if one[0] <= to):
+            at, text = due[0]
+            self.now = max(self.now, at)
+            decisions += self.process.again(*read_redelivery(text))
+            self.redeliveries.scheduled.remove(due[0])
+        self.now = max(self.now, to)
+        return tuple(decisions)
 
     def deliver(self, envelope: Mapping[str, Any]) -> tuple[Decision, ...]:
         category = str(envelope["detail-type"]).partition(".")[0]

@@ -6,8 +6,10 @@ from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
+from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.config import Config
+from enrollment.wire.envelopes import read_stored_event, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
 
@@ -16,6 +18,7 @@ from enrollment.wire.messages import read_message, write_message
 class Stores:
     authoring: Authoring
     records: DynamoRecords
+    waiting: DynamoWaitingEvents
     enrollments: DynamoEnrollments
 
 
@@ -25,5 +28,6 @@ def stores(config: Config, **connection: str) -> Stores:
     return Stores(
         authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
         records=DynamoRecords(tables),
+        waiting=DynamoWaitingEvents(tables, write_event, read_stored_event),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
     )

@@ -114,7 +114,13 @@ def test_who_one_is() -> None:
     assert operator["caller"].endswith("user/ada")
     assert operator["scopes"] == sorted(Scope)
     holder = api("GET", "/enrollment/v1/portal", authorizer=token("enroll/read")).json
-    assert holder == {"portalId": "p1", "caller": "user-1", "scopes": ["enroll/read"], "timeZone": "UTC"}
+    assert holder == {
+        "portalId": "p1",
+        "caller": "user-1",
+        "scopes": ["enroll/read"],
+        "timeZone": "UTC",
+        "criteriaTolerance": 0,
+    }
 
 
 def test_a_portal_has_a_time_zone() -> None:
@@ -124,3 +130,13 @@ def test_a_portal_has_a_time_zone() -> None:
     assert api("GET", "/enrollment/v1/portal", headers={"x-portal-id": "p2"}).json["timeZone"] == "UTC"
     for wrong in ("Europe/Atlantis", "../../etc/passwd", "", None, 3):
         assert api("PATCH", "/enrollment/v1/portal", {"timeZone": wrong}).faults == [("$.timeZone", "INVALID_OPERAND")]
+
+
+def test_a_portal_waits_for_data_that_comes_late() -> None:
+    api = example_portal()
+    api("PATCH", "/enrollment/v1/portal", {"timeZone": "Pacific/Apia"})
+    assert api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": 7.5}).json["criteriaTolerance"] == 7.5
+    assert api("GET", "/enrollment/v1/portal").json["timeZone"] == "Pacific/Apia"
+    for wrong in (-1, 31, "5", None, True):
+        answer = api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": wrong})
+        assert answer.faults == [("$.criteriaTolerance", "INVALID_OPERAND")]

@@ -19,7 +19,10 @@ ARROWS = {
     "catalog": {"catalog", "domain"},
     "wire": {"wire", "domain", "catalog"},
     "ports": {"domain"},
-    "process": {"domain", "evaluation", "ports"},
+    "process": {"domain", "evaluation", "waiting", "delivery", "ports"},
+    "waiting": {"domain", "ports"},
+    "simulation": {"domain", "ports", "process", "waiting", "delivery"},
+    "delivery": {"domain", "ports"},
     "evaluation": {"domain", "ports"},
     "authoring": {"domain", "ports"},
     "recordkeeping": {"domain", "ports"},
@@ -121,12 +124,14 @@ def test_nothing_is_scanned(part: str, path: Path) -> None:
 
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {*CATEGORIES, "api"}
+    assert folders == {*CATEGORIES, "redeliveries", "api"}
     for category in CATEGORIES:
         files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
         assert files == ["app.py"]
         source = (ROOT / "functions" / category / "app.py").read_text(encoding="utf-8")
         assert source == f'from enrollment.handler import handler_for\n\nhandler = handler_for("{category}")\n'
+    source = (ROOT / "functions" / "redeliveries" / "app.py").read_text(encoding="utf-8")
+    assert source == "from enrollment.handler import redelivery_handler\n\nhandler = redelivery_handler()\n"
     source = (ROOT / "functions" / "api" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.api.handler import api_handler\n\nhandler = api_handler()\n"
 

@@ -43,6 +43,7 @@ OUTPUTS = (
     "EnrollmentsTableName",
     "EnrollmentsQueueUrl",
     "UnprocessedEventsQueueUrl",
+    "RedeliveriesQueueUrl",
     "EventBusName",
 )
 CPU_ROUNDS = 2_000

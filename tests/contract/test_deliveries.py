@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from enrollment.adapters import backoff
 from enrollment.adapters.bus import EventBridgeBus
-from enrollment.adapters.queues import SqsQueue, group_id
+from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, group_id
 from enrollment.domain.enrollments import Announcement, Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.wire.envelopes import read_event, read_stored_event, write_event
 from enrollment.wire.messages import write_announcement, write_message, write_production
+from enrollment.wire.redeliveries import read_redelivery, write_redelivery
+from tests.scenarios.scenario import event
 
 
 def enrollments(count: int, size: int = 10) -> list[Enrollment]:
@@ -117,6 +123,31 @@ def test_large_messages_share_no_batch_that_would_be_too_large() -> None:
     taken = list(SqsQueue(service, "url", write_message).publish(enrollments(7, size=90_000)))  # type: ignore[arg-type]
     assert len(taken) == 7
     assert [len(call) for call in service.calls] == [2, 2, 2, 1]
+
+
+def test_an_event_that_is_delivered_again_is_the_same_and_waits_a_quarter_of_an_hour_at_most() -> None:
+    sent: list[dict[str, Any]] = []
+    service: Any = SimpleNamespace(send_message=lambda **message: sent.append(message))
+    queue = SqsRedeliveries(service, "url", write_redelivery, lambda: 1_000)
+    one = read_event(event({"forms.submitted": "ü/101", "id": "e1", "record": {"a": None}, "chain": ["7"]}), "forms")
+    for at in (1_000 + 1_800_000, 1_001, 1_000, 0):
+        queue.schedule(one, {"2", "1"}, at)
+    assert [message["DelaySeconds"] for message in sent] == [900, 1, 0, 0]
+    assert read_redelivery(sent[0]["MessageBody"]) == (one, frozenset({"1", "2"}), 1_801_000)
+    assert sent[0]["MessageBody"].isascii()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.text("abü/%", min_size=1, max_size=5), st.one_of(st.none(), st.booleans(), st.integers(-5, 5))),
+    st.sampled_from([None, "101", "a/b", "0"]),
+    st.integers(0, 253_402_300_799_999),
+    st.booleans(),
+)
+def test_a_stored_event_is_read_as_it_was(properties: Any, record: str | None, at: int, has_snapshot: bool) -> None:
+    given = {"forms.submitted": record, "id": "e%", "at": at, "sent": 7, "properties": properties}
+    one = read_event(event(given | ({"record": properties} if has_snapshot else {})), "forms")
+    assert read_stored_event(json.loads(json.dumps(write_event(one)))) == one
 
 
 def test_group_ids_that_sqs_can_not_take_are_hashed() -> None:

@@ -12,21 +12,46 @@ from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.portals import DynamoPortals
+from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
+from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Dated, Record, deleted
-from enrollment.ports import Associations, Conflict, Enrollments, FlowBook, Flows, Portals, Records
+from enrollment.domain.tolerance import WaitingEvent
+from enrollment.ports import (
+    Associations,
+    Conflict,
+    Enrollments,
+    FlowBook,
+    Flows,
+    Portals,
+    RateLimits,
+    Records,
+    WaitingEvents,
+)
+from enrollment.wire.envelopes import read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
 from tests.aws import aws
-from tests.fakes import FakeAssociations, FakeEnrollments, FakeFlows, FakePortals, FakeRecords, store, switch
-from tests.scenarios.scenario import flow
+from tests.fakes import (
+    FakeAssociations,
+    FakeEnrollments,
+    FakeFlows,
+    FakePortals,
+    FakeRateLimits,
+    FakeRecords,
+    FakeWaitingEvents,
+    store,
+    switch,
+)
+from tests.scenarios.scenario import event, flow
 
 NOW = 1_764_000_000_000
 ADA = RecordKey("p1", "0-1", "101")
@@ -40,6 +65,8 @@ class Stores:
     records: Records
     associations: Associations
     portals: Portals
+    waiting: WaitingEvents
+    rate_limits: RateLimits
     enrollments: Enrollments
 
     @property
@@ -51,7 +78,17 @@ class Stores:
 def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     if request.param == "fake":
         flows = FakeFlows()
-        yield Stores(flows, flows, flows, FakeRecords(), FakeAssociations(), FakePortals(), FakeEnrollments())
+        yield Stores(
+            flows,
+            flows,
+            flows,
+            FakeRecords(),
+            FakeAssociations(),
+            FakePortals(),
+            FakeWaitingEvents(),
+            FakeRateLimits(),
+            FakeEnrollments(),
+        )
         return
     with aws(monkeypatch) as config:
         tables = Tables(config)
@@ -62,6 +99,8 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             DynamoRecords(tables),
             DynamoAssociations(tables),
             DynamoPortals(tables),
+            DynamoWaitingEvents(tables, write_event, read_stored_event),
+            DynamoRateLimits(tables),
             DynamoEnrollments(tables, write_message, read_message),
         )
 
@@ -266,8 +305,8 @@ def test_of_two_that_change_the_same_association_one_is_told_and_changes_nothing
 
 def test_settings_of_a_portal(stores: Stores) -> None:
     assert stores.portals.settings("p1") == PortalSettings()
-    stores.portals.save("p1", PortalSettings("Europe/Dublin"))
-    assert stores.portals.settings("p1") == PortalSettings("Europe/Dublin")
+    stores.portals.save("p1", PortalSettings("Europe/Dublin", 60_000))
+    assert stores.portals.settings("p1") == PortalSettings("Europe/Dublin", 60_000)
     assert stores.portals.settings("p1/x") == PortalSettings()
 
 
@@ -419,3 +458,61 @@ def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
     store(stores.authoring, "p1", flow({"id": 1, "object": "company", "event": "crm.object_created"}), NOW)
     assert candidates(stores.flows, *events) == [("1", False)]
     assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("1", True)]
+
+
+# Events that wait, limits of flows -----------------------------------------------------------------------------------
+
+
+def waiting(event_id: str = "e1", record: str = "101", portal: str = "p1", **flows: int) -> WaitingEvent:
+    envelope = event({"forms.submitted": record, "id": event_id, "portal": portal, "properties": {"hs_form_id": "ü"}})
+    return WaitingEvent(read_event(envelope, "forms"), flows)
+
+
+def test_a_waiting_event_is_found_beside_its_record_until_no_flow_waits(stores: Stores) -> None:
+    for one in (waiting(a=5, b=7), waiting("e/2", a=1), waiting(record="102", a=9), waiting(portal="p1/x", a=9)):
+        stores.waiting.save(one)
+    found = stores.waiting.get(ADA, "e1")
+    assert found == WaitingEvent(waiting().event, {"a": 5, "b": 7}, 1)
+    assert {one.event.id for one in stores.waiting.of(ADA, 10)} == {"e1", "e/2"}
+    assert len(stores.waiting.of(ADA, 1)) == 1
+
+    stores.waiting.save(found.without(frozenset({"a"})))
+    left = stores.waiting.get(ADA, "e1")
+    assert left is not None
+    assert left.flows == {"b": 7}
+    stores.waiting.save(left.without(frozenset({"b"})))
+    assert stores.waiting.get(ADA, "e1") is None
+    assert stores.waiting.get(ADA, "e3") is None
+    assert stores.records.get(ADA) is None
+
+
+def test_a_waiting_event_is_changed_by_who_read_its_latest_version(stores: Stores) -> None:
+    stores.waiting.save(waiting(a=5))
+    read = stores.waiting.get(ADA, "e1")
+    assert read is not None
+    stores.waiting.save(read.with_flows({"b": 6}))
+    for outdated in (waiting(a=5), read.with_flows({"c": 6}), read.without(frozenset({"a"}))):
+        with pytest.raises(Conflict):
+            stores.waiting.save(outdated)
+
+
+def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:
+    stored = stores.records.save(Record(ADA, 0).awaited(77))
+    assert stored.awaited_until == 77
+    assert stores.records.get(ADA) == stored
+    assert stored.awaited(77) is stored
+    assert deleted(stored, NOW).awaited_until is None
+
+
+def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:
+    limit = RateLimit(3, 60_000)
+
+    def take(_: int) -> int:
+        return stores.rate_limits.take("p1", "1", limit, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        places = sorted(pool.map(take, range(8)))
+    assert places == [NOW, NOW, NOW, *(NOW + 20_000 * number for number in range(1, 6))]
+    assert stores.rate_limits.take("p1", "2", limit, NOW) == NOW
+    assert stores.rate_limits.take("p2", "1", limit, NOW) == NOW
+    assert stores.rate_limits.take("p1", "1", limit, NOW + 600_000) == NOW + 600_000

@@ -23,6 +23,7 @@ from botocore.config import Config as ClientConfig
 from enroll.api import Api, ApiError
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from tests.emulated import free_port
 from tests.fakes import store
@@ -61,6 +62,7 @@ class Embedded:
             self.outputs["EnrollmentsTableName"],
             self.outputs["EnrollmentsQueueUrl"],
             self.outputs["UnprocessedEventsQueueUrl"],
+            self.outputs["RedeliveriesQueueUrl"],
             self.outputs["EventBusName"],
         )
         self.stores = open_stores(
@@ -224,6 +226,29 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     assert [one["objectId"] for one in messages] == ["ada"]
     tested = {one: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": one})["passed"] for one in people}
     assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
+
+
+def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) -> None:
+    """Through the queue of redeliveries and its mapping; and what a flow's limit delays comes by the same way."""
+    embedded.put_flow("late", id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=0.1)
+    embedded.put_flow("late", id=2, event="calls.ended", limit={"count": 1, "period": "SECOND"}, re_enroll=True)
+    at = bootstrap.now()
+    given = {"portal": "late", "at": at}
+    for record in ("changes", "stays"):
+        embedded.send(event({"forms.submitted": record, "id": record, "record": {"city": "Bray"}, **given}))
+    embedded.send(*(event({"calls.ended": "calls", "id": f"c{n}", "record": {}, **given}) for n in range(3)))
+    changes = {"hs_name": "city", "hs_value": "Cork"}
+    change = {"crm.property_changed": "changes", "id": "moved", "portal": "late", "at": at + 1, "properties": changes}
+    time.sleep(1)
+    embedded.send(event(change))
+
+    found = embedded.receive("EnrollmentsQueueUrl", 4, quiet=8)
+
+    entered = sorted((one["flowId"], one["objectId"], one["trigger"]["eventId"]) for one in found)
+    assert entered == [("1", "changes", "changes"), *(("2", "calls", f"c{n}") for n in range(3))]
+    key = RecordKey("late", "0-1", "stays")
+    assert embedded.stores.waiting.of(key, 10) == []
+    assert embedded.stores.enrollments.of_record(key, 10) == []
 
 
 def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> None:

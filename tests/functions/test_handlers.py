@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
+from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import iso
 from tests.aws import REGION, aws
 from tests.fakes import store, switch
@@ -40,6 +41,9 @@ class Stack:
 
     def enrollments(self) -> list[dict[str, Any]]:
         return self._messages(self.config.enrollments_queue_url)
+
+    def waiting(self) -> Sequence[WaitingEvent]:
+        return self.stores.waiting.of(RecordKey("p1", "0-1", "101"), 10)
 
     def unprocessed(self) -> list[dict[str, Any]]:
         return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]
@@ -63,6 +67,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             config.enrollments_table,
             config.enrollments_queue_url,
             config.unprocessed_queue_url,
+            config.redeliveries_queue_url,
             config.event_bus_name,
         ]
         for name, value in zip(NAMES, values, strict=True):
@@ -254,6 +259,49 @@ def test_a_failure_of_aws_fails_the_invocation(stack: Stack, monkeypatch: pytest
         invoke(envelope)
     (stored,) = stack.stores.enrollments.of_record(RecordKey("p1", "0-1", "101"), 10)
     assert not stored.is_published
+
+
+def test_an_event_that_waited_is_decided_by_the_function_of_redeliveries(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = bootstrap.now()
+    monkeypatch.setattr(bootstrap, "now", lambda: at)
+    put(stack, id=1, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=0.01)
+    put(stack, id=2, re_enroll=True, limit={"count": 1, "period": "SECOND"})
+    sent = {"at": at, "sent": at}
+    envelope = event({"forms.submitted": "101", "id": "e", "record": {"city": "Bray"}, **sent})
+    assert [one["code"] for one in invoke(envelope)["decisions"]] == ["WAITING", "ENROLLED"]
+    again = invoke(event({"forms.submitted": "101", "id": "e2", **sent}))["decisions"]
+    assert [one["code"] for one in again] == ["WAITING", "ENROLLED"]
+    assert again[1]["dueAt"] > iso(at)
+    assert len(stack.enrollments()) == 1
+
+    queue, record = stack.config.redeliveries_queue_url, RecordKey("p1", "0-1", "101")
+    deadline = time.monotonic() + 30
+
+    def confirmed() -> list[bool]:
+        return [one.is_confirmed for one in stack.stores.enrollments.of_record(record, 9)]
+
+    assert sorted(confirmed()) == [False, True]
+    at += 10_000
+    while (confirmed() != [True, True] or stack.waiting()) and time.monotonic() < deadline:
+        for message in stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            batch = {"Records": [{"messageId": message["MessageId"], "body": message["Body"]}]}
+            assert function("redeliveries").handler(batch, CONTEXT) == {"batchItemFailures": []}
+            stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    assert confirmed() == [True, True]
+    assert stack.waiting() == []
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    final = [(one["eventId"], one["code"]) for one in logged if one.get("flowId") == "1" and one["code"] != "WAITING"]
+    assert sorted(final) == [("e", "FILTERED_OUT"), ("e2", "FILTERED_OUT")]
+
+
+def test_of_a_batch_only_what_failed_is_delivered_once_more(stack: Stack) -> None:
+    put(stack, id=1, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
+    invoke(event({"forms.submitted": "101", "id": "e", "record": {}, "at": 0, "sent": 0}))
+    records = [{"messageId": "bad", "body": "{}"}, {"messageId": "worse", "body": "no JSON"}]
+    answer = function("redeliveries").handler({"Records": records}, CONTEXT)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}, {"itemIdentifier": "worse"}]}
 
 
 @contextmanager

@@ -4,10 +4,11 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
 
     flows:    {id, event: <event type or id>, where: [[property, OPERATOR, operand, operation type?], …]}, or several
               groups under `groups`; `lists: [[IN_LIST, "42"]]`; `criteria: [[…], …]` is an AND of record filters,
-              `any: [[[…]], [[…]]]` an OR of them; `re_enroll`, `object`, `enabled`, `on_since`
+              `any: [[[…]], [[…]]]` an OR of them; `re_enroll`, `object`, `enabled`, `on_since`; `tolerance` in minutes
     records:  {contact: "101", created: <time>, properties: {…}}
-    events:   {<event type>: "<object id>" or null, id, at, portal, object, properties, record, chain}, or
-              `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>` between them
+    events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
+              chain}, or
+              `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`, `until: <time>` between them
     decisions: [<event id>, <flow id>, <code>]
 """
 
@@ -56,21 +57,21 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
     for given in scenario.get("records", []):
         record = _record(given)
         world.put_record(record.key, record)
-    decisions: list[list[str]] = []
     for number, given in enumerate(scenario["events"], 1):
-        world.now = _instant(given.get("at", START)) + number
         step = next(iter(given))
+        if step != "until":
+            world.now = _instant(given.get("now", given.get("sent", given.get("at", START)))) + number
         if step in ("turn_on", "turn_off"):
             switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
         elif step == "delete":
             world.authoring.delete(PORTAL, str(given[step]), world.now)
         elif step == "put":
             _put(world, given[step])
+        elif step == "until":
+            world.pass_time(_instant(given["until"]))
         else:
-            envelope = event(given)
-            made = world.deliver(envelope)
-            decisions += [[envelope["detail"]["id"], one.flow_id, str(one.code)] for one in made]
-    return decisions
+            world.deliver(event(given))
+    return [[event.id, one.flow_id, str(one.code)] for event, one in world.journal.decisions]
 
 
 def _put(world: World, given: Mapping[str, Any]) -> None:
@@ -146,6 +147,8 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
         "objectTypeId": type_id,
         "isEnabled": given.get("enabled", True),
         "enrollmentCriteria": criteria,
+        **({"criteriaTolerance": given["tolerance"]} if "tolerance" in given else {}),
+        **({"enrollmentRateLimit": given["limit"]} if "limit" in given else {}),
     }
 
 

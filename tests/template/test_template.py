@@ -19,7 +19,9 @@ from enrollment.adapters.tables import (
     CandidateItem,
     EnrollmentItem,
     FlowItem,
+    RateLimitItem,
     RecordItem,
+    WaitingItem,
 )
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import NAMES
@@ -38,6 +40,7 @@ OUTPUTS = {
     "EnrollmentsQueueUrl",
     "EnrollmentsQueueArn",
     "EnrollmentsDeadLetterQueueUrl",
+    "RedeliveriesQueueUrl",
     "UnprocessedEventsQueueUrl",
     "UnprocessedEventsQueueArn",
     "FlowsTableName",
@@ -46,8 +49,8 @@ OUTPUTS = {
 }
 MODELS: dict[str, list[type[Model]]] = {
     "FlowsTable": [FlowItem, CandidateItem],
-    "RecordsTable": [RecordItem, AssociationItem],
-    "EnrollmentsTable": [EnrollmentItem],
+    "RecordsTable": [RecordItem, AssociationItem, WaitingItem],
+    "EnrollmentsTable": [EnrollmentItem, RateLimitItem],
 }
 
 
@@ -98,7 +101,7 @@ def as_list(value: Any) -> list[Any]:
 def test_a_function_and_a_folder_for_every_category() -> None:
     folders = {one.parent.name for one in (ROOT / "functions").glob("*/app.py")}
     assert len(CATEGORIES) == 11
-    assert folders == {*CATEGORIES, "api"}
+    assert folders == {*CATEGORIES, "redeliveries", "api"}
     assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders
     }
@@ -205,6 +208,7 @@ def test_functions_may_do_what_they_do_and_no_more() -> None:
         ("FlowsTable", "dynamodb:GetItem"),
         ("FlowsTable", "dynamodb:Query"),
         ("RecordsTable", "dynamodb:BatchGetItem"),
+        ("RecordsTable", "dynamodb:DeleteItem"),
         ("RecordsTable", "dynamodb:GetItem"),
         ("RecordsTable", "dynamodb:PutItem"),
         ("RecordsTable", "dynamodb:Query"),
@@ -212,6 +216,7 @@ def test_functions_may_do_what_they_do_and_no_more() -> None:
         ("EnrollmentsTable", "dynamodb:PutItem"),
         ("EnrollmentsTable", "dynamodb:UpdateItem"),
         ("EnrollmentsQueue", "sqs:SendMessage"),
+        ("RedeliveriesQueue", "sqs:SendMessage"),
         ("UnprocessedEventsQueue", "sqs:SendMessage"),
         ("EventBus", "events:PutEvents"),
     }
@@ -265,8 +270,8 @@ def test_functions_may_announce_enrollments_only() -> None:
 
 
 def test_functions_have_that_policy_alone() -> None:
-    enrolling = [FUNCTIONS[logical(category, "Function")] for category in CATEGORIES]
-    assert [one["Policies"] for one in enrolling] == [[{"Ref": "EnrollingPolicy"}]] * len(CATEGORIES)
+    enrolling = [one for name, one in FUNCTIONS.items() if name != "ApiFunction"]
+    assert [one["Policies"] for one in enrolling] == [[{"Ref": "EnrollingPolicy"}]] * len(enrolling)
     assert "Policies" not in DEFAULTS
     assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
 
@@ -401,7 +406,12 @@ def test_unprocessed_events_need_no_order() -> None:
 
 def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
     queues = of_type("AWS::SQS::Queue")
-    assert set(queues) == {"EnrollmentsQueue", "EnrollmentsDeadLetterQueue", "UnprocessedEventsQueue"}
+    assert set(queues) == {
+        "EnrollmentsQueue",
+        "EnrollmentsDeadLetterQueue",
+        "RedeliveriesQueue",
+        "UnprocessedEventsQueue",
+    }
     for queue in queues.values():
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
@@ -419,6 +429,22 @@ def test_queues_take_encrypted_transport_only() -> None:
         for resource in as_list(statement["Resource"])
     ]
     assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(of_type("AWS::SQS::Queue"))
+
+
+def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
+    queue = RESOURCES["RedeliveriesQueue"]["Properties"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == UNPROCESSED
+    assert queue["VisibilityTimeout"] == 6 * DEFAULTS["Timeout"]
+    assert FUNCTIONS["RedeliveriesFunction"]["Events"] == {
+        "Queue": {
+            "Type": "SQS",
+            "Properties": {
+                "Queue": {"Fn::GetAtt": ["RedeliveriesQueue", "Arn"]},
+                "BatchSize": 10,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            },
+        }
+    }
 
 
 # Those who use the template

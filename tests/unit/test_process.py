@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from enrollment.delivery import NotDelivered
 from enrollment.domain.decisions import Code
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import LATEST
-from enrollment.process import NotDelivered
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 
@@ -36,6 +36,8 @@ def submitted(event_id: str = "e1", **given: Any) -> dict[str, Any]:
     return event({"forms.submitted": "101", "id": event_id, **given})
 
 
+# The time of the world's clock.
+LATER = 1_764_000_000_000 + 1_000_000_000_000
 ONCE = {"id": 1, "event": "forms.submitted"}
 AGAIN = {"id": 2, "event": "forms.submitted", "re_enroll": True}
 
@@ -122,6 +124,24 @@ STORIES: dict[str, tuple[list[Mapping[str, Any]], list[dict[str, Any]]]] = {
         [{"id": 1, "event": "sales_documents.viewed", "re_enroll": True}],
         [event({"sales_documents.viewed": "101", "id": "v", "properties": {"hs_document_id": "d"}})],
     ),
+    "of a change that comes late": (
+        [{**ONCE, "criteria": [["city", "IS_EQUAL_TO", "Cork"]], "tolerance": 5}],
+        [
+            submitted(sent=LATER, at=LATER),
+            event(
+                {
+                    "crm.property_changed": "101",
+                    "id": "c",
+                    "at": LATER,
+                    "properties": {"hs_name": "city", "hs_value": "Cork"},
+                }
+            ),
+        ],
+    ),
+    "beyond the limit": (
+        [{**AGAIN, "limit": {"count": 1, "period": "HOUR"}}],
+        [submitted("e0"), submitted("e1")],
+    ),
 }
 
 
@@ -131,9 +151,12 @@ class Interruption:
     def __init__(self, world: World, before: bool, number: int) -> None:
         self.calls = 0
         self.ended = False
-        for port in ("flows", "records", "enrollments", "queue", "bus"):
+        for port in ("flows", "records", "enrollments", "waiting", "redeliveries", "rate_limits", "queue", "bus"):
             fake = getattr(world, port)
-            for name in ("candidates", "get", "save", "find", "claim", "confirm", "publish", "announce"):
+            for name in (
+                *("candidates", "get", "of", "save", "find", "claim", "confirm"),
+                *("publish", "announce", "schedule", "take"),
+            ):
                 method = getattr(fake, name, None)
                 if method is not None and (port != "flows" or name == "candidates"):
                     setattr(fake, name, self._interrupted(method, before, number))
@@ -159,21 +182,26 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
     flows, events = STORIES[story]
     undisturbed = world_with(*flows)
     recorded = Interruption(undisturbed, before=True, number=0)
-    for envelope in events:
-        undisturbed.deliver(envelope)
+    steps: list[Callable[[World], object]] = [
+        *(lambda world, one=one: world.deliver(one) for one in events),  # type: ignore[misc]
+        lambda world: world.pass_time(LATER + 86_400_000),
+    ]
+    for step in steps:
+        step(undisturbed)
     expected, count = final_state(undisturbed), recorded.calls
     assert count >= 5
+    assert undisturbed.waiting.items == {}
 
     for number in range(1, count + 1):
         for before in (True, False):
             world = world_with(*flows)
             interruption = Interruption(world, before, number)
-            for envelope in events:
+            for step in steps:
                 try:
-                    world.deliver(envelope)
+                    step(world)
                 except Crash:
                     interruption.ended = False
-                    world.deliver(envelope)
+                    step(world)
             found = final_state(world)
             assert found["enrollments"] == expected["enrollments"], (number, before)
             assert len(found["messages"]) == len(expected["enrollments"]), (number, before)
@@ -198,9 +226,9 @@ def test_a_write_whose_answer_was_lost_is_our_own() -> None:
     world = world_with(ONCE)
     claim = world.enrollments.claim
 
-    def lost(enrollment: Any) -> bool:
-        claim(enrollment)
-        return claim(enrollment)  # as the SDK repeats a write that timed out
+    def lost(enrollment: Any, due_at: int | None) -> bool:
+        claim(enrollment, due_at)
+        return claim(enrollment, due_at)  # as the SDK repeats a write that timed out
 
     world.enrollments.claim = lost  # type: ignore[method-assign]
     assert codes(world, submitted()) == ["ENROLLED"]

@@ -156,3 +156,20 @@ def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
 @pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
 def test_keys_that_an_operation_does_not_have_are_not_said(stray: dict[str, Any]) -> None:
     assert said({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == "contains x"
+
+
+def test_waiting_and_a_limit_in_words() -> None:
+    document = flow(
+        {
+            "id": 1,
+            "event": "forms.submitted",
+            "criteria": [["city", "IS_KNOWN"]],
+            "tolerance": 2.5,
+            "limit": {"count": 1_000, "period": "HOUR"},
+        }
+    )
+    sentences = explained(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)), EVENT_TYPES)
+    assert sentences[-2:] == [
+        "What changes of the record within 2.5 minutes after the event counts too: so long it waits.",
+        "At most 1,000 enter per hour; those beyond enter later.",
+    ]

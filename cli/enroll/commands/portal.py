@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from enroll.api import ApiUrl, Portal, explained, open_api
-from enroll.output import AsJson, console, print_json
+from enroll.output import INVALID, AsJson, console, fail, print_json
 from enroll.stack import StackName
 
 app = typer.Typer(help="Look at a portal.", no_args_is_help=True)
@@ -31,21 +31,33 @@ def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_jso
     console.print(f"Caller   {found['caller']}", markup=False)
     console.print(f"Scopes   {', '.join(found['scopes']) or 'none'}", markup=False)
     console.print(f"Time     {found['timeZone']}", markup=False)
+    console.print(f"Waits    {found['criteriaTolerance']:g} minutes", markup=False)
     console.print(f"Flows    {on} on, {len(flows) - on} off", markup=False)
 
 
 @app.command("set")
 def set_portal(
     portal: Portal,
-    time_zone: Annotated[str, typer.Option(help="Of the days, weeks and months of criteria, as Europe/Dublin.")],
+    time_zone: Annotated[
+        str | None, typer.Option(help="Of the days, weeks and months of criteria, as Europe/Dublin.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Minutes that flows wait for data that comes after its event, if they don't say themselves."),
+    ] = None,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Set the portal's time zone."""
+    """Set what holds for all of the portal's flows."""
+    given = {"timeZone": time_zone, "criteriaTolerance": tolerance}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        fail("nothing to set: name --time-zone or --tolerance", INVALID)
     with explained():
-        found = open_api(api, portal, stack).call("PATCH", "/enrollment/v1/portal", {"timeZone": time_zone})
+        found = open_api(api, portal, stack).call("PATCH", "/enrollment/v1/portal", changes)
     if as_json:
         print_json(found)
-    else:
-        console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.", markup=False)
+        return
+    console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.", markup=False)
+    console.print(f"Its flows wait {found['criteriaTolerance']:g} minutes for data that comes late.", markup=False)

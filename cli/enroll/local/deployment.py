@@ -17,6 +17,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
+from enroll.local.lambda_service import BATCHES_PATH, BUS_PATH
 from enroll.local.sandbox import FunctionConfiguration
 from enroll.local.settings import ACCESS_KEY, REGION, STACK_NAME, LocalRunError, Settings
 
@@ -157,7 +158,9 @@ def _localised(template: Template, left_out: set[str], settings: Settings) -> Te
             case "AWS::Serverless::Function":
                 properties["CodeUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["CodeUri"]).strip("./")}
                 environment = dict(properties.get("Environment", {}))
-                variables = {**environment.get("Variables", {}), PROXY_VARIABLE: f"{settings.lambda_endpoint}/events"}
+                events = properties.get("Events", {}).values()
+                path = BATCHES_PATH if any(one["Type"] == "SQS" for one in events) else BUS_PATH
+                variables = {**environment.get("Variables", {}), PROXY_VARIABLE: settings.lambda_endpoint + path}
                 properties["Environment"] = {**environment, "Variables": variables}
             case "AWS::Serverless::LayerVersion":
                 properties["ContentUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["ContentUri"]).strip("./")}

@@ -36,7 +36,9 @@ logger = logging.getLogger(__name__)
 
 INVOKE_API = "/2015-03-31/functions/"
 BUS_PATH = "/events"
-"""Where the embedded AWS sends what its bus has for a function; the function's name is in a header."""
+"""Where the embedded AWS sends what its bus has for a function; the function's name is in a header, as for a queue."""
+BATCHES_PATH = "/batches"
+"""Where it sends what a queue has for a function; it waits for the answer, which says what of the batch is done."""
 BUS_FUNCTION_HEADER = "x-amzn-lambda-function-name"
 
 QUEUED_BYTES = 256 * 1024 * 1024
@@ -356,6 +358,8 @@ class LambdaService:
         path = request.path.partition("?")[0]
         if request.method == "POST" and path == BUS_PATH:
             return await self._take(request, request.headers.get(BUS_FUNCTION_HEADER, ""), wait=False)
+        if request.method == "POST" and path == BATCHES_PATH:
+            return await self._take_batch(request)
         if request.method == "POST" and path.startswith(INVOKE_API) and path.endswith("/invocations"):
             name = unquote(path.removeprefix(INVOKE_API).removesuffix("/invocations"))
             wait = request.headers.get("x-amz-invocation-type", "RequestResponse") != "Event"
@@ -369,6 +373,13 @@ class LambdaService:
         if function is None:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})
         return gateway.to_response(await function.invoke(gateway.to_event(request)))
+
+    async def _take_batch(self, request: Request) -> Response:
+        function = self._function(request.headers.get(BUS_FUNCTION_HEADER, ""))
+        if function is None:
+            return Response.of(503, {"message": "The function is not deployed yet."})
+        outcome = await function.invoke(request.body)
+        return Response(500 if outcome.failed else 200, outcome.payload)
 
     async def _take(self, request: Request, name: str, *, wait: bool) -> Response:
         function = self._function(name)

@@ -16,12 +16,15 @@ from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.portals import DynamoPortals
-from enrollment.adapters.queues import SqsQueue, SqsUnprocessed
+from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, SqsUnprocessed
+from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
+from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
+from enrollment.delivery import Delivery
 from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
@@ -29,9 +32,11 @@ from enrollment.observability import PowertoolsJournal
 from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
-from enrollment.wire.envelopes import check_production, read_event
+from enrollment.waiting import Waiting
+from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
+from enrollment.wire.redeliveries import read_redelivery, write_redelivery
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -49,6 +54,7 @@ CLIENT = ClientConfig(
 @dataclass(frozen=True, slots=True)
 class Application:
     read_event: Callable[[object, str], Event]
+    read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
     process: Process
     unprocessed: Unprocessed
     journal: Journal
@@ -69,14 +75,23 @@ def assemble(config: Config) -> Application:
     sqs: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
     tables = Tables(config)
     journal = PowertoolsJournal(logger, metrics)
+    records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
+    redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
     process = Process(
         event_types=EVENT_TYPES,
         flows=DynamoFlows(tables, read_flow),
-        records=DynamoRecords(tables),
-        evaluation=Evaluation(DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)),
-        enrollments=DynamoEnrollments(tables, write_message, read_message),
-        queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
-        bus=_bus(config, session),
+        records=records,
+        evaluation=Evaluation(records, DynamoAssociations(tables), DynamoPortals(tables)),
+        enrollments=enrollments,
+        waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
+        rate_limits=DynamoRateLimits(tables),
+        delivery=Delivery(
+            enrollments=enrollments,
+            queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
+            bus=_bus(config, session),
+            redeliveries=redeliveries,
+            clock=now,
+        ),
         journal=journal,
         clock=now,
         new_id=new_id,
@@ -84,6 +99,7 @@ def assemble(config: Config) -> Application:
     )
     return Application(
         read_event=read_event,
+        read_redelivery=read_redelivery,
         process=process,
         unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
         journal=journal,

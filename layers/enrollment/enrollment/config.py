@@ -25,6 +25,7 @@ class Config:
     enrollments_table: str
     enrollments_queue_url: str
     unprocessed_queue_url: str
+    redeliveries_queue_url: str
     event_bus_name: str
     is_traced: bool = False
     history_length: int = 20

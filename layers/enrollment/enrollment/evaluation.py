@@ -1,13 +1,18 @@
-"""What criteria see of a record: read once for all the flows that ask."""
+"""Criteria asked of a record: what they look at is read once for all the flows that ask."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 
+from enrollment.domain.associations import Association
+from enrollment.domain.decisions import Code, Decision, criteria_verdict, missed, waiting
+from enrollment.domain.events import Event
 from enrollment.domain.flows import Flow
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.record_operations import zone_of
 from enrollment.domain.records import Record
 from enrollment.domain.subjects import MAX_ASSOCIATED, Associates, Need, Subject
+from enrollment.domain.tolerance import ends_at, later_instants
 from enrollment.domain.values import Instant
 from enrollment.ports import Associations, Portals, Records
 
@@ -24,30 +29,102 @@ class Evaluation:
     def subject(self, record: Record, at: Instant, flows: Sequence[Flow]) -> Subject:
         """The record as it was at an instant, with all that the criteria of these flows look at: one query for its
         associations of each type and one batch for the associated records, or neither when no flow looks at them."""
+        return self.subjects(record, [at], flows)[0]
+
+    def subjects(self, record: Record, instants: Sequence[Instant], flows: Sequence[Flow]) -> Sequence[Subject]:
+        """The same at several instants, at the cost of one."""
         asks = any(one is not None for flow in flows for one in (flow.criteria, flow.suppression, flow.goal))
         zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if asks else UTC
         needs = frozenset(need for flow in flows for need in flow.needs)
-        associates = self._associates(record, needs, at, zone) if needs else {}
-        return Subject(record, at, zone, associates)
+        neighbours = self._neighbours(record, needs, instants) if needs else _Neighbours()
+        return [Subject(record, at, zone, neighbours.associates(needs, at, zone)) for at in instants]
 
-    def _associates(
-        self, record: Record, needs: frozenset[Need], at: Instant, zone: tzinfo
-    ) -> Mapping[Need, Associates]:
-        found = {
+    def against(
+        self, event: Event, record: Record, flows: Sequence[Flow], now: Instant, *, waits: bool
+    ) -> Mapping[str, Decision | None]:
+        """Steps 8 to 10 of the order of decisions: what stands against each flow, by its id; None: the record may
+        enter. ``waits``: whether a flow that tolerates later data may put its decision off."""
+        subject = self.subject(record, event.occurred_at, flows)
+        against = {flow.id: criteria_verdict(flow, subject) for flow in flows}
+        tolerant = [
+            (flow, tolerance)
+            for flow in flows
+            if (verdict := against[flow.id]) is not None
+            and verdict.code is Code.FILTERED_OUT
+            and (tolerance := self._tolerance(flow)) > 0
+        ]
+        return against | self._against_later(event, record, tolerant, against, now, waits=waits)
+
+    def _tolerance(self, flow: Flow) -> int:
+        return self.portals.settings(flow.portal_id).tolerance if flow.tolerance is None else flow.tolerance
+
+    def _against_later(
+        self,
+        event: Event,
+        record: Record,
+        tolerant: Sequence[tuple[Flow, int]],
+        against: Mapping[str, Decision | None],
+        now: Instant,
+        *,
+        waits: bool,
+    ) -> dict[str, Decision | None]:
+        """As the record was after its changes within each flow's tolerance. The first moment at which nothing stands
+        against the flow decides; else the last."""
+        later: dict[str, Decision | None] = {}
+        instants: dict[str, Sequence[Instant]] = {}
+        for flow, tolerance in tolerant:
+            is_final = not waits or ends_at(event, tolerance, now) <= now
+            instants[flow.id] = later_instants(record, event, tolerance, is_final=is_final)
+        moments = sorted({at for many in instants.values() for at in many})
+        found = self.subjects(record, moments, [flow for flow, _ in tolerant]) if moments else ()
+        subjects = dict(zip(moments, found, strict=True))
+        for flow, tolerance in tolerant:
+            verdict = against[flow.id]
+            for at in instants[flow.id]:
+                verdict = criteria_verdict(flow, subjects[at])
+                if verdict is None:
+                    break
+            until = ends_at(event, tolerance, now)
+            if verdict is not None:
+                verdict = waiting(verdict, until) if waits and until > now else missed(verdict, tolerance)
+            later[flow.id] = verdict
+        return later
+
+    def _neighbours(self, record: Record, needs: frozenset[Need], instants: Sequence[Instant]) -> "_Neighbours":
+        associations = {
             object_type: self.associations.all_of(record.key, object_type, MAX_ASSOCIATIONS)
             for object_type in sorted({object_type for object_type, _ in needs})
         }
-        keys = {need: [one.other for one in found[need[0]] if one.held_at(need[1], at)] for need in needs}
-        wanted = list(dict.fromkeys(key for many in keys.values() for key in many[:MAX_ASSOCIATED]))
-        records = self.records.get_many(wanted) if wanted else {}
+        found = _Neighbours(associations)
+        wanted = dict.fromkeys(
+            key for at in instants for need in needs for key in found.associated(need, at)[:MAX_ASSOCIATED]
+        )
+        return replace(found, records=self.records.get_many(list(wanted)) if wanted else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Neighbours:
+    """What was read of the records that a record was ever associated with."""
+
+    associations: Mapping[str, Sequence[Association]] = field(default_factory=dict)
+    records: Mapping[RecordKey, Record] = field(default_factory=dict)
+
+    def associated(self, need: Need, at: Instant) -> Sequence[RecordKey]:
+        object_type, kind = need
+        return [one.other for one in self.associations[object_type] if one.held_at(kind, at)]
+
+    def associates(self, needs: frozenset[Need], at: Instant, zone: tzinfo) -> Mapping[Need, Associates]:
         # One subject a record, so that what it is asked for one flow is known for the others.
         subjects = {
-            key: Subject(one, at, zone) for key, one in records.items() if not one.is_deleted and one.existed_at(at)
+            key: Subject(one, at, zone)
+            for key, one in self.records.items()
+            if not one.is_deleted and one.existed_at(at)
         }
+        keys = {need: self.associated(need, at) for need in needs}
         return {
             need: Associates(
                 tuple(subjects[key] for key in many[:MAX_ASSOCIATED] if key in subjects),
-                len(found[need[0]]) < MAX_ASSOCIATIONS and len(many) <= MAX_ASSOCIATED,
+                len(self.associations[need[0]]) < MAX_ASSOCIATIONS and len(many) <= MAX_ASSOCIATED,
             )
             for need, many in keys.items()
         }

@@ -1,4 +1,4 @@
-"""The Lambda handler of a category."""
+"""The Lambda handlers: of a category, and of the events that are delivered again."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -44,6 +44,35 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
             "unprocessed": {"reason": invalid.reason, "field": invalid.field, "message": invalid.message},
         }
     return {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]}
+
+
+def redelivery_handler() -> Handler:
+    """Takes a batch of SQS and answers ``{"batchItemFailures": […]}``: those are delivered once more, and at last come
+    into the unprocessed-events queue."""
+
+    def handler(batch: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+        failed: list[str] = []
+        try:
+            for message in batch["Records"]:
+                try:
+                    app.trace(redeliver)(app, message["body"])
+                    app.metrics.add_metric("EventsRedelivered", "Count", 1)
+                except Exception:
+                    app.logger.exception("failed", extra={"messageId": message["messageId"]})
+                    app.metrics.add_metric("EventsFailed", "Count", 1)
+                    failed.append(message["messageId"])
+        finally:
+            app.metrics.flush_metrics()
+        return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
+
+    return handler
+
+
+def redeliver(app: Application, body: str) -> None:
+    event, flow_ids, at = app.read_redelivery(body)
+    app.process.again(event, flow_ids, at)
 
 
 def _event_id(envelope: Any) -> str | None:

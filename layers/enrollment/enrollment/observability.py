@@ -2,7 +2,7 @@
 
 A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`.
 Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…),
-`EventsProcessed`, `EventsRefused`, `EventsFailed`.
+`EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.values import iso
 
 
 class PowertoolsJournal:
@@ -60,6 +61,8 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
     }
     if decision.enrollment_id is not None:
         fields["enrollmentId"] = decision.enrollment_id
+    if decision.due_at is not None:
+        fields["dueAt"] = iso(decision.due_at)
     if decision.groups:
         fields["groups"] = [
             {

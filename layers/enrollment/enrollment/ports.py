@@ -11,7 +11,9 @@ from enrollment.domain.flows import Flow, FlowRevision
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.productions import Production
+from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Record
+from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant
 
 Clock = Callable[[], Instant]
@@ -76,6 +78,32 @@ class Records(Protocol):
         ...
 
 
+class WaitingEvents(Protocol):
+    """Events whose decision is put off, beside the record that they wait for."""
+
+    def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None: ...
+
+    def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
+        """At most ``limit`` of those that wait for a record."""
+        ...
+
+    def save(self, waiting: WaitingEvent) -> None:
+        """Forgets it when no flow waits any more. Raises Conflict when the stored version is not its own."""
+        ...
+
+
+class Redeliveries(Protocol):
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
+        """Has the event delivered again for these flows, at that time or soon after; at least once."""
+        ...
+
+
+class RateLimits(Protocol):
+    def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
+        """A place for one enrollment: when it enters. Each call takes another place."""
+        ...
+
+
 class Associations(Protocol):
     def get(self, record: RecordKey, other: RecordKey) -> Association:
         """One without types when nothing is stored."""
@@ -100,9 +128,9 @@ class Enrollments(Protocol):
         """By flow id, for every one of the flows, as of now (strongly consistent)."""
         ...
 
-    def claim(self, enrollment: Enrollment) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
         """Writes the enrollment, unless its place is taken: then False. A record's first enrollment in a flow has one
-        place, each re-enrollment the place of its event."""
+        place, each re-enrollment the place of its event. ``due_at``: as StoredEnrollment's."""
         ...
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:

@@ -1,41 +1,30 @@
 """The story of an event, from top to bottom.
 
-parse ▸ derive ▸ apply to the record ▸ candidate flows ▸ the event's own rule ▸ match groups ▸ once ▸ criteria ▸ claim ▸
-publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``); the order of decisions is in
-``domain.decisions``; what makes it exactly once is written in docs/decisions/0002-claim-publish-confirm.md.
+parse ▸ derive ▸ apply to the record ▸ candidate flows ▸ the event's own rule ▸ match groups ▸ once ▸ criteria ▸ wait ▸
+claim ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing after (``delivery``); the
+order of decisions is in ``domain.decisions``; what makes it exactly once is written in
+docs/decisions/0002-claim-publish-confirm.md, and how events wait in 0009-tolerance.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from enrollment.domain.decisions import Code, Decision, Match, criteria_verdict, decide, judge
-from enrollment.domain.enrollments import Announcement, Enrolled, StoredEnrollment, enroll
+from enrollment.delivery import Delivery
+from enrollment.domain.decisions import Code, Decision, Match, decide, judge
+from enrollment.domain.enrollments import Enrolled, StoredEnrollment, enroll
 from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, occurrences
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.reach import EVERY_FLOW, Reach
 from enrollment.domain.records import HISTORY_LENGTH, Record, applied, says_something
-from enrollment.domain.subjects import Subject
-from enrollment.domain.values import Instant
+from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
-from enrollment.ports import (
-    Bus,
-    Clock,
-    Conflict,
-    Enrollments,
-    Flows,
-    Journal,
-    NewId,
-    Queue,
-    Records,
-)
+from enrollment.ports import Clock, Conflict, Enrollments, Flows, Journal, NewId, RateLimits, Records
+from enrollment.waiting import Outdated, Waiting
 
 # Attempts of a change that others are making at the same time; each lost one means that another made progress.
 ATTEMPTS = 12
-
-
-class NotDelivered(Exception):
-    """Enrollments are written, but the queue or the bus did not take them: the event must be delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +34,63 @@ class Process:
     records: Records
     evaluation: Evaluation
     enrollments: Enrollments
-    queue: Queue
-    bus: Bus
+    waiting: Waiting
+    rate_limits: RateLimits
+    delivery: Delivery
     journal: Journal
     clock: Clock
     new_id: NewId
     history_length: int = HISTORY_LENGTH
 
-    def __call__(self, event: Event) -> tuple[Decision, ...]:
-        """One decision for each flow that the event could have enrolled. Raises when a call to AWS failed for good, or
-        NotDelivered; the same event delivered again then goes on from where this one stopped."""
+    def __call__(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
+        """One decision for each flow in reach that the event could have enrolled. Raises when a call to AWS failed for
+        good, or NotDelivered; the same event delivered again then goes on from where this one stopped."""
+        record, decisions = self._decide(event, reach)
+        if record is not None and says_something(event):
+            self._look_again(record, event)
+        return tuple(decisions)
+
+    def again(self, event: Event, flow_ids: frozenset[str], at: Instant) -> tuple[Decision, ...]:
+        """What a redelivery that was scheduled for a time is for: final decisions that are due, and publications that
+        were delayed. Before that time it is scheduled anew."""
+        key = event.record_key
+        if key is None:
+            return ()
+        if at > self.clock():
+            self.waiting.redeliveries.schedule(event, flow_ids, at)
+            return ()
+        due = self.waiting.due(event, self.clock()) & flow_ids
+        decisions: list[Decision] = []
+        if due:
+            _, decisions = self._decide(event, Reach(due, waits=False))
+            self.waiting.forget(event, due)
+        found = self.enrollments.find(key, event.id, sorted(flow_ids - due)) if flow_ids - due else {}
+        own = [one.own for one in found.values() if one.own is not None and not one.own.is_confirmed]
+        self.delivery(event, own)
+        return tuple(decisions)
+
+    def _decide(self, event: Event, reach: Reach, *, is_kept: bool = False) -> tuple[Record | None, list[Decision]]:
+        """``is_kept``: that it waits is written, and said, already."""
+        for attempt in range(ATTEMPTS):
+            try:
+                record, decisions, undelivered = self._decide_once(event, reach, is_kept=is_kept)
+            except Outdated:
+                continue
+            if attempt:
+                self.waiting.forget(event, frozenset(one.flow_id for one in decisions if one.code is not Code.WAITING))
+            if is_kept:
+                decisions = [one for one in decisions if one.code is not Code.WAITING]
+            if decisions or not is_kept:
+                self.journal.decided(event, decisions)
+            self.delivery(event, undelivered)
+            return record, decisions
+        raise Conflict(
+            f"record {event.record_key} was changed by others {ATTEMPTS} times while {event.id} looked at it"
+        )
+
+    def _decide_once(
+        self, event: Event, reach: Reach, *, is_kept: bool
+    ) -> tuple[Record | None, list[Decision], list[StoredEnrollment]]:
         satisfied = occurrences(event, self.event_types)
         record = self._apply(event)
         now = self.clock()
@@ -64,16 +100,16 @@ class Process:
                 event.portal_id, event.object_type_id, [one.event_type.name for one in satisfied]
             )
             # A flow that was off already when the event was sent can owe it nothing.
-            if flow.is_enabled or _may_have_changed(flow, event, now)
+            if reach.has(flow.id) and (flow.is_enabled or _may_have_changed(flow, event, now))
         ]
         if candidates and record is None and event.record_key is not None and not says_something(event):
             record = self.records.get(event.record_key)
-        verdicts = [(flow, judge(flow, event, satisfied, record)) for flow in candidates]
-
-        decisions, undelivered = self._enroll(event, record, verdicts)
-        self.journal.decided(event, decisions)
-        self._deliver(event, undelivered)
-        return tuple(decisions)
+        verdicts = [
+            (flow, judge(flow, event, satisfied, record, before_activation=reach.before_activation))
+            for flow in candidates
+        ]
+        decisions, undelivered = self._enroll(event, record, verdicts, reach, is_kept=is_kept)
+        return record, decisions, undelivered
 
     def _apply(self, event: Event) -> Record | None:
         """What the event says about its record, before anything is evaluated. Retried while others change it."""
@@ -92,9 +128,15 @@ class Process:
         raise Conflict(f"record {key} was changed by others {ATTEMPTS} times while event {event.id} changed it")
 
     def _enroll(
-        self, event: Event, record: Record | None, verdicts: Sequence[tuple[Flow, Match | Decision]]
+        self,
+        event: Event,
+        record: Record | None,
+        verdicts: Sequence[tuple[Flow, Match | Decision]],
+        reach: Reach,
+        *,
+        is_kept: bool,
     ) -> tuple[list[Decision], list[StoredEnrollment]]:
-        """Steps 1 and 7 to 10 of the order of decisions."""
+        """Steps 1 and 7 to 11 of the order of decisions."""
         key = event.record_key
         now = self.clock()
         doubtful = [
@@ -107,17 +149,31 @@ class Process:
             for flow, verdict in verdicts
             if isinstance(verdict, Match) and flow.is_enabled and _is_open(flow, found.get(flow.id, Enrolled()))
         ]
-        subject = self.evaluation.subject(record, event.occurred_at, matched) if record is not None else None
+        against = (
+            self.evaluation.against(event, record, matched, now, waits=reach.waits)
+            if record is not None and matched
+            else {}
+        )
+        waits = {one.flow_id: one.due_at for one in against.values() if one is not None and one.due_at is not None}
+        if waits and record is not None and not is_kept:
+            self.waiting.keep(event, record, waits)
 
         decisions: list[Decision] = []
         undelivered: list[StoredEnrollment] = []
         for flow, verdict in verdicts:
-            decision, stored = self._settle(flow, verdict, event, key, subject, found.get(flow.id, Enrolled()))
+            decision, stored = self._settle(flow, verdict, event, key, against, found.get(flow.id, Enrolled()))
             if decision is not None:
                 decisions.append(decision)
             if stored is not None and not stored.is_confirmed:
                 undelivered.append(stored)
         return decisions, undelivered
+
+    def _look_again(self, record: Record, cause: Event) -> None:
+        """Decides the events again that wait for a change of the record."""
+        for one in self.waiting.of(record, self.clock()):
+            if one.event.id != cause.id:
+                _, decisions = self._decide(one.event, Reach(frozenset(one.flows)), is_kept=True)
+                self.waiting.forget(one.event, frozenset(decision.flow_id for decision in decisions))
 
     def _settle(
         self,
@@ -125,31 +181,34 @@ class Process:
         verdict: Match | Decision,
         event: Event,
         key: RecordKey | None,
-        subject: Subject | None,
+        against: Mapping[str, Decision | None],
         found: Enrolled,
     ) -> tuple[Decision | None, StoredEnrollment | None]:
         """The decision for one flow, and the enrollment that this event made, now or at an earlier delivery."""
         claimed_id: str | None = None
+        due_at: Instant | None = None
         for _ in range(ATTEMPTS):
             if found.own is not None:
                 own_id = found.own.enrollment.id
                 if own_id == claimed_id:  # the answer to our own write was lost, and the write repeated
-                    return decide(flow, Code.ENROLLED, "the record enters the flow", own_id), found.own
+                    return _enrolled(flow, found.own), found.own
                 because = "this event has enrolled the record before"
                 return decide(flow, Code.DUPLICATE_EVENT, because, own_id), found.own
             if not flow.is_enabled:
                 return None, None
-            if isinstance(verdict, Decision) or key is None or subject is None:
+            if isinstance(verdict, Decision) or key is None:
                 return verdict if isinstance(verdict, Decision) else None, None
             if found.first is not None and not flow.should_re_enroll:
                 because = f"enrolled before, by event {found.first.enrollment.cause.event_id}"
                 return decide(flow, Code.ALREADY_ENROLLED, because, found.first.enrollment.id), None
-            against = criteria_verdict(flow, subject)
-            if against is not None:
-                return against, None
+            objection = against[flow.id]
+            if objection is not None:
+                return objection, None
 
             now = self.clock()
-            claimed_id = claimed_id or self.new_id(now)
+            if claimed_id is None:
+                claimed_id = self.new_id(now)
+                due_at = self._due_at(flow, now)
             enrollment = enroll(
                 flow,
                 verdict,
@@ -159,46 +218,26 @@ class Process:
                 enrollment_id=claimed_id,
                 now=now,
             )
-            if self.enrollments.claim(enrollment):
-                decision = decide(flow, Code.ENROLLED, "the record enters the flow", enrollment.id)
-                return decision, StoredEnrollment(enrollment)
+            if self.enrollments.claim(enrollment, due_at):
+                stored = StoredEnrollment(enrollment, due_at=due_at)
+                return _enrolled(flow, stored), stored
             # Another event, or another delivery of this one, was between our read and our write: look again.
             found = self.enrollments.find(key, event.id, [flow.id])[flow.id]
         raise Conflict(f"flow {flow.id}: the place of event {event.id} could be neither claimed nor read")
 
-    def _deliver(self, event: Event, undelivered: Sequence[StoredEnrollment]) -> None:
-        """Queue, then bus, then the note of what they took. The queue comes first so that a consumer gets a flow's
-        enrollment before those of the flows that it triggers."""
-        if not undelivered:
-            return
-        published = {one.enrollment.id for one in undelivered if one.is_published}
-        announced = {one.enrollment.id for one in undelivered if one.is_announced}
-        try:
-            # Added one by one, so that what was taken is noted even when a later call fails.
-            for taken in self.queue.publish([one.enrollment for one in undelivered if not one.is_published]):
-                published.add(taken)
-            for taken in self.bus.announce(
-                [
-                    Announcement(one.enrollment, (*event.chain, one.enrollment.flow_id))
-                    for one in undelivered
-                    if one.enrollment.id in published and not one.is_announced
-                ]
-            ):
-                announced.add(taken)
-        finally:
-            now = self.clock()
-            for one in undelivered:
-                enrollment = one.enrollment
-                if enrollment.id in published or enrollment.id in announced:
-                    self.enrollments.confirm(
-                        enrollment,
-                        is_published=enrollment.id in published,
-                        is_announced=enrollment.id in announced,
-                        now=now,
-                    )
-        missing = [one.enrollment.id for one in undelivered if one.enrollment.id not in published & announced]
-        if missing:
-            raise NotDelivered(f"event {event.id}: not taken by the queue or the bus: {', '.join(missing)}")
+    def _due_at(self, flow: Flow, now: Instant) -> Instant | None:
+        """When the flow's limit lets one more enter; None: at once."""
+        if flow.rate_limit is None:
+            return None
+        enters_at = self.rate_limits.take(flow.portal_id, flow.id, flow.rate_limit, now)
+        return enters_at if enters_at > now else None
+
+
+def _enrolled(flow: Flow, stored: StoredEnrollment) -> Decision:
+    because = "the record enters the flow"
+    if stored.due_at is not None:
+        because = f"{because}; the flow's limit delays it until {iso(stored.due_at)}"
+    return replace(decide(flow, Code.ENROLLED, because, stored.enrollment.id), due_at=stored.due_at)
 
 
 def _may_have_changed(flow: Flow, event: Event, now: Instant) -> bool:

@@ -37,7 +37,7 @@ class DynamoEnrollments:
             first=None if first is None else self._stored(first), own=None if own is None else self._stored(own)
         )
 
-    def claim(self, enrollment: Enrollment) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
         item = self._items(
             str(enrollment.record_key),
             _place_of(enrollment),
@@ -46,6 +46,7 @@ class DynamoEnrollments:
             flow_shard=_shard(enrollment),
             enrolled_at=enrollment.position,
             message=self._write(enrollment),
+            due_at=due_at,
         )
         try:
             item.save(condition=self._items.pk.does_not_exist())
@@ -104,6 +105,7 @@ class DynamoEnrollments:
             self._read(item.message),
             is_published=item.published_at is not None,
             is_announced=item.announced_at is not None,
+            due_at=None if item.due_at is None else int(item.due_at),
         )
 
 

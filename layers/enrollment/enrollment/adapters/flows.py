@@ -36,6 +36,8 @@ ENROLLING_KEYS = (
     "suppressionListIds",
     "suppressionFilterBranch",
     "goalFilterBranch",
+    "criteriaTolerance",
+    "enrollmentRateLimit",
 )
 
 

@@ -24,14 +24,17 @@ class DynamoPortals:
             return found[1]
         try:
             item = self._items.get(join("portals", portal_id), SETTINGS)
-            settings = PortalSettings(time_zone=item.time_zone)
+            settings = PortalSettings(time_zone=item.time_zone, tolerance=int(item.tolerance))
         except self._items.DoesNotExist:
             settings = PortalSettings()
         self._remember(portal_id, settings)
         return settings
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
-        self._items(join("portals", portal_id), SETTINGS, time_zone=settings.time_zone).save()
+        item = self._items(
+            join("portals", portal_id), SETTINGS, time_zone=settings.time_zone, tolerance=settings.tolerance
+        )
+        item.save()
         self._remember(portal_id, settings)
 
     def _remember(self, portal_id: str, settings: PortalSettings) -> None:

@@ -1,15 +1,16 @@
-"""SQS: the enrollments queue, and the queue of events that could not be processed."""
+"""SQS: the enrollments queue, the events to be delivered again at a time, and those that could not be processed."""
 
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from enrollment.adapters.backoff import attempts
 from enrollment.domain.enrollments import Enrollment
-from enrollment.domain.events import InvalidEvent
+from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.values import Instant
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 # One SendMessageBatch: entries, and bytes of all together.
 BATCH_ENTRIES = 10
 BATCH_BYTES = 256 * 1024
+
+# Seconds, SQS' own limit.
+LONGEST_DELAY = 900
 
 # What SQS allows in a message group id: at most 128 letters, digits and punctuation of ASCII.
 _GROUP = re.compile(r"[!-~]{1,128}", re.ASCII)
@@ -80,6 +84,31 @@ def _batches(messages: Sequence[tuple[Enrollment, str]]) -> list[list[tuple[Enro
         batches[-1].append((enrollment, message))
         size += own
     return batches
+
+
+class SqsRedeliveries:
+    """``write``: the message of an event that is to be delivered again for some flows at a time."""
+
+    def __init__(
+        self,
+        client: "SQSClient",
+        url: str,
+        write: Callable[[Event, Iterable[str], Instant], str],
+        clock: Callable[[], Instant],
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._write = write
+        self._clock = clock
+
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
+        """SQS delays a message for a quarter of an hour at most: one that comes before its time is sent again."""
+        seconds = -(-(at - self._clock()) // 1000)
+        self._client.send_message(
+            QueueUrl=self._url,
+            MessageBody=self._write(event, flow_ids, at),
+            DelaySeconds=min(max(seconds, 0), LONGEST_DELAY),
+        )
 
 
 class SqsUnprocessed:

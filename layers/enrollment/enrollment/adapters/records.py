@@ -42,6 +42,7 @@ class DynamoRecords:
             earlier_properties=_plain_earlier(record.earlier_properties),
             earlier_memberships=_plain_earlier(record.earlier_memberships),
             deleted_at=record.deleted_at,
+            awaited_until=record.awaited_until,
         )
         condition = self._items.pk.does_not_exist() if record.version == 0 else self._items.version == record.version
         try:
@@ -64,6 +65,7 @@ def _record(key: RecordKey, item: RecordItem) -> Record:
         earlier_memberships=_earlier(item.earlier_memberships),
         version=int(item.version),
         deleted_at=None if item.deleted_at is None else int(item.deleted_at),
+        awaited_until=None if item.awaited_until is None else int(item.awaited_until),
     )
 
 

@@ -7,8 +7,10 @@
                  portals/<portal>                                   settings        what is set for all of it
     records      <portal>/<object type>/<object>                    record
                                                                     associated/<object type>/<object>
+                                                                    waiting/<event>
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
+                 rate-limit/<portal>/<flow>/                        rate-limit      how far the flow's entries reach
 
 Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
 by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
@@ -72,6 +74,7 @@ class PortalItem(Model):
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     time_zone = UnicodeAttribute(attr_name="timeZone")
+    tolerance = NumberAttribute(attr_name="criteriaTolerance", default=0)
 
 
 class RecordItem(Model):
@@ -87,6 +90,18 @@ class RecordItem(Model):
     earlier_properties = JSONAttribute(attr_name="earlierProperties")
     earlier_memberships = JSONAttribute(attr_name="earlierMemberships")
     deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
+    awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
+
+
+class WaitingItem(Model):
+    """`event` is an envelope; `flows`: flow id to until when it waits."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    version = NumberAttribute()
+    event = JSONAttribute()
+    flows = JSONAttribute()
+    expires_at = NumberAttribute(attr_name="expiresAt")
 
 
 class AssociationItem(Model):
@@ -136,9 +151,18 @@ class EnrollmentItem(Model):
     message = UnicodeAttribute()
     published_at = UnicodeAttribute(attr_name="publishedAt", null=True)
     announced_at = UnicodeAttribute(attr_name="announcedAt", null=True)
+    due_at = NumberAttribute(attr_name="dueAt", null=True)
     by_flow = ByFlow()
     by_time = ByTime()
     by_id = ById()
+
+
+class RateLimitItem(Model):
+    """`horizon`: in microseconds (``domain.rate_limits``)."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    horizon = NumberAttribute()
 
 
 class Tables:
@@ -154,11 +178,14 @@ class Tables:
         self.portals = _bound(PortalItem, config.flows_table, connection)
         self.records = _bound(RecordItem, config.records_table, connection)
         self.associations = _bound(AssociationItem, config.records_table, connection)
+        self.waiting = _bound(WaitingItem, config.records_table, connection)
         self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
+        self.rate_limits = _bound(RateLimitItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
-        for model in (self.candidates, self.portals, self.records, self.associations, self.enrollments):
+        models = (self.candidates, self.portals, self.records, self.associations, self.waiting, self.enrollments)
+        for model in (*models, self.rate_limits):
             model._get_connection().connection._client = client
 
 

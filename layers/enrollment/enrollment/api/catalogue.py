@@ -8,11 +8,13 @@ from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.operations import InvalidOperand
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.record_operations import zone_of
+from enrollment.domain.tolerance import MINUTE
 from enrollment.wire.catalogue import write_event_type
 from enrollment.wire.faults import meant, nearest, shown
+from enrollment.wire.flows import ALLOWED_TOLERANCE, read_tolerance
 from enrollment.wire.requests import BodyReader, read_object_type, refuse
 
-SETTINGS = ("timeZone",)
+SETTINGS = ("timeZone", "criteriaTolerance")
 FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
 
 
@@ -60,6 +62,12 @@ def change_portal(services: Services, request: Request) -> Reply:
     settings = services.portals.settings(request.portal_id)
     if "timeZone" in given:
         settings = replace(settings, time_zone=_time_zone(given["timeZone"]))
+    if "criteriaTolerance" in given:
+        tolerance = read_tolerance(given["criteriaTolerance"])
+        if tolerance is None:
+            found = shown(given["criteriaTolerance"])
+            raise refuse("$.criteriaTolerance", "INVALID_OPERAND", f"found {found}, allowed is {ALLOWED_TOLERANCE}")
+        settings = replace(settings, tolerance=tolerance)
     services.portals.save(request.portal_id, settings)
     return Reply(200, _portal(request, settings))
 
@@ -81,6 +89,7 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
         "caller": caller.name,
         "scopes": sorted(caller.scopes),
         "timeZone": settings.time_zone,
+        "criteriaTolerance": settings.tolerance / MINUTE,
     }
 
 
@@ -126,7 +135,9 @@ OPERATIONS = (
         change_portal,
         {200: "Portal"},
         scope=Scope.WRITE_FLOWS,
-        description="The time zone is that of the days, weeks and months of criteria. A change holds within a minute.",
+        description="The time zone is that of the days, weeks and months of criteria. criteriaTolerance, in minutes, "
+        "is how long flows that say nothing of it wait for data that comes after its event. A change holds within a "
+        "minute.",
         body="PortalInput",
         example=Example(body={"timeZone": "Europe/Dublin"}),
     ),

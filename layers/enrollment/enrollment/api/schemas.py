@@ -5,7 +5,9 @@ from typing import Any
 
 from enrollment.api.operations import Schema
 from enrollment.domain.associations import CATEGORIES
+from enrollment.domain.rate_limits import PERIODS
 from enrollment.wire.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.wire.flows import MAX_RATE
 from enrollment.wire.requests import MAX_ID, MAX_INPUTS
 from enrollment.wire.schemas import enrollment_schema
 
@@ -54,6 +56,7 @@ def _batch(name: str) -> Schema:
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
+_TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
 # HubSpot's clients write ids as texts or as numbers.
 _GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
@@ -97,6 +100,10 @@ _FLOW_KEYS: dict[str, Schema] = {
         "description": "Who enters, by which events: see docs/flows.md.",
         "properties": {"type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]}, "shouldReEnroll": _FLAG},
     },
+    "criteriaTolerance": {"anyOf": [_TOLERANCE, {"type": "null"}]},
+    "enrollmentRateLimit": _nullable(
+        _object({"count": {"type": "integer", "minimum": 1, "maximum": MAX_RATE}, "period": {"enum": list(PERIODS)}})
+    ),
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -224,8 +231,14 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
-    "Portal": _object({"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT), "timeZone": _TEXT}),
-    "PortalInput": _object({"timeZone": {"type": "string", "description": "As Europe/Dublin."}}, "timeZone"),
+    "Portal": _object(
+        {"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT), "timeZone": _TEXT, "criteriaTolerance": _TOLERANCE}
+    ),
+    "PortalInput": _object(
+        {"timeZone": {"type": "string", "description": "As Europe/Dublin."}, "criteriaTolerance": _TOLERANCE},
+        "timeZone",
+        "criteriaTolerance",
+    ),
     # Records
     "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
     "Record": _object(_RECORD, "propertiesWithHistory"),
@@ -353,7 +366,8 @@ SCHEMAS: dict[str, Schema] = {
 def _enrollment() -> Schema:
     whole = enrollment_schema()
     text = {key: whole[key] for key in ("type", "description")}
-    properties = whole["properties"] | {"isPublished": _FLAG, "isAnnounced": _FLAG}
+    due = {**_MOMENT, "description": "When it is published, where the flow's limit delays it."}
+    properties = whole["properties"] | {"isPublished": _FLAG, "isAnnounced": _FLAG, "dueAt": due}
     trigger = dict(properties["trigger"])
     trigger["properties"] = trigger["properties"] | {"properties": {"type": "object", "additionalProperties": _VALUE}}
     return (

@@ -13,15 +13,17 @@ The first that applies, from the top, is the decision of a flow for an event:
  8. SUPPRESSED         a suppression list or filter holds the record
  9. GOAL_MET           the record meets the goal already
 10. FILTERED_OUT       the refinement criteria
+    or WAITING         for now, while the flow tolerates data that comes after its event: a final decision follows
 11. ENROLLED
 
-Steps 8 to 10 see the record as it was when the event occurred.
+Steps 8 to 10 see the record as it was when the event occurred; in a flow that tolerates later data, when step 10 was
+all that stood against it, as it was after each change within that time too (``domain.tolerance``).
 
 A flow that is off when the event is processed decides nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from enrollment.domain.criteria import FilterResult, Result, first_failure
@@ -30,6 +32,8 @@ from enrollment.domain.filters import Failure
 from enrollment.domain.flows import Flow, TriggerGroup
 from enrollment.domain.records import Record, first_of
 from enrollment.domain.subjects import Subject
+from enrollment.domain.tolerance import MINUTE
+from enrollment.domain.values import Instant, iso
 
 MAX_CHAIN = 10
 
@@ -46,6 +50,7 @@ class Code(StrEnum):
     SUPPRESSED = "SUPPRESSED"
     GOAL_MET = "GOAL_MET"
     LOOP_STOPPED = "LOOP_STOPPED"
+    WAITING = "WAITING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class GroupFailure:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """``because`` is a sentence. ``groups``: for NOT_MATCHED, each group of this event with the first refinement that
-    failed. ``filter``: for FILTERED_OUT, the failing filter. ``enrollment_id``: of the enrollment that exists."""
+    failed. ``filter``: for FILTERED_OUT and WAITING, the failing filter. ``enrollment_id``: of the enrollment that
+    exists. ``due_at``: for WAITING, of the final decision; for ENROLLED, of the publication that the flow's limit
+    delays."""
 
     code: Code
     flow_id: str
@@ -66,6 +73,7 @@ class Decision:
     groups: tuple[GroupFailure, ...] = ()
     filter: Failure | None = None
     enrollment_id: str | None = None
+    due_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +88,16 @@ def decide(flow: Flow, code: Code, because: str, enrollment_id: str | None = Non
     return Decision(code, flow.id, flow.revision_id, because, enrollment_id=enrollment_id)
 
 
-def judge(flow: Flow, event: Event, occurrences: Sequence[Occurrence], record: Record | None) -> Match | Decision:
-    """Steps 2 to 6: everything that the event and the flow alone decide, given what is known of the record."""
+def judge(
+    flow: Flow,
+    event: Event,
+    occurrences: Sequence[Occurrence],
+    record: Record | None,
+    *,
+    before_activation: bool = False,
+) -> Match | Decision:
+    """Steps 2 to 6: everything that the event and the flow alone decide, given what is known of the record.
+    ``before_activation``: without step 5."""
     if event.object_id is None:
         return decide(flow, Code.UNKNOWN_RECORD, "the event names no record: an unknown visitor")
     if record is None:
@@ -101,7 +117,7 @@ def judge(flow: Flow, event: Event, occurrences: Sequence[Occurrence], record: R
         return decide(flow, Code.LOOP_STOPPED, f"the flow led to this event itself, by {' > '.join(event.chain)}")
     if len(event.chain) > MAX_CHAIN:
         return decide(flow, Code.LOOP_STOPPED, f"{len(event.chain)} flows led to this event, allowed are {MAX_CHAIN}")
-    if flow.enabled_at is None or event.occurred_at < flow.enabled_at:
+    if not before_activation and (flow.enabled_at is None or event.occurred_at < flow.enabled_at):
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return match(flow, eligible)
 
@@ -134,6 +150,17 @@ def criteria_verdict(flow: Flow, subject: Subject) -> Decision | None:
     if failure.because is not None:
         because = f"{because}: {failure.because}"
     return Decision(Code.FILTERED_OUT, flow.id, flow.revision_id, because, filter=failure)
+
+
+def waiting(verdict: Decision, until: Instant) -> Decision:
+    """Instead of what stands against the record for now."""
+    because = f"{verdict.because}; it is asked again when the record changes, and at last at {iso(until)}"
+    return replace(verdict, code=Code.WAITING, because=because, due_at=until)
+
+
+def missed(verdict: Decision, tolerance: int) -> Decision:
+    """What still stands against the record when the time is over that the flow tolerates (milliseconds)."""
+    return replace(verdict, because=f"{verdict.because}; nor after any change within {tolerance / MINUTE:g} minutes")
 
 
 def _held(result: Result) -> str:

@@ -47,11 +47,13 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True)
 class StoredEnrollment:
-    """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on."""
+    """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on.
+    ``due_at``: when it is published, if the flow's limit delays it."""
 
     enrollment: Enrollment
     is_published: bool = False
     is_announced: bool = False
+    due_at: Instant | None = None
 
     @property
     def is_confirmed(self) -> bool:

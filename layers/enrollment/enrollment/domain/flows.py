@@ -6,6 +6,7 @@ from typing import Any
 
 from enrollment.domain.criteria import Criteria, needs
 from enrollment.domain.filters import Failure, PropertyFilter
+from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.subjects import Need
 from enrollment.domain.values import Instant, Properties
 
@@ -32,7 +33,9 @@ class TriggerGroup:
 @dataclass(frozen=True, slots=True)
 class Flow:
     """``enabled_at``: when it was last turned on; None: never. ``changed_at``: when anything of it last changed.
-    ``suppression``: records that must not enter; ``goal``: those that need not."""
+    ``suppression``: records that must not enter; ``goal``: those that need not. ``tolerance``: milliseconds by which
+    data may come after its event; None: as the portal says. ``rate_limit``: how fast records may enter; None: at once.
+    """
 
     portal_id: str
     id: str
@@ -47,6 +50,8 @@ class Flow:
     criteria: Criteria | None = None
     suppression: Criteria | None = None
     goal: Criteria | None = None
+    tolerance: int | None = None
+    rate_limit: RateLimit | None = None
 
     @property
     def needs(self) -> frozenset[Need]:

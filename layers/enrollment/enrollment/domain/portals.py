@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PortalSettings:
-    """``time_zone``: an IANA name; days, weeks and months of criteria are its own."""
+    """``time_zone``: an IANA name; days, weeks and months of criteria are its own. ``tolerance``: milliseconds by which
+    data may come after its event, for the flows that say nothing of it (``domain.tolerance``)."""
 
     time_zone: str = "UTC"
+    tolerance: int = 0

@@ -10,7 +10,7 @@ that neither a late event nor a replay brings its data back; what creates it lat
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -49,7 +49,8 @@ Earlier = Mapping[str, tuple[Dated, ...]]
 class Record:
     """``memberships``: list id to whether the record is a member. ``firsts``: for the events of which only the first
     counts, "<event type>/<value>" to the id of the event that was first. ``version`` counts the stored changes;
-    0: not stored yet. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before."""
+    0: not stored yet. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before.
+    ``awaited_until``: until when events wait for a change of it; None, or a time that has passed: none does."""
 
     key: RecordKey
     created_at: Instant
@@ -60,6 +61,7 @@ class Record:
     deleted_at: Instant | None = None
     earlier_properties: Earlier = field(default_factory=dict)
     earlier_memberships: Earlier = field(default_factory=dict)
+    awaited_until: Instant | None = None
 
     @property
     def is_deleted(self) -> bool:
@@ -85,6 +87,19 @@ class Record:
         """As it was at an instant."""
         changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), instant)
         return bool(changes) and changes[-1].value is True
+
+    def changed_between(self, after: Instant, until: Instant) -> Sequence[Instant]:
+        """When properties or memberships changed, each moment once, in order; without ``after``, with ``until``."""
+        current = (*self.properties.values(), *self.memberships.values())
+        earlier = (*self.earlier_properties.values(), *self.earlier_memberships.values())
+        moments = {one.changed_at for one in (*current, *(one for many in earlier for one in many))}
+        return sorted(moment for moment in moments if after < moment <= until)
+
+    def awaited(self, until: Instant) -> "Record":
+        """Noted that events wait for it until then. The same object when that is noted already."""
+        if self.awaited_until is not None and self.awaited_until >= until:
+            return self
+        return replace(self, awaited_until=until)
 
     def existed_at(self, instant: Instant) -> bool:
         return self.created_at <= instant

@@ -10,6 +10,8 @@ from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.flows import Flow, TriggerGroup
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.operations import OPERATION_TYPES
+from enrollment.domain.rate_limits import PERIODS
+from enrollment.domain.tolerance import MINUTE
 
 _NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.items()}
 
@@ -28,6 +30,12 @@ def explained(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]
         sentences.append(f"Not if {_criteria(flow.suppression)}.")
     if flow.goal is not None:
         sentences.append(f"Not if it has met the goal already: {_criteria(flow.goal)}.")
+    if flow.tolerance:
+        minutes = f"{flow.tolerance / MINUTE:g} minutes"
+        sentences.append(f"What changes of the record within {minutes} after the event counts too: so long it waits.")
+    if flow.rate_limit is not None:
+        period = next(name for name, length in PERIODS.items() if length == flow.rate_limit.period).lower()
+        sentences.append(f"At most {flow.rate_limit.count:,} enter per {period}; those beyond enter later.")
     if not flow.is_enabled:
         sentences.append("It is turned off: it enrolls nobody now.")
     return sentences

@@ -26,12 +26,15 @@ from enrollment.domain.values import (
     as_text,
     fold,
     is_missing,
+    iso,
     read_text,
 )
 from enrollment.wire.faults import meant, shown
 from enrollment.wire.messages import write_production
 
 MAX_DETAIL_BYTES = 200 * 1024
+# By which an event that is written again may be longer than it came: a time as a number, a type by its id.
+REWRITTEN_BYTES = 1024
 MAX_DEPTH = 32
 MAX_PROPERTIES = 200
 MAX_NAME = 128
@@ -40,12 +43,12 @@ MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
 
 
-def read_event(envelope: object, category: str) -> Event:
+def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES) -> Event:
     """Raises InvalidEvent, for the first rule that the envelope breaks."""
     if not isinstance(envelope, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {shown(envelope)}, allowed is an EventBridge event")
     event_type = _event_type(envelope, category)
-    detail = _detail(envelope)
+    detail = _detail(envelope, allowed_bytes)
     sent_at = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
     fallback_id = _text(envelope, "", "id", 128, "INVALID_ENVELOPE")
 
@@ -73,6 +76,36 @@ def read_event(envelope: object, category: str) -> Event:
         record_properties=_snapshot(detail),
         chain=_chain(detail.get("chain", [])),
     )
+
+
+def write_event(event: Event) -> dict[str, Any]:
+    """The envelope of an event as it was understood: what ``read_stored_event`` reads back. Its id is that of the
+    envelope, so that nothing is longer than the source sent it."""
+    detail: dict[str, Any] = {
+        "portalId": event.portal_id,
+        "objectType": event.object_type_id,
+        "objectId": event.object_id,
+        "properties": dict(event.properties),
+    }
+    if event.occurred_at != event.sent_at:
+        detail["occurredAt"] = event.occurred_at
+    if event.record_properties is not None:
+        detail["record"] = {"properties": dict(event.record_properties)}
+    if event.chain:
+        detail["chain"] = list(event.chain)
+    return {
+        "id": event.id,
+        "detail-type": event.event_type.name,
+        "source": event.source,
+        "time": iso(event.sent_at),
+        "detail": detail,
+    }
+
+
+def read_stored_event(envelope: Mapping[str, Any]) -> Event:
+    """Of ``write_event``."""
+    name = envelope["detail-type"]
+    return read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=MAX_DETAIL_BYTES + REWRITTEN_BYTES)
 
 
 def check_production(production: Production) -> None:
@@ -103,17 +136,17 @@ def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
     )
 
 
-def _detail(envelope: Mapping[str, Any]) -> dict[str, Any]:
+def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:
     detail = envelope.get("detail")
     if not isinstance(detail, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "detail", f"found {shown(detail)}, allowed is an object")
     _check_depth(detail)
     # As ASCII no character is shorter than in UTF-8, so most details need not be encoded to know that they fit.
     text = json.dumps(detail)
-    if len(text) > MAX_DETAIL_BYTES:
+    if len(text) > allowed_bytes:
         size = len(json.dumps(detail, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        if size > MAX_DETAIL_BYTES:
-            raise InvalidEvent("DETAIL_TOO_LARGE", "detail", f"found {size:,} bytes, allowed are {MAX_DETAIL_BYTES:,}")
+        if size > allowed_bytes:
+            raise InvalidEvent("DETAIL_TOO_LARGE", "detail", f"found {size:,} bytes, allowed are {allowed_bytes:,}")
     return detail
 
 

@@ -12,7 +12,9 @@ from enrollment.domain.filters import PropertyFilter, any_of
 from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operation
+from enrollment.domain.rate_limits import PERIODS, RateLimit
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
+from enrollment.domain.tolerance import MAX_TOLERANCE, MINUTE
 from enrollment.wire.faults import Fault, nearest, shown
 
 MAX_FILTERS = 250
@@ -20,6 +22,10 @@ MAX_GROUPS = 100
 # With an event's id in one sort key, of which DynamoDB takes 1,024 bytes.
 MAX_ID = 64
 MAX_DEPTH = 12
+# Enrollments in a period.
+MAX_RATE = 1_000_000
+
+ALLOWED_TOLERANCE = f"a number of minutes from 0 to {MAX_TOLERANCE // MINUTE}"
 
 # Keys of the enrollment criteria to the types of flow that have them.
 TRIGGERS = {
@@ -52,6 +58,7 @@ def read_flow(revision: FlowRevision) -> Flow:
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
     suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
+    tolerance, rate_limit = reader.tolerance(document), reader.rate_limit(document)
     reader.refuse_unsupported(document)
     if reader.filters > MAX_FILTERS:
         reader.fault("$", "TOO_MANY_FILTERS", f"found {reader.filters} filters, allowed are {MAX_FILTERS} in a flow")
@@ -71,6 +78,8 @@ def read_flow(revision: FlowRevision) -> Flow:
         criteria=criteria,
         suppression=suppression,
         goal=goal,
+        tolerance=tolerance,
+        rate_limit=rate_limit,
     )
 
 
@@ -130,12 +139,40 @@ class _Reader:
             return None
         return self.branch(given, f"$.{key}", 1)
 
+    def tolerance(self, document: Mapping[str, Any]) -> int | None:
+        """In milliseconds."""
+        found = document.get("criteriaTolerance")
+        if found is None:
+            return None
+        milliseconds = read_tolerance(found)
+        if milliseconds is None:
+            self.fault("$.criteriaTolerance", "WRONG_TYPE", f"found {shown(found)}, allowed is {ALLOWED_TOLERANCE}")
+        return milliseconds
+
+    def rate_limit(self, document: Mapping[str, Any]) -> RateLimit | None:
+        found, path = document.get("enrollmentRateLimit"), "$.enrollmentRateLimit"
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object with count and period")
+            return None
+        count, period = found.get("count"), found.get("period")
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_RATE:
+            self.fault(
+                f"{path}.count", "WRONG_TYPE", f"found {shown(count)}, allowed is a number from 1 to {MAX_RATE:,}"
+            )
+            return None
+        if not isinstance(period, str) or period not in PERIODS:
+            near = nearest(period, PERIODS) if isinstance(period, str) else None
+            allowed = ", ".join(PERIODS)
+            self.fault(f"{path}.period", "UNKNOWN_OPTION", f"found {shown(period)}, allowed is {allowed}", near)
+            return None
+        return RateLimit(count, PERIODS[period])
+
     def refuse_unsupported(self, document: Mapping[str, Any]) -> None:
         setting = document.get("unEnrollmentSetting")
         if setting and not (isinstance(setting, dict) and setting.get("type") == "NONE"):
             self.fault("$.unEnrollmentSetting", "NOT_YET_SUPPORTED", f"unEnrollmentSetting {NOT_YET}")
-        if document.get("criteriaTolerance"):
-            self.fault("$.criteriaTolerance", "NOT_YET_SUPPORTED", f"criteriaTolerance {NOT_YET}")
 
     def enrollment_criteria(
         self, document: Mapping[str, Any], object_type: str
@@ -535,6 +572,13 @@ class _Reader:
             self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {shown(found)}, allowed is a list")
             return []
         return found
+
+
+def read_tolerance(found: Any) -> int | None:
+    """Minutes, to milliseconds; None: not allowed."""
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= MAX_TOLERANCE // MINUTE:
+        return None
+    return round(found * MINUTE)
 
 
 def _is_empty(branch: Any) -> bool:

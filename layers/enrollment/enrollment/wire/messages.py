@@ -130,4 +130,5 @@ def write_production(production: Production) -> str:
 def write_stored(stored: StoredEnrollment) -> dict[str, Any]:
     """The message, with what is noted of its delivery."""
     message: dict[str, Any] = json.loads(write_message(stored.enrollment))
-    return message | {"isPublished": stored.is_published, "isAnnounced": stored.is_announced}
+    due = {} if stored.due_at is None else {"dueAt": iso(stored.due_at)}
+    return message | {"isPublished": stored.is_published, "isAnnounced": stored.is_announced} | due

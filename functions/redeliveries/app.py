@@ -1,0 +1,3 @@
+from enrollment.handler import redelivery_handler
+
+handler = redelivery_handler()

@@ -1,0 +1,87 @@
+"""Events that wait for a change of their record (docs/decisions/0009-tolerance.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enrollment.domain.events import Event
+from enrollment.domain.records import Record
+from enrollment.domain.tolerance import WaitingEvent
+from enrollment.domain.values import Instant
+from enrollment.ports import Conflict, Records, Redeliveries, WaitingEvents
+
+# Attempts of a change that others are making at the same time; each lost one means that another made progress.
+ATTEMPTS = 12
+
+# Those that one change of their record has decided again; others are decided when their time ends.
+LOOKED_AT = 100
+
+
+class Outdated(Exception):
+    """The record changed between the look at it and the note that an event waits for its changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    events: WaitingEvents
+    records: Records
+    redeliveries: Redeliveries
+
+    def keep(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
+        """``waits``: until when, for each flow. Writes the waiting event, notes it on the record that was looked at,
+        and has the event delivered again when its time ends. Raises Outdated when the record is another by now: then
+        the event is to be decided by that.
+
+        In this order, a change of the record either comes before the note and makes it fail, or after it and finds the
+        event waiting."""
+        self._save(event, record, waits)
+        noted = record.awaited(max(waits.values()))
+        if noted is not record:
+            try:
+                self.records.save(noted)
+            except Conflict:
+                raise Outdated from None
+        else:
+            current = self.records.get(record.key)
+            if current is None or current.version != record.version:
+                raise Outdated
+        for until in sorted(set(waits.values())):
+            self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
+
+    def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
+        """Those that a change of the record may decide."""
+        if record.awaited_until is None or record.awaited_until < now:
+            return ()
+        return self.events.of(record.key, LOOKED_AT)
+
+    def due(self, event: Event, now: Instant) -> frozenset[str]:
+        """The flows of a waiting event whose final decision is due."""
+        found = self.events.get(event.record_key, event.id) if event.record_key is not None else None
+        return frozenset() if found is None else found.due(now)
+
+    def forget(self, event: Event, decided: frozenset[str]) -> None:
+        """These flows do not wait any more."""
+        key = event.record_key
+        for _ in range(ATTEMPTS):
+            found = self.events.get(key, event.id) if key is not None and decided else None
+            left = None if found is None else found.without(decided)
+            if left is None or left is found:
+                return
+            try:
+                self.events.save(left)
+                return
+            except Conflict:
+                continue
+        raise Conflict(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
+
+    def _save(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
+        stored = WaitingEvent(event, waits)
+        for _ in range(ATTEMPTS):
+            try:
+                self.events.save(stored)
+                return
+            except Conflict:
+                found = self.events.get(record.key, event.id)
+                stored = WaitingEvent(event, waits) if found is None else found.with_flows(waits)
+                if stored is found:
+                    return
+        raise Conflict(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")

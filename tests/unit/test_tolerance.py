@@ -1,0 +1,220 @@
+"""Data that comes after its event: one decision in the end, whatever the order of arrival."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.portals import PortalSettings
+from enrollment.domain.records import Change, Dated, Record
+from enrollment.domain.tolerance import MINUTE
+from enrollment.domain.values import iso
+from tests.fakes import World
+from tests.scenarios.scenario import event, flow, property_filter
+from tests.unit.test_criteria import associate, with_company
+
+ADA = RecordKey("p1", "0-1", "101")
+AT = 1_763_892_000_000
+MINUTES = 5
+DUBLIN = {
+    "id": 1,
+    "event": "forms.submitted",
+    "criteria": [["city", "IS_EQUAL_TO", "Dublin"]],
+    "tolerance": MINUTES,
+    "re_enroll": True,
+}
+
+
+def world(*flows: dict[str, Any]) -> World:
+    made = World(now=AT)
+    for one in flows or (DUBLIN,):
+        made.put_flow(flow(one))
+    made.put_record(ADA, Record(ADA, 0))
+    return made
+
+
+def submitted(at: int = AT, event_id: str = "e1") -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": event_id, "at": at})
+
+
+def moved(city: str, at: int) -> dict[str, Any]:
+    changes = {"hs_name": "city", "hs_value": city}
+    return event({"crm.property_changed": "101", "id": f"{city}-{at}", "at": at, "properties": changes})
+
+
+def final(made: World) -> list[tuple[str, str]]:
+    """Each event's decisions but for those that it waits."""
+    return sorted((one.id, str(decision.code)) for one, decision in made.journal.decisions if decision.due_at is None)
+
+
+CHANGES = [(1, "Bray"), (2, "Dublin"), (3, "Dublin"), (4, "Cork"), (6, "Dublin")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    earlier=st.sampled_from(["Dublin", "Cork", None]),
+    changes=st.lists(st.sampled_from(CHANGES), unique=True, max_size=4),
+    order=st.randoms(use_true_random=False),
+)
+def test_the_final_decision_is_the_same_in_every_order_of_arrival(
+    earlier: str | None, changes: list[tuple[int, str]], order: Any
+) -> None:
+    """All arrive within the tolerance by the clock, whenever they occurred."""
+    within = [city for minute, city in changes if minute <= MINUTES]
+    expected = "ENROLLED" if "Dublin" in (earlier, *within) else "FILTERED_OUT"
+
+    story = [submitted(), *(moved(city, AT + minute * MINUTE) for minute, city in changes)]
+    story += [moved(earlier, AT - MINUTE)] if earlier else []
+    order.shuffle(story)
+    made = world()
+    for one in story:
+        made.now += 1_000
+        made.deliver(one)
+    made.pass_time(AT + 60 * MINUTE)
+
+    assert final(made) == [("e1", expected)]
+    assert len(made.queue.messages) == (expected == "ENROLLED")
+    assert made.waiting.items == {}
+
+
+def test_the_decision_says_until_when_it_waits_and_what_it_missed() -> None:
+    made = world()
+    (waits,) = made.deliver(submitted())
+    until = AT + MINUTES * MINUTE
+    assert waits.due_at == until
+    assert waits.filter is not None
+    assert waits.filter.property == "city"
+    assert waits.because.endswith(f"it is asked again when the record changes, and at last at {iso(until)}")
+    (at_last,) = made.pass_time(until)
+    assert at_last.because.endswith("nor after any change within 5 minutes")
+
+
+def test_a_portal_says_it_for_all_flows_that_say_nothing() -> None:
+    silent = {key: value for key, value in DUBLIN.items() if key != "tolerance"}
+    made = world(silent, {**DUBLIN, "id": 2, "tolerance": 0})
+    made.portals.save("p1", PortalSettings(tolerance=30 * MINUTE))
+    assert [str(one.code) for one in made.deliver(submitted())] == ["WAITING", "FILTERED_OUT"]
+    made.pass_time(AT + 30 * MINUTE - 1)
+    made.deliver(moved("Dublin", AT + 29 * MINUTE))
+    assert final(made) == [("e1", "ENROLLED"), ("e1", "FILTERED_OUT")]
+
+
+def test_a_change_between_the_look_at_the_record_and_the_note_is_not_missed() -> None:
+    """Neither when the event is the first that waits, nor when others wait already."""
+    for waits_already in (False, True):
+        made = world()
+        if waits_already:
+            made.deliver(submitted(event_id="e0"))
+            made.waiting.items.clear()  # so that only e1 is looked at
+        keep = made.waiting.save
+
+        def meanwhile(waiting: Any, made: World = made, keep: Any = keep) -> None:
+            made.waiting.save = keep  # type: ignore[method-assign]
+            made.deliver(moved("Dublin", AT + 1))
+            keep(waiting)
+
+        made.waiting.save = meanwhile  # type: ignore[method-assign]
+        assert [str(one.code) for one in made.deliver(submitted())] == ["ENROLLED"]
+        made.pass_time(AT + 60 * MINUTE)
+        assert ("e1", "FILTERED_OUT") not in final(made)
+        assert [one.cause.event_id for one in made.queue.messages] == ["e1"]
+
+
+def test_a_change_through_the_api_decides_too() -> None:
+    made = world()
+    made.deliver(submitted())
+    made.now += 1_000
+    made.recordkeeping.change(ADA, Change(made.now, {"city": "Dublin"}))
+    made.deliver_produced()
+    assert final(made) == [("e1", "ENROLLED")]
+
+
+def test_what_belongs_to_other_records_counts_at_the_end() -> None:
+    document = flow({**DUBLIN, "criteria": [["city", "IS_EQUAL_TO", "Dublin"]]})
+    criteria = {
+        "filterBranchType": "AND",
+        "filterBranchOperator": "AND",
+        "filters": [],
+        "filterBranches": [with_company(property_filter(["city", "IS_EQUAL_TO", "Dublin"]))],
+    }
+    document["enrollmentCriteria"]["refinementCriteria"] = criteria
+    made = world()
+    made.put_flow(document)
+    company = RecordKey("p1", "0-2", "c1")
+    made.put_record(company, Record(company, 0, {"city": Dated("Dublin", 1)}))
+    made.deliver(submitted())
+    associate(made, "c1", AT + MINUTE)
+    made.pass_time(AT + MINUTES * MINUTE)
+    assert final(made) == [("e1", "ENROLLED")]
+
+
+def test_a_deleted_record_is_waited_for_in_vain() -> None:
+    made = world()
+    made.deliver(submitted())
+    made.recordkeeping.delete(ADA, AT + 1)
+    made.pass_time(AT + 60 * MINUTE)
+    assert final(made) == [("e1", "UNKNOWN_RECORD")]
+
+
+def test_redeliveries_of_all_that_was_delivered_change_nothing() -> None:
+    story = [submitted(), submitted(event_id="e2"), moved("Dublin", AT + 1), submitted(AT + 2, "e3")]
+    for repeated in itertools.product(story, repeat=2):
+        made = world()
+        for one in (*story, *repeated):
+            made.deliver(one)
+        scheduled = list(made.redeliveries.scheduled)
+        made.pass_time(AT + 60 * MINUTE)
+        made.redeliveries.scheduled = scheduled
+        made.pass_time(AT + 61 * MINUTE)
+        assert sorted(one.cause.event_id for one in made.queue.messages) == ["e1", "e2", "e3"]
+        assert {code for _, code in final(made)} <= {"ENROLLED", "DUPLICATE_EVENT"}
+
+
+# Limits of flows -----------------------------------------------------------------------------------------------------
+
+LIMITED = {"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 2, "period": "MINUTE"}}
+
+
+def test_what_exceeds_a_flows_limit_is_delayed_and_never_dropped() -> None:
+    made = world(LIMITED)
+    decisions = [made.deliver(submitted(event_id=f"e{number}"))[0] for number in range(6)]
+    assert {str(one.code) for one in decisions} == {"ENROLLED"}
+    assert [one.due_at and one.due_at - AT for one in decisions] == [None, None, 30_000, 60_000, 90_000, 120_000]
+    assert len(made.enrollments.items) == 6
+
+    entered = []
+    for seconds in range(0, 130, 5):
+        made.pass_time(AT + seconds * 1_000)
+        entered.append(len(made.queue.messages))
+    assert entered == sorted(entered)
+    assert (entered[0], entered[6], entered[-1]) == (2, 3, 6)
+    assert all(one.is_confirmed for one in made.enrollments.items.values())
+    assert len(made.bus.announcements) == 6
+
+    made.now += 600_000
+    assert made.deliver(submitted(event_id="later"))[0].due_at is None
+
+
+def test_a_redelivery_does_not_publish_before_the_time() -> None:
+    made = world(LIMITED)
+    for number in range(3):
+        made.deliver(submitted(event_id=f"e{number}"))
+    assert [str(one.code) for one in made.deliver(submitted(event_id="e2"))] == ["DUPLICATE_EVENT"]
+    assert len(made.queue.messages) == 2
+    made.pass_time(AT + 30_000)
+    assert len(made.queue.messages) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"enabled": False}, {"limit": {"count": 1, "period": "DAY"}}, {"event": "calls.ended"}]
+)
+def test_what_is_delayed_is_published_although_the_flow_changed(change: dict[str, Any]) -> None:
+    made = world(LIMITED)
+    for number in range(3):
+        made.deliver(submitted(event_id=f"e{number}"))
+    made.put_flow(flow({**LIMITED, **change}))
+    made.pass_time(AT + 30_000)
+    assert len(made.queue.messages) == 3
