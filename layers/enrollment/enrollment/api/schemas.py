@@ -136,6 +136,8 @@ SCHEMAS: dict[str, Schema] = {
         | {"objectTypeId": _TEXT},
         "name",
         "enrollmentCriteria",
+        "criteriaTolerance",
+        "enrollmentRateLimit",
         description="HubSpot's Automation v4 flow.",
     ),
     "FlowSummary": _object(
