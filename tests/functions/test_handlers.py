@@ -23,6 +23,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import iso
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.redeliveries import write_redelivery
 from tests.aws import REGION, aws
 from tests.fakes import store, switch
 from tests.scenarios.scenario import event, flow
@@ -359,6 +361,33 @@ def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> N
         "PutEvents": 1,
         "UpdateItem": 5,
     }
+
+
+def test_the_budget_of_an_event_that_waits(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two writes and a message, for however many flows. A change that decides none of them: four reads. The end: five
+    reads and a write. (One GetItem of the first event is the portal's settings, which are remembered.)"""
+    for number in range(3):
+        put(stack, id=number, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
+    stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    now = bootstrap.now() + 10
+    monkeypatch.setattr(bootstrap, "now", lambda: now)
+    at = {"at": now, "sent": now}
+
+    def calls_of(category: str, envelope: dict[str, Any]) -> dict[str, int]:
+        with counted(monkeypatch) as calls:
+            function(category).handler(envelope, CONTEXT)
+        return dict(calls)
+
+    waits = {"Query": 1, "GetItem": 2, "BatchGetItem": 1, "PutItem": 2, "SendMessage": 1}
+    assert calls_of("forms", event({"forms.submitted": "101", "id": "e", **at})) == waits
+    changes = {"hs_name": "age", "hs_value": 7}
+    change = event({"crm.property_changed": "101", "id": "c", "properties": changes, **at})
+    looks = {"Query": 2, "GetItem": 3, "BatchGetItem": 1, "PutItem": 1}
+    assert calls_of("crm", change) == looks
+    body = write_redelivery(read_event(event({"forms.submitted": "101", "id": "e", **at}), "forms"), "012", now)
+    now += 300_000
+    ends = {"GetItem": 4, "BatchGetItem": 1, "DeleteItem": 1}
+    assert calls_of("redeliveries", {"Records": [{"messageId": "m", "body": body}]}) == ends
 
 
 def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
