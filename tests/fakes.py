@@ -341,7 +341,7 @@ class World:
             clock=lambda: self.now,
             new_id=self.new_id,
         )
-        self.authoring = Authoring(self.flows, read_flow)
+        self.authoring = Authoring(self.flows, self.flows, read_flow)
         self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production)
 
     def new_id(self, at: Instant) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flows import DynamoFlowBook
+from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
@@ -26,7 +26,7 @@ def stores(config: Config, **connection: str) -> Stores:
     """`connection` as in Tables."""
     tables = Tables(config, **connection)
     return Stores(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
+        authoring=Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
         records=DynamoRecords(tables),
         waiting=DynamoWaitingEvents(tables, write_event, read_stored_event),
         enrollments=DynamoEnrollments(tables, write_message, read_message),

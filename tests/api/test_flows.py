@@ -371,3 +371,40 @@ def test_a_flow_is_explained_and_nothing_is_stored() -> None:
     assert found["explanation"][0].startswith("Enrolls a contact the first time")
     assert api("POST", "/enrollment/v1/flows/check", event_based()).faults == [("$.enrollmentCriteria", "NO_TRIGGER")]
     assert len(api("GET", FLOWS).json["results"]) == 2
+
+
+def after(flow_id: int, before: int, **given: Any) -> dict[str, Any]:
+    where = [["hs_flow_id", "IS_ANY_OF", [str(before)]]]
+    return flow({"id": flow_id, "event": "workflows.enrolled", "where": where, **given})
+
+
+def test_a_flow_that_closes_a_loop_is_stored_and_its_author_told() -> None:
+    call = example_portal()
+    assert "warnings" not in call("PUT", f"{FLOWS}/1", after(1, before=2)).json
+
+    checked = call("POST", "/enrollment/v1/flows/check", after(2, before=1))
+    assert ["2 > 1 > 2" in one for one in checked.json["warnings"]] == [True]
+    off = call("PUT", f"{FLOWS}/2", after(2, before=1, enabled=False))
+    assert (off.status, "warnings" in off.json) == (201, False)
+    on = call("PUT", f"{FLOWS}/2", {**off.json, "isEnabled": True})
+    assert on.status == 200
+    assert ["2 > 1 > 2" in one for one in on.json["warnings"]] == [True]
+
+    stored = call("GET", f"{FLOWS}/2").json
+    assert (stored["isEnabled"], "warnings" in stored) == (True, False)
+    assert "warnings" not in call.world.authoring.get("p1", "2").document
+
+
+def test_a_new_flow_is_told_of_the_loop_of_its_own() -> None:
+    call = example_portal()
+    created = call("POST", FLOWS, flow({"id": 1, "event": "workflows.enrolled"}))
+    flow_id = created.json["id"]
+    assert created.status == 201
+    assert [f"{flow_id} > {flow_id}" in one for one in created.json["warnings"]] == [True]
+
+
+def test_flows_of_other_portals_and_object_types_close_no_loop() -> None:
+    call = example_portal()
+    assert call("PUT", f"{FLOWS}/1", after(1, before=2, object="company")).status == 201
+    assert call("PUT", f"{FLOWS}/1", after(1, before=2), headers={"x-portal-id": "p2"}).status == 201
+    assert "warnings" not in call("PUT", f"{FLOWS}/2", after(2, before=1)).json

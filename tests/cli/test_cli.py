@@ -415,3 +415,19 @@ def test_flows_are_explained_without_a_stack(tmp_path: Path) -> None:
     assert "Enrolls a contact" in run("flows", "check", good).stdout
     bad = file(tmp_path, flow({"id": 2, "event": "forms.submited"}), name="bad.json")
     assert "did you mean forms.submitted?" in run("flows", "check", good, bad, code=2).stdout.replace("\n", "")
+
+
+def test_a_loop_of_flows_is_told_where_flows_are_written_compared_and_checked(portal: Api, tmp_path: Path) -> None:
+    def after(flow_id: int, before: int) -> dict[str, Any]:
+        where = [["hs_flow_id", "IS_ANY_OF", [str(before)]]]
+        return flow({"id": flow_id, "event": "workflows.enrolled", "where": where})
+
+    first, second = file(tmp_path, after(1, 2), name="1.json"), file(tmp_path, after(2, 1), name="2.json")
+    assert "1 > 2 > 1" in run("flows", "check", first, second).stdout
+    assert "Warning" not in run("flows", "check", first).stdout
+    assert "Warning" not in run("flows", "put", first).stderr
+    assert "flow 2: it closes a loop" in run("flows", "diff", second).stderr
+    assert "2 > 1 > 2" in run("flows", "put", second).stderr
+    run("flows", "off", "1")
+    assert "1 > 2 > 1" in run("flows", "on", "1").stderr
+    assert run("flows", "diff", first).stderr == "", "what is the same is not told again"

@@ -71,7 +71,7 @@ class Stores:
 
     @property
     def authoring(self) -> Authoring:
-        return Authoring(self.book, read_flow)
+        return Authoring(self.book, self.flows, read_flow)
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
@@ -439,7 +439,7 @@ def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPa
             return call(client, name, arguments)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", meeting)
-        authoring = Authoring(DynamoFlowBook(tables, read_flow), read_flow)
+        authoring = Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow)
         stored = store(authoring, "p1", flow({"id": 1, "event": "forms.submitted"}), NOW)
         assert (stored.revision, left) == (1, [0])
 

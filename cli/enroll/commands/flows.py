@@ -16,7 +16,7 @@ from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, revised
+from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
 from enrollment.domain.sentences import explained as explained_flow
 from enrollment.wire.flow_documents import write_flow
 from enrollment.wire.flows import InvalidFlow, read_flow
@@ -28,6 +28,7 @@ FlowId = Annotated[str, typer.Argument(help="The flow's id.")]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
 FLOWS = "/automation/v4/flows"
+CHECK = "/enrollment/v1/flows/check"
 
 
 @app.command()
@@ -64,8 +65,11 @@ def put(
 
 @app.command()
 def check(files: Files, as_json: AsJson = False) -> None:
-    """What flows mean, in plain sentences, or all that is wrong with them. Needs no stack."""
-    answers = [_check(path, document) for path, document in _read(files)]
+    """What flows mean, in plain sentences, or all that is wrong with them. Needs no stack; loops are those that the
+    given flows close among themselves."""
+    documents = list(_read(files))
+    given = [flow for _, document in documents if (flow := _flow(document)) is not None]
+    answers = [_check(path, document, given) for path, document in documents]
     if as_json:
         print_json(answers)
     else:
@@ -133,16 +137,21 @@ def diff(
             flow_id = _id_of(path, document)
             current = _current(opened, flow_id)
             before = "" if current is None else _text(_canonical(current))
-            lines = difflib.unified_diff(
-                before.splitlines(keepends=True),
-                _text(_canonical(_completed(current, document))).splitlines(keepends=True),
-                f"portal {portal}: flow {flow_id}" if current else "no such flow",
-                str(path),
+            lines = list(
+                difflib.unified_diff(
+                    before.splitlines(keepends=True),
+                    _text(_canonical(_completed(current, document))).splitlines(keepends=True),
+                    f"portal {portal}: flow {flow_id}" if current else "no such flow",
+                    str(path),
+                )
             )
             for line in lines:
                 differs = True
                 style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
                 console.print(line.rstrip("\n"), style=style, markup=False, highlight=False, soft_wrap=True)
+            if lines:
+                checked = opened.call("POST", CHECK, _completed(current, document))
+                _print_warnings(flow_id, checked["warnings"])
     if differs and exit_code:
         raise typer.Exit(1)
 
@@ -253,7 +262,15 @@ def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
     _print([_row(stored, "on" if is_on else "off")], as_json)
 
 
-def _check(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+def _flow(document: dict[str, Any]) -> Flow | None:
+    """None: it has a fault."""
+    try:
+        return read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
+    except InvalidFlow:
+        return None
+
+
+def _check(path: Path, document: dict[str, Any], given: list[Flow]) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "file": str(path),
         "id": document.get("id"),
@@ -266,7 +283,8 @@ def _check(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         flow = read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow as invalid:
         return answer | {"faults": [str(fault) for fault in invalid.faults]}
-    return answer | {"explanation": list(explained_flow(flow, EVENT_TYPES)), "warnings": list(warnings(flow))}
+    others = [one for one in given if one.object_type_id == flow.object_type_id]
+    return answer | {"explanation": list(explained_flow(flow, EVENT_TYPES)), "warnings": list(warnings(flow, others))}
 
 
 def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -354,6 +372,7 @@ def _row(document: Mapping[str, Any], outcome: str) -> dict[str, Any]:
         "revisionId": document["revisionId"],
         "isEnabled": document["isEnabled"],
         "outcome": outcome,
+        "warnings": document.get("warnings", []),
     }
 
 
@@ -381,3 +400,10 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
             for one in rows
         ),
     )
+    for one in rows:
+        _print_warnings(one["id"], one["warnings"])
+
+
+def _print_warnings(flow_id: str, found: list[str]) -> None:
+    for warning in found:
+        errors.print(f"Warning: flow {flow_id}: {warning}.", markup=False, soft_wrap=True, style="yellow")

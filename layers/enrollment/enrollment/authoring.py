@@ -13,8 +13,9 @@ from enrollment.domain.flows import (
     triggers_to_remove,
     without_replaced_triggers,
 )
+from enrollment.domain.loops import ENROLLED
 from enrollment.domain.values import Instant
-from enrollment.ports import Conflict, FlowBook
+from enrollment.ports import Conflict, FlowBook, Flows
 
 # Bytes of JSON. A DynamoDB item holds 400 KB, and what enrolls is stored once for each of at most 35 event types in one
 # transaction of 4 MB.
@@ -48,6 +49,7 @@ class Authoring:
     """``check`` raises what is wrong with a flow (``wire.flows.read_flow``)."""
 
     book: FlowBook
+    flows: Flows
     check: Callable[[FlowRevision], Flow]
 
     def put(
@@ -118,6 +120,13 @@ class Authoring:
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         """By id, those whose ids come after ``after``."""
         return self.book.list(portal_id, limit, after)
+
+    def triggered_by_flows(self, flow: Flow) -> Sequence[Flow]:
+        """The flows that can stand with this one in a loop: of its portal and object type, triggered by enrollments in
+        flows. None when it is not such a flow itself."""
+        if ENROLLED not in flow.event_types:
+            return ()
+        return self.flows.candidates(flow.portal_id, flow.object_type_id, [ENROLLED])
 
 
 def _existing(current: FlowRevision | None, flow_id: str) -> FlowRevision:

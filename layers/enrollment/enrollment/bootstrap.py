@@ -127,7 +127,7 @@ def api_application() -> ApiApplication:
     tables = Tables(config)
     records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
     return ApiApplication(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
+        authoring=Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
         evaluation=Evaluation(records, associations, portals),
         portals=portals,
         recordkeeping=Recordkeeping(

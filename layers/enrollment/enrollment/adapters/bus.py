@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from enrollment.adapters.backoff import attempts
 from enrollment.domain.enrollments import Announcement
+from enrollment.domain.loops import ENROLLED
 from enrollment.domain.productions import Production
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "enroll"
-ANNOUNCEMENT = "workflows.enrolled"
 
 # Entries and bytes in one PutEvents, EventBridge's limits; what an entry has beside its detail is below the margin.
 BATCH_ENTRIES = 10
@@ -36,9 +36,7 @@ class EventBridgeBus:
         self._write_production = write_production
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
-        yield from self._put(
-            [(one.enrollment.id, ANNOUNCEMENT, self._write_announcement(one)) for one in announcements]
-        )
+        yield from self._put([(one.enrollment.id, ENROLLED, self._write_announcement(one)) for one in announcements])
 
     def produce(self, productions: Sequence[Production]) -> frozenset[str]:
         entries = [(one.id, one.event_type, self._write_production(one)) for one in productions]

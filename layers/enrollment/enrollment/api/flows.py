@@ -5,7 +5,7 @@ import hashlib
 from enrollment.api.operations import AFTER, LIMIT, Example, Operation, Query, Reply, Request, Scope, Services, page
 from enrollment.authoring import RevisionRequired
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.flows import revised
+from enrollment.domain.flows import FlowRevision, revised
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.sentences import explained
@@ -34,9 +34,10 @@ def create_flow(services: Services, request: Request) -> Reply:
     for _ in range(ID_ATTEMPTS):
         flow_id = new_number(services, request)
         try:
-            return Reply(201, write_flow(services.authoring.put(request.portal_id, flow_id, document, request.now)))
+            revision = services.authoring.put(request.portal_id, flow_id, document, request.now)
         except (Conflict, RevisionRequired):  # the id is taken
             continue
+        return Reply(201, _written(services, revision))
     raise Conflict("no free id was found for the flow; ask again")
 
 
@@ -58,7 +59,14 @@ def put_flow(services: Services, request: Request) -> Reply:
         based_on=None if based_on is None else str(based_on),
         replace_triggers=read_flag(request.query.get("replaceTriggers"), "replaceTriggers"),
     )
-    return Reply(201 if based_on is None else 200, write_flow(revision))
+    return Reply(201 if based_on is None else 200, _written(services, revision))
+
+
+def _written(services: Services, revision: FlowRevision) -> dict[str, object]:
+    """Asked once it is stored: of two flows that close a loop and are written at once, one at least sees the other."""
+    flow = read_flow(revision)
+    found = list(warnings(flow, services.authoring.triggered_by_flows(flow)))
+    return write_flow(revision) | ({"warnings": found} if found else {})
 
 
 def delete_flow(services: Services, request: Request) -> Reply:
@@ -131,8 +139,12 @@ def test_enrollment(services: Services, request: Request) -> Reply:
 
 def check_flow(services: Services, request: Request) -> Reply:
     """Nothing is stored."""
-    flow = read_flow(revised(None, request.portal_id, "check", _document(request), request.now))
-    return Reply(200, {"explanation": list(explained(flow, EVENT_TYPES)), "warnings": list(warnings(flow))})
+    document = _document(request)
+    # An id says which flow it would replace: what it leads to depends on that.
+    flow_id = str(document.get("id") or "check")
+    flow = read_flow(revised(None, request.portal_id, flow_id, document, request.now))
+    found = warnings(flow, services.authoring.triggered_by_flows(flow))
+    return Reply(200, {"explanation": list(explained(flow, EVENT_TYPES)), "warnings": list(found)})
 
 
 def _document(request: Request) -> dict[str, object]:

@@ -105,6 +105,7 @@ _FLOW_KEYS: dict[str, Schema] = {
         _object({"count": {"type": "integer", "minimum": 1, "maximum": MAX_RATE}, "period": {"enum": list(PERIODS)}})
     ),
 }
+_WARNINGS: Schema = {"description": "What is allowed and probably not meant.", **_list(_TEXT)}
 
 SCHEMAS: dict[str, Schema] = {
     # Flows
@@ -133,12 +134,13 @@ SCHEMAS: dict[str, Schema] = {
             "crmObjectCreationStatus": {"const": "COMPLETE"},
         }
         | _FLOW_KEYS
-        | {"objectTypeId": _TEXT},
+        | {"objectTypeId": _TEXT, "warnings": _WARNINGS},
         "name",
         "enrollmentCriteria",
         "criteriaTolerance",
         "enrollmentRateLimit",
-        description="HubSpot's Automation v4 flow.",
+        "warnings",
+        description="HubSpot's Automation v4 flow. `warnings`: of a flow just written, when there are any.",
     ),
     "FlowSummary": _object(
         {
@@ -167,12 +169,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "FlowBatch": _batch("Flow"),
-    "FlowCheck": _object(
-        {
-            "explanation": {"description": "Sentences.", **_list(_TEXT)},
-            "warnings": {"description": "What is allowed and probably not meant.", **_list(_TEXT)},
-        }
-    ),
+    "FlowCheck": _object({"explanation": {"description": "Sentences.", **_list(_TEXT)}, "warnings": _WARNINGS}),
     "EnrollmentTestInput": {
         "description": "A stored record, or the properties of one.",
         "oneOf": [_object({"objectId": _GIVEN_ID}), _object({"properties": _PROPERTIES})],

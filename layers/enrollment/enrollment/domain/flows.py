@@ -80,7 +80,7 @@ class FlowRevision:
 
 
 # Keys of a flow's JSON that the system writes; what an author sends of them is not kept.
-SYSTEM_KEYS = ("id", "revisionId", "createdAt", "updatedAt", "crmObjectCreationStatus")
+SYSTEM_KEYS = ("id", "revisionId", "createdAt", "updatedAt", "crmObjectCreationStatus", "warnings")
 
 # Keys that a flow has from its creation; HubSpot's update does not carry them.
 KEPT_KEYS = ("objectTypeId", "flowType", "dataSources")

@@ -1,14 +1,29 @@
 """What is allowed in a flow, and probably not meant."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from enrollment.catalog.record_properties import DEFAULT_PROPERTIES
 from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, Criteria, RecordFilter
 from enrollment.domain.flows import Flow
+from enrollment.domain.loops import loop
 from enrollment.wire.faults import nearest, shown
 
 
-def warnings(flow: Flow) -> Sequence[str]:
+def warnings(flow: Flow, others: Iterable[Flow] = ()) -> Sequence[str]:
+    """Sentences without a full stop. ``others``: the flows that could stand with it in a loop."""
+    return [*_misspelt(flow), *_loops(flow, others)]
+
+
+def _loops(flow: Flow, others: Iterable[Flow]) -> Iterator[str]:
+    found = loop(flow, others)
+    if found is not None:
+        yield (
+            f"it closes a loop of flows that enroll one another: {' > '.join(found)}. "
+            "A record goes round it once, and is then stopped (LOOP_STOPPED)"
+        )
+
+
+def _misspelt(flow: Flow) -> Sequence[str]:
     """Record properties that look like a misspelt default one: a filter on a property that no record has never holds,
     and nothing else would ever say so."""
     named = {
