@@ -164,6 +164,10 @@ def test_functions_get_the_environment_that_they_read() -> None:
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
+def test_two_stacks_of_one_account_do_not_mix_their_metrics() -> None:
+    assert DEFAULTS["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+
+
 @pytest.mark.parametrize("category", [*CATEGORIES, "api"])
 def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
     group = logical(category, "LogGroup")
