@@ -34,7 +34,7 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LAYER) cli/enroll
-	$(VENV)/bin/cfn-lint template.yaml
+	$(VENV)/bin/cfn-lint template.yaml alarms/*.yaml
 
 .PHONY: format
 format: $(VENV)/.tested ## Format the code

@@ -344,7 +344,7 @@ def test_no_route_is_open() -> None:
     assert route["AuthorizerId"] == {"Fn::If": ["UsesTokens", {"Ref": "ApiAuthorizer"}, {"Ref": "AWS::NoValue"}]}
     assert "Condition" not in RESOURCES[name]
     assert RESOURCES["ApiAuthorizer"]["Condition"] == "UsesTokens"
-    assert TEMPLATE["Conditions"] == {"UsesTokens": {"Fn::Not": [{"Fn::Equals": [{"Ref": "OidcIssuer"}, ""]}]}}
+    assert TEMPLATE["Conditions"]["UsesTokens"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "OidcIssuer"}, ""]}]}
     assert TEMPLATE["Parameters"]["OidcIssuer"]["Default"] == ""
     authorizer = RESOURCES["ApiAuthorizer"]["Properties"]
     assert authorizer["AuthorizerType"] == "JWT"

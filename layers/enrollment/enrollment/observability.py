@@ -1,8 +1,9 @@
 """Logger, Metrics and Tracer of Powertools; the journal of every outcome.
 
 A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`.
-Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…),
-`EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`.
+Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
+of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`. Their dimension `service` is the
+stack's name.
 """
 
 from collections import Counter
@@ -26,6 +27,8 @@ class PowertoolsJournal:
         for decision in decisions:
             self._logger.info("decision", extra=decision_fields(event, decision))
         self._metrics.add_metric("EventsProcessed", MetricUnit.Count, 1)
+        if decisions:
+            self._metrics.add_metric("Decisions", MetricUnit.Count, len(decisions))
         for code, count in Counter(decision.code for decision in decisions).items():
             self._metrics.add_metric(METRIC_OF[code], MetricUnit.Count, count)
 

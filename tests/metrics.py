@@ -1,0 +1,156 @@
+"""Every metric of our own, as the real handlers and the real journal emit them: each outcome once."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger, Metrics
+
+import enrollment.api.handler
+import enrollment.handler
+from enrollment.api.handler import api_handler
+from enrollment.api.operations import Services
+from enrollment.api.routes import OPERATIONS
+from enrollment.api.server import Server
+from enrollment.bootstrap import Application
+from enrollment.domain.decisions import Code
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
+from enrollment.handler import handler_for, redelivery_handler
+from enrollment.observability import PowertoolsJournal
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.redeliveries import read_redelivery
+from tests.api.portal import IAM
+from tests.fakes import FakeUnprocessed, World
+from tests.scenarios.scenario import event, flow, property_filter
+
+Metric = tuple[str, str, frozenset[str]]
+"""Namespace, name, and the names of its dimensions."""
+
+ADA = RecordKey("p1", "0-1", "101")
+
+
+def emitted_metrics(namespace: str) -> set[Metric]:
+    written: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POWERTOOLS_SERVICE_NAME", "emitted-metrics")
+        patch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
+        patch.setattr("builtins.print", written.append)  # by which Powertools emits metrics
+        for code, (world, envelope) in portals().items():
+            assert [one["code"] for one in invoke(patch, world, envelope)["decisions"]] == [code]
+        assert invoke(patch, World(), event({"forms.submitted": "", "id": "e"}))["unprocessed"]
+        redeliver(patch)
+        fail(patch)
+        ask(patch)
+    return {
+        (directive["Namespace"], one["Name"], frozenset(dimensions))
+        for text in written
+        for directive in json.loads(text)["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for one in directive["Metrics"]
+    }
+
+
+def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
+    """For each decision, a portal and the event that leads to it."""
+    unnamed = {"filterBranchType": "AND", "filters": [property_filter(["city", "IS_UNKNOWN"])], "filterBranches": []}
+    form = submitted()
+    by_hand = event({"calls.ended": "101", "id": "e", "properties": {"hs_logged_manually": True}})
+    stopped = submitted(chain=["1"])
+    return {
+        Code.ENROLLED: (portal(), form),
+        Code.DUPLICATE_EVENT: (portal(before=form), form),
+        Code.ALREADY_ENROLLED: (portal(before=submitted(id="before")), form),
+        Code.NOT_MATCHED: (portal(where=[["hs_form_id", "IS_KNOWN"]]), form),
+        Code.FILTERED_OUT: (portal(criteria=[["city", "IS_KNOWN"]]), form),
+        Code.UNKNOWN_RECORD: (portal(), event({"forms.submitted": "999", "id": "e"})),
+        Code.NOT_ELIGIBLE: (portal(event="calls.ended"), by_hand),
+        Code.BEFORE_ACTIVATION: (portal(on_since=World().now * 2), form),
+        Code.SUPPRESSED: (portal(document={"suppressionListIds": [12]}), form),
+        Code.GOAL_MET: (portal(document={"goalFilterBranch": unnamed}), form),
+        Code.LOOP_STOPPED: (portal(), stopped),
+        Code.WAITING: (portal(criteria=[["city", "IS_KNOWN"]], document={"criteriaTolerance": 5}), form),
+    }
+
+
+def portal(**given: Any) -> World:
+    """With one flow, and a record in list 12. `document`: more of the flow; `before`: what happened already."""
+    world = World()
+    document = flow({"id": 1, "event": "forms.submitted", **given}) | given.get("document", {})
+    world.put_flow(document, at=given.get("on_since", 0))
+    world.put_record(ADA, Record(ADA, 0, {}, {"12": Dated(True, 0)}))
+    if "before" in given:
+        world.deliver(given["before"])
+    return world
+
+
+def submitted(**given: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": "e", **given})
+
+
+def invoke(patch: pytest.MonkeyPatch, world: World, envelope: dict[str, Any]) -> Any:
+    """The handler of the event's category."""
+    prepare(patch, world)
+    return handler_for(envelope["detail-type"].partition(".")[0])(envelope, None)
+
+
+def redeliver(patch: pytest.MonkeyPatch) -> None:
+    """What waits, when its time has come."""
+    world, envelope = portals()[Code.WAITING]
+    invoke(patch, world, envelope)
+    ((at, body),) = world.redeliveries.scheduled
+    world.now = at
+    assert redelivery_handler()({"Records": [{"messageId": "m", "body": body}]}, None) == {"batchItemFailures": []}
+
+
+def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
+    logger, metrics = Logger(level="CRITICAL"), Metrics()
+    journal = PowertoolsJournal(logger, metrics)
+    app = Application(
+        read_event=read_event,
+        read_redelivery=read_redelivery,
+        process=replace(world.process, journal=journal),
+        unprocessed=FakeUnprocessed(),
+        journal=journal,
+        logger=logger,
+        metrics=metrics,
+        trace=lambda function: function,
+    )
+    patch.setattr(enrollment.handler, "application", lambda: app)
+
+
+def fail(patch: pytest.MonkeyPatch) -> None:
+    world = portal()
+    world.queue.refuses = 1
+    with pytest.raises(Exception, match="not taken by the queue"):
+        invoke(patch, world, submitted())
+
+
+def ask(patch: pytest.MonkeyPatch) -> None:
+    """The HTTP API: answered, refused, failed."""
+    world = portal()
+    logger, metrics = Logger(level="CRITICAL"), Metrics()
+    services = Services(
+        world.authoring, world.evaluation, world.portals, world.recordkeeping, world.enrollments, world.new_id
+    )
+    server = Server(OPERATIONS, services, lambda: world.now, logger, metrics)
+    app = SimpleNamespace(logger=logger, metrics=metrics, trace=lambda function: function)
+    patch.setattr(enrollment.api.handler, "_parts", lambda: (app, server))
+    flows = "/automation/v4/flows"
+    assert [status(flows), status(f"{flows}/2")] == [200, 404]
+    patch.setattr(world.flows, "list", lambda *_: 1 / 0)
+    assert status(flows) == 500
+
+
+def status(path: str) -> int:
+    request = {
+        "version": "2.0",
+        "rawPath": path,
+        "headers": {"x-portal-id": "p1"},
+        "requestContext": {"http": {"method": "GET", "path": path}, "requestId": "r", "stage": "$default"}
+        | {"authorizer": IAM},
+    }
+    found: int = api_handler()(request, None)["statusCode"]
+    return found
