@@ -54,6 +54,10 @@ build: $(SAM)/.ready ## Build what is deployed, into .aws-sam
 measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures of docs/measurements.md
 	$(VENV)/bin/python -m tests.benchmarks.measure
 
+.PHONY: storm
+storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another portal's events (docs/operations.md)
+	$(VENV)/bin/python -m tests.benchmarks.storm
+
 .PHONY: clean
 clean: ## Remove all that make made
 	rm -rf $(VENV) $(EMULATOR) $(SAM) .aws-sam .enroll build *.egg-info

@@ -140,12 +140,23 @@ def test_an_event_type_goes_to_one_function(event_type: str) -> None:
 def test_functions_differ_only_in_their_name() -> None:
     def without_name(category: str) -> str:
         text = json.dumps(RESOURCES[logical(category, "Function")], sort_keys=True)
-        text = text.replace(f'"{logical(category, "LogGroup")}"', '"<Category>LogGroup"')
+        for name in ("{}LogGroup", "Reserves{}", "{}Concurrency"):
+            text = text.replace(f'"{name.format(logical(category, ""))}"', f'"{name.format("<Category>")}"')
         text = text.replace(f'"functions/{category}"', '"functions/<category>"')
         text = text.replace(f'"{category}."', '"<category>."')
         return text.replace(f'"Enrolls by {category} events"', '"Enrolls by <category> events"')
 
     assert len({without_name(category) for category in CATEGORIES}) == 1
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_category_has_concurrency_of_its_own_when_it_is_given(category: str) -> None:
+    parameter, condition = logical(category, "Concurrency"), f"Reserves{logical(category, '')}"
+    assert TEMPLATE["Parameters"][parameter] == {"Type": "Number", "Default": 0, "MinValue": 0}
+    assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
+    assert FUNCTIONS[logical(category, "Function")]["ReservedConcurrentExecutions"] == {
+        "Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]
+    }
 
 
 def test_functions_share_what_is_global() -> None:
