@@ -208,9 +208,6 @@ def _text(reply: Reply) -> str:
     size = len(json.dumps(text))
     if size > MAX_ANSWER_BYTES:
         raise AnswerTooLarge(f"the answer would have {size:,} bytes, allowed are {MAX_ANSWER_BYTES:,}; ask for less")
-        raise AnswerTooLarge(
-            f"the answer would have {len(text):,} bytes, allowed are {MAX_ANSWER_BYTES:,}; ask for less"
-        )
     return text
 
 
