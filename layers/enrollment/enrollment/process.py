@@ -14,7 +14,7 @@ from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, occurrences
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import HISTORY_LENGTH, Record, applied, says_something
+from enrollment.domain.records import HISTORY_LENGTH, Record, applied, says_something, with_companions
 from enrollment.domain.subjects import Subject
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
@@ -68,6 +68,8 @@ class Process:
         ]
         if candidates and record is None and event.record_key is not None and not says_something(event):
             record = self.records.get(event.record_key)
+        if record is not None and event.changed_with:
+            record = with_companions(record, event, self.history_length)
         verdicts = [(flow, judge(flow, event, satisfied, record)) for flow in candidates]
 
         decisions, undelivered = self._enroll(event, record, verdicts)

@@ -158,6 +158,13 @@ def applied(record: Record | None, event: Event, history_length: int = HISTORY_L
     return None if key is None else changed(record, key, _change_of(event), history_length)
 
 
+def with_companions(record: Record, event: Event, history_length: int = HISTORY_LENGTH) -> Record:
+    """The record as the event's criteria see it: with what changed together with what the event tells. Not to be
+    stored, for the events of those changes do that."""
+    change = Change(event.occurred_at, event.changed_with)
+    return changed(record, record.key, change, history_length) or record
+
+
 def _tells_of_what_was_deleted(record: Record, change: Change) -> bool:
     if record.deleted_at is None:
         return False

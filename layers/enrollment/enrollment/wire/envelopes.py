@@ -71,6 +71,7 @@ def read_event(envelope: object, category: str) -> Event:
         source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
         properties=properties,
         record_properties=_snapshot(detail),
+        changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
         chain=_chain(detail.get("chain", [])),
     )
 
