@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,22 +47,22 @@ def undisturbed(number: int, call: Call, request: AWSPreparedRequest, forward: F
 
 @dataclass
 class Outcome:
-    """Of a process: its calls in order; the answer of each piece of work that ended, or the error that it raised."""
+    """Of a process: its calls in order, the errors that its work raised, and whether it ended without one at last."""
 
     calls: list[Call] = field(default_factory=list)
-    answers: list[Any] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    is_done: bool = False
     has_crashed: bool = False
 
 
-def run(works: Sequence[Callable[[], Any]], interference: Interference = undisturbed) -> Outcome:
-    """Each piece of work in order, in one new process; what one raises does not keep the next from being done."""
+def run(work: Callable[[], Any], interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
+    """In a new process. What raises is done again there, so many times at most: as a function's process is kept."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
-            _work(works, interference, writing)
+            _work(work, interference, attempts, writing)
             os._exit(0)
         finally:
             os._exit(1)
@@ -74,13 +74,15 @@ def run(works: Sequence[Callable[[], Any]], interference: Interference = undistu
     for kind, what in told:
         if kind == "call":
             outcome.calls.append(Call(**{**what, "parts": tuple(what["parts"])}))
+        elif kind == "error":
+            outcome.errors.append(what)
         else:
-            (outcome.answers if kind == "answer" else outcome.errors).append(what)
+            outcome.is_done = True
     assert status in (0, CRASHED), (status, outcome)
     return outcome
 
 
-def _work(works: Sequence[Callable[[], Any]], interference: Interference, writing: int) -> None:
+def _work(work: Callable[[], Any], interference: Interference, attempts: int, writing: int) -> None:
     signal.alarm(LONGEST)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -103,9 +105,11 @@ def _work(works: Sequence[Callable[[], Any]], interference: Interference, writin
         return interference(count, call, request, lambda one: forward(session, one))
 
     URLLib3Session.send = send
-    for work in works:
+    for _ in range(attempts):
         try:
-            tell("answer", work())
+            work()
+            tell("done", None)
+            return
         except Exception as error:
             tell("error", f"{type(error).__name__}: {error}")
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,12 +12,12 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.httpsession import URLLib3Session
 
 from enrollment import bootstrap
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.tables import Tables
 from enrollment.api import handler as api_handler
-from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config
 from enrollment.domain.associations import Association, associated
 from enrollment.domain.identifiers import RecordKey, object_type_id
@@ -28,13 +28,16 @@ from tests.emulated import emulated_aws
 from tests.fakes import store, switch
 from tests.functions.test_api import call as request
 from tests.functions.test_handlers import CONTEXT, function
-from tests.proofs.processes import Interference, Outcome, run, undisturbed
-from tests.proofs.stories import NOW, TO_COMPANY, Request, Story
+from tests.proofs.processes import Call, Interference, Outcome, run, undisturbed
+from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Request, Story
 from tests.scenarios.scenario import event
 from tests.stores import Stores, stores
 
 State = frozenset[str]
 """All that is stored of a portal, and all that was sent, without what differs each time."""
+
+# Stories that make every kind of call.
+WARMING = [one for one in STORIES if one.name in ("once", "a request that changes")]
 
 # Enough for every chain of events that a story leads to.
 ROUNDS = 5
@@ -53,6 +56,7 @@ class Stage:
     dynamodb: Any
     bus_copy: str
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    known: dict[str, "Known"] = field(default_factory=dict)
 
     def receive(self, url: str) -> list[Any]:
         """All that a queue has."""
@@ -81,15 +85,33 @@ def stage() -> Iterator[Stage]:
         bootstrap.application.cache_clear()
         api_handler._parts.cache_clear()
         try:
-            with redirect_stdout(StringIO()):  # the logger's, which the processes have
-                # What a warm function has. Used in the processes only, so that no connection is shared.
-                bootstrap.application()
-                api_handler._parts()
             associations = DynamoAssociations(Tables(config))
-            yield Stage(config, stores(config), associations, sqs, dynamodb, copy)
+            made = Stage(config, stores(config), associations, sqs, dynamodb, copy)
+            _warm_up(made)
+            yield made
         finally:
             bootstrap.application.cache_clear()
             api_handler._parts.cache_clear()
+
+
+def _warm_up(on: Stage) -> None:
+    """The functions are called here once, so that each process is forked with what their clients build at first; but
+    without their connections, which processes can't share."""
+    used: set[URLLib3Session] = set()
+    forward = URLLib3Session.send
+
+    def send(session: URLLib3Session, request: Any) -> Any:
+        used.add(session)
+        return forward(session, request)
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()):
+        patch.setattr(URLLib3Session, "send", send)
+        for story in WARMING:
+            play = Play(on, story)
+            play.act()
+            play.state()
+    for session in used:
+        session.close()
 
 
 class Play:
@@ -101,6 +123,7 @@ class Play:
         self.portal = f"portal-{next(stage.numbers):08}"
         self.keys = {self._key(one) for one in story.records or ()}
         self.announced: list[Any] = []
+        self.refused: list[Any] = []
         self.produced: dict[str, str] = {}
         for document in story.flows:
             store(stage.stores.authoring, self.portal, document, 0)
@@ -114,8 +137,8 @@ class Play:
             there = Association(self._key(one), self._key(other))
             stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
         for given in story.before:
-            outcome = run([self._delivery(self._envelope(given))])
-            assert not outcome.errors, outcome
+            outcome = run(self._delivery(self._envelope(given)))
+            assert outcome.is_done, outcome
         self.finish()
         self.event = None if isinstance(story.acts, Request) else self._envelope(story.acts)
 
@@ -143,9 +166,30 @@ class Play:
         category = str(envelope["detail-type"]).partition(".")[0]
         return partial(function(category).handler, envelope, CONTEXT)
 
-    def deliver(self, interference: Interference = undisturbed, times: int = 1) -> Outcome:
-        """In one process, as a function that failed is called again."""
-        return run([self.act] * times, interference)
+    def deliver(self, interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
+        """In one process, which is kept when it fails; so many attempts at most."""
+        return run(self.act, interference, attempts)
+
+    def give_up(self) -> None:
+        """As Lambda does when its attempts are over: its destination gets the event."""
+        if self.event is not None:
+            record = {
+                "version": "1.0",
+                "requestPayload": self.event,
+                "requestContext": {"condition": "RetriesExhausted"},
+            }
+            self.stage.sqs.send_message(
+                QueueUrl=self.stage.config.unprocessed_queue_url, MessageBody=json.dumps(record)
+            )
+
+    def redrive(self) -> None:
+        """What Lambda gave up is delivered once more, and the API is asked once more."""
+        kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
+        self.refused += [one for one in kept if "reason" in one]
+        if self.event is not None:
+            (self.event,) = [one["requestPayload"] for one in kept if "requestPayload" in one]
+        outcome = self.deliver()
+        assert outcome.is_done, outcome
 
     def change(self) -> None:
         """What the story's author does meanwhile."""
@@ -171,14 +215,15 @@ class Play:
                 if one["detail-type"] != "workflows.enrolled"
             }
             self.keys |= {self._key("{objectType}/{objectId}".format(**one["detail"])) for one in envelopes}
-            outcome = run([self._delivery(one) for one in envelopes])
-            assert not outcome.errors, outcome
+            deliveries = [self._delivery(one) for one in envelopes]
+            outcome = run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
+            assert outcome.is_done, outcome
         raise AssertionError(f"{self.story.name}: the bus does not come to rest")
 
     def state(self) -> State:
         """All that is stored and was sent. What must hold of any story is asserted."""
         self.finish()
-        if self.event is not None and EVENT_TYPES[self.event["detail-type"]]:
+        if self.event is not None:
             self.keys.add(self._key(f"contact/{self.event['detail']['objectId']}"))
         items = [
             one for key in sorted(self.keys, key=str) for one in self._items(self.stage.config.enrollments_table, key)
@@ -191,10 +236,10 @@ class Play:
         assert {one["enrollmentId"]: one for one in messages} == by_id, "each is published, and nothing else is"
         assert {one["id"] for one in self.announced} == set(by_id), "each is announced, and nothing else is"
 
-        refused = self.stage.receive(self.stage.config.unprocessed_queue_url)
-        assert all(one["event"] == self.event for one in refused), "whole"
+        self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
+        assert all(one["event"] == self.event for one in self.refused), "whole"
         records = [one for key in self.keys for one in self._items(self.stage.config.records_table, key)]
-        told = [_enrolled(one) for one in items]
+        told = [_enrolled(one, by_id) for one in items]
         if isinstance(self.story.acts, Request):
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
             # the request or the events may be the first to write the record.
@@ -202,7 +247,7 @@ class Play:
                 del one["place"], one["message"]["isReEnrollment"]
             for one in records:
                 del one["version"]
-        return frozenset(json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *refused))
+        return frozenset(json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused))
 
     def _items(self, table: str, key: RecordKey) -> list[dict[str, Any]]:
         answer = self.stage.dynamodb.query(
@@ -230,17 +275,45 @@ class Play:
         return sorted(json.loads(one["message"])["flowId"] for one in items)
 
 
-def _enrolled(item: Mapping[str, Any]) -> dict[str, Any]:
-    message = json.loads(item["message"])
-    trigger = message["trigger"]
-    return {
-        "place": [item["pk"], item["sk"]],
-        "eventId": item["eventId"],
-        "message": {name: one for name, one in message.items() if name not in ("enrollmentId", "enrolledAt")}
-        | {"trigger": {name: one for name, one in trigger.items() if not _is_new(message, name)}},
+@dataclass(frozen=True)
+class Known:
+    """Of a story that nothing disturbs: its calls, and how it may end."""
+
+    calls: Sequence[Call]
+    ends: Sequence[State]
+
+    def difference(self, state: State) -> Sequence[str]:
+        """Of a state and the end that is nearest to it."""
+        return min((sorted(state ^ end) for end in self.ends), key=len)
+
+
+def known(on: Stage, story: Story) -> Known:
+    if story.name not in on.known:
+        on.known[story.name] = _known(on, story)
+    return on.known[story.name]
+
+
+def _known(on: Stage, story: Story) -> Known:
+    play = Play(on, story)
+    outcome = play.deliver()
+    assert outcome.is_done
+    assert outcome.calls
+    end = play.state()
+    assert play.enrolled() == list(story.enrolls)
+    if story.between is None:
+        return Known(outcome.calls, [end])
+    # What its author does meanwhile may come before all that the event does, or after it.
+    other = Play(on, story)
+    other.change()
+    assert other.deliver().is_done
+    return Known(outcome.calls, [end, other.state()])
+
+
+def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """Without what each time has its own of: ids and moments, those of an announcement's enrollment included."""
+    message = {
+        name: one for name, one in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
     }
-
-
-def _is_new(message: Mapping[str, Any], name: str) -> bool:
-    """What an announcement tells of its enrollment differs each time."""
-    return message["trigger"]["eventType"] == "workflows.enrolled" and name in ("eventId", "occurredAt")
+    if item["eventId"] in ids:
+        message["trigger"] = {**message["trigger"], "eventId": "announced", "occurredAt": "announced"}
+    return {"place": [item["pk"], item["sk"]], "message": message}
