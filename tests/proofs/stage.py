@@ -109,6 +109,7 @@ def _warm_up(on: Stage) -> None:
         for story in WARMING:
             play = Play(on, story)
             play.act()
+            play.finish()
             play.state()
     for session in used:
         session.close()
@@ -167,8 +168,11 @@ class Play:
         return partial(function(category).handler, envelope, CONTEXT)
 
     def deliver(self, interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
-        """In one process, which is kept when it fails; so many attempts at most."""
-        return run(self.act, interference, attempts)
+        """In one process, which is kept when it fails; so many attempts at most. Others have delivered what it put on
+        the bus before anything more happens."""
+        outcome = run(self.act, interference, attempts)
+        self.finish()
+        return outcome
 
     def give_up(self) -> None:
         """As Lambda does when its attempts are over: its destination gets the event."""
@@ -222,7 +226,6 @@ class Play:
 
     def state(self) -> State:
         """All that is stored and was sent. What must hold of any story is asserted."""
-        self.finish()
         if self.event is not None:
             self.keys.add(self._key(f"contact/{self.event['detail']['objectId']}"))
         items = [
