@@ -23,7 +23,7 @@ def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
 
 
 def shown(one: Production) -> tuple[str, str, dict[str, Any], Any]:
-    return one.event_type, one.record_key.object_id, dict(one.properties), one.record_properties
+    return one.event_type, one.record_key.object_id, dict(one.properties), one.record_properties or one.changed_with
 
 
 def changed(name: str, before: Any, after: Any) -> dict[str, Any]:
@@ -401,6 +401,38 @@ def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:
     assert (properties["city"], properties.get("age")) == ("Dublin", "3")
     assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}}).status == 200
     assert sorted(one[2]["hs_name"] for one in produced(api)) == ["age", "city"]
+
+
+def test_a_property_whose_event_the_bus_refused_is_not_made_by_the_event_of_another() -> None:
+    api = example_portal()
+    api.world.put_flow(flow({"id": 5, "event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]}))
+    whole = {"properties": {"city": "Cork", "age": 3}}
+    api.world.bus.refuses = 1
+    assert api("PATCH", f"{CONTACTS}/101", whole).status == 503
+    api.world.deliver_produced()
+    assert api("GET", f"{CONTACTS}/101").json["properties"]["city"] == "Dublin"
+
+    assert api("PATCH", f"{CONTACTS}/101", whole).status == 200
+
+    decisions = api.world.deliver_produced()
+    assert [one.flow_id for one in decisions if one.code == "ENROLLED"] == ["1002", "5"]
+
+
+def test_an_event_sees_what_changed_with_it_and_stores_its_own_part_only() -> None:
+    api = example_portal()
+    criteria = [["city", "IS_EQUAL_TO", "Cork"]]
+    of_age = [["hs_name", "IS_ANY_OF", ["age"]]]
+    api.world.put_flow(flow({"id": 5, "event": "crm.property_changed", "where": of_age, "criteria": criteria}))
+    changed_together = event(
+        {"crm.property_changed": "101", "id": "e", "at": NOW, "properties": changed("age", None, 3)}
+    )
+    changed_together["detail"]["changedWith"] = {"city": "Cork"}
+
+    decisions = api.world.deliver(changed_together)
+
+    assert [one.flow_id for one in decisions if one.code == "ENROLLED"] == ["1002", "5"]
+    stored = api.world.records.records[RecordKey("p1", "0-1", "101")]
+    assert (stored.properties["age"].value, stored.properties["city"].value) == (3, "Dublin")
 
 
 def test_memberships_are_changed_all_or_none() -> None:

@@ -1,5 +1,6 @@
 """What the story may rely on in its stores: the same of the fakes and of DynamoDB."""
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from typing import Any
 
 import botocore.client
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
@@ -14,7 +16,7 @@ from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
-from enrollment.adapters.tables import Tables
+from enrollment.adapters.tables import Damaged, Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
@@ -442,6 +444,20 @@ def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPa
         authoring = Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow)
         stored = store(authoring, "p1", flow({"id": 1, "event": "forms.submitted"}), NOW)
         assert (stored.revision, left) == (1, [0])
+
+
+def test_an_answer_that_is_damaged_each_time_is_no_missing_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        answer = AWSResponse(request.url, 200, HeadersDict({"x-amz-crc32": "1"}), None)
+        answer._content = b'{"Item": {"pk"'
+        return answer
+
+    with aws(monkeypatch) as config:
+        tables = Tables(config)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+        tables.connection.client.meta.events.register_first("before-send.dynamodb", damaged)
+        with pytest.raises(Damaged):
+            DynamoRecords(tables).get(ADA)
 
 
 def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:

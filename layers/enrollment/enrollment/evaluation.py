@@ -10,7 +10,7 @@ from enrollment.domain.events import Event
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.record_operations import zone_of
-from enrollment.domain.records import Record
+from enrollment.domain.records import Record, with_companions
 from enrollment.domain.subjects import MAX_ASSOCIATED, Associates, Need, Subject
 from enrollment.domain.tolerance import ends_at, later_instants
 from enrollment.domain.values import Instant
@@ -44,6 +44,7 @@ class Evaluation:
     ) -> Mapping[str, Decision | None]:
         """Steps 8 to 10 of the order of decisions: what stands against each flow, by its id; None: the record may
         enter. ``waits``: whether a flow that tolerates later data may put its decision off."""
+        record = with_companions(record, event)
         subject = self.subject(record, event.occurred_at, flows)
         against = {flow.id: criteria_verdict(flow, subject) for flow in flows}
         tolerant = [

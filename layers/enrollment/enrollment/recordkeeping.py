@@ -2,7 +2,8 @@
 store.
 
 The bus comes first. When this stops half-way, the handlers of those events make the same change, for an event tells of
-its record too; a change that were stored first could be lost to every flow.
+its record too; a change that were stored first could be lost to every flow. Each event makes its own part of the change
+only, so that what the bus did not take is not made, and asking again sends it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ class UnknownRecord(LookupError):
 
 class NotTaken(Exception):
     """The bus did not take all events of a change, after retries. The whole can be asked for again: what is changed
-    already is then no change. A property whose event is missing may be changed by another event that carries it."""
+    already is then no change, and the rest is."""
 
 
 class Taken(Exception):

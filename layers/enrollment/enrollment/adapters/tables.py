@@ -18,6 +18,7 @@ by record through the local index `by-time`, and by flow through the index `by-f
 writes none of them.
 """
 
+from binascii import crc32
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -165,6 +166,10 @@ class RateLimitItem(Model):
     horizon = NumberAttribute()
 
 
+class Damaged(Exception):
+    """An answer of DynamoDB did not arrive whole."""
+
+
 class Tables:
     """The models, bound to this stack's tables and sharing one client: a client costs a tenth of a second to make.
 
@@ -184,9 +189,18 @@ class Tables:
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
+        client.meta.events.register("after-call.dynamodb", _refuse_damaged)
         models = (self.candidates, self.portals, self.records, self.associations, self.waiting, self.enrollments)
         for model in (*models, self.rate_limits):
             model._get_connection().connection._client = client
+
+
+def _refuse_damaged(http_response: Any, **_: object) -> None:
+    """The client repeats a call whose answer is not whole, and when its attempts are over takes the last answer as it
+    is: what can't be read of it would be taken for an item that does not exist."""
+    expected = http_response.headers.get("x-amz-crc32")
+    if expected is not None and int(expected) != crc32(http_response.content):
+        raise Damaged("DynamoDB's answer is not what its checksum says, at every attempt")
 
 
 def _bound(model: type[M], table: str, connection: Mapping[str, str]) -> type[M]:

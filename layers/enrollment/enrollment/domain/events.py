@@ -1,7 +1,7 @@
 """An event as the story sees it: valid, with everything derived that the catalogue says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from enrollment.domain.event_types import EventType
 from enrollment.domain.identifiers import RecordKey
@@ -25,7 +25,8 @@ class InvalidEvent(Exception):
 class Event:
     """``sent_at`` is when the bus received it, ``occurred_at`` when it happened. ``object_id`` None: a visitor.
 
-    ``record_properties``: the snapshot that travels with the event; None: there is none.
+    ``record_properties``: the snapshot that travels with the event; None: there is none. ``changed_with``: properties
+    that changed together with what the event tells; each has an event of its own.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Event:
     source: str
     properties: Properties
     record_properties: Properties | None = None
+    changed_with: Properties = field(default_factory=dict)
     chain: tuple[str, ...] = ()
 
     @property

@@ -15,7 +15,8 @@ MAX_CARRIED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """An event to be put on the bus; ``record_properties``: the snapshot that travels with it.
+    """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
+    properties that changed together with what it tells.
 
     ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event.
     """
@@ -26,6 +27,7 @@ class Production:
     occurred_at: Instant
     properties: Properties
     record_properties: Properties | None = None
+    changed_with: Properties | None = None
 
 
 def productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
@@ -33,7 +35,9 @@ def productions(before: Record | None, after: Record, change: Change) -> Iterato
     that is another now. A value that is older than the stored one changes nothing, and is no event.
 
     Each event of a property carries the whole change, so that a flow that is triggered by one property sees the others
-    whichever comes first; unless that were too much to put on the bus.
+    whichever comes first; unless that were too much to put on the bus. It carries them to be seen, not to be stored: a
+    property that another's event had stored would be no change any more when it is asked for again, and its own event,
+    if the bus had not taken it yet, would never be sent.
     """
     key, at = after.key, change.at
     if before is None or before.is_deleted:
@@ -50,7 +54,7 @@ def productions(before: Record | None, after: Record, change: Change) -> Iterato
             was, value = before.properties.get(name), after.properties[name].value
             properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
             event_id = _id(key, "property", name, _text(was), as_text(value))
-            yield Production(event_id, "crm.property_changed", key, at, properties, carried)
+            yield Production(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
     for list_id in change.memberships:
         was, now = (_membership(one, list_id) for one in (before, after))
         if _is_member(was) != _is_member(now):

@@ -173,6 +173,16 @@ def applied(record: Record | None, event: Event, history_length: int = HISTORY_L
     return None if key is None else changed(record, key, _change_of(event), history_length)
 
 
+def with_companions(record: Record, event: Event) -> Record:
+    """The record as the event's criteria see it: with what changed together with what the event tells. Not to be
+    stored, for the events of those changes do that."""
+    if not event.changed_with:
+        return record
+    change = Change(event.occurred_at, event.changed_with)
+    # Nothing that is kept is left out of sight.
+    return changed(record, record.key, change, history_length=MAX_RECORD_BYTES) or record
+
+
 def _tells_of_what_was_deleted(record: Record, change: Change) -> bool:
     if record.deleted_at is None:
         return False

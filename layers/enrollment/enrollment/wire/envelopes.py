@@ -74,6 +74,7 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
         properties=properties,
         record_properties=_snapshot(detail),
+        changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
         chain=_chain(detail.get("chain", [])),
     )
 
@@ -91,6 +92,8 @@ def write_event(event: Event) -> dict[str, Any]:
         detail["occurredAt"] = event.occurred_at
     if event.record_properties is not None:
         detail["record"] = {"properties": dict(event.record_properties)}
+    if event.changed_with:
+        detail["changedWith"] = dict(event.changed_with)
     if event.chain:
         detail["chain"] = list(event.chain)
     return {

@@ -123,6 +123,8 @@ def write_production(production: Production) -> str:
     }
     if production.record_properties is not None:
         detail["record"] = {"properties": dict(production.record_properties)}
+    if production.changed_with is not None:
+        detail["changedWith"] = dict(production.changed_with)
     # Not as ASCII: the bus counts bytes of UTF-8.
     return json.dumps(detail, ensure_ascii=False)
 

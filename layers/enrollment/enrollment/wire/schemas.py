@@ -164,6 +164,8 @@ def _detail(event_type: EventType) -> Schema:
                 "description": "A snapshot of the record, applied before the event is evaluated.",
                 "properties": {"properties": _properties()},
             },
+            "changedWith": _properties()
+            | {"description": "Properties that changed together with what the event tells; seen, not stored."},
             "chain": {
                 "description": "The flows that led to this event: only the system's own events have it.",
                 "type": "array",

@@ -1,0 +1,165 @@
+"""Functions in processes of their own, whose every call to AWS can be interfered with.
+
+A process is forked, so that it has all that is imported and all clients, and no open connection; it can end itself in
+the middle of anything, and no code of it can notice. What it called is known all the same, for it is told before the
+call is made.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
+
+# Seconds after which a process is ended: it would be waiting for what never comes.
+LONGEST = 60
+
+CRASHED = 70
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request. ``resource``: the tables, the queue or the bus; ``parts``: names of the entries or keys that
+    the answer tells of one by one."""
+
+    service: str
+    operation: str
+    resource: str
+    parts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.resource}"
+
+
+Forward = Callable[[AWSPreparedRequest], AWSResponse]
+Interference = Callable[[int, Call, AWSPreparedRequest, Forward], AWSResponse]
+"""In the place of a call: its number, from 1; what it is; the request; and how it is made."""
+
+
+def undisturbed(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
+    return forward(request)
+
+
+@dataclass
+class Outcome:
+    """Of a process: its calls in order, the errors that its work raised, and whether it ended without one at last."""
+
+    calls: list[Call] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    is_done: bool = False
+    has_crashed: bool = False
+
+
+def run(work: Callable[[], Any], interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
+    """In a new process. What raises is done again there, so many times at most: as a function's process is kept."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            _work(work, interference, attempts, writing)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as lines:
+        told = [json.loads(line) for line in lines]
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    outcome = Outcome(has_crashed=status == CRASHED)
+    for kind, what in told:
+        if kind == "call":
+            outcome.calls.append(Call(**{**what, "parts": tuple(what["parts"])}))
+        elif kind == "error":
+            outcome.errors.append(what)
+        else:
+            outcome.is_done = True
+    assert status in (0, CRASHED), (status, outcome)
+    return outcome
+
+
+def _work(work: Callable[[], Any], interference: Interference, attempts: int, writing: int) -> None:
+    signal.alarm(LONGEST)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    # The production waits are made, and take no time.
+    time.sleep = lambda _: None  # type: ignore[assignment]
+    forward = URLLib3Session.send
+    count = 0
+
+    def tell(kind: str, what: Any) -> None:
+        line = json.dumps([kind, what]).encode() + b"\n"
+        while line:
+            line = line[os.write(writing, line) :]
+
+    def send(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        nonlocal count
+        count += 1
+        call = call_of(request)
+        tell("call", asdict(call))
+        return interference(count, call, request, lambda one: forward(session, one))
+
+    URLLib3Session.send = send
+    for _ in range(attempts):
+        try:
+            work()
+            tell("done", None)
+            return
+        except Exception as error:
+            tell("error", f"{type(error).__name__}: {error}")
+
+
+def crash(at: int, *, before: bool) -> Interference:
+    """Ends the process before or after its call of a number."""
+
+    def interfere(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
+        if number == at and before:
+            os._exit(CRASHED)
+        response = forward(request)
+        if number == at:
+            os._exit(CRASHED)
+        return response
+
+    return interfere
+
+
+def call_of(request: AWSPreparedRequest) -> Call:
+    target = request.headers["X-Amz-Target"]
+    service, operation = (target.decode() if isinstance(target, bytes) else target).split(".")
+    body = json.loads(request.body)
+    return Call(
+        service.split("_")[0],
+        operation,
+        _resource(body).rpartition("/")[2],
+        tuple(name_of(one) for one in parts_of(operation, body)),
+    )
+
+
+def _resource(body: Mapping[str, Any]) -> str:
+    if "TransactItems" in body:
+        return ",".join(sorted({one["TableName"] for item in body["TransactItems"] for one in item.values()}))
+    if "RequestItems" in body:
+        return ",".join(body["RequestItems"])
+    if "QueueUrl" in body or "TableName" in body:
+        return str(body.get("QueueUrl") or body["TableName"])
+    return str(body["Entries"][0]["EventBusName"])
+
+
+def parts_of(operation: str, body: Mapping[str, Any]) -> list[Any]:
+    """What the answer tells of one by one."""
+    if operation == "BatchGetItem":
+        ((_, asked),) = body["RequestItems"].items()
+        return list(asked["Keys"])
+    return list(body["Entries"]) if operation in ("SendMessageBatch", "PutEvents") else []
+
+
+def name_of(part: Mapping[str, Any]) -> str:
+    """The same however often it is sent."""
+    if "MessageDeduplicationId" in part:
+        return str(part["MessageDeduplicationId"])
+    return str(json.loads(part["Detail"])["id"]) if "Detail" in part else json.dumps(part, sort_keys=True)

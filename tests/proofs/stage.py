@@ -1,0 +1,322 @@
+"""Where stories are played: the embedded AWS, a portal of its own for each time, the functions in processes."""
+
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from functools import partial
+from io import StringIO
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.httpsession import URLLib3Session
+
+from enrollment import bootstrap
+from enrollment.adapters.associations import DynamoAssociations
+from enrollment.adapters.tables import Tables
+from enrollment.api import handler as api_handler
+from enrollment.config import Config
+from enrollment.domain.associations import Association, associated
+from enrollment.domain.identifiers import RecordKey, object_type_id
+from enrollment.domain.records import Dated, Record
+from enrollment.domain.values import iso
+from tests.aws import REGION
+from tests.emulated import emulated_aws
+from tests.fakes import store, switch
+from tests.functions.test_api import call as request
+from tests.functions.test_handlers import CONTEXT, function
+from tests.proofs.processes import Call, Interference, Outcome, run, undisturbed
+from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Request, Story
+from tests.scenarios.scenario import event
+from tests.stores import Stores, stores
+
+State = frozenset[str]
+"""All that is stored of a portal, and all that was sent, without what differs each time."""
+
+# Stories that make every kind of call.
+WARMING = [one for one in STORIES if one.name in ("once", "a request that changes")]
+
+# Enough for every chain of events that a story leads to.
+ROUNDS = 5
+
+
+class NotDone(Exception):
+    """The API's answer says so: its caller asks again."""
+
+
+@dataclass
+class Stage:
+    config: Config
+    stores: Stores
+    associations: DynamoAssociations
+    sqs: Any
+    dynamodb: Any
+    bus_copy: str
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    known: dict[str, "Known"] = field(default_factory=dict)
+
+    def receive(self, url: str) -> list[Any]:
+        """All that a queue has."""
+        found: list[Any] = []
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            found += [json.loads(one["Body"]) for one in messages]
+            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)]
+            self.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+        return found
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    with emulated_aws() as emulated, pytest.MonkeyPatch.context() as patch:
+        # Of one name, Powertools would keep the logger of another test.
+        patch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
+        config = emulated.config
+        session = botocore.session.get_session()
+        sqs, events, dynamodb = (
+            session.create_client(one, region_name=REGION) for one in ("sqs", "events", "dynamodb")
+        )
+        copy = sqs.create_queue(QueueName="copy-of-the-bus")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=copy, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.put_rule(Name="all", EventBusName=config.event_bus_name, EventPattern=json.dumps({"version": ["0"]}))
+        events.put_targets(Rule="all", EventBusName=config.event_bus_name, Targets=[{"Id": "copy", "Arn": arn}])
+        bootstrap.application.cache_clear()
+        api_handler._parts.cache_clear()
+        try:
+            associations = DynamoAssociations(Tables(config))
+            made = Stage(config, stores(config), associations, sqs, dynamodb, copy)
+            _warm_up(made)
+            yield made
+        finally:
+            bootstrap.application.cache_clear()
+            api_handler._parts.cache_clear()
+
+
+def _warm_up(on: Stage) -> None:
+    """The functions are called here once, so that each process is forked with what their clients build at first; but
+    without their connections, which processes can't share."""
+    used: set[URLLib3Session] = set()
+    forward = URLLib3Session.send
+
+    def send(session: URLLib3Session, request: Any) -> Any:
+        used.add(session)
+        return forward(session, request)
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()):
+        patch.setattr(URLLib3Session, "send", send)
+        for story in WARMING:
+            play = Play(on, story)
+            play.act()
+            play.finish()
+            play.state()
+    for session in used:
+        session.close()
+
+
+class Play:
+    """A story in a new portal, prepared."""
+
+    def __init__(self, stage: Stage, story: Story) -> None:
+        self.stage = stage
+        self.story = story
+        self.portal = f"portal-{next(stage.numbers):08}"
+        self.keys = {self._key(one) for one in story.records or ()}
+        self.announced: list[Any] = []
+        self.refused: list[Any] = []
+        self.produced: dict[str, str] = {}
+        for document in story.flows:
+            store(stage.stores.authoring, self.portal, document, 0)
+        for name, given in (story.records or {}).items():
+            properties = {key: Dated(value, 0) for key, value in given.items() if not key.startswith("in ")}
+            members = {
+                key.removeprefix("in "): Dated(value, 0) for key, value in given.items() if key.startswith("in ")
+            }
+            stage.stores.records.save(Record(self._key(name), 0, properties, members))
+        for one, other in story.pairs:
+            there = Association(self._key(one), self._key(other))
+            stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
+        for given in story.before:
+            outcome = run(self._delivery(self._envelope(given)))
+            assert outcome.is_done, outcome
+        self.finish()
+        self.event = None if isinstance(story.acts, Request) else self._envelope(story.acts)
+
+    def _key(self, name: str) -> RecordKey:
+        kind, _, object_id = name.partition("/")
+        return RecordKey(self.portal, object_type_id(kind) or "", object_id)
+
+    def _envelope(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return event({"at": iso(NOW), **given, "portal": self.portal})
+
+    def act(self) -> Any:
+        """The event is delivered, or the request is made. To be called in a process."""
+        if self.event is not None:
+            return self._delivery(self.event)()
+        asked = self.story.acts
+        assert isinstance(asked, Request)
+        path, _, query = asked.path.partition("?")
+        given = dict(one.split("=") for one in query.split("&") if one)
+        status, content = request(asked.method, path, asked.body, self.portal, **given)
+        if status not in (200, 201, 204):
+            raise NotDone(f"{status} {content}")
+        return content
+
+    def _delivery(self, envelope: Mapping[str, Any]) -> Callable[[], Any]:
+        category = str(envelope["detail-type"]).partition(".")[0]
+        return partial(function(category).handler, envelope, CONTEXT)
+
+    def deliver(self, interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
+        """In one process, which is kept when it fails; so many attempts at most. Others have delivered what it put on
+        the bus before anything more happens."""
+        outcome = run(self.act, interference, attempts)
+        self.finish()
+        return outcome
+
+    def give_up(self) -> None:
+        """As Lambda does when its attempts are over: its destination gets the event."""
+        if self.event is not None:
+            record = {
+                "version": "1.0",
+                "requestPayload": self.event,
+                "requestContext": {"condition": "RetriesExhausted"},
+            }
+            self.stage.sqs.send_message(
+                QueueUrl=self.stage.config.unprocessed_queue_url, MessageBody=json.dumps(record)
+            )
+
+    def redrive(self) -> None:
+        """What Lambda gave up is delivered once more, and the API is asked once more."""
+        kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
+        self.refused += [one for one in kept if "reason" in one]
+        if self.event is not None:
+            (self.event,) = [one["requestPayload"] for one in kept if "requestPayload" in one]
+        outcome = self.deliver()
+        assert outcome.is_done, outcome
+
+    def change(self) -> None:
+        """What the story's author does meanwhile."""
+        authoring, now = self.stage.stores.authoring, bootstrap.now()
+        match self.story.between:
+            case {"turn_off": str(flow_id)}:
+                switch(authoring, self.portal, flow_id, now, on=False)
+            case {"delete": str(flow_id)}:
+                authoring.delete(self.portal, flow_id, now)
+            case {"put": dict(document)}:
+                store(authoring, self.portal, document, now)
+
+    def finish(self) -> None:
+        """What is on the bus is delivered, until nothing more comes of it."""
+        for _ in range(ROUNDS):
+            envelopes = self.stage.receive(self.stage.bus_copy)
+            if not envelopes:
+                return
+            self.announced += [one["detail"] for one in envelopes if one["detail-type"] == "workflows.enrolled"]
+            self.produced |= {
+                one["detail"]["id"]: json.dumps(one["detail"]["properties"])
+                for one in envelopes
+                if one["detail-type"] != "workflows.enrolled"
+            }
+            self.keys |= {self._key("{objectType}/{objectId}".format(**one["detail"])) for one in envelopes}
+            deliveries = [self._delivery(one) for one in envelopes]
+            outcome = run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
+            assert outcome.is_done, outcome
+        raise AssertionError(f"{self.story.name}: the bus does not come to rest")
+
+    def state(self) -> State:
+        """All that is stored and was sent. What must hold of any story is asserted."""
+        if self.event is not None:
+            self.keys.add(self._key(f"contact/{self.event['detail']['objectId']}"))
+        items = [
+            one for key in sorted(self.keys, key=str) for one in self._items(self.stage.config.enrollments_table, key)
+        ]
+        messages = self.stage.receive(self.stage.config.enrollments_queue_url)
+        by_id = {one["enrollmentId"]: json.loads(one["message"]) for one in items}
+        assert len(by_id) == len(items)
+        assert len({one["idempotencyKey"] for one in by_id.values()}) == len(items), "one item for each decision"
+        assert all("publishedAt" in one and "announcedAt" in one for one in items), "each is confirmed"
+        assert {one["enrollmentId"]: one for one in messages} == by_id, "each is published, and nothing else is"
+        assert {one["id"] for one in self.announced} == set(by_id), "each is announced, and nothing else is"
+
+        self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
+        assert all(one["event"] == self.event for one in self.refused), "whole"
+        records = [one for key in self.keys for one in self._items(self.stage.config.records_table, key)]
+        told = [_enrolled(one, by_id) for one in items]
+        if isinstance(self.story.acts, Request):
+            # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
+            # the request or the events may be the first to write the record.
+            for one in told:
+                del one["place"], one["message"]["isReEnrollment"]
+            for one in records:
+                del one["version"]
+        return frozenset(json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused))
+
+    def _items(self, table: str, key: RecordKey) -> list[dict[str, Any]]:
+        answer = self.stage.dynamodb.query(
+            TableName=table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": str(key)}},
+            ConsistentRead=True,
+        )
+        return [{name: next(iter(value.values())) for name, value in one.items()} for one in answer["Items"]]
+
+    def _named(self, told: Mapping[str, Any]) -> Any:
+        """Without the names that each portal has its own of."""
+        text = json.dumps({name: value for name, value in told.items() if name != "deletedAt"})
+        text = text.replace(self.portal, "portal")
+        for event_id, properties in self.produced.items():
+            text = text.replace(event_id, json.dumps(properties)[1:-1])
+        if self.story.chooses_ids:
+            for key in self.keys:
+                text = text.replace(key.object_id, "id")
+        return json.loads(text)
+
+    def enrolled(self) -> list[str]:
+        """The flows of the portal's enrollments, in order."""
+        items = (one for key in self.keys for one in self._items(self.stage.config.enrollments_table, key))
+        return sorted(json.loads(one["message"])["flowId"] for one in items)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of a story that nothing disturbs: its calls, and how it may end."""
+
+    calls: Sequence[Call]
+    ends: Sequence[State]
+
+    def difference(self, state: State) -> Sequence[str]:
+        """Of a state and the end that is nearest to it."""
+        return min((sorted(state ^ end) for end in self.ends), key=len)
+
+
+def known(on: Stage, story: Story) -> Known:
+    if story.name not in on.known:
+        on.known[story.name] = _known(on, story)
+    return on.known[story.name]
+
+
+def _known(on: Stage, story: Story) -> Known:
+    play = Play(on, story)
+    outcome = play.deliver()
+    assert outcome.is_done
+    assert outcome.calls
+    end = play.state()
+    assert play.enrolled() == list(story.enrolls)
+    if story.between is None:
+        return Known(outcome.calls, [end])
+    # What its author does meanwhile may come before all that the event does, or after it.
+    other = Play(on, story)
+    other.change()
+    assert other.deliver().is_done
+    return Known(outcome.calls, [end, other.state()])
+
+
+def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """Without what each time has its own of: ids and moments, those of an announcement's enrollment included."""
+    message = {
+        name: one for name, one in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
+    }
+    if item["eventId"] in ids:
+        message["trigger"] = {**message["trigger"], "eventId": "announced", "occurredAt": "announced"}
+    return {"place": [item["pk"], item["sk"]], "message": message}

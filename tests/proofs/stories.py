@@ -1,0 +1,247 @@
+"""What is proven: each story is data, and a new one is one entry of STORIES.
+
+A story is one event, or one request to the API, in a portal that was prepared. Its flows, records and events are
+written as in tests/scenarios; portals have their names when they are played.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from enrollment.bootstrap import now
+from enrollment.domain.associations import AssociationType
+from enrollment.domain.values import iso
+from tests.scenarios.scenario import flow, property_filter
+
+# Of all events. A second ago, so that what a story changes afterwards is changed later than they were sent.
+NOW = now() - 1000
+BEFORE = iso(NOW - 60_000)
+
+TO_COMPANY = AssociationType("HUBSPOT_DEFINED", 279)
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    body: Any = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """``enrolls``: the flows that it enrolls in when nothing disturbs it, in the order of their ids.
+
+    ``records``: by "<type>/<id>", the properties and memberships (``in <list>``) of those that exist before; ``pairs``
+    of them are associated. ``before``: events that were delivered before. ``between``: what an author does to a flow
+    after the first delivery, when that was disturbed. ``chooses_ids``: the request creates a record whose id is chosen
+    there, so that asking again creates another.
+    """
+
+    name: str
+    acts: Mapping[str, Any] | Request
+    flows: Sequence[Mapping[str, Any]] = ()
+    enrolls: Sequence[str] = ()
+    records: Mapping[str, Mapping[str, Any]] | None = None
+    pairs: Sequence[tuple[str, str]] = ()
+    before: Sequence[Mapping[str, Any]] = ()
+    between: Mapping[str, Any] | None = None
+    chooses_ids: bool = False
+
+
+ADA = {"contact/101": {"city": "Dublin"}}
+SUBMITTED = {"forms.submitted": "101", "id": "e1", "properties": {"hs_form_id": "f-1"}}
+EARLIER = {"forms.submitted": "101", "id": "e0", "at": BEFORE}
+ONCE = flow({"id": 1, "event": "forms.submitted"})
+AGAIN = flow({"id": 2, "event": "forms.submitted", "re_enroll": True})
+OF_CITY = {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]}
+TO_CORK = {"crm.property_changed": "101", "id": "c1", "properties": {"hs_name": "city", "hs_value": "Cork"}}
+VIEWED = {"sales_documents.viewed": "101", "id": "v1", "properties": {"hs_document_id": "d-1"}}
+FIRST_VIEW = flow({"id": 1, "event": "sales_documents.viewed", "re_enroll": True})
+OF_CHANGES = [flow({"id": 1, "event": "crm.property_changed", "re_enroll": True}), flow({"id": 2, **OF_CITY})]
+
+
+def _all_of(*filters: Any, branches: Sequence[Any] = ()) -> dict[str, Any]:
+    return {"filterBranchType": "AND", "filters": list(filters), "filterBranches": list(branches)}
+
+
+def _refined(document: Mapping[str, Any], criteria: Mapping[str, Any]) -> dict[str, Any]:
+    return {**document, "enrollmentCriteria": {**document["enrollmentCriteria"], "refinementCriteria": criteria}}
+
+
+OF_A_LARGE_COMPANY = _all_of(
+    branches=[
+        {
+            "filterBranchType": "ASSOCIATION",
+            "objectTypeId": "0-2",
+            "associationTypeId": 279,
+            "associationCategory": "HUBSPOT_DEFINED",
+            "operator": "IN_LIST",
+            "filterBranches": [],
+            "filters": [property_filter(["size", "IS_GREATER_THAN", 10])],
+        }
+    ]
+)
+
+STORIES = (
+    Story("once", SUBMITTED, [ONCE], ["1"], ADA),
+    Story("once, enrolled before", SUBMITTED, [ONCE], ["1"], ADA, before=[EARLIER]),
+    Story("every time, the first", SUBMITTED, [AGAIN], ["2"], ADA),
+    Story("every time, once more", SUBMITTED, [AGAIN], ["2", "2"], ADA, before=[EARLIER]),
+    Story(
+        "more flows than a batch holds",
+        SUBMITTED,
+        [flow({"id": 10 + n, "event": "forms.submitted", "re_enroll": n % 2 == 0}) for n in range(12)],
+        [str(10 + n) for n in range(12)],
+        ADA,
+    ),
+    Story("no flow", SUBMITTED, [flow({"id": 1, "event": "calls.ended"})], [], ADA),
+    Story(
+        "criteria refuse one of two",
+        SUBMITTED,
+        [flow({"id": 3, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}), ONCE],
+        ["1"],
+        ADA,
+    ),
+    Story(
+        "announced to another flow",
+        SUBMITTED,
+        [ONCE, flow({"id": 2, "event": "workflows.enrolled", "where": [["hs_flow_id", "IS_ANY_OF", ["1"]]]})],
+        ["1", "2"],
+        ADA,
+    ),
+    Story(
+        "led to by other flows",
+        {"workflows.enrolled": "101", "id": "w1", "properties": {"hs_flow_id": "8"}, "chain": ["8", "3"]},
+        [flow({"id": n, "event": "workflows.enrolled", "re_enroll": True}) for n in (3, 4)],
+        ["4"],
+        ADA,
+    ),
+    Story("a property changed", TO_CORK, [flow({"id": 1, **OF_CITY, "re_enroll": True})], ["1"], ADA),
+    Story(
+        "a list's member",
+        {
+            "lists.membership_changed": "101",
+            "id": "m",
+            "properties": {"hs_list_id": "42", "hs_membership_change": "ADDED"},
+        },
+        [flow({"id": 1, "lists": [["IN_LIST", "42"]]})],
+        ["1"],
+        ADA,
+    ),
+    Story("a snapshot that creates the record", {**SUBMITTED, "record": {"city": "Cork"}}, [ONCE, AGAIN], ["1", "2"]),
+    Story(
+        "a record created",
+        {"crm.object_created": "101", "id": "o1", "record": {"city": "Cork"}},
+        [flow({"id": 1, "event": "crm.object_created", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]})],
+        ["1"],
+    ),
+    Story("the first view of a document", VIEWED, [FIRST_VIEW], ["1"], ADA),
+    Story(
+        "a later view of a document", VIEWED, [FIRST_VIEW], ["1"], ADA, before=[{**VIEWED, "id": "v0", "at": BEFORE}]
+    ),
+    Story("an unknown record", SUBMITTED, [ONCE], []),
+    Story(
+        "an associated record",
+        SUBMITTED,
+        [_refined(ONCE, OF_A_LARGE_COMPANY)],
+        ["1"],
+        {**ADA, "company/7": {"size": 50}, "company/8": {"size": 5}},
+        pairs=[("contact/101", "company/7"), ("contact/101", "company/8")],
+    ),
+    Story(
+        "suppressed, at its goal, and neither",
+        SUBMITTED,
+        [
+            {**flow({"id": 3, "event": "forms.submitted"}), "suppressionListIds": [13]},
+            {
+                **flow({"id": 4, "event": "forms.submitted"}),
+                "goalFilterBranch": _all_of(property_filter(["won", "IS_KNOWN"])),
+            },
+            ONCE,
+        ],
+        ["1"],
+        {"contact/101": {"in 13": True, "won": "yes"}},
+    ),
+    Story("an invalid event", {**SUBMITTED, "object": "nonsense"}, [ONCE], [], ADA),
+    Story("turned off meanwhile", SUBMITTED, [ONCE], ["1"], ADA, between={"turn_off": "1"}),
+    Story("deleted meanwhile", SUBMITTED, [AGAIN], ["2"], ADA, between={"delete": "2"}),
+    Story(
+        "changed meanwhile",
+        SUBMITTED,
+        [ONCE],
+        ["1"],
+        ADA,
+        between={"put": flow({"id": 1, "event": "calls.ended"})},
+    ),
+    Story(
+        "re-enrollment switched on meanwhile",
+        SUBMITTED,
+        [ONCE],
+        ["1"],
+        ADA,
+        before=[EARLIER],
+        between={"put": {**AGAIN, "id": "1"}},
+    ),
+    Story(
+        "a request that creates",
+        Request("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}, "occurredAt": NOW}),
+        [flow({"id": 1, "event": "crm.object_created"})],
+        ["1"],
+        chooses_ids=True,
+    ),
+    Story(
+        "a request that changes",
+        Request("PATCH", "/crm/v3/objects/contacts/101", {"properties": {"city": "Cork", "age": 3}, "occurredAt": NOW}),
+        OF_CHANGES,
+        ["1", "1", "2"],
+        ADA,
+    ),
+    Story(
+        "a request that changes more than one call holds",
+        Request(
+            "PATCH",
+            "/crm/v3/objects/contacts/101",
+            {"properties": {f"p{n:02}": n for n in range(12)}, "occurredAt": NOW},
+        ),
+        [
+            flow(
+                {
+                    "id": 1,
+                    "event": "crm.property_changed",
+                    "re_enroll": True,
+                    "criteria": [["p00", "IS_KNOWN"], ["p11", "IS_KNOWN"]],
+                }
+            )
+        ],
+        ["1"] * 12,
+        ADA,
+    ),
+    Story(
+        "a request of many records",
+        Request(
+            "POST",
+            "/crm/v3/objects/contacts/batch/upsert",
+            {
+                "inputs": [
+                    {"id": one, "properties": {"city": "Cork"}, "occurredAt": NOW} for one in ("101", "102", "103")
+                ]
+            },
+        ),
+        [*OF_CHANGES, flow({"id": 3, "event": "crm.object_created"})],
+        ["1", "2", "3", "3"],
+        ADA,
+    ),
+    Story(
+        "a request that changes a list",
+        Request("PUT", f"/crm/v3/lists/42/memberships/add?occurredAt={NOW}", ["101", "102"]),
+        [flow({"id": 1, "lists": [["IN_LIST", "42"]]})],
+        ["1", "1"],
+        {**ADA, "contact/102": {}},
+    ),
+    Story("a request that deletes", Request("DELETE", "/crm/v3/objects/contacts/101"), records=ADA),
+    Story(
+        "a request that associates",
+        Request("PUT", f"/crm/v4/objects/contacts/101/associations/default/companies/7?occurredAt={NOW}"),
+        records={**ADA, "company/7": {}},
+    ),
+)

@@ -1,0 +1,89 @@
+"""Whatever AWS answers, to any call: it is recovered, or the event is kept whole and recovered later
+(docs/guarantees.md).
+
+Each fault of faults.py is put in the place of each call of each story: once, and for as long as Lambda delivers an
+event, which is three times. What has failed each time is in the unprocessed-events queue, and is delivered once more
+when the fault is over. However it went, the end is that of the story undisturbed.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.proofs.faults import Fault, fail, faults_of
+from tests.proofs.stage import Known, Play, Stage, known, stage
+from tests.proofs.stories import STORIES, Story
+
+pytestmark = pytest.mark.xdist_group("proofs")
+
+# Of an asynchronous invocation: the first, and two retries.
+DELIVERIES = 3
+
+SEED = 24
+# Of the short proof: stories, and faults of each.
+STORIES_TRIED = 4
+FAULTS_TRIED = 2
+
+# What an author does meanwhile is the matter of test_crashes.
+STEADY = [one for one in STORIES if one.between is None]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "story" in metafunc.fixturenames:
+        is_whole = metafunc.config.getoption("--prove")
+        stories = STEADY if is_whole else random.Random(SEED).sample(STEADY, STORIES_TRIED)
+        metafunc.parametrize("story", stories, ids=lambda story: story.name)
+
+
+@pytest.fixture(scope="module")
+def on() -> Iterator[Stage]:
+    with stage() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def counts() -> Iterator[Counter[str]]:
+    found: Counter[str] = Counter()
+    yield found
+    assert found["faults"] == sum(found[one] for one in (WITHIN, BY_REDELIVERY, KEPT))
+    print("", *(f"{name:36}{count:6}" for name, count in found.items()), sep="\n")
+
+
+WITHIN = "recovered within the invocation"
+BY_REDELIVERY = "recovered by a redelivery"
+KEPT = "kept, and recovered by redriving"
+
+
+def test_any_answer_to_any_call_changes_nothing_in_the_end(
+    on: Stage, story: Story, prove: bool, counts: Counter[str]
+) -> None:
+    expected = known(on, story)
+    faults = [
+        (number, fault, lasts)
+        for number, call in enumerate(expected.calls, 1)
+        for fault in faults_of(call)
+        for lasts in (False, True)
+    ]
+    for number, fault, lasts in faults if prove else random.Random(SEED).sample(faults, FAULTS_TRIED):
+        ended = outcome_of(Play(on, story), expected, number, fault, lasts)
+        counts["faults"] += 1
+        counts[ended] += 1
+    counts["stories"] += 1
+    counts["calls"] += len(expected.calls)
+
+
+def outcome_of(play: Play, expected: Known, number: int, fault: Fault, lasts: bool) -> str:
+    told = (expected.calls[number - 1], fault.name, "lasting" if lasts else "once")
+    outcome = play.deliver(fail(number, fault, lasts=lasts), attempts=DELIVERIES)
+    assert outcome.calls[number - 1].operation == expected.calls[number - 1].operation, told
+    assert not outcome.has_crashed, told
+    if not outcome.is_done:
+        assert len(outcome.errors) == DELIVERIES, told
+        play.give_up()
+        play.redrive()
+    assert expected.difference(play.state()) == [], (told, outcome.errors)
+    if not outcome.is_done:
+        return KEPT
+    return BY_REDELIVERY if outcome.errors else WITHIN
