@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -15,6 +16,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from enrollment import bootstrap
+from enrollment.adapters import queues
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.tables import Tables
 from enrollment.api import handler as api_handler
@@ -23,13 +25,15 @@ from enrollment.domain.associations import Association, associated
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import iso
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.redeliveries import write_redelivery
 from tests.aws import REGION
 from tests.emulated import emulated_aws
 from tests.fakes import store, switch
 from tests.functions.test_api import call as request
 from tests.functions.test_handlers import CONTEXT, function
 from tests.proofs.processes import Call, Interference, Outcome, run, undisturbed
-from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Request, Story
+from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story
 from tests.scenarios.scenario import event
 from tests.stores import Stores, stores
 
@@ -41,6 +45,10 @@ WARMING = [one for one in STORIES if one.name in ("once", "a request that change
 
 # Enough for every chain of events that a story leads to.
 ROUNDS = 5
+
+# Of the processes: in milliseconds.
+clock = [NOW + 1000]
+HOUR = 3_600_000
 
 
 class NotDone(Exception):
@@ -73,6 +81,10 @@ def stage() -> Iterator[Stage]:
     with emulated_aws() as emulated, pytest.MonkeyPatch.context() as patch:
         # Of one name, Powertools would keep the logger of another test.
         patch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
+        # Time stands still, a second after the events; but not at one moment in all processes, for of one moment each
+        # would make the same ids. What is to be delivered again later is seen at once.
+        patch.setattr(bootstrap, "now", lambda: clock[0] + os.getpid() % 1000)
+        patch.setattr(queues, "LONGEST_DELAY", 0)
         config = emulated.config
         session = botocore.session.get_session()
         sqs, events, dynamodb = (
@@ -141,7 +153,8 @@ class Play:
             outcome = run(self._delivery(self._envelope(given)))
             assert outcome.is_done, outcome
         self.finish()
-        self.event = None if isinstance(story.acts, Request) else self._envelope(story.acts)
+        self.redelivery = self._redelivery(story.acts.event) if isinstance(story.acts, Redelivery) else None
+        self.event = None if isinstance(story.acts, Request | Redelivery) else self._envelope(story.acts)
 
     def _key(self, name: str) -> RecordKey:
         kind, _, object_id = name.partition("/")
@@ -150,8 +163,20 @@ class Play:
     def _envelope(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return event({"at": iso(NOW), **given, "portal": self.portal})
 
+    def _redelivery(self, given: Mapping[str, Any]) -> str:
+        envelope = self._envelope(given)
+        category = str(envelope["detail-type"]).partition(".")[0]
+        return write_redelivery(read_event(envelope, category), [one["id"] for one in self.story.flows], NOW + HOUR)
+
     def act(self) -> Any:
         """The event is delivered, or the request is made. To be called in a process."""
+        if self.redelivery is not None:
+            clock[0] = NOW + 2 * HOUR
+            message = {"messageId": "m-1", "body": self.redelivery}
+            answer = function("redeliveries").handler({"Records": [message]}, CONTEXT)
+            if answer["batchItemFailures"]:
+                raise NotDone(str(answer))
+            return answer
         if self.event is not None:
             return self._delivery(self.event)()
         asked = self.story.acts
@@ -175,7 +200,10 @@ class Play:
         return outcome
 
     def give_up(self) -> None:
-        """As Lambda does when its attempts are over: its destination gets the event."""
+        """As Lambda does when its attempts are over: its destination gets the event. What is delivered again comes
+        there as it is."""
+        if self.redelivery is not None:
+            self.stage.sqs.send_message(QueueUrl=self.stage.config.unprocessed_queue_url, MessageBody=self.redelivery)
         if self.event is not None:
             record = {
                 "version": "1.0",
@@ -190,6 +218,8 @@ class Play:
         """What Lambda gave up is delivered once more, and the API is asked once more."""
         kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
         self.refused += [one for one in kept if "reason" in one]
+        if self.redelivery is not None:
+            (self.redelivery,) = [json.dumps(one) for one in kept if "flowIds" in one]
         if self.event is not None:
             (self.event,) = [one["requestPayload"] for one in kept if "requestPayload" in one]
         outcome = self.deliver()
@@ -235,9 +265,18 @@ class Play:
         by_id = {one["enrollmentId"]: json.loads(one["message"]) for one in items}
         assert len(by_id) == len(items)
         assert len({one["idempotencyKey"] for one in by_id.values()}) == len(items), "one item for each decision"
-        assert all("publishedAt" in one and "announcedAt" in one for one in items), "each is confirmed"
-        assert {one["enrollmentId"]: one for one in messages} == by_id, "each is published, and nothing else is"
-        assert {one["id"] for one in self.announced} == set(by_id), "each is announced, and nothing else is"
+        delayed = {} if self.redelivery is not None else {one["enrollmentId"]: one for one in items if "dueAt" in one}
+        assert not any("publishedAt" in one for one in delayed.values()), "none before its time"
+        due = {key: one for key, one in by_id.items() if key not in delayed}
+        assert all("publishedAt" in one and "announcedAt" in one for one in items if one["enrollmentId"] in due)
+        assert {one["enrollmentId"]: one for one in messages} == due, "each is published, and nothing else is"
+        assert {one["id"] for one in self.announced} == set(due), "each is announced, and nothing else is"
+        redeliveries = {json.dumps(one) for one in self.stage.receive(self.stage.config.redeliveries_queue_url)}
+        if self.redelivery is None:
+            waits = {flow for one in self.waiting() for flow in one}
+            again = {flow for one in redeliveries for flow in json.loads(one)["flowIds"]}
+            owed = waits | {json.loads(one["message"])["flowId"] for one in delayed.values()}
+            assert owed <= again, "each that waits, or is delayed, is delivered again"
 
         self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
         assert all(one["event"] == self.event for one in self.refused), "whole"
@@ -271,6 +310,11 @@ class Play:
             for key in self.keys:
                 text = text.replace(key.object_id, "id")
         return json.loads(text)
+
+    def waiting(self) -> list[Mapping[str, Any]]:
+        """The flows of each event that waits."""
+        items = (one for key in self.keys for one in self._items(self.stage.config.records_table, key))
+        return [json.loads(one["flows"]) for one in items if one["sk"].startswith("waiting/")]
 
     def enrolled(self) -> list[str]:
         """The flows of the portal's enrollments, in order."""

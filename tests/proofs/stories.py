@@ -28,8 +28,15 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Redelivery:
+    """An event that was to be delivered again for all flows of the story; its time is over."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Story:
-    """``enrolls``: the flows that it enrolls in when nothing disturbs it, in the order of their ids.
+    """``enrolls``: the flows that it enrolls in when nothing disturbs it, with those before it, by their ids.
 
     ``records``: by "<type>/<id>", the properties and memberships (``in <list>``) of those that exist before; ``pairs``
     of them are associated. ``before``: events that were delivered before. ``between``: what an author does to a flow
@@ -38,7 +45,7 @@ class Story:
     """
 
     name: str
-    acts: Mapping[str, Any] | Request
+    acts: Mapping[str, Any] | Request | Redelivery
     flows: Sequence[Mapping[str, Any]] = ()
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
@@ -67,6 +74,15 @@ def _all_of(*filters: Any, branches: Sequence[Any] = ()) -> dict[str, Any]:
 def _refined(document: Mapping[str, Any], criteria: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "enrollmentCriteria": {**document["enrollmentCriteria"], "refinementCriteria": criteria}}
 
+
+LATE = {
+    "id": 1,
+    "event": "forms.submitted",
+    "criteria": [["city", "IS_EQUAL_TO", "Cork"]],
+    "tolerance": 5,
+    "re_enroll": True,
+}
+LIMITED = flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "HOUR"}})
 
 OF_A_LARGE_COMPANY = _all_of(
     branches=[
@@ -181,6 +197,20 @@ STORIES = (
         ADA,
         before=[EARLIER],
         between={"put": {**AGAIN, "id": "1"}},
+    ),
+    Story("an event that waits", SUBMITTED, [flow(LATE), flow({**LATE, "id": 2, "tolerance": 7})], [], ADA),
+    Story("a change that an event waits for", TO_CORK, [flow(LATE)], ["1"], ADA, before=[SUBMITTED]),
+    Story(
+        "an event that waited in vain",
+        Redelivery(SUBMITTED),
+        [flow(LATE), ONCE | {"id": "2"}],
+        ["2"],
+        ADA,
+        before=[SUBMITTED],
+    ),
+    Story("beyond a flow's limit", SUBMITTED, [LIMITED], ["1", "1"], ADA, before=[EARLIER]),
+    Story(
+        "what a flow's limit delayed", Redelivery(SUBMITTED), [LIMITED], ["1", "1"], ADA, before=[EARLIER, SUBMITTED]
     ),
     Story(
         "a request that creates",

@@ -202,6 +202,7 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
                 except Crash:
                     interruption.ended = False
                     step(world)
+            assert world.waiting.items == {}, (number, before)
             found = final_state(world)
             assert found["enrollments"] == expected["enrollments"], (number, before)
             assert len(found["messages"]) == len(expected["enrollments"]), (number, before)
