@@ -94,12 +94,13 @@ class RecordItem(Model):
 
 
 class WaitingItem(Model):
-    """`event` is an envelope; `flows`: flow id to until when it waits."""
+    """`event`: an envelope as JSON, not in ASCII, in which an escape is up to six times the bytes of its character, so
+    that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     version = NumberAttribute()
-    event = JSONAttribute()
+    event = UnicodeAttribute()
     flows = JSONAttribute()
     expires_at = NumberAttribute(attr_name="expiresAt")
 
