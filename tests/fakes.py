@@ -147,6 +147,8 @@ class FakePortals:
     def settings(self, portal_id: str) -> PortalSettings:
         return self._settings.get(portal_id, PortalSettings())
 
+    current = settings
+
     def save(self, portal_id: str, settings: PortalSettings) -> None:
         self._settings[portal_id] = settings
 

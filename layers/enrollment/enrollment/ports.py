@@ -61,6 +61,10 @@ class Portals(Protocol):
         """Those of a moment ago: a change holds within a minute."""
         ...
 
+    def current(self, portal_id: str) -> PortalSettings:
+        """As of now, for those who show or change them."""
+        ...
+
     def save(self, portal_id: str, settings: PortalSettings) -> None: ...
 
 
