@@ -532,3 +532,11 @@ def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:
     assert stores.rate_limits.take("p1", "2", limit, NOW) == NOW
     assert stores.rate_limits.take("p2", "1", limit, NOW) == NOW
     assert stores.rate_limits.take("p1", "1", limit, NOW + 600_000) == NOW + 600_000
+
+
+def test_a_changed_limit_begins_anew(stores: Stores) -> None:
+    """What entered slowly under the old one delays nothing under the new."""
+    a_day, a_second = RateLimit(1, 86_400_000), RateLimit(1, 1_000)
+    assert [stores.rate_limits.take("p1", "1", a_day, NOW) for _ in range(2)] == [NOW, NOW + 86_400_000]
+    assert [stores.rate_limits.take("p1", "1", a_second, NOW) for _ in range(2)] == [NOW, NOW + 1_000]
+    assert stores.rate_limits.take("p1", "1", a_day, NOW) == NOW + 2 * 86_400_000

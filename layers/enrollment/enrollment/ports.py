@@ -104,7 +104,7 @@ class Redeliveries(Protocol):
 
 class RateLimits(Protocol):
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
-        """A place for one enrollment: when it enters. Each call takes another place."""
+        """A place for one enrollment: when it enters. Each call takes another place; a changed limit begins anew."""
         ...
 
 

@@ -10,7 +10,7 @@
                                                                     waiting/<event>
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
-                 rate-limit/<portal>/<flow>/                        rate-limit      how far the flow's entries reach
+                 rate-limit/<portal>/<flow>/                        <count>/<period>  how far its entries reach
 
 Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
 by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
