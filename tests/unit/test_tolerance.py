@@ -12,6 +12,7 @@ from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.tolerance import MINUTE
 from enrollment.domain.values import iso
+from enrollment.process import ATTEMPTS
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter
 from tests.unit.test_criteria import associate, with_company
@@ -149,6 +150,23 @@ def test_what_belongs_to_other_records_counts_at_the_end() -> None:
     associate(made, "c1", AT + MINUTE)
     made.pass_time(AT + MINUTES * MINUTE)
     assert final(made) == [("e1", "ENROLLED")]
+
+
+def test_events_of_a_moment_share_one_note_on_their_record() -> None:
+    """Else each would make the looks of all others outdated, and of many at once some would give up."""
+    made = world()
+    made.now += 1_000
+    save, others = made.waiting.save, itertools.count(1)
+
+    def meanwhile(waiting: Any) -> None:
+        if waiting.event.id == "e1":
+            number = next(others)
+            made.deliver(submitted(AT + number, f"other-{number}"))
+        save(waiting)
+
+    made.waiting.save = meanwhile  # type: ignore[method-assign]
+    assert [str(one.code) for one in made.deliver(submitted())] == ["WAITING"]
+    assert next(others) <= ATTEMPTS
 
 
 def test_a_deleted_record_is_waited_for_in_vain() -> None:

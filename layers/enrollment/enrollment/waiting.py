@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enrollment.domain.events import Event
 from enrollment.domain.records import Record
-from enrollment.domain.tolerance import WaitingEvent
+from enrollment.domain.tolerance import MINUTE, WaitingEvent
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict, Records, Redeliveries, WaitingEvents
 
@@ -34,7 +34,8 @@ class Waiting:
         In this order, a change of the record either comes before the note and makes it fail, or after it and finds the
         event waiting."""
         self._save(event, record, waits)
-        noted = record.awaited(max(waits.values()))
+        # To the end of that minute: events of a moment share one note, else each made the looks of the others outdated.
+        noted = record.awaited(-(-max(waits.values()) // MINUTE) * MINUTE)
         if noted is not record:
             try:
                 self.records.save(noted)
