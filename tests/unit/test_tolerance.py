@@ -152,6 +152,15 @@ def test_what_belongs_to_other_records_counts_at_the_end() -> None:
     assert final(made) == [("e1", "ENROLLED")]
 
 
+def test_events_that_one_change_decides_enroll_in_the_order_in_which_they_occurred() -> None:
+    made = world({**DUBLIN, "re_enroll": False}, {**DUBLIN, "id": 2})
+    for number, event_id in enumerate("cab"):
+        made.deliver(submitted(AT + number, event_id))
+    made.deliver(moved("Dublin", AT + 10))
+    entered = [(one.flow_id, one.cause.event_id) for one in made.queue.messages]
+    assert entered == [("1", "c"), ("2", "c"), ("2", "a"), ("2", "b")]
+
+
 def test_events_of_a_moment_share_one_note_on_their_record() -> None:
     """Else each would make the looks of all others outdated, and of many at once some would give up."""
     made = world()

@@ -49,10 +49,10 @@ class Waiting:
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
 
     def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
-        """Those that a change of the record may decide."""
+        """Those that a change of the record may decide, in the order in which they occurred."""
         if record.awaited_until is None or record.awaited_until < now:
             return ()
-        return self.events.of(record.key, LOOKED_AT)
+        return sorted(self.events.of(record.key, LOOKED_AT), key=lambda one: (one.event.occurred_at, one.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
         """The flows of a waiting event whose final decision is due."""
