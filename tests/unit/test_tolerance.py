@@ -2,6 +2,7 @@
 
 import itertools
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -159,6 +160,20 @@ def test_events_that_one_change_decides_enroll_in_the_order_in_which_they_occurr
     made.deliver(moved("Dublin", AT + 10))
     entered = [(one.flow_id, one.cause.event_id) for one in made.queue.messages]
     assert entered == [("1", "c"), ("2", "c"), ("2", "a"), ("2", "b")]
+
+
+def test_a_change_decides_no_event_whose_time_has_ended() -> None:
+    """It has its final decision, or gets it in a moment by its redelivery."""
+    made = world()
+    save, made.records.save = made.records.save, Mock(side_effect=OSError)  # type: ignore[method-assign]
+    with pytest.raises(OSError):  # noqa: PT011 - a crash, after the event was kept
+        made.deliver(submitted())
+    made.records.save = save  # type: ignore[method-assign]
+    made.now = AT + 6 * MINUTE
+    made.deliver(submitted())
+    made.deliver(submitted(AT + 6 * MINUTE, "e2"))
+    made.deliver(moved("Dublin", AT + 4 * MINUTE))
+    assert final(made) == [("e1", "FILTERED_OUT"), ("e2", "ENROLLED")]
 
 
 def test_events_of_a_moment_share_one_note_on_their_record() -> None:

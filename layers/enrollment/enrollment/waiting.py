@@ -49,10 +49,12 @@ class Waiting:
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
 
     def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
-        """Those that a change of the record may decide, in the order in which they occurred."""
+        """Those that a change of the record may decide, in the order in which they occurred. Flows whose time has ended
+        are left to the redelivery."""
         if record.awaited_until is None or record.awaited_until < now:
             return ()
-        return sorted(self.events.of(record.key, LOOKED_AT), key=lambda one: (one.event.occurred_at, one.event.id))
+        found = (one.without(one.due(now)) for one in self.events.of(record.key, LOOKED_AT))
+        return sorted((one for one in found if one.flows), key=lambda one: (one.event.occurred_at, one.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
         """The flows of a waiting event whose final decision is due."""
