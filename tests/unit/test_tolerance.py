@@ -1,6 +1,7 @@
 """Data that comes after its event: one decision in the end, whatever the order of arrival."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,6 +15,7 @@ from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.tolerance import MINUTE
 from enrollment.domain.values import iso
 from enrollment.process import ATTEMPTS
+from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter
 from tests.unit.test_criteria import associate, with_company
@@ -174,6 +176,16 @@ def test_a_change_decides_no_event_whose_time_has_ended() -> None:
     made.deliver(submitted(AT + 6 * MINUTE, "e2"))
     made.deliver(moved("Dublin", AT + 4 * MINUTE))
     assert final(made) == [("e1", "FILTERED_OUT"), ("e2", "ENROLLED")]
+
+
+def test_the_final_decision_is_taken_although_the_clock_is_set_back_meanwhile() -> None:
+    made = world()
+    made.deliver(submitted())
+    until = AT + MINUTES * MINUTE
+    times = iter([until, until - 1])
+    process = replace(made.process, clock=lambda: next(times, until))
+    decisions = process.again(*read_redelivery(made.redeliveries.scheduled[0][1]))
+    assert [str(one.code) for one in decisions] == ["FILTERED_OUT"]
 
 
 def test_events_of_a_moment_share_one_note_on_their_record() -> None:
