@@ -147,6 +147,8 @@ class FakePortals:
     def settings(self, portal_id: str) -> PortalSettings:
         return self._settings.get(portal_id, PortalSettings())
 
+    current = settings
+
     def save(self, portal_id: str, settings: PortalSettings) -> None:
         self._settings[portal_id] = settings
 
@@ -189,13 +191,13 @@ class FakeRedeliveries:
 
 class FakeRateLimits:
     def __init__(self) -> None:
-        self._horizons: dict[tuple[str, str], int] = {}
+        self._horizons: dict[tuple[str, str, RateLimit], int] = {}
         self._lock = threading.Lock()
 
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
         with self._lock:
-            horizon = max(self._horizons.get((portal_id, flow_id), 0), now * 1_000) + limit.pace
-            self._horizons[portal_id, flow_id] = horizon
+            horizon = max(self._horizons.get((portal_id, flow_id, limit), 0), now * 1_000) + limit.pace
+            self._horizons[portal_id, flow_id, limit] = horizon
         return max(now, limit.enters_at(horizon))
 
 

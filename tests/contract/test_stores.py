@@ -41,6 +41,7 @@ from enrollment.ports import (
 from enrollment.wire.envelopes import read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
+from enrollment.wire.redeliveries import read_redelivery, write_redelivery
 from tests.aws import aws
 from tests.fakes import (
     FakeAssociations,
@@ -512,6 +513,21 @@ def test_a_waiting_event_is_changed_by_who_read_its_latest_version(stores: Store
             stores.waiting.save(outdated)
 
 
+@pytest.mark.parametrize("character", ["a", "\x7f", "é", "…", "😀", "\uffff"])
+def test_the_largest_event_can_wait(stores: Stores, character: str) -> None:
+    """As many bytes of UTF-8 as are allowed, however many an escape of each character takes."""
+    value = character * (8_000 // len(character.encode()))
+    envelope = event({"forms.submitted": "101", "id": "e1", "properties": {f"p{n}": value for n in range(25)}})
+    stores.waiting.save(WaitingEvent(read_event(envelope, "forms"), {"1": 5}))
+    found = stores.waiting.get(ADA, "e1")
+    assert found is not None
+    assert found.event == read_event(envelope, "forms")
+    message = write_redelivery(found.event, ["1"], NOW)
+    assert len(message.encode()) < 1_048_576
+    assert "\uffff" not in message  # SQS takes no message with it
+    assert read_redelivery(message) == (found.event, {"1"}, NOW)
+
+
 def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:
     stored = stores.records.save(Record(ADA, 0).awaited(77))
     assert stored.awaited_until == 77
@@ -532,3 +548,11 @@ def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:
     assert stores.rate_limits.take("p1", "2", limit, NOW) == NOW
     assert stores.rate_limits.take("p2", "1", limit, NOW) == NOW
     assert stores.rate_limits.take("p1", "1", limit, NOW + 600_000) == NOW + 600_000
+
+
+def test_a_changed_limit_begins_anew(stores: Stores) -> None:
+    """What entered slowly under the old one delays nothing under the new."""
+    a_day, a_second = RateLimit(1, 86_400_000), RateLimit(1, 1_000)
+    assert [stores.rate_limits.take("p1", "1", a_day, NOW) for _ in range(2)] == [NOW, NOW + 86_400_000]
+    assert [stores.rate_limits.take("p1", "1", a_second, NOW) for _ in range(2)] == [NOW, NOW + 1_000]
+    assert stores.rate_limits.take("p1", "1", a_day, NOW) == NOW + 2 * 86_400_000

@@ -7,9 +7,12 @@ from typing import Any
 import botocore.client
 import pytest
 
+from enrollment.adapters.portals import DynamoPortals
+from enrollment.adapters.tables import Tables
 from enrollment.api import handler
 from enrollment.api.operations import Operation
 from enrollment.api.routes import OPERATIONS
+from enrollment.domain.portals import PortalSettings
 from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
@@ -142,6 +145,14 @@ def test_the_longest_ids_fit_dynamodb_keys(stack: Stack) -> None:
     assert call("GET", f"/enrollment/v1/flows/{record}/enrollments", None, portal) == (200, {"results": []})
     assert call("GET", f"/enrollment/v1/enrollments/{record}", None, portal)[0] == 404
     assert call("GET", f"/automation/v4/flows/{record}", None, portal)[0] == 404
+
+
+def test_settings_that_another_function_changed_a_moment_ago_are_kept(stack: Stack) -> None:
+    assert call("PATCH", "/enrollment/v1/portal", {"timeZone": "Europe/Dublin"})[0] == 200
+    DynamoPortals(Tables(stack.config)).save("p1", PortalSettings("Pacific/Apia", 60_000))
+    assert call("GET", "/enrollment/v1/portal")[1]["timeZone"] == "Pacific/Apia"
+    changed = call("PATCH", "/enrollment/v1/portal", {"timeZone": "Europe/Rome"})[1]
+    assert (changed["timeZone"], changed["criteriaTolerance"]) == ("Europe/Rome", 1)
 
 
 def test_one_line_and_one_metric_a_request(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:

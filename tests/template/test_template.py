@@ -285,10 +285,20 @@ def test_functions_may_announce_enrollments_only() -> None:
 
 
 def test_functions_have_that_policy_alone() -> None:
-    enrolling = [one for name, one in FUNCTIONS.items() if name != "ApiFunction"]
-    assert [one["Policies"] for one in enrolling] == [[{"Ref": "EnrollingPolicy"}]] * len(enrolling)
+    enrolling = [FUNCTIONS[logical(category, "Function")] for category in CATEGORIES]
+    assert [one["Policies"] for one in enrolling] == [[{"Ref": "EnrollingPolicy"}]] * len(CATEGORIES)
     assert "Policies" not in DEFAULTS
     assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
+
+
+def test_redeliveries_are_taken_from_their_queue_and_no_other() -> None:
+    """For a queue among a function's events SAM allows it every queue of the account."""
+    enrolling, taking = FUNCTIONS["RedeliveriesFunction"]["Policies"]
+    assert enrolling == {"Ref": "EnrollingPolicy"}
+    assert allowed(taking) == [
+        ("RedeliveriesQueue", f"sqs:{action}") for action in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+    ]
+    assert not any(event["Type"] == "SQS" for one in FUNCTIONS.values() for event in one.get("Events", {}).values())
 
 
 # Tables
@@ -450,15 +460,11 @@ def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
     queue = RESOURCES["RedeliveriesQueue"]["Properties"]
     assert queue["RedrivePolicy"]["deadLetterTargetArn"] == UNPROCESSED
     assert queue["VisibilityTimeout"] == 6 * DEFAULTS["Timeout"]
-    assert FUNCTIONS["RedeliveriesFunction"]["Events"] == {
-        "Queue": {
-            "Type": "SQS",
-            "Properties": {
-                "Queue": {"Fn::GetAtt": ["RedeliveriesQueue", "Arn"]},
-                "BatchSize": 10,
-                "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            },
-        }
+    assert RESOURCES["RedeliveriesMapping"]["Properties"] == {
+        "EventSourceArn": {"Fn::GetAtt": ["RedeliveriesQueue", "Arn"]},
+        "FunctionName": {"Ref": "RedeliveriesFunction"},
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
     }
 
 

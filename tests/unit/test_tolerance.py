@@ -1,7 +1,9 @@
 """Data that comes after its event: one decision in the end, whatever the order of arrival."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,8 @@ from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.tolerance import MINUTE
 from enrollment.domain.values import iso
+from enrollment.process import ATTEMPTS
+from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter
 from tests.unit.test_criteria import associate, with_company
@@ -149,6 +153,56 @@ def test_what_belongs_to_other_records_counts_at_the_end() -> None:
     associate(made, "c1", AT + MINUTE)
     made.pass_time(AT + MINUTES * MINUTE)
     assert final(made) == [("e1", "ENROLLED")]
+
+
+def test_events_that_one_change_decides_enroll_in_the_order_in_which_they_occurred() -> None:
+    made = world({**DUBLIN, "re_enroll": False}, {**DUBLIN, "id": 2})
+    for number, event_id in enumerate("cab"):
+        made.deliver(submitted(AT + number, event_id))
+    made.deliver(moved("Dublin", AT + 10))
+    entered = [(one.flow_id, one.cause.event_id) for one in made.queue.messages]
+    assert entered == [("1", "c"), ("2", "c"), ("2", "a"), ("2", "b")]
+
+
+def test_a_change_decides_no_event_whose_time_has_ended() -> None:
+    """It has its final decision, or gets it in a moment by its redelivery."""
+    made = world()
+    save, made.records.save = made.records.save, Mock(side_effect=OSError)  # type: ignore[method-assign]
+    with pytest.raises(OSError):  # noqa: PT011 - a crash, after the event was kept
+        made.deliver(submitted())
+    made.records.save = save  # type: ignore[method-assign]
+    made.now = AT + 6 * MINUTE
+    made.deliver(submitted())
+    made.deliver(submitted(AT + 6 * MINUTE, "e2"))
+    made.deliver(moved("Dublin", AT + 4 * MINUTE))
+    assert final(made) == [("e1", "FILTERED_OUT"), ("e2", "ENROLLED")]
+
+
+def test_the_final_decision_is_taken_although_the_clock_is_set_back_meanwhile() -> None:
+    made = world()
+    made.deliver(submitted())
+    until = AT + MINUTES * MINUTE
+    times = iter([until, until - 1])
+    process = replace(made.process, clock=lambda: next(times, until))
+    decisions = process.again(*read_redelivery(made.redeliveries.scheduled[0][1]))
+    assert [str(one.code) for one in decisions] == ["FILTERED_OUT"]
+
+
+def test_events_of_a_moment_share_one_note_on_their_record() -> None:
+    """Else each would make the looks of all others outdated, and of many at once some would give up."""
+    made = world()
+    made.now += 1_000
+    save, others = made.waiting.save, itertools.count(1)
+
+    def meanwhile(waiting: Any) -> None:
+        if waiting.event.id == "e1":
+            number = next(others)
+            made.deliver(submitted(AT + number, f"other-{number}"))
+        save(waiting)
+
+    made.waiting.save = meanwhile  # type: ignore[method-assign]
+    assert [str(one.code) for one in made.deliver(submitted())] == ["WAITING"]
+    assert next(others) <= ATTEMPTS
 
 
 def test_a_deleted_record_is_waited_for_in_vain() -> None:

@@ -159,15 +159,16 @@ def _localised(template: Template, left_out: set[str], settings: Settings) -> Te
         for logical_id, resource in template["Resources"].items()
         if logical_id not in left_out
     }
-    for resource in resources.values():
+    mappings = (one for one in resources.values() if one["Type"] == "AWS::Lambda::EventSourceMapping")
+    take_batches = {one["Properties"]["FunctionName"]["Ref"] for one in mappings}
+    for logical_id, resource in resources.items():
         properties = resource["Properties"]
         # The transform wants code in S3. Nothing reads it from there: the folder's name is all that matters here.
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 properties["CodeUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["CodeUri"]).strip("./")}
                 environment = dict(properties.get("Environment", {}))
-                events = properties.get("Events", {}).values()
-                path = BATCHES_PATH if any(one["Type"] == "SQS" for one in events) else BUS_PATH
+                path = BATCHES_PATH if logical_id in take_batches else BUS_PATH
                 variables = {**environment.get("Variables", {}), PROXY_VARIABLE: settings.lambda_endpoint + path}
                 properties["Environment"] = {**environment, "Variables": variables}
             case "AWS::Serverless::LayerVersion":

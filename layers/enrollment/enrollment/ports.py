@@ -61,6 +61,10 @@ class Portals(Protocol):
         """Those of a moment ago: a change holds within a minute."""
         ...
 
+    def current(self, portal_id: str) -> PortalSettings:
+        """As of now, for those who show or change them."""
+        ...
+
     def save(self, portal_id: str, settings: PortalSettings) -> None: ...
 
 
@@ -100,7 +104,7 @@ class Redeliveries(Protocol):
 
 class RateLimits(Protocol):
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
-        """A place for one enrollment: when it enters. Each call takes another place."""
+        """A place for one enrollment: when it enters. Each call takes another place; a changed limit begins anew."""
         ...
 
 

@@ -51,15 +51,15 @@ class Process:
         return tuple(decisions)
 
     def again(self, event: Event, flow_ids: frozenset[str], at: Instant) -> tuple[Decision, ...]:
-        """What a redelivery that was scheduled for a time is for: final decisions that are due, and publications that
-        were delayed. Before that time it is scheduled anew."""
-        key = event.record_key
+        """What the event was scheduled for: the final decisions that are due, and the publications that were delayed.
+        Before its time it is scheduled anew."""
+        key, now = event.record_key, self.clock()
         if key is None:
             return ()
-        if at > self.clock():
+        if at > now:
             self.waiting.redeliveries.schedule(event, flow_ids, at)
             return ()
-        due = self.waiting.due(event, self.clock()) & flow_ids
+        due = self.waiting.due(event, now) & flow_ids
         decisions: list[Decision] = []
         if due:
             _, decisions = self._decide(event, Reach(due, waits=False))

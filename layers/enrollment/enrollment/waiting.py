@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enrollment.domain.events import Event
 from enrollment.domain.records import Record
-from enrollment.domain.tolerance import WaitingEvent
+from enrollment.domain.tolerance import MINUTE, WaitingEvent
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict, Records, Redeliveries, WaitingEvents
 
@@ -34,7 +34,8 @@ class Waiting:
         In this order, a change of the record either comes before the note and makes it fail, or after it and finds the
         event waiting."""
         self._save(event, record, waits)
-        noted = record.awaited(max(waits.values()))
+        # To the end of that minute: events of a moment share one note, else each made the looks of the others outdated.
+        noted = record.awaited(-(-max(waits.values()) // MINUTE) * MINUTE)
         if noted is not record:
             try:
                 self.records.save(noted)
@@ -48,10 +49,12 @@ class Waiting:
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
 
     def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
-        """Those that a change of the record may decide."""
+        """Those that a change of the record may decide, in the order in which they occurred. Flows whose time has ended
+        are left to the redelivery."""
         if record.awaited_until is None or record.awaited_until < now:
             return ()
-        return self.events.of(record.key, LOOKED_AT)
+        found = (one.without(one.due(now)) for one in self.events.of(record.key, LOOKED_AT))
+        return sorted((one for one in found if one.flows), key=lambda one: (one.event.occurred_at, one.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
         """The flows of a waiting event whose final decision is due."""

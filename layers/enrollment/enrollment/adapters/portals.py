@@ -22,8 +22,11 @@ class DynamoPortals:
         now = time.monotonic()
         if found is not None and now - found[0] < REMEMBERED_SECONDS:
             return found[1]
+        return self.current(portal_id)
+
+    def current(self, portal_id: str) -> PortalSettings:
         try:
-            item = self._items.get(join("portals", portal_id), SETTINGS)
+            item = self._items.get(join("portals", portal_id), SETTINGS, consistent_read=True)
             settings = PortalSettings(time_zone=item.time_zone, tolerance=int(item.tolerance))
         except self._items.DoesNotExist:
             settings = PortalSettings()

@@ -18,8 +18,9 @@ class DynamoRateLimits:
 
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
         model, moment = self._items, now * 1_000
-        # Four parts, as no record has: no flow's limit is ever a record's enrollment.
-        item = model(join(LIMIT, portal_id, flow_id, ""), LIMIT)
+        # Four parts, as no record has: no flow's limit is ever a record's enrollment. A horizon for each limit that the
+        # flow has had, for it means nothing to another.
+        item = model(join(LIMIT, portal_id, flow_id, ""), join(str(limit.count), str(limit.period)))
         for attempt in attempts():
             # Either the horizon lies ahead and moves on, or it has passed and begins anew. Between the two it may have
             # been moved by others.

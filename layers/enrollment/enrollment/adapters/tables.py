@@ -10,7 +10,7 @@
                                                                     waiting/<event>
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
-                 rate-limit/<portal>/<flow>/                        rate-limit      how far the flow's entries reach
+                 rate-limit/<portal>/<flow>/                        <count>/<period>  how far its entries reach
 
 Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
 by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
@@ -95,12 +95,13 @@ class RecordItem(Model):
 
 
 class WaitingItem(Model):
-    """`event` is an envelope; `flows`: flow id to until when it waits."""
+    """`event`: an envelope as JSON, not in ASCII, in which an escape is up to six times the bytes of its character, so
+    that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     version = NumberAttribute()
-    event = JSONAttribute()
+    event = UnicodeAttribute()
     flows = JSONAttribute()
     expires_at = NumberAttribute(attr_name="expiresAt")
 

@@ -1,6 +1,7 @@
 """Waiting events in DynamoDB: beside the record that they wait for."""
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ class DynamoWaitingEvents:
             str(event.record_key),
             join(WAITING, event.id),
             version=waiting.version + 1,
-            event=self._write(event),
+            event=json.dumps(self._write(event), ensure_ascii=False),
             flows=dict(waiting.flows),
             expires_at=max(waiting.flows.values(), default=0) // 1000 + KEPT_SECONDS,
         )
@@ -66,4 +67,4 @@ class DynamoWaitingEvents:
             raise
 
     def _waiting(self, item: WaitingItem) -> WaitingEvent:
-        return WaitingEvent(self._read(item.event), item.flows, int(item.version))
+        return WaitingEvent(self._read(json.loads(item.event)), item.flows, int(item.version))

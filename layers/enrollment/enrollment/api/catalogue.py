@@ -45,7 +45,7 @@ def read_event_type(services: Services, request: Request) -> Reply:
 
 
 def read_portal(services: Services, request: Request) -> Reply:
-    return Reply(200, _portal(request, services.portals.settings(request.portal_id)))
+    return Reply(200, _portal(request, services.portals.current(request.portal_id)))
 
 
 def change_portal(services: Services, request: Request) -> Reply:
@@ -59,7 +59,7 @@ def change_portal(services: Services, request: Request) -> Reply:
                 f"$.{key[:80]}", "UNKNOWN_OPTION", f"no such setting, allowed is {' or '.join(SETTINGS)}{hint}"
             )
     reader.finish()
-    settings = services.portals.settings(request.portal_id)
+    settings = services.portals.current(request.portal_id)
     if "timeZone" in given:
         settings = replace(settings, time_zone=_time_zone(given["timeZone"]))
     if "criteriaTolerance" in given:

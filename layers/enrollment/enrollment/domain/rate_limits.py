@@ -2,7 +2,8 @@
 
 The limit is kept by one number for each flow, its horizon: the time at which all that has entered would have entered
 at an even pace. Of a burst the first ``count`` enter at once, the others as the pace allows, so that in no period of
-the limit more than twice ``count`` enter, and ``count`` in the long run.
+the limit more than twice ``count`` enter, and ``count`` in the long run. A changed limit begins with a horizon of its
+own; what the one before delayed keeps its time.
 """
 
 from dataclasses import dataclass

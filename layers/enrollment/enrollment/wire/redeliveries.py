@@ -8,10 +8,15 @@ from enrollment.domain.events import Event
 from enrollment.domain.values import Instant, iso
 from enrollment.wire.envelopes import checked_time, read_stored_event, write_event
 
+# The characters of an event that no queue takes as they are.
+_ESCAPES = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
+
 
 def write_redelivery(event: Event, flow_ids: Iterable[str], at: Instant) -> str:
-    """For some flows, at a time. ASCII, so that every character is allowed in a queue."""
-    return json.dumps({"at": iso(at), "flowIds": sorted(flow_ids), "event": write_event(event)})
+    """For some flows, at a time. Not as ASCII, in which an escape is up to six times the bytes of its character: so the
+    largest event fits into a message."""
+    message = {"at": iso(at), "flowIds": sorted(flow_ids), "event": write_event(event)}
+    return json.dumps(message, ensure_ascii=False).translate(_ESCAPES)
 
 
 def read_redelivery(text: str) -> tuple[Event, frozenset[str], Instant]:
