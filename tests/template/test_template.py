@@ -465,6 +465,7 @@ def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
         "FunctionName": {"Ref": "RedeliveriesFunction"},
         "BatchSize": 10,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 50},
     }
 
 

@@ -148,6 +148,12 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("limit", changed(enrollmentRateLimit=5), "$.enrollmentRateLimit", "WRONG_TYPE"),
     ("limit of none", changed(enrollmentRateLimit={"count": 0}), "$.enrollmentRateLimit.count", "WRONG_TYPE"),
     (
+        "limit of too many",
+        changed(enrollmentRateLimit={"count": 1_001, "period": "SECOND"}),
+        "$.enrollmentRateLimit.count",
+        "WRONG_TYPE",
+    ),
+    (
         "limit in no period",
         changed(enrollmentRateLimit={"count": 5, "period": "MINUTES"}),
         "$.enrollmentRateLimit.period",

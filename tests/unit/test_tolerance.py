@@ -1,6 +1,7 @@
 """Data that comes after its event: one decision in the end, whatever the order of arrival."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
@@ -225,6 +226,26 @@ def test_redeliveries_of_all_that_was_delivered_change_nothing() -> None:
         made.pass_time(AT + 61 * MINUTE)
         assert sorted(one.cause.event_id for one in made.queue.messages) == ["e1", "e2", "e3"]
         assert {code for _, code in final(made)} <= {"ENROLLED", "DUPLICATE_EVENT"}
+
+
+def test_a_waiting_event_that_fails_keeps_no_other_from_being_decided() -> None:
+    made = world()
+    for event_id in ("e1", "e2", "e3"):
+        made.deliver(submitted(event_id=event_id))
+    find = made.enrollments.find
+
+    def failing(record: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Any:
+        if event_id == "e1":
+            raise TimeoutError("no answer")
+        return find(record, event_id, flow_ids)
+
+    made.enrollments.find = failing  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup, match="events that waited"):
+        made.deliver(moved("Dublin", AT + 1))
+    assert final(made) == [("e2", "ENROLLED"), ("e3", "ENROLLED")]
+    made.enrollments.find = find  # type: ignore[method-assign]
+    made.deliver(moved("Dublin", AT + 1))
+    assert final(made) == [("e1", "ENROLLED"), ("e2", "ENROLLED"), ("e3", "ENROLLED")]
 
 
 # Limits of flows -----------------------------------------------------------------------------------------------------

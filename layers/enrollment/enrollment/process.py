@@ -169,11 +169,19 @@ class Process:
         return decisions, undelivered
 
     def _look_again(self, record: Record, cause: Event) -> None:
-        """Decides the events again that wait for a change of the record."""
+        """Decides the events again that wait for a change of the record. One that fails keeps none of the others from
+        being decided, and has the change delivered again."""
+        failures: list[Exception] = []
         for one in self.waiting.of(record, self.clock()):
-            if one.event.id != cause.id:
+            if one.event.id == cause.id:
+                continue
+            try:
                 _, decisions = self._decide(one.event, Reach(frozenset(one.flows)), is_kept=True)
                 self.waiting.forget(one.event, frozenset(decision.flow_id for decision in decisions))
+            except Exception as failure:
+                failures.append(failure)
+        if failures:
+            raise ExceptionGroup(f"event {cause.id}: events that waited for its change could not be decided", failures)
 
     def _settle(
         self,

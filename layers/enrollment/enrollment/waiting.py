@@ -13,7 +13,7 @@ from enrollment.ports import Conflict, Records, Redeliveries, WaitingEvents
 ATTEMPTS = 12
 
 # Those that one change of their record has decided again; others are decided when their time ends.
-LOOKED_AT = 100
+LOOKED_AT = 25
 
 
 class Outdated(Exception):

@@ -167,6 +167,10 @@ class _Reader:
             allowed = ", ".join(PERIODS)
             self.fault(f"{path}.period", "UNKNOWN_OPTION", f"found {shown(period)}, allowed is {allowed}", near)
             return None
+        if count > PERIODS[period]:
+            self.fault(
+                f"{path}.count", "WRONG_TYPE", f"found {count:,}, allowed are {PERIODS[period]:,} in a {period.lower()}"
+            )
         return RateLimit(count, PERIODS[period])
 
     def refuse_unsupported(self, document: Mapping[str, Any]) -> None:
