@@ -24,7 +24,7 @@ class InvalidOperand(ValueError):
     """An operand has a wrong type or value. ``key`` is its JSON key, ``found`` what was given, ``allowed`` a phrase."""
 
     def __init__(self, key: str, found: object, allowed: str) -> None:
-        super().__init__(f"{key}: found {found!r}, allowed is {allowed}")
+        super().__init__(f"{key}: allowed is {allowed}")
         self.key = key
         self.found = found
         self.allowed = allowed
