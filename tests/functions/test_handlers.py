@@ -205,6 +205,15 @@ def test_what_is_no_event_at_all_is_kept_too(stack: Stack) -> None:
     assert len(stack.unprocessed()) == 6
 
 
+def test_the_answer_to_an_id_that_can_not_be_written_can_be(stack: Stack) -> None:
+    """Lambda's runtime writes answers as UTF-8, and fails the invocation of what it can't write."""
+    answer = invoke({**event({"forms.submitted": "101", "id": "e-1"}), "id": "\ud800"})
+    assert answer["unprocessed"]["reason"] == "INVALID_ENVELOPE"
+    json.dumps(answer, ensure_ascii=False).encode()
+    (kept,) = stack.unprocessed()
+    assert kept["event"]["id"] == "\ud800"
+
+
 def test_ids_that_the_queue_can_not_take_are_published_all_the_same(stack: Stack) -> None:
     put(stack, id="flow/ü", portal="p/ö")
     answer = invoke(event({"forms.submitted": "ä b" * 42, "id": "e/%", "portal": "p/ö", "record": {}}))
