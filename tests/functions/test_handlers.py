@@ -170,6 +170,24 @@ def test_a_decision_against_names_what_failed(stack: Stack) -> None:
     assert filtered_out["filter"]["operation"]["value"] == "Dublin"
 
 
+def test_of_a_long_value_a_decision_names_the_beginning(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-2"]]])
+    put(stack, id=2, event="crm.property_changed")
+    long = "x" * 8_000
+    (not_matched,) = invoke(
+        event(
+            {"forms.submitted": "101", "id": "e", "record": {}, "properties": {"hs_form_id": long, "hs_url": "secret"}}
+        )
+    )["decisions"]
+    assert not_matched["groups"][0]["found"] == "x" * 200 + "…"
+    same = {"hs_name": "city", "hs_value": long, "hs_previous_value": long}
+    (not_eligible,) = invoke(event({"crm.property_changed": "101", "id": "f", "properties": same}), "crm")["decisions"]
+    assert "are both 'xxx" in not_eligible["because"]
+    logged = capsys.readouterr().out
+    assert "x" * 201 not in logged
+    assert "secret" not in logged
+
+
 DEEP: Any = {}
 for _ in range(400):
     DEEP = {"d": DEEP}

@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.values import Value, as_text
 
 
 class PowertoolsJournal:
@@ -41,6 +42,9 @@ class PowertoolsJournal:
         self._metrics.add_metric("EventsRefused", MetricUnit.Count, 1)
 
 
+# Characters of a value that a decision names. What decided can be seen; a person's whole text is not for a log.
+MAX_FOUND = 200
+
 # Enrolled, DuplicateEvent, …
 METRIC_OF = {code: code.replace("_", " ").title().replace(" ", "") for code in Code}
 
@@ -65,7 +69,7 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
             {
                 "groupIndex": one.group_index,
                 "property": one.failure.property,
-                "found": one.failure.found,
+                "found": _shortened(one.failure.found),
                 "operation": dict(one.failure.operation),
             }
             for one in decision.groups
@@ -73,7 +77,12 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
     if decision.filter is not None:
         fields["filter"] = {
             "property": decision.filter.property,
-            "found": decision.filter.found,
+            "found": _shortened(decision.filter.found),
             "operation": dict(decision.filter.operation),
         }
     return fields
+
+
+def _shortened(found: Value) -> Value:
+    text = as_text(found)
+    return found if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}…"
