@@ -8,6 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 EMULATOR := .venv-emulator
 SAM := .venv-sam
+FUZZ := .venv-fuzz
+FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
 LAYER := layers/enrollment/enrollment
 
@@ -26,8 +28,15 @@ test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
 	$(VENV)/bin/pytest -n 2 --dist loadgroup
 
 .PHONY: prove
-prove: $(VENV)/.tested $(EMULATOR)/.ready ## The proofs of the guarantees at full length (docs/guarantees.md)
+prove: $(VENV)/.tested $(EMULATOR)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
 	$(VENV)/bin/pytest tests/proofs --prove -s $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_SECONDS for each
+	for target in event flow body; do \
+		$(FUZZ)/bin/python -m tests.proofs.coverage_guided $$target build/fuzz \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -verbosity=0 || exit 1; \
+	done
 
 .PHONY: check
 check: $(VENV)/.tested ## Format, lint, types, template
@@ -56,7 +65,7 @@ measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) .aws-sam .enroll build *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -84,4 +93,12 @@ $(SAM)/.ready: $(UV) tests/sam-requirements.txt
 	@echo "Setting up $(SAM) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(SAM)
 	@$(UV) pip install --quiet --python $(SAM)/bin/python --requirement tests/sam-requirements.txt
+	@touch $@
+
+# The fuzzer has no wheels for some platforms, which must not keep them from testing.
+$(FUZZ)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt tests/fuzz-requirements.txt
+	@echo "Setting up $(FUZZ) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(FUZZ)
+	@$(UV) pip install --quiet --python $(FUZZ)/bin/python --requirement cli/requirements.txt \
+		--requirement tests/requirements.txt --requirement tests/fuzz-requirements.txt --editable .
 	@touch $@
