@@ -75,6 +75,7 @@ class Events:
     def __init__(self) -> None:
         self.world = World(now=NOW)
         self.unprocessed = FakeUnprocessed()
+        self.codes: set[str] = set()
         for name, event_type in EVENT_TYPES.items():
             trigger = {"lists": [["IN_LIST", "42"]]} if name == "lists.membership_changed" else {"event": name}
             self.world.put_flow(flow({"id": name, "re_enroll": True, **trigger}))
@@ -107,11 +108,16 @@ class Events:
             assert len(invalid.message) < LONGEST_MESSAGE
             return invalid.reason
         assert not self.unprocessed.events
-        enrolled = dict(self.world.enrollments.items)
-        assert all(one.is_confirmed for one in enrolled.values())
+        enrolled = [one["enrollmentId"] for one in answer["decisions"] if one["code"] == "ENROLLED"]
+        assert [one.id for one in self.world.queue.messages] == enrolled
+        assert [one.enrollment.id for one in self.world.bus.announcements] == enrolled
         again = handle(self.app, category, envelope)
         assert not [one for one in again["decisions"] if one["code"] == "ENROLLED"]
-        assert self.world.enrollments.items == enrolled
+        assert [one.id for one in self.world.queue.messages] == enrolled
+        self.world.queue.messages.clear()
+        self.world.bus.announcements.clear()
+        self.codes |= {one["code"] for one in answer["decisions"]}
+        self.world.journal.decisions.clear()
         return "decided"
 
 
