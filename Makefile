@@ -9,6 +9,7 @@ VENV := .venv
 EMULATOR := .venv-emulator
 SAM := .venv-sam
 FUZZ := .venv-fuzz
+AUDIT := .venv-audit
 FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
 LAYER := layers/enrollment/enrollment
@@ -45,6 +46,12 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/mypy $(LAYER) cli/enroll
 	$(VENV)/bin/cfn-lint template.yaml
 
+.PHONY: audit
+audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks PyPI)
+	$(AUDIT)/bin/checkov --config-file .checkov.yaml
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip \
+		--requirement layers/dependencies/requirements.txt --requirement cli/requirements.txt
+
 .PHONY: format
 format: $(VENV)/.tested ## Format the code
 	$(VENV)/bin/ruff format .
@@ -65,7 +72,7 @@ measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(AUDIT) .aws-sam .enroll build *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -101,4 +108,10 @@ $(FUZZ)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(FUZZ)
 	@$(UV) pip install --quiet --python $(FUZZ)/bin/python --requirement cli/requirements.txt \
 		--requirement tests/requirements.txt --requirement tests/fuzz-requirements.txt --editable .
+	@touch $@
+
+$(AUDIT)/.ready: $(UV) tests/audit-requirements.txt
+	@echo "Setting up $(AUDIT) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(AUDIT)
+	@$(UV) pip install --quiet --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
 	@touch $@
