@@ -156,3 +156,18 @@ def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
 @pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
 def test_keys_that_an_operation_does_not_have_are_not_said(stray: dict[str, Any]) -> None:
     assert said({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == "contains x"
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ({"referenceType": "TODAY", "day": 5}, "the beginning of the day"),
+        ({"referenceType": "NOW", "hour": 9}, "the event"),
+        ({"referenceType": "WEEK", "month": 2}, "the beginning of the week"),
+        ({"referenceType": "MONTH", "month": 2, "day": 5}, "day 5 of the month"),
+        ({"referenceType": "YEAR", "month": 2, "day": 5}, "month 2, day 5 of the year"),
+    ],
+)
+def test_of_a_time_only_what_is_read_is_said(reference: dict[str, Any], words: str) -> None:
+    point = {"timeType": "INDEXED", "indexReference": reference}
+    assert said({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point}) == f"is after {words}"
