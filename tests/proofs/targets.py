@@ -57,9 +57,9 @@ class Tried:
         return self.outcomes.total()
 
     def run(self, target: Callable[[Any], str], one: Any) -> None:
-        began = time.process_time()
-        outcome = target(one)
-        taken = time.process_time() - began
+        outcome, taken = _timed(target, one)
+        if taken >= LONGEST:  # an input that is slow is slow again; the collector, which may have been, is not
+            outcome, taken = _timed(target, one)
         assert taken < LONGEST, f"one input took {taken:.2f} s of CPU time"
         self.slowest = max(self.slowest, taken)
         self.outcomes[outcome] += 1
@@ -67,6 +67,11 @@ class Tried:
     def __str__(self) -> str:
         outcomes = ", ".join(f"{count:,} {name}" for name, count in self.outcomes.most_common())
         return f"{self.count:,} inputs, the slowest {self.slowest * 1000:.0f} ms; {outcomes}"
+
+
+def _timed(target: Callable[[Any], str], one: Any) -> tuple[str, float]:
+    began = time.process_time()
+    return target(one), time.process_time() - began
 
 
 class Events:
