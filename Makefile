@@ -8,6 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 EMULATOR := .venv-emulator
 SAM := .venv-sam
+FUZZ := .venv-fuzz
+AUDIT := .venv-audit
+FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
 LAYER := layers/enrollment/enrollment
 
@@ -26,8 +29,15 @@ test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
 	$(VENV)/bin/pytest -n 2 --dist loadgroup
 
 .PHONY: prove
-prove: $(VENV)/.tested $(EMULATOR)/.ready ## The proofs of the guarantees at full length (docs/guarantees.md)
+prove: $(VENV)/.tested $(EMULATOR)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
 	$(VENV)/bin/pytest tests/proofs --prove -s $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_SECONDS for each
+	for target in event flow body; do \
+		$(FUZZ)/bin/python -m tests.proofs.coverage_guided $$target build/fuzz \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -verbosity=0 || exit 1; \
+	done
 
 .PHONY: check
 check: $(VENV)/.tested ## Format, lint, types, template
@@ -35,6 +45,12 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LAYER) cli/enroll
 	$(VENV)/bin/cfn-lint template.yaml alarms/*.yaml
+
+.PHONY: audit
+audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks PyPI)
+	$(AUDIT)/bin/checkov --config-file .checkov.yaml
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip \
+		--requirement layers/dependencies/requirements.txt --requirement cli/requirements.txt
 
 .PHONY: format
 format: $(VENV)/.tested ## Format the code
@@ -60,7 +76,7 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(AUDIT) .aws-sam .enroll build *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -88,4 +104,18 @@ $(SAM)/.ready: $(UV) tests/sam-requirements.txt
 	@echo "Setting up $(SAM) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(SAM)
 	@$(UV) pip install --quiet --python $(SAM)/bin/python --requirement tests/sam-requirements.txt
+	@touch $@
+
+# The fuzzer has no wheels for some platforms, which must not keep them from testing.
+$(FUZZ)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt tests/fuzz-requirements.txt
+	@echo "Setting up $(FUZZ) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(FUZZ)
+	@$(UV) pip install --quiet --python $(FUZZ)/bin/python --requirement cli/requirements.txt \
+		--requirement tests/requirements.txt --requirement tests/fuzz-requirements.txt --editable .
+	@touch $@
+
+$(AUDIT)/.ready: $(UV) tests/audit-requirements.txt
+	@echo "Setting up $(AUDIT) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(AUDIT)
+	@$(UV) pip install --quiet --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
 	@touch $@

@@ -468,9 +468,8 @@ def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
         for one in EVENT_TYPES.values()
         if one.object_types.allow("0-1") and one.name != "lists.membership_changed"
     ]
-    document = flow(
-        {"id": 1, "groups": [{"event": one} for one in events], "criteria": [["x", "IS_EQUAL_TO", "y" * 80_000]]}
-    )
+    criteria = [["x", "IS_EQUAL_TO", "y" * 8_000]] * 10
+    document = flow({"id": 1, "groups": [{"event": one} for one in events], "criteria": criteria})
     store(stores.authoring, "p1", document, NOW)
     store(stores.authoring, "p1", flow({"id": 1, "object": "company", "event": "crm.object_created"}), NOW)
     assert candidates(stores.flows, *events) == [("1", False)]

@@ -177,6 +177,24 @@ def test_a_decision_against_names_what_failed(stack: Stack) -> None:
     assert filtered_out["filter"]["operation"]["value"] == "Dublin"
 
 
+def test_of_a_long_value_a_decision_names_the_beginning(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-2"]]])
+    put(stack, id=2, event="crm.property_changed")
+    long = "x" * 8_000
+    (not_matched,) = invoke(
+        event(
+            {"forms.submitted": "101", "id": "e", "record": {}, "properties": {"hs_form_id": long, "hs_url": "secret"}}
+        )
+    )["decisions"]
+    assert not_matched["groups"][0]["found"] == "x" * 200 + "…"
+    same = {"hs_name": "city", "hs_value": long, "hs_previous_value": long}
+    (not_eligible,) = invoke(event({"crm.property_changed": "101", "id": "f", "properties": same}), "crm")["decisions"]
+    assert "are both 'xxx" in not_eligible["because"]
+    logged = capsys.readouterr().out
+    assert "x" * 201 not in logged
+    assert "secret" not in logged
+
+
 DEEP: Any = {}
 for _ in range(400):
     DEEP = {"d": DEEP}
@@ -210,6 +228,15 @@ def test_what_is_no_event_at_all_is_kept_too(stack: Stack) -> None:
     for nonsense in (None, [], "x", 3, {}, {"detail": {}}):
         assert invoke(nonsense)["unprocessed"]["reason"] == "INVALID_ENVELOPE"
     assert len(stack.unprocessed()) == 6
+
+
+def test_the_answer_to_an_id_that_can_not_be_written_can_be(stack: Stack) -> None:
+    """Lambda's runtime writes answers as UTF-8, and fails the invocation of what it can't write."""
+    answer = invoke({**event({"forms.submitted": "101", "id": "e-1"}), "id": "\ud800"})
+    assert answer["unprocessed"]["reason"] == "INVALID_ENVELOPE"
+    json.dumps(answer, ensure_ascii=False).encode()
+    (kept,) = stack.unprocessed()
+    assert kept["event"]["id"] == "\ud800"
 
 
 def test_ids_that_the_queue_can_not_take_are_published_all_the_same(stack: Stack) -> None:

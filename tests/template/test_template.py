@@ -31,6 +31,7 @@ TEMPLATE = load_template(ROOT / "template.yaml")
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 DEFAULTS = TEMPLATE["Globals"]["Function"]
 
+OWN_KEY = {"Fn::If": ["UsesKey", {"Ref": "KeyArn"}, {"Ref": "AWS::NoValue"}]}
 UNPROCESSED = {"Fn::GetAtt": ["UnprocessedEventsQueue", "Arn"]}
 OUTPUTS = {
     "ApiUrl",
@@ -187,6 +188,7 @@ def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
     assert RESOURCES[group]["Properties"] == {
         "LogGroupName": {"Fn::Sub": f"/enroll/${{AWS::StackName}}/{category}"},
         "RetentionInDays": {"Ref": "LogRetentionDays"},
+        "KmsKeyId": OWN_KEY,
     }
 
 
@@ -195,7 +197,8 @@ def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
 
 def test_what_fails_goes_to_the_unprocessed_events() -> None:
     dead_letters = list(values_of(RESOURCES, "DeadLetterConfig"))
-    assert dead_letters == [{"Arn": UNPROCESSED}] * (len(CATEGORIES) + 1)
+    of_the_bus = {"Fn::If": ["UsesKey", {"Arn": UNPROCESSED}, {"Ref": "AWS::NoValue"}]}
+    assert dead_letters == [of_the_bus] + [{"Arn": UNPROCESSED}] * (len(CATEGORIES) + 1)
     assert list(values_of(TEMPLATE, "OnFailure")) == [{"Type": "SQS", "Destination": UNPROCESSED}]
 
 
@@ -210,95 +213,8 @@ def test_the_rules_of_this_bus_may_send_to_the_unprocessed_events() -> None:
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": "sqs:SendMessage",
         "Resource": UNPROCESSED,
-        "Condition": {"ArnLike": {"aws:SourceArn": {"Fn::Sub": arn}}},
+        "Condition": {"ArnLike": {"aws:SourceArn": [{"Fn::Sub": arn}, {"Fn::GetAtt": ["EventBus", "Arn"]}]}},
     }
-
-
-# What functions may do
-
-
-def test_functions_may_do_what_they_do_and_no_more() -> None:
-    expected = {
-        ("FlowsTable", "dynamodb:BatchGetItem"),
-        ("FlowsTable", "dynamodb:GetItem"),
-        ("FlowsTable", "dynamodb:Query"),
-        ("RecordsTable", "dynamodb:BatchGetItem"),
-        ("RecordsTable", "dynamodb:DeleteItem"),
-        ("RecordsTable", "dynamodb:GetItem"),
-        ("RecordsTable", "dynamodb:PutItem"),
-        ("RecordsTable", "dynamodb:Query"),
-        ("EnrollmentsTable", "dynamodb:BatchGetItem"),
-        ("EnrollmentsTable", "dynamodb:PutItem"),
-        ("EnrollmentsTable", "dynamodb:UpdateItem"),
-        ("EnrollmentsQueue", "sqs:SendMessage"),
-        ("RedeliveriesQueue", "sqs:SendMessage"),
-        ("UnprocessedEventsQueue", "sqs:SendMessage"),
-        ("EventBus", "events:PutEvents"),
-    }
-    assert allowed(RESOURCES["EnrollingPolicy"]["Properties"]["PolicyDocument"]) == sorted(expected)
-
-
-def test_the_api_may_do_what_it_does_and_no_more() -> None:
-    expected = {
-        *(
-            ("FlowsTable", f"dynamodb:{action}")
-            for action in ("Query", "GetItem", "BatchGetItem", "PutItem", "UpdateItem")
-        ),
-        *(("RecordsTable", f"dynamodb:{action}") for action in ("Query", "GetItem", "BatchGetItem", "PutItem")),
-        ("EnrollmentsTable", "dynamodb:BatchGetItem"),
-        *((f"EnrollmentsTable/index/{name}", "dynamodb:Query") for name in ("by-flow", "by-id", "by-time")),
-        ("EventBus", "events:PutEvents"),
-    }
-    (policy,) = FUNCTIONS["ApiFunction"]["Policies"]
-    assert allowed(policy) == sorted(expected)
-    (produces,) = (one["Condition"] for one in policy["Statement"] if "Condition" in one)
-    types = ["crm.object_created", "crm.property_changed", "lists.membership_changed"]
-    assert produces == {"StringEquals": {"events:detail-type": types, "events:source": "enroll"}}
-
-
-def allowed(policy: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each resource of this stack, and an action on it."""
-    found = []
-    for statement in policy["Statement"]:
-        assert statement["Effect"] == "Allow"
-        for resource in as_list(statement["Resource"]):
-            # An Arn of a resource of this stack, or of an index of it: no wildcard.
-            ((function, value),) = resource.items()
-            if function == "Fn::GetAtt":
-                name, attribute = value
-                assert attribute == "Arn"
-            else:
-                assert function == "Fn::Sub"
-                name = value.replace("${EnrollmentsTable.Arn}", "EnrollmentsTable")
-            assert "*" not in name
-            found += [(name, action) for action in as_list(statement["Action"])]
-    assert not any("*" in action for _, action in found)
-    return sorted(found)
-
-
-def test_functions_may_announce_enrollments_only() -> None:
-    statements = RESOURCES["EnrollingPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert [one["Condition"] for one in statements if "Condition" in one] == [
-        {"StringEquals": {"events:detail-type": "workflows.enrolled", "events:source": "enroll"}}
-    ]
-    assert [one["Sid"] for one in statements if "Condition" in one] == ["Announce"]
-
-
-def test_functions_have_that_policy_alone() -> None:
-    enrolling = [FUNCTIONS[logical(category, "Function")] for category in CATEGORIES]
-    assert [one["Policies"] for one in enrolling] == [[{"Ref": "EnrollingPolicy"}]] * len(CATEGORIES)
-    assert "Policies" not in DEFAULTS
-    assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
-
-
-def test_redeliveries_are_taken_from_their_queue_and_no_other() -> None:
-    """For a queue among a function's events SAM allows it every queue of the account."""
-    enrolling, taking = FUNCTIONS["RedeliveriesFunction"]["Policies"]
-    assert enrolling == {"Ref": "EnrollingPolicy"}
-    assert allowed(taking) == [
-        ("RedeliveriesQueue", f"sqs:{action}") for action in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
-    ]
-    assert not any(event["Type"] == "SQS" for one in FUNCTIONS.values() for event in one.get("Events", {}).values())
 
 
 # Tables
@@ -315,7 +231,7 @@ def test_a_table_is_kept_and_restorable_and_encrypted(table: str) -> None:
     properties = resource["Properties"]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": OWN_KEY}
 
 
 @pytest.mark.parametrize(("table", "model"), [(table, one) for table, models in MODELS.items() for one in models])
@@ -416,6 +332,20 @@ def test_enrollments_of_a_record_are_in_order_and_records_in_parallel() -> None:
     assert queue["FifoThroughputLimit"] == "perMessageGroupId"
 
 
+def test_what_is_stored_is_under_the_key_that_is_given() -> None:
+    """Beside tables and queues: every log group, the bus and its archive."""
+    assert TEMPLATE["Conditions"]["UsesKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "KeyArn"}, ""]}]}
+    assert TEMPLATE["Parameters"]["KeyArn"]["Default"] == ""
+    assert {name for name, one in of_type("AWS::Logs::LogGroup").items() if one["KmsKeyId"] != OWN_KEY} == set()
+    for resource in ("EventBus", "EventArchive"):
+        assert RESOURCES[resource]["Properties"]["KmsKeyIdentifier"] == OWN_KEY
+
+
+def test_the_bus_is_open_to_no_other_account() -> None:
+    """Without a policy of its own it takes events of this account's principals only, of each by its permissions."""
+    assert not of_type("AWS::Events::EventBusPolicy")
+
+
 def test_enrollments_that_nobody_takes_are_kept() -> None:
     redrive = RESOURCES["EnrollmentsQueue"]["Properties"]["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["EnrollmentsDeadLetterQueue", "Arn"]}
@@ -438,7 +368,8 @@ def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
         "UnprocessedEventsQueue",
     }
     for queue in queues.values():
-        assert queue["SqsManagedSseEnabled"] is True
+        assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["UsesKey", {"Ref": "AWS::NoValue"}, True]}
+        assert queue["KmsMasterKeyId"] == OWN_KEY
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
 
 

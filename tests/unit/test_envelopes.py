@@ -57,6 +57,7 @@ BROKEN = [
     ("no detail", envelope(detail=...), "INVALID_ENVELOPE", "detail"),
     ("detail text", envelope(detail="{}"), "INVALID_ENVELOPE", "detail"),
     ("no time", envelope(time=...), "INVALID_ENVELOPE", "time"),
+    ("half a millisecond before 1970", envelope(detail_occurredAt=-0.5), "BAD_TIME", "detail.occurredAt"),
     ("no id", envelope(id=...), "INVALID_ENVELOPE", "id"),
     ("no source", envelope(source=...), "INVALID_ENVELOPE", "source"),
     ("portal absent", envelope(detail_portalId=...), "MISSING_FIELD", "detail.portalId"),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,18 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].listId",
         "WRONG_TYPE",
     ),
+    (
+        "list group with a blank listId",
+        criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "listId": " "}])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].listId",
+        "WRONG_TYPE",
+    ),
+    (
+        "branches that are no list",
+        changed(goalFilterBranch={**AND, "filterBranches": 5}),
+        "$.goalFilterBranch.filterBranches",
+        "WRONG_TYPE",
+    ),
     ("empty AND", refined(AND), f"{REFINEMENT}.filters", "EMPTY_BRANCH"),
     ("empty OR", refined(OR), f"{REFINEMENT}.filterBranches", "EMPTY_BRANCH"),
     ("branch", refined({"filterBranchType": "XOR"}), f"{REFINEMENT}.filterBranchType", "UNKNOWN_BRANCH"),
@@ -348,6 +361,25 @@ def test_deep_branches_are_refused_and_exhaust_nothing() -> None:
     for _ in range(5_000):
         branch = {**OR, "filterBranches": [{**AND, "filterBranches": [branch]}]}
     assert faults(refined(branch))
+    assert faults(changed(goalFilterBranch=branch))
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda deep: changed(name=deep), "$.name"),
+        (lambda deep: changed(goalFilterBranch=AND | {"filterBranches": deep}), "$.goalFilterBranch.filterBranches[0]"),
+        (
+            lambda deep: with_event("forms.submitted", FORM | {"operation": FORM["operation"] | {"values": deep}}),
+            f"{EVENTS}.filters[0].operation.values",
+        ),
+    ],
+)
+def test_what_is_too_deep_to_be_shown_is_refused_all_the_same(make: Callable[[Any], Any], path: str) -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    assert path in {at for at, _ in faults(make(deep))}
 
 
 def test_a_filter_based_flow_that_is_off_is_stored() -> None:

@@ -173,3 +173,18 @@ def test_waiting_and_a_limit_in_words() -> None:
         "What changes of the record within 2.5 minutes after the event counts too: so long it waits.",
         "At most 1,000 enter per hour; those beyond enter later.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ({"referenceType": "TODAY", "day": 5}, "the beginning of the day"),
+        ({"referenceType": "NOW", "hour": 9}, "the event"),
+        ({"referenceType": "WEEK", "month": 2}, "the beginning of the week"),
+        ({"referenceType": "MONTH", "month": 2, "day": 5}, "day 5 of the month"),
+        ({"referenceType": "YEAR", "month": 2, "day": 5}, "month 2, day 5 of the year"),
+    ],
+)
+def test_of_a_time_only_what_is_read_is_said(reference: dict[str, Any], words: str) -> None:
+    point = {"timeType": "INDEXED", "indexReference": reference}
+    assert said({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point}) == f"is after {words}"

@@ -76,6 +76,6 @@ def redeliver(app: Application, body: str) -> None:
 
 
 def _event_id(envelope: Any) -> str | None:
-    """The id that the event has in EventBridge, if it has one."""
+    """The id that the event has in EventBridge, if it has one that can be written: half of a surrogate pair can not."""
     found = envelope.get("id") if isinstance(envelope, dict) else None
-    return found[:128] if isinstance(found, str) else None
+    return found[:128] if isinstance(found, str) and found.isprintable() else None

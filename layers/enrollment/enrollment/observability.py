@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event, InvalidEvent
-from enrollment.domain.values import iso
+from enrollment.domain.values import Value, as_text, iso
 
 
 class PowertoolsJournal:
@@ -45,6 +45,9 @@ class PowertoolsJournal:
         self._metrics.add_metric("EventsRefused", MetricUnit.Count, 1)
 
 
+# Characters of a value that a decision names. What decided can be seen; a person's whole text is not for a log.
+MAX_FOUND = 200
+
 # Enrolled, DuplicateEvent, …
 METRIC_OF = {code: code.replace("_", " ").title().replace(" ", "") for code in Code}
 
@@ -71,7 +74,7 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
             {
                 "groupIndex": one.group_index,
                 "property": one.failure.property,
-                "found": one.failure.found,
+                "found": _shortened(one.failure.found),
                 "operation": dict(one.failure.operation),
             }
             for one in decision.groups
@@ -79,7 +82,12 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
     if decision.filter is not None:
         fields["filter"] = {
             "property": decision.filter.property,
-            "found": decision.filter.found,
+            "found": _shortened(decision.filter.found),
             "operation": dict(decision.filter.operation),
         }
     return fields
+
+
+def _shortened(found: Value) -> Value:
+    text = as_text(found)
+    return found if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}…"

@@ -117,7 +117,7 @@ class IsOneOf:
             accepted = fold(as_text(found)) in {fold(option) for option in self.options}
         if accepted:
             return None
-        return f"{self.because} ({self.property}: found {found!r}, allowed is {' or '.join(self.options)})"
+        return f"{self.because} ({self.property}: found {_shown(found)}, allowed is {' or '.join(self.options)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,15 @@ class Differs:
     def objection(self, properties: Properties) -> str | None:
         before, after = properties.get(self.before), properties.get(self.after)
         same = as_text(before) == as_text(after)
-        return f"{self.because} ({self.before} and {self.after} are both {after!r})" if same else None
+        return f"{self.because} ({self.before} and {self.after} are both {_shown(after)})" if same else None
 
 
 Rule = IsNotTrue | IsOneOf | Differs
+
+
+def _shown(value: Value) -> str:
+    """For a sentence that is logged: enough to recognise it."""
+    return repr(value)[:80]
 
 
 # A row -------------------------------------------------------------------------------------------------------------

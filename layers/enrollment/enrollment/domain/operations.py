@@ -17,6 +17,9 @@ from enrollment.domain.values import SEPARATOR, Instant, Value, date_of, fold
 
 Test = Callable[[Any, Any], bool]
 
+# Characters of a text to compare with: no value is longer.
+MAX_TEXT = 8 * 1024
+
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -24,7 +27,7 @@ class InvalidOperand(ValueError):
     """An operand has a wrong type or value. ``key`` is its JSON key, ``found`` what was given, ``allowed`` a phrase."""
 
     def __init__(self, key: str, found: object, allowed: str) -> None:
-        super().__init__(f"{key}: found {found!r}, allowed is {allowed}")
+        super().__init__(f"{key}: allowed is {allowed}")
         self.key = key
         self.found = found
         self.allowed = allowed
@@ -81,8 +84,8 @@ def operation(given: Mapping[str, Any]) -> Operation:
 
 def _text(given: Mapping[str, Any]) -> str:
     value = given.get("value")
-    if not isinstance(value, str | int | float) or value == "":
-        raise InvalidOperand("value", value, "a text that is not empty")
+    if not isinstance(value, str | int | float) or value == "" or len(values.as_text(value)) > MAX_TEXT:
+        raise InvalidOperand("value", value, f"a text of 1 to {MAX_TEXT} characters")
     return fold(values.as_text(value))
 
 
@@ -91,8 +94,9 @@ def _texts(given: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(found, list) or not found:
         raise InvalidOperand("values", found, "a list with at least one value")
     for value in found:
-        if not isinstance(value, str | int | float) or not values.as_text(value).strip():
-            raise InvalidOperand("values", value, "texts that are not empty")
+        is_text = isinstance(value, str | int | float) and len(values.as_text(value)) <= MAX_TEXT
+        if not is_text or not values.as_text(value).strip():
+            raise InvalidOperand("values", value, f"texts of 1 to {MAX_TEXT} characters")
     return tuple(dict.fromkeys(fold(values.as_text(value).strip()) for value in found))
 
 

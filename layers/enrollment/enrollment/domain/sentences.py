@@ -166,11 +166,11 @@ def _point(given: Mapping[str, Any]) -> str:
     words = {"NOW": "the event", "TODAY": "the beginning of the day"}.get(name, f"the beginning of the {name.lower()}")
     if name == "WEEK" and "dayOfWeek" in reference:
         words = f"{str(reference['dayOfWeek']).title()} of the week"
-    elif "day" in reference or "month" in reference:
-        parts = [f"month {reference['month']}"] if "month" in reference else []
+    elif name in ("MONTH", "QUARTER", "YEAR"):
+        parts = [f"month {reference['month']}"] if "month" in reference and name != "MONTH" else []
         parts += [f"day {reference['day']}"] if "day" in reference else []
-        words = f"{', '.join(parts)} of the {name.lower()}"
-    if reference.get("hour") or reference.get("minute"):
+        words = f"{', '.join(parts)} of the {name.lower()}" if parts else words
+    if name != "NOW" and (reference.get("hour") or reference.get("minute")):
         words = f"{words}, {reference.get('hour', 0):02d}:{reference.get('minute', 0):02d}"
     return f"{words} {offset}".strip()
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 Value = str | int | float | bool | None | list[str]
 Properties = Mapping[str, Value]
@@ -46,8 +47,13 @@ def as_text(value: Value) -> str:
 
 def fold(text: str) -> str:
     """The form in which text is compared: without case, and composed, so that both spellings of é are equal."""
-    if text.isascii():
-        return text.lower()
+    return text.lower() if text.isascii() else _composed(text)
+
+
+@lru_cache(maxsize=256)
+def _composed(text: str) -> str:
+    # Once for all filters that ask: the time that it takes grows with the square of a run of combining characters,
+    # to 10 ms for the longest value.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 

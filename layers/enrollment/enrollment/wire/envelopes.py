@@ -217,7 +217,7 @@ def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant
     if isinstance(found, int) and not isinstance(found, bool):
         instant = found
     elif isinstance(found, float):
-        instant = int(found) if math.isfinite(found) else None
+        instant = math.floor(found) if math.isfinite(found) else None
     elif isinstance(found, str):
         try:
             moment = datetime.fromisoformat(found)

@@ -21,7 +21,10 @@ class Fault:
 
 def shown(found: object, limit: int = 80) -> str:
     """What was found, short enough for a message."""
-    text = ascii(found) if isinstance(found, str) and not found.isprintable() else repr(found)
+    try:
+        text = ascii(found) if isinstance(found, str) and not found.isprintable() else repr(found)
+    except RecursionError:
+        return "something that is nested too deep to be shown"
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 

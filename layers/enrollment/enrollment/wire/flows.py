@@ -120,7 +120,7 @@ class _Reader:
         ids = self.list_of(document, "$", "suppressionListIds")
         filters: list[Criteria] = []
         for number, one in enumerate(ids):
-            if isinstance(one, bool) or not isinstance(one, str | int) or one == "":
+            if not _is_list_id(one):
                 self.fault(
                     f"$.suppressionListIds[{number}]", "WRONG_TYPE", f"found {shown(one)}, allowed is the id of a list"
                 )
@@ -337,7 +337,7 @@ class _Reader:
             self.fault(
                 f"{at}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
             )
-        if isinstance(list_id, bool) or not isinstance(list_id, str | int) or list_id == "":
+        if not _is_list_id(list_id):
             self.fault(f"{at}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
             return None
         self.check_object_type(event_type, path, object_type)
@@ -508,7 +508,7 @@ class _Reader:
             self.fault(
                 f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
             )
-        if isinstance(list_id, bool) or not isinstance(list_id, str | int) or list_id == "":
+        if not _is_list_id(list_id):
             self.fault(f"{path}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
             return None
         return ListFilter(str(list_id), operator == "IN_LIST")
@@ -585,12 +585,19 @@ def read_tolerance(found: Any) -> int | None:
     return round(found * MINUTE)
 
 
-def _is_empty(branch: Any) -> bool:
+def _is_list_id(found: Any) -> bool:
+    return isinstance(found, str | int) and not isinstance(found, bool) and bool(str(found).strip())
+
+
+def _is_empty(branch: Any, depth: int = 1) -> bool:
     """HubSpot writes a branch without filters where nothing is set. What has other keys was meant to say something."""
-    return (
-        isinstance(branch, dict)
-        and branch.get("filterBranchType") in ("AND", "OR")
-        and set(branch) <= {"filterBranchType", "filterBranchOperator", "filters", "filterBranches"}
-        and not branch.get("filters")
-        and all(_is_empty(one) for one in branch.get("filterBranches") or [])
-    )
+    if (
+        depth > MAX_DEPTH
+        or not isinstance(branch, dict)
+        or branch.get("filterBranchType") not in ("AND", "OR")
+        or not set(branch) <= {"filterBranchType", "filterBranchOperator", "filters", "filterBranches"}
+        or branch.get("filters")
+    ):
+        return False
+    branches = branch.get("filterBranches") or []
+    return isinstance(branches, list) and all(_is_empty(one, depth + 1) for one in branches)

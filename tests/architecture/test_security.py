@@ -1,0 +1,67 @@
+"""No secret is written anywhere, and nothing is sent in clear."""
+
+import re
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+from enrollment.adapters.tables import Tables
+from enrollment.bootstrap import CLIENT
+from tests.aws import CONFIG, REGION
+from tests.template.test_template import DEFAULTS, FUNCTIONS, TEMPLATE, values_of
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("cli", "docs", "events", "functions", "layers", "tests")
+TEXTS = sorted(
+    path
+    for path in (*ROOT.iterdir(), *(one for folder in FOLDERS for one in (ROOT / folder).rglob("*")))
+    if path.is_file() and path.suffix in {".py", ".json", ".yaml", ".toml", ".md", ".txt", ".in", ".svg", ""}
+)
+
+# Forms that credentials have, and no other text.
+SECRETS = re.compile(
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|gh[pousr]_[A-Za-z0-9]{36}"
+    r"|xox[abprs]-[0-9A-Za-z-]{10,}"
+    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
+    r"|(?i:(?:secret|password|token|api_?key)[a-z_]*[\"']?\s*[:=]\s*[\"'][A-Za-z0-9/+_=-]{20,}[\"'])"
+)
+
+
+def test_no_file_holds_a_secret() -> None:
+    assert len(TEXTS) > 200
+    found = {
+        str(path.relative_to(ROOT)): match.group()
+        for path in TEXTS
+        if (match := SECRETS.search(path.read_text(encoding="utf-8", errors="replace")))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["AKIA" + "A" * 16, "-----BEGIN RSA " + "PRIVATE KEY-----", 'client_secret = "' + "a1" * 12 + '"'],
+)
+def test_a_secret_would_be_found(text: str) -> None:
+    assert SECRETS.search(f"x {text} y")
+
+
+def test_the_template_takes_and_gives_no_secret() -> None:
+    """What is to be kept secret would be a parameter that is not shown, a secret that is looked up, or a variable."""
+    assert not list(values_of(TEMPLATE, "NoEcho"))
+    assert "{{resolve:" not in str(TEMPLATE)
+    names = {name for one in [DEFAULTS, *FUNCTIONS.values()] for names in values_of(one, "Variables") for name in names}
+    assert not [name for name in names if re.search("SECRET|TOKEN|PASSWORD|CREDENTIAL|_KEY", name)]
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "sqs", "events"])
+def test_clients_speak_tls(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    if service == "dynamodb":
+        client = Tables(CONFIG, region=REGION).connection.client
+    else:
+        client = botocore.session.get_session().create_client(service, region_name=REGION, config=CLIENT)
+    assert client.meta.endpoint_url.startswith("https://")
+    assert client._endpoint.http_session._verify

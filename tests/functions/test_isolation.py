@@ -1,0 +1,56 @@
+"""Nothing of one portal is seen in another, nor enrolled by its events, whatever the ids are: the functions and the
+API on DynamoDB, with portals whose names are made to be mistaken for each other."""
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.functions.test_api import CONTACTS, call
+from tests.functions.test_api import fresh as fresh  # the API's fixture
+from tests.functions.test_handlers import Stack, invoke
+from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.scenarios.scenario import event, flow
+
+PORTALS = ("a", "a/b", "a%2Fb", "A", "a\u200b", "\u0430", "flows/a", "a/0-1/101")
+# A flow and a record of each portal have, beside ids that all portals use, one that says where a key would end.
+OWN = {portal: f"{portal}/0-1" for portal in PORTALS}
+NEIGHBOURS = dict(zip(PORTALS, (*PORTALS[1:], PORTALS[0]), strict=True))
+
+
+@pytest.fixture
+def portals(stack: Stack) -> None:
+    for portal in PORTALS:
+        for flow_id in {"1", OWN[portal]} if portal.isprintable() else {"1"}:
+            document = flow({"id": flow_id, "event": "forms.submitted"}) | {"name": portal}
+            assert call("PUT", f"/automation/v4/flows/{quote(flow_id, safe='')}", document, portal)[0] == 201
+        inputs = [{"id": one, "properties": {"name": portal}} for one in ("101", OWN[portal])]
+        assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
+
+
+def test_a_portal_sees_and_enrolls_what_is_its_own(portals: None) -> None:
+    enrollments = {}
+    for portal in PORTALS:
+        _, found = call("GET", "/automation/v4/flows", None, portal)
+        assert {one["name"] for one in found["results"]} == {portal}
+        inputs = [{"id": one} for one in ["101", *OWN.values()]]
+        _, records = call("POST", f"{CONTACTS}/batch/read", {"inputs": inputs}, portal)
+        named = {(one["id"], one["properties"]["name"]) for one in records["results"]}
+        assert named == {("101", portal), (OWN[portal], portal)}
+        of_another = quote(OWN[NEIGHBOURS[portal]], safe="")
+        assert call("GET", f"/automation/v4/flows/{of_another}", None, portal)[0] == 404
+        assert call("GET", f"{CONTACTS}/{of_another}", None, portal)[0] == 404
+
+        submitted = event({"forms.submitted": "101", "id": "e", "portal": portal, "at": "2030-01-01T00:00:00Z"})
+        decisions = invoke(submitted)["decisions"]
+        assert {(one["code"], one["portalId"]) for one in decisions} == {("ENROLLED", portal)}
+        enrollments[portal] = {one["enrollmentId"] for one in decisions}
+
+    for portal in PORTALS:
+        _, of_record = call("GET", "/enrollment/v1/records/contacts/101/enrollments", None, portal)
+        assert {one["enrollmentId"] for one in of_record["results"]} == enrollments[portal]
+        assert {(one["portalId"], one["flowName"]) for one in of_record["results"]} == {(portal, portal)}
+        _, of_flow = call("GET", "/enrollment/v1/flows/1/enrollments", None, portal)
+        assert {one["portalId"] for one in of_flow["results"]} == {portal}
+        (mine, *_), (another, *_) = enrollments[portal], enrollments[NEIGHBOURS[portal]]
+        assert call("GET", f"/enrollment/v1/enrollments/{mine}", None, portal)[0] == 200
+        assert call("GET", f"/enrollment/v1/enrollments/{another}", None, portal)[0] == 404

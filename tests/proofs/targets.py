@@ -1,0 +1,208 @@
+"""What must hold of every input, whatever it is: a target takes one, says what became of it, and raises when it does
+not hold."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from enrollment.bootstrap import Application
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.decisions import criteria_verdict
+from enrollment.domain.flows import FlowRevision
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
+from enrollment.domain.sentences import explained
+from enrollment.domain.subjects import Subject
+from enrollment.domain.values import LATEST
+from enrollment.handler import handle
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.faults import Fault
+from enrollment.wire.flow_documents import read_flow_ids, write_flow, write_result
+from enrollment.wire.flows import InvalidFlow, read_flow
+from enrollment.wire.records import (
+    read_association_types,
+    read_creation,
+    read_members,
+    read_membership_changes,
+    read_record_ids,
+    read_update,
+    read_upserts,
+)
+from enrollment.wire.requests import InvalidRequest
+from enrollment.wire.warnings import warnings
+from tests.fakes import FakeUnprocessed, World
+from tests.scenarios.scenario import flow
+from tests.unit.test_samples import REASONS
+
+NOW = 1_795_428_000_000
+
+# CPU seconds that one input may take, and characters of one message.
+LONGEST = 1.0
+LONGEST_MESSAGE = 2_000
+
+
+@dataclass
+class Tried:
+    """Inputs, by what became of them; `slowest`: CPU seconds of one."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return self.outcomes.total()
+
+    def run(self, target: Callable[[Any], str], one: Any) -> None:
+        outcome, taken = _timed(target, one)
+        if taken >= LONGEST:  # an input that is slow is slow again; the collector, which may have been, is not
+            outcome, taken = _timed(target, one)
+        assert taken < LONGEST, f"one input took {taken:.2f} s of CPU time"
+        self.slowest = max(self.slowest, taken)
+        self.outcomes[outcome] += 1
+
+    def __str__(self) -> str:
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in self.outcomes.most_common())
+        return f"{self.count:,} inputs, the slowest {self.slowest * 1000:.0f} ms; {outcomes}"
+
+
+def _timed(target: Callable[[Any], str], one: Any) -> tuple[str, float]:
+    began = time.process_time()
+    return target(one), time.process_time() - began
+
+
+class Events:
+    """The whole handler, over a portal in memory that has a flow for every event, and criteria of every kind."""
+
+    def __init__(self) -> None:
+        self.world = World(now=NOW)
+        self.unprocessed = FakeUnprocessed()
+        self.codes: set[str] = set()
+        for name, event_type in EVENT_TYPES.items():
+            trigger = {"lists": [["IN_LIST", "42"]]} if name == "lists.membership_changed" else {"event": name}
+            self.world.put_flow(flow({"id": name, "re_enroll": True, **trigger}))
+            for known in event_type.properties[:3]:
+                flow_id = f"{name} {known.name}"[:64]
+                self.world.put_flow(flow({"id": flow_id, **trigger, "criteria": [[known.name, "IS_UNKNOWN"]]}))
+        for object_id in ("101", "a/b"):
+            key = RecordKey("p1", "0-1", object_id)
+            self.world.put_record(key, Record(key, 0, {"city": Dated("Dublin", 0)}))
+        self.app = Application(
+            read_event=read_event,
+            process=self.world.process,
+            unprocessed=self.unprocessed,
+            journal=self.world.journal,
+            logger=None,  # type: ignore[arg-type]
+            metrics=None,  # type: ignore[arg-type]
+            trace=lambda function: function,
+        )
+
+    def __call__(self, envelope: Any, category: str) -> str:
+        """Every event ends as decisions or in the unprocessed queue with its reason, and a second delivery enrolls
+        nobody again."""
+        answer = handle(self.app, category, envelope)
+        json.dumps(answer, ensure_ascii=False).encode()
+        if "unprocessed" in answer:
+            kept, invalid = self.unprocessed.events.pop()
+            assert kept is envelope
+            assert invalid.reason in REASONS
+            assert answer["unprocessed"]["reason"] == invalid.reason
+            assert len(invalid.message) < LONGEST_MESSAGE
+            return invalid.reason
+        assert not self.unprocessed.events
+        enrolled = [one["enrollmentId"] for one in answer["decisions"] if one["code"] == "ENROLLED"]
+        assert [one.id for one in self.world.queue.messages] == enrolled
+        assert [one.enrollment.id for one in self.world.bus.announcements] == enrolled
+        again = handle(self.app, category, envelope)
+        assert not [one for one in again["decisions"] if one["code"] == "ENROLLED"]
+        assert [one.id for one in self.world.queue.messages] == enrolled
+        self.world.queue.messages.clear()
+        self.world.bus.announcements.clear()
+        self.codes |= {one["code"] for one in answer["decisions"]}
+        self.world.journal.decisions.clear()
+        return "decided"
+
+
+# A record of which every property that flows ask for holds something else than they expect.
+VALUES: tuple[Any, ...] = (
+    "Dublin",
+    "1e9999",
+    1e308,
+    5e-324,
+    True,
+    ["a", ";", ""],
+    "a" + "\u0316\u0300" * 1_500,
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59.999999-12:00",
+    253_402_300_799_999,
+    -253_402_300_799_999,
+    "2024-02-29",
+    "",
+)
+ZONES = ("UTC", "Pacific/Kiritimati", "America/Adak")
+
+
+def subjects() -> Iterator[Subject]:
+    """Records at both edges of the calendar, and now, whose values were hostile before too."""
+    for number, value in enumerate(VALUES):
+        dated = Dated(value, (0, NOW, LATEST)[number % 3])
+        earlier = tuple(Dated(one, at) for at, one in enumerate(VALUES))
+        names = ("city", "born", "score", "hs_form_id", "a;b")
+        record = Record(
+            RecordKey("p1", "0-1", "101"),
+            0,
+            dict.fromkeys(names, dated),
+            earlier_properties=dict.fromkeys(names, earlier),
+        )
+        yield Subject(record, (LATEST, 0, NOW)[number % 3], ZoneInfo(ZONES[number % 3]))
+
+
+def read_any_flow(document: Any, flow_id: str = "1") -> str:
+    """A flow is refused with its faults, or else it can be said in words, asked of any record, and kept."""
+    if not isinstance(document, dict):
+        return "no object"
+    revision = FlowRevision("p1", flow_id, 1, document, True, 0, 0, 0)
+    try:
+        flow = read_flow(revision)
+    except InvalidFlow as invalid:
+        return _refused(invalid.faults)
+    json.dumps([*explained(flow, EVENT_TYPES), *warnings(flow), write_flow(revision)])
+    for subject in subjects():
+        for one in (flow.criteria, flow.suppression, flow.goal):
+            if one is not None:
+                result = one.result(subject)
+                assert result.holds == one.holds(subject)
+                json.dumps(write_result(result))
+        criteria_verdict(flow, subject)
+    return "flow"
+
+
+def read_any_body(body: Any) -> str:
+    """Every reader of a body answers, or says all that is wrong."""
+    readers: tuple[Callable[[Any], object], ...] = (
+        lambda one: read_creation(one, NOW),
+        lambda one: read_update(one, NOW),
+        lambda one: read_upserts(one, NOW),
+        read_record_ids,
+        read_members,
+        read_membership_changes,
+        read_association_types,
+        read_flow_ids,
+    )
+    outcomes = []
+    for reader in readers:
+        try:
+            reader(body)
+            outcomes.append("read")
+        except InvalidRequest as invalid:
+            outcomes.append(_refused(invalid.faults))
+    return "read" if "read" in outcomes else outcomes[0]
+
+
+def _refused(faults: Sequence[Fault]) -> str:
+    assert faults
+    assert all(one.path and one.code and len(one.message) < LONGEST_MESSAGE for one in faults)
+    return faults[0].code

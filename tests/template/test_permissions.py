@@ -1,0 +1,228 @@
+"""Each function may do what its code does, and no more: the calls that it makes are recorded while every scenario and
+every example is played on the deployed code, and compared with its policies."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.client
+import pytest
+
+from enrollment import bootstrap
+from enrollment.adapters import queues
+from enrollment.adapters.associations import DynamoAssociations
+from enrollment.adapters.tables import Tables
+from enrollment.api import handler as api_handler
+from enrollment.catalog import CATEGORIES
+from enrollment.domain.associations import AssociationType, associated
+from enrollment.domain.decisions import Decision
+from enrollment.domain.events import Event
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.observability import PowertoolsJournal
+from enrollment.wire.redeliveries import read_redelivery
+from tests.fakes import store
+from tests.functions.test_api import example_portal, play_examples
+from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
+from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.scenarios.scenario import event, flow, load, play, property_filter
+from tests.template.permissions import Permission, granted, needed, of_the_key, taken
+from tests.template.test_template import DEFAULTS, FUNCTIONS, logical
+
+SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
+
+
+class Recorder:
+    """The calls of each function, by the folder of its code. Calls of the tests themselves are not kept."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, set[Permission]] = defaultdict(set)
+        self._function: str | None = None
+
+    @contextmanager
+    def of(self, function: str) -> Iterator[None]:
+        self._function = function
+        yield
+        self._function = None
+
+    @contextmanager
+    def recording(self, stack: Stack) -> Iterator[None]:
+        make = botocore.client.BaseClient._make_api_call
+
+        def noted(client: Any, operation: str, arguments: Any) -> Any:
+            if self._function is not None:
+                service = client.meta.service_model.service_name
+                self.calls[self._function] |= set(needed(service, operation, arguments, stack.config))
+            return make(client, operation, arguments)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+            yield
+
+
+class Deployed:
+    """A portal of the deployed functions, in the place of the one in memory that scenarios are usually played on. `now`
+    is the functions' clock too."""
+
+    now = 0
+    journal = SimpleNamespace(decisions=[])
+
+    def __init__(self, stack: Stack, recorder: Recorder, name: str) -> None:
+        Deployed.journal.decisions = []
+        self.scheduled: list[tuple[int, str]] = []
+        self.authoring = _OfPortal(stack.stores.authoring, name)
+        self._stack = stack
+        self._recorder = recorder
+        self._name = name
+
+    def put_flow(self, document: Mapping[str, Any], *, at: int | None = None) -> None:
+        is_new = str(document["id"]) not in self.authoring.get_many("p1", [str(document["id"])])
+        store(self.authoring, "p1", document, (0 if is_new else self.now) if at is None else at)
+
+    def put_record(self, key: RecordKey, record: Record) -> None:
+        self._stack.stores.records.save(replace(record, key=replace(key, portal_id=f"{key.portal_id} {self._name}")))
+
+    def deliver(self, envelope: dict[str, Any]) -> None:
+        category = envelope["detail-type"].partition(".")[0]
+        envelope["detail"]["portalId"] += f" {self._name}"
+        Deployed.now = self.now
+        with self._recorder.of(category):
+            invoke(envelope, category)
+
+    def pass_time(self, to: int) -> None:
+        queue = self._stack.config.redeliveries_queue_url
+        while True:
+            answer = self._stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+            for one in answer.get("Messages", []):
+                self.scheduled.append((read_redelivery(one["Body"])[2], one["Body"]))
+                self._stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+            due = sorted(one for one in self.scheduled if one[0] <= to)
+            if not due:
+                break
+            self.scheduled.remove(due[0])
+            Deployed.now = max(Deployed.now, due[0][0])
+            with self._recorder.of("redeliveries"):
+                take = function("redeliveries").handler
+                assert take({"Records": [{"messageId": "m", "body": due[0][1]}]}, CONTEXT) == {"batchItemFailures": []}
+        Deployed.now = max(Deployed.now, to)
+
+
+class _OfPortal:
+    """An authoring of which each portal has another name."""
+
+    def __init__(self, authoring: Any, name: str) -> None:
+        self._authoring = authoring
+        self._name = name
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        return lambda portal, *rest, **named: getattr(self._authoring, method)(f"{portal} {self._name}", *rest, **named)
+
+
+def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
+    """Every scenario that begins with an event of the category, what can't be processed, and criteria that look at
+    associated records, twice: the second time by a function that remembers its flows."""
+    for number, (name, scenario) in enumerate(SCENARIOS):
+        events = (key for one in scenario["events"] for key in one if key.partition(".")[0] in CATEGORIES)
+        if next(events).partition(".")[0] == category:
+            decisions = play(scenario, Deployed(stack, recorder, str(number)))  # type: ignore[arg-type]
+            assert decisions == [[str(part) for part in one] for one in scenario["decisions"]], name
+    with recorder.of(category):
+        assert "unprocessed" in invoke({}, category)
+
+    event_types = CATEGORIES[category].event_types
+    event_type = next((one for one in event_types if one.also), event_types[-1])
+    trigger = {"lists": [["IN_LIST", "42"]]} if category == "lists" else {"event": event_type.name}
+    document = flow({"id": "associated", "re_enroll": True, **trigger})
+    branch = {
+        "filterBranchType": "ASSOCIATION",
+        "objectTypeId": "0-2",
+        "associationCategory": "HUBSPOT_DEFINED",
+        "associationTypeId": 279,
+        "filters": [property_filter(["name", "IS_UNKNOWN"])],
+    }
+    document["enrollmentCriteria"]["refinementCriteria"] = {"filterBranchType": "AND", "filterBranches": [branch]}
+    store(stack.stores.authoring, category, document, 0)
+    contact, company = RecordKey(category, "0-1", "101"), RecordKey(category, "0-2", "201")
+    associations = DynamoAssociations(Tables(stack.config))
+    kinds = [AssociationType("HUBSPOT_DEFINED", 279)]
+    associations.save([associated(associations.get(contact, company), kinds, 0, holds=True)])
+    for key in (contact, company):
+        stack.stores.records.save(Record(key, 0))
+    properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
+    for number in range(2):
+        given = {event_type.name: "101", "id": f"e{number}", "portal": category, "record": {"n": number}}
+        with recorder.of(category):
+            answer = invoke(event({**given, "properties": {**properties, "hs_document_id": str(number)}}), category)
+        assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+
+
+def play_api(stack: Stack, recorder: Recorder, function: str) -> None:
+    api_handler._parts.cache_clear()
+    names = example_portal()
+    with recorder.of(function):
+        play_examples(names)
+    api_handler._parts.cache_clear()
+
+
+def play_redeliveries(stack: Stack, recorder: Recorder, function: str) -> None:
+    """What waits is played with the scenarios of categories; here what a flow's limit delays."""
+    deployed = Deployed(stack, recorder, function)
+    limit = {"count": 1, "period": "MINUTE"}
+    deployed.put_flow(flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": limit}))
+    for number in range(2):
+        deployed.now = bootstrap.now()
+        deployed.deliver(event({"forms.submitted": "101", "id": f"e{number}", "record": {}}))
+    deployed.pass_time(deployed.now + 60_000)
+    assert [one.code for _, one in Deployed.journal.decisions] == ["ENROLLED", "ENROLLED"]
+    assert deployed.scheduled == []
+
+
+# A new function joins here: what to do with it, to see all that it calls.
+PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
+    **dict.fromkeys(CATEGORIES, play_category),
+    "redeliveries": play_redeliveries,
+    "api": play_api,
+}
+
+
+def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that share a policy are looked at together: what one of them never does another does."""
+    monkeypatch.setattr(bootstrap, "now", lambda: Deployed.now)
+    # What is to be delivered again later is seen at once.
+    monkeypatch.setattr(queues, "LONGEST_DELAY", 0)
+    decided = PowertoolsJournal.decided
+
+    def noted(journal: PowertoolsJournal, event: Event, decisions: Sequence[Decision]) -> None:
+        Deployed.journal.decisions += [(event, one) for one in decisions]
+        decided(journal, event, decisions)
+
+    monkeypatch.setattr(PowertoolsJournal, "decided", noted)
+    assert {logical(one, "Function") for one in PLAYS} == set(FUNCTIONS), "a play for every function"
+    recorder = Recorder()
+    with recorder.recording(stack):
+        for function, played in PLAYS.items():
+            played(stack, recorder, function)
+
+    sharing = defaultdict(list)
+    for function in PLAYS:
+        sharing[json.dumps(FUNCTIONS[logical(function, "Function")]["Policies"][0])].append(function)
+    assert len(sharing) > 1
+    for functions in sharing.values():
+        called = set[Permission]().union(*(recorder.calls[one] for one in functions))
+        names = [logical(one, "Function") for one in functions]
+        called |= set[Permission]().union(*(taken(one) for one in names))
+        may_do = set[Permission]().union(*(granted(one) for one in names))
+        assert sorted(called) == sorted(may_do), f"called, and allowed, of {', '.join(functions)}"
+        with_key = set[Permission]().union(*(granted(one, uses_key=True) for one in names))
+        assert with_key - may_do == of_the_key(called)
+
+
+def test_no_function_has_other_permissions() -> None:
+    """SAM adds its own for logs and traces, and for the destination of failed events."""
+    assert "Policies" not in DEFAULTS
+    assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
