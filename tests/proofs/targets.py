@@ -32,6 +32,7 @@ from enrollment.wire.records import (
     read_update,
     read_upserts,
 )
+from enrollment.wire.redeliveries import read_redelivery
 from enrollment.wire.requests import InvalidRequest
 from enrollment.wire.warnings import warnings
 from tests.fakes import FakeUnprocessed, World
@@ -92,6 +93,7 @@ class Events:
             self.world.put_record(key, Record(key, 0, {"city": Dated("Dublin", 0)}))
         self.app = Application(
             read_event=read_event,
+            read_redelivery=read_redelivery,
             process=self.world.process,
             unprocessed=self.unprocessed,
             journal=self.world.journal,
