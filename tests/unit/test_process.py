@@ -10,8 +10,8 @@ from enrollment.delivery import NotDelivered
 from enrollment.domain.decisions import Code
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
-from enrollment.domain.values import LATEST
+from enrollment.domain.records import Change, Dated, Record
+from enrollment.domain.values import LATEST, iso
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 
@@ -109,6 +109,24 @@ def test_a_redelivery_finishes_what_it_began_although_the_flow_is_off_changed_or
 
         assert len(world.queue.messages) == 1
         assert len(world.enrollments.items) == 1
+
+
+@pytest.mark.parametrize("is_created_again", [False, True])
+def test_a_redelivery_finishes_what_it_began_although_the_record_was_deleted(is_created_again: bool) -> None:
+    world = world_with(ONCE, {**ONCE, "id": 2, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]})
+    world.queue.refuses = 1
+    sent = submitted(sent=iso(world.now))
+    with pytest.raises(NotDelivered):
+        world.deliver(sent)
+    world.now += 60_000
+    world.recordkeeping.delete(ADA, world.now)
+    if is_created_again:
+        world.recordkeeping.change(ADA, Change(world.now + 1, creates=True))
+
+    assert codes(world, sent) == ["DUPLICATE_EVENT", "UNKNOWN_RECORD"]
+
+    assert len(world.queue.messages) == 1
+    assert len(world.enrollments.items) == 1
 
 
 STORIES: dict[str, tuple[list[Mapping[str, Any]], list[dict[str, Any]]]] = {

@@ -139,8 +139,11 @@ class Process:
         """Steps 1 and 7 to 11 of the order of decisions."""
         key = event.record_key
         now = self.clock()
+        is_deleted = record is not None and record.deleted_at is not None and _may_follow(record.deleted_at, event, now)
         doubtful = [
-            flow.id for flow, verdict in verdicts if isinstance(verdict, Match) or _may_have_changed(flow, event, now)
+            flow.id
+            for flow, verdict in verdicts
+            if isinstance(verdict, Match) or is_deleted or _may_have_changed(flow, event, now)
         ]
         found = self.enrollments.find(key, event.id, doubtful) if key and doubtful else {}
 
@@ -249,9 +252,14 @@ def _enrolled(flow: Flow, stored: StoredEnrollment) -> Decision:
 
 
 def _may_have_changed(flow: Flow, event: Event, now: Instant) -> bool:
-    """Whether an earlier delivery of the event may have met another revision of the flow. A time of sending in the
-    future is the source's mistake and says nothing."""
-    return flow.changed_at >= event.sent_at or event.sent_at > now
+    """Whether an earlier delivery of the event may have met another revision of the flow."""
+    return _may_follow(flow.changed_at, event, now)
+
+
+def _may_follow(at: Instant, event: Event, now: Instant) -> bool:
+    """Whether an earlier delivery of the event may have been before this instant. A time of sending in the future is
+    the source's mistake and says nothing."""
+    return at >= event.sent_at or event.sent_at > now
 
 
 def _is_open(flow: Flow, found: Enrolled) -> bool:

@@ -3,7 +3,8 @@
 The first that applies, from the top, is the decision of a flow for an event:
 
  1. DUPLICATE_EVENT    this event has enrolled the record in the flow before. Looked up for the flows that match, and
-                       for those that changed after the event was sent, whose verdict may be another now
+                       for those that changed after the event was sent, or all when the record was deleted since:
+                       their verdict may be another now
  2. UNKNOWN_RECORD     a visitor, or no such record before the event
  3. NOT_ELIGIBLE       the event's own rule
  4. LOOP_STOPPED       the flow is in the event's chain, or the chain is too long
