@@ -391,6 +391,19 @@ def test_the_same_change_asked_for_by_two_at_once_enrolls_once() -> None:
     assert set(first.world.bus.produced) == set(second.world.bus.produced)
 
 
+def test_the_same_change_of_a_record_that_was_created_anew_is_another_event() -> None:
+    api = example_portal()
+    for _ in range(2):
+        api.world.now += 1_000
+        api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "9", "properties": {}}]})
+        api("PATCH", f"{CONTACTS}/9", {"properties": {"city": "Cork"}})
+        api("PUT", f"{LISTS}/add", ["9"])
+        api.world.now += 1_000
+        api("DELETE", f"{CONTACTS}/9")
+    kinds = ["crm.object_created", "crm.property_changed", "lists.membership_changed"]
+    assert sorted(one.event_type for one in api.world.bus.produced.values()) == sorted(kinds * 2)
+
+
 def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:
     api = example_portal()
     api.world.bus.refuses = 1

@@ -18,7 +18,8 @@ class Production:
     """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
     properties that changed together with what it tells.
 
-    ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event.
+    ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event;
+    and of the last deletion, for a record that is created anew can change in the same way again.
     """
 
     id: str
@@ -40,9 +41,10 @@ def productions(before: Record | None, after: Record, change: Change) -> Iterato
     if the bus had not taken it yet, would never be sent.
     """
     key, at = after.key, change.at
+    deleted_at = None if before is None else before.deleted_at
     if before is None or before.is_deleted:
         if not after.is_deleted:
-            event_id = _id(key, "created", None if before is None else before.deleted_at)
+            event_id = _id(key, "created", deleted_at)
             yield Production(event_id, "crm.object_created", key, at, {}, dict(change.properties))
     else:
         names = [
@@ -53,13 +55,13 @@ def productions(before: Record | None, after: Record, change: Change) -> Iterato
         for name in names:
             was, value = before.properties.get(name), after.properties[name].value
             properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
-            event_id = _id(key, "property", name, _text(was), as_text(value))
+            event_id = _id(key, "property", deleted_at, name, _text(was), as_text(value))
             yield Production(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
     for list_id in change.memberships:
         was, now = (_membership(one, list_id) for one in (before, after))
         if _is_member(was) != _is_member(now):
             properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(now) else "REMOVED"}
-            event_id = _id(key, "membership", list_id, _text(was), str(_is_member(now)))
+            event_id = _id(key, "membership", deleted_at, list_id, _text(was), str(_is_member(now)))
             yield Production(event_id, "lists.membership_changed", key, at, properties)
 
 
