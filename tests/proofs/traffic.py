@@ -126,6 +126,7 @@ _lane = threading.local()
 
 def _open(environment: Mapping[str, str], all_ready: Barrier) -> None:
     os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # A line for each decision, which the answers tell too.
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
     call = botocore.client.BaseClient._make_api_call
@@ -144,6 +145,13 @@ def _open(environment: Mapping[str, str], all_ready: Barrier) -> None:
     enrollment.handler.application = lambda: _lane.application
     bootstrap.application()
     all_ready.wait()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _delay() -> None:
