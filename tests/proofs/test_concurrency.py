@@ -187,7 +187,7 @@ def test_the_same_event_many_times_at_once_enrolls_once(place: Place, seeds: ran
         place.put_flow(portal, id=1, event="forms.submitted")
         place.put_flow(portal, id=2, event="forms.submitted", re_enroll=True)
         (ada,) = keys = place.records(portal, 1)
-        events = [submitted(ada, "e1")] * (1000 if prove else 100)
+        events = [submitted(ada, "e1")] * (1000 if prove else 48)
 
         outcome = place.deliver(events, portal)
 
@@ -221,7 +221,7 @@ def ten_of_each(keys: Sequence[RecordKey]) -> list[dict[str, Any]]:
 class LookingFirst(DynamoEnrollments):
     """As others do it: what was looked for and not found is written, whatever is there by now."""
 
-    def claim(self, enrollment: Enrollment) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
         self._items(
             str(enrollment.record_key),
             enrollment.flow_id,
@@ -239,13 +239,14 @@ class LookingFirst(DynamoEnrollments):
 
 def looking_first(application: Application) -> Application:
     enrollments = LookingFirst(Tables(from_environment()), write_message, read_message)
-    return replace(application, process=replace(application.process, enrollments=enrollments))
+    delivery = replace(application.process.delivery, enrollments=enrollments)
+    return replace(application, process=replace(application.process, enrollments=enrollments, delivery=delivery))
 
 
 def test_this_traffic_doubles_what_only_looks_first(place: Place, seeds: range, prove: bool) -> None:
     """The races do happen: so the proofs above could fail."""
     tally = Tally(place.name, "the same against a store that looks first and writes unconditionally")
-    for seed in seeds[:2]:
+    for seed in seeds[:1]:
         portal = f"naive-{seed}"
         place.put_flow(portal, id=1, event="forms.submitted")
         keys = place.records(portal, 200 if prove else 10)
@@ -319,7 +320,7 @@ def test_changes_of_one_record_at_once_lose_nothing(place: Place, seeds: range, 
     for seed in seeds:
         portal = f"record-{seed}"
         (ada,) = place.records(portal, 1)
-        started, count = now(), 50 if prove else 15
+        started, count = now(), 50 if prove else 10
         events = [
             changed(ada, f"{name}-{number}", started + number, name, number)
             for number in range(count)

@@ -26,9 +26,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from enrollment.delivery import NotDelivered
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change
-from enrollment.process import NotDelivered
 from enrollment.wire.messages import write_announcement, write_production
 from tests.fakes import World, store
 from tests.scenarios.scenario import event, flow
