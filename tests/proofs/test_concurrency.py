@@ -7,25 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.session
 import pytest
 
-from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.tables import Tables
-from enrollment.bootstrap import Application, now
-from enrollment.config import NAMES, from_environment
-from enrollment.domain.enrollments import Enrollment, StoredEnrollment
+from enrollment.bootstrap import now
+from enrollment.config import NAMES
+from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import HISTORY_LENGTH, Record
 from enrollment.domain.values import LATEST, Instant, iso
-from enrollment.wire.messages import read_message, write_message
 from tests.aws import REGION, create_resources
 from tests.dynamodb import dynamodb_local, moto
 from tests.emulated import emulated_aws
 from tests.fakes import store
+from tests.proofs.looking_first import looking_first
 from tests.proofs.traffic import Outcome, Traffic, outcome_of, traffic
 from tests.scenarios.scenario import event, flow
 from tests.stores import Stores
@@ -141,8 +139,10 @@ class Tally:
 
 
 @pytest.fixture
-def seeds(prove: bool) -> range:
-    return range(50 if prove else 2)
+def seeds(place: Place, prove: bool) -> range:
+    """moto is slow."""
+    short = 1 if place.name == "moto" else 2
+    return range(50 if prove else short)
 
 
 def submitted(key: RecordKey, event_id: str) -> dict[str, Any]:
@@ -216,31 +216,6 @@ def test_ten_events_at_once_enroll_a_record_once(place: Place, seeds: range, pro
 
 def ten_of_each(keys: Sequence[RecordKey]) -> list[dict[str, Any]]:
     return [submitted(key, f"{key.object_id}-{number}") for key in keys for number in range(10)]
-
-
-class LookingFirst(DynamoEnrollments):
-    """As others do it: what was looked for and not found is written, whatever is there by now."""
-
-    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
-        self._items(
-            str(enrollment.record_key),
-            enrollment.flow_id,
-            enrollment_id=enrollment.id,
-            event_id=enrollment.cause.event_id,
-            flow_shard="1",
-            enrolled_at=enrollment.position,
-            message=write_message(enrollment),
-        ).save()
-        return True
-
-    def confirm(self, enrollment: Enrollment, **what: Any) -> None:
-        """Of two that wrote the item, one would find it changed."""
-
-
-def looking_first(application: Application) -> Application:
-    enrollments = LookingFirst(Tables(from_environment()), write_message, read_message)
-    delivery = replace(application.process.delivery, enrollments=enrollments)
-    return replace(application, process=replace(application.process, enrollments=enrollments, delivery=delivery))
 
 
 def test_this_traffic_doubles_what_only_looks_first(place: Place, seeds: range, prove: bool) -> None:
