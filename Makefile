@@ -48,7 +48,7 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/cfn-lint template.yaml alarms/*.yaml
 
 .PHONY: audit
-audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks PyPI)
+audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks the package index)
 	$(AUDIT)/bin/checkov --config-file .checkov.yaml
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip \
 		--requirement layers/dependencies/requirements.txt --requirement cli/requirements.txt
