@@ -10,8 +10,8 @@ EMULATOR := .venv-emulator
 SAM := .venv-sam
 FUZZ := .venv-fuzz
 AUDIT := .venv-audit
-FUZZ_SECONDS ?= 60
 DYNAMODB := .venv-dynamodb
+FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
 LAYER := layers/enrollment/enrollment
 
@@ -119,6 +119,7 @@ $(AUDIT)/.ready: $(UV) tests/audit-requirements.txt
 	@echo "Setting up $(AUDIT) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(AUDIT)
 	@$(UV) pip install --quiet --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
+	@touch $@
 
 # Amazon's DynamoDB Local. Its licence does not allow to pass it on, so each who proves fetches it.
 $(DYNAMODB)/.ready:
