@@ -29,7 +29,20 @@ ARROWS = {
     "adapters": {"adapters", "domain", "ports", "config"},
     "config": set(),
     "observability": {"domain"},
-    "api": {"api", "evaluation", "domain", "catalog", "wire", "ports", "authoring", "recordkeeping", "bootstrap"},
+    "api": {
+        "api",
+        "evaluation",
+        "process",
+        "simulation",
+        "domain",
+        "catalog",
+        "wire",
+        "ports",
+        "authoring",
+        "recordkeeping",
+        "observability",
+        "bootstrap",
+    },
     "handler": {"bootstrap", "observability", "domain"},
 }
 # The composition root knows all.

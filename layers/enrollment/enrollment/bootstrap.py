@@ -72,12 +72,24 @@ def application() -> Application:
 def assemble(config: Config) -> Application:
     logger, metrics = Logger(), Metrics()
     session = botocore.session.get_session()
-    sqs: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
-    tables = Tables(config)
+    sqs = _sqs(session)
     journal = PowertoolsJournal(logger, metrics)
+    return Application(
+        read_event=read_event,
+        read_redelivery=read_redelivery,
+        process=_process(config, sqs, _bus(config, session), Tables(config), journal),
+        unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
+        journal=journal,
+        logger=logger,
+        metrics=metrics,
+        trace=_trace(config),
+    )
+
+
+def _process(config: Config, sqs: "SQSClient", bus: EventBridgeBus, tables: Tables, journal: Journal) -> Process:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
     redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
-    process = Process(
+    return Process(
         event_types=EVENT_TYPES,
         flows=DynamoFlows(tables, read_flow),
         records=records,
@@ -88,7 +100,7 @@ def assemble(config: Config) -> Application:
         delivery=Delivery(
             enrollments=enrollments,
             queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
-            bus=_bus(config, session),
+            bus=bus,
             redeliveries=redeliveries,
             clock=now,
         ),
@@ -96,16 +108,6 @@ def assemble(config: Config) -> Application:
         clock=now,
         new_id=new_id,
         history_length=config.history_length,
-    )
-    return Application(
-        read_event=read_event,
-        read_redelivery=read_redelivery,
-        process=process,
-        unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
-        journal=journal,
-        logger=logger,
-        metrics=metrics,
-        trace=_trace(config),
     )
 
 
@@ -116,6 +118,7 @@ class ApiApplication:
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    process: Process
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -124,24 +127,33 @@ class ApiApplication:
 def api_application() -> ApiApplication:
     """Raises MissingConfiguration."""
     config = from_environment()
-    tables = Tables(config)
-    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    logger, metrics = Logger(), Metrics()
+    session, tables = botocore.session.get_session(), Tables(config)
+    bus = _bus(config, session)
+    process = _process(config, _sqs(session), bus, tables, PowertoolsJournal(logger, metrics))
+    evaluation = process.evaluation
     return ApiApplication(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
-        evaluation=Evaluation(records, associations, portals),
-        portals=portals,
+        authoring=Authoring(DynamoFlowBook(tables, read_flow), process.flows, read_flow),
+        evaluation=evaluation,
+        portals=evaluation.portals,
         recordkeeping=Recordkeeping(
-            records=records,
-            associations=associations,
-            producer=_bus(config, botocore.session.get_session()),
+            records=evaluation.records,
+            associations=evaluation.associations,
+            producer=bus,
             check=check_production,
             history_length=config.history_length,
         ),
-        enrollments=DynamoEnrollments(tables, write_message, read_message),
-        logger=Logger(),
-        metrics=Metrics(),
+        enrollments=process.enrollments,
+        process=process,
+        logger=logger,
+        metrics=metrics,
         trace=_trace(config),
     )
+
+
+def _sqs(session: botocore.session.Session) -> "SQSClient":
+    client: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
+    return client
 
 
 def _bus(config: Config, session: botocore.session.Session) -> EventBridgeBus:

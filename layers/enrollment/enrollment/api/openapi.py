@@ -107,6 +107,7 @@ def _tag(operation: Operation) -> str:
         ("/objects", "Records"),
         ("/records", "Records"),
         ("/lists", "Records"),
+        ("/simulate", "Events"),
     ):
         if part in operation.path:
             return tag

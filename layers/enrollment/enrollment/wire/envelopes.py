@@ -79,6 +79,17 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
     )
 
 
+def read_routed_event(envelope: object) -> Event:
+    """As the bus routes it: to its category. Raises InvalidEvent, of an event of no category as the rule of these."""
+    name = envelope.get("detail-type") if isinstance(envelope, dict) else None
+    category = name.partition(".")[0] if isinstance(name, str) else ""
+    if isinstance(name, str) and category not in CATEGORIES:
+        raise InvalidEvent(
+            "UNKNOWN_CATEGORY", "detail-type", f"found {shown(name)}, allowed is an event type like forms.submitted"
+        )
+    return read_event(envelope, category)
+
+
 def write_event(event: Event) -> dict[str, Any]:
     """The envelope of an event as it was understood: what ``read_stored_event`` reads back. Its id is that of the
     envelope, so that nothing is longer than the source sent it."""
