@@ -22,6 +22,7 @@ ARROWS = {
     "process": {"domain", "evaluation", "waiting", "delivery", "ports"},
     "waiting": {"domain", "ports"},
     "simulation": {"domain", "ports", "process", "waiting", "delivery"},
+    "replaying": {"domain", "ports", "process", "simulation"},
     "delivery": {"domain", "ports"},
     "evaluation": {"domain", "ports"},
     "authoring": {"domain", "ports"},

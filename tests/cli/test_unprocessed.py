@@ -196,7 +196,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
         clients["events"].create_event_bus(Name="bus")
         url = clients["sqs"].create_queue(QueueName="unprocessed")["QueueUrl"]
         outputs = {"EventBusName": "bus", "UnprocessedEventsQueueUrl": url}
-        monkeypatch.setattr(commands, "open_stack", lambda _: Stack(outputs, clients.__getitem__))
+        monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", outputs, clients.__getitem__))
         yield Queue(clients["sqs"], url)
 
 

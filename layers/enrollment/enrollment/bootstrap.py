@@ -19,6 +19,7 @@ from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, SqsUnprocessed
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
+from enrollment.adapters.replays import DynamoReplays
 from enrollment.adapters.tables import Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
@@ -29,11 +30,12 @@ from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.observability import PowertoolsJournal
-from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
+from enrollment.ports import Enrollments, Journal, Portals, Replays, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
+from enrollment.replaying import Replaying
 from enrollment.waiting import Waiting
-from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
+from enrollment.wire.envelopes import check_production, read_event, read_stored_event, replay_name, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 from enrollment.wire.redeliveries import read_redelivery, write_redelivery
@@ -55,7 +57,9 @@ CLIENT = ClientConfig(
 class Application:
     read_event: Callable[[object, str], Event]
     read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
+    replay_name: Callable[[object], str | None]
     process: Process
+    replaying: Replaying
     unprocessed: Unprocessed
     journal: Journal
     logger: Logger
@@ -73,11 +77,14 @@ def assemble(config: Config) -> Application:
     logger, metrics = Logger(), Metrics()
     session = botocore.session.get_session()
     sqs = _sqs(session)
-    journal = PowertoolsJournal(logger, metrics)
+    journal, tables = PowertoolsJournal(logger, metrics), Tables(config)
+    process = _process(config, sqs, _bus(config, session), tables, journal)
     return Application(
         read_event=read_event,
         read_redelivery=read_redelivery,
-        process=_process(config, sqs, _bus(config, session), Tables(config), journal),
+        replay_name=replay_name,
+        process=process,
+        replaying=Replaying(process, DynamoReplays(tables), journal, now),
         unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
         journal=journal,
         logger=logger,
@@ -119,6 +126,7 @@ class ApiApplication:
     recordkeeping: Recordkeeping
     enrollments: Enrollments
     process: Process
+    replays: Replays
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -145,6 +153,7 @@ def api_application() -> ApiApplication:
         ),
         enrollments=process.enrollments,
         process=process,
+        replays=DynamoReplays(tables),
         logger=logger,
         metrics=metrics,
         trace=_trace(config),

@@ -1,6 +1,6 @@
 """The table of operations: all that the API can be asked."""
 
-from enrollment.api import catalogue, enrollments, flows, pages, records, simulation
+from enrollment.api import catalogue, enrollments, flows, pages, records, replays, simulation
 from enrollment.api.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -8,6 +8,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *records.OPERATIONS,
     *enrollments.OPERATIONS,
     *simulation.OPERATIONS,
+    *replays.OPERATIONS,
     *catalogue.OPERATIONS,
     *pages.OPERATIONS,
 )

@@ -346,6 +346,34 @@ SCHEMAS: dict[str, Schema] = {
         "decisions",
         "unprocessed",
     ),
+    "ReplayInput": _object(
+        {
+            "flowIds": _nullable(_list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS)),
+            "eventTypes": _nullable(_list(_TEXT, minItems=1, maxItems=MAX_INPUTS)),
+            "isDryRun": _FLAG,
+        },
+        "flowIds",
+        "eventTypes",
+    ),
+    "Replay": _object(
+        {
+            "name": _TEXT,
+            "portalId": _TEXT,
+            "flowIds": _nullable(_list(_TEXT)),
+            "eventTypes": _list(_TEXT),
+            "isDryRun": _FLAG,
+            "createdAt": _MOMENT,
+            "expiresAt": _MOMENT,
+        }
+    ),
+    "ReplayCounts": _page("ReplayCount"),
+    "ReplayCount": _object(
+        {
+            "flowId": _TEXT,
+            "events": {"type": "integer", "minimum": 1},
+            "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+        }
+    ),
     "Decision": _object(
         {
             "code": {"enum": [one.value for one in Code]},
