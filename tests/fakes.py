@@ -5,6 +5,7 @@
 
 import json
 import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,12 +23,14 @@ from enrollment.domain.portals import PortalSettings
 from enrollment.domain.productions import Production
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Record
+from enrollment.domain.replays import Rehearsal, Replay
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
-from enrollment.ports import Conflict
+from enrollment.ports import REPLAY_PARTS, Conflict
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
+from enrollment.replaying import Replaying
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
@@ -201,6 +204,27 @@ class FakeRateLimits:
         return max(now, limit.enters_at(horizon))
 
 
+class FakeReplays:
+    def __init__(self) -> None:
+        self.orders: dict[str, Replay] = {}
+        self._counts: dict[tuple[str, str, str, str], Rehearsal] = {}
+
+    def get(self, name: str) -> Replay | None:
+        return self.orders.get(name)
+
+    def save(self, replay: Replay) -> None:
+        self.orders[replay.name] = replay
+
+    def count(self, replay: Replay, event: Event, decisions: Sequence[Decision]) -> None:
+        record = join(event.object_type_id, event.object_id or "")
+        codes = {one.flow_id: one.code for one in decisions}
+        self._counts[replay.portal_id, replay.name, record, event.id] = Rehearsal(record, codes)
+
+    def counted(self, replay: Replay, part: int) -> Iterable[Rehearsal]:
+        mine = sorted((key, one) for key, one in self._counts.items() if key[:2] == (replay.portal_id, replay.name))
+        return [one for key, one in mine if zlib.crc32(key[2].encode()) % REPLAY_PARTS == part]
+
+
 class FakeEnrollments:
     def __init__(self) -> None:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
@@ -302,12 +326,20 @@ class FakeJournal:
     def __init__(self) -> None:
         self.decisions: list[tuple[Event, Decision]] = []
         self.refusals: list[InvalidEvent] = []
+        self.skips: list[Event] = []
+        self.rehearsals: list[tuple[Event, Sequence[Decision]]] = []
 
     def decided(self, event: Event, decisions: Sequence[Decision]) -> None:
         self.decisions += [(event, one) for one in decisions]
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
         self.refusals.append(invalid)
+
+    def skipped(self, event: Event) -> None:
+        self.skips.append(event)
+
+    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+        self.rehearsals.append((event, decisions))
 
 
 @dataclass
@@ -323,6 +355,7 @@ class World:
     waiting: FakeWaitingEvents = field(default_factory=FakeWaitingEvents)
     redeliveries: FakeRedeliveries = field(default_factory=FakeRedeliveries)
     rate_limits: FakeRateLimits = field(default_factory=FakeRateLimits)
+    replays: FakeReplays = field(default_factory=FakeReplays)
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
     journal: FakeJournal = field(default_factory=FakeJournal)
@@ -343,6 +376,7 @@ class World:
             clock=lambda: self.now,
             new_id=self.new_id,
         )
+        self.replaying = Replaying(self.process, self.replays, self.journal, lambda: self.now)
         self.authoring = Authoring(self.flows, self.flows, read_flow)
         self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production)
 

@@ -18,9 +18,10 @@ from enrollment.bootstrap import Application
 from enrollment.domain.decisions import Code
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
+from enrollment.domain.replays import Replay
 from enrollment.handler import handler_for, redelivery_handler
 from enrollment.observability import PowertoolsJournal
-from enrollment.wire.envelopes import read_event
+from enrollment.wire.envelopes import read_event, replay_name
 from enrollment.wire.redeliveries import read_redelivery
 from tests.api.portal import IAM
 from tests.fakes import FakeUnprocessed, World
@@ -42,6 +43,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
             assert [one["code"] for one in invoke(patch, world, envelope)["decisions"]] == [code]
         assert invoke(patch, World(), event({"forms.submitted": "", "id": "e"}))["unprocessed"]
         redeliver(patch)
+        replay(patch)
         fail(patch)
         ask(patch)
     return {
@@ -105,13 +107,24 @@ def redeliver(patch: pytest.MonkeyPatch) -> None:
     assert redelivery_handler()({"Records": [{"messageId": "m", "body": body}]}, None) == {"batchItemFailures": []}
 
 
+def replay(patch: pytest.MonkeyPatch) -> None:
+    """A dry run, of an event that concerns it and of one that does not."""
+    world = portal()
+    world.replays.save(Replay("enroll-1", "p1", None, frozenset({"forms.submitted"}), True, world.now))
+    assert "decisions" in invoke(patch, world, {**submitted(), "replay-name": "enroll-1"})
+    assert "skipped" in invoke(patch, world, {**submitted(portal="p2"), "replay-name": "enroll-1"})
+
+
 def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
     logger, metrics = Logger(level="CRITICAL"), Metrics()
     journal = PowertoolsJournal(logger, metrics)
+    process = replace(world.process, journal=journal)
     app = Application(
         read_event=read_event,
         read_redelivery=read_redelivery,
-        process=replace(world.process, journal=journal),
+        replay_name=replay_name,
+        process=process,
+        replaying=replace(world.replaying, process=process, journal=journal),
         unprocessed=FakeUnprocessed(),
         journal=journal,
         logger=logger,
@@ -133,7 +146,14 @@ def ask(patch: pytest.MonkeyPatch) -> None:
     world = portal()
     logger, metrics = Logger(level="CRITICAL"), Metrics()
     services = Services(
-        world.authoring, world.evaluation, world.portals, world.recordkeeping, world.enrollments, world.new_id
+        world.authoring,
+        world.evaluation,
+        world.portals,
+        world.recordkeeping,
+        world.enrollments,
+        world.process,
+        world.replays,
+        world.new_id,
     )
     server = Server(OPERATIONS, services, lambda: world.now, logger, metrics)
     app = SimpleNamespace(logger=logger, metrics=metrics, trace=lambda function: function)

@@ -5,9 +5,10 @@ Exit codes: 0 done, 1 failed, 2 what was given is wrong, 3 the stack is not reac
 
 import typer
 
-from enroll.commands import flows, portal, records
+from enroll.commands import flows, portal, records, unprocessed
 from enroll.commands.catalog import catalog
 from enroll.commands.invoke import invoke_command
+from enroll.commands.replay import replay
 from enroll.commands.send import send
 from enroll.commands.watch import watch
 from enroll.local import commands as local
@@ -25,5 +26,7 @@ app.command()(send)
 app.command()(watch)
 app.add_typer(records.app, name="records")
 app.add_typer(portal.app, name="portal")
+app.add_typer(unprocessed.app, name="unprocessed")
+app.command()(replay)
 app.command("invoke")(invoke_command)
 app.add_typer(local.app, name="local")

@@ -22,6 +22,7 @@ ClientOf = Callable[[str], Any]
 class Stack:
     """An opened stack. ``client`` makes a boto3 client of a service."""
 
+    name: str
     outputs: Mapping[str, str]
     client: ClientOf
 
@@ -45,7 +46,7 @@ def open_stack(name: str, client: ClientOf = _client_of) -> Stack:
     missing = [key for key in ("FlowsTableName", "EventBusName") if key not in outputs]
     if missing:
         fail(f"the stack {name} is no stack of Enroll: it has no output {', '.join(missing)}", NOT_REACHED)
-    return Stack(outputs, client)
+    return Stack(name, outputs, client)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from enrollment.api.routes import OPERATIONS
 from enrollment.api.server import Server
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
+from enrollment.domain.replays import Replay
 from enrollment.domain.values import Instant, iso
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
@@ -23,6 +24,9 @@ IAM = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ada", "accountId": "12
 
 def token(scope: str = "enroll/read enroll/flows.write enroll/records.write", **claims: str) -> dict[str, Any]:
     return {"jwt": {"claims": {"sub": "user-1", "portal_id": "p1", "scope": scope, **claims}, "scopes": None}}
+
+
+EXAMPLE_REPLAY = Replay("enroll-example", "p1", frozenset(["1001"]), frozenset(["forms.submitted"]), True, NOW)
 
 
 @dataclass
@@ -60,7 +64,14 @@ class Api:
     def __post_init__(self) -> None:
         world = self.world
         services = Services(
-            world.authoring, world.evaluation, world.portals, world.recordkeeping, world.enrollments, world.new_id
+            world.authoring,
+            world.evaluation,
+            world.portals,
+            world.recordkeeping,
+            world.enrollments,
+            world.process,
+            world.replays,
+            world.new_id,
         )
         logger = Logger(service="test", level="CRITICAL")
         self.server = Server(OPERATIONS, services, self._tick, logger, Uncounted())  # type: ignore[arg-type]
@@ -102,7 +113,7 @@ class Api:
 
 
 def example_portal() -> Api:
-    """What the examples of the API refer to: two flows, four records, an enrollment."""
+    """What the examples of the API refer to: two flows, four records, an enrollment, a replay."""
     world = World(now=NOW)
     criteria = [["city", "IS_ANY_OF", ["Dublin", "Cork"]]]
     world.put_flow(
@@ -122,4 +133,5 @@ def example_portal() -> Api:
         world.put_record(key, Record(key, 1_000, properties))
     submitted = {"forms.submitted": "101", "id": "e1", "at": iso(NOW), "properties": {"hs_form_id": "f-1"}}
     world.deliver(event(submitted))
+    world.replays.save(EXAMPLE_REPLAY)
     return Api(world)

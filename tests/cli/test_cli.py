@@ -294,11 +294,18 @@ class Refusing:
 
 
 def test_what_the_bus_refuses_is_sent_again_and_told_in_the_end() -> None:
-    entries = [{"DetailType": f"forms.{n}"} for n in range(3)]
+    entries = [{"DetailType": f"forms.{n}", "Detail": "{}"} for n in range(3)]
     patient = Refusing(2)
     assert put(patient, entries) == []
     assert patient.calls == [3, 1, 1]
     assert put(Refusing(99), entries) == ["forms.0: ThrottlingException slow down"]
+
+
+def test_large_events_share_no_call_that_would_be_too_large() -> None:
+    bus = Refusing(0)
+    entries = [{"DetailType": "forms.submitted", "Detail": "\u4e2d" * 40_000} for _ in range(5)]
+    assert put(bus, entries) == []
+    assert bus.calls == [2, 2, 1]
 
 
 def test_enrollments_are_shown_as_they_arrive(stack: Any) -> None:

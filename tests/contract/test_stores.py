@@ -16,18 +16,22 @@ from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
+from enrollment.adapters.replays import DynamoReplays
 from enrollment.adapters.tables import Damaged, Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
+from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Dated, Record, deleted
+from enrollment.domain.replays import Replay
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.ports import (
+    REPLAY_PARTS,
     Associations,
     Conflict,
     Enrollments,
@@ -36,6 +40,7 @@ from enrollment.ports import (
     Portals,
     RateLimits,
     Records,
+    Replays,
     WaitingEvents,
 )
 from enrollment.wire.envelopes import read_event, read_stored_event, write_event
@@ -50,6 +55,7 @@ from tests.fakes import (
     FakePortals,
     FakeRateLimits,
     FakeRecords,
+    FakeReplays,
     FakeWaitingEvents,
     store,
     switch,
@@ -70,6 +76,7 @@ class Stores:
     portals: Portals
     waiting: WaitingEvents
     rate_limits: RateLimits
+    replays: Replays
     enrollments: Enrollments
 
     @property
@@ -90,6 +97,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             FakePortals(),
             FakeWaitingEvents(),
             FakeRateLimits(),
+            FakeReplays(),
             FakeEnrollments(),
         )
         return
@@ -104,6 +112,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             DynamoPortals(tables),
             DynamoWaitingEvents(tables, write_event, read_stored_event),
             DynamoRateLimits(tables),
+            DynamoReplays(tables),
             DynamoEnrollments(tables, write_message, read_message),
         )
 
@@ -555,3 +564,43 @@ def test_a_changed_limit_begins_anew(stores: Stores) -> None:
     assert [stores.rate_limits.take("p1", "1", a_day, NOW) for _ in range(2)] == [NOW, NOW + 86_400_000]
     assert [stores.rate_limits.take("p1", "1", a_second, NOW) for _ in range(2)] == [NOW, NOW + 1_000]
     assert stores.rate_limits.take("p1", "1", a_day, NOW) == NOW + 2 * 86_400_000
+
+
+# Replays --------------------------------------------------------------------------------------------------------------
+
+DRY_RUN = Replay("enroll-1", "p1", frozenset(["1", "2"]), frozenset(["forms.submitted"]), True, NOW)
+
+
+def test_an_order_is_read_as_it_was_written(stores: Stores) -> None:
+    assert stores.replays.get("enroll-1") is None
+    for order in (DRY_RUN, replace(DRY_RUN, name="enroll-2", flow_ids=None, is_dry_run=False)):
+        stores.replays.save(order)
+        assert stores.replays.get(order.name) == order
+
+
+def test_an_event_counts_once_and_records_stay_together(stores: Stores) -> None:
+    def count(record: str | None, event_id: str, code: Code, replay: Replay = DRY_RUN) -> None:
+        one = read_event(event({"forms.submitted": record, "id": event_id}), "forms")
+        stores.replays.count(replay, one, [Decision(code, "1", "1", "")])
+
+    other = replace(DRY_RUN, name="enroll-2")
+    records = [*(f"r{number}" for number in range(20)), "a/b", "a", "\U0001f701" * 128, None]
+    for record in records:
+        for event_id in ("e1", "e2", "e1", "\U0001f701" * 124):
+            count(record, event_id, Code.ENROLLED)
+    count("a", "e1", Code.NOT_MATCHED)
+    count("a", "e9", Code.ENROLLED, other)
+
+    parts = [list(stores.replays.counted(DRY_RUN, part)) for part in range(REPLAY_PARTS)]
+    places: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        for one in part:
+            places.setdefault(one.record, []).append(number)
+    assert sorted(map(len, places.values())) == [3] * len(records)
+    assert all(len(set(numbers)) == 1 for numbers in places.values())
+    codes = [code for part in parts for one in part for code in one.codes.values()]
+    assert (codes.count(Code.ENROLLED), codes.count(Code.NOT_MATCHED)) == (3 * len(records) - 1, 1)
+    assert sum(1 for part in range(REPLAY_PARTS) for _ in stores.replays.counted(other, part)) == 1
+    assert not [
+        one for part in range(REPLAY_PARTS) for one in stores.replays.counted(replace(DRY_RUN, portal_id="p2"), part)
+    ]

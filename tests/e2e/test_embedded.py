@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
+from typer.testing import CliRunner
 
+from enroll import unprocessed_queue
 from enroll.api import Api, ApiError
+from enroll.commands import replay as replaying
+from enroll.main import app
+from enroll.unprocessed_queue import Pass
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
 from enrollment.domain.identifiers import RecordKey
@@ -131,6 +136,29 @@ def embedded() -> Iterator[Embedded]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+
+
+@pytest.fixture
+def shell(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs a command of `enroll` as beside `make run`; what it answers as JSON."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{embedded.port}",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "ENROLL_API": embedded.api_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(replaying, "QUIET_SECONDS", 3.0)
+    monkeypatch.setattr(replaying, "POLL_SECONDS", 0.3)
+    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+
+    def run(*arguments: str) -> Any:
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return run
 
 
 def test_the_demonstration_gives_exactly_what_it_defines() -> None:
@@ -285,7 +313,9 @@ def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embed
     assert kept["UNKNOWN_CATEGORY"]["event"]["detail"] == unrouted["detail"]
 
 
-def test_a_function_that_fails_three_times_leaves_the_event_whole(embedded: Embedded) -> None:
+def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
+    embedded: Embedded, shell: Callable[..., Any]
+) -> None:
     sqs = embedded.client("sqs")
     embedded.put_flow("fails", id=1, event="calls.ended")
     envelope = event({"calls.ended": "1", "id": "f", "portal": "fails", "record": {}})
@@ -293,21 +323,69 @@ def test_a_function_that_fails_three_times_leaves_the_event_whole(embedded: Embe
     sqs.delete_queue(QueueUrl=embedded.outputs["EnrollmentsQueueUrl"])
     try:
         embedded.send(envelope)
-        (kept,) = embedded.receive("UnprocessedEventsQueueUrl", 1)
+        deadline = time.monotonic() + 60
+        found: list[dict[str, Any]] = []
+        while not found and time.monotonic() < deadline:
+            with Pass(sqs, embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
+                found = [json.loads(one.body) for one in messages if one.unprocessed.event_id == "f"]
     finally:
         settings = {
             name: attributes["Attributes"][name] for name in ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit")
         }
         sqs.create_queue(QueueName="enroll-enrollments.fifo", Attributes=settings)
+    (kept,) = found
     assert kept["requestContext"]["condition"] == "RetriesExhausted"
     assert kept["requestContext"]["approximateInvokeCount"] == 3
     assert kept["requestPayload"]["detail"] == envelope["detail"]
     assert "QueueDoesNotExist" in json.dumps(kept["responsePayload"])
 
-    # Redriven, the event goes on where it stopped: the enrollment that it wrote is published.
-    embedded.send(kept["requestPayload"])
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "fails"]
-    assert [(one["flowId"], one["trigger"]["eventId"]) for one in messages] == [("1", "f")]
+    # Redriven, the event goes on where it stopped: the enrollment that it wrote is published, once.
+    (would,) = shell("unprocessed", "redrive", "--event", "f", "--dry-run")["events"]
+    assert [one["code"] for one in would["decisions"]] == ["DUPLICATE_EVENT"]
+    assert shell("unprocessed", "redrive", "--event", "f")["byReason"] == {"RetriesExhausted": 1}
+    messages_of_it = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "fails"]
+    assert [(one["flowId"], one["trigger"]["eventId"]) for one in messages_of_it] == [("1", "f")]
+    assert shell("unprocessed", "list", "--event", "f") == []
+
+
+def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
+    embedded: Embedded, shell: Callable[..., Any]
+) -> None:
+    since, api = iso(bootstrap.now() // 1000 * 1000), Api(embedded.api_url, "past")
+    embedded.put_flow("past", id=1, event="forms.submitted")
+    embedded.put_flow("other", id=2, event="forms.submitted", re_enroll=True)
+    events = [
+        event(
+            {
+                "forms.submitted": f"r{number % 8}",
+                "id": f"e{number}",
+                "portal": portal,
+                "at": bootstrap.now(),
+                "record": {"city": "Cork" if number % 8 < 5 else "Bray"},
+            }
+        )
+        for portal, count in (("past", 24), ("other", 4))
+        for number in range(count)
+    ]
+    embedded.send(*events)
+    assert Counter(one["portalId"] for one in embedded.receive("EnrollmentsQueueUrl", 12)) == {"past": 8, "other": 4}
+
+    given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
+    for document in (flow({"id": 2, **given}), flow({"id": 3, **given, "re_enroll": True})):
+        api.call("PUT", f"/automation/v4/flows/{document['id']}", document)
+    order = ("replay", "--portal", "past", "--from", since, "--flow", "2", "--flow", "3")
+
+    counted = shell(*order, "--dry-run")["flows"]
+
+    assert {one["flowId"]: one["decisions"] for one in counted} == {
+        "2": {"ENROLLED": 5, "ALREADY_ENROLLED": 10, "FILTERED_OUT": 9},
+        "3": {"ENROLLED": 15, "FILTERED_OUT": 9},
+    }
+    shell(*order)
+
+    found = embedded.receive("EnrollmentsQueueUrl", 20)
+    assert Counter((one["portalId"], one["flowId"]) for one in found) == {("past", "2"): 5, ("past", "3"): 15}
+    assert sorted(one["objectId"] for one in found if one["flowId"] == "2") == [f"r{number}" for number in range(5)]
 
 
 def test_a_taken_port_is_a_clear_message() -> None:

@@ -60,7 +60,9 @@ def example_portal() -> dict[str, str]:
         assert call("POST", f"/crm/v3/objects/{kind}/batch/upsert", {"inputs": inputs})[0] == 200
     submitted = event({"forms.submitted": "101", "id": "e1", "at": "2030-01-01T00:00:00Z"})
     (decision,) = invoke(submitted)["decisions"]
-    return {"enrollmentId": decision["enrollmentId"]}
+    status, replay = call("POST", "/enrollment/v1/replays", {"isDryRun": True})
+    assert status == 201
+    return {"enrollmentId": decision["enrollmentId"], "replayName": replay["name"]}
 
 
 def test_every_example_works_on_dynamodb(stack: Stack) -> None:

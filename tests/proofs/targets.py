@@ -19,7 +19,7 @@ from enrollment.domain.sentences import explained
 from enrollment.domain.subjects import Subject
 from enrollment.domain.values import LATEST
 from enrollment.handler import handle
-from enrollment.wire.envelopes import read_event
+from enrollment.wire.envelopes import read_event, replay_name
 from enrollment.wire.faults import Fault
 from enrollment.wire.flow_documents import read_flow_ids, write_flow, write_result
 from enrollment.wire.flows import InvalidFlow, read_flow
@@ -94,7 +94,9 @@ class Events:
         self.app = Application(
             read_event=read_event,
             read_redelivery=read_redelivery,
+            replay_name=replay_name,
             process=self.world.process,
+            replaying=self.world.replaying,
             unprocessed=self.unprocessed,
             journal=self.world.journal,
             logger=None,  # type: ignore[arg-type]
@@ -110,7 +112,7 @@ class Events:
         if "unprocessed" in answer:
             kept, invalid = self.unprocessed.events.pop()
             assert kept is envelope
-            assert invalid.reason in REASONS
+            assert invalid.reason in REASONS | {"UNKNOWN_REPLAY"}
             assert answer["unprocessed"]["reason"] == invalid.reason
             assert len(invalid.message) < LONGEST_MESSAGE
             return invalid.reason

@@ -21,6 +21,8 @@ from enrollment.adapters.tables import (
     FlowItem,
     RateLimitItem,
     RecordItem,
+    RehearsalItem,
+    ReplayItem,
     WaitingItem,
 )
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
@@ -49,8 +51,8 @@ OUTPUTS = {
     "EnrollmentsTableName",
 }
 MODELS: dict[str, list[type[Model]]] = {
-    "FlowsTable": [FlowItem, CandidateItem],
-    "RecordsTable": [RecordItem, AssociationItem, WaitingItem],
+    "FlowsTable": [FlowItem, CandidateItem, ReplayItem],
+    "RecordsTable": [RecordItem, AssociationItem, WaitingItem, RehearsalItem],
     "EnrollmentsTable": [EnrollmentItem, RateLimitItem],
 }
 

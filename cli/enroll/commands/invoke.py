@@ -44,6 +44,9 @@ def _print(payload: dict[str, Any]) -> None:
             soft_wrap=True,
         )
         return
+    if replay := payload.get("skipped"):
+        console.print(f"Event {payload['eventId']} does not concern the replay {replay}.", markup=False)
+        return
     if not payload["decisions"]:
         console.print(f"Event {payload['eventId']}: no flow is triggered by it.", markup=False)
         return

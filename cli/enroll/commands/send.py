@@ -1,7 +1,5 @@
 """`enroll send`"""
 
-import json
-import time
 import uuid
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,15 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
+from enroll.bus import Entry, batches, detail_text
+from enroll.bus import put as put_batch
 from enroll.files import read_objects
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
 from enroll.stack import StackName, explained, open_stack
 from enrollment.bootstrap import now
 from enrollment.domain.values import iso
-
-# PutEvents takes this many entries.
-BATCH = 10
-ATTEMPTS = 5
 
 
 def send(
@@ -45,33 +41,18 @@ def send(
         fail("the bus refused: " + "; ".join(refused), FAILED)
 
 
-def put(client: Any, entries: list[dict[str, str]], *, quiet: bool = True) -> list[str]:
-    """Puts entries, those that fail again with backoff; answers why the rest was refused."""
+def put(client: Any, entries: list[Entry], *, quiet: bool = True) -> list[str]:
+    """Answers why what the bus did not take was refused."""
     refused: list[str] = []
     with Progress(console=errors, disable=quiet, transient=True) as progress:
         task = progress.add_task("Sending", total=len(entries))
-        for start in range(0, len(entries), BATCH):
-            waiting = entries[start : start + BATCH]
-            for attempt in range(ATTEMPTS):
-                results = client.put_events(Entries=waiting)["Entries"]
-                failed = [
-                    (one, result) for one, result in zip(waiting, results, strict=True) if not result.get("EventId")
-                ]
-                waiting = [one for one, _ in failed]
-                if not waiting or attempt == ATTEMPTS - 1:
-                    refused += [
-                        f"{one['DetailType']}: {result.get('ErrorCode')} {result.get('ErrorMessage', '')}".strip()
-                        for one, result in failed
-                    ]
-                    break
-                time.sleep(0.1 * 2**attempt)
-            progress.advance(task, BATCH)
+        for batch in batches(entries):
+            refused += [f"{batch[place]['DetailType']}: {why}" for place, why in put_batch(client, batch).items()]
+            progress.advance(task, len(batch))
     return refused
 
 
-def _entry(
-    path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id: bool, portal: str | None
-) -> dict[str, str]:
+def _entry(path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id: bool, portal: str | None) -> Entry:
     event = event.get("event", event)  # a sample of events/invalid
     missing = [key for key in ("detail-type", "source", "detail") if key not in event]
     if missing:
@@ -89,5 +70,5 @@ def _entry(
         "EventBusName": bus,
         "Source": str(event["source"]),
         "DetailType": str(event["detail-type"]),
-        "Detail": json.dumps(detail),
+        "Detail": detail_text(detail),
     }

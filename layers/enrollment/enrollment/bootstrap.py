@@ -19,6 +19,7 @@ from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, SqsUnprocessed
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
+from enrollment.adapters.replays import DynamoReplays
 from enrollment.adapters.tables import Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
@@ -29,11 +30,12 @@ from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.observability import PowertoolsJournal
-from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
+from enrollment.ports import Enrollments, Journal, Portals, Replays, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
+from enrollment.replaying import Replaying
 from enrollment.waiting import Waiting
-from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
+from enrollment.wire.envelopes import check_production, read_event, read_stored_event, replay_name, write_event
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 from enrollment.wire.redeliveries import read_redelivery, write_redelivery
@@ -55,7 +57,9 @@ CLIENT = ClientConfig(
 class Application:
     read_event: Callable[[object, str], Event]
     read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
+    replay_name: Callable[[object], str | None]
     process: Process
+    replaying: Replaying
     unprocessed: Unprocessed
     journal: Journal
     logger: Logger
@@ -72,12 +76,27 @@ def application() -> Application:
 def assemble(config: Config) -> Application:
     logger, metrics = Logger(), Metrics()
     session = botocore.session.get_session()
-    sqs: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
-    tables = Tables(config)
-    journal = PowertoolsJournal(logger, metrics)
+    sqs = _sqs(session)
+    journal, tables = PowertoolsJournal(logger, metrics), Tables(config)
+    process = _process(config, sqs, _bus(config, session), tables, journal)
+    return Application(
+        read_event=read_event,
+        read_redelivery=read_redelivery,
+        replay_name=replay_name,
+        process=process,
+        replaying=Replaying(process, DynamoReplays(tables), journal, now),
+        unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
+        journal=journal,
+        logger=logger,
+        metrics=metrics,
+        trace=_trace(config),
+    )
+
+
+def _process(config: Config, sqs: "SQSClient", bus: EventBridgeBus, tables: Tables, journal: Journal) -> Process:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
     redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
-    process = Process(
+    return Process(
         event_types=EVENT_TYPES,
         flows=DynamoFlows(tables, read_flow),
         records=records,
@@ -88,7 +107,7 @@ def assemble(config: Config) -> Application:
         delivery=Delivery(
             enrollments=enrollments,
             queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
-            bus=_bus(config, session),
+            bus=bus,
             redeliveries=redeliveries,
             clock=now,
         ),
@@ -96,16 +115,6 @@ def assemble(config: Config) -> Application:
         clock=now,
         new_id=new_id,
         history_length=config.history_length,
-    )
-    return Application(
-        read_event=read_event,
-        read_redelivery=read_redelivery,
-        process=process,
-        unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
-        journal=journal,
-        logger=logger,
-        metrics=metrics,
-        trace=_trace(config),
     )
 
 
@@ -116,6 +125,8 @@ class ApiApplication:
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    process: Process
+    replays: Replays
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -124,24 +135,34 @@ class ApiApplication:
 def api_application() -> ApiApplication:
     """Raises MissingConfiguration."""
     config = from_environment()
-    tables = Tables(config)
-    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    logger, metrics = Logger(), Metrics()
+    session, tables = botocore.session.get_session(), Tables(config)
+    bus = _bus(config, session)
+    process = _process(config, _sqs(session), bus, tables, PowertoolsJournal(logger, metrics))
+    evaluation = process.evaluation
     return ApiApplication(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
-        evaluation=Evaluation(records, associations, portals),
-        portals=portals,
+        authoring=Authoring(DynamoFlowBook(tables, read_flow), process.flows, read_flow),
+        evaluation=evaluation,
+        portals=evaluation.portals,
         recordkeeping=Recordkeeping(
-            records=records,
-            associations=associations,
-            producer=_bus(config, botocore.session.get_session()),
+            records=evaluation.records,
+            associations=evaluation.associations,
+            producer=bus,
             check=check_production,
             history_length=config.history_length,
         ),
-        enrollments=DynamoEnrollments(tables, write_message, read_message),
-        logger=Logger(),
-        metrics=Metrics(),
+        enrollments=process.enrollments,
+        process=process,
+        replays=DynamoReplays(tables),
+        logger=logger,
+        metrics=metrics,
         trace=_trace(config),
     )
+
+
+def _sqs(session: botocore.session.Session) -> "SQSClient":
+    client: SQSClient = session.create_client("sqs", config=CLIENT)  # type: ignore[assignment]
+    return client
 
 
 def _bus(config: Config, session: botocore.session.Session) -> EventBridgeBus:

@@ -5,6 +5,7 @@ from typing import Any
 
 from enrollment.bootstrap import Application, application
 from enrollment.domain.events import InvalidEvent
+from enrollment.domain.replays import Replay
 from enrollment.observability import decision_fields
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
@@ -12,12 +13,17 @@ Handler = Callable[[Any, Any], Mapping[str, Any]]
 
 def handler_for(category: str) -> Handler:
     """Answers ``{"eventId", "decisions": [...]}``; for an event that is invalid ``{"eventId", "unprocessed": {"reason",
-    "field", "message"}}``. Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last
-    puts it into the unprocessed-events queue."""
+    "field", "message"}}``; for one that its replay does not concern ``{"eventId", "skipped": <name of the replay>}``.
+    Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last puts it into the
+    unprocessed-events queue."""
 
     def handler(envelope: Any, context: Any) -> Mapping[str, Any]:
         app = application()
-        app.logger.append_keys(category=category, function_request_id=getattr(context, "aws_request_id", None))
+        app.logger.append_keys(
+            category=category,
+            function_request_id=getattr(context, "aws_request_id", None),
+            replay=app.replay_name(envelope),
+        )
         try:
             answer: Mapping[str, Any] = app.trace(handle)(app, category, envelope)
             return answer
@@ -32,12 +38,19 @@ def handler_for(category: str) -> Handler:
 
 
 def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
+    replay: Replay | None = None
     try:
+        name = app.replay_name(envelope)
+        replay = None if name is None else app.replaying.ordered(name)
         event = app.read_event(envelope, category)
-        decisions = app.process(event)
+        if replay is not None and not replay.concerns(event):
+            app.journal.skipped(event)
+            return {"eventId": event.id, "skipped": replay.name}
+        decisions = app.process(event) if replay is None else app.replaying(event, replay)
     except InvalidEvent as invalid:
         event_id = _event_id(envelope)
-        app.unprocessed.put(envelope, invalid)
+        if replay is None or not replay.is_dry_run:
+            app.unprocessed.put(envelope, invalid)
         app.journal.refused(event_id, invalid)
         return {
             "eventId": event_id,

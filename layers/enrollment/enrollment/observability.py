@@ -1,9 +1,10 @@
 """Logger, Metrics and Tracer of Powertools; the journal of every outcome.
 
-A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`.
+A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`;
+an event that its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`.
 Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
-of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`. Their dimension `service` is the
-stack's name.
+of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,
+`EventsRehearsed`. Their dimension `service` is the stack's name.
 """
 
 from collections import Counter
@@ -43,6 +44,19 @@ class PowertoolsJournal:
             },
         )
         self._metrics.add_metric("EventsRefused", MetricUnit.Count, 1)
+
+    def skipped(self, event: Event) -> None:
+        self._logger.info("skipped", extra=_event_fields(event))
+        self._metrics.add_metric("EventsSkipped", MetricUnit.Count, 1)
+
+    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+        codes = {one.flow_id: one.code.value for one in decisions}
+        self._logger.info("rehearsed", extra={**_event_fields(event), "codes": codes})
+        self._metrics.add_metric("EventsRehearsed", MetricUnit.Count, 1)
+
+
+def _event_fields(event: Event) -> dict[str, Any]:
+    return {"eventId": event.id, "eventType": event.event_type.name, "portalId": event.portal_id}
 
 
 # Characters of a value that a decision names. What decided can be seen; a person's whole text is not for a log.

@@ -13,6 +13,7 @@ from enrollment.domain.portals import PortalSettings
 from enrollment.domain.productions import Production
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Record
+from enrollment.domain.replays import Rehearsal, Replay
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant
 
@@ -154,6 +155,28 @@ class Enrollments(Protocol):
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None: ...
 
 
+# Of what a dry run counts, so that no part is too much to read at once. All events of a record are in one.
+REPLAY_PARTS = 16
+
+
+class Replays(Protocol):
+    """Replays that were ordered, and what those that are dry runs would have done."""
+
+    def get(self, name: str) -> Replay | None: ...
+
+    def save(self, replay: Replay) -> None:
+        """It never changes again."""
+        ...
+
+    def count(self, replay: Replay, event: Event, decisions: Sequence[Decision]) -> None:
+        """However often an event is counted, it counts once."""
+        ...
+
+    def counted(self, replay: Replay, part: int) -> Iterable[Rehearsal]:
+        """Of one of REPLAY_PARTS parts, each record's one after the other."""
+        ...
+
+
 class Queue(Protocol):
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterable[str]:
         """The ids of the enrollments that the queue accepts, after retries, as it accepts them: when a call fails for
@@ -185,3 +208,11 @@ class Journal(Protocol):
     def decided(self, event: Event, decisions: Sequence[Decision]) -> None: ...
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None: ...
+
+    def skipped(self, event: Event) -> None:
+        """It does not concern the replay that it is part of."""
+        ...
+
+    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+        """What would be decided, in a dry run."""
+        ...

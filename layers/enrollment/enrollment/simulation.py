@@ -117,3 +117,9 @@ class _NoJournal:
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
         pass
+
+    def skipped(self, event: Event) -> None:
+        pass
+
+    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+        pass

@@ -5,9 +5,11 @@
                  candidates/<portal>/<object type>/<event type>     #version        counts the changes of these
                                                                     flow/<flow>     a flow that it may enroll
                  portals/<portal>                                   settings        what is set for all of it
+                 replays/<name>                                     order           what a replay is for
     records      <portal>/<object type>/<object>                    record
                                                                     associated/<object type>/<object>
                                                                     waiting/<event>
+                 replay/<portal>/<name>/<part>                      <record>/<event>  what a dry run decided; digests
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
                  rate-limit/<portal>/<flow>/                        <count>/<period>  how far its entries reach
@@ -78,6 +80,17 @@ class PortalItem(Model):
     tolerance = NumberAttribute(attr_name="criteriaTolerance", default=0)
 
 
+class ReplayItem(Model):
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    portal_id = UnicodeAttribute(attr_name="portalId")
+    flow_ids = JSONAttribute(attr_name="flowIds", null=True)
+    event_types = JSONAttribute(attr_name="eventTypes")
+    is_dry_run = BooleanAttribute(attr_name="isDryRun")
+    created_at = NumberAttribute(attr_name="createdAt")
+    expires_at = NumberAttribute(attr_name="expiresAt")
+
+
 class RecordItem(Model):
     """`properties` and `memberships`: name to [value, time of its change]; `earlier…`: name to a list of such."""
 
@@ -103,6 +116,15 @@ class WaitingItem(Model):
     version = NumberAttribute()
     event = UnicodeAttribute()
     flows = JSONAttribute()
+    expires_at = NumberAttribute(attr_name="expiresAt")
+
+
+class RehearsalItem(Model):
+    """`codes`: flow id to the code of its decision."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    codes = JSONAttribute()
     expires_at = NumberAttribute(attr_name="expiresAt")
 
 
@@ -182,9 +204,11 @@ class Tables:
         self.flows = _bound(FlowItem, config.flows_table, connection)
         self.candidates = _bound(CandidateItem, config.flows_table, connection)
         self.portals = _bound(PortalItem, config.flows_table, connection)
+        self.replays = _bound(ReplayItem, config.flows_table, connection)
         self.records = _bound(RecordItem, config.records_table, connection)
         self.associations = _bound(AssociationItem, config.records_table, connection)
         self.waiting = _bound(WaitingItem, config.records_table, connection)
+        self.rehearsals = _bound(RehearsalItem, config.records_table, connection)
         self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
         self.rate_limits = _bound(RateLimitItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
@@ -192,7 +216,7 @@ class Tables:
         client = self.connection.client
         client.meta.events.register("after-call.dynamodb", _refuse_damaged)
         models = (self.candidates, self.portals, self.records, self.associations, self.waiting, self.enrollments)
-        for model in (*models, self.rate_limits):
+        for model in (*models, self.rate_limits, self.replays, self.rehearsals):
             model._get_connection().connection._client = client
 
 

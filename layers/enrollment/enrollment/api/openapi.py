@@ -26,6 +26,7 @@ _PATH_PARAMETERS = {
     "listId": "The list's id.",
     "eventType": "An event type of the catalogue, or HubSpot's id of it.",
     "enrollmentId": "The enrollment's id.",
+    "replayName": "The replay's name.",
 }
 
 
@@ -107,6 +108,8 @@ def _tag(operation: Operation) -> str:
         ("/objects", "Records"),
         ("/records", "Records"),
         ("/lists", "Records"),
+        ("/simulate", "Events"),
+        ("/replays", "Events"),
     ):
         if part in operation.path:
             return tag

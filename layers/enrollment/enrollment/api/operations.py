@@ -8,7 +8,8 @@ from typing import Any
 from enrollment.authoring import Authoring
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
-from enrollment.ports import Enrollments, NewId, Portals
+from enrollment.ports import Enrollments, NewId, Portals, Replays
+from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 
 Schema = Mapping[str, Any]
@@ -29,6 +30,8 @@ class Services:
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    process: Process
+    replays: Replays
     new_id: NewId
 
 

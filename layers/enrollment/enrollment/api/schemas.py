@@ -5,6 +5,7 @@ from typing import Any
 
 from enrollment.api.operations import Schema
 from enrollment.domain.associations import CATEGORIES
+from enrollment.domain.decisions import Code
 from enrollment.domain.rate_limits import PERIODS
 from enrollment.wire.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.flows import MAX_RATE
@@ -329,6 +330,72 @@ SCHEMAS: dict[str, Schema] = {
     "AssociatedBatch": _batch("AssociatedRecords"),
     # Enrollments
     "EnrollmentPage": _page("Enrollment"),
+    # Events
+    "SimulationInput": _object(
+        {"event": {"type": "object", "description": "As EventBridge delivers it: see docs/events.md."}}
+    ),
+    "Simulation": _object(
+        {
+            "eventId": {"type": ["string", "null"]},
+            "decisions": _list(_ref("Decision")),
+            "unprocessed": _object(
+                {"reason": _TEXT, "field": _TEXT, "message": _TEXT},
+                description="Instead of decisions: why the event would be refused.",
+            ),
+        },
+        "decisions",
+        "unprocessed",
+    ),
+    "ReplayInput": _object(
+        {
+            "flowIds": _nullable(_list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS)),
+            "eventTypes": _nullable(_list(_TEXT, minItems=1, maxItems=MAX_INPUTS)),
+            "isDryRun": _FLAG,
+        },
+        "flowIds",
+        "eventTypes",
+    ),
+    "Replay": _object(
+        {
+            "name": _TEXT,
+            "portalId": _TEXT,
+            "flowIds": _nullable(_list(_TEXT)),
+            "eventTypes": _list(_TEXT),
+            "isDryRun": _FLAG,
+            "createdAt": _MOMENT,
+            "expiresAt": _MOMENT,
+        }
+    ),
+    "ReplayCounts": _page("ReplayCount"),
+    "ReplayCount": _object(
+        {
+            "flowId": _TEXT,
+            "events": {"type": "integer", "minimum": 1},
+            "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+        }
+    ),
+    "Decision": _object(
+        {
+            "code": {"enum": [one.value for one in Code]},
+            "flowId": _TEXT,
+            "flowRevisionId": _TEXT,
+            "because": _TEXT,
+            "portalId": _TEXT,
+            "objectTypeId": _OBJECT_TYPE,
+            "objectId": {"type": ["string", "null"]},
+            "eventId": _TEXT,
+            "eventType": _TEXT,
+            "enrollmentId": _TEXT,
+            "dueAt": _MOMENT,
+            "groups": _list({"type": "object"}),
+            "filter": {"type": "object"},
+        },
+        "enrollmentId",
+        "dueAt",
+        "groups",
+        "filter",
+        description="See docs/enrollments.md.",
+    ),
     # Errors
     "Error": _object(
         {

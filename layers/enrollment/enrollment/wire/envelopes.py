@@ -17,6 +17,7 @@ from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.productions import Production
+from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
     EPOCH,
     LATEST,
@@ -41,6 +42,9 @@ MAX_NAME = 128
 MAX_VALUE_BYTES = 8 * 1024
 MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
+
+# EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
+REPLAY_NAME = "replay-name"
 
 
 def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES) -> Event:
@@ -77,6 +81,28 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
         chain=_chain(detail.get("chain", [])),
     )
+
+
+def read_routed_event(envelope: object) -> Event:
+    """As the bus routes it: to its category. Raises InvalidEvent, of an event of no category as the rule of these."""
+    name = envelope.get("detail-type") if isinstance(envelope, dict) else None
+    category = name.partition(".")[0] if isinstance(name, str) else ""
+    if isinstance(name, str) and category not in CATEGORIES:
+        raise InvalidEvent(
+            "UNKNOWN_CATEGORY", "detail-type", f"found {shown(name)}, allowed is an event type like forms.submitted"
+        )
+    return read_event(envelope, category)
+
+
+def replay_name(envelope: object) -> str | None:
+    """Of the ordered replay that the event is part of. EventBridge names it in the envelope. The detail of an event
+    that was put on the bus again has it too; whatever replays that one counts instead."""
+    if not isinstance(envelope, dict):
+        return None
+    detail = envelope.get("detail")
+    named = envelope if REPLAY_NAME in envelope else detail if isinstance(detail, dict) else {}
+    found = named.get(REPLAY_NAME)
+    return found if isinstance(found, str) and is_ordered(found) else None
 
 
 def write_event(event: Event) -> dict[str, Any]:

@@ -1,0 +1,383 @@
+"""`enroll unprocessed …`"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress, TextColumn
+
+from enroll.api import Api, ApiUrl, open_api
+from enroll.api import explained as api_explained
+from enroll.bus import BATCH_ENTRIES, Entry, batches, put
+from enroll.output import FAILED, INVALID, NOT_FOUND, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.stack import Stack, StackName, explained, open_stack
+from enroll.unprocessed import Unprocessed
+from enroll.unprocessed_queue import BATCH, Message, NotDeleted, Pass
+from enrollment.domain.decisions import Code
+from enrollment.domain.events import InvalidEvent
+from enrollment.domain.values import Instant, iso, read_instant
+from enrollment.wire.envelopes import read_routed_event, replay_name
+
+app = typer.Typer(help="Events that could not be processed: look, deliver again, discard.", no_args_is_help=True)
+
+# Events a second that redriving puts on the bus, when not told otherwise and at most.
+RATE = 50
+MOST_RATE = 1000
+
+Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
+PortalOf = Annotated[str | None, typer.Option("--portal", help="Only those of this portal.")]
+EventType = Annotated[str | None, typer.Option("--event-type", help="Only events of this type.")]
+Event = Annotated[str | None, typer.Option("--event", help="Only the event with this id.")]
+Since = Annotated[str | None, typer.Option(help="Only what occurred then or later: ISO-8601.")]
+Until = Annotated[str | None, typer.Option(help="Only what occurred before then.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
+
+
+@dataclass(frozen=True)
+class Filter:
+    reason: str | None = None
+    portal: str | None = None
+    event_type: str | None = None
+    event: str | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+    def takes(self, message: Message) -> bool:
+        one = message.unprocessed
+        # What says of itself no time is as old as its message.
+        at = message.sent_at if one.occurred_at is None else one.occurred_at
+        return (
+            self.reason in (None, one.reason)
+            and self.portal in (None, one.portal_id)
+            and self.event_type in (None, one.event_type)
+            and self.event in (None, one.event_id)
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+        )
+
+
+def _filter(
+    reason: str | None,
+    portal: str | None,
+    event_type: str | None,
+    event: str | None,
+    since: str | None,
+    until: str | None,
+) -> Filter:
+    return Filter(reason, portal, event_type, event, _moment("--since", since), _moment("--until", until))
+
+
+def _moment(option: str, given: str | None) -> Instant | None:
+    found = None if given is None else read_instant(given)
+    if given is not None and found is None:
+        fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
+    return found
+
+
+@dataclass
+class Selection:
+    """What the filter takes of a pass, counting what it leaves."""
+
+    messages: Pass
+    filter: Filter
+    limit: int | None
+    skipped: int = 0
+
+    def __iter__(self) -> Iterator[Message]:
+        taken = 0
+        for one in self.messages:
+            if not self.filter.takes(one):
+                self.skipped += 1
+                continue
+            taken += 1
+            yield one
+            if taken == self.limit:
+                return
+
+
+def _pass(stack: Stack) -> Pass:
+    return Pass(stack.client("sqs"), stack.outputs["UnprocessedEventsQueueUrl"])
+
+
+@app.command("list")
+def list_unprocessed(
+    reason: Reason = None,
+    portal: PortalOf = None,
+    event_type: EventType = None,
+    event: Event = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """What is there, and why. The queue keeps it."""
+    wanted = _filter(reason, portal, event_type, event, since, until)
+    with explained(), _pass(open_stack(stack)) as messages:
+        found = list(Selection(messages, wanted, limit))
+    found.sort(key=lambda one: one.sent_at)
+    if as_json:
+        print_json([_written(one) for one in found])
+        return
+    if not found:
+        console.print("Nothing is unprocessed." if wanted == Filter() else "Nothing unprocessed is so.")
+        return
+    print_table(
+        ("event", "type", "portal", "record", "occurred", "kept since", "reason", "message"),
+        (
+            (
+                shown(one.event_id or "?", 40),
+                shown(one.event_type or "?"),
+                shown(one.portal_id or "?", 30),
+                shown(one.record or "", 30),
+                "" if one.occurred_at is None else iso(one.occurred_at),
+                iso(message.sent_at),
+                one.reason,
+                shown(one.message, 100),
+            )
+            for message, one in ((message, message.unprocessed) for message in found)
+        ),
+    )
+    reasons = Counter(one.unprocessed.reason for one in found)
+    console.print(f"{len(found)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
+
+
+def _written(message: Message) -> dict[str, Any]:
+    one = message.unprocessed
+    return {
+        "eventId": one.event_id,
+        "eventType": one.event_type,
+        "portalId": one.portal_id,
+        "reason": one.reason,
+        "field": one.field,
+        "message": one.message,
+        "keptSince": iso(message.sent_at),
+        "event": one.event,
+    }
+
+
+@app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="The event's id.")],
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """The event itself, to be mended in a file and sent with `enroll send`; --json: with its reason."""
+    with explained(), _pass(open_stack(stack)) as messages:
+        found = next(iter(Selection(messages, Filter(event=event), 1)), None)
+    if found is None:
+        fail(f"no event {event} is unprocessed", NOT_FOUND)
+    if as_json:
+        print_json(_written(found))
+        return
+    one = found.unprocessed
+    errors.print(f"{one.reason}: {one.message}", markup=False, soft_wrap=True)
+    print_json(one.event if one.whole is None else one.whole)
+
+
+@app.command()
+def redrive(
+    reason: Reason = None,
+    portal: PortalOf = None,
+    event_type: EventType = None,
+    event: Event = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    rate: Annotated[int, typer.Option(min=1, max=MOST_RATE, help="At most so many a second.")] = RATE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Put events on the bus again. Each leaves the queue when the bus has it; stopped, the same command goes on."""
+    wanted = _filter(reason, portal, event_type, event, since, until)
+    opened = open_stack(stack)
+    with explained(), _pass(opened) as messages:
+        selection = Selection(messages, wanted, limit)
+        if dry_run:
+            _rehearse(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
+            return
+        work = Redriving(opened.client("events"), opened.outputs["EventBusName"], messages, rate)
+        columns = (TextColumn("Redriving"), TextColumn("{task.completed} redriven"))
+        with Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
+            task = progress.add_task("Redriving", total=None)
+            try:
+                work.run(selection, lambda: progress.update(task, completed=sum(work.redriven.values())))
+            except NotDeleted as error:
+                fail(str(error), FAILED)
+    _report(work, selection.skipped, as_json)
+
+
+@dataclass
+class Redriving:
+    """``redriven``: how many, by reason. ``refused``: by the bus, with why. ``kept``: what is no event, or came back
+    while this ran."""
+
+    bus: Any
+    bus_name: str
+    messages: Pass
+    rate: int
+    redriven: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[Message, str]] = field(default_factory=list)
+    kept: list[tuple[Message, str]] = field(default_factory=list)
+    _waiting: deque[Message] = field(default_factory=deque)
+
+    def run(self, selection: Selection, advance: Callable[[], None]) -> None:
+        """Raises NotDeleted."""
+        for batch in batches(self._entries(selection), min(BATCH_ENTRIES, self.rate)):
+            started = time.monotonic()
+            self._put([self._waiting.popleft() for _ in batch], batch)
+            advance()
+            time.sleep(max(0.0, len(batch) / self.rate - (time.monotonic() - started)))
+
+    def _entries(self, selection: Selection) -> Iterator[Entry]:
+        met: set[str | None] = set()
+        for message in selection:
+            one = message.unprocessed
+            entry = one.entry(self.bus_name)
+            if entry is None:
+                self.kept.append((message, "no event"))
+            elif one.event_id in met:
+                # Refused again, or kept twice: the next run takes it. This one would not end.
+                self.kept.append((message, "came back while this ran"))
+            else:
+                met.add(one.event_id)
+                self._waiting.append(message)
+                yield entry
+
+    def _put(self, messages: Sequence[Message], entries: Sequence[Entry]) -> None:
+        refused = put(self.bus, entries)
+        taken = [one for place, one in enumerate(messages) if place not in refused]
+        self.refused += [(messages[place], why) for place, why in refused.items()]
+        self.redriven.update(one.unprocessed.reason for one in taken)
+        self.messages.delete(taken)
+
+
+def _report(work: Redriving, skipped: int, as_json: bool) -> None:
+    left = [
+        {"eventId": message.unprocessed.event_id, "messageId": message.id, "why": why}
+        for message, why in (*work.refused, *work.kept)
+    ]
+    count = sum(work.redriven.values())
+    if as_json:
+        print_json({"redriven": count, "byReason": dict(work.redriven), "skipped": skipped, "left": left})
+    else:
+        reasons = ", ".join(f"{name} {number}" for name, number in work.redriven.most_common())
+        console.print(
+            f"Redriven {count}" + (f": {reasons}." if reasons else ".") + f" Skipped by the filters: {skipped}."
+        )
+        for one in left:
+            console.print(f"Left in the queue: {one['eventId'] or one['messageId']}: {one['why']}", markup=False)
+    if work.refused:
+        fail(f"the bus refused {len(work.refused)} events; they are still in the queue", FAILED)
+
+
+def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool) -> None:
+    """What redriving would do, by simulation, in the order in which the queue has the events."""
+    apis: dict[str, Api] = {}
+    found = []
+    with api_explained():
+        for message in selection:
+            one = message.unprocessed
+            found.append({"eventId": one.event_id, "reason": one.reason, **_simulated(one, apis, api_of)})
+    would = Counter(
+        decision["flowId"]
+        for one in found
+        for decision in one.get("decisions", [])
+        if decision["code"] == Code.ENROLLED
+    )
+    if as_json:
+        print_json({"wouldEnroll": dict(would), "skipped": selection.skipped, "events": found})
+        return
+    print_table(
+        ("event", "kept for", "would be"), ((one["eventId"] or "?", one["reason"], _fate(one)) for one in found)
+    )
+    flows = ", ".join(f"{flow_id} {count}" for flow_id, count in would.most_common()) or "none"
+    console.print(f"{len(found)} events. Enrollments by flow, each event for itself: {flows}.")
+
+
+def _simulated(one: Unprocessed, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
+    whole = one.whole
+    if whole is None:
+        return {"left": "no event"}
+    try:
+        event = read_routed_event(whole)
+    except InvalidEvent as invalid:
+        refusal = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
+        return {"unprocessed": refusal}
+    if (name := replay_name(whole)) is not None:
+        return {"replay": name}
+    if event.portal_id not in apis:
+        apis[event.portal_id] = api_of(event.portal_id)
+    answer = apis[event.portal_id].call("POST", "/enrollment/v1/simulate", {"event": whole})
+    return {key: answer[key] for key in ("decisions", "unprocessed") if key in answer}
+
+
+def _fate(one: Mapping[str, Any]) -> str:
+    if "left" in one:
+        return f"left in the queue: {one['left']}"
+    if "unprocessed" in one:
+        return f"refused again: {one['unprocessed']['reason']}: {one['unprocessed']['message']}"
+    if "replay" in one:
+        return f"decided as part of the replay {one['replay']}"
+    codes = ", ".join(f"{decision['flowId']} {decision['code']}" for decision in one["decisions"])
+    return codes or "of no flow's interest"
+
+
+@app.command()
+def discard(
+    reason: Reason = None,
+    portal: PortalOf = None,
+    event_type: EventType = None,
+    event: Event = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Writes what is discarded to this file, an event a line; it is not overwritten.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Take events out of the queue for good."""
+    wanted = _filter(reason, portal, event_type, event, since, until)
+    with explained(), _pass(open_stack(stack)) as messages:
+        found = list(Selection(messages, wanted, limit))
+        if found and not yes:
+            reasons = Counter(one.unprocessed.reason for one in found)
+            named = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
+            typer.confirm(f"Discard {len(found)} events ({named})?", abort=True, err=True)
+        try:
+            for start in range(0, len(found), BATCH):
+                batch = found[start : start + BATCH]
+                if keep is not None:
+                    _keep(keep, batch)
+                messages.delete(batch)
+        except NotDeleted as error:
+            fail(str(error), FAILED)
+    if as_json:
+        print_json({"discarded": len(found), "kept": None if keep is None else str(keep)})
+    else:
+        console.print(f"Discarded {len(found)} events.")
+
+
+def _keep(file: Path, messages: Sequence[Message]) -> None:
+    """Before they are deleted: a line may come twice, and none is lost."""
+    try:
+        with file.open("a", encoding="utf-8") as kept:
+            for one in messages:
+                kept.write(json.dumps(_written(one)) + "\n")
+            kept.flush()
+            os.fsync(kept.fileno())
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", INVALID)

@@ -1,0 +1,131 @@
+"""The messages of the unprocessed-events queue: whatever wrote them, read as one thing.
+
+what Enroll refused, what no rule takes   {"reason", "message", "field", "event"}
+what a function failed to process         Lambda's record: {"requestContext", "requestPayload", "responsePayload", …}
+what EventBridge could not deliver        the event itself; ERROR_CODE and ERROR_MESSAGE are message attributes
+a redelivery that failed                  {"at", "flowIds", "event"}
+anything else                             kept, and shown as it is
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enroll.bus import Entry, detail_text
+from enrollment.domain.values import Instant, read_instant
+from enrollment.wire.envelopes import REPLAY_NAME
+
+REDELIVERY_FAILED = "REDELIVERY_FAILED"
+NOT_DELIVERED = "NOT_DELIVERED"
+UNKNOWN_MESSAGE = "UNKNOWN_MESSAGE"
+
+
+@dataclass(frozen=True)
+class Unprocessed:
+    """``event`` is the whole event as EventBridge delivered it, or what came in its place. ``reason`` is a code of
+    docs/events.md, or of the service that gave up."""
+
+    reason: str
+    message: str
+    event: Any
+    field: str | None = None
+
+    @property
+    def event_id(self) -> str | None:
+        return _text(self._detail.get("id")) or _text(self._envelope.get("id"))
+
+    @property
+    def event_type(self) -> str | None:
+        return _text(self._envelope.get("detail-type"))
+
+    @property
+    def portal_id(self) -> str | None:
+        return _text(self._detail.get("portalId"))
+
+    @property
+    def record(self) -> str | None:
+        kind, object_id = self._detail.get("objectType"), self._detail.get("objectId")
+        return None if kind is None or object_id is None else f"{kind}/{object_id}"
+
+    @property
+    def occurred_at(self) -> Instant | None:
+        given = self._detail.get("occurredAt", self._envelope.get("time"))
+        return read_instant(given) if isinstance(given, str | int | float) else None
+
+    @property
+    def whole(self) -> dict[str, Any] | None:
+        """The same event to whoever reads its detail alone: with the id and the time of occurrence that it had by its
+        envelope, and the replay that it is part of, for the bus gives it a new envelope. None: it is no event."""
+        envelope = self._envelope
+        names = [envelope.get(key) for key in ("source", "detail-type")]
+        if not isinstance(envelope.get("detail"), dict) or not all(isinstance(one, str) and one for one in names):
+            return None
+        had = {"id": envelope.get("id"), "occurredAt": envelope.get("time")}
+        detail = {key: value for key, value in had.items() if value is not None} | self._detail
+        if REPLAY_NAME in envelope:
+            detail[REPLAY_NAME] = envelope[REPLAY_NAME]
+        return {**envelope, "detail": detail}
+
+    def entry(self, bus: str) -> Entry | None:
+        """That puts the same event on the bus again, as sent when it was sent. None: it is no event."""
+        event = self.whole
+        if event is None:
+            return None
+        sent_at = read_instant(event["time"]) if isinstance(event.get("time"), str) else None
+        return {
+            "EventBusName": bus,
+            "Source": event["source"],
+            "DetailType": event["detail-type"],
+            "Detail": detail_text(event["detail"]),
+            **({} if sent_at is None else {"Time": sent_at / 1000}),
+            **({"Resources": event["resources"]} if event.get("resources") else {}),
+        }
+
+    @property
+    def _envelope(self) -> Mapping[str, Any]:
+        return self.event if isinstance(self.event, dict) else {}
+
+    @property
+    def _detail(self) -> dict[str, Any]:
+        detail = self._envelope.get("detail")
+        return detail if isinstance(detail, dict) else {}
+
+
+def read_unprocessed(body: str, attributes: Mapping[str, str]) -> Unprocessed:
+    """``attributes``: the message's own, by name."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return Unprocessed(UNKNOWN_MESSAGE, "the message is not JSON", body)
+    match message:
+        case {"reason": str(reason), "message": str(text), "event": event}:
+            return Unprocessed(reason, text, event, _text(message.get("field")))
+        case {"requestContext": dict(context), "requestPayload": event}:
+            reason = str(context.get("condition", NOT_DELIVERED))
+            return Unprocessed(reason, _failure(context, message.get("responsePayload")), event)
+        case {"at": _, "flowIds": list(flow_ids), "event": event}:
+            flows = ", ".join(map(str, flow_ids))
+            return Unprocessed(REDELIVERY_FAILED, f"failed again and again when it was due for flows {flows}", event)
+        case {"detail-type": _, "detail": _}:
+            text = attributes.get("ERROR_MESSAGE") or "EventBridge could not deliver it"
+            rule = attributes.get("RULE_ARN")
+            return Unprocessed(
+                attributes.get("ERROR_CODE", NOT_DELIVERED), f"{text} ({rule})" if rule else text, message
+            )
+    return Unprocessed(UNKNOWN_MESSAGE, "no message that Enroll, Lambda or EventBridge writes", message)
+
+
+def _failure(context: Mapping[str, Any], response: Any) -> str:
+    """What Lambda tells of the last attempt."""
+    attempts = f"after {context.get('approximateInvokeCount', 'some')} attempts"
+    if not isinstance(response, dict):
+        return f"the function did not process it, {attempts}"
+    told = [str(response[key]) for key in ("errorType", "errorMessage") if response.get(key)]
+    return f"{': '.join(told) or 'the function failed'}, {attempts}"
+
+
+def _text(found: Any) -> str | None:
+    return found if isinstance(found, str) else None

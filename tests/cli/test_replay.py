@@ -1,0 +1,179 @@
+"""`enroll replay`: ordered through the API, replayed by EventBridge, followed to its end."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from enroll.commands import replay as commands
+from enroll.replay import rule_of
+from enroll.stack import Stack
+from enrollment.catalog import CATEGORIES
+from enrollment.domain.replays import Replay
+from enrollment.wire.envelopes import read_routed_event
+from tests.api.portal import Api, example_portal
+from tests.api.serving import served
+from tests.cli.test_cli import answer, run
+from tests.scenarios.scenario import event
+from tests.template.test_template import FUNCTIONS, logical
+
+BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/enroll-events"
+ARCHIVE = "arn:aws:events:eu-west-1:123456789012:archive/enroll-events"
+SINCE, UNTIL = "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"
+
+
+class Aws:
+    """EventBridge's replays and CloudFormation's resources. `states`: what DescribeReplay answers, one after the
+    other; `delivers`: what happens when a replay begins."""
+
+    def __init__(self) -> None:
+        self.states: list[str | BaseException] = ["STARTING", "RUNNING", "COMPLETED"]
+        self.archives = ["enroll-events"]
+        self.delivers: Any = lambda name: None
+        self.started: list[dict[str, Any]] = []
+        self.cancelled: list[str] = []
+        self.rules = [rule_of(category) for category in CATEGORIES]
+
+    def list_archives(self, EventSourceArn: str) -> dict[str, Any]:
+        assert EventSourceArn == BUS
+        return {"Archives": [{"ArchiveName": one} for one in self.archives]}
+
+    def describe_archive(self, ArchiveName: str) -> dict[str, Any]:
+        return {"ArchiveArn": f"{ARCHIVE.rpartition('/')[0]}/{ArchiveName}"}
+
+    def start_replay(self, **given: Any) -> None:
+        self.started.append(given)
+        self.delivers(given["ReplayName"])
+
+    def describe_replay(self, ReplayName: str) -> dict[str, Any]:
+        assert ReplayName == self.started[-1]["ReplayName"]
+        state = self.states.pop(0)
+        if isinstance(state, BaseException):
+            raise state
+        reached = {"EventLastReplayedTime": datetime(2026, 11, 1, 12, tzinfo=UTC)} if state == "RUNNING" else {}
+        return {"State": state, "StateReason": "the archive is gone", **reached}
+
+    def cancel_replay(self, ReplayName: str) -> None:
+        self.cancelled.append(ReplayName)
+
+    def get_paginator(self, name: str) -> "Aws":
+        assert name == "list_stack_resources"
+        return self
+
+    def paginate(self, StackName: str) -> Iterator[dict[str, Any]]:
+        """The physical name of a rule of a bus has the bus before it."""
+        for one in self.rules:
+            physical = f"enroll-events|{StackName}-{one}-1A2B"
+            yield {"StackResourceSummaries": [{"LogicalResourceId": one, "PhysicalResourceId": physical}]}
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    found = Aws()
+    monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", {"EventBusArn": BUS}, lambda _: found))
+    monkeypatch.setattr(commands, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(commands, "QUIET_SECONDS", 0.2)
+    monkeypatch.setenv("COLUMNS", "200")
+    return found
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    api = example_portal()
+    with served(api) as url:
+        monkeypatch.setenv("ENROLL_API", url)
+        monkeypatch.setenv("ENROLL_PORTAL", "p1")
+        yield api
+
+
+def test_a_replay_is_ordered_then_started_for_the_rules_concerned(portal: Api, aws: Aws) -> None:
+    found = answer("replay", "--from", SINCE, "--to", UNTIL, "--flow", "1001", "--flow", "1002")
+
+    (started,) = aws.started
+    assert started["ReplayName"] == found["name"]
+    assert portal.world.replays.get(found["name"]) == Replay(
+        found["name"],
+        "p1",
+        frozenset({"1001", "1002"}),
+        frozenset({"forms.submitted", "crm.property_changed"}),
+        False,
+        portal.world.now,
+    )
+    assert (started["EventStartTime"].isoformat(), started["EventEndTime"].isoformat()) == (
+        "2026-11-01T00:00:00+00:00",
+        "2026-11-02T00:00:00+00:00",
+    )
+    assert started["EventSourceArn"] == ARCHIVE
+    assert started["Destination"] == {
+        "Arn": BUS,
+        "FilterArns": [
+            f"arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-{one}FunctionRule-1A2B"
+            for one in ("Crm", "Forms")
+        ],
+    }
+    assert aws.states == []
+    assert found["flows"] is None
+
+
+def test_rules_are_named_as_the_template_makes_them() -> None:
+    for category in CATEGORIES:
+        (name,) = FUNCTIONS[logical(category, "Function")]["Events"]
+        assert rule_of(category) == logical(category, "Function") + name
+
+
+def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
+    def deliver(name: str) -> None:
+        order = portal.world.replays.get(name)
+        assert order is not None
+        for record in ("103", "104", "103", "999"):
+            given = {"id": f"e{record}", "at": "2030-01-01T00:00:00Z", "properties": {"hs_form_id": "f-1"}}
+            portal.world.replaying(read_routed_event(event({"forms.submitted": record, **given})), order)
+
+    aws.delivers = deliver
+    found = answer("replay", "--from", SINCE, "--to", UNTIL, "--dry-run", "--event-type", "forms.submitted")
+    counts = {"ENROLLED": 2, "UNKNOWN_RECORD": 1}
+    assert found["flows"] == [{"flowId": "1001", "wouldEnroll": 2, "decisions": counts}]
+
+    aws.states = ["COMPLETED"]
+    shown = run("replay", "--from", SINCE, "--to", UNTIL, "--dry-run").stdout
+    assert "ENROLLED 2, UNKNOWN_RECORD 1" in shown
+
+    aws.states, aws.delivers = ["COMPLETED"], lambda name: None
+    assert "Nobody would be enrolled" in run("replay", "--from", SINCE, "--to", UNTIL, "--dry-run").stdout
+
+
+def test_interrupted_it_is_cancelled(portal: Api, aws: Aws) -> None:
+    aws.states = ["RUNNING", KeyboardInterrupt()]
+    told = run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
+    assert aws.cancelled == [aws.started[0]["ReplayName"]]
+    assert "is cancelled" in told
+
+
+@pytest.mark.parametrize(
+    ("states", "options", "told"),
+    [
+        (["FAILED"], [], "the archive is gone"),
+        (["RUNNING"], ["--timeout", "0"], "goes on"),
+        (["COMPLETED"], ["--timeout", "0", "--dry-run"], "/counts"),
+    ],
+)
+def test_an_end_that_is_none_is_told(
+    portal: Api, aws: Aws, states: list[str | BaseException], options: list[str], told: str
+) -> None:
+    aws.states = states
+    assert told in run("replay", "--from", SINCE, "--to", UNTIL, *options, code=1).stderr.replace("\n", "")
+
+
+def test_what_can_not_be_replayed_is_told(portal: Api, aws: Aws) -> None:
+    assert "--from" in run("replay", "--from", UNTIL, "--to", SINCE, code=2).stderr
+    assert "--to" in run("replay", "--from", SINCE, "--to", "soon", code=2).stderr
+    assert "no flow '9'" in run("replay", "--from", SINCE, "--flow", "9", code=2).stderr
+    aws.archives = []
+    assert "0 archives" in run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
+    aws.archives = ["a", "b"]
+    assert "--archive" in run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
+    assert "no archive c" in run("replay", "--from", SINCE, "--to", UNTIL, "--archive", "c", code=1).stderr
+    aws.rules = []
+    assert "AdsFunctionRule" in run("replay", "--from", SINCE, "--to", UNTIL, "--archive", "b", code=1).stderr
+    assert aws.started == []

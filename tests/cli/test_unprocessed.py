@@ -1,0 +1,418 @@
+"""`enroll unprocessed`: every message is read, shown without being taken, and redriven as the same event."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.client
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from enroll import unprocessed_queue
+from enroll.commands import send as sending
+from enroll.commands import unprocessed as commands
+from enroll.main import app
+from enroll.stack import Stack
+from enroll.unprocessed import Unprocessed, read_unprocessed
+from enroll.unprocessed_queue import NotDeleted, Pass
+from enrollment.domain.events import Event
+from enrollment.wire.envelopes import read_event, read_routed_event, replay_name
+from enrollment.wire.redeliveries import write_redelivery
+from tests.api.portal import example_portal
+from tests.api.serving import served
+from tests.aws import REGION
+from tests.cli.test_cli import answer, run
+from tests.scenarios.scenario import event
+
+
+def submitted(event_id: str = "e1", record: str = "103", **given: Any) -> dict[str, Any]:
+    properties = {"hs_form_id": "f-1"}
+    return event({"forms.submitted": record, "id": event_id, "at": "2030-01-01T00:00:00Z"} | given) | {
+        "detail": {
+            **event({"forms.submitted": record, "id": event_id, "at": "2030-01-01T00:00:00Z"} | given)["detail"],
+            "properties": properties,
+        }
+    }
+
+
+def refused(envelope: Any, reason: str = "WRONG_TYPE") -> str:
+    return json.dumps({"reason": reason, "message": "detail.x: found 7", "field": "detail.x", "event": envelope})
+
+
+def failed(envelope: Any) -> str:
+    """As Lambda writes it for an on-failure destination."""
+    return json.dumps(
+        {
+            "version": "1.0",
+            "timestamp": "2026-11-23T10:03:05.123Z",
+            "requestContext": {
+                "requestId": "3cf0a3f1-8b1f-4f3a-9a86-3d6b0c1b6c0e",
+                "functionArn": "arn:aws:lambda:eu-west-1:123456789012:function:enroll-FormsFunction-1A2B:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": 3,
+            },
+            "requestPayload": envelope,
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "responsePayload": {
+                "errorMessage": "event e1: not taken by the queue or the bus: 01K",
+                "errorType": "NotDelivered",
+                "requestId": "3cf0a3f1-8b1f-4f3a-9a86-3d6b0c1b6c0e",
+                "stackTrace": [],
+            },
+        }
+    )
+
+
+UNROUTED = refused({**submitted(), "detail-type": "weather.changed"}, "UNKNOWN_CATEGORY")
+DEAD_LETTER = {
+    "ERROR_CODE": "NO_PERMISSIONS",
+    "ERROR_MESSAGE": "not allowed to invoke",
+    "RULE_ARN": "arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-FormsFunctionRule-1A2B",
+    "TARGET_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:enroll-FormsFunction-1A2B",
+}
+REDELIVERY = write_redelivery(read_event(submitted(), "forms"), ["2", "1"], 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "attributes", "reason", "told"),
+    [
+        (refused(submitted()), {}, "WRONG_TYPE", "found 7"),
+        (UNROUTED, {}, "UNKNOWN_CATEGORY", "found 7"),
+        (failed(submitted()), {}, "RetriesExhausted", "NotDelivered: event e1"),
+        (json.dumps(submitted()), DEAD_LETTER, "NO_PERMISSIONS", "enroll-FormsFunctionRule"),
+        (json.dumps(submitted()), {}, "NOT_DELIVERED", "could not deliver"),
+        (REDELIVERY, {}, "REDELIVERY_FAILED", "flows 1, 2"),
+    ],
+)
+def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reason: str, told: str) -> None:
+    found = read_unprocessed(body, attributes)
+    assert found.reason == reason
+    assert told in found.message
+    assert (found.event_id, found.portal_id) == ("e1", "p1")
+    assert found.record in ("contact/103", "0-1/103")
+    assert found.occurred_at == 1_893_456_000_000
+
+
+@pytest.mark.parametrize("body", ["no JSON", "[" * 100_000, "[1]", '{"what": "ever"}', "null"])
+def test_what_nobody_writes_is_kept_as_it_is(body: str) -> None:
+    found = read_unprocessed(body, {})
+    assert found.reason == "UNKNOWN_MESSAGE"
+    assert (found.whole, found.entry("bus")) == (None, None)
+    assert found.event == body or json.dumps(found.event) == body
+
+
+def delivered(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """As the bus makes an envelope of it."""
+    return {
+        "id": "another",
+        "source": entry["Source"],
+        "detail-type": entry["DetailType"],
+        # The bus' own time when none is given.
+        "time": int(entry.get("Time", 4_000_000_000) * 1000),
+        "detail": json.loads(entry["Detail"]),
+    }
+
+
+@pytest.mark.parametrize(
+    "without", [(), ("id",), ("occurredAt",), ("id", "occurredAt")], ids=lambda keys: "+".join(keys) or "none"
+)
+@pytest.mark.parametrize("shape", [refused, failed, json.dumps])
+def test_the_event_that_is_redriven_is_the_same(shape: Any, without: tuple[str, ...]) -> None:
+    """By its id and its times, whether its source gave them or the bus did."""
+    envelope = submitted(sent="2030-01-02T00:00:00Z", record="ü\U0001f701/103")
+    for key in without:
+        del envelope["detail"][key]
+    entry = read_unprocessed(shape(envelope), {}).entry("bus")
+    assert entry is not None
+
+    before, after = (read_event(one, "forms") for one in (envelope, delivered(entry)))
+
+    assert after == before
+    assert entry["EventBusName"] == "bus"
+
+
+def test_a_failed_redelivery_is_redriven_as_the_same_event() -> None:
+    entry = read_unprocessed(REDELIVERY, {}).entry("bus")
+    assert entry is not None
+    assert read_event(delivered(entry), "forms") == read_event(submitted(), "forms")
+
+
+def test_an_event_of_a_replay_stays_one() -> None:
+    replayed = {**submitted(), "replay-name": "enroll-01K"}
+    entry = read_unprocessed(failed(replayed), {}).entry("bus")
+    assert entry is not None
+    again = delivered(entry)
+    assert replay_name(again) == replay_name(replayed) == "enroll-01K"
+    # The archive has it now as it is; who replays that, means another replay.
+    assert replay_name({**again, "replay-name": "enroll-01L"}) == "enroll-01L"
+    assert replay_name({**again, "replay-name": "by-hand"}) is None
+    assert replay_name(submitted()) is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [None, "text", [], {}, {"detail": "x"}, {**submitted(), "source": 3}, {**submitted(), "detail-type": ""}],
+)
+def test_what_is_no_event_is_not_redriven(broken: Any) -> None:
+    assert Unprocessed("R", "m", broken).entry("bus") is None
+
+
+# The commands ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+
+
+class Queue:
+    def __init__(self, sqs: Any, url: str) -> None:
+        self.sqs = sqs
+        self.url = url
+
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+
+    @property
+    def visible(self) -> int:
+        names = ["ApproximateNumberOfMessages"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        return int(found["Attributes"][names[0]])
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """Of an opened stack."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        clients = {name: boto3.client(name, region_name=REGION) for name in ("sqs", "events")}
+        clients["events"].create_event_bus(Name="bus")
+        url = clients["sqs"].create_queue(QueueName="unprocessed")["QueueUrl"]
+        outputs = {"EventBusName": "bus", "UnprocessedEventsQueueUrl": url}
+        monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", outputs, clients.__getitem__))
+        yield Queue(clients["sqs"], url)
+
+
+@pytest.fixture
+def bus(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """What is put on the bus, as it is understood there."""
+    found: list[Event] = []
+    make = botocore.client.BaseClient._make_api_call
+
+    def noted(client: Any, name: str, arguments: Any) -> Any:
+        if name == "PutEvents":
+            found.extend(read_routed_event(delivered(one)) for one in arguments["Entries"])
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+    return found
+
+
+def fill(queue: Queue, count: int = 25) -> None:
+    queue.send(*(failed(submitted(f"e{number}", record=str(number))) for number in range(count)))
+    queue.send(refused(submitted("bad", portal="p2")), "no JSON")
+
+
+def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
+    fill(queue)
+    for _ in range(2):
+        found = answer("unprocessed", "list")
+        assert sorted(str(one["eventId"]) for one in found) == sorted(
+            [*(f"e{number}" for number in range(25)), "bad", "None"]
+        )
+        assert queue.visible == 27
+    shown = run("unprocessed", "list").stdout
+    assert "27 events: RetriesExhausted 25" in shown
+    assert "NotDelivered: event e1" in shown
+
+
+def test_filters(queue: Queue) -> None:
+    fill(queue, 2)
+    queue.send(failed(event({"calls.ended": "1", "id": "call", "at": "2030-01-02T00:00:00Z"})))
+    for options, ids in (
+        (["--reason", "WRONG_TYPE"], ["bad"]),
+        (["--portal", "p2"], ["bad"]),
+        (["--event", "e1"], ["e1"]),
+        (["--event-type", "calls.ended"], ["call"]),
+        (["--since", "2030-01-01T00:00:01Z", "--portal", "p1"], ["call"]),
+        (["--until", "2030-01-01T00:00:01Z", "--reason", "RetriesExhausted"], ["e0", "e1"]),
+    ):
+        assert sorted(one["eventId"] for one in answer("unprocessed", "list", *options)) == ids
+
+
+def test_a_time_that_is_none_is_told(queue: Queue) -> None:
+    assert "--since" in run("unprocessed", "list", "--since", "soon", code=2).stderr
+    assert "Nothing is unprocessed." in run("unprocessed", "list").stdout
+
+
+def test_an_event_is_shown_mended_and_sent(
+    queue: Queue, bus: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = submitted()
+    del broken["detail"]["id"]
+    broken["detail"]["chain"] = "7"
+    queue.send(refused(broken))
+
+    shown = run("unprocessed", "show", broken["id"])
+    assert "WRONG_TYPE" in shown.stderr
+    mended = json.loads(shown.stdout)
+    mended["detail"]["chain"] = []
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps(mended))
+    monkeypatch.setattr(sending, "open_stack", commands.open_stack)
+    assert answer("send", str(path)) == {"sent": 1, "refused": []}
+    (sent,) = bus
+    assert (sent.id, sent.chain) == (broken["id"], ())
+    assert answer("unprocessed", "show", broken["id"])["event"] == broken
+    run("unprocessed", "show", "nope", code=4)
+
+
+def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, bus: list[Event]) -> None:
+    fill(queue)
+    report = answer("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000")
+    assert report == {"redriven": 25, "byReason": {"RetriesExhausted": 25}, "skipped": 2, "left": []}
+    assert sorted(one.id for one in bus) == sorted(f"e{number}" for number in range(25))
+    assert queue.visible == 2
+    assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
+
+
+def test_redriving_goes_on_where_it_stopped(queue: Queue, bus: list[Event]) -> None:
+    fill(queue)
+    assert answer("unprocessed", "redrive", "--portal", "p1", "--limit", "15", "--rate", "1000")["redriven"] == 15
+    assert answer("unprocessed", "redrive", "--portal", "p1", "--rate", "1000")["redriven"] == 10
+    assert len({one.id for one in bus}) == len(bus) == 25
+
+
+def test_what_is_no_event_stays(queue: Queue, bus: list[Event]) -> None:
+    fill(queue, 1)
+    report = answer("unprocessed", "redrive", "--rate", "1000")
+    assert report["redriven"] == 2
+    assert [one["why"] for one in report["left"]] == ["no event"]
+    assert queue.visible == 1
+
+
+def test_what_comes_back_while_it_runs_does_not_keep_it_running(
+    queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.send(*(refused(submitted(f"e{number}")) for number in range(11)))
+    put = commands.put
+
+    def refused_again(client: Any, entries: Any) -> Any:
+        queue.send(*(refused({**submitted(), "detail": json.loads(one["Detail"])}) for one in entries))
+        return put(client, entries)
+
+    monkeypatch.setattr(commands, "put", refused_again)
+    report = answer("unprocessed", "redrive", "--rate", "1000")
+    assert report["redriven"] == len(bus) == 11
+    assert {one["why"] for one in report["left"]} == {"came back while this ran"}
+    assert queue.visible == 11
+
+
+def test_what_the_bus_refuses_stays_in_the_queue(
+    queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(queue, 3)
+    monkeypatch.setattr(commands, "put", lambda client, entries: {0: "TooLarge"})
+    result = run("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000", "--json", code=1)
+    report = json.loads(result.stdout)
+    assert (report["redriven"], [one["why"] for one in report["left"]]) == (2, ["TooLarge"])
+    assert queue.visible == 3
+
+
+def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
+    queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.send(failed(submitted()))
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pass, "delete", die)
+        CliRunner().invoke(app, ["unprocessed", "redrive"])
+    assert queue.visible == 1
+    assert answer("unprocessed", "redrive")["redriven"] == 1
+    assert [one.id for one in bus] == ["e1", "e1"]
+
+
+def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
+    """What one of them holds the other does not see."""
+    fill(queue, 12)
+    with Pass(queue.sqs, queue.url) as held:
+        taken = [one.unprocessed.event_id for _, one in zip(range(10), held, strict=False)]
+        answer("unprocessed", "redrive", "--rate", "1000")
+    assert len(bus) == 14 - 10 - 1
+    assert not {one.id for one in bus} & set(taken)
+
+
+class Stubborn:
+    """Deletes nothing."""
+
+    def receive_message(self, **_: Any) -> dict[str, Any]:
+        return {"Messages": [{"MessageId": "m", "ReceiptHandle": "r", "Body": "x"}]}
+
+    def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        return {"Failed": [{"Id": one["Id"], "Code": "Internal"} for one in Entries]}
+
+    def change_message_visibility_batch(self, **_: Any) -> dict[str, Any]:
+        return {}
+
+
+def test_a_message_that_is_not_deleted_is_told() -> None:
+    with Pass(Stubborn(), "url") as messages, pytest.raises(NotDeleted, match="still in the queue"):
+        messages.delete(list(messages))
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with served(example_portal()) as url:
+        monkeypatch.setenv("ENROLL_API", url)
+        yield
+
+
+def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], api: None) -> None:
+    queue.send(
+        failed(submitted("e1", record="103")),
+        failed(submitted("e2", record="104")),
+        failed(submitted("e3", record="999")),
+        refused({**submitted("e4"), "detail-type": "forms.vanished"}),
+        failed({**submitted("e5"), "replay-name": "enroll-01K"}),
+        "no JSON",
+    )
+    found = answer("unprocessed", "redrive", "--dry-run")
+    fates = {one["eventId"]: one for one in found["events"]}
+    assert found["wouldEnroll"] == {"1001": 2}
+    assert [one["code"] for one in fates["e1"]["decisions"]] == ["ENROLLED"]
+    assert [one["code"] for one in fates["e3"]["decisions"]] == ["UNKNOWN_RECORD"]
+    assert fates["e4"]["unprocessed"]["reason"] == "UNKNOWN_EVENT_TYPE"
+    assert fates["e5"]["replay"] == "enroll-01K"
+    assert fates[None]["left"] == "no event"
+    shown = run("unprocessed", "redrive", "--dry-run").stdout
+    for told in ("1001 ENROLLED", "refused again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
+        assert told in shown
+    assert (bus, queue.visible) == ([], 6)
+
+
+def test_discarding_asks_and_keeps(queue: Queue, tmp_path: Path) -> None:
+    fill(queue, 12)
+    file = tmp_path / "discarded.jsonl"
+    result = CliRunner().invoke(app, ["unprocessed", "discard"], input="n\n")
+    assert (result.exit_code, queue.visible) == (1, 14)
+    assert "Discard 14 events (RetriesExhausted 12" in result.output
+
+    found = answer("unprocessed", "discard", "--reason", "RetriesExhausted", "--yes", "--keep", str(file))
+
+    assert found == {"discarded": 12, "kept": str(file)}
+    kept = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted(one["eventId"] for one in kept) == sorted(f"e{number}" for number in range(12))
+    assert kept[0]["event"]["detail"]["portalId"] == "p1"
+    assert queue.visible == 2
+    run("unprocessed", "discard", "--yes", "--keep", str(tmp_path / "no" / "where"), code=2)
+    assert queue.visible == 2

@@ -1,0 +1,196 @@
+"""Events that come again, to the functions on an AWS in memory: redriven ones, and those of replays."""
+
+import json
+from typing import Any
+
+import botocore.client
+import pytest
+
+from enroll.unprocessed import Unprocessed
+from enrollment import bootstrap
+from enrollment.adapters.replays import DynamoReplays
+from enrollment.adapters.tables import Tables
+from enrollment.domain.decisions import Code
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.replays import Replay, tally
+from enrollment.domain.values import iso
+from enrollment.ports import REPLAY_PARTS
+from tests.fakes import store, switch
+from tests.functions.test_handlers import Stack, invoke, put
+from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.scenarios.scenario import event, flow
+from tests.template.permissions import Permission, granted, needed
+
+ADA = RecordKey("p1", "0-1", "101")
+
+
+@pytest.fixture
+def calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[Permission]:
+    """What every call to AWS needs to be allowed."""
+    found: list[Permission] = []
+    make = botocore.client.BaseClient._make_api_call
+
+    def noted(client: Any, name: str, arguments: Any) -> Any:
+        found.extend(needed(client.meta.service_model.service_name, name, arguments, stack.config))
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+    return found
+
+
+def order(stack: Stack, *flow_ids: str, is_dry_run: bool = False, name: str = "enroll-1") -> Replay:
+    types = frozenset(["forms.submitted"])
+    made = Replay(name, "p1", frozenset(flow_ids) or None, types, is_dry_run, bootstrap.now())
+    replays(stack).save(made)
+    return made
+
+
+def replays(stack: Stack) -> DynamoReplays:
+    return DynamoReplays(Tables(stack.config))
+
+
+def past(object_id: str = "101", event_id: str = "e", **given: Any) -> dict[str, Any]:
+    """Before every flow that is stored now."""
+    return event({"forms.submitted": object_id, "id": event_id, "at": "2024-01-01T00:00:00Z"} | given)
+
+
+def put_new(stack: Stack, flow_id: int, **given: Any) -> None:
+    store(stack.stores.authoring, "p1", flow({"event": "forms.submitted", "id": flow_id} | given), bootstrap.now())
+
+
+def codes(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    return sorted((one["flowId"], one["code"]) for one in answer["decisions"])
+
+
+def lines(capsys: pytest.CaptureFixture[str], message: str) -> list[dict[str, Any]]:
+    return [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one.get("message") == message]
+
+
+def test_a_replay_reaches_the_flows_that_it_was_ordered_for(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack.stores.records.save(Record(ADA, 0))
+    for number in (1, 2):
+        put_new(stack, number)
+    assert codes(invoke(past())) == [("1", "BEFORE_ACTIVATION"), ("2", "BEFORE_ACTIVATION")]
+    capsys.readouterr()
+    order(stack, "2")
+
+    answer = invoke({**past(), "replay-name": "enroll-1"})
+
+    assert codes(answer) == [("2", "ENROLLED")]
+    assert [json.loads(one["Body"])["flowId"] for one in stack.enrollments()] == ["2"]
+    (line,) = lines(capsys, "decision")
+    assert (line["flowId"], line["replay"]) == ("2", "enroll-1")
+    # Redriven, it stays part of the replay.
+    assert codes(invoke(redriven({**past(), "replay-name": "enroll-1"}))) == [("2", "DUPLICATE_EVENT")]
+    assert stack.enrollments() == []
+
+
+def test_a_replay_that_was_started_elsewhere_is_as_any_delivery(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(stack, id=1)
+    replayed = {**past(record={}), "replay-name": "by-hand"}
+    assert codes(invoke(replayed)) == [("1", "ENROLLED")]
+    assert codes(invoke(replayed)) == [("1", "DUPLICATE_EVENT")]
+    assert all("replay" not in line for line in lines(capsys, "decision"))
+
+
+def test_what_does_not_concern_a_replay_is_skipped_and_said(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put(stack, id=1, portal="p2")
+    put(stack, id=2, event="forms.viewed")
+    order(stack)
+    for envelope in (
+        past(portal="p2", record={}),
+        event({"forms.viewed": "101", "id": "v", "record": {}}),
+    ):
+        answer = invoke({**envelope, "replay-name": "enroll-1"})
+        assert answer == {"eventId": envelope["detail"]["id"], "skipped": "enroll-1"}
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["eventType"] for one in logged if one.get("message") == "skipped"] == [
+        "forms.submitted",
+        "forms.viewed",
+    ]
+    assert [one["EventsSkipped"] for one in logged if "EventsSkipped" in one] == [[1.0], [1.0]]
+    assert stack.stores.records.get(ADA) is None
+
+
+def test_a_dry_run_writes_counts_alone_and_needs_no_more_than_the_functions_may(
+    stack: Stack, calls: list[Permission], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for record in ("a", "b"):
+        stack.stores.records.save(Record(RecordKey("p1", "0-1", record), 0))
+    put_new(stack, 1)
+    put_new(stack, 2, re_enroll=True, limit={"count": 1, "period": "DAY"})
+    put_new(stack, 3, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=30)
+    made = order(stack, "1", "2", "3", is_dry_run=True)
+    calls.clear()
+
+    for number in (0, 1, 2, 3, 0):
+        given = {"record": {"city": "Cork"} if number < 2 else {}}
+        invoke({**past("ab"[number % 2], f"e{number}", **given), "replay-name": "enroll-1"})
+
+    # The order and the portal's settings once; the version of the candidates at each event but the first.
+    assert calls.count(Permission("FlowsTable", "dynamodb:GetItem")) == 1 + 1 + 4
+    writes = [one for one in calls if not one.action.endswith(("GetItem", "Query"))]
+    assert set(writes) == {Permission("RecordsTable", "dynamodb:PutItem")}
+    assert set(calls) <= granted("FormsFunction")
+    assert lines(capsys, "rehearsed")[0]["codes"] == {"1": "ENROLLED", "2": "ENROLLED", "3": "ENROLLED"}
+    rehearsals = [one for part in range(REPLAY_PARTS) for one in replays(stack).counted(made, part)]
+    assert tally(rehearsals, {"2"}) == {
+        "1": {Code.ENROLLED: 2, Code.ALREADY_ENROLLED: 2},
+        "2": {Code.ENROLLED: 4},
+        "3": {Code.ENROLLED: 2, Code.FILTERED_OUT: 2},
+    }
+    assert stack.enrollments() == []
+    assert all(not stack.stores.records.get(RecordKey("p1", "0-1", one)).properties for one in "ab")  # type: ignore[union-attr]
+
+
+def test_an_unknown_replay_is_kept_and_an_invalid_event_of_a_dry_run_is_not(stack: Stack) -> None:
+    answer = invoke({**past(), "replay-name": "enroll-nobody"})
+    assert answer["unprocessed"]["reason"] == "UNKNOWN_REPLAY"
+    (kept,) = stack.unprocessed()
+    assert (kept["reason"], kept["event"]["replay-name"]) == ("UNKNOWN_REPLAY", "enroll-nobody")
+
+    order(stack, is_dry_run=True)
+    order(stack, name="enroll-2")
+    invalid = past(portal="x" * 65)
+    assert invoke({**invalid, "replay-name": "enroll-1"})["unprocessed"]["reason"] == "WRONG_LENGTH"
+    assert stack.unprocessed() == []
+    invoke({**invalid, "replay-name": "enroll-2"})
+    assert [one["reason"] for one in stack.unprocessed()] == ["WRONG_LENGTH"]
+
+
+def redriven(envelope: dict[str, Any]) -> dict[str, Any]:
+    """As the bus delivers what `enroll unprocessed redrive` puts on it."""
+    entry = Unprocessed("", "", envelope).entry("bus")
+    assert entry is not None
+    return {
+        "id": "another",
+        "source": entry["Source"],
+        "detail-type": entry["DetailType"],
+        "time": iso(int(entry["Time"] * 1000)),
+        "detail": json.loads(entry["Detail"]),
+    }
+
+
+@pytest.mark.parametrize("has_id", [True, False], ids=["its own id", "the bus' id"])
+def test_a_redriven_event_finishes_what_it_began_in_a_flow_that_is_off_by_now(stack: Stack, has_id: bool) -> None:
+    put(stack, id=1)
+    sent = iso(bootstrap.now())
+    envelope = event({"forms.submitted": "101", "id": "e", "record": {}, "at": sent, "sent": sent})
+    if not has_id:
+        del envelope["detail"]["id"]
+    stack.sqs.delete_queue(QueueUrl=stack.config.enrollments_queue_url)
+    with pytest.raises(Exception, match="NonExistentQueue"):
+        invoke(envelope)
+    switch(stack.stores.authoring, "p1", "1", bootstrap.now(), on=False)
+    fifo = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+    stack.sqs.create_queue(QueueName="enrollments.fifo", Attributes=fifo)
+
+    assert codes(invoke(redriven(envelope))) == [("1", "DUPLICATE_EVENT")]
+
+    (message,) = stack.enrollments()
+    assert json.loads(message["Body"])["trigger"]["eventId"] == ("e" if has_id else envelope["id"])
+    assert codes(invoke(redriven(envelope))) == [("1", "DUPLICATE_EVENT")]
+    assert stack.enrollments() == []
