@@ -60,7 +60,13 @@ class Api:
     def __post_init__(self) -> None:
         world = self.world
         services = Services(
-            world.authoring, world.evaluation, world.portals, world.recordkeeping, world.enrollments, world.new_id
+            world.authoring,
+            world.evaluation,
+            world.portals,
+            world.recordkeeping,
+            world.enrollments,
+            world.process,
+            world.new_id,
         )
         logger = Logger(service="test", level="CRITICAL")
         self.server = Server(OPERATIONS, services, self._tick, logger, Uncounted())  # type: ignore[arg-type]

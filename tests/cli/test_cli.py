@@ -14,6 +14,7 @@ from enroll.api import ApiError
 from enroll.commands.send import put
 from enroll.importing import Import
 from enroll.main import app
+from enrollment.domain.identifiers import RecordKey
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.aws import REGION, aws
@@ -415,3 +416,26 @@ def test_flows_are_explained_without_a_stack(tmp_path: Path) -> None:
     assert "Enrolls a contact" in run("flows", "check", good).stdout
     bad = file(tmp_path, flow({"id": 2, "event": "forms.submited"}), name="bad.json")
     assert "did you mean forms.submitted?" in run("flows", "check", good, bad, code=2).stdout.replace("\n", "")
+
+
+# Decisions ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(portal: Api, tmp_path: Path) -> None:
+    sent = event({"forms.submitted": "101", "id": "e-9", "portal": "other", "properties": {"hs_form_id": "f-1"}})
+    path = file(tmp_path, sent, name="event.json")
+    draft = file(tmp_path, flow({"id": 7, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    record = file(tmp_path, {"properties": {"city": "Bray"}}, name="record.json")
+
+    shown = run("simulate", path, "--flow", draft, "--record", record, "--details").stdout
+    assert "Flow 7 (7)" in shown
+    assert "FILTERED_OUT" in shown
+    assert "city is Cork, found Bray" in shown
+    assert "✗ city is Cork: found Bray" in shown
+    assert answer("simulate", path, "--flow", draft)["decisions"][0]["code"] == "FILTERED_OUT"
+    assert [one["flowId"] for one in answer("simulate", path, "--now")["decisions"]] == ["1001"]
+    called = file(tmp_path, event({"calls.ended": "101", "id": "e"}), name="call.json")
+    assert "No flow is triggered by it." in run("simulate", called).stdout
+    refused = file(tmp_path, {**sent, "source": 3}, name="bad.json")
+    assert "INVALID_ENVELOPE" in run("simulate", refused, code=2).stderr
+    assert portal.world.enrollments.items.keys() == {(RecordKey("p1", "0-1", "101"), "1001", None)}

@@ -7,14 +7,16 @@ from typing import Any
 import botocore.client
 import pytest
 
+from enrollment import bootstrap
 from enrollment.api import handler
 from enrollment.api.operations import Operation
 from enrollment.api.routes import OPERATIONS
+from enrollment.domain.values import iso
 from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
 from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow
+from tests.scenarios.scenario import event, flow, property_filter
 from tests.template.test_template import FUNCTIONS, allowed
 
 CONTACTS = "/crm/v3/objects/contacts"
@@ -105,6 +107,34 @@ def test_every_example_works_on_dynamodb_by_what_the_function_may_do(calls: list
         check(operation, status, content)
     policy = FUNCTIONS["ApiFunction"]["Policies"][0]
     assert set(calls) == set(allowed(policy)), "what is called, and what is allowed"
+
+
+def test_a_simulation_makes_no_call_that_writes(calls: list[tuple[str, str]]) -> None:
+    """By an event that would change its record, enroll, wait, and be announced."""
+    example_portal()
+    associated = {
+        "filterBranchType": "ASSOCIATION",
+        "objectTypeId": "0-2",
+        "associationCategory": "HUBSPOT_DEFINED",
+        "associationTypeId": 1,
+        "operator": "IN_LIST",
+        "filters": [property_filter(["city", "IS_EQUAL_TO", "Dublin"])],
+    }
+    drafts = [
+        flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "DAY"}}),
+        flow({"id": 2, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Bray"]], "tolerance": 30}),
+        flow({"id": 3, "event": "forms.submitted"})
+        | {"goalFilterBranch": {"filterBranchType": "AND", "filters": [], "filterBranches": [associated]}},
+    ]
+    given = event({"forms.submitted": "101", "id": "e2", "at": "2030-01-01T00:00:00Z", "record": {"city": "Cork"}})
+    given["time"] = iso(bootstrap.now())
+    calls.clear()
+    for body in ({"event": given}, {"event": given, "flows": drafts}):
+        status, answer = call("POST", "/enrollment/v1/simulate", body)
+        assert status == 200
+        assert answer["decisions"]
+    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED", "WAITING", "ENROLLED"]
+    assert {action for _, action in calls} == {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
 
 
 def check(operation: Operation, status: int, content: Any) -> None:

@@ -32,6 +32,7 @@ from enrollment.observability import PowertoolsJournal
 from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
+from enrollment.simulation import without_consequences
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
@@ -111,11 +112,14 @@ def assemble(config: Config) -> Application:
 
 @dataclass(frozen=True, slots=True)
 class ApiApplication:
+    """``process``: to be simulated."""
+
     authoring: Authoring
     evaluation: Evaluation
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    process: Process
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -126,9 +130,11 @@ def api_application() -> ApiApplication:
     config = from_environment()
     tables = Tables(config)
     records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    evaluation = Evaluation(records, associations, portals)
+    enrollments = DynamoEnrollments(tables, write_message, read_message)
     return ApiApplication(
         authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
-        evaluation=Evaluation(records, associations, portals),
+        evaluation=evaluation,
         portals=portals,
         recordkeeping=Recordkeeping(
             records=records,
@@ -137,7 +143,17 @@ def api_application() -> ApiApplication:
             check=check_production,
             history_length=config.history_length,
         ),
-        enrollments=DynamoEnrollments(tables, write_message, read_message),
+        enrollments=enrollments,
+        process=without_consequences(
+            event_types=EVENT_TYPES,
+            flows=DynamoFlows(tables, read_flow),
+            records=records,
+            evaluation=evaluation,
+            enrollments=enrollments,
+            clock=now,
+            new_id=new_id,
+            history_length=config.history_length,
+        ),
         logger=Logger(),
         metrics=Metrics(),
         trace=_trace(config),

@@ -149,11 +149,10 @@ class Process:
             for flow, verdict in verdicts
             if isinstance(verdict, Match) and flow.is_enabled and _is_open(flow, found.get(flow.id, Enrolled()))
         ]
-        against = (
-            self.evaluation.against(event, record, matched, now, waits=reach.waits)
-            if record is not None and matched
-            else {}
-        )
+        against: Mapping[str, Decision | None] = {}
+        if record is not None and matched:
+            asked = self.evaluation.verdicts(event, record, matched, now, waits=reach.waits)
+            against = {flow_id: one.objection for flow_id, one in asked.items()}
         waits = {one.flow_id: one.due_at for one in against.values() if one is not None and one.due_at is not None}
         if waits and record is not None and not is_kept:
             self.waiting.keep(event, record, waits)

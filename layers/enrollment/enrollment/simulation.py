@@ -1,8 +1,8 @@
 """The story of an event without its consequences: every decision, by the production path, and no write and no message.
 
 The ports that write are replaced by ones that remember; what they remember is seen by the reads that follow, so that a
-simulated event finds the record that it would have changed. What the event would have others decide, as the events
-that wait for its change, is left out.
+simulated event finds the record that it would have changed, and the next one the enrollments that it would have made.
+What the event would have others decide, as the events that wait for its change, is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,18 @@ from dataclasses import dataclass, field, replace
 from enrollment.delivery import Delivery
 from enrollment.domain.decisions import Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
-from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.event_types import EventType
+from enrollment.domain.events import Event, InvalidEvent, occurrences
+from enrollment.domain.explanations import Explanation, explain
+from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.reach import EVERY_FLOW, Reach
 from enrollment.domain.records import Record
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant
-from enrollment.ports import Enrollments, Records
+from enrollment.evaluation import Evaluation, Verdict
+from enrollment.ports import Clock, Enrollments, Flows, NewId, Records
 from enrollment.process import Process
 from enrollment.waiting import Waiting
 
@@ -26,19 +30,101 @@ from enrollment.waiting import Waiting
 def simulated(process: Process, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
     """The decisions that the process would take on the event now. An enrollment that it would make has an id that no
     enrollment will ever have. Raises as the process does."""
-    records, enrollments = _Records(process.records), _Enrollments(process.enrollments)
+    return Simulation(process).decide(event, reach)
+
+
+def without_consequences(
+    event_types: Mapping[str, EventType],
+    flows: Flows,
+    records: Records,
+    evaluation: Evaluation,
+    enrollments: Enrollments,
+    clock: Clock,
+    new_id: NewId,
+    history_length: int,
+) -> Process:
+    """The process to be simulated where there is nothing that writes."""
     nowhere = _Nowhere()
-    rehearsal = replace(
-        process,
+    return Process(
+        event_types=event_types,
+        flows=flows,
         records=records,
-        evaluation=replace(process.evaluation, records=records),
+        evaluation=evaluation,
         enrollments=enrollments,
         waiting=Waiting(_NoWaitingEvents(), records, nowhere),
         rate_limits=_NoLimits(),
-        delivery=Delivery(enrollments, nowhere, nowhere, nowhere, process.clock),
+        delivery=Delivery(enrollments, nowhere, nowhere, nowhere, clock),
         journal=_NoJournal(),
+        clock=clock,
+        new_id=new_id,
+        history_length=history_length,
     )
-    return rehearsal(event, reach)
+
+
+class Simulation:
+    """Events in a row. ``record``: stands in the place of the stored one. ``forgets_enrollments``: nobody has been
+    enrolled before."""
+
+    def __init__(self, process: Process, record: Record | None = None, *, forgets_enrollments: bool = False) -> None:
+        self._flows = _Flows(process.flows)
+        self._records = _Records(process.records, {} if record is None else {record.key: record})
+        self._process = without_consequences(
+            event_types=process.event_types,
+            flows=self._flows,
+            records=self._records,
+            evaluation=replace(process.evaluation, records=self._records),
+            enrollments=_Enrollments(None if forgets_enrollments else process.enrollments),
+            clock=process.clock,
+            new_id=process.new_id,
+            history_length=process.history_length,
+        )
+
+    def decide(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
+        """Raises as the process does."""
+        return self._process(event, reach)
+
+    def explain(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Explanation, ...]:
+        """The decisions, each with all that it rests on. Raises as the process does."""
+        decisions = self.decide(event, reach)
+        flows = [self._flows.seen[one.flow_id] for one in decisions]
+        record = None if event.record_key is None else self._records.get(event.record_key)
+        verdicts: Mapping[str, Verdict] = {}
+        if flows and record is not None and not record.is_deleted and record.existed_at(event.occurred_at):
+            now = self._process.clock()
+            verdicts = self._process.evaluation.verdicts(event, record, flows, now, waits=reach.waits)
+        satisfied = occurrences(event, self._process.event_types)
+        return tuple(
+            explain(flow, decision, satisfied, verdicts[flow.id].subject if flow.id in verdicts else None)
+            for flow, decision in zip(flows, decisions, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Flows in the place of those that are stored."""
+
+    flows: Sequence[Flow]
+
+    def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        return [
+            one
+            for one in self.flows
+            if (one.portal_id, one.object_type_id) == (portal_id, object_type_id)
+            and one.event_types.intersection(event_types)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flows:
+    """Remembers which flows were looked at."""
+
+    stored: Flows
+    seen: dict[str, Flow] = field(default_factory=dict)
+
+    def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        found = self.stored.candidates(portal_id, object_type_id, event_types)
+        self.seen.update({one.id: one for one in found})
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +145,38 @@ class _Records:
 
 @dataclass(frozen=True, slots=True)
 class _Enrollments:
-    stored: Enrollments
+    """``stored`` None: there are none."""
+
+    stored: Enrollments | None
+    claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
-        return self.stored.find(record_key, event_id, flow_ids)
+        stored = {} if self.stored is None else self.stored.find(record_key, event_id, flow_ids)
+        return {one: self._with_claimed(record_key, one, event_id, stored.get(one, Enrolled())) for one in flow_ids}
+
+    def _with_claimed(self, record_key: RecordKey, flow_id: str, event_id: str, stored: Enrolled) -> Enrolled:
+        claimed = self.claimed.get((record_key, flow_id), [])
+        own = next((one for one in claimed if one.enrollment.cause.event_id == event_id), None)
+        return Enrolled(first=stored.first or next(iter(claimed), None), own=stored.own or own)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+        place = (enrollment.record_key, enrollment.flow_id)
+        self.claimed.setdefault(place, []).append(StoredEnrollment(enrollment, due_at=due_at))
         return True
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
         pass
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
-        return self.stored.of_record(record_key, limit, before)
+        return [] if self.stored is None else self.stored.of_record(record_key, limit, before)
 
     def of_flow(
         self, portal_id: str, flow_id: str, limit: int, before: str | None = None
     ) -> Sequence[StoredEnrollment]:
-        return self.stored.of_flow(portal_id, flow_id, limit, before)
+        return [] if self.stored is None else self.stored.of_flow(portal_id, flow_id, limit, before)
 
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
-        return self.stored.get(portal_id, enrollment_id)
+        return None if self.stored is None else self.stored.get(portal_id, enrollment_id)
 
 
 class _Nowhere:

@@ -30,5 +30,7 @@ def api_handler() -> Handler:
 @cache
 def _parts() -> tuple[ApiApplication, Server]:
     app = api_application()
-    services = Services(app.authoring, app.evaluation, app.portals, app.recordkeeping, app.enrollments, new_id)
+    services = Services(
+        app.authoring, app.evaluation, app.portals, app.recordkeeping, app.enrollments, app.process, new_id
+    )
     return app, Server(OPERATIONS, services, now, app.logger, app.metrics)

@@ -103,6 +103,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _tag(operation: Operation) -> str:
     for part, tag in (
         ("enrollments", "Enrollments"),
+        ("/simulate", "Decisions"),
         ("/flows", "Flows"),
         ("/objects", "Records"),
         ("/records", "Records"),

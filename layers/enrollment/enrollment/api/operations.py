@@ -9,6 +9,7 @@ from enrollment.authoring import Authoring
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.ports import Enrollments, NewId, Portals
+from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 
 Schema = Mapping[str, Any]
@@ -24,11 +25,14 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """``process``: to be simulated."""
+
     authoring: Authoring
     evaluation: Evaluation
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    process: Process
     new_id: NewId
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from enrollment.api.operations import Schema
 from enrollment.domain.associations import CATEGORIES
+from enrollment.domain.decisions import Code
 from enrollment.domain.rate_limits import PERIODS
 from enrollment.wire.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.flows import MAX_RATE
@@ -106,6 +107,37 @@ _FLOW_KEYS: dict[str, Schema] = {
     ),
 }
 
+_DECISION: dict[str, Schema] = {
+    "code": {"enum": [str(code) for code in Code]},
+    "flowId": _TEXT,
+    "flowRevisionId": _TEXT,
+    "because": _TEXT,
+    "portalId": _TEXT,
+    "objectTypeId": _OBJECT_TYPE,
+    "objectId": {"type": ["string", "null"]},
+    "eventId": _TEXT,
+    "eventType": _TEXT,
+    "enrollmentId": _TEXT,
+    "dueAt": _MOMENT,
+    "groups": _list(
+        _object(
+            {"groupIndex": {"type": "integer"}, "property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}
+        )
+    ),
+    "filter": _ref("FailedFilter"),
+}
+_SOMETIMES = ("enrollmentId", "dueAt", "groups", "filter")
+_RESULT: Schema = _nullable({"anyOf": [_ref("BranchResult"), _ref("FilterResult")]})
+_EXPLANATION: dict[str, Schema] = {
+    "flowName": _TEXT,
+    "failedConditions": {**_list(_TEXT), "description": "What stood against it, in words, with what was found."},
+    "triggerGroups": _list(_ref("GroupResult")),
+    "recordAsOf": {**_nullable(_MOMENT), "description": "The moment at which the criteria see the record."},
+    "suppression": _RESULT,
+    "goal": _RESULT,
+    "refinementCriteria": _RESULT,
+}
+
 SCHEMAS: dict[str, Schema] = {
     # Flows
     "FlowInput": _object(
@@ -201,11 +233,53 @@ SCHEMAS: dict[str, Schema] = {
         {
             "property": _TEXT,
             "operation": {"type": "object"},
+            "expected": {"type": "string", "description": "The operation in words."},
             "found": _VALUE,
             "passed": _FLAG,
             "because": {"type": "string", "description": "Why the value could not be compared at all."},
         },
         "because",
+    ),
+    # Decisions, and what they rest on
+    "SimulationInput": _object(
+        {
+            "event": {"description": "As EventBridge delivers it, valid or not: see docs/events.md."},
+            "flows": _nullable(_list(_ref("FlowInput"), minItems=1, maxItems=MAX_INPUTS)),
+            "record": _nullable(_ref("InlineRecord")),
+        },
+        "flows",
+        "record",
+    ),
+    "InlineRecord": _object(
+        {
+            "properties": _PROPERTIES,
+            "lists": _nullable(_list(_GIVEN_ID, maxItems=MAX_INPUTS)),
+            "createdAt": _OCCURRED_AT,
+        },
+        "properties",
+        "lists",
+        "createdAt",
+        description="All of it holds since createdAt; long ago when absent.",
+    ),
+    "Simulation": _object(
+        {
+            "eventId": {"type": ["string", "null"]},
+            "decisions": _list(_ref("Explanation")),
+            "unprocessed": _object({"reason": _TEXT, "field": _TEXT, "message": _TEXT}),
+        },
+        "decisions",
+        "unprocessed",
+    ),
+    "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
+    "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
+    "GroupResult": _object(
+        {
+            "groupIndex": {"type": "integer"},
+            "eventType": _TEXT,
+            "isConcerned": {"type": "boolean", "description": "Whether the event is one of the group's type."},
+            "filters": _list(_ref("FilterResult")),
+            "passed": _FLAG,
+        }
     ),
     # The catalogue
     "EventTypes": _object({"results": _list(_ref("EventType"))}),

@@ -2,7 +2,7 @@
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
-UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied).
+UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the rule's).
 """
 
 import json
@@ -76,6 +76,20 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         record_properties=_snapshot(detail),
         chain=_chain(detail.get("chain", [])),
     )
+
+
+def read_any_event(envelope: object) -> Event:
+    """Of the category whose function the bus would give it to. Raises InvalidEvent; for one of no category, that of the
+    rule for these."""
+    name = envelope.get("detail-type") if isinstance(envelope, dict) else None
+    if not isinstance(name, str):
+        return read_event(envelope, next(iter(CATEGORIES)))
+    category, dot, _ = name.partition(".")
+    if not dot or category not in CATEGORIES:
+        allowed = "allowed is an event type like forms.submitted"
+        message = f"found {shown(name)}, none of the catalogue's categories; {allowed}{meant(name, EVENT_TYPES)}"
+        raise InvalidEvent("UNKNOWN_CATEGORY", "detail-type", message)
+    return read_event(envelope, category)
 
 
 def write_event(event: Event) -> dict[str, Any]:

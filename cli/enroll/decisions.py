@@ -1,0 +1,87 @@
+"""Decisions with what they rest on, as a person reads them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from enroll.output import console, shown
+
+STYLES = {
+    "ENROLLED": "green",
+    "DUPLICATE_EVENT": "green",
+    "ALREADY_ENROLLED": "green",
+    "WAITING": "yellow",
+    "UNKNOWN_RECORD": "red",
+    "LOOP_STOPPED": "red",
+}
+# Decisions against, by the flow's own conditions.
+USUAL = "yellow"
+
+PASSED, FAILED = "[green]✓[/green]", "[red]✗[/red]"
+
+
+def print_decisions(decisions: Sequence[Mapping[str, Any]], title: str, *, details: bool) -> None:
+    """A row for each flow, with the first failing condition in words; ``details``: every filter below."""
+    console.print(title, style="bold", markup=False, soft_wrap=True)
+    if not decisions:
+        console.print("  No flow is triggered by it.")
+        return
+    table = Table("flow", "decision", "why")
+    for one in decisions:
+        code = one["code"] or "none"
+        table.add_row(escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", escape("\n".join(_why(one))))
+    console.print(table)
+    if details:
+        for one in decisions:
+            console.print(f"{_flow(one)}, revision {one['flowRevisionId']}", style="bold", markup=False)
+            for line in _details(one):
+                console.print(f"  {line}", soft_wrap=True, highlight=False)
+
+
+def _flow(decision: Mapping[str, Any]) -> str:
+    name = decision["flowName"]
+    return f"{name} ({decision['flowId']})" if name else str(decision["flowId"])
+
+
+def _why(decision: Mapping[str, Any]) -> Sequence[str]:
+    return [*(decision["failedConditions"] or [decision["because"]])]
+
+
+def _details(decision: Mapping[str, Any]) -> Iterator[str]:
+    for group in decision["triggerGroups"]:
+        head = f"trigger group {group['groupIndex']}: {group['eventType']}"
+        if not group["isConcerned"]:
+            yield f"[dim]- {escape(head)}, another event[/dim]"
+            continue
+        yield f"{_mark(group)} {escape(head)}"
+        for one in group["filters"]:
+            yield f"  {_filter(one)}"
+    for key, name in (("suppression", "suppressed by"), ("goal", "goal met"), ("refinementCriteria", "criteria")):
+        if decision[key] is not None:
+            # What suppresses and what meets the goal keeps the record out.
+            is_fine = decision[key]["passed"] == (key == "refinementCriteria")
+            yield f"{PASSED if is_fine else FAILED} {name}, as the record was at {decision['recordAsOf']}"
+            yield from _result(decision[key], "  ")
+
+
+def _result(result: Mapping[str, Any], indent: str) -> Iterator[str]:
+    if "property" in result:
+        yield f"{indent}{_filter(result)}"
+        return
+    if len(result["filters"]) + len(result["filterBranches"]) > 1:
+        yield f"{indent}{_mark(result)} {'all of' if result['filterBranchType'] == 'AND' else 'one of'}"
+        indent += "  "
+    for one in (*result["filters"], *result["filterBranches"]):
+        yield from _result(one, indent)
+
+
+def _filter(result: Mapping[str, Any]) -> str:
+    found = "no value" if result["found"] in (None, "", []) else shown(result["found"])
+    because = f" ({result['because']})" if "because" in result else ""
+    return f"{_mark(result)} {escape(result['property'])} {escape(result['expected'])}: found {escape(found + because)}"
+
+
+def _mark(result: Mapping[str, Any]) -> str:
+    return PASSED if result["passed"] else FAILED

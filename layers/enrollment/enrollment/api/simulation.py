@@ -1,0 +1,67 @@
+"""`/enrollment/v1/simulate`: what would be decided on an event that is not put on the bus."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from enrollment.api.access import OtherPortal
+from enrollment.api.flows import FLOW_BODY
+from enrollment.api.operations import Example, Operation, Reply, Request, Services
+from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.explanations import Explanation
+from enrollment.observability import decision_fields
+from enrollment.simulation import Drafts, Simulation
+from enrollment.wire.envelopes import read_any_event
+from enrollment.wire.explanations import read_simulation, write_explanation
+
+
+def simulate(services: Services, request: Request) -> Reply:
+    asked = read_simulation(request.body, request.portal_id, request.now)
+    process = services.process if asked.flows is None else replace(services.process, flows=Drafts(asked.flows))
+    try:
+        event = read_any_event(asked.envelope)
+        if event.portal_id != request.portal_id:
+            raise OtherPortal(f"no portal {event.portal_id}")
+        record = None if asked.record is None else asked.record.of(event)
+        simulation = Simulation(process, record, forgets_enrollments=asked.record is not None)
+        explanations = simulation.explain(event)
+    except InvalidEvent as invalid:
+        found = asked.envelope.get("id") if isinstance(asked.envelope, dict) else None
+        unprocessed = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
+        return Reply(200, {"eventId": found if isinstance(found, str) else None, "unprocessed": unprocessed})
+    return Reply(200, {"eventId": event.id, "decisions": [written(event, one) for one in explanations]})
+
+
+def written(event: Event, explanation: Explanation) -> Mapping[str, Any]:
+    return {**decision_fields(event, explanation.decision), **write_explanation(explanation)}
+
+
+EVENT_BODY = {
+    "id": "7f6a3c60-2a7e-4a0b-8d0e-1b2c3d4e5f60",
+    "detail-type": "forms.submitted",
+    "source": "acme.website",
+    "time": "2026-11-23T10:00:00Z",
+    "detail": {
+        "id": "submission-8123",
+        "portalId": "p1",
+        "objectType": "contact",
+        "objectId": "101",
+        "properties": {"hs_form_id": "f-1"},
+    },
+}
+
+OPERATIONS = (
+    Operation(
+        "simulateEvent",
+        "POST",
+        "/enrollment/v1/simulate",
+        "What would be decided on an event, without its consequences",
+        simulate,
+        {200: "Simulation"},
+        description="By the same code that enrolls; nothing is written and no message is sent. Against the flows that "
+        "are stored, or those given here, taken as turned on; for the stored record, or one given here, which has "
+        "never been enrolled. An event that would be refused is answered as `unprocessed`.",
+        body="SimulationInput",
+        example=Example(body={"event": EVENT_BODY, "flows": [FLOW_BODY], "record": {"properties": {"city": "Dublin"}}}),
+    ),
+)
