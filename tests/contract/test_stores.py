@@ -20,6 +20,7 @@ from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
+from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.rate_limits import RateLimit
@@ -494,6 +495,19 @@ def test_a_waiting_event_is_changed_by_who_read_its_latest_version(stores: Store
     for outdated in (waiting(a=5), read.with_flows({"c": 6}), read.without(frozenset({"a"}))):
         with pytest.raises(Conflict):
             stores.waiting.save(outdated)
+
+
+def large(event_id: str = "large") -> Event:
+    """As large as an event may be, of characters that are two bytes each."""
+    properties = {f"p{number:02d}": "ü" * 4_000 for number in range(24)}
+    return read_event(event({"forms.submitted": "101", "id": event_id, "properties": properties}), "forms")
+
+
+def test_the_largest_event_can_wait(stores: Stores) -> None:
+    stores.waiting.save(WaitingEvent(large(), {"a": 5}))
+    found = stores.waiting.get(ADA, "large")
+    assert found is not None
+    assert found.event == large()
 
 
 def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:

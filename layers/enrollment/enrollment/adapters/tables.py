@@ -18,6 +18,7 @@ by record through the local index `by-time`, and by flow through the index `by-f
 writes none of them.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -93,13 +94,21 @@ class RecordItem(Model):
     awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
 
 
+class EnvelopeAttribute(JSONAttribute):
+    """JSON that is no longer than the event came: with every character escaped, a large event would be three times
+    as long, and no item holds it."""
+
+    def serialize(self, value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+
 class WaitingItem(Model):
     """`event` is an envelope; `flows`: flow id to until when it waits."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     version = NumberAttribute()
-    event = JSONAttribute()
+    event = EnvelopeAttribute()
     flows = JSONAttribute()
     expires_at = NumberAttribute(attr_name="expiresAt")
 
