@@ -19,12 +19,14 @@ from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.positions import position
 from enrollment.domain.productions import Production
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Record
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
+from enrollment.history import EventHistory
 from enrollment.ports import Conflict
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
@@ -177,6 +179,22 @@ class FakeWaitingEvents:
                 self.items.pop(place, None)
 
 
+class FakeHistory:
+    """`kept`: by record and place, until when. Nothing expires by itself."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[RecordKey, str], tuple[Event, Instant]] = {}
+
+    def keep(self, event: Event, until: Instant) -> None:
+        stored = read_stored_event(json.loads(json.dumps(write_event(event))))
+        assert stored.record_key is not None
+        self.kept[stored.record_key, position(stored)] = (stored, until)
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        found = sorted(place for key, place in self.kept if key == record and first < place < last)
+        return (self.kept[record, place][0] for place in (reversed(found) if newest_first else found))
+
+
 class FakeRedeliveries:
     """`scheduled`: what `World.pass_time` delivers."""
 
@@ -321,6 +339,8 @@ class World:
     waiting: FakeWaitingEvents = field(default_factory=FakeWaitingEvents)
     redeliveries: FakeRedeliveries = field(default_factory=FakeRedeliveries)
     rate_limits: FakeRateLimits = field(default_factory=FakeRateLimits)
+    kept_events: FakeHistory = field(default_factory=FakeHistory)
+    history_days: int = 30
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
     journal: FakeJournal = field(default_factory=FakeJournal)
@@ -328,6 +348,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.evaluation = Evaluation(self.records, self.associations, self.portals)
+        self.history = EventHistory(self.kept_events, self.history_days)
         self.process = Process(
             event_types=EVENT_TYPES,
             flows=self.flows,
@@ -336,6 +357,7 @@ class World:
             enrollments=self.enrollments,
             waiting=Waiting(self.waiting, self.records, self.redeliveries),
             rate_limits=self.rate_limits,
+            history=self.history,
             delivery=Delivery(self.enrollments, self.queue, self.bus, self.redeliveries, lambda: self.now),
             journal=self.journal,
             clock=lambda: self.now,

@@ -65,6 +65,7 @@ class Api:
             world.portals,
             world.recordkeeping,
             world.enrollments,
+            world.history,
             world.process,
             world.new_id,
         )

@@ -11,6 +11,7 @@ import pytest
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.history import DynamoHistory
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
@@ -23,6 +24,7 @@ from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.positions import AFTER_ALL, BEFORE_ALL, position, position_at
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Dated, Record, deleted
 from enrollment.domain.tolerance import WaitingEvent
@@ -32,6 +34,7 @@ from enrollment.ports import (
     Enrollments,
     FlowBook,
     Flows,
+    History,
     Portals,
     RateLimits,
     Records,
@@ -45,6 +48,7 @@ from tests.fakes import (
     FakeAssociations,
     FakeEnrollments,
     FakeFlows,
+    FakeHistory,
     FakePortals,
     FakeRateLimits,
     FakeRecords,
@@ -68,6 +72,7 @@ class Stores:
     portals: Portals
     waiting: WaitingEvents
     rate_limits: RateLimits
+    history: History
     enrollments: Enrollments
 
     @property
@@ -88,6 +93,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             FakePortals(),
             FakeWaitingEvents(),
             FakeRateLimits(),
+            FakeHistory(),
             FakeEnrollments(),
         )
         return
@@ -102,6 +108,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             DynamoPortals(tables),
             DynamoWaitingEvents(tables, write_event, read_stored_event),
             DynamoRateLimits(tables),
+            DynamoHistory(tables, write_event, read_stored_event),
             DynamoEnrollments(tables, write_message, read_message),
         )
 
@@ -530,3 +537,45 @@ def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:
     assert stores.rate_limits.take("p1", "2", limit, NOW) == NOW
     assert stores.rate_limits.take("p2", "1", limit, NOW) == NOW
     assert stores.rate_limits.take("p1", "1", limit, NOW + 600_000) == NOW + 600_000
+
+
+# What happened to a record ------------------------------------------------------------------------------------------
+
+
+def happened(event_id: str, at: int, record: str = "101", portal: str = "p1") -> Event:
+    properties = {"hs_form_id": "ü", "n": 3, "list": ["a"], "none": None}
+    given = {"forms.submitted": record, "id": event_id, "portal": portal, "properties": properties, "at": at}
+    return read_event(event({**given, "sent": "2026-11-23T10:00:00Z"}), "forms")
+
+
+def test_events_are_kept_in_the_order_of_time_each_once(stores: Stores) -> None:
+    told = [happened("b", NOW + 5), happened("a/c", NOW + 5), happened("a", NOW + 5), happened("z", NOW)]
+    for one in (*told, told[0], happened("x", NOW, "10"), happened("x", NOW, portal="p1/0-1")):
+        stores.history.keep(one, NOW + 1_000_000)
+    stores.waiting.save(waiting(a=5))
+    stores.records.save(Record(ADA, 0))
+
+    def ids(first: str = BEFORE_ALL, last: str = AFTER_ALL, *, newest_first: bool = False) -> list[str]:
+        return [one.id for one in stores.history.of_record(ADA, first, last, newest_first=newest_first)]
+
+    assert ids() == ["z", "a", "a/c", "b"]
+    assert ids(newest_first=True) == ["b", "a/c", "a", "z"]
+    assert ids(position(told[2])) == ["a/c", "b"]
+    assert ids(last=position(told[2]), newest_first=True) == ["z"]
+    assert ids(position_at(NOW + 1)) == ["a", "a/c", "b"]
+    assert ids(position_at(NOW), position_at(NOW + 5)) == ["z"]
+    assert ids(position_at(NOW + 9), position_at(NOW)) == []
+    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))[3] == told[0]
+
+
+def test_the_largest_event_is_kept(stores: Stores) -> None:
+    stores.history.keep(large(), NOW)
+    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=True)) == [large()]
+
+
+def test_an_event_expires_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws(monkeypatch) as config:
+        tables = Tables(config)
+        DynamoHistory(tables, write_event, read_stored_event).keep(happened("e", NOW), NOW + 86_400_000)
+        (item,) = tables.events.query(str(ADA))
+        assert item.expires_at == (NOW + 86_400_000) // 1000

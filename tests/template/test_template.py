@@ -18,6 +18,7 @@ from enrollment.adapters.tables import (
     ByTime,
     CandidateItem,
     EnrollmentItem,
+    EventItem,
     FlowItem,
     RateLimitItem,
     RecordItem,
@@ -49,7 +50,7 @@ OUTPUTS = {
 }
 MODELS: dict[str, list[type[Model]]] = {
     "FlowsTable": [FlowItem, CandidateItem],
-    "RecordsTable": [RecordItem, AssociationItem, WaitingItem],
+    "RecordsTable": [RecordItem, AssociationItem, WaitingItem, EventItem],
     "EnrollmentsTable": [EnrollmentItem, RateLimitItem],
 }
 
@@ -160,7 +161,7 @@ def test_functions_share_what_is_global() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    assert names - powertools == {*NAMES, "HISTORY_LENGTH"}
+    assert names - powertools == {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS"}
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 

@@ -15,6 +15,7 @@ from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.history import DynamoHistory
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, SqsUnprocessed
 from enrollment.adapters.rate_limits import DynamoRateLimits
@@ -28,6 +29,7 @@ from enrollment.delivery import Delivery
 from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
+from enrollment.history import EventHistory
 from enrollment.observability import PowertoolsJournal
 from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
 from enrollment.process import Process
@@ -86,6 +88,7 @@ def assemble(config: Config) -> Application:
         enrollments=enrollments,
         waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
         rate_limits=DynamoRateLimits(tables),
+        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
         delivery=Delivery(
             enrollments=enrollments,
             queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
@@ -119,6 +122,7 @@ class ApiApplication:
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    history: EventHistory
     process: Process
     logger: Logger
     metrics: Metrics
@@ -144,6 +148,7 @@ def api_application() -> ApiApplication:
             history_length=config.history_length,
         ),
         enrollments=enrollments,
+        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
         process=without_consequences(
             event_types=EVENT_TYPES,
             flows=DynamoFlows(tables, read_flow),

@@ -92,6 +92,19 @@ class WaitingEvents(Protocol):
         ...
 
 
+class History(Protocol):
+    """Events beside the records that they happened to. Places are those of ``domain.positions``; what lies between two
+    is without them."""
+
+    def keep(self, event: Event, until: Instant) -> None:
+        """In the event's own place, so that to keep it again changes nothing."""
+        ...
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        """Those between two places, read as far as they are asked for."""
+        ...
+
+
 class Redeliveries(Protocol):
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
         """Has the event delivered again for these flows, at that time or soon after; at least once."""

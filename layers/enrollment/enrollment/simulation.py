@@ -22,6 +22,7 @@ from enrollment.domain.records import Record
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation, Verdict
+from enrollment.history import EventHistory
 from enrollment.ports import Clock, Enrollments, Flows, NewId, Records
 from enrollment.process import Process
 from enrollment.waiting import Waiting
@@ -53,6 +54,7 @@ def without_consequences(
         enrollments=enrollments,
         waiting=Waiting(_NoWaitingEvents(), records, nowhere),
         rate_limits=_NoLimits(),
+        history=EventHistory(_NoHistory(), days=0),
         delivery=Delivery(enrollments, nowhere, nowhere, nowhere, clock),
         journal=_NoJournal(),
         clock=clock,
@@ -201,6 +203,14 @@ class _NoWaitingEvents:
 
     def save(self, waiting: WaitingEvent) -> None:
         pass
+
+
+class _NoHistory:
+    def keep(self, event: Event, until: Instant) -> None:
+        pass
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        return ()
 
 
 class _NoLimits:

@@ -8,6 +8,7 @@
     records      <portal>/<object type>/<object>                    record
                                                                     associated/<object type>/<object>
                                                                     waiting/<event>
+                                                                    event/<time>/<event>
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
                  rate-limit/<portal>/<flow>/                        rate-limit      how far the flow's entries reach
@@ -113,6 +114,15 @@ class WaitingItem(Model):
     expires_at = NumberAttribute(attr_name="expiresAt")
 
 
+class EventItem(Model):
+    """`event` is an envelope."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    event = EnvelopeAttribute()
+    expires_at = NumberAttribute(attr_name="expiresAt")
+
+
 class AssociationItem(Model):
     """`types`: [category, type id, [whether it held, time of its change], …] of each, oldest first."""
 
@@ -188,13 +198,14 @@ class Tables:
         self.records = _bound(RecordItem, config.records_table, connection)
         self.associations = _bound(AssociationItem, config.records_table, connection)
         self.waiting = _bound(WaitingItem, config.records_table, connection)
+        self.events = _bound(EventItem, config.records_table, connection)
         self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
         self.rate_limits = _bound(RateLimitItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
-        models = (self.candidates, self.portals, self.records, self.associations, self.waiting, self.enrollments)
-        for model in (*models, self.rate_limits):
+        of_flows, of_records = (self.candidates, self.portals), (self.records, self.associations, self.waiting)
+        for model in (*of_flows, *of_records, self.events, self.enrollments, self.rate_limits):
             model._get_connection().connection._client = client
 
 

@@ -31,6 +31,13 @@ def api_handler() -> Handler:
 def _parts() -> tuple[ApiApplication, Server]:
     app = api_application()
     services = Services(
-        app.authoring, app.evaluation, app.portals, app.recordkeeping, app.enrollments, app.process, new_id
+        app.authoring,
+        app.evaluation,
+        app.portals,
+        app.recordkeeping,
+        app.enrollments,
+        app.history,
+        app.process,
+        new_id,
     )
     return app, Server(OPERATIONS, services, now, app.logger, app.metrics)

@@ -8,6 +8,7 @@ from typing import Any
 from enrollment.authoring import Authoring
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
+from enrollment.history import EventHistory
 from enrollment.ports import Enrollments, NewId, Portals
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
@@ -32,6 +33,7 @@ class Services:
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    history: EventHistory
     process: Process
     new_id: NewId
 
@@ -76,6 +78,7 @@ class Query:
     name: str
     description: str
     schema: Schema = field(default_factory=lambda: {"type": "string"})
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

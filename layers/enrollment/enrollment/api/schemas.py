@@ -240,6 +240,37 @@ SCHEMAS: dict[str, Schema] = {
         },
         "because",
     ),
+    # What happened
+    "EventOccurrence": _object(
+        {
+            "objectType": _TEXT,
+            "objectId": _TEXT,
+            "eventType": _TEXT,
+            "eventTypeId": {"type": ["string", "null"]},
+            "occurredAt": _MOMENT,
+            "id": _TEXT,
+            "properties": {"type": "object", "additionalProperties": _TEXT},
+        },
+        description="HubSpot's unified event.",
+    ),
+    "EventPage": _object(
+        {
+            "results": _list(_ref("EventOccurrence")),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "From when on events are kept."},
+        },
+        "paging",
+    ),
+    "Occurred": _object(
+        {
+            "occurred": _FLAG,
+            "count": {"type": "integer", "minimum": 0},
+            "first": _nullable(_ref("EventOccurrence")),
+            "last": _nullable(_ref("EventOccurrence")),
+            "since": {**_MOMENT, "description": "From when on was looked."},
+            "isComplete": _FLAG,
+        }
+    ),
     # Decisions, and what they rest on
     "SimulationInput": _object(
         {
