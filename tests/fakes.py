@@ -42,6 +42,7 @@ class FakeFlows:
 
     def __init__(self) -> None:
         self._current: dict[tuple[str, str], FlowRevision] = {}
+        self._revisions: dict[tuple[str, str], list[FlowRevision]] = {}
         self._candidates: dict[tuple[str, str, str], dict[str, Flow]] = {}
         self._lock = threading.Lock()
 
@@ -58,6 +59,10 @@ class FakeFlows:
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
         return {one: self._current[portal_id, one] for one in flow_ids if (portal_id, one) in self._current}
+
+    def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        found = [one for one in self._revisions.get((portal_id, flow_id), []) if one.changed_at <= instant]
+        return found[-1] if found else None
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         found = [
@@ -76,6 +81,7 @@ class FakeFlows:
             retired = _retired(current, revision)
             live = {} if revision.is_deleted else _listed(read_flow(revision))
             self._current[key] = revision
+            self._revisions.setdefault(key, []).append(revision)
             for place, flow in (retired | live).items():
                 self._candidates.setdefault(place, {})[flow.id] = flow
 

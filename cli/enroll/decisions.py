@@ -30,14 +30,16 @@ def print_decisions(decisions: Sequence[Mapping[str, Any]], title: str, *, detai
         return
     table = Table("flow", "decision", "why")
     for one in decisions:
-        code = one["code"] or "none"
+        code = one["code"] or "-"
         table.add_row(escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", escape("\n".join(_why(one))))
     console.print(table)
     if details:
         for one in decisions:
-            console.print(f"{_flow(one)}, revision {one['flowRevisionId']}", style="bold", markup=False)
+            console.print(f"{_flow(one)}, revision {one['flowRevisionId'] or '-'}", style="bold", markup=False)
             for line in _details(one):
                 console.print(f"  {line}", soft_wrap=True, highlight=False)
+            for note in one.get("notes", []):
+                console.print(f"  Note: {note}.", soft_wrap=True, style="yellow", markup=False)
 
 
 def _flow(decision: Mapping[str, Any]) -> str:
@@ -46,7 +48,17 @@ def _flow(decision: Mapping[str, Any]) -> str:
 
 
 def _why(decision: Mapping[str, Any]) -> Sequence[str]:
-    return [*(decision["failedConditions"] or [decision["because"]])]
+    if (enrollment := decision.get("enrollment")) is not None:
+        return [f"enrollment {enrollment['enrollmentId']}, {_delivery(enrollment)}"]
+    return decision["failedConditions"] or [decision["because"]]
+
+
+def _delivery(enrollment: Mapping[str, Any]) -> str:
+    if enrollment["isPublished"]:
+        return "its message is published"
+    return (
+        f"its message is due at {enrollment['dueAt']}" if "dueAt" in enrollment else "its message is not published yet"
+    )
 
 
 def _details(decision: Mapping[str, Any]) -> Iterator[str]:

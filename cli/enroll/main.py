@@ -7,6 +7,7 @@ import typer
 
 from enroll.commands import flows, portal, records
 from enroll.commands.catalog import catalog
+from enroll.commands.explain import explain
 from enroll.commands.invoke import invoke_command
 from enroll.commands.send import send
 from enroll.commands.simulate import simulate
@@ -23,6 +24,7 @@ local.store_portal = store_portal
 app.add_typer(flows.app, name="flows")
 app.command()(catalog)
 app.command()(send)
+app.command()(explain)
 app.command()(simulate)
 app.command()(watch)
 app.add_typer(records.app, name="records")

@@ -14,6 +14,8 @@ from enrollment.api.server import Server
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import Instant, iso
+from enrollment.explanation import Explaining
+from enrollment.wire.flows import read_flow
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 
@@ -67,6 +69,7 @@ class Api:
             world.enrollments,
             world.history,
             world.process,
+            Explaining(world.process, world.flows, read_flow),
             world.new_id,
         )
         logger = Logger(service="test", level="CRITICAL")

@@ -45,7 +45,12 @@ def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
     assert (refused.status, refused.json["category"]) == (403, "MISSING_SCOPES")
     assert operation.scope in refused.json["message"]
     allowed = example_portal()(
-        operation.method, path, body, authorizer=token(operation.scope), headers={"x-portal-id": None}
+        operation.method,
+        path,
+        body,
+        authorizer=token(operation.scope),
+        headers={"x-portal-id": None},
+        query=dict(operation.example.query),
     )
     assert allowed.status in operation.replies
 

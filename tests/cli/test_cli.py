@@ -15,6 +15,7 @@ from enroll.commands.send import put
 from enroll.importing import Import
 from enroll.main import app
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.values import iso
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.aws import REGION, aws
@@ -439,3 +440,27 @@ def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(portal: Api
     refused = file(tmp_path, {**sent, "source": 3}, name="bad.json")
     assert "INVALID_ENVELOPE" in run("simulate", refused, code=2).stderr
     assert portal.world.enrollments.items.keys() == {(RecordKey("p1", "0-1", "101"), "1001", None)}
+
+
+def test_why_a_record_did_not_enroll(portal: Api) -> None:
+    world = portal.world
+    for number in range(3):
+        at = iso(world.now + number)
+        world.deliver(
+            event({"forms.submitted": "101", "id": f"s{number}", "at": at, "properties": {"hs_form_id": "f-9"}})
+        )
+    shown = run("explain", "--record", "contact/101").stdout
+    assert shown.index("s2") < shown.index("s0") < shown.index("e1")
+    assert "form is f-1, found f-9" in shown
+    assert "its message is published" in shown
+    assert "4 events of contact/101; the history reaches back to" in shown
+    one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
+    assert "✗ trigger group 0: forms.submitted" in one
+    assert "✗ hs_form_id is f-1: found f-9" in one
+    assert "✓ city is any of Dublin or Cork: found Dublin" in one
+    assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
+        "s2",
+        "s1",
+    ]
+    run("explain", "--record", "0-1/101", "--event", "none", code=4)
+    run("explain", "--record", "101", code=2)

@@ -468,6 +468,27 @@ def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
     assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("1", True)]
 
 
+def test_the_revision_that_was_in_force_at_an_instant(stores: Stores) -> None:
+    for number in range(7):
+        store(
+            stores.authoring,
+            "p1",
+            flow({"id": 1, "event": "forms.submitted", "enabled": number != 3}),
+            NOW + number * 10,
+        )
+    stores.authoring.delete("p1", "1", NOW + 100)
+
+    def as_of(instant: int, flow_id: str = "1", portal: str = "p1") -> int | None:
+        found = stores.book.as_of(portal, flow_id, instant)
+        return found and found.revision
+
+    assert [as_of(NOW + at) for at in (-1, 0, 9, 10, 35, 69, 99, 100, 500)] == [None, 1, 1, 2, 4, 7, 7, 8, 8]
+    found = stores.book.as_of("p1", "1", NOW + 30)
+    assert found is not None
+    assert (found.is_enabled, found.changed_at) == (False, NOW + 30)
+    assert (as_of(NOW, "2"), as_of(NOW, portal="p2")) == (None, None)
+
+
 # Events that wait, limits of flows -----------------------------------------------------------------------------------
 
 

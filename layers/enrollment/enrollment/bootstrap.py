@@ -29,6 +29,7 @@ from enrollment.delivery import Delivery
 from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
+from enrollment.explanation import Explaining
 from enrollment.history import EventHistory
 from enrollment.observability import PowertoolsJournal
 from enrollment.ports import Enrollments, Journal, Portals, Unprocessed
@@ -124,6 +125,7 @@ class ApiApplication:
     enrollments: Enrollments
     history: EventHistory
     process: Process
+    explaining: Explaining
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -136,8 +138,19 @@ def api_application() -> ApiApplication:
     records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
     evaluation = Evaluation(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
+    book = DynamoFlowBook(tables, read_flow)
+    process = without_consequences(
+        event_types=EVENT_TYPES,
+        flows=DynamoFlows(tables, read_flow),
+        records=records,
+        evaluation=evaluation,
+        enrollments=enrollments,
+        clock=now,
+        new_id=new_id,
+        history_length=config.history_length,
+    )
     return ApiApplication(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), read_flow),
+        authoring=Authoring(book, read_flow),
         evaluation=evaluation,
         portals=portals,
         recordkeeping=Recordkeeping(
@@ -149,16 +162,8 @@ def api_application() -> ApiApplication:
         ),
         enrollments=enrollments,
         history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
-        process=without_consequences(
-            event_types=EVENT_TYPES,
-            flows=DynamoFlows(tables, read_flow),
-            records=records,
-            evaluation=evaluation,
-            enrollments=enrollments,
-            clock=now,
-            new_id=new_id,
-            history_length=config.history_length,
-        ),
+        process=process,
+        explaining=Explaining(process, book, read_flow),
         logger=Logger(),
         metrics=Metrics(),
         trace=_trace(config),

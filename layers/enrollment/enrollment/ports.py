@@ -46,6 +46,10 @@ class FlowBook(Protocol):
         """The current revisions of those that exist, by id; deleted ones included."""
         ...
 
+    def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        """The revision that was in force, that of a deletion included; None: there was no such flow yet."""
+        ...
+
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         """The current revisions of the flows that are not deleted, ordered by id, of at most ``limit`` flows whose ids
         come after ``after``."""

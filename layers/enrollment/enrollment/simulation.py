@@ -5,7 +5,7 @@ simulated event finds the record that it would have changed, and the next one th
 What the event would have others decide, as the events that wait for its change, is left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from enrollment.delivery import Delivery
@@ -64,10 +64,16 @@ def without_consequences(
 
 
 class Simulation:
-    """Events in a row. ``record``: stands in the place of the stored one. ``forgets_enrollments``: nobody has been
-    enrolled before."""
+    """Events in a row. ``record``: stands in the place of the stored one. ``sees``: which of the stored enrollments
+    are there."""
 
-    def __init__(self, process: Process, record: Record | None = None, *, forgets_enrollments: bool = False) -> None:
+    def __init__(
+        self,
+        process: Process,
+        record: Record | None = None,
+        *,
+        sees: Callable[[StoredEnrollment], bool] = lambda stored: True,
+    ) -> None:
         self._flows = _Flows(process.flows)
         self._records = _Records(process.records, {} if record is None else {record.key: record})
         self._process = without_consequences(
@@ -75,7 +81,7 @@ class Simulation:
             flows=self._flows,
             records=self._records,
             evaluation=replace(process.evaluation, records=self._records),
-            enrollments=_Enrollments(None if forgets_enrollments else process.enrollments),
+            enrollments=_Enrollments(process.enrollments, sees),
             clock=process.clock,
             new_id=process.new_id,
             history_length=process.history_length,
@@ -145,21 +151,26 @@ class _Records:
         return record
 
 
+def no_enrollments(stored: StoredEnrollment) -> bool:
+    """Nobody has been enrolled before."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Enrollments:
-    """``stored`` None: there are none."""
-
-    stored: Enrollments | None
+    stored: Enrollments
+    sees: Callable[[StoredEnrollment], bool]
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
-        stored = {} if self.stored is None else self.stored.find(record_key, event_id, flow_ids)
-        return {one: self._with_claimed(record_key, one, event_id, stored.get(one, Enrolled())) for one in flow_ids}
+        found = self.stored.find(record_key, event_id, flow_ids)
+        return {flow_id: self._seen(record_key, flow_id, event_id, one) for flow_id, one in found.items()}
 
-    def _with_claimed(self, record_key: RecordKey, flow_id: str, event_id: str, stored: Enrolled) -> Enrolled:
+    def _seen(self, record_key: RecordKey, flow_id: str, event_id: str, found: Enrolled) -> Enrolled:
         claimed = self.claimed.get((record_key, flow_id), [])
-        own = next((one for one in claimed if one.enrollment.cause.event_id == event_id), None)
-        return Enrolled(first=stored.first or next(iter(claimed), None), own=stored.own or own)
+        mine = next((one for one in claimed if one.enrollment.cause.event_id == event_id), None)
+        first = found.first if found.first is not None and self.sees(found.first) else next(iter(claimed), None)
+        return Enrolled(first, found.own if found.own is not None and self.sees(found.own) else mine)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
         place = (enrollment.record_key, enrollment.flow_id)
@@ -170,15 +181,15 @@ class _Enrollments:
         pass
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
-        return [] if self.stored is None else self.stored.of_record(record_key, limit, before)
+        return self.stored.of_record(record_key, limit, before)
 
     def of_flow(
         self, portal_id: str, flow_id: str, limit: int, before: str | None = None
     ) -> Sequence[StoredEnrollment]:
-        return [] if self.stored is None else self.stored.of_flow(portal_id, flow_id, limit, before)
+        return self.stored.of_flow(portal_id, flow_id, limit, before)
 
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
-        return None if self.stored is None else self.stored.get(portal_id, enrollment_id)
+        return self.stored.get(portal_id, enrollment_id)
 
 
 class _Nowhere:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from enrollment.api.operations import AFTER, FEWER, Example, Operation, Query, Reply, Request, Services, page
+from enrollment.api.operations import AFTER, FEWER, Example, Operation, Query, Reply, Request, Services, page, required
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.flows import TriggerGroup
 from enrollment.domain.identifiers import RecordKey
@@ -30,9 +30,7 @@ PROPERTIES_FILTER = '[{"filterType": "PROPERTY", "property": "hs_form_id", …}]
 
 def list_events(services: Services, request: Request) -> Reply:
     query = request.query
-    key = RecordKey(
-        request.portal_id, read_object_type(_required(request, "objectType")), _required(request, "objectId")
-    )
+    key = RecordKey(request.portal_id, read_object_type(required(request, "objectType")), required(request, "objectId"))
     sort = query.get("sort", "DESCENDING")
     if sort not in SORTS:
         raise refuse("sort", "UNKNOWN_OPTION", f"found {shown(sort)}, allowed is {' or '.join(SORTS)}")
@@ -77,15 +75,9 @@ def _condition(request: Request) -> TriggerGroup:
         message = f"found {shown(given)}, allowed is JSON like {PROPERTIES_FILTER}"
         raise refuse("filters", "MALFORMED_JSON", message) from error
     try:
-        return read_condition(_required(request, "eventType"), filters)
+        return read_condition(required(request, "eventType"), filters)
     except InvalidFlow as invalid:
         raise InvalidRequest(invalid.faults) from invalid
-
-
-def _required(request: Request, name: str) -> str:
-    if name not in request.query:
-        raise refuse(name, "MISSING_FIELD", "absent; the record and the event that are meant are named")
-    return read_id(request.query[name], name)
 
 
 def _moment(request: Request, name: str) -> Instant | None:

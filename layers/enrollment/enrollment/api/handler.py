@@ -38,6 +38,7 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.enrollments,
         app.history,
         app.process,
+        app.explaining,
         new_id,
     )
     return app, Server(OPERATIONS, services, now, app.logger, app.metrics)

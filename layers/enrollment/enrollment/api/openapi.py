@@ -104,6 +104,7 @@ def _tag(operation: Operation) -> str:
     for part, tag in (
         ("enrollments", "Enrollments"),
         ("/simulate", "Decisions"),
+        ("/explain", "Decisions"),
         ("/events/v3", "Records"),
         ("/flows", "Flows"),
         ("/objects", "Records"),

@@ -1,6 +1,6 @@
 """The table of operations: all that the API can be asked."""
 
-from enrollment.api import catalogue, enrollments, events, flows, pages, records, simulation
+from enrollment.api import catalogue, enrollments, events, explanation, flows, pages, records, simulation
 from enrollment.api.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -9,6 +9,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *enrollments.OPERATIONS,
     *events.OPERATIONS,
     *simulation.OPERATIONS,
+    *explanation.OPERATIONS,
     *catalogue.OPERATIONS,
     *pages.OPERATIONS,
 )

@@ -302,6 +302,27 @@ SCHEMAS: dict[str, Schema] = {
         "unprocessed",
     ),
     "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
+    "AccountPage": _object(
+        {
+            "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "From when on events are kept."},
+        },
+        "paging",
+    ),
+    "Account": _object(
+        _DECISION
+        | _EXPLANATION
+        | {
+            "code": _nullable(_DECISION["code"]),
+            "flowRevisionId": {"type": ["string", "null"], "description": "In force when the event was sent."},
+            "currentFlowRevisionId": _TEXT,
+            "enrollment": _nullable(_ref("Enrollment")),
+            "notes": {**_list(_TEXT), "description": "What the answer can't know, or is to be known beside it."},
+        },
+        *_SOMETIMES,
+        *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
+    ),
     "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
     "GroupResult": _object(
         {

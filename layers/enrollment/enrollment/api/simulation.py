@@ -10,7 +10,7 @@ from enrollment.api.operations import Example, Operation, Reply, Request, Servic
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.explanations import Explanation
 from enrollment.observability import decision_fields
-from enrollment.simulation import Drafts, Simulation
+from enrollment.simulation import Drafts, Simulation, no_enrollments
 from enrollment.wire.envelopes import read_any_event
 from enrollment.wire.explanations import read_simulation, write_explanation
 
@@ -22,8 +22,10 @@ def simulate(services: Services, request: Request) -> Reply:
         event = read_any_event(asked.envelope)
         if event.portal_id != request.portal_id:
             raise OtherPortal(f"no portal {event.portal_id}")
-        record = None if asked.record is None else asked.record.of(event)
-        simulation = Simulation(process, record, forgets_enrollments=asked.record is not None)
+        if asked.record is None:
+            simulation = Simulation(process)
+        else:
+            simulation = Simulation(process, asked.record.of(event), sees=no_enrollments)
         explanations = simulation.explain(event)
     except InvalidEvent as invalid:
         found = asked.envelope.get("id") if isinstance(asked.envelope, dict) else None
