@@ -5,7 +5,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -199,6 +199,14 @@ class FakeHistory:
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
         found = sorted(place for key, place in self.kept if key == record and first < place < last)
         return (self.kept[record, place][0] for place in (reversed(found) if newest_first else found))
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        found = [
+            (place, str(record), event)
+            for (record, place), (event, _) in self.kept.items()
+            if record.portal_id == portal_id and event.event_type.name in event_types and first < place < last
+        ]
+        return (event for _, _, event in sorted(found, key=lambda one: one[:2], reverse=True))
 
 
 class FakeRedeliveries:

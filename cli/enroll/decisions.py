@@ -19,6 +19,11 @@ STYLES = {
 # Decisions against, by the flow's own conditions.
 USUAL = "yellow"
 
+# Why, where each decision's own reason names another event.
+GENERAL = {"ENROLLED": "", "ALREADY_ENROLLED": "by an earlier event"}
+# Rows of a preview.
+MOST = 20
+
 PASSED, FAILED = "[green]✓[/green]", "[red]✗[/red]"
 
 
@@ -40,6 +45,35 @@ def print_decisions(decisions: Sequence[Mapping[str, Any]], title: str, *, detai
                 console.print(f"  {line}", soft_wrap=True, highlight=False)
             for note in one.get("notes", []):
                 console.print(f"  Note: {note}.", soft_wrap=True, style="yellow", markup=False)
+
+
+def print_preview(decisions: Sequence[Mapping[str, Any]], records: int) -> None:
+    """How many records would have entered, and what most often stood against the others."""
+    if not decisions:
+        console.print("No event that could trigger it is in the history.")
+        return
+    since, until = decisions[-1]["occurredAt"], decisions[0]["occurredAt"]
+    console.print(
+        f"{records} records would have been enrolled, by {len(decisions)} events from {since} to {until}.",
+        style="bold",
+        highlight=False,
+    )
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in decisions:
+        why = (
+            ""
+            if one["code"] == "ENROLLED"
+            else "; ".join(one["failedConditions"]) or GENERAL.get(one["code"], one["because"])
+        )
+        reasons.setdefault((one["code"], why), []).append(f"{one['objectTypeId']}/{one['objectId']}")
+    table = Table("decision", "why", "events", "for example")
+    by_count = sorted(reasons.items(), key=lambda one: (one[0][0] != "ENROLLED", -len(one[1])))
+    for (code, why), concerned in by_count[:MOST]:
+        example = ", ".join(list(dict.fromkeys(concerned))[:3])
+        table.add_row(f"[{STYLES.get(code, USUAL)}]{code}[/]", escape(why), str(len(concerned)), escape(example))
+    console.print(table)
+    if len(by_count) > MOST:
+        console.print(f"and {len(by_count) - MOST} other reasons; --json has all.", style="dim")
 
 
 def _flow(decision: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test", "/check", "/simulate"))
+        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test", "/check", "/simulate", "/preview"))
         writes = Scope.WRITE_FLOWS if "flows" in one.path or "portal" in one.path else Scope.WRITE_RECORDS
         assert one.scope == (Scope.READ if reads else writes), one.name
 

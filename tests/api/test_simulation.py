@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.portal import Api, example_portal, token
+from enrollment.domain.values import iso
+from tests.api.portal import NOW, Api, example_portal, token
 from tests.api.test_examples import conforms
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, load, play
@@ -153,6 +154,102 @@ def test_nothing_is_left_behind() -> None:
     world = api.world
     before = (dict(world.records.records), dict(world.enrollments.items), list(world.queue.messages))
     body = {"event": submitted(record={"city": "Bray"}), "flows": [flow({"id": 7, "event": "forms.submitted"})]}
-    assert [one["code"] for one in decisions(api, body)] == ["ENROLLED"]
-    assert [one["code"] for one in decisions(api, body)] == ["ENROLLED"]
+    for _ in range(2):
+        (one,) = decisions(api, body)
+        assert (one["code"], "enrollmentId" in one) == ("ENROLLED", False)
     assert before == (world.records.records, world.enrollments.items, world.queue.messages)
+
+
+# Previews of drafts -------------------------------------------------------------------------------------------------
+
+PREVIEW = "/enrollment/v1/preview"
+
+
+def portal_of_events() -> Api:
+    """Five contacts from five towns; each submits a form three times, the first time the first contact first."""
+    api = example_portal()
+    for number in range(15):
+        contact, properties = str(200 + number % 5), {"hs_form_id": f"f-{number // 5}"}
+        given = {"forms.submitted": contact, "id": f"p{number:02d}", "at": iso(NOW + number), "properties": properties}
+        api.world.deliver(event({**given, "record": {"town": f"Town {number % 5}"}}))
+    return api
+
+
+def preview(api: Api, draft: dict[str, Any], limit: int = 100) -> tuple[list[dict[str, Any]], int]:
+    """All decisions, and the number of pages."""
+    results: list[dict[str, Any]] = []
+    body: dict[str, Any] = {"flow": draft, "limit": limit}
+    for pages in range(1, 100):
+        answer = api("POST", PREVIEW, body)
+        assert answer.status == 200, answer.text
+        conforms(answer.json, "PreviewPage")
+        results += answer.json["results"]
+        if "paging" not in answer.json:
+            return results, pages
+        body["after"] = answer.json["paging"]["next"]["after"]
+    raise AssertionError("pages without end")
+
+
+WANTED = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 1", "Town 3"]]]}
+
+
+def test_a_draft_is_decided_on_the_events_that_happened() -> None:
+    api = portal_of_events()
+    before = (dict(api.world.enrollments.items), list(api.world.queue.messages))
+    found, pages = preview(api, flow({**WANTED, "where": [["hs_form_id", "IS_ANY_OF", ["f-0", "f-2"]]]}))
+    assert pages == 1
+    mine = {one["eventId"]: one for one in found if one["eventId"].startswith("p")}
+    assert [one["eventId"] for one in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
+    assert {key for key, one in mine.items() if one["code"] == "ENROLLED"} == {"p01", "p03"}
+    assert {key for key, one in mine.items() if one["code"] == "ALREADY_ENROLLED"} == {"p11", "p13"}
+    assert mine["p00"]["failedConditions"] == ["town is any of Town 1 or Town 3, found Town 0"]
+    assert mine["p06"]["failedConditions"] == ["form is any of f-0 or f-2, found f-1"]
+    assert before == (api.world.enrollments.items, api.world.queue.messages)
+
+
+def test_a_preview_is_the_same_whatever_its_pages_but_for_records_that_enter_once() -> None:
+    api = portal_of_events()
+    again, pages = preview(api, flow({**WANTED, "re_enroll": True}), limit=4)
+    assert pages == 4
+    assert again == preview(api, flow({**WANTED, "re_enroll": True}))[0]
+    assert sum(one["code"] == "ENROLLED" for one in again) == 6
+    once, _ = preview(api, flow(WANTED), limit=4)
+    assert {one["objectId"] for one in once if one["code"] == "ENROLLED"} == {"201", "203"}
+
+
+def test_a_preview_leaves_out_other_types_other_portals_and_records_that_are_deleted() -> None:
+    api = portal_of_events()
+    submitted_there = {"forms.submitted": "201", "id": "there", "portal": "p2", "at": iso(NOW), "record": {}}
+    api.world.deliver(event({**submitted_there}))
+    api.world.deliver(event({"crm.object_created": "7", "object": "company", "id": "firm", "at": iso(NOW)}))
+    assert api("DELETE", "/crm/v3/objects/contacts/201").status == 204
+    found, _ = preview(api, flow({"id": 9, "groups": [{"event": "forms.submitted"}, {"event": "crm.object_created"}]}))
+    assert not {"there", "firm", "p01", "p06", "p11"} & {one["eventId"] for one in found}
+    assert len(found) == 13
+
+
+def test_events_of_one_moment_are_on_one_page() -> None:
+    api = example_portal()
+    for contact in ("301", "302", "303"):
+        api.world.deliver(event({"forms.submitted": contact, "id": "same", "at": iso(NOW + 1), "record": {}}))
+    found, _ = preview(api, flow({"id": 9, "event": "forms.submitted"}), limit=2)
+    assert sorted(one["objectId"] for one in found) == ["101", "301", "302", "303"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "$.flow"),
+        (
+            {"flow": {"type": "CONTACT_FLOW", "enrollmentCriteria": {"type": "EVENT_BASED"}}},
+            "$.flow.enrollmentCriteria",
+        ),
+        ({"flow": DRAFT, "limit": 0}, "$.limit"),
+        ({"flow": DRAFT, "limit": True}, "$.limit"),
+        ({"flow": DRAFT, "after": 7}, "$.after"),
+        ({"flow": DRAFT, "after": "x"}, "after"),
+    ],
+)
+def test_what_is_wrong_with_a_preview(body: dict[str, Any], path: str) -> None:
+    answer = example_portal()("POST", PREVIEW, body)
+    assert (answer.status, answer.faults[0][0]) == (400, path)

@@ -464,3 +464,20 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
     ]
     run("explain", "--record", "0-1/101", "--event", "none", code=4)
     run("explain", "--record", "101", code=2)
+
+
+def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
+    world = portal.world
+    for number in range(150):
+        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+    draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
+    shown = run("flows", "preview", draft, "--last", "130").stdout
+    assert "2 records would have been enrolled, by 130 events from" in shown
+    assert "town is Town 1, found Town 2" in shown
+    assert "by an earlier event" in shown
+    whole = answer("flows", "preview", draft)
+    assert (sorted(whole["records"]), len(whole["decisions"])) == (["0-1/501", "0-1/504"], 151)
+    called = file(tmp_path, flow({"id": 9, "event": "calls.ended"}), name="calls.json")
+    assert "No event that could trigger it" in run("flows", "preview", called).stdout
+    run("flows", "preview", file(tmp_path, flow({"id": 1}), flow({"id": 2}), name="two.json"), code=2)

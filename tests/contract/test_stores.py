@@ -589,6 +589,23 @@ def test_events_are_kept_in_the_order_of_time_each_once(stores: Stores) -> None:
     assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))[3] == told[0]
 
 
+def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> None:
+    for number in range(230):
+        stores.history.keep(happened(f"e{number:03d}", NOW + number, str(number % 40)), NOW)
+    called = event({"calls.ended": "101", "id": "call", "at": NOW + 5})
+    stores.history.keep(read_event({**called, "time": "2026-11-23T10:00:00Z"}, "calls"), NOW)
+    stores.history.keep(happened("other", NOW, portal="p1/forms.submitted"), NOW)
+
+    def ids(*types: str, first: int = 0, last: int = 10_000, portal: str = "p1") -> list[str]:
+        found = stores.history.of_types(portal, types, position_at(NOW + first), position_at(NOW + last))
+        return [one.id for one in found]
+
+    assert ids("forms.submitted") == [f"e{number:03d}" for number in range(229, -1, -1)]
+    assert ids("forms.submitted", "calls.ended", first=4, last=7) == ["e006", "e005", "call", "e004"]
+    assert ids("calls.started") == ids("forms.submitted", portal="p2") == []
+    assert ids("forms.submitted", portal="p1/forms.submitted") == ["other"]
+
+
 def test_the_largest_event_is_kept(stores: Stores) -> None:
     stores.history.keep(large(), NOW)
     assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=True)) == [large()]

@@ -23,7 +23,8 @@ CONTACTS = "/crm/v3/objects/contacts"
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
     handler._parts.cache_clear()
     yield
     handler._parts.cache_clear()

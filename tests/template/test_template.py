@@ -13,6 +13,7 @@ from pynamodb.models import Model
 from enroll.local.deployment import load_template
 from enrollment.adapters.tables import (
     AssociationItem,
+    ByEventType,
     ByFlow,
     ById,
     ByTime,
@@ -231,6 +232,7 @@ def test_the_api_may_do_what_it_does_and_no_more() -> None:
             for action in ("Query", "GetItem", "BatchGetItem", "PutItem", "UpdateItem")
         ),
         *(("RecordsTable", f"dynamodb:{action}") for action in ("Query", "GetItem", "BatchGetItem", "PutItem")),
+        ("RecordsTable/index/by-event-type", "dynamodb:Query"),
         ("EnrollmentsTable", "dynamodb:BatchGetItem"),
         *((f"EnrollmentsTable/index/{name}", "dynamodb:Query") for name in ("by-flow", "by-id", "by-time")),
         ("EventBus", "events:PutEvents"),
@@ -255,7 +257,7 @@ def allowed(policy: dict[str, Any]) -> list[tuple[str, str]]:
                 assert attribute == "Arn"
             else:
                 assert function == "Fn::Sub"
-                name = value.replace("${EnrollmentsTable.Arn}", "EnrollmentsTable")
+                name = re.sub(r"\$\{(\w+)\.Arn\}", r"\1", value)
             assert "*" not in name
             found += [(name, action) for action in as_list(statement["Action"])]
     assert not any("*" in action for _, action in found)
@@ -309,14 +311,26 @@ def test_a_table_has_the_keys_of_its_models(table: str, model: type[Model]) -> N
     assert {one.attr_name: one.attr_type for ones in keys.values() for one in ones}.items() <= types.items()
 
 
-def test_the_indexes_are_those_of_the_model() -> None:
-    for table in ("FlowsTable", "RecordsTable"):
-        assert not {"GlobalSecondaryIndexes", "LocalSecondaryIndexes"} & set(RESOURCES[table]["Properties"])
+INDEXES: dict[str, dict[str, list[tuple[Any, list[Any]]]]] = {
+    "FlowsTable": {},
+    "RecordsTable": {
+        "GlobalSecondaryIndexes": [(ByEventType, [ByEventType.type_shard, ByEventType.sk])],
+    },
+    "EnrollmentsTable": {
+        "GlobalSecondaryIndexes": [
+            (ByFlow, [ByFlow.flow_shard, ByFlow.enrolled_at]),
+            (ById, [ById.enrollment_id]),
+        ],
+        "LocalSecondaryIndexes": [(ByTime, [ByTime.pk, ByTime.enrolled_at])],
+    },
+}
 
-    properties = RESOURCES["EnrollmentsTable"]["Properties"]
-    by_flow, by_id = (ByFlow, [ByFlow.flow_shard, ByFlow.enrolled_at]), (ById, [ById.enrollment_id])
-    by_time = (ByTime, [ByTime.pk, ByTime.enrolled_at])
-    for kind, models in (("GlobalSecondaryIndexes", [by_flow, by_id]), ("LocalSecondaryIndexes", [by_time])):
+
+@pytest.mark.parametrize("table", INDEXES)
+def test_the_indexes_are_those_of_the_model(table: str) -> None:
+    properties = RESOURCES[table]["Properties"]
+    assert {key for key in properties if key.endswith("Indexes")} == set(INDEXES[table])
+    for kind, models in INDEXES[table].items():
         assert properties[kind] == [
             {
                 "IndexName": model.Meta.index_name,
@@ -327,8 +341,9 @@ def test_the_indexes_are_those_of_the_model() -> None:
             }
             for model, keys in models
         ]
+    named = {one.attr_name for models in INDEXES[table].values() for _, keys in models for one in keys}
     types = {one["AttributeName"]: one["AttributeType"] for one in properties["AttributeDefinitions"]}
-    assert types == dict.fromkeys(("pk", "sk", "flowShard", "enrolledAt", "enrollmentId"), "S")
+    assert types == dict.fromkeys({"pk", "sk", *named}, "S")
 
 
 # The HTTP API

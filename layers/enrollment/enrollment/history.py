@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enrollment.domain.decisions import objection
 from enrollment.domain.event_types import EventType
-from enrollment.domain.events import Event, occurrences
+from enrollment.domain.events import Event, occurrences, satisfying
 from enrollment.domain.flows import TriggerGroup
 from enrollment.domain.positions import AFTER_ALL, position, position_at
 from enrollment.domain.records import Record
@@ -97,12 +97,7 @@ class EventHistory:
     ) -> Occurred:
         """Whether what the trigger group asks for has happened to the record; the event's own rule counts."""
         looked_since = max(self.since(record, now), since)
-        telling = frozenset(
-            one.name
-            for one in event_types.values()
-            if group.event_type in (one.name, *(also.event_type for also in one.also))
-        )
-        query = EventQuery(telling, after=since - 1)
+        query = EventQuery(satisfying([group.event_type], event_types), after=since - 1)
         found: list[Event] = []
         for number, event in enumerate(self._all(record, now, query)):
             if number == LOOKED_AT:
@@ -116,6 +111,17 @@ class EventHistory:
             ):
                 found.append(event)
         return Occurred(tuple(found), looked_since, looked_since <= max(since, record.created_at))
+
+    def latest(self, portal_id: str, event_types: frozenset[str], now: Instant, limit: int, after: str | None) -> Page:
+        """Of all records of a portal, newest first; those that were deleted included. Events of one moment and one id
+        are on one page."""
+        first = position_at(now - self.days * DAY) if self.is_on else AFTER_ALL
+        found: list[Event] = []
+        for event in self.events.of_types(portal_id, event_types, first, AFTER_ALL if after is None else after):
+            if len(found) >= limit and position(event) != position(found[-1]):
+                return Page(tuple(found), position(found[-1]))
+            found.append(event)
+        return Page(tuple(found))
 
     def _all(self, record: Record, now: Instant, query: EventQuery) -> Iterable[Event]:
         since = self.since(record, now)

@@ -1,6 +1,6 @@
 """What the story needs of the world. Each port has an adapter in AWS and a fake in the tests, held to one contract."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from enrollment.domain.associations import Association
@@ -106,6 +106,11 @@ class History(Protocol):
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
         """Those between two places, read as far as they are asked for."""
+        ...
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        """Those of all records of the portal, newest first, read as far as they are asked for. They follow the writes
+        within a second."""
         ...
 
 

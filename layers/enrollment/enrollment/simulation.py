@@ -5,7 +5,7 @@ simulated event finds the record that it would have changed, and the next one th
 What the event would have others decide, as the events that wait for its change, is left out.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from enrollment.delivery import Delivery
@@ -29,8 +29,8 @@ from enrollment.waiting import Waiting
 
 
 def simulated(process: Process, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
-    """The decisions that the process would take on the event now. An enrollment that it would make has an id that no
-    enrollment will ever have. Raises as the process does."""
+    """The decisions that the process would take on the event now. An enrollment that it would make has no id. Raises as
+    the process does."""
     return Simulation(process).decide(event, reach)
 
 
@@ -64,24 +64,25 @@ def without_consequences(
 
 
 class Simulation:
-    """Events in a row. ``record``: stands in the place of the stored one. ``sees``: which of the stored enrollments
+    """Events in a row. ``records``: stand in the place of the stored ones. ``sees``: which of the stored enrollments
     are there."""
 
     def __init__(
         self,
         process: Process,
-        record: Record | None = None,
+        records: Iterable[Record] = (),
         *,
         sees: Callable[[StoredEnrollment], bool] = lambda stored: True,
     ) -> None:
         self._flows = _Flows(process.flows)
-        self._records = _Records(process.records, {} if record is None else {record.key: record})
+        self._records = _Records(process.records, {one.key: one for one in records})
+        self._enrollments = _Enrollments(process.enrollments, sees)
         self._process = without_consequences(
             event_types=process.event_types,
             flows=self._flows,
             records=self._records,
             evaluation=replace(process.evaluation, records=self._records),
-            enrollments=_Enrollments(process.enrollments, sees),
+            enrollments=self._enrollments,
             clock=process.clock,
             new_id=process.new_id,
             history_length=process.history_length,
@@ -89,7 +90,9 @@ class Simulation:
 
     def decide(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
         """Raises as the process does."""
-        return self._process(event, reach)
+        decisions = self._process(event, reach)
+        made = self._enrollments.ids
+        return tuple(replace(one, enrollment_id=None) if one.enrollment_id in made else one for one in decisions)
 
     def explain(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Explanation, ...]:
         """The decisions, each with all that it rests on. Raises as the process does."""
@@ -161,6 +164,7 @@ class _Enrollments:
     stored: Enrollments
     sees: Callable[[StoredEnrollment], bool]
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
         found = self.stored.find(record_key, event_id, flow_ids)
@@ -175,6 +179,7 @@ class _Enrollments:
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
         place = (enrollment.record_key, enrollment.flow_id)
         self.claimed.setdefault(place, []).append(StoredEnrollment(enrollment, due_at=due_at))
+        self.ids.add(enrollment.id)
         return True
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
@@ -221,6 +226,9 @@ class _NoHistory:
         pass
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        return ()
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         return ()
 
 

@@ -15,8 +15,9 @@
 
 Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
 by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
-<portal>/<flow>/<shard>; by id through the index `by-id`. The indexes hold keys only, so that confirming an enrollment
-writes none of them.
+<portal>/<flow>/<shard>; by id through the index `by-id`. Events of all records are found by their type through the
+index `by-event-type`, whose partitions are <portal>/<event type>/<shard>. The indexes hold keys only, so that
+confirming an enrollment writes none of them.
 """
 
 import json
@@ -114,13 +115,24 @@ class WaitingItem(Model):
     expires_at = NumberAttribute(attr_name="expiresAt")
 
 
+class ByEventType(GlobalSecondaryIndex["EventItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by-event-type"
+        projection = KeysOnlyProjection()
+
+    type_shard = UnicodeAttribute(attr_name="typeShard", hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+
+
 class EventItem(Model):
-    """`event` is an envelope."""
+    """`event` is an envelope. No other item of the table has a `typeShard`: the index holds events alone."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     event = EnvelopeAttribute()
+    type_shard = UnicodeAttribute(attr_name="typeShard")
     expires_at = NumberAttribute(attr_name="expiresAt")
+    by_event_type = ByEventType()
 
 
 class AssociationItem(Model):

@@ -105,6 +105,7 @@ def _tag(operation: Operation) -> str:
         ("enrollments", "Enrollments"),
         ("/simulate", "Decisions"),
         ("/explain", "Decisions"),
+        ("/preview", "Decisions"),
         ("/events/v3", "Records"),
         ("/flows", "Flows"),
         ("/objects", "Records"),

@@ -302,6 +302,28 @@ SCHEMAS: dict[str, Schema] = {
         "unprocessed",
     ),
     "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
+    "PreviewInput": _object(
+        {
+            "flow": _ref("FlowInput"),
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
+            "after": {"type": ["string", "null"], "description": "`paging.next.after` of the page before."},
+        },
+        "limit",
+        "after",
+    ),
+    "PreviewPage": _object(
+        {
+            "results": _list(
+                _object(
+                    _DECISION | {"occurredAt": _MOMENT, "failedConditions": _EXPLANATION["failedConditions"]},
+                    *_SOMETIMES,
+                )
+            ),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "isOnce": {"type": "boolean", "description": "A record enters the flow once."},
+        },
+        "paging",
+    ),
     "AccountPage": _object(
         {
             "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),

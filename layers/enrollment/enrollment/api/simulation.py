@@ -1,4 +1,5 @@
-"""`/enrollment/v1/simulate`: what would be decided on an event that is not put on the bus."""
+"""`/enrollment/v1/simulate`: what would be decided on an event that is not put on the bus; `/enrollment/v1/preview`:
+what a draft would have decided on the events that happened."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,13 +7,18 @@ from typing import Any
 
 from enrollment.api.access import OtherPortal
 from enrollment.api.flows import FLOW_BODY
-from enrollment.api.operations import Example, Operation, Reply, Request, Services
+from enrollment.api.operations import Example, Operation, Reply, Request, Services, page
+from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.explanations import Explanation
+from enrollment.domain.sentences import failed_conditions
+from enrollment.domain.values import iso
 from enrollment.observability import decision_fields
+from enrollment.preview import preview
 from enrollment.simulation import Drafts, Simulation, no_enrollments
 from enrollment.wire.envelopes import read_any_event
-from enrollment.wire.explanations import read_simulation, write_explanation
+from enrollment.wire.explanations import read_preview, read_simulation, write_explanation
+from enrollment.wire.requests import write_cursor
 
 
 def simulate(services: Services, request: Request) -> Reply:
@@ -22,9 +28,8 @@ def simulate(services: Services, request: Request) -> Reply:
         event = read_any_event(asked.envelope)
         if event.portal_id != request.portal_id:
             raise OtherPortal(f"no portal {event.portal_id}")
-        if asked.record is None:
-            simulation = Simulation(process)
-        else:
+        simulation = Simulation(process)
+        if asked.record is not None:
             simulation = Simulation(process, asked.record.of(event), sees=no_enrollments)
         explanations = simulation.explain(event)
     except InvalidEvent as invalid:
@@ -32,6 +37,21 @@ def simulate(services: Services, request: Request) -> Reply:
         unprocessed = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
         return Reply(200, {"eventId": found if isinstance(found, str) else None, "unprocessed": unprocessed})
     return Reply(200, {"eventId": event.id, "decisions": [written(event, one) for one in explanations]})
+
+
+def preview_flow(services: Services, request: Request) -> Reply:
+    flow, limit, after = read_preview(request.body, request.portal_id)
+    found = preview(services.process, services.history, flow, request.now, limit, after)
+    results = [
+        {
+            **decision_fields(event, decision),
+            "occurredAt": iso(event.occurred_at),
+            "failedConditions": list(failed_conditions(decision, flow, EVENT_TYPES)),
+        }
+        for event, decision in found.decisions
+    ]
+    following = None if found.following is None else write_cursor(found.following)
+    return Reply(200, page(results, following) | {"isOnce": not flow.should_re_enroll})
 
 
 def written(event: Event, explanation: Explanation) -> Mapping[str, Any]:
@@ -65,5 +85,18 @@ OPERATIONS = (
         "never been enrolled. An event that would be refused is answered as `unprocessed`.",
         body="SimulationInput",
         example=Example(body={"event": EVENT_BODY, "flows": [FLOW_BODY], "record": {"properties": {"city": "Dublin"}}}),
+    ),
+    Operation(
+        "previewFlow",
+        "POST",
+        "/enrollment/v1/preview",
+        "Whom would a draft have enrolled?",
+        preview_flow,
+        {200: "PreviewPage"},
+        description="By the latest events in the history, newest first, as though the flow had been on and nobody "
+        "enrolled. On a page, a record that enters once is enrolled by its first event; over several pages count it "
+        "once (`isOnce`). A page may be short, or empty, and yet have a next one.",
+        body="PreviewInput",
+        example=Example(body={"flow": FLOW_BODY, "limit": 100}),
     ),
 )

@@ -12,9 +12,10 @@ from enrollment.domain.flows import Flow, revised
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.sentences import failed_conditions
 from enrollment.domain.values import Instant, iso
+from enrollment.wire.faults import shown
 from enrollment.wire.flow_documents import write_result
 from enrollment.wire.flows import InvalidFlow, read_flow
-from enrollment.wire.requests import BodyReader
+from enrollment.wire.requests import MAX_INPUTS, BodyReader, read_cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,13 @@ class InlineRecord:
     properties: Mapping[str, Any]
     lists: Sequence[str]
 
-    def of(self, event: Event) -> Record | None:
-        """None: the event is about no record."""
+    def of(self, event: Event) -> Sequence[Record]:
+        """None, when the event is about no record."""
         if event.record_key is None:
-            return None
-        return Record(
-            event.record_key,
-            self.created_at,
-            {name: Dated(value, self.created_at) for name, value in self.properties.items()},
-            {one: Dated(True, self.created_at) for one in self.lists},
-        )
+            return ()
+        properties = {name: Dated(value, self.created_at) for name, value in self.properties.items()}
+        memberships = {one: Dated(True, self.created_at) for one in self.lists}
+        return (Record(event.record_key, self.created_at, properties, memberships),)
 
 
 def read_simulation(body: Any, portal_id: str, now: Instant) -> SimulationRequest:
@@ -53,27 +51,50 @@ def read_simulation(body: Any, portal_id: str, now: Instant) -> SimulationReques
     given = reader.mapping(body, "$")
     if "event" not in given:
         reader.fault("$.event", "MISSING_FIELD", "absent, allowed is an event as EventBridge delivers it")
-    flows = None if given.get("flows") is None else read_drafts(reader, given["flows"], "$.flows", portal_id, now)
+    flows = None if given.get("flows") is None else _drafts(reader, given["flows"], "$.flows", portal_id)
     record = None if given.get("record") is None else _inline_record(reader, given["record"], now)
     reader.finish()
     return SimulationRequest(given["event"], flows, record)
 
 
-def read_drafts(reader: BodyReader, found: Any, path: str, portal_id: str, now: Instant) -> list[Flow]:
+def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
+    """``{"flow": <flow>, "limit": …, "after": …}``: the draft, how many events, and where to go on. Raises
+    InvalidRequest."""
+    reader = BodyReader()
+    given = reader.mapping(body, "$")
+    draft = _draft(reader, given.get("flow"), "$.flow", "draft", portal_id)
+    limit, after = given.get("limit", MAX_INPUTS), given.get("after")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
+        reader.fault("$.limit", "WRONG_TYPE", f"found {shown(limit)}, allowed is a number from 1 to {MAX_INPUTS}")
+    if after is not None and not isinstance(after, str):
+        reader.fault("$.after", "WRONG_TYPE", f"found {shown(after)}, allowed is paging.next.after of the page before")
+    reader.finish()
+    assert draft is not None
+    return draft, limit, read_cursor(after)
+
+
+def _drafts(reader: BodyReader, found: Any, path: str, portal_id: str) -> list[Flow]:
     """Flows that are not stored, taken as turned on for all events. One without an id is called draft-1, draft-2…"""
     flows: dict[str, Flow] = {}
     for number, one in enumerate(reader.items(found, path, "flows")):
         at = f"{path}[{number}]"
-        document = reader.mapping(one, at)
-        flow_id = reader.id(document.get("id", f"draft-{number + 1}"), f"{at}.id")
-        if flow_id in flows:
-            reader.fault(f"{at}.id", "GIVEN_TWICE", f"found {flow_id} a second time")
-        try:
-            flows[flow_id] = read_flow(revised(None, portal_id, flow_id, {**document, "isEnabled": True}, 0))
-        except InvalidFlow as invalid:
-            for fault in invalid.faults:
-                reader.fault(f"{at}{fault.path.removeprefix('$')}", fault.code, fault.message)
+        draft = _draft(reader, one, at, f"draft-{number + 1}", portal_id)
+        if draft is not None and draft.id in flows:
+            reader.fault(f"{at}.id", "GIVEN_TWICE", f"found {draft.id} a second time")
+        elif draft is not None:
+            flows[draft.id] = draft
     return list(flows.values())
+
+
+def _draft(reader: BodyReader, found: Any, path: str, name: str, portal_id: str) -> Flow | None:
+    document = reader.mapping(found, path)
+    flow_id = reader.id(document.get("id", name), f"{path}.id")
+    try:
+        return read_flow(revised(None, portal_id, flow_id, {**document, "isEnabled": True}, 0))
+    except InvalidFlow as invalid:
+        for fault in invalid.faults:
+            reader.fault(f"{path}{fault.path.removeprefix('$')}", fault.code, fault.message)
+        return None
 
 
 def _inline_record(reader: BodyReader, found: Any, now: Instant) -> InlineRecord:
