@@ -27,24 +27,31 @@ MOST = 20
 PASSED, FAILED = "[green]✓[/green]", "[red]✗[/red]"
 
 
-def print_decisions(decisions: Sequence[Mapping[str, Any]], title: str, *, details: bool) -> None:
-    """A row for each flow, with the first failing condition in words; ``details``: every filter below."""
-    console.print(title, style="bold", markup=False, soft_wrap=True)
-    if not decisions:
-        console.print("  No flow is triggered by it.")
-        return
-    table = Table("flow", "decision", "why")
-    for one in decisions:
-        code = one["code"] or "-"
-        table.add_row(escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", escape("\n".join(_why(one))))
-    console.print(table)
-    if details:
-        for one in decisions:
-            console.print(f"{_flow(one)}, revision {one['flowRevisionId'] or '-'}", style="bold", markup=False)
-            for line in _details(one):
+def print_decisions(events: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], *, details: bool) -> None:
+    """Events in words, each with its decisions: a row for each flow, with the first failing condition in words.
+    ``details``: every filter below."""
+    table = Table("event", "flow", "decision", "why")
+    for event, decisions in events:
+        if not decisions:
+            table.add_row(escape(event), "", "", "no flow is triggered by it")
+        for number, one in enumerate(decisions):
+            code = one["code"] or "-"
+            why = escape("\n".join(_why(one)))
+            table.add_row(
+                "" if number else escape(event), escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", why
+            )
+        table.add_section()
+    if events:
+        console.print(table)
+    for one in [one for _, decisions in events for one in decisions] if details else []:
+        if lines := [*_details(one)]:
+            console.print(f"{_flow(one)}, revision {one['flowRevisionId']}", style="bold", markup=False)
+            for line in lines:
                 console.print(f"  {line}", soft_wrap=True, highlight=False)
-            for note in one.get("notes", []):
-                console.print(f"  Note: {note}.", soft_wrap=True, style="yellow", markup=False)
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def print_preview(decisions: Sequence[Mapping[str, Any]], records: int) -> None:
@@ -53,11 +60,8 @@ def print_preview(decisions: Sequence[Mapping[str, Any]], records: int) -> None:
         console.print("No event that could trigger it is in the history.")
         return
     since, until = decisions[-1]["occurredAt"], decisions[0]["occurredAt"]
-    console.print(
-        f"{records} records would have been enrolled, by {len(decisions)} events from {since} to {until}.",
-        style="bold",
-        highlight=False,
-    )
+    enrolled, happened = counted(records, "record"), counted(len(decisions), "event")
+    console.print(f"{enrolled} would have been enrolled, by {happened} from {since} to {until}.", style="bold")
     reasons: dict[tuple[str, str], list[str]] = {}
     for one in decisions:
         why = (
@@ -110,6 +114,8 @@ def _details(decision: Mapping[str, Any]) -> Iterator[str]:
             is_fine = decision[key]["passed"] == (key == "refinementCriteria")
             yield f"{PASSED if is_fine else FAILED} {name}, as the record was at {decision['recordAsOf']}"
             yield from _result(decision[key], "  ")
+    for note in decision.get("notes", []):
+        yield f"[yellow]Note: {escape(note)}.[/yellow]"
 
 
 def _result(result: Mapping[str, Any], indent: str) -> Iterator[str]:

@@ -124,7 +124,7 @@ def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
     wanted = {"id": 1, "event": "forms.submitted"}
     world.put_flow(flow({**wanted, "where": [["hs_form_id", "IS_ANY_OF", ["f-2"]]]}))
     assert submit(api, properties={"hs_form_id": "f-1"}) == ["NOT_MATCHED"]
-    world.now += 5
+    world.now += 5_000
     world.put_flow(flow(wanted))
     one = decision(api)
     assert (one["code"], one["failedConditions"]) == ("NOT_MATCHED", ["form is f-2, found f-1"])
@@ -136,12 +136,12 @@ def test_why_a_flow_took_no_decision(api: Api) -> None:
     world = api.world
     for number in ("1", "2", "3"):
         world.put_flow(flow({"id": number, "event": "forms.submitted", "where": [["hs_form_id", "IS_KNOWN"]]}))
-    world.now += 5
+    world.now += 5_000
     switch(world.authoring, "p1", "1", world.now, on=False)
     world.authoring.delete("p1", "2", world.now)
     world.put_flow(flow({"id": 3, "event": "calls.ended"}))
     submit(api)
-    world.now += 5
+    world.now += 5_000
     world.put_flow(flow({"id": 4, "event": "forms.submitted"}), at=world.now)
     assert {one["flowId"]: (one["code"], one["because"]) for one in ask(api)[0]["decisions"]} == {
         "1": (None, "the flow was off when the event was sent"),
@@ -151,6 +151,16 @@ def test_why_a_flow_took_no_decision(api: Api) -> None:
     }
     world.put_flow(flow({"id": 5, "object": "company", "event": "crm.object_created"}))
     assert decision(api, "5")["because"] == "the flow has no trigger on forms.submitted of records of type 0-1"
+
+
+def test_an_event_is_sent_in_a_second_and_the_flow_that_changed_in_it_is_the_later_one(api: Api) -> None:
+    """EventBridge's time has no fractions."""
+    world = api.world
+    world.now += 5_400
+    world.put_flow(flow({"id": 1, "event": "forms.submitted"}), at=world.now)
+    sent = {"at": iso(world.now + 3), "sent": iso(world.now - world.now % 1000)}
+    (one,) = world.deliver(event({"forms.submitted": "101", "id": "e1", **sent}))
+    assert (str(one.code), decision(api)["code"], decision(api)["flowRevisionId"]) == ("ENROLLED", "ENROLLED", "1")
 
 
 def test_what_is_decided_again_otherwise_than_it_was_is_told_so(api: Api) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, explained, open_api
-from enroll.decisions import print_decisions
+from enroll.decisions import counted, print_decisions
 from enroll.output import AsJson, console, print_json
 from enroll.records import read_record
 from enroll.stack import StackName
@@ -43,10 +43,12 @@ def explain(
     if as_json:
         print_json({"results": results, "since": page["since"]})
         return
-    for one in results:
-        happened = one["event"]
-        title = f"{happened['occurredAt']}  {happened['eventType']}  {happened['id']}"
-        is_alone = len(results) == 1 and len(one["decisions"]) == 1
-        print_decisions(one["decisions"], title, details=details or is_alone)
-    what = f"{len(results)} events" if len(results) != 1 else "1 event"
-    console.print(f"{what} of {record}; the history reaches back to {page['since']}.", style="dim", markup=False)
+    told = [(_said(one["event"]), one["decisions"]) for one in results]
+    is_alone = len(told) == 1 and len(told[0][1]) == 1
+    print_decisions(told, details=details or is_alone)
+    what = f"{counted(len(results), 'event')} of {record}"
+    console.print(f"{what}; the history reaches back to {page['since']}.", style="dim", markup=False)
+
+
+def _said(event: dict[str, Any]) -> str:
+    return f"{event['occurredAt']}\n{event['eventType']}\n{event['id']}"

@@ -44,7 +44,7 @@ def simulate(
         fail(f"the event would be kept unprocessed: {refused['reason']}\n{refused['message']}", INVALID)
     detail, kind = body["event"]["detail"], body["event"]["detail-type"]
     about = f"{detail['objectType']} {detail.get('objectId') or '(an unknown visitor)'}"
-    print_decisions(answer["decisions"], f"{kind} {answer['eventId']} of {about}", details=details)
+    print_decisions([(f"{kind}\n{answer['eventId']}\n{about}", answer["decisions"])], details=details)
     console.print("Nothing was written, and no message sent.", style="dim")
 
 

@@ -20,6 +20,9 @@ from enrollment.ports import FlowBook
 from enrollment.process import Process
 from enrollment.simulation import Drafts, Simulation
 
+# EventBridge tells the second in which an event was sent, and it is decided after that.
+SECOND = 1000
+
 UNEXPLAINED = (
     "nothing stands against it by what is known now, and yet there is no enrollment: the event is still being "
     "processed, or lies in the unprocessed-events queue, or was decided before all this was known of its record"
@@ -69,10 +72,11 @@ class Explaining:
     def _as_it_was(self, flow: Flow, event: Event, names: Sequence[str]) -> tuple[Account, Flow | None]:
         """By the revision that was in force when the event was sent; None: it decided nothing."""
         account = Account(flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent")
-        if flow.is_enabled and flow.changed_at <= event.sent_at:
+        sent_by = min(event.sent_at - event.sent_at % SECOND + SECOND - 1, self.process.clock())
+        if flow.is_enabled and flow.changed_at <= sent_by:
             was = flow
         else:
-            revision = self.book.as_of(event.portal_id, flow.id, min(event.sent_at, self.process.clock()))
+            revision = self.book.as_of(event.portal_id, flow.id, sent_by)
             if revision is None:
                 return account, None
             name, number = str(revision.document.get("name") or ""), str(revision.revision)
