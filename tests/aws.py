@@ -73,10 +73,24 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
     flows, records, enrollments = (
         prefix + one for one in (CONFIG.flows_table, CONFIG.records_table, CONFIG.enrollments_table)
     )
-    for table in (flows, records):
-        dynamodb.create_table(
-            TableName=table, KeySchema=keys, AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST"
-        )
+    by_event_type = {
+        "IndexName": "by-event-type",
+        "KeySchema": [
+            {"AttributeName": "typeShard", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        "Projection": keys_only,
+    }
+    dynamodb.create_table(
+        TableName=flows, KeySchema=keys, AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST"
+    )
+    dynamodb.create_table(
+        TableName=records,
+        KeySchema=keys,
+        AttributeDefinitions=[*attributes, {"AttributeName": "typeShard", "AttributeType": "S"}],
+        GlobalSecondaryIndexes=[by_event_type],
+        BillingMode="PAY_PER_REQUEST",
+    )
     dynamodb.create_table(
         TableName=enrollments,
         KeySchema=keys,

@@ -6,7 +6,7 @@
 import json
 import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.positions import position
 from enrollment.domain.productions import Production
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Record
@@ -27,6 +28,7 @@ from enrollment.domain.replays import Rehearsal, Replay
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
+from enrollment.history import EventHistory
 from enrollment.ports import REPLAY_PARTS, Conflict
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
@@ -43,6 +45,7 @@ class FakeFlows:
 
     def __init__(self) -> None:
         self._current: dict[tuple[str, str], FlowRevision] = {}
+        self._revisions: dict[tuple[str, str], list[FlowRevision]] = {}
         self._candidates: dict[tuple[str, str, str], dict[str, Flow]] = {}
         self._lock = threading.Lock()
 
@@ -59,6 +62,10 @@ class FakeFlows:
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
         return {one: self._current[portal_id, one] for one in flow_ids if (portal_id, one) in self._current}
+
+    def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        found = [one for one in self._revisions.get((portal_id, flow_id), []) if one.changed_at <= instant]
+        return found[-1] if found else None
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         found = [
@@ -77,6 +84,7 @@ class FakeFlows:
             retired = _retired(current, revision)
             live = {} if revision.is_deleted else _listed(read_flow(revision))
             self._current[key] = revision
+            self._revisions.setdefault(key, []).append(revision)
             for place, flow in (retired | live).items():
                 self._candidates.setdefault(place, {})[flow.id] = flow
 
@@ -180,6 +188,30 @@ class FakeWaitingEvents:
                 self.items[place] = WaitingEvent(event, waiting.flows, waiting.version + 1)
             else:
                 self.items.pop(place, None)
+
+
+class FakeHistory:
+    """`kept`: by record and place, until when. Nothing expires by itself."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[RecordKey, str], tuple[Event, Instant]] = {}
+
+    def keep(self, event: Event, until: Instant) -> None:
+        stored = read_stored_event(json.loads(json.dumps(write_event(event))))
+        assert stored.record_key is not None
+        self.kept[stored.record_key, position(stored)] = (stored, until)
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        found = sorted(place for key, place in self.kept if key == record and first < place < last)
+        return (self.kept[record, place][0] for place in (reversed(found) if newest_first else found))
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        found = [
+            (place, str(record), event)
+            for (record, place), (event, _) in self.kept.items()
+            if record.portal_id == portal_id and event.event_type.name in event_types and first < place < last
+        ]
+        return (event for _, _, event in sorted(found, key=lambda one: one[:2], reverse=True))
 
 
 class FakeRedeliveries:
@@ -356,6 +388,8 @@ class World:
     redeliveries: FakeRedeliveries = field(default_factory=FakeRedeliveries)
     rate_limits: FakeRateLimits = field(default_factory=FakeRateLimits)
     replays: FakeReplays = field(default_factory=FakeReplays)
+    kept_events: FakeHistory = field(default_factory=FakeHistory)
+    history_days: int = 30
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
     journal: FakeJournal = field(default_factory=FakeJournal)
@@ -363,6 +397,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.evaluation = Evaluation(self.records, self.associations, self.portals)
+        self.history = EventHistory(self.kept_events, self.history_days)
         self.process = Process(
             event_types=EVENT_TYPES,
             flows=self.flows,
@@ -371,6 +406,7 @@ class World:
             enrollments=self.enrollments,
             waiting=Waiting(self.waiting, self.records, self.redeliveries),
             rate_limits=self.rate_limits,
+            history=self.history,
             delivery=Delivery(self.enrollments, self.queue, self.bus, self.redeliveries, lambda: self.now),
             journal=self.journal,
             clock=lambda: self.now,

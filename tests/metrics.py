@@ -19,9 +19,11 @@ from enrollment.domain.decisions import Code
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.replays import Replay
+from enrollment.explanation import Explaining
 from enrollment.handler import handler_for, redelivery_handler
 from enrollment.observability import PowertoolsJournal
 from enrollment.wire.envelopes import read_event, replay_name
+from enrollment.wire.flows import read_flow
 from enrollment.wire.redeliveries import read_redelivery
 from tests.api.portal import IAM
 from tests.fakes import FakeUnprocessed, World
@@ -151,7 +153,9 @@ def ask(patch: pytest.MonkeyPatch) -> None:
         world.portals,
         world.recordkeeping,
         world.enrollments,
+        world.history,
         world.process,
+        Explaining(world.process, world.flows, read_flow),
         world.replays,
         world.new_id,
     )

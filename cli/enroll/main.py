@@ -7,9 +7,11 @@ import typer
 
 from enroll.commands import flows, portal, records, unprocessed
 from enroll.commands.catalog import catalog
+from enroll.commands.explain import explain
 from enroll.commands.invoke import invoke_command
 from enroll.commands.replay import replay
 from enroll.commands.send import send
+from enroll.commands.simulate import simulate
 from enroll.commands.watch import watch
 from enroll.local import commands as local
 from enroll.local.portal import store_portal
@@ -23,6 +25,8 @@ local.store_portal = store_portal
 app.add_typer(flows.app, name="flows")
 app.command()(catalog)
 app.command()(send)
+app.command()(explain)
+app.command()(simulate)
 app.command()(watch)
 app.add_typer(records.app, name="records")
 app.add_typer(portal.app, name="portal")

@@ -15,6 +15,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.replays import Replay
 from enrollment.domain.values import Instant, iso
+from enrollment.explanation import Explaining
+from enrollment.wire.flows import read_flow
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 
@@ -69,7 +71,9 @@ class Api:
             world.portals,
             world.recordkeeping,
             world.enrollments,
+            world.history,
             world.process,
+            Explaining(world.process, world.flows, read_flow),
             world.replays,
             world.new_id,
         )

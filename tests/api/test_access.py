@@ -45,14 +45,19 @@ def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
     assert (refused.status, refused.json["category"]) == (403, "MISSING_SCOPES")
     assert operation.scope in refused.json["message"]
     allowed = example_portal()(
-        operation.method, path, body, authorizer=token(operation.scope), headers={"x-portal-id": None}
+        operation.method,
+        path,
+        body,
+        authorizer=token(operation.scope),
+        headers={"x-portal-id": None},
+        query=dict(operation.example.query),
     )
     assert allowed.status in operation.replies
 
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test", "/check", "/simulate"))
+        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test", "/check", "/simulate", "/preview"))
         writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
         assert one.scope == (Scope.READ if reads else writes), one.name
 

@@ -1,6 +1,7 @@
 """A program written for HubSpot's API works here by changing its host: HubSpot's own client for Python."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from hubspot.crm.objects import (
     SimplePublicObjectInputForCreate,
 )
 
-from tests.api.portal import example_portal
+from enrollment.domain.values import iso
+from tests.api.portal import NOW, example_portal
 from tests.api.serving import served
-from tests.scenarios.scenario import flow
+from tests.scenarios.scenario import event, flow
 
 # What HubSpot's own API marks as required of every flow.
 REQUIRED = {
@@ -141,3 +143,19 @@ def test_the_typed_client_of_associations_and_lists() -> None:
 
         added = memberships.add("42", ["101", "999"])
         assert (added.records_ids_added, added.record_ids_missing) == (["101"], ["999"])
+
+
+def test_the_typed_client_of_events() -> None:
+    api = example_portal()
+    api.world.deliver(event({"calls.ended": "101", "id": "call", "at": iso(NOW - 2_500)}))
+    with served(api) as url:
+        events = pointed(HubSpot(access_token="x").events.events_api, url)
+
+        first = events.get_page(object_type="contact", object_id=101, limit=1)
+        assert [(one.id, one.event_type, one.object_id) for one in first.results] == [("e1", "forms.submitted", "101")]
+        second = events.get_page(object_type="contact", object_id=101, after=first.paging.next.after)
+        assert [one.occurred_at for one in second.results] == [datetime.fromtimestamp(NOW / 1000 - 2.5, UTC)]
+        assert second.paging is None
+        since = datetime.fromtimestamp(NOW / 1000 - 1, UTC)
+        narrowed = events.get_page(object_type="contact", object_id=101, occurred_after=since, sort=["ASCENDING"])
+        assert [one.properties for one in narrowed.results] == [{"hs_form_id": "f-1"}]

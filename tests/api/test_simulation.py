@@ -1,52 +1,255 @@
-"""An event that is simulated over HTTP."""
+"""`/enrollment/v1/simulate`: the decisions that the event itself would lead to, with what they rest on."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.portal import example_portal
-from tests.scenarios.scenario import event
+from enrollment.domain.values import iso
+from tests.api.portal import NOW, Api, example_portal, token
+from tests.api.test_examples import conforms
+from tests.fakes import World
+from tests.scenarios.scenario import event, flow, load, play
 
-PATH = "/enrollment/v1/simulate"
-SUBMITTED = {"hs_form_id": "f-1"}
+SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
+SIMULATE = "/enrollment/v1/simulate"
 
 
-def submitted(record: str, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": record, "id": "s", "properties": SUBMITTED, "at": "2030-01-01T00:00:00Z"} | given)
+@pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])
+def test_every_event_of_every_scenario_is_simulated_as_it_is_decided(name: str, scenario: Mapping[str, Any]) -> None:
+    world = World()
+    api, deliver = Api(world), world.deliver
+
+    def rehearsed(envelope: Mapping[str, Any]) -> Any:
+        at = world.now
+        answer = api("POST", SIMULATE, {"event": envelope}, headers={"x-portal-id": envelope["detail"]["portalId"]})
+        world.now = at
+        assert answer.status == 200
+        conforms(answer.json, "Simulation")
+        decisions = deliver(envelope)
+        expected = [(one.flow_id, str(one.code), one.because) for one in decisions]
+        assert [(one["flowId"], one["code"], one["because"]) for one in answer.json["decisions"]] == expected
+        return decisions
+
+    world.deliver = rehearsed  # type: ignore[method-assign]
+    play(scenario, world)
 
 
-@pytest.mark.parametrize("record", ["101", "103", "999"])
-def test_it_is_decided_as_the_real_one_and_leaves_no_trace(record: str) -> None:
+def submitted(**given: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": "e-9", "at": "2030-01-01T00:00:00Z", **given})
+
+
+def decisions(api: Api, body: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = api("POST", SIMULATE, body)
+    assert answer.status == 200, answer.text
+    found: list[dict[str, Any]] = answer.json["decisions"]
+    return found
+
+
+DRAFT = flow(
+    {
+        "id": 7,
+        "groups": [
+            {"event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]], ["hs_url", "IS_KNOWN"]]},
+            {"event": "calls.ended"},
+        ],
+        "criteria": [["city", "IS_ANY_OF", ["Dublin"]], ["age", "IS_GREATER_THAN", 20]],
+    }
+)
+
+
+def test_a_draft_is_explained_filter_by_filter() -> None:
     api = example_portal()
-    before = repr((api.world.records.records, api.world.enrollments.items, api.world.queue.messages))
+    (one,) = decisions(api, {"event": submitted(properties={"hs_form_id": "f-1"}), "flows": [DRAFT]})
+    assert (one["code"], one["flowName"]) == ("NOT_MATCHED", "Flow 7")
+    assert one["failedConditions"] == ["URL is known, found no value"]
+    of_forms, of_calls = one["triggerGroups"]
+    assert [(each["property"], each["expected"], each["found"], each["passed"]) for each in of_forms["filters"]] == [
+        ("hs_form_id", "is f-1", "f-1", True),
+        ("hs_url", "is known", None, False),
+    ]
+    assert (of_forms["isConcerned"], of_forms["passed"]) == (True, False)
+    assert (of_calls["isConcerned"], of_calls["passed"], of_calls["filters"]) == (False, False, [])
+    assert one["recordAsOf"] == "2030-01-01T00:00:00.000Z"
+    assert [(each["found"], each["passed"]) for each in one["refinementCriteria"]["filters"]] == [
+        ("Dublin", True),
+        (None, False),
+    ]
 
-    answer = api("POST", PATH, {"event": submitted(record)})
 
-    assert repr((api.world.records.records, api.world.enrollments.items, api.world.queue.messages)) == before
-    decided = [(one.flow_id, one.code.value) for one in api.world.deliver(submitted(record))]
-    assert answer.json["eventId"] == "s"
-    assert [(one["flowId"], one["code"]) for one in answer.json["decisions"]] == decided
-    assert decided != []
+def test_drafts_stand_in_the_place_of_the_flows_that_are_stored() -> None:
+    api = example_portal()
+    drafts = [
+        {**flow({"id": 1, "event": "forms.submitted", "enabled": False})},
+        {key: value for key, value in flow({"id": 1, "event": "forms.submitted"}).items() if key != "id"},
+        flow({"id": 3, "event": "calls.ended"}),
+    ]
+    found = decisions(api, {"event": submitted(), "flows": drafts})
+    assert [(one["flowId"], one["code"]) for one in found] == [("1", "ENROLLED"), ("draft-2", "ENROLLED")]
+    found = decisions(api, {"event": submitted()})
+    assert [(one["flowId"], one["code"]) for one in found] == [("1001", "NOT_MATCHED")]
+
+
+def test_a_record_given_inline_stands_in_the_place_of_the_stored_one() -> None:
+    api = example_portal()
+    body = {"event": submitted(properties={"hs_form_id": "f-1"})}
+    assert [one["code"] for one in decisions(api, body)] == ["ALREADY_ENROLLED"]
+    assert [one["code"] for one in decisions(api, {**body, "record": {"properties": {"city": "Cork"}}})] == ["ENROLLED"]
+    (one,) = decisions(api, {**body, "record": {"properties": {"city": "Galway"}}})
+    assert (one["code"], one["failedConditions"]) == ("FILTERED_OUT", ["city is any of Dublin or Cork, found Galway"])
+    later = {"properties": {"city": "Cork"}, "createdAt": 0}
+    early = event({"forms.submitted": "9", "id": "e", "at": "2000-01-01T00:00:00Z"})
+    found = decisions(api, {"event": early, "record": {**later, "createdAt": "2001-01-01T00:00:00Z"}})
+    assert [one["code"] for one in found] == ["UNKNOWN_RECORD"]
+    listed = flow({"id": 7, "event": "forms.submitted"}) | {"suppressionListIds": ["42"]}
+    (one,) = decisions(api, {"event": submitted(), "flows": [listed], "record": {"lists": [42]}})
+    assert (one["code"], one["suppression"]["passed"]) == ("SUPPRESSED", True)
+
+
+def test_an_invalid_event_is_told_as_the_unprocessed_queue_has_it() -> None:
+    api = example_portal()
+    for envelope, reason in (
+        (None, "INVALID_ENVELOPE"),
+        ({"id": "x", "detail-type": "fax.received"}, "UNKNOWN_CATEGORY"),
+        (submitted(properties={"hs_form_id": {}}), "WRONG_TYPE"),
+        (submitted(record={f"p{number}": "x" * 8_000 for number in range(26)}), "DETAIL_TOO_LARGE"),
+    ):
+        answer = api("POST", SIMULATE, {"event": envelope})
+        assert (answer.status, answer.json["unprocessed"]["reason"]) == (200, reason)
+        conforms(answer.json, "Simulation")
+
+
+def test_what_is_wrong_with_a_draft_is_told_by_its_place() -> None:
+    refused = flow({"id": 1, "event": "forms.submitted", "where": [["hs_fom_id", "IS_KNOWN"]]})
+    answer = example_portal()("POST", SIMULATE, {"event": submitted(), "flows": [DRAFT, refused]})
+    path = "$.flows[1].enrollmentCriteria.eventFilterBranches[0].filters[0].property"
+    assert (answer.status, answer.faults) == (400, [(path, "UNKNOWN_PROPERTY")])
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "path"),
     [
-        ({"detail-type": "weather.changed"}, "UNKNOWN_CATEGORY"),
-        ({"detail-type": "forms.vanished"}, "UNKNOWN_EVENT_TYPE"),
-        ({"detail-type": None}, "INVALID_ENVELOPE"),
-        ({"detail": "text"}, "INVALID_ENVELOPE"),
+        ({"flows": []}, "$.flows"),
+        ({"flows": [DRAFT, DRAFT]}, "$.flows[1].id"),
+        ({"record": {"lists": 0}}, "$.record.lists"),
+        ({"record": {"createdAt": "soon"}}, "$.record.createdAt"),
+        ({"record": {"properties": {"a": {}}}}, "$.record.properties.a"),
     ],
 )
-def test_what_would_be_refused_has_its_reason(change: dict[str, Any], reason: str) -> None:
-    answer = example_portal()("POST", PATH, {"event": submitted("101") | change})
-    assert (answer.status, answer.json["unprocessed"]["reason"]) == (200, reason)
-    assert "decisions" not in answer.json
+def test_what_is_wrong_with_a_request(change: dict[str, Any], path: str) -> None:
+    answer = example_portal()("POST", SIMULATE, {"event": submitted(), **change})
+    assert (answer.status, answer.faults[0][0]) == (400, path)
+    assert example_portal()("POST", SIMULATE, {}).faults == [("$.event", "MISSING_FIELD")]
 
 
-def test_the_event_is_of_the_portal_that_the_request_is_about() -> None:
+def test_of_another_portal_nothing_is_told() -> None:
     api = example_portal()
-    assert api("POST", PATH, {"event": submitted("101", portal="p2")}).faults == [
-        ("$.event.detail.portalId", "OTHER_PORTAL")
-    ]
-    assert api("POST", PATH, {}).faults == [("$.event", "WRONG_TYPE")]
+    answer = api("POST", SIMULATE, {"event": submitted(portal="p2")}, authorizer=token())
+    assert (answer.status, answer.json["category"]) == (404, "OBJECT_NOT_FOUND")
+
+
+def test_nothing_is_left_behind() -> None:
+    api = example_portal()
+    world = api.world
+    before = (dict(world.records.records), dict(world.enrollments.items), list(world.queue.messages))
+    body = {"event": submitted(record={"city": "Bray"}), "flows": [flow({"id": 7, "event": "forms.submitted"})]}
+    for _ in range(2):
+        (one,) = decisions(api, body)
+        assert (one["code"], "enrollmentId" in one) == ("ENROLLED", False)
+    assert before == (world.records.records, world.enrollments.items, world.queue.messages)
+
+
+# Previews of drafts -------------------------------------------------------------------------------------------------
+
+PREVIEW = "/enrollment/v1/preview"
+
+
+def portal_of_events() -> Api:
+    """Five contacts from five towns; each submits a form three times, the first time the first contact first."""
+    api = example_portal()
+    for number in range(15):
+        contact, properties = str(200 + number % 5), {"hs_form_id": f"f-{number // 5}"}
+        given = {"forms.submitted": contact, "id": f"p{number:02d}", "at": iso(NOW + number), "properties": properties}
+        api.world.deliver(event({**given, "record": {"town": f"Town {number % 5}"}}))
+    return api
+
+
+def preview(api: Api, draft: dict[str, Any], limit: int = 100) -> tuple[list[dict[str, Any]], int]:
+    """All decisions, and the number of pages."""
+    results: list[dict[str, Any]] = []
+    body: dict[str, Any] = {"flow": draft, "limit": limit}
+    for pages in range(1, 100):
+        answer = api("POST", PREVIEW, body)
+        assert answer.status == 200, answer.text
+        conforms(answer.json, "PreviewPage")
+        results += answer.json["results"]
+        if "paging" not in answer.json:
+            return results, pages
+        body["after"] = answer.json["paging"]["next"]["after"]
+    raise AssertionError("pages without end")
+
+
+WANTED = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 1", "Town 3"]]]}
+
+
+def test_a_draft_is_decided_on_the_events_that_happened() -> None:
+    api = portal_of_events()
+    before = (dict(api.world.enrollments.items), list(api.world.queue.messages))
+    found, pages = preview(api, flow({**WANTED, "where": [["hs_form_id", "IS_ANY_OF", ["f-0", "f-2"]]]}))
+    assert pages == 1
+    mine = {one["eventId"]: one for one in found if one["eventId"].startswith("p")}
+    assert [one["eventId"] for one in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
+    assert {key for key, one in mine.items() if one["code"] == "ENROLLED"} == {"p01", "p03"}
+    assert {key for key, one in mine.items() if one["code"] == "ALREADY_ENROLLED"} == {"p11", "p13"}
+    assert mine["p00"]["failedConditions"] == ["town is any of Town 1 or Town 3, found Town 0"]
+    assert mine["p06"]["failedConditions"] == ["form is any of f-0 or f-2, found f-1"]
+    assert before == (api.world.enrollments.items, api.world.queue.messages)
+
+
+def test_a_preview_is_the_same_whatever_its_pages_but_for_records_that_enter_once() -> None:
+    api = portal_of_events()
+    again, pages = preview(api, flow({**WANTED, "re_enroll": True}), limit=4)
+    assert pages == 4
+    assert again == preview(api, flow({**WANTED, "re_enroll": True}))[0]
+    assert sum(one["code"] == "ENROLLED" for one in again) == 6
+    once, _ = preview(api, flow(WANTED), limit=4)
+    assert {one["objectId"] for one in once if one["code"] == "ENROLLED"} == {"201", "203"}
+
+
+def test_a_preview_leaves_out_other_types_other_portals_and_records_that_are_deleted() -> None:
+    api = portal_of_events()
+    submitted_there = {"forms.submitted": "201", "id": "there", "portal": "p2", "at": iso(NOW), "record": {}}
+    api.world.deliver(event({**submitted_there}))
+    api.world.deliver(event({"crm.object_created": "7", "object": "company", "id": "firm", "at": iso(NOW)}))
+    assert api("DELETE", "/crm/v3/objects/contacts/201").status == 204
+    found, _ = preview(api, flow({"id": 9, "groups": [{"event": "forms.submitted"}, {"event": "crm.object_created"}]}))
+    assert not {"there", "firm", "p01", "p06", "p11"} & {one["eventId"] for one in found}
+    assert len(found) == 13
+
+
+def test_events_of_one_moment_are_on_one_page() -> None:
+    api = example_portal()
+    for contact in ("301", "302", "303"):
+        api.world.deliver(event({"forms.submitted": contact, "id": "same", "at": iso(NOW + 1), "record": {}}))
+    found, _ = preview(api, flow({"id": 9, "event": "forms.submitted"}), limit=2)
+    assert sorted(one["objectId"] for one in found) == ["101", "301", "302", "303"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "$.flow"),
+        (
+            {"flow": {"type": "CONTACT_FLOW", "enrollmentCriteria": {"type": "EVENT_BASED"}}},
+            "$.flow.enrollmentCriteria",
+        ),
+        ({"flow": DRAFT, "limit": 0}, "$.limit"),
+        ({"flow": DRAFT, "limit": True}, "$.limit"),
+        ({"flow": DRAFT, "after": 7}, "$.after"),
+        ({"flow": DRAFT, "after": "x"}, "after"),
+    ],
+)
+def test_what_is_wrong_with_a_preview(body: dict[str, Any], path: str) -> None:
+    answer = example_portal()("POST", PREVIEW, body)
+    assert (answer.status, answer.faults[0][0]) == (400, path)

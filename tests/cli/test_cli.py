@@ -14,6 +14,8 @@ from enroll.api import ApiError
 from enroll.commands.send import put
 from enroll.importing import Import
 from enroll.main import app
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.values import iso
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.aws import REGION, aws
@@ -438,3 +440,67 @@ def test_a_loop_of_flows_is_told_where_flows_are_written_compared_and_checked(po
     run("flows", "off", "1")
     assert "1 > 2 > 1" in run("flows", "on", "1").stderr
     assert run("flows", "diff", first).stderr == "", "what is the same is not told again"
+
+
+# Decisions ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(portal: Api, tmp_path: Path) -> None:
+    sent = event({"forms.submitted": "101", "id": "e-9", "portal": "other", "properties": {"hs_form_id": "f-1"}})
+    path = file(tmp_path, sent, name="event.json")
+    draft = file(tmp_path, flow({"id": 7, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    record = file(tmp_path, {"properties": {"city": "Bray"}}, name="record.json")
+
+    shown = run("simulate", path, "--flow", draft, "--record", record, "--details").stdout
+    assert "Flow 7 (7)" in shown
+    assert "FILTERED_OUT" in shown
+    assert "city is Cork, found Bray" in shown
+    assert "✗ city is Cork: found Bray" in shown
+    assert answer("simulate", path, "--flow", draft)["decisions"][0]["code"] == "FILTERED_OUT"
+    assert [one["flowId"] for one in answer("simulate", path, "--now")["decisions"]] == ["1001"]
+    called = file(tmp_path, event({"calls.ended": "101", "id": "e"}), name="call.json")
+    assert "no flow is triggered by it" in run("simulate", called).stdout
+    refused = file(tmp_path, {**sent, "source": 3}, name="bad.json")
+    assert "INVALID_ENVELOPE" in run("simulate", refused, code=2).stderr
+    assert portal.world.enrollments.items.keys() == {(RecordKey("p1", "0-1", "101"), "1001", None)}
+
+
+def test_why_a_record_did_not_enroll(portal: Api) -> None:
+    world = portal.world
+    for number in range(3):
+        at = iso(world.now + number)
+        world.deliver(
+            event({"forms.submitted": "101", "id": f"s{number}", "at": at, "properties": {"hs_form_id": "f-9"}})
+        )
+    shown = run("explain", "--record", "contact/101").stdout
+    assert shown.index("s2") < shown.index("s0") < shown.index("e1")
+    assert "form is f-1, found f-9" in shown
+    assert "its message is published" in shown
+    assert "4 events of contact/101; the history reaches back to" in shown
+    one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
+    assert "✗ trigger group 0: forms.submitted" in one
+    assert "✗ hs_form_id is f-1: found f-9" in one
+    assert "✓ city is any of Dublin or Cork: found Dublin" in one
+    assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
+        "s2",
+        "s1",
+    ]
+    run("explain", "--record", "0-1/101", "--event", "none", code=4)
+    run("explain", "--record", "101", code=2)
+
+
+def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
+    world = portal.world
+    for number in range(150):
+        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+    draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
+    shown = run("flows", "preview", draft, "--last", "130").stdout
+    assert "2 records would have been enrolled, by 130 events from" in shown
+    assert "town is Town 1, found Town 2" in shown
+    assert "by an earlier event" in shown
+    whole = answer("flows", "preview", draft)
+    assert (sorted(whole["records"]), len(whole["decisions"])) == (["0-1/501", "0-1/504"], 151)
+    called = file(tmp_path, flow({"id": 9, "event": "calls.ended"}), name="calls.json")
+    assert "No event that could trigger it" in run("flows", "preview", called).stdout
+    run("flows", "preview", file(tmp_path, flow({"id": 1}), flow({"id": 2}), name="two.json"), code=2)

@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.history import DynamoHistory
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
@@ -24,8 +25,10 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
+from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.positions import AFTER_ALL, BEFORE_ALL, position, position_at
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.records import Dated, Record, deleted
 from enrollment.domain.replays import Replay
@@ -37,6 +40,7 @@ from enrollment.ports import (
     Enrollments,
     FlowBook,
     Flows,
+    History,
     Portals,
     RateLimits,
     Records,
@@ -52,6 +56,7 @@ from tests.fakes import (
     FakeAssociations,
     FakeEnrollments,
     FakeFlows,
+    FakeHistory,
     FakePortals,
     FakeRateLimits,
     FakeRecords,
@@ -77,6 +82,7 @@ class Stores:
     waiting: WaitingEvents
     rate_limits: RateLimits
     replays: Replays
+    history: History
     enrollments: Enrollments
 
     @property
@@ -98,6 +104,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             FakeWaitingEvents(),
             FakeRateLimits(),
             FakeReplays(),
+            FakeHistory(),
             FakeEnrollments(),
         )
         return
@@ -113,6 +120,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             DynamoWaitingEvents(tables, write_event, read_stored_event),
             DynamoRateLimits(tables),
             DynamoReplays(tables),
+            DynamoHistory(tables, write_event, read_stored_event),
             DynamoEnrollments(tables, write_message, read_message),
         )
 
@@ -485,6 +493,27 @@ def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
     assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("1", True)]
 
 
+def test_the_revision_that_was_in_force_at_an_instant(stores: Stores) -> None:
+    for number in range(7):
+        store(
+            stores.authoring,
+            "p1",
+            flow({"id": 1, "event": "forms.submitted", "enabled": number != 3}),
+            NOW + number * 10,
+        )
+    stores.authoring.delete("p1", "1", NOW + 100)
+
+    def as_of(instant: int, flow_id: str = "1", portal: str = "p1") -> int | None:
+        found = stores.book.as_of(portal, flow_id, instant)
+        return found and found.revision
+
+    assert [as_of(NOW + at) for at in (-1, 0, 9, 10, 35, 69, 99, 100, 500)] == [None, 1, 1, 2, 4, 7, 7, 8, 8]
+    found = stores.book.as_of("p1", "1", NOW + 30)
+    assert found is not None
+    assert (found.is_enabled, found.changed_at) == (False, NOW + 30)
+    assert (as_of(NOW, "2"), as_of(NOW, portal="p2")) == (None, None)
+
+
 # Events that wait, limits of flows -----------------------------------------------------------------------------------
 
 
@@ -519,6 +548,12 @@ def test_a_waiting_event_is_changed_by_who_read_its_latest_version(stores: Store
     for outdated in (waiting(a=5), read.with_flows({"c": 6}), read.without(frozenset({"a"}))):
         with pytest.raises(Conflict):
             stores.waiting.save(outdated)
+
+
+def large(event_id: str = "large") -> Event:
+    """As large as an event may be, of characters that are two bytes each."""
+    properties = {f"p{number:02d}": "ü" * 4_000 for number in range(24)}
+    return read_event(event({"forms.submitted": "101", "id": event_id, "properties": properties}), "forms")
 
 
 @pytest.mark.parametrize("character", ["a", "\x7f", "é", "…", "😀", "\uffff"])
@@ -604,3 +639,62 @@ def test_an_event_counts_once_and_records_stay_together(stores: Stores) -> None:
     assert not [
         one for part in range(REPLAY_PARTS) for one in stores.replays.counted(replace(DRY_RUN, portal_id="p2"), part)
     ]
+
+
+# What happened to a record ------------------------------------------------------------------------------------------
+
+
+def happened(event_id: str, at: int, record: str = "101", portal: str = "p1") -> Event:
+    properties = {"hs_form_id": "ü", "n": 3, "list": ["a"], "none": None}
+    given = {"forms.submitted": record, "id": event_id, "portal": portal, "properties": properties, "at": at}
+    return read_event(event({**given, "sent": "2026-11-23T10:00:00Z"}), "forms")
+
+
+def test_events_are_kept_in_the_order_of_time_each_once(stores: Stores) -> None:
+    told = [happened("b", NOW + 5), happened("a/c", NOW + 5), happened("a", NOW + 5), happened("z", NOW)]
+    for one in (*told, told[0], happened("x", NOW, "10"), happened("x", NOW, portal="p1/0-1")):
+        stores.history.keep(one, NOW + 1_000_000)
+    stores.waiting.save(waiting(a=5))
+    stores.records.save(Record(ADA, 0))
+
+    def ids(first: str = BEFORE_ALL, last: str = AFTER_ALL, *, newest_first: bool = False) -> list[str]:
+        return [one.id for one in stores.history.of_record(ADA, first, last, newest_first=newest_first)]
+
+    assert ids() == ["z", "a", "a/c", "b"]
+    assert ids(newest_first=True) == ["b", "a/c", "a", "z"]
+    assert ids(position(told[2])) == ["a/c", "b"]
+    assert ids(last=position(told[2]), newest_first=True) == ["z"]
+    assert ids(position_at(NOW + 1)) == ["a", "a/c", "b"]
+    assert ids(position_at(NOW), position_at(NOW + 5)) == ["z"]
+    assert ids(position_at(NOW + 9), position_at(NOW)) == []
+    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))[3] == told[0]
+
+
+def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> None:
+    for number in range(230):
+        stores.history.keep(happened(f"e{number:03d}", NOW + number, str(number % 40)), NOW)
+    called = event({"calls.ended": "101", "id": "call", "at": NOW + 5})
+    stores.history.keep(read_event({**called, "time": "2026-11-23T10:00:00Z"}, "calls"), NOW)
+    stores.history.keep(happened("other", NOW, portal="p1/forms.submitted"), NOW)
+
+    def ids(*types: str, first: int = 0, last: int = 10_000, portal: str = "p1") -> list[str]:
+        found = stores.history.of_types(portal, types, position_at(NOW + first), position_at(NOW + last))
+        return [one.id for one in found]
+
+    assert ids("forms.submitted") == [f"e{number:03d}" for number in range(229, -1, -1)]
+    assert ids("forms.submitted", "calls.ended", first=4, last=7) == ["e006", "e005", "call", "e004"]
+    assert ids("calls.started") == ids("forms.submitted", portal="p2") == []
+    assert ids("forms.submitted", portal="p1/forms.submitted") == ["other"]
+
+
+def test_the_largest_event_is_kept(stores: Stores) -> None:
+    stores.history.keep(large(), NOW)
+    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=True)) == [large()]
+
+
+def test_an_event_expires_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws(monkeypatch) as config:
+        tables = Tables(config)
+        DynamoHistory(tables, write_event, read_stored_event).keep(happened("e", NOW), NOW + 86_400_000)
+        (item,) = tables.events.query(str(ADA))
+        assert item.expires_at == (NOW + 86_400_000) // 1000

@@ -6,23 +6,26 @@ from typing import Any
 
 import pytest
 
+from enrollment import bootstrap
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.tables import Tables
 from enrollment.api import handler
 from enrollment.api.operations import Operation
 from enrollment.api.routes import OPERATIONS
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.values import iso
 from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
-from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
+from tests.functions.test_handlers import CONTEXT, Stack, counted, function, invoke
 from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow
+from tests.scenarios.scenario import event, flow, property_filter
 
 CONTACTS = "/crm/v3/objects/contacts"
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
     handler._parts.cache_clear()
     yield
     handler._parts.cache_clear()
@@ -80,6 +83,34 @@ def play_examples(names: dict[str, str]) -> None:
         status, content = call(operation.method, path, example.body, **example.query)
         assert status in operation.replies, (operation.name, content)
         check(operation, status, content)
+
+
+def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an event that would change its record, enroll, wait, and be announced."""
+    example_portal()
+    associated = {
+        "filterBranchType": "ASSOCIATION",
+        "objectTypeId": "0-2",
+        "associationCategory": "HUBSPOT_DEFINED",
+        "associationTypeId": 1,
+        "operator": "IN_LIST",
+        "filters": [property_filter(["city", "IS_EQUAL_TO", "Dublin"])],
+    }
+    drafts = [
+        flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "DAY"}}),
+        flow({"id": 2, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Bray"]], "tolerance": 30}),
+        flow({"id": 3, "event": "forms.submitted"})
+        | {"goalFilterBranch": {"filterBranchType": "AND", "filters": [], "filterBranches": [associated]}},
+    ]
+    given = event({"forms.submitted": "101", "id": "e2", "at": "2030-01-01T00:00:00Z", "record": {"city": "Cork"}})
+    given["time"] = iso(bootstrap.now())
+    with counted(monkeypatch) as calls:
+        for body in ({"event": given}, {"event": given, "flows": drafts}):
+            status, answer = call("POST", "/enrollment/v1/simulate", body)
+            assert status == 200
+            assert answer["decisions"]
+    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED", "WAITING", "ENROLLED"]
+    assert set(calls) == {"GetItem", "Query", "BatchGetItem"}
 
 
 def check(operation: Operation, status: int, content: Any) -> None:

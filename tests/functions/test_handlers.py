@@ -417,6 +417,33 @@ def test_the_budget_of_an_event_that_waits(stack: Stack, monkeypatch: pytest.Mon
     assert calls_of("redeliveries", {"Records": [{"messageId": "m", "body": body}]}) == ends
 
 
+def test_the_history_costs_one_write_and_at_most_one_read(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
+    bootstrap.application.cache_clear()
+    put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
+    stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    time.sleep(0.01)
+    now = bootstrap.now()
+    later = {"at": iso(now), "sent": iso(now)}
+
+    def calls_of(category: str, name: str, record: str | None = "101", **given: Any) -> dict[str, int]:
+        with counted(monkeypatch) as calls:
+            invoke(event({name: record, "id": "e", **later, **given}), category)
+        return dict(calls)
+
+    for name, category in (("email.opened", "email"), ("forms.submitted", "forms")):
+        calls_of(category, name)
+    assert calls_of("email", "email.opened") == {"GetItem": 2, "PutItem": 1}
+    assert calls_of("email", "email.opened", "102") == {"GetItem": 2}
+    assert calls_of("email", "email.opened", None) == {"GetItem": 1}
+    assert calls_of("email", "email.opened", at=iso(now - 31 * 86_400_000)) == {"GetItem": 1}
+    assert calls_of("forms", "forms.submitted") == {"GetItem": 2, "PutItem": 1}
+    enrolled = {"GetItem": 2, "BatchGetItem": 1, "PutItem": 2, "SendMessageBatch": 1, "PutEvents": 1, "UpdateItem": 1}
+    assert calls_of("forms", "forms.submitted", id="e2", properties={"hs_form_id": "f-1"}) == enrolled
+    created = calls_of("crm", "crm.object_created", "103")
+    assert created == {"Query": 1, "GetItem": 1, "PutItem": 2}
+
+
 def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in Lambda with active tracing; the daemon's address is on loopback, and nobody has to listen there."""
     for name, value in {

@@ -193,6 +193,7 @@ PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
 def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that share a policy are looked at together: what one of them never does another does."""
     monkeypatch.setattr(bootstrap, "now", lambda: Deployed.now)
+    monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
     # What is to be delivered again later is seen at once.
     monkeypatch.setattr(queues, "LONGEST_DELAY", 0)
     decided = PowertoolsJournal.decided

@@ -13,11 +13,13 @@ from pynamodb.models import Model
 from enroll.local.deployment import load_template
 from enrollment.adapters.tables import (
     AssociationItem,
+    ByEventType,
     ByFlow,
     ById,
     ByTime,
     CandidateItem,
     EnrollmentItem,
+    EventItem,
     FlowItem,
     RateLimitItem,
     RecordItem,
@@ -52,7 +54,7 @@ OUTPUTS = {
 }
 MODELS: dict[str, list[type[Model]]] = {
     "FlowsTable": [FlowItem, CandidateItem, ReplayItem],
-    "RecordsTable": [RecordItem, AssociationItem, WaitingItem, RehearsalItem],
+    "RecordsTable": [RecordItem, AssociationItem, WaitingItem, RehearsalItem, EventItem],
     "EnrollmentsTable": [EnrollmentItem, RateLimitItem],
 }
 
@@ -174,7 +176,7 @@ def test_functions_share_what_is_global() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    assert names - powertools == {*NAMES, "HISTORY_LENGTH"}
+    assert names - powertools == {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS"}
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
@@ -251,14 +253,26 @@ def test_a_table_has_the_keys_of_its_models(table: str, model: type[Model]) -> N
     assert {one.attr_name: one.attr_type for ones in keys.values() for one in ones}.items() <= types.items()
 
 
-def test_the_indexes_are_those_of_the_model() -> None:
-    for table in ("FlowsTable", "RecordsTable"):
-        assert not {"GlobalSecondaryIndexes", "LocalSecondaryIndexes"} & set(RESOURCES[table]["Properties"])
+INDEXES: dict[str, dict[str, list[tuple[Any, list[Any]]]]] = {
+    "FlowsTable": {},
+    "RecordsTable": {
+        "GlobalSecondaryIndexes": [(ByEventType, [ByEventType.type_shard, ByEventType.sk])],
+    },
+    "EnrollmentsTable": {
+        "GlobalSecondaryIndexes": [
+            (ByFlow, [ByFlow.flow_shard, ByFlow.enrolled_at]),
+            (ById, [ById.enrollment_id]),
+        ],
+        "LocalSecondaryIndexes": [(ByTime, [ByTime.pk, ByTime.enrolled_at])],
+    },
+}
 
-    properties = RESOURCES["EnrollmentsTable"]["Properties"]
-    by_flow, by_id = (ByFlow, [ByFlow.flow_shard, ByFlow.enrolled_at]), (ById, [ById.enrollment_id])
-    by_time = (ByTime, [ByTime.pk, ByTime.enrolled_at])
-    for kind, models in (("GlobalSecondaryIndexes", [by_flow, by_id]), ("LocalSecondaryIndexes", [by_time])):
+
+@pytest.mark.parametrize("table", INDEXES)
+def test_the_indexes_are_those_of_the_model(table: str) -> None:
+    properties = RESOURCES[table]["Properties"]
+    assert {key for key in properties if key.endswith("Indexes")} == set(INDEXES[table])
+    for kind, models in INDEXES[table].items():
         assert properties[kind] == [
             {
                 "IndexName": model.Meta.index_name,
@@ -269,8 +283,9 @@ def test_the_indexes_are_those_of_the_model() -> None:
             }
             for model, keys in models
         ]
+    named = {one.attr_name for models in INDEXES[table].values() for _, keys in models for one in keys}
     types = {one["AttributeName"]: one["AttributeType"] for one in properties["AttributeDefinitions"]}
-    assert types == dict.fromkeys(("pk", "sk", "flowShard", "enrolledAt", "enrollmentId"), "S")
+    assert types == dict.fromkeys({"pk", "sk", *named}, "S")
 
 
 # The HTTP API

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import track
+from rich.progress import Progress, track
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, explained, open_api, part
+from enroll.decisions import print_preview
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.stack import StackName
@@ -29,6 +30,8 @@ Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files w
 
 FLOWS = "/automation/v4/flows"
 CHECK = "/enrollment/v1/flows/check"
+# Events in one page of a preview.
+PREVIEWED = 100
 
 
 @app.command()
@@ -253,6 +256,40 @@ def enrollment_test(
             for one in filters
         ),
     )
+
+
+@app.command()
+def preview(
+    file: Annotated[Path, typer.Argument(help="A draft: HubSpot v4 flow JSON.")],
+    portal: Portal,
+    last: Annotated[int, typer.Option(min=1, help="By so many of the latest events that could trigger it.")] = 1000,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Whom would a draft have enrolled, by the events that have happened, and whom not, and why? Nothing is stored."""
+    drafts = read_objects(file)
+    if len(drafts) != 1:
+        fail(f"{file}: found {len(drafts)} flows, allowed is one", INVALID)
+    opened = open_api(api, portal, stack)
+    decisions: list[dict[str, Any]] = []
+    body: dict[str, Any] = {"flow": drafts[0]}
+    with explained(), Progress(console=errors, disable=as_json, transient=True) as progress:
+        task = progress.add_task("Deciding", total=last)
+        while len(decisions) < last:
+            body["limit"] = min(PREVIEWED, last - len(decisions))
+            page = opened.call("POST", "/enrollment/v1/preview", body)
+            decisions += page["results"]
+            progress.update(task, completed=len(decisions))
+            if "paging" not in page:
+                break
+            body["after"] = page["paging"]["next"]["after"]
+    enrolled = {(one["objectTypeId"], one["objectId"]): one for one in decisions if one["code"] == "ENROLLED"}
+    if as_json:
+        records = [f"{kind}/{object_id}" for kind, object_id in enrolled]
+        print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
+        return
+    print_preview(decisions, len(enrolled))
 
 
 def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from enroll.api import ApiUrl, Portal, explained, open_api, part
 from enroll.importing import UnreadableFile, read_import
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.records import read_record
 from enroll.stack import StackName
 from enrollment.domain.identifiers import object_type_id
 
@@ -27,10 +28,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """A record: its properties with the times of their changes, its lists, its enrollments."""
-    kind, slash, object_id = record.partition("/")
-    type_id = object_type_id(kind)
-    if not slash or type_id is None or not object_id:
-        fail(f"found {record!r}, allowed is a type and an id, as contact/101 or 0-3/77", INVALID)
+    type_id, object_id = read_record(record)
     path = f"/enrollment/v1/records/{type_id}/{part(object_id)}"
     opened = open_api(api, portal, stack)
     with explained():

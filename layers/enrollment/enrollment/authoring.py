@@ -112,6 +112,13 @@ class Authoring:
         """Raises UnknownFlow."""
         return _existing(self.book.get(portal_id, flow_id), flow_id)
 
+    def last(self, portal_id: str, flow_id: str) -> FlowRevision:
+        """As ``get``, that of a deleted flow included. Raises UnknownFlow."""
+        current = self.book.get(portal_id, flow_id)
+        if current is None:
+            raise UnknownFlow(f"no flow {flow_id} in this portal")
+        return current
+
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
         """By id; those that exist."""
         found = self.book.get_many(portal_id, flow_ids)

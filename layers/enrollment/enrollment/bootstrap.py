@@ -15,6 +15,7 @@ from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.history import DynamoHistory
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, SqsUnprocessed
 from enrollment.adapters.rate_limits import DynamoRateLimits
@@ -29,11 +30,14 @@ from enrollment.delivery import Delivery
 from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
+from enrollment.explanation import Explaining
+from enrollment.history import EventHistory
 from enrollment.observability import PowertoolsJournal
 from enrollment.ports import Enrollments, Journal, Portals, Replays, Unprocessed
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 from enrollment.replaying import Replaying
+from enrollment.simulation import without_consequences
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import check_production, read_event, read_stored_event, replay_name, write_event
 from enrollment.wire.flows import read_flow
@@ -104,6 +108,7 @@ def _process(config: Config, sqs: "SQSClient", bus: EventBridgeBus, tables: Tabl
         enrollments=enrollments,
         waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
         rate_limits=DynamoRateLimits(tables),
+        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
         delivery=Delivery(
             enrollments=enrollments,
             queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
@@ -120,12 +125,16 @@ def _process(config: Config, sqs: "SQSClient", bus: EventBridgeBus, tables: Tabl
 
 @dataclass(frozen=True, slots=True)
 class ApiApplication:
+    """``process``: to be simulated."""
+
     authoring: Authoring
     evaluation: Evaluation
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    history: EventHistory
     process: Process
+    explaining: Explaining
     replays: Replays
     logger: Logger
     metrics: Metrics
@@ -135,27 +144,39 @@ class ApiApplication:
 def api_application() -> ApiApplication:
     """Raises MissingConfiguration."""
     config = from_environment()
-    logger, metrics = Logger(), Metrics()
     session, tables = botocore.session.get_session(), Tables(config)
-    bus = _bus(config, session)
-    process = _process(config, _sqs(session), bus, tables, PowertoolsJournal(logger, metrics))
-    evaluation = process.evaluation
-    return ApiApplication(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), process.flows, read_flow),
+    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    evaluation = Evaluation(records, associations, portals)
+    enrollments = DynamoEnrollments(tables, write_message, read_message)
+    book, flows = DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow)
+    process = without_consequences(
+        event_types=EVENT_TYPES,
+        flows=flows,
+        records=records,
         evaluation=evaluation,
-        portals=evaluation.portals,
+        enrollments=enrollments,
+        clock=now,
+        new_id=new_id,
+        history_length=config.history_length,
+    )
+    return ApiApplication(
+        authoring=Authoring(book, flows, read_flow),
+        evaluation=evaluation,
+        portals=portals,
         recordkeeping=Recordkeeping(
-            records=evaluation.records,
-            associations=evaluation.associations,
-            producer=bus,
+            records=records,
+            associations=associations,
+            producer=_bus(config, session),
             check=check_production,
             history_length=config.history_length,
         ),
-        enrollments=process.enrollments,
+        enrollments=enrollments,
+        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
         process=process,
+        explaining=Explaining(process, book, read_flow),
         replays=DynamoReplays(tables),
-        logger=logger,
-        metrics=metrics,
+        logger=Logger(),
+        metrics=Metrics(),
         trace=_trace(config),
     )
 

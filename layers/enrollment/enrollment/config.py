@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 MAX_HISTORY = 200
+MAX_EVENT_HISTORY_DAYS = 3650
 
 
 class MissingConfiguration(RuntimeError):
@@ -16,6 +17,8 @@ class Config:
     """Names of this stack's resources: each is a required environment variable of the same name in capitals.
 
     ``history_length``: earlier values kept of each property; HISTORY_LENGTH, as many as are usual when it is not set.
+    ``event_history_days``: how long events are kept beside their record; EVENT_HISTORY_DAYS, not at all when it is not
+    set.
     ``is_traced``: X-Ray collects traces here; Lambda says so by the address of its daemon, and Powertools'
     ``POWERTOOLS_TRACE_DISABLED`` turns it off.
     """
@@ -29,9 +32,10 @@ class Config:
     event_bus_name: str
     is_traced: bool = False
     history_length: int = 20
+    event_history_days: int = 0
 
 
-NAMES = tuple(field.name.upper() for field in fields(Config) if field.name not in ("is_traced", "history_length"))
+NAMES = tuple(field.name.upper() for field in fields(Config) if field.default is MISSING)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
@@ -44,8 +48,16 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         )
     is_disabled = environment.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("1", "true")
     names = {name.lower(): environment[name] for name in NAMES}
-    given = environment.get("HISTORY_LENGTH", "20")
-    if not given.isdigit() or int(given) > MAX_HISTORY:
-        raise MissingConfiguration(f"HISTORY_LENGTH: found {given!r}, allowed is a number from 0 to {MAX_HISTORY}")
-    is_traced = "AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled
-    return Config(**names, is_traced=is_traced, history_length=int(given))
+    return Config(
+        **names,
+        is_traced="AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled,
+        history_length=_number(environment, "HISTORY_LENGTH", 20, MAX_HISTORY),
+        event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    given = environment.get(name, str(default))
+    if not given.isdigit() or int(given) > most:
+        raise MissingConfiguration(f"{name}: found {given!r}, allowed is a number from 0 to {most}")
+    return int(given)

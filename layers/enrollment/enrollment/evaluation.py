@@ -21,6 +21,14 @@ MAX_ASSOCIATIONS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What stands against a flow; None: the record may enter. ``subject``: the record as it was seen for that."""
+
+    objection: Decision | None
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     records: Records
     associations: Associations
@@ -39,39 +47,39 @@ class Evaluation:
         neighbours = self._neighbours(record, needs, instants) if needs else _Neighbours()
         return [Subject(record, at, zone, neighbours.associates(needs, at, zone)) for at in instants]
 
-    def against(
+    def verdicts(
         self, event: Event, record: Record, flows: Sequence[Flow], now: Instant, *, waits: bool
-    ) -> Mapping[str, Decision | None]:
-        """Steps 8 to 10 of the order of decisions: what stands against each flow, by its id; None: the record may
-        enter. ``waits``: whether a flow that tolerates later data may put its decision off."""
+    ) -> Mapping[str, Verdict]:
+        """Steps 8 to 10 of the order of decisions, for each flow by its id. ``waits``: whether a flow that tolerates
+        later data may put its decision off."""
         record = with_companions(record, event)
         subject = self.subject(record, event.occurred_at, flows)
-        against = {flow.id: criteria_verdict(flow, subject) for flow in flows}
+        verdicts = {flow.id: Verdict(criteria_verdict(flow, subject), subject) for flow in flows}
         tolerant = [
             (flow, tolerance)
             for flow in flows
-            if (verdict := against[flow.id]) is not None
-            and verdict.code is Code.FILTERED_OUT
+            if (objection := verdicts[flow.id].objection) is not None
+            and objection.code is Code.FILTERED_OUT
             and (tolerance := self._tolerance(flow)) > 0
         ]
-        return against | self._against_later(event, record, tolerant, against, now, waits=waits)
+        return verdicts | self._later_verdicts(event, record, tolerant, verdicts, now, waits=waits)
 
     def _tolerance(self, flow: Flow) -> int:
         return self.portals.settings(flow.portal_id).tolerance if flow.tolerance is None else flow.tolerance
 
-    def _against_later(
+    def _later_verdicts(
         self,
         event: Event,
         record: Record,
         tolerant: Sequence[tuple[Flow, int]],
-        against: Mapping[str, Decision | None],
+        verdicts: Mapping[str, Verdict],
         now: Instant,
         *,
         waits: bool,
-    ) -> dict[str, Decision | None]:
+    ) -> dict[str, Verdict]:
         """As the record was after its changes within each flow's tolerance. The first moment at which nothing stands
         against the flow decides; else the last."""
-        later: dict[str, Decision | None] = {}
+        later: dict[str, Verdict] = {}
         instants: dict[str, Sequence[Instant]] = {}
         for flow, tolerance in tolerant:
             is_final = not waits or ends_at(event, tolerance, now) <= now
@@ -80,15 +88,15 @@ class Evaluation:
         found = self.subjects(record, moments, [flow for flow, _ in tolerant]) if moments else ()
         subjects = dict(zip(moments, found, strict=True))
         for flow, tolerance in tolerant:
-            verdict = against[flow.id]
+            verdict = verdicts[flow.id]
             for at in instants[flow.id]:
-                verdict = criteria_verdict(flow, subjects[at])
-                if verdict is None:
+                verdict = Verdict(criteria_verdict(flow, subjects[at]), subjects[at])
+                if verdict.objection is None:
                     break
-            until = ends_at(event, tolerance, now)
-            if verdict is not None:
-                verdict = waiting(verdict, until) if waits and until > now else missed(verdict, tolerance)
-            later[flow.id] = verdict
+            objection, until = verdict.objection, ends_at(event, tolerance, now)
+            if objection is not None:
+                objection = waiting(objection, until) if waits and until > now else missed(objection, tolerance)
+            later[flow.id] = replace(verdict, objection=objection)
         return later
 
     def _neighbours(self, record: Record, needs: frozenset[Need], instants: Sequence[Instant]) -> "_Neighbours":

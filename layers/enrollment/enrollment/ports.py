@@ -1,6 +1,6 @@
 """What the story needs of the world. Each port has an adapter in AWS and a fake in the tests, held to one contract."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from enrollment.domain.associations import Association
@@ -45,6 +45,10 @@ class FlowBook(Protocol):
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
         """The current revisions of those that exist, by id; deleted ones included."""
+        ...
+
+    def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        """The revision that was in force, that of a deletion included; None: there was no such flow yet."""
         ...
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
@@ -94,6 +98,24 @@ class WaitingEvents(Protocol):
 
     def save(self, waiting: WaitingEvent) -> None:
         """Forgets it when no flow waits any more. Raises Conflict when the stored version is not its own."""
+        ...
+
+
+class History(Protocol):
+    """Events beside the records that they happened to. Places are those of ``domain.positions``; what lies between two
+    is without them."""
+
+    def keep(self, event: Event, until: Instant) -> None:
+        """In the event's own place, so that to keep it again changes nothing."""
+        ...
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        """Those between two places, read as far as they are asked for."""
+        ...
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        """Those of all records of the portal, newest first, read as far as they are asked for. They follow the writes
+        within a second."""
         ...
 
 

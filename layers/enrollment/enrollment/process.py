@@ -1,9 +1,10 @@
 """The story of an event, from top to bottom.
 
 parse ▸ derive ▸ apply to the record ▸ candidate flows ▸ the event's own rule ▸ match groups ▸ once ▸ criteria ▸ wait ▸
-claim ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing after (``delivery``); the
-order of decisions is in ``domain.decisions``; what makes it exactly once is written in
-docs/decisions/0002-claim-publish-confirm.md, and how events wait in 0009-tolerance.md.
+claim ▸ keep in the history ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing after
+(``delivery``); the order of decisions is in ``domain.decisions``; what makes it exactly once is written in
+docs/decisions/0002-claim-publish-confirm.md, how events wait in 0009-tolerance.md, and what is kept of them in
+0011-history.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from enrollment.domain.reach import EVERY_FLOW, Reach
 from enrollment.domain.records import HISTORY_LENGTH, Record, applied, says_something
 from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
+from enrollment.history import EventHistory
 from enrollment.ports import Clock, Conflict, Enrollments, Flows, Journal, NewId, RateLimits, Records
 from enrollment.waiting import Outdated, Waiting
 
@@ -36,6 +38,7 @@ class Process:
     enrollments: Enrollments
     waiting: Waiting
     rate_limits: RateLimits
+    history: EventHistory
     delivery: Delivery
     journal: Journal
     clock: Clock
@@ -45,7 +48,7 @@ class Process:
     def __call__(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
         """One decision for each flow in reach that the event could have enrolled. Raises when a call to AWS failed for
         good, or NotDelivered; the same event delivered again then goes on from where this one stopped."""
-        record, decisions = self._decide(event, reach)
+        record, decisions = self._decide(event, reach, is_new=True)
         if record is not None and says_something(event):
             self._look_again(record, event)
         return tuple(decisions)
@@ -69,8 +72,10 @@ class Process:
         self.delivery(event, own)
         return tuple(decisions)
 
-    def _decide(self, event: Event, reach: Reach, *, is_kept: bool = False) -> tuple[Record | None, list[Decision]]:
-        """``is_kept``: that it waits is written, and said, already."""
+    def _decide(
+        self, event: Event, reach: Reach, *, is_new: bool = False, is_kept: bool = False
+    ) -> tuple[Record | None, list[Decision]]:
+        """``is_new``: it is not decided again. ``is_kept``: that it waits is written, and said, already."""
         for attempt in range(ATTEMPTS):
             try:
                 record, decisions, undelivered = self._decide_once(event, reach, is_kept=is_kept)
@@ -82,6 +87,8 @@ class Process:
                 decisions = [one for one in decisions if one.code is not Code.WAITING]
             if decisions or not is_kept:
                 self.journal.decided(event, decisions)
+            if is_new:
+                self._remember(event, record)
             self.delivery(event, undelivered)
             return record, decisions
         raise Conflict(
@@ -110,6 +117,12 @@ class Process:
         ]
         decisions, undelivered = self._enroll(event, record, verdicts, reach, is_kept=is_kept)
         return record, decisions, undelivered
+
+    def _remember(self, event: Event, record: Record | None) -> None:
+        """Before anything is published, so that who consumes an enrollment finds its event in the history."""
+        now = self.clock()
+        if event.record_key is not None and self.history.takes(event, now):
+            self.history.keep(event, record or self.records.get(event.record_key), now)
 
     def _apply(self, event: Event) -> Record | None:
         """What the event says about its record, before anything is evaluated. Retried while others change it."""
@@ -152,11 +165,10 @@ class Process:
             for flow, verdict in verdicts
             if isinstance(verdict, Match) and flow.is_enabled and _is_open(flow, found.get(flow.id, Enrolled()))
         ]
-        against = (
-            self.evaluation.against(event, record, matched, now, waits=reach.waits)
-            if record is not None and matched
-            else {}
-        )
+        against: Mapping[str, Decision | None] = {}
+        if record is not None and matched:
+            asked = self.evaluation.verdicts(event, record, matched, now, waits=reach.waits)
+            against = {flow_id: one.objection for flow_id, one in asked.items()}
         waits = {one.flow_id: one.due_at for one in against.values() if one is not None and one.due_at is not None}
         if waits and record is not None and not is_kept:
             self.waiting.keep(event, record, waits)

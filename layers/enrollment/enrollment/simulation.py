@@ -1,44 +1,141 @@
 """The story of an event without its consequences: every decision, by the production path, and no write and no message.
 
 The ports that write are replaced by ones that remember; what they remember is seen by the reads that follow, so that a
-simulated event finds the record that it would have changed. What the event would have others decide, as the events
-that wait for its change, is left out.
+simulated event finds the record that it would have changed, and the next one the enrollments that it would have made.
+What the event would have others decide, as the events that wait for its change, is left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from enrollment.delivery import Delivery
 from enrollment.domain.decisions import Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
-from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.event_types import EventType
+from enrollment.domain.events import Event, InvalidEvent, occurrences
+from enrollment.domain.explanations import Explanation, explain
+from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.reach import EVERY_FLOW, Reach
 from enrollment.domain.records import Record
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant
-from enrollment.ports import Enrollments, Records
+from enrollment.evaluation import Evaluation, Verdict
+from enrollment.history import EventHistory
+from enrollment.ports import Clock, Enrollments, Flows, NewId, Records
 from enrollment.process import Process
 from enrollment.waiting import Waiting
 
 
 def simulated(process: Process, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
-    """The decisions that the process would take on the event now. An enrollment that it would make has an id that no
-    enrollment will ever have. Raises as the process does."""
-    records, enrollments = _Records(process.records), _Enrollments(process.enrollments)
+    """The decisions that the process would take on the event now. An enrollment that it would make has no id. Raises as
+    the process does."""
+    return Simulation(process).decide(event, reach)
+
+
+def without_consequences(
+    event_types: Mapping[str, EventType],
+    flows: Flows,
+    records: Records,
+    evaluation: Evaluation,
+    enrollments: Enrollments,
+    clock: Clock,
+    new_id: NewId,
+    history_length: int,
+) -> Process:
+    """The process to be simulated where there is nothing that writes."""
     nowhere = _Nowhere()
-    rehearsal = replace(
-        process,
+    return Process(
+        event_types=event_types,
+        flows=flows,
         records=records,
-        evaluation=replace(process.evaluation, records=records),
+        evaluation=evaluation,
         enrollments=enrollments,
         waiting=Waiting(_NoWaitingEvents(), records, nowhere),
         rate_limits=_NoLimits(),
-        delivery=Delivery(enrollments, nowhere, nowhere, nowhere, process.clock),
+        history=EventHistory(_NoHistory(), days=0),
+        delivery=Delivery(enrollments, nowhere, nowhere, nowhere, clock),
         journal=_NoJournal(),
+        clock=clock,
+        new_id=new_id,
+        history_length=history_length,
     )
-    return rehearsal(event, reach)
+
+
+class Simulation:
+    """Events in a row. ``records``: stand in the place of the stored ones. ``sees``: which of the stored enrollments
+    are there."""
+
+    def __init__(
+        self,
+        process: Process,
+        records: Iterable[Record] = (),
+        *,
+        sees: Callable[[StoredEnrollment], bool] = lambda stored: True,
+    ) -> None:
+        self._flows = _Flows(process.flows)
+        self._records = _Records(process.records, {one.key: one for one in records})
+        self._enrollments = _Enrollments(process.enrollments, sees)
+        self._process = without_consequences(
+            event_types=process.event_types,
+            flows=self._flows,
+            records=self._records,
+            evaluation=replace(process.evaluation, records=self._records),
+            enrollments=self._enrollments,
+            clock=process.clock,
+            new_id=process.new_id,
+            history_length=process.history_length,
+        )
+
+    def decide(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
+        """Raises as the process does."""
+        decisions = self._process(event, reach)
+        made = self._enrollments.ids
+        return tuple(replace(one, enrollment_id=None) if one.enrollment_id in made else one for one in decisions)
+
+    def explain(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Explanation, ...]:
+        """The decisions, each with all that it rests on. Raises as the process does."""
+        decisions = self.decide(event, reach)
+        flows = [self._flows.seen[one.flow_id] for one in decisions]
+        record = None if event.record_key is None else self._records.get(event.record_key)
+        verdicts: Mapping[str, Verdict] = {}
+        if flows and record is not None and not record.is_deleted and record.existed_at(event.occurred_at):
+            now = self._process.clock()
+            verdicts = self._process.evaluation.verdicts(event, record, flows, now, waits=reach.waits)
+        satisfied = occurrences(event, self._process.event_types)
+        return tuple(
+            explain(flow, decision, satisfied, verdicts[flow.id].subject if flow.id in verdicts else None)
+            for flow, decision in zip(flows, decisions, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Flows in the place of those that are stored."""
+
+    flows: Sequence[Flow]
+
+    def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        return [
+            one
+            for one in self.flows
+            if (one.portal_id, one.object_type_id) == (portal_id, object_type_id)
+            and one.event_types.intersection(event_types)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flows:
+    """Remembers which flows were looked at."""
+
+    stored: Flows
+    seen: dict[str, Flow] = field(default_factory=dict)
+
+    def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        found = self.stored.candidates(portal_id, object_type_id, event_types)
+        self.seen.update({one.id: one for one in found})
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +154,32 @@ class _Records:
         return record
 
 
+def no_enrollments(stored: StoredEnrollment) -> bool:
+    """Nobody has been enrolled before."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Enrollments:
     stored: Enrollments
+    sees: Callable[[StoredEnrollment], bool]
+    claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
-        return self.stored.find(record_key, event_id, flow_ids)
+        found = self.stored.find(record_key, event_id, flow_ids)
+        return {flow_id: self._seen(record_key, flow_id, event_id, one) for flow_id, one in found.items()}
+
+    def _seen(self, record_key: RecordKey, flow_id: str, event_id: str, found: Enrolled) -> Enrolled:
+        claimed = self.claimed.get((record_key, flow_id), [])
+        mine = next((one for one in claimed if one.enrollment.cause.event_id == event_id), None)
+        first = found.first if found.first is not None and self.sees(found.first) else next(iter(claimed), None)
+        return Enrolled(first, found.own if found.own is not None and self.sees(found.own) else mine)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+        place = (enrollment.record_key, enrollment.flow_id)
+        self.claimed.setdefault(place, []).append(StoredEnrollment(enrollment, due_at=due_at))
+        self.ids.add(enrollment.id)
         return True
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
@@ -104,6 +219,17 @@ class _NoWaitingEvents:
 
     def save(self, waiting: WaitingEvent) -> None:
         pass
+
+
+class _NoHistory:
+    def keep(self, event: Event, until: Instant) -> None:
+        pass
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        return ()
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        return ()
 
 
 class _NoLimits:

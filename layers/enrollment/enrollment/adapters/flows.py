@@ -24,6 +24,8 @@ CACHED = 2_000
 # A flow that is off stays among the candidates for as long as an event that it began to enroll can still be delivered
 # again (the unprocessed-events queue keeps events for 14 days), then DynamoDB deletes it.
 RETIRED_SECONDS = 15 * 24 * 3600
+# Revisions that are read at once, to find the one of some time; most often it is the last but one.
+REVISIONS_READ = 4
 # The number of a deleted flow's last revision is kept, so that one of the same id counts on.
 DELETED_SECONDS = 90 * 24 * 3600
 
@@ -113,6 +115,16 @@ class DynamoFlowBook:
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
         keys = [(join("flows", portal_id), join(one)) for one in dict.fromkeys(flow_ids)]
         return {item.flow_id: _revision(item) for item in read_batch(self._tables.flows, keys)}
+
+    def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        items = self._tables.flows.query(
+            join("revisions", portal_id, flow_id),
+            filter_condition=self._tables.flows.changed_at <= instant,
+            scan_index_forward=False,
+            consistent_read=True,
+            page_size=REVISIONS_READ,
+        )
+        return next((_revision(item) for item in items), None)
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         condition = self._tables.flows.sk > join(after) if after else None

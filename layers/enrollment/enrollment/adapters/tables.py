@@ -9,6 +9,7 @@
     records      <portal>/<object type>/<object>                    record
                                                                     associated/<object type>/<object>
                                                                     waiting/<event>
+                                                                    event/<time>/<event>
                  replay/<portal>/<name>/<part>                      <record>/<event>  what a dry run decided; digests
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a later one, by that event
@@ -16,10 +17,12 @@
 
 Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
 by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
-<portal>/<flow>/<shard>; by id through the index `by-id`. The indexes hold keys only, so that confirming an enrollment
-writes none of them.
+<portal>/<flow>/<shard>; by id through the index `by-id`. Events of all records are found by their type through the
+index `by-event-type`, whose partitions are <portal>/<event type>/<shard>. The indexes hold keys only, so that
+confirming an enrollment writes none of them.
 """
 
+import json
 from binascii import crc32
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -107,6 +110,14 @@ class RecordItem(Model):
     awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
 
 
+class EnvelopeAttribute(JSONAttribute):
+    """JSON that is no longer than the event came: with every character escaped, a large event would be three times
+    as long, and no item holds it."""
+
+    def serialize(self, value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+
 class WaitingItem(Model):
     """`event`: an envelope as JSON, not in ASCII, in which an escape is up to six times the bytes of its character, so
     that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits."""
@@ -114,7 +125,7 @@ class WaitingItem(Model):
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     version = NumberAttribute()
-    event = UnicodeAttribute()
+    event = EnvelopeAttribute()
     flows = JSONAttribute()
     expires_at = NumberAttribute(attr_name="expiresAt")
 
@@ -126,6 +137,26 @@ class RehearsalItem(Model):
     sk = UnicodeAttribute(range_key=True)
     codes = JSONAttribute()
     expires_at = NumberAttribute(attr_name="expiresAt")
+
+
+class ByEventType(GlobalSecondaryIndex["EventItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by-event-type"
+        projection = KeysOnlyProjection()
+
+    type_shard = UnicodeAttribute(attr_name="typeShard", hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+
+
+class EventItem(Model):
+    """`event` is an envelope. No other item of the table has a `typeShard`: the index holds events alone."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    event = EnvelopeAttribute()
+    type_shard = UnicodeAttribute(attr_name="typeShard")
+    expires_at = NumberAttribute(attr_name="expiresAt")
+    by_event_type = ByEventType()
 
 
 class AssociationItem(Model):
@@ -209,14 +240,16 @@ class Tables:
         self.associations = _bound(AssociationItem, config.records_table, connection)
         self.waiting = _bound(WaitingItem, config.records_table, connection)
         self.rehearsals = _bound(RehearsalItem, config.records_table, connection)
+        self.events = _bound(EventItem, config.records_table, connection)
         self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
         self.rate_limits = _bound(RateLimitItem, config.enrollments_table, connection)
         self.connection: Connection = self.flows._get_connection().connection
         # PynamoDB makes a client for each model and has no public way to share one.
         client = self.connection.client
         client.meta.events.register("after-call.dynamodb", _refuse_damaged)
-        models = (self.candidates, self.portals, self.records, self.associations, self.waiting, self.enrollments)
-        for model in (*models, self.rate_limits, self.replays, self.rehearsals):
+        of_flows = (self.candidates, self.portals, self.replays)
+        of_records = (self.records, self.associations, self.waiting, self.rehearsals, self.events)
+        for model in (*of_flows, *of_records, self.enrollments, self.rate_limits):
             model._get_connection().connection._client = client
 
 

@@ -1,7 +1,6 @@
 """Waiting events in DynamoDB: beside the record that they wait for."""
 
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -50,7 +49,7 @@ class DynamoWaitingEvents:
             str(event.record_key),
             join(WAITING, event.id),
             version=waiting.version + 1,
-            event=json.dumps(self._write(event), ensure_ascii=False),
+            event=self._write(event),
             flows=dict(waiting.flows),
             expires_at=max(waiting.flows.values(), default=0) // 1000 + KEPT_SECONDS,
         )
@@ -67,4 +66,4 @@ class DynamoWaitingEvents:
             raise
 
     def _waiting(self, item: WaitingItem) -> WaitingEvent:
-        return WaitingEvent(self._read(json.loads(item.event)), item.flows, int(item.version))
+        return WaitingEvent(self._read(item.event), item.flows, int(item.version))

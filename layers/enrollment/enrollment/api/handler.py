@@ -36,7 +36,9 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.portals,
         app.recordkeeping,
         app.enrollments,
+        app.history,
         app.process,
+        app.explaining,
         app.replays,
         new_id,
     )

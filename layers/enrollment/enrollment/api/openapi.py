@@ -104,6 +104,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _tag(operation: Operation) -> str:
     for part, tag in (
         ("enrollments", "Enrollments"),
+        ("/simulate", "Decisions"),
+        ("/explain", "Decisions"),
+        ("/preview", "Decisions"),
+        ("/events/v3", "Records"),
         ("/flows", "Flows"),
         ("/objects", "Records"),
         ("/records", "Records"),
@@ -132,7 +136,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         {
             "name": one.name,
             "in": "query",
-            "required": False,
+            "required": one.is_required,
             "description": one.description,
             "schema": dict(one.schema),
             **({"example": operation.example.query[one.name]} if one.name in operation.example.query else {}),

@@ -8,9 +8,12 @@ from typing import Any
 from enrollment.authoring import Authoring
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
+from enrollment.explanation import Explaining
+from enrollment.history import EventHistory
 from enrollment.ports import Enrollments, NewId, Portals, Replays
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
+from enrollment.wire.requests import read_id, refuse
 
 Schema = Mapping[str, Any]
 
@@ -25,12 +28,16 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """``process``: to be simulated."""
+
     authoring: Authoring
     evaluation: Evaluation
     portals: Portals
     recordkeeping: Recordkeeping
     enrollments: Enrollments
+    history: EventHistory
     process: Process
+    explaining: Explaining
     replays: Replays
     new_id: NewId
 
@@ -75,6 +82,7 @@ class Query:
     name: str
     description: str
     schema: Schema = field(default_factory=lambda: {"type": "string"})
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,13 @@ LIMIT = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "m
 FEWER = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20})
 AFTER = Query("after", "`paging.next.after` of the page before.")
 OCCURRED_AT = Query("occurredAt", "When it became so, ISO-8601 or epoch milliseconds; now when absent.")
+
+
+def required(request: Request, name: str) -> str:
+    """An id in the query. Raises InvalidRequest."""
+    if name not in request.query:
+        raise refuse(name, "MISSING_FIELD", "absent; it must be named")
+    return read_id(request.query[name], name)
 
 
 def page(results: list[Any], next_position: str | None) -> dict[str, Any]:

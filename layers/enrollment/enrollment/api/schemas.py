@@ -108,6 +108,37 @@ _FLOW_KEYS: dict[str, Schema] = {
 }
 _WARNINGS: Schema = {"description": "What is allowed and probably not meant.", **_list(_TEXT)}
 
+_DECISION: dict[str, Schema] = {
+    "code": {"enum": [str(code) for code in Code]},
+    "flowId": _TEXT,
+    "flowRevisionId": _TEXT,
+    "because": _TEXT,
+    "portalId": _TEXT,
+    "objectTypeId": _OBJECT_TYPE,
+    "objectId": {"type": ["string", "null"]},
+    "eventId": _TEXT,
+    "eventType": _TEXT,
+    "enrollmentId": _TEXT,
+    "dueAt": _MOMENT,
+    "groups": _list(
+        _object(
+            {"groupIndex": {"type": "integer"}, "property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}
+        )
+    ),
+    "filter": _ref("FailedFilter"),
+}
+_SOMETIMES = ("enrollmentId", "dueAt", "groups", "filter")
+_RESULT: Schema = _nullable({"anyOf": [_ref("BranchResult"), _ref("FilterResult")]})
+_EXPLANATION: dict[str, Schema] = {
+    "flowName": _TEXT,
+    "failedConditions": {**_list(_TEXT), "description": "What stood against it, in words, with what was found."},
+    "triggerGroups": _list(_ref("GroupResult")),
+    "recordAsOf": {**_nullable(_MOMENT), "description": "The moment at which the criteria see the record."},
+    "suppression": _RESULT,
+    "goal": _RESULT,
+    "refinementCriteria": _RESULT,
+}
+
 SCHEMAS: dict[str, Schema] = {
     # Flows
     "FlowInput": _object(
@@ -199,11 +230,127 @@ SCHEMAS: dict[str, Schema] = {
         {
             "property": _TEXT,
             "operation": {"type": "object"},
+            "expected": {"type": "string", "description": "The operation in words."},
             "found": _VALUE,
             "passed": _FLAG,
             "because": {"type": "string", "description": "Why the value could not be compared at all."},
         },
         "because",
+    ),
+    # What happened
+    "EventOccurrence": _object(
+        {
+            "objectType": _TEXT,
+            "objectId": _TEXT,
+            "eventType": _TEXT,
+            "eventTypeId": {"type": ["string", "null"]},
+            "occurredAt": _MOMENT,
+            "id": _TEXT,
+            "properties": {"type": "object", "additionalProperties": _TEXT},
+        },
+        description="HubSpot's unified event.",
+    ),
+    "EventPage": _object(
+        {
+            "results": _list(_ref("EventOccurrence")),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "From when on events are kept."},
+        },
+        "paging",
+    ),
+    "Occurred": _object(
+        {
+            "occurred": _FLAG,
+            "count": {"type": "integer", "minimum": 0},
+            "first": _nullable(_ref("EventOccurrence")),
+            "last": _nullable(_ref("EventOccurrence")),
+            "since": {**_MOMENT, "description": "From when on was looked."},
+            "isComplete": _FLAG,
+        }
+    ),
+    # Decisions, and what they rest on
+    "SimulationInput": _object(
+        {
+            "event": {"description": "As EventBridge delivers it, valid or not: see docs/events.md."},
+            "flows": _nullable(_list(_ref("FlowInput"), minItems=1, maxItems=MAX_INPUTS)),
+            "record": _nullable(_ref("InlineRecord")),
+        },
+        "flows",
+        "record",
+    ),
+    "InlineRecord": _object(
+        {
+            "properties": _PROPERTIES,
+            "lists": _nullable(_list(_GIVEN_ID, maxItems=MAX_INPUTS)),
+            "createdAt": _OCCURRED_AT,
+        },
+        "properties",
+        "lists",
+        "createdAt",
+        description="All of it holds since createdAt; long ago when absent.",
+    ),
+    "Simulation": _object(
+        {
+            "eventId": {"type": ["string", "null"]},
+            "decisions": _list(_ref("Explanation")),
+            "unprocessed": _object({"reason": _TEXT, "field": _TEXT, "message": _TEXT}),
+        },
+        "decisions",
+        "unprocessed",
+    ),
+    "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
+    "PreviewInput": _object(
+        {
+            "flow": _ref("FlowInput"),
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
+            "after": {"type": ["string", "null"], "description": "`paging.next.after` of the page before."},
+        },
+        "limit",
+        "after",
+    ),
+    "PreviewPage": _object(
+        {
+            "results": _list(
+                _object(
+                    _DECISION | {"occurredAt": _MOMENT, "failedConditions": _EXPLANATION["failedConditions"]},
+                    *_SOMETIMES,
+                )
+            ),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "isOnce": {"type": "boolean", "description": "A record enters the flow once."},
+        },
+        "paging",
+    ),
+    "AccountPage": _object(
+        {
+            "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "From when on events are kept."},
+        },
+        "paging",
+    ),
+    "Account": _object(
+        _DECISION
+        | _EXPLANATION
+        | {
+            "code": _nullable(_DECISION["code"]),
+            "flowRevisionId": {"type": ["string", "null"], "description": "In force when the event was sent."},
+            "currentFlowRevisionId": _TEXT,
+            "enrollment": _nullable(_ref("Enrollment")),
+            "notes": {**_list(_TEXT), "description": "What the answer can't know, or is to be known beside it."},
+        },
+        *_SOMETIMES,
+        *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
+    ),
+    "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
+    "GroupResult": _object(
+        {
+            "groupIndex": {"type": "integer"},
+            "eventType": _TEXT,
+            "isConcerned": {"type": "boolean", "description": "Whether the event is one of the group's type."},
+            "filters": _list(_ref("FilterResult")),
+            "passed": _FLAG,
+        }
     ),
     # The catalogue
     "EventTypes": _object({"results": _list(_ref("EventType"))}),
@@ -330,22 +477,7 @@ SCHEMAS: dict[str, Schema] = {
     "AssociatedBatch": _batch("AssociatedRecords"),
     # Enrollments
     "EnrollmentPage": _page("Enrollment"),
-    # Events
-    "SimulationInput": _object(
-        {"event": {"type": "object", "description": "As EventBridge delivers it: see docs/events.md."}}
-    ),
-    "Simulation": _object(
-        {
-            "eventId": {"type": ["string", "null"]},
-            "decisions": _list(_ref("Decision")),
-            "unprocessed": _object(
-                {"reason": _TEXT, "field": _TEXT, "message": _TEXT},
-                description="Instead of decisions: why the event would be refused.",
-            ),
-        },
-        "decisions",
-        "unprocessed",
-    ),
+    # Replays
     "ReplayInput": _object(
         {
             "flowIds": _nullable(_list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS)),

@@ -49,8 +49,8 @@ class Server:
         self._metrics = metrics
         self._resolver = APIGatewayHttpResolver()
         for operation in operations:
-            # Powertools reads a rule as a regular expression.
-            rule = re.sub(r"{(\w+)}", r"<\1>", operation.path).replace(".", r"\.")
+            # Powertools reads a rule as a regular expression. HubSpot's clients end some paths with a slash.
+            rule = re.sub(r"{(\w+)}", r"<\1>", operation.path).replace(".", r"\.") + "/?"
             self._resolver.route(rule, method=operation.method)(self._endpoint(operation))
         self._resolver.not_found(self._not_found)
 
@@ -212,4 +212,4 @@ def _text(reply: Reply) -> str:
 
 
 def _matches(template: str, path: str) -> bool:
-    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", template.replace(".", r"\.")), path) is not None
+    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", template.replace(".", r"\.")) + "/?", path) is not None

@@ -1,63 +1,102 @@
-"""`/enrollment/v1/simulate`: what an event would do."""
+"""`/enrollment/v1/simulate`: what would be decided on an event that is not put on the bus; `/enrollment/v1/preview`:
+what a draft would have decided on the events that happened."""
 
-from enrollment.api.operations import Example, Operation, Reply, Request, Services
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from enrollment.api.access import OtherPortal
+from enrollment.api.flows import FLOW_BODY
+from enrollment.api.operations import Example, Operation, Reply, Request, Services, page
+from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.explanations import Explanation
+from enrollment.domain.sentences import failed_conditions
+from enrollment.domain.values import iso
 from enrollment.observability import decision_fields
-from enrollment.simulation import simulated
+from enrollment.preview import preview
+from enrollment.simulation import Drafts, Simulation, no_enrollments
 from enrollment.wire.envelopes import read_routed_event
-from enrollment.wire.faults import shown
-from enrollment.wire.requests import BodyReader, refuse
+from enrollment.wire.explanations import read_preview, read_simulation, write_explanation
+from enrollment.wire.requests import write_cursor
 
 
 def simulate(services: Services, request: Request) -> Reply:
-    """Answers as a handler does."""
-    reader = BodyReader()
-    envelope = reader.mapping(reader.mapping(request.body, "$").get("event"), "$.event")
-    reader.finish()
+    asked = read_simulation(request.body, request.portal_id, request.now)
+    process = services.process if asked.flows is None else replace(services.process, flows=Drafts(asked.flows))
     try:
-        event = read_routed_event(envelope)
-        _check_portal(event, request)
-        decisions = simulated(services.process, event)
+        event = read_routed_event(asked.envelope)
+        if event.portal_id != request.portal_id:
+            raise OtherPortal(f"no portal {event.portal_id}")
+        simulation = Simulation(process)
+        if asked.record is not None:
+            simulation = Simulation(process, asked.record.of(event), sees=no_enrollments)
+        explanations = simulation.explain(event)
     except InvalidEvent as invalid:
-        given = envelope.get("id")
+        found = asked.envelope.get("id") if isinstance(asked.envelope, dict) else None
         unprocessed = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
-        return Reply(200, {"eventId": given if isinstance(given, str) else None, "unprocessed": unprocessed})
-    return Reply(200, {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]})
+        return Reply(200, {"eventId": found if isinstance(found, str) else None, "unprocessed": unprocessed})
+    return Reply(200, {"eventId": event.id, "decisions": [written(event, one) for one in explanations]})
 
 
-def _check_portal(event: Event, request: Request) -> None:
-    if event.portal_id != request.portal_id:
-        message = f"found {shown(event.portal_id)}, allowed is the portal that the request is about"
-        raise refuse("$.event.detail.portalId", "OTHER_PORTAL", message)
+def preview_flow(services: Services, request: Request) -> Reply:
+    flow, limit, after = read_preview(request.body, request.portal_id)
+    found = preview(services.process, services.history, flow, request.now, limit, after)
+    results = [
+        {
+            **decision_fields(event, decision),
+            "occurredAt": iso(event.occurred_at),
+            "failedConditions": list(failed_conditions(decision, flow, EVENT_TYPES)),
+        }
+        for event, decision in found.decisions
+    ]
+    following = None if found.following is None else write_cursor(found.following)
+    return Reply(200, page(results, following) | {"isOnce": not flow.should_re_enroll})
 
+
+def written(event: Event, explanation: Explanation) -> Mapping[str, Any]:
+    return {**decision_fields(event, explanation.decision), **write_explanation(explanation)}
+
+
+EVENT_BODY = {
+    "id": "7f6a3c60-2a7e-4a0b-8d0e-1b2c3d4e5f60",
+    "detail-type": "forms.submitted",
+    "source": "acme.website",
+    "time": "2026-11-23T10:00:00Z",
+    "detail": {
+        "id": "submission-8123",
+        "portalId": "p1",
+        "objectType": "contact",
+        "objectId": "101",
+        "properties": {"hs_form_id": "f-1"},
+    },
+}
 
 OPERATIONS = (
     Operation(
-        "simulate",
+        "simulateEvent",
         "POST",
         "/enrollment/v1/simulate",
-        "What an event would do: every decision, and nothing done",
+        "What would be decided on an event, without its consequences",
         simulate,
         {200: "Simulation"},
-        description="The event as EventBridge delivers it, decided now as its function would; one that would be "
-        "refused has its reason instead. Nothing is stored and nothing is published.",
+        description="By the same code that enrolls; nothing is written and no message is sent. Against the flows that "
+        "are stored, or those given here, taken as turned on; for the stored record, or one given here, which has "
+        "never been enrolled. An event that would be refused is answered as `unprocessed`.",
         body="SimulationInput",
-        example=Example(
-            body={
-                "event": {
-                    "id": "8a1f3c5e-0d7b-4a52-9c1e-2f6b7d8e9a10",
-                    "detail-type": "forms.submitted",
-                    "source": "acme.website",
-                    "time": "2030-01-01T00:00:00Z",
-                    "detail": {
-                        "id": "submission-8123",
-                        "portalId": "p1",
-                        "objectType": "contact",
-                        "objectId": "103",
-                        "properties": {"hs_form_id": "f-1"},
-                    },
-                }
-            }
-        ),
+        example=Example(body={"event": EVENT_BODY, "flows": [FLOW_BODY], "record": {"properties": {"city": "Dublin"}}}),
+    ),
+    Operation(
+        "previewFlow",
+        "POST",
+        "/enrollment/v1/preview",
+        "Whom would a draft have enrolled?",
+        preview_flow,
+        {200: "PreviewPage"},
+        description="By the latest events in the history, newest first, as though the flow had been on and nobody "
+        "enrolled. On a page, a record that enters once is enrolled by its first event; over several pages count it "
+        "once (`isOnce`). A page may be short, or empty, and yet have a next one.",
+        body="PreviewInput",
+        example=Example(body={"flow": FLOW_BODY, "limit": 100}),
     ),
 )

@@ -1,6 +1,6 @@
 """An event as the story sees it: valid, with everything derived that the catalogue says."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from enrollment.domain.event_types import EventType
@@ -68,6 +68,15 @@ def occurrences(event: Event, event_types: Mapping[str, EventType]) -> tuple[Occ
             for also in event.event_type.also
             if also.when is None or also.when.failure(own.properties) is None
         ),
+    )
+
+
+def satisfying(names: Collection[str], event_types: Mapping[str, EventType]) -> frozenset[str]:
+    """The events that can satisfy one of these rows: themselves, and those that also satisfy one."""
+    return frozenset(
+        one.name
+        for one in event_types.values()
+        if one.name in names or any(also.event_type in names for also in one.also)
     )
 
 

@@ -83,6 +83,12 @@ class Record:
         """What the property has been until an instant, oldest first, as far as it is kept."""
         return until(self.properties.get(name), self.earlier_properties.get(name, ()), instant)
 
+    def has_lost(self, name: str, instant: Instant, history_length: int) -> bool:
+        """Whether the property may have had a value at an instant that is not kept any more."""
+        if name not in self.properties or self.property_changes(name, instant):
+            return False
+        return len(self.earlier_properties.get(name, ())) >= history_length
+
     def is_member(self, list_id: str, instant: Instant) -> bool:
         """As it was at an instant."""
         changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), instant)

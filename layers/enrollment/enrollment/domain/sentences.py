@@ -5,13 +5,18 @@ from typing import Any
 
 from enrollment.domain.calendars import UNITS
 from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, ConstantFilter, Criteria, ListFilter, RecordFilter
+from enrollment.domain.decisions import Decision
 from enrollment.domain.event_types import EventType, Trigger
-from enrollment.domain.filters import PropertyFilter
+from enrollment.domain.filters import Failure, PropertyFilter
 from enrollment.domain.flows import Flow, TriggerGroup
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.operations import OPERATION_TYPES
 from enrollment.domain.rate_limits import PERIODS
 from enrollment.domain.tolerance import MINUTE
+from enrollment.domain.values import Value, as_text, is_missing
+
+# Characters of a value that is shown in a sentence.
+SHOWN = 80
 
 _NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.items()}
 
@@ -54,15 +59,23 @@ def _trigger(group: TriggerGroup, event_type: EventType) -> str:
         given = {one.property: one.operation.given["values"][0] for one in group.filters}
         verb = "added to" if given["hs_membership_change"] == "ADDED" else "removed from"
         return f"it is {verb} list {given['hs_list_id']}"
-    label = event_type.label[0].lower() + event_type.label[1:]
+    label = _inside(event_type.label)
     conditions = " and ".join(_refinement(one, event_type) for one in group.filters)
     return f"{label} ({event_type.name})" + (f", where {conditions}" if conditions else "")
 
 
 def _refinement(one: PropertyFilter, event_type: EventType) -> str:
-    known = event_type.property(one.property)
-    name = one.property if known is None else f"{known.label[0].lower()}{known.label[1:]}"
-    return f"{name} {said(one.operation.given)}"
+    return f"{_label(one.property, event_type)} {said(one.operation.given)}"
+
+
+def _label(name: str, event_type: EventType) -> str:
+    known = event_type.property(name)
+    return name if known is None else _inside(known.label)
+
+
+def _inside(label: str) -> str:
+    """As it is written inside a sentence; URL stays URL."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _criteria(criteria: Criteria) -> str:
@@ -85,6 +98,41 @@ def _criteria(criteria: Criteria) -> str:
                 for part in criteria.parts
             ]
             return word.join(parts)
+
+
+def failed_conditions(decision: Decision, flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
+    """What stood against the record, with what was found: of each trigger group of the event the first refinement that
+    failed, or the failing filter of the criteria."""
+    groups = {group.index: group for group in flow.groups}
+    refinements = [
+        _failed(_label(one.failure.property, event_types[groups[one.group_index].event_type]), one.failure)
+        for one in decision.groups
+    ]
+    return [*refinements, *([] if decision.filter is None else [_failed(decision.filter.property, decision.filter)])]
+
+
+def _failed(name: str, failure: Failure) -> str:
+    because = "" if failure.because is None else f" ({failure.because})"
+    return f"{name} {expected(failure.operation)}, found {_found(failure.found)}{because}"
+
+
+def _found(value: Value) -> str:
+    if is_missing(value):
+        return "no value"
+    text = as_text(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def expected(given: Mapping[str, Any]) -> str:
+    """What a filter of any kind asks for, in words."""
+    match given.get("filterType", given.get("filterBranchType")):
+        case "IN_LIST":
+            return "has the record as a member" if given["operator"] == "IN_LIST" else "does not have it as a member"
+        case "CONSTANT":
+            return "accepts every record" if given["shouldAccept"] else "accepts no record"
+        case "ASSOCIATION":
+            return "with at least one that meets its filters"
+    return said(given)
 
 
 def said(given: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from enrollment.domain.criteria import BranchResult, FilterResult, Result
 from enrollment.domain.flows import FlowRevision
+from enrollment.domain.sentences import expected
 from enrollment.domain.values import iso
 from enrollment.wire.faults import shown
 from enrollment.wire.requests import BodyReader
@@ -75,6 +76,7 @@ def write_result(result: Result) -> dict[str, Any]:
         return {
             "property": result.property,
             "operation": dict(result.operation),
+            "expected": expected(result.operation),
             "found": result.found,
             "passed": result.holds,
             **({} if result.because is None else {"because": result.because}),

@@ -83,6 +83,25 @@ def read_flow(revision: FlowRevision) -> Flow:
     )
 
 
+def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
+    """An event with refinements, as a trigger group has them, of which it is asked whether it has happened. Raises
+    InvalidFlow, whose paths are ``eventType`` and ``filters[0]…``."""
+    reader = _Reader()
+    named = reader.named_event_type(event_type_id, "eventType")
+    if not isinstance(filters, list):
+        reader.fault("filters", "WRONG_TYPE", f"found {shown(filters)}, allowed is a list of filters")
+    elif len(filters) > MAX_FILTERS:
+        reader.fault("filters", "TOO_MANY_FILTERS", f"found {len(filters)} filters, allowed are {MAX_FILTERS}")
+    elif named is not None:
+        event_type, named_as, implied = named
+        group = TriggerGroup(
+            0, event_type.name, named_as, (*implied, *reader.refinements(filters, "filters", event_type))
+        )
+        if not reader.faults:
+            return group
+    raise InvalidFlow("", reader.faults)
+
+
 class _Reader:
     """Reads parts of a flow and collects faults: each method returns what it could read."""
 
@@ -276,23 +295,44 @@ class _Reader:
         if named is None:
             return None
         event_type, event_type_id, implied = named
+        kept = self.refinements(filters, f"{path}.filters", event_type)
+        return TriggerGroup(index, event_type.name, event_type_id, (*implied, *kept))
+
+    def refinements(self, filters: list[Any], path: str, event_type: EventType) -> tuple[PropertyFilter, ...]:
+        """With what those on some properties stand for besides."""
         if filters and not event_type.properties:
             self.fault(
-                f"{path}.filters",
+                path,
                 "NOT_REFINABLE",
                 f"{event_type.name} has no event properties; filter the record in refinementCriteria instead",
             )
-            return None
-        read = [self.event_filter(one, f"{path}.filters[{number}]", event_type) for number, one in enumerate(filters)]
-        kept = [one for one in read if one is not None]
+            return ()
+        read = [self.event_filter(one, f"{path}[{number}]", event_type) for number, one in enumerate(filters)]
+        kept = tuple(one for one in read if one is not None)
         narrowing = event_type.narrowing
         if narrowing is not None and any(one.property in narrowing.on_properties for one in kept):
-            implied = (*implied, narrowing.implies)
-        return TriggerGroup(index, event_type.name, event_type_id, (*implied, *kept))
+            return (narrowing.implies, *kept)
+        return kept
 
     def event_type(
         self, given: Any, path: str, object_type: str
     ) -> tuple[EventType, str | None, tuple[PropertyFilter, ...]] | None:
+        named = self.named_event_type(given, path)
+        if named is None:
+            return None
+        event_type = named[0]
+        if event_type.trigger is Trigger.LIST_MEMBERSHIP:
+            self.fault(
+                path, "WRONG_BRANCH", f"{event_type.name} is written as a branch of listMembershipFilterBranches"
+            )
+            return None
+        self.check_object_type(event_type, path, object_type)
+        return named
+
+    def named_event_type(
+        self, given: Any, path: str
+    ) -> tuple[EventType, str | None, tuple[PropertyFilter, ...]] | None:
+        """The event, the id of it that was meant, and the refinements that naming it so stands for."""
         implied: tuple[PropertyFilter, ...] = ()
         if isinstance(given, str) and given in EVENT_TYPE_IDS:
             event_type, alias = EVENT_TYPE_IDS[given]
@@ -306,12 +346,6 @@ class _Reader:
             message = f"found {shown(given)}, allowed is an event type of the catalogue"
             self.fault(path, "UNKNOWN_EVENT", message, near)
             return None
-        if event_type.trigger is Trigger.LIST_MEMBERSHIP:
-            self.fault(
-                path, "WRONG_BRANCH", f"{event_type.name} is written as a branch of listMembershipFilterBranches"
-            )
-            return None
-        self.check_object_type(event_type, path, object_type)
         return event_type, event_type_id, implied
 
     def check_object_type(self, event_type: EventType, path: str, object_type: str) -> None:

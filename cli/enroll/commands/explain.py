@@ -1,0 +1,54 @@
+"""`enroll explain`"""
+
+from typing import Annotated, Any
+
+import typer
+
+from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.decisions import counted, print_decisions
+from enroll.output import AsJson, console, print_json
+from enroll.records import read_record
+from enroll.stack import StackName
+
+PATH = "/enrollment/v1/explain"
+# Events in one page of the API.
+PAGE = 100
+
+
+def explain(
+    record: Annotated[str, typer.Option(help="Type and id: contact/101, or 0-1/101.")],
+    portal: Portal,
+    event: Annotated[str | None, typer.Option(help="The id of one event.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=1000, help="So many of its latest events.")] = 10,
+    flow: Annotated[str | None, typer.Option(help="The id of one flow; else all that the event may concern.")] = None,
+    details: Annotated[bool, typer.Option("--details", help="Every filter, with what it found.")] = False,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Why did a record enroll, or not? Its latest events, and what each flow decided on them."""
+    type_id, object_id = read_record(record)
+    query = {"objectType": type_id, "objectId": object_id}
+    query |= {"limit": str(min(last, PAGE))} if event is None else {"eventId": event}
+    query |= {} if flow is None else {"flowId": flow}
+    results: list[dict[str, Any]] = []
+    with explained():
+        opened = open_api(api, portal, stack)
+        page = opened.call("GET", PATH, query=query)
+        results += page["results"]
+        while "paging" in page and len(results) < (last if event is None else 1):
+            page = opened.call("GET", PATH, query=query | page["paging"]["next"])
+            results += page["results"]
+    results = results[:last]
+    if as_json:
+        print_json({"results": results, "since": page["since"]})
+        return
+    told = [(_said(one["event"]), one["decisions"]) for one in results]
+    is_alone = len(told) == 1 and len(told[0][1]) == 1
+    print_decisions(told, details=details or is_alone)
+    what = f"{counted(len(results), 'event')} of {record}"
+    console.print(f"{what}; the history reaches back to {page['since']}.", style="dim", markup=False)
+
+
+def _said(event: dict[str, Any]) -> str:
+    return f"{event['occurredAt']}\n{event['eventType']}\n{event['id']}"

@@ -1,0 +1,59 @@
+"""`enroll simulate`"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.decisions import print_decisions
+from enroll.files import read_json, read_objects
+from enroll.output import INVALID, AsJson, console, fail, print_json
+from enroll.stack import StackName
+from enrollment.bootstrap import now
+from enrollment.domain.values import iso
+
+
+def simulate(
+    event: Annotated[Path, typer.Argument(help="The event as EventBridge delivers it, as those in events/.")],
+    portal: Portal,
+    flow: Annotated[
+        list[Path] | None, typer.Option(help="Draft flows, taken as turned on, in the place of those that are stored.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help='A record in the place of the stored one: {"properties": {…}, "lists": […]}.')
+    ] = None,
+    at_now: Annotated[bool, typer.Option("--now", help="It occurs now.")] = False,
+    details: Annotated[bool, typer.Option("--details", help="Every filter, with what it found.")] = False,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """What would be decided on an event, by the code that enrolls: nothing is written, no message is sent."""
+    body: dict[str, Any] = {"event": _envelope(event, portal, at_now=at_now)}
+    if flow:
+        body["flows"] = [document for path in flow for document in read_objects(path)]
+    if record is not None:
+        body["record"] = read_json(record)
+    with explained():
+        answer = open_api(api, portal, stack).call("POST", "/enrollment/v1/simulate", body)
+    if as_json:
+        print_json(answer)
+        return
+    if refused := answer.get("unprocessed"):
+        fail(f"the event would be kept unprocessed: {refused['reason']}\n{refused['message']}", INVALID)
+    detail, kind = body["event"]["detail"], body["event"]["detail-type"]
+    about = f"{detail['objectType']} {detail.get('objectId') or '(an unknown visitor)'}"
+    print_decisions([(f"{kind}\n{answer['eventId']}\n{about}", answer["decisions"])], details=details)
+    console.print("Nothing was written, and no message sent.", style="dim")
+
+
+def _envelope(path: Path, portal: str, *, at_now: bool) -> Any:
+    """As one of this portal."""
+    envelope = read_json(path)
+    if isinstance(envelope, dict) and "event" in envelope and "reason" in envelope:
+        envelope = envelope["event"]  # a sample of events/invalid
+    if isinstance(envelope, dict) and isinstance(envelope.get("detail"), dict):
+        detail = {**envelope["detail"], "portalId": portal}
+        envelope = {**envelope, "detail": {**detail, "occurredAt": iso(now())} if at_now else detail}
+    return envelope

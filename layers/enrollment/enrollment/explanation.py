@@ -1,0 +1,151 @@
+"""Why an event that has passed enrolled its record in a flow, or did not.
+
+It is decided again, by the code that decided it then, from what is kept of the event, of its record, and of the flows
+as they were. What was recorded, the enrollments, wins over what is decided again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from enrollment.domain.criteria import FilterResult, Result
+from enrollment.domain.decisions import Code, Decision, decide
+from enrollment.domain.enrollments import Enrolled, StoredEnrollment
+from enrollment.domain.events import Event, occurrences
+from enrollment.domain.explanations import Explanation
+from enrollment.domain.flows import Flow, FlowRevision, retired
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import iso
+from enrollment.ports import FlowBook
+from enrollment.process import Process
+from enrollment.simulation import Drafts, Simulation
+
+# EventBridge tells the second in which an event was sent, and it is decided after that.
+SECOND = 1000
+
+UNEXPLAINED = (
+    "nothing stands against it by what is known now, and yet there is no enrollment: the event is still being "
+    "processed, or lies in the unprocessed-events queue, or was decided before all this was known of its record"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of an event in a flow. ``decision`` None: none was taken, and ``because`` says why. ``explanation``
+    None: there was no flow to decide. ``revision_id``: in force when the event was sent; None: none was.
+    ``enrollment``: that the event made. ``notes``: what the answer can't know, or is to be known beside it."""
+
+    flow_id: str
+    flow_name: str
+    revision_id: str | None
+    current_revision_id: str
+    because: str
+    decision: Decision | None = None
+    explanation: Explanation | None = None
+    enrollment: StoredEnrollment | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """``process``: to be simulated."""
+
+    process: Process
+    book: FlowBook
+    read_flow: Callable[[FlowRevision], Flow]
+
+    def __call__(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[Account]:
+        """For every flow that the event may have concerned; or for one, given as it is by now."""
+        names = [one.event_type.name for one in occurrences(event, self.process.event_types)]
+        candidates = self.process.flows.candidates(event.portal_id, event.object_type_id, names)
+        flows = {one.id: one for one in candidates}
+        if only is not None:
+            flows = {only.id: flows.get(only.id, retired(only))}
+        were = [self._as_it_was(one, event, names) for one in flows.values()]
+        found = self.process.enrollments.find(key, event.id, list(flows)) if flows else {}
+        as_it_was = replace(self.process, flows=Drafts([flow for _, flow in were if flow is not None]))
+        simulation = Simulation(as_it_was, sees=_before(event))
+        explanations = {one.flow.id: one for one in simulation.explain(event)}
+        record = self.process.records.get(key)
+        return [self._settled(one, explanations.get(one.flow_id), found[one.flow_id], record) for one, _ in were]
+
+    def _as_it_was(self, flow: Flow, event: Event, names: Sequence[str]) -> tuple[Account, Flow | None]:
+        """By the revision that was in force when the event was sent; None: it decided nothing."""
+        account = Account(flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent")
+        sent_by = min(event.sent_at - event.sent_at % SECOND + SECOND - 1, self.process.clock())
+        if flow.is_enabled and flow.changed_at <= sent_by:
+            was = flow
+        else:
+            revision = self.book.as_of(event.portal_id, flow.id, sent_by)
+            if revision is None:
+                return account, None
+            name, number = str(revision.document.get("name") or ""), str(revision.revision)
+            account = replace(account, flow_name=name, revision_id=number)
+            if not revision.is_enabled:
+                what = "had been deleted" if revision.is_deleted else "was off"
+                return replace(account, because=f"the flow {what} when the event was sent"), None
+            was = self.read_flow(revision)
+        account = replace(account, flow_name=was.name, revision_id=was.revision_id)
+        if was.object_type_id != event.object_type_id or not was.event_types.intersection(names):
+            what = f"{event.event_type.name} of records of type {event.object_type_id}"
+            return replace(account, because=f"the flow has no trigger on {what}"), None
+        return account, was
+
+    def _settled(
+        self, account: Account, explanation: Explanation | None, found: Enrolled, record: Record | None
+    ) -> Account:
+        notes = [*self._notes(explanation, record)]
+        decision = None if explanation is None else explanation.decision
+        because = account.because if decision is None else decision.because
+        if account.current_revision_id != account.revision_id and account.revision_id is not None:
+            notes.append(f"the flow is at revision {account.current_revision_id} by now")
+        if found.own is not None:
+            if decision is None or decision.code is not Code.ENROLLED:
+                notes.append(f"decided again by what is known now, it would not have been enrolled: {because}")
+            mine, because = found.own.enrollment, "the record entered the flow"
+            decision = Decision(Code.ENROLLED, mine.flow_id, mine.flow_revision_id, because, enrollment_id=mine.id)
+        elif decision is not None and decision.code is Code.ENROLLED and explanation is not None:
+            decision, because = None, UNEXPLAINED
+            if found.first is not None and not explanation.flow.should_re_enroll:
+                first = found.first.enrollment
+                because = f"enrolled by event {first.cause.event_id} at {iso(first.enrolled_at)}"
+                decision = decide(explanation.flow, Code.ALREADY_ENROLLED, because, first.id)
+        return replace(
+            account,
+            because=because,
+            decision=decision,
+            explanation=explanation,
+            enrollment=found.own,
+            notes=tuple(notes),
+        )
+
+    def _notes(self, explanation: Explanation | None, record: Record | None) -> Iterator[str]:
+        """Of values that the record had then and keeps no more."""
+        if explanation is None or explanation.as_of is None or record is None:
+            return
+        asked = {
+            one.property: None
+            for result in (explanation.suppression, explanation.goal, explanation.criteria)
+            for one in _filters(result)
+        }
+        for name in asked:
+            if record.has_lost(name, explanation.as_of, self.process.history_length):
+                yield f"what {name} was at {iso(explanation.as_of)} is not kept any more"
+
+
+def _filters(result: Result | None) -> Iterator[FilterResult]:
+    if isinstance(result, FilterResult):
+        yield result
+    elif result is not None:
+        for part in result.parts:
+            yield from _filters(part)
+
+
+def _before(event: Event) -> Callable[[StoredEnrollment], bool]:
+    """The enrollments that were there before the event was decided: not its own, and none made after it was sent."""
+
+    def is_earlier(stored: StoredEnrollment) -> bool:
+        enrollment = stored.enrollment
+        return enrollment.cause.event_id != event.id and enrollment.enrolled_at <= event.sent_at
+
+    return is_earlier

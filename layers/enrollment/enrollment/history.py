@@ -1,0 +1,134 @@
+"""The events that happened to a record (docs/decisions/0011-history.md): kept for a time, and looked up."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from enrollment.domain.decisions import objection
+from enrollment.domain.event_types import EventType
+from enrollment.domain.events import Event, occurrences, satisfying
+from enrollment.domain.flows import TriggerGroup
+from enrollment.domain.positions import AFTER_ALL, position, position_at
+from enrollment.domain.records import Record
+from enrollment.domain.values import Instant
+from enrollment.ports import History
+
+DAY = 24 * 3600 * 1000
+
+# Events of a record that one question looks at.
+LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """``event_types`` None: all. ``after`` and ``before``: when it occurred, without these moments. ``position``: of
+    the last event of the page before."""
+
+    event_types: frozenset[str] | None = None
+    event_id: str | None = None
+    after: Instant | None = None
+    before: Instant | None = None
+    newest_first: bool = True
+    position: str | None = None
+
+    def asks_for(self, event: Event) -> bool:
+        return (self.event_types is None or event.event_type.name in self.event_types) and (
+            self.event_id in (None, event.id)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``following``: where the next page begins; None: there is no more. A page may be short of what was asked for,
+    and yet not be the last: so many events were looked at."""
+
+    events: tuple[Event, ...]
+    following: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Occurred:
+    """``events``: newest first, those since ``since``. ``is_complete``: there was nothing to be asked before that."""
+
+    events: tuple[Event, ...]
+    since: Instant
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventHistory:
+    """``days``: how long events are kept, from when they occurred; 0: none is."""
+
+    events: History
+    days: int
+
+    @property
+    def is_on(self) -> bool:
+        return self.days > 0
+
+    def takes(self, event: Event, now: Instant) -> bool:
+        """Whether it would be kept for a record that is known."""
+        return self.is_on and event.occurred_at >= now - self.days * DAY
+
+    def keep(self, event: Event, record: Record | None, now: Instant) -> None:
+        """When the record is known. The same event, delivered again, is kept once."""
+        if record is None or record.is_deleted or event.occurred_at < self.since(record, now):
+            return
+        self.events.keep(event, event.occurred_at + self.days * DAY)
+
+    def since(self, record: Record, now: Instant) -> Instant:
+        """From when on events of the record are kept. What was before its deletion is not its own any more."""
+        kept_since = now - self.days * DAY
+        return kept_since if record.deleted_at is None else max(kept_since, record.deleted_at + 1)
+
+    def of(self, record: Record, now: Instant, query: EventQuery, limit: int) -> Page:
+        """At most ``limit`` events of a record that is not deleted."""
+        found: list[Event] = []
+        last: str | None = None
+        for number, event in enumerate(self._all(record, now, query)):
+            if number == LOOKED_AT or len(found) == limit:
+                return Page(tuple(found), last)
+            last = position(event)
+            if query.asks_for(event):
+                found.append(event)
+        return Page(tuple(found))
+
+    def occurred(
+        self, record: Record, now: Instant, group: TriggerGroup, event_types: Mapping[str, EventType], since: Instant
+    ) -> Occurred:
+        """Whether what the trigger group asks for has happened to the record; the event's own rule counts."""
+        looked_since = max(self.since(record, now), since)
+        query = EventQuery(satisfying([group.event_type], event_types), after=since - 1)
+        found: list[Event] = []
+        for number, event in enumerate(self._all(record, now, query)):
+            if number == LOOKED_AT:
+                looked_since = event.occurred_at + 1
+                break
+            if query.asks_for(event) and any(
+                one.event_type.name == group.event_type
+                and objection(one, event, record) is None
+                and group.failure(one.properties) is None
+                for one in occurrences(event, event_types)
+            ):
+                found.append(event)
+        return Occurred(tuple(found), looked_since, looked_since <= max(since, record.created_at))
+
+    def latest(self, portal_id: str, event_types: frozenset[str], now: Instant, limit: int, after: str | None) -> Page:
+        """Of all records of a portal, newest first; those that were deleted included. Events of one moment and one id
+        are on one page."""
+        first = position_at(now - self.days * DAY) if self.is_on else AFTER_ALL
+        found: list[Event] = []
+        for event in self.events.of_types(portal_id, event_types, first, AFTER_ALL if after is None else after):
+            if len(found) >= limit and position(event) != position(found[-1]):
+                return Page(tuple(found), position(found[-1]))
+            found.append(event)
+        return Page(tuple(found))
+
+    def _all(self, record: Record, now: Instant, query: EventQuery) -> Iterable[Event]:
+        since = self.since(record, now)
+        first = position_at(since if query.after is None else max(since, query.after + 1)) if self.is_on else AFTER_ALL
+        last = AFTER_ALL if query.before is None else position_at(query.before)
+        if query.position is not None and query.newest_first:
+            last = min(last, query.position)
+        elif query.position is not None:
+            first = max(first, query.position)
+        return self.events.of_record(record.key, first, last, newest_first=query.newest_first)

@@ -1,0 +1,44 @@
+"""Whom a draft would have enrolled, by the events that have happened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from enrollment.domain.decisions import Decision
+from enrollment.domain.events import Event, satisfying
+from enrollment.domain.flows import Flow
+from enrollment.domain.reach import Reach
+from enrollment.domain.records import Record
+from enrollment.domain.values import Instant
+from enrollment.history import EventHistory
+from enrollment.process import Process
+from enrollment.simulation import Drafts, Simulation, no_enrollments
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """``decisions``: newest first. ``following``: as a Page's."""
+
+    decisions: Sequence[tuple[Event, Decision]]
+    following: str | None
+
+
+def preview(
+    process: Process, history: EventHistory, flow: Flow, now: Instant, limit: int, after: str | None
+) -> Preview:
+    """By the latest events of the flow's types, before a place; as though the flow had been on, and nobody enrolled
+    before the first of them."""
+    page = history.latest(flow.portal_id, satisfying(flow.event_types, process.event_types), now, limit, after)
+    events = [one for one in page.events if one.object_type_id == flow.object_type_id]
+    records = process.records.get_many(list({one.record_key: None for one in events if one.record_key is not None}))
+    mine = [one for one in events if one.record_key is not None and _is_of(one, records.get(one.record_key))]
+    simulation = Simulation(replace(process, flows=Drafts([flow])), records.values(), sees=no_enrollments)
+    # In the order of time, so that of a record that enters once it is the first event that enrolls.
+    decided = [(one, decision) for one in reversed(mine) for decision in simulation.decide(one, Reach(waits=False))]
+    return Preview(decided[::-1], page.following)
+
+
+def _is_of(event: Event, record: Record | None) -> bool:
+    """And not of one of the same id that was deleted."""
+    if record is None or record.is_deleted:
+        return False
+    return record.deleted_at is None or event.occurred_at > record.deleted_at

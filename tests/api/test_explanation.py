@@ -1,0 +1,219 @@
+"""`/enrollment/v1/explain`: what became of the events of a record, decided again from what is kept of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import iso
+from tests.api.portal import Api
+from tests.api.test_examples import conforms
+from tests.fakes import World, switch
+from tests.scenarios.scenario import event, flow, load, play
+
+SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
+EXPLAIN = "/enrollment/v1/explain"
+ADA = RecordKey("p1", "0-1", "101")
+NOW = 1_764_000_000_000
+DAY = 86_400_000
+
+
+@pytest.fixture
+def api() -> Api:
+    world = World(now=NOW)
+    world.put_record(ADA, Record(ADA, NOW - 90 * DAY))
+    return Api(world)
+
+
+def ask(api: Api, **query: str) -> list[dict[str, Any]]:
+    answer = api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", **query})
+    assert answer.status == 200, answer.text
+    conforms(answer.json, "AccountPage")
+    found: list[dict[str, Any]] = answer.json["results"]
+    return found
+
+
+def decision(api: Api, flow_id: str = "1", event_id: str = "e1") -> dict[str, Any]:
+    ((one,),) = (one["decisions"] for one in ask(api, eventId=event_id, flowId=flow_id))
+    return dict(one)
+
+
+def submit(api: Api, event_id: str = "e1", **given: Any) -> list[str]:
+    """Sent and processed now."""
+    api.world.now += 10
+    at = {"at": iso(api.world.now), "sent": iso(api.world.now)}
+    return [
+        str(one.code) for one in api.world.deliver(event({"forms.submitted": "101", "id": event_id, **at, **given}))
+    ]
+
+
+def differences(scenario: Mapping[str, Any]) -> tuple[int, dict[tuple[str, str], tuple[str, Any]]]:
+    """How many decisions of a scenario are explained as they were taken, and those that are not: taken, explained."""
+    world = World(history_days=3650)
+    play(scenario, world)
+    world.now = max(world.now, NOW + 400 * DAY)
+    final = {(one.id, one.object_id, made.flow_id): str(made.code) for one, made in world.journal.decisions}
+    same, others = 0, {}
+    for (record, _), (kept, _) in world.kept_events.kept.items():
+        query = {"objectType": record.object_type_id, "objectId": record.object_id, "eventId": kept.id}
+        answer = Api(world)("GET", EXPLAIN, query=query, headers={"x-portal-id": record.portal_id})
+        for one in (each for result in answer.json.get("results", []) for each in result["decisions"]):
+            taken = final.get((kept.id, record.object_id, one["flowId"]), "DUPLICATE_EVENT")
+            if taken == one["code"]:
+                assert (one["enrollment"] is not None) == (taken == "ENROLLED")
+                same += 1
+            elif taken != "DUPLICATE_EVENT":
+                others[kept.id, one["flowId"]] = (taken, one["code"])
+    return same, others
+
+
+# Events that these scenarios send before their flow was on, and those whose own moment a later event tells more of.
+OTHERWISE = {
+    ("before", "1"): ("BEFORE_ACTIVATION", None),
+    ("e2", "1"): ("BEFORE_ACTIVATION", None),
+    ("by-hand", "1"): ("NOT_ELIGIBLE", None),
+    ("loop", "1"): ("LOOP_STOPPED", None),
+    ("early", "1"): ("BEFORE_ACTIVATION", None),
+    ("cork", "1"): ("FILTERED_OUT", None),
+    ("e1", "1"): ("FILTERED_OUT", "ALREADY_ENROLLED"),
+    ("elsewhere", "1"): ("FILTERED_OUT", "ALREADY_ENROLLED"),
+}
+
+
+def test_decisions_are_explained_as_they_were_taken() -> None:
+    told = [differences(scenario) for name, scenario in SCENARIOS if not name.startswith("tolerance")]
+    assert {key: one for _, others in told for key, one in others.items()} == OTHERWISE
+    assert sum(same for same, _ in told) > 100
+
+
+def test_decisions_that_waited_are_explained_as_they_were_taken_at_last() -> None:
+    told = [differences(scenario) for name, scenario in SCENARIOS if name.startswith("tolerance")]
+    # Of the flow that was turned off meanwhile there was no last one.
+    assert [one for _, others in told for one in others.values()] == [("WAITING", None)]
+    assert sum(same for same, _ in told) > 10
+
+
+def test_an_enrollment_is_named_with_its_message(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    assert submit(api) == ["ENROLLED"]
+    one = decision(api)
+    (message,) = api.world.queue.messages
+    assert (one["code"], one["enrollmentId"]) == ("ENROLLED", message.id)
+    assert (one["enrollment"]["enrollmentId"], one["enrollment"]["isPublished"]) == (message.id, True)
+    assert (one["flowRevisionId"], one["currentFlowRevisionId"], one["notes"]) == ("1", "1", [])
+    assert submit(api, "e2") == ["ALREADY_ENROLLED"]
+    later = decision(api, event_id="e2")
+    assert (later["code"], later["enrollmentId"], later["enrollment"]) == ("ALREADY_ENROLLED", message.id, None)
+
+
+def test_the_record_is_seen_as_it_was(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
+    assert submit(api, "e2", record={"city": "Cork"}) == ["ENROLLED"]
+    one = decision(api)
+    assert (one["code"], one["failedConditions"]) == ("FILTERED_OUT", ["city is Cork, found Bray"])
+    (of_city,) = one["refinementCriteria"]["filters"]
+    assert (of_city["expected"], of_city["found"], of_city["passed"]) == ("is Cork", "Bray", False)
+
+
+def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
+    world = api.world
+    wanted = {"id": 1, "event": "forms.submitted"}
+    world.put_flow(flow({**wanted, "where": [["hs_form_id", "IS_ANY_OF", ["f-2"]]]}))
+    assert submit(api, properties={"hs_form_id": "f-1"}) == ["NOT_MATCHED"]
+    world.now += 5_000
+    world.put_flow(flow(wanted))
+    one = decision(api)
+    assert (one["code"], one["failedConditions"]) == ("NOT_MATCHED", ["form is f-2, found f-1"])
+    assert (one["flowRevisionId"], one["currentFlowRevisionId"]) == ("1", "2")
+    assert one["notes"] == ["the flow is at revision 2 by now"]
+
+
+def test_why_a_flow_took_no_decision(api: Api) -> None:
+    world = api.world
+    for number in ("1", "2", "3"):
+        world.put_flow(flow({"id": number, "event": "forms.submitted", "where": [["hs_form_id", "IS_KNOWN"]]}))
+    world.now += 5_000
+    switch(world.authoring, "p1", "1", world.now, on=False)
+    world.authoring.delete("p1", "2", world.now)
+    world.put_flow(flow({"id": 3, "event": "calls.ended"}))
+    submit(api)
+    world.now += 5_000
+    world.put_flow(flow({"id": 4, "event": "forms.submitted"}), at=world.now)
+    assert {one["flowId"]: (one["code"], one["because"]) for one in ask(api)[0]["decisions"]} == {
+        "1": (None, "the flow was off when the event was sent"),
+        "2": (None, "the flow had been deleted when the event was sent"),
+        "3": (None, "the flow has no trigger on forms.submitted of records of type 0-1"),
+        "4": (None, "the flow did not exist when the event was sent"),
+    }
+    world.put_flow(flow({"id": 5, "object": "company", "event": "crm.object_created"}))
+    assert decision(api, "5")["because"] == "the flow has no trigger on forms.submitted of records of type 0-1"
+
+
+def test_an_event_is_sent_in_a_second_and_the_flow_that_changed_in_it_is_the_later_one(api: Api) -> None:
+    """EventBridge's time has no fractions."""
+    world = api.world
+    world.now += 5_400
+    world.put_flow(flow({"id": 1, "event": "forms.submitted"}), at=world.now)
+    sent = {"at": iso(world.now + 3), "sent": iso(world.now - world.now % 1000)}
+    (one,) = world.deliver(event({"forms.submitted": "101", "id": "e1", **sent}))
+    assert (str(one.code), decision(api)["code"], decision(api)["flowRevisionId"]) == ("ENROLLED", "ENROLLED", "1")
+
+
+def test_what_is_decided_again_otherwise_than_it_was_is_told_so(api: Api) -> None:
+    world = api.world
+    world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    sent = world.now + 10
+    assert submit(api) == ["FILTERED_OUT"]
+    changed = {"hs_name": "city", "hs_value": "Cork"}
+    world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(sent - 5), "properties": changed}))
+    one = decision(api)
+    assert (one["code"], one["enrollment"], one["failedConditions"]) == (None, None, [])
+    assert one["because"].startswith("nothing stands against it by what is known now, and yet there is no enrollment")
+
+    assert submit(api, "e2") == ["ENROLLED"]
+    changed = {"hs_name": "city", "hs_value": "Bray"}
+    world.deliver(event({"crm.property_changed": "101", "id": "d", "at": iso(sent - 3), "properties": changed}))
+    two = decision(api, event_id="e2")
+    assert two["code"] == "ENROLLED"
+    assert two["notes"] == [
+        "decided again by what is known now, it would not have been enrolled: "
+        "the record does not meet the refinement criteria on city"
+    ]
+
+
+def test_values_that_are_not_kept_any_more_are_told_as_such(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
+    for number in range(25):
+        submit(api, f"later-{number}", record={"city": f"Town {number}"})
+    assert any("what city was at" in note for note in decision(api)["notes"])
+    assert decision(api, event_id="later-24")["notes"] == []
+
+
+def test_an_event_that_the_history_does_not_have(api: Api) -> None:
+    answer = api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", "eventId": "gone"})
+    assert answer.status == 404
+    assert "which reaches back to 2025-10-25" in answer.json["message"]
+    assert ask(api) == []
+
+
+def test_events_are_explained_page_by_page_newest_first(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    for number in range(5):
+        submit(api, f"e{number}")
+    query = {"objectType": "contact", "objectId": "101", "limit": "2"}
+    first = api("GET", EXPLAIN, query=query).json
+    second = api("GET", EXPLAIN, query={**query, **first["paging"]["next"]}).json
+    assert [one["event"]["id"] for one in (*first["results"], *second["results"])] == ["e4", "e3", "e2", "e1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [({"objectId": "9"}, 404), ({"flowId": "9"}, 404), ({"objectType": "x"}, 400), ({"limit": "0"}, 400)],
+)
+def test_what_is_not_there(api: Api, query: dict[str, str], status: int) -> None:
+    assert api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", **query}).status == status

@@ -1,0 +1,198 @@
+"""What is kept of events, by the story; and what is told of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.enrollments import Enrollment
+from enrollment.domain.events import Event
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import iso
+from enrollment.history import DAY, LOOKED_AT, EventHistory, EventQuery
+from enrollment.wire.flows import read_condition
+from tests.fakes import FakeHistory, World
+from tests.scenarios.scenario import event, flow, property_filter
+
+ADA = RecordKey("p1", "0-1", "101")
+NOW = 1_764_000_000_000
+
+
+def world_with(**given: Any) -> World:
+    world = World(**given)
+    world.put_record(ADA, Record(ADA, NOW - 90 * DAY))
+    return world
+
+
+def submitted(event_id: str = "e1", at: int = NOW - 1_000, record: str | None = "101", **given: Any) -> dict[str, Any]:
+    return event({"forms.submitted": record, "id": event_id, "at": iso(at), **given})
+
+
+def kept(world: World) -> list[str]:
+    return [one.id for one, _ in world.kept_events.kept.values()]
+
+
+def read(world: World, **query: Any) -> list[str]:
+    record = world.records.get(ADA)
+    assert record is not None
+    return [one.id for one in world.history.of(record, world.now, EventQuery(**query), 100).events]
+
+
+def test_every_event_of_a_known_record_is_kept_once_whatever_it_leads_to() -> None:
+    world = world_with()
+    world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    for envelope in (submitted(), submitted(), submitted("e2"), event({"calls.ended": "101", "id": "e3"})):
+        world.deliver(envelope)
+    assert sorted(kept(world)) == ["e1", "e2", "e3"]
+    assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY]
+
+
+def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
+    world = world_with()
+    for envelope in (submitted("e1", record=None), submitted("e2", record="9")):
+        world.deliver(envelope)
+    world.recordkeeping.delete(ADA, NOW)
+    world.deliver(submitted("e3"))
+    world.deliver(submitted("e4", at=NOW + 1))
+    assert kept(world) == []
+    world.deliver(submitted("e5", at=NOW + 2, record="8") | {"detail-type": "crm.object_created"})
+    assert kept(world) == ["e5"]
+
+
+def test_what_is_older_than_the_history_costs_no_read_and_no_write() -> None:
+    world = world_with()
+    world.records.get = None  # type: ignore[assignment, method-assign]
+    world.deliver(submitted(at=NOW - 31 * DAY))
+    turned_off = world_with(history_days=0)
+    turned_off.records.get = None  # type: ignore[assignment, method-assign]
+    turned_off.deliver(submitted())
+    assert kept(world) == kept(turned_off) == []
+
+
+def test_who_takes_an_enrollment_finds_its_event_in_the_history() -> None:
+    world = world_with()
+    world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    publish, seen = world.queue.publish, list[list[str]]()
+
+    def publishing(enrollments: Sequence[Enrollment]) -> frozenset[str]:
+        seen.append(kept(world))
+        return publish(enrollments)
+
+    world.queue.publish = publishing  # type: ignore[method-assign]
+    world.deliver(submitted())
+    assert seen == [["e1"]]
+
+
+def test_an_event_whose_keeping_failed_is_kept_and_published_by_the_next_delivery() -> None:
+    world = world_with()
+    world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    keep = world.kept_events.keep
+
+    def failing(event: Event, until: int) -> None:
+        raise OSError("throttled")
+
+    world.kept_events.keep = failing  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="throttled"):
+        world.deliver(submitted())
+    assert world.queue.messages == []
+    world.kept_events.keep = keep  # type: ignore[method-assign]
+    assert [str(one.code) for one in world.deliver(submitted())] == ["DUPLICATE_EVENT"]
+    assert (kept(world), len(world.queue.messages)) == (["e1"], 1)
+
+
+def test_an_event_that_waits_is_kept_once_by_its_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with()
+    criteria = [["city", "IS_EQUAL_TO", "Cork"]]
+    world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
+    writes: list[str] = []
+    keep = world.kept_events.keep
+    world.kept_events.keep = lambda one, until: writes.append(one.id) or keep(one, until)  # type: ignore[func-returns-value, method-assign]
+    world.deliver(submitted(at=NOW, sent=iso(NOW)))
+    changed = {"hs_name": "city", "hs_value": "Bray"}
+    world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(NOW + 1), "properties": changed}))
+    world.pass_time(NOW + 10 * 60_000)
+    assert writes == ["e1", "c"]
+
+
+def test_what_has_expired_is_not_told_though_it_is_still_stored() -> None:
+    world = world_with()
+    world.deliver(submitted())
+    assert read(world) == ["e1"]
+    world.now += 31 * DAY
+    assert (read(world), kept(world)) == ([], ["e1"])
+
+
+def test_what_was_before_a_deletion_is_not_told_of_who_came_after() -> None:
+    world = world_with()
+    world.deliver(submitted())
+    world.recordkeeping.delete(ADA, NOW)
+    world.deliver(submitted("e2", at=NOW + 5, record="101") | {"detail-type": "crm.object_created"})
+    assert (read(world), sorted(kept(world))) == (["e2"], ["e1", "e2"])
+
+
+def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> None:
+    world = world_with()
+    for number in range(LOOKED_AT + 5):
+        kind = "forms.viewed" if number else "forms.submitted"
+        world.deliver({**submitted(f"e{number}", at=NOW - 5_000 + number), "detail-type": kind})
+    record = world.records.get(ADA)
+    assert record is not None
+    query = EventQuery(frozenset(["forms.submitted"]))
+    page = world.history.of(record, NOW, query, 10)
+    assert page.events == ()
+    assert page.following is not None
+    rest = world.history.of(record, NOW, EventQuery(query.event_types, position=page.following), 10)
+    assert ([one.id for one in rest.events], rest.following) == (["e0"], None)
+    found = world.history.occurred(record, NOW, read_condition("forms.submitted", []), EVENT_TYPES, 0)
+    assert (found.events, found.is_complete, found.since) == ((), False, NOW - 5_000 + 5)
+
+
+def occurred(world: World, name: str, filters: list[Any] | None = None, since: int = 0) -> tuple[list[str], bool]:
+    record = world.records.get(ADA)
+    assert record is not None
+    condition = read_condition(name, [property_filter(one) for one in filters or []])
+    found = world.history.occurred(record, world.now, condition, EVENT_TYPES, since)
+    return [one.id for one in found.events], found.is_complete
+
+
+def test_what_has_occurred_with_its_refinements_and_rules() -> None:
+    world = world_with()
+    by_hand = {"hs_logged_manually": True}
+    for envelope in (
+        submitted("f1", properties={"hs_form_id": "f-1", "hs_url": "https://acme.com/pricing?x=1"}),
+        submitted("f2", at=NOW - 500, properties={"hs_form_id": "f-2"}),
+        event({"sequences.unenrolled": "101", "id": "u", "properties": {"hs_unenrolled_by": "MANUAL"}}),
+        event({"calls.ended": "101", "id": "c1", "properties": by_hand}),
+        event({"email.bounced": "101", "id": "b", "properties": {"hs_bounce_type": "HARD"}}),
+        event(
+            {
+                "lists.membership_changed": "101",
+                "id": "l",
+                "properties": {"hs_list_id": "42", "hs_membership_change": "ADDED"},
+            }
+        ),
+    ):
+        world.deliver(envelope)
+    assert occurred(world, "4-1639801")[0] == ["f2", "f1"]
+    assert occurred(world, "forms.submitted", [["hs_form_id", "IS_ANY_OF", ["f-1"]]])[0] == ["f1"]
+    assert occurred(world, "forms.submitted", [["hs_url_path", "IS_EQUAL_TO", "/pricing"]])[0] == ["f1"]
+    assert occurred(world, "forms.submitted", since=NOW - 500)[0] == ["f2"]
+    assert occurred(world, "sequences.unenrolled_manually")[0] == ["u"]
+    assert occurred(world, "sequences.unenrolled_by_workflow")[0] == []
+    assert occurred(world, "calls.ended")[0] == []
+    assert occurred(world, "lists.membership_changed", [["hs_list_id", "IS_ANY_OF", ["42"]]])[0] == ["l"]
+
+
+def test_it_is_told_whether_the_history_reaches_back_as_far_as_was_asked() -> None:
+    world = world_with()
+    assert occurred(world, "forms.submitted") == ([], False)
+    assert occurred(world, "forms.submitted", since=NOW - 30 * DAY) == ([], True)
+    assert occurred(world, "forms.submitted", since=NOW - 30 * DAY - 1) == ([], False)
+    young = World()
+    young.put_record(ADA, Record(ADA, NOW - DAY))
+    assert occurred(young, "forms.submitted") == ([], True)
+    without = EventHistory(FakeHistory(), days=0)
+    found = without.occurred(Record(ADA, NOW - DAY), NOW, read_condition("forms.submitted", []), EVENT_TYPES, 0)
+    assert (found.events, found.is_complete, found.since) == ((), False, NOW)
