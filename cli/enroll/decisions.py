@@ -34,12 +34,13 @@ def print_decisions(events: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], *
     for event, decisions in events:
         if not decisions:
             table.add_row(escape(event), "", "", "no flow is triggered by it")
+        # A line of the event beside each flow, so that neither stretches the other.
+        lines = event.split("\n")
         for number, one in enumerate(decisions):
             code = one["code"] or "-"
+            beside = lines[number : number + 1] if one is not decisions[-1] else lines[number:]
             why = escape("\n".join(_why(one)))
-            table.add_row(
-                "" if number else escape(event), escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", why
-            )
+            table.add_row(escape("\n".join(beside)), escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", why)
         table.add_section()
     if events:
         console.print(table)
