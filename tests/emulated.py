@@ -34,6 +34,7 @@ def emulated_aws() -> Iterator[Emulated]:
         "POWERTOOLS_METRICS_NAMESPACE": "Enroll",
         "POWERTOOLS_SERVICE_NAME": "enroll",
         "POWERTOOLS_TRACE_DISABLED": "true",
+        "EVENT_HISTORY_DAYS": "30",
     }
     before = dict(os.environ)
     with Emulator(settings):

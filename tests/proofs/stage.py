@@ -280,7 +280,9 @@ class Play:
 
         self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
         assert all(one["event"] == self.event for one in self.refused), "whole"
-        records = [one for key in self.keys for one in self._items(self.stage.config.records_table, key)]
+        records = [
+            _remembered(one, by_id) for key in self.keys for one in self._items(self.stage.config.records_table, key)
+        ]
         told = [_enrolled(one, by_id) for one in items]
         if isinstance(self.story.acts, Request):
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
@@ -288,7 +290,7 @@ class Play:
             for one in told:
                 del one["place"], one["message"]["isReEnrollment"]
             for one in records:
-                del one["version"]
+                one.pop("version", None)
         return frozenset(json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused))
 
     def _items(self, table: str, key: RecordKey) -> list[dict[str, Any]]:
@@ -354,6 +356,14 @@ def _known(on: Stage, story: Story) -> Known:
     other.change()
     assert other.deliver().is_done
     return Known(outcome.calls, [end, other.state()])
+
+
+def _remembered(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """Of the history, an announcement without its enrollment's id and moment; and no event with the shard that its
+    portal's name leads to."""
+    if item["sk"].startswith("event/") and json.loads(item["event"])["id"] in ids:
+        return {"pk": item["pk"], "event": json.loads(item["event"])["detail"]["properties"]}
+    return {name: value for name, value in item.items() if name != "typeShard"}
 
 
 def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
