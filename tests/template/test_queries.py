@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.functions.test_api import call
+from tests.functions.test_api import fresh as fresh  # the fixture
 from tests.functions.test_handlers import Stack, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event

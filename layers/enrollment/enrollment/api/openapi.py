@@ -112,7 +112,6 @@ def _tag(operation: Operation) -> str:
         ("/objects", "Records"),
         ("/records", "Records"),
         ("/lists", "Records"),
-        ("/simulate", "Events"),
         ("/replays", "Events"),
     ):
         if part in operation.path:

@@ -506,28 +506,6 @@ SCHEMAS: dict[str, Schema] = {
             "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
         }
     ),
-    "Decision": _object(
-        {
-            "code": {"enum": [one.value for one in Code]},
-            "flowId": _TEXT,
-            "flowRevisionId": _TEXT,
-            "because": _TEXT,
-            "portalId": _TEXT,
-            "objectTypeId": _OBJECT_TYPE,
-            "objectId": {"type": ["string", "null"]},
-            "eventId": _TEXT,
-            "eventType": _TEXT,
-            "enrollmentId": _TEXT,
-            "dueAt": _MOMENT,
-            "groups": _list({"type": "object"}),
-            "filter": {"type": "object"},
-        },
-        "enrollmentId",
-        "dueAt",
-        "groups",
-        "filter",
-        description="See docs/enrollments.md.",
-    ),
     # Errors
     "Error": _object(
         {
