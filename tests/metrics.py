@@ -11,7 +11,6 @@ from aws_lambda_powertools import Logger, Metrics
 import enrollment.api.handler
 import enrollment.handler
 from enrollment.api.handler import api_handler
-from enrollment.api.operations import Services
 from enrollment.api.routes import OPERATIONS
 from enrollment.api.server import Server
 from enrollment.bootstrap import Application
@@ -19,13 +18,11 @@ from enrollment.domain.decisions import Code
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.replays import Replay
-from enrollment.explanation import Explaining
 from enrollment.handler import handler_for, redelivery_handler
 from enrollment.observability import PowertoolsJournal
 from enrollment.wire.envelopes import read_event, replay_name
-from enrollment.wire.flows import read_flow
 from enrollment.wire.redeliveries import read_redelivery
-from tests.api.portal import IAM
+from tests.api.portal import IAM, services_of
 from tests.fakes import FakeUnprocessed, World
 from tests.scenarios.scenario import event, flow, property_filter
 
@@ -147,19 +144,7 @@ def ask(patch: pytest.MonkeyPatch) -> None:
     """The HTTP API: answered, refused, failed."""
     world = portal()
     logger, metrics = Logger(level="CRITICAL"), Metrics()
-    services = Services(
-        world.authoring,
-        world.evaluation,
-        world.portals,
-        world.recordkeeping,
-        world.enrollments,
-        world.history,
-        world.process,
-        Explaining(world.process, world.flows, read_flow),
-        world.replays,
-        world.new_id,
-    )
-    server = Server(OPERATIONS, services, lambda: world.now, logger, metrics)
+    server = Server(OPERATIONS, services_of(world), lambda: world.now, logger, metrics)
     app = SimpleNamespace(logger=logger, metrics=metrics, trace=lambda function: function)
     patch.setattr(enrollment.api.handler, "_parts", lambda: (app, server))
     flows = "/automation/v4/flows"

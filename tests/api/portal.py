@@ -46,6 +46,21 @@ class Answer:
         return [(one["in"], one["code"]) for one in self.json.get("errors", [])]
 
 
+def services_of(world: World) -> Services:
+    return Services(
+        world.authoring,
+        world.evaluation,
+        world.portals,
+        world.recordkeeping,
+        world.enrollments,
+        world.history,
+        world.process,
+        Explaining(world.process, world.flows, read_flow),
+        world.replays,
+        world.new_id,
+    )
+
+
 class Uncounted:
     """Powertools' Metrics are one for all threads, and print themselves when there are a hundred."""
 
@@ -64,19 +79,7 @@ class Api:
     )
 
     def __post_init__(self) -> None:
-        world = self.world
-        services = Services(
-            world.authoring,
-            world.evaluation,
-            world.portals,
-            world.recordkeeping,
-            world.enrollments,
-            world.history,
-            world.process,
-            Explaining(world.process, world.flows, read_flow),
-            world.replays,
-            world.new_id,
-        )
+        services = services_of(self.world)
         logger = Logger(service="test", level="CRITICAL")
         self.server = Server(OPERATIONS, services, self._tick, logger, Uncounted())  # type: ignore[arg-type]
 

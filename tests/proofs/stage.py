@@ -106,6 +106,12 @@ def stage() -> Iterator[Stage]:
             api_handler._parts.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def on() -> Iterator[Stage]:
+    with stage() as one:
+        yield one
+
+
 def _warm_up(on: Stage) -> None:
     """The functions are called here once, so that each process is forked with what their clients build at first; but
     without their connections, which processes can't share."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.proofs.processes import Call, Outcome, crash
-from tests.proofs.stage import Known, Play, Stage, known, stage
+from tests.proofs.stage import Known, Play, Stage, known
+from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import STORIES, Story
 
 pytestmark = pytest.mark.xdist_group("proofs")
@@ -41,12 +42,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         is_whole = metafunc.config.getoption("--prove")
         stories = STORIES if is_whole else random.Random(SEED).sample(STORIES, STORIES_TRIED)
         metafunc.parametrize("story", stories, ids=lambda story: story.name)
-
-
-@pytest.fixture(scope="module")
-def on() -> Iterator[Stage]:
-    with stage() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

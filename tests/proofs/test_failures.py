@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.proofs.faults import Fault, fail, faults_of
-from tests.proofs.stage import Known, Play, Stage, known, stage
+from tests.proofs.stage import Known, Play, Stage, known
+from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import STORIES, Story
 
 pytestmark = pytest.mark.xdist_group("proofs")
@@ -35,12 +36,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         is_whole = metafunc.config.getoption("--prove")
         stories = STEADY if is_whole else random.Random(SEED).sample(STEADY, STORIES_TRIED)
         metafunc.parametrize("story", stories, ids=lambda story: story.name)
-
-
-@pytest.fixture(scope="module")
-def on() -> Iterator[Stage]:
-    with stage() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
