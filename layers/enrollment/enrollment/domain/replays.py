@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from enrollment.domain.decisions import Code
-from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event
 from enrollment.domain.reach import Reach
 from enrollment.domain.values import Instant
@@ -57,15 +56,6 @@ class Rehearsal:
 
 def is_ordered(replay_name: str) -> bool:
     return replay_name.startswith(PREFIX)
-
-
-def leading_to(names: Collection[str], event_types: Mapping[str, EventType]) -> frozenset[str]:
-    """The events on the bus that are, or also satisfy, one of these."""
-    return frozenset(
-        one.name
-        for one in event_types.values()
-        if one.name in names or any(also.event_type in names for also in one.also)
-    )
 
 
 def tally(rehearsals: Iterable[Rehearsal], re_enrolling: Collection[str]) -> dict[str, Counter[Code]]:
