@@ -49,6 +49,12 @@ def test_every_event_of_a_known_record_is_kept_once_whatever_it_leads_to() -> No
     assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY]
 
 
+def test_an_event_of_the_future_is_kept_no_longer_than_one_of_now() -> None:
+    world = world_with()
+    world.deliver(submitted(at=NOW + 5_000 * DAY))
+    assert [until for _, until in world.kept_events.kept.values()] == [NOW + 30 * DAY]
+
+
 def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
     world = world_with()
     for envelope in (submitted("e1", record=None), submitted("e2", record="9")):

@@ -73,7 +73,8 @@ class EventHistory:
         """When the record is known. The same event, delivered again, is kept once."""
         if record is None or record.is_deleted or event.occurred_at < self.since(record, now):
             return
-        self.events.keep(event, event.occurred_at + self.days * DAY)
+        # A time of occurrence in the future is the source's mistake, and no reason to keep anything longer.
+        self.events.keep(event, min(event.occurred_at, now) + self.days * DAY)
 
     def since(self, record: Record, now: Instant) -> Instant:
         """From when on events of the record are kept. What was before its deletion is not its own any more."""
