@@ -103,7 +103,14 @@ class Explaining:
             if decision is None or decision.code is not Code.ENROLLED:
                 notes.append(f"decided again by what is known now, it would not have been enrolled: {because}")
             mine, because = found.own.enrollment, "the record entered the flow"
-            decision = Decision(Code.ENROLLED, mine.flow_id, mine.flow_revision_id, because, enrollment_id=mine.id)
+            decision = Decision(
+                Code.ENROLLED,
+                mine.flow_id,
+                mine.flow_revision_id,
+                because,
+                enrollment_id=mine.id,
+                due_at=found.own.due_at,
+            )
         elif decision is not None and decision.code is Code.ENROLLED and explanation is not None:
             decision, because = None, UNEXPLAINED
             if found.first is not None and not explanation.flow.should_re_enroll:
