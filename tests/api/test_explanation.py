@@ -208,6 +208,19 @@ def test_values_that_are_not_kept_any_more_are_told_as_such(api: Api) -> None:
     assert decision(api, event_id="later-24")["notes"] == []
 
 
+def test_a_value_that_changed_with_the_event_is_known_however_many_came_later(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    api.world.now += 10
+    envelope = event({"forms.submitted": "101", "id": "e1", "at": iso(api.world.now), "sent": iso(api.world.now)})
+    envelope["detail"]["changedWith"] = {"city": "Bray"}
+    api.world.deliver(envelope)
+    for number in range(25):
+        submit(api, f"later-{number}", record={"city": f"Town {number}"})
+    one = decision(api)
+    (of_city,) = one["refinementCriteria"]["filters"]
+    assert (one["code"], of_city["found"], one["notes"]) == ("FILTERED_OUT", "Bray", [])
+
+
 def test_an_event_that_the_history_does_not_have(api: Api) -> None:
     answer = api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", "eventId": "gone"})
     assert answer.status == 404
