@@ -91,7 +91,7 @@ def test_who_takes_an_enrollment_finds_its_event_in_the_history() -> None:
     assert seen == [["e1"]]
 
 
-def test_an_event_whose_keeping_failed_is_kept_and_published_by_the_next_delivery() -> None:
+def test_an_event_whose_keeping_failed_is_decided_by_the_next_delivery() -> None:
     world = world_with()
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     keep = world.kept_events.keep
@@ -102,10 +102,29 @@ def test_an_event_whose_keeping_failed_is_kept_and_published_by_the_next_deliver
     world.kept_events.keep = failing  # type: ignore[method-assign]
     with pytest.raises(OSError, match="throttled"):
         world.deliver(submitted())
-    assert world.queue.messages == []
+    assert (world.enrollments.items, world.queue.messages) == ({}, [])
     world.kept_events.keep = keep  # type: ignore[method-assign]
-    assert [str(one.code) for one in world.deliver(submitted())] == ["DUPLICATE_EVENT"]
+    assert [str(one.code) for one in world.deliver(submitted())] == ["ENROLLED"]
     assert (kept(world), len(world.queue.messages)) == (["e1"], 1)
+
+
+def test_an_event_that_waits_is_in_the_history_before_a_change_can_have_it_enroll() -> None:
+    world = world_with()
+    criteria = [["city", "IS_EQUAL_TO", "Cork"]]
+    world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
+
+    def dying(*given: Any) -> None:
+        raise OSError("ended")
+
+    schedule = world.redeliveries.schedule
+    world.redeliveries.schedule = dying  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="ended"):
+        world.deliver(submitted(at=NOW, sent=iso(NOW)))
+    world.redeliveries.schedule = schedule  # type: ignore[method-assign]
+    changed = {"hs_name": "city", "hs_value": "Cork"}
+    world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(NOW + 1), "properties": changed}))
+    assert [one.cause.event_id for one in world.queue.messages] == ["e1"]
+    assert sorted(kept(world)) == ["c", "e1"]
 
 
 def test_an_event_that_waits_is_kept_once_by_its_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
