@@ -174,6 +174,19 @@ def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> No
     assert (found.events, found.is_complete, found.since) == ((), False, NOW - 5_000 + 5)
 
 
+def test_a_page_is_bounded_though_a_source_gives_all_its_events_one_id_and_one_moment() -> None:
+    world = World(now=NOW)
+    for number in range(LOOKED_AT + 5):
+        key = RecordKey("p1", "0-1", f"r{number}")
+        world.put_record(key, Record(key, NOW - 90 * DAY))
+        world.deliver(submitted("batch", at=NOW - 10, record=key.object_id))
+    world.deliver(submitted("before", at=NOW - 20, record="r1"))
+    page = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, None)
+    assert [one.id for one in page.events] == ["batch"] * LOOKED_AT
+    rest = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, page.following)
+    assert ([one.id for one in rest.events], rest.following) == (["before"], None)
+
+
 def occurred(world: World, name: str, filters: list[Any] | None = None, since: int = 0) -> tuple[list[str], bool]:
     record = world.records.get(ADA)
     assert record is not None
