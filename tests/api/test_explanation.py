@@ -109,6 +109,20 @@ def test_an_enrollment_is_named_with_its_message(api: Api) -> None:
     assert (later["code"], later["enrollmentId"], later["enrollment"]) == ("ALREADY_ENROLLED", message.id, None)
 
 
+def test_an_enrollment_that_a_limit_delays_is_told_as_it_was_decided(api: Api) -> None:
+    world = api.world
+    world.put_flow(
+        flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "DAY"}})
+    )
+    assert [*submit(api), *submit(api, "e2")] == ["ENROLLED", "ENROLLED"]
+    taken = next(one for event, one in world.journal.decisions if event.id == "e2")
+    assert taken.due_at is not None
+    one = decision(api, event_id="e2")
+    assert one["dueAt"] == one["enrollment"]["dueAt"] == iso(taken.due_at)
+    assert one["enrollment"]["isPublished"] is False
+    assert "dueAt" not in decision(api)
+
+
 def test_the_record_is_seen_as_it_was(api: Api) -> None:
     api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
     assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
@@ -192,6 +206,19 @@ def test_values_that_are_not_kept_any_more_are_told_as_such(api: Api) -> None:
         submit(api, f"later-{number}", record={"city": f"Town {number}"})
     assert any("what city was at" in note for note in decision(api)["notes"])
     assert decision(api, event_id="later-24")["notes"] == []
+
+
+def test_a_value_that_changed_with_the_event_is_known_however_many_came_later(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    api.world.now += 10
+    envelope = event({"forms.submitted": "101", "id": "e1", "at": iso(api.world.now), "sent": iso(api.world.now)})
+    envelope["detail"]["changedWith"] = {"city": "Bray"}
+    api.world.deliver(envelope)
+    for number in range(25):
+        submit(api, f"later-{number}", record={"city": f"Town {number}"})
+    one = decision(api)
+    (of_city,) = one["refinementCriteria"]["filters"]
+    assert (one["code"], of_city["found"], one["notes"]) == ("FILTERED_OUT", "Bray", [])
 
 
 def test_an_event_that_the_history_does_not_have(api: Api) -> None:

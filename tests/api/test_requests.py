@@ -10,6 +10,7 @@ from enrollment.api.operations import Operation
 from enrollment.api.routes import OPERATIONS
 from enrollment.api.server import MAX_BODY_BYTES
 from enrollment.ports import Throttled
+from enrollment.wire.requests import write_cursor
 from tests.api.portal import Answer, Api, example_portal
 from tests.api.test_examples import conforms, filled
 
@@ -124,6 +125,7 @@ def test_ids_in_the_path_that_can_be_none(operation: Operation, value: str) -> N
         ("/automation/v4/flows", {"after": "!"}, "after"),
         ("/automation/v4/flows", {"after": ""}, "after"),
         ("/enrollment/v1/flows/1001/enrollments", {"after": "_w"}, "after"),
+        ("/automation/v4/flows", {"after": write_cursor("\N{GRINNING FACE}" * 137)}, "after"),
         ("/enrollment/v1/events", {"category": "form"}, "category"),
         ("/enrollment/v1/events", {"flowType": "CONTACT"}, "flowType"),
         ("/enrollment/v1/events", {"objectTypeId": "nothing"}, "objectType"),

@@ -96,6 +96,13 @@ def test_a_replay_that_was_started_elsewhere_is_as_any_delivery(
     assert all("replay" not in line for line in lines(capsys, "decision"))
 
 
+@pytest.mark.parametrize("name", ["enroll-" + "x" * 3_000, "enroll-\ud800", "enroll-", "enroll-a b"], ids=ascii)
+def test_a_source_that_writes_what_names_no_replay_sends_an_event_as_any(stack: Stack, name: str) -> None:
+    put(stack, id=1)
+    envelope = past(record={})
+    assert codes(invoke({**envelope, "detail": {**envelope["detail"], "replay-name": name}})) == [("1", "ENROLLED")]
+
+
 def test_what_does_not_concern_a_replay_is_skipped_and_said(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=1, portal="p2")
     put(stack, id=2, event="forms.viewed")

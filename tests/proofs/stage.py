@@ -365,14 +365,14 @@ def _known(on: Stage, story: Story) -> Known:
 
 
 def _remembered(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
-    """Of the history, no event with when the bus got it and the shard that its portal's name leads to; and an
-    announcement without its enrollment's id and moment."""
+    """Of the history, an announcement without its enrollment's id and moment; no event with the time at which the bus
+    got it, which is a request's own, nor with the shard that its portal's name leads to."""
     if not item["sk"].startswith("event/"):
         return dict(item)
     event = json.loads(item["event"])
     if event["id"] in ids:
         return {"pk": item["pk"], "event": event["detail"]["properties"]}
-    event.pop("time")
+    del event["time"]
     return {name: value for name, value in item.items() if name != "typeShard"} | {"event": event}
 
 

@@ -49,6 +49,12 @@ def test_every_event_of_a_known_record_is_kept_once_whatever_it_leads_to() -> No
     assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY]
 
 
+def test_an_event_of_the_future_is_kept_no_longer_than_one_of_now() -> None:
+    world = world_with()
+    world.deliver(submitted(at=NOW + 5_000 * DAY))
+    assert [until for _, until in world.kept_events.kept.values()] == [NOW + 30 * DAY]
+
+
 def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
     world = world_with()
     for envelope in (submitted("e1", record=None), submitted("e2", record="9")):
@@ -85,7 +91,7 @@ def test_who_takes_an_enrollment_finds_its_event_in_the_history() -> None:
     assert seen == [["e1"]]
 
 
-def test_an_event_whose_keeping_failed_is_kept_and_published_by_the_next_delivery() -> None:
+def test_an_event_whose_keeping_failed_is_decided_by_the_next_delivery() -> None:
     world = world_with()
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     keep = world.kept_events.keep
@@ -96,10 +102,29 @@ def test_an_event_whose_keeping_failed_is_kept_and_published_by_the_next_deliver
     world.kept_events.keep = failing  # type: ignore[method-assign]
     with pytest.raises(OSError, match="throttled"):
         world.deliver(submitted())
-    assert world.queue.messages == []
+    assert (world.enrollments.items, world.queue.messages) == ({}, [])
     world.kept_events.keep = keep  # type: ignore[method-assign]
-    assert [str(one.code) for one in world.deliver(submitted())] == ["DUPLICATE_EVENT"]
+    assert [str(one.code) for one in world.deliver(submitted())] == ["ENROLLED"]
     assert (kept(world), len(world.queue.messages)) == (["e1"], 1)
+
+
+def test_an_event_that_waits_is_in_the_history_before_a_change_can_have_it_enroll() -> None:
+    world = world_with()
+    criteria = [["city", "IS_EQUAL_TO", "Cork"]]
+    world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
+
+    def dying(*given: Any) -> None:
+        raise OSError("ended")
+
+    schedule = world.redeliveries.schedule
+    world.redeliveries.schedule = dying  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="ended"):
+        world.deliver(submitted(at=NOW, sent=iso(NOW)))
+    world.redeliveries.schedule = schedule  # type: ignore[method-assign]
+    changed = {"hs_name": "city", "hs_value": "Cork"}
+    world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(NOW + 1), "properties": changed}))
+    assert [one.cause.event_id for one in world.queue.messages] == ["e1"]
+    assert sorted(kept(world)) == ["c", "e1"]
 
 
 def test_an_event_that_waits_is_kept_once_by_its_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +172,19 @@ def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> No
     assert ([one.id for one in rest.events], rest.following) == (["e0"], None)
     found = world.history.occurred(record, NOW, read_condition("forms.submitted", []), EVENT_TYPES, 0)
     assert (found.events, found.is_complete, found.since) == ((), False, NOW - 5_000 + 5)
+
+
+def test_a_page_is_bounded_though_a_source_gives_all_its_events_one_id_and_one_moment() -> None:
+    world = World(now=NOW)
+    for number in range(LOOKED_AT + 5):
+        key = RecordKey("p1", "0-1", f"r{number}")
+        world.put_record(key, Record(key, NOW - 90 * DAY))
+        world.deliver(submitted("batch", at=NOW - 10, record=key.object_id))
+    world.deliver(submitted("before", at=NOW - 20, record="r1"))
+    page = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, None)
+    assert [one.id for one in page.events] == ["batch"] * LOOKED_AT
+    rest = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, page.following)
+    assert ([one.id for one in rest.events], rest.following) == (["before"], None)
 
 
 def occurred(world: World, name: str, filters: list[Any] | None = None, since: int = 0) -> tuple[list[str], bool]:

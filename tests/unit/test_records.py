@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import MAX_RECORD_BYTES, Change, Dated, Record, changed
+from enrollment.domain.records import MAX_RECORD_BYTES, Change, Dated, Record, changed, with_companions
 from enrollment.domain.values import is_missing
+from enrollment.wire.envelopes import read_routed_event
+from tests.scenarios.scenario import event
 
 KEY = RecordKey("p", "0-1", "1")
 
@@ -77,3 +79,14 @@ def test_history_gives_way_before_a_record_is_refused() -> None:
     assert record.properties == {"a": Dated("59" * 4_000, 59), "b": Dated(59, 59)}
     sizes = [len(str(one.value)) for many in record.earlier_properties.values() for one in many]
     assert MAX_RECORD_BYTES / 3 < sum(sizes) < MAX_RECORD_BYTES
+
+
+def test_what_changed_with_an_event_is_seen_beside_all_that_is_kept_however_large() -> None:
+    full = {f"p{number}": Dated("x" * 8_000, 1) for number in range(43)}
+    record = Record(KEY, 0, {**full, "city": Dated("Cork", 5)}, earlier_properties={"city": (Dated("Bray", 3),)})
+    envelope = event({"forms.submitted": "1", "id": "e", "at": 9})
+    envelope["detail"]["changedWith"] = {"bio": "y" * 8_000, "city": "Dublin"}
+    seen = with_companions(record, read_routed_event(envelope))
+    assert seen.values_at(9)["bio"] == "y" * 8_000
+    assert [one.value for one in seen.property_changes("city", 9)] == ["Bray", "Cork", "Dublin"]
+    assert seen.values_at(8) == record.values_at(8)

@@ -8,8 +8,8 @@ import pytest
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.decisions import Code, Decision
-from enrollment.domain.events import InvalidEvent
-from enrollment.domain.replays import KEPT, Rehearsal, Replay, leading_to, tally
+from enrollment.domain.events import InvalidEvent, satisfying
+from enrollment.domain.replays import KEPT, Rehearsal, Replay, tally
 from enrollment.ports import REPLAY_PARTS
 from enrollment.wire.envelopes import read_routed_event
 from tests.fakes import World
@@ -129,10 +129,10 @@ def test_a_replay_that_nobody_knows_is_refused() -> None:
 
 def test_the_events_that_lead_to_a_trigger() -> None:
     """A row that another event also satisfies is reached by both."""
-    assert leading_to({"forms.submitted"}, EVENT_TYPES) == {"forms.submitted"}
-    found = leading_to({"sequences.unenrolled"}, EVENT_TYPES)
+    assert satisfying({"forms.submitted"}, EVENT_TYPES) == {"forms.submitted"}
+    found = satisfying({"sequences.unenrolled"}, EVENT_TYPES)
     assert found >= {"sequences.unenrolled", "sequences.unenrolled_manually", "sequences.unenrolled_by_workflow"}
-    assert leading_to((), EVENT_TYPES) == frozenset()
+    assert satisfying((), EVENT_TYPES) == frozenset()
 
 
 def test_once_only_a_records_first_enrollment_counts() -> None:

@@ -14,7 +14,7 @@ from enrollment.domain.events import Event, occurrences
 from enrollment.domain.explanations import Explanation
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records import Record, with_companions
 from enrollment.domain.values import iso
 from enrollment.ports import FlowBook
 from enrollment.process import Process
@@ -66,7 +66,8 @@ class Explaining:
         as_it_was = replace(self.process, flows=Drafts([flow for _, flow in were if flow is not None]))
         simulation = Simulation(as_it_was, sees=_before(event))
         explanations = {one.flow.id: one for one in simulation.explain(event)}
-        record = self.process.records.get(key)
+        stored = self.process.records.get(key)
+        record = None if stored is None else with_companions(stored, event)
         return [self._settled(one, explanations.get(one.flow_id), found[one.flow_id], record) for one, _ in were]
 
     def _as_it_was(self, flow: Flow, event: Event, names: Sequence[str]) -> tuple[Account, Flow | None]:
@@ -103,7 +104,14 @@ class Explaining:
             if decision is None or decision.code is not Code.ENROLLED:
                 notes.append(f"decided again by what is known now, it would not have been enrolled: {because}")
             mine, because = found.own.enrollment, "the record entered the flow"
-            decision = Decision(Code.ENROLLED, mine.flow_id, mine.flow_revision_id, because, enrollment_id=mine.id)
+            decision = Decision(
+                Code.ENROLLED,
+                mine.flow_id,
+                mine.flow_revision_id,
+                because,
+                enrollment_id=mine.id,
+                due_at=found.own.due_at,
+            )
         elif decision is not None and decision.code is Code.ENROLLED and explanation is not None:
             decision, because = None, UNEXPLAINED
             if found.first is not None and not explanation.flow.should_re_enroll:

@@ -14,7 +14,7 @@ from enrollment.ports import History
 
 DAY = 24 * 3600 * 1000
 
-# Events of a record that one question looks at.
+# Events that one question looks at.
 LOOKED_AT = 1_000
 
 
@@ -73,7 +73,8 @@ class EventHistory:
         """When the record is known. The same event, delivered again, is kept once."""
         if record is None or record.is_deleted or event.occurred_at < self.since(record, now):
             return
-        self.events.keep(event, event.occurred_at + self.days * DAY)
+        # A time of occurrence in the future is the source's mistake, and no reason to keep anything longer.
+        self.events.keep(event, min(event.occurred_at, now) + self.days * DAY)
 
     def since(self, record: Record, now: Instant) -> Instant:
         """From when on events of the record are kept. What was before its deletion is not its own any more."""
@@ -114,11 +115,12 @@ class EventHistory:
 
     def latest(self, portal_id: str, event_types: frozenset[str], now: Instant, limit: int, after: str | None) -> Page:
         """Of all records of a portal, newest first; those that were deleted included. Events of one moment and one id
-        are on one page."""
+        are on one page; what there is of them beyond LOOKED_AT is on none."""
         first = position_at(now - self.days * DAY) if self.is_on else AFTER_ALL
         found: list[Event] = []
         for event in self.events.of_types(portal_id, event_types, first, AFTER_ALL if after is None else after):
-            if len(found) >= limit and position(event) != position(found[-1]):
+            is_full = len(found) >= limit and position(event) != position(found[-1])
+            if is_full or len(found) == LOOKED_AT:
                 return Page(tuple(found), position(found[-1]))
             found.append(event)
         return Page(tuple(found))

@@ -1,6 +1,6 @@
 """Logger, Metrics and Tracer of Powertools; the journal of every outcome.
 
-A decision is one log line, `decision`, with the fields of `_decision_fields`; a refused event is one line, `refused`;
+A decision is one log line, `decision`, with the fields of `decision_fields`; a refused event is one line, `refused`;
 an event that its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`.
 Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
 of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,

@@ -1,8 +1,8 @@
 """The story of an event, from top to bottom.
 
-parse ▸ derive ▸ apply to the record ▸ candidate flows ▸ the event's own rule ▸ match groups ▸ once ▸ criteria ▸ wait ▸
-claim ▸ keep in the history ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing after
-(``delivery``); the order of decisions is in ``domain.decisions``; what makes it exactly once is written in
+parse ▸ derive ▸ apply to the record ▸ candidate flows ▸ keep in the history ▸ the event's own rule ▸ match groups ▸
+once ▸ criteria ▸ wait ▸ claim ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing
+after (``delivery``); the order of decisions is in ``domain.decisions``; what makes it exactly once is written in
 docs/decisions/0002-claim-publish-confirm.md, how events wait in 0009-tolerance.md, and what is kept of them in
 0011-history.md.
 """
@@ -78,7 +78,9 @@ class Process:
         """``is_new``: it is not decided again. ``is_kept``: that it waits is written, and said, already."""
         for attempt in range(ATTEMPTS):
             try:
-                record, decisions, undelivered = self._decide_once(event, reach, is_kept=is_kept)
+                record, decisions, undelivered = self._decide_once(
+                    event, reach, is_new=is_new and attempt == 0, is_kept=is_kept
+                )
             except Outdated:
                 continue
             if attempt:
@@ -87,8 +89,6 @@ class Process:
                 decisions = [one for one in decisions if one.code is not Code.WAITING]
             if decisions or not is_kept:
                 self.journal.decided(event, decisions)
-            if is_new:
-                self._remember(event, record)
             self.delivery(event, undelivered)
             return record, decisions
         raise Conflict(
@@ -96,7 +96,7 @@ class Process:
         )
 
     def _decide_once(
-        self, event: Event, reach: Reach, *, is_kept: bool
+        self, event: Event, reach: Reach, *, is_new: bool, is_kept: bool
     ) -> tuple[Record | None, list[Decision], list[StoredEnrollment]]:
         satisfied = occurrences(event, self.event_types)
         record = self._apply(event)
@@ -111,6 +111,8 @@ class Process:
         ]
         if candidates and record is None and event.record_key is not None and not says_something(event):
             record = self.records.get(event.record_key)
+        if is_new:
+            self._remember(event, record)
         verdicts = [
             (flow, judge(flow, event, satisfied, record, before_activation=reach.before_activation))
             for flow in candidates
@@ -119,7 +121,8 @@ class Process:
         return record, decisions, undelivered
 
     def _remember(self, event: Event, record: Record | None) -> None:
-        """Before anything is published, so that who consumes an enrollment finds its event in the history."""
+        """Before the event can enroll, be it by a change that it waits for: who consumes an enrollment finds its event
+        in the history."""
         now = self.clock()
         if event.record_key is not None and self.history.takes(event, now):
             self.history.keep(event, record or self.records.get(event.record_key), now)

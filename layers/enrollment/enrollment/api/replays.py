@@ -8,8 +8,9 @@ from enrollment.api.operations import AFTER, Example, Operation, Reply, Request,
 from enrollment.api.problems import UnknownThing
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.decisions import Code
+from enrollment.domain.events import satisfying
 from enrollment.domain.flows import Flow
-from enrollment.domain.replays import PREFIX, Replay, leading_to, tally
+from enrollment.domain.replays import PREFIX, Replay, tally
 from enrollment.domain.values import iso
 from enrollment.ports import REPLAY_PARTS
 from enrollment.wire.faults import meant, shown
@@ -33,7 +34,7 @@ def order_replay(services: Services, request: Request) -> Reply:
     if flow_ids is not None:
         flows = _flows(services, request, reader, flow_ids)
         reader.finish()
-        named &= leading_to({name for one in flows for name in one.event_types}, EVENT_TYPES)
+        named &= satisfying({name for one in flows for name in one.event_types}, EVENT_TYPES)
         if not named:
             raise refuse("$.eventTypes", "NO_EFFECT", "none of these events leads to one of the flows")
     replay = Replay(

@@ -182,11 +182,11 @@ def applied(record: Record | None, event: Event, history_length: int = HISTORY_L
 def with_companions(record: Record, event: Event) -> Record:
     """The record as the event's criteria see it: with what changed together with what the event tells. Not to be
     stored, for the events of those changes do that."""
-    if not event.changed_with:
-        return record
-    change = Change(event.occurred_at, event.changed_with)
-    # Nothing that is kept is left out of sight.
-    return changed(record, record.key, change, history_length=MAX_RECORD_BYTES) or record
+    # Nothing that is kept is left out of sight, and nothing is too large to be seen.
+    properties, earlier_properties = merged(
+        record.properties, record.earlier_properties, event.changed_with, event.occurred_at, MAX_RECORD_BYTES
+    )
+    return replace(record, properties=properties, earlier_properties=earlier_properties)
 
 
 def _tells_of_what_was_deleted(record: Record, change: Change) -> bool:

@@ -4,18 +4,21 @@ EventBridge delivers archived events as they were, with the replay's name in the
 finds the order that says what they are for (docs/decisions/0010-replay.md).
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from enrollment.domain.decisions import Code
-from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event
 from enrollment.domain.reach import Reach
 from enrollment.domain.values import Instant
 
 # What the names of ordered replays begin with. Other replays reach every flow, as any delivery does.
 PREFIX = "enroll-"
+
+# As long as EventBridge's names may be, and of their characters: no other replay can have been ordered.
+_ORDERED = re.compile(PREFIX + r"[.\-_A-Za-z0-9]{1,57}")
 
 # Milliseconds. As long as one of its events can come once more: the unprocessed-events queue keeps them for 14 days.
 KEPT = 15 * 24 * 3600 * 1000
@@ -56,16 +59,7 @@ class Rehearsal:
 
 
 def is_ordered(replay_name: str) -> bool:
-    return replay_name.startswith(PREFIX)
-
-
-def leading_to(names: Collection[str], event_types: Mapping[str, EventType]) -> frozenset[str]:
-    """The events on the bus that are, or also satisfy, one of these."""
-    return frozenset(
-        one.name
-        for one in event_types.values()
-        if one.name in names or any(also.event_type in names for also in one.also)
-    )
+    return _ORDERED.fullmatch(replay_name) is not None
 
 
 def tally(rehearsals: Iterable[Rehearsal], re_enrolling: Collection[str]) -> dict[str, Counter[Code]]:

@@ -15,8 +15,8 @@ from enrollment.wire.faults import Fault, nearest, shown
 MAX_INPUTS = 100
 MAX_ID = 128
 MAX_PORTAL_ID = 64
-# Of an id whose every character is escaped, and a time.
-MAX_POSITION = 3 * MAX_ID + 32
+# Bytes, of an id of the longest characters, and a time; a key of DynamoDB takes twice as many.
+MAX_POSITION = 4 * MAX_ID + 32
 
 # Milliseconds by which a caller's clock may be ahead.
 CLOCK_SKEW = 5 * 60 * 1000
@@ -198,6 +198,6 @@ def read_cursor(found: str | None) -> str | None:
         position = base64.urlsafe_b64decode(found + "=" * (-len(found) % 4)).decode()
     except (binascii.Error, ValueError):
         position = ""
-    if not 1 <= len(position) <= MAX_POSITION or write_cursor(position) != found:
+    if not 1 <= len(position.encode()) <= MAX_POSITION or write_cursor(position) != found:
         raise refuse("after", "BAD_CURSOR", f"found {shown(found)}, allowed is paging.next.after of the page before")
     return position
