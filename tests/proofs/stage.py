@@ -365,15 +365,19 @@ def _known(on: Stage, story: Story) -> Known:
 
 
 def _remembered(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
-    """Of the history, an announcement without its enrollment's id and moment; no event with the time at which the bus
-    got it, which is a request's own, nor with the shard that its portal's name leads to."""
+    """Texts of JSON as what they say, for the order of names in them is that of the writes. Of the history, an
+    announcement without its enrollment's id and moment; no event with the time at which the bus got it, which is a
+    request's own, with what changed beside it, which is less when it is asked for again, nor with the shard that its
+    portal's name leads to."""
+    told = {name: json.loads(value) if value.startswith("{") else value for name, value in item.items()}
     if not item["sk"].startswith("event/"):
-        return dict(item)
-    event = json.loads(item["event"])
+        return told
+    event = told["event"]
     if event["id"] in ids:
         return {"pk": item["pk"], "event": event["detail"]["properties"]}
-    del event["time"]
-    return {name: value for name, value in item.items() if name != "typeShard"} | {"event": event}
+    del event["time"], told["typeShard"]
+    event["detail"].pop("changedWith", None)
+    return told
 
 
 def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
