@@ -5,7 +5,7 @@ IS_BLANK, and where ``includeObjectsWithNoValueSet`` is true. A value that can't
 satisfies none of its operators, negative ones included: nothing is known of it that could be compared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -16,6 +16,16 @@ from enrollment.domain import values
 from enrollment.domain.values import SEPARATOR, Instant, Value, date_of, fold
 
 Test = Callable[[Any, Any], bool]
+Read = Callable[[Value], Any]
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+# What is read of a property without a value.
+MISSING = _Missing()
 
 # Characters of a text to compare with: no value is longer.
 MAX_TEXT = 8 * 1024
@@ -34,6 +44,15 @@ class InvalidOperand(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """An operator that need not be tested, for it can be looked up: it holds exactly where one of the ``parts`` of
+    what was read is among those of the operand, ``wanted``."""
+
+    parts: Callable[[Any], Iterable[Hashable]]
+    wanted: Callable[[Any], Iterable[Hashable]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OperationType:
     """One row of the table: ``read`` brings a property's value, ``operand`` the operation's keys, to what ``tests``
     compare. ``on_events`` are the operators that a trigger may use (an event is one change, it has no history)."""
@@ -41,10 +60,11 @@ class OperationType:
     name: str
     keys: tuple[str, ...]
     operand: Callable[[Mapping[str, Any]], Any]
-    read: Callable[[Value], Any]
+    read: Read
     tests: Mapping[str, Test]
     on_events: frozenset[str]
     history: frozenset[str] = frozenset()
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +78,25 @@ class Operation:
     given: Mapping[str, Any] = field(compare=False)
 
     def holds(self, value: Value) -> bool:
-        if values.is_missing(value):
+        return self.accepts(reading(self.type.read, value))
+
+    def accepts(self, reading: Any) -> bool:
+        """``reading``: of a value, by the type's ``read``."""
+        if reading is MISSING:
             return self.include_missing or self.operator in ACCEPT_MISSING
-        reading = self.type.read(value)
         return reading is not None and self.type.tests[self.operator](reading, self.operand)
+
+    @property
+    def lookup(self) -> Lookup | None:
+        return self.type.lookups.get(self.operator)
 
 
 ACCEPT_MISSING = frozenset({"IS_UNKNOWN", "IS_BLANK"})
+
+
+def reading(read: Read, value: Value) -> Any:
+    """MISSING, or what was read of the value; None: it can't be read so."""
+    return MISSING if values.is_missing(value) else read(value)
 
 
 def operation(given: Mapping[str, Any]) -> Operation:
@@ -161,6 +193,28 @@ def _nothing(given: Mapping[str, Any]) -> None:
     return None
 
 
+# Lookups: what of a reading is looked up, among what of the operand --------------------------------------------------
+
+
+def _alone(one: Hashable) -> tuple[Hashable]:
+    return (one,)
+
+
+def _each(many: Iterable[Hashable]) -> Iterable[Hashable]:
+    return many
+
+
+def _held(text: str) -> set[str]:
+    return {part.strip() for part in text.split(SEPARATOR)}
+
+
+_NO_LOOKUPS: Mapping[str, Lookup] = MappingProxyType({})
+_EQUAL = MappingProxyType({"IS_EQUAL_TO": Lookup(_alone, _alone)})
+_EQUAL_DAY = MappingProxyType({"EQUAL": Lookup(_alone, _alone)})
+_EQUAL_TO_ANY = MappingProxyType({"IS_EQUAL_TO": Lookup(_alone, _each), "CONTAINS_EXACTLY": Lookup(_held, _each)})
+_ANY_OF = MappingProxyType({"IS_ANY_OF": Lookup(_each, _each)})
+
+
 # Tests: (what was read of the property, operand) ------------------------------------------------------------------
 
 
@@ -197,7 +251,7 @@ _MULTISTRING: dict[str, Test] = {
             # "Exactly" looks at each of the values held in the property, not at parts of their text.
             "CONTAINS_EXACTLY": (
                 "DOES_NOT_CONTAIN_EXACTLY",
-                lambda text, operands: not {part.strip() for part in text.split(SEPARATOR)}.isdisjoint(operands),
+                lambda text, operands: not _held(text).isdisjoint(operands),
             ),
         }
     ),
@@ -253,14 +307,15 @@ def _type(
     name: str,
     keys: tuple[str, ...],
     operand: Callable[[Mapping[str, Any]], Any],
-    read: Callable[[Value], Any],
+    read: Read,
     tests: Mapping[str, Test],
     *,
     history: frozenset[str] = frozenset(),
     on_events: frozenset[str] | None = None,
+    lookups: Mapping[str, Lookup] = _NO_LOOKUPS,
 ) -> OperationType:
     return OperationType(
-        name, keys, operand, read, MappingProxyType(dict(tests)), on_events or frozenset(tests), history
+        name, keys, operand, read, MappingProxyType(dict(tests)), on_events or frozenset(tests), history, lookups
     )
 
 
@@ -276,11 +331,28 @@ OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
                 values.read_text,
                 _STRING,
                 history=_EVER_EQUAL | {"HAS_EVER_CONTAINED", "HAS_NEVER_CONTAINED"},
+                lookups=_EQUAL,
             ),
-            _type("MULTISTRING", ("values",), _texts, values.read_text, _MULTISTRING, history=_EVER_EQUAL),
-            _type("NUMBER", ("value",), _number("value"), values.read_number, _NUMBER, history=_EVER_EQUAL),
+            _type(
+                "MULTISTRING",
+                ("values",),
+                _texts,
+                values.read_text,
+                _MULTISTRING,
+                history=_EVER_EQUAL,
+                lookups=_EQUAL_TO_ANY,
+            ),
+            _type(
+                "NUMBER",
+                ("value",),
+                _number("value"),
+                values.read_number,
+                _NUMBER,
+                history=_EVER_EQUAL,
+                lookups=_EQUAL,
+            ),
             _type("NUMBER_RANGED", ("lowerBound", "upperBound"), _range(_number), values.read_number, _BETWEEN),
-            _type("BOOL", ("value",), _bool, values.read_bool, _BOOL, history=_EVER_EQUAL),
+            _type("BOOL", ("value",), _bool, values.read_bool, _BOOL, history=_EVER_EQUAL, lookups=_EQUAL),
             _type(
                 "ENUMERATION",
                 ("values",),
@@ -293,9 +365,10 @@ OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
                     for form in ("BEEN_ANY_OF", "BEEN_EXACTLY", "CONTAINED_ALL")
                 ),
                 on_events=frozenset({"IS_ANY_OF", "IS_NONE_OF"}),
+                lookups=_ANY_OF,
             ),
-            _type("DATETIME", ("timestamp",), _instant("timestamp"), values.read_instant, _DATETIME),
-            _type("DATE", ("year", "month", "day"), _date, values.read_date, _DATE),
+            _type("DATETIME", ("timestamp",), _instant("timestamp"), values.read_instant, _DATETIME, lookups=_EQUAL),
+            _type("DATE", ("year", "month", "day"), _date, values.read_date, _DATE, lookups=_EQUAL_DAY),
             _type("RANGED_DATE", ("lowerBound", "upperBound"), _range(_instant), values.read_instant, _BETWEEN),
         )
     }
