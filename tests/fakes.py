@@ -6,6 +6,7 @@
 import json
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +15,8 @@ from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.delivery import Delivery
 from enrollment.domain.associations import Association
-from enrollment.domain.decisions import Decision
+from enrollment.domain.candidates import Candidates, Question
+from enrollment.domain.decisions import Code, Decision, Match, match
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision, retired
@@ -57,6 +59,16 @@ class FakeFlows:
                     found.setdefault(flow.id, flow)
         return tuple(found.values())
 
+    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+        """As naive as can be: all, or those that are not to be counted, one by one."""
+        flows = self.candidates(portal_id, object_type_id, question.event_types)
+        if len(flows) <= question.one_by_one or question.changed_since is None:
+            return Candidates(flows)
+        types = frozenset(question.event_types)
+        counted = [one for one in flows if not _is_looked_at(one, question)]
+        others = Counter(one.event_types & types for one in counted if one.is_enabled)
+        return Candidates([one for one in flows if one not in counted], others)
+
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
         return self._current.get((portal_id, flow_id))
 
@@ -87,6 +99,15 @@ class FakeFlows:
             self._revisions.setdefault(key, []).append(revision)
             for place, flow in (retired | live).items():
                 self._candidates.setdefault(place, {})[flow.id] = flow
+
+
+def _is_looked_at(flow: Flow, question: Question) -> bool:
+    assert question.changed_since is not None
+    return (
+        flow.changed_at >= question.changed_since
+        or flow.id in question.named
+        or isinstance(match(flow, question.occurrences), Match)
+    )
 
 
 def _listed(flow: Flow) -> dict[tuple[str, str, str], Flow]:
@@ -357,12 +378,14 @@ class FakeUnprocessed:
 class FakeJournal:
     def __init__(self) -> None:
         self.decisions: list[tuple[Event, Decision]] = []
+        self.others: list[tuple[Event, Mapping[Code, int]]] = []
         self.refusals: list[InvalidEvent] = []
         self.skips: list[Event] = []
         self.rehearsals: list[tuple[Event, Sequence[Decision]]] = []
 
-    def decided(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         self.decisions += [(event, one) for one in decisions]
+        self.others += [(event, others)] if others else []
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
         self.refusals.append(invalid)

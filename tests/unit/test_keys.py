@@ -96,8 +96,8 @@ def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
     (read,) = _keys(adapters.asked(lambda: book.get(ids.portal, ids.flow)))
     yield read, ("flow", ids.portal, ids.flow)
     if ids.flow.isprintable():
-        head, kept, candidate, version = _keys(adapters.asked(lambda: book.save(revision, None)))
-        assert head == read
+        version_read, head, kept, candidate, version = _keys(adapters.asked(lambda: book.save(revision, None)))
+        assert (version_read, head) == (version, read)
         yield kept, ("revision", ids.portal, ids.flow)
         yield candidate, ("candidate", ids.portal, ids.flow)
         yield version, ("version", ids.portal)

@@ -1,6 +1,7 @@
 """Logger, Metrics and Tracer of Powertools; the journal of every outcome.
 
-A decision is one log line, `decision`, with the fields of `decision_fields`; a refused event is one line, `refused`;
+A decision is one log line, `decision`, with the fields of `decision_fields`; where there are very many, those that are
+only counted are one line, `others`, with the count of each code; a refused event is one line, `refused`;
 an event that its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`.
 Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
 of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,
@@ -8,7 +9,7 @@ of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedeli
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -24,13 +25,18 @@ class PowertoolsJournal:
         self._logger = logger
         self._metrics = metrics
 
-    def decided(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         for decision in decisions:
             self._logger.info("decision", extra=decision_fields(event, decision))
+        if others:
+            codes = {code.value: count for code, count in others.items()}
+            self._logger.info("others", extra={**_event_fields(event), "codes": codes})
         self._metrics.add_metric("EventsProcessed", MetricUnit.Count, 1)
-        if decisions:
-            self._metrics.add_metric("Decisions", MetricUnit.Count, len(decisions))
-        for code, count in Counter(decision.code for decision in decisions).items():
+        counts = Counter(decision.code for decision in decisions)
+        counts.update(others)
+        if counts:
+            self._metrics.add_metric("Decisions", MetricUnit.Count, counts.total())
+        for code, count in counts.items():
             self._metrics.add_metric(METRIC_OF[code], MetricUnit.Count, count)
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from enrollment.domain.associations import Association
-from enrollment.domain.decisions import Decision
+from enrollment.domain.candidates import Candidates, Question
+from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.flows import Flow, FlowRevision
@@ -33,6 +34,10 @@ class Flows(Protocol):
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         """The flows, each once, that one of the events could enroll as of now: those that are on, and those turned
         off or no longer triggered by it within the last weeks, which still owe the delivery of what they began."""
+        ...
+
+    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+        """Of these candidates, those that an event has to do with; the others are counted."""
         ...
 
 
@@ -227,7 +232,9 @@ class Unprocessed(Protocol):
 class Journal(Protocol):
     """Every outcome is visible: a log line with stable fields, and a metric."""
 
-    def decided(self, event: Event, decisions: Sequence[Decision]) -> None: ...
+    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+        """``others``: how many flows besides came to a decision of each code, and are not named."""
+        ...
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None: ...
 

@@ -7,14 +7,16 @@ docs/decisions/0002-claim-publish-confirm.md, how events wait in 0009-tolerance.
 0011-history.md.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from enrollment.delivery import Delivery
-from enrollment.domain.decisions import Code, Decision, Match, decide, judge
+from enrollment.domain.candidates import Question
+from enrollment.domain.decisions import Code, Decision, Match, decide, judge, judge_unsatisfied
 from enrollment.domain.enrollments import Enrolled, StoredEnrollment, enroll
 from enrollment.domain.event_types import EventType
-from enrollment.domain.events import Event, occurrences
+from enrollment.domain.events import Event, Occurrence, occurrences
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.reach import EVERY_FLOW, Reach
@@ -27,6 +29,9 @@ from enrollment.waiting import Outdated, Waiting
 
 # Attempts of a change that others are making at the same time; each lost one means that another made progress.
 ATTEMPTS = 12
+
+# Where an event triggers more flows than these, those that it does not satisfy are counted, and not named one by one.
+ONE_BY_ONE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Process:
     clock: Clock
     new_id: NewId
     history_length: int = HISTORY_LENGTH
+    one_by_one: int = ONE_BY_ONE
 
     def __call__(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
         """One decision for each flow in reach that the event could have enrolled. Raises when a call to AWS failed for
@@ -78,7 +84,7 @@ class Process:
         """``is_new``: it is not decided again. ``is_kept``: that it waits is written, and said, already."""
         for attempt in range(ATTEMPTS):
             try:
-                record, decisions, undelivered = self._decide_once(
+                record, decisions, others, undelivered = self._decide_once(
                     event, reach, is_new=is_new and attempt == 0, is_kept=is_kept
                 )
             except Outdated:
@@ -88,7 +94,7 @@ class Process:
             if is_kept:
                 decisions = [one for one in decisions if one.code is not Code.WAITING]
             if decisions or not is_kept:
-                self.journal.decided(event, decisions)
+                self.journal.decided(event, decisions, others)
             self.delivery(event, undelivered)
             return record, decisions
         raise Conflict(
@@ -97,19 +103,25 @@ class Process:
 
     def _decide_once(
         self, event: Event, reach: Reach, *, is_new: bool, is_kept: bool
-    ) -> tuple[Record | None, list[Decision], list[StoredEnrollment]]:
+    ) -> tuple[Record | None, list[Decision], Mapping[Code, int], list[StoredEnrollment]]:
         satisfied = occurrences(event, self.event_types)
         record = self._apply(event)
         now = self.clock()
+        concerned = self.flows.concerned(
+            event.portal_id, event.object_type_id, self._question(event, satisfied, reach, now)
+        )
         candidates = [
             flow
-            for flow in self.flows.candidates(
-                event.portal_id, event.object_type_id, [one.event_type.name for one in satisfied]
-            )
+            for flow in concerned.flows
             # A flow that was off already when the event was sent can owe it nothing.
             if reach.has(flow.id) and (flow.is_enabled or _may_have_changed(flow, event, now))
         ]
-        if candidates and record is None and event.record_key is not None and not says_something(event):
+        if (
+            (candidates or concerned.others)
+            and record is None
+            and event.record_key is not None
+            and not says_something(event)
+        ):
             record = self.records.get(event.record_key)
         if is_new:
             self._remember(event, record)
@@ -117,8 +129,23 @@ class Process:
             (flow, judge(flow, event, satisfied, record, before_activation=reach.before_activation))
             for flow in candidates
         ]
+        others: Counter[Code] = Counter()
+        if reach.flow_ids is None:
+            for event_types, count in concerned.others.items():
+                others[judge_unsatisfied(event_types, event, satisfied, record)] += count
         decisions, undelivered = self._enroll(event, record, verdicts, reach, is_kept=is_kept)
-        return record, decisions, undelivered
+        return record, decisions, others, undelivered
+
+    def _question(self, event: Event, satisfied: Sequence[Occurrence], reach: Reach, now: Instant) -> Question:
+        """All that an earlier delivery of the event may have decided otherwise than this one would is looked at."""
+        if event.sent_at > now:
+            return Question(satisfied, changed_since=None)
+        return Question(
+            satisfied,
+            changed_since=min(event.sent_at, event.occurred_at),
+            named=event.chain if reach.flow_ids is None else reach.flow_ids,
+            one_by_one=self.one_by_one,
+        )
 
     def _remember(self, event: Event, record: Record | None) -> None:
         """Before the event can enroll, be it by a change that it waits for: who consumes an enrollment finds its event

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from enrollment.delivery import Delivery
-from enrollment.domain.decisions import Decision
+from enrollment.domain.candidates import Candidates, Question
+from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.event_types import EventType
 from enrollment.domain.events import Event, InvalidEvent, occurrences
@@ -124,6 +125,9 @@ class Drafts:
             and one.event_types.intersection(event_types)
         ]
 
+    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+        return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
+
 
 @dataclass(frozen=True, slots=True)
 class _Flows:
@@ -136,6 +140,10 @@ class _Flows:
         found = self.stored.candidates(portal_id, object_type_id, event_types)
         self.seen.update({one.id: one for one in found})
         return found
+
+    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+        """All of them: each is to be shown with its reasons."""
+        return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +246,7 @@ class _NoLimits:
 
 
 class _NoJournal:
-    def decided(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         pass
 
     def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:

@@ -1,25 +1,38 @@
 """Flows in DynamoDB: as their authors see them, and as candidates of an event."""
 
 import itertools
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 from pynamodb.transactions import TransactWrite
 
+from enrollment.adapters.backoff import attempts
 from enrollment.adapters.tables import CandidateItem, FlowItem, Tables, read_batch, write_all
+from enrollment.domain.candidates import Candidates, Listing, Question, candidates, each_once
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import join
 from enrollment.domain.values import Instant
+from enrollment.ports import Conflict, Throttled
 
 ReadFlow = Callable[[FlowRevision], Flow]
 
 # Sorts before every flow.
-VERSION = "#version"
+HEAD = "#version"
 
-# Event types of which the candidates are kept in a warm function; each is one portal's, of one object type.
-CACHED = 2_000
+# Of the last changes the head names the flows, so that a warm function reads only what it does not have; so many, that
+# it stays below what one read of DynamoDB takes.
+CHANGES_NAMED = 20
+
+# What of the flows a warm function keeps, as the JSON that it is read from; in memory it is about MEMORY_FACTOR times
+# as much (tests/benchmarks/portals.py).
+KEPT_BYTES = 24 * 1024 * 1024
+# What a listing and a flow count beside their JSON.
+LISTING_BYTES = 1024
+FLOW_BYTES = 512
 
 # A flow that is off stays among the candidates for as long as an event that it began to enroll can still be delivered
 # again (the unprocessed-events queue keeps events for 14 days), then DynamoDB deletes it.
@@ -43,64 +56,159 @@ ENROLLING_KEYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
+class _Change(NamedTuple):
+    """``version``: of the listing. ``is_live``: the flow was put, or exchanged; else retired."""
+
     version: int
-    flows: tuple[Flow, ...]
+    flow_id: str
+    revision: int
+    is_live: bool
+
+
+class _Head(NamedTuple):
+    """How often a listing has changed, and its last changes, the latest last."""
+
+    version: int = 0
+    changes: tuple[_Change, ...] = ()
+
+    def since(self, version: int) -> Sequence[_Change] | None:
+        """None: not all of them are named."""
+        since = [one for one in self.changes if one.version > version]
+        return since if len(since) == self.version - version else None
+
+    def followed_by(self, flow_id: str, revision: int, *, is_live: bool) -> "_Head":
+        change = _Change(self.version + 1, flow_id, revision, is_live)
+        return _Head(change.version, (*self.changes, change)[-CHANGES_NAMED:])
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A listing in memory; ``sizes``: of each flow's JSON."""
+
+    listing: Listing
+    version: int
+    sizes: dict[str, int]
+
+    @property
+    def size(self) -> int:
+        return LISTING_BYTES + sum(self.sizes.values()) + FLOW_BYTES * len(self.sizes)
+
+
+class _NotVisibleYet(Exception):
+    """A transaction is being written: its head can be seen, but not yet all of its flows."""
 
 
 class DynamoFlows:
-    """Candidates by key, kept in memory and validated by one consistent read of their version on every event."""
+    """Candidates by key. A warm function keeps what it has read, and asks at each event for the head of the listing
+    (consistently): what changed since is read, and nothing else. Of several listings, as of the several types that an
+    event may satisfy, it sees one moment."""
 
-    def __init__(self, tables: Tables, read_flow: ReadFlow) -> None:
+    def __init__(self, tables: Tables, read_flow: ReadFlow, kept_bytes: int = KEPT_BYTES) -> None:
         self._items = tables.candidates
         self._read_flow = read_flow
-        self._cache: OrderedDict[str, _Listing] = OrderedDict()
+        self._kept_bytes = kept_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        # The events of a batch are decided at the same time.
+        self._lock = Lock()
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
-        keys = [_candidates_key(portal_id, object_type_id, one) for one in event_types]
-        versions = self._versions([key for key in keys if key in self._cache])
-        flows: dict[str, Flow] = {}
-        for key in keys:
-            for flow in self._listing(key, versions.get(key)).flows:
-                flows.setdefault(flow.id, flow)
-        return tuple(flows.values())
+        with self._lock:
+            return each_once(self._listings(portal_id, object_type_id, event_types))
 
-    def _versions(self, keys: Sequence[str]) -> Mapping[str, int]:
-        if not keys:
-            return {}
-        if len(keys) == 1:
+    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+        with self._lock:
+            return candidates(self._listings(portal_id, object_type_id, question.event_types), question)
+
+    def _listings(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Listing]:
+        """As they were together at one moment since the call began: each has the version that its head had then."""
+        keys = {_candidates_key(portal_id, object_type_id, one): one for one in event_types}
+        heads = self._heads([key for key in keys if key in self._kept])
+        for attempt in attempts():
+            outdated = [key for key in keys if key not in heads or heads[key].version != self._kept[key].version]
             try:
-                return {keys[0]: _version(self._items.get(keys[0], VERSION, consistent_read=True))}
-            except self._items.DoesNotExist:
-                return {keys[0]: 0}
-        items = read_batch(self._items, [(key, VERSION) for key in keys])
-        return dict.fromkeys(keys, 0) | {item.pk: _version(item) for item in items}
+                refreshed = [self._refresh(key, keys[key], heads.get(key)) for key in outdated]
+                if not outdated or (len(keys) == 1 and all(refreshed)):
+                    self._forget_beyond(len(keys))
+                    return [self._kept[key].listing for key in keys]
+            except _NotVisibleYet:
+                attempt.wait()
+            heads = self._heads([key for key in keys if key in self._kept])
+        raise Throttled(f"portal {portal_id}: flows of {', '.join(event_types)} were changed all the time")
 
-    def _listing(self, key: str, version: int | None) -> _Listing:
-        """``version`` None: not known, because nothing of the key is in memory."""
-        cached = self._cache.get(key)
-        if cached is None or cached.version != version:
-            cached = self._load(key)
-            self._cache[key] = cached
-            if len(self._cache) > CACHED:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return cached
+    def _refresh(self, key: str, event_type: str, head: _Head | None) -> bool:
+        """Whether the listing is of one moment by now."""
+        kept = self._kept.get(key)
+        changes = None if kept is None or head is None else head.since(kept.version)
+        if kept is None or head is None or changes is None:
+            return self._load(key, event_type)
+        self._bytes -= kept.size
+        try:
+            self._apply(key, kept, changes)
+            kept.version = head.version
+        finally:
+            self._bytes += kept.size
+        return True
 
-    def _load(self, key: str) -> _Listing:
-        """All candidates of one version. The version is on the first page; more pages are read again until none of
-        them changed meanwhile."""
-        while True:
-            pages = list(self._items.query(key, consistent_read=True).page_iter)
-            items = [self._items.from_raw_data(raw) for page in pages for raw in page["Items"]]
-            version = next((_version(item) for item in items if item.sk == VERSION), 0)
-            if len(pages) <= 1 or self._versions([key])[key] == version:
-                flows = (self._flow(_revision_of(item.flow)) for item in items if item.sk != VERSION)
-                return _Listing(version, tuple(flows))
+    def _apply(self, key: str, kept: _Kept, changes: Sequence[_Change]) -> None:
+        places = {_place(one.flow_id): one.flow_id for one in changes}
+        items = {item.sk: item for item in read_batch(self._items, [(key, place) for place in places])}
+        _check_visible(items, changes)
+        for place, flow_id in places.items():
+            if place in items:
+                kept.listing.put(self._flow(items[place]))
+                kept.sizes[flow_id] = len(items[place].flow)
+            else:
+                kept.listing.remove(flow_id)
+                kept.sizes.pop(flow_id, None)
 
-    def _flow(self, revision: FlowRevision) -> Flow:
+    def _load(self, key: str, event_type: str) -> bool:
+        """All of it. The head is on the first page; what is on a further one may be newer."""
+        pages = list(self._items.query(key, consistent_read=True).page_iter)
+        items = {raw["sk"]["S"]: self._items.from_raw_data(raw) for page in pages for raw in page["Items"]}
+        head = _head(items.pop(HEAD, None))
+        _check_visible(items, head.changes)
+        flows = [(self._flow(item), len(item.flow)) for item in items.values()]
+        sizes = {flow.id: size for flow, size in flows}
+        kept = _Kept(Listing(event_type, [flow for flow, _ in flows]), head.version, sizes)
+        if key in self._kept:
+            self._bytes -= self._kept[key].size
+        self._kept[key] = kept
+        self._bytes += kept.size
+        return len(pages) <= 1
+
+    def _forget_beyond(self, in_use: int) -> None:
+        while self._bytes > self._kept_bytes and len(self._kept) > in_use:
+            _, forgotten = self._kept.popitem(last=False)
+            self._bytes -= forgotten.size
+
+    def _heads(self, keys: Sequence[str]) -> Mapping[str, _Head]:
+        for key in keys:
+            self._kept.move_to_end(key)
+        return read_heads(self._items, keys)
+
+    def _flow(self, item: CandidateItem) -> Flow:
+        revision = _revision_of(json.loads(item.flow))
         return self._read_flow(revision) if revision.is_enabled else retired(revision)
+
+
+def read_heads(model: type[CandidateItem], keys: Sequence[str]) -> Mapping[str, _Head]:
+    """Of each listing, be it empty."""
+    if len(keys) == 1:
+        try:
+            return {keys[0]: _head(model.get(keys[0], HEAD, consistent_read=True))}
+        except model.DoesNotExist:
+            return {keys[0]: _Head()}
+    items = {item.pk: item for item in read_batch(model, [(key, HEAD) for key in keys])}
+    return {key: _head(items.get(key)) for key in keys}
+
+
+def _check_visible(items: Mapping[str, CandidateItem], changes: Sequence[_Change]) -> None:
+    """``items``: by their places. A flow that was retired is gone after a time; one that was put is there."""
+    for change in {one.flow_id: one for one in changes}.values():
+        item = items.get(_place(change.flow_id))
+        if change.is_live if item is None else json.loads(item.flow)["revision"] < change.revision:
+            raise _NotVisibleYet
 
 
 class DynamoFlowBook:
@@ -153,23 +261,47 @@ class DynamoFlowBook:
             self._tables.flows.pk.does_not_exist() if was is None else self._tables.flows.revision == was.revision
         )
 
-        def fill(transaction: TransactWrite) -> None:
-            transaction.save(head, condition=condition)
-            transaction.save(kept)
-            for key in sorted(listed | listed_before):
-                is_live = key in listed and revision.is_enabled
-                transaction.save(
-                    self._tables.candidates(
-                        key,
-                        f"flow/{join(revision.id)}",
-                        flow=_enrolling(revision, is_live=is_live),
-                        expires_at=None if is_live else seconds + RETIRED_SECONDS,
-                    )
-                )
-                counter = self._tables.candidates(key, VERSION)
-                transaction.update(counter, actions=[self._tables.candidates.version.add(1)])
+        keys = sorted(listed | listed_before)
+        for attempt in attempts():
+            heads = read_heads(self._tables.candidates, keys) if keys else {}
 
-        write_all(fill, self._tables.connection, f"flow {revision.id}")
+            def fill(transaction: TransactWrite, heads: Mapping[str, _Head] = heads) -> None:
+                transaction.save(head, condition=condition)
+                transaction.save(kept)
+                for key in keys:
+                    is_live = key in listed and revision.is_enabled
+                    transaction.save(
+                        self._tables.candidates(
+                            key,
+                            _place(revision.id),
+                            flow=json.dumps(_enrolling(revision, is_live=is_live)),
+                            expires_at=None if is_live else seconds + RETIRED_SECONDS,
+                        )
+                    )
+                    self._count(
+                        transaction,
+                        key,
+                        was=heads[key],
+                        now=heads[key].followed_by(revision.id, revision.revision, is_live=is_live),
+                    )
+
+            try:
+                write_all(fill, self._tables.connection, f"flow {revision.id}")
+                return
+            except Conflict:
+                current = self._item(revision.portal_id, revision.id)
+                if (current and int(current.revision)) != (was and was.revision):
+                    raise
+            # Another flow of the same listing was written meanwhile.
+            attempt.wait()
+        raise Throttled(f"flow {revision.id}: others of the same event types were written all the time")
+
+    def _count(self, transaction: TransactWrite, key: str, was: _Head, now: _Head) -> None:
+        model = self._tables.candidates
+        transaction.save(
+            model(key, HEAD, version=now.version, changes=[list(one) for one in now.changes]),
+            condition=model.version == was.version if was.version else model.pk.does_not_exist(),
+        )
 
     def _item(self, portal_id: str, flow_id: str) -> FlowItem | None:
         try:
@@ -186,8 +318,14 @@ def _listings(flow: Flow) -> set[str]:
     return {_candidates_key(flow.portal_id, flow.object_type_id, one) for one in flow.event_types}
 
 
-def _version(item: CandidateItem) -> int:
-    return int(item.version or 0)
+def _place(flow_id: str) -> str:
+    return f"flow/{join(flow_id)}"
+
+
+def _head(item: CandidateItem | None) -> _Head:
+    if item is None:
+        return _Head()
+    return _Head(int(item.version), tuple(_Change(*one) for one in item.changes or ()))
 
 
 def _attributes(revision: FlowRevision) -> dict[str, Any]:

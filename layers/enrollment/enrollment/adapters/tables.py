@@ -2,7 +2,7 @@
 
     flows        flows/<portal>                                     <flow>          the current revision
                  revisions/<portal>/<flow>                          <number>        every revision
-                 candidates/<portal>/<object type>/<event type>     #version        counts the changes of these
+                 candidates/<portal>/<object type>/<event type>     #version        counts their changes, names the last
                                                                     flow/<flow>     a flow that it may enroll
                  portals/<portal>                                   settings        what is set for all of it
                  replays/<name>                                     order           what a replay is for
@@ -67,12 +67,14 @@ class FlowItem(Model):
 
 
 class CandidateItem(Model):
-    """The version, or a flow; `flow` is a FlowRevision's fields, its document cut to what enrolls."""
+    """The version, with the last `changes` as [version, flow id, its revision, whether it is live]; or a flow: `flow`
+    is the JSON of a FlowRevision's fields, its document cut to what enrolls."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     version = NumberAttribute(null=True)
-    flow = JSONAttribute(null=True)
+    changes = JSONAttribute(null=True)
+    flow = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(attr_name="expiresAt", null=True)
 
 

@@ -20,10 +20,11 @@ The first that applies, from the top, is the decision of a flow for an event:
 Steps 8 to 10 see the record as it was when the event occurred; in a flow that tolerates later data, when step 10 was
 all that stood against it, as it was after each change within that time too (``domain.tolerance``).
 
-A flow that is off when the event is processed decides nothing.
+A flow that is off when the event is processed decides nothing. Where an event triggers very many flows, those that are
+decided like all others of their kind are counted, not named (``domain.candidates``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -99,14 +100,9 @@ def judge(
 ) -> Match | Decision:
     """Steps 2 to 6: everything that the event and the flow alone decide, given what is known of the record.
     ``before_activation``: without step 5."""
-    if event.object_id is None:
-        return decide(flow, Code.UNKNOWN_RECORD, "the event names no record: an unknown visitor")
-    if record is None:
-        return decide(flow, Code.UNKNOWN_RECORD, f"no record {event.object_type_id}/{event.object_id} exists")
-    if record.is_deleted:
-        return decide(flow, Code.UNKNOWN_RECORD, "the record was deleted")
-    if not record.existed_at(event.occurred_at):
-        return decide(flow, Code.UNKNOWN_RECORD, "the record was created after the event occurred")
+    unknown = _unknown(event, record)
+    if unknown is not None or record is None:
+        return decide(flow, Code.UNKNOWN_RECORD, unknown or "")
 
     concerned = [one for one in occurrences if one.event_type.name in flow.event_types]
     eligible = [one for one in concerned if objection(one, event, record) is None]
@@ -121,6 +117,29 @@ def judge(
     if not before_activation and (flow.enabled_at is None or event.occurred_at < flow.enabled_at):
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return match(flow, eligible)
+
+
+def judge_unsatisfied(
+    event_types: Collection[str], event: Event, occurrences: Sequence[Occurrence], record: Record | None
+) -> Code:
+    """The same of all flows that these types trigger and that the event does not satisfy, where nothing else of a
+    flow matters: it stands not in the event's chain, and was on when the event occurred."""
+    if record is None or _unknown(event, record) is not None:
+        return Code.UNKNOWN_RECORD
+    if all(one.event_type.name not in event_types or objection(one, event, record) for one in occurrences):
+        return Code.NOT_ELIGIBLE
+    return Code.LOOP_STOPPED if len(event.chain) > MAX_CHAIN else Code.NOT_MATCHED
+
+
+def _unknown(event: Event, record: Record | None) -> str | None:
+    """Step 2. None: the record is known."""
+    if event.object_id is None:
+        return "the event names no record: an unknown visitor"
+    if record is None:
+        return f"no record {event.object_type_id}/{event.object_id} exists"
+    if record.is_deleted:
+        return "the record was deleted"
+    return None if record.existed_at(event.occurred_at) else "the record was created after the event occurred"
 
 
 def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
