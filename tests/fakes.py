@@ -15,7 +15,7 @@ from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.delivery import Delivery
 from enrollment.domain.associations import Association
-from enrollment.domain.candidates import Candidates, Question
+from enrollment.domain.candidates import Candidates, Question, each_once
 from enrollment.domain.decisions import Code, Decision, Match, match
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.events import Event, InvalidEvent
@@ -52,12 +52,10 @@ class FakeFlows:
         self._lock = threading.Lock()
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
-        found: dict[str, Flow] = {}
         with self._lock:
-            for event_type in event_types:
-                for flow in self._candidates.get((portal_id, object_type_id, event_type), {}).values():
-                    found.setdefault(flow.id, flow)
-        return tuple(found.values())
+            return each_once(
+                tuple(self._candidates.get((portal_id, object_type_id, one), {}).values()) for one in event_types
+            )
 
     def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
         """As naive as can be: all, or those that are not to be counted, one by one."""

@@ -23,9 +23,10 @@ from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.associations import Association, AssociationType, associated
+from enrollment.domain.candidates import Question
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
-from enrollment.domain.events import Event
+from enrollment.domain.events import Event, Occurrence
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.positions import AFTER_ALL, BEFORE_ALL, position, position_at
@@ -177,6 +178,37 @@ def test_a_flow_that_lost_a_trigger_or_was_deleted_is_retired(stores: Stores) ->
     assert candidates(stores.flows, "calls.ended") == [("1", True)]
     changed = {one.id: one.changed_at for one in stores.flows.candidates("p1", "0-1", ["forms.submitted"])}
     assert changed == {"1": NOW + 5, "2": NOW + 6}
+
+
+def test_a_flow_that_lost_one_of_several_triggers_is_found_by_the_others(stores: Stores) -> None:
+    """An event can satisfy both."""
+    put(stores, id=1, groups=[{"event": "forms.submitted"}, {"event": "calls.ended"}])
+    put(stores, id=1, event="calls.ended", now=NOW + 5)
+
+    for order in (("forms.submitted", "calls.ended"), ("calls.ended", "forms.submitted")):
+        assert candidates(stores.flows, *order) == [("1", True)]
+    assert candidates(stores.flows) == [("1", False)]
+
+
+def test_the_flows_that_an_event_has_to_do_with_are_told_from_those_that_are_counted(stores: Stores) -> None:
+    for number in range(30):
+        put(stores, id=number, where=[["hs_form_id", "IS_ANY_OF", [f"f-{number}"]]])
+    put(stores, id=30, event="calls.ended")
+    switch(stores.authoring, "p1", "9", NOW + 1, on=False)
+
+    def asked(since: int | None = NOW + 10, named: Sequence[str] = (), one_by_one: int = 0) -> tuple[list[str], int]:
+        occurrence = Occurrence(EVENT_TYPES["forms.submitted"], {"hs_form_id": "f-3"})
+        found = stores.flows.concerned("p1", "0-1", Question([occurrence], since, named, one_by_one))
+        assert set(found.others) <= {frozenset({"forms.submitted"})}
+        return sorted(one.id for one in found.flows), sum(found.others.values())
+
+    everything = sorted(str(number) for number in range(30))
+    assert asked() == (["3"], 28)
+    assert asked(named=["4", "30", "x"]) == (["3", "4"], 27)
+    assert asked(since=NOW + 1) == (["3", "9"], 28)
+    assert asked(since=NOW) == asked(since=None) == asked(one_by_one=30) == (everything, 0)
+    put(stores, id=5, where=[["hs_form_id", "IS_ANY_OF", ["f-3"]]], now=NOW + 2)
+    assert asked() == (["3", "5"], 27)
 
 
 def test_a_revision_that_is_not_based_on_the_current_one_is_a_conflict(stores: Stores) -> None:

@@ -20,7 +20,7 @@ from enrollment.adapters.tables import Tables
 from enrollment.api import handler as api_handler
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.associations import AssociationType, associated
-from enrollment.domain.decisions import Decision
+from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
@@ -198,9 +198,11 @@ def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: py
     monkeypatch.setattr(queues, "LONGEST_DELAY", 0)
     decided = PowertoolsJournal.decided
 
-    def noted(journal: PowertoolsJournal, event: Event, decisions: Sequence[Decision]) -> None:
+    def noted(
+        journal: PowertoolsJournal, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]
+    ) -> None:
         Deployed.journal.decisions += [(event, one) for one in decisions]
-        decided(journal, event, decisions)
+        decided(journal, event, decisions, others)
 
     monkeypatch.setattr(PowertoolsJournal, "decided", noted)
     assert {logical(one, "Function") for one in PLAYS} == set(FUNCTIONS), "a play for every function"

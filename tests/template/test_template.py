@@ -176,7 +176,7 @@ def test_functions_share_what_is_global() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    assert names - powertools == {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS"}
+    assert names - powertools == {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "DECIDED_ONE_BY_ONE"}
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 

@@ -120,6 +120,7 @@ def _process(config: Config, sqs: "SQSClient", bus: EventBridgeBus, tables: Tabl
         clock=now,
         new_id=new_id,
         history_length=config.history_length,
+        one_by_one=config.decided_one_by_one,
     )
 
 

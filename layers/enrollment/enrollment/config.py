@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 
 MAX_HISTORY = 200
 MAX_EVENT_HISTORY_DAYS = 3650
+MAX_ONE_BY_ONE = 100_000
 
 
 class MissingConfiguration(RuntimeError):
@@ -19,6 +20,7 @@ class Config:
     ``history_length``: earlier values kept of each property; HISTORY_LENGTH, as many as are usual when it is not set.
     ``event_history_days``: how long events are kept beside their record; EVENT_HISTORY_DAYS, not at all when it is not
     set.
+    ``decided_one_by_one``: flows of one event up to which each decision is named; DECIDED_ONE_BY_ONE.
     ``is_traced``: X-Ray collects traces here; Lambda says so by the address of its daemon, and Powertools'
     ``POWERTOOLS_TRACE_DISABLED`` turns it off.
     """
@@ -33,6 +35,7 @@ class Config:
     is_traced: bool = False
     history_length: int = 20
     event_history_days: int = 0
+    decided_one_by_one: int = 100
 
 
 NAMES = tuple(field.name.upper() for field in fields(Config) if field.default is MISSING)
@@ -53,6 +56,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         is_traced="AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled,
         history_length=_number(environment, "HISTORY_LENGTH", 20, MAX_HISTORY),
         event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),
+        decided_one_by_one=_number(environment, "DECIDED_ONE_BY_ONE", 100, MAX_ONE_BY_ONE),
     )
 
 

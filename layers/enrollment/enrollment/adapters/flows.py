@@ -29,7 +29,7 @@ CHANGES_NAMED = 20
 
 # What of the flows a warm function keeps, as the JSON that it is read from; in memory it is about MEMORY_FACTOR times
 # as much (tests/benchmarks/portals.py).
-KEPT_BYTES = 24 * 1024 * 1024
+KEPT_BYTES = 48 * 1024 * 1024
 # What a listing and a flow count beside their JSON.
 LISTING_BYTES = 1024
 FLOW_BYTES = 512
@@ -106,8 +106,8 @@ class DynamoFlows:
     def __init__(self, tables: Tables, read_flow: ReadFlow, kept_bytes: int = KEPT_BYTES) -> None:
         self._items = tables.candidates
         self._read_flow = read_flow
-        self._kept_bytes = kept_bytes
-        self._bytes = 0
+        self._most_bytes = kept_bytes
+        self.kept_bytes = 0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         # The events of a batch are decided at the same time.
         self._lock = Lock()
@@ -142,12 +142,12 @@ class DynamoFlows:
         changes = None if kept is None or head is None else head.since(kept.version)
         if kept is None or head is None or changes is None:
             return self._load(key, event_type)
-        self._bytes -= kept.size
+        self.kept_bytes -= kept.size
         try:
             self._apply(key, kept, changes)
             kept.version = head.version
         finally:
-            self._bytes += kept.size
+            self.kept_bytes += kept.size
         return True
 
     def _apply(self, key: str, kept: _Kept, changes: Sequence[_Change]) -> None:
@@ -172,15 +172,15 @@ class DynamoFlows:
         sizes = {flow.id: size for flow, size in flows}
         kept = _Kept(Listing(event_type, [flow for flow, _ in flows]), head.version, sizes)
         if key in self._kept:
-            self._bytes -= self._kept[key].size
+            self.kept_bytes -= self._kept[key].size
         self._kept[key] = kept
-        self._bytes += kept.size
+        self.kept_bytes += kept.size
         return len(pages) <= 1
 
     def _forget_beyond(self, in_use: int) -> None:
-        while self._bytes > self._kept_bytes and len(self._kept) > in_use:
+        while self.kept_bytes > self._most_bytes and len(self._kept) > in_use:
             _, forgotten = self._kept.popitem(last=False)
-            self._bytes -= forgotten.size
+            self.kept_bytes -= forgotten.size
 
     def _heads(self, keys: Sequence[str]) -> Mapping[str, _Head]:
         for key in keys:

@@ -116,10 +116,12 @@ def candidates(listings: Sequence[Listing], question: Question) -> Candidates:
 
 
 def each_once(many: Iterable[Iterable[Flow]]) -> Sequence[Flow]:
+    """A flow that lost one of several triggers is off in the listing of that, and on in another's."""
     found: dict[str, Flow] = {}
     for flows in many:
         for flow in flows:
-            found.setdefault(flow.id, flow)
+            if flow.id not in found or flow.is_enabled:
+                found[flow.id] = flow
     return tuple(found.values())
 
 

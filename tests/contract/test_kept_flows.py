@@ -1,0 +1,191 @@
+"""What a warm function keeps of the flows: the truth at each event, by reading only what changed, within its memory."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.client
+import pytest
+
+from enrollment.adapters import backoff
+from enrollment.adapters.flows import CHANGES_NAMED, DynamoFlowBook, DynamoFlows
+from enrollment.adapters.tables import Tables
+from enrollment.authoring import Authoring
+from enrollment.ports import Throttled
+from enrollment.wire.flows import read_flow
+from tests.aws import aws
+from tests.fakes import store
+from tests.scenarios.scenario import flow
+
+NOW = 1_764_000_000_000
+SUBMITTED, ENDED = "forms.submitted", "calls.ended"
+
+
+@dataclass
+class Kept:
+    """A warm function's flows and their author; each call to AWS is noted, and may be preceded by something else."""
+
+    tables: Tables
+    calls: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = lambda operation: None
+
+    def __post_init__(self) -> None:
+        self.flows = DynamoFlows(self.tables, read_flow)
+        self.author = Authoring(DynamoFlowBook(self.tables, read_flow), self.flows, read_flow)
+        self.now = NOW
+
+    def put(self, number: int, *event_types: str, portal: str = "p1", **given: Any) -> None:
+        self.now += 1
+        groups = [{"event": one, **given} for one in event_types or (SUBMITTED,)]
+        store(self.author, portal, flow({"id": number, "groups": groups}), self.now)
+
+    def seen(self, *event_types: str, portal: str = "p1") -> Mapping[str, tuple[str, bool]]:
+        found = self.flows.candidates(portal, "0-1", event_types or (SUBMITTED,))
+        return {one.id: (one.revision_id, one.is_enabled) for one in found}
+
+    def calls_of(self, act: Callable[[], object]) -> list[str]:
+        self.calls.clear()
+        act()
+        return list(self.calls)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    with aws(monkeypatch) as config:
+        made = Kept(Tables(config))
+        call = botocore.client.BaseClient._make_api_call
+
+        def noted(client: Any, operation: str, arguments: Any) -> Any:
+            made.calls.append(operation)
+            made.before(operation)
+            return call(client, operation, arguments)
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+        monkeypatch.setattr(backoff.time, "sleep", lambda _: None)
+        yield made
+
+
+def test_a_warm_function_reads_the_version_and_what_changed(kept: Kept) -> None:
+    for number in range(5):
+        kept.put(number)
+
+    assert kept.calls_of(kept.seen) == ["Query"]
+    assert kept.calls_of(kept.seen) == ["GetItem"]
+    kept.put(3)
+    kept.put(7)
+    assert kept.calls_of(kept.seen) == ["GetItem", "BatchGetItem"]
+    assert kept.seen() == {"0": ("1", True), "1": ("1", True), "2": ("1", True), "3": ("2", True), "4": ("1", True)} | {
+        "7": ("1", True)
+    }
+    assert kept.calls_of(kept.seen) == ["GetItem"]
+
+
+@pytest.mark.parametrize("changes", [CHANGES_NAMED, CHANGES_NAMED + 1])
+def test_changes_that_are_no_longer_named_are_found_by_reading_all(kept: Kept, changes: int) -> None:
+    kept.put(1)
+    kept.seen()
+    for number in range(changes):
+        kept.put(number % 7)
+
+    expected = ["GetItem", "BatchGetItem"] if changes == CHANGES_NAMED else ["GetItem", "Query"]
+    assert kept.calls_of(kept.seen) == expected
+    assert kept.seen() == Kept(kept.tables).seen()
+
+
+def test_any_changes_are_seen_as_a_new_function_sees_them(kept: Kept) -> None:
+    chance = random.Random(7)
+    for _ in range(120):
+        number, types = chance.randrange(6), chance.sample([SUBMITTED, ENDED, "forms.viewed"], chance.randint(1, 2))
+        if chance.random() < 0.2 and str(number) in kept.author.get_many("p1", [str(number)]):
+            kept.now += 1
+            kept.author.delete("p1", str(number), kept.now)
+        else:
+            kept.put(number, *types)
+        if chance.random() < 0.4:
+            for asked in ((SUBMITTED,), (ENDED, SUBMITTED), ("forms.viewed", ENDED)):
+                assert kept.seen(*asked) == Kept(kept.tables).seen(*asked)
+
+
+@pytest.mark.parametrize("asked", [(SUBMITTED, ENDED), (ENDED, SUBMITTED)])
+@pytest.mark.parametrize("begins_in", [SUBMITTED, ENDED])
+@pytest.mark.parametrize(("is_warm", "operation", "number"), [(False, "Query", 2), (True, "BatchGetItem", 3)])
+def test_several_listings_are_seen_at_one_moment(
+    kept: Kept, asked: tuple[str, str], begins_in: str, is_warm: bool, operation: str, number: int
+) -> None:
+    """A flow that moves from one listing to the other, when one is read and the other is not yet, is not missed."""
+    kept.put(1, begins_in)
+    if is_warm:
+        kept.seen(*asked)
+        kept.put(2, *asked)  # so that both are read again
+    left = [number]
+
+    def move(called: str) -> None:
+        if called == operation:
+            left[0] -= 1
+            if not left[0]:
+                kept.put(1, ENDED if begins_in == SUBMITTED else SUBMITTED)
+
+    kept.before = move
+    assert kept.seen(*asked)["1"] == ("2", True)
+    assert left[0] < 1
+
+
+def test_a_flow_that_a_transaction_is_still_writing_is_awaited(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version of a transaction can be read before its flows can."""
+    kept.put(1)
+    kept.seen()
+    kept.put(1)
+    kept.put(2)
+    left, batch_get = [2], botocore.client.BaseClient._make_api_call
+
+    def lagging(client: Any, operation: str, arguments: Any) -> Any:
+        answer = batch_get(client, operation, arguments)
+        if operation == "BatchGetItem" and left[0]:
+            left[0] -= 1
+            (items,) = answer["Responses"].values()
+            items[:] = [one for one in items if "flow/2" not in one["sk"]["S"]]
+        return answer
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", lagging)
+    assert kept.seen() == {"1": ("2", True), "2": ("1", True)}
+    assert left == [0]
+
+    kept.put(2)
+    left[0] = 100
+    with pytest.raises(Throttled, match=r"forms\.submitted"):
+        kept.seen()
+
+
+def test_authors_who_write_at_once_count_each_change(kept: Kept) -> None:
+    kept.seen()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(kept.put, range(12)))
+    assert kept.calls_of(kept.seen) in (["GetItem", "BatchGetItem"], ["Query"])
+    assert set(kept.seen()) == {str(number) for number in range(12)}
+
+
+def test_what_is_kept_of_many_portals_is_bounded(kept: Kept) -> None:
+    small = DynamoFlows(kept.tables, read_flow, kept_bytes=100_000)
+    for number in range(120):
+        kept.put(1, portal=f"p{number}")
+
+    def seen(portal: str) -> Sequence[str]:
+        return [one.id for one in small.candidates(portal, "0-1", [SUBMITTED])]
+
+    for number in range(120):
+        assert seen(f"p{number}") == ["1"]
+        assert 0 < small.kept_bytes <= 100_000
+    assert kept.calls_of(lambda: seen("p119")) == ["GetItem"]
+    assert kept.calls_of(lambda: seen("p0")) == ["Query"]
+    kept.put(2, portal="p0")
+    assert seen("p0") == ["1", "2"]
+
+
+def test_one_portal_larger_than_the_bound_is_served(kept: Kept) -> None:
+    small = DynamoFlows(kept.tables, read_flow, kept_bytes=2_000)
+    for number in range(9):
+        kept.put(number, SUBMITTED, ENDED)
+    for _ in range(2):
+        assert len(small.candidates("p1", "0-1", [SUBMITTED, ENDED])) == 9
