@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from enrollment.adapters import clients
 from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.flow_book import DynamoFlowBook
+from enrollment.adapters.flows import DynamoFlows
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.tables import Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
@@ -22,9 +24,14 @@ class Stores:
     enrollments: DynamoEnrollments
 
 
-def stores(config: Config, **connection: str) -> Stores:
-    """`connection` as in Tables."""
-    tables = Tables(config, **connection)
+def open_tables(config: Config, **place: str) -> Tables:
+    """`place` as of the client."""
+    return Tables(clients.dynamodb(clients.open_session(), **place), config)
+
+
+def stores(config: Config, **place: str) -> Stores:
+    """`place` as of the client."""
+    tables = open_tables(config, **place)
     return Stores(
         authoring=Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
         records=DynamoRecords(tables),

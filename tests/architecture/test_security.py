@@ -3,12 +3,10 @@
 import re
 from pathlib import Path
 
-import botocore.session
 import pytest
 
-from enrollment.adapters.tables import Tables
-from enrollment.bootstrap import CLIENT
-from tests.aws import CONFIG, REGION
+from enrollment.adapters import clients
+from tests.aws import REGION
 from tests.template.test_template import DEFAULTS, FUNCTIONS, TEMPLATE, values_of
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +57,6 @@ def test_the_template_takes_and_gives_no_secret() -> None:
 @pytest.mark.parametrize("service", ["dynamodb", "sqs", "events"])
 def test_clients_speak_tls(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    if service == "dynamodb":
-        client = Tables(CONFIG, region=REGION).connection.client
-    else:
-        client = botocore.session.get_session().create_client(service, region_name=REGION, config=CLIENT)
+    client = getattr(clients, service)(clients.open_session(), region_name=REGION)
     assert client.meta.endpoint_url.startswith("https://")
     assert client._endpoint.http_session._verify

@@ -1,8 +1,8 @@
 """The figures of docs/measurements.md: `make measure`.
 
-Starts the embedded AWS on ports of its own, and measures against it: AWS calls and CPU time an event (its answers
-recorded once, then replayed at the HTTP layer), cold start next to a bare boto3 handler, events and enrollments a
-second, and the sizes of what is built.
+Starts the embedded AWS on ports of its own, and measures against it: AWS calls and CPU time an event next to a bare
+function's (``path``), cold start next to a bare boto3 handler, events and enrollments a second, and the sizes of what
+is built.
 """
 
 import json
@@ -15,22 +15,15 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import boto3
-import botocore.endpoint
 
-from enrollment import bootstrap
 from enrollment.config import NAMES, Config
-from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
-from enrollment.domain.values import iso
-from enrollment.handler import handle
+from tests.benchmarks.path import costs
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
@@ -46,7 +39,6 @@ OUTPUTS = (
     "RedeliveriesQueueUrl",
     "EventBusName",
 )
-CPU_ROUNDS = 2_000
 STARTS = 15
 BURST = 3_000
 
@@ -89,111 +81,6 @@ def _outputs(process: subprocess.Popen[bytes]) -> Mapping[str, str]:
             time.sleep(2)  # the functions are handed to the Lambda service after the stack is up
             return outputs
     raise SystemExit("the embedded AWS did not start")
-
-
-# An event's calls and CPU time ---------------------------------------------------------------------------------------
-
-
-class Recorder:
-    """Records the answers of AWS at the HTTP layer, and replays them."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[str, Any]] = []
-        self._send = botocore.endpoint.Endpoint._send
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        def send(endpoint: Any, request: Any) -> Any:
-            answer = self._send(endpoint, request)
-            answer.content  # noqa: B018 - reads the body, so that it can be given again
-            target = request.headers.get("X-Amz-Target", b"")
-            self.answers.append((target.decode() if isinstance(target, bytes) else target, answer))
-            return answer
-
-        botocore.endpoint.Endpoint._send = send  # type: ignore[method-assign, assignment]
-        try:
-            yield
-        finally:
-            botocore.endpoint.Endpoint._send = self._send  # type: ignore[method-assign]
-
-    @contextmanager
-    def replaying(self) -> Iterator[None]:
-        number = 0
-
-        def send(endpoint: Any, request: Any) -> Any:
-            nonlocal number
-            answer = self.answers[number % len(self.answers)][1]
-            number += 1
-            return answer
-
-        botocore.endpoint.Endpoint._send = send  # type: ignore[method-assign, assignment]
-        try:
-            yield
-        finally:
-            botocore.endpoint.Endpoint._send = self._send  # type: ignore[method-assign]
-
-
-@contextmanager
-def silenced() -> Iterator[None]:
-    """The log lines are made, and go nowhere."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def calls_and_cpu(config: Config) -> list[tuple[str, str, float]]:
-    app = bootstrap.assemble(config)
-    stores = open_stores(config)
-    for given in (
-        {"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
-        {"id": 2, "event": "calls.ended"},
-        {"id": 3, "event": "calls.ended"},
-        {"id": 4, "event": "calls.ended"},
-    ):
-        document = flow(given)
-        store(stores.authoring, "p1", document, 0)
-    stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
-    # Sent after the flows were written, as nearly every event is.
-    time.sleep(0.1)
-    sent = {"sent": iso(bootstrap.now())}
-
-    def submitted(event_id: str, form: str) -> dict[str, Any]:
-        return event({"forms.submitted": "101", "id": event_id, "properties": {"hs_form_id": form}, **sent})
-
-    cases = [
-        ("no candidate", "email", [event({"email.opened": "101", "id": f"n{n}", **sent}) for n in range(2)]),
-        ("candidate not matched", "forms", [submitted(f"m{n}", "f-2") for n in range(2)]),
-        ("enrolled in one flow", "forms", [submitted("x", "f-2"), submitted("e1", "f-1")]),
-        ("duplicate", "forms", [submitted("e1", "f-1"), submitted("e1", "f-1")]),
-        (
-            "enrolled in three flows",
-            "calls",
-            [event({"calls.ended": "999", "id": "w", **sent}), event({"calls.ended": "101", "id": "c1", **sent})],
-        ),
-    ]
-    rows = []
-    for name, category, (first, envelope) in cases:
-        handle(app, category, first)  # warm: candidates are in memory
-        recorder = Recorder()
-        with recorder.recording():
-            handle(app, category, envelope)
-        counted = Counter(target.rpartition(".")[2] for target, _ in recorder.answers)
-        with recorder.replaying():
-            handle(app, category, envelope)
-            started = time.process_time()
-            for _ in range(CPU_ROUNDS):
-                handle(app, category, envelope)
-            cpu = (time.process_time() - started) / CPU_ROUNDS * 1e3
-        rows.append((name, ", ".join(f"{count} {call}" for call, count in sorted(counted.items())), cpu))
-    return rows
 
 
 # Cold start ----------------------------------------------------------------------------------------------------------
@@ -317,11 +204,9 @@ def main() -> None:
         f"boto3 {boto3.__version__}\n"
     )
     with embedded() as config:
-        print("| event | AWS calls | handler CPU, ms |\n| --- | --- | --- |")
-        with silenced():
-            rows = calls_and_cpu(config)
-        for name, calls, cpu in rows:
-            print(f"| {name} | {calls} | {cpu:.2f} |")
+        print("| event | AWS calls | handler CPU, ms | bare boto3 | ratio |\n| --- | --- | --- | --- | --- |")
+        for one in costs(config):
+            print(f"| {one.event} | {one.calls} | {one.handler:.2f} | {one.bare:.2f} | {one.ratio:.2f} |")
         starts = cold_starts()
         print(
             "\n| cold start, median ms | imports and clients | until the first event is answered |\n| --- | --- | --- |"

@@ -10,7 +10,8 @@ import botocore.client
 import pytest
 
 from enrollment.adapters import backoff
-from enrollment.adapters.flows import CHANGES_NAMED, DynamoFlowBook, DynamoFlows
+from enrollment.adapters.flow_book import DynamoFlowBook
+from enrollment.adapters.flows import CHANGES_NAMED, DynamoFlows
 from enrollment.adapters.tables import Tables
 from enrollment.authoring import Authoring
 from enrollment.ports import Throttled
@@ -18,6 +19,7 @@ from enrollment.wire.flows import read_flow
 from tests.aws import aws
 from tests.fakes import store
 from tests.scenarios.scenario import flow
+from tests.stores import open_tables
 
 NOW = 1_764_000_000_000
 SUBMITTED, ENDED = "forms.submitted", "calls.ended"
@@ -54,7 +56,7 @@ class Kept:
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     with aws(monkeypatch) as config:
-        made = Kept(Tables(config))
+        made = Kept(open_tables(config))
         call = botocore.client.BaseClient._make_api_call
 
         def noted(client: Any, operation: str, arguments: Any) -> Any:

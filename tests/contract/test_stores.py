@@ -11,14 +11,16 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 
 from enrollment.adapters.associations import DynamoAssociations
+from enrollment.adapters.clients import Damaged
 from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.flow_book import DynamoFlowBook
+from enrollment.adapters.flows import DynamoFlows
 from enrollment.adapters.history import DynamoHistory
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.replays import DynamoReplays
-from enrollment.adapters.tables import Damaged, Tables
+from enrollment.adapters.tables import Expression
 from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
@@ -67,6 +69,7 @@ from tests.fakes import (
     switch,
 )
 from tests.scenarios.scenario import event, flow
+from tests.stores import open_tables
 
 NOW = 1_764_000_000_000
 ADA = RecordKey("p1", "0-1", "101")
@@ -110,7 +113,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         )
         return
     with aws(monkeypatch) as config:
-        tables = Tables(config)
+        tables = open_tables(config)
         yield Stores(
             DynamoFlows(tables, read_flow),
             DynamoFlows(tables, read_flow),
@@ -476,7 +479,7 @@ def test_records_and_flows_with_separators_in_their_ids_stay_apart(stores: Store
 def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two flows of one event count in one item."""
     with aws(monkeypatch) as config:
-        tables = Tables(config)
+        tables = open_tables(config)
         call, left = botocore.client.BaseClient._make_api_call, [2]
 
         def meeting(client: Any, name: str, arguments: Any) -> Any:
@@ -503,9 +506,9 @@ def test_an_answer_that_is_damaged_each_time_is_no_missing_item(monkeypatch: pyt
         return answer
 
     with aws(monkeypatch) as config:
-        tables = Tables(config)
+        tables = open_tables(config)
         monkeypatch.setattr(time, "sleep", lambda _: None)
-        tables.connection.client.meta.events.register_first("before-send.dynamodb", damaged)
+        tables.client.meta.events.register_first("before-send.dynamodb", damaged)
         with pytest.raises(Damaged):
             DynamoRecords(tables).get(ADA)
 
@@ -726,7 +729,7 @@ def test_the_largest_event_is_kept(stores: Stores) -> None:
 
 def test_an_event_expires_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     with aws(monkeypatch) as config:
-        tables = Tables(config)
+        tables = open_tables(config)
         DynamoHistory(tables, write_event, read_stored_event).keep(happened("e", NOW), NOW + 86_400_000)
-        (item,) = tables.events.query(str(ADA))
-        assert item.expires_at == (NOW + 86_400_000) // 1000
+        (item,) = tables.records.query(Expression("pk = :record", record=str(ADA)))
+        assert item["expiresAt"] == (NOW + 86_400_000) // 1000

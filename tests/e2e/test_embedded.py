@@ -72,8 +72,8 @@ class Embedded:
         )
         self.stores = open_stores(
             config,
-            region="eu-west-1",
-            host=f"http://127.0.0.1:{port}",
+            region_name="eu-west-1",
+            endpoint_url=f"http://127.0.0.1:{port}",
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )

@@ -8,7 +8,6 @@ import pytest
 
 from enrollment import bootstrap
 from enrollment.adapters.portals import DynamoPortals
-from enrollment.adapters.tables import Tables
 from enrollment.api import handler
 from enrollment.api.operations import Operation
 from enrollment.api.routes import OPERATIONS
@@ -19,6 +18,7 @@ from tests.api.test_examples import conforms, filled
 from tests.functions.test_handlers import CONTEXT, Stack, counted, function, invoke
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event, flow, property_filter
+from tests.stores import open_tables
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -152,7 +152,7 @@ def test_the_longest_ids_fit_dynamodb_keys(stack: Stack) -> None:
 
 def test_settings_that_another_function_changed_a_moment_ago_are_kept(stack: Stack) -> None:
     assert call("PATCH", "/enrollment/v1/portal", {"timeZone": "Europe/Dublin"})[0] == 200
-    DynamoPortals(Tables(stack.config)).save("p1", PortalSettings("Pacific/Apia", 60_000))
+    DynamoPortals(open_tables(stack.config)).save("p1", PortalSettings("Pacific/Apia", 60_000))
     assert call("GET", "/enrollment/v1/portal")[1]["timeZone"] == "Pacific/Apia"
     changed = call("PATCH", "/enrollment/v1/portal", {"timeZone": "Europe/Rome"})[1]
     assert (changed["timeZone"], changed["criteriaTolerance"]) == ("Europe/Rome", 1)

@@ -9,7 +9,6 @@ import pytest
 from enroll.unprocessed import Unprocessed
 from enrollment import bootstrap
 from enrollment.adapters.replays import DynamoReplays
-from enrollment.adapters.tables import Tables
 from enrollment.domain.decisions import Code
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
@@ -20,6 +19,7 @@ from tests.fakes import store, switch
 from tests.functions.test_handlers import Stack, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event, flow
+from tests.stores import open_tables
 from tests.template.permissions import Permission, granted, needed
 
 ADA = RecordKey("p1", "0-1", "101")
@@ -47,7 +47,7 @@ def order(stack: Stack, *flow_ids: str, is_dry_run: bool = False, name: str = "e
 
 
 def replays(stack: Stack) -> DynamoReplays:
-    return DynamoReplays(Tables(stack.config))
+    return DynamoReplays(open_tables(stack.config))
 
 
 def past(object_id: str = "101", event_id: str = "e", **given: Any) -> dict[str, Any]:

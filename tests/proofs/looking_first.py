@@ -6,6 +6,7 @@ A module by itself, so that the functions' processes load no tests.
 from dataclasses import replace
 from typing import Any
 
+from enrollment.adapters import clients
 from enrollment.adapters.enrollments import DynamoEnrollments
 from enrollment.adapters.tables import Tables
 from enrollment.bootstrap import Application
@@ -19,22 +20,25 @@ class LookingFirst(DynamoEnrollments):
     """What was looked for and not found is written, whatever is there by now."""
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
-        self._items(
-            str(enrollment.record_key),
-            enrollment.flow_id,
-            enrollment_id=enrollment.id,
-            event_id=enrollment.cause.event_id,
-            flow_shard="1",
-            enrolled_at=enrollment.position,
-            message=write_message(enrollment),
-        ).save()
-        return True
+        return self._table.put(
+            {
+                "pk": str(enrollment.record_key),
+                "sk": enrollment.flow_id,
+                "enrollmentId": enrollment.id,
+                "eventId": enrollment.cause.event_id,
+                "flowShard": "1",
+                "enrolledAt": enrollment.position,
+                "message": write_message(enrollment),
+            }
+        )
 
     def confirm(self, enrollment: Enrollment, **what: Any) -> None:
         """Of two that wrote the item, one would find it changed."""
 
 
 def looking_first(application: Application) -> Application:
-    enrollments = LookingFirst(Tables(from_environment()), write_message, read_message)
+    enrollments = LookingFirst(
+        Tables(clients.dynamodb(clients.open_session()), from_environment()), write_message, read_message
+    )
     delivery = replace(application.process.delivery, enrollments=enrollments)
     return replace(application, process=replace(application.process, enrollments=enrollments, delivery=delivery))

@@ -18,7 +18,6 @@ from botocore.httpsession import URLLib3Session
 from enrollment import bootstrap
 from enrollment.adapters import queues
 from enrollment.adapters.associations import DynamoAssociations
-from enrollment.adapters.tables import Tables
 from enrollment.api import handler as api_handler
 from enrollment.config import Config
 from enrollment.domain.associations import Association, associated
@@ -35,7 +34,7 @@ from tests.functions.test_handlers import CONTEXT, function
 from tests.proofs.processes import Call, Interference, Outcome, run, undisturbed
 from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story
 from tests.scenarios.scenario import event
-from tests.stores import Stores, stores
+from tests.stores import Stores, open_tables, stores
 
 State = frozenset[str]
 """All that is stored of a portal, and all that was sent, without what differs each time."""
@@ -97,7 +96,7 @@ def stage() -> Iterator[Stage]:
         bootstrap.application.cache_clear()
         api_handler._parts.cache_clear()
         try:
-            associations = DynamoAssociations(Tables(config))
+            associations = DynamoAssociations(open_tables(config))
             made = Stage(config, stores(config), associations, sqs, dynamodb, copy)
             _warm_up(made)
             yield made

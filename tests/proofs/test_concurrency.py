@@ -96,7 +96,7 @@ def place(request: pytest.FixtureRequest, prove: bool) -> Iterator[Place]:
         yield Place(
             name=name,
             stores=open_stores(
-                config, host=environment.get("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL"])
+                config, endpoint_url=environment.get("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL"])
             ),
             queue_url=config.enrollments_queue_url,
             sqs=session.create_client("sqs", region_name=REGION),

@@ -16,7 +16,6 @@ import pytest
 from enrollment import bootstrap
 from enrollment.adapters import queues
 from enrollment.adapters.associations import DynamoAssociations
-from enrollment.adapters.tables import Tables
 from enrollment.api import handler as api_handler
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.associations import AssociationType, associated
@@ -31,6 +30,7 @@ from tests.functions.test_api import example_portal, play_examples
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event, flow, load, play, property_filter
+from tests.stores import open_tables
 from tests.template.permissions import Permission, granted, needed, of_the_key, taken
 from tests.template.test_template import DEFAULTS, FUNCTIONS, logical
 
@@ -148,7 +148,7 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
     document["enrollmentCriteria"]["refinementCriteria"] = {"filterBranchType": "AND", "filterBranches": [branch]}
     store(stack.stores.authoring, category, document, 0)
     contact, company = RecordKey(category, "0-1", "101"), RecordKey(category, "0-2", "201")
-    associations = DynamoAssociations(Tables(stack.config))
+    associations = DynamoAssociations(open_tables(stack.config))
     kinds = [AssociationType("HUBSPOT_DEFINED", 279)]
     associations.save([associated(associations.get(contact, company), kinds, 0, holds=True)])
     for key in (contact, company):

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flows import DynamoFlowBook, DynamoFlows
+from enrollment.adapters.flow_book import DynamoFlowBook
+from enrollment.adapters.flows import DynamoFlows
 from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.queues import SqsQueue
 from enrollment.adapters.records import DynamoRecords
-from enrollment.adapters.tables import Tables
 from enrollment.domain.associations import Association
 from enrollment.domain.enrollments import Cause, Enrollment
 from enrollment.domain.flows import FlowRevision
@@ -29,6 +29,7 @@ from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_message
 from tests.aws import CONFIG, REGION
 from tests.scenarios.scenario import flow
+from tests.stores import open_tables
 
 # Parts of ids: separators of ours and of others, what keys begin and end with, look-alikes.
 PARTS = (
@@ -66,7 +67,7 @@ class Adapters:
     def __init__(self, patched: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
         patched.setattr(botocore.client.BaseClient, "_make_api_call", lambda _, *call: self._answer(*call))
-        self.tables = Tables(CONFIG, region=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+        self.tables = open_tables(CONFIG, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
         self.sqs: Any = botocore.session.get_session().create_client("sqs", region_name=REGION)
 
     def _answer(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,7 +148,12 @@ def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
 
 
 def _partitions(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
-    return [(one["TableName"], one["ExpressionAttributeValues"][":0"]["S"]) for _, one in calls]
+    """Table and partition of every query: all begin with the equality of the partition."""
+    found = []
+    for _, asked in calls:
+        _, _, name = asked["KeyConditionExpression"].partition(" = ")
+        found.append((asked["TableName"], asked["ExpressionAttributeValues"][name.split()[0]]["S"]))
+    return found
 
 
 def _enrollment(ids: Ids, *, is_first: bool) -> Enrollment:

@@ -2,11 +2,12 @@
 
 import heapq
 import itertools
+import json
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from enrollment.adapters.tables import BATCH, Tables, read_batch
+from enrollment.adapters.tables import BATCH, Expression, Item, Tables
 from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.positions import position
@@ -20,7 +21,8 @@ SHARDS = 16
 
 
 class DynamoHistory:
-    """``write`` and ``read``: the event's envelope."""
+    """`event`: an envelope, by ``write`` and ``read``; no longer than the event came, as a waiting event's. No other
+    item of the table has a `typeShard`: the index holds events alone."""
 
     def __init__(
         self,
@@ -28,32 +30,31 @@ class DynamoHistory:
         write: Callable[[Event], Mapping[str, Any]],
         read: Callable[[Mapping[str, Any]], Event],
     ) -> None:
-        self._items = tables.events
+        self._table = tables.records
         self._write = write
         self._read = read
 
     def keep(self, event: Event, until: Instant) -> None:
         record = str(event.record_key)
         shard = _shard(event.portal_id, event.event_type.name, zlib.crc32(record.encode()) % SHARDS)
-        item = self._items(
-            record,
-            _place(position(event)),
-            event=self._write(event),
-            type_shard=shard,
-            expires_at=until // 1000,
+        self._table.put(
+            {
+                "pk": record,
+                "sk": _place(position(event)),
+                "event": json.dumps(self._write(event), ensure_ascii=False),
+                "typeShard": shard,
+                "expiresAt": until // 1000,
+            }
         )
-        item.save()
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
-        bounds = (_place(first), _place(last))
         if first >= last:
             return
-        items = self._items.query(
-            str(record), self._items.sk.between(*bounds), scan_index_forward=not newest_first, consistent_read=True
-        )
-        for item in items:
-            if item.sk not in bounds:
-                yield self._read(item.event)
+        bounds = {"first": _place(first), "last": _place(last)}
+        those = Expression("pk = :record AND sk BETWEEN :first AND :last", record=str(record), **bounds)
+        for item in self._table.query(those, newest_first=newest_first):
+            if item["sk"] not in bounds.values():
+                yield self._event(item)
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         shards = [
@@ -63,17 +64,20 @@ class DynamoHistory:
         ]
         newest = heapq.merge(*shards, reverse=True)
         while keys := [(pk, sk) for sk, pk in itertools.islice(newest, BATCH)]:
-            items = {(item.pk, item.sk): item for item in read_batch(self._items, keys)}
-            yield from (self._read(items[key].event) for key in keys if key in items)
+            items = {(item["pk"], item["sk"]): item for item in self._table.get_many(keys)}
+            yield from (self._event(items[key]) for key in keys if key in items)
 
     def _of_shard(self, shard: str, first: str, last: str) -> Iterator[tuple[str, str]]:
-        bounds = (_place(first), _place(last))
         if first >= last:
             return
-        condition = self._items.sk.between(*bounds)
-        for item in self._items.by_event_type.query(shard, condition, scan_index_forward=False, page_size=BATCH):
-            if item.sk not in bounds:
-                yield item.sk, item.pk
+        bounds = {"first": _place(first), "last": _place(last)}
+        those = Expression("typeShard = :shard AND sk BETWEEN :first AND :last", shard=shard, **bounds)
+        for item in self._table.query(those, index="by-event-type", is_consistent=False, newest_first=True, page=BATCH):
+            if item["sk"] not in bounds.values():
+                yield item["sk"], item["pk"]
+
+    def _event(self, item: Item) -> Event:
+        return self._read(json.loads(item["event"]))
 
 
 def _shard(portal_id: str, event_type: str, number: int) -> str:

@@ -14,7 +14,7 @@ REMEMBERED_PORTALS = 10_000
 
 class DynamoPortals:
     def __init__(self, tables: Tables) -> None:
-        self._items = tables.portals
+        self._table = tables.flows
         self._known: OrderedDict[str, tuple[float, PortalSettings]] = OrderedDict()
 
     def settings(self, portal_id: str) -> PortalSettings:
@@ -25,19 +25,17 @@ class DynamoPortals:
         return self.current(portal_id)
 
     def current(self, portal_id: str) -> PortalSettings:
-        try:
-            item = self._items.get(join("portals", portal_id), SETTINGS, consistent_read=True)
-            settings = PortalSettings(time_zone=item.time_zone, tolerance=int(item.tolerance))
-        except self._items.DoesNotExist:
-            settings = PortalSettings()
+        item = self._table.get(join("portals", portal_id), SETTINGS)
+        # Those that were stored before there was a tolerance have none.
+        settings = (
+            PortalSettings() if item is None else PortalSettings(item["timeZone"], item.get("criteriaTolerance", 0))
+        )
         self._remember(portal_id, settings)
         return settings
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
-        item = self._items(
-            join("portals", portal_id), SETTINGS, time_zone=settings.time_zone, tolerance=settings.tolerance
-        )
-        item.save()
+        key = {"pk": join("portals", portal_id), "sk": SETTINGS}
+        self._table.put({**key, "timeZone": settings.time_zone, "criteriaTolerance": settings.tolerance})
         self._remember(portal_id, settings)
 
     def _remember(self, portal_id: str, settings: PortalSettings) -> None:

@@ -1,9 +1,7 @@
 """Rate limits of flows in DynamoDB: one number a flow, moved by conditional updates (``domain.rate_limits``)."""
 
-from pynamodb.exceptions import UpdateError
-
 from enrollment.adapters.backoff import attempts
-from enrollment.adapters.tables import Tables
+from enrollment.adapters.tables import Expression, Tables
 from enrollment.domain.identifiers import join
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.values import Instant
@@ -14,26 +12,23 @@ LIMIT = "rate-limit"
 
 class DynamoRateLimits:
     def __init__(self, tables: Tables) -> None:
-        self._items = tables.rate_limits
+        self._table = tables.enrollments
 
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
-        model, moment = self._items, now * 1_000
+        moment = now * 1_000
         # Four parts, as no record has: no flow's limit is ever a record's enrollment. A horizon for each limit that the
         # flow has had, for it means nothing to another.
-        item = model(join(LIMIT, portal_id, flow_id, ""), join(str(limit.count), str(limit.period)))
+        key = (join(LIMIT, portal_id, flow_id, ""), join(str(limit.count), str(limit.period)))
+        passed = "attribute_not_exists(horizon) OR horizon <= :moment"
         for attempt in attempts():
             # Either the horizon lies ahead and moves on, or it has passed and begins anew. Between the two it may have
             # been moved by others.
-            for action, condition in (
-                (model.horizon.add(limit.pace), model.horizon > moment),
-                (model.horizon.set(moment + limit.pace), model.horizon.does_not_exist() | (model.horizon <= moment)),
+            for move, condition in (
+                (Expression("ADD horizon :pace", pace=limit.pace), Expression("horizon > :moment", moment=moment)),
+                (Expression("SET horizon = :start", start=moment + limit.pace), Expression(passed, moment=moment)),
             ):
-                try:
-                    item.update(actions=[action], condition=condition)
-                except UpdateError as error:
-                    if error.cause_response_code != "ConditionalCheckFailedException":
-                        raise
-                else:
-                    return max(now, limit.enters_at(int(item.horizon)))
+                moved = self._table.update(*key, move, condition)
+                if moved is not None:
+                    return max(now, limit.enters_at(moved["horizon"]))
             attempt.wait()
         raise Throttled(f"flow {flow_id}: others were entering at the same time all the time")

@@ -1,4 +1,4 @@
-"""The items of the three tables, as PynamoDB models.
+"""The three tables and their items, by the client of DynamoDB.
 
     flows        flows/<portal>                                     <flow>          the current revision
                  revisions/<portal>/<flow>                          <number>        every revision
@@ -20,292 +20,216 @@ by record through the local index `by-time`, and by flow through the index `by-f
 <portal>/<flow>/<shard>; by id through the index `by-id`. Events of all records are found by their type through the
 index `by-event-type`, whose partitions are <portal>/<event type>/<shard>. The indexes hold keys only, so that
 confirming an enrollment writes none of them.
+
+An item is a dictionary of texts, whole numbers and truth values here; what has a structure is a text of JSON. This is
+the way of an event: each of its adapters says itself how it writes what it stores. The flow book, which no event asks,
+has models instead (``flow_book``); docs/decisions/0013-event-path.md has the figures.
 """
 
-import json
-from binascii import crc32
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pynamodb.attributes import BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.connection import Connection
-from pynamodb.exceptions import TransactWriteError
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
-from pynamodb.models import Model
-from pynamodb.transactions import TransactWrite
+from botocore.exceptions import ClientError
 
 from enrollment.adapters.backoff import attempts
 from enrollment.config import Config
 from enrollment.ports import Conflict, Throttled
 
-M = TypeVar("M", bound=Model)
-
-# Seconds. An invocation that waits longer than this for DynamoDB is better off trying again.
-CONNECT_TIMEOUT = 2
-READ_TIMEOUT = 5
-RETRIES = 6
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 # Keys in one BatchGetItem, DynamoDB's limit.
 BATCH = 100
 
-
-class FlowItem(Model):
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    portal_id = UnicodeAttribute(attr_name="portalId")
-    flow_id = UnicodeAttribute(attr_name="flowId")
-    revision = NumberAttribute()
-    document = JSONAttribute()
-    is_enabled = BooleanAttribute(attr_name="isEnabled")
-    enabled_at = NumberAttribute(attr_name="enabledAt", null=True)
-    created_at = NumberAttribute(attr_name="createdAt")
-    changed_at = NumberAttribute(attr_name="changedAt")
-    is_deleted = BooleanAttribute(attr_name="isDeleted")
-    # The event types in whose candidates the flow stands: what the next revision may have to retire.
-    listed_under = JSONAttribute(attr_name="listedUnder", null=True)
-    expires_at = NumberAttribute(attr_name="expiresAt", null=True)
+Scalar = str | int | bool
+Item = Mapping[str, Any]
 
 
-class CandidateItem(Model):
-    """The version, with the last `changes` as [version, flow id, its revision, whether it is live]; or a flow: `flow`
-    is the JSON of a FlowRevision's fields, its document cut to what enrolls."""
+class Expression:
+    """In DynamoDB's language; ``:x`` is the value given as ``x``."""
 
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    version = NumberAttribute(null=True)
-    changes = JSONAttribute(null=True)
-    flow = UnicodeAttribute(null=True)
-    expires_at = NumberAttribute(attr_name="expiresAt", null=True)
+    __slots__ = ("text", "values")
+
+    def __init__(self, text: str, **values: Scalar) -> None:
+        self.text = text
+        self.values = values
 
 
-class PortalItem(Model):
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    time_zone = UnicodeAttribute(attr_name="timeZone")
-    tolerance = NumberAttribute(attr_name="criteriaTolerance", default=0)
+# Nothing has the item's key yet.
+IS_NEW = Expression("attribute_not_exists(pk)")
 
 
-class ReplayItem(Model):
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    portal_id = UnicodeAttribute(attr_name="portalId")
-    flow_ids = JSONAttribute(attr_name="flowIds", null=True)
-    event_types = JSONAttribute(attr_name="eventTypes")
-    is_dry_run = BooleanAttribute(attr_name="isDryRun")
-    created_at = NumberAttribute(attr_name="createdAt")
-    expires_at = NumberAttribute(attr_name="expiresAt")
-
-
-class RecordItem(Model):
-    """`properties` and `memberships`: name to [value, time of its change]; `earlier…`: name to a list of such."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True, default="record")
-    version = NumberAttribute()
-    created_at = NumberAttribute(attr_name="createdAt")
-    properties = JSONAttribute()
-    memberships = JSONAttribute()
-    firsts = JSONAttribute()
-    earlier_properties = JSONAttribute(attr_name="earlierProperties")
-    earlier_memberships = JSONAttribute(attr_name="earlierMemberships")
-    deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
-    awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
-
-
-class EnvelopeAttribute(JSONAttribute):
-    """JSON that is no longer than the event came: with every character escaped, a large event would be three times
-    as long, and no item holds it."""
-
-    def serialize(self, value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
-
-class WaitingItem(Model):
-    """`event`: an envelope as JSON, not in ASCII, in which an escape is up to six times the bytes of its character, so
-    that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    version = NumberAttribute()
-    event = EnvelopeAttribute()
-    flows = JSONAttribute()
-    expires_at = NumberAttribute(attr_name="expiresAt")
-
-
-class RehearsalItem(Model):
-    """`codes`: flow id to the code of its decision."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    codes = JSONAttribute()
-    expires_at = NumberAttribute(attr_name="expiresAt")
-
-
-class ByEventType(GlobalSecondaryIndex["EventItem"]):  # type: ignore[no-untyped-call]
-    class Meta:
-        index_name = "by-event-type"
-        projection = KeysOnlyProjection()
-
-    type_shard = UnicodeAttribute(attr_name="typeShard", hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-
-
-class EventItem(Model):
-    """`event` is an envelope. No other item of the table has a `typeShard`: the index holds events alone."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    event = EnvelopeAttribute()
-    type_shard = UnicodeAttribute(attr_name="typeShard")
-    expires_at = NumberAttribute(attr_name="expiresAt")
-    by_event_type = ByEventType()
-
-
-class AssociationItem(Model):
-    """`types`: [category, type id, [whether it held, time of its change], …] of each, oldest first."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    version = NumberAttribute()
-    types = JSONAttribute()
-
-
-class ByFlow(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
-    class Meta:
-        index_name = "by-flow"
-        projection = KeysOnlyProjection()
-
-    flow_shard = UnicodeAttribute(attr_name="flowShard", hash_key=True)
-    enrolled_at = UnicodeAttribute(attr_name="enrolledAt", range_key=True)
-
-
-class ByTime(LocalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
-    class Meta:
-        index_name = "by-time"
-        projection = KeysOnlyProjection()
-
-    pk = UnicodeAttribute(hash_key=True)
-    enrolled_at = UnicodeAttribute(attr_name="enrolledAt", range_key=True)
-
-
-class ById(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
-    class Meta:
-        index_name = "by-id"
-        projection = KeysOnlyProjection()
-
-    enrollment_id = UnicodeAttribute(attr_name="enrollmentId", hash_key=True)
-
-
-class EnrollmentItem(Model):
-    """`message` is what the queue gets, word for word, whenever it is sent."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    enrollment_id = UnicodeAttribute(attr_name="enrollmentId")
-    event_id = UnicodeAttribute(attr_name="eventId")
-    flow_shard = UnicodeAttribute(attr_name="flowShard")
-    enrolled_at = UnicodeAttribute(attr_name="enrolledAt")
-    message = UnicodeAttribute()
-    published_at = UnicodeAttribute(attr_name="publishedAt", null=True)
-    announced_at = UnicodeAttribute(attr_name="announcedAt", null=True)
-    due_at = NumberAttribute(attr_name="dueAt", null=True)
-    by_flow = ByFlow()
-    by_time = ByTime()
-    by_id = ById()
-
-
-class RateLimitItem(Model):
-    """`horizon`: in microseconds (``domain.rate_limits``)."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    horizon = NumberAttribute()
-
-
-class Damaged(Exception):
-    """An answer of DynamoDB did not arrive whole."""
+def is_at(version: int) -> Expression:
+    """The item has not been written since this version of it was read; 0: there was none."""
+    return Expression("version = :version", version=version) if version else IS_NEW
 
 
 class Tables:
-    """The models, bound to this stack's tables and sharing one client: a client costs a tenth of a second to make.
+    """This stack's tables, by one client: a client costs a twentieth of a second to make."""
 
-    ``connection``: PynamoDB's settings of a connection (``region``, ``host``, ``aws_access_key_id``…) for those who
-    don't take them from the environment.
-    """
-
-    def __init__(self, config: Config, **connection: str) -> None:
-        self.flows = _bound(FlowItem, config.flows_table, connection)
-        self.candidates = _bound(CandidateItem, config.flows_table, connection)
-        self.portals = _bound(PortalItem, config.flows_table, connection)
-        self.replays = _bound(ReplayItem, config.flows_table, connection)
-        self.records = _bound(RecordItem, config.records_table, connection)
-        self.associations = _bound(AssociationItem, config.records_table, connection)
-        self.waiting = _bound(WaitingItem, config.records_table, connection)
-        self.rehearsals = _bound(RehearsalItem, config.records_table, connection)
-        self.events = _bound(EventItem, config.records_table, connection)
-        self.enrollments = _bound(EnrollmentItem, config.enrollments_table, connection)
-        self.rate_limits = _bound(RateLimitItem, config.enrollments_table, connection)
-        self.connection: Connection = self.flows._get_connection().connection
-        # PynamoDB makes a client for each model and has no public way to share one.
-        client = self.connection.client
-        client.meta.events.register("after-call.dynamodb", _refuse_damaged)
-        of_flows = (self.candidates, self.portals, self.replays)
-        of_records = (self.records, self.associations, self.waiting, self.rehearsals, self.events)
-        for model in (*of_flows, *of_records, self.enrollments, self.rate_limits):
-            model._get_connection().connection._client = client
+    def __init__(self, client: "DynamoDBClient", config: Config) -> None:
+        self.client = client
+        self.flows = Table(client, config.flows_table)
+        self.records = Table(client, config.records_table)
+        self.enrollments = Table(client, config.enrollments_table)
 
 
-def _refuse_damaged(http_response: Any, **_: object) -> None:
-    """The client repeats a call whose answer is not whole, and when its attempts are over takes the last answer as it
-    is: what can't be read of it would be taken for an item that does not exist."""
-    expected = http_response.headers.get("x-amz-crc32")
-    if expected is not None and int(expected) != crc32(http_response.content):
-        raise Damaged("DynamoDB's answer is not what its checksum says, at every attempt")
+class Table:
+    """Reads are strongly consistent."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
+        found = answer.get("Item")
+        return None if found is None else decoded(found)
+
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        """Those that exist, in any order."""
+        return [decoded(item) for item in self.get_many_encoded(keys)]
+
+    def get_many_encoded(self, keys: Sequence[tuple[str, str]]) -> list[Mapping[str, Any]]:
+        """Keys that DynamoDB leaves unprocessed are asked for again, with backoff; raises Throttled when it goes on
+        refusing them."""
+        found: list[Mapping[str, Any]] = []
+        for start in range(0, len(keys), BATCH):
+            asked: Any = {"Keys": [_key(*one) for one in keys[start : start + BATCH]], "ConsistentRead": True}
+            for attempt in attempts():
+                answer = self._client.batch_get_item(RequestItems={self.name: asked})
+                found += answer["Responses"].get(self.name, ())
+                asked = answer.get("UnprocessedKeys", {}).get(self.name)
+                if not asked:
+                    break
+                attempt.wait()
+            else:
+                raise Throttled(f"DynamoDB left {len(asked['Keys'])} keys of {self.name} unread")
+        return found
+
+    def query(
+        self,
+        condition: Expression,
+        *,
+        index: str | None = None,
+        is_consistent: bool = True,
+        newest_first: bool = False,
+        page: int | None = None,
+    ) -> Iterator[Item]:
+        """Read page by page, as far as it is asked for. A global index has no consistent reads."""
+        pages = self.pages(condition, index=index, is_consistent=is_consistent, newest_first=newest_first, page=page)
+        return itertools.chain.from_iterable(pages)
+
+    def pages(
+        self,
+        condition: Expression,
+        *,
+        index: str | None = None,
+        is_consistent: bool = True,
+        newest_first: bool = False,
+        page: int | None = None,
+    ) -> Iterator[list[Item]]:
+        asked: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition.text,
+            "ExpressionAttributeValues": _values(condition),
+            "ConsistentRead": is_consistent,
+            "ScanIndexForward": not newest_first,
+        }
+        if index is not None:
+            asked["IndexName"] = index
+        if page is not None:
+            asked["Limit"] = page
+        while True:
+            answer = self._client.query(**asked)
+            yield [decoded(item) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def put(self, item: Item, condition: Expression | None = None) -> bool:
+        """Whether the condition held, and so the item was written. Attributes that are None are left out."""
+        return self._write(self._client.put_item, {"Item": encoded(item)}, condition) is not None
+
+    def delete(self, pk: str, sk: str, condition: Expression) -> bool:
+        """Whether the condition held, and so there is no such item."""
+        return self._write(self._client.delete_item, {"Key": _key(pk, sk)}, condition) is not None
+
+    def update(self, pk: str, sk: str, update: Expression, condition: Expression) -> Item | None:
+        """What has been changed, as it is now; None: the condition did not hold."""
+        asked = {
+            "Key": _key(pk, sk),
+            "UpdateExpression": update.text,
+            "ExpressionAttributeValues": _values(update),
+            "ReturnValues": "UPDATED_NEW",
+        }
+        answer = self._write(self._client.update_item, asked, condition)
+        return None if answer is None else decoded(answer["Attributes"])
+
+    def _write(self, write: Any, asked: dict[str, Any], condition: Expression | None) -> Any:
+        """None: the condition did not hold."""
+        try:
+            return write(TableName=self.name, **_under(condition, asked))
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+
+    def put_all(self, items: Sequence[tuple[Item, Expression]], what: str) -> None:
+        """Each under its condition, as ``write_all`` writes."""
+        asked: list[Any] = [
+            {"Put": {"TableName": self.name, **_under(condition, {"Item": encoded(item)})}} for item, condition in items
+        ]
+        write_all(lambda: self._client.transact_write_items(TransactItems=asked), what)
 
 
-def _bound(model: type[M], table: str, connection: Mapping[str, str]) -> type[M]:
-    settings: dict[str, Any] = {
-        "table_name": table,
-        "connect_timeout_seconds": CONNECT_TIMEOUT,
-        "read_timeout_seconds": READ_TIMEOUT,
-        "max_retry_attempts": RETRIES,
-        **connection,
-    }
-    return type(model.__name__, (model,), {"Meta": type("Meta", (), settings)})
-
-
-def read_batch(model: type[M], keys: Sequence[tuple[str, str]]) -> list[M]:
-    """The items that exist, strongly consistent, in any order. Keys that DynamoDB leaves unprocessed are asked for
-    again, with backoff; raises Throttled when it goes on refusing them."""
-    connection = model._get_connection()
-    found: list[M] = []
-    for start in range(0, len(keys), BATCH):
-        asked: Any = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys[start : start + BATCH]]
-        for attempt in attempts():
-            answer = connection.batch_get_item(asked, consistent_read=True)
-            found += [model.from_raw_data(item) for item in answer["Responses"].get(connection.table_name, [])]
-            asked = answer.get("UnprocessedKeys", {}).get(connection.table_name, {}).get("Keys", [])
-            if not asked:
-                break
-            attempt.wait()
-        else:
-            raise Throttled(f"DynamoDB left {len(asked)} keys of {connection.table_name} unread")
-    return found
-
-
-def write_all(fill: Callable[[TransactWrite], None], connection: Connection, what: str) -> None:
+def write_all(transact: Callable[[], object], what: str) -> None:
     """One transaction. Raises Conflict when a condition does not hold. Meeting another transaction on one of the items
     is no conflict: it is made again, with backoff; raises Throttled when it goes on meeting others."""
     for attempt in attempts():
         try:
-            with TransactWrite(connection=connection) as transaction:
-                fill(transaction)
+            transact()
             return
-        except TransactWriteError as error:
-            codes = [reason.code for reason in error.cancellation_reasons if reason is not None]
+        except ClientError as error:
+            # What a transaction's error has, and no other.
+            reasons: Any = error.response.get("CancellationReasons", ())
+            codes = {reason.get("Code") for reason in reasons} | {error.response["Error"]["Code"]}
             if "ConditionalCheckFailed" in codes:
                 raise Conflict(f"{what} has changed since it was read") from error
-            if error.cause_response_code != "TransactionConflictException" and "TransactionConflict" not in codes:
+            if not codes & {"TransactionConflict", "TransactionConflictException"}:
                 raise
         attempt.wait()
     raise Throttled(f"{what}: others were writing the same items all the time")
+
+
+def encoded(item: Item) -> dict[str, Any]:
+    """As the client takes it. Attributes that are None are left out."""
+    return {name: _encoded(value) for name, value in item.items() if value is not None}
+
+
+def _encoded(value: Scalar) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return {"N": str(value)}
+
+
+def decoded(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: int(given) if kind == "N" else given for name, value in item.items() for kind, given in value.items()}
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _under(condition: Expression | None, asked: dict[str, Any]) -> dict[str, Any]:
+    if condition is None:
+        return asked
+    asked["ConditionExpression"] = condition.text
+    if condition.values:
+        asked["ExpressionAttributeValues"] = asked.get("ExpressionAttributeValues", {}) | _values(condition)
+    return asked
+
+
+def _values(expression: Expression) -> dict[str, Any]:
+    return {f":{name}": _encoded(value) for name, value in expression.values.items()}

@@ -1,12 +1,11 @@
 """Waiting events in DynamoDB: beside the record that they wait for."""
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pynamodb.exceptions import DeleteError, PutError
-
-from enrollment.adapters.tables import Tables, WaitingItem
+from enrollment.adapters.tables import Expression, Item, Tables, is_at
 from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.tolerance import WaitingEvent
@@ -19,7 +18,8 @@ KEPT_SECONDS = 15 * 24 * 3600
 
 
 class DynamoWaitingEvents:
-    """``write`` and ``read``: the event's envelope."""
+    """`event`: an envelope, by ``write`` and ``read``; not in ASCII, in which an escape is up to six times the bytes of
+    its character, so that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits."""
 
     def __init__(
         self,
@@ -27,43 +27,36 @@ class DynamoWaitingEvents:
         write: Callable[[Event], Mapping[str, Any]],
         read: Callable[[Mapping[str, Any]], Event],
     ) -> None:
-        self._items = tables.waiting
+        self._table = tables.records
         self._write = write
         self._read = read
 
     def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None:
-        try:
-            return self._waiting(self._items.get(str(record), join(WAITING, event_id), consistent_read=True))
-        except self._items.DoesNotExist:
-            return None
+        item = self._table.get(str(record), join(WAITING, event_id))
+        return None if item is None else self._waiting(item)
 
     def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
-        items = self._items.query(
-            str(record), self._items.sk.startswith(join(WAITING, "")), consistent_read=True, page_size=limit
-        )
+        those = Expression("pk = :record AND begins_with(sk, :waiting)", record=str(record), waiting=join(WAITING, ""))
+        items = self._table.query(those, page=limit)
         return [self._waiting(item) for item in itertools.islice(items, limit)]
 
     def save(self, waiting: WaitingEvent) -> None:
         event = waiting.event
-        item = self._items(
-            str(event.record_key),
-            join(WAITING, event.id),
-            version=waiting.version + 1,
-            event=self._write(event),
-            flows=dict(waiting.flows),
-            expires_at=max(waiting.flows.values(), default=0) // 1000 + KEPT_SECONDS,
-        )
-        is_new = waiting.version == 0
-        condition = self._items.pk.does_not_exist() if is_new else self._items.version == waiting.version
-        try:
-            if waiting.flows:
-                item.save(condition=condition)
-            else:
-                item.delete(condition=condition)
-        except (PutError, DeleteError) as error:
-            if error.cause_response_code == "ConditionalCheckFailedException":
-                raise Conflict(f"the waiting event {event.id} has changed since version {waiting.version}") from error
-            raise
+        pk, sk, condition = str(event.record_key), join(WAITING, event.id), is_at(waiting.version)
+        if waiting.flows:
+            item = {
+                "pk": pk,
+                "sk": sk,
+                "version": waiting.version + 1,
+                "event": json.dumps(self._write(event), ensure_ascii=False),
+                "flows": json.dumps(dict(waiting.flows)),
+                "expiresAt": max(waiting.flows.values()) // 1000 + KEPT_SECONDS,
+            }
+            is_done = self._table.put(item, condition)
+        else:
+            is_done = self._table.delete(pk, sk, condition)
+        if not is_done:
+            raise Conflict(f"the waiting event {event.id} has changed since version {waiting.version}")
 
-    def _waiting(self, item: WaitingItem) -> WaitingEvent:
-        return WaitingEvent(self._read(item.event), item.flows, int(item.version))
+    def _waiting(self, item: Item) -> WaitingEvent:
+        return WaitingEvent(self._read(json.loads(item["event"])), json.loads(item["flows"]), item["version"])

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from enrollment.api.bootstrap import ApiApplication, api_application
 from enrollment.api.operations import Services
 from enrollment.api.routes import OPERATIONS
 from enrollment.api.server import Server
-from enrollment.bootstrap import ApiApplication, api_application, new_id, now
+from enrollment.bootstrap import new_id, now
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 

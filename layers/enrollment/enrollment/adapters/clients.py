@@ -1,0 +1,62 @@
+"""The clients of AWS, from one session: it keeps what it has read of the services and of the credentials.
+
+botocore's own, not boto3's: they are the same, without 250 ms of imports for file transfers that nothing here makes.
+"""
+
+from binascii import crc32
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.session import Session
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sqs import SQSClient
+
+
+def _config(attempts: int) -> Config:
+    """AWS answers in milliseconds. A call that takes seconds is better made again, and an invocation that waits longer
+    is better off failing and coming back. What is sent is written here, so that nothing need look at it twice."""
+    return Config(
+        connect_timeout=2,
+        read_timeout=5,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        parameter_validation=False,
+    )
+
+
+class Damaged(Exception):
+    """An answer of DynamoDB did not arrive whole."""
+
+
+def open_session() -> Session:
+    return botocore.session.get_session()
+
+
+def dynamodb(session: Session, **place: str) -> "DynamoDBClient":
+    """``place``: ``region_name``, ``endpoint_url``, ``aws_access_key_id``… of those who don't take them from the
+    environment."""
+    client: Any = session.create_client("dynamodb", config=_config(7), **place)  # type: ignore[arg-type]
+    client.meta.events.register("after-call.dynamodb", _refuse_damaged)
+    made: DynamoDBClient = client
+    return made
+
+
+def _refuse_damaged(http_response: Any, **_: object) -> None:
+    """The client repeats a call whose answer is not whole, and when its attempts are over takes the last answer as it
+    is: what can't be read of it would be taken for an item that does not exist."""
+    expected = http_response.headers.get("x-amz-crc32")
+    if expected is not None and int(expected) != crc32(http_response.content):
+        raise Damaged("DynamoDB's answer is not what its checksum says, at every attempt")
+
+
+def sqs(session: Session, **place: str) -> "SQSClient":
+    client: SQSClient = session.create_client("sqs", config=_config(5), **place)  # type: ignore[arg-type, assignment]
+    return client
+
+
+def events(session: Session, **place: str) -> "EventBridgeClient":
+    client: EventBridgeClient = session.create_client("events", config=_config(5), **place)  # type: ignore[arg-type, assignment]
+    return client

@@ -1,0 +1,94 @@
+"""The composition root of the API: what is made of the configuration, once, at the first request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+
+from enrollment.adapters import clients
+from enrollment.adapters.associations import DynamoAssociations
+from enrollment.adapters.bus import EventBridgeBus
+from enrollment.adapters.enrollments import DynamoEnrollments
+from enrollment.adapters.flow_book import DynamoFlowBook
+from enrollment.adapters.flows import DynamoFlows
+from enrollment.adapters.history import DynamoHistory
+from enrollment.adapters.portals import DynamoPortals
+from enrollment.adapters.records import DynamoRecords
+from enrollment.adapters.replays import DynamoReplays
+from enrollment.adapters.tables import Tables
+from enrollment.authoring import Authoring
+from enrollment.bootstrap import new_id, now, tracing
+from enrollment.catalog import EVENT_TYPES
+from enrollment.config import from_environment
+from enrollment.evaluation import Evaluation
+from enrollment.explanation import Explaining
+from enrollment.history import EventHistory
+from enrollment.ports import Enrollments, Portals, Replays
+from enrollment.process import Process
+from enrollment.recordkeeping import Recordkeeping
+from enrollment.simulation import without_consequences
+from enrollment.wire.envelopes import check_production, read_stored_event, write_event
+from enrollment.wire.flows import read_flow
+from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
+
+
+@dataclass(frozen=True, slots=True)
+class ApiApplication:
+    """``process``: to be simulated."""
+
+    authoring: Authoring
+    evaluation: Evaluation
+    portals: Portals
+    recordkeeping: Recordkeeping
+    enrollments: Enrollments
+    history: EventHistory
+    process: Process
+    explaining: Explaining
+    replays: Replays
+    logger: Logger
+    metrics: Metrics
+    trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def api_application() -> ApiApplication:
+    """Raises MissingConfiguration."""
+    config = from_environment()
+    session = clients.open_session()
+    tables = Tables(clients.dynamodb(session), config)
+    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    evaluation = Evaluation(records, associations, portals)
+    enrollments = DynamoEnrollments(tables, write_message, read_message)
+    book, flows = DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow)
+    process = without_consequences(
+        event_types=EVENT_TYPES,
+        flows=flows,
+        records=records,
+        evaluation=evaluation,
+        enrollments=enrollments,
+        clock=now,
+        new_id=new_id,
+        history_length=config.history_length,
+    )
+    return ApiApplication(
+        authoring=Authoring(book, flows, read_flow),
+        evaluation=evaluation,
+        portals=portals,
+        recordkeeping=Recordkeeping(
+            records=records,
+            associations=associations,
+            producer=EventBridgeBus(
+                clients.events(session), config.event_bus_name, write_announcement, write_production
+            ),
+            check=check_production,
+            history_length=config.history_length,
+        ),
+        enrollments=enrollments,
+        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
+        process=process,
+        explaining=Explaining(process, book, read_flow),
+        replays=DynamoReplays(tables),
+        logger=Logger(),
+        metrics=Metrics(),
+        trace=tracing(config),
+    )

@@ -1,0 +1,121 @@
+"""What an event costs: the AWS calls of a warm handler, and its CPU time beside that of a bare function.
+
+The bare function makes the same calls, with the same arguments, by boto3 clients as they come, and does nothing else:
+it parses nothing, decides nothing and logs nothing. Both get the same recorded answers at the HTTP layer, by turns.
+"""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore import xform_name
+
+from enrollment import bootstrap
+from enrollment.config import Config
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import iso
+from enrollment.handler import handler_for
+from tests.benchmarks.replayed import Call, Recording, silenced
+from tests.fakes import store
+from tests.scenarios.scenario import event, flow
+from tests.stores import stores as open_stores
+
+# Turns of each, and events in one.
+TURNS = 60
+EVENTS = 40
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU time in ms an event, median over the turns."""
+
+    event: str
+    calls: str
+    handler: float
+    bare: float
+
+    @property
+    def ratio(self) -> float:
+        return self.handler / self.bare
+
+
+def costs(config: Config) -> list[Cost]:
+    """``config`` is that of this process' environment."""
+    with silenced():
+        _prepare(config)
+        return [_cost(*case) for case in _cases()]
+
+
+def _prepare(config: Config) -> None:
+    stores = open_stores(config)
+    for given in (
+        {"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
+        {"id": 2, "event": "calls.ended"},
+        {"id": 3, "event": "calls.ended"},
+        {"id": 4, "event": "calls.ended"},
+    ):
+        store(stores.authoring, "p1", flow(given), 0)
+    stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    # Events are sent after the flows were written, as nearly every event is.
+    time.sleep(0.1)
+
+
+def _cases() -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """A name, a category, an event that fills the memory of the function, and the event."""
+    sent = {"sent": iso(bootstrap.now())}
+
+    def submitted(event_id: str, form: str) -> dict[str, Any]:
+        return event({"forms.submitted": "101", "id": event_id, "properties": {"hs_form_id": form}, **sent})
+
+    def opened(event_id: str) -> dict[str, Any]:
+        return event({"email.opened": "101", "id": event_id, **sent})
+
+    def called(event_id: str, record: str) -> dict[str, Any]:
+        return event({"calls.ended": record, "id": event_id, **sent})
+
+    yield "no candidate", "email", opened("n1"), opened("n2")
+    yield "candidate not matched", "forms", submitted("m1", "f-2"), submitted("m2", "f-2")
+    yield "enrolled in one flow", "forms", submitted("x", "f-2"), submitted("e1", "f-1")
+    yield "duplicate", "forms", submitted("e1", "f-1"), submitted("e1", "f-1")
+    yield "enrolled in three flows", "calls", called("w", "999"), called("c1", "101")
+
+
+def _cost(name: str, category: str, first: dict[str, Any], envelope: dict[str, Any]) -> Cost:
+    handler = handler_for(category)
+    handler(first, None)
+    recording = Recording()
+    with recording.made():
+        handler(envelope, None)
+    counted = Counter(one.operation for one in recording.calls)
+    bare = _bare(recording.calls)
+    with recording.replayed():
+        ours, theirs = _by_turns(lambda: handler(envelope, None), bare)
+    return Cost(name, ", ".join(f"{count} {call}" for call, count in sorted(counted.items())), ours, theirs)
+
+
+def _bare(calls: list[Call]) -> Callable[[], None]:
+    clients = {service: boto3.client(service) for service in {one.service for one in calls}}  # type: ignore[call-overload]
+    made = [(getattr(clients[one.service], xform_name(one.operation)), one.arguments) for one in calls]
+
+    def function() -> None:
+        for call, arguments in made:
+            call(**arguments)
+
+    return function
+
+
+def _by_turns(*functions: Callable[[], object]) -> list[float]:
+    times: list[list[float]] = [[] for _ in functions]
+    for turn in range(TURNS + 1):
+        for function, own in zip(functions, times, strict=True):
+            started = time.process_time()
+            for _ in range(EVENTS):
+                function()
+            if turn:  # the first fills what is filled once
+                own.append((time.process_time() - started) / EVENTS * 1e3)
+    return [statistics.median(own) for own in times]

@@ -1,0 +1,95 @@
+"""Recorded answers of AWS: what they answered is answered again at the HTTP layer, so that what is measured is the CPU
+time of this process alone."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.client
+import botocore.endpoint
+
+
+@dataclass(frozen=True)
+class Call:
+    service: str
+    operation: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass
+class Recording:
+    """``calls``: as they were made to the clients; ``answers``: to each HTTP request."""
+
+    calls: list[Call] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        send, call = botocore.endpoint.Endpoint._send, botocore.client.BaseClient._make_api_call
+
+        def kept_call(client: Any, operation: str, arguments: Any) -> Any:
+            self.calls.append(Call(client.meta.service_model.service_name, operation, deepcopy(arguments)))
+            return call(client, operation, arguments)
+
+        def kept_answer(endpoint: Any, request: Any) -> Any:
+            answer = send(endpoint, request)
+            answer.content  # noqa: B018 - reads the body, so that it can be given again
+            self.answers.append(answer)
+            return answer
+
+        with _replaced(kept_answer), _replaced_calls(kept_call):
+            yield
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Again and again, in the order in which they came."""
+        number = 0
+
+        def send(endpoint: Any, request: Any) -> Any:
+            nonlocal number
+            answer = self.answers[number % len(self.answers)]
+            number += 1
+            return answer
+
+        with _replaced(send):
+            yield
+
+
+@contextmanager
+def _replaced(send: Any) -> Iterator[None]:
+    kept = botocore.endpoint.Endpoint._send
+    botocore.endpoint.Endpoint._send = send  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        botocore.endpoint.Endpoint._send = kept  # type: ignore[method-assign]
+
+
+@contextmanager
+def _replaced_calls(call: Any) -> Iterator[None]:
+    kept = botocore.client.BaseClient._make_api_call
+    botocore.client.BaseClient._make_api_call = call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        botocore.client.BaseClient._make_api_call = kept  # type: ignore[method-assign]
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """The log lines are made, and go nowhere."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
