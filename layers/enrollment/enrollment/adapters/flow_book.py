@@ -136,7 +136,7 @@ class DynamoFlowBook:
                         candidate = self._candidates(
                             key,
                             candidate_place(revision.id),
-                            flow=_enrolling(revision, is_live=is_live),
+                            flow=enrolling(revision, is_live=is_live),
                             expires_at=None if is_live else seconds + RETIRED_SECONDS,
                         )
                         transaction.save(candidate)
@@ -214,7 +214,7 @@ def _revision(item: FlowItem) -> FlowRevision:
     )
 
 
-def _enrolling(revision: FlowRevision, *, is_live: bool) -> dict[str, Any]:
+def enrolling(revision: FlowRevision, *, is_live: bool) -> dict[str, Any]:
     """What a candidate carries. One that is retired enrolls nobody, and needs no document."""
     kept = {key: revision.document[key] for key in ENROLLING_KEYS if key in revision.document} if is_live else {}
     return {

@@ -175,7 +175,7 @@ def read_heads(table: Table, keys: Sequence[str]) -> Mapping[str, Head]:
     """Of each listing, be it empty."""
     if len(keys) == 1:
         return {keys[0]: _head(table.get(keys[0], HEAD))}
-    items = {item["pk"]: item for item in table.get_many([(key, HEAD) for key in keys])}
+    items = {item["pk"]: item for item in table.get_many([(key, HEAD) for key in keys])} if keys else {}
     return {key: _head(items.get(key)) for key in keys}
 
 
