@@ -186,7 +186,7 @@ class Calls:
     """The story's calls to its ports, before or after which something can be made to happen."""
 
     PORTS: Mapping[str, Sequence[str]] = {
-        "flows": ("candidates",),
+        "flows": ("concerned",),
         "records": ("get", "save"),
         "enrollments": ("find", "claim", "confirm"),
         "queue": ("publish",),

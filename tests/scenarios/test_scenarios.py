@@ -1,4 +1,6 @@
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,20 @@ def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
     assert [one.enrollment for one in world.bus.announcements] == world.queue.messages
     assert all(one.is_confirmed for one in world.enrollments.items.values())
     assert len(world.enrollments.items) == len(enrolled)
+
+
+@pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])
+def test_scenario_where_flows_are_counted(name: str, scenario: Mapping[str, Any]) -> None:
+    """As where they are very many: what is not named is counted by the same code."""
+    world = World()
+    world.process = replace(world.process, one_by_one=0)
+
+    named = Counter((event_id, code) for event_id, _, code in play(scenario, world))
+    counted = Counter(
+        {(event.id, str(code)): n for event, others in world.journal.others for code, n in others.items()}
+    )
+
+    assert named + counted == Counter((str(one[0]), str(one[2])) for one in scenario["decisions"])
 
 
 def test_every_row_of_the_catalogue_enrolls_in_some_scenario() -> None:

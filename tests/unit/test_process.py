@@ -172,11 +172,11 @@ class Interruption:
         for port in ("flows", "records", "enrollments", "waiting", "redeliveries", "rate_limits", "queue", "bus"):
             fake = getattr(world, port)
             for name in (
-                *("candidates", "get", "of", "save", "find", "claim", "confirm"),
+                *("concerned", "get", "of", "save", "find", "claim", "confirm"),
                 *("publish", "announce", "schedule", "take"),
             ):
                 method = getattr(fake, name, None)
-                if method is not None and (port != "flows" or name == "candidates"):
+                if method is not None and (port != "flows" or name == "concerned"):
                     setattr(fake, name, self._interrupted(method, before, number))
 
     def _interrupted(self, method: Callable[..., Any], before: bool, number: int) -> Callable[..., Any]:
