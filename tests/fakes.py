@@ -67,6 +67,9 @@ class FakeFlows:
         others = Counter(one.event_types & types for one in counted if one.is_enabled)
         return Candidates([one for one in flows if one not in counted], others)
 
+    def of_batch(self) -> "FakeFlows":
+        return self
+
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
         return self._current.get((portal_id, flow_id))
 

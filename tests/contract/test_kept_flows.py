@@ -84,6 +84,27 @@ def test_a_warm_function_reads_the_version_and_what_changed(kept: Kept) -> None:
     assert kept.calls_of(kept.seen) == ["GetItem"]
 
 
+def test_events_of_a_batch_read_the_version_once(kept: Kept) -> None:
+    kept.put(1, SUBMITTED, ENDED)
+    kept.seen(SUBMITTED, ENDED)
+    kept.put(1, SUBMITTED)
+    batch = kept.flows.of_batch()
+
+    def seen(*event_types: str) -> Sequence[tuple[str, bool]]:
+        return [(one.revision_id, one.is_enabled) for one in batch.candidates("p1", "0-1", event_types)]
+
+    assert kept.calls_of(lambda: seen(SUBMITTED)) == ["GetItem", "BatchGetItem"]
+    assert kept.calls_of(lambda: seen(SUBMITTED)) == []
+    kept.put(1, ENDED)
+    assert seen(SUBMITTED) == [("2", True)]
+    # Beside another listing it is seen at one moment all the same, whatever was known of each.
+    assert seen(ENDED) == [("3", True)]
+    kept.put(1, SUBMITTED)
+    for asked in ((SUBMITTED, ENDED), (ENDED, SUBMITTED), (SUBMITTED,), (SUBMITTED, ENDED)):
+        assert seen(*asked) == [("4", True)]
+    assert kept.calls_of(lambda: seen(ENDED, SUBMITTED)) == []
+
+
 @pytest.mark.parametrize("changes", [CHANGES_NAMED, CHANGES_NAMED + 1])
 def test_changes_that_are_no_longer_named_are_found_by_reading_all(kept: Kept, changes: int) -> None:
     kept.put(1)

@@ -40,6 +40,11 @@ class Flows(Protocol):
         """Of these candidates, those that an event has to do with; the others are counted."""
         ...
 
+    def of_batch(self) -> "Flows":
+        """For events that were received together: what is read for one of them need not be read again for the others,
+        as a flow that was turned off before one of them was sent is off in it."""
+        ...
+
 
 class FlowBook(Protocol):
     """The flows as their authors see them."""

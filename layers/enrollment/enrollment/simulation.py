@@ -128,6 +128,9 @@ class Drafts:
     def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
+    def of_batch(self) -> "Drafts":
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class _Flows:
@@ -144,6 +147,9 @@ class _Flows:
     def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
         """All of them: each is to be shown with its reasons."""
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
+
+    def of_batch(self) -> "_Flows":
+        return replace(self, stored=self.stored.of_batch())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -60,17 +61,28 @@ class Head(NamedTuple):
         return Head(change.version, json.dumps((*self.changes, change)[-CHANGES_NAMED:]))
 
 
-@dataclass(slots=True)
 class _Kept:
-    """A listing in memory; ``sizes``: of each flow's JSON."""
+    """A listing in memory. ``size``: the bytes of its JSON, and what all else counts."""
 
-    listing: Listing
-    version: int
-    sizes: dict[str, int]
+    def __init__(self, event_type: str, version: int, flows: Sequence[tuple[Flow, int]]) -> None:
+        self.listing = Listing(event_type, [flow for flow, _ in flows])
+        self.version = version
+        self._sizes = {flow.id: size + FLOW_BYTES for flow, size in flows}
+        self.size = LISTING_BYTES + sum(self._sizes.values())
 
-    @property
-    def size(self) -> int:
-        return LISTING_BYTES + sum(self.sizes.values()) + FLOW_BYTES * len(self.sizes)
+    def put(self, flow: Flow, size: int) -> None:
+        self.remove(flow.id)
+        self.listing.put(flow)
+        self._sizes[flow.id] = size + FLOW_BYTES
+        self.size += size + FLOW_BYTES
+
+    def remove(self, flow_id: str) -> None:
+        self.listing.remove(flow_id)
+        self.size -= self._sizes.pop(flow_id, 0)
+
+
+# Of the listings that were asked for together, the versions that they had together.
+_Known = dict[tuple[str, ...], Mapping[str, int]]
 
 
 class _NotVisibleYet(Exception):
@@ -92,28 +104,49 @@ class DynamoFlows:
         self._lock = Lock()
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
-        with self._lock:
-            return each_once(self._listings(portal_id, object_type_id, event_types))
+        return self.of_batch().candidates(portal_id, object_type_id, event_types)
 
     def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
-        with self._lock:
-            return candidates(self._listings(portal_id, object_type_id, question.event_types), question)
+        return self.of_batch().concerned(portal_id, object_type_id, question)
 
-    def _listings(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Listing]:
-        """As they were together at one moment since the call began: each has the version that its head had then."""
+    def of_batch(self) -> "_OfBatch":
+        return _OfBatch(self)
+
+    @contextmanager
+    def listings(
+        self, portal_id: str, object_type_id: str, event_types: Sequence[str], known: _Known
+    ) -> Iterator[Sequence[Listing]]:
+        """They don't change in this context."""
         keys = {candidates_key(portal_id, object_type_id, one): one for one in event_types}
-        heads = self._heads([key for key in keys if key in self._kept])
+        asked = tuple(keys)
+        with self._lock:
+            if not self._is_known(known.get(asked)):
+                self._bring_to_one_moment(keys, f"flows of portal {portal_id} and {', '.join(event_types)}")
+                self._forget_beyond(len(keys))
+                known[asked] = {key: self._kept[key].version for key in keys}
+            yield [self._kept[key].listing for key in keys]
+
+    def _is_known(self, versions: Mapping[str, int] | None) -> bool:
+        return versions is not None and all(self._has(key, version) for key, version in versions.items())
+
+    def _bring_to_one_moment(self, keys: Mapping[str, str], what: str) -> None:
+        """As they were together since this began: each has the version that its head had."""
         for attempt in attempts():
-            outdated = [key for key in keys if key not in heads or heads[key].version != self._kept[key].version]
+            heads = read_heads(self._table, [key for key in keys if key in self._kept])
+            outdated = [key for key in keys if key not in heads or not self._has(key, heads[key].version)]
             try:
                 refreshed = [self._refresh(key, keys[key], heads.get(key)) for key in outdated]
                 if not outdated or (len(keys) == 1 and all(refreshed)):
-                    self._forget_beyond(len(keys))
-                    return [self._kept[key].listing for key in keys]
+                    return
             except _NotVisibleYet:
                 attempt.wait()
-            heads = self._heads([key for key in keys if key in self._kept])
-        raise Throttled(f"portal {portal_id}: flows of {', '.join(event_types)} were changed all the time")
+        raise Throttled(f"{what} were changed all the time")
+
+    def _has(self, key: str, version: int) -> bool:
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+        return kept is not None and kept.version == version
 
     def _refresh(self, key: str, event_type: str, head: Head | None) -> bool:
         """Whether the listing is of one moment by now."""
@@ -135,11 +168,9 @@ class DynamoFlows:
         _check_visible(items, changes)
         for place, flow_id in places.items():
             if place in items:
-                kept.listing.put(self._flow(items[place]))
-                kept.sizes[flow_id] = len(items[place]["flow"])
+                kept.put(self._flow(items[place]), len(items[place]["flow"]))
             else:
-                kept.listing.remove(flow_id)
-                kept.sizes.pop(flow_id, None)
+                kept.remove(flow_id)
 
     def _load(self, key: str, event_type: str) -> bool:
         """All of it. The head is on the first page; what is on a further one may be newer."""
@@ -147,9 +178,7 @@ class DynamoFlows:
         items = {item["sk"]: item for page in pages for item in page}
         head = _head(items.pop(HEAD, None))
         _check_visible(items, head.changes)
-        flows = [(self._flow(item), len(item["flow"])) for item in items.values()]
-        sizes = {flow.id: size for flow, size in flows}
-        kept = _Kept(Listing(event_type, [flow for flow, _ in flows]), head.version, sizes)
+        kept = _Kept(event_type, head.version, [(self._flow(item), len(item["flow"])) for item in items.values()])
         if key in self._kept:
             self.kept_bytes -= self._kept[key].size
         self._kept[key] = kept
@@ -161,14 +190,28 @@ class DynamoFlows:
             _, forgotten = self._kept.popitem(last=False)
             self.kept_bytes -= forgotten.size
 
-    def _heads(self, keys: Sequence[str]) -> Mapping[str, Head]:
-        for key in keys:
-            self._kept.move_to_end(key)
-        return read_heads(self._table, keys)
-
     def _flow(self, item: Item) -> Flow:
         revision = _revision(json.loads(item["flow"]))
         return self._read_flow(revision) if revision.is_enabled else retired(revision)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfBatch:
+    """What one of its events has read is as new as each of them may ask for."""
+
+    flows: DynamoFlows
+    known: _Known = field(default_factory=dict)
+
+    def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        with self.flows.listings(portal_id, object_type_id, event_types, self.known) as listings:
+            return each_once(listings)
+
+    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+        with self.flows.listings(portal_id, object_type_id, question.event_types, self.known) as listings:
+            return candidates(listings, question)
+
+    def of_batch(self) -> "_OfBatch":
+        return self
 
 
 def read_heads(table: Table, keys: Sequence[str]) -> Mapping[str, Head]:
