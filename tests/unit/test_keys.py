@@ -22,7 +22,7 @@ from enrollment.adapters.records import DynamoRecords
 from enrollment.domain.associations import Association
 from enrollment.domain.enrollments import Cause, Enrollment
 from enrollment.domain.flows import FlowRevision
-from enrollment.domain.identifiers import RecordKey, join, split
+from enrollment.domain.identifiers import RecordKey, join, split, ulid
 from enrollment.domain.productions import productions
 from enrollment.domain.records import Change, Record
 from enrollment.wire.flows import read_flow
@@ -183,3 +183,16 @@ def test_a_key_is_of_one_thing(adapters: Adapters, one: Ids, two: Ids) -> None:
 def test_joined_parts_are_told_apart(one: list[str], two: list[str]) -> None:
     assert split(join(*one)) == one
     assert (join(*one) == join(*two)) == (one == two)
+
+
+def test_a_ulid_is_written_as_its_specification_says() -> None:
+    """Crockford's base 32; the first ten characters are the time."""
+    assert ulid(1469918176385, bytes(10)) == "01ARYZ6S41" + 16 * "0"
+    assert ulid(0, bytes(9) + b"\x21") == 24 * "0" + "11"
+    assert ulid((1 << 48) - 1, 10 * b"\xff") == "7" + 25 * "Z"
+
+
+@given(st.integers(0, (1 << 48) - 2), st.binary(min_size=10, max_size=10), st.binary(min_size=10, max_size=10))
+def test_ulids_sort_by_time(at: int, one: bytes, other: bytes) -> None:
+    assert ulid(at, one) < ulid(at + 1, other)
+    assert (ulid(at, one) == ulid(at, other)) == (one == other)

@@ -1,6 +1,7 @@
 """The composition root of the functions that take events: what is made of the configuration, once, at the first
 invocation. That of the API is ``api.bootstrap``."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
-from ulid import ULID
 
 from enrollment.adapters import clients
 from enrollment.adapters.associations import DynamoAssociations
@@ -27,6 +27,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.delivery import Delivery
 from enrollment.domain.events import Event
+from enrollment.domain.identifiers import ulid
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
@@ -128,4 +129,4 @@ def now() -> Instant:
 
 def new_id(at: Instant) -> str:
     """A ULID: sorts by time."""
-    return str(ULID.from_timestamp(at / 1000))
+    return ulid(at, os.urandom(10))

@@ -1,4 +1,4 @@
-"""Keys made of ids that users choose: two different lists of ids never make the same key."""
+"""Keys made of ids that users choose: two different lists of ids never make the same key; and ids made here."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,16 @@ def join(*parts: str) -> str:
 def split(key: str) -> list[str]:
     """The parts that ``join`` made a key of."""
     return [part.replace("%2F", "/").replace("%25", "%") for part in key.split("/")]
+
+
+# Crockford's, without the letters that look like others.
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def ulid(milliseconds: int, chance: bytes) -> str:
+    """26 characters that sort by time: 48 bits of it, and 80 of chance."""
+    number = milliseconds << 80 | int.from_bytes(chance, "big")
+    return "".join([_BASE32[number >> shift & 31] for shift in range(125, -1, -5)])
 
 
 @dataclass(frozen=True, slots=True)

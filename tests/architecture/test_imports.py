@@ -1,0 +1,89 @@
+"""What a function that takes events imports: most of a cold start (docs/decisions/0006-small-imports.md)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from enrollment.catalog import CATEGORIES
+
+ROOT = Path(__file__).parents[2]
+LAYER = ROOT / "layers" / "enrollment"
+
+# Each with all that it imports itself. All but Powertools are of a bare boto3 handler too.
+THIRD_PARTY = {
+    "aws_lambda_powertools",
+    "botocore",
+    "certifi",
+    "dateutil",
+    "jmespath",
+    "six",
+    "typing_extensions",
+    "urllib3",
+}
+
+# Of this package's modules, those that no event needs.
+NOT_FOR_EVENTS = (
+    "enrollment.adapters.flow_book",
+    "enrollment.api",
+    "enrollment.authoring",
+    "enrollment.domain.sentences",
+    "enrollment.explanation",
+    "enrollment.preview",
+    "enrollment.recordkeeping",
+    "enrollment.wire.catalogue",
+    "enrollment.wire.explanations",
+    "enrollment.wire.flow_documents",
+    "enrollment.wire.records",
+    "enrollment.wire.requests",
+    "enrollment.wire.schemas",
+    "enrollment.wire.warnings",
+)
+
+# Of the standard library, what costs milliseconds and boto3 does without.
+HEAVY = {
+    "asyncio",
+    "ctypes",
+    "doctest",
+    "multiprocessing",
+    "pdb",
+    "pydoc",
+    "sqlite3",
+    "statistics",
+    "unittest",
+    "xmlrpc",
+}
+
+CODE = "import runpy, sys; runpy.run_path(sys.argv[1]); print(*sys.modules)"
+
+
+def imported(function: str) -> set[str]:
+    """By the function's own file, as Lambda imports it, beyond what the interpreter has itself."""
+    python = [sys.executable, "-c"]
+    bare = _output([*python, "import runpy, sys; print(*sys.modules)"])
+    app = ROOT / "functions" / function / "app.py"
+    return set(_output([*python, CODE, str(app)]).split()) - set(bare.split())
+
+
+def _output(command: list[str]) -> str:
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=60, env={"PYTHONPATH": str(LAYER)}
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries"])
+def test_a_function_that_takes_events_imports_what_an_event_needs(function: str) -> None:
+    modules = imported(function)
+    tops = {name.split(".")[0] for name in modules}
+    foreign = {name for name in tops - set(sys.stdlib_module_names) if not name.startswith("_")}
+    heavy = (foreign - THIRD_PARTY - {"enrollment"}) | (tops & HEAVY)
+    needless = {name for name in modules if name in NOT_FOR_EVENTS or name.startswith("enrollment.api.")}
+    found = sorted(heavy | needless)
+    assert not found, (
+        f"functions/{function} imports {', '.join(found)} anew at every cold start. See who imports it and what it costs "
+        f'(python -X importtime -c "import enrollment.handler"); import it there only where an event needs it, or not at '
+        "all. If every event needs it: measure (make measure, cold start at most 1.25 of bare boto3), then list it here"
+    )
+    assert foreign >= {"botocore", "aws_lambda_powertools"}, "the functions were not imported"
