@@ -1,12 +1,13 @@
 """Every metric of our own, as the real handlers and the real journal emit them: each outcome once."""
 
 import json
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 
 import enrollment.api.handler
 import enrollment.handler
@@ -14,12 +15,13 @@ from enrollment.api.handler import api_handler
 from enrollment.api.routes import OPERATIONS
 from enrollment.api.server import Server
 from enrollment.bootstrap import Application
+from enrollment.config import NAMES, from_environment
 from enrollment.domain.decisions import Code
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.replays import Replay
 from enrollment.handler import handler_for, redelivery_handler
-from enrollment.observability import PowertoolsJournal
+from enrollment.observability import Metrics, PowertoolsJournal
 from enrollment.wire.envelopes import read_event, replay_name
 from enrollment.wire.redeliveries import read_redelivery
 from tests.api.portal import IAM, services_of
@@ -37,7 +39,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POWERTOOLS_SERVICE_NAME", "emitted-metrics")
         patch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
-        patch.setattr("builtins.print", written.append)  # by which Powertools emits metrics
+        patch.setattr("builtins.print", written.append)
         for code, (world, envelope) in portals().items():
             assert [one["code"] for one in invoke(patch, world, envelope)["decisions"]] == [code]
         assert invoke(patch, World(), event({"forms.submitted": "", "id": "e"}))["unprocessed"]
@@ -52,6 +54,12 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         for dimensions in directive["Dimensions"]
         for one in directive["Metrics"]
     }
+
+
+def metrics_of_this_stack() -> Metrics:
+    names = dict.fromkeys(NAMES, "x")
+    config = from_environment({**os.environ, **names})
+    return Metrics(config.metrics_namespace, config.service, lambda: 0)
 
 
 def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
@@ -115,7 +123,7 @@ def replay(patch: pytest.MonkeyPatch) -> None:
 
 
 def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
-    logger, metrics = Logger(level="CRITICAL"), Metrics()
+    logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()
     journal = PowertoolsJournal(logger, metrics)
     process = replace(world.process, journal=journal)
     app = Application(
@@ -143,7 +151,7 @@ def fail(patch: pytest.MonkeyPatch) -> None:
 def ask(patch: pytest.MonkeyPatch) -> None:
     """The HTTP API: answered, refused, failed."""
     world = portal()
-    logger, metrics = Logger(level="CRITICAL"), Metrics()
+    logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()
     server = Server(OPERATIONS, services_of(world), lambda: world.now, logger, metrics)
     app = SimpleNamespace(logger=logger, metrics=metrics, trace=lambda function: function)
     patch.setattr(enrollment.api.handler, "_parts", lambda: (app, server))

@@ -62,9 +62,9 @@ def services_of(world: World) -> Services:
 
 
 class Uncounted:
-    """Powertools' Metrics are one for all threads, and print themselves when there are a hundred."""
+    """Metrics are of one invocation at a time; here are many, in threads."""
 
-    def add_metric(self, *_: object) -> None:
+    def count(self, *_: object) -> None:
         pass
 
 

@@ -82,8 +82,8 @@ def test_a_function_that_takes_events_imports_what_an_event_needs(function: str)
     needless = {name for name in modules if name in NOT_FOR_EVENTS or name.startswith("enrollment.api.")}
     found = sorted(heavy | needless)
     assert not found, (
-        f"functions/{function} imports {', '.join(found)} anew at every cold start. See who imports it and what it costs "
-        f'(python -X importtime -c "import enrollment.handler"); import it there only where an event needs it, or not at '
-        "all. If every event needs it: measure (make measure, cold start at most 1.25 of bare boto3), then list it here"
+        f"functions/{function} imports {', '.join(found)} at every cold start. See who imports it and what it costs "
+        '(python -X importtime -c "import enrollment.handler"), and import it only where it is needed. If each event '
+        "needs it: measure (make measure; a cold start is to be at most 1.25 × bare boto3's), then list it here"
     )
     assert foreign >= {"botocore", "aws_lambda_powertools"}, "the functions were not imported"

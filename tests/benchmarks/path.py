@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import botocore
+import pytest
 from botocore import xform_name
 
 from enrollment import bootstrap
@@ -99,7 +101,11 @@ def _cost(name: str, category: str, first: dict[str, Any], envelope: dict[str, A
 
 
 def _bare(calls: list[Call]) -> Callable[[], None]:
-    clients = {service: boto3.client(service) for service in {one.service for one in calls}}  # type: ignore[call-overload]
+    # Powertools has botocore do more at every call, in a process that has imported it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore, "_INITIALIZERS", [])
+        session: Any = boto3.session.Session()
+    clients = {service: session.client(service) for service in {one.service for one in calls}}
     made = [(getattr(clients[one.service], xform_name(one.operation)), one.arguments) for one in calls]
 
     def function() -> None:

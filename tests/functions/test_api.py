@@ -165,4 +165,4 @@ def test_one_line_and_one_metric_a_request(stack: Stack, capsys: pytest.CaptureF
     assert (line["operation"], line["status"], line["portalId"]) == ("readFlow", 404, "p1")
     assert (line["category"], line["correlationId"]) == ("OBJECT_NOT_FOUND", "r")
     (metrics,) = (one for one in lines if "_aws" in one)
-    assert metrics["ApiRefused"] == [1.0]
+    assert metrics["ApiRefused"] == 1

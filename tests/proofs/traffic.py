@@ -23,13 +23,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import botocore.client
-from aws_lambda_powertools.metrics import EphemeralMetrics
 from botocore.exceptions import ClientError
 
 import enrollment.handler
 from enrollment import bootstrap
 from enrollment.bootstrap import Application
-from enrollment.observability import PowertoolsJournal
+from enrollment.observability import Metrics, PowertoolsJournal
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = SimpleNamespace(aws_request_id="r-1")
@@ -186,8 +185,8 @@ def _deliver_lane(share: Share, number: int, application: Application) -> Outcom
 
 
 def _of_this_thread(application: Application) -> Application:
-    """Lambda has one invocation at a time in a process, and Powertools' metrics rely on that."""
-    metrics = EphemeralMetrics()
+    """Lambda has one invocation at a time in a process, and the metrics rely on that."""
+    metrics = Metrics("Enroll", "traffic", bootstrap.now)
     journal = PowertoolsJournal(application.logger, metrics)
     return replace(application, metrics=metrics, journal=journal, process=replace(application.process, journal=journal))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 
 from enrollment.adapters import clients
 from enrollment.adapters.associations import DynamoAssociations
@@ -31,7 +31,7 @@ from enrollment.domain.identifiers import ulid
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
-from enrollment.observability import PowertoolsJournal
+from enrollment.observability import Metrics, PowertoolsJournal
 from enrollment.ports import Journal, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
@@ -66,7 +66,7 @@ def application() -> Application:
 
 
 def assemble(config: Config) -> Application:
-    logger, metrics = Logger(), Metrics()
+    logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
     session = clients.open_session()
     journal, tables = PowertoolsJournal(logger, metrics), Tables(clients.dynamodb(session), config)
     sqs = clients.sqs(session)

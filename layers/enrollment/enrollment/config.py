@@ -21,6 +21,8 @@ class Config:
     ``event_history_days``: how long events are kept beside their record; EVENT_HISTORY_DAYS, not at all when it is not
     set.
     ``decided_one_by_one``: flows of one event up to which each decision is named; DECIDED_ONE_BY_ONE.
+    ``metrics_namespace`` and ``service``: of the metrics and logs; Powertools' POWERTOOLS_METRICS_NAMESPACE and
+    POWERTOOLS_SERVICE_NAME.
     ``is_traced``: X-Ray collects traces here; Lambda says so by the address of its daemon, and Powertools'
     ``POWERTOOLS_TRACE_DISABLED`` turns it off.
     """
@@ -32,6 +34,8 @@ class Config:
     unprocessed_queue_url: str
     redeliveries_queue_url: str
     event_bus_name: str
+    metrics_namespace: str = "Enroll"
+    service: str = "enroll"
     is_traced: bool = False
     history_length: int = 20
     event_history_days: int = 0
@@ -53,6 +57,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     names = {name.lower(): environment[name] for name in NAMES}
     return Config(
         **names,
+        metrics_namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "Enroll"),
+        service=environment.get("POWERTOOLS_SERVICE_NAME", "enroll"),
         is_traced="AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled,
         history_length=_number(environment, "HISTORY_LENGTH", 20, MAX_HISTORY),
         event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),

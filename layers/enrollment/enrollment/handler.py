@@ -29,10 +29,10 @@ def handler_for(category: str) -> Handler:
             return answer
         except Exception:
             app.logger.exception("failed")
-            app.metrics.add_metric("EventsFailed", "Count", 1)
+            app.metrics.count("EventsFailed")
             raise
         finally:
-            app.metrics.flush_metrics()
+            app.metrics.flush()
 
     return handler
 
@@ -71,13 +71,13 @@ def redelivery_handler() -> Handler:
             for message in batch["Records"]:
                 try:
                     app.trace(redeliver)(app, message["body"])
-                    app.metrics.add_metric("EventsRedelivered", "Count", 1)
+                    app.metrics.count("EventsRedelivered")
                 except Exception:
                     app.logger.exception("failed", extra={"messageId": message["messageId"]})
-                    app.metrics.add_metric("EventsFailed", "Count", 1)
+                    app.metrics.count("EventsFailed")
                     failed.append(message["messageId"])
         finally:
-            app.metrics.flush_metrics()
+            app.metrics.flush()
         return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
 
     return handler

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 
 from enrollment.adapters import clients
 from enrollment.adapters.associations import DynamoAssociations
@@ -24,6 +24,7 @@ from enrollment.config import from_environment
 from enrollment.evaluation import Evaluation
 from enrollment.explanation import Explaining
 from enrollment.history import EventHistory
+from enrollment.observability import Metrics
 from enrollment.ports import Enrollments, Portals, Replays
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
@@ -89,6 +90,6 @@ def api_application() -> ApiApplication:
         explaining=Explaining(process, book, read_flow),
         replays=DynamoReplays(tables),
         logger=Logger(),
-        metrics=Metrics(),
+        metrics=Metrics(config.metrics_namespace, config.service, now),
         trace=tracing(config),
     )

@@ -23,7 +23,7 @@ def api_handler() -> Handler:
             answer: dict[str, Any] = app.trace(server.answer)(event, context)
             return answer
         finally:
-            app.metrics.flush_metrics()
+            app.metrics.flush()
 
     return handler
 

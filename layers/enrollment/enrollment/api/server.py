@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.metrics import MetricUnit
 
 from enrollment.api.access import caller_of, portal_named
 from enrollment.api.operations import Operation, Reply, Request, Services
@@ -24,6 +23,7 @@ from enrollment.api.problems import (
     WrongMethod,
     problem_of,
 )
+from enrollment.observability import Metrics
 from enrollment.ports import Clock
 from enrollment.wire.faults import shown
 from enrollment.wire.problems import write_problem
@@ -124,7 +124,7 @@ class Server:
             },
         )
         metric = "ApiAnswered" if reply.status < 400 else "ApiRefused" if reply.status < 500 else "ApiFailed"
-        self._metrics.add_metric(metric, MetricUnit.Count, 1)
+        self._metrics.count(metric)
 
     def _correlation_id(self) -> str:
         context = self._resolver.current_event.raw_event.get("requestContext") or {}

@@ -170,9 +170,9 @@ def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:
     if not isinstance(detail, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "detail", f"found {shown(detail)}, allowed is an object")
     _check_depth(detail)
-    # As ASCII no character is shorter than in UTF-8, so most details need not be encoded to know that they fit.
-    text = json.dumps(detail)
-    if len(text) > allowed_bytes:
+    # No character of Python's own notation stands for more than four bytes of JSON, so most details need not be encoded
+    # to know that they fit.
+    if len(str(detail)) * 4 > allowed_bytes:
         size = len(json.dumps(detail, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         if size > allowed_bytes:
             raise InvalidEvent("DETAIL_TOO_LARGE", "detail", f"found {size:,} bytes, allowed are {allowed_bytes:,}")
