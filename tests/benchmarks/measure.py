@@ -101,19 +101,22 @@ OURS = """
 import time; began = time.perf_counter()
 import sys, json
 from enrollment.handler import handler_for
-handler = handler_for("calls")
+handler = handler_for("forms")
 imported = time.perf_counter()
 handler(json.loads(sys.argv[1]), None)
 print("TIMES", imported - began, time.perf_counter() - began)
 """
 
 
-def cold_starts() -> dict[str, tuple[float, float]]:
-    """Median ms of imports, and of all until the first event is answered, in a new process each; by turns."""
+def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
+    """Median ms of imports, and of all until the first event is answered, in a new process each; by turns. The event
+    enrolls, so that it needs all three clients, as the bare handler does."""
+    store(open_stores(config).authoring, "p8", flow({"id": 8, "event": "forms.submitted"}), 0)
     times: dict[str, list[tuple[float, float]]] = {"bare boto3": [], "enroll": []}
     for number in range(STARTS + 1):
         for name, code in (("bare boto3", BARE), ("enroll", OURS)):
-            envelope = event({"calls.ended": f"cold-{number}", "id": f"cold-{number}", "record": {}})
+            given = {"id": f"cold-{number}", "portal": "p8", "record": {}}
+            envelope = event({"forms.submitted": f"cold-{number}", **given})
             done = subprocess.run(
                 [sys.executable, "-c", code, json.dumps(envelope)], check=True, capture_output=True, text=True
             )
@@ -175,13 +178,18 @@ def burst(config: Config) -> tuple[float, float, int]:
 
 
 def sizes() -> list[tuple[str, float]]:
-    """KB of each built layer, and of the largest function folder."""
+    """KB of each built layer, of each dependency in it, and of the largest function folder."""
     sam = ROOT / ".venv-sam" / "bin" / "sam"
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [sam, "build", "--build-dir", folder], cwd=ROOT, check=True, capture_output=True, env=_without_endpoint()
         )
         layers = [(name, _kilobytes(Path(folder) / name)) for name in ("DependenciesLayer", "EnrollmentLayer")]
+        dependencies = [
+            (f"- {one.name.removesuffix('.dist-info')}", _installed_kilobytes(one))
+            for one in Path(folder, "DependenciesLayer", "python").glob("*.dist-info")
+        ]
+        layers[1:1] = sorted(dependencies, key=lambda one: -one[1])
     shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
     return [*layers, ("a function", max(_kilobytes(one) for one in (ROOT / "functions").iterdir()))]
 
@@ -189,6 +197,12 @@ def sizes() -> list[tuple[str, float]]:
 def _kilobytes(folder: Path) -> float:
     files = (one for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
     return sum(one.stat().st_size for one in files) / 1024
+
+
+def _installed_kilobytes(metadata: Path) -> float:
+    """All files of a distribution, as its RECORD lists them."""
+    paths = (metadata.parent / line.split(",")[0] for line in (metadata / "RECORD").read_text().splitlines())
+    return sum(path.stat().st_size for path in paths if path.is_file() and "__pycache__" not in path.parts) / 1024
 
 
 def _without_endpoint() -> dict[str, str]:
@@ -207,7 +221,7 @@ def main() -> None:
         print("| event | AWS calls | handler CPU, ms | bare boto3 | ratio |\n| --- | --- | --- | --- | --- |")
         for one in costs(config):
             print(f"| {one.event} | {one.calls} | {one.handler:.2f} | {one.bare:.2f} | {one.ratio:.2f} |")
-        starts = cold_starts()
+        starts = cold_starts(config)
         print(
             "\n| cold start, median ms | imports and clients | until the first event is answered |\n| --- | --- | --- |"
         )

@@ -124,7 +124,7 @@ def date_of(instant: Instant) -> date:
 def iso(instant: Instant) -> str:
     """``2026-11-23T10:00:00.000Z``"""
     moment = EPOCH + timedelta(milliseconds=instant)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant % 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 _EARLIEST: Instant = -62_135_596_800_000  # 0001-01-01T00:00:00Z
