@@ -218,9 +218,16 @@ def main() -> None:
         f"boto3 {boto3.__version__}\n"
     )
     with embedded() as config:
-        print("| event | AWS calls | handler CPU, ms | bare boto3 | ratio |\n| --- | --- | --- | --- | --- |")
+        print(
+            "| event | AWS calls | handler CPU, ms | bare boto3 | ratio | bare that logs | ratio |\n"
+            + "| --- " * 7
+            + "|"
+        )
         for one in costs(config):
-            print(f"| {one.event} | {one.calls} | {one.handler:.2f} | {one.bare:.2f} | {one.ratio:.2f} |")
+            print(
+                f"| {one.event} | {one.calls} | {one.handler:.2f} | {one.bare:.2f} | {one.handler / one.bare:.2f} "
+                f"| {one.bare_that_logs:.2f} | {one.handler / one.bare_that_logs:.2f} |"
+            )
         starts = cold_starts(config)
         print(
             "\n| cold start, median ms | imports and clients | until the first event is answered |\n| --- | --- | --- |"

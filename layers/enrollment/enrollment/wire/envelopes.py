@@ -42,6 +42,7 @@ MAX_NAME = 128
 MAX_VALUE_BYTES = 8 * 1024
 MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
+MILLISECOND = timedelta(milliseconds=1)
 
 # EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
 REPLAY_NAME = "replay-name"
@@ -250,7 +251,7 @@ def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant
         except ValueError:
             moment = None
         if moment is not None and moment.tzinfo is not None:
-            instant = (moment - EPOCH) // timedelta(milliseconds=1)
+            instant = (moment - EPOCH) // MILLISECOND
     if instant is None or not 0 <= instant <= LATEST:
         allowed = "ISO-8601 with a zone (2026-11-23T10:00:00Z), or epoch milliseconds, from 1970 to 9999"
         raise InvalidEvent(reason, field, f"found {shown(found)}, allowed is {allowed}")
