@@ -11,6 +11,7 @@ of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedeli
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -22,21 +23,25 @@ from enrollment.domain.values import Instant, Value, as_text, iso
 
 class Metrics:
     """Counts, of one invocation at a time: a line of CloudWatch's embedded metric format for each. As Powertools' own,
-    for a third of the time (docs/decisions/0013-event-path.md)."""
+    in a third of the time (docs/decisions/0013-event-path.md)."""
 
     def __init__(self, namespace: str, service: str, clock: Callable[[], Instant]) -> None:
         self._namespace = namespace
         self._service = service
         self._clock = clock
         self._counts: dict[str, int] = {}
+        # The events of a batch are decided at the same time.
+        self._lock = Lock()
 
     def count(self, name: str, number: int = 1) -> None:
-        self._counts[name] = self._counts.get(name, 0) + number
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + number
 
     def flush(self) -> None:
-        if not self._counts:
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        if not counts:
             return
-        counts, self._counts = self._counts, {}
         directive = {
             "Namespace": self._namespace,
             "Dimensions": [["service"]],
