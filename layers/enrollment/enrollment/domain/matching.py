@@ -122,7 +122,7 @@ class TriggerIndex:
                     del buckets[value]
 
     def matching(self, properties: Properties) -> Sequence[Satisfied]:
-        """The flows that an event with these properties satisfies, each once, in no order."""
+        """The flows that an event with these properties satisfies, each once."""
         event = _Event(properties)
         holds = event.satisfies
         buckets = [bucket for gate, bucket in self._gates.items() if holds(gate)]
@@ -133,10 +133,12 @@ class TriggerIndex:
                     bucket = table.buckets.get(part)
                     if bucket is not None:
                         buckets.append(bucket)
-        satisfied = {one for bucket in buckets for one, needs in bucket.items() if not needs or holds(needs)}
+        # Not a set, for the order of that is another in every process.
+        satisfied = {one: None for bucket in buckets for one, needs in bucket.items() if not needs or holds(needs)}
         if not self._later.keys().isdisjoint(satisfied):
-            for one in self._later.keys() & satisfied:
-                satisfied.difference_update(self._later[one])
+            for one in self._later.keys() & satisfied.keys():
+                for later in self._later[one]:
+                    satisfied.pop(later, None)
         return list(satisfied)
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
