@@ -224,11 +224,3 @@ def _plot(found: Sequence[Matching]) -> Plot:
     curves["naive, selective"] = [(one.flows, one.naive) for one in found if one.mix is Mix.SELECTIVE]
     title = "Finding the flows that an event satisfies"
     return Plot("matching", title, "flows of the portal", "µs an event", curves, has_log_x=True, has_log_y=True)
-
-
-if __name__ == "__main__":
-    from tests.benchmarks.machine import machine
-
-    print("\n".join(f"{name}: {value}" for name, value in machine().items()))
-    for table in run().tables:
-        print(f"\n{table.markdown()}")
