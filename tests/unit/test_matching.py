@@ -124,6 +124,5 @@ def test_nothing_is_left_of_removed_flows(flows: list[Flow]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
     for one in flows:
         index.remove(one.id)
-    left = {name: value for name, value in vars(index).items() if name not in ("_event_type", "_tables")}
-    assert not any(left.values()), left
-    assert not any(index._tables.values())
+    assert not any((len(index), index._gates, index._shared, index._places, index._later, len(index._predicates)))
+    assert not [table for table in index._tables.values() if table.asked or table.buckets]

@@ -1,64 +1,78 @@
 """The trigger groups of one event type as an index: an event finds the flows that it satisfies, and asks no others.
 
 Of each group one refinement that can be looked up (``operations.Lookup``) becomes its key, the one for which the fewest
-groups ask. The event's own values are what is looked up: each leads to a bucket of the groups that may match, by what
-else must hold. A group that can't be looked up waits behind a gate, the refinement that it shares with the most others;
-one without refinements behind none. Refinements are tested once an event, for all groups that have them, and each of
-the event's values is read once.
+groups ask. The event's own values are what is looked up: each leads to a bucket of the groups that may match, with
+what else must hold for them. A group that can't be looked up waits behind a gate, the refinement that it shares with
+the most others; one without refinements behind none. Refinements are tested once an event, for all groups that have
+them, and each of the event's values is read once.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.flows import Flow, TriggerGroup
-from enrollment.domain.operations import MISSING, Read, reading
-from enrollment.domain.values import Properties
+from enrollment.domain.operations import MISSING, Operation, Parts, Read
+from enrollment.domain.values import Properties, is_missing
 
 
-class Satisfied(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Satisfied:
     """A flow, and the first of its trigger groups that matches."""
 
     flow: Flow
     group: TriggerGroup
 
 
-class _View(NamedTuple):
-    """A property, as operations of one type read it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A property, as operations of one type read it: like predicates, one object each."""
 
     property: str
     read: Read
 
 
-class _Facet(NamedTuple):
-    """What of a property is looked up."""
-
-    view: _View
-    parts: Callable[[Any], Iterable[Hashable]]
-
-
 class _Predicate:
     """A refinement: one object for all groups that have it, so that its identity says which it is."""
 
-    __slots__ = ("__weakref__", "accepts", "view")
+    __slots__ = ("__weakref__", "operation", "view")
 
-    def __init__(self, one: PropertyFilter) -> None:
-        self.view = _View(one.property, one.operation.type.read)
-        self.accepts = one.operation.accepts
-
-
-_Rest = tuple[_Predicate, ...]
-_Bucket = dict[_Rest, dict[str, Satisfied]]
+    def __init__(self, view: _View, operation: Operation) -> None:
+        self.view = view
+        self.operation = operation
 
 
-class _Place(NamedTuple):
-    """Where a group of a flow is kept."""
+_Needs = tuple[_Predicate, ...]
+_Bucket = dict[Satisfied, _Needs]
+_Buckets = dict[Any, _Bucket]
 
-    buckets: dict[Any, _Bucket]
-    key: Hashable
-    rest: _Rest
+
+class _Table:
+    """What of a property is looked up: ``asked`` counts the groups that could be found by a key, in ``buckets`` are
+    those that are."""
+
+    __slots__ = ("asked", "buckets", "parts", "view")
+
+    def __init__(self, view: _View, parts: Parts) -> None:
+        self.view = view
+        self.parts = parts
+        self.asked: Counter[Hashable] = Counter()
+        self.buckets: _Buckets = {}
+
+
+class _Key(NamedTuple):
+    """A refinement that can be looked up, by any of the values."""
+
+    refinement: PropertyFilter
+    table: _Table
+    values: tuple[Hashable, ...]
+
+    @property
+    def asked(self) -> int:
+        return sum(map(self.table.asked.__getitem__, self.values))
 
 
 class TriggerIndex:
@@ -66,16 +80,17 @@ class TriggerIndex:
 
     def __init__(self, event_type: str, flows: Iterable[Flow] = ()) -> None:
         self._event_type = event_type
-        self._flows: dict[str, Flow] = {}
-        self._tables: dict[_Facet, dict[Hashable, _Bucket]] = {}
-        self._gates: dict[_Rest, _Bucket] = {}
-        # Flows with several groups, with all that must hold for each: for these the first that matches is looked for.
-        self._several: dict[str, list[tuple[Satisfied, _Rest]]] = {}
-        self._places: dict[str, list[_Place]] = {}
-        self._asked: Counter[Hashable] = Counter()
+        self._flows = {flow.id: flow for flow in flows}
+        self._tables: dict[tuple[_View, Parts], _Table] = {}
+        self._gates: _Buckets = {}
+        # How many groups share a refinement, of those that can't be looked up.
+        self._shared: Counter[PropertyFilter] = Counter()
+        self._places: dict[str, list[tuple[Satisfied, _Buckets, Iterable[Hashable]]]] = {}
+        # Of a flow with several groups, to each those after it.
+        self._later: dict[Satisfied, Sequence[Satisfied]] = {}
+        self._views: dict[tuple[str, Read], _View] = {}
         self._predicates: WeakValueDictionary[PropertyFilter, _Predicate] = WeakValueDictionary()
         # All are counted before the first is placed, so that each finds its best key.
-        self._flows.update((flow.id, flow) for flow in flows)
         for flow in self._flows.values():
             self._count(flow, 1)
         for flow in self._flows.values():
@@ -99,115 +114,121 @@ class TriggerIndex:
         if flow is None:
             return
         self._count(flow, -1)
-        self._several.pop(flow_id, None)
-        for buckets, key, rest in self._places.pop(flow_id, ()):
-            bucket = buckets[key]
-            del bucket[rest][flow_id]
-            if not bucket[rest]:
-                del bucket[rest]
-            if not bucket:
-                del buckets[key]
+        for satisfied, buckets, values in self._places.pop(flow_id):
+            self._later.pop(satisfied, None)
+            for value in values:
+                del buckets[value][satisfied]
+                if not buckets[value]:
+                    del buckets[value]
 
     def matching(self, properties: Properties) -> Sequence[Satisfied]:
-        """The flows that an event with these properties satisfies, each once, in no order."""
-        readings = _Readings(properties)
-        holds = _Answers(readings).__getitem__
-        found: dict[str, Satisfied] = {}
-        for bucket in self._opened(readings, holds):
-            for rest, satisfied in bucket.items():
-                if all(map(holds, rest)):
-                    found.update(satisfied)
-        for flow_id in found.keys() & self._several.keys():
-            found[flow_id] = next(one for one, needs in self._several[flow_id] if all(map(holds, needs)))
-        return list(found.values())
-
-    def _opened(self, readings: "_Readings", holds: Callable[[_Predicate], bool]) -> Iterator[_Bucket]:
-        for gate, bucket in self._gates.items():
-            if all(map(holds, gate)):
-                yield bucket
-        for (view, parts), table in self._tables.items():
-            found = readings[view]
-            if found is None:
-                continue
-            for part in (MISSING,) if found is MISSING else parts(found):
-                if part in table:
-                    yield table[part]
+        """The flows that an event with these properties satisfies, each once."""
+        event = _Event(properties)
+        holds = event.satisfies
+        buckets = [bucket for gate, bucket in self._gates.items() if holds(gate)]
+        for table in self._tables.values():
+            reading = event[table.view]
+            if reading is not None:
+                for part in (MISSING,) if reading is MISSING else table.parts(reading):
+                    bucket = table.buckets.get(part)
+                    if bucket is not None:
+                        buckets.append(bucket)
+        # Not a set, for the order of that is another in every process.
+        satisfied = {one: None for bucket in buckets for one, needs in bucket.items() if not needs or holds(needs)}
+        if not self._later.keys().isdisjoint(satisfied):
+            for one in self._later.keys() & satisfied.keys():
+                for later in self._later[one]:
+                    satisfied.pop(later, None)
+        return list(satisfied)
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
         return [group for group in flow.groups if group.event_type == self._event_type]
 
+    def _keys(self, group: TriggerGroup) -> list[_Key]:
+        return [key for one in group.filters if (key := self._key(one)) is not None]
+
+    def _key(self, one: PropertyFilter) -> _Key | None:
+        operation = one.operation
+        lookup = operation.type.lookups.get(operation.operator)
+        if lookup is None:
+            return None
+        view = self._view(one)
+        table = self._tables.get((view, lookup.parts))
+        if table is None:
+            table = self._tables[view, lookup.parts] = _Table(view, lookup.parts)
+        values = tuple(lookup.wanted(operation.operand))
+        return _Key(one, table, (*values, MISSING) if operation.include_missing else values)
+
     def _count(self, flow: Flow, change: int) -> None:
         for group in self._groups(flow):
-            keyed = [key for one in group.filters for key in _keys(one)]
-            for asked in keyed or group.filters:
-                self._asked[asked] += change
-                if not self._asked[asked]:
-                    del self._asked[asked]
+            keys = self._keys(group)
+            for key in keys:
+                _add(key.table.asked, key.values, change)
+            if not keys:
+                _add(self._shared, group.filters, change)
 
     def _place(self, flow: Flow) -> None:
-        groups = self._groups(flow)
-        places: list[_Place] = []
-        for group in groups:
-            satisfied = Satisfied(flow, group)
-            for place in self._places_of(group):
-                bucket = place.buckets.setdefault(place.key, {})
-                found = bucket.setdefault(place.rest, {})
-                if flow.id not in found:
-                    found[flow.id] = satisfied
-                    places.append(place)
-        if places:
-            self._places[flow.id] = places
-        if len(groups) > 1:
-            self._several[flow.id] = [
-                (Satisfied(flow, group), tuple(self._predicate(one) for one in group.filters)) for group in groups
-            ]
+        groups = [Satisfied(flow, group) for group in self._groups(flow)]
+        places = self._places[flow.id] = []
+        for number, one in enumerate(groups, 1):
+            buckets, values, rest = self._place_of(one.group)
+            for value in values:
+                buckets.setdefault(value, {})[one] = rest
+            places.append((one, buckets, values))
+            if number < len(groups):
+                self._later[one] = groups[number:]
 
-    def _places_of(self, group: TriggerGroup) -> list[_Place]:
-        lookups = [one for one in group.filters if one.operation.lookup is not None]
-        if not lookups:
-            # The most shared first: most likely it is tested already.
-            shared = sorted(group.filters, key=lambda one: self._asked[one], reverse=True)
-            needs = tuple(self._predicate(one) for one in shared)
-            return [_Place(self._gates, needs[:1], needs[1:])]
-        chosen = min(lookups, key=lambda one: sum(self._asked[key] for key in _keys(one)))
-        rest = tuple(self._predicate(one) for one in group.filters if one is not chosen)
-        return [_Place(self._tables.setdefault(facet, {}), value, rest) for facet, value in _keys(chosen)]
+    def _place_of(self, group: TriggerGroup) -> tuple[_Buckets, Iterable[Hashable], _Needs]:
+        keys = self._keys(group)
+        if keys:
+            key = min(keys, key=lambda one: one.asked)
+            rest = tuple(self._predicate(one) for one in group.filters if one is not key.refinement)
+            return key.table.buckets, key.values, rest
+        # The most shared first: most likely it is tested already.
+        shared = sorted(group.filters, key=self._shared.__getitem__, reverse=True)
+        needs = tuple(map(self._predicate, shared))
+        return self._gates, (needs[:1],), needs[1:]
 
     def _predicate(self, one: PropertyFilter) -> _Predicate:
         found = self._predicates.get(one)
         if found is None:
-            found = self._predicates[one] = _Predicate(one)
+            found = self._predicates[one] = _Predicate(self._view(one), one.operation)
+        return found
+
+    def _view(self, one: PropertyFilter) -> _View:
+        name = one.property, one.operation.type.read
+        found = self._views.get(name)
+        if found is None:
+            found = self._views[name] = _View(*name)
         return found
 
 
-def _keys(one: PropertyFilter) -> list[tuple[_Facet, Hashable]]:
-    """What the refinement can be looked up by; none: it can't."""
-    operation = one.operation
-    lookup = operation.lookup
-    if lookup is None:
-        return []
-    facet = _Facet(_View(one.property, operation.type.read), lookup.parts)
-    keys = [(facet, value) for value in lookup.wanted(operation.operand)]
-    return [*keys, (facet, MISSING)] if operation.include_missing else keys
+def _add(counter: Counter[Any], keys: Iterable[Hashable], change: int) -> None:
+    for key in keys:
+        counter[key] += change
+        if not counter[key]:
+            del counter[key]
 
 
-class _Readings(dict[_View, Any]):
-    """Of one event: what is read of its properties, when it is first asked."""
+class _Event(dict[_View, Any]):
+    """What is read of one event's properties, and which refinements hold: each found out when it is first asked."""
+
+    __slots__ = ("_answers", "_properties")
 
     def __init__(self, properties: Properties) -> None:
         self._properties = properties
+        self._answers: dict[_Predicate, bool] = {}
 
     def __missing__(self, view: _View) -> Any:
-        found = self[view] = reading(view.read, self._properties.get(view.property))
+        value = self._properties.get(view.property)
+        found = self[view] = MISSING if is_missing(value) else view.read(value)
         return found
 
-
-class _Answers(dict[_Predicate, bool]):
-    """Of one event: whether refinements hold, each tested when it is first asked."""
-
-    def __init__(self, readings: _Readings) -> None:
-        self._readings = readings
-
-    def __missing__(self, predicate: _Predicate) -> bool:
-        found = self[predicate] = predicate.accepts(self._readings[predicate.view])
-        return found
+    def satisfies(self, needs: _Needs) -> bool:
+        for one in needs:
+            holds = self._answers.get(one)
+            if holds is None:
+                holds = self._answers[one] = one.operation.accepts(self[one.view])
+            if not holds:
+                return False
+        return True

@@ -17,6 +17,7 @@ from enrollment.domain.values import SEPARATOR, Instant, Value, date_of, fold
 
 Test = Callable[[Any, Any], bool]
 Read = Callable[[Value], Any]
+Parts = Callable[[Any], Iterable[Hashable]]
 
 
 class _Missing:
@@ -48,8 +49,8 @@ class Lookup:
     """An operator that need not be tested, for it can be looked up: it holds exactly where one of the ``parts`` of
     what was read is among those of the operand, ``wanted``."""
 
-    parts: Callable[[Any], Iterable[Hashable]]
-    wanted: Callable[[Any], Iterable[Hashable]]
+    parts: Parts
+    wanted: Parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,27 +77,25 @@ class Operation:
     operand: Any
     include_missing: bool
     given: Mapping[str, Any] = field(compare=False)
+    # Looked up once, for they are asked of every event.
+    test: Test = field(init=False, compare=False, repr=False)
+    accepts_missing: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "test", self.type.tests[self.operator])
+        object.__setattr__(self, "accepts_missing", self.include_missing or self.operator in ACCEPT_MISSING)
 
     def holds(self, value: Value) -> bool:
-        return self.accepts(reading(self.type.read, value))
+        return self.accepts(MISSING if values.is_missing(value) else self.type.read(value))
 
     def accepts(self, reading: Any) -> bool:
-        """``reading``: of a value, by the type's ``read``."""
+        """``reading``: MISSING, or what the type's ``read`` has read of the value."""
         if reading is MISSING:
-            return self.include_missing or self.operator in ACCEPT_MISSING
-        return reading is not None and self.type.tests[self.operator](reading, self.operand)
-
-    @property
-    def lookup(self) -> Lookup | None:
-        return self.type.lookups.get(self.operator)
+            return self.accepts_missing
+        return reading is not None and self.test(reading, self.operand)
 
 
 ACCEPT_MISSING = frozenset({"IS_UNKNOWN", "IS_BLANK"})
-
-
-def reading(read: Read, value: Value) -> Any:
-    """MISSING, or what was read of the value; None: it can't be read so."""
-    return MISSING if values.is_missing(value) else read(value)
 
 
 def operation(given: Mapping[str, Any]) -> Operation:

@@ -29,7 +29,7 @@ _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
 
 def is_missing(value: Value) -> bool:
     """Missing, null and empty are one thing to every operation."""
-    return value is None or value == "" or value == []
+    return value is None or (not value and isinstance(value, str | list))
 
 
 def as_text(value: Value) -> str:
@@ -77,6 +77,9 @@ def read_bool(value: Value) -> bool | None:
 
 def read_options(value: Value) -> frozenset[str]:
     """The set of values held in the property."""
+    if isinstance(value, str) and SEPARATOR not in value:  # nearly always
+        part = value.strip()
+        return frozenset((fold(part),)) if part else frozenset()
     parts = value if isinstance(value, list) else as_text(value).split(SEPARATOR)
     return frozenset(fold(part.strip()) for part in parts if part.strip())
 

@@ -1,0 +1,36 @@
+"""That the benchmarks measure what they say."""
+
+import statistics
+
+import pytest
+
+from enrollment.domain.matching import TriggerIndex
+from tests.benchmarks.workload import MATCHES, Mix, Workload, workload
+
+
+def matches(portal: Workload) -> list[int]:
+    indexes = {event_type: TriggerIndex(event_type, flows) for event_type, flows in portal.flows.items()}
+    return [len(indexes[event_type].matching(properties)) for event_type, properties in portal.events]
+
+
+@pytest.mark.parametrize("mix", Mix)
+def test_the_index_finds_what_asking_each_flow_finds(mix: Mix) -> None:
+    portal = workload(mix, 300, events=100)
+    indexes = {event_type: TriggerIndex(event_type, flows) for event_type, flows in portal.flows.items()}
+    for event_type, properties in portal.events:
+        expected = {
+            flow.id: group
+            for flow in portal.flows[event_type]
+            for group in reversed(flow.groups)
+            if group.event_type == event_type and group.failure(properties) is None
+        }
+        assert {one.flow.id: one.group for one in indexes[event_type].matching(properties)} == expected
+
+
+@pytest.mark.parametrize("size", [1_000, 5_000])
+def test_a_selective_event_has_about_the_same_matches_at_any_size(size: int) -> None:
+    assert statistics.fmean(matches(workload(Mix.SELECTIVE, size, events=2_000))) == pytest.approx(MATCHES, rel=0.1)
+
+
+def test_nothing_matches_where_nothing_is_to_match() -> None:
+    assert not any(matches(workload(Mix.NO_MATCH, 1_000, events=1_000)))
