@@ -251,7 +251,7 @@ def _month() -> Table:
         ],
     ]
     note = (
-        f"Of {EVENTS_A_SECOND} events a second in one category {traced_part(EVENTS_A_SECOND):.1%} are traced, as above. "
+        f"Of {EVENTS_A_SECOND} events a second of a category {traced_part(EVENTS_A_SECOND):.1%} are traced, as above. "
         "Up to one a second all of them are: $5 for a million. Where that matters, `Tracing: PassThrough` ends it."
     )
     return Table("A month, whatever the traffic", ["what", "number", "USD"], rows, note)
