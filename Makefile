@@ -9,6 +9,7 @@ VENV := .venv
 EMULATOR := .venv-emulator
 SAM := .venv-sam
 FUZZ := .venv-fuzz
+BENCH := .venv-bench
 AUDIT := .venv-audit
 DYNAMODB := .venv-dynamodb
 FUZZ_SECONDS ?= 60
@@ -71,13 +72,17 @@ build: $(SAM)/.ready ## Build what is deployed, into .aws-sam
 measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures of docs/measurements.md
 	$(VENV)/bin/python -m tests.benchmarks.measure
 
+.PHONY: bench
+bench: $(BENCH)/.ready $(EMULATOR)/.ready ## Benchmarks, with what they mean in money and at size; ARGS=money runs one part
+	$(BENCH)/bin/python -m tests.benchmarks.bench $(ARGS)
+
 .PHONY: storm
 storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another portal's events (docs/operations.md)
 	$(VENV)/bin/python -m tests.benchmarks.storm
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(AUDIT) $(DYNAMODB) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) .aws-sam .enroll build *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -113,6 +118,14 @@ $(FUZZ)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(FUZZ)
 	@$(UV) pip install --quiet --python $(FUZZ)/bin/python --requirement cli/requirements.txt \
 		--requirement tests/requirements.txt --requirement tests/fuzz-requirements.txt --editable .
+	@touch $@
+
+# Plots, and what is compared with, are no part of the tests.
+$(BENCH)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt tests/bench-requirements.txt
+	@echo "Setting up $(BENCH) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(BENCH)
+	@$(UV) pip install --quiet --python $(BENCH)/bin/python --requirement cli/requirements.txt \
+		--requirement tests/requirements.txt --requirement tests/bench-requirements.txt --editable .
 	@touch $@
 
 $(AUDIT)/.ready: $(UV) tests/audit-requirements.txt

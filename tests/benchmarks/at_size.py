@@ -14,13 +14,13 @@ import heapq
 import itertools
 import random
 from collections import Counter, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from enrollment.adapters import enrollments, history, tables
 from tests.benchmarks.counts import ANNOUNCEMENT, CHANGES_RECORD, ENROLLS, NOT_MATCHED, Kind, kinds
 from tests.benchmarks.durations import TEMPLATE, duration_ms, processor_share, waits_ms
-from tests.benchmarks.tables import Table
+from tests.benchmarks.tables import Found, Plot, Table
 
 RATES = (1_000, 10_000, 100_000)
 SIMULATED = 1_000
@@ -125,18 +125,19 @@ def _even(**hot: float) -> list[Stream]:
     ]
 
 
+IMPORT = Scenario(
+    "one portal imports",
+    [
+        Stream("the import", 0.9, CHANGES_RECORD, "crm", of_type=1.0),
+        Stream("other portals, same category", 0.05, CHANGES_RECORD, "crm"),
+        Stream("other categories", 0.05, NOT_MATCHED, "forms"),
+    ],
+)
 SCENARIOS = (
     Scenario("even", _even()),
     Scenario("one flow takes all", [Stream("enrolling", 1.0, ENROLLS, "forms", of_type=1.0, of_flow=1.0)]),
     Scenario("one record has 10 %", _even(of_record=0.1)),
-    Scenario(
-        "one portal imports",
-        [
-            Stream("the import", 0.9, CHANGES_RECORD, "crm", of_type=1.0),
-            Stream("other portals, same category", 0.05, CHANGES_RECORD, "crm"),
-            Stream("other categories", 0.05, NOT_MATCHED, "forms"),
-        ],
-    ),
+    IMPORT,
 )
 
 
@@ -478,25 +479,26 @@ RAISED: Mapping[str, Limit] = {
 }
 
 
-def run() -> list[Table]:
+def run() -> Found:
     counted = kinds()
-    played = [
-        _row(scenario, rate, is_buffered, simulated(scenario, rate, is_buffered=is_buffered))
+    outcomes = {
+        (scenario.name, rate, is_buffered): simulated(scenario, rate, is_buffered=is_buffered)
         for scenario in SCENARIOS
         for rate in RATES
         for is_buffered in (False, True)
-    ]
-    raised = [
-        _row(scenario, RATES[-1], is_buffered, simulated(scenario, RATES[-1], is_buffered=is_buffered, limits=RAISED))
+    }
+    raised = {
+        (scenario.name, RATES[-1], is_buffered): simulated(scenario, RATES[-1], is_buffered=is_buffered, limits=RAISED)
         for scenario in SCENARIOS
         for is_buffered in (False, True)
-    ]
-    return [
+    }
+    tables = [
         _limits(counted),
         _needed(counted),
-        Table("A minute of traffic", PLAYED, list(itertools.chain.from_iterable(played)), NOTE),
-        Table("The same with every quota tenfold", PLAYED, list(itertools.chain.from_iterable(raised))),
+        Table("A minute of traffic", PLAYED, _rows(outcomes), NOTE),
+        Table("The same with every quota tenfold", PLAYED, _rows(raised)),
     ]
+    return Found(tables, [_backlogs(outcomes), _import(outcomes)])
 
 
 def _limits(counted: Mapping[tuple[str, bool], Kind]) -> Table:
@@ -527,6 +529,7 @@ PLAYED = [
     "p99, s",
     "most waiting",
     "all decided after, s",
+    "kept as unprocessed",
     "refused most",
 ]
 NOTE = (
@@ -536,26 +539,60 @@ NOTE = (
 )
 
 
-def _row(scenario: Scenario, rate: float, is_buffered: bool, outcome: Outcome) -> list[list[str]]:
+Outcomes = Mapping[tuple[str, float, bool], Outcome]
+
+
+def _rows(outcomes: Outcomes) -> list[list[str]]:
     """One for all of the traffic; of an import, one for each of its streams."""
+    return [
+        row
+        for scenario in SCENARIOS
+        for (name, rate, is_buffered), outcome in outcomes.items()
+        if name == scenario.name
+        for row in _rows_of(scenario, rate, is_buffered, outcome)
+    ]
+
+
+def _rows_of(scenario: Scenario, rate: float, is_buffered: bool, outcome: Outcome) -> Iterator[list[str]]:
     streams = {"": list(itertools.chain.from_iterable(outcome.latencies.values()))}
-    if scenario.name == "one portal imports":
-        streams = {f": {name}": outcome.latencies[name] for name in (one.name for one in scenario.streams)}
-    waiting = max(number for _, number in outcome.backlog)
+    if scenario is IMPORT:
+        streams = {f": {one.name}": outcome.latencies[one.name] for one in scenario.streams}
     is_over = outcome.backlog[-1][1] == 0
     refused = outcome.refused.most_common(1)
-    return [
-        [
+    for name, latencies in streams.items():
+        yield [
             f"{scenario.name}{name}",
             f"{rate:,.0f}",
             "buffer" if is_buffered else "direct",
             *(f"{_percentile(latencies, part):,.2f}" for part in (0.5, 0.95, 0.99)),
-            f"{waiting:,.0f}",
+            f"{max(number for _, number in outcome.backlog):,.0f}",
             f"{outcome.ended:,.0f}" if is_over else f"more than {ENDS_AFTER_SECONDS:,}",
+            f"{outcome.given_up.total() * max(rate / SIMULATED, 1):,.0f}",
             refused[0][0] if refused else "",
         ]
-        for name, latencies in streams.items()
-    ]
+
+
+def _backlogs(outcomes: Outcomes) -> Plot:
+    rate = 10_000
+    curves = {
+        f"{name}, {'buffer' if is_buffered else 'direct'}": outcome.backlog
+        for (name, at, is_buffered), outcome in outcomes.items()
+        if at == rate and name != SCENARIOS[0].name
+    }
+    title = f"A minute of {rate:,} events a second: put and not yet decided"
+    return Plot("backlog", title, "seconds", "events", curves)
+
+
+def _import(outcomes: Outcomes) -> Plot:
+    curves = {
+        f"{stream.name}, {'buffer' if is_buffered else 'direct'}": [
+            (rate, _percentile(outcomes[IMPORT.name, rate, is_buffered].latencies[stream.name], 0.95)) for rate in RATES
+        ]
+        for stream in IMPORT.streams
+        for is_buffered in (False, True)
+    }
+    title = "An import of one portal: until 95 % of the events are decided"
+    return Plot("import", title, "events a second, 90 % of them imported", "seconds", curves, True, True)
 
 
 def _percentile(latencies: Sequence[float], part: float) -> float:

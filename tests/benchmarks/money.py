@@ -8,7 +8,7 @@ month.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from tests.benchmarks.prices import (
     READ_ON,
     REGION,
 )
-from tests.benchmarks.tables import Table
+from tests.benchmarks.tables import Found, Plot, Table
 from tests.metrics import emitted_metrics
 
 Usage = Mapping[str, float]
@@ -136,9 +136,18 @@ def by_service(used: Usage) -> Mapping[str, float]:
 # Tables --------------------------------------------------------------------------------------------------------------
 
 
-def run() -> list[Table]:
+def run() -> Found:
     counted = kinds()
-    return [*_counts(counted), _bills(counted), _shares(counted), _lines(counted), _month(), _elsewhere()]
+    tables = [
+        *_counts(counted),
+        _bills(counted),
+        _shares(counted),
+        _services(counted),
+        _month(),
+        _elsewhere(),
+        _prices(),
+    ]
+    return Found(tables, [_plot(counted)])
 
 
 def _counts(counted: Mapping[tuple[str, bool], Kind]) -> Iterator[Table]:
@@ -210,7 +219,7 @@ def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     )
 
 
-def _lines(counted: Mapping[tuple[str, bool], Kind]) -> Table:
+def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     used = [of_share(counted, share, has_history=True) for share in SHARES]
     services = list(by_service(used[0]))
     rows = [[one, *(_usd(by_service(each)[one] * 1e6) for each in used)] for one in services]
@@ -272,7 +281,7 @@ def _elsewhere() -> Table:
     return Table("What others publish", ["instead", "price", "bound to", "read at"], rows)
 
 
-def prices() -> Table:
+def _prices() -> Table:
     rows = [[name, f"${one.usd:g}", one.unit, one.page, one.source] for name, one in PRICES.items()]
     return Table(f"Prices: {REGION}, read on {READ_ON}", ["price", "USD", "for a", "AWS's page", "read at"], rows)
 
@@ -281,14 +290,14 @@ def _usd(amount: float) -> str:
     return f"{amount:,.2f}"
 
 
-def curves(counted: Mapping[tuple[str, bool], Kind]) -> Mapping[str, Sequence[tuple[float, float]]]:
-    """For the plot: USD a million by share enrolling."""
+def _plot(counted: Mapping[tuple[str, bool], Kind]) -> Plot:
     shares = [number / 100 for number in range(0, 101, 5)]
-    return {
+    curves = {
         f"{'with' if has_history else 'without'} history, {f'batches of {BATCH}' if is_buffered else 'direct'}": [
-            (share, cost(of_share(counted, share, has_history=has_history, is_buffered=is_buffered)) * 1e6)
+            (share * 100, cost(of_share(counted, share, has_history=has_history, is_buffered=is_buffered)) * 1e6)
             for share in shares
         ]
         for has_history in (True, False)
         for is_buffered in (False, True)
     }
+    return Plot("money", "A million events", "enrolling, %", "USD", curves)

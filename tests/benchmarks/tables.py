@@ -1,6 +1,6 @@
-"""What a part of the benchmarks found, as rows; the driver prints them."""
+"""What a part of the benchmarks found, as data: the driver prints the tables and draws the plots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -14,3 +14,22 @@ class Table:
     def markdown(self) -> str:
         lines = [f"| {' | '.join(row)} |" for row in (self.header, ["---"] * len(self.header), *self.rows)]
         return "\n".join([f"**{self.title}**", "", *lines, *(["", self.note] if self.note else [])])
+
+
+@dataclass(frozen=True)
+class Plot:
+    """``name``: of its file in docs/plots. ``curves``: points by what they are of."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    curves: Mapping[str, Sequence[tuple[float, float]]]
+    has_log_x: bool = False
+    has_log_y: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    tables: Sequence[Table]
+    plots: Sequence[Plot] = ()
