@@ -334,7 +334,7 @@ class Simulation:
 
     def _start(self) -> None:
         """Gives free executions to the functions that wait for one, in turns."""
-        for function in sorted({*self._waiting, *self._buffer}, key=lambda one: self._running[one]):
+        for function in sorted({*self._waiting, *self._buffer}, key=lambda one: (self._running[one], one)):
             while self._may_start(function):
                 if self._is_buffered and (batch := self._next_batch(function)):
                     self._running[function] += 1
