@@ -27,10 +27,10 @@ def _path() -> Found:
 
 
 def _counts() -> Found:
-    """What they are is shown by the money that they cost."""
+    """Shown by the parts that compute with them."""
     with embedded() as config:
-        counted = counts.count(config)
-    return Found([Table("Counted", ["kinds of events"], [[str(len(counted))]])])
+        counts.count(config)
+    return Found([])
 
 
 # In this order: the counts are what the parts after them compute with.

@@ -34,14 +34,14 @@ PRICES: Mapping[str, Price] = {
         MILLION,
         "million requests",
         "aws.amazon.com/lambda/pricing",
-        "cloudchipr.com (2024), third-party notes (2026)",
+        "AWS's own page, of managed instances (2026-09-20)",
     ),
     "Lambda, GB-seconds": Price(
         0.0000133334,
         1,
         "GB-second (arm64)",
         "aws.amazon.com/lambda/pricing",
-        "cloudchipr.com (2024), third-party notes (2026)",
+        "cloudchipr.com (2024), artillery 2.0.28",
     ),
     "DynamoDB, reads": Price(
         0.125, MILLION, "million read units", "aws.amazon.com/dynamodb/pricing/on-demand", "airbyte.com (2025-07-21)"
@@ -94,9 +94,7 @@ PRICES: Mapping[str, Price] = {
 
 # A month, whatever the traffic.
 METRIC_MONTH = Price(0.30, 1, "custom metric", "aws.amazon.com/cloudwatch/pricing", "signoz.io (2026-02)")
-ALARM_MONTH = Price(
-    0.10, 1, "metric of an alarm", "aws.amazon.com/cloudwatch/pricing", "not confirmed by a stored page"
-)
+ALARM_MONTH = Price(0.10, 1, "metric of an alarm", "aws.amazon.com/cloudwatch/pricing", "c3x.dev")
 DASHBOARD_MONTH = Price(3.00, 1, "dashboard", "aws.amazon.com/cloudwatch/pricing", "factualminds.com (2026-06)")
 
 
