@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from enrollment.adapters import enrollments, history, tables
+from enrollment.adapters import enrollments, history
 from tests.benchmarks.counts import ANNOUNCEMENT, CHANGES_RECORD, ENROLLS, NOT_MATCHED, Kind, kinds
 from tests.benchmarks.durations import TEMPLATE, duration_ms, processor_share, waits_ms
 from tests.benchmarks.tables import Found, Plot, Table
@@ -29,6 +29,8 @@ TRAFFIC_SECONDS = 60
 ENDS_AFTER_SECONDS = 1_800
 SAMPLE_SECONDS = 5
 
+# Of one call to DynamoDB (adapters/clients.py).
+ATTEMPTS = 7
 TIMEOUT: int = TEMPLATE["Globals"]["Function"]["Timeout"]
 # Lambda delivers an event that failed again after one and two minutes; the buffer four times, after its visibility
 # timeout.
@@ -63,7 +65,7 @@ LIMITS: Mapping[str, Limit] = {
     "version": Limit(
         PARTITION_READS,
         "reads of one portal's version of one event type",
-        "a buffer, which reads it once a batch; a short validity of the version (decision 3)",
+        "a buffer, which reads it once a batch",
     ),
     "flows, reads": Limit(40_000, "read units of the table", "quota of DynamoDB"),
     "records, reads": Limit(40_000, "read units of the table", "quota of DynamoDB"),
@@ -431,7 +433,7 @@ class Simulation:
     def _taken(self, name: str, units: float, began: float) -> Process:
         """A call that is refused is made again after a random time of up to 1, 2, 4, … 20 seconds, as AWS's client
         does, until the function's time is over."""
-        for attempt in range(tables.RETRIES + 1):
+        for attempt in range(ATTEMPTS):
             if self._buckets[name].take(self._now, units):
                 return True
             self._outcome.refused[name] += 1

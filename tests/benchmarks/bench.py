@@ -4,16 +4,17 @@ the plots into docs/plots. `make bench ARGS="money at-size"` runs some of them.
 A place in a page is `<!-- bench: <title of the table> -->` and, after it, `<!-- bench end -->`.
 """
 
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import at_size, counts, money, path
+from tests.benchmarks import at_size, counts, money, path, portals
 from tests.benchmarks.machine import machine
 from tests.benchmarks.measure import embedded
-from tests.benchmarks.tables import Found, Table
+from tests.benchmarks.tables import Found, Plot, Table
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -26,6 +27,31 @@ def _path() -> Found:
     return Found([Table("An event beside a bare function that makes the same calls", header, rows)])
 
 
+def _portals() -> Found:
+    found = portals.run()
+    rows = [
+        [
+            f"{one.portals:,}",
+            f"{one.flows:,}",
+            f"{one.kept:,}",
+            f"{one.megabytes:.0f}",
+            f"{one.hit:.0f}",
+            "" if math.isnan(one.miss) else f"{one.miss:,.0f}",
+        ]
+        for one in found
+    ]
+    header = ["portals", "flows", "portals kept", "MB", "an event, kept, µs", "read anew, µs"]
+    memory = Plot(
+        "portals",
+        "Flows kept in a warm function",
+        "portals",
+        "MB",
+        {"memory": [(one.portals, one.megabytes) for one in found]},
+        has_log_x=True,
+    )
+    return Found([Table("What a warm function keeps of many portals", header, rows)], [memory])
+
+
 def _counts() -> Found:
     """Shown by the parts that compute with them."""
     with embedded() as config:
@@ -36,6 +62,7 @@ def _counts() -> Found:
 # In this order: the counts are what the parts after them compute with.
 PARTS: Mapping[str, Callable[[], Found]] = {
     "path": _path,
+    "portals": _portals,
     "counts": _counts,
     "money": money.run,
     "at-size": at_size.run,

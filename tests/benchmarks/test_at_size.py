@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from enrollment.adapters import clients
 from tests.benchmarks.at_size import (
+    ATTEMPTS,
     LIMITS,
     TRAFFIC_SECONDS,
     Bucket,
@@ -110,3 +112,8 @@ def test_a_rate_is_played_at_a_part_of_it_with_limits_as_much_smaller() -> None:
 
 def test_a_run_is_like_the_next() -> None:
     assert Simulation(LOOKING, 50, COUNTED).run() == Simulation(LOOKING, 50, COUNTED).run()
+
+
+def test_a_call_is_made_as_often_as_the_functions_client_makes_it() -> None:
+    client = clients.dynamodb(clients.open_session(), region_name="eu-west-1")
+    assert client.meta.config.retries["total_max_attempts"] == ATTEMPTS
