@@ -1,6 +1,6 @@
 """How long a function runs for an event, from CPU time that is measured and waits that are assumed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from enroll.local.deployment import load_template
@@ -29,3 +29,8 @@ def waits_ms(calls: Mapping[str, int]) -> float:
 
 def duration_ms(kind: Kind) -> float:
     return kind.cpu_ms / processor_share() + waits_ms(kind.calls)
+
+
+def batch_ms(kinds: Sequence[Kind]) -> float:
+    """All at the same time, on one processor."""
+    return sum(one.cpu_ms for one in kinds) / processor_share() + max(waits_ms(one.calls) for one in kinds)

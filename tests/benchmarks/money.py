@@ -28,7 +28,7 @@ from tests.benchmarks.counts import (
     counted_on,
     kinds,
 )
-from tests.benchmarks.durations import MEMORY_MB, TEMPLATE, WAITS, duration_ms
+from tests.benchmarks.durations import MEMORY_MB, TEMPLATE, WAITS, batch_ms, duration_ms
 from tests.benchmarks.prices import (
     ALARM_MONTH,
     DASHBOARD_MONTH,
@@ -68,10 +68,10 @@ SHARES = (0.0, 0.01, 0.1, 1.0)
 
 
 def usage(kind: Kind, *, is_buffered: bool = False, traced: float | None = None) -> Usage:
-    """Of one event, by the names of the prices, without what it announces. A buffer saves invocations; that it saves
-    calls or waits as well is not counted here."""
+    """Of one event, by the names of the prices, without what it announces. The events of a batch are handled at the
+    same time, so that it waits once for all of them; what calls it saves by sharing them is not counted here."""
     invocations = 1 / BATCH if is_buffered else 1
-    milliseconds = duration_ms(kind) if is_buffered else math.ceil(duration_ms(kind))
+    milliseconds = batch_ms([kind] * BATCH) / BATCH if is_buffered else math.ceil(duration_ms(kind))
     stored = (kind.kept_bytes + kind.history_bytes * HISTORY_DAYS / DAYS_OF_A_MONTH) / GB
     traced_share = traced_part(EVENTS_A_SECOND) if traced is None else traced
     return {

@@ -50,6 +50,11 @@ def test_a_buffer_takes_a_tenth_of_the_invocations_and_1_2_requests() -> None:
     assert used["SQS, standard"] == pytest.approx(1.2)
 
 
+def test_a_batch_waits_once_for_all_of_its_events() -> None:
+    direct, buffered = usage(READS_ONCE), usage(READS_ONCE, is_buffered=True)
+    assert buffered["Lambda, GB-seconds"] == pytest.approx(direct["Lambda, GB-seconds"] / 10)
+
+
 def test_an_enrollment_is_announced_by_an_event_that_costs_what_one_costs() -> None:
     used = with_announcements(COUNTED, ENROLLS, has_history=False)
     assert used["EventBridge, events"] == used["Lambda, requests"] == used["DynamoDB, reads"] == 2
