@@ -191,7 +191,14 @@ def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
         [name, *(_usd(cost(with_announcements(counted, name, has_history=one)) * 1e6) for one in (False, True))]
         for name in names
     ]
-    return Table("A million events of one kind", ["events that", "without history", "with history"], rows)
+    line = counted[NOT_MATCHED, False].log_bytes - counted[NO_FLOW, False].log_bytes
+    most = TEMPLATE["Parameters"]["DecidedOneByOne"]["Default"]
+    note = (
+        f"Each further flow that looks at an event and does not match is a log line of {line} bytes: "
+        f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. Where an event triggers more than "
+        f"{most} flows, these are counted in one line (`DecidedOneByOne`); with `LogLevel=WARNING` there are none."
+    )
+    return Table("A million events of one kind", ["events that", "without history", "with history"], rows, note)
 
 
 def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
