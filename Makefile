@@ -72,6 +72,10 @@ build: $(SAM)/.ready ## Build what is deployed, into .aws-sam
 measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures of docs/measurements.md
 	$(VENV)/bin/python -m tests.benchmarks.measure
 
+.PHONY: bench
+bench: $(BENCH)/.ready $(EMULATOR)/.ready ## Benchmarks, with what they mean in money and at size; ARGS=money runs one part
+	$(BENCH)/bin/python -m tests.benchmarks.bench $(ARGS)
+
 .PHONY: storm
 storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another portal's events (docs/operations.md)
 	$(VENV)/bin/python -m tests.benchmarks.storm

@@ -1,0 +1,116 @@
+"""`make bench`: runs the parts, prints their tables, writes these into the pages that have a place for them, and draws
+the plots into docs/plots. `make bench ARGS="money at-size"` runs some of them.
+
+A place in a page is `<!-- bench: <title of the table> -->` and, after it, `<!-- bench end -->`.
+"""
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.benchmarks import at_size, counts, money, path, portals
+from tests.benchmarks.machine import machine
+from tests.benchmarks.measure import embedded
+from tests.benchmarks.tables import Found, Plot, Table
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def _path() -> Found:
+    with embedded() as config:
+        costs = path.costs(config)
+    rows = [[one.event, one.calls, f"{one.handler:.2f}", f"{one.bare:.2f}", f"{one.ratio:.2f}"] for one in costs]
+    header = ["event", "AWS calls", "handler CPU, ms", "bare boto3", "ratio"]
+    return Found([Table("An event beside a bare function that makes the same calls", header, rows)])
+
+
+def _portals() -> Found:
+    found = portals.run()
+    rows = [
+        [
+            f"{one.portals:,}",
+            f"{one.flows:,}",
+            f"{one.kept:,}",
+            f"{one.megabytes:.0f}",
+            f"{one.hit:.0f}",
+            "" if math.isnan(one.miss) else f"{one.miss:,.0f}",
+        ]
+        for one in found
+    ]
+    header = ["portals", "flows", "portals kept", "MB", "an event, kept, µs", "read anew, µs"]
+    memory = Plot(
+        "portals",
+        "Flows kept in a warm function",
+        "portals",
+        "MB",
+        {"memory": [(one.portals, one.megabytes) for one in found]},
+        has_log_x=True,
+    )
+    return Found([Table("What a warm function keeps of many portals", header, rows)], [memory])
+
+
+def _counts() -> Found:
+    """Shown by the parts that compute with them."""
+    with embedded() as config:
+        counts.count(config)
+    return Found([])
+
+
+# In this order: the counts are what the parts after them compute with.
+PARTS: Mapping[str, Callable[[], Found]] = {
+    "path": _path,
+    "portals": _portals,
+    "counts": _counts,
+    "money": money.run,
+    "at-size": at_size.run,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    if unknown := set(names) - set(PARTS):
+        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}")
+    print("\n".join(f"{name}: {value}" for name, value in machine().items()))
+    for name in names or PARTS:
+        # Each begins with the environment that the command was given.
+        environment = dict(os.environ)
+        found = PARTS[name]()
+        os.environ.clear()
+        os.environ.update(environment)
+        print(f"\n# {name}\n")
+        for table in found.tables:
+            print(f"{table.markdown()}\n")
+        write(found.tables)
+        _draw(found)
+
+
+def write(tables: Sequence[Table], folder: Path = DOCS) -> None:
+    for page in sorted(folder.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        written = text
+        for table in tables:
+            written = in_place(written, table)
+        if written != text:
+            page.write_text(written, encoding="utf-8")
+
+
+def in_place(text: str, table: Table) -> str:
+    begins, ends = f"<!-- bench: {table.title} -->", "<!-- bench end -->"
+    place = re.compile(f"{re.escape(begins)}.*?{re.escape(ends)}", re.DOTALL)
+    return place.sub(lambda _: f"{begins}\n\n{table.markdown()}\n\n{ends}", text)
+
+
+def _draw(found: Found) -> None:
+    if not found.plots:
+        return
+    from tests.benchmarks.plots import draw  # only where there is one to draw: it takes a second to import
+
+    (DOCS / "plots").mkdir(exist_ok=True)
+    for plot in found.plots:
+        print(f"written: {draw(plot, DOCS / 'plots').relative_to(DOCS.parent)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,297 @@
+"""What each kind of event costs in a warm function: calls to AWS, what they consume, log lines, CPU time.
+
+`make bench ARGS=counts` plays the kinds against the embedded AWS and writes counts.json, from which ``money`` and
+``at_size`` compute.
+"""
+
+import itertools
+import json
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.client
+import botocore.session
+
+from enrollment.bootstrap import application, now
+from enrollment.config import Config
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Dated, Record
+from enrollment.domain.values import iso
+from enrollment.handler import handler_for
+from tests.benchmarks.capacity import INDEXES, Item, consumed, item_bytes
+from tests.benchmarks.machine import machine
+from tests.benchmarks.replayed import Recording, silenced
+from tests.fakes import store
+from tests.scenarios.scenario import flow
+from tests.stores import stores as open_stores
+
+EVENTS = Path(__file__).parents[2] / "events"
+COUNTS = Path(__file__).with_name("counts.json")
+
+PORTAL = "northwind"
+HISTORY_DAYS = 30
+# Turns, and events in one.
+TURNS, PLAYED = 25, 20
+
+# SQS and EventBridge count a request, and an event, for each begun chunk.
+CHUNK = 64 * 1024
+# Bytes that DynamoDB adds to each item, and to each entry of an index, for what is stored.
+ITEM_OVERHEAD = 100
+
+FLOWS: Sequence[Mapping[str, Any]] = (
+    {"id": 1001, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
+    {"id": 2001, "event": "calls.ended"},
+    {"id": 2002, "event": "calls.ended"},
+    {"id": 2003, "event": "calls.ended"},
+)
+
+PROPERTIES = {
+    "email": "ann.murphy@example.com",
+    "firstname": "Ann",
+    "lastname": "Murphy",
+    "company": "Harbour Foods",
+    "jobtitle": "Head of Purchasing",
+    "phone": "+353 21 555 0101",
+    "city": "Cork",
+    "country": "Ireland",
+    "lifecyclestage": "opportunity",
+    "hs_lead_status": "IN_PROGRESS",
+}
+
+NO_FLOW = "no flow looks for it"
+NOT_MATCHED = "a flow looks at it, and does not match"
+ENROLLS = "enrolls in one flow"
+ENROLLS_IN_THREE = "enrolls in three flows"
+REDELIVERED = "is delivered again"
+ENROLLED_BEFORE = "its record is enrolled already"
+CHANGES_RECORD = "changes its record, no flow looks for it"
+ANNOUNCEMENT = "announces an enrollment, no flow looks for it"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``reads`` and ``writes``: request units by table or index. ``sends``: requests to the enrollments queue.
+    ``announces``: events that are put on the bus. ``bus_bytes``: of the event itself. ``kept_bytes``: what is stored
+    for good, ``history_bytes`` until the history expires. ``cpu_ms``: median."""
+
+    name: str
+    has_history: bool
+    calls: Mapping[str, int]
+    reads: Mapping[str, float]
+    writes: Mapping[str, float]
+    sends: int
+    announces: int
+    bus_bytes: int
+    log_bytes: int
+    kept_bytes: int
+    history_bytes: int
+    cpu_ms: float
+
+
+def kinds() -> Mapping[tuple[str, bool], Kind]:
+    """As they were counted last, by name and whether the history of events is kept."""
+    found = json.loads(COUNTS.read_text(encoding="utf-8"))["kinds"]
+    return {(one["name"], one["has_history"]): Kind(**one) for one in found}
+
+
+def counted_on() -> Mapping[str, str]:
+    found: Mapping[str, str] = json.loads(COUNTS.read_text(encoding="utf-8"))["machine"]
+    return found
+
+
+def count(config: Config) -> list[Kind]:
+    """``config`` is that of this process' environment. The counts are written for those who compute with them."""
+    counted = [kind for days in (0, HISTORY_DAYS) for kind in _kinds(config, days)]
+    document = {"machine": machine(), "kinds": [asdict(one) for one in counted]}
+    COUNTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return counted
+
+
+def _kinds(config: Config, history_days: int) -> Iterator[Kind]:
+    os.environ["EVENT_HISTORY_DAYS"] = str(history_days)
+    application.cache_clear()
+    record = f"10{history_days}"
+    _prepare(config, record)
+    numbers = itertools.count()
+
+    def event(category: str, sample: str, event_id: str = "", **properties: str) -> dict[str, Any]:
+        envelope = json.loads((EVENTS / category / f"{sample}.json").read_text(encoding="utf-8"))
+        happened = iso(now())
+        detail = envelope["detail"]
+        detail.pop("record", None)
+        detail["properties"].update(properties)
+        detail.update(
+            id=event_id or f"{category}-{record}-{next(numbers):04}",
+            portalId=PORTAL,
+            objectId=record,
+            occurredAt=happened,
+        )
+        return {**envelope, "time": happened}
+
+    first = event("forms", "submitted", hs_form_id="f-1")
+    warm = {
+        "website": event("website", "page_visited"),
+        "forms": event("forms", "submitted", hs_form_id="f-9"),
+        # Of another record, so that it enrolls none.
+        "calls": {**(call := event("calls", "ended")), "detail": {**call["detail"], "objectId": "none"}},
+        "crm": event("crm", "property_changed", hs_value="lead"),
+        "workflows": event("workflows", "enrolled"),
+    }
+    for category, envelope in warm.items():
+        with silenced():
+            handler_for(category)(envelope, _context())
+
+    def counted(name: str, envelope: dict[str, Any]) -> Kind:
+        return _counted(config, name, bool(history_days), envelope)
+
+    yield counted(NO_FLOW, event("website", "page_visited"))
+    yield counted(NOT_MATCHED, event("forms", "submitted", hs_form_id="f-2"))
+    yield counted(ENROLLS, first)
+    yield counted(REDELIVERED, first)
+    yield counted(ENROLLED_BEFORE, event("forms", "submitted", hs_form_id="f-1"))
+    yield counted(ENROLLS_IN_THREE, event("calls", "ended"))
+    yield counted(CHANGES_RECORD, event("crm", "property_changed"))
+    yield counted(ANNOUNCEMENT, event("workflows", "enrolled"))
+
+
+def _prepare(config: Config, record: str) -> None:
+    stores = open_stores(config)
+    for given in FLOWS:
+        document = flow(given)
+        revision = stores.authoring.book.get(PORTAL, document["id"])
+        if revision is None:
+            store(stores.authoring, PORTAL, document, 0)
+    properties = {name: Dated(value, 1) for name, value in PROPERTIES.items()}
+    stores.records.save(Record(RecordKey(PORTAL, "0-1", record), 1, properties))
+    # Events are sent after the flows were written, as nearly every event is.
+    time.sleep(0.1)
+
+
+def _counted(config: Config, name: str, has_history: bool, envelope: dict[str, Any]) -> Kind:
+    handler = handler_for(envelope["detail-type"].partition(".")[0])
+    recording, made = Recording(), Made()
+    with recording.made(), made.listening(), _lines() as lines:
+        handler(envelope, _context())
+    reads, writes = Counter[str](), Counter[str]()
+    kept = history = 0
+    for operation, arguments, answer in made.calls:
+        if operation not in ("SendMessageBatch", "SendMessage", "PutEvents"):
+            stored = _stored(arguments) if operation == "UpdateItem" else None
+            for one in consumed(config, operation, arguments, answer, stored):
+                (reads if one.kind == "read" else writes)[one.place] += one.units
+        if operation == "PutItem":
+            kept, history = kept + _kept(config, arguments), history + _history(config, arguments)
+    with recording.replayed():
+        cpu = _cpu(lambda: handler(envelope, _context()))
+    return Kind(
+        name,
+        has_history,
+        calls=dict(sorted(Counter(operation for operation, _, _ in made.calls).items())),
+        reads=dict(sorted(reads.items())),
+        writes=dict(sorted(writes.items())),
+        sends=sum(_sends(arguments) for operation, arguments, _ in made.calls if operation == "SendMessageBatch"),
+        announces=sum(_chunks(arguments) for operation, arguments, _ in made.calls if operation == "PutEvents"),
+        bus_bytes=len(json.dumps(envelope, separators=(",", ":"), ensure_ascii=False).encode()),
+        log_bytes=lines[0],
+        kept_bytes=kept,
+        history_bytes=history,
+        cpu_ms=round(cpu, 3),
+    )
+
+
+def _stored(arguments: Mapping[str, Any]) -> Item:
+    client = botocore.session.get_session().create_client("dynamodb")
+    item: Item = client.get_item(TableName=arguments["TableName"], Key=arguments["Key"], ConsistentRead=True)["Item"]
+    return item
+
+
+def _kept(config: Config, arguments: Mapping[str, Any]) -> int:
+    """A record's item takes the place of the one before; an enrollment's stays, and so do its entries in indexes."""
+    if arguments["TableName"] != config.enrollments_table:
+        return 0
+    key = {name: arguments["Item"][name] for name in ("pk", "sk")}
+    return _with_entries("enrollments", _stored({"TableName": arguments["TableName"], "Key": key}))
+
+
+def _history(config: Config, arguments: Mapping[str, Any]) -> int:
+    is_event = arguments["TableName"] == config.records_table and "typeShard" in arguments["Item"]
+    return _with_entries("records", arguments["Item"]) if is_event else 0
+
+
+def _with_entries(table: str, item: Item) -> int:
+    entries = [{name: item[name] for name in {"pk", "sk", *index.keys}} for index in INDEXES[table]]
+    return sum(item_bytes(one) + ITEM_OVERHEAD for one in (item, *entries))
+
+
+def _sends(arguments: Mapping[str, Any]) -> int:
+    size = sum(len(json.dumps(entry)) for entry in arguments["Entries"])
+    return math.ceil(size / CHUNK)
+
+
+def _chunks(arguments: Mapping[str, Any]) -> int:
+    return sum(math.ceil(len(entry["Detail"].encode()) / CHUNK) for entry in arguments["Entries"])
+
+
+def _context() -> Any:
+    return SimpleNamespace(aws_request_id="3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90")
+
+
+class Made:
+    """The calls to AWS with their answers, parsed."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = []
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        call = botocore.client.BaseClient._make_api_call
+
+        def kept(client: Any, operation: str, arguments: Any) -> Any:
+            answer = call(client, operation, arguments)
+            self.calls.append((operation, arguments, answer))
+            return answer
+
+        botocore.client.BaseClient._make_api_call = kept
+        try:
+            yield
+        finally:
+            botocore.client.BaseClient._make_api_call = call
+
+
+@contextmanager
+def _lines() -> Iterator[list[int]]:
+    """How many bytes were logged, once it is over."""
+    written: list[int] = []
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield written
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+            written.append(os.fstat(file.fileno()).st_size)
+
+
+def _cpu(played: Any) -> float:
+    times = []
+    with silenced():
+        for turn in range(TURNS + 1):
+            started = time.process_time()
+            for _ in range(PLAYED):
+                played()
+            if turn:  # the first fills what is filled once
+                times.append((time.process_time() - started) / PLAYED * 1e3)
+    return statistics.median(times)

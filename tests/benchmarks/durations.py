@@ -1,0 +1,36 @@
+"""How long a function runs for an event, from CPU time that is measured and waits that are assumed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from enroll.local.deployment import load_template
+from tests.benchmarks.counts import Kind
+
+TEMPLATE = load_template(Path(__file__).parents[2] / "template.yaml")
+MEMORY_MB: int = TEMPLATE["Globals"]["Function"]["MemorySize"]
+
+# With this much memory a function has one processor, by AWS's documentation; with less a part of it.
+MB_OF_A_PROCESSOR = 1769
+
+# Milliseconds, assumed: DynamoDB answers "in single-digit milliseconds" by its documentation, the others within some
+# more. No figure of ours: the dashboard of a deployment has the duration.
+WAITS: Mapping[str, float] = {"DynamoDB": 5, "SQS": 10, "EventBridge": 15}
+SERVICES = {"SendMessageBatch": "SQS", "SendMessage": "SQS", "PutEvents": "EventBridge"}
+
+
+def processor_share(memory_mb: int = MEMORY_MB) -> float:
+    return min(memory_mb / MB_OF_A_PROCESSOR, 1)
+
+
+def waits_ms(calls: Mapping[str, int]) -> float:
+    """One call after the other."""
+    return sum(count * WAITS[SERVICES.get(call, "DynamoDB")] for call, count in calls.items())
+
+
+def duration_ms(kind: Kind) -> float:
+    return kind.cpu_ms / processor_share() + waits_ms(kind.calls)
+
+
+def batch_ms(kinds: Sequence[Kind]) -> float:
+    """All at the same time, on one processor."""
+    return sum(one.cpu_ms for one in kinds) / processor_share() + max(waits_ms(one.calls) for one in kinds)

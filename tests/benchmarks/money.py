@@ -1,0 +1,310 @@
+"""What a million events cost, computed from what they were counted to consume (``counts``) and list prices
+(``prices``).
+
+An event that enrolls is followed by the event that announces it, which is counted as an event of its own, and by the
+consumer, who receives and deletes one message at a time. What is kept is paid until it expires, an enrollment for a
+month.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from enroll.local.deployment import load_template
+from tests.benchmarks.counts import (
+    ANNOUNCEMENT,
+    CHANGES_RECORD,
+    CHUNK,
+    ENROLLED_BEFORE,
+    ENROLLS,
+    ENROLLS_IN_THREE,
+    HISTORY_DAYS,
+    NO_FLOW,
+    NOT_MATCHED,
+    REDELIVERED,
+    Kind,
+    counted_on,
+    kinds,
+)
+from tests.benchmarks.durations import MEMORY_MB, TEMPLATE, WAITS, batch_ms, duration_ms
+from tests.benchmarks.prices import (
+    ALARM_MONTH,
+    DASHBOARD_MONTH,
+    ELSEWHERE,
+    METRIC_MONTH,
+    PRICES,
+    READ_ON,
+    REGION,
+)
+from tests.benchmarks.tables import Found, Plot, Table
+from tests.metrics import emitted_metrics
+
+Usage = Mapping[str, float]
+
+ROOT = Path(__file__).parents[2]
+GB = 1e9
+DAYS_OF_A_MONTH = 30
+SECONDS_OF_A_MONTH = DAYS_OF_A_MONTH * 24 * 3600
+ARCHIVE_DAYS: int = TEMPLATE["Parameters"]["ArchiveRetentionDays"]["Default"]
+
+# Events in a batch of the buffer.
+BATCH = 10
+
+# What Lambda itself logs of an invocation.
+LAMBDA_LINES = len(
+    "START RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90 Version: $LATEST\n"
+    "END RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90\n"
+    "REPORT RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90\tDuration: 15.74 ms\tBilled Duration: 16 ms\t"
+    "Memory Size: 512 MB\tMax Memory Used: 98 MB\n"
+)
+
+# X-Ray takes one request a second of each function, and a twentieth of the others.
+TRACED_FIRST, TRACED_SHARE = 1, 0.05
+EVENTS_A_SECOND = 100
+
+SHARES = (0.0, 0.01, 0.1, 1.0)
+
+
+def usage(kind: Kind, *, is_buffered: bool = False, traced: float | None = None) -> Usage:
+    """Of one event, by the names of the prices, without what it announces. The events of a batch are handled at the
+    same time, so that it waits once for all of them; what calls it saves by sharing them is not counted here."""
+    invocations = 1 / BATCH if is_buffered else 1
+    milliseconds = batch_ms([kind] * BATCH) / BATCH if is_buffered else math.ceil(duration_ms(kind))
+    stored = (kind.kept_bytes + kind.history_bytes * HISTORY_DAYS / DAYS_OF_A_MONTH) / GB
+    traced_share = traced_part(EVENTS_A_SECOND) if traced is None else traced
+    return {
+        "Lambda, requests": invocations,
+        "Lambda, GB-seconds": MEMORY_MB / 1024 * milliseconds / 1000,
+        "DynamoDB, reads": sum(kind.reads.values()),
+        "DynamoDB, writes": sum(kind.writes.values()),
+        "storage, tables": stored,
+        "storage, backup of tables": stored,
+        "EventBridge, events": math.ceil(kind.bus_bytes / CHUNK),
+        "EventBridge, archiving": kind.bus_bytes / GB,
+        "storage, archive": kind.bus_bytes / GB * ARCHIVE_DAYS / DAYS_OF_A_MONTH,
+        # To the buffer by EventBridge, which asks nothing for the delivery itself; received and deleted in batches.
+        "SQS, standard": 1 + 2 / BATCH if is_buffered else 0,
+        "SQS, FIFO": kind.sends + 2 * kind.announces,
+        "CloudWatch, logs": (kind.log_bytes + LAMBDA_LINES * invocations) / GB,
+        "X-Ray, traces": traced_share * invocations,
+    }
+
+
+def traced_part(events_a_second: float) -> float:
+    """Of the invocations of one function, at a steady rate."""
+    first = min(events_a_second, TRACED_FIRST)
+    return (first + TRACED_SHARE * (events_a_second - first)) / events_a_second
+
+
+def with_announcements(counted: Mapping[tuple[str, bool], Kind], name: str, *, has_history: bool, **how: Any) -> Usage:
+    kind = counted[name, has_history]
+    follows = usage(counted[ANNOUNCEMENT, has_history], **how)
+    return added(usage(kind, **how), times(follows, kind.announces))
+
+
+def of_share(counted: Mapping[tuple[str, bool], Kind], enrolling: float, **how: Any) -> Usage:
+    """One event of a traffic of which this share enrolls, each in one flow. No flow looks for half of the others; a
+    flow looks at the other half, and does not match."""
+    parts = {ENROLLS: enrolling, NO_FLOW: (1 - enrolling) / 2, NOT_MATCHED: (1 - enrolling) / 2}
+    return added(*(times(with_announcements(counted, name, **how), share) for name, share in parts.items()))
+
+
+def added(*usages: Usage) -> Usage:
+    total = Counter[str]()
+    for one in usages:
+        total.update(one)  # type: ignore[arg-type] - a Counter adds what is no whole number too
+    return total
+
+
+def times(one: Usage, count: float) -> Usage:
+    return {name: amount * count for name, amount in one.items()}
+
+
+def cost(used: Usage) -> float:
+    return sum(amount * PRICES[name].of_one for name, amount in used.items())
+
+
+def by_service(used: Usage) -> Mapping[str, float]:
+    found = Counter[str]()
+    for name, amount in used.items():
+        found[name.partition(",")[0]] += amount * PRICES[name].of_one  # type: ignore[assignment]
+    return found
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def run() -> Found:
+    counted = kinds()
+    tables = [
+        *_counts(counted),
+        _bills(counted),
+        _shares(counted),
+        _services(counted),
+        _month(),
+        _elsewhere(),
+        _prices(),
+    ]
+    return Found(tables, [_plot(counted)])
+
+
+def _counts(counted: Mapping[tuple[str, bool], Kind]) -> Iterator[Table]:
+    for has_history in (False, True):
+        rows = [
+            [
+                kind.name,
+                ", ".join(f"{count} {call}" for call, count in kind.calls.items()),
+                f"{sum(kind.reads.values()):g}",
+                f"{sum(kind.writes.values()):g}",
+                f"{kind.sends}",
+                f"{1 + kind.announces}",
+                f"{kind.log_bytes + LAMBDA_LINES:,}",
+                f"{kind.cpu_ms:.2f}",
+                f"{math.ceil(duration_ms(kind))}",
+            ]
+            for kind in counted.values()
+            if kind.has_history == has_history
+        ]
+        yield Table(
+            f"Counted: an event, {'with' if has_history else 'without'} the history of events",
+            [
+                "an event that",
+                "calls",
+                "read units",
+                "write units",
+                "requests to the queue",
+                "events on the bus",
+                "bytes logged",
+                "CPU, ms",
+                "runs for, ms",
+            ],
+            rows,
+            f"CPU time measured on {counted_on()['processor']}, Python {counted_on()['python']}.",
+        )
+
+
+def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
+    names = (NO_FLOW, NOT_MATCHED, CHANGES_RECORD, REDELIVERED, ENROLLED_BEFORE, ENROLLS, ENROLLS_IN_THREE)
+    rows = [
+        [name, *(_usd(cost(with_announcements(counted, name, has_history=one)) * 1e6) for one in (False, True))]
+        for name in names
+    ]
+    line = counted[NOT_MATCHED, False].log_bytes - counted[NO_FLOW, False].log_bytes
+    most = TEMPLATE["Parameters"]["DecidedOneByOne"]["Default"]
+    note = (
+        f"Each further flow that looks at an event and does not match is a log line of {line} bytes: "
+        f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. Where an event triggers more than "
+        f"{most} flows, these are counted in one line (`DecidedOneByOne`); with `LogLevel=WARNING` there are none."
+    )
+    return Table("A million events of one kind", ["events that", "without history", "with history"], rows, note)
+
+
+def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
+    rows = [
+        [
+            f"{share:.0%}",
+            *(
+                _usd(cost(of_share(counted, share, has_history=has_history, is_buffered=is_buffered)) * 1e6)
+                for has_history in (False, True)
+                for is_buffered in (False, True)
+            ),
+        ]
+        for share in SHARES
+    ]
+    return Table(
+        "A million events, by the share that enrolls",
+        [
+            "enrolling",
+            "direct, without history",
+            f"batches of {BATCH}, without history",
+            "direct, with history",
+            f"batches of {BATCH}, with history",
+        ],
+        rows,
+    )
+
+
+def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
+    used = [of_share(counted, share, has_history=True) for share in SHARES]
+    services = list(by_service(used[0]))
+    rows = [[one, *(_usd(by_service(each)[one] * 1e6) for each in used)] for one in services]
+    kept_a_month = PRICES["storage, tables"].usd + PRICES["storage, backup of tables"].usd
+    later = counted[ENROLLS, True].kept_bytes / GB * kept_a_month
+    waits = ", ".join(f"{name} {wait:g} ms" for name, wait in WAITS.items())
+    note = (
+        f"Enrollments are kept: a million of them cost {_usd(later * 1e6)} in each later month. The waits for AWS are "
+        f"assumed ({waits}); were they twice as long, a million events that enroll would cost "
+        f"{_usd(_waits_again(counted) * 1e6)} more."
+    )
+    header = ["service", *(f"{share:.0%} enroll" for share in SHARES)]
+    return Table("Where it goes: a million events, direct, with history", header, rows, note)
+
+
+def _waits_again(counted: Mapping[tuple[str, bool], Kind]) -> float:
+    """What the waits of an enrolling event cost, with its announcement."""
+    waits = sum(
+        duration_ms(kind) - duration_ms(Kind(**{**kind.__dict__, "calls": {}}))
+        for kind in (counted[ENROLLS, True], counted[ANNOUNCEMENT, True])
+    )
+    return waits / 1000 * MEMORY_MB / 1024 * PRICES["Lambda, GB-seconds"].of_one
+
+
+def _month() -> Table:
+    metrics = len(emitted_metrics("Enroll"))
+    alarms = sum(_alarm_metrics(ROOT / "template.yaml"))
+    functions = sum(one["Type"] == "AWS::Serverless::Function" for one in TEMPLATE["Resources"].values())
+    traces = functions * TRACED_FIRST * SECONDS_OF_A_MONTH
+    rows = [
+        ["custom metrics, at most", f"{metrics}", _usd(metrics * METRIC_MONTH.usd)],
+        ["metrics of alarms", f"{alarms}", _usd(alarms * ALARM_MONTH.usd)],
+        ["dashboard", "1", _usd(DASHBOARD_MONTH.usd)],
+        [
+            "traces, at most: all functions busy every second",
+            f"{traces:,}",
+            _usd(traces * PRICES["X-Ray, traces"].of_one),
+        ],
+    ]
+    note = (
+        f"Of {EVENTS_A_SECOND} events a second of a category {traced_part(EVENTS_A_SECOND):.1%} are traced, as above. "
+        "Up to one a second all of them are: $5 for a million. Where that matters, `Tracing: PassThrough` ends it."
+    )
+    return Table("A month, whatever the traffic", ["what", "number", "USD"], rows, note)
+
+
+def _alarm_metrics(path: Path) -> Iterator[int]:
+    for resource in load_template(path)["Resources"].values():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            yield from _alarm_metrics(path.parent / properties["TemplateURL"])
+        elif resource["Type"] == "AWS::CloudWatch::Alarm":
+            metrics = properties.get("Metrics", [])
+            yield sum("MetricStat" in one or "SELECT" in str(one.get("Expression")) for one in metrics) or 1
+
+
+def _elsewhere() -> Table:
+    rows = [[one.what, one.price, one.bound_to, one.source] for one in ELSEWHERE]
+    return Table("What others publish", ["instead", "price", "bound to", "read at"], rows)
+
+
+def _prices() -> Table:
+    rows = [[name, f"${one.usd:g}", one.unit, one.page, one.source] for name, one in PRICES.items()]
+    return Table(f"Prices: {REGION}, read on {READ_ON}", ["price", "USD", "for a", "AWS's page", "read at"], rows)
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:,.2f}"
+
+
+def _plot(counted: Mapping[tuple[str, bool], Kind]) -> Plot:
+    shares = [number / 100 for number in range(0, 101, 5)]
+    curves = {
+        f"{'with' if has_history else 'without'} history, {f'batches of {BATCH}' if is_buffered else 'direct'}": [
+            (share * 100, cost(of_share(counted, share, has_history=has_history, is_buffered=is_buffered)) * 1e6)
+            for share in shares
+        ]
+        for has_history in (True, False)
+        for is_buffered in (False, True)
+    }
+    return Plot("money", "A million events", "enrolling, %", "USD", curves)

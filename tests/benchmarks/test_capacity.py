@@ -1,0 +1,83 @@
+"""What calls consume: DynamoDB's arithmetic, by the examples of its documentation."""
+
+import pytest
+
+from enroll.local.deployment import load_template
+from enrollment.config import Config
+from tests.benchmarks.capacity import INDEXES, Consumed, consumed, item_bytes, read_units, write_units
+from tests.benchmarks.counts import EVENTS
+
+CONFIG = Config("f", "r", "e", "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("size", "units"), [(0, 1), (1, 1), (4096, 1), (4097, 2), (8 * 1024, 2), (15 * 1024, 4), (400 * 1024, 100)]
+)
+def test_a_consistent_read_takes_a_unit_for_each_begun_4_kb(size: int, units: int) -> None:
+    assert read_units(size) == units
+    assert read_units(size, is_consistent=False) == units / 2
+
+
+@pytest.mark.parametrize(("size", "units"), [(1, 1), (1024, 1), (1025, 2), (3 * 1024, 3), (350_000, 342)])
+def test_a_write_takes_a_unit_for_each_begun_kb_and_twice_as_many_in_a_transaction(size: int, units: int) -> None:
+    assert write_units(size) == units
+    assert write_units(size, is_transactional=True) == 2 * units
+
+
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        ({}, 0),
+        ({"pk": {"S": "a"}}, 3),
+        ({"näme": {"S": "ü"}}, 7),
+        ({"n": {"N": "0"}}, 2),
+        ({"n": {"N": "27"}}, 3),
+        ({"n": {"N": "-27"}}, 4),
+        ({"n": {"N": "1700000000000"}}, 3),
+        ({"b": {"BOOL": True}, "x": {"NULL": True}}, 4),
+    ],
+)
+def test_an_item_has_the_bytes_of_its_names_and_values(item: dict[str, dict[str, object]], size: int) -> None:
+    assert item_bytes(item) == size
+
+
+def test_an_enrollment_writes_each_index_once_and_the_local_one_in_the_table() -> None:
+    keys = ("pk", "sk", "flowShard", "enrolledAt", "enrollmentId")
+    item = {**{name: {"S": "x"} for name in keys}, "message": {"S": "m" * 1024}}
+    units = list(consumed(CONFIG, "PutItem", {"TableName": "e", "Item": item}, {}, None))
+    assert units == [
+        Consumed("write", "enrollments", 2),
+        Consumed("write", "by-flow", 1),
+        Consumed("write", "by-id", 1),
+        Consumed("write", "enrollments", 1),
+    ]
+
+
+def test_an_index_takes_nothing_of_an_item_without_its_keys() -> None:
+    item = {"pk": {"S": "p1/0-1/101"}, "sk": {"S": "record"}}
+    assert list(consumed(CONFIG, "PutItem", {"TableName": "r", "Item": item}, {}, None)) == [
+        Consumed("write", "records", 1)
+    ]
+
+
+def test_a_batch_takes_a_unit_for_an_item_that_is_not_there() -> None:
+    asked = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
+    answer = {"Responses": {"e": [{"message": {"S": "m" * 5000}}]}}
+    assert [one.units for one in consumed(CONFIG, "BatchGetItem", asked, answer, None)] == [2, 1]
+
+
+def test_the_indexes_are_those_of_the_template() -> None:
+    resources = load_template(EVENTS.parent / "template.yaml")["Resources"]
+    for table, indexes in INDEXES.items():
+        properties = resources[f"{table.title()}Table"]["Properties"]
+        declared = {
+            (one["IndexName"], tuple(key["AttributeName"] for key in one["KeySchema"]), kind.startswith("Local"))
+            for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+            for one in properties.get(kind, [])
+        }
+        assert declared == {(one.name, one.keys, one.is_local) for one in indexes}
+        assert all(one["Projection"] == {"ProjectionType": "KEYS_ONLY"} for one in _all(properties))
+
+
+def _all(properties: dict[str, list[dict[str, object]]]) -> list[dict[str, object]]:
+    return properties.get("GlobalSecondaryIndexes", []) + properties.get("LocalSecondaryIndexes", [])
