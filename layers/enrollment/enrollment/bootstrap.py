@@ -3,7 +3,8 @@ invocation. That of the API is ``api.bootstrap``."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.replays import DynamoReplays
 from enrollment.adapters.tables import Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
+from enrollment.batches import BusOfBatch, QueueOfBatch, RecordsOfBatch
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.delivery import Delivery
@@ -30,7 +32,7 @@ from enrollment.domain.events import Event
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
-from enrollment.observability import PowertoolsJournal
+from enrollment.observability import PowertoolsJournal, SharedMetrics
 from enrollment.ports import Journal, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
@@ -44,8 +46,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+# Events of a batch that are decided at the same time: as many as a client keeps connections.
+AT_ONCE = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
+    """``executor``: of the events of a batch."""
+
     read_event: Callable[[object, str], Event]
     read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
     replay_name: Callable[[object], str | None]
@@ -56,6 +64,19 @@ class Application:
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+    # Without a thread before the first batch.
+    executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "event"))
+
+    def of_batch(self) -> "Application":
+        """For the events of one batch, which share what they read of flows, and calls that they make together."""
+        delivery = self.process.delivery
+        process = replace(
+            self.process,
+            flows=self.process.flows.of_batch(),
+            records=RecordsOfBatch(self.process.records),
+            delivery=replace(delivery, queue=QueueOfBatch(delivery.queue), bus=BusOfBatch(delivery.bus)),
+        )
+        return replace(self, process=process, replaying=replace(self.replaying, process=process))
 
 
 @cache
@@ -65,7 +86,7 @@ def application() -> Application:
 
 
 def assemble(config: Config) -> Application:
-    logger, metrics = Logger(), Metrics()
+    logger, metrics = Logger(), SharedMetrics()
     session = clients.open_session()
     journal, tables = PowertoolsJournal(logger, metrics), Tables(clients.dynamodb(session), config)
     sqs = clients.sqs(session)

@@ -10,6 +10,7 @@ of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedeli
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -18,6 +19,18 @@ from aws_lambda_powertools.metrics import MetricUnit
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.values import Value, as_text, iso
+
+
+class SharedMetrics(Metrics):
+    """Of the threads that decide the events of a batch; Powertools' own are of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+
+    def add_metric(self, *given: Any, **named: Any) -> None:
+        with self._lock:
+            super().add_metric(*given, **named)
 
 
 class PowertoolsJournal:
