@@ -46,7 +46,7 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LAYER) cli/enroll
-	$(VENV)/bin/cfn-lint template.yaml alarms/*.yaml
+	$(VENV)/bin/cfn-lint template.yaml alarms/*.yaml routes/*.yaml
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks the package index)
@@ -78,7 +78,11 @@ bench: $(BENCH)/.ready $(EMULATOR)/.ready ## Benchmarks, with what they mean in 
 
 .PHONY: storm
 storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another portal's events (docs/operations.md)
-	$(VENV)/bin/python -m tests.benchmarks.storm
+	$(VENV)/bin/python -m tests.benchmarks.storm $(ARGS)
+
+.PHONY: batches
+batches: $(VENV)/.tested $(EMULATOR)/.ready ## Measure invocations and CPU time of a burst in batches (docs/measurements.md)
+	$(VENV)/bin/python -m tests.benchmarks.batches
 
 .PHONY: clean
 clean: ## Remove all that make made

@@ -3,6 +3,7 @@
 what Enroll refused, what no rule takes   {"reason", "message", "field", "event"}
 what a function failed to process         Lambda's record: {"requestContext", "requestPayload", "responsePayload", …}
 what EventBridge could not deliver        the event itself; ERROR_CODE and ERROR_MESSAGE are message attributes
+what failed out of a category's buffer    the event itself, without attributes
 a redelivery that failed                  {"at", "flowIds", "event"}
 anything else                             kept, and shown as it is
 """
@@ -20,6 +21,7 @@ from enrollment.wire.envelopes import REPLAY_NAME
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"
 NOT_DELIVERED = "NOT_DELIVERED"
+BATCH_FAILED = "BATCH_FAILED"
 UNKNOWN_MESSAGE = "UNKNOWN_MESSAGE"
 
 
@@ -109,6 +111,8 @@ def read_unprocessed(body: str, attributes: Mapping[str, str]) -> Unprocessed:
         case {"at": _, "flowIds": list(flow_ids), "event": event}:
             flows = ", ".join(map(str, flow_ids))
             return Unprocessed(REDELIVERY_FAILED, f"failed again and again when it was due for flows {flows}", event)
+        case {"detail-type": _, "detail": _} if not attributes:
+            return Unprocessed(BATCH_FAILED, "failed again and again in a batch of its category's buffer", message)
         case {"detail-type": _, "detail": _}:
             text = attributes.get("ERROR_MESSAGE") or "EventBridge could not deliver it"
             rule = attributes.get("RULE_ARN")

@@ -50,7 +50,8 @@ ARROWS = {
         "observability",
         "bootstrap",
     },
-    "handler": {"bootstrap", "observability", "domain"},
+    "batches": {"domain", "ports"},
+    "handler": {"bootstrap", "batches", "observability", "domain"},
 }
 # The composition roots know all: of the functions that take events, and of the API.
 ROOTS = {"__init__.py", "bootstrap.py"}

@@ -44,11 +44,11 @@ BURST = 3_000
 
 
 @contextmanager
-def embedded() -> Iterator[Config]:
+def embedded(*options: str) -> Iterator[Config]:
     """The local run, without its demonstration; this process' AWS is it."""
     command = [Path(sys.executable).with_name("enroll"), "local", "run", "--no-demo"]
     ports = ["--port", str(PORT), "--lambda-port", str(LAMBDA_PORT), "--api-port", str(API_PORT)]
-    with subprocess.Popen([*command, *ports], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([*command, *ports, *options], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         try:
             os.environ.update(
                 AWS_ENDPOINT_URL=f"http://127.0.0.1:{PORT}",

@@ -1,13 +1,15 @@
 """What an import of one portal does to another: the figures of docs/operations.md, `make storm`.
 
-Starts the embedded AWS on ports of its own. One portal's events trickle, first alone, then while another portal's
-records are imported as fast as boto3 can: half are created, and enrolled; half change a property that no flow waits
-for. An event's latency is from before it is put on the bus to its decision, as the functions log it. Every event must
-come to its one decision, every enrollment to one message.
+Starts the embedded AWS on ports of its own, once with the storm's category as it is by default and once with a buffer
+before it; `make storm ARGS=buffered` does the one alone. One portal's events trickle, first alone, then while another
+portal's records are imported as fast as boto3 can: half are created, and enrolled; half change a property that no flow
+waits for. An event's latency is from before it is put on the bus to its decision, as the functions log it. Every event
+must come to its one decision, every enrollment to one message.
 """
 
 import json
 import statistics
+import sys
 import threading
 import time
 from collections import Counter
@@ -31,6 +33,13 @@ STORM = 6_000
 ALONE_SECONDS = 30
 DRAINED_WITHIN_SECONDS = 600
 SAMPLES = 10
+
+# How events come, and what is given to the template for it. Four batches at once have 40 events in flight, which is
+# enough for a fair queue to see whose they are.
+WAYS = {
+    "direct": (),
+    "buffered": ("--parameter", "CrmDelivery=buffered", "--parameter", "CrmConcurrency=4"),
+}
 
 # Of another category than the storm, and of the same.
 TRICKLE = ("forms.submitted", "crm.property_changed")
@@ -156,8 +165,14 @@ def show_backlog(run: Run, decided: Mapping[str, float]) -> None:
         print(f"| {now - began:.0f} | {len(waiting):,} | {oldest:.0f} | {deep:,} |")
 
 
-def main() -> None:
-    with embedded() as config:
+def main(ways: Sequence[str]) -> None:
+    for way in ways or WAYS:
+        print(f"\n## {way}\n")
+        storm(WAYS[way])
+
+
+def storm(options: Sequence[str]) -> None:
+    with embedded(*options) as config:
         run = Run(config)
         opened = open_stores(config)
         for portal, given in (
@@ -222,4 +237,4 @@ def report(run: Run, put_in: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

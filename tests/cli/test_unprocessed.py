@@ -83,7 +83,8 @@ REDELIVERY = write_redelivery(read_event(submitted(), "forms"), ["2", "1"], 0)
         (UNROUTED, {}, "UNKNOWN_CATEGORY", "found 7"),
         (failed(submitted()), {}, "RetriesExhausted", "NotDelivered: event e1"),
         (json.dumps(submitted()), DEAD_LETTER, "NO_PERMISSIONS", "enroll-FormsFunctionRule"),
-        (json.dumps(submitted()), {}, "NOT_DELIVERED", "could not deliver"),
+        (json.dumps(submitted()), {"RULE_ARN": "arn"}, "NOT_DELIVERED", "could not deliver"),
+        (json.dumps(submitted()), {}, "BATCH_FAILED", "buffer"),
         (REDELIVERY, {}, "REDELIVERY_FAILED", "flows 1, 2"),
     ],
 )

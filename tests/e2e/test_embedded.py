@@ -125,7 +125,8 @@ class Embedded:
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Embedded]:
     ports = (free_port(), free_port(), free_port())
-    process = start("--no-demo", "--retry-delay", "0.2", "--retry-delay", "0.2", ports=ports)
+    buffered = ("--parameter", "AdsDelivery=buffered", "--parameter", "AdsConcurrency=4")
+    process = start("--no-demo", "--retry-delay", "0.2", "--retry-delay", "0.2", *buffered, ports=ports)
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -183,6 +184,27 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
     assert Counter(one["flowId"] for one in messages) == {"1": 15, "2": 60}
     assert len({one["idempotencyKey"] for one in messages}) == 75
     assert len({one["objectId"] for one in messages if one["flowId"] == "1"}) == 15
+
+
+def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) -> None:
+    """Ads come through a buffer here."""
+    for portal in ("flood", "quiet"):
+        embedded.put_flow(portal, id=1, event="ads.interaction", re_enroll=True)
+
+    def clicked(portal: str, number: int) -> dict[str, Any]:
+        return event({"ads.interaction": f"{number % 200}", "id": f"{portal}-{number}", "portal": portal, "record": {}})
+
+    flood = [clicked("flood", number) for number in range(500)]
+    embedded.send(*flood, {"source": "acme", "detail-type": "ads.interaction", "detail": {"portalId": "flood"}})
+    embedded.send(clicked("quiet", 0))
+
+    messages = embedded.receive("EnrollmentsQueueUrl", len(flood) + 1)
+    entered = sorted((one["enrolledAt"], one["portalId"], one["trigger"]["eventId"]) for one in messages)
+    assert Counter(one for _, _, one in entered) == {one["detail"]["id"]: 1 for one in [*flood, clicked("quiet", 0)]}
+    before = [portal for _, portal, _ in entered].index("quiet")
+    assert before < len(flood) / 2, "events of the flood that were enrolled before the other portal's"
+    (kept,) = embedded.receive("UnprocessedEventsQueueUrl", 1)
+    assert (kept["reason"], kept["field"]) == ("MISSING_FIELD", "detail.objectType")
 
 
 def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:

@@ -8,6 +8,7 @@ call is made.
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -90,7 +91,7 @@ def _work(work: Callable[[], Any], interference: Interference, attempts: int, wr
     # The production waits are made, and take no time.
     time.sleep = lambda _: None  # type: ignore[assignment]
     forward = URLLib3Session.send
-    count = 0
+    count, lock = 0, threading.Lock()
 
     def tell(kind: str, what: Any) -> None:
         line = json.dumps([kind, what]).encode() + b"\n"
@@ -99,10 +100,13 @@ def _work(work: Callable[[], Any], interference: Interference, attempts: int, wr
 
     def send(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
         nonlocal count
-        count += 1
         call = call_of(request)
-        tell("call", asdict(call))
-        return interference(count, call, request, lambda one: forward(session, one))
+        # The events of a batch call at the same time.
+        with lock:
+            count += 1
+            number = count
+            tell("call", asdict(call))
+        return interference(number, call, request, lambda one: forward(session, one))
 
     URLLib3Session.send = send
     for _ in range(attempts):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from enrollment.config import Config
-from tests.template.test_template import FUNCTIONS, RESOURCES, as_list
+from tests.template.test_template import FUNCTIONS, RESOURCES, ROUTE, as_list, of_type
 
 
 @dataclass(frozen=True, order=True)
@@ -22,23 +22,36 @@ class Permission:
 
 
 def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
-    """All that the function's policies allow, with or without a key of one's own."""
+    """All that the function's policies allow, with or without a key of one's own; of its route with a buffer too."""
+    documents = [_document(policy) for policy in FUNCTIONS[function]["Policies"]]
+    if has_route(function):
+        of_route = of_type("AWS::IAM::Policy", ROUTE).values()
+        assert all(one["Roles"] == [{"Ref": "FunctionRole"}] for one in of_route)
+        documents += [one["PolicyDocument"] for one in of_route]
     return {
         permission
-        for policy in FUNCTIONS[function]["Policies"]
-        for statement in resolved(_document(policy), uses_key)["Statement"]
+        for document in documents
+        for statement in resolved(document, uses_key)["Statement"]
         for permission in _permissions(statement)
     }
 
 
 def taken(function: str) -> set[Permission]:
     """What Lambda does in the name of a function that takes from queues."""
+    mappings = of_type("AWS::Lambda::EventSourceMapping").values()
+    own = [one for one in mappings if one["FunctionName"] == {"Ref": function}]
+    if has_route(function):
+        own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
     return {
-        Permission(_name(one["Properties"]["EventSourceArn"]), f"sqs:{action}")
-        for one in RESOURCES.values()
-        if one["Type"] == "AWS::Lambda::EventSourceMapping" and one["Properties"]["FunctionName"] == {"Ref": function}
+        Permission(_name(one["EventSourceArn"]), f"sqs:{action}")
+        for one in own
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
     }
+
+
+def has_route(function: str) -> bool:
+    found = RESOURCES.get(function.removesuffix("Function") + "Route", {})
+    return found.get("Type") == "AWS::CloudFormation::Stack"
 
 
 def _document(policy: Any) -> Any:

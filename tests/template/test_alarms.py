@@ -98,9 +98,9 @@ def test_alarms_tell_the_topic_if_there_is_one() -> None:
 def test_no_two_alarms_have_one_name() -> None:
     names = [alarm["AlarmName"]["Fn::Sub"] for (path, _), alarm in ALARMS.items() if path == "template.yaml"]
     for nested in NESTED.values():
-        inner = NESTED_TEMPLATES[nested["TemplateURL"]]["Resources"]
+        inner = of_type(NESTED_TEMPLATES[nested["TemplateURL"]]["Resources"], "AWS::CloudWatch::Alarm")
         own = nested["Parameters"]["Name"]["Fn::Sub"]
-        names += [one["Properties"]["AlarmName"]["Fn::Sub"].replace("${Name}", own) for one in inner.values()]
+        names += [one["AlarmName"]["Fn::Sub"].replace("${Name}", own) for one in inner.values()]
     assert len(names) == len(set(names))
     assert all(name.startswith("${AWS::StackName}-") for name in names)
 
@@ -215,6 +215,14 @@ def test_the_dashboard_shows_every_function_and_every_table() -> None:
         assert sorted(re.findall(r"\$\{(\w+)\}", variables[variable]["Fn::Sub"])) == sorted(
             of_type(RESOURCES, resource_type)
         )
+
+
+def test_the_dashboard_shows_every_buffer_that_there_may_be() -> None:
+    _, variables = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    (name,) = of_type(NESTED_TEMPLATES["routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
+    routes = [one["Parameters"]["Name"] for one in NESTED.values() if one["TemplateURL"] == "routes/category.yaml"]
+    buffers = [name["QueueName"]["Fn::Sub"].replace("${Name}", one["Fn::Sub"]) for one in routes]
+    assert re.findall(r'"(\S+)\\"', variables["Buffers"]["Fn::Sub"]) == buffers
 
 
 def test_every_metric_of_our_own_is_documented(emitted: set[Metric]) -> None:

@@ -18,10 +18,15 @@ from tests.aws import aws
 ROOT = Path(__file__).parents[2]
 TEMPLATE = load_template(ROOT / "template.yaml")
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+ROUTE = load_template(ROOT / "routes" / "category.yaml")
 DEFAULTS = TEMPLATE["Globals"]["Function"]
 
 OWN_KEY = {"Fn::If": ["UsesKey", {"Ref": "KeyArn"}, {"Ref": "AWS::NoValue"}]}
 UNPROCESSED = {"Fn::GetAtt": ["UnprocessedEventsQueue", "Arn"]}
+PATTERN = {"detail-type": [{"prefix": {"Fn::Sub": "${Category}."}}]}
+RULE_ARN = {
+    "Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${EventBusName}/${Name}",
+}
 OUTPUTS = {
     "ApiUrl",
     "EventBusName",
@@ -40,11 +45,11 @@ OUTPUTS = {
 TABLES = {"FlowsTable": "flows_table", "RecordsTable": "records_table", "EnrollmentsTable": "enrollments_table"}
 
 
-def of_type(resource_type: str) -> dict[str, dict[str, Any]]:
+def of_type(resource_type: str, template: dict[str, Any] = TEMPLATE) -> dict[str, dict[str, Any]]:
     """Properties by logical id."""
     return {
         logical_id: resource.get("Properties", {})
-        for logical_id, resource in RESOURCES.items()
+        for logical_id, resource in template["Resources"].items()
         if resource["Type"] == resource_type
     }
 
@@ -56,13 +61,12 @@ def logical(category: str, suffix: str) -> str:
 FUNCTIONS = of_type("AWS::Serverless::Function")
 
 
-def rule(category: str) -> dict[str, Any]:
-    ((kind, properties),) = (
-        (event["Type"], event["Properties"]) for event in FUNCTIONS[logical(category, "Function")]["Events"].values()
-    )
-    assert kind == "EventBridgeRule"
-    assert isinstance(properties, dict)
-    return properties
+def route(category: str) -> dict[str, Any]:
+    """What is said of the category to the template of its route."""
+    properties = RESOURCES[logical(category, "Route")]["Properties"]
+    assert properties["TemplateURL"] == "routes/category.yaml"
+    parameters: dict[str, Any] = properties["Parameters"]
+    return parameters
 
 
 def values_of(value: Any, key: str) -> Iterator[Any]:
@@ -94,11 +98,44 @@ def test_a_function_and_a_folder_for_every_category() -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_a_category_has_one_rule(category: str) -> None:
-    assert rule(category) == {
+def test_the_events_of_a_category_come_to_its_function(category: str) -> None:
+    assert set(route(category)) == set(ROUTE["Parameters"])
+    assert route(category) == {
+        "Name": {"Fn::Sub": f"${{AWS::StackName}}-{category}"},
+        "Category": category,
+        "Delivery": {"Ref": logical(category, "Delivery")},
+        "Concurrency": {"Ref": logical(category, "Concurrency")},
+        "FunctionArn": {"Fn::GetAtt": [logical(category, "Function"), "Arn"]},
+        "FunctionRole": {"Ref": logical(category, "FunctionRole")},
         "EventBusName": {"Ref": "EventBus"},
-        "Pattern": {"detail-type": [{"prefix": f"{category}."}]},
-        "DeadLetterConfig": {"Arn": UNPROCESSED},
+        "UnprocessedEventsQueueArn": UNPROCESSED,
+        "KeyArn": {"Ref": "KeyArn"},
+        "AlarmTopicArn": {"Ref": "AlarmTopicArn"},
+    }
+    ways = ROUTE["Parameters"]["Delivery"]["AllowedValues"]
+    expected = {"Type": "String", "Default": "direct", "AllowedValues": ways}
+    assert TEMPLATE["Parameters"][logical(category, "Delivery")] == expected
+
+
+def test_a_rule_has_one_target_that_is_told_what_it_could_not_send() -> None:
+    ((name, rule),) = of_type("AWS::Events::Rule", ROUTE).items()
+    assert rule["EventBusName"] == {"Ref": "EventBusName"}
+    assert rule["EventPattern"] == PATTERN
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::If": ["IsBuffered", {"Fn::GetAtt": ["Buffer", "Arn"]}, {"Ref": "FunctionArn"}]}
+    assert target["DeadLetterConfig"] == {"Arn": {"Ref": "UnprocessedEventsQueueArn"}}
+    # Who may be sent to is settled before it is sent to.
+    assert ROUTE["Resources"][name]["DependsOn"] == "InvokePermission"
+    assert ROUTE["Resources"][name]["Metadata"] == {"After": {"Fn::If": ["HasBuffer", {"Ref": "BufferPolicy"}, ""]}}
+
+
+def test_each_route_may_invoke_its_function() -> None:
+    (permission,) = of_type("AWS::Lambda::Permission", ROUTE).values()
+    assert permission == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"Ref": "FunctionArn"},
+        "Principal": "events.amazonaws.com",
+        "SourceArn": RULE_ARN,
     }
 
 
@@ -114,10 +151,11 @@ def test_what_no_category_takes_goes_to_the_unprocessed_events() -> None:
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_an_event_type_goes_to_one_function(event_type: str) -> None:
+    ((pattern,),) = (of_pattern for of_pattern in PATTERN.values())
     takers = [
         category
         for category in CATEGORIES
-        if any(event_type.startswith(one["prefix"]) for one in rule(category)["Pattern"]["detail-type"])
+        if event_type.startswith(pattern["prefix"]["Fn::Sub"].replace("${Category}", route(category)["Category"]))
     ]
     assert takers == [EVENT_TYPES[event_type].name.split(".")[0]]
     assert event_type in {one.name for one in CATEGORIES[takers[0]].event_types}
@@ -129,7 +167,6 @@ def test_functions_differ_only_in_their_name() -> None:
         for name in ("{}LogGroup", "Reserves{}", "{}Concurrency"):
             text = text.replace(f'"{name.format(logical(category, ""))}"', f'"{name.format("<Category>")}"')
         text = text.replace(f'"functions/{category}"', '"functions/<category>"')
-        text = text.replace(f'"{category}."', '"<category>."')
         return text.replace(f'"Enrolls by {category} events"', '"Enrolls by <category> events"')
 
     assert len({without_name(category) for category in CATEGORIES}) == 1
@@ -183,7 +220,8 @@ def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
 def test_what_fails_goes_to_the_unprocessed_events() -> None:
     dead_letters = list(values_of(RESOURCES, "DeadLetterConfig"))
     of_the_bus = {"Fn::If": ["UsesKey", {"Arn": UNPROCESSED}, {"Ref": "AWS::NoValue"}]}
-    assert dead_letters == [of_the_bus] + [{"Arn": UNPROCESSED}] * (len(CATEGORIES) + 1)
+    assert dead_letters == [of_the_bus, {"Arn": UNPROCESSED}]
+    assert list(values_of(ROUTE, "DeadLetterConfig")) == [{"Arn": {"Ref": "UnprocessedEventsQueueArn"}}]
     assert list(values_of(TEMPLATE, "OnFailure")) == [{"Type": "SQS", "Destination": UNPROCESSED}]
 
 
@@ -322,15 +360,18 @@ def test_unprocessed_events_need_no_order() -> None:
     assert "FifoQueue" not in RESOURCES["UnprocessedEventsQueue"]["Properties"]
 
 
+QUEUES = of_type("AWS::SQS::Queue") | of_type("AWS::SQS::Queue", ROUTE)
+
+
 def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
-    queues = of_type("AWS::SQS::Queue")
-    assert set(queues) == {
+    assert set(QUEUES) == {
         "EnrollmentsQueue",
         "EnrollmentsDeadLetterQueue",
         "RedeliveriesQueue",
         "UnprocessedEventsQueue",
+        "Buffer",
     }
-    for queue in queues.values():
+    for queue in QUEUES.values():
         assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["UsesKey", {"Ref": "AWS::NoValue"}, True]}
         assert queue["KmsMasterKeyId"] == OWN_KEY
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
@@ -339,7 +380,8 @@ def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
 def test_queues_take_encrypted_transport_only() -> None:
     refused = [
         resource
-        for policy in of_type("AWS::SQS::QueuePolicy").values()
+        for template in (TEMPLATE, ROUTE)
+        for policy in of_type("AWS::SQS::QueuePolicy", template).values()
         for statement in policy["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Deny"
         and statement["Principal"] == "*"
@@ -347,7 +389,7 @@ def test_queues_take_encrypted_transport_only() -> None:
         and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         for resource in as_list(statement["Resource"])
     ]
-    assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(of_type("AWS::SQS::Queue"))
+    assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(QUEUES)
 
 
 def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
@@ -361,6 +403,53 @@ def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "ScalingConfig": {"MaximumConcurrency": 50},
     }
+
+
+# Buffers
+
+
+def test_there_is_no_buffer_but_where_it_is_wanted() -> None:
+    assert ROUTE["Conditions"]["HasBuffer"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Delivery"}, "direct"]}]}
+    assert ROUTE["Conditions"]["IsBuffered"] == {"Fn::Equals": [{"Ref": "Delivery"}, "buffered"]}
+    always = {name for name, one in ROUTE["Resources"].items() if "Condition" not in one}
+    assert always == {"Rule", "InvokePermission"}
+    assert {one["Condition"] for name, one in ROUTE["Resources"].items() if name not in always} == {"HasBuffer"}
+
+
+def test_a_buffer_is_fair_to_portals() -> None:
+    (target,) = ROUTE["Resources"]["Rule"]["Properties"]["Targets"]
+    by_portal = {"MessageGroupId": "$.detail.portalId"}
+    assert target["SqsParameters"] == {"Fn::If": ["IsBuffered", by_portal, {"Ref": "AWS::NoValue"}]}
+    assert "FifoQueue" not in ROUTE["Resources"]["Buffer"]["Properties"]
+
+
+def test_of_a_buffer_events_are_taken_one_by_one_and_what_fails_is_kept() -> None:
+    queue = ROUTE["Resources"]["Buffer"]["Properties"]
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": {"Ref": "UnprocessedEventsQueueArn"}, "maxReceiveCount": 5}
+    assert queue["VisibilityTimeout"] == 6 * DEFAULTS["Timeout"]
+    assert ROUTE["Resources"]["Mapping"]["DependsOn"] == "TakeFromBuffer"
+    assert ROUTE["Resources"]["Mapping"]["Properties"] == {
+        "EventSourceArn": {"Fn::GetAtt": ["Buffer", "Arn"]},
+        "FunctionName": {"Ref": "FunctionArn"},
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": {"Fn::If": ["IsLimited", {"Ref": "Concurrency"}, 100]}},
+    }
+
+
+def test_only_its_rule_may_send_to_a_buffer() -> None:
+    policy = ROUTE["Resources"]["BufferPolicy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": "Buffer"}]
+    (allowed,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    assert allowed == {
+        "Sid": "TheRule",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": {"Fn::GetAtt": ["Buffer", "Arn"]},
+        "Condition": {"ArnEquals": {"aws:SourceArn": RULE_ARN}},
+    }
+    assert ROUTE["Resources"]["Rule"]["Properties"]["Name"] == {"Ref": "Name"}
 
 
 # Those who use the template

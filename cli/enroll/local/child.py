@@ -1,4 +1,4 @@
-"""Runs a Python module that ends when its parent ends: `python child.py MODULE [ARGUMENT…]`.
+"""Runs a Python module, or a file, that ends when its parent ends: `python child.py MODULE [ARGUMENT…]`.
 
 The parent holds the writing end of the pipe that is this process's standard input and never writes to it. When the
 parent is gone, killed included, the operating system closes the pipe, the read below returns, and the process ends.
@@ -24,7 +24,10 @@ def main() -> None:
     sys.path.pop(0)
     sys.argv = sys.argv[1:]
     threading.Thread(target=end_with_parent, name="end-with-parent", daemon=True).start()
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    if module.endswith(".py"):
+        runpy.run_path(module, run_name="__main__")
+    else:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

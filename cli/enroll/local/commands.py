@@ -32,6 +32,9 @@ def run_command(
     retry_delay: Annotated[
         list[float], typer.Option(help="Seconds before each retry of a failed event; give it once for each.", min=0)
     ] = [1.0, 2.0],  # noqa: B006 - typer reads it, and nothing changes it
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of the template's parameters; give it once for each.")
+    ] = None,
     project: Annotated[Path, typer.Option(help="Folder of the project.", file_okay=False)] = PROJECT,
     emulator_python: Annotated[
         Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
@@ -44,6 +47,7 @@ def run_command(
         lambda_port=lambda_port,
         api_port=api_port,
         retry_delays=tuple(retry_delay),
+        parameters=_parameters(parameter or []),
         project=project.resolve(),
         emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
     )
@@ -55,3 +59,10 @@ def run_command(
         Console(stderr=True).print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
         code = 2
     raise typer.Exit(code)
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise typer.BadParameter(f"found {', '.join(wrong)}, allowed is NAME=VALUE", param_hint="--parameter")
+    return {name: value for name, _, value in pairs}

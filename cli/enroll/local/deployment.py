@@ -17,7 +17,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
-from enroll.local.lambda_service import BATCHES_PATH, BUS_PATH
+from enroll.local.lambda_service import EVENTS_PATH
 from enroll.local.sandbox import FunctionConfiguration
 from enroll.local.settings import ACCESS_KEY, REGION, STACK_NAME, LocalRunError, Settings
 
@@ -62,10 +62,6 @@ OMISSIONS = [
     Omission(
         "AWS::CloudWatch::Alarm",
         "MiniStack 1.5.33 refuses alarms on metric math, and nothing here collects the metrics that alarms look at.",
-    ),
-    Omission(
-        "AWS::CloudFormation::Stack",
-        "MiniStack 1.5.33 takes nested templates by their address only: these are the alarms of functions and tables.",
     ),
     Omission(
         "AWS::Logs::QueryDefinition",
@@ -138,6 +134,7 @@ def load_template(path: Path) -> Template:
 def deploy(settings: Settings) -> Deployment:
     """Creates the stack and waits for it."""
     template = load_template(settings.template)
+    _store_nested(settings, template)
     left_out = {
         logical_id: (omission, template["Resources"][logical_id])
         for omission in OMISSIONS
@@ -163,22 +160,35 @@ def _localised(template: Template, left_out: set[str], settings: Settings) -> Te
         for logical_id, resource in template["Resources"].items()
         if logical_id not in left_out
     }
-    mappings = (one for one in resources.values() if one["Type"] == "AWS::Lambda::EventSourceMapping")
-    take_batches = {one["Properties"]["FunctionName"]["Ref"] for one in mappings}
-    for logical_id, resource in resources.items():
+    for resource in resources.values():
         properties = resource["Properties"]
         # The transform wants code in S3. Nothing reads it from there: the folder's name is all that matters here.
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 properties["CodeUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["CodeUri"]).strip("./")}
                 environment = dict(properties.get("Environment", {}))
-                path = BATCHES_PATH if logical_id in take_batches else BUS_PATH
-                variables = {**environment.get("Variables", {}), PROXY_VARIABLE: settings.lambda_endpoint + path}
+                proxy = settings.lambda_endpoint + EVENTS_PATH
+                variables = {**environment.get("Variables", {}), PROXY_VARIABLE: proxy}
                 properties["Environment"] = {**environment, "Variables": variables}
+            case "AWS::CloudFormation::Stack":
+                properties["TemplateURL"] = f"{settings.endpoint}/{CODE_BUCKET}/{properties['TemplateURL']}"
             case "AWS::Serverless::LayerVersion":
                 properties["ContentUri"] = {"Bucket": CODE_BUCKET, "Key": str(properties["ContentUri"]).strip("./")}
     outputs = {name: output for name, output in template.get("Outputs", {}).items() if not _refers_to(output, left_out)}
     return {**template, "Resources": resources, "Outputs": outputs}
+
+
+def _store_nested(settings: Settings, template: Template) -> None:
+    """Nested templates are taken by their address in S3, to which `sam deploy` too brings them."""
+    s3 = client(settings, "s3")
+    s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    stacks = (one for one in template["Resources"].values() if one["Type"] == "AWS::CloudFormation::Stack")
+    for path in {one["Properties"]["TemplateURL"] for one in stacks}:
+        nested = load_template(settings.project / path)
+        omitted = {one.resource_type for one in OMISSIONS}
+        left_out = {name for name, resource in nested["Resources"].items() if resource["Type"] in omitted}
+        body = json.dumps(_localised(nested, left_out, settings), separators=(",", ":"))
+        s3.put_object(Bucket=CODE_BUCKET, Key=path, Body=body.encode())
 
 
 def _refers_to(value: Any, logical_ids: set[str]) -> bool:
@@ -196,6 +206,7 @@ def _create_stack(settings: Settings, template: Template) -> dict[str, str]:
         cloudformation.create_stack(
             StackName=STACK_NAME,
             TemplateBody=json.dumps(template, separators=(",", ":")),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in settings.parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         waiter = cloudformation.get_waiter("stack_create_complete")

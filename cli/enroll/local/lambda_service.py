@@ -35,17 +35,16 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 INVOKE_API = "/2015-03-31/functions/"
-BUS_PATH = "/events"
-"""Where the embedded AWS sends what its bus has for a function; the function's name is in a header, as for a queue."""
-BATCHES_PATH = "/batches"
-"""Where it sends what a queue has for a function; it waits for the answer, which says what of the batch is done."""
-BUS_FUNCTION_HEADER = "x-amzn-lambda-function-name"
+EVENTS_PATH = "/events"
+"""Where the embedded AWS sends what its bus or a queue has for a function, whose name is in a header. For the answer to
+a queue's batch it waits: it says what of the batch is done."""
+FUNCTION_HEADER = "x-amzn-lambda-function-name"
 
 QUEUED_BYTES = 256 * 1024 * 1024
 """Payloads held at once, of waiting and running asynchronous invocations. Past it, accepting waits for room."""
 
 BACKLOG_PER_SANDBOX = 10
-"""Invocations waiting for each sandbox of a function before one more is worth its cold start."""
+"""Events waiting for each sandbox of a function before one more is worth its cold start."""
 
 DESTINATION_ATTEMPTS = 5
 
@@ -73,6 +72,7 @@ class Waiting:
     invocation: Invocation = field(compare=False)
     answer: asyncio.Future[Outcome] | None = field(compare=False)
     """Who waits for the outcome; None for an asynchronous invocation."""
+    events: int = field(compare=False)
 
 
 class Room:
@@ -101,24 +101,26 @@ class Function:
         self._service = service
         self._waiting: asyncio.PriorityQueue[Waiting] = asyncio.PriorityQueue()
         self._numbers = itertools.count()
+        self._events_waiting = 0
         self._workers = 0
         self._log = service.log_folder / f"{configuration.name}.log"
         self._environment = lambda_environment(configuration, service.search_path, service.aws_endpoint)
 
-    async def invoke(self, payload: bytes) -> Outcome:
-        """A synchronous invocation: one attempt, and its outcome."""
+    async def invoke(self, payload: bytes, events: int = 1) -> Outcome:
+        """A synchronous invocation: one attempt, and its outcome. `events`: how many it has to do with."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._enqueue(Invocation(payload), answer)
+        self._enqueue(Invocation(payload), answer, events)
         return await answer
 
     def accept(self, invocation: Invocation) -> None:
         """An asynchronous invocation, or a retry of one."""
         self._enqueue(invocation, None)
 
-    def _enqueue(self, invocation: Invocation, answer: asyncio.Future[Outcome] | None) -> None:
+    def _enqueue(self, invocation: Invocation, answer: asyncio.Future[Outcome] | None, events: int = 1) -> None:
         priority = 1 if answer is None else 0
-        self._waiting.put_nowait(Waiting(priority, next(self._numbers), invocation, answer))
-        backlog = self._waiting.qsize() >= BACKLOG_PER_SANDBOX * self._workers
+        self._waiting.put_nowait(Waiting(priority, next(self._numbers), invocation, answer, events))
+        self._events_waiting += events
+        backlog = self._events_waiting >= BACKLOG_PER_SANDBOX * self._workers
         if self._workers == 0 or (backlog and self._service.take_extra_sandbox()):
             self._add_worker()
 
@@ -132,6 +134,7 @@ class Function:
         try:
             while True:
                 waiting = await self._waiting.get()
+                self._events_waiting -= waiting.events
                 waiting.invocation.attempts += 1
                 try:
                     if sandbox is None or not sandbox.alive:
@@ -318,7 +321,8 @@ class LambdaService:
 
     @property
     def unfinished(self) -> int:
-        """Asynchronous invocations accepted and neither done nor given up: waiting, running or between attempts."""
+        """Asynchronous invocations, and batches, accepted and neither done nor given up: waiting, running or between
+        attempts."""
         return self._unfinished
 
     def deploy(self, functions: Mapping[str, FunctionConfiguration]) -> None:
@@ -356,10 +360,8 @@ class LambdaService:
 
     async def _answer(self, request: Request) -> Response:
         path = request.path.partition("?")[0]
-        if request.method == "POST" and path == BUS_PATH:
-            return await self._take(request, request.headers.get(BUS_FUNCTION_HEADER, ""), wait=False)
-        if request.method == "POST" and path == BATCHES_PATH:
-            return await self._take_batch(request)
+        if request.method == "POST" and path == EVENTS_PATH:
+            return await self._take_events(request)
         if request.method == "POST" and path.startswith(INVOKE_API) and path.endswith("/invocations"):
             name = unquote(path.removeprefix(INVOKE_API).removesuffix("/invocations"))
             wait = request.headers.get("x-amz-invocation-type", "RequestResponse") != "Event"
@@ -374,11 +376,18 @@ class LambdaService:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})
         return gateway.to_response(await function.invoke(gateway.to_event(request)))
 
-    async def _take_batch(self, request: Request) -> Response:
-        function = self._function(request.headers.get(BUS_FUNCTION_HEADER, ""))
+    async def _take_events(self, request: Request) -> Response:
+        name, given = request.headers.get(FUNCTION_HEADER, ""), _parsed(request.body)
+        if not isinstance(given, dict) or "Records" not in given:
+            return await self._take(request, name, wait=False)
+        function = self._function(name)
         if function is None:
             return Response.of(503, {"message": "The function is not deployed yet."})
-        outcome = await function.invoke(request.body)
+        self._unfinished += 1
+        try:
+            outcome = await function.invoke(request.body, events=len(given["Records"]))
+        finally:
+            self._unfinished -= 1
         return Response(500 if outcome.failed else 200, outcome.payload)
 
     async def _take(self, request: Request, name: str, *, wait: bool) -> Response:

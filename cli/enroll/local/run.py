@@ -308,7 +308,7 @@ def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
         elif isinstance(finished.payload, dict) and "statusCode" in finished.payload:
             what = f"answered {finished.payload['statusCode']}"
         elif isinstance(finished.payload, dict) and "batchItemFailures" in finished.payload:
-            what = f"took events again, {len(finished.payload['batchItemFailures'])} failed"
+            what = f"took a batch of events, {len(finished.payload['batchItemFailures'])} failed"
         else:
             what = ", ".join(codes(finished.payload)) or "no flow is triggered by it"
         console.print(f"{now} {finished.function} {what}", markup=False, soft_wrap=True)

@@ -116,6 +116,12 @@ class Sandbox:
         return sandbox
 
     @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("A sandbox is made by Sandbox.start.")
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._exit is not None and not self._exit.done()
 

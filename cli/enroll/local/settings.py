@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -33,6 +34,8 @@ class Settings:
     lambda_port: int = LAMBDA_PORT
     api_port: int = API_PORT
     retry_delays: tuple[float, ...] = (1.0, 2.0)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Of the template, where they are not its defaults."""
     project: Path = PROJECT
     emulator_python: Path = PROJECT / ".venv-emulator" / "bin" / "python"
     python: Path = Path(sys.executable)

@@ -4,7 +4,8 @@ invocation. That of the API is ``api.bootstrap``."""
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.replays import DynamoReplays
 from enrollment.adapters.tables import Tables
 from enrollment.adapters.waiting import DynamoWaitingEvents
+from enrollment.batches import BusOfBatch, QueueOfBatch, RecordsOfBatch
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.delivery import Delivery
@@ -45,8 +47,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+# Events of a batch that are decided at the same time: as many as a client keeps connections.
+AT_ONCE = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
+    """``executor``: of the events of a batch."""
+
     read_event: Callable[[object, str], Event]
     read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
     replay_name: Callable[[object], str | None]
@@ -57,6 +65,19 @@ class Application:
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+    # Without a thread before the first batch.
+    executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "event"))
+
+    def of_batch(self) -> "Application":
+        """For the events of one batch, which share what they read of flows, and calls that they make together."""
+        delivery = self.process.delivery
+        process = replace(
+            self.process,
+            flows=self.process.flows.of_batch(),
+            records=RecordsOfBatch(self.process.records),
+            delivery=replace(delivery, queue=QueueOfBatch(delivery.queue), bus=BusOfBatch(delivery.bus)),
+        )
+        return replace(self, process=process, replaying=replace(self.replaying, process=process))
 
 
 @cache

@@ -1,8 +1,10 @@
 """The Lambda handlers: of a category, and of the events that are delivered again."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
+from enrollment.batches import in_groups
 from enrollment.bootstrap import Application, application
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.replays import Replay
@@ -12,20 +14,26 @@ Handler = Callable[[Any, Any], Mapping[str, Any]]
 
 
 def handler_for(category: str) -> Handler:
-    """Answers ``{"eventId", "decisions": [...]}``; for an event that is invalid ``{"eventId", "unprocessed": {"reason",
-    "field", "message"}}``; for one that its replay does not concern ``{"eventId", "skipped": <name of the replay>}``.
-    Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last puts it into the
-    unprocessed-events queue."""
+    """Takes an event of the bus, or a batch of the category's buffer.
 
-    def handler(envelope: Any, context: Any) -> Mapping[str, Any]:
+    Of an event it answers ``{"eventId", "decisions": [...]}``; when it is invalid ``{"eventId", "unprocessed":
+    {"reason", "field", "message"}}``; when its replay does not concern it ``{"eventId", "skipped": <name of the
+    replay>}``. Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last puts it
+    into the unprocessed-events queue.
+
+    Of a batch it answers ``{"batchItemFailures": […]}``: the events of which that is true, and no others."""
+
+    def handler(given: Any, context: Any) -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(
             category=category,
             function_request_id=getattr(context, "aws_request_id", None),
-            replay=app.replay_name(envelope),
+            replay=app.replay_name(given),
         )
         try:
-            answer: Mapping[str, Any] = app.trace(handle)(app, category, envelope)
+            if isinstance(given, dict) and "Records" in given:
+                return handle_batch(app, category, given["Records"])
+            answer: Mapping[str, Any] = app.trace(handle)(app, category, given)
             return answer
         except Exception:
             app.logger.exception("failed")
@@ -59,6 +67,45 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
     return {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]}
 
 
+def handle_batch(app: Application, category: str, messages: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """``messages``: of SQS, each with an envelope."""
+    of_batch, failed = app.of_batch(), list[str]()
+
+    def decide(one: tuple[str, Any]) -> None:
+        message_id, envelope = one
+        app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
+        try:
+            app.trace(handle)(of_batch, category, envelope)
+        except Exception:
+            app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
+            app.metrics.count("EventsFailed")
+            failed.append(message_id)
+
+    received = [(one["messageId"], _envelope(one["body"])) for one in messages]
+    in_groups(received, lambda one: _record(*one), decide, app.executor)
+    return _failures(failed)
+
+
+def _envelope(body: str) -> Any:
+    """What is no JSON stays a text, which is refused as any that is no event."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+
+
+def _record(message_id: str, envelope: Any) -> Hashable:
+    """Whose event it is, as its source wrote it: two events of one record may seem to be of two, and then one of them
+    looks again. One that names no record is a group of its own."""
+    detail = envelope.get("detail") if isinstance(envelope, dict) else None
+    named = [detail.get(key) for key in ("portalId", "objectType", "objectId")] if isinstance(detail, dict) else []
+    return tuple(map(str, named)) if all(named) else message_id
+
+
+def _failures(message_ids: Iterable[str]) -> Mapping[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in message_ids]}
+
+
 def redelivery_handler() -> Handler:
     """Takes a batch of SQS and answers ``{"batchItemFailures": […]}``: those are delivered once more, and at last come
     into the unprocessed-events queue."""
@@ -78,7 +125,7 @@ def redelivery_handler() -> Handler:
                     failed.append(message["messageId"])
         finally:
             app.metrics.flush()
-        return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
+        return _failures(failed)
 
     return handler
 

@@ -39,7 +39,8 @@ class DynamoPortals:
         self._remember(portal_id, settings)
 
     def _remember(self, portal_id: str, settings: PortalSettings) -> None:
+        # Step by step, of which each holds beside other threads.
+        self._known.pop(portal_id, None)
         self._known[portal_id] = (time.monotonic(), settings)
-        self._known.move_to_end(portal_id)
         if len(self._known) > REMEMBERED_PORTALS:
             self._known.popitem(last=False)

@@ -1,0 +1,181 @@
+"""Invocations and CPU time of a burst, event by event and in batches: `make batches`.
+
+Each way has a fresh process of AWS's runtime client, as in Lambda, which talks to the Runtime API of the local run and
+to the embedded AWS. It takes a few events, and then EVENTS more. What is measured is the CPU time of that process
+alone, by the system's clock of it: the handler, the runtime client, logs and metrics, and the client's side of each
+call to AWS. Who answers these is another process, and the time that they take is not looked at.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, lambda_environment
+from enrollment import bootstrap
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
+from enrollment.domain.values import iso
+from tests.benchmarks.measure import ROOT
+from tests.emulated import Emulated, emulated_aws
+from tests.fakes import store
+from tests.scenarios.scenario import event, flow
+from tests.stores import stores as open_stores
+
+EVENTS = 600
+WARM = 50
+SIZES = (1, 2, 5, 10, 100)
+ROUNDS = 2
+
+NEVER = [["hs_form_id", "IS_EQUAL_TO", "never"]]
+FLOWS = ({"id": 1, "event": "crm.object_created"}, {"id": 2, "event": "forms.submitted", "where": NEVER})
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`batch`: events of one; None, when each comes by itself. `cpu_ms`: of an event."""
+
+    burst: str
+    batch: int | None
+    invocations: int
+    cpu_ms: float
+
+    @property
+    def events_a_second(self) -> float:
+        return 1e3 / self.cpu_ms
+
+
+# What a burst is of: its name, the function, and an event by its number and the way that it comes.
+BURSTS: Mapping[str, tuple[str, Any]] = {
+    # An import: the record is written, enrolled, published, announced and kept in the history.
+    "each enrolls": ("crm", lambda n, way: {"crm.object_created": f"{way}-{n}", "record": {"n": n}}),
+    # The record is read and the event kept in the history.
+    "none enrolls": ("forms", lambda n, _: {"forms.submitted": f"known-{n % 100}"}),
+    # The record is read, and is not there.
+    "no flow waits": ("email", lambda n, _: {"email.opened": f"unknown-{n}"}),
+}
+
+
+def run() -> Sequence[Cost]:
+    with emulated_aws() as emulated:
+        stores = open_stores(emulated.config)
+        for given in FLOWS:
+            document = flow(given)
+            store(stores.authoring, "p1", document, 0)
+        for number in range(100):
+            stores.records.save(Record(RecordKey("p1", "0-1", f"known-{number}"), 0))
+        return asyncio.run(_run(emulated))
+
+
+async def _run(emulated: Emulated) -> Sequence[Cost]:
+    """The ways by turns, so that what else the machine does touches them alike; of each the least."""
+    found: dict[tuple[str, int | None], Cost] = {}
+    for round_ in range(ROUNDS):
+        for burst, (category, given) in BURSTS.items():
+            for size in (None, *SIZES):
+                # Of each way its own events, and where they create records, its own records.
+                way = f"{round_}-{size}"
+                events = [
+                    event({**given(number, way), "id": f"{way}-{number}", "sent": iso(bootstrap.now())})
+                    for number in range(WARM + EVENTS)
+                ]
+                with TemporaryDirectory() as folder:
+                    cost = await _measure(emulated, burst, category, size, events, Path(folder) / "log")
+                best = found.setdefault((burst, size), cost)
+                if cost.cpu_ms < best.cpu_ms:
+                    found[burst, size] = cost
+    return list(found.values())
+
+
+async def _measure(
+    emulated: Emulated, burst: str, category: str, size: int | None, events: Sequence[dict[str, Any]], log: Path
+) -> Cost:
+    function = FunctionConfiguration(
+        category,
+        f"arn:aws:lambda:eu-west-1:000000000000:function:{category}",
+        "app.handler",
+        ROOT / "functions" / category,
+        timeout=30,
+        environment=dict(emulated.environment),
+    )
+    environment = lambda_environment(
+        function, [ROOT / "layers" / "enrollment"], emulated.environment["AWS_ENDPOINT_URL"]
+    )
+    sandbox = await Sandbox.start(function, environment, log, Path(sys.executable))
+    try:
+        assert await sandbox.ready() is None
+        invocations = 0
+        for payload in _payloads(events[:WARM], size):
+            _check(await sandbox.invoke(Invocation(payload)))
+        began = cpu_seconds(sandbox.pid)
+        for payload in _payloads(events[WARM:], size):
+            _check(await sandbox.invoke(Invocation(payload)))
+            invocations += 1
+        return Cost(burst, size, invocations, (cpu_seconds(sandbox.pid) - began) / EVENTS * 1e3)
+    finally:
+        await sandbox.stop()
+        # What is left of the process' connections, which wait for another invocation.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for one in rest:
+            one.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+
+def _payloads(events: Sequence[dict[str, Any]], size: int | None) -> Iterator[bytes]:
+    if size is None:
+        yield from (json.dumps(one).encode() for one in events)
+        return
+    for start in range(0, len(events), size):
+        records = [
+            {
+                "messageId": one["detail"]["id"],
+                "receiptHandle": "A" * 400,
+                "body": json.dumps(one),
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": "1700000000000",
+                    "SenderId": "AIDAEXAMPLE",
+                    "ApproximateFirstReceiveTimestamp": "1700000000001",
+                    "MessageGroupId": "p1",
+                },
+                "messageAttributes": {},
+                "md5OfBody": "0" * 32,
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:enroll-buffer",
+                "awsRegion": "eu-west-1",
+            }
+            for one in events[start : start + size]
+        ]
+        yield json.dumps({"Records": records}).encode()
+
+
+def _check(outcome: Outcome) -> None:
+    answer = json.loads(outcome.payload)
+    assert not outcome.failed, answer
+    assert not answer.get("batchItemFailures"), answer
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of another process: Linux numbers its clocks so (clock_getcpuclockid)."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def main() -> None:
+    costs = run()
+    print("| burst | batch | invocations | CPU an event, ms | events a CPU second | against direct |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for one in costs:
+        direct = next(other for other in costs if other.burst == one.burst and other.batch is None)
+        print(
+            f"| {one.burst} | {one.batch or 'direct'} | {one.invocations:,} | {one.cpu_ms:.2f} | "
+            f"{one.events_a_second:,.0f} | {direct.cpu_ms / one.cpu_ms:.1f} × |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""A function that takes a batch of its category's buffer: event by event, as of the bus."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import botocore.client
+import pytest
+
+from enrollment.bootstrap import application
+from enrollment.domain.identifiers import RecordKey
+from tests.fakes import switch
+from tests.functions.test_handlers import Stack, invoke, put
+from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.scenarios.scenario import event
+
+MakeCall = Callable[[Any, str, Any], Any]
+
+
+def batch(*bodies: Any) -> dict[str, Any]:
+    """As Lambda hands it over; a text is a message's body as it is."""
+    return {
+        "Records": [
+            {
+                "messageId": f"m{number}",
+                "body": one if isinstance(one, str) else json.dumps(one),
+                "eventSource": "aws:sqs",
+                "attributes": {"MessageGroupId": "p1", "ApproximateReceiveCount": "1"},
+            }
+            for number, one in enumerate(bodies)
+        ]
+    }
+
+
+def failed(answer: dict[str, Any]) -> list[str]:
+    assert set(answer) == {"batchItemFailures"}
+    return sorted(one["itemIdentifier"] for one in answer["batchItemFailures"])
+
+
+def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
+    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **given})
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = lambda *_: False) -> list[str]:
+    """The calls of AWS that are made from now on; those that `fails` names fail for good."""
+    made: list[str] = []
+    make: MakeCall = botocore.client.BaseClient._make_api_call
+
+    def noted(client: Any, operation: str, arguments: Any) -> Any:
+        made.append(operation)
+        if fails(operation, arguments):
+            raise ConnectionError(operation)
+        return make(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+    return made
+
+
+def published(stack: Stack) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    while messages := stack.enrollments():
+        for one in messages:
+            body = json.loads(one["Body"])
+            found[body["objectId"], body["trigger"]["eventId"]] += 1
+            stack.sqs.delete_message(QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=one["ReceiptHandle"])
+    return found
+
+
+def test_each_event_of_a_batch_comes_to_its_decision(stack: Stack) -> None:
+    put(stack, id=1, re_enroll=True)
+    put(stack, portal="p2", id=2, where=[["hs_form_id", "IS_EQUAL_TO", "never"]])
+    events = [submitted(f"{number}", f"e{number}") for number in range(8)]
+    assert failed(invoke(batch(*events, submitted("9", "other", portal="p2")))) == []
+    assert published(stack) == {(f"{number}", f"e{number}"): 1 for number in range(8)}
+    assert stack.unprocessed() == []
+
+
+def test_a_batch_that_is_delivered_again_enrolls_nobody_twice(stack: Stack) -> None:
+    put(stack, id=1, re_enroll=True)
+    given = batch(*(submitted(f"{number % 3}", f"e{number}") for number in range(9)))
+    for _ in range(3):
+        assert failed(invoke(given)) == []
+    assert published(stack) == {(f"{number % 3}", f"e{number}"): 1 for number in range(9)}
+
+
+def test_of_one_record_once_is_once_within_a_batch(stack: Stack) -> None:
+    put(stack, id=1)
+    assert failed(invoke(batch(*(submitted("101", f"e{number}") for number in range(6))))) == []
+    assert published(stack) == {("101", "e0"): 1}
+
+
+def test_events_of_one_record_do_not_stand_in_each_others_way(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each write of the record succeeds at once: it was read after the one before."""
+    put(stack, id=1, re_enroll=True)
+    changes = [submitted("101", f"e{number}", record={f"p{number}": number}) for number in range(6)]
+    written: list[str] = []
+    calls(monkeypatch, lambda operation, arguments: operation == "PutItem" and written.append(arguments["TableName"]))
+    assert failed(invoke(batch(*changes))) == []
+    assert written.count(stack.config.records_table) == len(changes)
+    record = stack.stores.records.get(RecordKey("p1", "0-1", "101"))
+    assert record is not None
+    assert set(record.properties) == {f"p{number}" for number in range(6)}
+
+
+def test_only_what_failed_is_delivered_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(stack, id=1)
+    given = batch(submitted("1", "e1"), {"detail-type": "forms.submitted"}, submitted("2", "e2"), submitted("3", "e3"))
+    with monkeypatch.context() as patch:
+        refused = json.dumps({"S": "p1/0-1/2"})
+        calls(patch, lambda operation, arguments: operation == "PutItem" and refused in json.dumps(arguments))
+        assert failed(invoke(given)) == ["m2"]
+    assert published(stack) == {("1", "e1"): 1, ("3", "e3"): 1}
+    assert [one["reason"] for one in stack.unprocessed()] == ["INVALID_ENVELOPE"]
+    assert failed(invoke(batch(submitted("2", "e2")))) == []
+    assert published(stack) == {("2", "e2"): 1}
+
+
+@pytest.mark.parametrize("body", ["", "{", "[" * 100_000, "null", "[1]", '"text"', '{"detail": ["a"]}'])
+def test_what_is_no_event_is_kept_with_its_reason_and_stops_no_other(stack: Stack, body: str) -> None:
+    put(stack, id=1)
+    assert failed(invoke(batch(body, submitted("1", "e1")))) == []
+    assert published(stack) == {("1", "e1"): 1}
+    (kept,) = stack.unprocessed()
+    assert kept["reason"] == "INVALID_ENVELOPE"
+    try:
+        assert kept["event"] == json.loads(body)
+    except (ValueError, RecursionError):
+        assert kept["event"] == body
+
+
+def test_what_is_read_of_flows_is_read_once_a_batch(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(stack, id=1, where=[["hs_form_id", "IS_EQUAL_TO", "never"]])
+    invoke(submitted("1", "warm"))
+    made = calls(monkeypatch)
+    views = [event({"forms.submitted": f"unknown-{number}", "id": f"e{number}"}) for number in range(5)]
+    assert failed(invoke(batch(*views))) == []
+    # The version of the flows once; the records in fewer calls, or as many, as they are asked for at one time.
+    assert made.count("GetItem") == 1
+    assert set(made) == {"GetItem", "BatchGetItem"}
+    assert made.count("BatchGetItem") <= 5
+
+
+def test_switching_a_flow_off_holds_at_the_next_batch(stack: Stack) -> None:
+    put(stack, id=1)
+    assert failed(invoke(batch(submitted("1", "e1")))) == []
+    switch(stack.stores.authoring, "p1", "1", 1, on=False)
+    assert failed(invoke(batch(submitted("2", "e2"), submitted("3", "e3")))) == []
+    assert published(stack) == {("1", "e1"): 1}
+
+
+def test_a_replayed_event_is_named_in_its_own_lines_only(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put(stack, id=1)
+    unknown = {**submitted("1", "e1"), "replay-name": "enroll-01ARZ3NDEKTSV4RRFFQ69G5FAV"}
+    assert failed(invoke(batch(unknown, submitted("2", "e2"), submitted("3", "e3")))) == []
+    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    replays = {one["message"]: one.get("replay") for one in lines if "message" in one}
+    assert replays == {"refused": unknown["replay-name"], "decision": None}
+
+
+def test_a_batch_is_counted_event_by_event(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put(stack, id=1)
+    invoke(batch(submitted("1", "e1"), submitted("2", "e2"), "no event"))
+    documents = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    (metrics,) = [one for one in documents if "_aws" in one]
+    assert sum(metrics["EventsProcessed"]) == sum(metrics["Enrolled"]) == 2
+    assert sum(metrics["EventsRefused"]) == 1
+
+
+def test_threads_are_those_of_the_function_and_not_of_a_batch(stack: Stack) -> None:
+    for number in range(4):
+        invoke(batch(*(submitted(f"{one}", f"e{number}-{one}") for one in range(30))))
+    threads = application().executor._threads  # type: ignore[attr-defined]
+    assert len(threads) <= 10

@@ -1,0 +1,114 @@
+"""A batch of events whose process ends before or after any of its calls to AWS, whichever of its events makes it, and
+that is delivered again: what came of each event is what would have come without it (docs/guarantees.md)."""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from tests.functions.test_buffered_events import batch
+from tests.functions.test_handlers import CONTEXT, function
+from tests.proofs.processes import Outcome, crash
+from tests.proofs.stage import NotDone, Play, Stage, State
+from tests.proofs.stage import on as on  # the fixture
+from tests.proofs.stories import AGAIN, ONCE, SUBMITTED, Story
+
+pytestmark = pytest.mark.xdist_group("proofs")
+
+SEED = 5
+# Of the short proof.
+POINTS_TRIED = 4
+PAIRS_TRIED = 3
+# Of the whole: pairs for each first point.
+SECONDS_TRIED = 4
+
+# Events of four records: of one of them several, one creates its record, and one names a record that nobody knows.
+EVENTS: Sequence[Mapping[str, Any]] = [
+    {**SUBMITTED, "id": "e1"},
+    {**SUBMITTED, "id": "e2", "record": {"city": "Cork"}},
+    {**SUBMITTED, "id": "e3"},
+    {**SUBMITTED, "forms.submitted": "102", "id": "e4"},
+    {**SUBMITTED, "forms.submitted": "102", "id": "e5", "record": {"city": "Bray"}},
+    {**SUBMITTED, "forms.submitted": "103", "id": "e6", "record": {"city": "Cork"}},
+    {**SUBMITTED, "forms.submitted": "104", "id": "e7"},
+]
+RECORDS = {"contact/101": {"city": "Dublin"}, "contact/102": {"city": "Dublin"}}
+# Once of each known record, and every time of each event but the last.
+ENROLLS = ["1"] * 3 + ["2"] * 6
+STORY = Story("a batch", SUBMITTED, [ONCE, AGAIN], ENROLLS, RECORDS)
+
+
+class Batch(Play):
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage, STORY)
+        self.event = None
+        self.events = [self._envelope(one) for one in EVENTS]
+        self.keys |= {self._key(f"contact/{one['detail']['objectId']}") for one in self.events}
+
+    def act(self) -> Any:
+        answer = function("forms").handler(batch(*self.events), CONTEXT)
+        if answer["batchItemFailures"]:
+            raise NotDone(str(answer))
+        return answer
+
+    def crash(self, at: int, *, before: bool) -> Outcome:
+        """How many calls there are is another number each time: what is done together depends on what meets."""
+        outcome = self.deliver(crash(at, before=before))
+        assert outcome.has_crashed != outcome.is_done
+        assert outcome.has_crashed or len(outcome.calls) < at
+        return outcome
+
+
+@pytest.fixture(scope="module")
+def undisturbed(on: Stage) -> tuple[int, State]:
+    play = Batch(on)
+    outcome = play.deliver()
+    assert outcome.is_done, outcome.errors
+    end = play.state()
+    assert play.enrolled() == ENROLLS
+    return len(outcome.calls), end
+
+
+def points(calls: int) -> list[tuple[int, bool]]:
+    return [(number, before) for number in range(1, calls + 1) for before in (True, False)]
+
+
+def test_a_batch_that_is_delivered_again_changes_nothing(on: Stage, undisturbed: tuple[int, State]) -> None:
+    play = Batch(on)
+    for _ in range(3):
+        assert play.deliver().is_done
+    assert play.state() == undisturbed[1]
+
+
+def test_a_crash_at_any_call_of_a_batch_changes_nothing_in_the_end(
+    on: Stage, undisturbed: tuple[int, State], prove: bool
+) -> None:
+    calls, end = undisturbed
+    counts: Counter[str] = Counter()
+    every = points(calls)
+    for at, before in every if prove else random.Random(SEED).sample(every, POINTS_TRIED):
+        play = Batch(on)
+        counts["crashes"] += play.crash(at, before=before).has_crashed
+        assert play.deliver().is_done
+        assert play.state() == end
+        counts["points"] += 1
+    print("\na batch:", dict(counts))
+    assert counts["crashes"] >= 0.8 * counts["points"]
+
+
+def test_two_crashes_in_a_row_of_a_batch_change_nothing_in_the_end(
+    on: Stage, undisturbed: tuple[int, State], prove: bool
+) -> None:
+    calls, end = undisturbed
+    draw = random.Random(SEED)
+    every = points(calls)
+    firsts = every if prove else draw.sample(every, PAIRS_TRIED)
+    for at, before in firsts:
+        for _ in range(SECONDS_TRIED if prove else 1):
+            play = Batch(on)
+            play.crash(at, before=before)
+            play.crash(draw.randint(1, calls), before=draw.random() < 0.5)
+            assert play.deliver().is_done
+            assert play.state() == end
