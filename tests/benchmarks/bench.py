@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import at_size, counts, money, path, portals
+from tests.benchmarks import at_size, batches, counts, money, path, portals
 from tests.benchmarks.machine import machine
 from tests.benchmarks.measure import embedded
 from tests.benchmarks.tables import Found, Plot, Table
@@ -52,6 +52,29 @@ def _portals() -> Found:
     return Found([Table("What a warm function keeps of many portals", header, rows)], [memory])
 
 
+def _batches() -> Found:
+    costs = batches.run()
+    direct = {one.burst: one for one in costs if one.batch is None}
+    rows = [
+        [
+            one.burst,
+            f"{one.batch or 'direct'}",
+            f"{one.invocations:,}",
+            f"{one.cpu_ms:.2f}",
+            f"{one.events_a_second:,.0f}",
+            f"{direct[one.burst].cpu_ms / one.cpu_ms:.1f} ×",
+        ]
+        for one in costs
+    ]
+    header = ["burst", "batch", "invocations", "CPU an event, ms", "events a CPU second", "against direct"]
+    curves = {
+        burst: [(one.batch, one.cpu_ms) for one in costs if one.burst == burst and one.batch is not None]
+        for burst in direct
+    }
+    plot = Plot("batches", "CPU time of an event in a batch", "events in a batch", "ms", curves, has_log_x=True)
+    return Found([Table("A burst, event by event and in batches", header, rows)], [plot])
+
+
 def _counts() -> Found:
     """Shown by the parts that compute with them."""
     with embedded() as config:
@@ -63,6 +86,7 @@ def _counts() -> Found:
 PARTS: Mapping[str, Callable[[], Found]] = {
     "path": _path,
     "portals": _portals,
+    "batches": _batches,
     "counts": _counts,
     "money": money.run,
     "at-size": at_size.run,
