@@ -43,6 +43,7 @@ MAX_VALUE_BYTES = 8 * 1024
 MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
 MILLISECOND = timedelta(milliseconds=1)
+_NESTED = (dict, list)
 
 # EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
 REPLAY_NAME = "replay-name"
@@ -154,10 +155,11 @@ def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
     name = envelope.get("detail-type")
     if not isinstance(name, str):
         raise InvalidEvent("INVALID_ENVELOPE", "detail-type", f"found {shown(name)}, allowed is an event type")
-    own = {one.name: one for one in CATEGORIES[category].event_types}
-    if name in own:
-        return own[name]
-    if name in EVENT_TYPES:
+    found = EVENT_TYPES.get(name)
+    if found is not None and found.category == category:
+        return found
+    own = [one.name for one in CATEGORIES[category].event_types]
+    if found is not None:
         raise InvalidEvent(
             "WRONG_CATEGORY", "detail-type", f"found {shown(name)}, this function takes {', '.join(own)}"
         )
@@ -188,7 +190,7 @@ def _check_depth(detail: object) -> None:
             child
             for one in level
             for child in (one.values() if isinstance(one, dict) else one)
-            if isinstance(child, dict | list)
+            if isinstance(child, _NESTED)
         ]
         if not level:
             return
@@ -196,12 +198,14 @@ def _check_depth(detail: object) -> None:
 
 
 def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason: str | None = None) -> str:
+    found = holder.get(key)
+    if isinstance(found, str) and 0 < len(found) <= longest and found.isascii() and found.isprintable():
+        return found  # as nearly every text: the rest says what is wrong
     field = prefix + key
     if key not in holder:
         raise InvalidEvent(
             reason or "MISSING_FIELD", field, f"absent, allowed is a string of 1 to {longest} characters"
         )
-    found = holder[key]
     if not isinstance(found, str):
         raise InvalidEvent(
             reason or "WRONG_TYPE", field, f"found {shown(found)}, allowed is a string of 1 to {longest} characters"
