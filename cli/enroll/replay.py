@@ -59,7 +59,7 @@ def start(
         EventSourceArn=_archive(events, bus, archive),
         EventStartTime=datetime.fromtimestamp(since / 1000, UTC),
         EventEndTime=datetime.fromtimestamp(until / 1000, UTC),
-        Destination={"Arn": bus, "FilterArns": _rules(stack, bus, event_types)},
+        Destination={"Arn": bus, "FilterArns": _rules(stack, event_types)},
     )
     return ArchiveReplay(name, events)
 
@@ -75,21 +75,17 @@ def _archive(events: Any, bus: str, name: str | None) -> str:
     return arn
 
 
-def _rules(stack: Stack, bus: str, event_types: Collection[str]) -> list[str]:
+def _rules(stack: Stack, event_types: Collection[str]) -> list[str]:
     """The ARNs of the rules through which the stack's functions get these events."""
-    wanted = {rule_of(EVENT_TYPES[one].category) for one in event_types}
-    pages = stack.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name)
-    names = {
-        one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
-        for page in pages
-        for one in page["StackResourceSummaries"]
-        if one["LogicalResourceId"] in wanted
-    }
-    if missing := sorted(wanted - set(names)):
-        raise NotReplayable(f"the stack {stack.name} has no {', '.join(missing)}")
-    return [f"{bus.replace(':event-bus/', ':rule/')}/{names[one]}" for one in sorted(wanted)]
+    wanted = {rule_of(stack.name, EVENT_TYPES[one].category) for one in event_types}
+    asked = {"EventBusName": stack.outputs["EventBusName"], "NamePrefix": f"{stack.name}-"}
+    pages = stack.client("events").get_paginator("list_rules").paginate(**asked)
+    arns = {one["Name"]: one["Arn"] for page in pages for one in page["Rules"] if one["Name"] in wanted}
+    if missing := sorted(wanted - set(arns)):
+        raise NotReplayable(f"the bus of {stack.name} has no rule {', '.join(missing)}")
+    return [arns[one] for one in sorted(wanted)]
 
 
-def rule_of(category: str) -> str:
-    """The logical id that SAM gives the rule of a category's function."""
-    return "".join(word.capitalize() for word in category.split("_")) + "FunctionRule"
+def rule_of(stack_name: str, category: str) -> str:
+    """The rule that brings a category's events to its function, by the template's name of it."""
+    return f"{stack_name}-{category}"

@@ -16,7 +16,7 @@ from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.cli.test_cli import answer, run
 from tests.scenarios.scenario import event
-from tests.template.test_template import FUNCTIONS, logical
+from tests.template.test_template import TEMPLATE, logical
 
 BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/enroll-events"
 ARCHIVE = "arn:aws:events:eu-west-1:123456789012:archive/enroll-events"
@@ -24,7 +24,7 @@ SINCE, UNTIL = "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"
 
 
 class Aws:
-    """EventBridge's replays and CloudFormation's resources. `states`: what DescribeReplay answers, one after the
+    """EventBridge's replays and rules. `states`: what DescribeReplay answers, one after the
     other; `delivers`: what happens when a replay begins."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Aws:
         self.delivers: Any = lambda name: None
         self.started: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
-        self.rules = [rule_of(category) for category in CATEGORIES]
+        self.rules = [rule_of("enroll", category) for category in CATEGORIES]
 
     def list_archives(self, EventSourceArn: str) -> dict[str, Any]:
         assert EventSourceArn == BUS
@@ -58,20 +58,23 @@ class Aws:
         self.cancelled.append(ReplayName)
 
     def get_paginator(self, name: str) -> "Aws":
-        assert name == "list_stack_resources"
+        assert name == "list_rules"
         return self
 
-    def paginate(self, StackName: str) -> Iterator[dict[str, Any]]:
-        """The physical name of a rule of a bus has the bus before it."""
+    def paginate(self, EventBusName: str, NamePrefix: str) -> Iterator[dict[str, Any]]:
+        assert (EventBusName, NamePrefix) == ("enroll-events", "enroll-")
         for one in self.rules:
-            physical = f"enroll-events|{StackName}-{one}-1A2B"
-            yield {"StackResourceSummaries": [{"LogicalResourceId": one, "PhysicalResourceId": physical}]}
+            yield {"Rules": [{"Name": one, "Arn": f"{BUS.replace(':event-bus/', ':rule/')}/{one}"}]}
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     found = Aws()
-    monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", {"EventBusArn": BUS}, lambda _: found))
+    monkeypatch.setattr(
+        commands,
+        "open_stack",
+        lambda _: Stack("enroll", {"EventBusArn": BUS, "EventBusName": "enroll-events"}, lambda _: found),
+    )
     monkeypatch.setattr(commands, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(commands, "QUIET_SECONDS", 0.2)
     monkeypatch.setenv("COLUMNS", "200")
@@ -108,8 +111,7 @@ def test_a_replay_is_ordered_then_started_for_the_rules_concerned(portal: Api, a
     assert started["Destination"] == {
         "Arn": BUS,
         "FilterArns": [
-            f"arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-{one}FunctionRule-1A2B"
-            for one in ("Crm", "Forms")
+            f"arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-{one}" for one in ("crm", "forms")
         ],
     }
     assert aws.states == []
@@ -118,8 +120,8 @@ def test_a_replay_is_ordered_then_started_for_the_rules_concerned(portal: Api, a
 
 def test_rules_are_named_as_the_template_makes_them() -> None:
     for category in CATEGORIES:
-        (name,) = FUNCTIONS[logical(category, "Function")]["Events"]
-        assert rule_of(category) == logical(category, "Function") + name
+        route = TEMPLATE["Resources"][logical(category, "Route")]["Properties"]
+        assert route["Parameters"]["Name"] == {"Fn::Sub": rule_of("${AWS::StackName}", category)}
 
 
 def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
@@ -175,5 +177,5 @@ def test_what_can_not_be_replayed_is_told(portal: Api, aws: Aws) -> None:
     assert "--archive" in run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
     assert "no archive c" in run("replay", "--from", SINCE, "--to", UNTIL, "--archive", "c", code=1).stderr
     aws.rules = []
-    assert "AdsFunctionRule" in run("replay", "--from", SINCE, "--to", UNTIL, "--archive", "b", code=1).stderr
+    assert "no rule enroll-ads" in run("replay", "--from", SINCE, "--to", UNTIL, "--archive", "b", code=1).stderr
     assert aws.started == []

@@ -70,7 +70,7 @@ UNROUTED = refused({**submitted(), "detail-type": "weather.changed"}, "UNKNOWN_C
 DEAD_LETTER = {
     "ERROR_CODE": "NO_PERMISSIONS",
     "ERROR_MESSAGE": "not allowed to invoke",
-    "RULE_ARN": "arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-FormsFunctionRule-1A2B",
+    "RULE_ARN": "arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-forms",
     "TARGET_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:enroll-FormsFunction-1A2B",
 }
 REDELIVERY = write_redelivery(read_event(submitted(), "forms"), ["2", "1"], 0)
@@ -82,7 +82,7 @@ REDELIVERY = write_redelivery(read_event(submitted(), "forms"), ["2", "1"], 0)
         (refused(submitted()), {}, "WRONG_TYPE", "found 7"),
         (UNROUTED, {}, "UNKNOWN_CATEGORY", "found 7"),
         (failed(submitted()), {}, "RetriesExhausted", "NotDelivered: event e1"),
-        (json.dumps(submitted()), DEAD_LETTER, "NO_PERMISSIONS", "enroll-FormsFunctionRule"),
+        (json.dumps(submitted()), DEAD_LETTER, "NO_PERMISSIONS", "enroll-forms"),
         (json.dumps(submitted()), {"RULE_ARN": "arn"}, "NOT_DELIVERED", "could not deliver"),
         (json.dumps(submitted()), {}, "BATCH_FAILED", "buffer"),
         (REDELIVERY, {}, "REDELIVERY_FAILED", "flows 1, 2"),

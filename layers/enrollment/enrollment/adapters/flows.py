@@ -2,8 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, NamedTuple
@@ -112,11 +111,10 @@ class DynamoFlows:
     def of_batch(self) -> "_OfBatch":
         return _OfBatch(self)
 
-    @contextmanager
-    def listings(
-        self, portal_id: str, object_type_id: str, event_types: Sequence[str], known: _Known
-    ) -> Iterator[Sequence[Listing]]:
-        """They don't change in this context."""
+    def ask(
+        self, portal_id: str, object_type_id: str, event_types: Sequence[str], known: _Known, question: Question | None
+    ) -> Candidates:
+        """Without a question: all of them."""
         keys = {candidates_key(portal_id, object_type_id, one): one for one in event_types}
         asked = tuple(keys)
         with self._lock:
@@ -124,7 +122,8 @@ class DynamoFlows:
                 self._bring_to_one_moment(keys, f"flows of portal {portal_id} and {', '.join(event_types)}")
                 self._forget_beyond(len(keys))
                 known[asked] = {key: self._kept[key].version for key in keys}
-            yield [self._kept[key].listing for key in keys]
+            listings = [self._kept[key].listing for key in keys]
+            return Candidates(each_once(listings)) if question is None else candidates(listings, question)
 
     def _is_known(self, versions: Mapping[str, int] | None) -> bool:
         return versions is not None and all(self._has(key, version) for key, version in versions.items())
@@ -203,12 +202,10 @@ class _OfBatch:
     known: _Known = field(default_factory=dict)
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
-        with self.flows.listings(portal_id, object_type_id, event_types, self.known) as listings:
-            return each_once(listings)
+        return self.flows.ask(portal_id, object_type_id, event_types, self.known, None).flows
 
     def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
-        with self.flows.listings(portal_id, object_type_id, question.event_types, self.known) as listings:
-            return candidates(listings, question)
+        return self.flows.ask(portal_id, object_type_id, question.event_types, self.known, question)
 
     def of_batch(self) -> "_OfBatch":
         return self
