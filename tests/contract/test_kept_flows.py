@@ -11,7 +11,7 @@ import pytest
 
 from enrollment.adapters import backoff
 from enrollment.adapters.flow_book import DynamoFlowBook
-from enrollment.adapters.flows import CHANGES_NAMED, DynamoFlows
+from enrollment.adapters.flows import CHANGES_NAMED, HEAD, DynamoFlows, candidate_place, candidates_key
 from enrollment.adapters.tables import Tables
 from enrollment.authoring import Authoring
 from enrollment.ports import Throttled
@@ -179,6 +179,43 @@ def test_a_flow_that_a_transaction_is_still_writing_is_awaited(kept: Kept, monke
     left[0] = 100
     with pytest.raises(Throttled, match=r"forms\.submitted"):
         kept.seen()
+
+
+def test_changes_that_an_earlier_version_did_not_name_are_found(kept: Kept) -> None:
+    """It counts the version and names nothing; what was named last has expired by now."""
+    kept.put(1)
+    kept.put(2)
+    kept.seen()
+    client, key = kept.tables.client, {"pk": {"S": candidates_key("p1", "0-1", SUBMITTED)}}
+    client.delete_item(TableName=kept.tables.flows.name, Key=key | {"sk": {"S": candidate_place("1")}})
+    client.update_item(
+        TableName=kept.tables.flows.name,
+        Key=key | {"sk": {"S": HEAD}},
+        UpdateExpression="ADD version :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+    assert set(kept.seen()) == set(Kept(kept.tables).seen()) == {"2"}
+    kept.put(3)
+    assert set(kept.seen()) == set(Kept(kept.tables).seen()) == {"2", "3"}
+
+
+def test_what_can_not_be_read_is_waited_for_once_a_batch(kept: Kept) -> None:
+    kept.put(1)
+    batch = kept.flows.of_batch()
+
+    def fail(operation: str) -> None:
+        raise ConnectionError(operation)
+
+    kept.before = fail
+
+    def ask() -> None:
+        for _ in range(3):
+            with pytest.raises(ConnectionError):
+                batch.candidates("p1", "0-1", [SUBMITTED])
+
+    assert kept.calls_of(ask) == ["Query"]
+    kept.before = lambda _: None
+    assert set(kept.seen()) == {"1"}
 
 
 def test_authors_who_write_at_once_count_each_change(kept: Kept) -> None:

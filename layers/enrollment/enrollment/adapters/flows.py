@@ -48,7 +48,10 @@ class Head(NamedTuple):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        return tuple(Change(*one) for one in json.loads(self.written))
+        """None when some are missing, as an earlier version of this code leaves them out."""
+        named = tuple(Change(*one) for one in json.loads(self.written))
+        is_whole = not named or [one.version for one in named] == list(range(named[0].version, self.version + 1))
+        return named if is_whole else ()
 
     def since(self, version: int) -> Sequence[Change] | None:
         """None: not all of them are named."""
@@ -80,8 +83,9 @@ class _Kept:
         self.size -= self._sizes.pop(flow_id, 0)
 
 
-# Of the listings that were asked for together, the versions that they had together.
-_Known = dict[tuple[str, ...], Mapping[str, int]]
+# Of the listings that were asked for together, the versions that they had together; or why they can't be read: what one
+# event of a batch has waited for, the others need not.
+_Known = dict[tuple[str, ...], Mapping[str, int] | Exception]
 
 
 class _NotVisibleYet(Exception):
@@ -118,15 +122,22 @@ class DynamoFlows:
         keys = {candidates_key(portal_id, object_type_id, one): one for one in event_types}
         asked = tuple(keys)
         with self._lock:
-            if not self._is_known(known.get(asked)):
-                self._bring_to_one_moment(keys, f"flows of portal {portal_id} and {', '.join(event_types)}")
+            found = known.get(asked)
+            if isinstance(found, Exception):
+                raise found
+            if found is None or not self._is_as(found):
+                try:
+                    self._bring_to_one_moment(keys, f"flows of portal {portal_id} and {', '.join(event_types)}")
+                except Exception as failure:
+                    known[asked] = failure
+                    raise
                 self._forget_beyond(len(keys))
                 known[asked] = {key: self._kept[key].version for key in keys}
             listings = [self._kept[key].listing for key in keys]
             return Candidates(each_once(listings)) if question is None else candidates(listings, question)
 
-    def _is_known(self, versions: Mapping[str, int] | None) -> bool:
-        return versions is not None and all(self._has(key, version) for key, version in versions.items())
+    def _is_as(self, versions: Mapping[str, int]) -> bool:
+        return all(self._has(key, version) for key, version in versions.items())
 
     def _bring_to_one_moment(self, keys: Mapping[str, str], what: str) -> None:
         """As they were together since this began: each has the version that its head had."""

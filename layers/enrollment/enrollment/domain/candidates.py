@@ -130,10 +130,10 @@ def _others(listings: Sequence[Listing], flows: Sequence[Flow]) -> Mapping[Event
     others: Counter[EventTypes] = Counter()
     before: set[str] = set()
     for listing in listings:
+        looked_at = Counter(one.event_types for flow in flows if (one := listing.get(flow.id)) and one.is_enabled)
         for types, count in listing.counts():
             # A flow that several of the types trigger stands in several listings, and counts in the first.
             if before.isdisjoint(types):
-                others[types & asked] += count
+                others[types & asked] += count - looked_at[types]
         before.add(listing.event_type)
-    others.subtract(flow.event_types & asked for flow in flows if flow.is_enabled)
     return {types: count for types, count in others.items() if count}

@@ -120,6 +120,8 @@ class TriggerIndex:
                 del buckets[value][satisfied]
                 if not buckets[value]:
                     del buckets[value]
+        for facet in [one for one, table in self._tables.items() if not table.buckets and not table.asked]:
+            del self._tables[facet]
 
     def matching(self, properties: Properties) -> Sequence[Satisfied]:
         """The flows that an event with these properties satisfies, each once."""
