@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -133,10 +134,12 @@ def embedded() -> Iterator[Embedded]:
             if "Ctrl-C" in line:
                 break
         assert process.poll() is None, "the embedded AWS did not start"
+        # What it prints is taken, or it would wait with all that it does until somebody reads it.
+        Thread(target=process.stdout.read, daemon=True).start()
         yield Embedded(ports[0], ports[2])
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.wait(30)
 
 
 @pytest.fixture
