@@ -1,8 +1,10 @@
 """A function that takes a batch of its category's buffer: event by event, as of the bus."""
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.client
@@ -11,7 +13,7 @@ import pytest
 from enrollment.bootstrap import application
 from enrollment.domain.identifiers import RecordKey
 from tests.fakes import switch
-from tests.functions.test_handlers import Stack, invoke, put
+from tests.functions.test_handlers import Stack, function, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event
 
@@ -171,3 +173,54 @@ def test_threads_are_those_of_the_function_and_not_of_a_batch(stack: Stack) -> N
         invoke(batch(*(submitted(f"{one}", f"e{number}-{one}") for one in range(30))))
     threads = application().executor._threads  # type: ignore[attr-defined]
     assert len(threads) <= 10
+
+
+@pytest.mark.parametrize(("operation", "noted"), [("SendMessageBatch", "publishedAt"), ("PutEvents", "announcedAt")])
+def test_what_was_taken_before_a_failure_is_not_sent_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, operation: str, noted: str
+) -> None:
+    """Fifteen enrollments go in two calls, of which the second fails."""
+    for number in range(15):
+        put(stack, id=number)
+    with monkeypatch.context() as patch:
+        made = calls(patch, fails=lambda name, _: name == operation and made.count(operation) > 1)
+        assert failed(invoke(batch(submitted("1", "e1")))) == ["m0"]
+    dynamodb = stack.stores.enrollments._table._client
+    items = dynamodb.scan(TableName=stack.config.enrollments_table)["Items"]
+    assert (len(items), sum(noted in one for one in items)) == (15, 10)
+
+    sent: list[Any] = []
+    make: MakeCall = botocore.client.BaseClient._make_api_call
+
+    def seen(client: Any, name: str, arguments: Any) -> Any:
+        sent.extend(arguments["Entries"] if name == operation else [])
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", seen)
+    assert failed(invoke(batch(submitted("1", "e1")))) == []
+    assert len(sent) == 5
+
+
+def test_what_is_not_done_in_time_is_delivered_again_alone(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(stack, id=1)
+    goes_on, make = threading.Event(), botocore.client.BaseClient._make_api_call
+
+    def slow(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "PutItem" and '"p1/0-1/slow"' in json.dumps(arguments, default=str):
+            assert goes_on.wait(10)
+        return make(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", slow)
+    left = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 4_000)
+    events = batch(submitted("slow", "s1"), submitted("1", "e1"), submitted("slow", "s2"))
+    assert failed(function("forms").handler(events, left)) == ["m0", "m2"]
+    goes_on.set()
+    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines() if '"failed"' in one]
+    assert {(one["messageId"], one["explanation"]) for one in lines} == {
+        ("m0", "no time was left for it"),
+        ("m2", "no time was left for it"),
+    }
+    application().executor.shutdown()
+    assert published(stack) == {("1", "e1"): 1, ("slow", "s1"): 1}

@@ -175,7 +175,7 @@ def test_functions_differ_only_in_their_name() -> None:
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_has_concurrency_of_its_own_when_it_is_given(category: str) -> None:
     parameter, condition = logical(category, "Concurrency"), f"Reserves{logical(category, '')}"
-    assert TEMPLATE["Parameters"][parameter] == {"Type": "Number", "Default": 0, "MinValue": 0}
+    assert TEMPLATE["Parameters"][parameter] == {"Type": "Number", "Default": 0, "MinValue": 0, "MaxValue": 1000}
     assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
     assert FUNCTIONS[logical(category, "Function")]["ReservedConcurrentExecutions"] == {
         "Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]
@@ -433,7 +433,14 @@ def test_of_a_buffer_events_are_taken_one_by_one_and_what_fails_is_kept() -> Non
         "FunctionName": {"Ref": "FunctionArn"},
         "BatchSize": 10,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        "ScalingConfig": {"MaximumConcurrency": {"Fn::If": ["IsLimited", {"Ref": "Concurrency"}, 100]}},
+        # A mapping takes no limit of 1.
+        "ScalingConfig": {
+            "Fn::If": [
+                "IsSingle",
+                {"Ref": "AWS::NoValue"},
+                {"MaximumConcurrency": {"Fn::If": ["IsLimited", {"Ref": "Concurrency"}, 100]}},
+            ]
+        },
     }
 
 

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from enrollment.batches import QueueOfBatch, RecordsOfBatch, Together, in_groups
 from enrollment.domain.enrollments import Enrollment
 from enrollment.domain.identifiers import RecordKey
@@ -87,11 +85,28 @@ def test_a_call_that_fails_answers_what_came_before() -> None:
     assert answers == {1: [1], 2: before, 3: before, 4: before}
 
 
-def test_who_asks_alone_sees_the_failure() -> None:
-    asked = Asked(fails=lambda _: True)
-    asked.others_are_there.set()
-    with pytest.raises(ConnectionError):
-        Together(asked)([3])
+def test_what_came_before_a_failure_is_known_and_who_asks_again_meets_it() -> None:
+    def take(numbers: Sequence[int]) -> Iterator[int]:
+        yield from numbers[:2]
+        raise ConnectionError
+
+    assert Together(take)([3, 4, 5]) == [3, 4]
+    assert Together(take)([]) == []
+
+
+def test_what_is_not_begun_in_time_is_left() -> None:
+    begun: list[str] = []
+    goes_on = threading.Event()
+
+    def work(item: str) -> None:
+        begun.append(item)
+        assert goes_on.wait(SECONDS)
+
+    with ThreadPoolExecutor(2) as executor:
+        in_groups(["a1", "a2", "b1", "c1"], lambda item: item[0], work, executor, seconds=0.05)
+        assert sorted(begun) == ["a1", "b1"]
+        goes_on.set()
+    assert sorted(begun) == ["a1", "b1"]
 
 
 class RefusingQueue:

@@ -2,8 +2,9 @@
 other's way (docs/decisions/0014-buffer.md)."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from threading import Lock
+from concurrent.futures import Executor, wait
+from contextlib import suppress
+from threading import Event, Lock
 from typing import Generic, TypeVar
 
 from enrollment.domain.enrollments import Announcement, Enrollment
@@ -16,25 +17,34 @@ A = TypeVar("A")
 
 
 def in_groups(
-    items: Iterable[T], group: Callable[[T], Hashable], work: Callable[[T], None], executor: Executor
+    items: Iterable[T],
+    group: Callable[[T], Hashable],
+    work: Callable[[T], None],
+    executor: Executor,
+    seconds: float | None = None,
 ) -> None:
-    """Groups at the same time, each in order, until all is done. ``work`` deals with its own failures."""
+    """Groups at the same time, each in order, until all is done; or until so many seconds are over: then no more is
+    begun, and nobody waits for what is under way. ``work`` deals with its own failures."""
     groups: dict[Hashable, list[T]] = {}
     for item in items:
         groups.setdefault(group(item), []).append(item)
 
+    is_over = Event()
+
     def one_by_one(of_group: list[T]) -> None:
         for item in of_group:
+            if is_over.is_set():
+                return
             work(item)
 
-    for _ in executor.map(one_by_one, groups.values()):
-        pass
+    wait([executor.submit(one_by_one, one) for one in groups.values()], timeout=seconds)
+    is_over.set()
 
 
 class Together(Generic[T, A]):
     """One call for all that ask at the same time: while one's call is under way the others gather, and the first of
-    them calls for all. It answers what came of it before it failed, if it did: who misses something asks for itself, so
-    that a failure is that of the event to which it belongs."""
+    them calls for all. It answers what came of it before it failed, if it did: who misses something asks again for
+    itself, so that a failure is that of the event to which it belongs, and what was taken before it is known."""
 
     def __init__(self, ask: Callable[[Sequence[T]], Iterable[A]]) -> None:
         self._ask = ask
@@ -53,13 +63,10 @@ class Together(Generic[T, A]):
                 if is_first:
                     self._gathered, self._answers = [], []
             if is_first:
-                try:
-                    # One by one, so that what came before a failure is there.
+                # One by one, so that what came before a failure is there; who asks again meets it.
+                with suppress(Exception):
                     for one in self._ask(gathering):
                         answers.append(one)
-                except Exception:
-                    if len(gathering) == len(questions):
-                        raise
         return answers
 
 

@@ -12,6 +12,9 @@ from enrollment.observability import decision_fields
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
+# Seconds before Lambda would end the process.
+ANSWERED_BEFORE = 2.0
+
 
 def handler_for(category: str) -> Handler:
     """Takes an event of the bus, or a batch of the category's buffer.
@@ -32,7 +35,7 @@ def handler_for(category: str) -> Handler:
         )
         try:
             if isinstance(given, dict) and "Records" in given:
-                return handle_batch(app, category, given["Records"])
+                return handle_batch(app, category, given["Records"], _seconds_left(context))
             answer: Mapping[str, Any] = app.trace(handle)(app, category, given)
             return answer
         except Exception:
@@ -67,23 +70,38 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
     return {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]}
 
 
-def handle_batch(app: Application, category: str, messages: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """``messages``: of SQS, each with an envelope."""
-    of_batch, failed = app.of_batch(), list[str]()
+def handle_batch(
+    app: Application, category: str, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
+) -> Mapping[str, Any]:
+    """``messages``: of SQS, each with an envelope. ``seconds``: in which to answer. What is not done by then is said to
+    have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
+    of_batch, done, ended = app.of_batch(), set[str](), set[str]()
 
     def decide(one: tuple[str, Any]) -> None:
         message_id, envelope = one
         app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
         try:
             app.trace(handle)(of_batch, category, envelope)
+            done.add(message_id)
         except Exception:
             app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
-            app.metrics.count("EventsFailed")
-            failed.append(message_id)
+            ended.add(message_id)
 
     received = [(one["messageId"], _envelope(one["body"])) for one in messages]
-    in_groups(received, lambda one: _record(*one), decide, app.executor)
+    in_groups(received, lambda one: _record(*one), decide, app.executor, seconds)
+    failed = {message_id: envelope for message_id, envelope in received if message_id not in done}
+    for message_id, envelope in failed.items():
+        app.metrics.count("EventsFailed")
+        if message_id not in ended:
+            told = {"messageId": message_id, "eventId": _event_id(envelope), "explanation": "no time was left for it"}
+            app.logger.error("failed", extra=told)
     return _failures(failed)
+
+
+def _seconds_left(context: Any) -> float | None:
+    """In which a batch can be answered, so that the answer arrives. None: nobody says."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return None if left is None else max(0.0, left() / 1000 - ANSWERED_BEFORE)
 
 
 def _envelope(body: str) -> Any:

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from enrollment.adapters.backoff import attempts
@@ -122,12 +123,17 @@ class SqsUnprocessed:
         self._client.send_message(QueueUrl=self._url, MessageBody=_dump(body), MessageAttributes=attributes)
 
 
+# The limit is the process', and events of a batch are refused at the same time.
+_DEEPER = Lock()
+
+
 def _dump(body: object) -> str:
     """ASCII, so that every character is allowed in a message. The event was parsed from JSON in a shallower stack, so
     one that is nested to the edge of what Python takes needs a little more of it here."""
-    limit = sys.getrecursionlimit()
-    try:
-        sys.setrecursionlimit(limit * 2)
-        return json.dumps(body)
-    finally:
-        sys.setrecursionlimit(limit)
+    with _DEEPER:
+        limit = sys.getrecursionlimit()
+        try:
+            sys.setrecursionlimit(limit * 2)
+            return json.dumps(body)
+        finally:
+            sys.setrecursionlimit(limit)
