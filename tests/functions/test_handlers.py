@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 import time
 import uuid
 from collections import Counter
@@ -222,6 +223,20 @@ def test_an_invalid_event_is_kept_whole_with_its_reason(stack: Stack, change: An
     assert (kept["reason"], kept["message"]) == (reason, answer["unprocessed"]["message"])
     assert json.dumps(kept["event"]) == json.dumps(envelope)
     assert stack.enrollments() == []
+
+
+def test_what_is_nested_deeper_than_python_writes_is_kept_as_a_text(stack: Stack) -> None:
+    limit, depth = sys.getrecursionlimit(), 20_000
+    envelope, deep = event({"forms.submitted": "101", "id": "e-1", "properties": {"a": ["é", 1, None]}}), list[Any]()
+    for _ in range(depth):
+        deep = [deep]
+    text = json.dumps({**envelope, "detail": {**envelope["detail"], "unknown": "HERE"}})
+    envelope["detail"]["unknown"] = deep
+    assert invoke(envelope)["unprocessed"]["reason"] == "DETAIL_TOO_DEEP"
+    (kept,) = stack.unprocessed()
+    assert kept["event"] == text.replace('"HERE"', "[" * (depth + 1) + "]" * (depth + 1))
+    # It is of the whole process, and other events are decided meanwhile.
+    assert sys.getrecursionlimit() == limit
 
 
 def test_what_is_no_event_at_all_is_kept_too(stack: Stack) -> None:

@@ -2,10 +2,8 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from enrollment.adapters.backoff import attempts
@@ -123,17 +121,35 @@ class SqsUnprocessed:
         self._client.send_message(QueueUrl=self._url, MessageBody=_dump(body), MessageAttributes=attributes)
 
 
-# The limit is the process', and events of a batch are refused at the same time.
-_DEEPER = Lock()
+def _dump(body: Mapping[str, object]) -> str:
+    """ASCII, so that every character is allowed in a message. An event that is nested to the edge of what Python takes
+    is kept as a text, which whoever reads the message can read whatever edge is his."""
+    try:
+        return json.dumps(body)
+    except RecursionError:
+        return json.dumps({**body, "event": _written(body["event"])})
 
 
-def _dump(body: object) -> str:
-    """ASCII, so that every character is allowed in a message. The event was parsed from JSON in a shallower stack, so
-    one that is nested to the edge of what Python takes needs a little more of it here."""
-    with _DEEPER:
-        limit = sys.getrecursionlimit()
-        try:
-            sys.setrecursionlimit(limit * 2)
-            return json.dumps(body)
-        finally:
-            sys.setrecursionlimit(limit)
+def _written(value: object) -> str:
+    """JSON, without recursion."""
+    written, rest = list[str](), [("", value)]
+    while rest:
+        before, one = rest.pop()
+        written.append(before)
+        if isinstance(one, dict):
+            written.append("{")
+            members = [(f"{json.dumps(name)}: ", member) for name, member in one.items()]
+            rest += [("}", _NOTHING), *reversed(_separated(members))]
+        elif isinstance(one, list):
+            written.append("[")
+            rest += [("]", _NOTHING), *reversed(_separated([("", member) for member in one]))]
+        elif one is not _NOTHING:
+            written.append(json.dumps(one))
+    return "".join(written)
+
+
+def _separated(members: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
+    return [(f"{', ' if number else ''}{before}", member) for number, (before, member) in enumerate(members)]
+
+
+_NOTHING = object()
