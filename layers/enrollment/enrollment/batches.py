@@ -37,8 +37,10 @@ def in_groups(
                 return
             work(item)
 
-    wait([executor.submit(one_by_one, one) for one in groups.values()], timeout=seconds)
+    done = wait([executor.submit(one_by_one, one) for one in groups.values()], timeout=seconds).done
     is_over.set()
+    for one in done:
+        one.result()  # raises what work did not deal with
 
 
 class Together(Generic[T, A]):
