@@ -22,8 +22,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 def _path() -> Found:
     with embedded() as config:
         costs = path.costs(config)
-    rows = [[one.event, one.calls, f"{one.handler:.2f}", f"{one.bare:.2f}", f"{one.ratio:.2f}"] for one in costs]
-    header = ["event", "AWS calls", "handler CPU, ms", "bare boto3", "ratio"]
+    rows = [
+        [
+            one.event,
+            one.calls,
+            f"{one.handler:.2f}",
+            f"{one.bare:.2f}",
+            f"{one.handler / one.bare:.2f}",
+            f"{one.bare_that_logs:.2f}",
+            f"{one.handler / one.bare_that_logs:.2f}",
+        ]
+        for one in costs
+    ]
+    header = ["event", "AWS calls", "handler CPU, ms", "bare boto3", "ratio", "bare that logs", "ratio"]
     return Found([Table("An event beside a bare function that makes the same calls", header, rows)])
 
 
