@@ -80,10 +80,6 @@ bench: $(BENCH)/.ready $(EMULATOR)/.ready ## Benchmarks, with what they mean in 
 storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another portal's events (docs/operations.md)
 	$(VENV)/bin/python -m tests.benchmarks.storm $(ARGS)
 
-.PHONY: batches
-batches: $(VENV)/.tested $(EMULATOR)/.ready ## Measure invocations and CPU time of a burst in batches (docs/measurements.md)
-	$(VENV)/bin/python -m tests.benchmarks.batches
-
 .PHONY: clean
 clean: ## Remove all that make made
 	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) .aws-sam .enroll build *.egg-info

@@ -1,4 +1,4 @@
-"""Invocations and CPU time of a burst, event by event and in batches: `make batches`.
+"""Invocations and CPU time of a burst, event by event and in batches: `make bench ARGS=batches`.
 
 Each way has a fresh process of AWS's runtime client, as in Lambda, which talks to the Runtime API of the local run and
 to the embedded AWS. It takes a few events, and then EVENTS more. What is measured is the CPU time of that process
