@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from enrollment.config import NAMES, Config
 from tests.benchmarks.path import costs
@@ -73,7 +74,7 @@ def _outputs(process: subprocess.Popen[bytes]) -> Mapping[str, str]:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=1).close()
             stacks = boto3.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"]
-        except Exception:
+        except (OSError, BotoCoreError, ClientError):  # it is not up yet, or has no stack yet
             time.sleep(0.3)
             continue
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}

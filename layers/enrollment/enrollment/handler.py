@@ -79,8 +79,8 @@ def handle_batch(
 
     def decide(one: tuple[str, Any]) -> None:
         message_id, envelope = one
-        app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
         try:
+            app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
             app.trace(handle)(of_batch, category, envelope)
             done.add(message_id)
         except Exception:

@@ -48,7 +48,8 @@ class Head(NamedTuple):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """None when some are missing, as an earlier version of this code leaves them out."""
+        """None of them when some are missing, as an earlier version of this code left them out: what is named then may
+        be long over."""
         named = tuple(Change(*one) for one in json.loads(self.written))
         is_whole = not named or [one.version for one in named] == list(range(named[0].version, self.version + 1))
         return named if is_whole else ()
