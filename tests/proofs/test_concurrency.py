@@ -224,7 +224,8 @@ def test_this_traffic_doubles_what_only_looks_first(place: Place, seeds: range, 
     for seed in seeds[:1]:
         portal = f"naive-{seed}"
         place.put_flow(portal, id=1, event="forms.submitted")
-        keys = place.records(portal, 200 if prove else 10)
+        # Of ten it may happen that none is doubled.
+        keys = place.records(portal, 200 if prove else 80)
 
         outcome = place.traffic.send(ten_of_each(keys), portal, looking_first)
 
