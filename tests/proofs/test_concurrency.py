@@ -104,6 +104,13 @@ def place(request: pytest.FixtureRequest, prove: bool) -> Iterator[Place]:
         )
 
 
+@pytest.fixture(autouse=True)
+def _leaves_nothing(place: Place) -> Iterator[None]:
+    """A proof that fails leaves its messages to none of the others."""
+    yield
+    place.messages()
+
+
 @dataclass
 class Tally:
     """What a proof has seen, over all its seeds."""

@@ -1,7 +1,8 @@
 """Traffic: events delivered at once, as Lambda delivers them, by several processes of several threads each.
 
 A seed decides who delivers what, in which order, and the small delays before and after each call to AWS that let
-others come between two calls, so that races happen.
+others come between two calls, so that races happen. All threads begin each event at the same time: else they drift
+apart, and those that are to meet don't.
 """
 
 import importlib.util
@@ -37,6 +38,9 @@ PROCESSES = 3
 THREADS = 8
 LONGEST_DELAY = 0.004
 
+# Seconds in which each has dealt with an event.
+LONGEST_EVENT = 120
+
 # How DynamoDB says that another came first.
 CONFLICTS = {"ConditionalCheckFailedException", "TransactionCanceledException", "TransactionConflictException"}
 
@@ -49,11 +53,10 @@ def unchanged(application: Application) -> Application:
 
 @dataclass(frozen=True)
 class Share:
-    """What one process delivers: an order of events for each of its threads, all beginning at a time."""
+    """What one process delivers: an order of events for each of its threads; all orders are of one length."""
 
     seed: str
-    lanes: Sequence[Sequence[Envelope]]
-    begins_at: float
+    lanes: Sequence[Sequence[Envelope | None]]
     vary: Callable[[Application], Application]
 
 
@@ -87,12 +90,12 @@ class Traffic:
         """In about this order: neighbours are delivered at once. ``vary``: an importable function that makes another
         application of the functions' own."""
         chance = random.Random(seed)
-        places = [number + chance.uniform(0, PROCESSES * THREADS) for number in range(len(envelopes))]
+        places = [number + chance.uniform(0, THREADS) for number in range(len(envelopes))]
         order = [one for _, one in sorted(zip(places, envelopes, strict=True), key=lambda pair: pair[0])]
-        lanes = [order[number :: PROCESSES * THREADS] for number in range(PROCESSES * THREADS)]
-        begins_at = time.time() + 0.05
+        filled: list[Envelope | None] = [*order, *[None] * (-len(order) % (PROCESSES * THREADS))]
+        lanes = [filled[number :: PROCESSES * THREADS] for number in range(PROCESSES * THREADS)]
         return [
-            self._pool.submit(deliver, Share(f"{seed}/{number}", lanes[number::PROCESSES], begins_at, vary))
+            self._pool.submit(deliver, Share(f"{seed}/{number}", lanes[number::PROCESSES], vary))
             for number in range(PROCESSES)
         ]
 
@@ -113,17 +116,20 @@ def outcome_of(shares: "Sequence[Future[Outcome]]") -> Outcome:
 def traffic(environment: Mapping[str, str]) -> Iterator[Traffic]:
     """``environment``: of the functions' processes."""
     context = multiprocessing.get_context("spawn")
-    all_ready = context.Barrier(PROCESSES)
-    with ProcessPoolExecutor(PROCESSES, context, _open, (dict(environment), all_ready)) as pool:
+    all_ready, together = context.Barrier(PROCESSES), context.Barrier(PROCESSES * THREADS)
+    with ProcessPoolExecutor(PROCESSES, context, _open, (dict(environment), all_ready, together)) as pool:
         yield Traffic(pool)
 
 
 # In a process of functions -------------------------------------------------------------------------------------------
 
 _lane = threading.local()
+_together: Barrier
 
 
-def _open(environment: Mapping[str, str], all_ready: Barrier) -> None:
+def _open(environment: Mapping[str, str], all_ready: Barrier, together: Barrier) -> None:
+    global _together
+    _together = together
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # A line for each decision, which the answers tell too.
@@ -170,8 +176,10 @@ def _deliver_lane(share: Share, number: int, application: Application) -> Outcom
     _lane.random = random.Random(f"{share.seed}/{number}")
     _lane.outcome = outcome = Outcome()
     _lane.application = _of_this_thread(application)
-    time.sleep(max(0.0, share.begins_at - time.time()))
     for envelope in share.lanes[number]:
+        _together.wait(LONGEST_EVENT)
+        if envelope is None:
+            continue
         try:
             answer = _handler(str(envelope["detail-type"]).partition(".")[0])(envelope, CONTEXT)
         except Exception as error:
