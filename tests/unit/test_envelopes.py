@@ -74,6 +74,7 @@ BROKEN = [
     ("object type unknown", envelope(detail_objectType="contct"), "UNKNOWN_OBJECT_TYPE", "detail.objectType"),
     ("object type list", envelope(detail_objectType=["contact"]), "WRONG_TYPE", "detail.objectType"),
     ("object id float", envelope(detail_objectId=1.5), "WRONG_TYPE", "detail.objectId"),
+    ("object id beyond what a float can tell", envelope(detail_objectId=1e17), "BAD_NUMBER", "detail.objectId"),
     ("object id true", envelope(detail_objectId=True), "WRONG_TYPE", "detail.objectId"),
     ("object id empty", envelope(detail_objectId=""), "WRONG_LENGTH", "detail.objectId"),
     ("object id huge", envelope(detail_objectId=10**4000), "BAD_NUMBER", "detail.objectId"),
@@ -188,6 +189,12 @@ def test_what_may_be_absent() -> None:
     assert (event.id, event.object_id, event.occurred_at) == ("bus-1", None, event.sent_at)
     assert event.properties == {}
     assert read_event(envelope(detail_objectId=None), "forms").object_id is None
+
+
+def test_an_integer_is_one_however_json_writes_it() -> None:
+    for found in ("101", 101, 101.0, 1.01e2):
+        assert read_event(envelope(detail_objectId=found), "forms").object_id == "101"
+    assert read_event(envelope(detail_objectId=-0.0), "forms").object_id == "0"
 
 
 def test_limits_are_inclusive() -> None:

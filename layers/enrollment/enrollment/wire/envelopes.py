@@ -42,6 +42,8 @@ MAX_NAME = 128
 MAX_VALUE_BYTES = 8 * 1024
 MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
+# Up to which a float tells every integer from its neighbours.
+MAX_EXACT = 2**53
 MILLISECOND = timedelta(milliseconds=1)
 _NESTED = (dict, list)
 
@@ -237,6 +239,12 @@ def _object_id(found: object) -> str | None:
         if abs(found) >= MAX_NUMBER:
             raise InvalidEvent("BAD_NUMBER", "detail.objectId", f"found an integer beyond 10^38, allowed is {allowed}")
         return str(found)
+    if isinstance(found, float) and found.is_integer():
+        # In JSON 101.0 is the integer 101.
+        if abs(found) > MAX_EXACT:
+            because = "which is read without its last digits; write it as a string"
+            raise InvalidEvent("BAD_NUMBER", "detail.objectId", f"found {found}, {because}; allowed is {allowed}")
+        return str(int(found))
     if not isinstance(found, str):
         raise InvalidEvent("WRONG_TYPE", "detail.objectId", f"found {shown(found)}, allowed is {allowed}")
     return checked_id(found, "detail.objectId", 128)
