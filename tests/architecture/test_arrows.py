@@ -30,7 +30,8 @@ ARROWS = {
     "evaluation": {"domain", "ports"},
     "authoring": {"domain", "ports"},
     "recordkeeping": {"domain", "ports"},
-    "adapters": {"adapters", "domain", "ports", "config"},
+    "together": set(),
+    "adapters": {"adapters", "domain", "ports", "config", "together"},
     "config": set(),
     "observability": {"domain"},
     "api": {
@@ -50,7 +51,7 @@ ARROWS = {
         "observability",
         "bootstrap",
     },
-    "batches": {"domain", "ports"},
+    "batches": {"domain", "ports", "together"},
     "handler": {"bootstrap", "batches", "observability", "domain"},
 }
 # The composition roots know all: of the functions that take events, and of the API.

@@ -149,6 +149,8 @@ def _resource(body: Mapping[str, Any]) -> str:
         return ",".join(sorted({one["TableName"] for item in body["TransactItems"] for one in item.values()}))
     if "RequestItems" in body:
         return ",".join(body["RequestItems"])
+    if "Statements" in body:
+        return ",".join(sorted({one["Statement"].split('"')[1] for one in body["Statements"]}))
     if "QueueUrl" in body or "TableName" in body:
         return str(body.get("QueueUrl") or body["TableName"])
     return str(body["Entries"][0]["EventBusName"])
@@ -159,6 +161,11 @@ def parts_of(operation: str, body: Mapping[str, Any]) -> list[Any]:
     if operation == "BatchGetItem":
         ((_, asked),) = body["RequestItems"].items()
         return list(asked["Keys"])
+    if operation == "BatchWriteItem":
+        ((_, puts),) = body["RequestItems"].items()
+        return list(puts)
+    if operation == "BatchExecuteStatement":
+        return list(body["Statements"])
     return list(body["Entries"]) if operation in ("SendMessageBatch", "PutEvents") else []
 
 

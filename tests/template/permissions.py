@@ -27,7 +27,7 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
     if has_route(function):
         of_route = of_type("AWS::IAM::Policy", ROUTE).values()
         assert all(one["Roles"] == [{"Ref": "FunctionRole"}] for one in of_route)
-        documents += [one["PolicyDocument"] for one in of_route]
+        documents += [_given(one["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for one in of_route]
     return {
         permission
         for document in documents
@@ -50,8 +50,19 @@ def taken(function: str) -> set[Permission]:
 
 
 def has_route(function: str) -> bool:
-    found = RESOURCES.get(function.removesuffix("Function") + "Route", {})
-    return found.get("Type") == "AWS::CloudFormation::Stack"
+    return _route(function).get("Type") == "AWS::CloudFormation::Stack"
+
+
+def _route(function: str) -> Mapping[str, Any]:
+    return RESOURCES.get(function.removesuffix("Function") + "Route", {})
+
+
+def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """With what a nested template is given in the place of its parameters."""
+    if isinstance(value, dict):
+        name = value.get("Ref")
+        return parameters[name] if name in parameters else {key: _given(one, parameters) for key, one in value.items()}
+    return [_given(one, parameters) for one in value] if isinstance(value, list) else value
 
 
 def _document(policy: Any) -> Any:
@@ -127,9 +138,13 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -
         for item in arguments["TransactItems"]:
             ((kind, one),) = item.items()
             yield Permission(tables[one["TableName"]], f"dynamodb:{kind}Item")
-    elif operation == "BatchGetItem":
+    elif operation in ("BatchGetItem", "BatchWriteItem"):
         for table in arguments["RequestItems"]:
-            yield Permission(tables[table], "dynamodb:BatchGetItem")
+            yield Permission(tables[table], f"dynamodb:{operation}")
+    elif operation == "BatchExecuteStatement":
+        for one in arguments["Statements"]:
+            kind, table = one["Statement"].split('"')[:2]
+            yield Permission(tables[table], f"dynamodb:PartiQL{kind.strip().capitalize()}")
     else:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
         yield Permission(tables[arguments["TableName"]] + index, f"dynamodb:{operation}")

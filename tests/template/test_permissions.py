@@ -27,6 +27,7 @@ from enrollment.observability import PowertoolsJournal
 from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import store
 from tests.functions.test_api import example_portal, play_examples
+from tests.functions.test_buffered_events import batch
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event, flow, load, play, property_filter
@@ -159,6 +160,11 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
         with recorder.of(category):
             answer = invoke(event({**given, "properties": {**properties, "hs_document_id": str(number)}}), category)
         assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+    # The same as a batch, of its buffer.
+    given = {event_type.name: "101", "id": "of a batch", "record": {"n": 2}}
+    envelope = event({**given, "portal": category, "properties": {**properties, "hs_document_id": "2"}})
+    with recorder.of(category):
+        assert invoke(batch(envelope), category) == {"batchItemFailures": []}
 
 
 def play_api(stack: Stack, recorder: Recorder, function: str) -> None:

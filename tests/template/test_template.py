@@ -109,6 +109,8 @@ def test_the_events_of_a_category_come_to_its_function(category: str) -> None:
         "FunctionRole": {"Ref": logical(category, "FunctionRole")},
         "EventBusName": {"Ref": "EventBus"},
         "UnprocessedEventsQueueArn": UNPROCESSED,
+        "RecordsTableArn": {"Fn::GetAtt": ["RecordsTable", "Arn"]},
+        "EnrollmentsTableArn": {"Fn::GetAtt": ["EnrollmentsTable", "Arn"]},
         "KeyArn": {"Ref": "KeyArn"},
         "AlarmTopicArn": {"Ref": "AlarmTopicArn"},
     }
@@ -427,7 +429,7 @@ def test_of_a_buffer_events_are_taken_one_by_one_and_what_fails_is_kept() -> Non
     queue = ROUTE["Resources"]["Buffer"]["Properties"]
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": {"Ref": "UnprocessedEventsQueueArn"}, "maxReceiveCount": 5}
     assert queue["VisibilityTimeout"] == 6 * DEFAULTS["Timeout"]
-    assert ROUTE["Resources"]["Mapping"]["DependsOn"] == "TakeFromBuffer"
+    assert ROUTE["Resources"]["Mapping"]["DependsOn"] == "TakeBatches"
     assert ROUTE["Resources"]["Mapping"]["Properties"] == {
         "EventSourceArn": {"Fn::GetAtt": ["Buffer", "Arn"]},
         "FunctionName": {"Ref": "FunctionArn"},

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from enrollment.batches import QueueOfBatch, RecordsOfBatch, Together, in_groups
+from enrollment.batches import QueueOfBatch, in_groups
 from enrollment.domain.enrollments import Enrollment
-from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
-from tests.fakes import FakeRecords, World
+from enrollment.together import Together
+from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 
 SECONDS = 10
@@ -147,15 +146,3 @@ def test_what_the_queue_does_not_take_fails_its_own_event_only() -> None:
     assert outcomes == {"good": [ids["good"]], "bad": "failed", "better": [ids["better"]]}
     assert set(queue.published) == {ids["good"], ids["better"]}
     assert list(of_batch.publish([])) == []
-
-
-def test_records_are_those_that_are_stored() -> None:
-    records = FakeRecords()
-    key, other = RecordKey("p1", "0-1", "1"), RecordKey("p1", "0-1", "2")
-    stored = records.save(Record(key, 0))
-    of_batch = RecordsOfBatch(records)
-    assert (of_batch.get(key), of_batch.get(other)) == (stored, None)
-    # Asked again, it is read again: it may be written in between.
-    changed = of_batch.save(stored)
-    assert of_batch.get(key) == changed
-    assert of_batch.get_many([key, other]) == {key: changed}

@@ -1,19 +1,16 @@
 """A batch of events: several at a time, those of one record one after the other, which would else stand in each
 other's way (docs/decisions/0014-buffer.md)."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
-from contextlib import suppress
-from threading import Event, Lock
-from typing import Generic, TypeVar
+from threading import Event
+from typing import TypeVar
 
 from enrollment.domain.enrollments import Announcement, Enrollment
-from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
-from enrollment.ports import Bus, Queue, Records
+from enrollment.ports import Bus, Queue
+from enrollment.together import Together
 
 T = TypeVar("T")
-A = TypeVar("A")
 
 
 def in_groups(
@@ -41,55 +38,6 @@ def in_groups(
     is_over.set()
     for one in done:
         one.result()  # raises what work did not deal with
-
-
-class Together(Generic[T, A]):
-    """One call for all that ask at the same time: while one's call is under way the others gather, and the first of
-    them calls for all. It answers what came of it before it failed, if it did: who misses something asks again for
-    itself, so that a failure is that of the event to which it belongs, and what was taken before it is known."""
-
-    def __init__(self, ask: Callable[[Sequence[T]], Iterable[A]]) -> None:
-        self._ask = ask
-        self._gathered: list[T] = []
-        self._answers: list[A] = []
-        self._lock = Lock()
-        self._calling = Lock()
-
-    def __call__(self, questions: Sequence[T]) -> Sequence[A]:
-        with self._lock:
-            gathering, answers = self._gathered, self._answers
-            gathering.extend(questions)
-        with self._calling:
-            with self._lock:
-                is_first = gathering is self._gathered
-                if is_first:
-                    self._gathered, self._answers = [], []
-            if is_first:
-                # One by one, so that what came before a failure is there; who asks again meets it.
-                with suppress(Exception):
-                    for one in self._ask(gathering):
-                        answers.append(one)
-        return answers
-
-
-class RecordsOfBatch:
-    def __init__(self, records: Records) -> None:
-        self._records = records
-        self._read = Together[RecordKey, Mapping[RecordKey, Record]](self._read_all)
-
-    def _read_all(self, keys: Sequence[RecordKey]) -> Iterable[Mapping[RecordKey, Record]]:
-        # Each once: DynamoDB refuses to be asked for an item twice.
-        yield self._records.get_many(list(dict.fromkeys(keys)))
-
-    def get(self, key: RecordKey) -> Record | None:
-        found = self._read([key])
-        return found[0].get(key) if found else self._records.get(key)
-
-    def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
-        return self._records.get_many(keys)
-
-    def save(self, record: Record) -> Record:
-        return self._records.save(record)
 
 
 class QueueOfBatch:

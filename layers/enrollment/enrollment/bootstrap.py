@@ -23,8 +23,9 @@ from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.replays import DynamoReplays
 from enrollment.adapters.tables import Tables
+from enrollment.adapters.tables_of_batch import TablesOfBatch
 from enrollment.adapters.waiting import DynamoWaitingEvents
-from enrollment.batches import BusOfBatch, QueueOfBatch, RecordsOfBatch
+from enrollment.batches import BusOfBatch, QueueOfBatch
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.delivery import Delivery
@@ -34,7 +35,7 @@ from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
 from enrollment.observability import Metrics, PowertoolsJournal
-from enrollment.ports import Journal, Unprocessed
+from enrollment.ports import Bus, Flows, Journal, Queue, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
 from enrollment.waiting import Waiting
@@ -65,18 +66,14 @@ class Application:
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+    process_of_batch: Callable[[], Process]
     # Without a thread before the first batch.
     executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "event"))
 
     def of_batch(self) -> "Application":
-        """For the events of one batch, which share what they read of flows, and calls that they make together."""
-        delivery = self.process.delivery
-        process = replace(
-            self.process,
-            flows=self.process.flows.of_batch(),
-            records=RecordsOfBatch(self.process.records),
-            delivery=replace(delivery, queue=QueueOfBatch(delivery.queue), bus=BusOfBatch(delivery.bus)),
-        )
+        """For the events of one batch, which share what they read of flows, and calls that they make at the same
+        time."""
+        process = self.process_of_batch()
         return replace(self, process=process, replaying=replace(self.replaying, process=process))
 
 
@@ -89,10 +86,16 @@ def application() -> Application:
 def assemble(config: Config) -> Application:
     logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
     session = clients.open_session()
-    journal, tables = PowertoolsJournal(logger, metrics), Tables(clients.dynamodb(session), config)
-    sqs = clients.sqs(session)
+    journal, dynamodb, sqs = PowertoolsJournal(logger, metrics), clients.dynamodb(session), clients.sqs(session)
+    tables, queue = Tables(dynamodb, config), SqsQueue(sqs, config.enrollments_queue_url, write_message)
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_production)
-    process = _process(config, sqs, bus, tables, journal)
+    flows = DynamoFlows(tables, read_flow)
+
+    def process_of_batch() -> Process:
+        shared = TablesOfBatch(dynamodb, config)
+        return _process(config, shared, flows.of_batch(), QueueOfBatch(queue), BusOfBatch(bus), sqs, journal)
+
+    process = _process(config, tables, flows, queue, bus, sqs, journal)
     return Application(
         read_event=read_event,
         read_redelivery=read_redelivery,
@@ -104,28 +107,25 @@ def assemble(config: Config) -> Application:
         logger=logger,
         metrics=metrics,
         trace=tracing(config),
+        process_of_batch=process_of_batch,
     )
 
 
-def _process(config: Config, sqs: "SQSClient", bus: EventBridgeBus, tables: Tables, journal: Journal) -> Process:
+def _process(
+    config: Config, tables: Tables, flows: Flows, queue: Queue, bus: Bus, sqs: "SQSClient", journal: Journal
+) -> Process:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
     redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
     return Process(
         event_types=EVENT_TYPES,
-        flows=DynamoFlows(tables, read_flow),
+        flows=flows,
         records=records,
         evaluation=Evaluation(records, DynamoAssociations(tables), DynamoPortals(tables)),
         enrollments=enrollments,
         waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
         rate_limits=DynamoRateLimits(tables),
         history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
-        delivery=Delivery(
-            enrollments=enrollments,
-            queue=SqsQueue(sqs, config.enrollments_queue_url, write_message),
-            bus=bus,
-            redeliveries=redeliveries,
-            clock=now,
-        ),
+        delivery=Delivery(enrollments, queue, bus, redeliveries, now),
         journal=journal,
         clock=now,
         new_id=new_id,

@@ -5,7 +5,7 @@ import itertools
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from enrollment.adapters.tables import IS_NEW, Expression, Item, Tables
+from enrollment.adapters.tables import IS_NEW, Change, Expression, Item, Tables
 from enrollment.domain.enrollments import Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, iso
@@ -49,18 +49,14 @@ class DynamoEnrollments:
         return self._table.put(item, IS_NEW)
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
-        done = [
-            f"{name} = :now"
-            for name, is_done in (("publishedAt", is_published), ("announcedAt", is_announced))
-            if is_done
-        ]
-        noted = self._table.update(
+        done = (("publishedAt", is_published), ("announcedAt", is_announced))
+        change = Change(
             str(enrollment.record_key),
             _place_of(enrollment),
-            Expression(f"SET {', '.join(done)}", now=iso(now)),
-            Expression("enrollmentId = :id", id=enrollment.id),
+            sets={name: iso(now) for name, is_done in done if is_done},
+            where={"enrollmentId": enrollment.id},
         )
-        if noted is None:
+        if not self._table.change(change):
             raise Conflict(f"the place of enrollment {enrollment.id} has another by now")
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:

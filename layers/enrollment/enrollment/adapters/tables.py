@@ -28,7 +28,7 @@ has models instead (``flow_book``); docs/decisions/0013-event-path.md has the fi
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -44,6 +44,7 @@ BATCH = 100
 
 Scalar = str | int | bool
 Item = Mapping[str, Any]
+Key = tuple[str, str]
 
 
 class Expression:
@@ -54,6 +55,15 @@ class Expression:
     def __init__(self, text: str, **values: Scalar) -> None:
         self.text = text
         self.values = values
+
+
+class Change(NamedTuple):
+    """Of one item: what is set, and what it must have for that."""
+
+    pk: str
+    sk: str
+    sets: Mapping[str, Scalar]
+    where: Mapping[str, Scalar]
 
 
 # Nothing has the item's key yet.
@@ -87,11 +97,11 @@ class Table:
         found = answer.get("Item")
         return None if found is None else decoded(found)
 
-    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
         """Those that exist, in any order."""
         return [decoded(item) for item in self.get_many_encoded(keys)]
 
-    def get_many_encoded(self, keys: Sequence[tuple[str, str]]) -> list[Mapping[str, Any]]:
+    def get_many_encoded(self, keys: Sequence[Key]) -> list[Mapping[str, Any]]:
         """Keys that DynamoDB leaves unprocessed are asked for again, with backoff; raises Throttled when it goes on
         refusing them."""
         found: list[Mapping[str, Any]] = []
@@ -171,8 +181,18 @@ class Table:
         """None: the condition did not hold."""
         try:
             return write(TableName=self.name, **_under(condition, asked))
-        except self._client.exceptions.ConditionalCheckFailedException:
+        except ClientError as error:
+            # By its code: the client makes the classes of its errors when they are first asked for, and two threads
+            # that ask at the same time get two.
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
             return None
+
+    def change(self, change: Change) -> bool:
+        """Whether the item had what it must, and so was changed."""
+        sets = Expression(f"SET {', '.join(f'{name} = :{name}' for name in change.sets)}", **change.sets)
+        where = Expression(" AND ".join(f"{name} = :{name}" for name in change.where), **change.where)
+        return self.update(change.pk, change.sk, sets, where) is not None
 
     def put_all(self, items: Sequence[tuple[Item, Expression]], what: str) -> None:
         """Each under its condition, as ``write_all`` writes."""
@@ -203,10 +223,10 @@ def write_all(transact: Callable[[], object], what: str) -> None:
 
 def encoded(item: Item) -> dict[str, Any]:
     """As the client takes it. Attributes that are None are left out."""
-    return {name: _encoded(value) for name, value in item.items() if value is not None}
+    return {name: encoded_value(value) for name, value in item.items() if value is not None}
 
 
-def _encoded(value: Scalar) -> dict[str, Any]:
+def encoded_value(value: Scalar) -> dict[str, Any]:
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, bool):
@@ -232,4 +252,4 @@ def _under(condition: Expression | None, asked: dict[str, Any]) -> dict[str, Any
 
 
 def _values(expression: Expression) -> dict[str, Any]:
-    return {f":{name}": _encoded(value) for name, value in expression.values.items()}
+    return {f":{name}": encoded_value(value) for name, value in expression.values.items()}

@@ -1,5 +1,6 @@
-"""A batch of events whose process ends before or after any of its calls to AWS, whichever of its events makes it, and
-that is delivered again: what came of each event is what would have come without it (docs/guarantees.md)."""
+"""A batch of events whose process ends before or after any of its calls to AWS, whichever of its events makes it, or
+that gets any other answer to it, and that is delivered again: what came of each event is what would have come without
+it (docs/guarantees.md)."""
 
 import random
 from collections import Counter
@@ -7,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from tests.functions.test_buffered_events import batch
 from tests.functions.test_handlers import CONTEXT, function
-from tests.proofs.processes import Outcome, crash
+from tests.proofs.faults import fail, faults_of
+from tests.proofs.processes import Call, Forward, Interference, Outcome, crash
 from tests.proofs.stage import NotDone, Play, Stage, State
 from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import AGAIN, ONCE, SUBMITTED, Story
@@ -21,8 +24,12 @@ SEED = 5
 # Of the short proof.
 POINTS_TRIED = 4
 PAIRS_TRIED = 3
-# Of the whole: pairs for each first point.
+FAULTS_TRIED = 4
+# Of the whole: pairs for each first point; faults at each call, once and lasting.
 SECONDS_TRIED = 4
+FAULTS_OF_A_CALL = 12
+# Of a message, by the mapping of the buffer.
+DELIVERIES = 5
 
 # Events of four records: of one of them several, one creates its record, and one names a record that nobody knows.
 EVENTS: Sequence[Mapping[str, Any]] = [
@@ -112,3 +119,40 @@ def test_two_crashes_in_a_row_of_a_batch_change_nothing_in_the_end(
             play.crash(draw.randint(1, calls), before=draw.random() < 0.5)
             assert play.deliver().is_done
             assert play.state() == end
+
+
+def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
+    on: Stage, undisturbed: tuple[int, State], prove: bool
+) -> None:
+    calls, end = undisturbed
+    draw = random.Random(SEED)
+    every = [(at, lasts) for at in range(1, calls + 1) for lasts in (False, True) for _ in range(FAULTS_OF_A_CALL)]
+    counts: Counter[str] = Counter()
+    for at, lasts in every if prove else draw.sample(every, FAULTS_TRIED):
+        play = Batch(on)
+        drawn = Drawn(at, draw.random(), lasts=lasts)
+        outcome = play.deliver(drawn, attempts=DELIVERIES)
+        counts["faults"] += 1
+        counts["recovered within the invocation"] += not outcome.errors
+        counts["recovered by a redelivery"] += outcome.is_done and bool(outcome.errors)
+        counts["kept, and recovered by redriving"] += not outcome.is_done
+        assert outcome.is_done or play.deliver().is_done, drawn.told
+        assert play.state() == end, (drawn.told, outcome.errors)
+    print("\na batch:", dict(counts))
+
+
+class Drawn:
+    """Which call has the number is known when it is made, and only then what can be answered to it."""
+
+    def __init__(self, at: int, chance: float, *, lasts: bool) -> None:
+        self._at = at
+        self._chance = chance
+        self._lasts = lasts
+        self._fails: Interference | None = None
+        self.told = f"call {at}, chance {chance}, {'lasting' if lasts else 'once'}"
+
+    def __call__(self, number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
+        if number == self._at:
+            faults = list(faults_of(call))
+            self._fails = fail(self._at, faults[int(self._chance * len(faults))], lasts=self._lasts)
+        return forward(request) if self._fails is None else self._fails(number, call, request, forward)

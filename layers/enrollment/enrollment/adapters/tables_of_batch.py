@@ -1,0 +1,89 @@
+"""The tables, for events that are decided at the same time: what they ask for at the same time is one call
+(docs/decisions/0014-buffer.md)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from enrollment.adapters.tables import Change, Expression, Item, Key, Table, Tables, decoded, encoded, encoded_value
+from enrollment.config import Config
+from enrollment.together import Together
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
+
+# Items in one BatchWriteItem, and statements in one BatchExecuteStatement: DynamoDB's limits.
+WRITTEN_AT_ONCE = 25
+
+
+class TablesOfBatch(Tables):
+    def __init__(self, client: "DynamoDBClient", config: Config) -> None:
+        super().__init__(client, config)
+        self.records = TableOfBatch(client, config.records_table)
+        self.enrollments = TableOfBatch(client, config.enrollments_table)
+
+
+class TableOfBatch(Table):
+    """Of what is asked for at the same time, reads of items are one call, and so are writes without a condition, and
+    changes. What a shared call does not do is done by itself, so that each failure is its own."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        super().__init__(client, name)
+        self._read = Together[Key, Mapping[Key, Item]](self._read_all)
+        self._written = Together[Item, Item](self._write_all)
+        self._changed = Together[Change, Change](self._change_all)
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        read = self._read([(pk, sk)])
+        return read[0].get((pk, sk)) if read else super().get(pk, sk)
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        read = self._read(keys)
+        return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
+
+    def put(self, item: Item, condition: Expression | None = None) -> bool:
+        is_written = condition is None and any(one is item for one in self._written([item]))
+        return is_written or super().put(item, condition)
+
+    def change(self, change: Change) -> bool:
+        return any(one is change for one in self._changed([change])) or super().change(change)
+
+    def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
+        yield {_key_of(item): item for item in super().get_many(list(dict.fromkeys(keys)))}
+
+    def _write_all(self, items: Sequence[Item]) -> Iterator[Item]:
+        for some in _by_key(items, _key_of):
+            puts: Any = [{"PutRequest": {"Item": encoded(item)}} for item in some.values()]
+            left = self._client.batch_write_item(RequestItems={self.name: puts}).get("UnprocessedItems", {})
+            for one in left.get(self.name, ()):
+                del some[_key_of(decoded(one["PutRequest"]["Item"]))]
+            yield from some.values()
+
+    def _change_all(self, changes: Sequence[Change]) -> Iterator[Change]:
+        """In PartiQL, whose batches alone have conditions."""
+        for some in _by_key(changes, lambda one: (one.pk, one.sk)):
+            statements = [self._statement(one) for one in some.values()]
+            answer: Any = self._client.batch_execute_statement(Statements=statements)
+            yield from (
+                one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
+            )
+
+    def _statement(self, change: Change) -> Any:
+        sets = " ".join(f'SET "{name}" = ?' for name in change.sets)
+        where = " AND ".join(f'"{name}" = ?' for name in ("pk", "sk", *change.where))
+        values = (*change.sets.values(), change.pk, change.sk, *change.where.values())
+        return {
+            "Statement": f'UPDATE "{self.name}" {sets} WHERE {where}',
+            "Parameters": [encoded_value(value) for value in values],
+        }
+
+
+def _by_key(many: Iterable[T], key_of: Callable[[T], Key]) -> Iterator[dict[Key, T]]:
+    """As many as one call takes, of each item one: DynamoDB refuses calls that name one twice."""
+    those = list({key_of(one): one for one in many}.items())
+    return (dict(those[start : start + WRITTEN_AT_ONCE]) for start in range(0, len(those), WRITTEN_AT_ONCE))
+
+
+def _key_of(item: Item) -> Key:
+    return item["pk"], item["sk"]
