@@ -67,13 +67,13 @@ EVENTS_A_SECOND = 100
 SHARES = (0.0, 0.01, 0.1, 1.0)
 
 
-def usage(kind: Kind, *, is_buffered: bool = False, traced: float | None = None) -> Usage:
+def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
     """Of one event, by the names of the prices, without what it announces. The events of a batch are handled at the
-    same time, so that it waits once for all of them; what calls it saves by sharing them is not counted here."""
+    same time, so that it waits once for all of them; what calls it saves by sharing them is not counted here.
+    ``traced``: the share of invocations of which there is a trace."""
     invocations = 1 / BATCH if is_buffered else 1
     milliseconds = batch_ms([kind] * BATCH) / BATCH if is_buffered else math.ceil(duration_ms(kind))
     stored = (kind.kept_bytes + kind.history_bytes * HISTORY_DAYS / DAYS_OF_A_MONTH) / GB
-    traced_share = traced_part(EVENTS_A_SECOND) if traced is None else traced
     return {
         "Lambda, requests": invocations,
         "Lambda, GB-seconds": MEMORY_MB / 1024 * milliseconds / 1000,
@@ -88,7 +88,7 @@ def usage(kind: Kind, *, is_buffered: bool = False, traced: float | None = None)
         "SQS, standard": 1 + 2 / BATCH if is_buffered else 0,
         "SQS, FIFO": kind.sends + 2 * kind.announces,
         "CloudWatch, logs": (kind.log_bytes + LAMBDA_LINES * invocations) / GB,
-        "X-Ray, traces": traced_share * invocations,
+        "X-Ray, traces": traced * invocations,
     }
 
 
@@ -261,14 +261,14 @@ def _month() -> Table:
         ["metrics of alarms", f"{alarms}", _usd(alarms * ALARM_MONTH.usd)],
         ["dashboard", "1", _usd(DASHBOARD_MONTH.usd)],
         [
-            "traces, at most: all functions busy every second",
+            "traces with `Tracing=Active`, at most: all functions busy every second",
             f"{traces:,}",
             _usd(traces * PRICES["X-Ray, traces"].of_one),
         ],
     ]
     note = (
-        f"Of {EVENTS_A_SECOND} events a second of a category {traced_part(EVENTS_A_SECOND):.1%} are traced, as above. "
-        "Up to one a second all of them are: $5 for a million. Where that matters, `Tracing: PassThrough` ends it."
+        "Traces are for those who ask for them (`Tracing=Active`). Up to one event a second of a category all are "
+        f"traced, $5 for a million; of {EVENTS_A_SECOND} a second {traced_part(EVENTS_A_SECOND):.1%}."
     )
     return Table("A month, whatever the traffic", ["what", "number", "USD"], rows, note)
 

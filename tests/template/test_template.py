@@ -188,9 +188,16 @@ def test_functions_share_what_is_global() -> None:
     assert DEFAULTS["Runtime"] == "python3.13"
     assert DEFAULTS["Architectures"] == ["arm64"]
     assert DEFAULTS["Handler"] == "app.handler"
-    assert DEFAULTS["Tracing"] == "Active"
+    assert DEFAULTS["Tracing"] == {"Ref": "Tracing"}
     assert DEFAULTS["EventInvokeConfig"]["MaximumRetryAttempts"] == 2
     assert DEFAULTS["Layers"] == [{"Ref": "DependenciesLayer"}, {"Ref": "EnrollmentLayer"}]
+
+
+def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
+    assert TEMPLATE["Parameters"]["Tracing"]["Default"] == "PassThrough"
+    assert TEMPLATE["Conditions"]["Traces"] == {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}
+    disabled = DEFAULTS["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"]
+    assert disabled == {"Fn::If": ["Traces", "false", "true"]}
 
 
 def test_functions_get_the_environment_that_they_read() -> None:
