@@ -480,4 +480,4 @@ def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.Mo
 def test_no_package_adds_its_name_to_a_request(stack: Stack) -> None:
     request = AWSRequest(headers={"User-Agent": "enroll"})
     clients.open_session().get_component("event_emitter").emit("request-created.sqs.SendMessage", request=request)
-    assert request.headers["User-Agent"] == "enroll"
+    assert request.headers.get_all("User-Agent") == ["enroll"]
