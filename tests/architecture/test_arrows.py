@@ -93,7 +93,7 @@ def test_only_adapters_and_the_root_know_aws(part: str, path: Path) -> None:
     known = {name.split(".")[0] for name in imported(path)} & AWS
     allowed = {
         "adapters": {"botocore", "pynamodb"},
-        "bootstrap": {"aws_lambda_powertools"},
+        "bootstrap": {"aws_lambda_powertools", "botocore"},
         "observability": {"aws_lambda_powertools"},
         "api": {"aws_lambda_powertools"},
     }

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-import botocore
-import pytest
 from botocore import xform_name
 
 from enrollment import bootstrap
@@ -105,10 +103,7 @@ def _log(envelope: dict[str, Any]) -> None:
 
 
 def _bare(calls: list[Call]) -> Callable[[], None]:
-    # Powertools has botocore do more at every call, in a process that has imported it.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore, "_INITIALIZERS", [])
-        session: Any = boto3.session.Session()
+    session: Any = boto3.session.Session()
     clients = {service: session.client(service) for service in {one.service for one in calls}}
     made = [(getattr(clients[one.service], xform_name(one.operation)), one.arguments) for one in calls]
 

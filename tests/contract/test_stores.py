@@ -513,6 +513,27 @@ def test_an_answer_that_is_damaged_each_time_is_no_missing_item(monkeypatch: pyt
             DynamoRecords(tables).get(ADA)
 
 
+def test_a_call_is_repeated_and_tells_nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Lambda, where more would be told."""
+    sent: list[set[str]] = []
+
+    def answered(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        sent.append({name.lower() for name in request.headers})
+        answer = AWSResponse(request.url, 500 if len(sent) < 3 else 200, HeadersDict({}), None)
+        answer._content = b"{}"
+        return answer
+
+    with aws(monkeypatch) as config:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "forms")
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+        tables = open_tables(config)
+        tables.client.meta.events.register_first("before-send.dynamodb", answered)
+        assert DynamoRecords(tables).get(ADA) is None
+    needed = {"x-amz-target", "content-type", "content-length", "user-agent", "x-amz-date", "authorization"}
+    assert sent == [needed] * 3
+
+
 def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
     """Of every event of contacts, and then of another type, so that all its candidates are retired."""
     events = [

@@ -16,8 +16,10 @@ from typing import Any
 import boto3
 import botocore.client
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from enrollment import bootstrap
+from enrollment.adapters import clients
 from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
 from enrollment.domain.identifiers import RecordKey
@@ -473,3 +475,9 @@ def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.Mo
     put(stack, id=1)
     answer = invoke(event({"forms.submitted": "101", "id": "e", "record": {}}))
     assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+
+
+def test_no_package_adds_its_name_to_a_request(stack: Stack) -> None:
+    request = AWSRequest(headers={"User-Agent": "enroll"})
+    clients.open_session().get_component("event_emitter").emit("request-created.sqs.SendMessage", request=request)
+    assert request.headers.get_all("User-Agent") == ["enroll"]

@@ -7,6 +7,7 @@ from binascii import crc32
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+from botocore import handlers
 from botocore.config import Config
 from botocore.session import Session
 
@@ -29,6 +30,12 @@ def _config(attempts: int) -> Config:
     )
 
 
+# What botocore tells AWS beside each request: which attempt of how many it is, and which invocation made it, for Lambda
+# to stop a loop of functions. Nothing of a call to DynamoDB depends on it, and no loop is found there; it takes a
+# twentieth of the CPU time of the call. By names: botocore is the runtime's own, and may come to have others.
+_TOLD_BESIDE = {"request-created": "add_retry_headers", "before-call": "add_recursion_detection_header"}
+
+
 class Damaged(Exception):
     """An answer of DynamoDB did not arrive whole."""
 
@@ -41,6 +48,8 @@ def dynamodb(session: Session, **place: str) -> "DynamoDBClient":
     """``place``: ``region_name``, ``endpoint_url``, ``aws_access_key_id``… of those who don't take them from the
     environment."""
     client: Any = session.create_client("dynamodb", config=_config(7), **place)  # type: ignore[arg-type]
+    for moment, name in _TOLD_BESIDE.items():
+        client.meta.events.unregister(moment, getattr(handlers, name, None))
     client.meta.events.register("after-call.dynamodb", _refuse_damaged)
     made: DynamoDBClient = client
     return made
