@@ -137,7 +137,7 @@ def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
         logger=logger,
         metrics=metrics,
         trace=lambda function: function,
-        process_of_batch=lambda: process,
+        process_of_batch=lambda _: process,
     )
     patch.setattr(enrollment.handler, "application", lambda: app)
 

@@ -52,7 +52,7 @@ ARROWS = {
         "bootstrap",
     },
     "batches": {"domain", "ports", "together"},
-    "handler": {"bootstrap", "batches", "observability", "domain"},
+    "handler": {"bootstrap", "batches", "together", "observability", "domain"},
 }
 # The composition roots know all: of the functions that take events, and of the API.
 ROOTS = {"__init__.py", "bootstrap.py"}

@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 
 from enrollment.adapters import clients
 from enrollment.adapters.tables import Change, Expression, Table
-from enrollment.adapters.tables_of_batch import TablesOfBatch
-from enrollment.together import Together
+from enrollment.adapters.tables_of_batch import TableOfBatch, TablesOfBatch
+from enrollment.config import Config
+from enrollment.together import Meeting
 from tests.emulated import emulated_aws
 
 SECONDS = 10
@@ -25,9 +26,10 @@ SECONDS = 10
 
 @dataclass
 class Shared:
-    """``calls``: by operation, since the last look."""
+    """``calls``: by operation, of those that asked at once last."""
 
-    table: Any
+    client: Any
+    config: Config
     by_itself: Table
     calls: Counter[str]
     numbers: Iterator[int] = field(default_factory=count)
@@ -35,18 +37,20 @@ class Shared:
     def key(self) -> str:
         return f"p-{next(self.numbers)}"
 
-    def at_once(self, together: Together[Any, Any], *asks: Callable[[], Any]) -> Sequence[Any]:
-        """What each gets, or the error that it meets. They ask while a call is under way."""
+    def at_once(self, *asks: Callable[[TableOfBatch], Any]) -> Sequence[Any]:
+        """What each gets, or the error that it meets."""
+        meeting = Meeting(len(asks), len(asks), lambda _: None, patience=SECONDS)
+        table = TablesOfBatch(self.client, self.config, meeting).records
         self.calls.clear()
-        with ThreadPoolExecutor(len(asks)) as pool, together._calling:
-            asked = [pool.submit(one) for one in asks]
-            while len(together._gathered) < len(asks):
-                assert not any(one.done() for one in asked)
-            together._calling.release()
+
+        def ask(one: Callable[[TableOfBatch], Any]) -> Any:
             try:
-                return [one.exception(SECONDS) or one.result() for one in asked]
+                return one(table)
             finally:
-                together._calling.acquire()
+                meeting.ends()
+
+        with ThreadPoolExecutor(len(asks)) as pool:
+            return [one.exception(SECONDS) or one.result() for one in [pool.submit(ask, one) for one in asks]]
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +68,18 @@ def shared() -> Iterator[Shared]:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(botocore.client.BaseClient, "_make_api_call", counted)
         client = clients.dynamodb(clients.open_session())
-        yield Shared(
-            TablesOfBatch(client, emulated.config).records, Table(client, emulated.config.records_table), calls
-        )
+        yield Shared(client, emulated.config, Table(client, emulated.config.records_table), calls)
 
 
 def test_reads(shared: Shared) -> None:
-    table, one, other, missing = shared.table, shared.key(), shared.key(), shared.key()
+    one, other, missing = shared.key(), shared.key(), shared.key()
     for pk in (one, other):
         shared.by_itself.put({"pk": pk, "sk": "record", "of": pk})
     found = shared.at_once(
-        table._read,
-        lambda: table.get(one, "record"),
-        lambda: table.get(missing, "record"),
-        lambda: table.get(one, "record"),
-        lambda: table.get_many([(one, "record"), (other, "record"), (missing, "record")]),
+        lambda table: table.get(one, "record"),
+        lambda table: table.get(missing, "record"),
+        lambda table: table.get(one, "record"),
+        lambda table: table.get_many([(one, "record"), (other, "record"), (missing, "record")]),
     )
     item, another = ({"pk": pk, "sk": "record", "of": pk} for pk in (one, other))
     assert found == [item, None, item, [item, another]]
@@ -87,33 +88,33 @@ def test_reads(shared: Shared) -> None:
 
 def test_reads_that_can_not_be_answered_together(shared: Shared) -> None:
     """DynamoDB refuses an empty key, and with it all that is asked beside it."""
-    table, one = shared.table, shared.key()
+    one = shared.key()
     shared.by_itself.put({"pk": one, "sk": "record"})
-    found, refused = shared.at_once(table._read, lambda: table.get(one, "record"), lambda: table.get("", "record"))
+    found, refused = shared.at_once(lambda table: table.get(one, "record"), lambda table: table.get("", "record"))
     assert found == {"pk": one, "sk": "record"}
     assert isinstance(refused, ClientError)
     assert shared.calls == {"BatchGetItem": 1, "GetItem": 2}
 
 
 def test_what_is_asked_again_is_read_again(shared: Shared) -> None:
-    table, one = shared.table, shared.key()
-    assert table.get(one, "record") is None
-    assert table.put({"pk": one, "sk": "record", "n": 1})
-    assert table.get(one, "record") == {"pk": one, "sk": "record", "n": 1}
+    one = shared.key()
+    item = {"pk": one, "sk": "record", "n": 1}
+    story = shared.at_once(lambda table: [table.get(one, "record"), table.put(item), table.get(one, "record")])
+    assert story == [[None, True, item]]
 
 
 def test_writes_without_a_condition(shared: Shared) -> None:
-    table, keys = shared.table, [shared.key() for _ in range(30)]
-    puts = [lambda pk=pk: table.put({"pk": pk, "sk": "event", "of": pk}) for pk in keys]
-    assert shared.at_once(table._written, *puts) == [True] * 30
+    keys = [shared.key() for _ in range(30)]
+    puts = [lambda table, pk=pk: table.put({"pk": pk, "sk": "event", "of": pk}) for pk in keys]
+    assert shared.at_once(*puts) == [True] * 30
     assert shared.calls == {"BatchWriteItem": 2}
     assert [shared.by_itself.get(pk, "event") for pk in keys] == [{"pk": pk, "sk": "event", "of": pk} for pk in keys]
 
 
 def test_writes_of_one_item(shared: Shared) -> None:
-    table, one = shared.table, shared.key()
-    puts = [lambda n=n: table.put({"pk": one, "sk": "event", "n": n}) for n in range(3)]
-    assert shared.at_once(table._written, *puts) == [True] * 3
+    one = shared.key()
+    puts = [lambda table, n=n: table.put({"pk": one, "sk": "event", "n": n}) for n in range(3)]
+    assert shared.at_once(*puts) == [True] * 3
     assert shared.calls == {"BatchWriteItem": 1, "PutItem": 2}
     found = shared.by_itself.get(one, "event")
     assert found is not None
@@ -121,11 +122,10 @@ def test_writes_of_one_item(shared: Shared) -> None:
 
 
 def test_a_write_that_is_refused_is_refused_alone(shared: Shared) -> None:
-    table, one, large = shared.table, shared.key(), shared.key()
+    one, large = shared.key(), shared.key()
     written, refused = shared.at_once(
-        table._written,
-        lambda: table.put({"pk": one, "sk": "event"}),
-        lambda: table.put({"pk": large, "sk": "event", "text": "x" * 400 * 1024}),
+        lambda table: table.put({"pk": one, "sk": "event"}),
+        lambda table: table.put({"pk": large, "sk": "event", "text": "x" * 400 * 1024}),
     )
     assert written is True
     assert isinstance(refused, ClientError)
@@ -134,23 +134,22 @@ def test_a_write_that_is_refused_is_refused_alone(shared: Shared) -> None:
 
 
 def test_a_condition_is_met_alone(shared: Shared) -> None:
-    table, one = shared.table, shared.key()
+    one = shared.key()
     is_new = Expression("attribute_not_exists(pk)")
-    shared.calls.clear()
-    assert table.put({"pk": one, "sk": "record"}, is_new)
-    assert not table.put({"pk": one, "sk": "record"}, is_new)
+    put = [lambda table: table.put({"pk": one, "sk": "record"}, is_new)] * 2
+    assert sorted(shared.at_once(*put)) == [False, True]
     assert shared.calls == {"PutItem": 2}
 
 
 def test_changes(shared: Shared) -> None:
-    table, one, other, missing = shared.table, shared.key(), shared.key(), shared.key()
+    one, other, missing = shared.key(), shared.key(), shared.key()
     for pk in (one, other):
         shared.by_itself.put({"pk": pk, "sk": "f", "id": pk, "text": "kept"})
 
-    def change(pk: str, where: str) -> Callable[[], bool]:
-        return lambda: table.change(Change(pk, "f", {"at": "now", "n": 7}, {"id": where}))
+    def change(pk: str, where: str) -> Callable[[TableOfBatch], bool]:
+        return lambda table: table.change(Change(pk, "f", {"at": "now", "n": 7}, {"id": where}))
 
-    done = shared.at_once(table._changed, change(one, one), change(other, "another"), change(missing, missing))
+    done = shared.at_once(change(one, one), change(other, "another"), change(missing, missing))
     assert done == [True, False, False]
     assert shared.calls == {"BatchExecuteStatement": 1, "UpdateItem": 2}
     assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": one, "text": "kept", "at": "now", "n": 7}
@@ -159,18 +158,18 @@ def test_changes(shared: Shared) -> None:
 
 
 def test_changes_of_one_item(shared: Shared) -> None:
-    table, one = shared.table, shared.key()
+    one = shared.key()
     shared.by_itself.put({"pk": one, "sk": "f", "id": "x"})
-    changes = [lambda name=name: table.change(Change(one, "f", {name: 1}, {"id": "x"})) for name in "abc"]
-    assert shared.at_once(table._changed, *changes) == [True] * 3
+    changes = [lambda table, name=name: table.change(Change(one, "f", {name: 1}, {"id": "x"})) for name in "abc"]
+    assert shared.at_once(*changes) == [True] * 3
     assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": "x", "a": 1, "b": 1, "c": 1}
 
 
 def test_changes_of_keys_that_look_like_partiql(shared: Shared) -> None:
     """Values are parameters, and never part of a statement."""
-    table, one = shared.table, "p' OR \"pk\" <> '"
+    one = "p' OR \"pk\" <> '"
     shared.by_itself.put({"pk": one, "sk": "?'--", "id": "'?"})
-    done = shared.at_once(table._changed, lambda: table.change(Change(one, "?'--", {"at": "\"'; ?"}, {"id": "'?"})))
+    done = shared.at_once(lambda table: table.change(Change(one, "?'--", {"at": "\"'; ?"}, {"id": "'?"})))
     assert done == [True]
     assert shared.calls == {"BatchExecuteStatement": 1}
     assert shared.by_itself.get(one, "?'--") == {"pk": one, "sk": "?'--", "id": "'?", "at": "\"'; ?"}

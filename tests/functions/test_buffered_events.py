@@ -156,8 +156,22 @@ def test_a_replayed_event_is_named_in_its_own_lines_only(stack: Stack, capsys: p
     unknown = {**submitted("1", "e1"), "replay-name": "enroll-01ARZ3NDEKTSV4RRFFQ69G5FAV"}
     assert failed(invoke(batch(unknown, submitted("2", "e2"), submitted("3", "e3")))) == []
     lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    replays = {one["message"]: one.get("replay") for one in lines if "message" in one}
+    replays = {one["message"]: one.get("replay") for one in lines if one.get("message") in ("refused", "decision")}
     assert replays == {"refused": unknown["replay-name"], "decision": None}
+
+
+def test_a_call_for_all_that_fails_is_told_and_each_makes_its_own(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(stack, id=1)
+    with monkeypatch.context() as patch:
+        made = calls(patch, fails=lambda name, _: name == "PutEvents" and made.count(name) == 1)
+        assert failed(invoke(batch(submitted("1", "e1"), submitted("2", "e2")))) == []
+    told = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    assert "ConnectionError: PutEvents" in [
+        one["exception"].splitlines()[-1].rpartition(".")[2] for one in told if one.get("message") == "not together"
+    ]
+    assert published(stack) == {("1", "e1"): 1, ("2", "e2"): 1}
 
 
 def test_a_batch_is_counted_event_by_event(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,7 @@ class Events:
             logger=None,  # type: ignore[arg-type]
             metrics=None,  # type: ignore[arg-type]
             trace=lambda function: function,
-            process_of_batch=lambda: self.world.process,
+            process_of_batch=lambda _: self.world.process,
         )
 
     def __call__(self, envelope: Any, category: str) -> str:

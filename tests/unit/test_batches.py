@@ -2,12 +2,12 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from enrollment.batches import QueueOfBatch, in_groups
 from enrollment.domain.enrollments import Enrollment
-from enrollment.together import Together
+from enrollment.together import Meeting
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 
@@ -24,73 +24,95 @@ def test_items_of_a_group_come_one_after_the_other_and_groups_at_the_same_time()
         seen[group].append(number)
 
     with ThreadPoolExecutor(3) as executor:
-        in_groups([(group, n) for n in range(20) for group in "abc"], lambda item: item[0], work, executor)
+        in_groups([[(group, n) for n in range(20)] for group in "abc"], work, executor, Meeting(3, 3, _ignored))
     assert seen == {group: list(range(20)) for group in "abc"}
 
 
-class Asked:
-    """Answers a call only when `until` others ask too, but for those that were asked together."""
+def _ignored(failure: Exception) -> None:
+    """Who asks again meets it."""
 
-    def __init__(self, fails: Callable[[Sequence[int]], bool] = lambda _: False) -> None:
-        self.calls: list[list[int]] = []
-        self.first_is_asking = threading.Event()
-        self.others_are_there = threading.Event()
-        self._fails = fails
 
-    def __call__(self, questions: Sequence[int]) -> Iterator[int]:
-        self.calls.append(list(questions))
-        self.first_is_asking.set()
-        assert self.others_are_there.wait(SECONDS)
-        for one in questions:
-            if self._fails(questions) and one == 3:
+class Calls:
+    """Doubles numbers, and keeps what was asked at once. It fails at 3 when that is not asked alone."""
+
+    def __init__(self) -> None:
+        self.made: list[list[int]] = []
+
+    def double(self, numbers: Sequence[int]) -> Iterator[int]:
+        self.made.append(sorted(numbers))
+        for one in sorted(numbers):
+            if one == 3 and len(numbers) > 1:
                 raise ConnectionError(one)
-            yield one
+            yield 2 * one
 
 
-def ask_in_turn(together: Together[int, int], asked: Asked) -> dict[int, Sequence[int] | Exception]:
-    """1 asks; while its call is under way 2, 3 and 4 do."""
-    answers: dict[int, Sequence[int] | Exception] = {}
-
-    def ask(number: int) -> None:
-        try:
-            answers[number] = sorted(together([number]))
-        except ConnectionError as error:
-            answers[number] = error
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in (1, 2, 3, 4)]
-    threads[0].start()
-    assert asked.first_is_asking.wait(SECONDS)
-    for one in threads[1:]:
-        one.start()
-    while len(together._gathered) < 3:
-        pass
-    asked.others_are_there.set()
-    for one in threads:
-        one.join(SECONDS)
-    return answers
+def test_those_that_meet_at_a_call_are_one_call() -> None:
+    calls, meeting = Calls(), Meeting(4, 4, _ignored, patience=SECONDS)
+    with ThreadPoolExecutor(4) as executor:
+        answers = list(executor.map(lambda n: meeting.together(calls.double, [n]), (1, 2, 4, 5)))
+    assert calls.made == [[1, 2, 4, 5]]
+    assert answers == [[2, 4, 8, 10]] * 4
 
 
-def test_those_that_come_during_a_call_are_one_call() -> None:
-    asked = Asked()
-    answers = ask_in_turn(Together(asked), asked)
-    assert [sorted(one) for one in asked.calls] == [[1], [2, 3, 4]]
-    assert answers == {1: [1], 2: [2, 3, 4], 3: [2, 3, 4], 4: [2, 3, 4]}
+def test_those_that_meet_at_several_calls_make_each_once() -> None:
+    calls, others, meeting = Calls(), Calls(), Meeting(4, 4, _ignored, patience=SECONDS)
+    with ThreadPoolExecutor(4) as executor:
+        answers = list(
+            executor.map(
+                lambda n: meeting.together(calls.double if n < 3 else others.double, [n]),
+                (1, 2, 4, 5),
+            )
+        )
+    assert (calls.made, others.made) == ([[1, 2]], [[4, 5]])
+    assert answers == [[2, 4], [2, 4], [8, 10], [8, 10]]
 
 
-def test_a_call_that_fails_answers_what_came_before() -> None:
-    asked = Asked(fails=lambda questions: len(questions) > 1)
-    answers = ask_in_turn(Together(asked), asked)
-    before = sorted(asked.calls[1][: asked.calls[1].index(3)])
-    assert answers == {1: [1], 2: before, 3: before, 4: before}
+def test_one_that_is_done_is_not_waited_for() -> None:
+    calls, meeting = Calls(), Meeting(2, 2, _ignored, patience=SECONDS)
+    with ThreadPoolExecutor(2) as executor:
+        asked = executor.submit(meeting.together, calls.double, [1])
+        while not meeting._gathered:
+            pass
+        meeting.ends()
+        assert asked.result(SECONDS / 2) == [2]
+
+
+def test_of_many_groups_those_are_waited_for_that_are_under_way() -> None:
+    calls, meeting = Calls(), Meeting(20, 1, _ignored, patience=SECONDS)
+    assert meeting.together(calls.double, [1]) == [2]
+
+
+def test_one_that_is_held_up_is_not_waited_for_long() -> None:
+    calls, meeting = Calls(), Meeting(2, 2, _ignored, patience=0.01)
+    assert meeting.together(calls.double, [1]) == [2]
+    assert meeting.together(calls.double, [2]) == [4]
+
+
+def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
+    made: list[Sequence[int]] = []
+    meeting, goes_on = Meeting(2, 2, _ignored, patience=0.01), threading.Event()
+
+    def slow(numbers: Sequence[int]) -> Sequence[int]:
+        made.append(sorted(numbers))
+        assert goes_on.wait(SECONDS)
+        return numbers
+
+    with ThreadPoolExecutor(3) as executor:
+        asked = [executor.submit(meeting.together, slow, [n]) for n in (1, 2)]
+        while not made:
+            pass
+        threading.Event().wait(0.05)
+        goes_on.set()
+        assert [sorted(one.result(SECONDS)) for one in asked] == [[1, 2]] * 2
+    assert made == [[1, 2]]
 
 
 def test_what_came_before_a_failure_is_known_and_who_asks_again_meets_it() -> None:
-    def take(numbers: Sequence[int]) -> Iterator[int]:
-        yield from numbers[:2]
-        raise ConnectionError
-
-    assert Together(take)([3, 4, 5]) == [3, 4]
-    assert Together(take)([]) == []
+    failures: list[Exception] = []
+    calls, meeting = Calls(), Meeting(1, 1, failures.append)
+    assert meeting.together(calls.double, [1, 2, 3, 4]) == [2, 4]
+    assert [type(one) for one in failures] == [ConnectionError]
+    assert meeting.together(calls.double, [3]) == [6]
 
 
 def test_what_is_not_begun_in_time_is_left() -> None:
@@ -102,7 +124,7 @@ def test_what_is_not_begun_in_time_is_left() -> None:
         assert goes_on.wait(SECONDS)
 
     with ThreadPoolExecutor(2) as executor:
-        in_groups(["a1", "a2", "b1", "c1"], lambda item: item[0], work, executor, seconds=0.05)
+        in_groups([["a1", "a2"], ["b1"], ["c1"]], work, executor, Meeting(3, 2, _ignored), seconds=0.05)
         assert sorted(begun) == ["a1", "b1"]
         goes_on.set()
     assert sorted(begun) == ["a1", "b1"]
@@ -130,11 +152,10 @@ def test_what_the_queue_does_not_take_fails_its_own_event_only() -> None:
     enrollments = {one.record_key.object_id: one for one in world.queue.messages}
     assert set(enrollments) == {"good", "bad", "better"}
 
-    queue, met, outcomes = RefusingQueue(), threading.Barrier(3, timeout=SECONDS), dict[str, list[str] | str]()
-    of_batch = QueueOfBatch(queue)
+    queue, outcomes = RefusingQueue(), dict[str, list[str] | str]()
+    of_batch = QueueOfBatch(queue, Meeting(3, 3, _ignored, patience=SECONDS))
 
     def publish(name: str) -> None:
-        met.wait()
         try:
             outcomes[name] = list(of_batch.publish([enrollments[name]]))
         except ConnectionError:

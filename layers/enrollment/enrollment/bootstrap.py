@@ -40,6 +40,7 @@ from enrollment.observability import Metrics, PowertoolsJournal
 from enrollment.ports import Bus, Flows, Journal, Queue, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
+from enrollment.together import Meeting
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import read_event, read_stored_event, replay_name, write_event
 from enrollment.wire.flows import read_flow
@@ -72,14 +73,14 @@ class Application:
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
-    process_of_batch: Callable[[], Process]
+    process_of_batch: Callable[[Meeting], Process]
     # Without a thread before the first batch.
     executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "event"))
 
-    def of_batch(self) -> "Application":
+    def of_batch(self, meeting: Meeting) -> "Application":
         """For the events of one batch, which share what they read of flows, and calls that they make at the same
         time."""
-        process = self.process_of_batch()
+        process = self.process_of_batch(meeting)
         return replace(self, process=process, replaying=replace(self.replaying, process=process))
 
 
@@ -97,9 +98,11 @@ def assemble(config: Config) -> Application:
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_production)
     flows = DynamoFlows(tables, read_flow)
 
-    def process_of_batch() -> Process:
-        shared = TablesOfBatch(dynamodb, config)
-        return _process(config, shared, flows.of_batch(), QueueOfBatch(queue), BusOfBatch(bus), sqs, journal)
+    def process_of_batch(meeting: Meeting) -> Process:
+        shared = TablesOfBatch(dynamodb, config, meeting)
+        return _process(
+            config, shared, flows.of_batch(), QueueOfBatch(queue, meeting), BusOfBatch(bus, meeting), sqs, journal
+        )
 
     process = _process(config, tables, flows, queue, bus, sqs, journal)
     return Application(

@@ -5,10 +5,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from enrollment.batches import in_groups
-from enrollment.bootstrap import Application, application
+from enrollment.bootstrap import AT_ONCE, Application, application
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.replays import Replay
 from enrollment.observability import decision_fields
+from enrollment.together import Meeting
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
@@ -75,7 +76,12 @@ def handle_batch(
 ) -> Mapping[str, Any]:
     """``messages``: of SQS, each with an envelope. ``seconds``: in which to answer. What is not done by then is said to
     have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
-    of_batch, done, ended = app.of_batch(), set[str](), set[str]()
+    received = [(one["messageId"], _envelope(one["body"])) for one in messages]
+    groups: dict[Hashable, list[tuple[str, Any]]] = {}
+    for one in received:
+        groups.setdefault(_record(*one), []).append(one)
+    meeting = Meeting(len(groups), AT_ONCE, lambda failure: app.logger.warning("not together", exc_info=failure))
+    of_batch, done, ended = app.of_batch(meeting), set[str](), set[str]()
 
     def decide(one: tuple[str, Any]) -> None:
         message_id, envelope = one
@@ -87,8 +93,7 @@ def handle_batch(
             app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
             ended.add(message_id)
 
-    received = [(one["messageId"], _envelope(one["body"])) for one in messages]
-    in_groups(received, lambda one: _record(*one), decide, app.executor, seconds)
+    in_groups(groups.values(), decide, app.executor, meeting, seconds)
     failed = {message_id: envelope for message_id, envelope in received if message_id not in done}
     for message_id, envelope in failed.items():
         app.metrics.count("EventsFailed")

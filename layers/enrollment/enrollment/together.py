@@ -1,38 +1,79 @@
-"""Calls that are made at the same time, as one (docs/decisions/0014-buffer.md)."""
+"""Calls that events make at the same time, as one (docs/decisions/0014-buffer.md)."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from threading import Lock
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 A = TypeVar("A")
 
+# Seconds for which one waits for those that have not come to a call yet: a few times what a call takes.
+PATIENCE = 0.03
 
-class Together(Generic[T, A]):
-    """One call for all that ask at the same time: while one's call is under way the others gather, and the first of
-    them calls for all. It answers what came of it before it failed, if it did: who misses something asks again for
-    itself, so that a failure is that of the event to which it belongs, and what was taken before it is known."""
 
-    def __init__(self, ask: Callable[[Sequence[T]], Iterable[A]]) -> None:
-        self._ask = ask
-        self._gathered: list[T] = []
-        self._answers: list[A] = []
+@dataclass(slots=True)
+class _Gathered:
+    questions: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    is_answered: Event = field(default_factory=Event)
+    waiting: int = 0
+
+
+class Meeting:
+    """Of events that are decided at the same time: who comes to a call waits for the others, and the last to come calls
+    for all. Nobody waits for long: an event may be held up, or have no such call to make.
+
+    ``groups``: of events, each decided one after the other; ``at_once``: groups that are under way at the same time;
+    ``tell``: is told of calls that failed."""
+
+    def __init__(
+        self, groups: int, at_once: int, tell: Callable[[Exception], None], patience: float = PATIENCE
+    ) -> None:
+        self._groups = groups
+        self._at_once = at_once
+        self._tell = tell
+        self._patience = patience
+        self._gathered: dict[Callable[..., Any], _Gathered] = {}
         self._lock = Lock()
-        self._calling = Lock()
 
-    def __call__(self, questions: Sequence[T]) -> Sequence[A]:
+    def together(self, ask: Callable[[Sequence[T]], Iterable[A]], questions: Sequence[T]) -> Sequence[A]:
+        """What came of the call for all that asked the same way, before it failed, if it did: who misses something asks
+        again for itself, so that a failure is that of the event to which it belongs, and what was taken before it is
+        known."""
         with self._lock:
-            gathering, answers = self._gathered, self._answers
-            gathering.extend(questions)
-        with self._calling:
+            mine = self._gathered.setdefault(ask, _Gathered())
+            mine.questions.extend(questions)
+            mine.waiting += 1
+            is_last = self._all_are_waiting()
+        if not is_last and not mine.is_answered.wait(self._patience):
             with self._lock:
-                is_first = gathering is self._gathered
-                if is_first:
-                    self._gathered, self._answers = [], []
-            if is_first:
+                is_last = self._gathered.get(ask) is mine
+        if is_last:
+            self._call()
+        mine.is_answered.wait()
+        return mine.answers
+
+    def ends(self) -> None:
+        """A group is done, and comes to no call any more."""
+        with self._lock:
+            self._groups -= 1
+            is_last = bool(self._gathered) and self._all_are_waiting()
+        if is_last:
+            self._call()
+
+    def _all_are_waiting(self) -> bool:
+        return sum(one.waiting for one in self._gathered.values()) >= min(self._groups, self._at_once)
+
+    def _call(self) -> None:
+        with self._lock:
+            gathered, self._gathered = self._gathered, {}
+        for ask, one in gathered.items():
+            try:
                 # One by one, so that what came before a failure is there; who asks again meets it.
-                with suppress(Exception):
-                    for one in self._ask(gathering):
-                        answers.append(one)
-        return answers
+                for answer in ask(one.questions):
+                    one.answers.append(answer)
+            except Exception as failure:
+                self._tell(failure)
+            finally:
+                one.is_answered.set()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from enrollment.adapters.tables import Change, Expression, Item, Key, Table, Tables, decoded, encoded, encoded_value
 from enrollment.config import Config
-from enrollment.together import Together
+from enrollment.together import Meeting
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -18,36 +18,34 @@ WRITTEN_AT_ONCE = 25
 
 
 class TablesOfBatch(Tables):
-    def __init__(self, client: "DynamoDBClient", config: Config) -> None:
+    def __init__(self, client: "DynamoDBClient", config: Config, meeting: Meeting) -> None:
         super().__init__(client, config)
-        self.records = TableOfBatch(client, config.records_table)
-        self.enrollments = TableOfBatch(client, config.enrollments_table)
+        self.records = TableOfBatch(client, config.records_table, meeting)
+        self.enrollments = TableOfBatch(client, config.enrollments_table, meeting)
 
 
 class TableOfBatch(Table):
     """Of what is asked for at the same time, reads of items are one call, and so are writes without a condition, and
     changes. What a shared call does not do is done by itself, so that each failure is its own."""
 
-    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+    def __init__(self, client: "DynamoDBClient", name: str, meeting: Meeting) -> None:
         super().__init__(client, name)
-        self._read = Together[Key, Mapping[Key, Item]](self._read_all)
-        self._written = Together[Item, Item](self._write_all)
-        self._changed = Together[Change, Change](self._change_all)
+        self._together = meeting.together
 
     def get(self, pk: str, sk: str) -> Item | None:
-        read = self._read([(pk, sk)])
+        read = self._together(self._read_all, [(pk, sk)])
         return read[0].get((pk, sk)) if read else super().get(pk, sk)
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        read = self._read(keys)
+        read = self._together(self._read_all, keys)
         return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
 
     def put(self, item: Item, condition: Expression | None = None) -> bool:
-        is_written = condition is None and any(one is item for one in self._written([item]))
+        is_written = condition is None and any(one is item for one in self._together(self._write_all, [item]))
         return is_written or super().put(item, condition)
 
     def change(self, change: Change) -> bool:
-        return any(one is change for one in self._changed([change])) or super().change(change)
+        return any(one is change for one in self._together(self._change_all, [change])) or super().change(change)
 
     def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
         yield {_key_of(item): item for item in super().get_many(list(dict.fromkeys(keys)))}
