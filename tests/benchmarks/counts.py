@@ -1,7 +1,7 @@
 """What each kind of event costs in a warm function: calls to AWS, what they consume, log lines, CPU time.
 
-`make bench ARGS=counts` plays the kinds against the embedded AWS and writes counts.json, from which ``money`` and
-``at_size`` compute.
+`make bench ARGS=counts` plays the kinds against the embedded AWS and writes counts.json, from which ``money``,
+``limits`` and ``simulation`` compute.
 """
 
 import itertools

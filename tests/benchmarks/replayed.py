@@ -11,6 +11,7 @@ from typing import Any
 
 import botocore.client
 import botocore.endpoint
+import pytest
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Recording:
             self.answers.append(answer)
             return answer
 
-        with _replaced(kept_answer), _replaced_calls(kept_call):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(botocore.endpoint.Endpoint, "_send", kept_answer)
+            patch.setattr(botocore.client.BaseClient, "_make_api_call", kept_call)
             yield
 
     @contextmanager
@@ -55,28 +58,9 @@ class Recording:
             number += 1
             return answer
 
-        with _replaced(send):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(botocore.endpoint.Endpoint, "_send", send)
             yield
-
-
-@contextmanager
-def _replaced(send: Any) -> Iterator[None]:
-    kept = botocore.endpoint.Endpoint._send
-    botocore.endpoint.Endpoint._send = send  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        botocore.endpoint.Endpoint._send = kept  # type: ignore[method-assign]
-
-
-@contextmanager
-def _replaced_calls(call: Any) -> Iterator[None]:
-    kept = botocore.client.BaseClient._make_api_call
-    botocore.client.BaseClient._make_api_call = call  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        botocore.client.BaseClient._make_api_call = kept  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -5,33 +5,16 @@ from dataclasses import replace
 import pytest
 
 from tests.benchmarks import money
-from tests.benchmarks.counts import ANNOUNCEMENT, ENROLLS, NO_FLOW, NOT_MATCHED, Kind
+from tests.benchmarks.counts import ENROLLS
 from tests.benchmarks.money import cost, of_share, traced_part, usage, with_announcements
 from tests.benchmarks.prices import PRICES
+from tests.benchmarks.round_counts import COUNTED, READS_ONCE
 
-READS_ONCE = Kind(
-    NO_FLOW,
-    False,
-    calls={"GetItem": 1},
-    reads={"flows": 1},
-    writes={},
-    sends=0,
-    announces=0,
-    bus_bytes=1_000,
-    log_bytes=0,
-    kept_bytes=0,
-    history_bytes=0,
-    cpu_ms=0,
-)
-ENROLLS_ONCE = replace(READS_ONCE, name=ENROLLS, writes={"enrollments": 5, "by-flow": 1}, sends=1, announces=1)
-COUNTED = {
-    (one.name, False): one
-    for one in (READS_ONCE, ENROLLS_ONCE, replace(READS_ONCE, name=NOT_MATCHED), replace(READS_ONCE, name=ANNOUNCEMENT))
-}
+WAITS_ONLY = replace(READS_ONCE, cpu_ms=0)
 
 
 def test_an_event_pays_its_invocation_its_units_and_its_place_on_the_bus() -> None:
-    used = usage(READS_ONCE, traced=0)
+    used = usage(WAITS_ONLY, traced=0)
     assert used["Lambda, requests"] == used["DynamoDB, reads"] == used["EventBridge, events"] == 1
     assert used["Lambda, GB-seconds"] == pytest.approx(0.5 * 0.005)
     expected = (0.20 + 0.125 + 1.00) / 1e6 + 0.5 * 0.005 * 0.0000133334 + 1e-6 * (0.10 + 3 * 0.023)
@@ -51,19 +34,19 @@ def test_a_buffer_takes_a_tenth_of_the_invocations_and_1_2_requests() -> None:
 
 
 def test_a_batch_waits_once_for_all_of_its_events() -> None:
-    direct, buffered = usage(READS_ONCE), usage(READS_ONCE, is_buffered=True)
+    direct, buffered = usage(WAITS_ONLY), usage(WAITS_ONLY, is_buffered=True)
     assert buffered["Lambda, GB-seconds"] == pytest.approx(direct["Lambda, GB-seconds"] / 10)
 
 
 def test_an_enrollment_is_announced_by_an_event_that_costs_what_one_costs() -> None:
-    used = with_announcements(COUNTED, ENROLLS, has_history=False)
+    used = with_announcements(COUNTED, ENROLLS, has_history=True)
     assert used["EventBridge, events"] == used["Lambda, requests"] == used["DynamoDB, reads"] == 2
     assert used["DynamoDB, writes"] == 6
     assert used["SQS, FIFO"] == 3
 
 
 def test_a_mixed_traffic_costs_between_its_kinds() -> None:
-    none, some, all_ = (cost(of_share(COUNTED, share, has_history=False)) for share in (0, 0.25, 1))
+    none, some, all_ = (cost(of_share(COUNTED, share, has_history=True)) for share in (0, 0.25, 1))
     assert some == pytest.approx(0.75 * none + 0.25 * all_)
 
 

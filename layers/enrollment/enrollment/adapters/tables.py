@@ -128,29 +128,22 @@ class Table:
         page: int | None = None,
     ) -> Iterator[Item]:
         """Read page by page, as far as it is asked for. A global index has no consistent reads."""
-        pages = self.pages(condition, index=index, is_consistent=is_consistent, newest_first=newest_first, page=page)
-        return itertools.chain.from_iterable(pages)
-
-    def pages(
-        self,
-        condition: Expression,
-        *,
-        index: str | None = None,
-        is_consistent: bool = True,
-        newest_first: bool = False,
-        page: int | None = None,
-    ) -> Iterator[list[Item]]:
-        asked: dict[str, Any] = {
-            "TableName": self.name,
-            "KeyConditionExpression": condition.text,
-            "ExpressionAttributeValues": _values(condition),
-            "ConsistentRead": is_consistent,
-            "ScanIndexForward": not newest_first,
-        }
+        asked: dict[str, Any] = {"ConsistentRead": is_consistent, "ScanIndexForward": not newest_first}
         if index is not None:
             asked["IndexName"] = index
         if page is not None:
             asked["Limit"] = page
+        return itertools.chain.from_iterable(self.pages(condition, **asked))
+
+    def pages(self, condition: Expression, **how: Any) -> Iterator[list[Item]]:
+        """``how``: what more the client's query is told, in its own words."""
+        asked: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition.text,
+            "ExpressionAttributeValues": _values(condition),
+            "ConsistentRead": True,
+            **how,
+        }
         while True:
             answer = self._client.query(**asked)
             yield [decoded(item) for item in answer["Items"]]

@@ -1,4 +1,4 @@
-"""The simulation's arithmetic and its rules; not the quotas."""
+"""The simulation's rules; not the quotas."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,65 +6,13 @@ from dataclasses import replace
 import pytest
 
 from enrollment.adapters import clients
-from tests.benchmarks.at_size import (
-    ATTEMPTS,
-    LIMITS,
-    TRAFFIC_SECONDS,
-    Bucket,
-    Limit,
-    Pipe,
-    Scenario,
-    Simulation,
-    Stream,
-    reached,
-    taken,
-)
-from tests.benchmarks.counts import ANNOUNCEMENT, ENROLLS, NOT_MATCHED, Kind
-
-LOOKS = Kind(
-    NOT_MATCHED,
-    True,
-    calls={"GetItem": 1},
-    reads={"flows": 1},
-    writes={},
-    sends=0,
-    announces=0,
-    bus_bytes=500,
-    log_bytes=0,
-    kept_bytes=0,
-    history_bytes=0,
-    cpu_ms=1,
-)
-COUNTED: Mapping[tuple[str, bool], Kind] = {
-    (NOT_MATCHED, True): LOOKS,
-    (ANNOUNCEMENT, True): replace(LOOKS, name=ANNOUNCEMENT),
-    (ENROLLS, True): replace(LOOKS, name=ENROLLS, writes={"enrollments": 5, "by-flow": 1}, sends=1, announces=1),
-}
-LOOKING = Scenario("a portal's events of one type", [Stream("looking", 1.0, NOT_MATCHED, "website", of_type=1.0)])
+from tests.benchmarks.limits import LIMITS, Limit
+from tests.benchmarks.round_counts import COUNTED, LOOKING
+from tests.benchmarks.simulation import ATTEMPTS, TRAFFIC_SECONDS, Bucket, Pipe, Simulation
 
 
 def limited(**a_second: float) -> Mapping[str, Limit]:
     return {name: replace(one, a_second=a_second.get(name, one.a_second)) for name, one in LIMITS.items()}
-
-
-def test_a_limit_is_met_when_what_events_take_is_what_there_is() -> None:
-    assert taken(LOOKING, COUNTED)["version"] == 1
-    assert reached(LOOKING, COUNTED)[0] == ("version", 3_000)
-
-
-def test_only_what_shares_a_place_takes_of_its_limit() -> None:
-    tenth = Scenario("", [replace(LOOKING.streams[0], of_type=0.1)])
-    assert taken(tenth, COUNTED)["version"] == pytest.approx(0.1)
-    assert taken(tenth, COUNTED)["flows, reads"] == 1
-
-
-def test_an_enrollment_takes_its_own_and_its_announcement() -> None:
-    one = taken(Scenario("", [Stream("", 1.0, ENROLLS, "forms", of_flow=0.5)]), COUNTED)
-    assert one["rules"] == 2
-    assert one["PutEvents"] == pytest.approx(1.1)
-    assert one["flows, reads"] == 2
-    assert one["enrollments, writes"] == 5
-    assert one["by-flow"] == 0.5
 
 
 def test_a_bucket_refuses_what_exceeds_its_rate() -> None:

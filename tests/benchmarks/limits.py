@@ -1,0 +1,140 @@
+"""How many events a second meet which limit, and what lifts it: what an event consumes (``counts``) against what there
+is."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from enrollment.adapters import enrollments, history
+from tests.benchmarks.counts import ANNOUNCEMENT, Kind
+from tests.benchmarks.durations import duration_ms
+
+PARTITION_READS, PARTITION_WRITES = 3_000, 1_000
+
+
+@dataclass(frozen=True)
+class Limit:
+    """``a_second``: units; of executions, how many there are at once."""
+
+    a_second: float
+    of: str
+    lifted_by: str
+
+
+# Quotas of US East (N. Virginia) and Europe (Ireland), as AWS's documentation has them; other regions have less.
+LIMITS: Mapping[str, Limit] = {
+    "PutEvents": Limit(10_000, "requests, the sources' of ten events each", "quota of EventBridge"),
+    "rules": Limit(18_750, "invocations of rules", "quota of EventBridge; what is more is delayed, not lost"),
+    "executions": Limit(
+        1_000, "executions at once in the account", "quota of Lambda; a buffer in front of the category"
+    ),
+    "version": Limit(
+        PARTITION_READS,
+        "reads of one portal's version of one event type",
+        "a buffer, which reads it once a batch",
+    ),
+    "flows, reads": Limit(40_000, "read units of the table", "quota of DynamoDB"),
+    "records, reads": Limit(40_000, "read units of the table", "quota of DynamoDB"),
+    "records, writes": Limit(40_000, "write units of the table", "quota of DynamoDB; EventHistoryDays=0"),
+    "enrollments, reads": Limit(40_000, "read units of the table", "quota of DynamoDB"),
+    "enrollments, writes": Limit(40_000, "write units of the table", "quota of DynamoDB"),
+    "record, reads": Limit(PARTITION_READS, "read units of one record", "none: one item has one place"),
+    "record, writes": Limit(PARTITION_WRITES, "write units of one record", "EventHistoryDays=0 halves them; else none"),
+    "record's enrollments, writes": Limit(PARTITION_WRITES, "write units of one record's enrollments", "none"),
+    "by-flow": Limit(
+        enrollments.SHARDS * PARTITION_WRITES, "entries of one flow in the index", "SHARDS in adapters/enrollments.py"
+    ),
+    "by-event-type": Limit(
+        history.SHARDS * PARTITION_WRITES,
+        "entries of one portal's event type in the index",
+        "SHARDS in adapters/history.py; EventHistoryDays=0",
+    ),
+    "queue": Limit(70_000, "requests to the enrollments queue", "quota of SQS"),
+    "queue, one record": Limit(300, "requests to the queue for one record", "none: its messages are in order"),
+}
+
+RAISED: Mapping[str, Limit] = {
+    name: replace(limit, a_second=limit.a_second * 10) if limit.lifted_by.startswith("quota") else limit
+    for name, limit in LIMITS.items()
+}
+
+# What these are limits of; the others are limits of all events together.
+HOT: Mapping[str, str] = {
+    "version": "type",
+    "by-event-type": "type",
+    "by-flow": "flow",
+    "record, reads": "record",
+    "record, writes": "record",
+    "record's enrollments, writes": "record",
+    "queue, one record": "record",
+}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """``of_type``, ``of_flow``, ``of_record``: the part of its events that share the busiest portal and event type,
+    flow, record; what the others share is too little to be a limit."""
+
+    name: str
+    share: float
+    kind: str
+    function: str
+    of_type: float = 0.0
+    of_flow: float = 0.0
+    of_record: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    streams: Sequence[Stream]
+
+
+def demand(kind: Kind, *, hot_type: bool, hot_flow: bool, hot_record: bool) -> Mapping[str, float]:
+    """What one event takes of the limits of DynamoDB and of the queue."""
+    wanted: dict[str, float] = {}
+    for table in ("flows", "records", "enrollments"):
+        wanted[f"{table}, reads"] = kind.reads.get(table, 0)
+        wanted[f"{table}, writes"] = kind.writes.get(table, 0)
+    if hot_type:
+        wanted["version"] = kind.reads.get("flows", 0)
+        wanted["by-event-type"] = kind.writes.get("by-event-type", 0)
+    if hot_flow:
+        wanted["by-flow"] = kind.writes.get("by-flow", 0)
+    if hot_record:
+        wanted["record, reads"] = kind.reads.get("records", 0)
+        wanted["record, writes"] = kind.writes.get("records", 0)
+        wanted["record's enrollments, writes"] = kind.writes.get("enrollments", 0)
+        wanted["queue, one record"] = kind.sends
+    wanted["queue"] = kind.sends
+    return {name: units for name, units in wanted.items() if units and name in LIMITS}
+
+
+def taken(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> Mapping[str, float]:
+    """What one event of the traffic takes of each limit, on average, with the event that announces an enrollment."""
+    total = Counter[str]()
+    for stream in scenario.streams:
+        kind, announcement = counted[stream.kind, True], counted[ANNOUNCEMENT, True]
+        seconds = (duration_ms(kind) + kind.announces * duration_ms(announcement)) / 1000
+        own: dict[str, float] = {
+            "PutEvents": 0.1 + (kind.announces > 0),
+            "rules": 1 + kind.announces,
+            "executions": seconds,
+        }
+        total.update(_times(own, stream.share))
+        # The announcements of the busiest portal are of another event type than its events.
+        for one, number, of_type in ((kind, 1, stream.of_type), (announcement, kind.announces, 0.0)):
+            parts = {"type": of_type, "flow": stream.of_flow, "record": stream.of_record}
+            for name, units in demand(one, hot_type=True, hot_flow=True, hot_record=True).items():
+                total[name] += stream.share * number * units * parts.get(HOT.get(name, ""), 1.0)
+    return {name: units for name, units in total.items() if units}
+
+
+def _times(one: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {name: units * factor for name, units in one.items()}
+
+
+def reached(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> list[tuple[str, float]]:
+    """The limits, and at how many events a second each is met; the first one first."""
+    rates = [(name, LIMITS[name].a_second / units) for name, units in taken(scenario, counted).items()]
+    return sorted(rates, key=lambda one: one[1])
