@@ -64,12 +64,6 @@ class Batch(Play):
             raise NotDone(str(answer))
         return answer
 
-    def idempotency_keys(self) -> list[str]:
-        """Of its enrollments: which of several events of a record was the first is not in the key of a flow that
-        enrolls once."""
-        items = (one for key in self.keys for one in self._items(self.stage.config.enrollments_table, key))
-        return sorted(json.loads(one["message"])["idempotencyKey"].replace(self.portal, "portal") for one in items)
-
     def crash(self, at: int, *, before: bool) -> Outcome:
         """How many calls there are is another number each time: what is done together depends on what meets."""
         outcome = self.deliver(crash(at, before=before))
@@ -159,12 +153,7 @@ def test_two_crashes_in_a_row_of_a_batch_change_nothing_in_the_end(
 def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
     on: Stage, undisturbed: tuple[int, State], prove: bool
 ) -> None:
-    """Of a record's events, one that failed is overtaken by the next."""
     calls, end = undisturbed
-    whole = Batch(on)
-    assert whole.deliver().is_done
-    assert whole.state() == end
-    expected = whole.idempotency_keys()
     draw = random.Random(SEED)
     every = [(at, lasts) for at in range(1, calls + 1) for lasts in (False, True) for _ in range(FAULTS_OF_A_CALL)]
     counts: Counter[str] = Counter()
@@ -177,9 +166,22 @@ def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
         counts["recovered by a redelivery"] += outcome.is_done and bool(outcome.errors)
         counts["kept, and recovered by redriving"] += not outcome.is_done
         assert outcome.is_done or play.deliver().is_done, drawn.told
-        assert play.state()
-        assert play.idempotency_keys() == expected, (drawn.told, outcome.errors)
+        difference = overtaken(play.state()) ^ overtaken(end)
+        assert not difference, (drawn.told, outcome.errors, sorted(difference))
     print("\na batch:", dict(counts))
+
+
+def overtaken(state: State) -> State:
+    """Without what differs when an event of a record failed, and the next ones overtook it: which of them was the first
+    to enroll, and in a flow that enrolls once the only one; and how many writes the record has had."""
+    found: list[Any] = [json.loads(one) for one in state]
+    for one in found:
+        one.pop("version", None)
+        if "place" in one:
+            del one["place"], one["message"]["isReEnrollment"]
+            if one["message"]["flowId"] == ONCE["id"]:
+                del one["message"]["trigger"]
+    return frozenset(json.dumps(one, sort_keys=True) for one in found)
 
 
 class Drawn:

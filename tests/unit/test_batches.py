@@ -90,7 +90,7 @@ def test_one_that_is_held_up_is_not_waited_for_long() -> None:
 
 def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
     made: list[Sequence[int]] = []
-    meeting, goes_on = Meeting(2, 2, _ignored, patience=0.01), threading.Event()
+    meeting, goes_on = Meeting(2, 2, _ignored, patience=0.5), threading.Event()
 
     def slow(numbers: Sequence[int]) -> Sequence[int]:
         made.append(sorted(numbers))
@@ -101,7 +101,7 @@ def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
         asked = [executor.submit(meeting.together, slow, [n]) for n in (1, 2)]
         while not made:
             pass
-        threading.Event().wait(0.05)
+        assert not goes_on.wait(0.6)
         goes_on.set()
         assert [sorted(one.result(SECONDS)) for one in asked] == [[1, 2]] * 2
     assert made == [[1, 2]]
