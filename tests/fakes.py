@@ -8,8 +8,10 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES

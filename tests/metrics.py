@@ -2,12 +2,12 @@
 
 import json
 import os
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger
+from msgspec.structs import replace
 
 import enrollment.api.handler
 import enrollment.handler

@@ -11,13 +11,14 @@ from enrollment.catalog import CATEGORIES
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers" / "enrollment"
 
-# Each with all that it imports itself. All but Powertools are of a bare boto3 handler too.
+# Each with all that it imports itself. All but Powertools and msgspec are of a bare boto3 handler too.
 THIRD_PARTY = {
     "aws_lambda_powertools",
     "botocore",
     "certifi",
     "dateutil",
     "jmespath",
+    "msgspec",
     "six",
     "typing_extensions",
     "urllib3",

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import botocore.client
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
+from msgspec.structs import replace
 
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.clients import Damaged

@@ -3,8 +3,9 @@
 A module by itself, so that the functions' processes load no tests.
 """
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from enrollment.adapters import clients
 from enrollment.adapters.enrollments import DynamoEnrollments

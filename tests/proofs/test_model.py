@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from enrollment.delivery import NotDelivered
 from enrollment.domain.identifiers import RecordKey
@@ -471,7 +472,8 @@ class Enrolling(RuleBasedStateMachine):
         enrolled = stored_enrollments(self.world)
         for flow_id in FLOWS:
             assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
-        self.specification = replace(possible[0], enrolled=enrolled)
+        self.specification = possible[0]
+        self.specification.enrolled = enrolled
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:

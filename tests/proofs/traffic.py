@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 import botocore.client
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 import enrollment.handler
 from enrollment import bootstrap

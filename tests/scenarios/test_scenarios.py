@@ -1,10 +1,10 @@
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.decisions import Code

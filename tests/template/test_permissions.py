@@ -5,13 +5,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.client
 import pytest
+from msgspec.structs import replace
 
 from enrollment import bootstrap
 from enrollment.adapters import queues

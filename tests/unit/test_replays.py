@@ -1,10 +1,10 @@
 """A replay reaches the flows that it was ordered for, and a dry run counts what the replay would do."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.decisions import Code, Decision

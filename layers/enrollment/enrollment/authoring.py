@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from enrollment.domain.flows import (
     Flow,
@@ -44,8 +45,7 @@ class TriggersReplaced(Exception):
         self.paths = tuple(paths)
 
 
-@dataclass(frozen=True, slots=True)
-class Authoring:
+class Authoring(Struct, frozen=True):
     """``check`` raises what is wrong with a flow (``wire.flows.read_flow``)."""
 
     book: FlowBook

@@ -5,13 +5,14 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import botocore
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.shared.user_agent import _initializer_botocore_session as name_powertools
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from enrollment.adapters import clients
 from enrollment.adapters.associations import DynamoAssociations
@@ -59,8 +60,7 @@ botocore.unregister_initializer(name_powertools)
 AT_ONCE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True):
     """``executor``: of the events of a batch."""
 
     read_event: Callable[[object, str], Event]

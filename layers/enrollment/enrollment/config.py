@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+
+from msgspec import Struct
 
 MAX_HISTORY = 200
 MAX_EVENT_HISTORY_DAYS = 3650
@@ -13,8 +14,7 @@ class MissingConfiguration(RuntimeError):
     """Names every variable that is missing, or wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """Names of this stack's resources: each is a required environment variable of the same name in capitals.
 
     ``history_length``: earlier values kept of each property; HISTORY_LENGTH, as many as are usual when it is not set.
@@ -42,7 +42,7 @@ class Config:
     decided_one_by_one: int = 100
 
 
-NAMES = tuple(field.name.upper() for field in fields(Config) if field.default is MISSING)
+NAMES = tuple(name.upper() for name in Config.__struct_fields__[: -len(Config.__struct_defaults__)])
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:

@@ -1,7 +1,8 @@
 """From the store to the world: an enrollment's message, its announcement, and the note of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.enrollments import Announcement, StoredEnrollment
 from enrollment.domain.events import Event
@@ -13,8 +14,7 @@ class NotDelivered(Exception):
     """Enrollments are written, but the queue or the bus did not take them: the event must be delivered again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     enrollments: Enrollments
     queue: Queue
     bus: Bus

@@ -1,8 +1,10 @@
 """Criteria asked of a record: what they look at is read once for all the flows that ask."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from enrollment.domain.associations import Association
 from enrollment.domain.decisions import Code, Decision, criteria_verdict, missed, waiting
@@ -20,16 +22,14 @@ from enrollment.ports import Associations, Portals, Records
 MAX_ASSOCIATIONS = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What stands against a flow; None: the record may enter. ``subject``: the record as it was seen for that."""
 
     objection: Decision | None
     subject: Subject
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     records: Records
     associations: Associations
     portals: Portals
@@ -111,8 +111,7 @@ class Evaluation:
         return replace(found, records=self.records.get_many(list(wanted)) if wanted else {})
 
 
-@dataclass(frozen=True, slots=True)
-class _Neighbours:
+class _Neighbours(Struct, frozen=True):
     """What was read of the records that a record was ever associated with."""
 
     associations: Mapping[str, Sequence[Association]] = field(default_factory=dict)

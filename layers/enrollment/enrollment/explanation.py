@@ -5,7 +5,9 @@ as they were. What was recorded, the enrollments, wins over what is decided agai
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.criteria import FilterResult, Result
 from enrollment.domain.decisions import Code, Decision, decide
@@ -29,8 +31,7 @@ UNEXPLAINED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """What became of an event in a flow. ``decision`` None: none was taken, and ``because`` says why. ``explanation``
     None: there was no flow to decide. ``revision_id``: in force when the event was sent; None: none was.
     ``enrollment``: that the event made. ``notes``: what the answer can't know, or is to be known beside it."""
@@ -46,8 +47,7 @@ class Account:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Explaining:
+class Explaining(Struct, frozen=True):
     """``process``: to be simulated."""
 
     process: Process

@@ -1,7 +1,8 @@
 """The events that happened to a record (docs/decisions/0011-history.md): kept for a time, and looked up."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.decisions import objection
 from enrollment.domain.event_types import EventType
@@ -18,8 +19,7 @@ DAY = 24 * 3600 * 1000
 LOOKED_AT = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class EventQuery:
+class EventQuery(Struct, frozen=True):
     """``event_types`` None: all. ``after`` and ``before``: when it occurred, without these moments. ``position``: of
     the last event of the page before."""
 
@@ -36,8 +36,7 @@ class EventQuery:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """``following``: where the next page begins; None: there is no more. A page may be short of what was asked for,
     and yet not be the last: so many events were looked at."""
 
@@ -45,8 +44,7 @@ class Page:
     following: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Occurred:
+class Occurred(Struct, frozen=True):
     """``events``: newest first, those since ``since``. ``is_complete``: there was nothing to be asked before that."""
 
     events: tuple[Event, ...]
@@ -54,8 +52,7 @@ class Occurred:
     is_complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EventHistory:
+class EventHistory(Struct, frozen=True):
     """``days``: how long events are kept, from when they occurred; 0: none is."""
 
     events: History

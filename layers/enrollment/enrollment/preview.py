@@ -1,7 +1,9 @@
 """Whom a draft would have enrolled, by the events that have happened."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.decisions import Decision
 from enrollment.domain.events import Event, satisfying
@@ -14,8 +16,7 @@ from enrollment.process import Process
 from enrollment.simulation import Drafts, Simulation, no_enrollments
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """``decisions``: newest first. ``following``: as a Page's."""
 
     decisions: Sequence[tuple[Event, Decision]]

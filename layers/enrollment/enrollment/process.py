@@ -9,7 +9,9 @@ docs/decisions/0002-claim-publish-confirm.md, how events wait in 0009-tolerance.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.delivery import Delivery
 from enrollment.domain.candidates import Question
@@ -34,8 +36,7 @@ ATTEMPTS = 12
 ONE_BY_ONE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     event_types: Mapping[str, EventType]
     flows: Flows
     records: Records

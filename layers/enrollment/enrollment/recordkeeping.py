@@ -7,7 +7,9 @@ only, so that what the bus did not take is not made, and asking again sends it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.associations import Association, AssociationType, associated, inverse
 from enrollment.domain.events import InvalidEvent
@@ -45,8 +47,7 @@ class DeletedLater(Exception):
 Refusal = InvalidEvent | NotTaken | DeletedLater | UnknownRecord | Conflict
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A record after a change. ``was``: before it; None: it did not exist."""
 
     record: Record
@@ -57,8 +58,7 @@ class Kept:
         return self.was is None or self.was.is_deleted
 
 
-@dataclass(frozen=True, slots=True)
-class Recordkeeping:
+class Recordkeeping(Struct, frozen=True):
     """``check`` raises InvalidEvent for an event that the bus' functions would refuse."""
 
     records: Records

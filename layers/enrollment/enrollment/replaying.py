@@ -1,7 +1,8 @@
 """Events that are replayed for a purpose (docs/decisions/0010-replay.md)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.decisions import Decision
 from enrollment.domain.events import Event, InvalidEvent
@@ -11,8 +12,7 @@ from enrollment.process import Process
 from enrollment.simulation import simulated
 
 
-@dataclass(frozen=True, slots=True)
-class Replaying:
+class Replaying(Struct, frozen=True):
     process: Process
     replays: Replays
     journal: Journal

@@ -6,7 +6,9 @@ What the event would have others decide, as the events that wait for its change,
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from enrollment.delivery import Delivery
 from enrollment.domain.candidates import Candidates, Question
@@ -111,8 +113,7 @@ class Simulation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Drafts:
+class Drafts(Struct, frozen=True):
     """Flows in the place of those that are stored."""
 
     flows: Sequence[Flow]
@@ -132,8 +133,7 @@ class Drafts:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class _Flows:
+class _Flows(Struct, frozen=True):
     """Remembers which flows were looked at."""
 
     stored: Flows
@@ -152,8 +152,7 @@ class _Flows:
         return replace(self, stored=self.stored.of_batch())
 
 
-@dataclass(frozen=True, slots=True)
-class _Records:
+class _Records(Struct, frozen=True):
     stored: Records
     changed: dict[RecordKey, Record] = field(default_factory=dict)
 
@@ -173,8 +172,7 @@ def no_enrollments(stored: StoredEnrollment) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Enrollments:
+class _Enrollments(Struct, frozen=True):
     stored: Enrollments
     sees: Callable[[StoredEnrollment], bool]
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)

@@ -1,9 +1,10 @@
 """Calls that events make at the same time, as one (docs/decisions/0014-buffer.md)."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -12,8 +13,7 @@ A = TypeVar("A")
 PATIENCE = 0.03
 
 
-@dataclass(slots=True)
-class _Gathered:
+class _Gathered(Struct):
     questions: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     is_answered: Event = field(default_factory=Event)

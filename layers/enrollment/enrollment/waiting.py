@@ -1,7 +1,8 @@
 """Events that wait for a change of their record (docs/decisions/0009-tolerance.md)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.events import Event
 from enrollment.domain.records import Record
@@ -20,8 +21,7 @@ class Outdated(Exception):
     """The record changed between the look at it and the note that an event waits for its changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     events: WaitingEvents
     records: Records
     redeliveries: Redeliveries

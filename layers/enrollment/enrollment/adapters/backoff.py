@@ -3,15 +3,15 @@
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 ATTEMPTS = 6
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     number: int
 
     def wait(self) -> None:

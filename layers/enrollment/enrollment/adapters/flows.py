@@ -3,9 +3,10 @@
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from enrollment.adapters.backoff import attempts
 from enrollment.adapters.tables import Expression, Item, Table, Tables
@@ -206,8 +207,7 @@ class DynamoFlows:
         return self._read_flow(revision) if revision.is_enabled else retired(revision)
 
 
-@dataclass(frozen=True, slots=True)
-class _OfBatch:
+class _OfBatch(Struct, frozen=True):
     """What one of its events has read is as new as each of them may ask for."""
 
     flows: DynamoFlows

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from enrollment.adapters.tables import Item, Tables, is_at
 from enrollment.domain.identifiers import RecordKey

@@ -1,10 +1,10 @@
 """The composition root of the API: what is made of the configuration, once, at the first request."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from enrollment.adapters import clients
 from enrollment.adapters.associations import DynamoAssociations
@@ -34,8 +34,7 @@ from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 
 
-@dataclass(frozen=True, slots=True)
-class ApiApplication:
+class ApiApplication(Struct, frozen=True):
     """``process``: to be simulated."""
 
     authoring: Authoring

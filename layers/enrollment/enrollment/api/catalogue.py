@@ -1,6 +1,6 @@
 """`/enrollment/v1/events`: what can trigger a flow; `/enrollment/v1/portal`: who the caller is."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from enrollment.api.operations import Example, Operation, Query, Reply, Request, Scope, Services
 from enrollment.api.problems import UnknownThing

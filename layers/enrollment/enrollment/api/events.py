@@ -1,7 +1,8 @@
 """`/events/v3/events`: what happened to a record; `…/occurred`: whether something has."""
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from enrollment.api.operations import AFTER, FEWER, Example, Operation, Query, Reply, Request, Services, page, required
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES

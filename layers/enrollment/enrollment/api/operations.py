@@ -1,9 +1,10 @@
 """What an operation of the HTTP API is: one entry of the table from which routes, access and OpenAPI come."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from enrollment.authoring import Authoring
 from enrollment.domain.values import Instant
@@ -26,8 +27,7 @@ class Scope(StrEnum):
     WRITE_RECORDS = "enroll/records.write"
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Struct, frozen=True):
     """``process``: to be simulated."""
 
     authoring: Authoring
@@ -42,8 +42,7 @@ class Services:
     new_id: NewId
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who asks, and in which portal; "" where the operation concerns none."""
 
     name: str
@@ -51,8 +50,7 @@ class Caller:
     scopes: frozenset[Scope]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """``path`` and ``query`` by name; ``body`` is parsed JSON."""
 
     caller: Caller
@@ -66,8 +64,7 @@ class Request:
         return self.caller.portal_id
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """``content`` is JSON, or a text of ``content_type``; None: nothing."""
 
     status: int
@@ -75,8 +72,7 @@ class Reply:
     content_type: str = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A parameter after the question mark."""
 
     name: str
@@ -85,8 +81,7 @@ class Query:
     is_required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """A request that works in the example portal, which ``tests/api`` keeps."""
 
     path: Mapping[str, str] = field(default_factory=dict)
@@ -94,8 +89,7 @@ class Example:
     body: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """``body`` names the schema of the request's body, ``replies`` those of the answers by status; None: empty.
     ``scope`` None: any caller that is let in."""
 

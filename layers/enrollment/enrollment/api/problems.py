@@ -1,7 +1,8 @@
 """What went wrong, as an answer: the status and HubSpot's envelope of each error."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.api.access import Forbidden, OtherPortal, Unauthenticated
 from enrollment.authoring import FlowTooLarge, RevisionRequired, TriggersReplaced, UnknownFlow
@@ -37,8 +38,7 @@ class WrongMethod(Exception):
         self.allowed = tuple(allowed)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     status: int
     category: str
     message: str

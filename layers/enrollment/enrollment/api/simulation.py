@@ -2,8 +2,9 @@
 what a draft would have decided on the events that happened."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from enrollment.api.access import OtherPortal
 from enrollment.api.flows import FLOW_BODY

@@ -1,7 +1,9 @@
 """Which records belong together, and as what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, merged, until
@@ -10,16 +12,14 @@ from enrollment.domain.values import Instant
 CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AssociationType:
+class AssociationType(Struct, frozen=True, order=True):
     """As HubSpot writes it. A type has a direction: contact to company is 279, company to contact 280."""
 
     category: str
     type_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Association:
+class Association(Struct, frozen=True):
     """How ``record`` is associated with ``other``: each type, whether it holds, and since when; ``earlier``: what was
     before. ``version`` counts the stored changes; 0: not stored yet."""
 

@@ -10,8 +10,9 @@ the event's chain. Where they are few, all are looked at.
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from enrollment.domain.events import Occurrence
 from enrollment.domain.flows import Flow
@@ -21,8 +22,7 @@ from enrollment.domain.values import Instant
 EventTypes = frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """``changed_since`` None: every flow is to be looked at. ``named``: flows that are to be looked at in any case.
     ``one_by_one``: up to so many, all are."""
 
@@ -36,8 +36,7 @@ class Question:
         return [one.event_type.name for one in self.occurrences]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Struct, frozen=True):
     """``flows``: to be looked at, each once. ``others``: how many there are besides, by those of the event's types
     that trigger them; all are on, and none is satisfied."""
 

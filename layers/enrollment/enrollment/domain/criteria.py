@@ -1,8 +1,9 @@
 """Criteria: trees of filters over a record as it was. What refinement, suppression and goals are made of."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from enrollment.domain.associations import AssociationType
 from enrollment.domain.filters import Failure
@@ -11,8 +12,7 @@ from enrollment.domain.subjects import MAX_ASSOCIATED, Associates, Need, Subject
 from enrollment.domain.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class FilterResult:
+class FilterResult(Struct, frozen=True):
     """What a filter found, and whether it holds. ``property`` says in words what was looked at."""
 
     property: str
@@ -22,8 +22,7 @@ class FilterResult:
     because: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BranchResult:
+class BranchResult(Struct, frozen=True):
     """``kind``: AND or OR."""
 
     kind: str
@@ -34,8 +33,7 @@ class BranchResult:
 Result = FilterResult | BranchResult
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFilter:
+class RecordFilter(Struct, frozen=True):
     property: str
     operation: RecordOperation
 
@@ -52,8 +50,7 @@ class RecordFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ListFilter:
+class ListFilter(Struct, frozen=True):
     """Whether the record is a member of a list, or is not."""
 
     list_id: str
@@ -68,8 +65,7 @@ class ListFilter:
         return FilterResult(f"list {self.list_id}", given, subject.is_member(self.list_id), self.holds(subject))
 
 
-@dataclass(frozen=True, slots=True)
-class ConstantFilter:
+class ConstantFilter(Struct, frozen=True):
     accepts: bool
 
     def holds(self, subject: Subject) -> bool:
@@ -79,8 +75,7 @@ class ConstantFilter:
         return FilterResult("constant", {"filterType": "CONSTANT", "shouldAccept": self.accepts}, None, self.accepts)
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(Struct, frozen=True):
     """An AND branch: every filter and every branch under it must hold."""
 
     parts: tuple["Criteria", ...]
@@ -93,8 +88,7 @@ class AllOf:
         return BranchResult("AND", tuple(part.result(subject) for part in self.parts), self.holds(subject))
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True):
     """An OR branch: one of its branches is enough."""
 
     parts: tuple["Criteria", ...]
@@ -106,8 +100,7 @@ class AnyOf:
         return BranchResult("OR", tuple(part.result(subject) for part in self.parts), self.holds(subject))
 
 
-@dataclass(frozen=True, slots=True)
-class AssociatedWith:
+class AssociatedWith(Struct, frozen=True):
     """An ASSOCIATION branch: accepts when at least one associated record passes."""
 
     object_type_id: str

@@ -25,8 +25,10 @@ decided like all others of their kind are counted, not named (``domain.candidate
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.criteria import FilterResult, Result, first_failure
 from enrollment.domain.events import Event, Occurrence
@@ -55,14 +57,12 @@ class Code(StrEnum):
     WAITING = "WAITING"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupFailure:
+class GroupFailure(Struct, frozen=True):
     group_index: int
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """``because`` is a sentence. ``groups``: for NOT_MATCHED, each group of this event with the first refinement that
     failed. ``filter``: for FILTERED_OUT and WAITING, the failing filter. ``enrollment_id``: of the enrollment that
     exists. ``due_at``: for WAITING, of the final decision; for ENROLLED, of the publication that the flow's limit
@@ -78,8 +78,7 @@ class Decision:
     due_at: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """The first trigger group that the event satisfies, and as what."""
 
     group: TriggerGroup

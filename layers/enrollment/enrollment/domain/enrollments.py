@@ -1,7 +1,8 @@
 """An enrollment: a record enters a flow, because of an event."""
 
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.decisions import Match
 from enrollment.domain.events import Event
@@ -10,8 +11,7 @@ from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, Properties, iso
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """The event, and the trigger group that it satisfied."""
 
     group_index: int
@@ -23,8 +23,7 @@ class Cause:
     properties: Properties
 
 
-@dataclass(frozen=True, slots=True)
-class Enrollment:
+class Enrollment(Struct, frozen=True):
     id: str
     record_key: RecordKey
     flow_id: str
@@ -45,8 +44,7 @@ class Enrollment:
         return f"{iso(self.enrolled_at)}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEnrollment:
+class StoredEnrollment(Struct, frozen=True):
     """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on.
     ``due_at``: when it is published, if the flow's limit delays it."""
 
@@ -60,8 +58,7 @@ class StoredEnrollment:
         return self.is_published and self.is_announced
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolled:
+class Enrolled(Struct, frozen=True):
     """What is stored of a record in a flow: the ``first`` enrollment ever, and the one by the event at hand
     (``own``); both may be the same."""
 
@@ -105,8 +102,7 @@ def enroll(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(Struct, frozen=True):
     """``workflows.enrolled`` for the same record; ``chain`` ends in the flow itself."""
 
     enrollment: Enrollment

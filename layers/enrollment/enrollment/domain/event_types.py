@@ -1,9 +1,10 @@
 """What the catalogue says of an event: its vocabulary. The 35 rows themselves are data, in ``enrollment.catalog``."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.values import Properties, Value, as_text, fold, is_missing, read_bool
@@ -33,8 +34,7 @@ OPERATIONS_OF: Mapping[PropertyType, frozenset[str]] = MappingProxyType(
 EVERY_OPERATION = frozenset().union(*OPERATIONS_OF.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(Struct, frozen=True):
     """``options`` are the values that the platform knows; none for an ENUMERATION whose values are the account's own
     objects (forms, emails, lists). ``holds_any_type``: the value of some other property, whose type decides."""
 
@@ -49,8 +49,7 @@ class Property:
         return EVERY_OPERATION if self.holds_any_type else OPERATIONS_OF[self.type]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectTypes:
+class ObjectTypes(Struct, frozen=True):
     """Which object types' flows may use an event. ``ids`` None: all."""
 
     ids: frozenset[str] | None
@@ -89,8 +88,7 @@ class Trigger(StrEnum):
 # An event's own rule -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class IsNotTrue:
+class IsNotTrue(Struct, frozen=True):
     """Not eligible when the property is true."""
 
     property: str
@@ -100,8 +98,7 @@ class IsNotTrue:
         return self.because if read_bool(properties.get(self.property)) is True else None
 
 
-@dataclass(frozen=True, slots=True)
-class IsOneOf:
+class IsOneOf(Struct, frozen=True):
     """Eligible only when the property holds one of the options; ``or_missing``: or when the source says nothing."""
 
     property: str
@@ -120,8 +117,7 @@ class IsOneOf:
         return f"{self.because} ({self.property}: found {_shown(found)}, allowed is {' or '.join(self.options)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Differs:
+class Differs(Struct, frozen=True):
     """Eligible only when the two properties hold different values (both missing counts as the same)."""
 
     before: str
@@ -145,16 +141,14 @@ def _shown(value: Value) -> str:
 # A row -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class EventTypeId:
+class EventTypeId(Struct, frozen=True):
     """HubSpot's id. ``implies``: refinements that naming the event by this id stands for."""
 
     id: str
     implies: tuple[PropertyFilter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AlsoSatisfies:
+class AlsoSatisfies(Struct, frozen=True):
     """The bus event is one of ``event_type`` too, when ``when`` holds; there it has the properties ``adds`` as well
     (those that the source sent win)."""
 
@@ -163,8 +157,7 @@ class AlsoSatisfies:
     adds: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowing:
+class Narrowing(Struct, frozen=True):
     """A trigger with a refinement on one of the properties is held to ``implies`` too."""
 
     on_properties: frozenset[str]
@@ -174,8 +167,7 @@ class Narrowing:
 Derivation = Callable[[Properties], Mapping[str, Value]]
 
 
-@dataclass(frozen=True, slots=True)
-class EventType:
+class EventType(Struct, frozen=True):
     """One of the catalogue's rows (docs/events.md).
 
     ``required`` properties: an event without one is invalid. ``derivations`` give the properties that the source did
@@ -209,8 +201,7 @@ class EventType:
         return next((one for one in self.properties if one.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
+class Category(Struct, frozen=True):
     name: str
     label: str
     event_types: tuple[EventType, ...]

@@ -1,7 +1,8 @@
 """An event as the story sees it: valid, with everything derived that the catalogue says."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from enrollment.domain.event_types import EventType
 from enrollment.domain.identifiers import RecordKey
@@ -21,8 +22,7 @@ class InvalidEvent(Exception):
         self.message = f"{field}: {message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """``sent_at`` is when the bus received it, ``occurred_at`` when it happened. ``object_id`` None: a visitor.
 
     ``record_properties``: the snapshot that travels with the event; None: there is none. ``changed_with``: properties
@@ -49,8 +49,7 @@ class Event:
         return RecordKey(self.portal_id, self.object_type_id, self.object_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """One row of the catalogue that an event satisfies, with the properties that it has there."""
 
     event_type: EventType

@@ -1,7 +1,8 @@
 """What a decision rests on: every trigger group and every filter of a flow, with what it found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.criteria import Criteria, FilterResult, Result
 from enrollment.domain.decisions import Decision
@@ -11,8 +12,7 @@ from enrollment.domain.subjects import Subject
 from enrollment.domain.values import Instant
 
 
-@dataclass(frozen=True, slots=True)
-class GroupResult:
+class GroupResult(Struct, frozen=True):
     """``is_concerned``: the event is one of the group's type; else there is nothing to filter."""
 
     group: TriggerGroup
@@ -24,8 +24,7 @@ class GroupResult:
         return self.is_concerned and all(one.holds for one in self.filters)
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """All filters, those that were not asked for the decision included. ``as_of``: the moment at which the criteria
     see the record; None: there was none to see."""
 

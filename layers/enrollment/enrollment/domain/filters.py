@@ -1,15 +1,15 @@
 """A refinement on an event's own properties, and what is said of a filter that did not hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from enrollment.domain.operations import Operation, operation
 from enrollment.domain.values import Properties, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A filter that did not hold: which, what it found, and the operation as the flow wrote it. ``because``: why it
     could not be compared at all."""
 
@@ -19,8 +19,7 @@ class Failure:
     because: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyFilter:
+class PropertyFilter(Struct, frozen=True):
     property: str
     operation: Operation
 

@@ -1,8 +1,10 @@
 """A flow: who may enter it, by which events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.criteria import Criteria, needs
 from enrollment.domain.filters import Failure, PropertyFilter
@@ -11,8 +13,7 @@ from enrollment.domain.subjects import Need
 from enrollment.domain.values import Instant, Properties
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerGroup:
+class TriggerGroup(Struct, frozen=True):
     """``index`` counts eventFilterBranches first, then listMembershipFilterBranches. ``event_type`` is the catalogue's
     name; ``event_type_id`` HubSpot's id of it, None where there is none. No filters: every such event."""
 
@@ -30,8 +31,7 @@ class TriggerGroup:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """``enabled_at``: when it was last turned on; None: never. ``changed_at``: when anything of it last changed.
     ``suppression``: records that must not enter; ``goal``: those that need not. ``tolerance``: milliseconds by which
     data may come after its event; None: as the portal says. ``rate_limit``: how fast records may enter; None: at once.
@@ -63,8 +63,7 @@ class Flow:
         return frozenset(group.event_type for group in self.groups)
 
 
-@dataclass(frozen=True, slots=True)
-class FlowRevision:
+class FlowRevision(Struct, frozen=True):
     """A flow as it was written, with what the system adds. ``document`` is HubSpot's JSON, every key as it came.
     ``is_deleted``: only its number is kept, so that a flow of the same id continues to count."""
 

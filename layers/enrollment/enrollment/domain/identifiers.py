@@ -1,6 +1,6 @@
 """Keys made of ids that users choose: two different lists of ids never make the same key; and ids made here."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
 def join(*parts: str) -> str:
@@ -23,8 +23,7 @@ def ulid(milliseconds: int, chance: bytes) -> str:
     return "".join([_BASE32[number >> shift & 31] for shift in range(125, -1, -5)])
 
 
-@dataclass(frozen=True, slots=True)
-class RecordKey:
+class RecordKey(Struct, frozen=True):
     portal_id: str
     object_type_id: str
     object_id: str

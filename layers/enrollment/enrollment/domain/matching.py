@@ -9,9 +9,10 @@ them, and each of the event's values is read once.
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
+
+from msgspec import Struct
 
 from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.flows import Flow, TriggerGroup
@@ -19,16 +20,14 @@ from enrollment.domain.operations import MISSING, Operation, Parts, Read
 from enrollment.domain.values import Properties, is_missing
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Satisfied:
+class Satisfied(Struct, frozen=True, eq=False):
     """A flow, and the first of its trigger groups that matches."""
 
     flow: Flow
     group: TriggerGroup
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _View:
+class _View(Struct, frozen=True, eq=False):
     """A property, as operations of one type read it: like predicates, one object each."""
 
     property: str

@@ -6,11 +6,12 @@ satisfies none of its operators, negative ones included: nothing is known of it 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
 
 from enrollment.domain import values
 from enrollment.domain.values import SEPARATOR, Instant, Value, date_of, fold
@@ -44,8 +45,7 @@ class InvalidOperand(ValueError):
         self.allowed = allowed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lookup:
+class Lookup(Struct, frozen=True, eq=False):
     """An operator that need not be tested, for it can be looked up: it holds exactly where one of the ``parts`` of
     what was read is among those of the operand, ``wanted``."""
 
@@ -53,8 +53,7 @@ class Lookup:
     wanted: Parts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OperationType:
+class OperationType(Struct, frozen=True, eq=False):
     """One row of the table: ``read`` brings a property's value, ``operand`` the operation's keys, to what ``tests``
     compare. ``on_events`` are the operators that a trigger may use (an event is one change, it has no history)."""
 
@@ -68,22 +67,27 @@ class OperationType:
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operator with its operands, ready to be tested. ``given`` is the operation as the flow wrote it."""
+class Operation(Struct, frozen=True, eq=False):
+    """An operator with its operands, ready to be tested. ``given`` is the operation as the flow wrote it; two are equal
+    when they test the same, however it was written."""
 
     type: OperationType
     operator: str
     operand: Any
     include_missing: bool
-    given: Mapping[str, Any] = field(compare=False)
+    given: Mapping[str, Any]
     # Looked up once, for they are asked of every event.
-    test: Test = field(init=False, compare=False, repr=False)
-    accepts_missing: bool = field(init=False, compare=False, repr=False)
+    test: Test
+    accepts_missing: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "test", self.type.tests[self.operator])
-        object.__setattr__(self, "accepts_missing", self.include_missing or self.operator in ACCEPT_MISSING)
+    def _question(self) -> tuple[object, ...]:
+        return self.type, self.operator, self.operand, self.include_missing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Operation) and self._question() == other._question()
+
+    def __hash__(self) -> int:
+        return hash(self._question())
 
     def holds(self, value: Value) -> bool:
         return self.accepts(MISSING if values.is_missing(value) else self.type.read(value))
@@ -100,13 +104,20 @@ ACCEPT_MISSING = frozenset({"IS_UNKNOWN", "IS_BLANK"})
 
 def operation(given: Mapping[str, Any]) -> Operation:
     """Raises InvalidOperand. The operation type and the operator must be ones of OPERATION_TYPES."""
-    kind = OPERATION_TYPES[given["operationType"]]
+    kind, include_missing = OPERATION_TYPES[given["operationType"]], given.get("includeObjectsWithNoValueSet") is True
+    return operation_of(kind, given["operator"], given, include_missing)
+
+
+def operation_of(kind: OperationType, operator: str, given: Mapping[str, Any], include_missing: bool) -> Operation:
+    """With the operands of ``given``, whatever its operator. Raises InvalidOperand."""
     return Operation(
         type=kind,
-        operator=given["operator"],
+        operator=operator,
         operand=kind.operand(given),
-        include_missing=given.get("includeObjectsWithNoValueSet") is True,
+        include_missing=include_missing,
         given=MappingProxyType(dict(given)),
+        test=kind.tests[operator],
+        accepts_missing=include_missing or operator in ACCEPT_MISSING,
     )
 
 

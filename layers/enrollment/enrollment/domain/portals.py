@@ -1,10 +1,9 @@
 """What is set for a portal as a whole."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class PortalSettings:
+class PortalSettings(Struct, frozen=True):
     """``time_zone``: an IANA name; days, weeks and months of criteria are its own. ``tolerance``: milliseconds by which
     data may come after its event, for the flows that say nothing of it (``domain.tolerance``)."""
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change, Dated, Record
@@ -13,8 +14,7 @@ from enrollment.domain.values import Instant, Properties, as_text, is_missing
 MAX_CARRIED = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Production:
+class Production(Struct, frozen=True):
     """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
     properties that changed together with what it tells.
 

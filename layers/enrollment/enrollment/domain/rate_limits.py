@@ -6,7 +6,7 @@ the limit more than twice ``count`` enter, and ``count`` in the long run. A chan
 own; what the one before delayed keeps its time.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from enrollment.domain.values import Instant
 
@@ -14,8 +14,7 @@ PERIODS = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_0
 """Milliseconds of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """``count`` enrollments in a ``period`` of milliseconds."""
 
     count: int

@@ -1,10 +1,9 @@
 """How far one delivery of an event reaches."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """``flow_ids``: only these flows are decided; None: all. ``waits``: whether a flow that tolerates data that comes
     after its event may put its decision off; else every decision is final. ``before_activation``: what occurred before
     a flow was turned on counts too, as when a new flow is applied to past events on purpose."""

@@ -6,16 +6,25 @@ source. As on events, a missing value satisfies nothing but IS_UNKNOWN, IS_BLANK
 to an operator on history a value is missing that the property never had.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from enrollment.domain import calendars
-from enrollment.domain.operations import MONTHS, OPERATION_TYPES, InvalidOperand, Operation, OperationType, operation
+from enrollment.domain.operations import (
+    MONTHS,
+    OPERATION_TYPES,
+    InvalidOperand,
+    Operation,
+    OperationType,
+    operation,
+    operation_of,
+)
 from enrollment.domain.subjects import Subject
 from enrollment.domain.values import Instant, Value, as_text, fold, is_missing, read_instant
 
@@ -39,8 +48,7 @@ class RecordOperation(Protocol):
 Given = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(Struct, frozen=True):
     """What an event's refinement may ask too, of the value as it was."""
 
     operation: Operation
@@ -59,20 +67,27 @@ class Plain:
         return f"{as_text(value)[:80]!r} can't be read as {self.operation.type.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the others have in common."""
+class _Asked(Struct, frozen=True, eq=False):
+    """What the others have in common. Two are equal when they ask the same, however the flows wrote it."""
 
-    given: Given = field(compare=False)
+    given: Given
     operator: str
     include_missing: bool
+
+    def _question(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__struct_fields__ if name != "given")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Asked) and type(self) is type(other) and self._question() == other._question()
+
+    def __hash__(self) -> int:
+        return hash(self._question())
 
     def objection(self, subject: Subject, name: str) -> str | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _OfValues(_Asked, ABC):
+class _OfValues(_Asked, frozen=True, eq=False):
     """Of the value as it was."""
 
     def holds(self, subject: Subject, name: str) -> bool:
@@ -83,8 +98,7 @@ class _OfValues(_Asked, ABC):
         """Of a value that is not missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _OfTimes(_OfValues):
+class _OfTimes(_OfValues, frozen=True, eq=False):
     """Of a property that holds a time."""
 
     def objection(self, subject: Subject, name: str) -> str | None:
@@ -95,8 +109,7 @@ class _OfTimes(_OfValues):
         return f"{as_text(value)[:80]!r} is no time"
 
 
-@dataclass(frozen=True, slots=True)
-class History(_Asked):
+class History(_Asked, frozen=True, eq=False):
     """``HAS_EVER_…`` and ``HAS_NEVER_…``: ``ever`` is what one of the values must satisfy, or none."""
 
     ever: Operation
@@ -108,8 +121,7 @@ class History(_Asked):
         return any(self.ever.holds(value) for value in values) == self.operator.startswith("HAS_EVER")
 
 
-@dataclass(frozen=True, slots=True)
-class Updated(_OfValues):
+class Updated(_OfValues, frozen=True, eq=False):
     days: int
 
     def _holds(self, subject: Subject, name: str) -> bool:
@@ -121,8 +133,7 @@ class Updated(_OfValues):
         return is_recent == (self.operator == "UPDATED_IN_LAST_X_DAYS")
 
 
-@dataclass(frozen=True, slots=True)
-class RollingDate(_OfTimes):
+class RollingDate(_OfTimes, frozen=True, eq=False):
     days: int
 
     def _holds(self, subject: Subject, name: str) -> bool:
@@ -138,8 +149,7 @@ class RollingDate(_OfTimes):
         }[self.operator]
 
 
-@dataclass(frozen=True, slots=True)
-class ComparativeDate(_OfTimes):
+class ComparativeDate(_OfTimes, frozen=True, eq=False):
     other: str
     default: Value
 
@@ -152,8 +162,7 @@ class ComparativeDate(_OfTimes):
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
 
-@dataclass(frozen=True, slots=True)
-class ComparativeString(_OfValues):
+class ComparativeString(_OfValues, frozen=True, eq=False):
     """``type`` is STRING, whose operand is here the other property's text."""
 
     type: OperationType
@@ -168,8 +177,7 @@ class ComparativeString(_OfValues):
         return self.type.tests[self.operator](self.type.read(subject.value(name)), fold(as_text(compared)))
 
 
-@dataclass(frozen=True, slots=True)
-class ComparativeUpdated(_OfValues):
+class ComparativeUpdated(_OfValues, frozen=True, eq=False):
     other: str
     default: Value
 
@@ -179,8 +187,7 @@ class ComparativeUpdated(_OfValues):
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarDate(_OfTimes):
+class CalendarDate(_OfTimes, frozen=True, eq=False):
     unit: str
     count: int
 
@@ -210,8 +217,7 @@ class CalendarDate(_OfTimes):
 # Points in time ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FixedPoint:
+class FixedPoint(Struct, frozen=True):
     """DATE. ``zone`` None: the portal's."""
 
     moment: datetime
@@ -221,8 +227,7 @@ class FixedPoint:
         return calendars.instant_of(self.moment.replace(tzinfo=self.zone or subject.zone))
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedPoint:
+class IndexedPoint(Struct, frozen=True):
     """INDEXED: relative to when the event occurred. ``at``: hour, minute, second and millisecond of the day."""
 
     reference: str
@@ -246,8 +251,7 @@ class IndexedPoint:
         return calendars.shifted(moment, dict(self.offset))
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyPoint:
+class PropertyPoint(Struct, frozen=True):
     """PROPERTY_REFERENCED: another property's time, or that of its last change."""
 
     name: str
@@ -266,8 +270,7 @@ class PropertyPoint:
 TimePoint = FixedPoint | IndexedPoint | PropertyPoint
 
 
-@dataclass(frozen=True, slots=True)
-class PointInTime(_OfTimes):
+class PointInTime(_OfTimes, frozen=True, eq=False):
     point: TimePoint
     is_inclusive: bool
     parser: str
@@ -282,8 +285,7 @@ class PointInTime(_OfTimes):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RangeOfTime(_OfTimes):
+class RangeOfTime(_OfTimes, frozen=True, eq=False):
     lower: TimePoint
     upper: TimePoint
     includes_lower: bool
@@ -485,8 +487,7 @@ _SIDES = ("IS_BEFORE", "IS_AFTER")
 _Read = Callable[[Given, str, bool], RecordOperation]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOperationType:
+class RecordOperationType(Struct, frozen=True):
     operators: tuple[str, ...]
     read: _Read
 
@@ -496,7 +497,7 @@ def _plain(given: Given, operator: str, include_missing: bool) -> RecordOperatio
     if operator not in row.history:
         return Plain(operation(given))
     positive = _POSITIVES[operator.removeprefix("HAS_EVER_").removeprefix("HAS_NEVER_")]
-    ever = Operation(row, positive, row.operand(given), False, given)
+    ever = operation_of(row, positive, given, include_missing=False)
     return History(given, operator, include_missing, ever)
 
 

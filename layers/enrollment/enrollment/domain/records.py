@@ -11,8 +11,10 @@ that neither a late event nor a replay brings its data back; what creates it lat
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from enrollment.domain.event_types import RecordEffect
 from enrollment.domain.events import Event, InvalidEvent
@@ -28,8 +30,7 @@ MAX_RECORD_BYTES = 350_000
 HISTORY_LENGTH = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Dated:
+class Dated(Struct, frozen=True):
     """A value and when it became so."""
 
     value: Value
@@ -45,8 +46,7 @@ Earlier = Mapping[str, tuple[Dated, ...]]
 """By name, the values before the current one, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """``memberships``: list id to whether the record is a member. ``firsts``: for the events of which only the first
     counts, "<event type>/<value>" to the id of the event that was first. ``version`` counts the stored changes;
     0: not stored yet. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before.
@@ -111,8 +111,7 @@ class Record:
         return self.created_at <= instant
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What becomes known of a record as of an instant. ``memberships``: list id to whether it is a member from then.
     ``creates``: the record exists from then at the latest. ``first``: the key and the id of an event of which only the
     first counts."""

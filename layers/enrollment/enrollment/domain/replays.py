@@ -7,7 +7,8 @@ finds the order that says what they are for (docs/decisions/0010-replay.md).
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from enrollment.domain.decisions import Code
 from enrollment.domain.events import Event
@@ -24,8 +25,7 @@ _ORDERED = re.compile(PREFIX + r"[.\-_A-Za-z0-9]{1,57}")
 KEPT = 15 * 24 * 3600 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """``flow_ids`` None: every flow. ``event_types``: names of those that are for these flows."""
 
     name: str
@@ -49,8 +49,7 @@ class Replay:
         return event.portal_id == self.portal_id and event.event_type.name in self.event_types
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(Struct, frozen=True):
     """What a dry run decided on one event. ``record``: what all events of one record have in common. ``codes``: by
     flow id."""
 

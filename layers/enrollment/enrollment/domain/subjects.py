@@ -1,8 +1,9 @@
 """A record as criteria see it: as it was at an instant, with the records that it was associated with."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+
+from msgspec import Struct, field
 
 from enrollment.domain.associations import AssociationType
 from enrollment.domain.records import Dated, Record
@@ -15,23 +16,21 @@ Need = tuple[str, AssociationType]
 MAX_ASSOCIATED = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Associates:
+class Associates(Struct, frozen=True):
     """``is_complete``: there are no more than these."""
 
     subjects: tuple["Subject", ...] = ()
     is_complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True, eq=False):
     """``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
 
     record: Record
     at: Instant
     zone: tzinfo = UTC
     associates: Mapping[Need, Associates] = field(default_factory=dict)
-    _answers: dict[Hashable, bool] = field(default_factory=dict, compare=False, repr=False)
+    _answers: dict[Hashable, bool] = field(default_factory=dict)
 
     def changes(self, name: str) -> tuple[Dated, ...]:
         """What the property has been until then, oldest first."""

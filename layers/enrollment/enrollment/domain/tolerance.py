@@ -6,7 +6,9 @@ depend on the order in which the event and the changes arrive.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.events import Event
 from enrollment.domain.records import Record
@@ -19,8 +21,7 @@ MAX_TOLERANCE = 30 * MINUTE
 MAX_CHANGES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingEvent:
+class WaitingEvent(Struct, frozen=True):
     """An event whose decision is put off. ``flows``: until when, for each flow that waits. ``version`` counts the
     stored changes; 0: not stored yet."""
 

@@ -1,8 +1,9 @@
 """What decisions rest on, as the API tells it; and what it is asked to simulate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.criteria import Result
@@ -18,8 +19,7 @@ from enrollment.wire.flows import InvalidFlow, read_flow
 from enrollment.wire.requests import MAX_INPUTS, BodyReader, read_cursor
 
 
-@dataclass(frozen=True, slots=True)
-class SimulationRequest:
+class SimulationRequest(Struct, frozen=True):
     """``flows`` None: those that are stored. ``record``: what is said of it; None: the stored one."""
 
     envelope: Any
@@ -27,8 +27,7 @@ class SimulationRequest:
     record: "InlineRecord | None"
 
 
-@dataclass(frozen=True, slots=True)
-class InlineRecord:
+class InlineRecord(Struct, frozen=True):
     """All of it holds since ``created_at``."""
 
     created_at: Instant

@@ -2,11 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``), ``code`` stable; ``meant`` is what the
     author probably meant, and is in the message too."""
 
