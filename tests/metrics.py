@@ -1,7 +1,9 @@
 """Every metric of our own, as the real handlers and the real journal emit them: each outcome once."""
 
+import io
 import json
 import os
+from contextlib import redirect_stdout
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,11 +37,9 @@ ADA = RecordKey("p1", "0-1", "101")
 
 
 def emitted_metrics(namespace: str) -> set[Metric]:
-    written: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as written:
         patch.setenv("POWERTOOLS_SERVICE_NAME", "emitted-metrics")
         patch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
-        patch.setattr("builtins.print", written.append)
         for code, (world, envelope) in portals().items():
             assert [one["code"] for one in invoke(patch, world, envelope)["decisions"]] == [code]
         assert invoke(patch, World(), event({"forms.submitted": "", "id": "e"}))["unprocessed"]
@@ -49,8 +49,10 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         ask(patch)
     return {
         (directive["Namespace"], one["Name"], frozenset(dimensions))
-        for text in written
-        for directive in json.loads(text)["_aws"]["CloudWatchMetrics"]
+        for line in map(json.loads, written.getvalue().splitlines())
+        # Between the lines of the log.
+        if "_aws" in line
+        for directive in line["_aws"]["CloudWatchMetrics"]
         for dimensions in directive["Dimensions"]
         for one in directive["Metrics"]
     }

@@ -24,6 +24,8 @@ class Delivery(Struct, frozen=True):
     def __call__(self, event: Event, undelivered: Sequence[StoredEnrollment]) -> None:
         """Publishes what is due, and has the event delivered again for what a flow's limit delays. Raises when a call
         to AWS failed for good, or NotDelivered."""
+        if not undelivered:
+            return
         now = self.clock()
         ready = [one for one in undelivered if one.due_at is None or one.due_at <= now]
         delayed: dict[Instant, list[str]] = {}

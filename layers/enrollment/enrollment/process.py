@@ -7,7 +7,6 @@ docs/decisions/0002-claim-publish-confirm.md, how events wait in 0009-tolerance.
 0011-history.md.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -130,10 +129,13 @@ class Process(Struct, frozen=True):
             (flow, judge(flow, event, satisfied, record, before_activation=reach.before_activation))
             for flow in candidates
         ]
-        others: Counter[Code] = Counter()
+        others: dict[Code, int] = {}
         if reach.flow_ids is None:
             for event_types, count in concerned.others.items():
-                others[judge_unsatisfied(event_types, event, satisfied, record)] += count
+                code = judge_unsatisfied(event_types, event, satisfied, record)
+                others[code] = others.get(code, 0) + count
+        if not verdicts:
+            return record, [], others, []
         decisions, undelivered = self._enroll(event, record, verdicts, reach, is_kept=is_kept)
         return record, decisions, others, undelivered
 

@@ -129,7 +129,7 @@ class DynamoFlows:
                 raise found
             if found is None or not self._is_as(found):
                 try:
-                    self._bring_to_one_moment(keys, f"flows of portal {portal_id} and {', '.join(event_types)}")
+                    self._bring_to_one_moment(keys)
                 except Exception as failure:
                     known[asked] = failure
                     raise
@@ -141,7 +141,7 @@ class DynamoFlows:
     def _is_as(self, versions: Mapping[str, int]) -> bool:
         return all(self._has(key, version) for key, version in versions.items())
 
-    def _bring_to_one_moment(self, keys: Mapping[str, str], what: str) -> None:
+    def _bring_to_one_moment(self, keys: Mapping[str, str]) -> None:
         """As they were together since this began: each has the version that its head had."""
         for attempt in attempts():
             heads = read_heads(self._table, [key for key in keys if key in self._kept])
@@ -152,7 +152,7 @@ class DynamoFlows:
                     return
             except _NotVisibleYet:
                 attempt.wait()
-        raise Throttled(f"{what} were changed all the time")
+        raise Throttled(f"the flows of {', '.join(keys)} were changed all the time")
 
     def _has(self, key: str, version: int) -> bool:
         kept = self._kept.get(key)

@@ -337,6 +337,8 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
 
 
 def _chain(found: object) -> tuple[str, ...]:
+    if found == []:
+        return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {shown(found)}, allowed is a list of flow ids")
     if len(found) > MAX_CHAIN_PARTS:
