@@ -57,6 +57,8 @@ ARROWS = {
 # The composition roots know all: of the functions that take events, and of the API.
 ROOTS = {"__init__.py", "bootstrap.py"}
 AWS = {"boto3", "botocore", "pynamodb", "aws_lambda_powertools", "moto"}
+# Of msgspec, what makes values (docs/decisions/0016-structs.md): no encoding, no decoding.
+VALUES = {"msgspec.Struct", "msgspec.field", "msgspec.structs.replace"}
 IMPURE = {"time", "random", "uuid", "os", "socket", "threading", "logging", "secrets"}
 
 
@@ -104,10 +106,12 @@ def test_only_adapters_and_the_root_know_aws(part: str, path: Path) -> None:
 def test_the_domain_and_the_catalogue_are_pure(part: str, path: Path) -> None:
     if part not in ("domain", "catalog", "wire"):
         return
-    tops = {name.split(".")[0] for name in imported(path)}
+    names = imported(path)
+    tops = {name.split(".")[0] for name in names}
     if path.name == "schemas.py":
         return  # a generator that is run by hand writes files
     assert tops <= {"enrollment", "msgspec"} | set(sys.stdlib_module_names)
+    assert {name for name in names if name.startswith("msgspec")} <= VALUES
     assert not tops & IMPURE
     source = path.read_text(encoding="utf-8")
     assert "datetime.now" not in source
