@@ -11,7 +11,7 @@ def machine() -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **{name: version(name) for name in ("botocore", "boto3", "pynamodb", "aws-lambda-powertools")},
+        **{name: version(name) for name in ("botocore", "boto3", "msgspec", "pynamodb", "aws-lambda-powertools")},
     }
 
 
