@@ -58,7 +58,7 @@ ARROWS = {
 ROOTS = {"__init__.py", "bootstrap.py"}
 AWS = {"boto3", "botocore", "pynamodb", "aws_lambda_powertools", "moto"}
 # Of msgspec, what makes values (docs/decisions/0016-structs.md): no encoding, no decoding.
-VALUES = {"msgspec.Struct", "msgspec.field", "msgspec.structs.replace"}
+VALUES = {"msgspec.Struct", "msgspec.field", "msgspec.structs.astuple", "msgspec.structs.replace"}
 IMPURE = {"time", "random", "uuid", "os", "socket", "threading", "logging", "secrets"}
 
 
@@ -79,6 +79,18 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def fields(path: Path) -> set[str]:
+    """Of all values that the file has classes of."""
+    return {
+        line.target.id
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
+
+
+FIELDS = {name for _, path in modules() for name in fields(path)}
 MODULES = [pytest.param(part, path, id=str(path.relative_to(LAYER))) for part, path in modules()]
 
 
@@ -146,6 +158,18 @@ def test_nothing_is_scanned(part: str, path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not called & {"scan", "rate_limited_scan", "parallel_scan"}
+
+
+@pytest.mark.parametrize(("part", "path"), MODULES)
+def test_only_what_a_value_has_is_replaced(part: str, path: Path) -> None:
+    """mypy does not look at what msgspec's ``replace`` is given."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "replace"
+    ]
+    names = {keyword.arg for call in calls for keyword in call.keywords}
+    assert names <= FIELDS
 
 
 def test_functions_only_declare() -> None:

@@ -571,3 +571,35 @@ def test_any_criteria_on_any_record(
         zone,
     )
     assert criteria.holds(Subject(record, at, ZoneInfo(zone))) is naive.passes(branch)
+
+
+# Each twice as flows may write it, and once asking something else.
+SAME_QUESTION = [
+    (
+        {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": "Ada"},
+        {"operator": "IS_EQUAL_TO", "operationType": "STRING", "value": "ada", "includeObjectsWithNoValueSet": False},
+        {"operationType": "STRING", "operator": "IS_NOT_EQUAL_TO", "value": "Ada"},
+    ),
+    (
+        {"operationType": "STRING", "operator": "HAS_EVER_CONTAINED", "value": "Ada"},
+        {"operationType": "STRING", "operator": "HAS_EVER_CONTAINED", "value": "ada", "defaultValue": None},
+        {"operationType": "STRING", "operator": "HAS_NEVER_CONTAINED", "value": "Ada"},
+    ),
+    (
+        {"operationType": "ROLLING_PROPERTY_UPDATED", "operator": "UPDATED_IN_LAST_X_DAYS", "numberOfDays": 7},
+        {"numberOfDays": 7, "operator": "UPDATED_IN_LAST_X_DAYS", "operationType": "ROLLING_PROPERTY_UPDATED"}
+        | {"includeObjectsWithNoValueSet": False},
+        {"operationType": "ROLLING_PROPERTY_UPDATED", "operator": "UPDATED_IN_LAST_X_DAYS", "numberOfDays": 8},
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "same", "other"), SAME_QUESTION)
+def test_what_asks_the_same_is_asked_once(one: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
+    asked, asked_again, asked_otherwise = map(record_operation, (one, same, other))
+    assert asked == asked_again
+    assert not asked != asked_again  # noqa: SIM202 - the operator itself
+    assert hash(asked) == hash(asked_again)
+    assert asked != asked_otherwise
+    assert not asked == asked_otherwise  # noqa: SIM201 - the operator itself
+    assert asked_again.given == same

@@ -42,7 +42,9 @@ class Config(Struct, frozen=True):
     decided_one_by_one: int = 100
 
 
-NAMES = tuple(name.upper() for name in Config.__struct_fields__[: -len(Config.__struct_defaults__)])
+NAMES = tuple(
+    name.upper() for name in Config.__struct_fields__[: len(Config.__struct_fields__) - len(Config.__struct_defaults__)]
+)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:

@@ -152,7 +152,7 @@ class DynamoFlows:
                     return
             except _NotVisibleYet:
                 attempt.wait()
-        raise Throttled(f"the flows of {', '.join(keys)} were changed all the time")
+        raise Throttled(f"the flows of {', '.join(keys.values())} were changed all the time")
 
     def _has(self, key: str, version: int) -> bool:
         kept = self._kept.get(key)

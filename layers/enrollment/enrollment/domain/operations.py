@@ -67,9 +67,29 @@ class OperationType(Struct, frozen=True, eq=False):
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
-class Operation(Struct, frozen=True, eq=False):
-    """An operator with its operands, ready to be tested. ``given`` is the operation as the flow wrote it; two are equal
-    when they test the same, however it was written."""
+class Asking(Struct, frozen=True, eq=False):
+    """What asks the same is equal, however the flows wrote it."""
+
+    def question(self) -> tuple[object, ...]:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        assert isinstance(other, Asking)
+        return self.question() == other.question()
+
+    def __ne__(self, other: object) -> bool:
+        # A Struct has one of its own, by identity.
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.question())
+
+
+class Operation(Asking, frozen=True, eq=False):
+    """An operator with its operands, ready to be tested; made by ``operation`` and ``operation_of`` only. ``given`` is
+    the operation as the flow wrote it."""
 
     type: OperationType
     operator: str
@@ -80,14 +100,8 @@ class Operation(Struct, frozen=True, eq=False):
     test: Test
     accepts_missing: bool
 
-    def _question(self) -> tuple[object, ...]:
+    def question(self) -> tuple[object, ...]:
         return self.type, self.operator, self.operand, self.include_missing
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Operation) and self._question() == other._question()
-
-    def __hash__(self) -> int:
-        return hash(self._question())
 
     def holds(self, value: Value) -> bool:
         return self.accepts(MISSING if values.is_missing(value) else self.type.read(value))

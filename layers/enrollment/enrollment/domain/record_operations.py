@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from enrollment.domain import calendars
 from enrollment.domain.operations import (
     MONTHS,
     OPERATION_TYPES,
+    Asking,
     InvalidOperand,
     Operation,
     OperationType,
@@ -67,21 +69,15 @@ class Plain(Struct, frozen=True):
         return f"{as_text(value)[:80]!r} can't be read as {self.operation.type.name}"
 
 
-class _Asked(Struct, frozen=True, eq=False):
-    """What the others have in common. Two are equal when they ask the same, however the flows wrote it."""
+class _Asked(Asking, frozen=True, eq=False):
+    """What the others have in common."""
 
     given: Given
     operator: str
     include_missing: bool
 
-    def _question(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__struct_fields__ if name != "given")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Asked) and type(self) is type(other) and self._question() == other._question()
-
-    def __hash__(self) -> int:
-        return hash(self._question())
+    def question(self) -> tuple[object, ...]:
+        return astuple(self)[1:]
 
     def objection(self, subject: Subject, name: str) -> str | None:
         return None
@@ -96,6 +92,7 @@ class _OfValues(_Asked, frozen=True, eq=False):
     @abstractmethod
     def _holds(self, subject: Subject, name: str) -> bool:
         """Of a value that is not missing."""
+        raise NotImplementedError
 
 
 class _OfTimes(_OfValues, frozen=True, eq=False):
