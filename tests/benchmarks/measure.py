@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -143,8 +144,9 @@ def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
     does."""
     store(open_stores(config).authoring, "p8", flow({"id": 8, "event": "forms.submitted"}), 0)
     # As the layers are built: where no bytecode is written, all would be compiled anew at each start.
-    for folder in (*site.getsitepackages(), str(ROOT / "layers" / "enrollment")):
-        compileall.compile_dir(folder, quiet=2)
+    with warnings.catch_warnings(action="ignore"):  # others' code has what a later Python warns of
+        for folder in (*site.getsitepackages(), str(ROOT / "layers" / "enrollment")):
+            compileall.compile_dir(folder, quiet=2)
     codes = {BARE_BOTO3: BARE, BARE_SAME_CALLS: SAME_CALLS, "enroll": OURS}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in codes}
     for number in range(STARTS + 1):
