@@ -77,6 +77,7 @@ class _Asked(Asking, frozen=True, eq=False):
     include_missing: bool
 
     def question(self) -> tuple[object, ...]:
+        # All but `given`, which is the first.
         return astuple(self)[1:]
 
     def objection(self, subject: Subject, name: str) -> str | None:
