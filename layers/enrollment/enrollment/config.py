@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import fields
 
 MAX_HISTORY = 200
 MAX_EVENT_HISTORY_DAYS = 3650
@@ -42,9 +43,7 @@ class Config(Struct, frozen=True):
     decided_one_by_one: int = 100
 
 
-NAMES = tuple(
-    name.upper() for name in Config.__struct_fields__[: len(Config.__struct_fields__) - len(Config.__struct_defaults__)]
-)
+NAMES = tuple(field.name.upper() for field in fields(Config) if field.required)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:

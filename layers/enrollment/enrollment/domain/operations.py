@@ -5,6 +5,7 @@ IS_BLANK, and where ``includeObjectsWithNoValueSet`` is true. A value that can't
 satisfies none of its operators, negative ones included: nothing is known of it that could be compared.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -70,7 +71,9 @@ class OperationType(Struct, frozen=True, eq=False):
 class Asking(Struct, frozen=True, eq=False):
     """What asks the same is equal, however the flows wrote it."""
 
+    @abstractmethod
     def question(self) -> tuple[object, ...]:
+        """All that it asks, and nothing of how it was written."""
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
