@@ -208,8 +208,8 @@ class FakeWaitingEvents:
             stored = self.items.get(place)
             if (stored.version if stored else 0) != waiting.version:
                 raise Conflict(f"the waiting event {event.id} has changed")
-            if waiting.flows:
-                self.items[place] = WaitingEvent(event, waiting.flows, waiting.version + 1)
+            if waiting.flows or waiting.rejected:
+                self.items[place] = replace(waiting, event=event, version=waiting.version + 1)
             else:
                 self.items.pop(place, None)
 
@@ -219,11 +219,25 @@ class FakeHistory:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[RecordKey, str], tuple[Event, Instant]] = {}
+        self.evaluations: dict[tuple[RecordKey, str], Instant] = {}
 
-    def keep(self, event: Event, until: Instant) -> None:
+    def keep(self, event: Event, until: Instant) -> Instant:
         stored = read_stored_event(json.loads(json.dumps(write_event(event))))
         assert stored.record_key is not None
-        self.kept[stored.record_key, position(stored)] = (stored, until)
+        first = self.keep_evaluation(event, until)
+        place = (stored.record_key, position(stored))
+        existing = self.kept.get(place)
+        if existing is None or existing[0].sent_at > stored.sent_at:
+            self.kept[place] = (stored if event.evaluated_at is None else stored.evaluated(first), until)
+        return first
+
+    def keep_evaluation(self, event: Event, until: Instant) -> Instant:
+        assert event.record_key is not None
+        return self.evaluations.setdefault((event.record_key, position(event)), event.evaluated_at or event.occurred_at)
+
+    def first_evaluation(self, event: Event) -> Instant | None:
+        assert event.record_key is not None
+        return self.evaluations.get((event.record_key, position(event)))
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
         found = sorted(place for key, place in self.kept if key == record and first < place < last)
@@ -385,6 +399,9 @@ class FakeJournal:
         self.refusals: list[InvalidEvent] = []
         self.skips: list[Event] = []
         self.rehearsals: list[tuple[Event, Sequence[Decision]]] = []
+        self.before_creation: list[tuple[Event, int]] = []
+        self.reused_ids: list[tuple[Event, Enrollment]] = []
+        self.left: list[tuple[Event, int]] = []
 
     def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         self.decisions += [(event, one) for one in decisions]
@@ -396,6 +413,15 @@ class FakeJournal:
     def skipped(self, event: Event) -> None:
         self.skips.append(event)
 
+    def stored_before_creation(self, event: Event, changes: int) -> None:
+        self.before_creation.append((event, changes))
+
+    def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        self.reused_ids.append((event, enrollment))
+
+    def not_decided_again(self, event: Event, left: int) -> None:
+        self.left.append((event, left))
+
     def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
         self.rehearsals.append((event, decisions))
 
@@ -404,7 +430,7 @@ class FakeJournal:
 class World:
     """A portal's system in memory. `now` is moved by hand."""
 
-    now: Instant = 1_764_000_000_000
+    now: Instant = 1_795_514_400_000
     flows: FakeFlows = field(default_factory=FakeFlows)
     records: FakeRecords = field(default_factory=FakeRecords)
     associations: FakeAssociations = field(default_factory=FakeAssociations)

@@ -22,8 +22,10 @@ from enrollment.domain.decisions import Code
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.replays import Replay
+from enrollment.domain.values import iso
 from enrollment.handler import handler_for, redelivery_handler
 from enrollment.observability import Metrics, PowertoolsJournal
+from enrollment.process import LOOK_AGAIN_MS
 from enrollment.wire.envelopes import read_event, replay_name
 from enrollment.wire.redeliveries import read_redelivery
 from tests.api.portal import IAM, services_of
@@ -45,6 +47,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         assert invoke(patch, World(), event({"forms.submitted": "", "id": "e"}))["unprocessed"]
         redeliver(patch)
         replay(patch)
+        arrive_in_another_order(patch)
         fail(patch)
         ask(patch)
     return {
@@ -76,7 +79,7 @@ def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
         Code.ALREADY_ENROLLED: (portal(before=submitted(id="before")), form),
         Code.NOT_MATCHED: (portal(where=[["hs_form_id", "IS_KNOWN"]]), form),
         Code.FILTERED_OUT: (portal(criteria=[["city", "IS_KNOWN"]]), form),
-        Code.UNKNOWN_RECORD: (portal(), event({"forms.submitted": "999", "id": "e"})),
+        Code.UNKNOWN_RECORD: (portal(record_tolerance=0), event({"forms.submitted": "999", "id": "e"})),
         Code.NOT_ELIGIBLE: (portal(event="calls.ended"), by_hand),
         Code.BEFORE_ACTIVATION: (portal(on_since=World().now * 2), form),
         Code.SUPPRESSED: (portal(document={"suppressionListIds": [12]}), form),
@@ -114,6 +117,29 @@ def redeliver(patch: pytest.MonkeyPatch) -> None:
     ((at, body),) = world.redeliveries.scheduled
     world.now = at
     assert redelivery_handler()({"Records": [{"messageId": "m", "body": body}]}, None) == {"batchItemFailures": []}
+
+
+def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
+    """A change before its record's creation, an id that is used again, and more waiting events than there is time
+    for."""
+    change = {"crm.property_changed": "999", "id": "c", "properties": {"hs_name": "city", "hs_value": "Cork"}}
+    invoke(patch, World(), event(change))
+
+    world = portal(re_enroll=True, where=[["hs_form_id", "IS_KNOWN"]])
+    for form in ("f-1", "f-2"):
+        invoke(patch, world, submitted(properties={"hs_form_id": form}))
+
+    world = portal(criteria=[["city", "IS_KNOWN"]], document={"criteriaTolerance": 5})
+    for number in range(3):
+        invoke(patch, world, submitted(id=f"e{number}", at=iso(world.now), sent=iso(world.now)))
+    prepare(patch, world)
+    app = enrollment.handler.application()
+    ticks = iter(range(world.now, world.now + 10_000_000, LOOK_AGAIN_MS + 1))
+    process = replace(app.process, clock=lambda: next(ticks))
+    patch.setattr(enrollment.handler, "application", lambda: replace(app, process=process))
+    named = {"hs_name": "age", "hs_value": 7}
+    late = {"crm.property_changed": "101", "id": "c", "at": iso(world.now), "properties": named}
+    handler_for("crm")(event(late), None)
 
 
 def replay(patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from enrollment.wire.flows import read_flow
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 
-NOW: Instant = 1_764_000_000_000
+NOW: Instant = 1_795_514_400_000
 IAM = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ada", "accountId": "123456789012"}}
 
 

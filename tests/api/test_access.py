@@ -125,6 +125,7 @@ def test_who_one_is() -> None:
         "scopes": ["enroll/read"],
         "timeZone": "UTC",
         "criteriaTolerance": 0,
+        "recordTolerance": 60,
     }
 
 

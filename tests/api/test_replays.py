@@ -59,7 +59,7 @@ def test_what_would_have_no_effect_is_refused(body: dict[str, Any], fault: tuple
 
 def count(api: Api, *event_ids: str) -> None:
     for event_id in event_ids:
-        given = {"id": event_id, "at": "2030-01-01T00:00:00Z", "properties": {"hs_form_id": "f-1"}}
+        given = {"id": event_id, "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
         one = read_routed_event(event({"forms.submitted": event_id[:3], **given}))
         api.world.replaying(one, EXAMPLE_REPLAY)
 

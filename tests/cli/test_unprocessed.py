@@ -30,9 +30,9 @@ from tests.scenarios.scenario import event
 
 def submitted(event_id: str = "e1", record: str = "103", **given: Any) -> dict[str, Any]:
     properties = {"hs_form_id": "f-1"}
-    return event({"forms.submitted": record, "id": event_id, "at": "2030-01-01T00:00:00Z"} | given) | {
+    return event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | given) | {
         "detail": {
-            **event({"forms.submitted": record, "id": event_id, "at": "2030-01-01T00:00:00Z"} | given)["detail"],
+            **event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | given)["detail"],
             "properties": properties,
         }
     }
@@ -123,7 +123,7 @@ def delivered(entry: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("shape", [refused, failed, json.dumps])
 def test_the_event_that_is_redriven_is_the_same(shape: Any, without: tuple[str, ...]) -> None:
     """By its id and its times, whether its source gave them or the bus did."""
-    envelope = submitted(sent="2030-01-02T00:00:00Z", record="ü\U0001f701/103")
+    envelope = submitted(sent="2026-11-24T09:30:00.000Z", record="ü\U0001f701/103")
     for key in without:
         del envelope["detail"][key]
     entry = read_unprocessed(shape(envelope), {}).entry("bus")
@@ -236,14 +236,14 @@ def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
 
 def test_filters(queue: Queue) -> None:
     fill(queue, 2)
-    queue.send(failed(event({"calls.ended": "1", "id": "call", "at": "2030-01-02T00:00:00Z"})))
+    queue.send(failed(event({"calls.ended": "1", "id": "call", "at": "2026-11-24T09:30:00.000Z"})))
     for options, ids in (
         (["--reason", "WRONG_TYPE"], ["bad"]),
         (["--portal", "p2"], ["bad"]),
         (["--event", "e1"], ["e1"]),
         (["--event-type", "calls.ended"], ["call"]),
-        (["--since", "2030-01-01T00:00:01Z", "--portal", "p1"], ["call"]),
-        (["--until", "2030-01-01T00:00:01Z", "--reason", "RetriesExhausted"], ["e0", "e1"]),
+        (["--since", "2026-11-24T09:00:01Z", "--portal", "p1"], ["call"]),
+        (["--until", "2026-11-24T09:00:01Z", "--reason", "RetriesExhausted"], ["e0", "e1"]),
     ):
         assert sorted(one["eventId"] for one in answer("unprocessed", "list", *options)) == ids
 

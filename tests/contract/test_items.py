@@ -12,7 +12,7 @@ from enrollment.adapters.tables import Table, Tables
 from enrollment.domain.associations import Association, AssociationType
 from enrollment.domain.enrollments import Cause, Enrolled, Enrollment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Record
 from enrollment.ports import Conflict
 from enrollment.wire.messages import read_message, write_message
 from tests.aws import aws
@@ -32,6 +32,18 @@ RECORD = PK | {
     "earlierMemberships": {"S": "{}"},
     "deletedAt": {"N": "9"},
     "awaitedUntil": {"N": "99"},
+}
+RECORD_WITH_ORIGINS = PK | {
+    "sk": {"S": "record"},
+    "version": {"N": "2"},
+    "createdAt": {"N": "5000"},
+    "knownAt": {"N": "5020"},
+    "properties": {"S": '{"a": ["x", 5000, 0, 1], "b": ["y", 7, 0]}'},
+    "memberships": {"S": '{"9": [true, 6100, 1]}'},
+    "firsts": {"S": "{}"},
+    "earlierProperties": {"S": '{"a": [["b", 1]]}'},
+    "earlierMemberships": {"S": "{}"},
+    "origins": {"S": '[["ev1", 5020], ["ev2", 6110]]'},
 }
 ASSOCIATION = PK | {
     "sk": {"S": "associated/0-2/2"},
@@ -94,7 +106,35 @@ def test_a_record(tables: Tables) -> None:
         awaited_until=99,
     )
     records.save(found)
-    assert stored(tables, tables.records) == RECORD | {"version": {"N": "3"}}
+    # Written as UTF-8; records that were written as ASCII before can be read.
+    properties = {"S": '{"a": ["ü\\n", 3], "n": [1.5, 4], "l": [["x"], 4]}'}
+    assert stored(tables, tables.records) == RECORD | {"version": {"N": "3"}, "properties": properties}
+
+
+def test_a_record_with_the_origins_of_its_changes(tables: Tables) -> None:
+    put(tables, tables.records, RECORD_WITH_ORIGINS)
+    records = DynamoRecords(tables)
+    found = records.get(KEY)
+    assert found == Record(
+        KEY,
+        5000,
+        properties={"a": Dated("x", 5000, 5020, "ev1", True), "b": Dated("y", 7, 5020, "ev1")},
+        memberships={"9": Dated(True, 6100, 6110, "ev2")},
+        version=2,
+        earlier_properties={"a": (Dated("b", 1),)},
+        known_at=5020,
+    )
+    records.save(found)
+    assert stored(tables, tables.records) == RECORD_WITH_ORIGINS | {"version": {"N": "3"}}
+
+
+def test_a_record_that_does_not_exist_yet_expires(tables: Tables) -> None:
+    records = DynamoRecords(tables)
+    saved = records.save(Record(KEY, NOT_CREATED, {"a": Dated("x", 5000, 5020, "ev1")}, awaited_until=9000))
+    assert records.get(KEY) == saved
+    item = stored(tables, tables.records)
+    assert "createdAt" not in item
+    assert item["expiresAt"] == {"N": str((9000 + EARLY_CHANGES_KEPT_MS) // 1000)}
 
 
 def test_an_association(tables: Tables) -> None:

@@ -61,7 +61,7 @@ def example_portal() -> dict[str, str]:
     for kind, ids in (("contacts", ("101", "103", "104")), ("companies", ("201",))):
         inputs = [{"id": one, "properties": {"city": "Dublin"}} for one in ids]
         assert call("POST", f"/crm/v3/objects/{kind}/batch/upsert", {"inputs": inputs})[0] == 200
-    submitted = event({"forms.submitted": "101", "id": "e1", "at": "2030-01-01T00:00:00Z"})
+    submitted = event({"forms.submitted": "101", "id": "e1", "at": iso(bootstrap.now())})
     (decision,) = invoke(submitted)["decisions"]
     status, replay = call("POST", "/enrollment/v1/replays", {"isDryRun": True})
     assert status == 201
@@ -102,7 +102,7 @@ def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytes
         flow({"id": 3, "event": "forms.submitted"})
         | {"goalFilterBranch": {"filterBranchType": "AND", "filters": [], "filterBranches": [associated]}},
     ]
-    given = event({"forms.submitted": "101", "id": "e2", "at": "2030-01-01T00:00:00Z", "record": {"city": "Cork"}})
+    given = event({"forms.submitted": "101", "id": "e2", "at": iso(bootstrap.now()), "record": {"city": "Cork"}})
     given["time"] = iso(bootstrap.now())
     with counted(monkeypatch) as calls:
         for body in ({"event": given}, {"event": given, "flows": drafts}):

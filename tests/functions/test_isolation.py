@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from enrollment import bootstrap
+from enrollment.domain.values import iso
 from tests.functions.test_api import CONTACTS, call
 from tests.functions.test_api import fresh as fresh  # the API's fixture
 from tests.functions.test_handlers import Stack, invoke
@@ -40,7 +42,7 @@ def test_a_portal_sees_and_enrolls_what_is_its_own(portals: None) -> None:
         assert call("GET", f"/automation/v4/flows/{of_another}", None, portal)[0] == 404
         assert call("GET", f"{CONTACTS}/{of_another}", None, portal)[0] == 404
 
-        submitted = event({"forms.submitted": "101", "id": "e", "portal": portal, "at": "2030-01-01T00:00:00Z"})
+        submitted = event({"forms.submitted": "101", "id": "e", "portal": portal, "at": iso(bootstrap.now())})
         decisions = invoke(submitted)["decisions"]
         assert {(one["code"], one["portalId"]) for one in decisions} == {("ENROLLED", portal)}
         enrollments[portal] = {one["enrollmentId"] for one in decisions}

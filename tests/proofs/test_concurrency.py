@@ -17,6 +17,7 @@ from enrollment.bootstrap import now
 from enrollment.config import NAMES
 from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.moments import as_of
 from enrollment.domain.records import HISTORY_LENGTH, Record
 from enrollment.domain.values import LATEST, Instant, iso
 from tests.aws import REGION, create_resources
@@ -315,8 +316,8 @@ def test_changes_of_one_record_at_once_lose_nothing(place: Place, seeds: range, 
         record = place.stores.records.get(ada)
         expected = {f"own{number}": number for number in range(count)} | {"shared": count - 1}
         assert record is not None
-        assert record.values_at(LATEST) == expected, portal
-        kept = [one.value for one in record.property_changes("shared", LATEST)]
+        assert record.values_at(as_of(LATEST)) == expected, portal
+        kept = [one.value for one in record.property_changes("shared", as_of(LATEST))]
         assert kept == list(range(count))[-HISTORY_LENGTH - 1 :]
         tally.add(2 * len(events), 0, 0, outcome)
     print(tally)

@@ -4,12 +4,14 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
 
     flows:    {id, event: <event type or id>, where: [[property, OPERATOR, operand, operation type?], …]}, or several
               groups under `groups`; `lists: [[IN_LIST, "42"]]`; `criteria: [[…], …]` is an AND of record filters,
-              `any: [[[…]], [[…]]]` an OR of them; `re_enroll`, `object`, `enabled`, `on_since`; `tolerance` in minutes
+              `any: [[[…]], [[…]]]` an OR of them; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`,
+              `on_since`; `tolerance` in minutes, `record_tolerance` in seconds
     records:  {contact: "101", created: <time>, properties: {…}}
     events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
               chain}, or
               `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`, `until: <time>` between them
     decisions: [<event id>, <flow id>, <code>]
+    refused:   the reasons of the events that are refused, in order
 """
 
 from collections.abc import Mapping
@@ -19,12 +21,13 @@ from typing import Any
 import yaml
 
 from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import iso, read_instant
 from tests.fakes import World, switch
 
-START = "2026-11-23T10:00:00Z"
+START = "2026-11-23T10:00:00.000Z"
 PORTAL = "p1"
 
 _OPERATION_TYPE = {
@@ -60,7 +63,7 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
     for number, given in enumerate(scenario["events"], 1):
         step = next(iter(given))
         if step != "until":
-            world.now = _instant(given.get("now", given.get("sent", given.get("at", START)))) + number
+            world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
         if step in ("turn_on", "turn_off"):
             switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
         elif step == "delete":
@@ -70,8 +73,15 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         elif step == "until":
             world.pass_time(_instant(given["until"]))
         else:
-            world.deliver(event(given))
+            _deliver(world, event(given))
     return [[event.id, one.flow_id, str(one.code)] for event, one in world.journal.decisions]
+
+
+def _deliver(world: World, envelope: dict[str, Any]) -> None:
+    try:
+        world.deliver(envelope)
+    except InvalidEvent as invalid:
+        world.journal.refused(envelope["detail"]["id"], invalid)
 
 
 def _put(world: World, given: Mapping[str, Any]) -> None:
@@ -89,6 +99,8 @@ def event(given: Mapping[str, Any]) -> dict[str, Any]:
         "occurredAt": given.get("at", START),
         "properties": given.get("properties", {}),
     }
+    if detail["occurredAt"] is None:
+        del detail["occurredAt"]
     if "record" in given:
         detail["record"] = {"properties": given["record"]}
     if "chain" in given:
@@ -99,7 +111,7 @@ def event(given: Mapping[str, Any]) -> dict[str, Any]:
         "detail-type": name,
         "source": "acme",
         "account": "123456789012",
-        "time": given.get("sent", given.get("at", START)),
+        "time": given.get("sent", given.get("at") or START),
         "region": "eu-west-1",
         "resources": [],
         "detail": detail,
@@ -148,6 +160,8 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
         "isEnabled": given.get("enabled", True),
         "enrollmentCriteria": criteria,
         **({"criteriaTolerance": given["tolerance"]} if "tolerance" in given else {}),
+        **({"recordTolerance": given["record_tolerance"]} if "record_tolerance" in given else {}),
+        **({"suppressionListIds": given["suppressed_by"]} if "suppressed_by" in given else {}),
         **({"enrollmentRateLimit": given["limit"]} if "limit" in given else {}),
     }
 

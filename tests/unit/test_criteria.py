@@ -10,6 +10,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Change, Record, changed
 from enrollment.domain.subjects import MAX_ASSOCIATED
+from enrollment.domain.values import read_instant
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter
 
@@ -32,7 +33,8 @@ def keep(made: World, key: RecordKey, *changes: Change) -> None:
     made.records.save(record)
 
 
-def decided(made: World, at: int = AT, number: Any = "e1") -> Any:
+def decided(made: World, at: Any = AT, number: Any = "e1") -> Any:
+    made.now = max(made.now, read_instant(at) or 0)
     (decision,) = made.deliver(
         event({"forms.submitted": "101", "id": number, "at": at, "sent": "2026-11-24T00:00:00Z"})
     )
@@ -184,7 +186,7 @@ def test_a_company_is_suppressed_by_a_filter() -> None:
     made.put_flow({**document, "suppressionFilterBranch": all_of(property_filter(["size", "IS_LESS_THAN", 10]))})
     codes = []
     for number, size in (("1", 5), ("2", 50)):
-        created = {"crm.object_created": number, "object": "company", "id": number, "record": {"size": size}}
+        created = {"crm.object_created": number, "object": "company", "id": number, "at": AT, "record": {"size": size}}
         (decision,) = made.deliver(event(created))
         codes.append(str(decision.code))
     assert codes == ["SUPPRESSED", "ENROLLED"]

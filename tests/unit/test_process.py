@@ -10,6 +10,7 @@ from enrollment.delivery import NotDelivered
 from enrollment.domain.decisions import Code
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.moments import as_of
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.values import LATEST, iso
 from tests.fakes import World, switch
@@ -37,7 +38,7 @@ def submitted(event_id: str = "e1", **given: Any) -> dict[str, Any]:
 
 
 # The time of the world's clock.
-LATER = 1_764_000_000_000 + 1_000_000_000_000
+LATER = 1_795_514_400_000 + 1_000_000_000_000
 ONCE = {"id": 1, "event": "forms.submitted"}
 AGAIN = {"id": 2, "event": "forms.submitted", "re_enroll": True}
 
@@ -271,7 +272,7 @@ def test_changes_in_any_order_and_repeated_end_the_same() -> None:
             {
                 "crm.property_changed": "101",
                 "id": f"c{n}",
-                "at": f"2026-11-23T10:00:0{n // 2}Z",
+                "at": f"2026-11-23T10:00:0{n // 2}.{n % 2}00Z",
                 "properties": {"hs_name": "city", "hs_value": f"v{n}"},
             }
         )
@@ -282,8 +283,8 @@ def test_changes_in_any_order_and_repeated_end_the_same() -> None:
         for one in order:
             world.deliver(one)
         ada = world.records.records[ADA]
-        assert ada.values_at(LATEST) == {"city": "v7"}
-        assert [one.value for one in ada.property_changes("city", LATEST)] == [f"v{n}" for n in range(8)]
+        assert ada.values_at(as_of(LATEST)) == {"city": "v7"}
+        assert [one.value for one in ada.property_changes("city", as_of(LATEST))] == [f"v{n}" for n in range(8)]
 
 
 def test_the_announcement_carries_the_chain_and_the_flow() -> None:
@@ -298,7 +299,7 @@ def test_an_event_without_candidates_reads_no_record() -> None:
     assert world.deliver(submitted()) == ()
 
 
-@pytest.mark.parametrize(("text", "count"), [("x" * 8000, 43), ("\u4e2d" * 2000, 29)])
+@pytest.mark.parametrize(("text", "count"), [("x" * 8000, 43), ("\u4e2d" * 2000, 58)])
 def test_a_record_that_would_outgrow_its_item_is_refused(text: str, count: int) -> None:
     world = world_with()
     stored = world.records.records[ADA]

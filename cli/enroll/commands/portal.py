@@ -31,7 +31,8 @@ def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_jso
     console.print(f"Caller   {found['caller']}", markup=False)
     console.print(f"Scopes   {', '.join(found['scopes']) or 'none'}", markup=False)
     console.print(f"Time     {found['timeZone']}", markup=False)
-    console.print(f"Waits    {found['criteriaTolerance']:g} minutes", markup=False)
+    console.print(f"Waits    {found['criteriaTolerance']:g} minutes for data", markup=False)
+    console.print(f"         {found['recordTolerance']:g} seconds for the record", markup=False)
     console.print(f"Flows    {on} on, {len(flows) - on} off", markup=False)
 
 
@@ -45,15 +46,19 @@ def set_portal(
         float | None,
         typer.Option(help="Minutes that flows wait for data that comes after its event, if they don't say themselves."),
     ] = None,
+    record_tolerance: Annotated[
+        float | None,
+        typer.Option(help="Seconds that flows without a setting of their own wait for a record that is not known yet."),
+    ] = None,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
     """Set what holds for all of the portal's flows."""
-    given = {"timeZone": time_zone, "criteriaTolerance": tolerance}
+    given = {"timeZone": time_zone, "criteriaTolerance": tolerance, "recordTolerance": record_tolerance}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        fail("nothing to set: name --time-zone or --tolerance", INVALID)
+        fail("nothing to set: name --time-zone, --tolerance or --record-tolerance", INVALID)
     with explained():
         found = open_api(api, portal, stack).call("PATCH", "/enrollment/v1/portal", changes)
     if as_json:
@@ -61,3 +66,4 @@ def set_portal(
         return
     console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.", markup=False)
     console.print(f"Its flows wait {found['criteriaTolerance']:g} minutes for data that comes late.", markup=False)
+    console.print(f"They wait {found['recordTolerance']:g} seconds for a record that is not known yet.", markup=False)

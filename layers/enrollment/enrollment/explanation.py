@@ -11,23 +11,21 @@ from msgspec.structs import replace
 
 from enrollment.domain.criteria import FilterResult, Result
 from enrollment.domain.decisions import Code, Decision, decide
-from enrollment.domain.enrollments import Enrolled, StoredEnrollment
-from enrollment.domain.events import Event, occurrences
+from enrollment.domain.enrollments import Enrolled, StoredEnrollment, has_other_content
+from enrollment.domain.events import Event, Occurrence, occurrences
 from enrollment.domain.explanations import Explanation
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record, with_companions
+from enrollment.domain.moments import as_of, last_instant
+from enrollment.domain.records import Record, occurrences_of, with_companions
 from enrollment.domain.values import iso
 from enrollment.ports import FlowBook
 from enrollment.process import Process
 from enrollment.simulation import Drafts, Simulation
 
-# EventBridge tells the second in which an event was sent, and it is decided after that.
-SECOND = 1000
-
 UNEXPLAINED = (
-    "nothing stands against it by what is known now, and yet there is no enrollment: the event is still being "
-    "processed, or lies in the unprocessed-events queue, or was decided before all this was known of its record"
+    "The record meets all conditions now, but no enrollment exists: the event is still being processed, or is in the "
+    "unprocessed-events queue, or was decided before this data of its record arrived"
 )
 
 
@@ -68,12 +66,18 @@ class Explaining(Struct, frozen=True):
         explanations = {one.flow.id: one for one in simulation.explain(event)}
         stored = self.process.records.get(key)
         record = None if stored is None else with_companions(stored, event)
-        return [self._settled(one, explanations.get(one.flow_id), found[one.flow_id], record) for one, _ in were]
+        satisfied = occurrences_of(event, self.process.event_types, record)
+        return [
+            self._settled(event, one, explanations.get(one.flow_id), found[one.flow_id], record, satisfied)
+            for one, _ in were
+        ]
 
     def _as_it_was(self, flow: Flow, event: Event, names: Sequence[str]) -> tuple[Account, Flow | None]:
         """By the revision that was in force when the event was sent; None: it decided nothing."""
         account = Account(flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent")
-        sent_by = min(event.sent_at - event.sent_at % SECOND + SECOND - 1, self.process.clock())
+        sent_by = event.evaluated_at
+        if sent_by is None:
+            sent_by = min(last_instant(event.sent_at, is_to_second=True), self.process.clock())
         if flow.is_enabled and flow.changed_at <= sent_by:
             was = flow
         else:
@@ -93,14 +97,27 @@ class Explaining(Struct, frozen=True):
         return account, was
 
     def _settled(
-        self, account: Account, explanation: Explanation | None, found: Enrolled, record: Record | None
+        self,
+        event: Event,
+        account: Account,
+        explanation: Explanation | None,
+        found: Enrolled,
+        record: Record | None,
+        satisfied: Sequence[Occurrence],
     ) -> Account:
         notes = [*self._notes(explanation, record)]
         decision = None if explanation is None else explanation.decision
         because = account.because if decision is None else decision.because
         if account.current_revision_id != account.revision_id and account.revision_id is not None:
             notes.append(f"the flow is at revision {account.current_revision_id} by now")
-        if found.own is not None:
+        own = found.own
+        if own is not None and explanation is not None and has_other_content(own.enrollment.cause, event, satisfied):
+            cause = own.enrollment.cause
+            because = f"an event with the same ID, {cause.event_type} at {iso(cause.occurred_at)}, enrolled the record"
+            decision = decide(explanation.flow, Code.DUPLICATE_EVENT, because, own.enrollment.id)
+            notes.append(f"event IDs must be unique in a portal: {cause.event_id} was sent with different content")
+            found = replace(found, own=None)
+        elif found.own is not None:
             if decision is None or decision.code is not Code.ENROLLED:
                 notes.append(f"decided again by what is known now, it would not have been enrolled: {because}")
             mine, because = found.own.enrollment, "the record entered the flow"
@@ -137,7 +154,7 @@ class Explaining(Struct, frozen=True):
             for one in _filters(result)
         }
         for name in asked:
-            if record.has_lost(name, explanation.as_of, self.process.history_length):
+            if record.has_lost(name, as_of(explanation.as_of), self.process.history_length):
                 yield f"what {name} was at {iso(explanation.as_of)} is not kept any more"
 
 
@@ -152,8 +169,10 @@ def _filters(result: Result | None) -> Iterator[FilterResult]:
 def _before(event: Event) -> Callable[[StoredEnrollment], bool]:
     """The enrollments that were there before the event was decided: not its own, and none made after it was sent."""
 
+    decided_at = event.sent_at if event.evaluated_at is None else event.evaluated_at
+
     def is_earlier(stored: StoredEnrollment) -> bool:
         enrollment = stored.enrollment
-        return enrollment.cause.event_id != event.id and enrollment.enrolled_at <= event.sent_at
+        return enrollment.cause.event_id != event.id and enrollment.enrolled_at <= decided_at
 
     return is_earlier

@@ -6,14 +6,17 @@ from msgspec import Struct
 
 from enrollment.domain.decisions import objection
 from enrollment.domain.event_types import EventType
-from enrollment.domain.events import Event, occurrences, satisfying
+from enrollment.domain.events import Event, satisfying
 from enrollment.domain.flows import TriggerGroup
 from enrollment.domain.positions import AFTER_ALL, position, position_at
-from enrollment.domain.records import Record
+from enrollment.domain.records import Record, changes_record, occurrences_of
 from enrollment.domain.values import Instant
 from enrollment.ports import History
 
 DAY = 24 * 3600 * 1000
+
+# As long as an event can be delivered again: the unprocessed-events queue keeps events for 14 days.
+EVALUATION_KEPT_DAYS = 15
 
 # Events that one question looks at.
 LOOKED_AT = 1_000
@@ -63,15 +66,23 @@ class EventHistory(Struct, frozen=True):
         return self.days > 0
 
     def takes(self, event: Event, now: Instant) -> bool:
-        """Whether it would be kept for a record that is known."""
-        return self.is_on and event.occurred_at >= now - self.days * DAY
+        """Whether the event is kept if its record is known."""
+        return self.is_on and event.latest >= now - self.days * DAY
 
-    def keep(self, event: Event, record: Record | None, now: Instant) -> None:
-        """When the record is known. The same event, delivered again, is kept once."""
-        if record is None or record.is_deleted or event.occurred_at < self.since(record, now):
-            return
-        # A time of occurrence in the future is the source's mistake, and no reason to keep anything longer.
-        self.events.keep(event, min(event.occurred_at, now) + self.days * DAY)
+    def keep(self, event: Event, record: Record | None, now: Instant) -> Instant:
+        """Keep the event of a record that exists, or that the event changes; the first copy of an event is kept.
+
+        Return when the event was first evaluated: ``now``, or an earlier time if another delivery of it was evaluated
+        before. Without a history, that time is stored only for events whose decision can depend on it.
+        """
+        is_known = (record is not None and record.exists) or changes_record(event)
+        evaluated = event.evaluated(now)
+        if is_known and self.takes(event, now):
+            if record is None or event.latest >= self.since(record, now):
+                return self.events.keep(evaluated, evaluated.occurred_at + self.days * DAY)
+        elif is_known and (event.is_to_second or event.is_ahead(now)):
+            return self.events.keep_evaluation(evaluated, now + EVALUATION_KEPT_DAYS * DAY)
+        return now
 
     def since(self, record: Record, now: Instant) -> Instant:
         """From when on events of the record are kept. What was before its deletion is not its own any more."""
@@ -105,7 +116,7 @@ class EventHistory(Struct, frozen=True):
                 one.event_type.name == group.event_type
                 and objection(one, event, record) is None
                 and group.failure(one.properties) is None
-                for one in occurrences(event, event_types)
+                for one in occurrences_of(event, event_types, record)
             ):
                 found.append(event)
         return Occurred(tuple(found), looked_since, looked_since <= max(since, record.created_at))

@@ -1,11 +1,14 @@
 """The metrics, and the journal of every outcome; logger and tracer are Powertools'.
 
 A decision is one log line, `decision`, with the fields of `decision_fields`; where there are very many, those that are
-only counted are one line, `others`, with the count of each code; a refused event is one line, `refused`;
-an event that its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`.
+only counted are one line, `others`, with the count of each code. A refused event is one line, `refused`. An event that
+its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`. A change of a
+record that does not exist yet is one line, `stored before creation`; an event whose ID came before with other content,
+`event id used before`; waiting events that there was no time to decide again, `waiting events left`.
 Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
 of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,
-`EventsRehearsed`. Their dimension `service` is the stack's name.
+`EventsRehearsed`, `ChangesBeforeCreation`, `EventIdsUsedBefore`, `WaitingEventsLeft`. Their dimension `service` is the
+stack's name.
 """
 
 import sys
@@ -18,6 +21,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from enrollment.domain.decisions import Code, Decision
+from enrollment.domain.enrollments import Enrollment
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.values import Instant, Value, as_text, iso
 
@@ -88,6 +92,21 @@ class PowertoolsJournal:
     def skipped(self, event: Event) -> None:
         self._logger.info("skipped", extra=_event_fields(event))
         self._metrics.count("EventsSkipped")
+
+    def stored_before_creation(self, event: Event, changes: int) -> None:
+        fields = {**_event_fields(event), "objectTypeId": event.object_type_id, "objectId": event.object_id}
+        self._logger.info("stored before creation", extra={**fields, "changes": changes})
+        self._metrics.count("ChangesBeforeCreation")
+
+    def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        cause = enrollment.cause
+        earlier = {"earlierEventType": cause.event_type, "earlierOccurredAt": iso(cause.occurred_at)}
+        self._logger.warning("event id used before", extra={**_event_fields(event), **earlier})
+        self._metrics.count("EventIdsUsedBefore")
+
+    def not_decided_again(self, event: Event, left: int) -> None:
+        self._logger.warning("waiting events left", extra={**_event_fields(event), "left": left})
+        self._metrics.count("WaitingEventsLeft", left)
 
     def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
         codes = {one.flow_id: one.code.value for one in decisions}

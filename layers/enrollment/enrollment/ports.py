@@ -115,8 +115,17 @@ class History(Protocol):
     """Events beside the records that they happened to. Places are those of ``domain.positions``; what lies between two
     is without them."""
 
-    def keep(self, event: Event, until: Instant) -> None:
-        """In the event's own place, so that to keep it again changes nothing."""
+    def keep(self, event: Event, until: Instant) -> Instant:
+        """Store the event with its ``evaluated_at`` in its own place, unless it is there. Return the ``evaluated_at``
+        that is stored. Of two copies of one event that was sent twice, the one sent earlier is kept."""
+        ...
+
+    def keep_evaluation(self, event: Event, until: Instant) -> Instant:
+        """As ``keep``, of the event's ``evaluated_at`` alone."""
+        ...
+
+    def first_evaluation(self, event: Event) -> Instant | None:
+        """The ``evaluated_at`` that is stored of the event. None: it was not evaluated yet, or this is not known."""
         ...
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
@@ -236,6 +245,19 @@ class Unprocessed(Protocol):
 
 class Journal(Protocol):
     """Every outcome is visible: a log line with stable fields, and a metric."""
+
+    def stored_before_creation(self, event: Event, changes: int) -> None:
+        """The event changed a record that does not exist yet, of which ``changes`` are stored now."""
+        ...
+
+    def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        """Another event, with other content and the same id, enrolled the record."""
+        ...
+
+    def not_decided_again(self, event: Event, left: int) -> None:
+        """The time for deciding waiting events again after a change was over, with ``left`` events to go. They are
+        decided when their tolerance ends."""
+        ...
 
     def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         """``others``: how many flows besides came to a decision of each code, and are not named."""

@@ -40,6 +40,6 @@ def preview(
 
 def _is_of(event: Event, record: Record | None) -> bool:
     """And not of one of the same id that was deleted."""
-    if record is None or record.is_deleted:
+    if record is None or not record.exists:
         return False
     return record.deleted_at is None or event.occurred_at > record.deleted_at

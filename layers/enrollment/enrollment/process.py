@@ -1,27 +1,47 @@
-"""The story of an event, from top to bottom.
+"""The processing of an event, from top to bottom.
 
-parse ▸ derive ▸ apply to the record ▸ candidate flows ▸ keep in the history ▸ the event's own rule ▸ match groups ▸
-once ▸ criteria ▸ wait ▸ claim ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing
-after (``delivery``); the order of decisions is in ``domain.decisions``; what makes it exactly once is written in
-docs/decisions/0002-claim-publish-confirm.md, how events wait in 0009-tolerance.md, and what is kept of them in
-0011-history.md.
+parse ▸ apply to the record ▸ keep in the history ▸ candidate flows ▸ the event's own rule ▸ match groups ▸ once ▸
+criteria ▸ wait ▸ claim ▸ publish ▸ announce ▸ confirm. Parsing comes before (``wire.envelopes``), publishing after
+(``delivery``); the order of decisions is in ``domain.decisions``. Of docs/decisions, 0002-claim-publish-confirm.md says
+what makes an enrollment happen exactly once, 0009-tolerance.md how events wait, 0011-history.md what is kept of them,
+and 0018-time-and-order.md how times that are known to the second only and the order of arrival are treated.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from enrollment.delivery import Delivery
 from enrollment.domain.candidates import Question
-from enrollment.domain.decisions import Code, Decision, Match, decide, judge, judge_unsatisfied
-from enrollment.domain.enrollments import Enrolled, StoredEnrollment, enroll
+from enrollment.domain.decisions import (
+    Code,
+    Decision,
+    Match,
+    decide,
+    judge,
+    judge_event,
+    judge_unsatisfied,
+    may_become_known,
+    waiting,
+)
+from enrollment.domain.enrollments import Enrolled, StoredEnrollment, enroll, has_other_content
 from enrollment.domain.event_types import EventType
-from enrollment.domain.events import Event, Occurrence, occurrences
+from enrollment.domain.events import Event, Occurrence, check_not_in_future
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.reach import EVERY_FLOW, Reach
-from enrollment.domain.records import HISTORY_LENGTH, Record, applied, says_something
+from enrollment.domain.records import (
+    HISTORY_LENGTH,
+    Record,
+    absent,
+    applied,
+    changes_record,
+    occurrences_of,
+    says_something,
+)
+from enrollment.domain.tolerance import ends_at
 from enrollment.domain.values import Instant, iso
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
@@ -31,8 +51,28 @@ from enrollment.waiting import Outdated, Waiting
 # Attempts of a change that others are making at the same time; each lost one means that another made progress.
 ATTEMPTS = 12
 
-# Where an event triggers more flows than these, those that it does not satisfy are counted, and not named one by one.
+# Where an event triggers more flows than these, those that it does not satisfy are counted, and not logged each.
 ONE_BY_ONE = 100
+
+# Milliseconds for deciding waiting events again after a change of their record. Those that are left are decided when
+# their tolerance ends, with the same result.
+LOOK_AGAIN_MS = 10_000
+
+# Rejections at the end of a tolerance that a change can lift if it arrives a little later.
+LATE_CHANGES_MAY_LIFT = frozenset({Code.FILTERED_OUT, Code.UNKNOWN_RECORD})
+
+NOT_WAITING: Mapping[str, Instant] = MappingProxyType({})
+
+
+class _Outcome(Struct, frozen=True):
+    """``event``: with the time of its first evaluation. ``unpublished``: enrollments of the event that are stored and
+    not confirmed."""
+
+    event: Event
+    record: Record | None
+    decisions: Sequence[Decision] = ()
+    others: Mapping[Code, int] = MappingProxyType({})
+    unpublished: Sequence[StoredEnrollment] = ()
 
 
 class Process(Struct, frozen=True):
@@ -52,16 +92,20 @@ class Process(Struct, frozen=True):
     one_by_one: int = ONE_BY_ONE
 
     def __call__(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
-        """One decision for each flow in reach that the event could have enrolled. Raises when a call to AWS failed for
-        good, or NotDelivered; the same event delivered again then goes on from where this one stopped."""
-        record, decisions = self._decide(event, reach, is_new=True)
-        if record is not None and says_something(event):
-            self._look_again(record, event)
-        return tuple(decisions)
+        """One decision for each flow in reach that the event could have enrolled.
+
+        Raises InvalidEvent for an event that occurs more than a day from now, NotDelivered, and the errors of AWS. The
+        same event delivered again continues where this delivery stopped.
+        """
+        check_not_in_future(event, self.clock())
+        outcome = self._decide(event, reach, is_new=True)
+        if outcome.record is not None and outcome.record.exists and says_something(event):
+            self._look_again(outcome.record, event)
+        return tuple(outcome.decisions)
 
     def again(self, event: Event, flow_ids: frozenset[str], at: Instant) -> tuple[Decision, ...]:
         """What the event was scheduled for: the final decisions that are due, and the publications that were delayed.
-        Before its time it is scheduled anew."""
+        Before its time it is scheduled again."""
         key, now = event.record_key, self.clock()
         if key is None:
             return ()
@@ -69,44 +113,56 @@ class Process(Struct, frozen=True):
             self.waiting.redeliveries.schedule(event, flow_ids, at)
             return ()
         due = self.waiting.due(event, now) & flow_ids
-        decisions: list[Decision] = []
+        decisions: Sequence[Decision] = ()
         if due:
-            _, decisions = self._decide(event, Reach(due, waits=False))
-            self.waiting.forget(event, due)
+            decisions = self._decide(event, Reach(due, waits=False)).decisions
+            rejected = [one.flow_id for one in decisions if one.code in LATE_CHANGES_MAY_LIFT]
+            self.waiting.finish(event, due, rejected, self.clock())
         found = self.enrollments.find(key, event.id, sorted(flow_ids - due)) if flow_ids - due else {}
         own = [one.own for one in found.values() if one.own is not None and not one.own.is_confirmed]
         self.delivery(event, own)
         return tuple(decisions)
 
     def _decide(
-        self, event: Event, reach: Reach, *, is_new: bool = False, is_kept: bool = False
-    ) -> tuple[Record | None, list[Decision]]:
-        """``is_new``: it is not decided again. ``is_kept``: that it waits is written, and said, already."""
+        self, event: Event, reach: Reach, *, is_new: bool = False, kept: Mapping[str, Instant] = NOT_WAITING
+    ) -> _Outcome:
+        """``is_new``: a delivery of the event, as opposed to a decision of an event that waits. ``kept``: the flows for
+        which it waits already, with the end of their tolerance."""
         for attempt in range(ATTEMPTS):
             try:
-                record, decisions, others, undelivered = self._decide_once(
-                    event, reach, is_new=is_new and attempt == 0, is_kept=is_kept
-                )
+                outcome = self._decide_once(event, reach, is_new=is_new, kept=kept)
             except Outdated:
                 continue
             if attempt:
-                self.waiting.forget(event, frozenset(one.flow_id for one in decisions if one.code is not Code.WAITING))
-            if is_kept:
-                decisions = [one for one in decisions if one.code is not Code.WAITING]
-            if decisions or not is_kept:
-                self.journal.decided(event, decisions, others)
-            self.delivery(event, undelivered)
-            return record, decisions
-        raise Conflict(
-            f"record {event.record_key} was changed by others {ATTEMPTS} times while {event.id} looked at it"
-        )
+                decided = frozenset(one.flow_id for one in outcome.decisions if one.code is not Code.WAITING)
+                self.waiting.forget(outcome.event, decided)
+            news = [one for one in outcome.decisions if self._is_news(one, kept)]
+            if news or not kept:
+                self.journal.decided(outcome.event, news, outcome.others)
+            self.delivery(outcome.event, outcome.unpublished)
+            return outcome
+        raise Conflict(f"record {event.record_key} was changed by others {ATTEMPTS} times while {event.id} was decided")
 
-    def _decide_once(
-        self, event: Event, reach: Reach, *, is_new: bool, is_kept: bool
-    ) -> tuple[Record | None, list[Decision], Mapping[Code, int], list[StoredEnrollment]]:
-        satisfied = occurrences(event, self.event_types)
-        record = self._apply(event)
+    def _is_news(self, decision: Decision, kept: Mapping[str, Instant]) -> bool:
+        """Whether the decision says something that was not logged when the event began to wait, or was rejected."""
+        ends = kept.get(decision.flow_id)
+        if ends is None:
+            return True
+        if decision.code is Code.WAITING:
+            return decision.due_at is not None and decision.due_at > ends
+        return ends > self.clock() or decision.code not in LATE_CHANGES_MAY_LIFT
+
+    def _decide_once(self, event: Event, reach: Reach, *, is_new: bool, kept: Mapping[str, Instant]) -> _Outcome:
+        record: Record | None = None
+        given, changes = event, says_something(event)
+        # An explanation or a preview brings the time with the event.
+        is_new = is_new and event.evaluated_at is None
+        if event.evaluated_at is None:
+            event = event.evaluated(self.clock())
+        if changes:
+            event, record = self._apply(given, is_new=is_new)
         now = self.clock()
+        satisfied = occurrences_of(event, self.event_types, record)
         concerned = self.flows.concerned(
             event.portal_id, event.object_type_id, self._question(event, satisfied, reach, now)
         )
@@ -116,28 +172,21 @@ class Process(Struct, frozen=True):
             # A flow that was off already when the event was sent can owe it nothing.
             if reach.has(flow.id) and (flow.is_enabled or _may_have_changed(flow, event, now))
         ]
-        if (
-            (candidates or concerned.others)
-            and record is None
-            and event.record_key is not None
-            and not says_something(event)
-        ):
+        if (candidates or concerned.others) and event.record_key is not None and not changes:
             record = self.records.get(event.record_key)
-        if is_new:
-            self._remember(event, record)
-        verdicts = [
-            (flow, judge(flow, event, satisfied, record, before_activation=reach.before_activation))
-            for flow in candidates
-        ]
+        if is_new and not changes:
+            event = self._remember(given, record)
+        verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
         others: dict[Code, int] = {}
-        if reach.flow_ids is None:
+        if reach.flow_ids is None and concerned.others:
+            tolerance = self._creation_tolerance(event, record, None)
             for event_types, count in concerned.others.items():
-                code = judge_unsatisfied(event_types, event, satisfied, record)
+                code = judge_unsatisfied(event_types, event, satisfied, record, tolerance)
                 others[code] = others.get(code, 0) + count
         if not verdicts:
-            return record, [], others, []
-        decisions, undelivered = self._enroll(event, record, verdicts, reach, is_kept=is_kept)
-        return record, decisions, others, undelivered
+            return _Outcome(event, record, others=others)
+        decisions, unpublished = self._enroll(event, record, verdicts, satisfied, reach, kept)
+        return _Outcome(event, record, decisions, others, unpublished)
 
     def _question(self, event: Event, satisfied: Sequence[Occurrence], reach: Reach, now: Instant) -> Question:
         """All that an earlier delivery of the event may have decided otherwise than this one would is looked at."""
@@ -150,37 +199,81 @@ class Process(Struct, frozen=True):
             one_by_one=self.one_by_one,
         )
 
-    def _remember(self, event: Event, record: Record | None) -> None:
-        """Before the event can enroll, be it by a change that it waits for: who consumes an enrollment finds its event
-        in the history."""
+    def _remember(self, event: Event, record: Record | None) -> Event:
+        """Keep the event in the history, before it can enroll: who consumes an enrollment finds its event there. Return
+        the event with the time of its first evaluation."""
         now = self.clock()
-        if event.record_key is not None and self.history.takes(event, now):
-            self.history.keep(event, record or self.records.get(event.record_key), now)
+        if record is None and event.record_key is not None and self.history.takes(event, now):
+            record = self.records.get(event.record_key)
+        return event.evaluated(self.history.keep(event, record, now))
 
-    def _apply(self, event: Event) -> Record | None:
-        """What the event says about its record, before anything is evaluated. Retried while others change it."""
+    def _apply(self, event: Event, *, is_new: bool) -> tuple[Event, Record | None]:
+        """Apply the change that the event brings to its record, before anything is evaluated. Retried while others
+        change the record. Return the event with the time of its first evaluation, and the record."""
         key = event.record_key
-        if key is None or not says_something(event):
-            return None
+        assert key is not None
+        given, is_remembered = event, not is_new
         for _ in range(ATTEMPTS):
-            stored = self.records.get(key)
+            stored, now = self.records.get(key), self.clock()
+            if not is_remembered and (event.is_to_second or event.is_ahead(now)):
+                # The place of its change among others depends on when it was first evaluated.
+                event, is_remembered = given.evaluated(self.history.keep(given, stored, now)), True
+            elif event.evaluated_at is None:
+                event = given.evaluated(now)
             record = applied(stored, event, self.history_length)
-            if record is None or record is stored:
-                return record
-            try:
-                return self.records.save(record)
-            except Conflict:
-                continue
+            if record is not None and record is not stored:
+                try:
+                    record = self.records.save(record)
+                except Conflict:
+                    continue
+                if not record.exists and changes_record(event):
+                    self.journal.stored_before_creation(event, len(record.changes))
+            if not is_remembered:
+                event = given.evaluated(self.history.keep(given, record, now))
+            return event, record
         raise Conflict(f"record {key} was changed by others {ATTEMPTS} times while event {event.id} changed it")
+
+    def _judge(
+        self,
+        flow: Flow,
+        event: Event,
+        satisfied: Sequence[Occurrence],
+        record: Record | None,
+        reach: Reach,
+        now: Instant,
+    ) -> Match | Decision:
+        """Steps 2 to 6 of the order of decisions."""
+        before_activation = reach.before_activation
+        tolerance = self._creation_tolerance(event, record, flow)
+        verdict = judge(flow, event, satisfied, record, before_activation=before_activation, record_tolerance=tolerance)
+        if not (reach.waits and isinstance(verdict, Decision) and may_become_known(event, record)):
+            return verdict
+        assert event.record_key is not None
+        assumed = record or absent(event.record_key)
+        if_known = judge_event(flow, event, satisfied, assumed, before_activation=before_activation)
+        if not isinstance(if_known, Match):
+            return verdict
+        tolerance = self.evaluation.record_tolerance(event.portal_id, flow)
+        until = ends_at(event, tolerance, now)
+        return waiting(verdict, until) if tolerance and until > now else verdict
+
+    def _creation_tolerance(self, event: Event, record: Record | None, flow: Flow | None) -> int:
+        """Milliseconds by which the record may be created after the event; read only where it was. ``flow`` None: that
+        of the portal."""
+        if record is None or not record.exists or record.existed_at(event.latest):
+            return 0
+        if not event.event_type.may_create_record:
+            return 0
+        return self.evaluation.record_tolerance(event.portal_id, flow)
 
     def _enroll(
         self,
         event: Event,
         record: Record | None,
         verdicts: Sequence[tuple[Flow, Match | Decision]],
+        satisfied: Sequence[Occurrence],
         reach: Reach,
-        *,
-        is_kept: bool,
+        kept: Mapping[str, Instant],
     ) -> tuple[list[Decision], list[StoredEnrollment]]:
         """Steps 1 and 7 to 11 of the order of decisions."""
         key = event.record_key
@@ -200,36 +293,54 @@ class Process(Struct, frozen=True):
         ]
         against: Mapping[str, Decision | None] = {}
         if record is not None and matched:
-            asked = self.evaluation.verdicts(event, record, matched, now, waits=reach.waits)
-            against = {flow_id: one.objection for flow_id, one in asked.items()}
-        waits = {one.flow_id: one.due_at for one in against.values() if one is not None and one.due_at is not None}
-        if waits and record is not None and not is_kept:
-            self.waiting.keep(event, record, waits)
+            results = self.evaluation.verdicts(event, record, matched, now, waits=reach.waits)
+            against = {flow_id: one.objection for flow_id, one in results.items()}
+        of_event = (verdict for flow, verdict in verdicts if isinstance(verdict, Decision) and flow.is_enabled)
+        undecided = [*against.values(), *of_event]
+        waits = {
+            one.flow_id: one.due_at
+            for one in undecided
+            if one is not None and one.due_at is not None and one.due_at > kept.get(one.flow_id, 0)
+        }
+        if waits and key is not None:
+            self.waiting.keep(event, record or absent(key), waits)
 
         decisions: list[Decision] = []
-        undelivered: list[StoredEnrollment] = []
+        unpublished: list[StoredEnrollment] = []
         for flow, verdict in verdicts:
-            decision, stored = self._settle(flow, verdict, event, key, against, found.get(flow.id, Enrolled()))
+            before = found.get(flow.id, Enrolled())
+            if before.own is not None and has_other_content(before.own.enrollment.cause, event, satisfied):
+                self.journal.id_used_before(event, before.own.enrollment)
+            decision, stored = self._settle(flow, verdict, event, key, against, before)
             if decision is not None:
                 decisions.append(decision)
             if stored is not None and not stored.is_confirmed:
-                undelivered.append(stored)
-        return decisions, undelivered
+                unpublished.append(stored)
+        return decisions, unpublished
 
     def _look_again(self, record: Record, cause: Event) -> None:
-        """Decides the events again that wait for a change of the record. One that fails keeps none of the others from
-        being decided, and has the change delivered again."""
-        failures: list[Exception] = []
-        for one in self.waiting.of(record, self.clock()):
-            if one.event.id == cause.id:
-                continue
+        """Decide the events again that wait for a change of the record. Errors are collected and raised together at the
+        end, so that the other events are still decided and the change is delivered again."""
+        started, failures = self.clock(), list[Exception]()
+        waiting_events = [one for one in self.waiting.of(record, started) if one.event.id != cause.id]
+        process = replace(self, evaluation=self.evaluation.shared()) if len(waiting_events) > 1 else self
+        for number, waiting_event in enumerate(waiting_events):
+            if self.clock() - started > LOOK_AGAIN_MS:
+                self.journal.not_decided_again(cause, len(waiting_events) - number)
+                break
             try:
-                _, decisions = self._decide(one.event, Reach(frozenset(one.flows)), is_kept=True)
-                self.waiting.forget(one.event, frozenset(decision.flow_id for decision in decisions))
+                process._decide_waiting(waiting_event.event, waiting_event.awaiting(self.clock()))
             except Exception as failure:
                 failures.append(failure)
         if failures:
             raise ExceptionGroup(f"event {cause.id}: events that waited for its change could not be decided", failures)
+
+    def _decide_waiting(self, event: Event, kept: Mapping[str, Instant]) -> None:
+        if not kept:
+            return
+        decisions = self._decide(event, Reach(frozenset(kept)), kept=kept).decisions
+        final = [one for one in decisions if one.code is not Code.WAITING and self._is_news(one, kept)]
+        self.waiting.forget(event, frozenset(one.flow_id for one in final))
 
     def _settle(
         self,
@@ -248,7 +359,7 @@ class Process(Struct, frozen=True):
                 own_id = found.own.enrollment.id
                 if own_id == claimed_id:  # the answer to our own write was lost, and the write repeated
                     return _enrolled(flow, found.own), found.own
-                because = "this event has enrolled the record before"
+                because = "an event with this ID has enrolled the record before"
                 return decide(flow, Code.DUPLICATE_EVENT, because, own_id), found.own
             if not flow.is_enabled:
                 return None, None

@@ -6,7 +6,7 @@ its record too; a change that were stored first could be lost to every flow. Eac
 only, so that what the bus did not take is not made, and asking again sends it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -55,7 +55,7 @@ class Kept(Struct, frozen=True):
 
     @property
     def is_new(self) -> bool:
-        return self.was is None or self.was.is_deleted
+        return self.was is None or not self.was.exists
 
 
 class Recordkeeping(Struct, frozen=True):
@@ -73,11 +73,12 @@ class Recordkeeping(Struct, frozen=True):
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
         """Those that exist."""
-        return {key: one for key, one in self.records.get_many(keys).items() if not one.is_deleted}
+        return {key: one for key, one in self.records.get_many(keys).items() if one.exists}
 
     def create(self, key: RecordKey, change: Change) -> Kept:
         """Raises Taken when there is a record of this id; else as ``change``."""
-        if self.records.get(key) is not None:
+        stored = self.records.get(key)
+        if stored is not None and (stored.exists or stored.is_deleted):
             raise Taken(f"record {key.object_type_id}/{key.object_id} exists")
         return self.change(key, change)
 
@@ -99,7 +100,7 @@ class Recordkeeping(Struct, frozen=True):
         events: dict[RecordKey, list[Production]] = {}
         for key, change in changes:
             try:
-                after = _after(stored.get(key), key, change, self.history_length)
+                after = _after(stored.get(key), key, change, (), self.history_length)
                 events[key] = list(productions(stored.get(key), after, change))
                 for one in events[key]:
                     self.check(one)
@@ -115,7 +116,7 @@ class Recordkeeping(Struct, frozen=True):
                 continue
             lost = [one for one in events[key] if one.id not in taken]
             try:
-                kept = self._store(stored.get(key), key, _without(change, lost))
+                kept = self._store(stored.get(key), key, _without(change, lost), events[key])
                 outcomes[key] = Kept(kept, stored.get(key)) if not lost else _not_taken(key, lost)
             except (InvalidEvent, DeletedLater, UnknownRecord, Conflict) as refusal:
                 outcomes[key] = _not_taken(key, lost) if lost else refusal
@@ -125,11 +126,13 @@ class Recordkeeping(Struct, frozen=True):
         """Forgets all that is known of it. Does nothing when there is none."""
         for _ in range(ATTEMPTS):
             stored = self.records.get(key)
-            if stored is None or stored.is_deleted:
+            if stored is None or (stored.is_deleted and not stored.changes):
                 return
+            # A producer's clock may be ahead of ours: its record is deleted all the same.
+            changes = [dated.latest for dated in stored.changes]
+            at = max([now, *changes, *([stored.created_at] if stored.exists else [])])
             try:
-                # A producer's clock may be ahead of ours: its record is deleted all the same.
-                self.records.save(deleted(stored, max(now, stored.created_at, stored.updated_at)))
+                self.records.save(deleted(stored, at))
                 return
             except Conflict:
                 continue
@@ -163,7 +166,7 @@ class Recordkeeping(Struct, frozen=True):
         held = [
             (one.other, one.held_since(max(mine.deleted_at or -1, others[one.other].deleted_at or -1)))
             for one in found[:limit]
-            if one.other in others and not others[one.other].is_deleted
+            if one.other in others and others[one.other].exists
         ]
         return [(other, kinds) for other, kinds in held if kinds], following
 
@@ -197,10 +200,10 @@ class Recordkeeping(Struct, frozen=True):
                 continue
         raise Conflict(f"the association of {record} with {other} was changed by others {ATTEMPTS} times")
 
-    def _store(self, stored: Record | None, key: RecordKey, change: Change) -> Record:
+    def _store(self, stored: Record | None, key: RecordKey, change: Change, events: Sequence[Production]) -> Record:
         for attempt in range(ATTEMPTS):
             current = stored if attempt == 0 else self.records.get(key)
-            after = _after(current, key, change, self.history_length)
+            after = _after(current, key, change, events, self.history_length)
             if after is current:
                 return after
             try:
@@ -210,15 +213,35 @@ class Recordkeeping(Struct, frozen=True):
         raise Conflict(f"record {key} was changed by others {ATTEMPTS} times")
 
 
-def _after(stored: Record | None, key: RecordKey, change: Change, history_length: int) -> Record:
-    after = changed(stored, key, change, history_length)
-    if after is None:
-        raise UnknownRecord(f"no record {key.object_type_id}/{key.object_id} in this portal")
-    if after.is_deleted:
-        if change.creates:
-            raise DeletedLater(f"record {key.object_type_id}/{key.object_id} was deleted after the change occurred")
-        raise UnknownRecord(f"no record {key.object_type_id}/{key.object_id} in this portal")
-    return after
+def _after(
+    stored: Record | None, key: RecordKey, change: Change, events: Sequence[Production], history_length: int
+) -> Record:
+    """``events``: those that announce the change. Each part of it is stored with the id of its event, so that the event
+    does not make the same change again."""
+    after = stored
+    if change.creates or (stored is not None and stored.exists):
+        for part in _parts(change, events):
+            after = changed(after, key, part, history_length)
+    if after is not None and after.is_deleted and change.creates:
+        raise DeletedLater(f"record {key.object_type_id}/{key.object_id} was deleted after the change occurred")
+    return _existing(after, key)
+
+
+def _parts(change: Change, events: Sequence[Production]) -> Iterator[Change]:
+    """The change in parts, each with the id of the event that announces it, if one does."""
+    ids = {
+        (one.event_type, one.properties.get("hs_name") or one.properties.get("hs_list_id")): one.id for one in events
+    }
+    created = ids.get(("crm.object_created", None), "")
+    announced = {name for name in change.properties if ("crm.property_changed", name) in ids}
+    together = {name: value for name, value in change.properties.items() if name not in announced}
+    yield replace(change, properties=together, memberships={}, event_id=created)
+    for name in announced:
+        event_id = ids["crm.property_changed", name]
+        yield replace(change, properties={name: change.properties[name]}, memberships={}, event_id=event_id)
+    for list_id, is_member in change.memberships.items():
+        event_id = ids.get(("lists.membership_changed", list_id), "")
+        yield replace(change, properties={}, memberships={list_id: is_member}, event_id=event_id)
 
 
 def _without(change: Change, lost: Sequence[Production]) -> Change:
@@ -242,7 +265,7 @@ def _not_taken(key: RecordKey, lost: Sequence[Production]) -> NotTaken:
 
 
 def _existing(stored: Record | None, key: RecordKey) -> Record:
-    if stored is None or stored.is_deleted:
+    if stored is None or not stored.exists:
         raise UnknownRecord(f"no record {key.object_type_id}/{key.object_id} in this portal")
     return stored
 

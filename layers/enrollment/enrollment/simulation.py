@@ -15,18 +15,18 @@ from enrollment.domain.candidates import Candidates, Question
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
 from enrollment.domain.event_types import EventType
-from enrollment.domain.events import Event, InvalidEvent, occurrences
+from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.explanations import Explanation, explain
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.rate_limits import RateLimit
 from enrollment.domain.reach import EVERY_FLOW, Reach
-from enrollment.domain.records import Record
+from enrollment.domain.records import Record, occurrences_of
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation, Verdict
 from enrollment.history import EventHistory
-from enrollment.ports import Clock, Enrollments, Flows, NewId, Records
+from enrollment.ports import Clock, Enrollments, Flows, History, NewId, Records
 from enrollment.process import Process
 from enrollment.waiting import Waiting
 
@@ -46,6 +46,7 @@ def without_consequences(
     clock: Clock,
     new_id: NewId,
     history_length: int,
+    history: EventHistory,
 ) -> Process:
     """The process to be simulated where there is nothing that writes."""
     nowhere = _Nowhere()
@@ -57,7 +58,7 @@ def without_consequences(
         enrollments=enrollments,
         waiting=Waiting(_NoWaitingEvents(), records, nowhere),
         rate_limits=_NoLimits(),
-        history=EventHistory(_NoHistory(), days=0),
+        history=EventHistory(_FirstEvaluations(history.events), history.days),
         delivery=Delivery(enrollments, nowhere, nowhere, nowhere, clock),
         journal=_NoJournal(),
         clock=clock,
@@ -89,6 +90,7 @@ class Simulation:
             clock=process.clock,
             new_id=process.new_id,
             history_length=process.history_length,
+            history=process.history,
         )
 
     def decide(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
@@ -103,10 +105,10 @@ class Simulation:
         flows = [self._flows.seen[one.flow_id] for one in decisions]
         record = None if event.record_key is None else self._records.get(event.record_key)
         verdicts: Mapping[str, Verdict] = {}
-        if flows and record is not None and not record.is_deleted and record.existed_at(event.occurred_at):
+        if flows and record is not None and record.exists and record.existed_at(record.moment(event).latest):
             now = self._process.clock()
             verdicts = self._process.evaluation.verdicts(event, record, flows, now, waits=reach.waits)
-        satisfied = occurrences(event, self._process.event_types)
+        satisfied = occurrences_of(event, self._process.event_types, record)
         return tuple(
             explain(flow, decision, satisfied, verdicts[flow.id].subject if flow.id in verdicts else None)
             for flow, decision in zip(flows, decisions, strict=True)
@@ -233,9 +235,19 @@ class _NoWaitingEvents:
         pass
 
 
-class _NoHistory:
-    def keep(self, event: Event, until: Instant) -> None:
-        pass
+class _FirstEvaluations(Struct, frozen=True):
+    """An event that was evaluated before is simulated as it was then."""
+
+    events: History
+
+    def keep(self, event: Event, until: Instant) -> Instant:
+        first = self.first_evaluation(event)
+        return (event.evaluated_at or event.occurred_at) if first is None else first
+
+    keep_evaluation = keep
+
+    def first_evaluation(self, event: Event) -> Instant | None:
+        return self.events.first_evaluation(event)
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
         return ()
@@ -257,6 +269,15 @@ class _NoJournal:
         pass
 
     def skipped(self, event: Event) -> None:
+        pass
+
+    def stored_before_creation(self, event: Event, changes: int) -> None:
+        pass
+
+    def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        pass
+
+    def not_decided_again(self, event: Event, left: int) -> None:
         pass
 
     def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:

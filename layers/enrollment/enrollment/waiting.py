@@ -1,24 +1,27 @@
-"""Events that wait for a change of their record (docs/decisions/0009-tolerance.md)."""
+"""Events that wait for a change or for the creation of their record (docs/decisions/0009-tolerance.md)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
 from enrollment.domain.events import Event
 from enrollment.domain.records import Record
-from enrollment.domain.tolerance import MINUTE, WaitingEvent
+from enrollment.domain.tolerance import GRACE_MS, MINUTE, WaitingEvent
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict, Records, Redeliveries, WaitingEvents
 
 # Attempts of a change that others are making at the same time; each lost one means that another made progress.
 ATTEMPTS = 12
 
-# Those that one change of their record has decided again; others are decided when their time ends.
+# Events that one change of their record has decided again; others are decided when their time ends.
 LOOKED_AT = 25
+
+# Waiting events that are read to find these: rejected ones stay for a while.
+READ_AT_MOST = 100
 
 
 class Outdated(Exception):
-    """The record changed between the look at it and the note that an event waits for its changes."""
+    """The record changed between its evaluation and the note that an event waits for its changes."""
 
 
 class Waiting(Struct, frozen=True):
@@ -27,15 +30,15 @@ class Waiting(Struct, frozen=True):
     redeliveries: Redeliveries
 
     def keep(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
-        """``waits``: until when, for each flow. Writes the waiting event, notes it on the record that was looked at,
-        and has the event delivered again when its time ends. Raises Outdated when the record is another by now: then
-        the event is to be decided by that.
+        """``waits``: until when, for each flow. Writes the waiting event, notes it on the record that was evaluated,
+        and schedules the final decision. Raises Outdated when the record has changed since: then the event is to be
+        decided again.
 
-        In this order, a change of the record either comes before the note and makes it fail, or after it and finds the
-        event waiting."""
+        In this order, a change of the record either comes before the note and makes it fail, or comes after it and
+        finds the event waiting."""
         self._save(event, record, waits)
-        # To the end of that minute: events of a moment share one note, else each made the looks of the others outdated.
-        noted = record.awaited(-(-max(waits.values()) // MINUTE) * MINUTE)
+        # To the end of a minute, so that events of one moment share a note: otherwise each would outdate the others.
+        noted = record.awaited(-(-(max(waits.values()) + GRACE_MS) // MINUTE) * MINUTE)
         if noted is not record:
             try:
                 self.records.save(noted)
@@ -49,12 +52,17 @@ class Waiting(Struct, frozen=True):
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
 
     def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
-        """Those that a change of the record may decide, in the order in which they occurred. Flows whose time has ended
-        are left to the redelivery."""
+        """Those that a change of the record may decide, in the order in which they occurred. Removes those whose time
+        is over."""
         if record.awaited_until is None or record.awaited_until < now:
             return ()
-        found = (one.without(one.due(now)) for one in self.events.of(record.key, LOOKED_AT))
-        return sorted((one for one in found if one.flows), key=lambda one: (one.event.occurred_at, one.event.id))
+        found: list[WaitingEvent] = []
+        for waiting in self.events.of(record.key, READ_AT_MOST):
+            if waiting.is_over(now):
+                self.forget(waiting.event, frozenset(waiting.rejected))
+            elif waiting.awaiting(now) and len(found) < LOOKED_AT:
+                found.append(waiting)
+        return sorted(found, key=lambda one: (one.event.occurred_at, one.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
         """The flows of a waiting event whose final decision is due."""
@@ -63,10 +71,18 @@ class Waiting(Struct, frozen=True):
 
     def forget(self, event: Event, decided: frozenset[str]) -> None:
         """These flows do not wait any more."""
+        self._change(event, decided, {})
+
+    def finish(self, event: Event, decided: frozenset[str], rejected: Collection[str], now: Instant) -> None:
+        """These flows were decided finally. A change that arrives a little later can still enroll the record in those
+        that rejected it."""
+        self._change(event, decided, dict.fromkeys(rejected, now + GRACE_MS))
+
+    def _change(self, event: Event, decided: frozenset[str], rejected: Mapping[str, Instant]) -> None:
         key = event.record_key
         for _ in range(ATTEMPTS):
             found = self.events.get(key, event.id) if key is not None and decided else None
-            left = None if found is None else found.without(decided)
+            left = None if found is None else found.without(decided, rejected)
             if left is None or left is found:
                 return
             try:

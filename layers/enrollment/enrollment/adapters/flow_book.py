@@ -37,6 +37,7 @@ ENROLLING_KEYS = (
     "suppressionFilterBranch",
     "goalFilterBranch",
     "criteriaTolerance",
+    "recordTolerance",
     "enrollmentRateLimit",
 )
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from enrollment.adapters.tables import Tables
 from enrollment.domain.identifiers import join
 from enrollment.domain.portals import PortalSettings
+from enrollment.domain.tolerance import RECORD_TOLERANCE
 
 SETTINGS = "settings"
 REMEMBERED_SECONDS = 60
@@ -26,16 +27,27 @@ class DynamoPortals:
 
     def current(self, portal_id: str) -> PortalSettings:
         item = self._table.get(join("portals", portal_id), SETTINGS)
-        # Those that were stored before there was a tolerance have none.
+        # Settings that were stored before there were tolerances have none.
         settings = (
-            PortalSettings() if item is None else PortalSettings(item["timeZone"], item.get("criteriaTolerance", 0))
+            PortalSettings()
+            if item is None
+            else PortalSettings(
+                item["timeZone"], item.get("criteriaTolerance", 0), item.get("recordTolerance", RECORD_TOLERANCE)
+            )
         )
         self._remember(portal_id, settings)
         return settings
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
         key = {"pk": join("portals", portal_id), "sk": SETTINGS}
-        self._table.put({**key, "timeZone": settings.time_zone, "criteriaTolerance": settings.tolerance})
+        self._table.put(
+            {
+                **key,
+                "timeZone": settings.time_zone,
+                "criteriaTolerance": settings.tolerance,
+                "recordTolerance": settings.record_tolerance,
+            }
+        )
         self._remember(portal_id, settings)
 
     def _remember(self, portal_id: str, settings: PortalSettings) -> None:

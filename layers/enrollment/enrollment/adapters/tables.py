@@ -151,6 +151,19 @@ class Table:
                 return
             asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def put_new(self, item: Item) -> Item | None:
+        """Write the item, unless its key has one. Return that one; None: there was none."""
+        request = _under(IS_NEW, {"Item": encoded(item)})
+        try:
+            self._client.put_item(TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            # What this error alone has.
+            existing: Any = error.response.get("Item")
+            return decoded(existing) if existing else self.get(item["pk"], item["sk"])
+        return None
+
     def put(self, item: Item, condition: Expression | None = None) -> bool:
         """Whether the condition held, and so the item was written. Attributes that are None are left out."""
         return self._write(self._client.put_item, {"Item": encoded(item)}, condition) is not None

@@ -44,6 +44,10 @@ class TableOfBatch(Table):
         is_written = condition is None and any(one is item for one in self._together(self._write_all, [item]))
         return is_written or super().put(item, condition)
 
+    def put_new(self, item: Item) -> Item | None:
+        is_written = any(one is item for one in self._together(self._insert_all, [item]))
+        return None if is_written else super().put_new(item)
+
     def change(self, change: Change) -> bool:
         return any(one is change for one in self._together(self._change_all, [change])) or super().change(change)
 
@@ -57,6 +61,20 @@ class TableOfBatch(Table):
             for one in left.get(self.name, ()):
                 del some[_key_of(decoded(one["PutRequest"]["Item"]))]
             yield from some.values()
+
+    def _insert_all(self, items: Sequence[Item]) -> Iterator[Item]:
+        """In PartiQL, whose batches alone have conditions: an INSERT fails where there is an item."""
+        for some in _by_key(items, _key_of):
+            statements = [self._insert(one) for one in some.values()]
+            answer: Any = self._client.batch_execute_statement(Statements=statements)
+            yield from (
+                one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
+            )
+
+    def _insert(self, item: Item) -> Any:
+        values = encoded(item)
+        names = ", ".join(f"'{name}': ?" for name in values)
+        return {"Statement": f'INSERT INTO "{self.name}" VALUE {{{names}}}', "Parameters": list(values.values())}
 
     def _change_all(self, changes: Sequence[Change]) -> Iterator[Change]:
         """In PartiQL, whose batches alone have conditions."""

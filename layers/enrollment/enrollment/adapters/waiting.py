@@ -19,7 +19,8 @@ KEPT_SECONDS = 15 * 24 * 3600
 
 class DynamoWaitingEvents:
     """`event`: an envelope, by ``write`` and ``read``; not in ASCII, in which an escape is up to six times the bytes of
-    its character, so that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits."""
+    its character, so that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits;
+    `rejected`: flow id to until when a change that arrives late can enroll."""
 
     def __init__(
         self,
@@ -43,14 +44,15 @@ class DynamoWaitingEvents:
     def save(self, waiting: WaitingEvent) -> None:
         event = waiting.event
         pk, sk, condition = str(event.record_key), join(WAITING, event.id), is_at(waiting.version)
-        if waiting.flows:
+        if waiting.flows or waiting.rejected:
             item = {
                 "pk": pk,
                 "sk": sk,
                 "version": waiting.version + 1,
                 "event": json.dumps(self._write(event), ensure_ascii=False),
                 "flows": json.dumps(dict(waiting.flows)),
-                "expiresAt": max(waiting.flows.values()) // 1000 + KEPT_SECONDS,
+                "rejected": json.dumps(dict(waiting.rejected)) if waiting.rejected else None,
+                "expiresAt": max((*waiting.flows.values(), *waiting.rejected.values())) // 1000 + KEPT_SECONDS,
             }
             is_done = self._table.put(item, condition)
         else:
@@ -59,4 +61,9 @@ class DynamoWaitingEvents:
             raise Conflict(f"the waiting event {event.id} has changed since version {waiting.version}")
 
     def _waiting(self, item: Item) -> WaitingEvent:
-        return WaitingEvent(self._read(json.loads(item["event"])), json.loads(item["flows"]), item["version"])
+        return WaitingEvent(
+            self._read(json.loads(item["event"])),
+            json.loads(item["flows"]),
+            item["version"],
+            json.loads(item.get("rejected", "{}")),
+        )

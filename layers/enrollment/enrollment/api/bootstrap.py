@@ -60,6 +60,7 @@ def api_application() -> ApiApplication:
     evaluation = Evaluation(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
     book, flows = DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow)
+    history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
     process = without_consequences(
         event_types=EVENT_TYPES,
         flows=flows,
@@ -69,6 +70,7 @@ def api_application() -> ApiApplication:
         clock=now,
         new_id=new_id,
         history_length=config.history_length,
+        history=history,
     )
     return ApiApplication(
         authoring=Authoring(book, flows, read_flow),
@@ -84,7 +86,7 @@ def api_application() -> ApiApplication:
             history_length=config.history_length,
         ),
         enrollments=enrollments,
-        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
+        history=history,
         process=process,
         explaining=Explaining(process, book, read_flow),
         replays=DynamoReplays(tables),

@@ -11,10 +11,10 @@ from enrollment.domain.record_operations import zone_of
 from enrollment.domain.tolerance import MINUTE
 from enrollment.wire.catalogue import write_event_type
 from enrollment.wire.faults import meant, nearest, shown
-from enrollment.wire.flows import ALLOWED_TOLERANCE, read_tolerance
+from enrollment.wire.flows import ALLOWED_TOLERANCE, EXPECTED_RECORD_TOLERANCE, read_record_tolerance, read_tolerance
 from enrollment.wire.requests import BodyReader, read_object_type, refuse
 
-SETTINGS = ("timeZone", "criteriaTolerance")
+SETTINGS = ("timeZone", "criteriaTolerance", "recordTolerance")
 FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
 
 
@@ -68,6 +68,12 @@ def change_portal(services: Services, request: Request) -> Reply:
             found = shown(given["criteriaTolerance"])
             raise refuse("$.criteriaTolerance", "INVALID_OPERAND", f"found {found}, allowed is {ALLOWED_TOLERANCE}")
         settings = replace(settings, tolerance=tolerance)
+    if "recordTolerance" in given:
+        record_tolerance = read_record_tolerance(given["recordTolerance"])
+        if record_tolerance is None:
+            expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60"
+            raise refuse("$.recordTolerance", "INVALID_OPERAND", f"{expected}; found {shown(given['recordTolerance'])}")
+        settings = replace(settings, record_tolerance=record_tolerance)
     services.portals.save(request.portal_id, settings)
     return Reply(200, _portal(request, settings))
 
@@ -90,6 +96,7 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
         "scopes": sorted(caller.scopes),
         "timeZone": settings.time_zone,
         "criteriaTolerance": settings.tolerance / MINUTE,
+        "recordTolerance": settings.record_tolerance / 1000,
     }
 
 
@@ -136,8 +143,8 @@ OPERATIONS = (
         {200: "Portal"},
         scope=Scope.WRITE_FLOWS,
         description="The time zone is that of the days, weeks and months of criteria. criteriaTolerance, in minutes, "
-        "is how long flows that say nothing of it wait for data that comes after its event. A change holds within a "
-        "minute.",
+        "is how long flows that do not set their own wait for data that arrives after its event; recordTolerance, in "
+        "seconds, how long they wait for the record itself. A change takes effect within a minute.",
         body="PortalInput",
         example=Example(body={"timeZone": "Europe/Dublin"}),
     ),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from enrollment.api.flows import ID_ATTEMPTS, new_number, not_found
 from enrollment.api.operations import (
     AFTER,
@@ -21,7 +23,7 @@ from enrollment.api.problems import VALIDATION, problem_of
 from enrollment.domain.associations import AssociationType, default_type
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change
-from enrollment.domain.values import iso
+from enrollment.domain.values import iso, read_time
 from enrollment.ports import Conflict
 from enrollment.recordkeeping import Kept, Refusal, Taken, UnknownRecord
 from enrollment.wire.problems import write_fault
@@ -128,10 +130,13 @@ def add_and_remove_members(services: Services, request: Request) -> Reply:
 
 def _change_memberships(services: Services, request: Request, added: Sequence[str], removed: Sequence[str]) -> Reply:
     object_type = read_object_type(request.query.get("objectTypeId", "0-1"))
-    at = read_moment(request.query.get("occurredAt"), "occurredAt", request.now)
+    occurred_at = request.query.get("occurredAt")
+    at = read_moment(occurred_at, "occurredAt", request.now)
+    time = None if occurred_at is None else read_time(occurred_at)
+    change = Change(at, arrived_at=request.now, is_to_second=time is not None and time[1])
     list_id = request.path["listId"]
     changes = [
-        (RecordKey(request.portal_id, object_type, one), Change(at, memberships={list_id: is_member}))
+        (RecordKey(request.portal_id, object_type, one), replace(change, memberships={list_id: is_member}))
         for ids, is_member in ((added, True), (removed, False))
         for one in ids
     ]

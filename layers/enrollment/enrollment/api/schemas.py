@@ -10,7 +10,7 @@ from enrollment.domain.rate_limits import PERIODS
 from enrollment.wire.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.flows import MAX_RATE
 from enrollment.wire.requests import MAX_ID, MAX_INPUTS
-from enrollment.wire.schemas import enrollment_schema
+from enrollment.wire.schemas import TIMES, enrollment_schema
 
 
 def _object(properties: Mapping[str, Schema], *optional: str, description: str | None = None) -> Schema:
@@ -58,6 +58,7 @@ _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
+_RECORD_TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 1800, "description": "Seconds."}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
 # HubSpot's clients write ids as texts or as numbers.
 _GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
@@ -77,8 +78,8 @@ _PROPERTIES: Schema = {
     "additionalProperties": _VALUE,
 }
 _OCCURRED_AT: Schema = {
-    "description": "When it became so: ISO-8601 with a zone, or epoch milliseconds. Now when absent.",
-    "anyOf": [_MOMENT, {"type": "number", "minimum": 0}, {"type": "null"}],
+    "description": "When it became so: ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Now when absent.",
+    "anyOf": [*TIMES, {"type": "null"}],
 }
 _RECORD: dict[str, Schema] = {
     "id": _TEXT,
@@ -102,6 +103,7 @@ _FLOW_KEYS: dict[str, Schema] = {
         "properties": {"type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]}, "shouldReEnroll": _FLAG},
     },
     "criteriaTolerance": {"anyOf": [_TOLERANCE, {"type": "null"}]},
+    "recordTolerance": {"anyOf": [_RECORD_TOLERANCE, {"type": "null"}]},
     "enrollmentRateLimit": _nullable(
         _object({"count": {"type": "integer", "minimum": 1, "maximum": MAX_RATE}, "period": {"enum": list(PERIODS)}})
     ),
@@ -170,6 +172,7 @@ SCHEMAS: dict[str, Schema] = {
         "name",
         "enrollmentCriteria",
         "criteriaTolerance",
+        "recordTolerance",
         "enrollmentRateLimit",
         "warnings",
         description="HubSpot's Automation v4 flow. `warnings`: of a flow just written, when there are any.",
@@ -379,12 +382,24 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Portal": _object(
-        {"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT), "timeZone": _TEXT, "criteriaTolerance": _TOLERANCE}
+        {
+            "portalId": _TEXT,
+            "caller": _TEXT,
+            "scopes": _list(_TEXT),
+            "timeZone": _TEXT,
+            "criteriaTolerance": _TOLERANCE,
+            "recordTolerance": _RECORD_TOLERANCE,
+        }
     ),
     "PortalInput": _object(
-        {"timeZone": {"type": "string", "description": "As Europe/Dublin."}, "criteriaTolerance": _TOLERANCE},
+        {
+            "timeZone": {"type": "string", "description": "As Europe/Dublin."},
+            "criteriaTolerance": _TOLERANCE,
+            "recordTolerance": _RECORD_TOLERANCE,
+        },
         "timeZone",
         "criteriaTolerance",
+        "recordTolerance",
     ),
     # Records
     "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),

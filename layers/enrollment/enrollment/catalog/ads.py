@@ -25,6 +25,7 @@ CATEGORY = Category(
                 Property("hs_utm_campaign", "UTM campaign"),
             ),
             ids=(EventTypeId("4-1553675"),),
+            may_create_record=True,
         ),
     ),
 )

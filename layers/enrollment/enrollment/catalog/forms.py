@@ -35,6 +35,7 @@ CATEGORY = Category(
             _FORM,
             ids=(EventTypeId("4-1639801"),),
             derivations=(page_url_parts,),
+            may_create_record=True,
         ),
         EventType(
             "forms.viewed",

@@ -36,6 +36,7 @@ CATEGORY = Category(
                     "a meeting that was not booked through the meetings tool never triggers",
                 ),
             ),
+            may_create_record=True,
         ),
         EventType(
             "meetings.outcome_changed",

@@ -6,7 +6,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, merged, until
+from enrollment.domain.moments import Moment
+from enrollment.domain.records import Dated, Stamp, merged, until
 from enrollment.domain.values import Instant
 
 CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
@@ -33,9 +34,9 @@ class Association(Struct, frozen=True):
     def held(self) -> Sequence[AssociationType]:
         return sorted(kind for kind, dated in self.types.items() if dated.value is True)
 
-    def held_at(self, kind: AssociationType, instant: Instant) -> bool:
-        """As it was at an instant."""
-        changes = until(self.types.get(kind), self.earlier.get(kind, ()), instant)
+    def held_at(self, kind: AssociationType, moment: Moment) -> bool:
+        """As it was at a moment."""
+        changes = until(self.types.get(kind), self.earlier.get(kind, ()), moment)
         return bool(changes) and changes[-1].value is True
 
     def held_since(self, instant: Instant) -> Sequence[AssociationType]:
@@ -51,7 +52,7 @@ def associated(association: Association, kinds: Sequence[AssociationType], at: I
     """With the types set or removed as of an instant; the later change of each type wins. The same object when nothing
     changed."""
     changes = dict.fromkeys(kinds, holds)
-    types, earlier = merged(association.types, association.earlier, changes, at, HISTORY_LENGTH)
+    types, earlier = merged(association.types, association.earlier, changes, Stamp(at), HISTORY_LENGTH)
     if types is association.types and earlier is association.earlier:
         return association
     return replace(association, types=types, earlier=earlier)

@@ -6,6 +6,8 @@ The first that applies, from the top, is the decision of a flow for an event:
                        for those that changed after the event was sent, or all when the record was deleted since:
                        their verdict may be another now
  2. UNKNOWN_RECORD     a visitor, or no such record before the event
+    or WAITING         for now, while the flow's record tolerance allows the record to arrive after the event, and the
+                       event satisfies the flow (steps 3 to 6): a final decision follows
  3. NOT_ELIGIBLE       the event's own rule
  4. LOOP_STOPPED       the flow is in the event's chain, or the chain is too long
  5. BEFORE_ACTIVATION  it occurred before the flow was turned on
@@ -34,7 +36,7 @@ from enrollment.domain.criteria import FilterResult, Result, first_failure
 from enrollment.domain.events import Event, Occurrence
 from enrollment.domain.filters import Failure
 from enrollment.domain.flows import Flow, TriggerGroup
-from enrollment.domain.records import Record, first_of
+from enrollment.domain.records import Record, first_of, membership_objection
 from enrollment.domain.subjects import Subject
 from enrollment.domain.tolerance import MINUTE
 from enrollment.domain.values import Instant, iso
@@ -96,13 +98,21 @@ def judge(
     record: Record | None,
     *,
     before_activation: bool = False,
+    record_tolerance: int = 0,
 ) -> Match | Decision:
     """Steps 2 to 6: everything that the event and the flow alone decide, given what is known of the record.
-    ``before_activation``: without step 5."""
-    unknown = _unknown(event, record)
+    ``before_activation``: without step 5. ``record_tolerance``: milliseconds by which the record may be created after
+    an event that may create it."""
+    unknown = _unknown(event, record, record_tolerance)
     if unknown is not None or record is None:
         return decide(flow, Code.UNKNOWN_RECORD, unknown or "")
+    return judge_event(flow, event, occurrences, record, before_activation=before_activation)
 
+
+def judge_event(
+    flow: Flow, event: Event, occurrences: Sequence[Occurrence], record: Record, *, before_activation: bool = False
+) -> Match | Decision:
+    """Steps 3 to 6. The record need not exist."""
     concerned = [one for one in occurrences if one.event_type.name in flow.event_types]
     eligible = [one for one in concerned if objection(one, event, record) is None]
     if not eligible:
@@ -113,32 +123,44 @@ def judge(
         return decide(flow, Code.LOOP_STOPPED, f"the flow led to this event itself, by {' > '.join(event.chain)}")
     if len(event.chain) > MAX_CHAIN:
         return decide(flow, Code.LOOP_STOPPED, f"{len(event.chain)} flows led to this event, allowed are {MAX_CHAIN}")
-    if not before_activation and (flow.enabled_at is None or event.occurred_at < flow.enabled_at):
+    if not before_activation and (flow.enabled_at is None or event.latest < flow.enabled_at):
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return match(flow, eligible)
 
 
 def judge_unsatisfied(
-    event_types: Collection[str], event: Event, occurrences: Sequence[Occurrence], record: Record | None
+    event_types: Collection[str],
+    event: Event,
+    occurrences: Sequence[Occurrence],
+    record: Record | None,
+    record_tolerance: int = 0,
 ) -> Code:
     """The same of all flows that these types trigger and that the event does not satisfy, where nothing else of a
     flow matters: it stands not in the event's chain, and was on when the event occurred."""
-    if record is None or _unknown(event, record) is not None:
+    if record is None or _unknown(event, record, record_tolerance) is not None:
         return Code.UNKNOWN_RECORD
     if all(one.event_type.name not in event_types or objection(one, event, record) for one in occurrences):
         return Code.NOT_ELIGIBLE
     return Code.LOOP_STOPPED if len(event.chain) > MAX_CHAIN else Code.NOT_MATCHED
 
 
-def _unknown(event: Event, record: Record | None) -> str | None:
+def _unknown(event: Event, record: Record | None, record_tolerance: int) -> str | None:
     """Step 2. None: the record is known."""
     if event.object_id is None:
         return "the event names no record: an unknown visitor"
-    if record is None:
-        return f"no record {event.object_type_id}/{event.object_id} exists"
-    if record.is_deleted:
+    if record is not None and record.is_deleted:
         return "the record was deleted"
-    return None if record.existed_at(event.occurred_at) else "the record was created after the event occurred"
+    if record is None or not record.exists:
+        return f"no record {event.object_type_id}/{event.object_id} exists"
+    latest = event.latest + (record_tolerance if event.event_type.may_create_record else 0)
+    return None if record.existed_at(latest) else "the record was created after the event occurred"
+
+
+def may_become_known(event: Event, record: Record | None) -> bool:
+    """Whether a creation of the record that has not arrived yet can make it known to the event."""
+    if event.object_id is None or (record is not None and record.exists):
+        return False
+    return record is None or record.deleted_at is None or event.latest > record.deleted_at
 
 
 def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
@@ -146,7 +168,7 @@ def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
     failures: list[GroupFailure] = []
     for group in flow.groups:
         for occurrence in occurrences:
-            if occurrence.event_type.name != group.event_type:
+            if occurrence.event_type.name not in group.event_types:
                 continue
             failure = group.failure(occurrence.properties)
             if failure is None:
@@ -172,8 +194,8 @@ def criteria_verdict(flow: Flow, subject: Subject) -> Decision | None:
 
 
 def waiting(verdict: Decision, until: Instant) -> Decision:
-    """Instead of what stands against the record for now."""
-    because = f"{verdict.because}; it is asked again when the record changes, and at last at {iso(until)}"
+    """Instead of a rejection that a later change of the record can lift."""
+    because = f"{verdict.because}; decided again when the record changes, and finally at {iso(until)}"
     return replace(verdict, code=Code.WAITING, because=because, due_at=until)
 
 
@@ -197,7 +219,12 @@ def objection(occurrence: Occurrence, event: Event, record: Record) -> str | Non
         text = rule.objection(occurrence.properties)
         if text is not None:
             return text
+    if occurrence.event_type is not event.event_type:
+        return None
+    unchanged = membership_objection(event, record)
+    if unchanged is not None:
+        return unchanged
     key = first_of(event)
-    if key is not None and occurrence.event_type is event.event_type and record.firsts.get(key, event.id) != event.id:
+    if key is not None and record.firsts.get(key, event.id) != event.id:
         return f"not the first: {event.event_type.first_of} was seen before in event {record.firsts[key]}"
     return None

@@ -1,11 +1,12 @@
 """An enrollment: a record enters a flow, because of an event."""
 
 import hashlib
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from enrollment.domain.decisions import Match
-from enrollment.domain.events import Event
+from enrollment.domain.events import Event, Occurrence
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, Properties, iso
@@ -64,6 +65,15 @@ class Enrolled(Struct, frozen=True):
 
     first: StoredEnrollment | None = None
     own: StoredEnrollment | None = None
+
+
+def has_other_content(cause: Cause, event: Event, occurrences: Sequence[Occurrence]) -> bool:
+    """Whether the event that caused an enrollment differs from another event with the same id. ``occurrences``: the
+    catalog rows that the other event satisfies."""
+    if all(one.event_type.name != cause.event_type for one in occurrences):
+        return True
+    # Properties can be missing from a message that was too large.
+    return any(cause.properties.get(name, value) != value for name, value in event.properties.items())
 
 
 def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:

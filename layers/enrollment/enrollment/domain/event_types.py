@@ -170,6 +170,7 @@ Derivation = Callable[[Properties], Mapping[str, Value]]
 class EventType(Struct, frozen=True):
     """One of the catalogue's rows (docs/events.md).
 
+    ``may_create_record``: the event may be what made its record known, so the record may be created a moment after it.
     ``required`` properties: an event without one is invalid. ``derivations`` give the properties that the source did
     not send. ``first_of``: only the first event of this type with a value of that property is eligible, for a record.
     """
@@ -187,6 +188,7 @@ class EventType(Struct, frozen=True):
     also: tuple[AlsoSatisfies, ...] = ()
     narrowing: Narrowing | None = None
     effect: RecordEffect = RecordEffect.NOTHING
+    may_create_record: bool = False
 
     @property
     def category(self) -> str:

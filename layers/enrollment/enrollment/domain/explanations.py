@@ -53,7 +53,7 @@ def explain(flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], s
 
 
 def _group_result(group: TriggerGroup, occurrences: Sequence[Occurrence]) -> GroupResult:
-    occurrence = next((one for one in occurrences if one.event_type.name == group.event_type), None)
+    occurrence = next((one for one in occurrences if one.event_type.name in group.event_types), None)
     if occurrence is None:
         return GroupResult(group, is_concerned=False)
     properties = occurrence.properties

@@ -15,12 +15,18 @@ from enrollment.domain.values import Instant, Properties
 
 class TriggerGroup(Struct, frozen=True):
     """``index`` counts eventFilterBranches first, then listMembershipFilterBranches. ``event_type`` is the catalogue's
-    name; ``event_type_id`` HubSpot's id of it, None where there is none. No filters: every such event."""
+    name; ``event_type_id`` HubSpot's id of it, None where there is none. No filters: every such event. ``also``: other
+    event types that can satisfy the group."""
 
     index: int
     event_type: str
     event_type_id: str | None
     filters: tuple[PropertyFilter, ...]
+    also: tuple[str, ...] = ()
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        return (self.event_type, *self.also)
 
     def failure(self, properties: Properties) -> Failure | None:
         """The first refinement that does not hold; None: the group matches."""
@@ -34,7 +40,8 @@ class TriggerGroup(Struct, frozen=True):
 class Flow(Struct, frozen=True):
     """``enabled_at``: when it was last turned on; None: never. ``changed_at``: when anything of it last changed.
     ``suppression``: records that must not enter; ``goal``: those that need not. ``tolerance``: milliseconds by which
-    data may come after its event; None: as the portal says. ``rate_limit``: how fast records may enter; None: at once.
+    data may come after its event, ``record_tolerance``: by which the record may; None: as the portal says.
+    ``rate_limit``: how fast records may enter; None: at once.
     """
 
     portal_id: str
@@ -52,6 +59,7 @@ class Flow(Struct, frozen=True):
     goal: Criteria | None = None
     tolerance: int | None = None
     rate_limit: RateLimit | None = None
+    record_tolerance: int | None = None
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -60,7 +68,7 @@ class Flow(Struct, frozen=True):
 
     @property
     def event_types(self) -> frozenset[str]:
-        return frozenset(group.event_type for group in self.groups)
+        return frozenset(event_type for group in self.groups for event_type in group.event_types)
 
 
 class FlowRevision(Struct, frozen=True):

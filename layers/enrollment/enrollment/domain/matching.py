@@ -143,7 +143,7 @@ class TriggerIndex:
         return list(satisfied)
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
-        return [group for group in flow.groups if group.event_type == self._event_type]
+        return [group for group in flow.groups if self._event_type in group.event_types]
 
     def _keys(self, group: TriggerGroup) -> list[_Key]:
         return [key for one in group.filters if (key := self._key(one)) is not None]

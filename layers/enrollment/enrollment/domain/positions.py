@@ -10,7 +10,7 @@ AFTER_ALL = ":"
 
 
 def position(event: Event) -> str:
-    return f"{iso(event.occurred_at)}/{join(event.id)}"
+    return f"{iso(event.given_time)}/{join(event.id)}"
 
 
 def position_at(instant: Instant) -> str:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change, Dated, Record
@@ -29,9 +30,15 @@ class Production(Struct, frozen=True):
     properties: Properties
     record_properties: Properties | None = None
     changed_with: Properties | None = None
+    is_to_second: bool = False
 
 
 def productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
+    for production in _productions(before, after, change):
+        yield replace(production, is_to_second=change.is_to_second)
+
+
+def _productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
     """A record's creation is one event with all that is known of it; else one event for each property and membership
     that is another now. A value that is older than the stored one changes nothing, and is no event.
 
@@ -42,8 +49,8 @@ def productions(before: Record | None, after: Record, change: Change) -> Iterato
     """
     key, at = after.key, change.at
     deleted_at = None if before is None else before.deleted_at
-    if before is None or before.is_deleted:
-        if not after.is_deleted:
+    if before is None or not before.exists:
+        if after.exists:
             event_id = _id(key, "created", deleted_at)
             yield Production(event_id, "crm.object_created", key, at, {}, dict(change.properties))
     else:

@@ -1,45 +1,105 @@
-"""The stored record: properties, list memberships, what they were before, and what a change says about them.
+"""The stored record: properties, list memberships, what they were before, and what a change does to them.
 
-Every value carries the time of its change, and the later change wins whatever the order of arrival; of two changes
-at the same millisecond the greater text wins, so that any order of arrival and any redelivery ends the same. The values
-before are kept, so that the record can be seen as it was when an event occurred; of each property the latest ones,
-and fewer when the record grows too large.
+Every value keeps the time of its change, the time of its arrival, and the id of the event that brought it. Changes are
+ordered by the time of the change. Where two times do not tell the order (they are equal, or one is known to the second
+only and both are in that second), the change that arrived later counts as the later one. The values before the current
+one are kept, so that the record can be seen as it was when an event occurred: the latest ones of each property, and
+fewer when the record grows too large.
 
-A deleted record keeps the time of its deletion and nothing else: what occurred until then changes nothing any more, so
-that neither a late event nor a replay brings its data back; what creates it later begins anew.
+A record that does not exist yet can have changes already: those that arrived before its creation. They count from its
+creation on. They are kept for 30 days, and at most 100 of them.
+
+A deleted record keeps the time of its deletion, and changes that are dated after it. Earlier changes are ignored, so
+that neither a late event nor a replay brings its data back. A later creation starts a new record.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from enrollment.domain.event_types import RecordEffect
-from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.event_types import EventType, RecordEffect
+from enrollment.domain.events import Event, InvalidEvent, Occurrence, occurrences
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.values import Instant, Properties, Value, as_text, fold, is_missing
+from enrollment.domain.moments import Moment, as_of, last_instant
+from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text, fold, is_missing, iso
 
 K = TypeVar("K")
 
-# Bytes of the record as JSON in ASCII, which is how it is stored. A DynamoDB item holds 400 KB.
+# Bytes of the record as JSON in UTF-8, which is how it is stored. A DynamoDB item holds 400 KB.
 MAX_RECORD_BYTES = 350_000
 
 # Earlier values kept of each property and membership, unless the stack says otherwise.
 HISTORY_LENGTH = 20
 
+# Changes that cannot be ordered by their times against the current value are kept beyond the history's length, up to
+# this number: they tell a redelivered event from a new one.
+MAX_UNORDERED = 20
+
+NOT_CREATED: Instant = LATEST + 1
+"""``created_at`` of a record that does not exist yet: later than every instant."""
+
+DAY = 24 * 3600 * 1000
+MAX_EARLY_CHANGES = 100
+EARLY_CHANGES_KEPT_MS = 30 * DAY
+
+# Bytes that a change takes in the stored record beside its value and its time.
+STAMP_BYTES = 60
+
+
+class Stamp(Struct, frozen=True):
+    """When something changed, when the change arrived here, and which event brought it ("": none).
+
+    ``is_to_second``: the time of the change is known to the second only.
+    """
+
+    changed_at: Instant
+    arrived_at: Instant | None = None
+    event_id: str = ""
+    is_to_second: bool = False
+
 
 class Dated(Struct, frozen=True):
-    """A value and when it became so."""
+    """A value with its stamp. ``arrived_at`` None: it was stored before arrivals were, and arrived when it changed."""
 
     value: Value
     changed_at: Instant
+    arrived_at: Instant | None = None
+    event_id: str = ""
+    is_to_second: bool = False
 
-    def supersedes(self, other: "Dated | None") -> bool:
-        if other is None:
+    @property
+    def arrival(self) -> Instant:
+        return self.changed_at if self.arrived_at is None else self.arrived_at
+
+    @property
+    def latest(self) -> Instant:
+        return last_instant(self.changed_at, is_to_second=self.is_to_second)
+
+    def is_before(self, other: "Dated") -> bool:
+        """Whether the times of the changes alone tell that this one came first."""
+        return self.latest < other.changed_at
+
+    def precedes(self, other: "Dated") -> bool:
+        """By the times of the changes, or where they do not tell, by arrival."""
+        if self.is_before(other):
             return True
-        return _order(self) > _order(other)
+        return not other.is_before(self) and self.arrival < other.arrival
+
+    def is_repeated_by(self, other: "Dated") -> bool:
+        """Whether the other is the same change, delivered again."""
+        return (
+            self.changed_at == other.changed_at
+            and self.is_to_second == other.is_to_second
+            and (self.event_id == other.event_id or not self.event_id or not other.event_id)
+            and _text(self) == _text(other)
+        )
+
+    def is_seen_at(self, moment: Moment) -> bool:
+        return moment.sees(self.changed_at, self.arrival, self.event_id, is_to_second=self.is_to_second)
 
 
 Earlier = Mapping[str, tuple[Dated, ...]]
@@ -49,8 +109,9 @@ Earlier = Mapping[str, tuple[Dated, ...]]
 class Record(Struct, frozen=True):
     """``memberships``: list id to whether the record is a member. ``firsts``: for the events of which only the first
     counts, "<event type>/<value>" to the id of the event that was first. ``version`` counts the stored changes;
-    0: not stored yet. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before.
-    ``awaited_until``: until when events wait for a change of it; None, or a time that has passed: none does."""
+    0: not stored yet. ``created_at``: NOT_CREATED for a record that does not exist yet. ``known_at``: when its creation
+    arrived here. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before.
+    ``awaited_until``: until when events wait for a change of the record; None or a time in the past: none does."""
 
     key: RecordKey
     created_at: Instant
@@ -62,47 +123,82 @@ class Record(Struct, frozen=True):
     earlier_properties: Earlier = field(default_factory=dict)
     earlier_memberships: Earlier = field(default_factory=dict)
     awaited_until: Instant | None = None
+    known_at: Instant | None = None
 
     @property
     def is_deleted(self) -> bool:
-        """Deleted, and not created again since."""
-        return self.deleted_at is not None and self.created_at <= self.deleted_at
+        """Whether it was deleted and not created again."""
+        return self.deleted_at is not None and (self.created_at <= self.deleted_at or self.created_at == NOT_CREATED)
+
+    @property
+    def exists(self) -> bool:
+        return self.created_at != NOT_CREATED and not self.is_deleted
 
     @property
     def updated_at(self) -> Instant:
-        """The latest change that is known of it."""
-        dated = (*self.properties.values(), *self.memberships.values())
-        return max([self.created_at, *(one.changed_at for one in dated)])
+        """The time of the latest change."""
+        return self._changed_by(as_of(LATEST))
 
-    def values_at(self, instant: Instant) -> dict[str, Value]:
+    @property
+    def changes(self) -> Sequence[Dated]:
+        """Every change that is kept, in no order."""
+        current = (*self.properties.values(), *self.memberships.values())
+        earlier = (*self.earlier_properties.values(), *self.earlier_memberships.values())
+        return [*current, *(dated for history in earlier for dated in history)]
+
+    def values_at(self, moment: Moment) -> dict[str, Value]:
         """The properties as they were; those that had no value yet are missing."""
-        changes = ((name, self.property_changes(name, instant)) for name in self.properties)
-        return {name: many[-1].value for name, many in changes if many}
+        changes = ((name, self.property_changes(name, moment)) for name in self.properties)
+        return {name: history[-1].value for name, history in changes if history}
 
-    def property_changes(self, name: str, instant: Instant) -> tuple[Dated, ...]:
-        """What the property has been until an instant, oldest first, as far as it is kept."""
-        return until(self.properties.get(name), self.earlier_properties.get(name, ()), instant)
+    def property_changes(self, name: str, moment: Moment) -> tuple[Dated, ...]:
+        """The values that the property had until a moment, oldest first, as far as they are kept."""
+        changes = until(self.properties.get(name), self.earlier_properties.get(name, ()), moment)
+        if name in SYSTEM_PROPERTIES and self.exists and not (changes and not is_missing(changes[-1].value)):
+            return (*changes, self._system_property(name, moment))
+        return changes
 
-    def has_lost(self, name: str, instant: Instant, history_length: int) -> bool:
-        """Whether the property may have had a value at an instant that is not kept any more."""
-        if name not in self.properties or self.property_changes(name, instant):
+    def _system_property(self, name: str, moment: Moment) -> Dated:
+        if name in _CREATION:
+            return Dated(iso(self.created_at), self.created_at)
+        if name in _MODIFICATION:
+            changed_at = self._changed_by(moment)
+            return Dated(iso(changed_at), changed_at)
+        return Dated(self.key.object_id, self.created_at)
+
+    def _changed_by(self, moment: Moment) -> Instant:
+        seen = (dated.changed_at for dated in self.changes if dated.is_seen_at(moment))
+        # Changes that arrived before the creation do not make the record older than it is.
+        return max([self.created_at, *seen])
+
+    def property_before(self, name: str, event: Event) -> Value:
+        """The value just before the event's own place in the history, without what the event itself stored."""
+        return _value_before(
+            self.properties.get(name), self.earlier_properties.get(name, ()), self.moment(event), event
+        )
+
+    def was_member_before(self, list_id: str, event: Event) -> bool:
+        """As ``property_before``, of a membership."""
+        earlier = self.earlier_memberships.get(list_id, ())
+        return _value_before(self.memberships.get(list_id), earlier, self.moment(event), event) is True
+
+    def has_lost(self, name: str, moment: Moment, history_length: int) -> bool:
+        """Whether the property may have had a value at a moment that is not kept any more."""
+        if name not in self.properties or self.property_changes(name, moment):
             return False
         return len(self.earlier_properties.get(name, ())) >= history_length
 
-    def is_member(self, list_id: str, instant: Instant) -> bool:
-        """As it was at an instant."""
-        changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), instant)
+    def is_member(self, list_id: str, moment: Moment) -> bool:
+        changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), moment)
         return bool(changes) and changes[-1].value is True
 
-    def changed_between(self, after: Instant, until: Instant) -> Sequence[Instant]:
-        """When properties or memberships changed, each moment once, in order; without ``after``, with ``until``."""
-        current = (*self.properties.values(), *self.memberships.values())
-        earlier = (*self.earlier_properties.values(), *self.earlier_memberships.values())
-        moments = {one.changed_at for one in (*current, *(one for many in earlier for one in many))}
-        return sorted(moment for moment in moments if after < moment <= until)
+    def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
+        """The times, each once and in order, of the changes that are not seen at ``after`` and are not later than
+        ``until``."""
+        return sorted({one.changed_at for one in self.changes if one.changed_at <= until and not one.is_seen_at(after)})
 
     def awaited(self, until: Instant) -> "Record":
-        """Noted that events wait for it until then. The same object when that is noted already."""
+        """With the note that events wait for it. The same object when that is noted already."""
         if self.awaited_until is not None and self.awaited_until >= until:
             return self
         return replace(self, awaited_until=until)
@@ -110,88 +206,206 @@ class Record(Struct, frozen=True):
     def existed_at(self, instant: Instant) -> bool:
         return self.created_at <= instant
 
+    def moment(self, event: Event) -> Moment:
+        """What the event sees of the record.
+
+        An event that may come before its record's creation sees the record as it was created. An event that arrived
+        before its record sees what was known when the record became known.
+        """
+        moment = event.moment
+        if self.known_at is not None and self.known_at > moment.known_until:
+            moment = replace(moment, known_until=self.known_at)
+        if self.exists and self.created_at > moment.latest:
+            moment = moment.until(self.created_at)
+        return moment
+
+
+_CREATION = frozenset({"createdate", "hs_createdate"})
+_MODIFICATION = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
+SYSTEM_PROPERTIES = _CREATION | _MODIFICATION | {"hs_object_id"}
+"""HubSpot's names of what every record has. A value that a source sent wins."""
+
+
+CREATION_CHANGE: Properties = MappingProxyType({"hs_name": "createdate"})
+"""As which change of a property a creation is matched."""
+
+
+def absent(key: RecordKey) -> Record:
+    """A record that does not exist, with nothing stored."""
+    return Record(key, NOT_CREATED)
+
 
 class Change(Struct, frozen=True):
     """What becomes known of a record as of an instant. ``memberships``: list id to whether it is a member from then.
     ``creates``: the record exists from then at the latest. ``first``: the key and the id of an event of which only the
-    first counts."""
+    first counts. ``arrived_at`` None: the change arrived when it happened. ``event_id``: of the event that brings it.
+    """
 
     at: Instant
     properties: Properties = field(default_factory=dict)
     memberships: Mapping[str, bool] = field(default_factory=dict)
     creates: bool = False
     first: tuple[str, str] | None = None
+    arrived_at: Instant | None = None
+    event_id: str = ""
+    is_to_second: bool = False
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self.at, self.arrived_at, self.event_id, self.is_to_second)
+
+    @property
+    def latest(self) -> Instant:
+        return last_instant(self.at, is_to_second=self.is_to_second)
+
+    @property
+    def arrival(self) -> Instant:
+        return self.at if self.arrived_at is None else self.arrived_at
 
 
 def changed(
     record: Record | None, key: RecordKey, change: Change, history_length: int = HISTORY_LENGTH
 ) -> Record | None:
-    """The record after the change; the same object when nothing changed. None: there is no such record, and the change
-    doesn't create it. Raises InvalidEvent when the record would outgrow what can be stored."""
-    if record is None and not change.creates:
-        return None
-    if record is not None and _tells_of_what_was_deleted(record, change):
+    """The record after the change; the same object when nothing changed. None: nothing is stored, and the change stores
+    nothing. Raises InvalidEvent when the record would exceed what can be stored."""
+    before = absent(key) if record is None else record
+    if _concerns_deleted_data(before, change):
         return record
-    if record is None:
-        before = Record(key, change.at)
-    elif record.is_deleted:
-        before = Record(key, change.at, version=record.version, deleted_at=record.deleted_at)
-    else:
-        before = record
+    if change.creates and not before.exists:
+        before = _created(before, change)
+    stamp = change.stamp
     properties, earlier_properties = merged(
-        before.properties, before.earlier_properties, change.properties, change.at, history_length
+        before.properties, before.earlier_properties, change.properties, stamp, history_length
     )
     memberships, earlier_memberships = merged(
-        before.memberships, before.earlier_memberships, change.memberships, change.at, history_length
+        before.memberships, before.earlier_memberships, change.memberships, stamp, history_length
     )
     after = replace(
         before,
-        created_at=min(before.created_at, change.at) if change.creates else before.created_at,
+        created_at=min(before.created_at, _creation(before, change)) if change.creates else before.created_at,
         properties=properties,
         memberships=memberships,
-        firsts=_with_first(before.firsts, change.first),
+        firsts=_with_first(before.firsts, change.first) if before.existed_at(change.latest) else before.firsts,
         earlier_properties=earlier_properties,
         earlier_memberships=earlier_memberships,
     )
-    return record if after == record else _fitted(after)
+    if after == (absent(key) if record is None else record):
+        return record
+    return _fitted(after if after.exists else _with_latest_arrivals(after, MAX_EARLY_CHANGES))
+
+
+def _created(record: Record, change: Change) -> Record:
+    """A record that exists from now on, with the changes that arrived before its creation and are not expired."""
+    kept_since = change.arrival - EARLY_CHANGES_KEPT_MS
+    recent = _filtered(record, lambda dated: dated.arrival >= kept_since)
+    return replace(recent, created_at=_creation(record, change), known_at=change.arrival)
+
+
+def _creation(record: Record, change: Change) -> Instant:
+    """The time of a creation. It comes after a deletion in the same second if it arrived after it."""
+    return change.at if record.deleted_at is None else max(change.at, record.deleted_at + 1)
+
+
+def _with_latest_arrivals(record: Record, most: int) -> Record:
+    arrivals = sorted((dated.arrival for dated in record.changes), reverse=True)
+    if len(arrivals) <= most:
+        return record
+    dropped = arrivals[most]
+    return _filtered(record, lambda dated: dated.arrival > dropped)
+
+
+def _filtered(record: Record, keeps: Callable[[Dated], bool]) -> Record:
+    """With the changes for which ``keeps`` returns true."""
+    properties, earlier_properties = _filtered_values(record.properties, record.earlier_properties, keeps)
+    memberships, earlier_memberships = _filtered_values(record.memberships, record.earlier_memberships, keeps)
+    return replace(
+        record,
+        properties=properties,
+        earlier_properties=earlier_properties,
+        memberships=memberships,
+        earlier_memberships=earlier_memberships,
+    )
+
+
+def _filtered_values(
+    current: Mapping[str, Dated], earlier: Earlier, keeps: Callable[[Dated], bool]
+) -> tuple[Mapping[str, Dated], Earlier]:
+    kept = {
+        name: [dated for dated in (*earlier.get(name, ()), dated_now) if keeps(dated)]
+        for name, dated_now in current.items()
+    }
+    return (
+        {name: history[-1] for name, history in kept.items() if history},
+        {name: tuple(history[:-1]) for name, history in kept.items() if len(history) > 1},
+    )
 
 
 def deleted(record: Record, at: Instant) -> Record:
     """What is kept of a deleted record. The same object when it was deleted already, or created again later."""
-    if record.is_deleted or record.created_at > at:
+    if record.is_deleted or (record.exists and record.created_at > at):
         return record
     return Record(record.key, record.created_at, version=record.version, deleted_at=at)
 
 
 def says_something(event: Event) -> bool:
-    """Whether the event tells of the stored record, so that it must be read and perhaps changed."""
+    """Whether the event changes the stored record, so that it must be read and perhaps written."""
+    return changes_record(event) or (event.object_id is not None and event.event_type.first_of is not None)
+
+
+def changes_record(event: Event) -> bool:
+    """Whether the event creates the record or changes its data."""
     return event.object_id is not None and (
-        event.event_type.effect is not RecordEffect.NOTHING
-        or event.record_properties is not None
-        or event.event_type.first_of is not None
+        event.event_type.effect is not RecordEffect.NOTHING or event.record_properties is not None
     )
 
 
 def applied(record: Record | None, event: Event, history_length: int = HISTORY_LENGTH) -> Record | None:
-    """As ``changed``, by what the event says."""
+    """As ``changed``, by the change that the event brings."""
     key = event.record_key
     return None if key is None else changed(record, key, _change_of(event), history_length)
 
 
 def with_companions(record: Record, event: Event) -> Record:
-    """The record as the event's criteria see it: with what changed together with what the event tells. Not to be
-    stored, for the events of those changes do that."""
-    # Nothing that is kept is left out of sight, and nothing is too large to be seen.
+    """The record as the event's criteria see it: with the properties that changed together with it. Not to be stored,
+    because each of those changes has an event of its own that stores it."""
+    if not event.changed_with:
+        return record
+    # All history is kept, and no size limits apply, because the result is only read.
+    stamp = Stamp(event.occurred_at, event.evaluated_at, "", event.is_to_second)
     properties, earlier_properties = merged(
-        record.properties, record.earlier_properties, event.changed_with, event.occurred_at, MAX_RECORD_BYTES
+        record.properties, record.earlier_properties, event.changed_with, stamp, MAX_RECORD_BYTES
     )
     return replace(record, properties=properties, earlier_properties=earlier_properties)
 
 
-def _tells_of_what_was_deleted(record: Record, change: Change) -> bool:
+def occurrences_of(event: Event, event_types: Mapping[str, EventType], record: Record | None) -> tuple[Occurrence, ...]:
+    """The catalog rows that the event satisfies. The previous value of a changed property is taken from the record's
+    history where the source did not send it. A creation is also a change of the creation date."""
+    if event.event_type.effect is RecordEffect.CREATES:
+        derived = {**CREATION_CHANGE, "hs_value": iso(event.occurred_at)}
+        return occurrences(replace(event, properties={**derived, **event.properties}), event_types)
+    if event.event_type.effect is not RecordEffect.CHANGES_PROPERTY or record is None:
+        return occurrences(event, event_types)
+    if not is_missing(event.properties.get("hs_previous_value")):
+        return occurrences(event, event_types)
+    previous = record.property_before(as_text(event.properties["hs_name"]), event)
+    return occurrences(replace(event, properties={**event.properties, "hs_previous_value": previous}), event_types)
+
+
+def membership_objection(event: Event, record: Record) -> str | None:
+    """Why a change of a membership is no change. None: it is one, or the event is not about a membership."""
+    for list_id, is_added in _changed_memberships(event).items():
+        if record.was_member_before(list_id, event) == is_added:
+            return f"the record was {'already' if is_added else 'not'} a member of list {list_id}"
+    return None
+
+
+def _concerns_deleted_data(record: Record, change: Change) -> bool:
     if record.deleted_at is None:
         return False
-    return change.at <= record.deleted_at or (record.is_deleted and not change.creates)
+    if change.at > record.deleted_at:
+        return False
+    return change.latest <= record.deleted_at or change.arrival <= record.deleted_at
 
 
 def _change_of(event: Event) -> Change:
@@ -202,6 +416,9 @@ def _change_of(event: Event) -> Change:
         memberships=_changed_memberships(event),
         creates=event.event_type.effect is RecordEffect.CREATES or event.record_properties is not None,
         first=None if key is None else (key, event.id),
+        arrived_at=event.evaluated_at,
+        event_id=event.id,
+        is_to_second=event.is_to_second,
     )
 
 
@@ -231,30 +448,50 @@ def merged(
     current: Mapping[K, Dated],
     earlier: Mapping[K, tuple[Dated, ...]],
     changes: Mapping[K, Value],
-    at: Instant,
+    stamp: Stamp,
     history_length: int,
 ) -> tuple[Mapping[K, Dated], Mapping[K, tuple[Dated, ...]]]:
-    """The values and those before them, after changes at an instant; the same objects when nothing changed."""
-    winners: dict[K, Dated] = {}
+    """The values and those before them, after changes; the same objects when nothing changed.
+
+    A change is put after all changes that its time tells to be earlier, and before the first later one. A change that
+    is known already is not stored again.
+    """
+    values: dict[K, Dated] = {}
     histories: dict[K, tuple[Dated, ...]] = {}
     for name, value in changes.items():
-        change, was = Dated(None if is_missing(value) else value, at), current.get(name)
-        if change.supersedes(was):
-            winners[name] = change
-            superseded = was
-        else:
-            superseded = None if was is None or _order(change) == _order(was) else change
-        before = earlier.get(name, ())
-        if superseded is not None and all(_order(superseded) != _order(one) for one in before) and history_length:
-            kept = sorted((*before, superseded), key=_order)
-            histories[name] = tuple(_shortened(kept, winners.get(name, was), history_length))
-    has_news = any(earlier.get(name) != one for name, one in histories.items())
-    return ({**current, **winners} if winners else current, {**earlier, **histories} if has_news else earlier)
+        change = Dated(
+            None if is_missing(value) else value,
+            stamp.changed_at,
+            stamp.arrived_at,
+            stamp.event_id,
+            stamp.is_to_second,
+        )
+        was = current.get(name)
+        history = [*earlier.get(name, ()), was] if was is not None else []
+        if any(dated.is_repeated_by(change) for dated in history):
+            continue
+        history.insert(_place(change, history), change)
+        *before, values[name] = history
+        if was is not None:
+            histories[name] = tuple(_shortened(before, values[name], history_length))
+    news = {name: history for name, history in histories.items() if history != earlier.get(name, ())}
+    changed_values = {name: dated for name, dated in values.items() if dated is not current.get(name)}
+    return (
+        {**current, **changed_values} if changed_values else current,
+        {**earlier, **news} if news else earlier,
+    )
 
 
-def _shortened(history: list[Dated], current: Dated | None, length: int) -> list[Dated]:
-    """Without what is too much: first what only repeats the value between two that are the same, then the oldest."""
-    while len(history) > length:
+def _place(change: Dated, history: Sequence[Dated]) -> int:
+    after = next((number for number in range(len(history), 0, -1) if history[number - 1].is_before(change)), 0)
+    return next((number for number in range(after, len(history)) if change.precedes(history[number])), len(history))
+
+
+def _shortened(history: list[Dated], current: Dated, length: int) -> list[Dated]:
+    """Without what exceeds the length: first what only repeats the value between two that are the same, then the
+    oldest. What cannot be ordered against the current value by its time is kept longer."""
+    unordered = sum(not dated.is_before(current) for dated in history)
+    while len(history) > max(length, min(unordered, MAX_UNORDERED)):
         following = [*history[1:], current]
         repeated = (
             number
@@ -265,20 +502,21 @@ def _shortened(history: list[Dated], current: Dated | None, length: int) -> list
     return history
 
 
-def _text(dated: Dated | None) -> str | None:
-    return None if dated is None else json.dumps(dated.value)
+def _text(dated: Dated) -> str:
+    return json.dumps(dated.value)
 
 
-def until(current: Dated | None, earlier: tuple[Dated, ...], instant: Instant) -> tuple[Dated, ...]:
-    """What something has been until an instant, oldest first, as far as it is kept."""
+def until(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment) -> tuple[Dated, ...]:
+    """What something has been until a moment, oldest first, as far as it is kept."""
     if current is None:
         return ()
-    return tuple(one for one in (*earlier, current) if one.changed_at <= instant)
+    return tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment))
 
 
-def _order(dated: Dated) -> tuple[Instant, str, str]:
-    """Of any two different values one is the greater: ``"a;b"`` and ``["a", "b"]`` read the same and are not."""
-    return dated.changed_at, as_text(dated.value), json.dumps(dated.value)
+def _value_before(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment, event: Event) -> Value:
+    history = until(current, earlier, moment)
+    own = next((number for number, dated in enumerate(history) if dated.event_id == event.id), len(history))
+    return history[own - 1].value if own else None
 
 
 def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Mapping[str, str]:
@@ -296,7 +534,7 @@ def _fitted(record: Record) -> Record:
             raise InvalidEvent(
                 "RECORD_TOO_LARGE",
                 "detail.record.properties",
-                f"the record would hold {size:,} bytes, allowed are {MAX_RECORD_BYTES:,}; "
+                f"expected a record of at most {MAX_RECORD_BYTES:,} bytes, found {size:,} bytes after this change; "
                 "send only the properties that flows refer to",
             )
         kept = longest // 2
@@ -316,7 +554,12 @@ def _size(record: Record) -> int:
     current = (*record.properties.items(), *record.memberships.items())
     earlier = (*record.earlier_properties.items(), *record.earlier_memberships.items())
     return (
-        len(json.dumps([[name, one.value, one.changed_at] for name, one in current]))
-        + len(json.dumps([[name, [[one.value, one.changed_at] for one in many]] for name, many in earlier]))
-        + len(json.dumps(record.firsts))
+        _json_bytes([[name, one.value, one.changed_at] for name, one in current])
+        + _json_bytes([[name, [[one.value, one.changed_at] for one in many]] for name, many in earlier])
+        + _json_bytes(record.firsts)
+        + sum(STAMP_BYTES for _ in {(one.event_id, one.arrived_at) for one in record.changes})
     )
+
+
+def _json_bytes(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode())

@@ -1,4 +1,4 @@
-"""A record as criteria see it: as it was at an instant, with the records that it was associated with."""
+"""A record as criteria see it: as it was at a moment, with the records that it was associated with."""
 
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, tzinfo
@@ -6,6 +6,7 @@ from datetime import UTC, tzinfo
 from msgspec import Struct, field
 
 from enrollment.domain.associations import AssociationType
+from enrollment.domain.moments import Moment, as_of
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import Instant, Value, as_text
 
@@ -24,17 +25,23 @@ class Associates(Struct, frozen=True):
 
 
 class Subject(Struct, frozen=True, eq=False):
-    """``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
+    """``at``: the current time of operations that compare with it. ``moment``: which changes are seen; None: all until
+    ``at``. ``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
 
     record: Record
     at: Instant
     zone: tzinfo = UTC
     associates: Mapping[Need, Associates] = field(default_factory=dict)
+    moment: Moment | None = None
     _answers: dict[Hashable, bool] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> Moment:
+        return as_of(self.at) if self.moment is None else self.moment
 
     def changes(self, name: str) -> tuple[Dated, ...]:
         """What the property has been until then, oldest first."""
-        return self.record.property_changes(name, self.at)
+        return self.record.property_changes(name, self.seen)
 
     def value(self, name: str) -> Value:
         changes = self.changes(name)
@@ -51,7 +58,7 @@ class Subject(Struct, frozen=True, eq=False):
         return found
 
     def is_member(self, list_id: str) -> bool:
-        return self.record.is_member(list_id, self.at)
+        return self.record.is_member(list_id, self.seen)
 
     def once(self, question: Hashable, answer: Callable[[], bool]) -> bool:
         found = self._answers.get(question)

@@ -6,10 +6,8 @@ UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is appli
 """
 
 import json
-import math
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
@@ -19,7 +17,6 @@ from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.productions import Production
 from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
-    EPOCH,
     LATEST,
     Instant,
     Properties,
@@ -28,7 +25,9 @@ from enrollment.domain.values import (
     fold,
     is_missing,
     iso,
+    iso_second,
     read_text,
+    read_time,
 )
 from enrollment.wire.faults import meant, shown
 from enrollment.wire.messages import write_production
@@ -44,11 +43,13 @@ MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
 # Up to which a float tells every integer from its neighbours.
 MAX_EXACT = 2**53
-MILLISECOND = timedelta(milliseconds=1)
 _NESTED = (dict, list)
 
 # EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
 REPLAY_NAME = "replay-name"
+
+# Key of a stored event: when its first delivery was evaluated, in milliseconds.
+EVALUATED_AT = "evaluatedAt"
 
 
 def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES) -> Event:
@@ -57,7 +58,10 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {shown(envelope)}, allowed is an EventBridge event")
     event_type = _event_type(envelope, category)
     detail = _detail(envelope, allowed_bytes)
-    sent_at = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
+    sent_at, is_to_second = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
+    occurred_at = sent_at
+    if detail.get("occurredAt") is not None:
+        occurred_at, is_to_second = checked_time("detail.occurredAt", detail["occurredAt"])
     fallback_id = _text(envelope, "", "id", 128, "INVALID_ENVELOPE")
 
     object_type = _text(detail, "detail.", "objectType", 64)
@@ -77,13 +81,14 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         portal_id=_text(detail, "detail.", "portalId", 64),
         object_type_id=type_id,
         object_id=_object_id(detail.get("objectId")),
-        occurred_at=checked_time("detail.occurredAt", detail["occurredAt"]) if "occurredAt" in detail else sent_at,
+        occurred_at=occurred_at,
         sent_at=sent_at,
         source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
         properties=properties,
         record_properties=_snapshot(detail),
         changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
         chain=_chain(detail.get("chain", [])),
+        is_to_second=is_to_second,
     )
 
 
@@ -118,8 +123,8 @@ def write_event(event: Event) -> dict[str, Any]:
         "objectId": event.object_id,
         "properties": dict(event.properties),
     }
-    if event.occurred_at != event.sent_at:
-        detail["occurredAt"] = event.occurred_at
+    if event.is_to_second or event.given_time != event.sent_at:
+        detail["occurredAt"] = iso_second(event.given_time) if event.is_to_second else iso(event.given_time)
     if event.record_properties is not None:
         detail["record"] = {"properties": dict(event.record_properties)}
     if event.changed_with:
@@ -132,13 +137,15 @@ def write_event(event: Event) -> dict[str, Any]:
         "source": event.source,
         "time": iso(event.sent_at),
         "detail": detail,
+        **({} if event.evaluated_at is None else {EVALUATED_AT: event.evaluated_at}),
     }
 
 
 def read_stored_event(envelope: Mapping[str, Any]) -> Event:
     """Of ``write_event``."""
     name = envelope["detail-type"]
-    return read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=MAX_DETAIL_BYTES + REWRITTEN_BYTES)
+    event = read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=MAX_DETAIL_BYTES + REWRITTEN_BYTES)
+    return event.evaluated(envelope[EVALUATED_AT]) if EVALUATED_AT in envelope else event
 
 
 def check_production(production: Production) -> None:
@@ -147,7 +154,7 @@ def check_production(production: Production) -> None:
         "id": production.id,
         "detail-type": production.event_type,
         "source": "enroll",
-        "time": production.occurred_at,
+        "time": iso(production.occurred_at),
         "detail": json.loads(write_production(production)),
     }
     read_event(envelope, EVENT_TYPES[production.event_type].category)
@@ -250,24 +257,17 @@ def _object_id(found: object) -> str | None:
     return checked_id(found, "detail.objectId", 128)
 
 
-def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
-    """Raises InvalidEvent for what is no moment in time."""
-    instant: Instant | None = None
-    if isinstance(found, int) and not isinstance(found, bool):
-        instant = found
-    elif isinstance(found, float):
-        instant = math.floor(found) if math.isfinite(found) else None
-    elif isinstance(found, str):
-        try:
-            moment = datetime.fromisoformat(found)
-        except ValueError:
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
-            instant = (moment - EPOCH) // MILLISECOND
-    if instant is None or not 0 <= instant <= LATEST:
-        allowed = "ISO-8601 with a zone (2026-11-23T10:00:00Z), or epoch milliseconds, from 1970 to 9999"
-        raise InvalidEvent(reason, field, f"found {shown(found)}, allowed is {allowed}")
-    return instant
+def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> tuple[Instant, bool]:
+    """Return when something occurred, and whether that is known to the second only. Raise InvalidEvent if ``found`` is
+    not such a time."""
+    time = read_time(found)
+    if time is None or not 0 <= time[0] <= LATEST:
+        expected = (
+            "expected a time from 1970 to 9999 in ISO-8601 with a zone (2026-11-23T10:00:00.000Z), in epoch seconds "
+            "(9 or 10 digits), or in epoch milliseconds (12 or 13 digits)"
+        )
+        raise InvalidEvent(reason, field, f"{expected}; got {shown(found)}")
+    return time
 
 
 def checked_properties(field: str, found: object) -> Properties:

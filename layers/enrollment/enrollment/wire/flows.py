@@ -7,13 +7,14 @@ from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.associations import CATEGORIES as ASSOCIATION_CATEGORIES
 from enrollment.domain.associations import AssociationType
 from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, ConstantFilter, Criteria, ListFilter, RecordFilter
-from enrollment.domain.event_types import EventType, Trigger
+from enrollment.domain.event_types import EventType, RecordEffect, Trigger
 from enrollment.domain.filters import PropertyFilter, any_of
 from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operation
 from enrollment.domain.rate_limits import PERIODS, RateLimit
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
+from enrollment.domain.records import CREATION_CHANGE
 from enrollment.domain.tolerance import MAX_TOLERANCE, MINUTE
 from enrollment.wire.faults import Fault, nearest, shown
 
@@ -25,6 +26,7 @@ MAX_DEPTH = 12
 # Enrollments in a period.
 MAX_RATE = 1_000_000
 
+EXPECTED_RECORD_TOLERANCE = f"a number of seconds from 0 to {MAX_TOLERANCE // 1000}"
 ALLOWED_TOLERANCE = f"a number of minutes from 0 to {MAX_TOLERANCE // MINUTE}"
 
 # Keys of the enrollment criteria to the types of flow that have them.
@@ -59,6 +61,7 @@ def read_flow(revision: FlowRevision) -> Flow:
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
     suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
     tolerance, rate_limit = reader.tolerance(document), reader.rate_limit(document)
+    record_tolerance = reader.record_tolerance(document)
     reader.refuse_unsupported(document)
     if reader.filters > MAX_FILTERS:
         reader.fault("$", "TOO_MANY_FILTERS", f"found {reader.filters} filters, allowed are {MAX_FILTERS} in a flow")
@@ -80,6 +83,7 @@ def read_flow(revision: FlowRevision) -> Flow:
         goal=goal,
         tolerance=tolerance,
         rate_limit=rate_limit,
+        record_tolerance=record_tolerance,
     )
 
 
@@ -166,6 +170,17 @@ class _Reader:
         milliseconds = read_tolerance(found)
         if milliseconds is None:
             self.fault("$.criteriaTolerance", "WRONG_TYPE", f"found {shown(found)}, allowed is {ALLOWED_TOLERANCE}")
+        return milliseconds
+
+    def record_tolerance(self, document: Mapping[str, Any]) -> int | None:
+        """In milliseconds."""
+        found = document.get("recordTolerance")
+        if found is None:
+            return None
+        milliseconds = read_record_tolerance(found)
+        if milliseconds is None:
+            expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60; found {shown(found)}"
+            self.fault("$.recordTolerance", "WRONG_TYPE", expected)
         return milliseconds
 
     def rate_limit(self, document: Mapping[str, Any]) -> RateLimit | None:
@@ -296,7 +311,8 @@ class _Reader:
             return None
         event_type, event_type_id, implied = named
         kept = self.refinements(filters, f"{path}.filters", event_type)
-        return TriggerGroup(index, event_type.name, event_type_id, (*implied, *kept))
+        also = ("crm.object_created",) if _is_about_creation(event_type, kept) else ()
+        return TriggerGroup(index, event_type.name, event_type_id, (*implied, *kept), also)
 
     def refinements(self, filters: list[Any], path: str, event_type: EventType) -> tuple[PropertyFilter, ...]:
         """With what those on some properties stand for besides."""
@@ -617,6 +633,20 @@ def read_tolerance(found: Any) -> int | None:
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= MAX_TOLERANCE // MINUTE:
         return None
     return round(found * MINUTE)
+
+
+def _is_about_creation(event_type: EventType, filters: Sequence[PropertyFilter]) -> bool:
+    """Whether the group names a change of the creation date, which happens when a record is created."""
+    names = [one for one in filters if one.property == "hs_name"]
+    is_change = event_type.effect is RecordEffect.CHANGES_PROPERTY
+    return is_change and bool(names) and all(one.failure(CREATION_CHANGE) is None for one in names)
+
+
+def read_record_tolerance(found: Any) -> int | None:
+    """Milliseconds, of a number of seconds. None: it is not allowed."""
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= MAX_TOLERANCE // 1000:
+        return None
+    return round(found * 1000)
 
 
 def _is_list_id(found: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from enrollment.domain.enrollments import Announcement, Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.productions import Production
-from enrollment.domain.values import Properties, iso, read_instant
+from enrollment.domain.values import Properties, iso, iso_second, read_instant
 
 SCHEMA_VERSION = "1.0"
 
@@ -118,7 +118,7 @@ def write_production(production: Production) -> str:
         "portalId": key.portal_id,
         "objectType": key.object_type_id,
         "objectId": key.object_id,
-        "occurredAt": iso(production.occurred_at),
+        "occurredAt": (iso_second if production.is_to_second else iso)(production.occurred_at),
         "properties": dict(production.properties),
     }
     if production.record_properties is not None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from enrollment.domain.associations import CATEGORIES, AssociationType
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.moments import as_of
 from enrollment.domain.records import Change, Dated, Record
-from enrollment.domain.values import Instant, as_text, is_missing, iso
+from enrollment.domain.values import LATEST, Instant, as_text, is_missing, iso, read_time
 from enrollment.wire.faults import shown
 from enrollment.wire.requests import BodyReader
 
@@ -118,11 +119,12 @@ def read_association_types(body: Any) -> list[AssociationType]:
 
 
 def write_record(record: Record, names: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
-    """``names`` None: all properties. Values are texts, as HubSpot's are."""
-    asked = record.properties if names is None else dict.fromkeys(names)
+    """``names`` None: all properties, and those that HubSpot gives every record. Values are texts, as HubSpot's are."""
+    if names is None:
+        names = list(dict.fromkeys((*record.properties, *_system_properties(record.key.object_type_id))))
     written: dict[str, Any] = {
         "id": record.key.object_id,
-        "properties": {name: _text(record.properties.get(name)) for name in asked},
+        "properties": {name: _text(_current(record, name)) for name in names},
         "createdAt": iso(record.created_at),
         "updatedAt": iso(record.updated_at),
         "archived": False,
@@ -131,12 +133,24 @@ def write_record(record: Record, names: Sequence[str] | None = None, history: Se
         written["propertiesWithHistory"] = {
             name: [
                 {"value": _text(dated) or "", "timestamp": iso(dated.changed_at), "sourceType": "INTEGRATION"}
-                for dated in [record.properties.get(name)]
+                for dated in [_current(record, name)]
                 if dated is not None
             ]
             for name in history
         }
     return written
+
+
+def _current(record: Record, name: str) -> Dated | None:
+    changes = record.property_changes(name, as_of(LATEST))
+    return changes[-1] if changes else None
+
+
+def _system_properties(object_type_id: str) -> Sequence[str]:
+    """HubSpot's names of them, which differ by object type."""
+    created = "hs_createdate" if object_type_id.startswith("2-") else "createdate"
+    modified = "lastmodifieddate" if object_type_id == "0-1" else "hs_lastmodifieddate"
+    return created, modified, "hs_object_id"
 
 
 def write_whole_record(record: Record) -> dict[str, Any]:
@@ -163,8 +177,12 @@ def write_association(other: RecordKey, kinds: Sequence[AssociationType]) -> dic
 
 
 def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> Change:
+    occurred_at = given.get("occurredAt")
+    time = None if occurred_at is None else read_time(occurred_at)
     return Change(
-        at=reader.time(given.get("occurredAt"), f"{path}.occurredAt", now),
+        at=reader.time(occurred_at, f"{path}.occurredAt", now),
+        arrived_at=now,
+        is_to_second=time is not None and time[1],
         properties=reader.properties(given.get("properties", {}), f"{path}.properties"),
         creates=creates,
     )

@@ -23,4 +23,4 @@ def read_redelivery(text: str) -> tuple[Event, frozenset[str], Instant]:
     """What write_redelivery wrote."""
     message: dict[str, Any] = json.loads(text)
     event = read_stored_event(message["event"])
-    return event, frozenset(message["flowIds"]), checked_time("at", message["at"])
+    return event, frozenset(message["flowIds"]), checked_time("at", message["at"])[0]
