@@ -35,6 +35,7 @@ from tests.emulated import free_port
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
+from tests.template.test_template import DEFAULTS
 
 pytestmark = pytest.mark.xdist_group("embedded")
 
@@ -429,7 +430,7 @@ def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) ->
     """For `sam local invoke --env-vars`."""
     text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
     given = json.loads(text)["Parameters"]
-    assert set(NAMES) <= set(given)
+    assert set(NAMES) <= set(given) <= set(DEFAULTS["Environment"]["Variables"])
     assert given["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
     assert given["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
 
