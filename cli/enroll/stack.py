@@ -15,6 +15,9 @@ StackName = Annotated[
     str, typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack, in your AWS configuration.")
 ]
 
+LONGEST_STACK_NAME = 41
+"""The archive of events has the name `<stack>-events`, and EventBridge takes 48 characters."""
+
 ClientOf = Callable[[str], Any]
 
 
