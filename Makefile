@@ -66,7 +66,7 @@ schemas: $(VENV)/.ready ## Generate events/schemas and docs/openapi.json from th
 
 .PHONY: build
 build: $(SAM)/.ready ## Build what is deployed, into .aws-sam
-	$(SAM)/bin/sam build
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(SAM)/bin/sam build
 
 .PHONY: measure
 measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures of docs/measurements.md

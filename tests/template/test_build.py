@@ -147,6 +147,41 @@ def test_dependencies_leave_out_what_lambda_has(build: Build) -> None:
     assert not {one.name for one in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
 
 
+def made(folder: Path, **stubs: str) -> "subprocess.CompletedProcess[str]":
+    """`make` of the dependencies as `sam build` runs it, where programs of these names are these shell scripts."""
+    for name, script in stubs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    return subprocess.run(
+        ["make", "build-DependenciesLayer", f"ARTIFACTS_DIR={folder / 'built'}"],
+        cwd=ROOT / "layers" / "dependencies",
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_uv_builds_the_same_dependencies_where_there_is_no_pip(build: Build, tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    answer = made(tmp_path, python3="exit 1", uv=f'exec "{uv}" "$@"')
+    assert answer.returncode == 0, answer.stderr
+
+    def packages(folder: Path) -> set[str]:
+        # Each installer notes its own name, and what it installed, beside the packages.
+        files = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
+        return {one for one in files if "dist-info/" not in one and not one.endswith(".pyc")}
+
+    assert packages(tmp_path / "built" / "python") == packages(build.layers["DependenciesLayer"] / "python")
+
+
+def test_a_build_without_pip_and_uv_says_what_is_missing(tmp_path: Path) -> None:
+    answer = made(tmp_path, python3="exit 1", uv="exit 1")
+    assert answer.returncode != 0
+    assert "expected pip (python3 -m pip) or uv, found neither" in answer.stderr
+    assert "make build" in answer.stderr
+
+
 @pytest.mark.parametrize(
     ("layer", "bound"), [("DependenciesLayer", DEPENDENCIES_BOUND), ("EnrollmentLayer", ENROLLMENT_BOUND)]
 )
