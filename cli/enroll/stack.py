@@ -30,12 +30,12 @@ class Stack:
     client: ClientOf
 
 
-def _client_of(service: str) -> Any:
+def client_of(service: str) -> Any:
     session: Any = boto3.session.Session()
     return session.client(service)
 
 
-def open_stack(name: str, client: ClientOf = _client_of) -> Stack:
+def open_stack(name: str, client: ClientOf = client_of) -> Stack:
     """Ends the command with NOT_REACHED when there is no such stack, or no AWS that answers."""
     try:
         found = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
