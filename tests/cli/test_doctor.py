@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,7 +81,8 @@ class Aws:
         self.recursion = {"enroll-CrmFunction": "Terminate", "enroll-RedeliveriesFunction": "Allow"}
         self.unreserved = 1000
         self.reserved: dict[str, int] = {}
-        self.on_failure = {f"enroll-{name}": UNPROCESSED for name in FUNCTIONS}
+        self.schedule_state = "ENABLED"
+        self.on_failure: dict[str, str | None] = {f"enroll-{name}": UNPROCESSED for name in FUNCTIONS}
         self.rule_state = "ENABLED"
         self.rule_dead_letters: dict[str, Any] = {"Arn": UNPROCESSED}
         self.archives: list[dict[str, Any]] = [
@@ -125,11 +127,15 @@ class Aws:
             raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")
         return {"Stacks": [self.stack]}
 
-    def get_paginator(self, name: str) -> "Aws":
-        assert name == "list_stack_resources"
-        return self
+    def get_paginator(self, name: str) -> Any:
+        return SimpleNamespace(paginate=getattr(self, name))
 
-    def paginate(self, StackName: str) -> Any:
+    def list_rules(self, EventBusName: str) -> Any:
+        assert EventBusName == "enroll-events"
+        yield {"Rules": []}
+        yield {"Rules": [{"Name": "enroll-crm", "State": self.rule_state}]}
+
+    def list_stack_resources(self, StackName: str) -> Any:
         keys = ("ResourceType", "LogicalResourceId", "PhysicalResourceId")
         for one in self.resources[StackName]:
             yield {
@@ -160,11 +166,14 @@ class Aws:
         return {} if found is None else {"ReservedConcurrentExecutions": found}
 
     def get_function_event_invoke_config(self, FunctionName: str, Qualifier: str) -> Any:
-        return {"DestinationConfig": {"OnFailure": {"Destination": self.on_failure[FunctionName]}}}
+        if (destination := self.on_failure[FunctionName]) is None:
+            return {"MaximumRetryAttempts": 0}
+        return {"MaximumRetryAttempts": 2, "DestinationConfig": {"OnFailure": {"Destination": destination}}}
 
-    def describe_rule(self, Name: str, EventBusName: str) -> Any:
-        assert (Name, EventBusName) == ("enroll-crm", "enroll-events")
-        return {"State": self.rule_state}
+    def describe_rule(self, Name: str) -> Any:
+        """Of the default bus."""
+        assert Name == "enroll-Schedule-1A2B"
+        return {"State": self.schedule_state}
 
     def list_targets_by_rule(self, Rule: str, EventBusName: str) -> Any:
         return {"Targets": [{"Id": "category", "Arn": "arn:function", "DeadLetterConfig": self.rule_dead_letters}]}
@@ -303,6 +312,18 @@ def test_a_fault_is_found_by_its_check_alone(aws: Aws, breaks: Callable[[Aws], A
     found = results(aws)
     assert [name for name, one in found.items() if one.result == Result.FAULT] == [check]
     assert detail in found[check].detail
+
+
+def test_scheduled_work_has_nothing_to_lose(aws: Aws) -> None:
+    """Its next run does what this one did not. A schedule that is off is a fault."""
+    aws.resources["enroll"] += [
+        ("AWS::Lambda::Function", "UnconfirmedFunction", "enroll-Unconfirmed"),
+        ("AWS::Events::Rule", "UnconfirmedFunctionSchedule", "enroll-Schedule-1A2B"),
+    ]
+    aws.on_failure["enroll-Unconfirmed"] = None
+    assert results(aws)["dead-letter policies"].result == Result.OK
+    aws.schedule_state = "DISABLED"
+    assert "rule enroll-Schedule-1A2B: expected ENABLED" in results(aws)["dead-letter policies"].detail
 
 
 def test_every_check_has_a_fault_here() -> None:

@@ -473,9 +473,19 @@ def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) ->
 
 def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: Embedded) -> None:
     """And the local Lambda service and the HTTP API are not."""
-    session: Any = boto3.session.Session("test", "test", region_name="eu-west-1")
-    tables = session.client("dynamodb", endpoint_url=f"http://{OTHER_ADDRESS}:{embedded.port}").list_tables()
-    assert embedded.outputs["FlowsTableName"] in tables["TableNames"]
+    request = urllib.request.Request(
+        f"http://{OTHER_ADDRESS}:{embedded.port}/",
+        data=b"{}",
+        headers={
+            "Host": f"host.docker.internal:{embedded.port}",
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": "DynamoDB_20120810.ListTables",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=test/20261127/eu-west-1/dynamodb/aws4_request, "
+            "SignedHeaders=host, Signature=0",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert embedded.outputs["FlowsTableName"] in json.loads(answer.read())["TableNames"]
     api_port = int(embedded.api_url.rpartition(":")[2])
     for port in (api_port, embedded.lambda_port):
         with socket.socket() as one:
