@@ -116,8 +116,12 @@ class DeployedStack:
     def of_type(self, resource_type: str) -> list[Resource]:
         return [one for one in self.resources if one.type == resource_type]
 
-    def resource(self, logical_id: str) -> Resource:
-        return next(one for one in self.resources if one.logical_id == logical_id and not one.stack)
+    def queue(self, logical_id: str) -> dict[str, str]:
+        """The attributes of a queue of the main stack. Raises Fault."""
+        for one, attributes in self.queues.items():
+            if one.logical_id == logical_id and not one.stack:
+                return attributes
+        raise Fault([f"the stack has no {logical_id}. Deploy the template again"])
 
     def queue_attributes(self, url: str) -> dict[str, str]:
         attributes: dict[str, str] = self.of("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])[
@@ -154,7 +158,7 @@ class DeployedStack:
 
     @property
     def unprocessed_arn(self) -> str:
-        return self.queues[self.resource("UnprocessedEventsQueue")]["QueueArn"]
+        return self.queue("UnprocessedEventsQueue")["QueueArn"]
 
     @property
     def buffers(self) -> dict[str, dict[str, str]]:
@@ -271,12 +275,11 @@ def check_alarms(stack: DeployedStack) -> str:
 
 def check_dead_letters(stack: DeployedStack) -> str:
     """Queues, rules and functions give what fails to a queue that keeps it."""
-    main = {one.logical_id: attributes for one, attributes in stack.queues.items() if not one.stack}
     expected = {
-        "EnrollmentsQueue": main["EnrollmentsDeadLetterQueue"]["QueueArn"],
+        "EnrollmentsQueue": stack.queue("EnrollmentsDeadLetterQueue")["QueueArn"],
         "RedeliveriesQueue": stack.unprocessed_arn,
     }
-    of_queues = {**{name: main[name] for name in expected}, **stack.buffers}
+    of_queues = {**{name: stack.queue(name) for name in expected}, **stack.buffers}
     faults = []
     for name, attributes in of_queues.items():
         policy = json.loads(attributes.get("RedrivePolicy", "{}"))
@@ -296,7 +299,7 @@ def check_dead_letters(stack: DeployedStack) -> str:
         arn = configuration.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if arn != stack.unprocessed_arn:
             faults.append(f"{function.logical_id}: expected the on-failure queue {stack.unprocessed_arn}; got {arn}")
-    policy = json.loads(main["UnprocessedEventsQueue"].get("Policy", "{}"))
+    policy = json.loads(stack.queue("UnprocessedEventsQueue").get("Policy", "{}"))
     if not any(_lets_rules_send(one) for one in policy.get("Statement", [])):
         faults.append("the unprocessed-events queue: its policy does not let events.amazonaws.com send")
     _require(faults)

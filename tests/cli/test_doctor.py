@@ -267,6 +267,13 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
         "dead-letter policies",
         "queue of RedeliveriesQueue: expected",
     ),
+    "the stack lacks a queue": (
+        lambda aws: aws.resources.update(
+            enroll=[one for one in aws.resources["enroll"] if one[1] != "EnrollmentsQueue"]
+        ),
+        "dead-letter policies",
+        "the stack has no EnrollmentsQueue. Deploy the template again",
+    ),
     "a buffer has no dead-letter queue": (
         lambda aws: aws.queues["enroll-crm-buffer"].pop("RedrivePolicy"),
         "dead-letter policies",
@@ -592,6 +599,11 @@ def test_the_exit_code_tells_of_faults(aws: Aws, shell: Callable[..., Any]) -> N
 
 def test_a_stack_that_does_not_exist_is_not_found(shell: Callable[..., Any]) -> None:
     assert "there is no stack nowhere" in shell("--stack", "nowhere", code=4)
+
+
+def test_a_stack_of_something_else_is_refused(aws: Aws, shell: Callable[..., Any]) -> None:
+    aws.stack["Outputs"] = []
+    assert "expected a stack of Enroll" in shell("--no-events", code=3)
 
 
 def test_the_next_deployment_is_what_samconfig_says(aws: Aws, shell: Callable[..., Any], tmp_path: Any) -> None:

@@ -21,7 +21,7 @@ from enroll.doctor import (
     check_update,
     find_stack,
 )
-from enroll.output import FAILED, INVALID, NOT_FOUND, AsJson, console, fail, print_json
+from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json
 from enroll.stack import client_of, explained
 
 STYLES = {Result.OK: "green", Result.FAULT: "red", Result.NOT_CHECKED: "yellow"}
@@ -64,6 +64,8 @@ def doctor(
             found = find_stack(name, client_of)
             if found is None:
                 fail(f"expected a deployed stack; there is no stack {name}. Name it with --stack", NOT_FOUND)
+            if "EventBusName" not in found.outputs:
+                fail(f"expected a stack of Enroll; the stack {name} has no output EventBusName", NOT_REACHED)
             findings = list(check_configuration(found))
             if events:
                 findings += EventCheck(found, open_api(api, portal, name), wait).findings()
