@@ -46,7 +46,7 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LAYER) cli/enroll
-	$(VENV)/bin/cfn-lint template.yaml alarms/*.yaml routes/*.yaml
+	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml alarms/*.yaml routes/*.yaml
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks the package index)
@@ -66,7 +66,7 @@ schemas: $(VENV)/.ready ## Generate events/schemas and docs/openapi.json from th
 
 .PHONY: build
 build: $(SAM)/.ready ## Build what is deployed, into .aws-sam
-	$(SAM)/bin/sam build
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(SAM)/bin/sam build
 
 .PHONY: measure
 measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures of docs/measurements.md

@@ -6,7 +6,9 @@ Exit codes: 0 done, 1 failed, 2 what was given is wrong, 3 the stack is not reac
 import typer
 
 from enroll.commands import flows, portal, records, unprocessed
+from enroll.commands.adopt import adopt
 from enroll.commands.catalog import catalog
+from enroll.commands.doctor import doctor
 from enroll.commands.explain import explain
 from enroll.commands.invoke import invoke_command
 from enroll.commands.replay import replay
@@ -33,4 +35,6 @@ app.add_typer(portal.app, name="portal")
 app.add_typer(unprocessed.app, name="unprocessed")
 app.command()(replay)
 app.command("invoke")(invoke_command)
+app.command()(doctor)
+app.command()(adopt)
 app.add_typer(local.app, name="local")

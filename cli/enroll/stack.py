@@ -15,6 +15,9 @@ StackName = Annotated[
     str, typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack, in your AWS configuration.")
 ]
 
+LONGEST_STACK_NAME = 41
+"""The archive of events has the name `<stack>-events`, and EventBridge takes 48 characters."""
+
 ClientOf = Callable[[str], Any]
 
 
@@ -27,12 +30,12 @@ class Stack:
     client: ClientOf
 
 
-def _client_of(service: str) -> Any:
+def client_of(service: str) -> Any:
     session: Any = boto3.session.Session()
     return session.client(service)
 
 
-def open_stack(name: str, client: ClientOf = _client_of) -> Stack:
+def open_stack(name: str, client: ClientOf = client_of) -> Stack:
     """Ends the command with NOT_REACHED when there is no such stack, or no AWS that answers."""
     try:
         found = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]

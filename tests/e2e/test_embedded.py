@@ -35,11 +35,14 @@ from tests.emulated import free_port
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
+from tests.template.test_template import DEFAULTS
 
 pytestmark = pytest.mark.xdist_group("embedded")
 
 ROOT = Path(__file__).parents[2]
 ENROLL = Path(sys.executable).with_name("enroll")
+OTHER_ADDRESS = "127.0.0.2"
+"""In the place of a container bridge's address."""
 
 
 def start(*options: str, ports: tuple[int, int, int]) -> "subprocess.Popen[str]":
@@ -57,8 +60,9 @@ def start(*options: str, ports: tuple[int, int, int]) -> "subprocess.Popen[str]"
 
 
 class Embedded:
-    def __init__(self, port: int, api_port: int) -> None:
+    def __init__(self, port: int, lambda_port: int, api_port: int) -> None:
         self.port = port
+        self.lambda_port = lambda_port
         self.api_url = f"http://127.0.0.1:{api_port}"
         stack = self.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"][0]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
@@ -127,7 +131,8 @@ class Embedded:
 def embedded() -> Iterator[Embedded]:
     ports = (free_port(), free_port(), free_port())
     buffered = ("--parameter", "AdsDelivery=buffered", "--parameter", "AdsConcurrency=4")
-    process = start("--no-demo", "--retry-delay", "0.2", "--retry-delay", "0.2", *buffered, ports=ports)
+    options = ("--retry-delay", "0.2", "--retry-delay", "0.2", "--bind", OTHER_ADDRESS)
+    process = start("--no-demo", *options, *buffered, ports=ports)
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -136,7 +141,7 @@ def embedded() -> Iterator[Embedded]:
         assert process.poll() is None, "the embedded AWS did not start"
         # What it prints is taken, or it would wait with all that it does until somebody reads it.
         Thread(target=process.stdout.read, daemon=True).start()
-        yield Embedded(ports[0], ports[2])
+        yield Embedded(*ports)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -354,9 +359,8 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
             with Pass(sqs, embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
                 found = [json.loads(one.body) for one in messages if one.unprocessed.event_id == "f"]
     finally:
-        settings = {
-            name: attributes["Attributes"][name] for name in ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit")
-        }
+        kept_settings = ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit", "RedrivePolicy")
+        settings = {name: attributes["Attributes"][name] for name in kept_settings}
         sqs.create_queue(QueueName="enroll-enrollments.fifo", Attributes=settings)
     (kept,) = found
     assert kept["requestContext"]["condition"] == "RetriesExhausted"
@@ -413,6 +417,39 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
     assert sorted(one["objectId"] for one in found if one["flowId"] == "2") == [f"r{number}" for number in range(5)]
 
 
+def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
+    embedded: Embedded, shell: Callable[..., Any]
+) -> None:
+    """What the embedded AWS can't answer is said to be not checked, and not to be right."""
+    embedded.put_flow("consumed", id=1, event="forms.submitted")
+    embedded.send(event({"forms.submitted": "1", "id": "c", "portal": "consumed", "record": {}}))
+
+    found = {one["check"]: one["result"] for one in shell("doctor")}
+
+    assert {name for name, result in found.items() if result == "not checked here"} == {"concurrency", "alarms"}
+    assert {result for result in found.values() if result != "not checked here"} == {"ok"}
+    assert {"recursion", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(found)
+    # Both messages are there: a consumer's own, and that of the check, for a portal and a flow that name it.
+    messages = {one["portalId"]: one for one in embedded.receive("EnrollmentsQueueUrl", 2)}
+    assert set(messages) == {"consumed", "enroll-doctor"}
+    assert messages["enroll-doctor"]["flowName"] == "Check by enroll doctor; consumers may ignore it"
+    assert not [one for one in embedded.receive("UnprocessedEventsQueueUrl", 0) if "doctor-" in json.dumps(one)]
+    assert list(Api(embedded.api_url, "enroll-doctor").pages("/automation/v4/flows")) == []
+
+
+def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: Callable[..., Any]) -> None:
+    client, resources = embedded.client("lambda"), embedded.client("cloudformation")
+    found = resources.describe_stack_resource(StackName="enroll", LogicalResourceId="RedeliveriesFunction")
+    name = found["StackResourceDetail"]["PhysicalResourceId"]
+    client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Terminate")
+    try:
+        result = CliRunner().invoke(app, ["doctor", "--no-events", "--json"])
+    finally:
+        client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
+    assert result.exit_code == 1
+    assert [one["check"] for one in json.loads(result.stdout) if one["result"] == "fault"] == ["recursion"]
+
+
 def test_a_taken_port_is_a_clear_message() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -429,9 +466,30 @@ def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) ->
     """For `sam local invoke --env-vars`."""
     text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
     given = json.loads(text)["Parameters"]
-    assert set(NAMES) <= set(given)
+    assert set(NAMES) <= set(given) <= set(DEFAULTS["Environment"]["Variables"])
     assert given["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
     assert given["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
+
+
+def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: Embedded) -> None:
+    """And the local Lambda service and the HTTP API are not."""
+    request = urllib.request.Request(
+        f"http://{OTHER_ADDRESS}:{embedded.port}/",
+        data=b"{}",
+        headers={
+            "Host": f"host.docker.internal:{embedded.port}",
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": "DynamoDB_20120810.ListTables",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=test/20261127/eu-west-1/dynamodb/aws4_request, "
+            "SignedHeaders=host, Signature=0",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert embedded.outputs["FlowsTableName"] in json.loads(answer.read())["TableNames"]
+    api_port = int(embedded.api_url.rpartition(":")[2])
+    for port in (api_port, embedded.lambda_port):
+        with socket.socket() as one:
+            assert one.connect_ex((OTHER_ADDRESS, port)) != 0
 
 
 def test_a_killed_run_leaves_nothing_listening() -> None:

@@ -297,6 +297,32 @@ def test_all_missing_names_of_the_configuration_at_once(stack: Stack, monkeypatc
         from_environment({})
 
 
+def test_a_function_that_sam_runs_locally_never_calls_the_real_aws(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SAM gives it the developer's own credentials; without an endpoint they would be used."""
+    monkeypatch.setenv("AWS_SAM_LOCAL", "true")
+    for endpoint in ("", None):
+        monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+        if endpoint is not None:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(MissingConfiguration, match=r"AWS_ENDPOINT_URL: expected .* --env-vars"):
+            invoke(event({"forms.submitted": "101", "id": "e"}))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://host.docker.internal:4566")
+    assert from_environment().flows_table == stack.config.flows_table
+
+
+def test_an_empty_endpoint_means_aws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The template declares AWS_ENDPOINT_URL empty; the AWS SDK must read that as not set."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    session = clients.open_session()
+    place = {"region_name": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    made = (clients.dynamodb(session, **place), clients.sqs(session, **place), clients.events(session, **place))
+    assert [one.meta.endpoint_url for one in made] == [
+        f"https://{service}.eu-west-1.amazonaws.com" for service in ("dynamodb", "sqs", "events")
+    ]
+
+
 def test_a_failure_of_aws_fails_the_invocation(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
     stack.sqs.delete_queue(QueueUrl=stack.config.enrollments_queue_url)

@@ -1,5 +1,6 @@
 """What `sam build` makes of the template: the very files that would be deployed."""
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from enroll.local.deployment import load_template
+from enroll.local.run import container_environment
+from enroll.local.settings import Settings
 from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES
 
@@ -145,6 +148,69 @@ def test_dependencies_are_for_the_deployed_runtime(build: Build) -> None:
 
 def test_dependencies_leave_out_what_lambda_has(build: Build) -> None:
     assert not {one.name for one in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
+
+
+# SAM's own part of `sam local invoke --env-vars`: what a container's environment is.
+SAM_ENVIRONMENT = """
+import json, sys
+from samcli.local.lambdafn.env_vars import EnvironmentVariables
+declared, given = json.load(sys.stdin)
+found = EnvironmentVariables("F", 512, 30, "app.handler", variables=declared, override_values=given)
+print(json.dumps(found.resolve()))
+"""
+
+
+def test_sam_passes_every_variable_of_the_local_run_to_a_container() -> None:
+    """Those that the template does not declare it drops."""
+    declared = load_template(ROOT / "template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
+    given = container_environment(Settings(), dict.fromkeys(declared, "x"))
+    answer = subprocess.run(
+        [SAM.with_name("python"), "-c", SAM_ENVIRONMENT],
+        input=json.dumps([declared, {**given, "NOT_DECLARED": "x"}]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert {name: found.get(name) for name in given} == given
+    assert "NOT_DECLARED" not in found
+    assert found["AWS_SAM_LOCAL"] == "true", "by which a function knows that it must not call the real AWS"
+
+
+def made(folder: Path, **stubs: str) -> "subprocess.CompletedProcess[str]":
+    """`make` of the dependencies as `sam build` runs it, where programs of these names are these shell scripts."""
+    for name, script in stubs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    return subprocess.run(
+        ["make", "build-DependenciesLayer", f"ARTIFACTS_DIR={folder / 'built'}"],
+        cwd=ROOT / "layers" / "dependencies",
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_uv_builds_the_same_dependencies_where_there_is_no_pip(build: Build, tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    answer = made(tmp_path, python3="exit 1", uv=f'exec "{uv}" "$@"')
+    assert answer.returncode == 0, answer.stderr
+
+    def packages(folder: Path) -> set[str]:
+        # Each installer notes its own name, and what it installed, beside the packages.
+        files = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
+        return {one for one in files if "dist-info/" not in one and not one.endswith(".pyc")}
+
+    assert packages(tmp_path / "built" / "python") == packages(build.layers["DependenciesLayer"] / "python")
+
+
+def test_a_build_without_pip_and_uv_says_what_is_missing(tmp_path: Path) -> None:
+    answer = made(tmp_path, python3="exit 1", uv="exit 1")
+    assert answer.returncode != 0
+    assert "expected pip (python3 -m pip) or uv, found neither" in answer.stderr
+    assert "make build" in answer.stderr
 
 
 @pytest.mark.parametrize(

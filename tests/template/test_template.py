@@ -127,8 +127,7 @@ def test_a_rule_has_one_target_that_is_told_what_it_could_not_send() -> None:
     assert target["Arn"] == {"Fn::If": ["IsBuffered", {"Fn::GetAtt": ["Buffer", "Arn"]}, {"Ref": "FunctionArn"}]}
     assert target["DeadLetterConfig"] == {"Arn": {"Ref": "UnprocessedEventsQueueArn"}}
     # Who may be sent to is settled before it is sent to.
-    assert ROUTE["Resources"][name]["DependsOn"] == "InvokePermission"
-    assert ROUTE["Resources"][name]["Metadata"] == {"After": {"Fn::If": ["HasBuffer", {"Ref": "BufferPolicy"}, ""]}}
+    assert ROUTE["Resources"][name]["DependsOn"] == ["InvokePermission", "BufferPolicy"]
 
 
 def test_each_route_may_invoke_its_function() -> None:
@@ -203,7 +202,9 @@ def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    assert names - powertools == {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "DECIDED_ONE_BY_ONE"}
+    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "DECIDED_ONE_BY_ONE"}
+    assert names - powertools == {*own, "AWS_ENDPOINT_URL"}
+    assert DEFAULTS["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
@@ -258,8 +259,9 @@ def test_tables_are_those_of_the_adapters() -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_is_kept_and_restorable_and_encrypted(table: str) -> None:
+    """Kept when the stack is deleted, and removed when its first deployment fails."""
     resource = RESOURCES[table]
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     properties = resource["Properties"]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -417,12 +419,20 @@ def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
 # Buffers
 
 
-def test_there_is_no_buffer_but_where_it_is_wanted() -> None:
-    assert ROUTE["Conditions"]["HasBuffer"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Delivery"}, "direct"]}]}
+def test_the_buffer_its_policy_and_its_alarm_exist_with_every_delivery() -> None:
+    """`buffered` must not wait for a new policy, and `direct` must not delete a queue that has events."""
+    assert ROUTE["Conditions"]["TakesFromBuffer"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Delivery"}, "direct"]}]}
     assert ROUTE["Conditions"]["IsBuffered"] == {"Fn::Equals": [{"Ref": "Delivery"}, "buffered"]}
-    always = {name for name, one in ROUTE["Resources"].items() if "Condition" not in one}
-    assert always == {"Rule", "InvokePermission"}
-    assert {one["Condition"] for name, one in ROUTE["Resources"].items() if name not in always} == {"HasBuffer"}
+    conditions = {name: one.get("Condition") for name, one in ROUTE["Resources"].items()}
+    assert conditions == {
+        "Rule": None,
+        "InvokePermission": None,
+        "Buffer": None,
+        "BufferPolicy": None,
+        "BufferAge": None,
+        "TakeBatches": "TakesFromBuffer",
+        "Mapping": "TakesFromBuffer",
+    }
 
 
 def test_a_buffer_is_fair_to_portals() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from enroll.local.relay import OPTION, bind_problem
 from enroll.local.run import StorePortal, run
 from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
 
@@ -35,6 +36,13 @@ def run_command(
     parameter: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE of the template's parameters; give it once for each.")
     ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a container bridge, as 172.17.0.1, where the embedded AWS listens too.",
+            show_default=False,
+        ),
+    ] = None,
     project: Annotated[Path, typer.Option(help="Folder of the project.", file_okay=False)] = PROJECT,
     emulator_python: Annotated[
         Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
@@ -42,12 +50,15 @@ def run_command(
 ) -> None:
     """Start the embedded AWS, deploy the template, demonstrate it, and stay up until Ctrl-C."""
     console = Console()
+    if bind is not None and (problem := bind_problem(bind)):
+        raise typer.BadParameter(problem, param_hint=OPTION)
     settings = Settings(
         port=port,
         lambda_port=lambda_port,
         api_port=api_port,
         retry_delays=tuple(retry_delay),
         parameters=_parameters(parameter or []),
+        bind=bind,
         project=project.resolve(),
         emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
     )

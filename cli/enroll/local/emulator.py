@@ -21,17 +21,21 @@ READY_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 5
 
 
-def refuse_taken_port(port: int, option: str) -> None:
+def refuse_taken_port(port: int, option: str, host: str = HOST) -> None:
     """Fails with a message that names the port and the option, instead of with a traceback from the server."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # A port that a server has just left is free; without this, the next start would have to wait for it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise LocalRunError(
-                f"Port {port} on {HOST} cannot be used: {error.strerror}. If it is another local run, stop that one; "
-                f"otherwise choose another port with {option}, for example {option} {port + 100}."
+                f"Port {port} on {host} cannot be used: {error.strerror}. If it is another local run, stop that one; "
+                + (
+                    f"otherwise choose another port with {option}, for example {option} {port + 100}."
+                    if host == HOST
+                    else f"otherwise check that {host}, given with {option}, is an address of this machine."
+                )
             ) from error
 
 
@@ -48,7 +52,8 @@ class Emulator:
         if not settings.emulator_python.exists():
             raise LocalRunError(
                 f"The embedded AWS is not installed: {settings.emulator_python} does not exist. "
-                "Run `make setup` in the project's folder, or name its interpreter with --emulator-python."
+                "Start the local run with `make run`, which installs it, or give an interpreter that has MiniStack "
+                "with --emulator-python."
             )
         refuse_taken_port(settings.port, "--port")
         settings.run_folder.mkdir(parents=True, exist_ok=True)

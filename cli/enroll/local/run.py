@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +25,7 @@ from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
 from enroll.local.emulator import Emulator
 from enroll.local.lambda_service import Finished, LambdaService
+from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
@@ -112,6 +113,14 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
             service = stack.enter_context(_lambda_service(settings, observer))
             console.print("Starting the embedded AWS…")
             emulator = stack.enter_context(Emulator(settings))
+            if settings.bind:
+                stack.enter_context(Relay(settings.bind, settings.port))
+                console.print(
+                    f"The embedded AWS also accepts connections at {settings.bind}:{settings.port}, from everyone who "
+                    "reaches that address.",
+                    style="yellow",
+                    soft_wrap=True,
+                )
             deployment = deploy(settings)
             service.deploy(deployment.functions)
             for omission in OMISSIONS:
@@ -132,16 +141,22 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
         return 130 if once else 0
 
 
-def _write_environment(settings: Settings, deployment: Deployment) -> None:
-    """For `sam local invoke --env-vars`, where Docker exists: what a function in a container needs to talk to this."""
-    variables = dict(next(iter(deployment.functions.values())).environment)
-    variables |= {
-        "AWS_ENDPOINT_URL": f"http://host.docker.internal:{settings.port}",
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+def container_environment(settings: Settings, deployed: Mapping[str, str]) -> dict[str, str]:
+    """What a function in a container needs to talk to the local run, from its environment as it is `deployed`.
+
+    SAM passes on only variables that the template declares. Region and credentials are no variables of a template:
+    SAM takes them from the shell in which it runs (docs/local.md).
+    """
+    return {
+        **deployed,
+        "AWS_ENDPOINT_URL": settings.container_endpoint,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
+
+
+def _write_environment(settings: Settings, deployment: Deployment) -> None:
+    """For `sam local invoke --env-vars`, where Docker exists."""
+    variables = container_environment(settings, next(iter(deployment.functions.values())).environment)
     text = json.dumps({"Parameters": variables}, indent=2)
     (settings.run_folder / "sam-env.json").write_text(text, encoding="utf-8")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
-"""Nothing of a local run listens anywhere else."""
+"""Nothing of a local run listens anywhere else, except the embedded AWS where `--bind` says so."""
 
 STACK_NAME = "enroll"
 REGION = "eu-west-1"
@@ -36,6 +36,8 @@ class Settings:
     retry_delays: tuple[float, ...] = (1.0, 2.0)
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Of the template, where they are not its defaults."""
+    bind: str | None = None
+    """Another address of this machine at which the embedded AWS is reachable, for functions in containers."""
     project: Path = PROJECT
     emulator_python: Path = PROJECT / ".venv-emulator" / "bin" / "python"
     python: Path = Path(sys.executable)
@@ -43,6 +45,11 @@ class Settings:
     @property
     def endpoint(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def container_endpoint(self) -> str:
+        """The embedded AWS, as a function in a container addresses it."""
+        return f"http://host.docker.internal:{self.port}"
 
     @property
     def lambda_endpoint(self) -> str:

@@ -48,6 +48,13 @@ NAMES = tuple(field.name.upper() for field in fields(Config) if field.required)
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """Raises MissingConfiguration."""
+    if environment.get("AWS_SAM_LOCAL") and not environment.get("AWS_ENDPOINT_URL"):
+        # SAM gives the container the credentials of its shell, which are those of a real account.
+        raise MissingConfiguration(
+            "AWS_ENDPOINT_URL: expected the address of the local run, because SAM runs this function locally, for "
+            "example http://host.docker.internal:4566; got no value. Start `make run`, and name the file that it "
+            "writes with --env-vars .enroll/4566/sam-env.json (docs/local.md)"
+        )
     missing = [name for name in NAMES if not environment.get(name)]
     if missing:
         raise MissingConfiguration(

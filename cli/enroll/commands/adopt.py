@@ -1,0 +1,120 @@
+"""`enroll adopt`"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from botocore.exceptions import ClientError, WaiterError
+
+from enroll.local.deployment import load_template
+from enroll.local.settings import LocalRunError
+from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, console, fail
+from enroll.stack import client_of, explained
+
+TABLE = "AWS::DynamoDB::Table"
+CHANGE_SET = "adopt-tables"
+# A stack that holds nothing but a change set that was not executed.
+UNBORN = "REVIEW_IN_PROGRESS"
+
+
+def adopt(
+    stack: Annotated[str, typer.Option("--stack", envvar="ENROLL_STACK", help="The new stack.")] = "enroll",
+    flows_table: Annotated[str | None, typer.Option(help="The table of flows. Tables are found by name.")] = None,
+    records_table: Annotated[str | None, typer.Option(help="The table of records.")] = None,
+    enrollments_table: Annotated[str | None, typer.Option(help="The table of enrollments.")] = None,
+    key_arn: Annotated[str, typer.Option(help="KeyArn of the deleted stack, if it had one.")] = "",
+    template: Annotated[Path, typer.Option(help="The template of Enroll.", dir_okay=False)] = Path("template.yaml"),
+) -> None:
+    """Make a new stack of the tables that a deleted stack left. `sam deploy` then adds everything else to it."""
+    given = {"FlowsTable": flows_table, "RecordsTable": records_table, "EnrollmentsTable": enrollments_table}
+    with explained():
+        cloudformation = client_of("cloudformation")
+        _refuse_existing(cloudformation, stack)
+        names = {logical_id: name or _find(stack, logical_id) for logical_id, name in given.items()}
+        _import(cloudformation, stack, _tables(template), names, key_arn)
+    for logical_id, name in names.items():
+        console.print(f"{logical_id}  {name}", markup=False, soft_wrap=True)
+    console.print(
+        f"The stack {stack} has these tables now. Run `sam deploy` for the same stack name to add everything else.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _refuse_existing(cloudformation: Any, stack: str) -> None:
+    try:
+        status = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return
+        raise
+    if status != UNBORN:
+        fail(f"expected no stack {stack}; got one that is {status}. Delete it, or give another name", CONFLICT)
+
+
+def _find(stack: str, logical_id: str) -> str:
+    """The one table whose name CloudFormation made for this stack."""
+    prefix = f"{stack}-{logical_id}-"
+    pages = client_of("dynamodb").get_paginator("list_tables").paginate()
+    found: list[str] = [name for page in pages for name in page["TableNames"] if name.startswith(prefix)]
+    if len(found) != 1:
+        option = f"--{logical_id.removesuffix('Table').lower()}-table"
+        what = f"{len(found)} tables: {', '.join(found)}" if found else "none"
+        fail(f"expected one table named {prefix}…; got {what}. Name the table with {option}", NOT_FOUND)
+    return found[0]
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """The template's tables, with the one condition and parameter that they use."""
+    try:
+        template = load_template(path)
+    except LocalRunError as error:
+        fail(str(error), INVALID)
+    resources = {name: one for name, one in template["Resources"].items() if one["Type"] == TABLE}
+    return {
+        "AWSTemplateFormatVersion": template["AWSTemplateFormatVersion"],
+        "Description": template["Description"],
+        "Parameters": {"KeyArn": template["Parameters"]["KeyArn"]},
+        "Conditions": {"UsesKey": template["Conditions"]["UsesKey"]},
+        "Resources": resources,
+    }
+
+
+def _import(cloudformation: Any, stack: str, template: dict[str, Any], names: dict[str, str], key_arn: str) -> None:
+    made = cloudformation.create_change_set(
+        StackName=stack,
+        ChangeSetName=CHANGE_SET,
+        ChangeSetType="IMPORT",
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": "KeyArn", "ParameterValue": key_arn}],
+        ResourcesToImport=[
+            {"ResourceType": TABLE, "LogicalResourceId": logical_id, "ResourceIdentifier": {"TableName": name}}
+            for logical_id, name in names.items()
+        ],
+    )
+    try:
+        cloudformation.get_waiter("change_set_create_complete").wait(
+            ChangeSetName=made["Id"], WaiterConfig={"Delay": 2, "MaxAttempts": 90}
+        )
+    except WaiterError as error:
+        # Its name is free again for the next attempt.
+        cloudformation.delete_change_set(ChangeSetName=made["Id"])
+        _fail(error.last_response.get("StatusReason") or str(error))
+    cloudformation.execute_change_set(ChangeSetName=made["Id"])
+    try:
+        cloudformation.get_waiter("stack_import_complete").wait(
+            StackName=stack, WaiterConfig={"Delay": 2, "MaxAttempts": 150}
+        )
+    except WaiterError as error:
+        _fail(_last_reason(cloudformation, stack) or str(error))
+
+
+def _fail(reason: str) -> NoReturn:
+    fail(f"CloudFormation did not import the tables: {reason}", FAILED)
+
+
+def _last_reason(cloudformation: Any, stack: str) -> str | None:
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    reasons = [one["ResourceStatusReason"] for one in events if "FAILED" in one["ResourceStatus"]]
+    return reasons[0] if reasons else None

@@ -1,0 +1,112 @@
+"""`enroll doctor`"""
+
+import shlex
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from enroll.api import ApiUrl, open_api
+from enroll.doctor import (
+    DEFAULT_WAIT_SECONDS,
+    PORTAL,
+    EventCheck,
+    Finding,
+    Result,
+    check_configuration,
+    check_update,
+    find_stack,
+)
+from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json
+from enroll.stack import client_of, explained
+
+STYLES = {Result.OK: "green", Result.FAULT: "red", Result.NOT_CHECKED: "yellow"}
+
+
+def doctor(
+    stack: Annotated[
+        str | None,
+        typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack; `enroll` when not given."),
+    ] = None,
+    events: Annotated[
+        bool, typer.Option(help="Send a good, an invalid and an unroutable event, and look for what becomes of them.")
+    ] = True,
+    portal: Annotated[str, typer.Option(help="The portal of these events; it needs no other use.")] = PORTAL,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for the outcome of the events.", min=1)
+    ] = DEFAULT_WAIT_SECONDS,
+    before_update: Annotated[
+        bool, typer.Option("--check-update", help="Check the next deployment instead: its name and its parameters.")
+    ] = False,
+    config_file: Annotated[
+        Path, typer.Option(help="With --check-update, the settings of `sam deploy`.", dir_okay=False)
+    ] = Path("samconfig.toml"),
+    config_env: Annotated[str, typer.Option(help="With --check-update, the section of these settings.")] = "default",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(help="With --check-update, NAME=VALUE instead of the settings' parameters; once for each."),
+    ] = None,
+    api: ApiUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a deployed stack from end to end. Exit code 1 if anything is wrong."""
+    if before_update:
+        name, changes = _next_deployment(config_file, config_env, stack, parameter)
+        with explained():
+            findings = list(check_update(name, find_stack(name, client_of), changes))
+    else:
+        name = stack or "enroll"
+        with explained():
+            found = find_stack(name, client_of)
+            if found is None:
+                fail(f"expected a deployed stack; there is no stack {name}. Name it with --stack", NOT_FOUND)
+            if "EventBusName" not in found.outputs:
+                fail(f"expected a stack of Enroll; the stack {name} has no output EventBusName", NOT_REACHED)
+            findings = list(check_configuration(found))
+            if events:
+                findings += EventCheck(found, open_api(api, portal, name), wait).findings()
+    _print(findings, as_json)
+    if any(one.result == Result.FAULT for one in findings):
+        raise typer.Exit(FAILED)
+
+
+def _next_deployment(
+    file: Path, environment: str, stack: str | None, parameter: list[str] | None
+) -> tuple[str, dict[str, str]]:
+    """The stack's name and the parameters that `sam deploy` would give it."""
+    if stack is not None and parameter is not None:
+        return stack, _pairs(parameter, "--parameter")
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))[environment]["deploy"]["parameters"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        fail(
+            f"{file}: expected [{environment}.deploy.parameters]; got {error!r}. Run this in the project's folder, or "
+            "give --stack and --parameter",
+            INVALID,
+        )
+    given = settings.get("parameter_overrides", "")
+    overrides = shlex.split(given) if isinstance(given, str) else list(map(str, given))
+    changes = _pairs(overrides if parameter is None else parameter, f"{file}, parameter_overrides")
+    return stack or str(settings.get("stack_name", "enroll")), changes
+
+
+def _pairs(given: Iterable[str], where: str) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            fail(f"{where}: expected NAME=VALUE, for example CrmDelivery=buffered; got {name!r}", INVALID)
+    return {name: value for name, _, value in pairs}
+
+
+def _print(findings: list[Finding], as_json: bool) -> None:
+    if as_json:
+        print_json([{"check": one.check, "result": one.result, "detail": one.detail} for one in findings])
+        return
+    table = Table("check", "result", "detail")
+    for one in findings:
+        table.add_row(one.check, f"[{STYLES[one.result]}]{one.result}[/]", escape(one.detail))
+    console.print(table)
