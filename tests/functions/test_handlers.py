@@ -30,6 +30,7 @@ from enrollment.wire.envelopes import read_event
 from enrollment.wire.redeliveries import write_redelivery
 from tests.aws import REGION, aws
 from tests.fakes import store, switch
+from tests.flow_sizes import event_types, large_flow
 from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
 
@@ -287,6 +288,23 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
         answer = invoke(event({event_type.name: "101", "id": f"e{number}", "properties": properties}), name)
         assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name
+
+
+def test_a_large_flow_of_many_types_enrolls_and_its_goal_keeps_out(stack: Stack) -> None:
+    document = large_flow(186_000, event_types()[:32])
+    store(stack.stores.authoring, "p1", document, 0)
+    codes = []
+    for number, (event_type, properties) in enumerate(
+        [
+            ("forms.submitted", {"city": "Oslo"}),
+            ("website.page_visited", {"city": "Rome"}),
+            ("forms.submitted", {"city": "Oslo", "plan": "none"}),
+        ]
+    ):
+        given = {event_type: str(number), "id": f"e{number}", "record": properties}
+        answer = invoke(event(given), event_type.partition(".")[0])
+        codes += [one["code"] for one in answer["decisions"]]
+    assert codes == ["ENROLLED", "FILTERED_OUT", "GOAL_MET"]
 
 
 @pytest.mark.parametrize("unit", ["x", "ж", "𝄞", "\uffff", "\ud800", "\x00"])
