@@ -16,8 +16,16 @@ from enrollment.domain.enrollments import Announcement, Cause, Enrollment
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
+from enrollment.domain.productions import productions
+from enrollment.domain.records import Change, Record, changed
 from enrollment.wire.envelopes import read_routed_event
-from enrollment.wire.messages import MAX_MESSAGE_BYTES, read_message, write_announcement, write_message
+from enrollment.wire.messages import (
+    MAX_MESSAGE_BYTES,
+    read_message,
+    write_announcement,
+    write_message,
+    write_production,
+)
 from enrollment.wire.unprocessed import write_unprocessed
 from tests.scenarios.scenario import event
 from tests.sqs_rules import check_message
@@ -195,3 +203,18 @@ def test_an_announcement_costs_the_utf_8_of_the_flow_s_name() -> None:
     assert "Добро" in text
     assert text.encode()
     assert json.loads(text)["properties"]["hs_flow_name"] == enrollment().flow_name
+
+
+@pytest.mark.parametrize(("unit", "count"), [("x", 8_000), ("ж", 4_000), ("𝄞", 2_000)])
+def test_events_of_a_change_carry_it_by_its_bytes(unit: str, count: int) -> None:
+    """Eleven properties of 8 KB, whatever their characters, stay below the bound of 1 MB for all events together."""
+    key = RecordKey("p1", "0-1", "101")
+    before = Record(key, 0)
+    for number, is_carried in ((11, True), (12, False)):
+        properties = {f"p{place}": unit * count for place in range(number)}
+        change = Change(5, properties=properties)
+        after = changed(before, key, change)
+        made = list(productions(before, after, change))
+        assert len(made) == number
+        assert {one.changed_with is not None for one in made} == {is_carried}
+        assert all(unit in write_production(one) for one in made)
