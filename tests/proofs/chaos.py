@@ -244,7 +244,7 @@ class Left:
     unprocessed: Counter[tuple[str, str]] = field(default_factory=Counter)
     unconfirmed: list[str] = field(default_factory=list)
     lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
-    records: Mapping[str, str] = field(default_factory=dict)
+    records: dict[str, str] = field(default_factory=dict)
     disturbances: Sequence[Disturbance] = ()
     redriven: Counter[str] = field(default_factory=Counter)
     longest_outage: float = 0.0
@@ -385,9 +385,7 @@ class Run:
             assert answer["FailedEntryCount"] == 0
             for one in batch:
                 self.sent_at.setdefault(one["detail"]["id"], time.time())
-                records = dict(self.left.records)
-                records[one["detail"]["id"]] = str(one["detail"]["objectId"])
-                self.left.records = records
+                self.left.records[one["detail"]["id"]] = str(one["detail"]["objectId"])
 
     def settle(self, deadline: float) -> None:
         """Waits until nothing is left to do, and redrives what failed, as an operator would."""
@@ -451,7 +449,11 @@ class Run:
         with Pass(self.sqs, self.embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
             for message in messages:
                 left.unprocessed[message.unprocessed.event_id or message.id, message.unprocessed.reason] += 1
-        first = {event_id: min(one.at for one in lines) for event_id, lines in left.lines.items()}
+        decided = {
+            event_id: [one.at for one in lines if one.content["message"] == "decision"]
+            for event_id, lines in left.lines.items()
+        }
+        first = {event_id: min(times) for event_id, times in decided.items() if times}
         left.longest_outage = max(
             (_seconds(first[one]) - at for one, at in self.sent_at.items() if one in first), default=0.0
         )
@@ -517,8 +519,8 @@ def play(
     traffic: Plan,
     tolerance_minutes: float,
     seed: str | None = None,
-    mean_seconds: float = 0.7,
-    hangs: int = 2,
+    mean_seconds: float = 1.0,
+    hangs: int = 1,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Left:
     """In a local run of its own. Without a seed it is undisturbed."""
