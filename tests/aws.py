@@ -111,7 +111,8 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
             "FifoThroughputLimit": "perMessageGroupId",
         },
     )["QueueUrl"]
-    unprocessed = sqs.create_queue(QueueName=f"{prefix}unprocessed")["QueueUrl"]
+    largest = {"MaximumMessageSize": str(CONFIG.unprocessed_message_bytes)}
+    unprocessed = sqs.create_queue(QueueName=f"{prefix}unprocessed", Attributes=largest)["QueueUrl"]
     redeliveries = sqs.create_queue(QueueName=f"{prefix}redeliveries")["QueueUrl"]
     bus = f"{prefix}{CONFIG.event_bus_name}"
     session.create_client("events", region_name=REGION).create_event_bus(Name=bus)

@@ -1,6 +1,6 @@
 """The messages of the unprocessed-events queue: whatever wrote them, read as one thing.
 
-what Enroll refused, what no rule takes   {"reason", "message", "field", "event"}
+what Enroll refused, what no rule takes   {"reason", "message", "field", "event"}; "truncated" of an event that is cut
 what a function failed to process         Lambda's record: {"requestContext", "requestPayload", "responsePayload", …}
 what EventBridge could not deliver        the event itself; ERROR_CODE and ERROR_MESSAGE are message attributes
 what failed out of a category's buffer    the event itself, without attributes
@@ -28,12 +28,14 @@ UNKNOWN_MESSAGE = "UNKNOWN_MESSAGE"
 @dataclass(frozen=True)
 class Unprocessed:
     """``event`` is the whole event as EventBridge delivered it, or what came in its place. ``reason`` is a code of
-    docs/events.md, or of the service that gave up."""
+    docs/events.md, or of the service that gave up. ``truncated``: the event was too large for the message, and
+    ``event`` is only its identity; the size, the beginning and the place in the archive are here."""
 
     reason: str
     message: str
     event: Any
     field: str | None = None
+    truncated: Mapping[str, Any] | None = None
 
     @property
     def event_id(self) -> str | None:
@@ -60,8 +62,9 @@ class Unprocessed:
     @property
     def whole(self) -> dict[str, Any] | None:
         """The same event to whoever reads its detail alone: with the id and the time of occurrence that it had by its
-        envelope, and the replay that it is part of, for the bus gives it a new envelope. None: it is no event."""
-        envelope = self._envelope
+        envelope, and the replay that it is part of, for the bus gives it a new envelope. None: it is no event, or not
+        a whole one."""
+        envelope = self._envelope if self.truncated is None else {}
         names = [envelope.get(key) for key in ("source", "detail-type")]
         if not isinstance(envelope.get("detail"), dict) or not all(isinstance(one, str) and one for one in names):
             return None
@@ -71,8 +74,22 @@ class Unprocessed:
             detail[REPLAY_NAME] = envelope[REPLAY_NAME]
         return {**envelope, "detail": detail}
 
+    @property
+    def obstacle(self) -> str | None:
+        """Why the event can't be put on the bus again. None: it can."""
+        if self.truncated is not None:
+            archive = self.truncated.get("archive")
+            place = archive if isinstance(archive, Mapping) else {}
+            return (
+                f"the event was cut, because its {self.truncated.get('bytes')} bytes exceed the size of a message. "
+                f"The archive of the bus {place.get('bus')} has it whole: event {place.get('eventId')}, sent at "
+                f"{place.get('time')}. Send it again from its source, smaller, or restore it from the archive "
+                "(docs/unprocessed.md)"
+            )
+        return "no event" if self.whole is None else None
+
     def entry(self, bus: str) -> Entry | None:
-        """That puts the same event on the bus again, as sent when it was sent. None: it is no event."""
+        """That puts the same event on the bus again, as sent when it was sent. None: ``obstacle`` says why not."""
         event = self.whole
         if event is None:
             return None
@@ -104,7 +121,9 @@ def read_unprocessed(body: str, attributes: Mapping[str, str]) -> Unprocessed:
         return Unprocessed(UNKNOWN_MESSAGE, "the message is not JSON", body)
     match message:
         case {"reason": str(reason), "message": str(text), "event": event}:
-            return Unprocessed(reason, text, event, _text(message.get("field")))
+            truncated = message.get("truncated")
+            cut = truncated if isinstance(truncated, dict) else None
+            return Unprocessed(reason, text, event, _text(message.get("field")), cut)
         case {"requestContext": dict(context), "requestPayload": event}:
             reason = str(context.get("condition", NOT_DELIVERED))
             return Unprocessed(reason, _failure(context, message.get("responsePayload")), event)

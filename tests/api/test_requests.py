@@ -170,6 +170,19 @@ def test_an_answer_that_no_function_may_give_is_refused_as_too_much() -> None:
     assert "ask for less" in answer.json["message"]
 
 
+@pytest.mark.parametrize("unit", ["x", "ж", "𝄞"])
+def test_a_flow_and_an_answer_are_measured_by_their_bytes(unit: str) -> None:
+    api, text = example_portal(), unit * (250_000 // len(unit.encode()))
+    for number in range(20):
+        document = {"type": "CONTACT_FLOW", "isEnabled": False, "padding": text}
+        assert api("PUT", f"/automation/v4/flows/{number}", document).status == 201
+    inputs = [{"flowId": str(number)} for number in range(20)]
+    answer = api("POST", "/automation/v4/flows/batch/read", {"inputs": inputs})
+    assert answer.status == 200
+    assert answer.json["results"][0]["padding"] == text
+    assert len(answer.text.encode()) < 20 * 251_000
+
+
 @pytest.mark.parametrize("raw", ['{"x": 1e999}', '{"x": "\\ud800"}', '{"\\udfff": 1}'])
 def test_what_json_can_not_say_is_not_stored(raw: str) -> None:
     answer = example_portal()("POST", "/automation/v4/flows", raw=raw)

@@ -18,9 +18,10 @@ from enroll.main import app
 from enroll.stack import Stack
 from enroll.unprocessed import Unprocessed, read_unprocessed
 from enroll.unprocessed_queue import NotDeleted, Pass
-from enrollment.domain.events import Event
+from enrollment.domain.events import Event, InvalidEvent
 from enrollment.wire.envelopes import read_event, read_routed_event, replay_name
 from enrollment.wire.redeliveries import write_redelivery
+from enrollment.wire.unprocessed import write_unprocessed
 from tests.api.portal import example_portal
 from tests.api.serving import served
 from tests.aws import REGION
@@ -133,6 +134,24 @@ def test_the_event_that_is_redriven_is_the_same(shape: Any, without: tuple[str, 
 
     assert after == before
     assert entry["EventBusName"] == "bus"
+
+
+def cut(event_id: str = "e-cut") -> str:
+    """A message of an event that was too large for it."""
+    envelope = {**submitted(event_id), "id": "bus-cut"}
+    envelope["detail"]["properties"] = {"message": "ж" * 400_000}
+    invalid = InvalidEvent("DETAIL_TOO_LARGE", "detail", "found 800,000 bytes")
+    return write_unprocessed(envelope, invalid, bus="enroll-events", max_bytes=256 * 1024)
+
+
+def test_a_cut_event_is_known_by_its_identity_and_can_not_be_redriven() -> None:
+    found = read_unprocessed(cut(), {})
+    assert (found.event_id, found.portal_id, found.record) == ("e-cut", "p1", "contact/103")
+    assert (found.event_type, found.occurred_at) == ("forms.submitted", 1_893_456_000_000)
+    assert (found.whole, found.entry("bus")) == (None, None)
+    obstacle = str(found.obstacle)
+    for part in ("bus enroll-events", "event bus-cut", submitted()["time"], "docs/unprocessed.md"):
+        assert part in obstacle
 
 
 def test_a_failed_redelivery_is_redriven_as_the_same_event() -> None:
@@ -296,6 +315,32 @@ def test_what_is_no_event_stays(queue: Queue, bus: list[Event]) -> None:
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 2
     assert [one["why"] for one in report["left"]] == ["no event"]
+    assert queue.visible == 1
+
+
+def test_a_cut_event_is_shown_and_stays(
+    queue: Queue, bus: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.send(cut(), failed(submitted()))
+    listed = {one["eventId"]: one for one in answer("unprocessed", "list")}
+    assert listed["e-cut"]["truncated"]["archive"]["eventId"] == "bus-cut"
+    assert "truncated" not in listed["e1"]
+    assert "(cut) detail: found 800,000 bytes" in run("unprocessed", "list").stdout
+
+    shown = run("unprocessed", "show", "e-cut")
+    assert "archive of the bus enroll-events" in shown.stderr
+    path = tmp_path / "event.json"
+    path.write_text(shown.stdout)
+    monkeypatch.setattr(sending, "open_stack", commands.open_stack)
+    assert "found one that was cut" in run("send", str(path), code=2).stderr
+
+    (fate,) = answer("unprocessed", "redrive", "--event", "e-cut", "--dry-run")["events"]
+    assert "archive of the bus enroll-events" in fate["left"]
+    report = answer("unprocessed", "redrive", "--rate", "1000")
+    assert report["redriven"] == 1
+    assert [one["eventId"] for one in report["left"]] == ["e-cut"]
+    assert "archive of the bus enroll-events" in report["left"][0]["why"]
+    assert [one.id for one in bus] == ["e1"]
     assert queue.visible == 1
 
 

@@ -52,7 +52,7 @@ ASSOCIATION = PK | {
 }
 MESSAGE = (
     '{"schemaVersion": "1.0", "enrollmentId": "01X", "idempotencyKey": "idem", "portalId": "p/1", "flowId": "7", '
-    r'"flowName": "n\u00e4me", "flowRevisionId": "3", "objectTypeId": "0-1", "objectId": "1\u00fc%", '
+    '"flowName": "näme", "flowRevisionId": "3", "objectTypeId": "0-1", "objectId": "1ü%", '
     '"isReEnrollment": false, "trigger": {"groupIndex": 0, "eventType": "forms.submitted", "eventTypeId": null, '
     '"eventId": "ev1", "occurredAt": "1970-01-01T00:00:00.001Z", "source": "s", "properties": {"a": 1}}, '
     '"enrolledAt": "2001-09-09T01:46:40.000Z"}'
@@ -160,6 +160,15 @@ def test_an_enrollment(tables: Tables) -> None:
     assert found.first is not None
     assert found == Enrolled(first=found.first, own=found.first)
     assert (found.first.enrollment, found.first.is_confirmed, found.first.due_at) == (written, True, 77)
+
+
+def test_an_enrollment_whose_message_is_in_ascii(tables: Tables) -> None:
+    """As it was written before messages cost the UTF-8 of their text."""
+    in_ascii = MESSAGE.replace("ä", r"\u00e4").replace("ü", r"\u00fc")
+    put(tables, tables.enrollments, ENROLLMENT | {"message": {"S": in_ascii}})
+    found = DynamoEnrollments(tables, write_message, read_message).find(KEY, "ev1", ["7"])["7"].first
+    assert found is not None
+    assert (found.enrollment.flow_name, found.enrollment.record_key) == ("näme", KEY)
 
 
 def test_a_confirmation_is_of_its_own_enrollment_alone(tables: Tables) -> None:

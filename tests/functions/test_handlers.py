@@ -30,6 +30,7 @@ from enrollment.wire.envelopes import read_event
 from enrollment.wire.redeliveries import write_redelivery
 from tests.aws import REGION, aws
 from tests.fakes import store, switch
+from tests.flow_sizes import event_types, large_flow
 from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
 
@@ -232,7 +233,7 @@ def test_what_is_nested_deeper_than_python_writes_is_kept_as_a_text(stack: Stack
     envelope, deep = event({"forms.submitted": "101", "id": "e-1", "properties": {"a": ["é", 1, None]}}), list[Any]()
     for _ in range(depth):
         deep = [deep]
-    text = json.dumps({**envelope, "detail": {**envelope["detail"], "unknown": "HERE"}})
+    text = json.dumps({**envelope, "detail": {**envelope["detail"], "unknown": "HERE"}}, ensure_ascii=False)
     envelope["detail"]["unknown"] = deep
     assert invoke(envelope)["unprocessed"]["reason"] == "DETAIL_TOO_DEEP"
     (kept,) = stack.unprocessed()
@@ -267,7 +268,8 @@ def test_ids_that_the_queue_can_not_take_are_published_all_the_same(stack: Stack
 
 def test_properties_too_large_for_a_message_are_left_out(stack: Stack) -> None:
     put(stack, id=1)
-    properties = {f"p{n:02d}": "\u4e2d" * 2_700 for n in range(22)} | {"hs_form_id": "f-1"}
+    # An event of characters that SQS refuses is half as large as its message, in which they are escaped.
+    properties = {f"p{n:02d}": "\uffff" * 2_700 for n in range(22)} | {"hs_form_id": "f-1"}
     invoke(event({"forms.submitted": "101", "id": "e", "record": {}, "properties": properties}))
     (message,) = stack.enrollments()
     trigger = json.loads(message["Body"])["trigger"]
@@ -286,6 +288,48 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
         answer = invoke(event({event_type.name: "101", "id": f"e{number}", "properties": properties}), name)
         assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name
+
+
+def test_a_large_flow_of_many_types_enrolls_and_its_goal_keeps_out(stack: Stack) -> None:
+    document = large_flow(186_000, event_types()[:32])
+    store(stack.stores.authoring, "p1", document, 0)
+    codes = []
+    for number, (event_type, properties) in enumerate(
+        [
+            ("forms.submitted", {"city": "Oslo"}),
+            ("website.page_visited", {"city": "Rome"}),
+            ("forms.submitted", {"city": "Oslo", "plan": "none"}),
+        ]
+    ):
+        given = {event_type: str(number), "id": f"e{number}", "record": properties}
+        answer = invoke(event(given), event_type.partition(".")[0])
+        codes += [one["code"] for one in answer["decisions"]]
+    assert codes == ["ENROLLED", "FILTERED_OUT", "GOAL_MET"]
+
+
+@pytest.mark.parametrize("unit", ["x", "ж", "𝄞", "\uffff", "\ud800", "\x00"])
+@pytest.mark.parametrize("count", [50_000, 200_000, 900_000])
+def test_a_large_event_is_kept_at_the_first_attempt(stack: Stack, unit: str, count: int) -> None:
+    """It is refused, and must not fail the invocation: that would be repeated with the same result."""
+    envelope = event({"forms.submitted": "101", "id": "e-1", "properties": {"message": unit * count}})
+
+    answer = invoke(envelope)
+
+    reasons = {answer["unprocessed"]["reason"]}
+    assert reasons <= {"WRONG_LENGTH", "BAD_CHARACTERS", "DETAIL_TOO_LARGE"}
+    (kept,) = stack.unprocessed()
+    assert kept["reason"] == answer["unprocessed"]["reason"]
+    if "truncated" in kept:
+        assert kept["truncated"]["archive"] == {"bus": "bus", "eventId": envelope["id"], "time": envelope["time"]}
+    else:
+        assert kept["event"] == envelope
+
+
+def test_a_message_size_that_no_queue_accepts_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("1024", "1048577", "1 MiB"):
+        monkeypatch.setenv("UNPROCESSED_MESSAGE_BYTES", wrong)
+        with pytest.raises(MissingConfiguration, match=r"UNPROCESSED_MESSAGE_BYTES: .* 262144 to 1048576"):
+            invoke(event({"forms.submitted": "101", "id": "e"}))
 
 
 def test_all_missing_names_of_the_configuration_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

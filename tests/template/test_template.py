@@ -12,7 +12,7 @@ import pytest
 from enroll.local.deployment import load_template
 from enrollment.adapters import clients
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
-from enrollment.config import NAMES
+from enrollment.config import MAX_SQS_BYTES, NAMES, SQS_BYTES
 from tests.aws import aws
 
 ROOT = Path(__file__).parents[2]
@@ -202,10 +202,19 @@ def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "DECIDED_ONE_BY_ONE"}
+    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "DECIDED_ONE_BY_ONE", "UNPROCESSED_MESSAGE_BYTES"}
     assert names - powertools == {*own, "AWS_ENDPOINT_URL"}
     assert DEFAULTS["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+
+
+def test_the_size_of_an_unprocessed_message_is_set_in_one_place() -> None:
+    """The function cuts an event at the size that the queue accepts."""
+    parameter = {"Ref": "UnprocessedMessageBytes"}
+    assert DEFAULTS["Environment"]["Variables"]["UNPROCESSED_MESSAGE_BYTES"] == parameter
+    assert TEMPLATE["Resources"]["UnprocessedEventsQueue"]["Properties"]["MaximumMessageSize"] == parameter
+    sizes = TEMPLATE["Parameters"]["UnprocessedMessageBytes"]
+    assert (sizes["MinValue"], sizes["MaxValue"]) == (SQS_BYTES, MAX_SQS_BYTES)
 
 
 def test_two_stacks_of_one_account_do_not_mix_their_metrics() -> None:

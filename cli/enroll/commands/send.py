@@ -53,6 +53,8 @@ def put(client: Any, entries: list[Entry], *, quiet: bool = True) -> list[str]:
 
 
 def _entry(path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id: bool, portal: str | None) -> Entry:
+    if "event" in event and "truncated" in event:  # as `enroll unprocessed show` prints it
+        fail(f"{path}: expected a whole event, found one that was cut; restore it first (docs/unprocessed.md)", INVALID)
     event = event.get("event", event)  # a sample of events/invalid
     missing = [key for key in ("detail-type", "source", "detail") if key not in event]
     if missing:

@@ -141,7 +141,7 @@ def list_unprocessed(
                 "" if one.occurred_at is None else iso(one.occurred_at),
                 iso(message.sent_at),
                 one.reason,
-                shown(one.message, 100),
+                shown(one.message if one.truncated is None else f"(cut) {one.message}", 100),
             )
             for message, one in ((message, message.unprocessed) for message in found)
         ),
@@ -161,6 +161,7 @@ def _written(message: Message) -> dict[str, Any]:
         "message": one.message,
         "keptSince": iso(message.sent_at),
         "event": one.event,
+        **({} if one.truncated is None else {"truncated": one.truncated}),
     }
 
 
@@ -180,6 +181,11 @@ def show(
         return
     one = found.unprocessed
     errors.print(f"{one.reason}: {one.message}", markup=False, soft_wrap=True)
+    if one.truncated is not None:
+        # Not printed as an event: sending what is left of it would lose the rest.
+        errors.print(one.obstacle, markup=False, soft_wrap=True)
+        print_json({"truncated": one.truncated, "event": one.event})
+        return
     print_json(one.event if one.whole is None else one.whole)
 
 
@@ -245,7 +251,7 @@ class Redriving:
             one = message.unprocessed
             entry = one.entry(self.bus_name)
             if entry is None:
-                self.kept.append((message, "no event"))
+                self.kept.append((message, one.obstacle or "no event"))
             elif one.event_id in met:
                 # Refused again, or kept twice: the next run takes it. This one would not end.
                 self.kept.append((message, "came back while this ran"))
@@ -308,7 +314,7 @@ def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool)
 def _simulated(one: Unprocessed, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
     whole = one.whole
     if whole is None:
-        return {"left": "no event"}
+        return {"left": one.obstacle or "no event"}
     try:
         event = read_routed_event(whole)
     except InvalidEvent as invalid:

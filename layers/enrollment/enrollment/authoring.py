@@ -1,6 +1,5 @@
 """Writing flows: what an author asks for, checked as a whole, stored as the next revision."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,14 +13,13 @@ from enrollment.domain.flows import (
     triggers_to_remove,
     without_replaced_triggers,
 )
+from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.loops import ENROLLED
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict, FlowBook, Flows
 
-# Bytes of JSON. A DynamoDB item holds 400 KB, and what enrolls is stored once for each of at most 35 event types in one
-# transaction of 4 MB.
+# Bytes of JSON in UTF-8. A DynamoDB item holds 400 KB.
 MAX_DOCUMENT_BYTES = 300_000
-MAX_CRITERIA_BYTES = 95_000
 ATTEMPTS = 5
 
 
@@ -65,18 +63,9 @@ class Authoring(Struct, frozen=True):
         """Stores a flow as it is given. ``based_on``: the revision that the author changed; None: there is no such flow
         yet. Raises InvalidFlow, FlowTooLarge, UnknownFlow, RevisionRequired, TriggersReplaced, or Conflict when it was
         changed since."""
-        for what, part, allowed in (
-            ("", document, MAX_DOCUMENT_BYTES),
-            # What is stored once for each event type.
-            (
-                "name and enrollmentCriteria: ",
-                [document.get("name"), document.get("enrollmentCriteria")],
-                MAX_CRITERIA_BYTES,
-            ),
-        ):
-            size = len(json.dumps(part))
-            if size > allowed:
-                raise FlowTooLarge(f"flow {flow_id}: {what}found {size:,} bytes of JSON, allowed are {allowed:,}")
+        size = byte_length(json_text(document))
+        if size > MAX_DOCUMENT_BYTES:
+            raise FlowTooLarge(f"flow {flow_id}: found {size:,} bytes of JSON, allowed are {MAX_DOCUMENT_BYTES:,}")
 
         current = self.book.get(portal_id, flow_id)
         exists = current is not None and not current.is_deleted

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import botocore
@@ -47,6 +47,7 @@ from enrollment.wire.envelopes import read_event, read_stored_event, replay_name
 from enrollment.wire.flows import read_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 from enrollment.wire.redeliveries import read_redelivery, write_redelivery
+from enrollment.wire.unprocessed import write_unprocessed
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -111,7 +112,11 @@ def assemble(config: Config) -> Application:
         replay_name=replay_name,
         process=process,
         replaying=Replaying(process, DynamoReplays(tables), journal, now),
-        unprocessed=SqsUnprocessed(sqs, config.unprocessed_queue_url),
+        unprocessed=SqsUnprocessed(
+            sqs,
+            config.unprocessed_queue_url,
+            partial(write_unprocessed, bus=config.event_bus_name, max_bytes=config.unprocessed_message_bytes),
+        ),
         journal=journal,
         logger=logger,
         metrics=metrics,

@@ -9,6 +9,9 @@ from msgspec.structs import fields
 MAX_HISTORY = 200
 MAX_EVENT_HISTORY_DAYS = 3650
 MAX_ONE_BY_ONE = 100_000
+# What every SQS queue accepts; since August 2025 a queue accepts up to 1 MiB where its MaximumMessageSize says so.
+SQS_BYTES = 256 * 1024
+MAX_SQS_BYTES = 1024 * 1024
 
 
 class MissingConfiguration(RuntimeError):
@@ -22,6 +25,7 @@ class Config(Struct, frozen=True):
     ``event_history_days``: how long events are kept beside their record; EVENT_HISTORY_DAYS, not at all when it is not
     set.
     ``decided_one_by_one``: flows of one event up to which each decision is named; DECIDED_ONE_BY_ONE.
+    ``unprocessed_message_bytes``: MaximumMessageSize of the unprocessed-events queue; UNPROCESSED_MESSAGE_BYTES.
     ``metrics_namespace`` and ``service``: of the metrics and logs; Powertools' POWERTOOLS_METRICS_NAMESPACE and
     POWERTOOLS_SERVICE_NAME.
     ``is_traced``: X-Ray collects traces here; Lambda says so by the address of its daemon, and Powertools'
@@ -41,6 +45,7 @@ class Config(Struct, frozen=True):
     history_length: int = 20
     event_history_days: int = 0
     decided_one_by_one: int = 100
+    unprocessed_message_bytes: int = SQS_BYTES
 
 
 NAMES = tuple(field.name.upper() for field in fields(Config) if field.required)
@@ -71,11 +76,14 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         history_length=_number(environment, "HISTORY_LENGTH", 20, MAX_HISTORY),
         event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),
         decided_one_by_one=_number(environment, "DECIDED_ONE_BY_ONE", 100, MAX_ONE_BY_ONE),
+        unprocessed_message_bytes=_number(
+            environment, "UNPROCESSED_MESSAGE_BYTES", SQS_BYTES, MAX_SQS_BYTES, least=SQS_BYTES
+        ),
     )
 
 
-def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int, most: int, least: int = 0) -> int:
     given = environment.get(name, str(default))
-    if not given.isdigit() or int(given) > most:
-        raise MissingConfiguration(f"{name}: found {given!r}, allowed is a number from 0 to {most}")
+    if not given.isdigit() or not least <= int(given) <= most:
+        raise MissingConfiguration(f"{name}: found {given!r}, allowed is a number from {least} to {most}")
     return int(given)

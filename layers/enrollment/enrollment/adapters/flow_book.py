@@ -12,10 +12,20 @@ from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from enrollment.adapters.backoff import attempts
-from enrollment.adapters.flows import HEAD, Head, ReadFlow, candidate_place, candidates_key, read_heads
+from enrollment.adapters.flows import (
+    HEAD,
+    Head,
+    ReadFlow,
+    candidate_place,
+    candidates_key,
+    enrolling_part,
+    read_heads,
+    revision_key,
+)
 from enrollment.adapters.tables import Tables, write_all
 from enrollment.domain.flows import Flow, FlowRevision
 from enrollment.domain.identifiers import join
+from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict, Throttled
 
@@ -27,21 +37,18 @@ REVISIONS_READ = 4
 # The number of a deleted flow's last revision is kept, so that one of the same id counts on.
 DELETED_SECONDS = 90 * 24 * 3600
 
-# What enrolls; actions and all else of a flow is not carried into the handlers.
-ENROLLING_KEYS = (
-    "name",
-    "type",
-    "objectTypeId",
-    "enrollmentCriteria",
-    "suppressionListIds",
-    "suppressionFilterBranch",
-    "goalFilterBranch",
-    "criteriaTolerance",
-    "recordTolerance",
-    "enrollmentRateLimit",
-)
+# A flow's enrolling part is copied into each of its candidate items, where one read finds it, as long as the copies
+# together have at most this many bytes. A larger part is stored once, with the revision: a transaction takes 4 MB.
+MAX_COPIED_BYTES = 500_000
 
 M = TypeVar("M", bound=Model)
+
+
+class JsonText(JSONAttribute):
+    """JSON whose text costs its UTF-8: PynamoDB's own writes escapes."""
+
+    def serialize(self, value: Any) -> str | None:
+        return None if value is None else json_text(value)
 
 
 class FlowItem(Model):
@@ -50,26 +57,26 @@ class FlowItem(Model):
     portal_id = UnicodeAttribute(attr_name="portalId")
     flow_id = UnicodeAttribute(attr_name="flowId")
     revision = NumberAttribute()
-    document = JSONAttribute()
+    document = JsonText()
     is_enabled = BooleanAttribute(attr_name="isEnabled")
     enabled_at = NumberAttribute(attr_name="enabledAt", null=True)
     created_at = NumberAttribute(attr_name="createdAt")
     changed_at = NumberAttribute(attr_name="changedAt")
     is_deleted = BooleanAttribute(attr_name="isDeleted")
     # The event types in whose candidates the flow stands: what the next revision may have to retire.
-    listed_under = JSONAttribute(attr_name="listedUnder", null=True)
+    listed_under = JsonText(attr_name="listedUnder", null=True)
     expires_at = NumberAttribute(attr_name="expiresAt", null=True)
 
 
 class CandidateItem(Model):
-    """The version, with the last `changes` as JSON; or a flow: `flow`
-    is a FlowRevision's fields, its document cut to what enrolls."""
+    """The version, with the last `changes` as JSON; or a flow: `flow` is a FlowRevision's fields. Its document is cut
+    to what enrolls, or null where the item of that revision has it."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     version = NumberAttribute(null=True)
     changes = UnicodeAttribute(null=True)
-    flow = JSONAttribute(null=True)
+    flow = JsonText(null=True)
     expires_at = NumberAttribute(attr_name="expiresAt", null=True)
 
 
@@ -117,14 +124,11 @@ class DynamoFlowBook:
             expires_at=seconds + DELETED_SECONDS if revision.is_deleted else None,
             **_attributes(revision),
         )
-        kept = self._flows(
-            join("revisions", revision.portal_id, revision.id),
-            f"{revision.revision:010d}",
-            **_attributes(revision),
-        )
+        kept = self._flows(*revision_key(revision.portal_id, revision.id, revision.revision), **_attributes(revision))
         condition = self._flows.pk.does_not_exist() if was is None else self._flows.revision == was.revision
 
         keys = sorted(listed | listed_before)
+        is_copied = _is_copied(revision, len(listed))
 
         def transact(heads: Mapping[str, Head]) -> None:
             connection = self._flows._get_connection().connection
@@ -137,7 +141,7 @@ class DynamoFlowBook:
                         candidate = self._candidates(
                             key,
                             candidate_place(revision.id),
-                            flow=enrolling(revision, is_live=is_live),
+                            flow=enrolling(revision, is_live=is_live, is_copied=is_copied),
                             expires_at=None if is_live else seconds + RETIRED_SECONDS,
                         )
                         transaction.save(candidate)
@@ -215,14 +219,18 @@ def _revision(item: FlowItem) -> FlowRevision:
     )
 
 
-def enrolling(revision: FlowRevision, *, is_live: bool) -> dict[str, Any]:
-    """What a candidate carries. One that is retired enrolls nobody, and needs no document."""
-    kept = {key: revision.document[key] for key in ENROLLING_KEYS if key in revision.document} if is_live else {}
+def _is_copied(revision: FlowRevision, listings: int) -> bool:
+    return byte_length(json_text(enrolling_part(revision.document))) * listings <= MAX_COPIED_BYTES
+
+
+def enrolling(revision: FlowRevision, *, is_live: bool, is_copied: bool = True) -> dict[str, Any]:
+    """What a candidate item stores. A retired flow enrolls no record and needs no document."""
+    part = enrolling_part(revision.document) if is_copied else None
     return {
         "portalId": revision.portal_id,
         "flowId": revision.id,
         "revision": revision.revision,
-        "document": kept,
+        "document": part if is_live else {},
         "isEnabled": is_live,
         "enabledAt": revision.enabled_at,
         "createdAt": revision.created_at,

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from enrollment.adapters.backoff import attempts
-from enrollment.adapters.tables import Expression, Item, Table, Tables
+from enrollment.adapters.tables import Expression, Item, Key, Table, Tables
 from enrollment.domain.candidates import Candidates, Listing, Question, candidates, each_once
 from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import join
+from enrollment.domain.json_text import json_text
 from enrollment.ports import Throttled
 
 ReadFlow = Callable[[FlowRevision], Flow]
@@ -23,6 +24,23 @@ HEAD = "#version"
 # Of the last changes the head names the flows, so that a warm function reads only what it does not have; so many, that
 # it stays below what one read of DynamoDB takes.
 CHANGES_NAMED = 20
+
+# What enrolls; actions and all else of a flow's document is not read at an event.
+ENROLLING_KEYS = (
+    "name",
+    "type",
+    "objectTypeId",
+    "enrollmentCriteria",
+    "suppressionListIds",
+    "suppressionFilterBranch",
+    "goalFilterBranch",
+    "criteriaTolerance",
+    "recordTolerance",
+    "enrollmentRateLimit",
+)
+
+# Revisions in one read, of up to 300 KB each: a bound on memory.
+REVISIONS_AT_ONCE = 16
 
 # What of the flows a warm function keeps, as the JSON that it is read from; in memory it is about four times as
 # much (docs/measurements.md).
@@ -178,9 +196,10 @@ class DynamoFlows:
         places = {candidate_place(one.flow_id): one.flow_id for one in changes}
         items = {item["sk"]: item for item in self._table.get_many([(key, place) for place in places])}
         _check_visible(items, changes)
+        flows = self._flows_of(items)
         for place, flow_id in places.items():
-            if place in items:
-                kept.put(self._flow(items[place]), len(items[place]["flow"]))
+            if place in flows:
+                kept.put(*flows[place])
             else:
                 kept.remove(flow_id)
 
@@ -190,7 +209,7 @@ class DynamoFlows:
         items = {item["sk"]: item for page in pages for item in page}
         head = _head(items.pop(HEAD, None))
         _check_visible(items, head.changes)
-        kept = _Kept(event_type, head.version, [(self._flow(item), len(item["flow"])) for item in items.values()])
+        kept = _Kept(event_type, head.version, list(self._flows_of(items).values()))
         if key in self._kept:
             self.kept_bytes -= self._kept[key].size
         self._kept[key] = kept
@@ -202,8 +221,29 @@ class DynamoFlows:
             _, forgotten = self._kept.popitem(last=False)
             self.kept_bytes -= forgotten.size
 
-    def _flow(self, item: Item) -> Flow:
-        revision = _revision(json.loads(item["flow"]))
+    def _flows_of(self, items: Mapping[str, Item]) -> Mapping[str, tuple[Flow, int]]:
+        """Flows with the size of their JSON, by the places of their candidate items. A large document is in the item of
+        its revision, which never changes, so that a flow is never put together of two revisions."""
+        flows, apart = dict[str, tuple[Flow, int]](), dict[Key, str]()
+        for place, item in items.items():
+            stored = json.loads(item["flow"])
+            if stored["document"] is None:
+                apart[revision_key(stored["portalId"], stored["flowId"], stored["revision"])] = place
+            else:
+                flows[place] = self._flow(stored), len(item["flow"])
+        keys = list(apart)
+        for start in range(0, len(keys), REVISIONS_AT_ONCE):
+            for revision in self._table.get_many(keys[start : start + REVISIONS_AT_ONCE]):
+                place = apart.pop((revision["pk"], revision["sk"]))
+                part = enrolling_part(json.loads(revision["document"]))
+                stored = json.loads(items[place]["flow"]) | {"document": part}
+                flows[place] = self._flow(stored), len(items[place]["flow"]) + len(json_text(part))
+        if apart:
+            raise _NotVisibleYet
+        return flows
+
+    def _flow(self, stored: Mapping[str, Any]) -> Flow:
+        revision = _revision(stored)
         return self._read_flow(revision) if revision.is_enabled else retired(revision)
 
 
@@ -251,6 +291,14 @@ def candidates_key(portal_id: str, object_type_id: str, event_type: str) -> str:
 
 def candidate_place(flow_id: str) -> str:
     return f"flow/{join(flow_id)}"
+
+
+def revision_key(portal_id: str, flow_id: str, revision: int) -> Key:
+    return join("revisions", portal_id, flow_id), f"{revision:010d}"
+
+
+def enrolling_part(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: document[key] for key in ENROLLING_KEYS if key in document}
 
 
 def _revision(flow: Mapping[str, Any]) -> FlowRevision:

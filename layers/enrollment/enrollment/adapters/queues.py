@@ -1,6 +1,5 @@
 """SQS: the enrollments queue, the events to be delivered again at a time, and those that could not be processed."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from enrollment.adapters.backoff import attempts
 from enrollment.domain.enrollments import Enrollment
 from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.json_text import byte_length
 from enrollment.domain.values import Instant
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _batches(messages: Sequence[tuple[Enrollment, str]]) -> list[list[tuple[Enro
     size = BATCH_BYTES
     for enrollment, message in messages:
         # Attributes count too; ids are short.
-        own = len(message) + 1_024
+        own = byte_length(message) + 1_024
         if size + own > BATCH_BYTES or len(batches[-1]) == BATCH_ENTRIES:
             batches.append([])
             size = 0
@@ -111,45 +111,15 @@ class SqsRedeliveries:
 
 
 class SqsUnprocessed:
-    def __init__(self, client: "SQSClient", url: str) -> None:
+    """``write``: the message of an event and why it is invalid."""
+
+    def __init__(self, client: "SQSClient", url: str, write: Callable[[object, InvalidEvent], str]) -> None:
         self._client = client
         self._url = url
+        self._write = write
 
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
-        body = {"reason": invalid.reason, "message": invalid.message, "field": invalid.field, "event": envelope}
         attributes: Mapping[str, Any] = {"reason": {"DataType": "String", "StringValue": invalid.reason}}
-        self._client.send_message(QueueUrl=self._url, MessageBody=_dump(body), MessageAttributes=attributes)
-
-
-def _dump(body: Mapping[str, object]) -> str:
-    """ASCII, so that every character is allowed in a message. An event that is nested to the edge of what Python takes
-    is kept as a text, which whoever reads the message can read whatever edge is his."""
-    try:
-        return json.dumps(body)
-    except RecursionError:
-        return json.dumps({**body, "event": _written(body["event"])})
-
-
-def _written(value: object) -> str:
-    """JSON, without recursion."""
-    written, rest = list[str](), [("", value)]
-    while rest:
-        before, one = rest.pop()
-        written.append(before)
-        if isinstance(one, dict):
-            written.append("{")
-            members = [(f"{json.dumps(name)}: ", member) for name, member in one.items()]
-            rest += [("}", _NOTHING), *reversed(_separated(members))]
-        elif isinstance(one, list):
-            written.append("[")
-            rest += [("]", _NOTHING), *reversed(_separated([("", member) for member in one]))]
-        elif one is not _NOTHING:
-            written.append(json.dumps(one))
-    return "".join(written)
-
-
-def _separated(members: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
-    return [(f"{', ' if number else ''}{before}", member) for number, (before, member) in enumerate(members)]
-
-
-_NOTHING = object()
+        self._client.send_message(
+            QueueUrl=self._url, MessageBody=self._write(envelope, invalid), MessageAttributes=attributes
+        )

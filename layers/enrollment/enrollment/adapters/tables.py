@@ -1,7 +1,7 @@
 """The three tables and their items, by the client of DynamoDB.
 
     flows        flows/<portal>                                     <flow>          the current revision
-                 revisions/<portal>/<flow>                          <number>        every revision
+                 revisions/<portal>/<flow>                          <number>        every revision; never changed
                  candidates/<portal>/<object type>/<event type>     #version        counts their changes, names the last
                                                                     flow/<flow>     a flow that it may enroll
                  portals/<portal>                                   settings        what is set for all of it

@@ -23,6 +23,7 @@ from enrollment.api.problems import (
     WrongMethod,
     problem_of,
 )
+from enrollment.domain.json_text import byte_length, json_text
 from enrollment.observability import Metrics
 from enrollment.ports import Clock
 from enrollment.wire.faults import shown
@@ -95,7 +96,7 @@ class Server:
                 headers["Retry-After"] = RETRY_AFTER_SECONDS
             envelope = write_problem(problem.category, problem.message, self._correlation_id(), problem.faults)
             reply = Reply(problem.status, envelope)
-            text = json.dumps(envelope)
+            text = json_text(envelope)
         self._note(operation, reply)
         return Response(reply.status, reply.content_type if text else None, text or None, headers)
 
@@ -204,8 +205,9 @@ def _is_deep(body: Any) -> bool:
 def _text(reply: Reply) -> str:
     if reply.content is None:
         return ""
-    text = reply.content if isinstance(reply.content, str) else json.dumps(reply.content)
-    size = len(json.dumps(text))
+    text = reply.content if isinstance(reply.content, str) else json_text(reply.content)
+    # Lambda's own answer has the text as a string in JSON, in UTF-8.
+    size = byte_length(json_text(text))
     if size > MAX_ANSWER_BYTES:
         raise AnswerTooLarge(f"the answer would have {size:,} bytes, allowed are {MAX_ANSWER_BYTES:,}; ask for less")
     return text

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.values import Instant, Properties, as_text, is_missing
 
@@ -58,7 +59,7 @@ def _productions(before: Record | None, after: Record, change: Change) -> Iterat
             name for name in change.properties if _differs(before.properties.get(name), after.properties.get(name))
         ]
         whole = dict(change.properties)
-        carried = whole if len(names) > 1 and len(names) * len(json.dumps(whole)) <= MAX_CARRIED else None
+        carried = whole if len(names) > 1 and len(names) * byte_length(json_text(whole)) <= MAX_CARRIED else None
         for name in names:
             was, value = before.properties.get(name), after.properties[name].value
             properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}

@@ -5,6 +5,7 @@ from typing import Any
 
 from enrollment.domain.enrollments import Announcement, Cause, Enrollment, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.productions import Production
 from enrollment.domain.values import Properties, iso, iso_second, read_instant
 
@@ -15,14 +16,14 @@ MAX_MESSAGE_BYTES = 250_000
 
 
 def write_message(enrollment: Enrollment) -> str:
-    """ASCII, so that every character is allowed in a queue and bytes are characters. Properties that would exceed the
-    limit are left out, the longest first."""
+    """Properties that would exceed the limit, in bytes of UTF-8, are left out, the longest first."""
     cause = enrollment.cause
     text = _dump(enrollment, cause.properties, truncated=False)
-    if len(text) <= MAX_MESSAGE_BYTES:
+    size = byte_length(text)
+    if size <= MAX_MESSAGE_BYTES:
         return text
-    excess = len(text) - MAX_MESSAGE_BYTES + len(', "propertiesTruncated": true')
-    sizes = {name: len(json.dumps({name: value})) for name, value in cause.properties.items()}
+    excess = size - MAX_MESSAGE_BYTES + len(', "propertiesTruncated": true')
+    sizes = {name: byte_length(json_text({name: value})) for name, value in cause.properties.items()}
     kept = dict(cause.properties)
     for name in sorted(sizes, key=lambda one: (-sizes[one], one)):
         if excess <= 0:
@@ -70,7 +71,7 @@ def _dump(enrollment: Enrollment, properties: Properties, *, truncated: bool) ->
     }
     if truncated:
         trigger["propertiesTruncated"] = True
-    return json.dumps(
+    return json_text(
         {
             "schemaVersion": SCHEMA_VERSION,
             "enrollmentId": enrollment.id,
@@ -97,7 +98,7 @@ def _instant(text: str) -> int:
 def write_announcement(announcement: Announcement) -> str:
     """The ``Detail`` of ``workflows.enrolled``."""
     enrollment = announcement.enrollment
-    return json.dumps(
+    return json_text(
         {
             "id": enrollment.id,
             "portalId": enrollment.record_key.portal_id,
@@ -125,8 +126,7 @@ def write_production(production: Production) -> str:
         detail["record"] = {"properties": dict(production.record_properties)}
     if production.changed_with is not None:
         detail["changedWith"] = dict(production.changed_with)
-    # Not as ASCII: the bus counts bytes of UTF-8.
-    return json.dumps(detail, ensure_ascii=False)
+    return json_text(detail)
 
 
 def write_stored(stored: StoredEnrollment) -> dict[str, Any]:

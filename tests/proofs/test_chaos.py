@@ -1,0 +1,162 @@
+"""What processes leave that are killed and stopped at random is what an undisturbed run leaves (docs/guarantees.md)."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.proofs.chaos import (
+    MODES,
+    RATE,
+    SHOWN_LINES,
+    Disturbance,
+    Left,
+    Line,
+    differences,
+    documents,
+    outcomes_of,
+    plan,
+    play,
+)
+
+pytestmark = pytest.mark.xdist_group("proofs")
+
+EVENTS = 2_000
+SEEDS = 5
+# Longer than the longest outage: a process that hangs for 30 s, and messages that come again after 40 s, several times.
+TOLERANCE_MINUTES = 4.0
+
+PLAN = plan(EVENTS, "traffic")
+
+
+def played(seed: str | None) -> Mapping[str, Left]:
+    """Directly and through buffers, at the same time: most of a run is waiting."""
+    with ThreadPoolExecutor(len(MODES)) as pool:
+        work = partial(play, traffic=PLAN, tolerance_minutes=TOLERANCE_MINUTES, seed=seed)
+        return dict(zip(MODES, pool.map(work, MODES), strict=True))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prove: bool) -> Mapping[str, Left]:
+    if not prove:
+        pytest.skip("each run takes minutes: make prove")
+    found = played(None)
+    for mode, left in found.items():
+        print(f"\nundisturbed, {mode}: {left}", flush=True)
+        assert left.is_settled
+        # That nothing is compared with nothing.
+        assert set(left.outcomes.values()) == {"ENROLLED", "FILTERED_OUT", "NOT_MATCHED", "UNKNOWN_RECORD"}
+        assert len({event_id for event_id, _ in left.outcomes}) == len(PLAN.events) - left.unprocessed.total()
+        assert {flow for _, flow in left.enrollments} >= {"once", "each", "late", "late-once", "changed", "chain"}
+    assert not list(differences(found["direct"], found["buffered"]))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(1, SEEDS + 1))
+def test_killed_and_stopped_processes_change_nothing(undisturbed: Mapping[str, Left], seed: int) -> None:
+    found = {mode: (left, list(differences(undisturbed[mode], left))) for mode, left in played(str(seed)).items()}
+    for mode, (left, those) in found.items():
+        print(f"\nseed {seed}, {mode}: {left}; {len(those)} differences", *those, sep="\n", flush=True)
+        if left.longest_outage > TOLERANCE_MINUTES * 60:
+            print(f"the longest outage exceeded the tolerance of {TOLERANCE_MINUTES} minutes", flush=True)
+    assert not [str(one) for _, those in found.values() for one in those]
+    for left, _ in found.values():
+        assert any(one.what == "killed" for one in left.disturbances)
+        assert any(one.what.startswith("stopped") for one in left.disturbances)
+
+
+# The harness itself --------------------------------------------------------------------------------------------------
+
+
+def test_each_event_has_its_own_time_and_id() -> None:
+    made = PLAN.timed(1_764_000_000_000)
+    assert len(PLAN.events) == pytest.approx(EVENTS, rel=0.01)
+    assert len(made) == len(PLAN.events) + len(PLAN.copies)
+    times = {one["detail"]["id"]: one["detail"]["occurredAt"] for one in made}
+    assert len(set(times.values())) == len(times) == len(PLAN.events)
+    assert max(times.values()) - min(times.values()) < (EVENTS + 100) / RATE * 1000
+    assert plan(EVENTS, "traffic") == PLAN
+
+
+def line(code: str, flow: str = "each", event_id: str = "e1", at: str = "1", record: str = "r1") -> Line:
+    content = {"message": "decision", "code": code, "flowId": flow, "eventId": event_id, "objectId": record}
+    return Line(at, "calls", content)
+
+
+@pytest.mark.parametrize(
+    ("codes", "flow", "outcome"),
+    [
+        (["ENROLLED"], "each", "ENROLLED"),
+        (["DUPLICATE_EVENT"], "each", "ENROLLED"),
+        (["ENROLLED", "NOT_MATCHED"], "each", "ENROLLED"),
+        (["WAITING", "ENROLLED"], "late", "ENROLLED"),
+        (["WAITING", "FILTERED_OUT"], "late", "FILTERED_OUT"),
+        (["FILTERED_OUT", "WAITING"], "late", "WAITING"),
+        (["ALREADY_ENROLLED"], "each", "ALREADY_ENROLLED"),
+        (["ALREADY_ENROLLED"], "once", "ENROLLED"),
+    ],
+)
+def test_the_last_decision_is_the_outcome(codes: list[str], flow: str, outcome: str) -> None:
+    assert outcomes_of({"e1": [line(code, flow) for code in codes]}) == {("e1", flow): outcome}
+
+
+def test_a_log_with_a_part_of_a_line_is_read() -> None:
+    whole, other = {"level": "INFO", "code": "x"}, {"level": "INFO", "code": "y"}
+    text = json.dumps(whole)[:20] + json.dumps(whole, separators=(",", ":")) + json.dumps(other, separators=(",", ":"))
+    assert list(documents(f"noise\n{text}\nnoise {json.dumps(whole)[:9]}")) == [whole, other]
+
+
+def left(**changes: Any) -> Left:
+    same = Left(
+        outcomes={("e1", "each"): "ENROLLED"},
+        enrollments=Counter({("r1", "each"): 1}),
+        items={"01": ("r1", "each")},
+        messages=Counter({"01": 1}),
+        unprocessed=Counter({("e2", "MISSING_FIELD"): 1}),
+        lines={"e1": [line("ENROLLED", at=str(number)) for number in range(50)]},
+        records={"e1": "r1"},
+        disturbances=[Disturbance(1.0, 7, "killed")],
+    )
+    return replace(same, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"outcomes": {}}, "outcome"),
+        ({"outcomes": {("e1", "each"): "FILTERED_OUT"}}, "outcome"),
+        ({"outcomes": {("e1", "each"): "ENROLLED", ("e1", "once"): "ENROLLED"}}, "outcome"),
+        ({"enrollments": Counter()}, "enrollments"),
+        ({"enrollments": Counter({("r1", "each"): 2})}, "enrollments"),
+        ({"messages": Counter()}, "message lost"),
+        ({"messages": Counter({"01": 1, "02": 1})}, "message without an enrollment"),
+        ({"messages": Counter({"01": 3})}, "doubles"),
+        ({"unconfirmed": ["01"]}, "unconfirmed"),
+        ({"unprocessed": Counter()}, "unprocessed MISSING_FIELD"),
+        ({"unprocessed": Counter({("e2", "MISSING_FIELD"): 1, ("e1", "RetriesExhausted"): 1})}, "unprocessed Retries"),
+        ({"is_settled": False}, "not at rest"),
+    ],
+)
+def test_each_kind_of_difference_is_found(changes: Mapping[str, Any], what: str) -> None:
+    (found,) = differences(left(), left(**changes))
+    assert found.what.startswith(what)
+
+
+def test_what_the_contract_allows_is_no_difference() -> None:
+    assert not list(differences(left(), left(messages=Counter({"01": 2}))))
+    assert not list(differences(left(), left(unprocessed=Counter({("e2", "MISSING_FIELD"): 2}))))
+
+
+def test_a_difference_names_its_event_record_flow_and_log_lines() -> None:
+    (found,) = differences(left(), left(outcomes={("e1", "each"): "FILTERED_OUT"}))
+    head, *lines = str(found).splitlines()
+    assert head == "outcome: event e1, record r1, flow each: expected ENROLLED, found FILTERED_OUT"
+    assert len(lines) == SHOWN_LINES
+    assert '"code": "ENROLLED"' in lines[0]
+    (found,) = differences(left(), left(enrollments=Counter()))
+    assert (found.record, found.flow, len(found.lines)) == ("r1", "each", 50)

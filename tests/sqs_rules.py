@@ -1,0 +1,22 @@
+"""What SQS refuses and moto does not: sizes in bytes of UTF-8 with the attributes, and characters."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_ACCEPTED = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+
+
+def check_message(max_bytes: int, MessageBody: str, MessageAttributes: Mapping[str, Any], **_: Any) -> None:
+    """Arguments of SendMessage, or of an entry of SendMessageBatch."""
+    assert MessageBody
+    texts = [MessageBody]
+    for name, attribute in MessageAttributes.items():
+        texts += [name, attribute["DataType"], attribute["StringValue"]]
+    for text in texts:
+        accepted = _ACCEPTED.match(text)
+        assert accepted is not None
+        assert accepted.end() == len(text), f"SQS refuses {text[accepted.end()]!a}"
+    size = sum(len(text.encode()) for text in texts)
+    assert size <= max_bytes, f"SQS refuses {size:,} bytes"
