@@ -51,10 +51,10 @@ class ApiError(Exception):
         return list(self.problem.get("errors", []))
 
     @property
-    def text(self) -> str:
-        """All that is wrong, line by line."""
+    def lines(self) -> list[str]:
+        """One line for each fault."""
         lines = [f"{one['in']}: {one['message']}" for one in self.errors]
-        return "\n".join(lines) if lines else str(self.problem.get("message", f"the API answered {self.status}"))
+        return lines or [str(self.problem.get("message", f"the API answered {self.status}"))]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def explained() -> Iterator[None]:
         yield
     except ApiError as error:
         code = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 413: INVALID}.get(error.status, FAILED)
-        fail(error.text, code)
+        fail(error.lines, code)
     except BotoCoreError as error:
         fail(f"the HTTP API is not reached: {error}. Name it with --api or ENROLL_API", NOT_REACHED)
 

@@ -15,8 +15,10 @@ from enroll.commands.simulate import simulate
 from enroll.commands.watch import watch
 from enroll.local import commands as local
 from enroll.local.portal import store_portal
+from enroll.output import PrintableGroup
 
 app = typer.Typer(
+    cls=PrintableGroup,
     help="Event enrollment triggers: write flows, send events, see who is enrolled.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,

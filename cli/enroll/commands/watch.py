@@ -54,6 +54,5 @@ def _print(enrollment: dict[str, object], as_json: bool) -> None:
     cause = f"{trigger['eventType']} {trigger['eventId']}"
     console.print(
         f"{enrollment['enrolledAt']}  {enrollment['portalId']}  {record} enters {flow}{again} by {cause}",
-        markup=False,
         soft_wrap=True,
     )

@@ -17,7 +17,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from enroll.local import demonstration
@@ -93,7 +92,7 @@ class Received:
             record = f"{message['objectTypeId']}/{message['objectId']}"
             flow = f"{message['flowName']} ({message['flowId']})"
             cells = (trigger["occurredAt"], record, trigger["eventType"], flow, message["enrollmentId"])
-            table.add_row(*(escape(str(cell)) for cell in cells))
+            table.add_row(*map(str, cells))
         return table
 
 
@@ -192,7 +191,8 @@ def _demonstrate(
     _send(settings, deployment, demonstration.occurring_now(events, time.time_ns() // 1_000_000))
     received = _receive(settings, deployment, service, portal, console)
 
-    console.print(f"\nEvents sent: {len(events)}. Enrollments received: {len(received.ids)}.")
+    console.print()
+    console.print(f"Events sent: {len(events)}. Enrollments received: {len(received.ids)}.")
     console.print(
         "Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())),
         soft_wrap=True,
@@ -201,7 +201,7 @@ def _demonstrate(
     if observer.gave_up:
         differences.append(f"{observer.gave_up} events were given up after their retries: see {settings.run_folder}")
     for difference in differences:
-        console.print(escape(difference), style="red")
+        console.print(difference, style="red")
     if not differences:
         console.print("Exactly the enrollments that the demonstration defines.", style="green")
     return 1 if differences else 0
@@ -284,7 +284,9 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
     console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}", soft_wrap=True)
     console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)", soft_wrap=True)
     console.print(f"Logs        {settings.run_folder}", soft_wrap=True)
-    console.print("\nTo use it from another shell:\n")
+    console.print()
+    console.print("To use it from another shell:")
+    console.print()
     for name, value in {
         "AWS_ENDPOINT_URL": settings.endpoint,
         "AWS_DEFAULT_REGION": REGION,
@@ -294,8 +296,10 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
         "ENROLL_PORTAL": "demo",
     }.items():
         console.print(f"export {name}={value}", soft_wrap=True)
-    console.print(f"aws events put-events --entries '{json.dumps([entry])}'", markup=False, soft_wrap=True)
-    console.print("\nCtrl-C stops it. Decisions, as events arrive:\n")
+    console.print(f"aws events put-events --entries '{json.dumps([entry])}'", soft_wrap=True)
+    console.print()
+    console.print("Ctrl-C stops it. Decisions, as events arrive:")
+    console.print()
 
 
 def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
@@ -311,7 +315,7 @@ def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
             what = f"took a batch of events, {len(finished.payload['batchItemFailures'])} failed"
         else:
             what = ", ".join(codes(finished.payload)) or "no flow is triggered by it"
-        console.print(f"{now} {finished.function} {what}", markup=False, soft_wrap=True)
+        console.print(f"{now} {finished.function} {what}", soft_wrap=True)
 
     observer.follow = show
     while emulator.running:
