@@ -5,14 +5,14 @@ Exit codes: 0 done, 1 failed, 2 what was given is wrong, 3 the stack is not reac
 
 import typer
 
-from enroll.commands import flows, portal, records, unprocessed
+from enroll.commands import flows, portal, queue, records, unprocessed
 from enroll.commands.catalog import catalog
 from enroll.commands.explain import explain
 from enroll.commands.invoke import invoke_command
 from enroll.commands.replay import replay
 from enroll.commands.send import send
 from enroll.commands.simulate import simulate
-from enroll.commands.watch import watch
+from enroll.commands.tail import tail
 from enroll.local import commands as local
 from enroll.local.portal import store_portal
 from enroll.output import PrintableGroup
@@ -29,7 +29,8 @@ app.command()(catalog)
 app.command()(send)
 app.command()(explain)
 app.command()(simulate)
-app.command()(watch)
+app.command()(tail)
+app.add_typer(queue.app, name="queue")
 app.add_typer(records.app, name="records")
 app.add_typer(portal.app, name="portal")
 app.add_typer(unprocessed.app, name="unprocessed")

@@ -310,31 +310,6 @@ def test_large_events_share_no_call_that_would_be_too_large() -> None:
     assert bus.calls == [2, 2, 1]
 
 
-def test_enrollments_are_shown_as_they_arrive(stack: Any) -> None:
-    sqs = boto3.client("sqs", region_name=REGION)
-    message = {
-        "enrollmentId": "01K",
-        "portalId": "p1",
-        "flowId": "1",
-        "flowName": "Welcome",
-        "objectTypeId": "0-1",
-        "objectId": "101",
-        "isReEnrollment": False,
-        "enrolledAt": "2026-11-23T10:00:00.000Z",
-        "trigger": {"eventType": "forms.submitted", "eventId": "e1"},
-    }
-    for number in range(2):
-        sqs.send_message(
-            QueueUrl=stack.enrollments_queue_url,
-            MessageBody=json.dumps({**message, "enrollmentId": f"01K{number}"}),
-            MessageGroupId="p1/0-1/101",
-            MessageDeduplicationId=str(number),
-        )
-    lines = run("watch", "--timeout", "1", "--json").stdout.splitlines()
-    assert [json.loads(line)["enrollmentId"] for line in lines] == ["01K0", "01K1"]
-    assert run("watch", "--timeout", "1", "--json").stdout == ""
-
-
 def test_invoke_without_a_local_run_says_what_to_do(tmp_path: Path) -> None:
     path = file(tmp_path, event({"forms.submitted": "101", "id": "e"}), name="event.json")
     assert "make run" in run("invoke", "forms", "-e", path, "--lambda-port", "1", code=3).stderr
