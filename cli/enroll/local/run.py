@@ -15,7 +15,6 @@ from datetime import datetime
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
 from enroll.local.emulator import Emulator
 from enroll.local.lambda_service import Finished, LambdaService
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
+from enroll.output import PrintableConsole
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
 """Sets the demonstration's portal up, through the HTTP API at a URL."""
@@ -96,7 +96,7 @@ class Received:
         return table
 
 
-def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: Console) -> int:
+def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: PrintableConsole) -> int:
     """Runs until the demonstration is over (`once`) or until interrupted; the answer is the exit code.
 
     Without `store_portal` there is no demonstration.
@@ -181,7 +181,7 @@ def _demonstrate(
     service: LambdaService,
     observer: Observer,
     store_portal: StorePortal,
-    console: Console,
+    console: PrintableConsole,
 ) -> int:
     """Loads the portal, sends every sample, and compares what arrives with what must; the answer is an exit code."""
     events = demonstration.samples(settings.events)
@@ -238,7 +238,7 @@ def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any
 
 
 def _receive(
-    settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: Console
+    settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: PrintableConsole
 ) -> Received:
     """Receives until all has arrived that is expected and no more comes, or the time is over."""
     sqs = client(settings, "sqs")
@@ -262,7 +262,7 @@ def _receive(
     return received
 
 
-def _explain(settings: Settings, deployment: Deployment, console: Console) -> None:
+def _explain(settings: Settings, deployment: Deployment, console: PrintableConsole) -> None:
     outputs = deployment.outputs
     detail = {
         "id": "my-event-1",
@@ -302,7 +302,7 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
     console.print()
 
 
-def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
+def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> None:
     """Shows every decision until interrupted. The queue is left alone: its messages are the user's now."""
 
     def show(finished: Finished) -> None:
