@@ -1,6 +1,7 @@
 """The command line, against the embedded AWS's stand-in in memory."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typer.testing import CliRunner
 
 from enroll.api import Api as ApiClient
 from enroll.api import ApiError
+from enroll.commands import send as sending
 from enroll.commands.send import put
 from enroll.importing import Import
 from enroll.main import app
+from enrollment.bootstrap import now
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.values import iso
+from enrollment.domain.values import iso, read_instant
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.aws import REGION, aws
@@ -277,6 +280,29 @@ def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:
     path = file(tmp_path, *[event({"forms.submitted": "101", "id": f"e{n}"}) for n in range(23)])
     assert answer("send", path, "--now", "--new-id", "--portal", "p9") == {"sent": 23, "refused": []}
     run("send", file(tmp_path, {"detail": {}}, name="none.json"), code=2)
+
+
+@pytest.mark.parametrize("given", [{}, {"occurredAt": None}, {"occurredAt": "2026-11-23T10:00:00Z"}])
+@pytest.mark.parametrize("options", [[], ["--now"]])
+def test_a_sent_event_has_a_time_with_milliseconds_unless_it_has_one_of_its_own(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], options: list[str]
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(sending, "put_batch", lambda _, batch: sent.extend(batch) or {})
+    envelope = event({"forms.submitted": "101", "id": "e"})
+    del envelope["detail"]["occurredAt"]
+    before = now()
+
+    run("send", file(tmp_path, {**envelope, "detail": {**envelope["detail"], **given}}), *options)
+
+    occurred_at = json.loads(sent[0]["Detail"])["occurredAt"]
+    if given.get("occurredAt") and not options:
+        assert occurred_at == given["occurredAt"]
+    else:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", occurred_at)
+        found = read_instant(occurred_at)
+        assert found is not None
+        assert before <= found <= now()
 
 
 class Refusing:

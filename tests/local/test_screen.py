@@ -1,7 +1,10 @@
 """What the local run shows of events and enrollments: text of strangers, on the developer's terminal."""
 
 import io
+import json
 import re
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -69,6 +72,18 @@ def test_decisions_as_events_arrive(screen: Any, finished: Finished) -> None:
     assert "u202e" in shown()
     assert len(shown().splitlines()) == 1
     assert unprintable(shown()) == set()
+
+
+def test_the_printed_command_puts_an_event_that_occurs_when_it_runs() -> None:
+    script = 'aws() { printf "%s|" "$@"; }; ' + run.put_events_command("enroll-events")
+    before = time.time_ns() // 1_000_000
+    done = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True, timeout=30)
+    service, operation, option, entries, rest = done.stdout.split("|")
+    assert (service, operation, option, rest) == ("events", "put-events", "--entries", "")
+    (entry,) = json.loads(entries)
+    assert entry["EventBusName"] == "enroll-events"
+    occurred_at = json.loads(entry["Detail"])["occurredAt"]
+    assert before <= occurred_at <= time.time_ns() // 1_000_000
 
 
 def test_differences_of_the_demonstration(screen: Any) -> None:

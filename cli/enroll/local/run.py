@@ -264,19 +264,6 @@ def _receive(
 
 def _explain(settings: Settings, deployment: Deployment, console: PrintableConsole) -> None:
     outputs = deployment.outputs
-    detail = {
-        "id": "my-event-1",
-        "portalId": "demo",
-        "objectType": "contact",
-        "objectId": "101",
-        "properties": {"hs_form_id": "f-1"},
-    }
-    entry = {
-        "EventBusName": outputs["EventBusName"],
-        "Source": "my.shell",
-        "DetailType": "forms.submitted",
-        "Detail": json.dumps(detail),
-    }
     console.print()
     console.print(f"Endpoint    {settings.endpoint}", soft_wrap=True)
     console.print(f"HTTP API    {settings.api_url} (browse {settings.api_url}/docs)", soft_wrap=True)
@@ -296,10 +283,32 @@ def _explain(settings: Settings, deployment: Deployment, console: PrintableConso
         "ENROLL_PORTAL": "demo",
     }.items():
         console.print(f"export {name}={value}", soft_wrap=True)
-    console.print(f"aws events put-events --entries '{json.dumps([entry])}'", soft_wrap=True)
+    console.print(put_events_command(outputs["EventBusName"]), soft_wrap=True)
     console.print()
     console.print("Ctrl-C stops it. Decisions, as events arrive:")
     console.print()
+
+
+def put_events_command(bus_name: str) -> str:
+    """A command for any POSIX shell that puts an event on the bus. The event occurs when the command runs, to the
+    millisecond."""
+    detail = {
+        "id": "my-event-1",
+        "portalId": "demo",
+        "objectType": "contact",
+        "objectId": "101",
+        "occurredAt": "NOW",
+        "properties": {"hs_form_id": "f-1"},
+    }
+    entry = {
+        "EventBusName": bus_name,
+        "Source": "my.shell",
+        "DetailType": "forms.submitted",
+        "Detail": json.dumps(detail),
+    }
+    now = "'$(python3 -c 'import time; print(time.time_ns() // 1_000_000)')'"
+    entries = json.dumps([entry]).replace(r"\"NOW\"", now)
+    return f"aws events put-events --entries '{entries}'"
 
 
 def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> None:
