@@ -450,7 +450,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
         stage.stack(queue_commands, Queue(body))
         yield ("--yes",)
         yield ()
-        yield ("--keep",)
+        yield ("--no-delete",)
 
 
 @case("records show")

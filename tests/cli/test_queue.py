@@ -93,7 +93,7 @@ def test_received_messages_are_deleted_and_others_are_not_received(queue: Queue)
 
 def test_kept_messages_are_returned_at_once_and_received_once(queue: Queue) -> None:
     queue.send(*queue.enrollments(25))
-    assert shown("--keep", "--count", "12") == [f"01K{number:02}" for number in range(12)]
+    assert shown("--no-delete", "--count", "12") == [f"01K{number:02}" for number in range(12)]
     assert queue.received() == {f"01K{number:02}": 2 if number < 12 else 1 for number in range(25)}
 
 
@@ -109,7 +109,7 @@ def test_it_ends_when_the_queue_is_empty(queue: Queue) -> None:
     ("options", "told"),
     [
         ([], ["enroll-enrollments.fifo", "up to 10 messages", "They are deleted. No consumer gets them"]),
-        (["--keep", "-n", "7"], ["up to 7 messages", "one of the 5 receives", "enroll-enrollments-dead.fifo"]),
+        (["--no-delete", "-n", "7"], ["up to 7 messages", "one of the 5 receives", "enroll-enrollments-dead.fifo"]),
     ],
 )
 @pytest.mark.parametrize("answer", ["n\n", ""])
@@ -125,7 +125,7 @@ def test_without_a_confirmation_no_message_is_received(
     assert queue.received() == {"01K00": 1, "01K01": 1, "01K02": 1}
 
 
-@pytest.mark.parametrize("options", [[], ["--keep"]])
+@pytest.mark.parametrize("options", [[], ["--no-delete"]])
 def test_a_confirmation_lets_it_go_on(queue: Queue, options: list[str]) -> None:
     queue.send(*queue.enrollments(1))
     result = CliRunner().invoke(app, ["queue", "receive", *options], input="y\n")
@@ -137,7 +137,7 @@ def test_a_confirmation_lets_it_go_on(queue: Queue, options: list[str]) -> None:
 def test_a_message_that_is_no_enrollment_is_shown(queue: Queue) -> None:
     bodies = ["text", "[1]", '{"enrollmentId": 7}', "[" * 100_000]
     queue.send(*bodies)
-    found = [json.loads(line) for line in run("queue", "receive", "--yes", "--json", "--keep").stdout.splitlines()]
+    found = [json.loads(line) for line in run("queue", "receive", "--yes", "--json", "--no-delete").stdout.splitlines()]
     assert found == ["text", [1], {"enrollmentId": 7}, "[" * 100_000]
     assert run("queue", "receive", "--yes").stdout.count("Not an enrollment: ") == 4
 

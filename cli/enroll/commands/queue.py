@@ -26,8 +26,8 @@ def queue_commands() -> None:
 
 @app.command()
 def receive(
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Return the messages to the queue instead of deleting them.")
+    no_delete: Annotated[
+        bool, typer.Option("--no-delete", help="Return the messages to the queue instead of deleting them.")
     ] = False,
     count: Annotated[
         int, typer.Option("--count", "-n", min=1, max=MOST_COUNT, help="Messages to receive at most.")
@@ -38,9 +38,9 @@ def receive(
 ) -> None:
     """Receive messages of the enrollments queue, and delete them.
 
-    No consumer gets a deleted message. With --keep, the messages return to
-    the queue when the command ends; each receive counts toward the limit
-    after which SQS moves a message to the dead-letter queue.
+    No consumer gets a deleted message. With --no-delete, the messages
+    return to the queue when the command ends; each receive counts toward
+    the limit after which SQS moves a message to the dead-letter queue.
 
     To look at enrollments without touching the queue, use `enroll tail`.
     """
@@ -48,29 +48,29 @@ def receive(
     sqs, url = opened.client("sqs"), opened.outputs["EnrollmentsQueueUrl"]
     with explained():
         if not yes:
-            for line in _consequences(sqs, url, count, keep=keep):
+            for line in _consequences(sqs, url, count, is_deleted=not no_delete):
                 errors.print(line, soft_wrap=True)
-            confirm("Receive them and return them to the queue?" if keep else "Receive them and delete them?")
+            confirm("Receive them and return them to the queue?" if no_delete else "Receive them and delete them?")
         received = 0
         with Pass(sqs, url, count) as messages:
             for message in messages:
                 # Shown before it is deleted, so that it can't get lost in between.
                 _show(message.body, as_json)
-                if not keep:
+                if not no_delete:
                     try:
                         messages.delete([message])
                     except NotDeleted as error:
                         fail(str(error), FAILED)
                 received += 1
     if not as_json:
-        done = "returned to the queue" if keep else "deleted"
+        done = "returned to the queue" if no_delete else "deleted"
         console.print(f"Messages received and {done}: {received}.", style="dim")
 
 
-def _consequences(sqs: Any, url: str, count: int, *, keep: bool) -> list[str]:
+def _consequences(sqs: Any, url: str, count: int, *, is_deleted: bool) -> list[str]:
     """What happens to the messages, with the numbers of this queue."""
     lines = [f"This receives up to {count} messages from {url}."]
-    if not keep:
+    if is_deleted:
         return [
             *lines,
             "They are deleted. No consumer gets them, so the workflows that they start do not run. "
