@@ -133,16 +133,16 @@ def open_api(url: str | None, portal: str, stack: str) -> Api:
         fail(f"--api: found {url!r}, allowed is a URL like https://….execute-api.eu-west-1.amazonaws.com", INVALID)
     if not is_private(url):
         fail(
-            f"--api: expected an https:// URL, got {url!r}. Over http:// others on the way can read the token, the "
-            "session token of a signed request, and the records. http:// is accepted for this machine only: localhost, "
-            "127.0.0.0/8 and [::1]",
+            f"--api: expected an https:// URL, got {url!r}. Over http:// the token, the session token of a "
+            "signed request, and the records can be read on the way. http:// is accepted for this machine only: "
+            "localhost, 127.0.0.0/8 and [::1]",
             INVALID,
         )
     return Api(url, portal, os.environ.get(TOKEN) or None)
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read a request to this URL: it is encrypted, or stays on this machine."""
+    """Return whether requests to this URL are encrypted or stay on this machine."""
     return urlsplit(url).scheme == "https" or is_loopback(_host(url))
 
 

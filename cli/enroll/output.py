@@ -1,4 +1,4 @@
-"""Print what commands say: tables and lines for people, JSON for programs, errors with an exit code.
+"""Print tables and lines for people, JSON for programs, and errors with an exit code.
 
 All output of the command line goes through this module. Names, property values and events come from strangers, a
 visitor's text in a form among them, so every character that a terminal acts on, hides or reorders is replaced by a
@@ -93,7 +93,7 @@ def styled(text: str, style: str = "") -> Text:
 
 
 class Lines:
-    """Several lines in the place of one, for example in a cell of a table."""
+    """Several lines, for example in a cell of a table."""
 
     def __init__(self, lines: Iterable[RenderableType]) -> None:
         self._lines = list(lines)
@@ -134,7 +134,7 @@ def confirm(question: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Plain, without colours and line breaks of a terminal."""
+    """Print JSON without colours and without line breaks of the terminal."""
     typer.echo(json_text(value))
 
 

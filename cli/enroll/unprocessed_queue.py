@@ -38,7 +38,7 @@ class Message:
 class Pass:
     """Yields each message once. At its end what was not deleted is given back to the queue at once.
 
-    Never receives more than ``limit`` messages: each receive counts toward the limit of the dead-letter queue."""
+    Receives at most ``limit`` different messages, because each receive counts toward the dead-letter limit."""
 
     def __init__(self, client: Any, url: str, limit: int = MOST) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""The client of the HTTP API: what it sends, and to whom."""
+"""The client of the HTTP API: to which hosts it sends requests and tokens."""
 
 import http.server
 import threading
@@ -95,7 +95,7 @@ def test_a_command_sends_nothing_over_http_to_another_host(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("url", ["http://evil.example\\@localhost", "http://user:word@localhost", "ftp://localhost"])
-def test_a_url_that_readers_understand_differently_is_refused(url: str) -> None:
+def test_a_url_that_parsers_read_differently_is_refused(url: str) -> None:
     assert "--api" in run("portal", "show", "--portal", "p1", "--api", url, code=2).stderr
 
 
@@ -116,9 +116,9 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     assert other.requests == []
 
 
-def test_a_redirect_ends_the_command_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_redirect_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENROLL_API_TOKEN", TOKEN)
     with served(example_portal()) as url, host(307, url) as api:
-        told = run("flows", "list", "--portal", "p1", "--api", api.url, code=1).stderr
-    assert "--api" in told
-    assert TOKEN not in told
+        stderr = run("flows", "list", "--portal", "p1", "--api", api.url, code=1).stderr
+    assert "--api" in stderr
+    assert TOKEN not in stderr

@@ -55,7 +55,7 @@ TEXT = (
 ID = "[/x]\u202e\u2066\u200b\u2028[red]:smile:\U000e0041"
 # Ids of flows are printable.
 FLOW_ID = "[/x]:smile:"
-# A text that shows that foreign text has been printed.
+# A part of both texts as it is printed.
 MARK = "u202e"
 
 ALLOWED = {"\n"}
@@ -107,7 +107,7 @@ def test_json_is_the_same_value_without_unprintable_characters(indent: int | Non
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-def test_the_console_escapes_whatever_way_the_text_comes(is_terminal: bool) -> None:
+def test_every_way_of_printing_escapes(is_terminal: bool) -> None:
     file = io.StringIO()
     console = PrintableConsole(file=file, force_terminal=is_terminal, width=500)
     table = Table(TEXT, title=TEXT)
@@ -292,7 +292,6 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 
 class Bus:
     def put_events(self, Entries: list[Any]) -> dict[str, Any]:
-        # Another error than a throttle would be tried again, too.
         return {"Entries": [{"ErrorCode": TEXT, "ErrorMessage": TEXT} for _ in Entries]}
 
 
@@ -415,7 +414,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 
 
 class Queue:
-    """Of messages that are received again and again."""
+    """A queue that returns the same messages at every second receive."""
 
     def __init__(self, *bodies: str) -> None:
         self.bodies = bodies
@@ -544,7 +543,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ()
 
 
-# Ends that no command means to have -----------------------------------------------------------------------------------
+# Errors ---------------------------------------------------------------------------------------------------------------
 
 
 def test_an_unexpected_error_is_printed_with_escapes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

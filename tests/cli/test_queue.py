@@ -1,4 +1,4 @@
-"""`enroll queue receive`: it says what happens to the messages, and no more than that happens."""
+"""`enroll queue receive`: the confirmation says what happens to the messages, and exactly that happens."""
 
 import json
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Queue:
         return [json.dumps({**MESSAGE, "enrollmentId": f"01K{number:02}"}) for number in range(count)]
 
     def received(self) -> dict[str, int]:
-        """The enrollments that a consumer gets now, with the number of their receives."""
+        """Receive as a consumer does. Return the enrollments with the number of their receives."""
         found: dict[str, int] = {}
         while messages := self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
@@ -106,7 +106,7 @@ def test_it_ends_when_the_queue_is_empty(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ([], ["enroll-enrollments.fifo", "up to 10 messages", "They are deleted. No consumer gets them"]),
         (["--no-delete", "-n", "7"], ["up to 7 messages", "one of the 5 receives", "enroll-enrollments-dead.fifo"]),
@@ -114,19 +114,19 @@ def test_it_ends_when_the_queue_is_empty(queue: Queue) -> None:
 )
 @pytest.mark.parametrize("answer", ["n\n", ""])
 def test_without_a_confirmation_no_message_is_received(
-    queue: Queue, options: list[str], told: list[str], answer: str
+    queue: Queue, options: list[str], expected: list[str], answer: str
 ) -> None:
     queue.send(*queue.enrollments(3))
     result = CliRunner().invoke(app, ["queue", "receive", *options], input=answer)
     assert result.exit_code == 1
-    for one in told:
+    for one in expected:
         assert one in result.stderr
     assert " enters " not in result.stdout
     assert queue.received() == {"01K00": 1, "01K01": 1, "01K02": 1}
 
 
 @pytest.mark.parametrize("options", [[], ["--no-delete"]])
-def test_a_confirmation_lets_it_go_on(queue: Queue, options: list[str]) -> None:
+def test_confirmed_messages_are_received(queue: Queue, options: list[str]) -> None:
     queue.send(*queue.enrollments(1))
     result = CliRunner().invoke(app, ["queue", "receive", *options], input="y\n")
     assert result.exit_code == 0
@@ -134,7 +134,7 @@ def test_a_confirmation_lets_it_go_on(queue: Queue, options: list[str]) -> None:
     assert queue.received() == ({"01K00": 2} if options else {})
 
 
-def test_a_message_that_is_no_enrollment_is_shown(queue: Queue) -> None:
+def test_a_message_that_is_not_an_enrollment_is_shown(queue: Queue) -> None:
     bodies = ["text", "[1]", '{"enrollmentId": 7}', "[" * 100_000]
     queue.send(*bodies)
     found = [json.loads(line) for line in run("queue", "receive", "--yes", "--json", "--no-delete").stdout.splitlines()]
@@ -143,7 +143,7 @@ def test_a_message_that_is_no_enrollment_is_shown(queue: Queue) -> None:
 
 
 def test_a_message_is_not_deleted_before_it_is_shown(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reader of the output went away."""
+    """The reader of the output has closed it."""
     queue.send(*queue.enrollments(3))
 
     def broken(body: str, as_json: bool) -> None:

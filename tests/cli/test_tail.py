@@ -93,8 +93,8 @@ def test_an_enrollment_that_becomes_visible_late_is_returned() -> None:
     assert enrollments.poll() == []
 
 
-def test_what_was_there_at_the_start_is_not_news() -> None:
-    """Also what the first page does not have: 50 enrollments of one moment."""
+def test_enrollments_from_before_the_start_are_not_new() -> None:
+    """Also those after the first page: 50 enrollments have the same time."""
     api = Listing()
     for number in range(50):
         api.add(START, f"{number:02}")
@@ -104,7 +104,7 @@ def test_what_was_there_at_the_start_is_not_news() -> None:
     assert ids(enrollments.poll()) == ["99"]
 
 
-def test_the_first_enrollments_of_a_flow_are_news() -> None:
+def test_the_first_enrollments_of_a_flow_are_new() -> None:
     api = Listing()
     enrollments = started(api)
     assert enrollments.poll() == []
@@ -177,7 +177,7 @@ def test_many_flows_take_no_more_than_five_requests_a_second(monkeypatch: pytest
     assert api.requests.count(tailing.FLOWS) == 1 + int((clock.now - began) / tailing.FLOWS_REFRESH_SECONDS)
 
 
-def test_a_portal_without_flows_is_not_polled_without_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_portal_without_flows_is_polled_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     tail = Tail(Listing(), None, None, pytest.fail)  # type: ignore[arg-type]
     tail.latest(10)
@@ -187,7 +187,7 @@ def test_a_portal_without_flows_is_not_polled_without_pause(monkeypatch: pytest.
     assert clock.now - began >= 10 * tailing.POLL_SECONDS
 
 
-def test_of_a_flow_that_is_turned_on_meanwhile_only_later_enrollments_are_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     api = Listing()
     tail = Tail(api, None, None, pytest.fail)  # type: ignore[arg-type]
@@ -306,5 +306,5 @@ def test_ctrl_c_ends_it_cleanly(portal: Api) -> None:
         assert process.stdout is not None
         assert "e1" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        output, told = process.communicate(timeout=20)
-    assert (process.returncode, output, told) == (0, "", "")
+        stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout, stderr) == (0, "", "")

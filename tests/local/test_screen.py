@@ -1,4 +1,4 @@
-"""What the local run shows of events and enrollments: text of strangers, on the developer's terminal."""
+"""The screen of the local run shows foreign text on the developer's terminal."""
 
 import io
 import json
