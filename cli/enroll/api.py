@@ -181,6 +181,11 @@ def explained() -> Iterator[None]:
         fail(f"the HTTP API is not reached: {error}. Name it with --api or ENROLL_API", NOT_REACHED)
 
 
+def can_be_in_a_path(text: str) -> bool:
+    """API Gateway decodes a path before the API sees it, and cuts it at a decoded `?`; HTTP clients resolve dots."""
+    return text not in (".", "..") and not any(one in "/?#%" for one in text)
+
+
 def part(text: str) -> str:
     """An id, as a part of a path."""
     return quote(text, safe="")

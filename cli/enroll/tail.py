@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from enroll.api import Api, part
+from enroll.api import Api, can_be_in_a_path, part
 from enrollment.domain.values import iso, read_instant
 
 POLL_SECONDS = 2.0
@@ -97,14 +97,17 @@ class EnrollmentList:
 class Tail:
     """``flow_ids`` is None for all flows that are on. ``record`` is the id of its type and its own id.
 
-    ``report_gap`` is called with the path of a list that grows faster than it may be read.
+    ``report_gap`` is called with the path of a list that grows faster than it may be read. ``report_skipped`` is called
+    with the id of a flow that no path can carry, so that its enrollments can't be listed.
     """
 
     api: Api
     flow_ids: Sequence[str] | None
     record: tuple[str, str] | None
     report_gap: Callable[[str], None]
+    report_skipped: Callable[[str], None]
     _lists: dict[str, EnrollmentList] = field(default_factory=dict)
+    _skipped: set[str] = field(default_factory=set)
     _refreshed_at: float = 0.0
     _next_poll_at: float = 0.0
 
@@ -145,9 +148,12 @@ class Tail:
                 self._add(_path(flow_id))
         else:
             for flow in self.api.pages(FLOWS):
-                if flow["isEnabled"]:
-                    # A flow that was turned on meanwhile may have old enrollments, which are not news.
+                if flow["isEnabled"] and can_be_in_a_path(flow["id"]):
+                    # A flow that was turned on meanwhile may have old enrollments, which are not new.
                     self._add(_path(flow["id"]), BEGINNING if is_first else (flow["enabledAt"], ""))
+                elif flow["isEnabled"] and flow["id"] not in self._skipped:
+                    self._skipped.add(flow["id"])
+                    self.report_skipped(flow["id"])
         self._refreshed_at = time.monotonic()
 
     def _add(self, path: str, floor: Position = BEGINNING) -> None:

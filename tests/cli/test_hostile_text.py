@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ from enroll.stack import Stack
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.values import iso
-from tests.api.portal import Api, example_portal
+from tests.api.portal import NOW, Api, example_portal
 from tests.api.serving import served
 from tests.cli.test_queue import MESSAGE
 from tests.cli.test_replay import BUS, Aws
@@ -54,7 +55,7 @@ TEXT = (
 # Ids have no C0 and C1 controls.
 ID = "[/x]\u202e\u2066\u200b\u2028[red]:smile:\U000e0041"
 # Ids of flows are printable.
-FLOW_ID = "[/x]:smile:"
+FLOW_ID = "[red]:smile:"
 # A part of both texts as it is printed.
 MARK = "u202e"
 
@@ -168,6 +169,8 @@ def test_only_one_module_writes_to_the_terminal() -> None:
             match node:
                 case ast.Call(func=function) if WRITERS.fullmatch(ast.unparse(function)):
                     found.append(f"{path.name}:{node.lineno}: {ast.unparse(function)}")
+                case ast.ImportFrom(module="rich.markup"):
+                    found.append(f"{path.name}:{node.lineno}: markup is off, and an escape visible; use styled()")
                 case ast.Call(func=ast.Name(id="Console")) | ast.Call(func=ast.Attribute(attr="Console")):
                     found.append(f"{path.name}:{node.lineno}: a console of its own")
                 case ast.Call(func=function, args=[ast.Constant(value=str(text)), *_]) if (
@@ -222,7 +225,7 @@ def hostile_flow(flow_id: str = FLOW_ID) -> dict[str, Any]:
 
 def hostile_event(**given: Any) -> dict[str, Any]:
     properties = {"hs_form_id": TEXT, ID: TEXT}
-    return event({"forms.submitted": "evil", "id": ID, "at": iso(2_000_000_000_000), "properties": properties} | given)
+    return event({"forms.submitted": "evil", "id": ID, "at": iso(NOW), "properties": properties} | given)
 
 
 @pytest.fixture
@@ -233,7 +236,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     world.put_record(key, Record(key, 1_000, {"city": Dated(TEXT, 1_000), TEXT: Dated(TEXT, 1_000)}))
     world.put_flow(hostile_flow())
     # Of this flow the record meets no criteria.
-    world.put_flow(flow({"id": "[/y]", "event": "forms.submitted", "criteria": [[TEXT, "IS_EQUAL_TO", "x"]]}))
+    world.put_flow(flow({"id": "[y]", "event": "forms.submitted", "criteria": [[TEXT, "IS_EQUAL_TO", "x"]]}))
     world.deliver(hostile_event(at=iso(world.now)))
     joined = {"hs_list_id": ID, "hs_membership_change": "ADDED"}
     world.deliver(event({"lists.membership_changed": "evil", "id": "j", "at": iso(world.now), "properties": joined}))
@@ -397,6 +400,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 @case("flows delete")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (FLOW_ID,)
+    yield ("unknown\u202e",)
     yield (f"unknown {ID}",)
 
 
@@ -474,6 +478,7 @@ class HostileApi:
             "scopes": ["enroll/read", TEXT],
             "timeZone": TEXT,
             "criteriaTolerance": 0,
+            "allowedSources": [TEXT],
         }
 
     def pages(self, *_: Any) -> Iterator[Any]:
@@ -519,7 +524,6 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     stage.patch.setattr("enroll.bus.FIRST_WAIT_SECONDS", 0)
     kept(stage)
-    # Flows `[/x]:smile:` and `[/y]` decide on it.
     yield ("--dry-run",)
     yield ("--rate", "1000")
 
@@ -541,6 +545,18 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 
     stage.patch.setattr(local, "run", fails)
     yield ()
+
+
+def test_a_flow_id_that_looks_like_markup_is_printed_as_it_is(stage: Stage) -> None:
+    kept(stage)
+    decision = {"flowId": "[/x]", "code": "ENROLLED"}
+    stage.patch.setattr(
+        unprocessed_commands, "open_api", lambda *_: SimpleNamespace(call=lambda *_: {"decisions": [decision]})
+    )
+    result = CliRunner().invoke(app, ["unprocessed", "redrive", "--dry-run"])
+    assert result.exit_code == 0
+    assert "[/x] ENROLLED" in result.stdout
+    assert "each event for itself: [/x] 1." in result.stdout
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------

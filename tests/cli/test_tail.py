@@ -165,7 +165,7 @@ def test_many_flows_take_no_more_than_five_requests_a_second(monkeypatch: pytest
     at: list[float] = []
     clock.during = lambda: at.append(clock.now)
     api = Listing(flows=[{"id": f"{n}", "isEnabled": n % 2 == 0, "enabledAt": iso(START)} for n in range(70)])
-    tail = Tail(api, None, None, pytest.fail)  # type: ignore[arg-type]
+    tail = Tail(api, None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
     began = clock.now
     assert tail.latest(10) == []
     polls = tail.follow()
@@ -179,7 +179,7 @@ def test_many_flows_take_no_more_than_five_requests_a_second(monkeypatch: pytest
 
 def test_a_portal_without_flows_is_polled_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    tail = Tail(Listing(), None, None, pytest.fail)  # type: ignore[arg-type]
+    tail = Tail(Listing(), None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
     tail.latest(10)
     polls, began = tail.follow(), clock.now
     for _ in range(10):
@@ -190,7 +190,7 @@ def test_a_portal_without_flows_is_polled_with_pauses(monkeypatch: pytest.Monkey
 def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     api = Listing()
-    tail = Tail(api, None, None, pytest.fail)  # type: ignore[arg-type]
+    tail = Tail(api, None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
     assert tail.latest(10) == []
     path = tailing._path("1")
     api.add(START - 1, "before it was turned on", path)
@@ -200,6 +200,20 @@ def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch
     while clock.now < 1_000 + tailing.FLOWS_REFRESH_SECONDS + 2 * tailing.POLL_SECONDS:
         found += next(polls)
     assert ids(found) == ["after it was turned on"]
+
+
+def test_a_flow_whose_id_can_not_be_in_a_path_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    monkeypatch.setattr(tailing, "FLOWS_REFRESH_SECONDS", 0.0)
+    api = Listing(flows=[{"id": one, "isEnabled": True, "enabledAt": iso(START)} for one in ("1", "a/b")])
+    skipped: list[str] = []
+    tail = Tail(api, None, None, pytest.fail, skipped.append)  # type: ignore[arg-type]
+    tail.latest(10)
+    polls = tail.follow()
+    for _ in range(3):
+        next(polls)
+    assert skipped == ["a/b"]
+    assert set(api.requests) == {tailing.FLOWS, tailing._path("1")}
 
 
 # The command ----------------------------------------------------------------------------------------------------------

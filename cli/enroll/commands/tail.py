@@ -45,7 +45,7 @@ def tail(
     new enrollments of a flow in a poll. A warning says if more were skipped.
     """
     key = None if record is None else read_record(record)
-    opened = Tail(open_api(api, portal, stack), flow or None, key, _report_gap)
+    opened = Tail(open_api(api, portal, stack), flow or None, key, _report_gap, _report_skipped)
     try:
         with explained():
             _show(opened.latest(last), as_json)
@@ -65,6 +65,14 @@ def tail(
 def _report_gap(path: str) -> None:
     errors.print(
         f"Warning: more than {MOST_NEW} new enrollments in one poll. Older ones are not shown. GET {path} lists them.",
+        style="yellow",
+        soft_wrap=True,
+    )
+
+
+def _report_skipped(flow_id: str) -> None:
+    errors.print(
+        f"Warning: flow {flow_id} is not shown, because no path of the API can carry its id. Use --record instead.",
         style="yellow",
         soft_wrap=True,
     )
