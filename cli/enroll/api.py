@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import time
@@ -23,11 +24,11 @@ from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fai
 from enroll.stack import open_stack
 
 TOKEN = "ENROLL_API_TOKEN"  # noqa: S105 - the variable's name
-LOOPBACK = ("127.0.0.1", "localhost")
 
 TIMEOUT_SECONDS = 35
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.2
+DIRECT = "redirects are not followed. Name the URL of the API itself with --api or ENROLL_API"
 # Answers after which the same request may be sent again: nothing was done, or doing it twice is the same.
 RETRIED = (429, 503)
 
@@ -51,10 +52,10 @@ class ApiError(Exception):
         return list(self.problem.get("errors", []))
 
     @property
-    def text(self) -> str:
-        """All that is wrong, line by line."""
+    def lines(self) -> list[str]:
+        """One line for each fault."""
         lines = [f"{one['in']}: {one['message']}" for one in self.errors]
-        return "\n".join(lines) if lines else str(self.problem.get("message", f"the API answered {self.status}"))
+        return lines or [str(self.problem.get("message", f"the API answered {self.status}"))]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class Api:
             status, content = self._send(method, path, body, query)
             if status < 300:
                 return content
+            if status < 400:
+                # Not followed: a redirect could lead the token and the request to another host.
+                raise ApiError(status, {"message": f"{self.url} answers with a redirect ({status}); {DIRECT}"})
             if status not in RETRIED or attempt == ATTEMPTS - 1:
                 raise ApiError(status, content)
             time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
@@ -103,14 +107,15 @@ class Api:
         return int(answer.status_code), content if isinstance(content, dict) else {"message": content}
 
     def _session(self) -> URLLib3Session:
-        is_local = urlsplit(self.url).hostname in LOOPBACK
-        return URLLib3Session(proxies={} if is_local else get_environ_proxies(self.url), timeout=TIMEOUT_SECONDS)
+        """Follows no redirect."""
+        proxies = {} if is_loopback(_host(self.url)) else get_environ_proxies(self.url)
+        return URLLib3Session(proxies=proxies, timeout=TIMEOUT_SECONDS)
 
     def _sign(self, request: AWSRequest) -> None:
-        host = urlsplit(self.url).hostname or ""
+        host = _host(self.url)
         if self.token:
             request.headers["Authorization"] = f"Bearer {self.token}"
-        elif host not in LOOPBACK:
+        elif not is_loopback(host):
             session = botocore.session.get_session()
             credentials = session.get_credentials()
             if credentials is None:
@@ -126,13 +131,40 @@ def open_api(url: str | None, portal: str, stack: str) -> Api:
             fail(f"the stack {stack} has no HTTP API; deploy it again, or name an API with --api", NOT_REACHED)
     if not _is_url(url):
         fail(f"--api: found {url!r}, allowed is a URL like https://….execute-api.eu-west-1.amazonaws.com", INVALID)
+    if not is_private(url):
+        fail(
+            f"--api: expected an https:// URL, got {url!r}. Over http:// the token, the session token of a "
+            "signed request, and the records can be read on the way. http:// is accepted for this machine only: "
+            "localhost, 127.0.0.0/8 and [::1]",
+            INVALID,
+        )
     return Api(url, portal, os.environ.get(TOKEN) or None)
+
+
+def is_private(url: str) -> bool:
+    """Return whether requests to this URL are encrypted or stay on this machine."""
+    return urlsplit(url).scheme == "https" or is_loopback(_host(url))
+
+
+def is_loopback(host: str) -> bool:
+    """Names other than ``localhost`` are not resolved: what they point to can change between the check and the call."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
+        # The HTTP client takes another host than urlsplit from a URL with a backslash before an @.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not set("\\@") & set(parts.netloc)
     except ValueError:
         return False
 
@@ -144,9 +176,14 @@ def explained() -> Iterator[None]:
         yield
     except ApiError as error:
         code = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 413: INVALID}.get(error.status, FAILED)
-        fail(error.text, code)
+        fail(error.lines, code)
     except BotoCoreError as error:
         fail(f"the HTTP API is not reached: {error}. Name it with --api or ENROLL_API", NOT_REACHED)
+
+
+def can_be_in_a_path(text: str) -> bool:
+    """API Gateway decodes a path before the API sees it, and cuts it at a decoded `?`; HTTP clients resolve dots."""
+    return text not in (".", "..") and not any(one in "/?#%" for one in text)
 
 
 def part(text: str) -> str:

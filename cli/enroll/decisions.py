@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from enroll.output import console, shown
+from enroll.output import Lines, console, shown, styled
 
 STYLES = {
     "ENROLLED": "green",
@@ -24,31 +24,32 @@ GENERAL = {"ENROLLED": "", "ALREADY_ENROLLED": "by an earlier event"}
 # Rows of a preview.
 MOST = 20
 
-PASSED, FAILED = "[green]✓[/green]", "[red]✗[/red]"
+PASSED, FAILED = Text("✓", "green"), Text("✗", "red")
 
 
-def print_decisions(events: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], *, details: bool) -> None:
-    """Events in words, each with its decisions: a row for each flow, with the first failing condition in words.
-    ``details``: every filter below."""
+def print_decisions(events: Sequence[tuple[Sequence[str], Sequence[Mapping[str, Any]]]], *, details: bool) -> None:
+    """Print events, each as lines of words, with their decisions: a row for each flow, with the first failing condition
+    in words. ``details`` adds every filter below the table."""
     table = Table("event", "flow", "decision", "why")
-    for event, decisions in events:
+    for lines, decisions in events:
         if not decisions:
-            table.add_row(escape(event), "", "", "no flow is triggered by it")
+            table.add_row(Lines(lines), "", "", "no flow is triggered by it")
         # A line of the event beside each flow, so that neither stretches the other.
-        lines = event.split("\n")
         for number, one in enumerate(decisions):
-            code = one["code"] or "-"
             beside = lines[number : number + 1] if one is not decisions[-1] else lines[number:]
-            why = escape("\n".join(_why(one)))
-            table.add_row(escape("\n".join(beside)), escape(_flow(one)), f"[{STYLES.get(code, USUAL)}]{code}[/]", why)
+            table.add_row(Lines(beside), _flow(one), _code(one["code"] or "-"), Lines(_why(one)))
         table.add_section()
     if events:
         console.print(table)
     for one in [one for _, decisions in events for one in decisions] if details else []:
-        if lines := [*_details(one)]:
-            console.print(f"{_flow(one)}, revision {one['flowRevisionId']}", style="bold", markup=False)
-            for line in lines:
-                console.print(f"  {line}", soft_wrap=True, highlight=False)
+        if detail_lines := [*_details(one)]:
+            console.print(f"{_flow(one)}, revision {one['flowRevisionId']}", style="bold")
+            for line in detail_lines:
+                console.print(Text("  ") + line, soft_wrap=True)
+
+
+def _code(code: str) -> Text:
+    return styled(code, STYLES.get(code, USUAL))
 
 
 def counted(number: int, noun: str) -> str:
@@ -75,7 +76,7 @@ def print_preview(decisions: Sequence[Mapping[str, Any]], records: int) -> None:
     by_count = sorted(reasons.items(), key=lambda one: (one[0][0] != "ENROLLED", -len(one[1])))
     for (code, why), concerned in by_count[:MOST]:
         example = ", ".join(list(dict.fromkeys(concerned))[:3])
-        table.add_row(f"[{STYLES.get(code, USUAL)}]{code}[/]", escape(why), str(len(concerned)), escape(example))
+        table.add_row(_code(code), why, str(len(concerned)), example)
     console.print(table)
     if len(by_count) > MOST:
         console.print(f"and {len(by_count) - MOST} other reasons; --json has all.", style="dim")
@@ -100,41 +101,41 @@ def _delivery(enrollment: Mapping[str, Any]) -> str:
     )
 
 
-def _details(decision: Mapping[str, Any]) -> Iterator[str]:
+def _details(decision: Mapping[str, Any]) -> Iterator[Text]:
     for group in decision["triggerGroups"]:
         head = f"trigger group {group['groupIndex']}: {group['eventType']}"
         if not group["isConcerned"]:
-            yield f"[dim]- {escape(head)}, another event[/dim]"
+            yield styled(f"- {head}, another event", "dim")
             continue
-        yield f"{_mark(group)} {escape(head)}"
+        yield _marked(group["passed"], head)
         for one in group["filters"]:
-            yield f"  {_filter(one)}"
+            yield Text("  ") + _filter(one)
     for key, name in (("suppression", "suppressed by"), ("goal", "goal met"), ("refinementCriteria", "criteria")):
         if decision[key] is not None:
             # What suppresses and what meets the goal keeps the record out.
             is_fine = decision[key]["passed"] == (key == "refinementCriteria")
-            yield f"{PASSED if is_fine else FAILED} {name}, as the record was at {decision['recordAsOf']}"
+            yield _marked(is_fine, f"{name}, as the record was at {decision['recordAsOf']}")
             yield from _result(decision[key], "  ")
     for note in decision.get("notes", []):
-        yield f"[yellow]Note: {escape(note)}.[/yellow]"
+        yield styled(f"Note: {note}.", "yellow")
 
 
-def _result(result: Mapping[str, Any], indent: str) -> Iterator[str]:
+def _result(result: Mapping[str, Any], indent: str) -> Iterator[Text]:
     if "property" in result:
-        yield f"{indent}{_filter(result)}"
+        yield Text(indent) + _filter(result)
         return
     if len(result["filters"]) + len(result["filterBranches"]) > 1:
-        yield f"{indent}{_mark(result)} {'all of' if result['filterBranchType'] == 'AND' else 'one of'}"
+        yield Text(indent) + _marked(result["passed"], "all of" if result["filterBranchType"] == "AND" else "one of")
         indent += "  "
     for one in (*result["filters"], *result["filterBranches"]):
         yield from _result(one, indent)
 
 
-def _filter(result: Mapping[str, Any]) -> str:
+def _filter(result: Mapping[str, Any]) -> Text:
     found = "no value" if result["found"] in (None, "", []) else shown(result["found"])
     because = f" ({result['because']})" if "because" in result else ""
-    return f"{_mark(result)} {escape(result['property'])} {escape(result['expected'])}: found {escape(found + because)}"
+    return _marked(result["passed"], f"{result['property']} {result['expected']}: found {found}{because}")
 
 
-def _mark(result: Mapping[str, Any]) -> str:
-    return PASSED if result["passed"] else FAILED
+def _marked(passed: bool, text: str) -> Text:
+    return (PASSED if passed else FAILED) + Text(" ") + styled(text)

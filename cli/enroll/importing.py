@@ -108,7 +108,7 @@ class Import:
                     half = len(waiting) // 2
                     return refusals + self._send(waiting[:half]) + self._send(waiting[half:])
                 if not faulty and error.status in (400, 413):
-                    faulty = {0: error.text}
+                    faulty = {0: "; ".join(error.lines)}
                 if not faulty:
                     raise
                 refusals += [(waiting[number], why) for number, why in faulty.items()]

@@ -36,11 +36,14 @@ class Message:
 
 
 class Pass:
-    """Yields each message once. At its end what was not deleted is given back to the queue at once."""
+    """Yields each message once. At its end what was not deleted is given back to the queue at once.
 
-    def __init__(self, client: Any, url: str) -> None:
+    Receives at most ``limit`` different messages, because each receive counts toward the dead-letter limit."""
+
+    def __init__(self, client: Any, url: str, limit: int = MOST) -> None:
         self._client = client
         self._url = url
+        self._limit = limit
         self._seen: set[str] = set()
         self._receipts: dict[str, str] = {}
 
@@ -64,7 +67,7 @@ class Pass:
     def __iter__(self) -> Iterator[Message]:
         empty, repeated = 0, 0
         # A pass that is slower than messages come back ends when it has met only known ones for a whole round.
-        while empty < EMPTY_ANSWERS and repeated <= len(self._seen) + BATCH and len(self._seen) < MOST:
+        while empty < EMPTY_ANSWERS and repeated <= len(self._seen) + BATCH and len(self._seen) < self._limit:
             found = self._receive()
             empty = 0 if found else empty + 1
             self._receipts |= {one["MessageId"]: one["ReceiptHandle"] for one in found}
@@ -77,7 +80,7 @@ class Pass:
     def _receive(self) -> list[dict[str, Any]]:
         answer = self._client.receive_message(
             QueueUrl=self._url,
-            MaxNumberOfMessages=BATCH,
+            MaxNumberOfMessages=min(BATCH, self._limit - len(self._seen)),
             VisibilityTimeout=HELD_SECONDS,
             WaitTimeSeconds=WAIT_SECONDS,
             MessageAttributeNames=["All"],

@@ -1,6 +1,7 @@
 """The command line, against the embedded AWS's stand-in in memory."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typer.testing import CliRunner
 
 from enroll.api import Api as ApiClient
 from enroll.api import ApiError
+from enroll.commands import send as sending
 from enroll.commands.send import put
 from enroll.importing import Import
 from enroll.main import app
+from enrollment.bootstrap import now
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.values import iso
+from enrollment.domain.values import iso, read_instant
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.aws import REGION, aws
@@ -279,6 +282,29 @@ def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:
     run("send", file(tmp_path, {"detail": {}}, name="none.json"), code=2)
 
 
+@pytest.mark.parametrize("given", [{}, {"occurredAt": None}, {"occurredAt": "2026-11-23T10:00:00Z"}])
+@pytest.mark.parametrize("options", [[], ["--now"]])
+def test_a_sent_event_has_a_time_with_milliseconds_unless_it_has_one_of_its_own(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], options: list[str]
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(sending, "put_batch", lambda _, batch: sent.extend(batch) or {})
+    envelope = event({"forms.submitted": "101", "id": "e"})
+    del envelope["detail"]["occurredAt"]
+    before = now()
+
+    run("send", file(tmp_path, {**envelope, "detail": {**envelope["detail"], **given}}), *options)
+
+    occurred_at = json.loads(sent[0]["Detail"])["occurredAt"]
+    if given.get("occurredAt") and not options:
+        assert occurred_at == given["occurredAt"]
+    else:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", occurred_at)
+        found = read_instant(occurred_at)
+        assert found is not None
+        assert before <= found <= now()
+
+
 class Refusing:
     """A bus that refuses each entry the first few times."""
 
@@ -308,31 +334,6 @@ def test_large_events_share_no_call_that_would_be_too_large() -> None:
     entries = [{"DetailType": "forms.submitted", "Detail": "\u4e2d" * 40_000} for _ in range(5)]
     assert put(bus, entries) == []
     assert bus.calls == [2, 2, 1]
-
-
-def test_enrollments_are_shown_as_they_arrive(stack: Any) -> None:
-    sqs = boto3.client("sqs", region_name=REGION)
-    message = {
-        "enrollmentId": "01K",
-        "portalId": "p1",
-        "flowId": "1",
-        "flowName": "Welcome",
-        "objectTypeId": "0-1",
-        "objectId": "101",
-        "isReEnrollment": False,
-        "enrolledAt": "2026-11-23T10:00:00.000Z",
-        "trigger": {"eventType": "forms.submitted", "eventId": "e1"},
-    }
-    for number in range(2):
-        sqs.send_message(
-            QueueUrl=stack.enrollments_queue_url,
-            MessageBody=json.dumps({**message, "enrollmentId": f"01K{number}"}),
-            MessageGroupId="p1/0-1/101",
-            MessageDeduplicationId=str(number),
-        )
-    lines = run("watch", "--timeout", "1", "--json").stdout.splitlines()
-    assert [json.loads(line)["enrollmentId"] for line in lines] == ["01K0", "01K1"]
-    assert run("watch", "--timeout", "1", "--json").stdout == ""
 
 
 def test_invoke_without_a_local_run_says_what_to_do(tmp_path: Path) -> None:

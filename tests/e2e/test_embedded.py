@@ -450,6 +450,74 @@ def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: C
     assert [one["check"] for one in json.loads(result.stdout) if one["result"] == "fault"] == ["recursion"]
 
 
+def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
+    embedded: Embedded, shell: Callable[..., Any]
+) -> None:
+    embedded.put_flow("tail", id=1, event="forms.submitted", re_enroll=True)
+    sqs, url = embedded.client("sqs"), embedded.outputs["EnrollmentsQueueUrl"]
+
+    def submit(name: str) -> None:
+        embedded.send(
+            event({"forms.submitted": "1", "id": name, "portal": "tail", "at": bootstrap.now(), "record": {}})
+        )
+
+    submit("first")
+    tail = subprocess.Popen(
+        [str(ENROLL), "tail", "--portal", "tail", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The tests may run with the signal ignored, as a shell starts what is in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert tail.stdout is not None
+    assert json.loads(tail.stdout.readline())["trigger"]["eventId"] == "first"
+    submit("second")
+    sent_at = time.monotonic()
+    shown = json.loads(tail.stdout.readline())
+    assert (shown["portalId"], shown["trigger"]["eventId"]) == ("tail", "second")
+    assert time.monotonic() - sent_at < 10, "help and docs say about 3 seconds"
+    # Some polls more, which must not touch the queue either.
+    time.sleep(5)
+    tail.send_signal(signal.SIGINT)
+    assert tail.communicate(timeout=20) == ("", "")
+    assert tail.returncode == 0
+
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"])
+    counts = {
+        json.loads(one["Body"])["trigger"]["eventId"]: one["Attributes"]["ApproximateReceiveCount"]
+        for one in messages["Messages"]
+    }
+    assert counts == {"first": "1", "second": "1"}
+    for one in messages["Messages"]:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+
+
+def test_kept_messages_return_to_the_queue_and_others_are_deleted(
+    embedded: Embedded, shell: Callable[..., Any]
+) -> None:
+    embedded.put_flow("taken", id=1, event="forms.submitted")
+    sqs, url = embedded.client("sqs"), embedded.outputs["EnrollmentsQueueUrl"]
+    embedded.send(
+        *(event({"forms.submitted": f"{n}", "id": f"{n}", "portal": "taken", "record": {}}) for n in range(3))
+    )
+    api = Api(embedded.api_url, "taken")
+    deadline = time.monotonic() + 30
+    while sum(one["isPublished"] for one in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+    def receive(*options: str) -> list[str]:
+        result = CliRunner().invoke(app, ["queue", "receive", "--yes", "--json", *options])
+        assert result.exit_code == 0, result.output
+        return sorted(json.loads(line)["objectId"] for line in result.stdout.splitlines())
+
+    kept = receive("--no-delete", "--count", "2")
+    assert len(kept) == 2
+    assert receive() == ["0", "1", "2"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+
+
 def test_a_taken_port_is_a_clear_message() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,10 +1,13 @@
 """The samples and schemas under ``events/``."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -17,6 +20,7 @@ from enrollment.wire.messages import write_message
 from enrollment.wire.schemas import all_schemas, enrollment_schema, event_schema, written
 
 EVENTS = Path(__file__).parents[2] / "events"
+README = EVENTS.parent / "README.md"
 SAMPLES = sorted(file for category in CATEGORIES for file in (EVENTS / category).glob("*.json"))
 INVALID = sorted((EVENTS / "invalid").glob("*.json"))
 
@@ -42,6 +46,10 @@ REASONS = {
     "TOO_MANY_PROPERTIES",
     "RECORD_TOO_LARGE",
 }
+
+
+# A time without a fraction of a second is known to the second only.
+MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z?")
 
 
 def name_of(file: Path) -> str:
@@ -82,6 +90,7 @@ def test_sample(file: Path) -> None:
     known = {one.name for one in EVENT_TYPES[name].properties}
     assert known.issuperset(event.properties)
     assert event.sent_at >= event.occurred_at
+    assert MILLISECONDS.fullmatch(sample["detail"]["occurredAt"])
 
 
 @pytest.mark.parametrize("file", INVALID, ids=name_of)
@@ -96,6 +105,20 @@ def test_invalid_sample(file: Path) -> None:
 
     assert (caught.value.reason, caught.value.field) == (wrapped["reason"], wrapped["field"])
     assert str(caught.value).startswith(f"{wrapped['field']}: ")
+    detail = wrapped["event"]["detail"]
+    assert isinstance(detail, str) or MILLISECONDS.fullmatch(detail["occurredAt"])
+
+
+def test_the_event_of_the_readme_occurs_at_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"## Post an event\n\n```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    put: list[Any] = []
+    monkeypatch.setattr(boto3, "client", lambda _: SimpleNamespace(put_events=lambda Entries: put.extend(Entries)))
+    exec(code, {})
+    (entry,) = put
+    detail = json.loads(entry["Detail"])
+    assert re.fullmatch(r".*\.\d{3}\+00:00", detail["occurredAt"])
+    envelope = {"id": "1", "source": entry["Source"], "detail-type": entry["DetailType"], "detail": detail}
+    assert read_event({**envelope, "time": "2040-01-01T00:00:00Z"}, "forms").id == "submission-8123"
 
 
 def test_every_reason_has_an_invalid_sample() -> None:

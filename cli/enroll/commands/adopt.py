@@ -34,10 +34,9 @@ def adopt(
         names = {logical_id: name or _find(stack, logical_id) for logical_id, name in given.items()}
         _import(cloudformation, stack, _tables(template), names, key_arn)
     for logical_id, name in names.items():
-        console.print(f"{logical_id}  {name}", markup=False, soft_wrap=True)
+        console.print(f"{logical_id}  {name}", soft_wrap=True)
     console.print(
         f"The stack {stack} has these tables now. Run `sam deploy` for the same stack name to add everything else.",
-        markup=False,
         soft_wrap=True,
     )
 

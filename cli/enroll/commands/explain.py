@@ -47,8 +47,8 @@ def explain(
     is_alone = len(told) == 1 and len(told[0][1]) == 1
     print_decisions(told, details=details or is_alone)
     what = f"{counted(len(results), 'event')} of {record}"
-    console.print(f"{what}; the history reaches back to {page['since']}.", style="dim", markup=False)
+    console.print(f"{what}; the history reaches back to {page['since']}.", style="dim")
 
 
-def _said(event: dict[str, Any]) -> str:
-    return f"{event['occurredAt']}\n{event['eventType']}\n{event['id']}"
+def _said(event: dict[str, Any]) -> tuple[str, str, str]:
+    return event["occurredAt"], event["eventType"], event["id"]

@@ -14,7 +14,7 @@ from rich.progress import Progress, track
 from enroll.api import Api, ApiError, ApiUrl, Portal, explained, open_api, part
 from enroll.decisions import print_preview
 from enroll.files import read_objects
-from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_table
+from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
@@ -77,15 +77,13 @@ def check(files: Files, as_json: AsJson = False) -> None:
         print_json(answers)
     else:
         for one in answers:
-            console.print(
-                f"{one['file']}: {one['name'] or one['id'] or 'a flow without a name'}", style="bold", markup=False
-            )
+            console.print(f"{one['file']}: {one['name'] or one['id'] or 'a flow without a name'}", style="bold")
             for line in one["explanation"]:
-                console.print(f"  {line}", markup=False, soft_wrap=True)
+                console.print(f"  {line}", soft_wrap=True)
             for warning in one["warnings"]:
-                console.print(f"  Warning: {warning}.", markup=False, soft_wrap=True, style="yellow")
+                console.print(f"  Warning: {warning}.", soft_wrap=True, style="yellow")
             for fault in one["faults"]:
-                console.print(f"  {fault}", markup=False, soft_wrap=True, style="red")
+                console.print(f"  {fault}", soft_wrap=True, style="red")
     if any(one["faults"] for one in answers):
         raise typer.Exit(INVALID)
 
@@ -121,7 +119,7 @@ def pull(
             rows.append(_row(remote, f"{state}: {path}"))
     _print(rows, as_json)
     for flow_id, (path, _) in files.items():
-        errors.print(f"{path}: flow {flow_id} is not in portal {portal}", markup=False, soft_wrap=True)
+        errors.print(f"{path}: flow {flow_id} is not in portal {portal}", soft_wrap=True)
 
 
 @app.command()
@@ -151,7 +149,7 @@ def diff(
             for line in lines:
                 differs = True
                 style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
-                console.print(line.rstrip("\n"), style=style, markup=False, highlight=False, soft_wrap=True)
+                console.print(line.rstrip("\n"), style=style, highlight=False, soft_wrap=True)
             if lines:
                 checked = opened.call("POST", CHECK, _completed(current, document))
                 _print_warnings(flow_id, checked["warnings"])
@@ -194,7 +192,7 @@ def show(
     if as_json:
         print_json(found)
     else:
-        console.print_json(data=found)
+        print_json_document(found)
 
 
 @app.command()
@@ -223,7 +221,7 @@ def delete(
     if as_json:
         print_json({"id": flow_id, "deleted": True})
     else:
-        console.print(f"Deleted flow {flow_id}.", markup=False)
+        console.print(f"Deleted flow {flow_id}.")
 
 
 @app.command("test")
@@ -244,7 +242,7 @@ def enrollment_test(
         print_json(found)
         return
     passes = "passes" if found["passed"] else "does not pass"
-    console.print(f"Record {record} {passes} the criteria of flow {flow_id}.", markup=False)
+    console.print(f"Record {record} {passes} the criteria of flow {flow_id}.")
     filters = list(_filters(found["refinementCriteria"] or {}))
     if not filters:
         console.print("The flow has no refinement criteria.")
@@ -355,7 +353,7 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
         except InvalidFlow as invalid:
             faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
     if faults:
-        fail("nothing is stored, for these faults:\n" + "\n".join(faults), INVALID)
+        fail(["nothing is stored, for these faults:", *faults], INVALID)
     return flows
 
 
@@ -443,4 +441,4 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _print_warnings(flow_id: str, found: list[str]) -> None:
     for warning in found:
-        errors.print(f"Warning: flow {flow_id}: {warning}.", markup=False, soft_wrap=True, style="yellow")
+        errors.print(f"Warning: flow {flow_id}: {warning}.", soft_wrap=True, style="yellow")

@@ -8,7 +8,7 @@ import typer
 from enroll.files import read_json
 from enroll.local.invocation import InvocationError, invoke
 from enroll.local.settings import LAMBDA_PORT, Settings
-from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, console, fail, print_json, print_table, shown
+from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, Lines, console, fail, print_json, print_table, shown
 from enrollment.catalog import CATEGORIES
 
 
@@ -38,21 +38,18 @@ def invoke_command(
 
 def _print(payload: dict[str, Any]) -> None:
     if unprocessed := payload.get("unprocessed"):
-        console.print(
-            f"Event {payload['eventId']} is kept unprocessed: {unprocessed['reason']}\n{unprocessed['message']}",
-            markup=False,
-            soft_wrap=True,
-        )
+        console.print(f"Event {payload['eventId']} is kept unprocessed: {unprocessed['reason']}", soft_wrap=True)
+        console.print(unprocessed["message"], soft_wrap=True)
         return
     if replay := payload.get("skipped"):
-        console.print(f"Event {payload['eventId']} does not concern the replay {replay}.", markup=False)
+        console.print(f"Event {payload['eventId']} does not concern the replay {replay}.")
         return
     if not payload["decisions"]:
-        console.print(f"Event {payload['eventId']}: no flow is triggered by it.", markup=False)
+        console.print(f"Event {payload['eventId']}: no flow is triggered by it.")
         return
     print_table(
         ("flow", "decision", "because", "failing condition"),
-        ((one["flowId"], one["code"], one["because"], "\n".join(_failures(one))) for one in payload["decisions"]),
+        ((one["flowId"], one["code"], one["because"], Lines(_failures(one))) for one in payload["decisions"]),
         title=f"Event {payload['eventId']}",
     )
 

@@ -27,13 +27,13 @@ def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_jso
     if as_json:
         print_json({**found, "flows": {"on": on, "off": len(flows) - on}})
         return
-    console.print(f"Portal   {found['portalId']}", markup=False)
-    console.print(f"Caller   {found['caller']}", markup=False)
-    console.print(f"Scopes   {', '.join(found['scopes']) or 'none'}", markup=False)
-    console.print(f"Time     {found['timeZone']}", markup=False)
-    console.print(f"Waits    {found['criteriaTolerance']:g} minutes for data", markup=False)
-    console.print(f"         {found['recordTolerance']:g} seconds for the record", markup=False)
-    console.print(f"Flows    {on} on, {len(flows) - on} off", markup=False)
+    console.print(f"Portal   {found['portalId']}")
+    console.print(f"Caller   {found['caller']}")
+    console.print(f"Scopes   {', '.join(found['scopes']) or 'none'}")
+    console.print(f"Time     {found['timeZone']}")
+    console.print(f"Waits    {found['criteriaTolerance']:g} minutes for data")
+    console.print(f"         {found['recordTolerance']:g} seconds for the record")
+    console.print(f"Flows    {on} on, {len(flows) - on} off")
 
 
 @app.command("set")
@@ -64,6 +64,6 @@ def set_portal(
     if as_json:
         print_json(found)
         return
-    console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.", markup=False)
-    console.print(f"Its flows wait {found['criteriaTolerance']:g} minutes for data that comes late.", markup=False)
-    console.print(f"They wait {found['recordTolerance']:g} seconds for a record that is not known yet.", markup=False)
+    console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.")
+    console.print(f"Its flows wait {found['criteriaTolerance']:g} minutes for data that comes late.")
+    console.print(f"They wait {found['recordTolerance']:g} seconds for a record that is not known yet.")

@@ -37,7 +37,7 @@ def show(
     if as_json:
         print_json({**found, "enrollments": enrollments})
         return
-    console.print(f"{record} of portal {portal}, created {found['createdAt']}", markup=False)
+    console.print(f"{record} of portal {portal}, created {found['createdAt']}")
     print_table(
         ("property", "value", "changed"),
         ((name, shown(one["value"]), one["changedAt"]) for name, one in found["properties"].items()),
@@ -85,7 +85,7 @@ def import_records(
         fail(str(error), INVALID)
     work.resume()
     if work.done and not as_json:
-        console.print(f"Going on after {work.done} rows.", markup=False)
+        console.print(f"Going on after {work.done} rows.")
     columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with explained(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
         task = progress.add_task("Importing", total=len(work.rows), completed=work.done)

@@ -61,7 +61,7 @@ def replay(
         except NotReplayable as error:
             fail(str(error), FAILED)
         if not as_json:
-            console.print(f"Replay {order['name']} of {', '.join(order['eventTypes'])}.", markup=False)
+            console.print(f"Replay {order['name']} of {', '.join(order['eventTypes'])}.")
         _follow(started, start_at, end_at, deadline, quiet=as_json)
         counts = _settled(caller, order["name"], deadline, quiet=as_json) if dry_run else None
     _report(order, counts, as_json)

@@ -18,13 +18,18 @@ from enrollment.domain.values import iso
 
 def send(
     files: Annotated[list[Path], typer.Argument(help="Events as EventBridge delivers them, as those in events/.")],
-    at_now: Annotated[bool, typer.Option("--now", help="They occur now.")] = False,
+    at_now: Annotated[bool, typer.Option("--now", help="Set occurredAt of every event to the current time.")] = False,
     new_id: Annotated[bool, typer.Option("--new-id", help="Each is a new event: a fresh id.")] = False,
     portal: Annotated[str | None, typer.Option(help="To this portal instead.")] = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Put events on the bus."""
+    """Put events on the bus.
+
+    An event without occurredAt gets the current time, with milliseconds.
+    A time without a fraction of a second, as the bus itself gives it, is
+    known to the second only.
+    """
     events = [(path, one) for path in files for one in read_objects(path)]
     opened = open_stack(stack)
     entries = [
@@ -62,7 +67,7 @@ def _entry(path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id:
     detail = event["detail"]
     if isinstance(detail, dict):
         detail = dict(detail)
-        if at_now:
+        if at_now or detail.get("occurredAt") is None:
             detail["occurredAt"] = iso(now())
         if new_id:
             detail["id"] = str(uuid.uuid4())

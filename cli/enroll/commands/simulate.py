@@ -41,10 +41,10 @@ def simulate(
         print_json(answer)
         return
     if refused := answer.get("unprocessed"):
-        fail(f"the event would be kept unprocessed: {refused['reason']}\n{refused['message']}", INVALID)
+        fail([f"the event would be kept unprocessed: {refused['reason']}", refused["message"]], INVALID)
     detail, kind = body["event"]["detail"], body["event"]["detail-type"]
     about = f"{detail['objectType']} {detail.get('objectId') or '(an unknown visitor)'}"
-    print_decisions([(f"{kind}\n{answer['eventId']}\n{about}", answer["decisions"])], details=details)
+    print_decisions([((kind, answer["eventId"], about), answer["decisions"])], details=details)
     console.print("Nothing was written, and no message sent.", style="dim")
 
 

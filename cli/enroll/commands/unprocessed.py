@@ -17,7 +17,19 @@ from rich.progress import Progress, TextColumn
 from enroll.api import Api, ApiUrl, open_api
 from enroll.api import explained as api_explained
 from enroll.bus import BATCH_ENTRIES, Entry, batches, put
-from enroll.output import FAILED, INVALID, NOT_FOUND, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.output import (
+    FAILED,
+    INVALID,
+    NOT_FOUND,
+    AsJson,
+    confirm,
+    console,
+    errors,
+    fail,
+    print_json,
+    print_table,
+    shown,
+)
 from enroll.stack import Stack, StackName, explained, open_stack
 from enroll.unprocessed import Unprocessed
 from enroll.unprocessed_queue import BATCH, Message, NotDeleted, Pass
@@ -180,10 +192,10 @@ def show(
         print_json(_written(found))
         return
     one = found.unprocessed
-    errors.print(f"{one.reason}: {one.message}", markup=False, soft_wrap=True)
+    errors.print(f"{one.reason}: {one.message}", soft_wrap=True)
     if one.truncated is not None:
         # Not printed as an event: sending what is left of it would lose the rest.
-        errors.print(one.obstacle, markup=False, soft_wrap=True)
+        errors.print(one.obstacle, soft_wrap=True)
         print_json({"truncated": one.truncated, "event": one.event})
         return
     print_json(one.event if one.whole is None else one.whole)
@@ -282,7 +294,7 @@ def _report(work: Redriving, skipped: int, as_json: bool) -> None:
             f"Redriven {count}" + (f": {reasons}." if reasons else ".") + f" Skipped by the filters: {skipped}."
         )
         for one in left:
-            console.print(f"Left in the queue: {one['eventId'] or one['messageId']}: {one['why']}", markup=False)
+            console.print(f"Left in the queue: {one['eventId'] or one['messageId']}: {one['why']}")
     if work.refused:
         fail(f"the bus refused {len(work.refused)} events; they are still in the queue", FAILED)
 
@@ -362,7 +374,7 @@ def discard(
         if found and not yes:
             reasons = Counter(one.unprocessed.reason for one in found)
             named = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
-            typer.confirm(f"Discard {len(found)} events ({named})?", abort=True, err=True)
+            confirm(f"Discard {len(found)} events ({named})?")
         try:
             for start in range(0, len(found), BATCH):
                 batch = found[start : start + BATCH]

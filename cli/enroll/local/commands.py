@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from enroll.local.relay import OPTION, bind_problem
 from enroll.local.run import StorePortal, run
 from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
+from enroll.output import INVALID, console, fail
 
 app = typer.Typer(help="The whole system on this machine, without an AWS account.", no_args_is_help=True)
 
@@ -49,7 +49,6 @@ def run_command(
     ] = None,
 ) -> None:
     """Start the embedded AWS, deploy the template, demonstrate it, and stay up until Ctrl-C."""
-    console = Console()
     if bind is not None and (problem := bind_problem(bind)):
         raise typer.BadParameter(problem, param_hint=OPTION)
     settings = Settings(
@@ -67,8 +66,7 @@ def run_command(
             raise LocalRunError("Nothing here can store the demonstration's portal: run with --no-demo.")
         code = run(settings, store_portal if demo else None, once=once, console=console)
     except LocalRunError as error:
-        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
-        code = 2
+        fail(str(error).split("\n"), INVALID)
     raise typer.Exit(code)
 
 

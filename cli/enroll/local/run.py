@@ -15,9 +15,7 @@ from datetime import datetime
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from enroll.local import demonstration
@@ -27,6 +25,7 @@ from enroll.local.emulator import Emulator
 from enroll.local.lambda_service import Finished, LambdaService
 from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
+from enroll.output import PrintableConsole
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
 """Sets the demonstration's portal up, through the HTTP API at a URL."""
@@ -94,11 +93,11 @@ class Received:
             record = f"{message['objectTypeId']}/{message['objectId']}"
             flow = f"{message['flowName']} ({message['flowId']})"
             cells = (trigger["occurredAt"], record, trigger["eventType"], flow, message["enrollmentId"])
-            table.add_row(*(escape(str(cell)) for cell in cells))
+            table.add_row(*map(str, cells))
         return table
 
 
-def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: Console) -> int:
+def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: PrintableConsole) -> int:
     """Runs until the demonstration is over (`once`) or until interrupted; the answer is the exit code.
 
     Without `store_portal` there is no demonstration.
@@ -197,7 +196,7 @@ def _demonstrate(
     service: LambdaService,
     observer: Observer,
     store_portal: StorePortal,
-    console: Console,
+    console: PrintableConsole,
 ) -> int:
     """Loads the portal, sends every sample, and compares what arrives with what must; the answer is an exit code."""
     events = demonstration.samples(settings.events)
@@ -207,7 +206,8 @@ def _demonstrate(
     _send(settings, deployment, demonstration.occurring_now(events, time.time_ns() // 1_000_000))
     received = _receive(settings, deployment, service, portal, console)
 
-    console.print(f"\nEvents sent: {len(events)}. Enrollments received: {len(received.ids)}.")
+    console.print()
+    console.print(f"Events sent: {len(events)}. Enrollments received: {len(received.ids)}.")
     console.print(
         "Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())),
         soft_wrap=True,
@@ -216,7 +216,7 @@ def _demonstrate(
     if observer.gave_up:
         differences.append(f"{observer.gave_up} events were given up after their retries: see {settings.run_folder}")
     for difference in differences:
-        console.print(escape(difference), style="red")
+        console.print(difference, style="red")
     if not differences:
         console.print("Exactly the enrollments that the demonstration defines.", style="green")
     return 1 if differences else 0
@@ -253,7 +253,7 @@ def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any
 
 
 def _receive(
-    settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: Console
+    settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: PrintableConsole
 ) -> Received:
     """Receives until all has arrived that is expected and no more comes, or the time is over."""
     sqs = client(settings, "sqs")
@@ -277,21 +277,8 @@ def _receive(
     return received
 
 
-def _explain(settings: Settings, deployment: Deployment, console: Console) -> None:
+def _explain(settings: Settings, deployment: Deployment, console: PrintableConsole) -> None:
     outputs = deployment.outputs
-    detail = {
-        "id": "my-event-1",
-        "portalId": "demo",
-        "objectType": "contact",
-        "objectId": "101",
-        "properties": {"hs_form_id": "f-1"},
-    }
-    entry = {
-        "EventBusName": outputs["EventBusName"],
-        "Source": "my.shell",
-        "DetailType": "forms.submitted",
-        "Detail": json.dumps(detail),
-    }
     console.print()
     console.print(f"Endpoint    {settings.endpoint}", soft_wrap=True)
     console.print(f"HTTP API    {settings.api_url} (browse {settings.api_url}/docs)", soft_wrap=True)
@@ -299,7 +286,9 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
     console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}", soft_wrap=True)
     console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)", soft_wrap=True)
     console.print(f"Logs        {settings.run_folder}", soft_wrap=True)
-    console.print("\nTo use it from another shell:\n")
+    console.print()
+    console.print("To use it from another shell:")
+    console.print()
     for name, value in {
         "AWS_ENDPOINT_URL": settings.endpoint,
         "AWS_DEFAULT_REGION": REGION,
@@ -309,11 +298,35 @@ def _explain(settings: Settings, deployment: Deployment, console: Console) -> No
         "ENROLL_PORTAL": "demo",
     }.items():
         console.print(f"export {name}={value}", soft_wrap=True)
-    console.print(f"aws events put-events --entries '{json.dumps([entry])}'", markup=False, soft_wrap=True)
-    console.print("\nCtrl-C stops it. Decisions, as events arrive:\n")
+    console.print(put_events_command(outputs["EventBusName"]), soft_wrap=True)
+    console.print()
+    console.print("Ctrl-C stops it. Decisions, as events arrive:")
+    console.print()
 
 
-def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
+def put_events_command(bus_name: str) -> str:
+    """A command for any POSIX shell that puts an event on the bus. The event occurs when the command runs, to the
+    millisecond."""
+    detail = {
+        "id": "my-event-1",
+        "portalId": "demo",
+        "objectType": "contact",
+        "objectId": "101",
+        "occurredAt": "NOW",
+        "properties": {"hs_form_id": "f-1"},
+    }
+    entry = {
+        "EventBusName": bus_name,
+        "Source": "my.shell",
+        "DetailType": "forms.submitted",
+        "Detail": json.dumps(detail),
+    }
+    now = "'$(python3 -c 'import time; print(time.time_ns() // 1_000_000)')'"
+    entries = json.dumps([entry]).replace(r"\"NOW\"", now)
+    return f"aws events put-events --entries '{entries}'"
+
+
+def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> None:
     """Shows every decision until interrupted. The queue is left alone: its messages are the user's now."""
 
     def show(finished: Finished) -> None:
@@ -326,7 +339,7 @@ def _stay(emulator: Emulator, observer: Observer, console: Console) -> None:
             what = f"took a batch of events, {len(finished.payload['batchItemFailures'])} failed"
         else:
             what = ", ".join(codes(finished.payload)) or "no flow is triggered by it"
-        console.print(f"{now} {finished.function} {what}", markup=False, soft_wrap=True)
+        console.print(f"{now} {finished.function} {what}", soft_wrap=True)
 
     observer.follow = show
     while emulator.running:

@@ -1,0 +1,107 @@
+"""`enroll queue …`"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from enroll.commands.tail import enrollment_line
+from enroll.output import FAILED, AsJson, confirm, console, errors, fail, print_json_line
+from enroll.stack import StackName, explained, open_stack
+from enroll.unprocessed_queue import HELD_SECONDS, NotDeleted, Pass
+
+app = typer.Typer(help="Take messages from the enrollments queue, in the place of its consumers.", no_args_is_help=True)
+
+# Messages of one command, when not said otherwise and at most.
+COUNT = 10
+MOST_COUNT = 1000
+
+
+@app.callback()
+def queue_commands() -> None:
+    """Take messages from the enrollments queue, in the place of its consumers."""
+
+
+@app.command()
+def receive(
+    no_delete: Annotated[
+        bool, typer.Option("--no-delete", help="Return the messages to the queue instead of deleting them.")
+    ] = False,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=MOST_COUNT, help="Messages to receive at most.")
+    ] = COUNT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """Receive messages of the enrollments queue, and delete them.
+
+    No consumer gets a deleted message. With --no-delete, the messages
+    return to the queue when the command ends; each receive counts toward
+    the limit after which SQS moves a message to the dead-letter queue.
+
+    To look at enrollments without touching the queue, use `enroll tail`.
+    """
+    opened = open_stack(stack)
+    sqs, url = opened.client("sqs"), opened.outputs["EnrollmentsQueueUrl"]
+    with explained():
+        if not yes:
+            for line in _consequences(sqs, url, count, is_deleted=not no_delete):
+                errors.print(line, soft_wrap=True)
+            confirm("Receive them and return them to the queue?" if no_delete else "Receive them and delete them?")
+        received = 0
+        with Pass(sqs, url, count) as messages:
+            for message in messages:
+                # Shown before it is deleted, so that it can't get lost in between.
+                _show(message.body, as_json)
+                if not no_delete:
+                    try:
+                        messages.delete([message])
+                    except NotDeleted as error:
+                        fail(str(error), FAILED)
+                received += 1
+    if not as_json:
+        done = "returned to the queue" if no_delete else "deleted"
+        console.print(f"Messages received and {done}: {received}.", style="dim")
+
+
+def _consequences(sqs: Any, url: str, count: int, *, is_deleted: bool) -> list[str]:
+    """What happens to the messages, with the numbers of this queue."""
+    lines = [f"This receives up to {count} messages from {url}."]
+    if is_deleted:
+        return [
+            *lines,
+            "They are deleted. No consumer gets them, so the workflows that they start do not run. "
+            "The enrollments stay in the table.",
+        ]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"]).get("Attributes", {})
+    lines.append(
+        "Until this command ends, consumers do not get these messages, nor later ones of the same records. "
+        f"If the command is killed, they wait {HELD_SECONDS} seconds."
+    )
+    if "RedrivePolicy" not in attributes:
+        return lines
+    policy = json.loads(attributes["RedrivePolicy"])
+    dead_letter_queue = policy["deadLetterTargetArn"].rpartition(":")[2]
+    return [
+        *lines,
+        f"It counts as one of the {policy['maxReceiveCount']} receives after which SQS moves a message to the "
+        f"dead-letter queue {dead_letter_queue}.",
+    ]
+
+
+def _show(body: str, as_json: bool) -> None:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        message = body
+    if as_json:
+        print_json_line(message)
+        return
+    try:
+        line = enrollment_line(message)
+    except (KeyError, TypeError):
+        line = f"Not an enrollment: {body}"
+    console.print(line, soft_wrap=True)

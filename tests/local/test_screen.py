@@ -1,0 +1,94 @@
+"""The screen of the local run shows foreign text on the developer's terminal."""
+
+import io
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.live import Live
+
+from enroll.local import run
+from enroll.local.demonstration import Demonstration, Enrollee
+from enroll.local.lambda_service import Finished
+from enroll.output import PrintableConsole
+from tests.cli.test_hostile_text import ID, MARK, TEXT, unprintable
+
+MESSAGE = {
+    "enrollmentId": ID,
+    "flowId": ID,
+    "flowName": TEXT,
+    "objectTypeId": "0-1",
+    "objectId": ID,
+    "trigger": {"eventType": TEXT, "eventId": ID, "occurredAt": TEXT},
+}
+DECISION = {"flowId": ID, "code": TEXT}
+
+
+class Stopped:
+    """An emulator that has ended."""
+
+    running = False
+
+
+@pytest.fixture(params=[False, True], ids=["pipe", "terminal"])
+def screen(request: pytest.FixtureRequest) -> tuple[PrintableConsole, Callable[[], str]]:
+    """A console, and what it has shown without its own colours and cursor movements."""
+    file = io.StringIO()
+    console = PrintableConsole(file=file, force_terminal=request.param, width=500)
+    return console, lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", file.getvalue())
+
+
+def test_the_live_table_of_enrollments(screen: Any) -> None:
+    console, shown = screen
+    received = run.Received(Demonstration([], [], Counter()).enrollee)
+    with Live(received.table(), console=console) as live:
+        received.add(MESSAGE)
+        live.update(received.table())
+    assert MARK in shown()
+    assert "[/x]" in shown()
+    assert unprintable(shown()) == set()
+
+
+@pytest.mark.parametrize(
+    "finished",
+    [
+        Finished(TEXT, {"decisions": [DECISION, DECISION]}, False, True),
+        Finished("forms", {"unprocessed": {"reason": TEXT, "message": TEXT}}, False, True),
+        Finished("forms", {"errorMessage": TEXT}, True, True),
+        Finished("forms", TEXT, True, False),
+        Finished("api", {"statusCode": TEXT}, False, True),
+    ],
+)
+def test_decisions_as_events_arrive(screen: Any, finished: Finished) -> None:
+    console, shown = screen
+    observer = run.Observer()
+    run._stay(Stopped(), observer, console)  # type: ignore[arg-type]
+    observer(finished)
+    assert "u202e" in shown()
+    assert len(shown().splitlines()) == 1
+    assert unprintable(shown()) == set()
+
+
+def test_the_printed_command_puts_an_event_that_occurs_when_it_runs() -> None:
+    script = 'aws() { printf "%s|" "$@"; }; ' + run.put_events_command("enroll-events")
+    before = time.time_ns() // 1_000_000
+    done = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True, timeout=30)
+    service, operation, option, entries, rest = done.stdout.split("|")
+    assert (service, operation, option, rest) == ("events", "put-events", "--entries", "")
+    (entry,) = json.loads(entries)
+    assert entry["EventBusName"] == "enroll-events"
+    occurred_at = json.loads(entry["Detail"])["occurredAt"]
+    assert before <= occurred_at <= time.time_ns() // 1_000_000
+
+
+def test_differences_of_the_demonstration(screen: Any) -> None:
+    console, shown = screen
+    for line in Demonstration([], [], Counter([Enrollee(ID, "0-1", ID, TEXT)])).differences(Counter()):
+        console.print(line)
+    assert MARK in shown()
+    assert unprintable(shown()) == set()
