@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -103,6 +104,37 @@ def test_events_of_one_record_do_not_stand_in_each_others_way(stack: Stack, monk
     record = stack.stores.records.get(RecordKey("p1", "0-1", "101"))
     assert record is not None
     assert set(record.properties) == {f"p{number}" for number in range(6)}
+
+
+@pytest.mark.parametrize(
+    ("created", "submitted_by"),
+    [
+        ({"objectType": "0-1"}, {"objectType": "contact"}),
+        ({"objectType": "Contact"}, {"objectType": "0-1"}),
+        ({"objectType": "contact", "objectId": 7}, {"objectType": "contact", "objectId": "7"}),
+        ({"objectType": "0-1", "objectId": 7.0}, {"objectType": "CONTACT", "objectId": 7}),
+        ({"objectType": "0-1", "objectId": 0}, {"objectType": "contact", "objectId": "0"}),
+    ],
+)
+def test_events_of_one_record_are_decided_in_order_whatever_its_spelling(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, created: dict[str, Any], submitted_by: dict[str, Any]
+) -> None:
+    """The first event creates the record, slowly. In a thread of its own, the second would find no record."""
+    put(stack, id=1, re_enroll=True)
+    make: MakeCall = botocore.client.BaseClient._make_api_call
+
+    def slow(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "PutItem" and arguments["TableName"] == stack.config.records_table:
+            time.sleep(0.2)
+        return make(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", slow)
+    first, second = submitted("7", "e1"), event({"forms.submitted": "7", "id": "e2"})
+    first["detail"].update(created)
+    second["detail"].update(submitted_by)
+    assert failed(invoke(batch(first, second))) == []
+    object_id = str(second["detail"]["objectId"])
+    assert published(stack) == {(object_id, "e1"): 1, (object_id, "e2"): 1}
 
 
 def test_only_what_failed_is_delivered_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

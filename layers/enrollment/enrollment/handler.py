@@ -7,6 +7,7 @@ from typing import Any
 from enrollment.batches import in_groups
 from enrollment.bootstrap import AT_ONCE, Application, application
 from enrollment.domain.events import InvalidEvent
+from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.replays import Replay
 from enrollment.observability import decision_fields
 from enrollment.together import Meeting
@@ -118,11 +119,17 @@ def _envelope(body: str) -> Any:
 
 
 def _record(message_id: str, envelope: Any) -> Hashable:
-    """Whose event it is, as its source wrote it: two events of one record may seem to be of two, and then one of them
-    looks again. One that names no record is a group of its own."""
+    """The key of the event's record, normalized as the reader of events does it, so that two spellings of one record
+    are decided in order. An event without a record is a group of its own."""
     detail = envelope.get("detail") if isinstance(envelope, dict) else None
-    named = [detail.get(key) for key in ("portalId", "objectType", "objectId")] if isinstance(detail, dict) else []
-    return tuple(map(str, named)) if all(named) else message_id
+    if not isinstance(detail, dict):
+        return message_id
+    portal_id, object_type, object_id = (detail.get(key) for key in ("portalId", "objectType", "objectId"))
+    if not isinstance(portal_id, str) or not isinstance(object_type, str) or object_id in (None, ""):
+        return message_id
+    if isinstance(object_id, float) and object_id.is_integer():
+        object_id = int(object_id)
+    return portal_id, object_type_id(object_type) or object_type, str(object_id)
 
 
 def _failures(message_ids: Iterable[str]) -> Mapping[str, Any]:
