@@ -31,7 +31,8 @@ ARROWS = {
     "authoring": {"domain", "ports"},
     "recordkeeping": {"domain", "ports"},
     "together": set(),
-    "adapters": {"adapters", "domain", "ports", "config", "together"},
+    "deadline": set(),
+    "adapters": {"adapters", "domain", "ports", "config", "together", "deadline"},
     "config": set(),
     "observability": {"domain"},
     "api": {
@@ -51,8 +52,8 @@ ARROWS = {
         "observability",
         "bootstrap",
     },
-    "batches": {"domain", "ports", "together"},
-    "handler": {"bootstrap", "batches", "together", "observability", "domain"},
+    "batches": {"domain", "ports", "together", "deadline"},
+    "handler": {"bootstrap", "batches", "together", "deadline", "observability", "domain"},
 }
 # The composition roots know all: of the functions that take events, and of the API.
 ROOTS = {"__init__.py", "bootstrap.py"}

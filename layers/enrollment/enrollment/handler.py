@@ -1,11 +1,12 @@
 """The Lambda handlers: of a category, and of the events that are delivered again."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from enrollment.batches import in_groups
 from enrollment.bootstrap import AT_ONCE, Application, application
+from enrollment.deadline import DeadlineReached
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.replays import Replay
@@ -78,30 +79,59 @@ def handle_batch(
     """``messages``: of SQS, each with an envelope. ``seconds``: in which to answer. What is not done by then is said to
     have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
     received = [(one["messageId"], _envelope(one["body"])) for one in messages]
+    groups = _by_record(received)
+    meeting = Meeting(len(groups), AT_ONCE, lambda failure: _not_together(app, failure))
+    of_batch = app.of_batch(meeting)
+
+    def decide(message_id: str, envelope: Any) -> None:
+        app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
+        app.trace(handle)(of_batch, category, envelope)
+
+    return _work_off(app, groups, decide, meeting, seconds)
+
+
+def _work_off(
+    app: Application,
+    groups: Sequence[Sequence[tuple[str, Any]]],
+    decide: Callable[[str, Any], None],
+    meeting: Meeting | None,
+    seconds: float | None,
+) -> Mapping[str, Any]:
+    """Names the messages that failed, and those that were not done when the deadline was reached."""
+    done, logged = set[str](), set[str]()
+
+    def work(one: tuple[str, Any]) -> None:
+        message_id, envelope = one
+        try:
+            decide(message_id, envelope)
+            done.add(message_id)
+        except DeadlineReached:
+            # Reported below, when the deadline was reached; this may be long after the batch was answered.
+            return
+        except Exception:
+            app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
+            logged.add(message_id)
+
+    in_groups(groups, work, app.executor, meeting, seconds)
+    failed = [one for group in groups for one in group if one[0] not in done]
+    for message_id, envelope in failed:
+        app.metrics.count("EventsFailed")
+        if message_id not in logged:
+            event = {"messageId": message_id, "eventId": _event_id(envelope)}
+            app.logger.error("failed", extra={**event, "explanation": "batch deadline reached"})
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id, _ in failed]}
+
+
+def _not_together(app: Application, failure: Exception) -> None:
+    if not isinstance(failure, DeadlineReached):
+        app.logger.warning("not together", exc_info=failure)
+
+
+def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[str, Any]]]:
     groups: dict[Hashable, list[tuple[str, Any]]] = {}
     for one in received:
         groups.setdefault(_record(*one), []).append(one)
-    meeting = Meeting(len(groups), AT_ONCE, lambda failure: app.logger.warning("not together", exc_info=failure))
-    of_batch, done, ended = app.of_batch(meeting), set[str](), set[str]()
-
-    def decide(one: tuple[str, Any]) -> None:
-        message_id, envelope = one
-        try:
-            app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
-            app.trace(handle)(of_batch, category, envelope)
-            done.add(message_id)
-        except Exception:
-            app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
-            ended.add(message_id)
-
-    in_groups(groups.values(), decide, app.executor, meeting, seconds)
-    failed = {message_id: envelope for message_id, envelope in received if message_id not in done}
-    for message_id, envelope in failed.items():
-        app.metrics.count("EventsFailed")
-        if message_id not in ended:
-            told = {"messageId": message_id, "eventId": _event_id(envelope), "explanation": "no time was left for it"}
-            app.logger.error("failed", extra=told)
-    return _failures(failed)
+    return list(groups.values())
 
 
 def _seconds_left(context: Any) -> float | None:
@@ -132,10 +162,6 @@ def _record(message_id: str, envelope: Any) -> Hashable:
     return portal_id, object_type_id(object_type) or object_type, str(object_id)
 
 
-def _failures(message_ids: Iterable[str]) -> Mapping[str, Any]:
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in message_ids]}
-
-
 def redelivery_handler() -> Handler:
     """Takes a batch of SQS and answers ``{"batchItemFailures": […]}``: those are delivered once more, and at last come
     into the unprocessed-events queue."""
@@ -143,21 +169,32 @@ def redelivery_handler() -> Handler:
     def handler(batch: Any, context: Any) -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
-        failed: list[str] = []
         try:
-            for message in batch["Records"]:
-                try:
-                    app.trace(redeliver)(app, message["body"])
-                    app.metrics.count("EventsRedelivered")
-                except Exception:
-                    app.logger.exception("failed", extra={"messageId": message["messageId"]})
-                    app.metrics.count("EventsFailed")
-                    failed.append(message["messageId"])
+            return redeliver_batch(app, batch["Records"], _seconds_left(context))
         finally:
             app.metrics.flush()
-        return _failures(failed)
 
     return handler
+
+
+def redeliver_batch(
+    app: Application, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
+) -> Mapping[str, Any]:
+    """As ``handle_batch``, of messages that ``wire.redeliveries`` wrote. Events of different records are independent,
+    so that one that hangs keeps no other from being done."""
+    bodies = {one["messageId"]: one["body"] for one in messages}
+    groups = _by_record((message_id, _redelivered(body)) for message_id, body in bodies.items())
+
+    def again(message_id: str, envelope: Any) -> None:
+        app.trace(redeliver)(app, bodies[message_id])
+        app.metrics.count("EventsRedelivered")
+
+    return _work_off(app, groups, again, None, seconds)
+
+
+def _redelivered(body: str) -> Any:
+    message = _envelope(body)
+    return message.get("event") if isinstance(message, dict) else None
 
 
 def redeliver(app: Application, body: str) -> None:
