@@ -27,6 +27,7 @@ ARROWS = {
     "explanation": {"domain", "ports", "process", "simulation"},
     "preview": {"domain", "history", "process", "simulation"},
     "delivery": {"domain", "ports"},
+    "unconfirmed": {"domain", "ports", "delivery"},
     "evaluation": {"domain", "ports"},
     "authoring": {"domain", "ports"},
     "recordkeeping": {"domain", "ports"},
@@ -53,7 +54,7 @@ ARROWS = {
         "bootstrap",
     },
     "batches": {"domain", "ports", "together", "deadline"},
-    "handler": {"bootstrap", "batches", "together", "deadline", "observability", "domain"},
+    "handler": {"bootstrap", "batches", "together", "deadline", "unconfirmed", "observability", "domain"},
 }
 # The composition roots know all: of the functions that take events, and of the API.
 ROOTS = {"__init__.py", "bootstrap.py"}
@@ -175,7 +176,7 @@ def test_only_what_a_value_has_is_replaced(part: str, path: Path) -> None:
 
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {*CATEGORIES, "redeliveries", "api"}
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}
     for category in CATEGORIES:
         files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
         assert files == ["app.py"]
@@ -183,6 +184,8 @@ def test_functions_only_declare() -> None:
         assert source == f'from enrollment.handler import handler_for\n\nhandler = handler_for("{category}")\n'
     source = (ROOT / "functions" / "redeliveries" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.handler import redelivery_handler\n\nhandler = redelivery_handler()\n"
+    source = (ROOT / "functions" / "unconfirmed" / "app.py").read_text(encoding="utf-8")
+    assert source == "from enrollment.handler import unconfirmed_handler\n\nhandler = unconfirmed_handler()\n"
     source = (ROOT / "functions" / "api" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.api.handler import api_handler\n\nhandler = api_handler()\n"
 

@@ -33,6 +33,7 @@ INDEXES: Mapping[str, Sequence[Index]] = {
     "enrollments": (
         Index("by-flow", ("flowShard", "enrolledAt")),
         Index("by-id", ("enrollmentId",)),
+        Index("unconfirmed", ("unconfirmedShard", "publishAt")),
         Index("by-time", ("pk", "enrolledAt"), is_local=True),
     ),
 }

@@ -1,4 +1,4 @@
-"""The Lambda handlers: of a category, and of the events that are delivered again."""
+"""The Lambda handlers: of a category, of the events that are delivered again, and of unconfirmed enrollments."""
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -7,11 +7,14 @@ from typing import Any
 from enrollment.batches import in_groups
 from enrollment.bootstrap import AT_ONCE, Application, application
 from enrollment.deadline import DeadlineReached
+from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.replays import Replay
+from enrollment.domain.values import iso
 from enrollment.observability import decision_fields
 from enrollment.together import Meeting
+from enrollment.unconfirmed import Finished
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
@@ -200,6 +203,66 @@ def _redelivered(body: str) -> Any:
 def redeliver(app: Application, body: str) -> None:
     event, flow_ids, at = app.read_redelivery(body)
     app.process.again(event, flow_ids, at)
+
+
+def unconfirmed_handler() -> Handler:
+    """Is invoked by a schedule, whose event is not read. Answers ``{"found", "published", "isComplete"}``; what is left
+    is found again by the next run."""
+
+    def handler(given: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+        try:
+            return finish_unconfirmed(app, _seconds_left(context))
+        except Exception:
+            app.logger.exception("failed")
+            app.metrics.count("EventsFailed")
+            raise
+        finally:
+            app.metrics.flush()
+
+    return handler
+
+
+def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mapping[str, Any]:
+    finished: list[Finished] = []
+    completed: list[str] = []
+
+    def work(run: str) -> None:
+        for one in app.finishing():
+            finished.append(one)
+            _log_finished(app, *one)
+        completed.append(run)
+
+    in_groups([["run"]], work, app.executor, None, seconds)
+    found, is_complete = list(finished), bool(completed)
+    published = sum(failure is None for _, failure in found)
+    app.metrics.count("UnconfirmedFound", len(found))
+    app.metrics.count("UnconfirmedPublished", published)
+    # A run that did not get to the end has left at least one.
+    app.metrics.count("UnconfirmedLeft", len(found) - published + (not is_complete))
+    told = {"found": len(found), "published": published, "isComplete": is_complete}
+    app.logger.info("unconfirmed", extra=told)
+    return told
+
+
+def _log_finished(app: Application, stored: StoredEnrollment, failure: Exception | None) -> None:
+    if isinstance(failure, DeadlineReached):
+        return
+    enrollment = stored.enrollment
+    fields = {
+        "enrollmentId": enrollment.id,
+        "portalId": enrollment.record_key.portal_id,
+        "objectTypeId": enrollment.record_key.object_type_id,
+        "objectId": enrollment.record_key.object_id,
+        "flowId": enrollment.flow_id,
+        "eventId": enrollment.cause.event_id,
+        "publishAt": iso(stored.publish_at),
+    }
+    if failure is None:
+        app.logger.warning("published late", extra=fields)
+    else:
+        app.logger.error("failed", extra=fields, exc_info=failure)
 
 
 def _event_id(envelope: Any) -> str | None:

@@ -274,7 +274,7 @@ class Process(Struct, frozen=True):
                 enrollment_id=claimed_id,
                 now=now,
             )
-            if self.enrollments.claim(enrollment, due_at):
+            if self.enrollments.claim(enrollment, due_at, event.chain):
                 stored = StoredEnrollment(enrollment, due_at=due_at)
                 return _enrolled(flow, stored), stored
             # Another event, or another delivery of this one, was between our read and our write: look again.
