@@ -286,7 +286,7 @@ class Hanging:
 
 
 def has(text: str) -> Callable[[str, Any], bool]:
-    """Of calls whose arguments have the text; by their operation first."""
+    """Match the calls of an operation whose arguments contain a text: ``PutItem p1/0-1/slow``."""
     operation, _, name = text.partition(" ")
     return lambda made, arguments: made == operation and name in json.dumps(arguments, default=str)
 

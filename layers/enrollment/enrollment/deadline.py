@@ -24,7 +24,7 @@ class Deadline:
 
     @contextmanager
     def applies(self) -> Iterator[None]:
-        """For the calls of the current thread."""
+        """Apply the deadline to the calls of the current thread."""
         token = _current.set(self)
         try:
             yield

@@ -90,17 +90,17 @@ def handle_batch(
         app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
         app.trace(handle)(of_batch, category, envelope)
 
-    return _work_off(app, groups, decide, meeting, seconds)
+    return _process_messages(app, groups, decide, meeting, seconds)
 
 
-def _work_off(
+def _process_messages(
     app: Application,
     groups: Sequence[Sequence[tuple[str, Any]]],
     decide: Callable[[str, Any], None],
     meeting: Meeting | None,
     seconds: float | None,
 ) -> Mapping[str, Any]:
-    """Names the messages that failed, and those that were not done when the deadline was reached."""
+    """Return the messages that failed and those that were unfinished when the deadline was reached."""
     done, logged = set[str](), set[str]()
 
     def work(one: tuple[str, Any]) -> None:
@@ -183,8 +183,8 @@ def redelivery_handler() -> Handler:
 def redeliver_batch(
     app: Application, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
 ) -> Mapping[str, Any]:
-    """As ``handle_batch``, of messages that ``wire.redeliveries`` wrote. Events of different records are independent,
-    so that one that hangs keeps no other from being done."""
+    """Handle messages of ``wire.redeliveries`` as ``handle_batch`` does. Events of different records are independent,
+    so one that hangs does not delay the others."""
     bodies = {one["messageId"]: one["body"] for one in messages}
     groups = _by_record((message_id, _redelivered(body)) for message_id, body in bodies.items())
 
@@ -192,7 +192,7 @@ def redeliver_batch(
         app.trace(redeliver)(app, bodies[message_id])
         app.metrics.count("EventsRedelivered")
 
-    return _work_off(app, groups, again, None, seconds)
+    return _process_messages(app, groups, again, None, seconds)
 
 
 def _redelivered(body: str) -> Any:
@@ -206,8 +206,8 @@ def redeliver(app: Application, body: str) -> None:
 
 
 def unconfirmed_handler() -> Handler:
-    """Is invoked by a schedule, whose event is not read. Answers ``{"found", "published", "isComplete"}``; what is left
-    is found again by the next run."""
+    """Handle the event of a schedule, which is not read. Return ``{"found", "published", "isComplete"}``. The next run
+    finds what is left."""
 
     def handler(given: Any, context: Any) -> Mapping[str, Any]:
         app = application()
@@ -241,9 +241,9 @@ def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mappin
     app.metrics.count("UnconfirmedPublished", published)
     # A run that did not get to the end has left at least one.
     app.metrics.count("UnconfirmedLeft", len(found) - published + (not is_complete))
-    told = {"found": len(found), "published": published, "isComplete": is_complete}
-    app.logger.info("unconfirmed", extra=told)
-    return told
+    counts = {"found": len(found), "published": published, "isComplete": is_complete}
+    app.logger.info("unconfirmed", extra=counts)
+    return counts
 
 
 def _log_finished(app: Application, stored: StoredEnrollment, failure: Exception | None) -> None:

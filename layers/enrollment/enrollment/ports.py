@@ -193,8 +193,8 @@ class UnconfirmedEnrollments(Protocol):
         ...
 
     def unconfirmed(self, until: Instant) -> Iterable[StoredEnrollment]:
-        """The enrollments that were to be published before an instant and are not confirmed, of all portals; those of
-        one record in the order of ``publish_at``. Read as far as they are asked for. A write is seen within a
+        """The enrollments of all portals that were to be published before an instant and are not confirmed. Those of
+        one record are in the order of ``publish_at``. They are read page by page. A write is visible within a
         second."""
         ...
 

@@ -14,7 +14,7 @@ from enrollment.delivery import Delivery, NotDelivered
 from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.ports import Clock, UnconfirmedEnrollments
 
-# Longer than an invocation takes, so that none is published while its own delivery is still at it.
+# Longer than an invocation takes, so that no enrollment is published while its own delivery is still running.
 UNCONFIRMED_AFTER_MS = 5 * 60 * 1000
 
 # Enrollments in one SendMessageBatch and one PutEvents.
@@ -30,8 +30,8 @@ class Finishing(Struct, frozen=True):
     clock: Clock
 
     def __call__(self) -> Iterator[Finished]:
-        """Publishes, announces and confirms as far as it is asked for. To stop anywhere is harmless: the next run finds
-        what is left. One that fails keeps no other back."""
+        """Publish, announce and confirm, batch by batch, as the results are consumed. Stopping at any point is safe:
+        the next run finds what is left. An enrollment that fails does not delay the others."""
         found = self.enrollments.unconfirmed(self.clock() - UNCONFIRMED_AFTER_MS)
         for some in _batches(found):
             yield from self._finish(some)
@@ -42,7 +42,7 @@ class Finishing(Struct, frozen=True):
         except NotDelivered as failure:
             return [(one, failure if one.enrollment.id in failure.enrollment_ids else None) for one in some]
         except Exception:
-            # Which of them failed is not known, nor what was done before.
+            # It is not known which of them failed, and which were published before the failure.
             return map(self._finish_alone, some)
         return [(one, None) for one in some]
 

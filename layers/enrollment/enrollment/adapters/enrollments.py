@@ -15,8 +15,8 @@ from enrollment.ports import Conflict
 # Partitions of a flow in the index by flow. Each takes about 1,000 enrollments a second.
 SHARDS = 16
 
-# Partitions of the whole stack in the index of unconfirmed enrollments. Each takes about 500 enrollments a second, as
-# an entry is written and removed. Entries in shards beyond this number would not be found: it must never be lowered.
+# Partitions of the whole stack in the index of unconfirmed enrollments. Each takes about 500 enrollments a second,
+# because an entry is written and removed. Lowering this number would leave entries that no run finds.
 UNCONFIRMED_SHARDS = 64
 UNCONFIRMED = "unconfirmed"
 UNCONFIRMED_KEYS = ("unconfirmedShard", "publishAt")
@@ -73,7 +73,7 @@ class DynamoEnrollments:
             raise Conflict(f"the place of enrollment {enrollment.id} has another by now")
 
     def unconfirmed(self, until: Instant) -> Iterator[StoredEnrollment]:
-        """Each minute another shard is the first, so that a long one keeps the others waiting for one run at most."""
+        """Start at another shard each minute, so that a shard with many entries does not starve the others."""
         first = until // MINUTE_MS
         for number in range(UNCONFIRMED_SHARDS):
             those = Expression(
