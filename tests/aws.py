@@ -70,6 +70,14 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
         ],
         "Projection": keys_only,
     }
+    unconfirmed = {
+        "IndexName": "unconfirmed",
+        "KeySchema": [
+            {"AttributeName": "unconfirmedShard", "KeyType": "HASH"},
+            {"AttributeName": "publishAt", "KeyType": "RANGE"},
+        ],
+        "Projection": keys_only,
+    }
     flows, records, enrollments = (
         prefix + one for one in (CONFIG.flows_table, CONFIG.records_table, CONFIG.enrollments_table)
     )
@@ -96,9 +104,13 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
         KeySchema=keys,
         AttributeDefinitions=[
             *attributes,
-            *({"AttributeName": name, "AttributeType": "S"} for name in ("flowShard", "enrolledAt", "enrollmentId")),
+            *(
+                {"AttributeName": name, "AttributeType": "S"}
+                for name in ("flowShard", "enrolledAt", "enrollmentId", "unconfirmedShard")
+            ),
+            {"AttributeName": "publishAt", "AttributeType": "N"},
         ],
-        GlobalSecondaryIndexes=[by_flow, by_id],
+        GlobalSecondaryIndexes=[by_flow, by_id, unconfirmed],
         LocalSecondaryIndexes=[by_time],
         BillingMode="PAY_PER_REQUEST",
     )

@@ -37,6 +37,7 @@ from enrollment.ports import REPLAY_PARTS, Conflict
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 from enrollment.replaying import Replaying
+from enrollment.unconfirmed import Finishing
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.wire.flows import read_flow
@@ -308,9 +309,9 @@ class FakeEnrollments:
             found[flow] = Enrolled(first, first if is_own else self.items.get((record_key, flow, event_id)))
         return found
 
-    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         # Through the message, as the store keeps it.
-        stored = StoredEnrollment(read_message(write_message(enrollment)), due_at=due_at)
+        stored = StoredEnrollment(read_message(write_message(enrollment)), due_at=due_at, chain=chain)
         with self._lock:
             if _place(enrollment) in self.items:
                 return False
@@ -325,6 +326,10 @@ class FakeEnrollments:
                 is_published=stored.is_published or is_published,
                 is_announced=stored.is_announced or is_announced,
             )
+
+    def unconfirmed(self, until: Instant) -> Sequence[StoredEnrollment]:
+        found = [one for one in self.items.values() if one.publish_at < until and not one.is_confirmed]
+        return sorted(found, key=lambda one: one.publish_at)
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
         return self._newest((one for (key, _, _), one in self.items.items() if key == record_key), limit, before)
@@ -464,6 +469,7 @@ class World:
             clock=lambda: self.now,
             new_id=self.new_id,
         )
+        self.finishing = Finishing(self.enrollments, self.process.delivery, lambda: self.now)
         self.replaying = Replaying(self.process, self.replays, self.journal, lambda: self.now)
         self.authoring = Authoring(self.flows, self.flows, read_flow)
         self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production)

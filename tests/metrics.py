@@ -23,7 +23,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.replays import Replay
 from enrollment.domain.values import iso
-from enrollment.handler import handler_for, redelivery_handler
+from enrollment.handler import handler_for, redelivery_handler, unconfirmed_handler
 from enrollment.observability import Metrics, PowertoolsJournal
 from enrollment.process import LOOK_AGAIN_MS
 from enrollment.wire.envelopes import read_event, replay_name
@@ -160,6 +160,7 @@ def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
         replay_name=replay_name,
         process=process,
         replaying=replace(world.replaying, process=process, journal=journal),
+        finishing=world.finishing,
         unprocessed=FakeUnprocessed(),
         journal=journal,
         logger=logger,
@@ -175,6 +176,8 @@ def fail(patch: pytest.MonkeyPatch) -> None:
     world.queue.refuses = 1
     with pytest.raises(Exception, match="not taken by the queue"):
         invoke(patch, world, submitted())
+    world.now += 600_000
+    assert unconfirmed_handler()({}, None) == {"found": 1, "published": 1, "isComplete": True}
 
 
 def ask(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Record
-from enrollment.domain.values import iso
+from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from tests.api.portal import Api
 from tests.api.test_examples import conforms
 from tests.fakes import World, switch
@@ -131,12 +131,42 @@ def test_the_record_is_seen_as_it_was(api: Api) -> None:
     assert (of_city["expected"], of_city["found"], of_city["passed"]) == ("is Cork", "Bray", False)
 
 
+def test_a_flow_that_changed_near_the_event_is_noted(api: Api) -> None:
+    world = api.world
+    wanted = {"id": 1, "event": "forms.submitted"}
+    world.put_flow(flow({**wanted, "where": [["hs_form_id", "IS_ANY_OF", ["f-2"]]]}))
+    assert submit(api, properties={"hs_form_id": "f-1"}) == ["NOT_MATCHED"]
+    world.now += CLOCK_SKEW_MS
+    changed_at = iso(world.now)
+    world.put_flow(flow(wanted))
+    near, by_now = decision(api)["notes"]
+    assert near == (
+        "another revision may have decided: the clocks of the event and of the flow may differ by up to 5 minutes, "
+        f"and the flow changed at {changed_at}"
+    )
+    assert by_now == "the flow is at revision 2 by now"
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3_000])
+def test_an_enrollment_is_explained_by_the_revision_that_made_it(api: Api, ahead_ms: int) -> None:
+    """The envelope's time is ahead of the function's clock, and the flow changes in between."""
+    world = api.world
+    world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    at = {"at": iso(world.now + ahead_ms), "sent": iso(world.now + ahead_ms)}
+    assert submit(api, **at) == ["ENROLLED"]
+    world.now += 1_000
+    switch(world.authoring, "p1", "1", world.now, on=False)
+    world.now += 60_000
+    one = decision(api)
+    assert (one["code"], one["flowRevisionId"], one["notes"]) == ("ENROLLED", "1", ["the flow is at revision 2 by now"])
+
+
 def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
     world = api.world
     wanted = {"id": 1, "event": "forms.submitted"}
     world.put_flow(flow({**wanted, "where": [["hs_form_id", "IS_ANY_OF", ["f-2"]]]}))
     assert submit(api, properties={"hs_form_id": "f-1"}) == ["NOT_MATCHED"]
-    world.now += 5_000
+    world.now += CLOCK_SKEW_MS + 1
     world.put_flow(flow(wanted))
     one = decision(api)
     assert (one["code"], one["failedConditions"]) == ("NOT_MATCHED", ["form is f-2, found f-1"])

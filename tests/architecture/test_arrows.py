@@ -27,11 +27,13 @@ ARROWS = {
     "explanation": {"domain", "ports", "process", "simulation"},
     "preview": {"domain", "history", "process", "simulation"},
     "delivery": {"domain", "ports"},
+    "unconfirmed": {"domain", "ports", "delivery"},
     "evaluation": {"domain", "ports"},
     "authoring": {"domain", "ports"},
     "recordkeeping": {"domain", "ports"},
     "together": set(),
-    "adapters": {"adapters", "domain", "ports", "config", "together"},
+    "deadline": set(),
+    "adapters": {"adapters", "domain", "ports", "config", "together", "deadline"},
     "config": set(),
     "observability": {"domain"},
     "api": {
@@ -51,8 +53,8 @@ ARROWS = {
         "observability",
         "bootstrap",
     },
-    "batches": {"domain", "ports", "together"},
-    "handler": {"bootstrap", "batches", "together", "observability", "domain"},
+    "batches": {"domain", "ports", "together", "deadline"},
+    "handler": {"bootstrap", "batches", "together", "deadline", "unconfirmed", "observability", "domain"},
 }
 # The composition roots know all: of the functions that take events, and of the API.
 ROOTS = {"__init__.py", "bootstrap.py"}
@@ -174,7 +176,7 @@ def test_only_what_a_value_has_is_replaced(part: str, path: Path) -> None:
 
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {*CATEGORIES, "redeliveries", "api"}
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}
     for category in CATEGORIES:
         files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
         assert files == ["app.py"]
@@ -182,6 +184,8 @@ def test_functions_only_declare() -> None:
         assert source == f'from enrollment.handler import handler_for\n\nhandler = handler_for("{category}")\n'
     source = (ROOT / "functions" / "redeliveries" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.handler import redelivery_handler\n\nhandler = redelivery_handler()\n"
+    source = (ROOT / "functions" / "unconfirmed" / "app.py").read_text(encoding="utf-8")
+    assert source == "from enrollment.handler import unconfirmed_handler\n\nhandler = unconfirmed_handler()\n"
     source = (ROOT / "functions" / "api" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.api.handler import api_handler\n\nhandler = api_handler()\n"
 

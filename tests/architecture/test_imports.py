@@ -74,7 +74,7 @@ def _output(command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries"])
+@pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries", "unconfirmed"])
 def test_a_function_that_takes_events_imports_what_an_event_needs(function: str) -> None:
     modules = imported(function)
     tops = {name.split(".")[0] for name in modules}

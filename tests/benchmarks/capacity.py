@@ -1,8 +1,8 @@
 """What a call to DynamoDB consumes, by the sizes of its items, and where: in which table or index.
 
 A unit reads 4 KB or writes 1 KB of one item. A read that is not consistent takes half, a write in a transaction twice
-as much. Each index takes a write of its own when an item that it holds is added; those here hold keys alone, so that a
-change of other attributes writes none of them.
+as much. Each index takes a write of its own when an item that it holds is added, and when its keys are removed from the
+item; those here hold keys alone, so that a change of other attributes writes none of them.
 """
 
 import math
@@ -33,6 +33,7 @@ INDEXES: Mapping[str, Sequence[Index]] = {
     "enrollments": (
         Index("by-flow", ("flowShard", "enrolledAt")),
         Index("by-id", ("enrollmentId",)),
+        Index("unconfirmed", ("unconfirmedShard", "publishAt")),
         Index("by-time", ("pk", "enrolledAt"), is_local=True),
     ),
 }
@@ -102,10 +103,20 @@ def consumed(
             yield from _put(table, arguments["Item"])
         case "UpdateItem" if stored is not None:
             yield Consumed("write", table, write_units(item_bytes(stored)))
+            yield from _removed(table, arguments["UpdateExpression"])
         case "DeleteItem":
             yield Consumed("write", table, 1)
         case _:
             raise ValueError(f"{operation}: what it consumes is not written here")
+
+
+def _removed(table: str, update: str) -> Iterator[Consumed]:
+    """An entry whose keys are removed from the item is deleted from the index. What is removed is small, so the item
+    counts as it is after."""
+    removed = {one.strip() for one in update.partition(" REMOVE ")[2].split(",")}
+    for index in INDEXES[table]:
+        if removed & set(index.keys):
+            yield Consumed("write", table if index.is_local else index.name, 1)
 
 
 def _put(table: str, item: Item) -> Iterator[Consumed]:

@@ -230,7 +230,12 @@ def _history(config: Config, arguments: Mapping[str, Any]) -> int:
 
 
 def _with_entries(table: str, item: Item) -> int:
-    entries = [{name: item[name] for name in {"pk", "sk", *index.keys}} for index in INDEXES[table]]
+    entries = [
+        {name: item[name] for name in {"pk", "sk", *index.keys}}
+        for index in INDEXES[table]
+        # A sparse index holds some of the items.
+        if set(index.keys) <= set(item)
+    ]
     return sum(item_bytes(one) + ITEM_OVERHEAD for one in (item, *entries))
 
 

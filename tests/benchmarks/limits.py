@@ -44,6 +44,11 @@ LIMITS: Mapping[str, Limit] = {
     "by-flow": Limit(
         enrollments.SHARDS * PARTITION_WRITES, "entries of one flow in the index", "SHARDS in adapters/enrollments.py"
     ),
+    "unconfirmed": Limit(
+        enrollments.UNCONFIRMED_SHARDS * PARTITION_WRITES,
+        "entries of all portals in the index of unconfirmed enrollments",
+        "UNCONFIRMED_SHARDS in adapters/enrollments.py",
+    ),
     "by-event-type": Limit(
         history.SHARDS * PARTITION_WRITES,
         "entries of one portal's event type in the index",
@@ -96,6 +101,7 @@ def demand(kind: Kind, *, hot_type: bool, hot_flow: bool, hot_record: bool) -> M
     for table in ("flows", "records", "enrollments"):
         wanted[f"{table}, reads"] = kind.reads.get(table, 0)
         wanted[f"{table}, writes"] = kind.writes.get(table, 0)
+    wanted["unconfirmed"] = kind.writes.get("unconfirmed", 0)
     if hot_type:
         wanted["version"] = kind.reads.get("flows", 0)
         wanted["by-event-type"] = kind.writes.get("by-event-type", 0)

@@ -193,7 +193,11 @@ def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     ]
     line = counted[NOT_MATCHED, False].log_bytes - counted[NO_FLOW, False].log_bytes
     most = TEMPLATE["Parameters"]["DecidedOneByOne"]["Default"]
+    unconfirmed = counted[ENROLLS, True].writes["unconfirmed"]
+    net = _usd(unconfirmed * PRICES["DynamoDB, writes"].of_one * 1e6)
     note = (
+        f"Of one enrollment, {unconfirmed:g} write units are entries in the index of unconfirmed enrollments, by which "
+        f"nothing stays unpublished: {net} a million. "
         f"Each further flow that looks at an event and does not match is a log line of {line} bytes: "
         f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. Where an event triggers more than "
         f"{most} flows, these are counted in one line (`DecidedOneByOne`); with `LogLevel=WARNING` there are none."

@@ -53,6 +53,20 @@ def test_an_enrollment_writes_each_index_once_and_the_local_one_in_the_table() -
     ]
 
 
+def test_a_sparse_index_takes_a_write_when_its_entry_is_added_and_one_when_it_is_removed() -> None:
+    keys = {name: {"S": "x"} for name in ("pk", "sk", "flowShard", "enrolledAt", "enrollmentId")}
+    item = {**keys, "unconfirmedShard": {"S": "7"}, "publishAt": {"N": "1"}}
+    claimed = list(consumed(CONFIG, "PutItem", {"TableName": "e", "Item": item}, {}, None))
+    assert Consumed("write", "unconfirmed", 1) in claimed
+    sets = {"TableName": "e", "UpdateExpression": "SET publishedAt = :publishedAt"}
+    assert list(consumed(CONFIG, "UpdateItem", sets, {}, item)) == [Consumed("write", "enrollments", 1)]
+    removes = {**sets, "UpdateExpression": f"{sets['UpdateExpression']} REMOVE unconfirmedShard, publishAt"}
+    assert list(consumed(CONFIG, "UpdateItem", removes, {}, keys)) == [
+        Consumed("write", "enrollments", 1),
+        Consumed("write", "unconfirmed", 1),
+    ]
+
+
 def test_an_index_takes_nothing_of_an_item_without_its_keys() -> None:
     item = {"pk": {"S": "p1/0-1/101"}, "sk": {"S": "record"}}
     assert list(consumed(CONFIG, "PutItem", {"TableName": "r", "Item": item}, {}, None)) == [

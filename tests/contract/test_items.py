@@ -171,6 +171,37 @@ def test_an_enrollment_whose_message_is_in_ascii(tables: Tables) -> None:
     assert (found.enrollment.flow_name, found.enrollment.record_key) == ("näme", KEY)
 
 
+def test_an_enrollment_that_is_not_confirmed_has_its_place_in_the_index(tables: Tables) -> None:
+    """And the chain of its event, if there is one. Confirmed, it is as it has always been."""
+    cause = Cause(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
+    written = Enrollment("01X", KEY, "7", "näme", "3", "idem", False, cause, 10**12)
+    enrollments = DynamoEnrollments(tables, write_message, read_message)
+    confirmations = ("dueAt", "publishedAt", "announcedAt")
+    claimed = {name: value for name, value in ENROLLMENT.items() if name not in confirmations} | {
+        "unconfirmedShard": {"S": "46"},
+        "publishAt": {"N": str(10**12)},
+    }
+    assert enrollments.claim(written)
+    assert stored(tables, tables.enrollments) == claimed
+    enrollments.confirm(written, is_published=True, is_announced=False, now=10**12 + 1)
+    assert stored(tables, tables.enrollments) == claimed | {"publishedAt": ENROLLMENT["publishedAt"]}
+    tables.client.delete_item(TableName=tables.enrollments.name, Key={"pk": PK["pk"], "sk": {"S": "7"}})
+    assert enrollments.claim(written, 77, ("5", "6"))
+    delayed = claimed | {"dueAt": {"N": "77"}, "publishAt": {"N": "77"}, "chain": {"S": '["5", "6"]'}}
+    assert stored(tables, tables.enrollments) == delayed
+
+
+def test_an_enrollment_claimed_by_an_earlier_version_is_confirmed(tables: Tables) -> None:
+    item = {name: value for name, value in ENROLLMENT.items() if name not in ("publishedAt", "announcedAt")}
+    put(tables, tables.enrollments, item)
+    enrollments = DynamoEnrollments(tables, write_message, read_message)
+    own = enrollments.find(KEY, "ev1", ["7"])["7"].own
+    assert own is not None
+    assert (own.is_confirmed, own.chain, list(enrollments.unconfirmed(10**13))) == (False, (), [])
+    enrollments.confirm(own.enrollment, is_published=True, is_announced=True, now=10**12 + 1)
+    assert stored(tables, tables.enrollments) == ENROLLMENT
+
+
 def test_a_confirmation_is_of_its_own_enrollment_alone(tables: Tables) -> None:
     """Whoever took the place in between is not confirmed by it."""
     put(tables, tables.enrollments, ENROLLMENT | {"enrollmentId": {"S": "01Z"}})

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import botocore.client
 import pytest
@@ -49,6 +49,7 @@ from enrollment.ports import (
     RateLimits,
     Records,
     Replays,
+    UnconfirmedEnrollments,
     WaitingEvents,
 )
 from enrollment.wire.envelopes import read_event, read_stored_event, write_event
@@ -76,6 +77,10 @@ NOW = 1_764_000_000_000
 ADA = RecordKey("p1", "0-1", "101")
 
 
+class AllEnrollments(Enrollments, UnconfirmedEnrollments, Protocol):
+    pass
+
+
 @dataclass
 class Stores:
     flows: Flows
@@ -88,7 +93,7 @@ class Stores:
     rate_limits: RateLimits
     replays: Replays
     history: History
-    enrollments: Enrollments
+    enrollments: AllEnrollments
 
     @property
     def authoring(self) -> Authoring:
@@ -437,6 +442,56 @@ def test_what_is_delivered_is_noted_and_never_unnoted(stores: Stores) -> None:
     assert noted() == (True, True)
     stores.enrollments.confirm(mine, is_published=True, is_announced=False, now=NOW)
     assert noted() == (True, True)
+
+
+def test_unconfirmed_enrollments_are_found_until_both_are_noted(stores: Stores) -> None:
+    mine, later = enrollment(), enrollment("e2", flow_id="2", enrolled_at=NOW + 10)
+    assert stores.enrollments.claim(mine, chain=("7", "8/9"))
+    assert stores.enrollments.claim(later)
+
+    def unconfirmed(until: int) -> list[StoredEnrollment]:
+        return list(stores.enrollments.unconfirmed(until))
+
+    claimed = StoredEnrollment(mine, chain=("7", "8/9"))
+    assert unconfirmed(NOW) == []
+    assert unconfirmed(NOW + 1) == unconfirmed(NOW + 10) == [claimed]
+    assert unconfirmed(NOW + 11) == [claimed, StoredEnrollment(later)]
+    assert stores.enrollments.find(ADA, "e1", ["1"])["1"].own == claimed
+    stores.enrollments.confirm(mine, is_published=True, is_announced=False, now=NOW)
+    assert unconfirmed(NOW + 1) == [replace(claimed, is_published=True)]
+    stores.enrollments.confirm(mine, is_published=True, is_announced=True, now=NOW)
+    assert unconfirmed(NOW + 1) == []
+    # Another delivery was slower, and the bus did not take its announcement.
+    stores.enrollments.confirm(mine, is_published=True, is_announced=False, now=NOW)
+    assert unconfirmed(NOW + 11) == [StoredEnrollment(later)]
+
+
+def test_delayed_enrollments_are_not_found_before_they_are_due(stores: Stores) -> None:
+    mine = enrollment()
+    assert stores.enrollments.claim(mine, NOW + 3_600_000)
+    assert list(stores.enrollments.unconfirmed(NOW + 3_600_000)) == []
+    assert list(stores.enrollments.unconfirmed(NOW + 3_600_001)) == [StoredEnrollment(mine, due_at=NOW + 3_600_000)]
+
+
+def test_unconfirmed_enrollments_of_all_portals_those_of_a_record_in_order(stores: Stores) -> None:
+    """More than a page of one record, and more records than there are shards."""
+    for number in range(60):
+        key = RecordKey("p2", "0-1", "one")
+        assert stores.enrollments.claim(
+            enrollment(f"e{number}", key=key, flow_id=str(number), enrolled_at=NOW + number)
+        )
+    for number in range(200):
+        assert stores.enrollments.claim(enrollment(key=RecordKey(f"p{number % 3}", "0-1", f"r{number}")))
+    found = list(stores.enrollments.unconfirmed(NOW + 1_000))
+    assert len({one.enrollment.record_key for one in found}) == 201
+    of_one = [one.enrollment.flow_id for one in found if one.enrollment.record_key.object_id == "one"]
+    assert of_one == [str(number) for number in range(60)]
+    # Read as far as it is asked for; while it is, what was found is confirmed.
+    for number, one in enumerate(stores.enrollments.unconfirmed(NOW + 1_000)):
+        stores.enrollments.confirm(one.enrollment, is_published=True, is_announced=True, now=NOW)
+        if number == 99:
+            break
+    assert len(list(stores.enrollments.unconfirmed(NOW + 1_000))) == 160
 
 
 def test_the_history_of_a_record_and_of_a_flow_newest_first(stores: Stores) -> None:

@@ -157,6 +157,28 @@ def test_changes(shared: Shared) -> None:
     assert shared.by_itself.get(missing, "f") is None
 
 
+def test_changes_that_remove_attributes(shared: Shared) -> None:
+    """In one statement with those that are set; an attribute that is not there is no failure."""
+    one, other, refused = shared.key(), shared.key(), shared.key()
+    shared.by_itself.put({"pk": one, "sk": "f", "id": one, "aShard": "1", "aNumber": 7, "aText": "kept"})
+    shared.by_itself.put({"pk": other, "sk": "f", "id": other, "aText": "kept"})
+    shared.by_itself.put({"pk": refused, "sk": "f", "id": refused, "aShard": "1"})
+
+    def change(pk: str, where: str) -> Callable[[TableOfBatch], bool]:
+        return lambda table: table.change(
+            Change(pk, "f", {"doneAt": "now", "doneBy": "me"}, {"id": where}, ("aShard", "aNumber"))
+        )
+
+    assert shared.at_once(change(one, one), change(other, other), change(refused, "another")) == [True, True, False]
+    assert shared.calls == {"BatchExecuteStatement": 1, "UpdateItem": 1}
+    for pk in (one, other):
+        expected = {"pk": pk, "sk": "f", "id": pk, "aText": "kept", "doneAt": "now", "doneBy": "me"}
+        assert shared.by_itself.get(pk, "f") == expected
+    assert shared.by_itself.get(refused, "f") == {"pk": refused, "sk": "f", "id": refused, "aShard": "1"}
+    assert shared.by_itself.change(Change(refused, "f", {"doneAt": "now"}, {"id": refused}, ("aShard", "aNumber")))
+    assert shared.by_itself.get(refused, "f") == {"pk": refused, "sk": "f", "id": refused, "doneAt": "now"}
+
+
 def test_changes_of_one_item(shared: Shared) -> None:
     one = shared.key()
     shared.by_itself.put({"pk": one, "sk": "f", "id": "x"})

@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from enroll import unprocessed_queue
@@ -29,8 +30,11 @@ from enroll.main import app
 from enroll.unprocessed_queue import Pass
 from enrollment import bootstrap
 from enrollment.config import NAMES, Config
+from enrollment.domain.enrollments import Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records import Record
 from enrollment.domain.values import iso
+from enrollment.unconfirmed import UNCONFIRMED_AFTER_MS
 from tests.emulated import free_port
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow
@@ -307,6 +311,36 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
     key = RecordKey("late", "0-1", "stays")
     assert embedded.stores.waiting.of(key, 10) == []
     assert embedded.stores.enrollments.of_record(key, 10) == []
+
+
+def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule_invokes(embedded: Embedded) -> None:
+    """The rule's period is too long for a test: the function is invoked as the rule does it."""
+    claimed_at = bootstrap.now() - UNCONFIRMED_AFTER_MS - 1_000
+    key = RecordKey("left", "0-1", "101")
+    cause = Cause(0, "forms.submitted", None, "e1", claimed_at, "acme", {"hs_form_id": "f-1"})
+    left = Enrollment("01LEFT", key, "1", "Left", "1", "left/1/0-1/101", False, cause, claimed_at)
+    delayed = replace(left, id="01DELAYED", flow_id="2", idempotency_key="left/2/0-1/101")
+    assert embedded.stores.enrollments.claim(left, chain=("7",))
+    assert embedded.stores.enrollments.claim(delayed, claimed_at + 3_600_000)
+    embedded.put_flow("left", id=3, event="workflows.enrolled", where=[["hs_flow_id", "IS_ANY_OF", ["1"]]])
+    embedded.stores.records.save(Record(key, 0))
+
+    rules = [one for one in embedded.client("events").list_rules()["Rules"] if "ScheduleExpression" in one]
+    (rule,) = (one for one in rules if one["State"] == "ENABLED")
+    assert rule["ScheduleExpression"] == "rate(5 minutes)"
+    (target,) = embedded.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    embedded.client("lambda").invoke(
+        FunctionName=target["Arn"],
+        InvocationType="Event",
+        Payload=json.dumps({"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}),
+    )
+
+    found = embedded.receive("EnrollmentsQueueUrl", 2)
+    assert found[0]["enrollmentId"] == "01LEFT"
+    assert [one["flowId"] for one in found] == ["1", "3"]
+    stored = {one.enrollment.flow_id: one for one in embedded.stores.enrollments.of_record(key, 9)}
+    assert [stored[one].is_confirmed for one in "123"] == [True, False, True]
+    assert stored["3"].chain == ("7", "1")
 
 
 def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> None:

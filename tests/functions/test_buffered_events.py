@@ -1,7 +1,9 @@
 """A function that takes a batch of its category's buffer: event by event, as of the bus."""
 
+import itertools
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,9 +11,14 @@ from typing import Any
 
 import botocore.client
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
-from enrollment.bootstrap import application
+from enrollment.bootstrap import application, now
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.values import iso
+from enrollment.wire.envelopes import read_event
+from enrollment.wire.redeliveries import write_redelivery
 from tests.fakes import switch
 from tests.functions.test_handlers import Stack, function, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
@@ -103,6 +110,37 @@ def test_events_of_one_record_do_not_stand_in_each_others_way(stack: Stack, monk
     record = stack.stores.records.get(RecordKey("p1", "0-1", "101"))
     assert record is not None
     assert set(record.properties) == {f"p{number}" for number in range(6)}
+
+
+@pytest.mark.parametrize(
+    ("created", "submitted_by"),
+    [
+        ({"objectType": "0-1"}, {"objectType": "contact"}),
+        ({"objectType": "Contact"}, {"objectType": "0-1"}),
+        ({"objectType": "contact", "objectId": 7}, {"objectType": "contact", "objectId": "7"}),
+        ({"objectType": "0-1", "objectId": 7.0}, {"objectType": "CONTACT", "objectId": 7}),
+        ({"objectType": "0-1", "objectId": 0}, {"objectType": "contact", "objectId": "0"}),
+    ],
+)
+def test_events_of_one_record_are_decided_in_order_whatever_its_spelling(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, created: dict[str, Any], submitted_by: dict[str, Any]
+) -> None:
+    """The first event creates the record, slowly. In a thread of its own, the second would find no record."""
+    put(stack, id=1, re_enroll=True)
+    make: MakeCall = botocore.client.BaseClient._make_api_call
+
+    def slow(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "PutItem" and arguments["TableName"] == stack.config.records_table:
+            time.sleep(0.2)
+        return make(client, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", slow)
+    first, second = submitted("7", "e1"), event({"forms.submitted": "7", "id": "e2"})
+    first["detail"].update(created)
+    second["detail"].update(submitted_by)
+    assert failed(invoke(batch(first, second))) == []
+    object_id = str(second["detail"]["objectId"])
+    assert published(stack) == {(object_id, "e1"): 1, (object_id, "e2"): 1}
 
 
 def test_only_what_failed_is_delivered_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,26 +253,160 @@ def test_what_was_taken_before_a_failure_is_not_sent_again(
     assert len(sent) == 5
 
 
+class Hanging:
+    """Holds back the first call of AWS that `hangs` names; `writes` are the operations that reach AWS afterwards."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, hangs: Callable[[str, Any], bool]) -> None:
+        self._goes_on = threading.Event()
+        self._hung = threading.Event()
+        self.writes: list[str] = []
+        make: MakeCall = botocore.client.BaseClient._make_api_call
+        answer = MotoResponder.__call__
+
+        def held(client: Any, operation: str, arguments: Any) -> Any:
+            if not self._hung.is_set() and hangs(operation, arguments):
+                self._hung.set()
+                assert self._goes_on.wait(10)
+            return make(client, operation, arguments)
+
+        def answered(stubber: Any, event_name: str, request: Any, **rest: Any) -> Any:
+            operation = event_name.rpartition(".")[2]
+            if self._goes_on.is_set() and not operation.startswith(("Get", "BatchGet", "Query", "Receive")):
+                self.writes.append(operation)
+            return answer(stubber, event_name, request, **rest)
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", held)
+        monkeypatch.setattr(MotoResponder, "__call__", answered)
+
+    def thaw(self) -> None:
+        """The sandbox is used again: the thread that hung goes on to its end."""
+        assert self._hung.is_set()
+        self._goes_on.set()
+        application().executor.shutdown()
+
+
+def has(text: str) -> Callable[[str, Any], bool]:
+    """Match the calls of an operation whose arguments contain a text: ``PutItem p1/0-1/slow``."""
+    operation, _, name = text.partition(" ")
+    return lambda made, arguments: made == operation and name in json.dumps(arguments, default=str)
+
+
+def left(milliseconds: int) -> SimpleNamespace:
+    return SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: milliseconds)
+
+
 def test_what_is_not_done_in_time_is_delivered_again_alone(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
-    goes_on, make = threading.Event(), botocore.client.BaseClient._make_api_call
-
-    def slow(client: Any, operation: str, arguments: Any) -> Any:
-        if operation == "PutItem" and '"p1/0-1/slow"' in json.dumps(arguments, default=str):
-            assert goes_on.wait(10)
-        return make(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", slow)
-    left = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 4_000)
+    hanging = Hanging(monkeypatch, has("PutItem p1/0-1/slow"))
     events = batch(submitted("slow", "s1"), submitted("1", "e1"), submitted("slow", "s2"))
-    assert failed(function("forms").handler(events, left)) == ["m0", "m2"]
-    goes_on.set()
+    assert failed(function("forms").handler(events, left(4_000))) == ["m0", "m2"]
+    assert published(stack) == {("1", "e1"): 1}
+    hanging.thaw()
     lines = [json.loads(one) for one in capsys.readouterr().out.splitlines() if '"failed"' in one]
     assert {(one["messageId"], one["explanation"]) for one in lines} == {
-        ("m0", "no time was left for it"),
-        ("m2", "no time was left for it"),
+        ("m0", "batch deadline reached"),
+        ("m2", "batch deadline reached"),
     }
+    assert hanging.writes == []
+    assert published(stack) == {}
+
+
+def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its calls hangs: the record, the history, a claim, a message, an announcement, a confirmation, a
+    rate limit, a waiting event, and the message that schedules it."""
+    monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
+
+    def prepared(portal: str) -> dict[str, Any]:
+        application.cache_clear()
+        put(stack, portal, id=1)
+        put(stack, portal, id=2, re_enroll=True, limit={"count": 1, "period": "DAY"})
+        put(stack, portal, id=3, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
+        at = iso(now())
+        return batch(submitted("101", "e1", portal=portal, record={"n": 1}, at=at, sent=at))
+
+    with monkeypatch.context() as patch:
+        made = calls(patch)
+        given = prepared("undisturbed")
+        before = len(made)
+        assert failed(invoke(given)) == []
+        made = made[before:]
+    assert {"PutItem", "BatchWriteItem", "SendMessage", "SendMessageBatch", "PutEvents", "UpdateItem"} <= set(made)
+    for number, operation in enumerate(made):
+        given = prepared(f"p{number}")
+        with monkeypatch.context() as patch:
+            count = itertools.count()
+            hanging = Hanging(patch, lambda *_, at=number, count=count: next(count) == at)
+            assert failed(function("forms").handler(given, left(2_500))) == ["m0"], operation
+            hanging.thaw()
+            assert hanging.writes == [], operation
+
+
+def test_a_call_that_is_made_again_by_the_client_is_not_made_after_the_deadline(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is lost while the sandbox is frozen, and botocore would repeat it."""
+    put(stack, id=1)
+    goes_on, sent = threading.Event(), list[str]()
+    answer = MotoResponder.__call__
+
+    def lost(stubber: Any, event_name: str, request: Any, **rest: Any) -> Any:
+        if event_name.endswith("PutItem") and b"enrollmentId" in request.body:
+            sent.append(event_name)
+            assert goes_on.wait(10)
+            raise EndpointConnectionError(endpoint_url="dynamodb")
+        return answer(stubber, event_name, request, **rest)
+
+    monkeypatch.setattr(MotoResponder, "__call__", lost)
+    assert failed(function("forms").handler(batch(submitted("1", "e1")), left(2_400))) == ["m0"]
+    goes_on.set()
     application().executor.shutdown()
-    assert published(stack) == {("1", "e1"): 1, ("slow", "s1"): 1}
+    assert len(sent) == 1
+
+
+def test_another_batch_is_not_concerned_by_the_deadline_of_the_one_before(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(stack, id=1)
+    hanging = Hanging(monkeypatch, has("PutItem p1/0-1/slow"))
+    assert failed(function("forms").handler(batch(submitted("slow", "s1")), left(2_400))) == ["m0"]
+    assert failed(invoke(batch(submitted("slow", "s1"), submitted("1", "e1")))) == []
+    assert published(stack) == {("slow", "s1"): 1, ("1", "e1"): 1}
+    hanging.thaw()
+    assert hanging.writes == []
+    assert published(stack) == {}
+
+
+def test_redeliveries_answer_before_the_time_is_over(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An invocation that was killed after its work would have all of its messages delivered and done again."""
+    put(stack, id=1)
+    envelopes = [submitted(record, f"e-{record}") for record in ("slow", "fast")]
+    with monkeypatch.context() as patch:
+        calls(patch, lambda operation, _: operation == "SendMessageBatch")
+        for envelope in envelopes:
+            with pytest.raises(ConnectionError):
+                invoke(envelope)
+    bodies = [write_redelivery(read_event(one, "forms"), ["1"], now()) for one in envelopes]
+    hanging = Hanging(monkeypatch, has("SendMessageBatch p1/0-1/slow"))
+    given = batch(bodies[0], bodies[1], "no JSON", bodies[0])
+    assert failed(function("redeliveries").handler(given, left(4_000))) == ["m0", "m2", "m3"]
+    assert published(stack) == {("fast", "e-fast"): 1}
+    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    assert {
+        (one["messageId"], one["eventId"]) for one in lines if one.get("explanation") == "batch deadline reached"
+    } == {
+        ("m0", "e-slow"),
+        ("m3", "e-slow"),
+    }
+    (metrics,) = [one for one in lines if one.get("EventsRedelivered")]
+    assert (metrics["EventsRedelivered"], metrics["EventsFailed"]) == (1, 3)
+    hanging.thaw()
+    assert hanging.writes == []
+    application.cache_clear()
+    assert failed(function("redeliveries").handler(batch(bodies[0]), left(4_000))) == []
+    assert published(stack) == {("slow", "e-slow"): 1}

@@ -20,7 +20,7 @@ from enrollment.wire.messages import read_message, write_message
 class LookingFirst(DynamoEnrollments):
     """What was looked for and not found is written, whatever is there by now."""
 
-    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         return self._table.put(
             {
                 "pk": str(enrollment.record_key),

@@ -132,6 +132,17 @@ def crash(at: int, *, before: bool) -> Interference:
     return interfere
 
 
+def crash_before(operation: str) -> Interference:
+    """Ends the process before its first call of an operation."""
+
+    def interfere(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
+        if call.operation == operation:
+            os._exit(CRASHED)
+        return forward(request)
+
+    return interfere
+
+
 def call_of(request: AWSPreparedRequest) -> Call:
     target = request.headers["X-Amz-Target"]
     service, operation = (target.decode() if isinstance(target, bytes) else target).split(".")

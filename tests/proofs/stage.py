@@ -16,7 +16,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from enrollment import bootstrap
-from enrollment.adapters import queues
+from enrollment.adapters import enrollments, queues
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.api import handler as api_handler
 from enrollment.config import Config
@@ -31,8 +31,8 @@ from tests.emulated import emulated_aws
 from tests.fakes import store, switch
 from tests.functions.test_api import call as request
 from tests.functions.test_handlers import CONTEXT, function
-from tests.proofs.processes import Call, Interference, Outcome, run, undisturbed
-from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story
+from tests.proofs.processes import Call, Interference, Outcome, crash_before, run, undisturbed
+from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story, Unconfirmed
 from tests.scenarios.scenario import event
 from tests.stores import Stores, open_tables, stores
 
@@ -48,6 +48,8 @@ ROUNDS = 5
 # Of the processes: in milliseconds.
 clock = [NOW + 1000]
 HOUR = 3_600_000
+# Enrollments of the stories are unconfirmed for long enough, and those that a limit delays are not due.
+HALF_AN_HOUR = 1_800_000
 
 
 class NotDone(Exception):
@@ -84,6 +86,8 @@ def stage() -> Iterator[Stage]:
         # would make the same ids. What is to be delivered again later is seen at once.
         patch.setattr(bootstrap, "now", lambda: clock[0] + os.getpid() % 1000)
         patch.setattr(queues, "LONGEST_DELAY", 0)
+        # Which of many has an entry would be another in each portal, and so the order of calls.
+        patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
         config = emulated.config
         session = botocore.session.get_session()
         sqs, events, dynamodb = (
@@ -159,7 +163,12 @@ class Play:
             assert outcome.is_done, outcome
         self.finish()
         self.redelivery = self._redelivery(story.acts.event) if isinstance(story.acts, Redelivery) else None
-        self.event = None if isinstance(story.acts, Request | Redelivery) else self._envelope(story.acts)
+        is_event = not isinstance(story.acts, Request | Redelivery | Unconfirmed)
+        self.event = self._envelope(story.acts) if is_event else None
+        if isinstance(story.acts, Unconfirmed):
+            outcome = run(self._delivery(self._envelope(story.acts.event)), crash_before(story.acts.left_before))
+            assert outcome.has_crashed, outcome
+            self.finish()
 
     def _key(self, name: str) -> RecordKey:
         kind, _, object_id = name.partition("/")
@@ -184,6 +193,12 @@ class Play:
             return answer
         if self.event is not None:
             return self._delivery(self.event)()
+        if isinstance(self.story.acts, Unconfirmed):
+            clock[0] = NOW + HALF_AN_HOUR
+            answer = function("unconfirmed").handler({}, CONTEXT)
+            if not answer["isComplete"] or answer["published"] < answer["found"]:
+                raise NotDone(str(answer))
+            return answer
         asked = self.story.acts
         assert isinstance(asked, Request)
         path, _, query = asked.path.partition("?")

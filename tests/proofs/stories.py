@@ -35,6 +35,15 @@ class Redelivery:
 
 
 @dataclass(frozen=True)
+class Unconfirmed:
+    """The run of a schedule that finds what a delivery of the event has left: the process ended before its first call
+    of ``left_before``."""
+
+    event: Mapping[str, Any]
+    left_before: str
+
+
+@dataclass(frozen=True)
 class Story:
     """``enrolls``: the flows that it enrolls in when nothing disturbs it, with those before it, by their ids.
 
@@ -45,7 +54,7 @@ class Story:
     """
 
     name: str
-    acts: Mapping[str, Any] | Request | Redelivery
+    acts: Mapping[str, Any] | Request | Redelivery | Unconfirmed
     flows: Sequence[Mapping[str, Any]] = ()
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
@@ -212,6 +221,20 @@ STORIES = (
     Story(
         "what a flow's limit delayed", Redelivery(SUBMITTED), [LIMITED], ["1", "1"], ADA, before=[EARLIER, SUBMITTED]
     ),
+    Story(
+        "what was claimed and not published",
+        Unconfirmed({**SUBMITTED, "chain": ["8"]}, "SendMessageBatch"),
+        [
+            ONCE,
+            AGAIN,
+            flow({"id": 8, "event": "workflows.enrolled"}),
+            flow({"id": 9, "event": "workflows.enrolled", "where": [["hs_flow_id", "IS_ANY_OF", ["1"]]]}),
+        ],
+        ["1", "2", "9"],
+        ADA,
+    ),
+    Story("what was published and not announced", Unconfirmed(SUBMITTED, "PutEvents"), [ONCE, AGAIN], ["1", "2"], ADA),
+    Story("what was announced and not confirmed", Unconfirmed(SUBMITTED, "UpdateItem"), [ONCE], ["1"], ADA),
     Story(
         "a request that creates",
         Request("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}, "occurredAt": NOW}),

@@ -97,6 +97,7 @@ class Events:
             replay_name=replay_name,
             process=self.world.process,
             replaying=self.world.replaying,
+            finishing=self.world.finishing,
             unprocessed=self.unprocessed,
             journal=self.world.journal,
             logger=None,  # type: ignore[arg-type]

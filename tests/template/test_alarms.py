@@ -29,7 +29,7 @@ AWS_METRICS: set[Metric] = {
             ["FunctionName"],
             [
                 *("Errors", "Throttles", "Duration", "ConcurrentExecutions"),
-                *("AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures"),
+                *("AsyncEventAge", "AsyncEventsDropped", "DestinationDeliveryFailures", "RecursiveInvocationsDropped"),
             ],
         ),
         (

@@ -115,7 +115,9 @@ def test_the_build_warns_of_nothing(build: Build) -> None:
 def test_the_built_template_names_what_was_built(build: Build) -> None:
     assert build.layers == {one: (build.folder / one).resolve() for one in build.layers}
     # Functions are a file each, with nothing to build.
-    assert set(build.functions.values()) == {ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "api")}
+    assert set(build.functions.values()) == {
+        ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "unconfirmed", "api")
+    }
 
 
 def test_the_build_changes_nothing_else(build: Build) -> None:
@@ -248,7 +250,7 @@ def _linked(folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "api"])
+@pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "api"])
 def test_a_function_starts_on_the_built_layers(build: Build, compiled: Path, runtime: Path, category: str) -> None:
     layers = [folder / "python" for folder in build.layers.values()]
     (folder,) = (one for one in build.functions.values() if one.name == category)

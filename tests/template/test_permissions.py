@@ -16,8 +16,10 @@ from msgspec.structs import replace
 from enrollment import bootstrap
 from enrollment.adapters import queues
 from enrollment.adapters.associations import DynamoAssociations
+from enrollment.adapters.queues import SqsQueue
 from enrollment.api import handler as api_handler
 from enrollment.catalog import CATEGORIES
+from enrollment.delivery import NotDelivered
 from enrollment.domain.associations import AssociationType, associated
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event
@@ -188,10 +190,25 @@ def play_redeliveries(stack: Stack, recorder: Recorder, function: str) -> None:
     assert deployed.scheduled == []
 
 
+def play_unconfirmed(stack: Stack, recorder: Recorder, function_name: str) -> None:
+    """What a delivery has claimed, and could not publish."""
+    deployed = Deployed(stack, recorder, function_name)
+    deployed.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    Deployed.now = deployed.now = bootstrap.now()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqsQueue, "publish", lambda *_: ())
+        with pytest.raises(NotDelivered):
+            deployed.deliver(event({"forms.submitted": "101", "id": "e", "record": {}}))
+    Deployed.now += 600_000
+    with recorder.of(function_name):
+        assert function(function_name).handler({}, CONTEXT)["published"] == 1
+
+
 # A new function joins here: what to do with it, to see all that it calls.
 PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
     **dict.fromkeys(CATEGORIES, play_category),
     "redeliveries": play_redeliveries,
+    "unconfirmed": play_unconfirmed,
     "api": play_api,
 }
 

@@ -91,7 +91,7 @@ def as_list(value: Any) -> list[Any]:
 def test_a_function_and_a_folder_for_every_category() -> None:
     folders = {one.parent.name for one in (ROOT / "functions").glob("*/app.py")}
     assert len(CATEGORIES) == 11
-    assert folders == {*CATEGORIES, "redeliveries", "api"}
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}
     assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders
     }

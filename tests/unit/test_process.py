@@ -12,7 +12,7 @@ from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import as_of
 from enrollment.domain.records import Change, Dated, Record
-from enrollment.domain.values import LATEST, iso
+from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 
@@ -110,6 +110,31 @@ def test_a_redelivery_finishes_what_it_began_although_the_flow_is_off_changed_or
 
         assert len(world.queue.messages) == 1
         assert len(world.enrollments.items) == 1
+
+
+@pytest.mark.parametrize("ahead_ms", [-CLOCK_SKEW_MS, 3_000, CLOCK_SKEW_MS - 2_000])
+@pytest.mark.parametrize("flow_count", [1, 200])
+def test_a_redelivery_finishes_what_it_began_although_the_clock_of_the_bus_differs(
+    ahead_ms: int, flow_count: int
+) -> None:
+    """The envelope's time is ahead of the function's clock, or behind it; the author turns the flow off a second after
+    the queue refused the message."""
+    others = [{**ONCE, "id": 1_000 + n, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]} for n in range(flow_count)]
+    world = world_with(ONCE, *others[1:])
+    sent = submitted(sent=iso(world.now + ahead_ms), at=iso(world.now))
+    world.queue.refuses = 1
+    with pytest.raises(NotDelivered):
+        world.deliver(sent)
+    world.now += 1_000
+    switch(world.authoring, "p1", "1", world.now, on=False)
+    world.now += 10 * 60_000
+
+    assert codes(world, sent)[0] == "DUPLICATE_EVENT"
+
+    assert [one.flow_id for one in world.queue.messages] == ["1"]
+    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    world.deliver(sent)
+    assert len(world.queue.messages) == 1
 
 
 @pytest.mark.parametrize("is_created_again", [False, True])

@@ -44,6 +44,12 @@ app = typer.Typer(help="Events that could not be processed: look, deliver again,
 RATE = 50
 MOST_RATE = 1000
 
+# Said before events are discarded (docs/unprocessed.md).
+CLAIMED = (
+    "Discarding does not cancel enrollments that these events have already claimed. They are published within 10 "
+    "minutes."
+)
+
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 PortalOf = Annotated[str | None, typer.Option("--portal", help="Only those of this portal.")]
 EventType = Annotated[str | None, typer.Option("--event-type", help="Only events of this type.")]
@@ -367,10 +373,12 @@ def discard(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Take events out of the queue for good."""
+    """Delete events from the queue. Enrollments that they have already claimed are published all the same."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     with explained(), _pass(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
+        if found:
+            errors.print(CLAIMED)
         if found and not yes:
             reasons = Counter(one.unprocessed.reason for one in found)
             named = ", ".join(f"{name} {count}" for name, count in reasons.most_common())

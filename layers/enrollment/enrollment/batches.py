@@ -3,9 +3,9 @@ other's way (docs/decisions/0014-buffer.md)."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
-from threading import Event
 from typing import TypeVar
 
+from enrollment.deadline import Deadline
 from enrollment.domain.enrollments import Announcement, Enrollment
 from enrollment.ports import Bus, Queue
 from enrollment.together import Meeting
@@ -17,24 +17,27 @@ def in_groups(
     groups: Iterable[Sequence[T]],
     work: Callable[[T], None],
     executor: Executor,
-    meeting: Meeting,
+    meeting: Meeting | None = None,
     seconds: float | None = None,
 ) -> None:
     """Groups at the same time, each in order, until all is done; or until so many seconds are over: then no more is
-    begun, and nobody waits for what is under way. ``work`` deals with its own failures."""
-    is_over = Event()
+    begun, what is under way makes no further call to AWS, and nobody waits for it. ``work`` deals with its own
+    failures."""
+    deadline = Deadline()
 
     def one_by_one(group: Sequence[T]) -> None:
         try:
-            for item in group:
-                if is_over.is_set():
-                    return
-                work(item)
+            with deadline.applies():
+                for item in group:
+                    if deadline.is_reached:
+                        return
+                    work(item)
         finally:
-            meeting.ends()
+            if meeting is not None:
+                meeting.ends()
 
     done = wait([executor.submit(one_by_one, one) for one in groups], timeout=seconds).done
-    is_over.set()
+    deadline.is_reached = True
     for one in done:
         one.result()  # raises what work did not deal with
 

@@ -42,6 +42,7 @@ from enrollment.ports import Bus, Flows, Journal, Queue, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
 from enrollment.together import Meeting
+from enrollment.unconfirmed import Finishing
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import read_event, read_stored_event, replay_name, write_event
 from enrollment.wire.flows import read_flow
@@ -69,6 +70,7 @@ class Application(Struct, frozen=True):
     replay_name: Callable[[object], str | None]
     process: Process
     replaying: Replaying
+    finishing: Finishing
     unprocessed: Unprocessed
     journal: Journal
     logger: Logger
@@ -112,6 +114,7 @@ def assemble(config: Config) -> Application:
         replay_name=replay_name,
         process=process,
         replaying=Replaying(process, DynamoReplays(tables), journal, now),
+        finishing=Finishing(DynamoEnrollments(tables, write_message, read_message), process.delivery, now),
         unprocessed=SqsUnprocessed(
             sqs,
             config.unprocessed_queue_url,

@@ -11,7 +11,12 @@ from enrollment.ports import Bus, Clock, Enrollments, Queue, Redeliveries
 
 
 class NotDelivered(Exception):
-    """Enrollments are written, but the queue or the bus did not take them: the event must be delivered again."""
+    """Enrollments are written, but the queue or the bus did not take them: the event must be delivered again.
+    ``enrollment_ids``: of those that were not taken."""
+
+    def __init__(self, message: str, enrollment_ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.enrollment_ids = enrollment_ids
 
 
 class Delivery(Struct, frozen=True):
@@ -36,9 +41,16 @@ class Delivery(Struct, frozen=True):
         for due_at, flow_ids in delayed.items():
             self.redeliveries.schedule(event, flow_ids, due_at)
         if ready:
-            self._publish(event, ready)
+            self._publish(ready, event.chain)
 
-    def _publish(self, event: Event, ready: Sequence[StoredEnrollment]) -> None:
+    def finish(self, unconfirmed: Sequence[StoredEnrollment]) -> None:
+        """Publishes what is due and was not confirmed, without its events. Raises as ``__call__``."""
+        now = self.clock()
+        ready = [one for one in unconfirmed if one.publish_at <= now and not one.is_confirmed]
+        if ready:
+            self._publish(ready)
+
+    def _publish(self, ready: Sequence[StoredEnrollment], chain: tuple[str, ...] | None = None) -> None:
         """Queue, then bus, then the note of what they took. The queue comes first so that a consumer gets a flow's
         enrollment before those of the flows that it triggers."""
         published = {one.enrollment.id for one in ready if one.is_published}
@@ -49,7 +61,7 @@ class Delivery(Struct, frozen=True):
                 published.add(taken)
             for taken in self.bus.announce(
                 [
-                    Announcement(one.enrollment, (*event.chain, one.enrollment.flow_id))
+                    Announcement(one.enrollment, (*(one.chain if chain is None else chain), one.enrollment.flow_id))
                     for one in ready
                     if one.enrollment.id in published and not one.is_announced
                 ]
@@ -68,4 +80,5 @@ class Delivery(Struct, frozen=True):
                     )
         missing = [one.enrollment.id for one in ready if one.enrollment.id not in published & announced]
         if missing:
-            raise NotDelivered(f"event {event.id}: not taken by the queue or the bus: {', '.join(missing)}")
+            events = ", ".join(dict.fromkeys(one.enrollment.cause.event_id for one in ready))
+            raise NotDelivered(f"event {events}: not taken by the queue or the bus: {', '.join(missing)}", missing)

@@ -18,7 +18,7 @@ from enrollment.domain.flows import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import as_of, last_instant
 from enrollment.domain.records import Record, occurrences_of, with_companions
-from enrollment.domain.values import iso
+from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from enrollment.ports import FlowBook
 from enrollment.process import Process
 from enrollment.simulation import Drafts, Simulation
@@ -26,6 +26,11 @@ from enrollment.simulation import Drafts, Simulation
 UNEXPLAINED = (
     "The record meets all conditions now, but no enrollment exists: the event is still being processed, or is in the "
     "unprocessed-events queue, or was decided before this data of its record arrived"
+)
+
+CHANGED_NEAR = (
+    "another revision may have decided: the clocks of the event and of the flow may differ by up to 5 minutes, and the "
+    "flow changed at"
 )
 
 
@@ -59,8 +64,8 @@ class Explaining(Struct, frozen=True):
         flows = {one.id: one for one in candidates}
         if only is not None:
             flows = {only.id: flows.get(only.id, retired(only))}
-        were = [self._as_it_was(one, event, names) for one in flows.values()]
         found = self.process.enrollments.find(key, event.id, list(flows)) if flows else {}
+        were = [self._as_it_was(one, event, names, found[one.id].own) for one in flows.values()]
         as_it_was = replace(self.process, flows=Drafts([flow for _, flow in were if flow is not None]))
         simulation = Simulation(as_it_was, sees=_before(event))
         explanations = {one.flow.id: one for one in simulation.explain(event)}
@@ -72,12 +77,19 @@ class Explaining(Struct, frozen=True):
             for one, _ in were
         ]
 
-    def _as_it_was(self, flow: Flow, event: Event, names: Sequence[str]) -> tuple[Account, Flow | None]:
-        """By the revision that was in force when the event was sent; None: it decided nothing."""
+    def _as_it_was(
+        self, flow: Flow, event: Event, names: Sequence[str], own: StoredEnrollment | None
+    ) -> tuple[Account, Flow | None]:
+        """By the revision that was in force when the event was sent; None: it decided nothing. The enrollment that the
+        event made has its time from the same clock as the flow's changes; the event's own time has not."""
         account = Account(flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent")
         sent_by = event.evaluated_at
-        if sent_by is None:
+        if own is not None:
+            sent_by = own.enrollment.enrolled_at
+        elif sent_by is None:
             sent_by = min(last_instant(event.sent_at, is_to_second=True), self.process.clock())
+            if abs(flow.changed_at - event.sent_at) <= CLOCK_SKEW_MS:
+                account = replace(account, notes=(f"{CHANGED_NEAR} {iso(flow.changed_at)}",))
         if flow.is_enabled and flow.changed_at <= sent_by:
             was = flow
         else:
@@ -105,7 +117,7 @@ class Explaining(Struct, frozen=True):
         record: Record | None,
         satisfied: Sequence[Occurrence],
     ) -> Account:
-        notes = [*self._notes(explanation, record)]
+        notes = [*account.notes, *self._notes(explanation, record)]
         decision = None if explanation is None else explanation.decision
         because = account.because if decision is None else decision.because
         if account.current_revision_id != account.revision_id and account.revision_id is not None:

@@ -1,15 +1,20 @@
-"""The Lambda handlers: of a category, and of the events that are delivered again."""
+"""The Lambda handlers: of a category, of the events that are delivered again, and of unconfirmed enrollments."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from enrollment.batches import in_groups
 from enrollment.bootstrap import AT_ONCE, Application, application
+from enrollment.deadline import DeadlineReached
+from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.domain.events import InvalidEvent
+from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.replays import Replay
+from enrollment.domain.values import iso
 from enrollment.observability import decision_fields
 from enrollment.together import Meeting
+from enrollment.unconfirmed import Finished
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
@@ -77,30 +82,59 @@ def handle_batch(
     """``messages``: of SQS, each with an envelope. ``seconds``: in which to answer. What is not done by then is said to
     have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
     received = [(one["messageId"], _envelope(one["body"])) for one in messages]
+    groups = _by_record(received)
+    meeting = Meeting(len(groups), AT_ONCE, lambda failure: _not_together(app, failure))
+    of_batch = app.of_batch(meeting)
+
+    def decide(message_id: str, envelope: Any) -> None:
+        app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
+        app.trace(handle)(of_batch, category, envelope)
+
+    return _process_messages(app, groups, decide, meeting, seconds)
+
+
+def _process_messages(
+    app: Application,
+    groups: Sequence[Sequence[tuple[str, Any]]],
+    decide: Callable[[str, Any], None],
+    meeting: Meeting | None,
+    seconds: float | None,
+) -> Mapping[str, Any]:
+    """Return the messages that failed and those that were unfinished when the deadline was reached."""
+    done, logged = set[str](), set[str]()
+
+    def work(one: tuple[str, Any]) -> None:
+        message_id, envelope = one
+        try:
+            decide(message_id, envelope)
+            done.add(message_id)
+        except DeadlineReached:
+            # Reported below, when the deadline was reached; this may be long after the batch was answered.
+            return
+        except Exception:
+            app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
+            logged.add(message_id)
+
+    in_groups(groups, work, app.executor, meeting, seconds)
+    failed = [one for group in groups for one in group if one[0] not in done]
+    for message_id, envelope in failed:
+        app.metrics.count("EventsFailed")
+        if message_id not in logged:
+            event = {"messageId": message_id, "eventId": _event_id(envelope)}
+            app.logger.error("failed", extra={**event, "explanation": "batch deadline reached"})
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id, _ in failed]}
+
+
+def _not_together(app: Application, failure: Exception) -> None:
+    if not isinstance(failure, DeadlineReached):
+        app.logger.warning("not together", exc_info=failure)
+
+
+def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[str, Any]]]:
     groups: dict[Hashable, list[tuple[str, Any]]] = {}
     for one in received:
         groups.setdefault(_record(*one), []).append(one)
-    meeting = Meeting(len(groups), AT_ONCE, lambda failure: app.logger.warning("not together", exc_info=failure))
-    of_batch, done, ended = app.of_batch(meeting), set[str](), set[str]()
-
-    def decide(one: tuple[str, Any]) -> None:
-        message_id, envelope = one
-        try:
-            app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
-            app.trace(handle)(of_batch, category, envelope)
-            done.add(message_id)
-        except Exception:
-            app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
-            ended.add(message_id)
-
-    in_groups(groups.values(), decide, app.executor, meeting, seconds)
-    failed = {message_id: envelope for message_id, envelope in received if message_id not in done}
-    for message_id, envelope in failed.items():
-        app.metrics.count("EventsFailed")
-        if message_id not in ended:
-            told = {"messageId": message_id, "eventId": _event_id(envelope), "explanation": "no time was left for it"}
-            app.logger.error("failed", extra=told)
-    return _failures(failed)
+    return list(groups.values())
 
 
 def _seconds_left(context: Any) -> float | None:
@@ -118,15 +152,17 @@ def _envelope(body: str) -> Any:
 
 
 def _record(message_id: str, envelope: Any) -> Hashable:
-    """Whose event it is, as its source wrote it: two events of one record may seem to be of two, and then one of them
-    looks again. One that names no record is a group of its own."""
+    """The key of the event's record, normalized as the reader of events does it, so that two spellings of one record
+    are decided in order. An event without a record is a group of its own."""
     detail = envelope.get("detail") if isinstance(envelope, dict) else None
-    named = [detail.get(key) for key in ("portalId", "objectType", "objectId")] if isinstance(detail, dict) else []
-    return tuple(map(str, named)) if all(named) else message_id
-
-
-def _failures(message_ids: Iterable[str]) -> Mapping[str, Any]:
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in message_ids]}
+    if not isinstance(detail, dict):
+        return message_id
+    portal_id, object_type, object_id = (detail.get(key) for key in ("portalId", "objectType", "objectId"))
+    if not isinstance(portal_id, str) or not isinstance(object_type, str) or object_id in (None, ""):
+        return message_id
+    if isinstance(object_id, float) and object_id.is_integer():
+        object_id = int(object_id)
+    return portal_id, object_type_id(object_type) or object_type, str(object_id)
 
 
 def redelivery_handler() -> Handler:
@@ -136,26 +172,97 @@ def redelivery_handler() -> Handler:
     def handler(batch: Any, context: Any) -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
-        failed: list[str] = []
         try:
-            for message in batch["Records"]:
-                try:
-                    app.trace(redeliver)(app, message["body"])
-                    app.metrics.count("EventsRedelivered")
-                except Exception:
-                    app.logger.exception("failed", extra={"messageId": message["messageId"]})
-                    app.metrics.count("EventsFailed")
-                    failed.append(message["messageId"])
+            return redeliver_batch(app, batch["Records"], _seconds_left(context))
         finally:
             app.metrics.flush()
-        return _failures(failed)
 
     return handler
+
+
+def redeliver_batch(
+    app: Application, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
+) -> Mapping[str, Any]:
+    """Handle messages of ``wire.redeliveries`` as ``handle_batch`` does. Events of different records are independent,
+    so one that hangs does not delay the others."""
+    bodies = {one["messageId"]: one["body"] for one in messages}
+    groups = _by_record((message_id, _redelivered(body)) for message_id, body in bodies.items())
+
+    def again(message_id: str, envelope: Any) -> None:
+        app.trace(redeliver)(app, bodies[message_id])
+        app.metrics.count("EventsRedelivered")
+
+    return _process_messages(app, groups, again, None, seconds)
+
+
+def _redelivered(body: str) -> Any:
+    message = _envelope(body)
+    return message.get("event") if isinstance(message, dict) else None
 
 
 def redeliver(app: Application, body: str) -> None:
     event, flow_ids, at = app.read_redelivery(body)
     app.process.again(event, flow_ids, at)
+
+
+def unconfirmed_handler() -> Handler:
+    """Handle the event of a schedule, which is not read. Return ``{"found", "published", "isComplete"}``. The next run
+    finds what is left."""
+
+    def handler(given: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+        try:
+            return finish_unconfirmed(app, _seconds_left(context))
+        except Exception:
+            app.logger.exception("failed")
+            app.metrics.count("EventsFailed")
+            raise
+        finally:
+            app.metrics.flush()
+
+    return handler
+
+
+def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mapping[str, Any]:
+    finished: list[Finished] = []
+    completed: list[str] = []
+
+    def work(run: str) -> None:
+        for one in app.finishing():
+            finished.append(one)
+            _log_finished(app, *one)
+        completed.append(run)
+
+    in_groups([["run"]], work, app.executor, None, seconds)
+    found, is_complete = list(finished), bool(completed)
+    published = sum(failure is None for _, failure in found)
+    app.metrics.count("UnconfirmedFound", len(found))
+    app.metrics.count("UnconfirmedPublished", published)
+    # A run that did not get to the end has left at least one.
+    app.metrics.count("UnconfirmedLeft", len(found) - published + (not is_complete))
+    counts = {"found": len(found), "published": published, "isComplete": is_complete}
+    app.logger.info("unconfirmed", extra=counts)
+    return counts
+
+
+def _log_finished(app: Application, stored: StoredEnrollment, failure: Exception | None) -> None:
+    if isinstance(failure, DeadlineReached):
+        return
+    enrollment = stored.enrollment
+    fields = {
+        "enrollmentId": enrollment.id,
+        "portalId": enrollment.record_key.portal_id,
+        "objectTypeId": enrollment.record_key.object_type_id,
+        "objectId": enrollment.record_key.object_id,
+        "flowId": enrollment.flow_id,
+        "eventId": enrollment.cause.event_id,
+        "publishAt": iso(stored.publish_at),
+    }
+    if failure is None:
+        app.logger.warning("published late", extra=fields)
+    else:
+        app.logger.error("failed", extra=fields, exc_info=failure)
 
 
 def _event_id(envelope: Any) -> str | None:

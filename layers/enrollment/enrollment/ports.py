@@ -174,9 +174,9 @@ class Enrollments(Protocol):
         """By flow id, for every one of the flows, as of now (strongly consistent)."""
         ...
 
-    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         """Writes the enrollment, unless its place is taken: then False. A record's first enrollment in a flow has one
-        place, each re-enrollment the place of its event. ``due_at``: as StoredEnrollment's."""
+        place, each re-enrollment the place of its event. ``due_at`` and ``chain``: as StoredEnrollment's."""
         ...
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
@@ -194,6 +194,18 @@ class Enrollments(Protocol):
         ...
 
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None: ...
+
+
+class UnconfirmedEnrollments(Protocol):
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+        """As Enrollments'."""
+        ...
+
+    def unconfirmed(self, until: Instant) -> Iterable[StoredEnrollment]:
+        """The enrollments of all portals that were to be published before an instant and are not confirmed. Those of
+        one record are in the order of ``publish_at``. They are read page by page. A write is visible within a
+        second."""
+        ...
 
 
 # Of what a dry run counts, so that no part is too much to read at once. All events of a record are in one.

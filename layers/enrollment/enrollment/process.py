@@ -42,7 +42,7 @@ from enrollment.domain.records import (
     says_something,
 )
 from enrollment.domain.tolerance import ends_at
-from enrollment.domain.values import Instant, iso
+from enrollment.domain.values import CLOCK_SKEW_MS, Instant, iso
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
 from enrollment.ports import Clock, Conflict, Enrollments, Flows, Journal, NewId, RateLimits, Records
@@ -194,7 +194,7 @@ class Process(Struct, frozen=True):
             return Question(satisfied, changed_since=None)
         return Question(
             satisfied,
-            changed_since=min(event.sent_at, event.occurred_at),
+            changed_since=min(event.sent_at - CLOCK_SKEW_MS, event.occurred_at),
             named=event.chain if reach.flow_ids is None else reach.flow_ids,
             one_by_one=self.one_by_one,
         )
@@ -385,7 +385,7 @@ class Process(Struct, frozen=True):
                 enrollment_id=claimed_id,
                 now=now,
             )
-            if self.enrollments.claim(enrollment, due_at):
+            if self.enrollments.claim(enrollment, due_at, event.chain):
                 stored = StoredEnrollment(enrollment, due_at=due_at)
                 return _enrolled(flow, stored), stored
             # Another event, or another delivery of this one, was between our read and our write: look again.
@@ -413,9 +413,9 @@ def _may_have_changed(flow: Flow, event: Event, now: Instant) -> bool:
 
 
 def _may_follow(at: Instant, event: Event, now: Instant) -> bool:
-    """Whether an earlier delivery of the event may have been before this instant. A time of sending in the future is
-    the source's mistake and says nothing."""
-    return at >= event.sent_at or event.sent_at > now
+    """Whether an earlier delivery of the event may have been before this instant, which was taken from another clock
+    than the time of sending. A time of sending in the future is the source's mistake and says nothing."""
+    return at >= event.sent_at - CLOCK_SKEW_MS or event.sent_at > now
 
 
 def _is_open(flow: Flow, found: Enrolled) -> bool:

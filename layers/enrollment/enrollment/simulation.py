@@ -190,7 +190,7 @@ class _Enrollments(Struct, frozen=True):
         first = found.first if found.first is not None and self.sees(found.first) else next(iter(claimed), None)
         return Enrolled(first, found.own if found.own is not None and self.sees(found.own) else mine)
 
-    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         place = (enrollment.record_key, enrollment.flow_id)
         self.claimed.setdefault(place, []).append(StoredEnrollment(enrollment, due_at=due_at))
         self.ids.add(enrollment.id)

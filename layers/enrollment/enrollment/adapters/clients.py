@@ -4,17 +4,22 @@ botocore's own, not boto3's: they are the same, without 250 ms of imports for fi
 """
 
 from binascii import crc32
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.session
 from botocore import handlers
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.session import Session
+
+from enrollment.deadline import check_deadline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
+
+Client = TypeVar("Client", bound=BaseClient)
 
 
 def _config(attempts: int) -> Config:
@@ -52,7 +57,13 @@ def dynamodb(session: Session, **place: str) -> "DynamoDBClient":
         client.meta.events.unregister(moment, getattr(handlers, name, None))
     client.meta.events.register("after-call.dynamodb", _refuse_damaged)
     made: DynamoDBClient = client
-    return made
+    return _with_deadline(made)
+
+
+def _with_deadline(client: Client) -> Client:
+    """First of the handlers: another one may make the request itself, as moto does."""
+    client.meta.events.register_first("before-send", check_deadline)
+    return client
 
 
 def _refuse_damaged(http_response: Any, **_: object) -> None:
@@ -65,9 +76,9 @@ def _refuse_damaged(http_response: Any, **_: object) -> None:
 
 def sqs(session: Session, **place: str) -> "SQSClient":
     client: SQSClient = session.create_client("sqs", config=_config(5), **place)  # type: ignore[arg-type, assignment]
-    return client
+    return _with_deadline(client)
 
 
 def events(session: Session, **place: str) -> "EventBridgeClient":
     client: EventBridgeClient = session.create_client("events", config=_config(5), **place)  # type: ignore[arg-type, assignment]
-    return client
+    return _with_deadline(client)

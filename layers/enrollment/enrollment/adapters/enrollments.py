@@ -2,8 +2,9 @@
 
 import heapq
 import itertools
+import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from enrollment.adapters.tables import IS_NEW, Change, Expression, Item, Tables
 from enrollment.domain.enrollments import Enrolled, Enrollment, StoredEnrollment
@@ -13,6 +14,14 @@ from enrollment.ports import Conflict
 
 # Partitions of a flow in the index by flow. Each takes about 1,000 enrollments a second.
 SHARDS = 16
+
+# Partitions of the whole stack in the index of unconfirmed enrollments. Each takes about 500 enrollments a second,
+# because an entry is written and removed. Lowering this number would leave entries that no run finds.
+UNCONFIRMED_SHARDS = 64
+UNCONFIRMED = "unconfirmed"
+UNCONFIRMED_KEYS = ("unconfirmedShard", "publishAt")
+PAGE = 25
+MINUTE_MS = 60_000
 
 
 class DynamoEnrollments:
@@ -35,7 +44,7 @@ class DynamoEnrollments:
             first=None if first is None else self._stored(first), own=None if own is None else self._stored(own)
         )
 
-    def claim(self, enrollment: Enrollment, due_at: Instant | None = None) -> bool:
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         item = {
             "pk": str(enrollment.record_key),
             "sk": _place_of(enrollment),
@@ -45,6 +54,9 @@ class DynamoEnrollments:
             "enrolledAt": enrollment.position,
             "message": self._write(enrollment),
             "dueAt": due_at,
+            "chain": json.dumps(chain) if chain else None,
+            "unconfirmedShard": str(_number(enrollment, UNCONFIRMED_SHARDS)),
+            "publishAt": enrollment.enrolled_at if due_at is None else due_at,
         }
         return self._table.put(item, IS_NEW)
 
@@ -55,9 +67,22 @@ class DynamoEnrollments:
             _place_of(enrollment),
             sets={name: iso(now) for name, is_done in done if is_done},
             where={"enrollmentId": enrollment.id},
+            removes=UNCONFIRMED_KEYS if is_published and is_announced else (),
         )
         if not self._table.change(change):
             raise Conflict(f"the place of enrollment {enrollment.id} has another by now")
+
+    def unconfirmed(self, until: Instant) -> Iterator[StoredEnrollment]:
+        """Start at another shard each minute, so that a shard with many entries does not starve the others."""
+        first = until // MINUTE_MS
+        for number in range(UNCONFIRMED_SHARDS):
+            those = Expression(
+                "unconfirmedShard = :shard AND publishAt < :until",
+                shard=str((first + number) % UNCONFIRMED_SHARDS),
+                until=until,
+            )
+            for page in self._table.pages(those, IndexName=UNCONFIRMED, ConsistentRead=False, Limit=PAGE):
+                yield from (one for one in self._whole(page) if not one.is_confirmed)
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
         those = _before("pk = :record", before, record=str(record_key))
@@ -103,6 +128,7 @@ class DynamoEnrollments:
             is_published="publishedAt" in item,
             is_announced="announcedAt" in item,
             due_at=item.get("dueAt"),
+            chain=tuple(json.loads(item["chain"])) if "chain" in item else (),
         )
 
 
@@ -123,5 +149,9 @@ def _place_of(enrollment: Enrollment) -> str:
 
 
 def _shard(enrollment: Enrollment) -> str:
-    number = zlib.crc32(str(enrollment.record_key).encode()) % SHARDS
-    return join(enrollment.record_key.portal_id, enrollment.flow_id, str(number))
+    return join(enrollment.record_key.portal_id, enrollment.flow_id, str(_number(enrollment, SHARDS)))
+
+
+def _number(enrollment: Enrollment, shards: int) -> int:
+    """The enrollments of one record are in one shard."""
+    return zlib.crc32(str(enrollment.record_key).encode()) % shards

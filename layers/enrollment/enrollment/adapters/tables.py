@@ -17,9 +17,11 @@
 
 Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
 by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
-<portal>/<flow>/<shard>; by id through the index `by-id`. Events of all records are found by their type through the
+<portal>/<flow>/<shard>; by id through the index `by-id`. Those that are not confirmed yet are in the sparse index
+`unconfirmed`, whose partitions are shards of the whole stack: a claim adds the entry, the confirmation removes it.
+Events of all records are found by their type through the
 index `by-event-type`, whose partitions are <portal>/<event type>/<shard>. The indexes hold keys only, so that
-confirming an enrollment writes none of them.
+confirming an enrollment writes no other of them.
 
 An item is a dictionary of texts, whole numbers and truth values here; what has a structure is a text of JSON. This is
 the way of an event: each of its adapters says itself how it writes what it stores. The flow book, which no event asks,
@@ -58,12 +60,13 @@ class Expression:
 
 
 class Change(NamedTuple):
-    """Of one item: what is set, and what it must have for that."""
+    """Of one item: what is set and removed, and what it must have for that."""
 
     pk: str
     sk: str
     sets: Mapping[str, Scalar]
     where: Mapping[str, Scalar]
+    removes: Sequence[str] = ()
 
 
 # Nothing has the item's key yet.
@@ -196,9 +199,11 @@ class Table:
 
     def change(self, change: Change) -> bool:
         """Whether the item had what it must, and so was changed."""
-        sets = Expression(f"SET {', '.join(f'{name} = :{name}' for name in change.sets)}", **change.sets)
+        text = f"SET {', '.join(f'{name} = :{name}' for name in change.sets)}"
+        if change.removes:
+            text += f" REMOVE {', '.join(change.removes)}"
         where = Expression(" AND ".join(f"{name} = :{name}" for name in change.where), **change.where)
-        return self.update(change.pk, change.sk, sets, where) is not None
+        return self.update(change.pk, change.sk, Expression(text, **change.sets), where) is not None
 
     def put_all(self, items: Sequence[tuple[Item, Expression]], what: str) -> None:
         """Each under its condition, as ``write_all`` writes."""

@@ -86,11 +86,13 @@ class TableOfBatch(Table):
             )
 
     def _statement(self, change: Change) -> Any:
-        sets = " ".join(f'SET "{name}" = ?' for name in change.sets)
+        clauses = " ".join(
+            (*(f'SET "{name}" = ?' for name in change.sets), *(f'REMOVE "{name}"' for name in change.removes))
+        )
         where = " AND ".join(f'"{name}" = ?' for name in ("pk", "sk", *change.where))
         values = (*change.sets.values(), change.pk, change.sk, *change.where.values())
         return {
-            "Statement": f'UPDATE "{self.name}" {sets} WHERE {where}',
+            "Statement": f'UPDATE "{self.name}" {clauses} WHERE {where}',
             "Parameters": [encoded_value(value) for value in values],
         }
 

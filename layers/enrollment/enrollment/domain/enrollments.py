@@ -47,16 +47,22 @@ class Enrollment(Struct, frozen=True):
 
 class StoredEnrollment(Struct, frozen=True):
     """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on.
-    ``due_at``: when it is published, if the flow's limit delays it."""
+    ``due_at``: when it is published, if the flow's limit delays it. ``chain``: that of the event, for the announcement
+    when the event is not at hand."""
 
     enrollment: Enrollment
     is_published: bool = False
     is_announced: bool = False
     due_at: Instant | None = None
+    chain: tuple[str, ...] = ()
 
     @property
     def is_confirmed(self) -> bool:
         return self.is_published and self.is_announced
+
+    @property
+    def publish_at(self) -> Instant:
+        return self.enrollment.enrolled_at if self.due_at is None else self.due_at
 
 
 class Enrolled(Struct, frozen=True):

@@ -18,6 +18,10 @@ Properties = Mapping[str, Value]
 # Milliseconds since 1970-01-01T00:00:00Z. All times inside the package are instants.
 Instant = int
 
+# The clocks of a source, of EventBridge and of two functions may differ by this much. Whether something happened after
+# an event was sent is known only beyond it.
+CLOCK_SKEW_MS = 5 * 60 * 1000
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LATEST: Instant = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z

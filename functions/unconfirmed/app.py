@@ -1,0 +1,3 @@
+from enrollment.handler import unconfirmed_handler
+
+handler = unconfirmed_handler()
