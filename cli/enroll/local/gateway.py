@@ -22,13 +22,6 @@ FUNCTION = "api"
 
 OPERATOR = {"userArn": "arn:aws:iam::000000000000:user/local", "accountId": "000000000000"}
 
-LOOPBACK = {"127.0.0.1", "localhost"}
-
-
-def is_addressed_here(request: Request) -> bool:
-    """Not by a name that a web page made point to this machine, to reach from a browser what is let in here."""
-    return request.headers.get("host", HOST).partition(":")[0] in LOOPBACK
-
 
 def to_event(request: Request) -> bytes:
     """Payload format 2.0."""
