@@ -149,8 +149,15 @@ def explained() -> Iterator[None]:
         fail(f"the HTTP API is not reached: {error}. Name it with --api or ENROLL_API", NOT_REACHED)
 
 
+def can_be_in_a_path(text: str) -> bool:
+    """API Gateway decodes a path before the API sees it, and cuts it at a decoded `?`; HTTP clients resolve dots."""
+    return text not in (".", "..") and not any(one in "/?#%" for one in text)
+
+
 def part(text: str) -> str:
-    """An id, as a part of a path."""
+    """An id, as a part of a path. Ends the command for one that could arrive as another."""
+    if not can_be_in_a_path(text):
+        fail(f"expected an id without / ? # %, and not . or .., found {text!r}: no path can carry it", INVALID)
     return quote(text, safe="")
 
 

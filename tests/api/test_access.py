@@ -57,7 +57,8 @@ def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test", "/check", "/simulate", "/preview"))
+        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/enrollments")
+        reads = one.method == "GET" or one.path.endswith(questions)
         writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
         assert one.scope == (Scope.READ if reads else writes), one.name
 
@@ -145,3 +146,31 @@ def test_a_portal_waits_for_data_that_comes_late() -> None:
     for wrong in (-1, 31, "5", None, True):
         answer = api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": wrong})
         assert answer.faults == [("$.criteriaTolerance", "INVALID_OPERAND")]
+
+
+PORTAL_IDS = ["x" * 65, "x" * 5_000, "a\nb", "\x00"]
+
+
+@pytest.mark.parametrize("portal_id", PORTAL_IDS, ids=["65 characters", "5,000", "a line break", "zero"])
+def test_what_can_be_no_portal_is_refused_from_a_token_as_from_the_header(portal_id: str) -> None:
+    for method, path, body in (
+        ("GET", "/automation/v4/flows", None),
+        ("POST", "/crm/v3/objects/contacts", {"properties": {"a": "1"}}),
+        ("GET", "/enrollment/v1/events", None),
+    ):
+        api = example_portal()
+        before = set(api.world.records.records)
+        by_token = api(method, path, body, authorizer=token(portal_id=portal_id), headers={"x-portal-id": None})
+        by_header = api(method, path, body, headers={"x-portal-id": portal_id})
+        assert (by_token.status, by_header.status) == (400, 400)
+        assert by_token.json["errors"][0]["code"] == by_header.json["errors"][0]["code"]
+        assert "portal_id" in by_token.json["errors"][0]["in"]
+        assert set(api.world.records.records) == before
+
+
+def test_the_longest_portal_id_of_a_token_is_taken() -> None:
+    longest = "ü" * 64
+    answer = example_portal()(
+        "GET", "/enrollment/v1/portal", authorizer=token(portal_id=longest), headers={"x-portal-id": None}
+    )
+    assert (answer.status, answer.json["portalId"]) == (200, longest)

@@ -12,7 +12,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from enroll.local.loopback_http import Request, Response
 from enroll.local.sandbox import Outcome
@@ -24,8 +24,10 @@ OPERATOR = {"userArn": "arn:aws:iam::000000000000:user/local", "accountId": "000
 
 
 def to_event(request: Request) -> bytes:
-    """Payload format 2.0."""
-    path, _, query = request.path.partition("?")
+    """Payload format 2.0. API Gateway decodes the path, and what then follows a `?` is lost: `/contacts/a%3Fb` arrives
+    as `/contacts/a`."""
+    raw_path, _, query = request.path.partition("?")
+    path = unquote(raw_path, errors="replace").partition("?")[0]
     parameters: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         # The gateway joins what is given several times.

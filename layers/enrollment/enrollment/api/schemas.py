@@ -399,6 +399,17 @@ SCHEMAS: dict[str, Schema] = {
         "propertiesWithHistory",
     ),
     "RecordBatch": _batch("Record"),
+    "Inputs": _object({"inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS)}),
+    "WholeRecordBatch": _batch("WholeRecord"),
+    "EnrollmentsQuery": _object(
+        {
+            "objectId": _GIVEN_ID,
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": 20},
+            "after": _nullable(_TEXT),
+        },
+        "limit",
+        "after",
+    ),
     "Upserts": _object(
         {
             "inputs": _list(
