@@ -36,6 +36,13 @@ RETRY_AFTER_SECONDS = "1"
 
 JSON = "application/json"
 
+# Of every answer. A browser that shows one loads and runs nothing, and lets no other page frame it.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
 
 class Server:
     def __init__(
@@ -81,7 +88,7 @@ class Server:
         return operation.serve(self._services, request)
 
     def _answer(self, operation: Operation | None, serve: Callable[[], Reply]) -> Response[Any]:
-        headers = {"Cache-Control": "no-store"}
+        headers = dict(HEADERS)
         try:
             reply = serve()
             text = _text(reply)
@@ -99,6 +106,7 @@ class Server:
             reply = Reply(problem.status, envelope)
             text = json.dumps(envelope)
         self._note(operation, reply)
+        headers |= reply.headers
         return Response(reply.status, reply.content_type if text else None, text or None, headers)
 
     def _not_found(self, _: NotFoundError) -> Response[Any]:
