@@ -6,6 +6,7 @@ from enrollment.api.operations import Operation, Scope
 from enrollment.api.routes import OPERATIONS
 from tests.api.portal import example_portal, token
 from tests.api.test_examples import filled
+from tests.scenarios.scenario import event
 
 OF_A_PORTAL = [one for one in OPERATIONS if one.concerns_a_portal]
 SCOPED = [one for one in OPERATIONS if one.scope is not None]
@@ -126,6 +127,7 @@ def test_who_one_is() -> None:
         "scopes": ["enroll/read"],
         "timeZone": "UTC",
         "criteriaTolerance": 0,
+        "allowedSources": [],
     }
 
 
@@ -146,6 +148,29 @@ def test_a_portal_waits_for_data_that_comes_late() -> None:
     for wrong in (-1, 31, "5", None, True):
         answer = api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": wrong})
         assert answer.faults == [("$.criteriaTolerance", "INVALID_OPERAND")]
+
+
+def test_a_portal_allows_sources() -> None:
+    api = example_portal()
+    path = "/enrollment/v1/portal"
+    given = ["acme.website", "acme.crm", "acme.website"]
+    assert api("PATCH", path, {"allowedSources": given}).json["allowedSources"] == ["acme.website", "acme.crm"]
+    assert api("PATCH", path, {"timeZone": "Europe/Dublin"}).json["allowedSources"] == ["acme.website", "acme.crm"]
+    assert api("GET", path, headers={"x-portal-id": "p2"}).json["allowedSources"] == []
+    for wrong in ("acme", {}, None, 3, [3], [["acme"]], ["x"] * 51):
+        assert api("PATCH", path, {"allowedSources": wrong}).faults == [("$.allowedSources", "WRONG_TYPE")]
+    for wrong in ("", "x" * 257):
+        assert api("PATCH", path, {"allowedSources": ["a", wrong]}).faults == [("$.allowedSources[1]", "WRONG_LENGTH")]
+    assert api("PATCH", path, {"allowedSources": []}).json["allowedSources"] == []
+
+
+def test_a_simulation_says_that_a_source_is_not_allowed() -> None:
+    api = example_portal()
+    api("PATCH", "/enrollment/v1/portal", {"allowedSources": ["acme.crm"]})
+    envelope = event({"forms.submitted": "101", "id": "x", "properties": {"hs_form_id": "f-1"}})
+    simulate = "/enrollment/v1/simulate"
+    assert api("POST", simulate, {"event": envelope}).json["unprocessed"]["reason"] == "SOURCE_NOT_ALLOWED"
+    assert "decisions" in api("POST", simulate, {"event": envelope | {"source": "acme.crm"}}).json
 
 
 PORTAL_IDS = ["x" * 65, "x" * 5_000, "a\nb", "\x00"]

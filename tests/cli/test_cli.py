@@ -242,6 +242,16 @@ def test_a_record_of_any_id_is_shown_and_explained(
         assert ".." not in one.split("/")
 
 
+def test_a_portal_allows_sources(portal: Api) -> None:
+    found = answer("portal", "set", "--allow-source", "acme.website", "--allow-source", "acme.crm")
+    assert found["allowedSources"] == ["acme.website", "acme.crm"]
+    assert "acme.website, acme.crm" in run("portal", "show").stdout
+    assert answer("portal", "set", "--time-zone", "Europe/Dublin")["allowedSources"] == ["acme.website", "acme.crm"]
+    run("portal", "set", "--allow-source", "x", "--allow-any-source", code=2)
+    assert "every source" in run("portal", "set", "--allow-any-source").stdout
+    assert answer("portal", "show")["allowedSources"] == []
+
+
 @pytest.mark.parametrize("flow_id", ["a/b", "a?b", "50%", "a#b", ".."])
 def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     portal: Api, requested: list[str], tmp_path: Path, flow_id: str

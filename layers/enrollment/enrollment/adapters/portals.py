@@ -1,5 +1,7 @@
-"""Settings of portals in DynamoDB, remembered for a minute: days begin elsewhere a minute late, once, at no cost."""
+"""Settings of portals in DynamoDB, kept in memory for a minute: an event costs no read of its own, and a change takes
+effect within a minute."""
 
+import json
 import time
 from collections import OrderedDict
 
@@ -26,16 +28,20 @@ class DynamoPortals:
 
     def current(self, portal_id: str) -> PortalSettings:
         item = self._table.get(join("portals", portal_id), SETTINGS)
-        # Those that were stored before there was a tolerance have none.
-        settings = (
-            PortalSettings() if item is None else PortalSettings(item["timeZone"], item.get("criteriaTolerance", 0))
-        )
+        # Those that were stored before there were these settings have none.
+        settings = PortalSettings()
+        if item is not None:
+            sources = tuple(json.loads(item.get("allowedSources", "[]")))
+            settings = PortalSettings(item["timeZone"], item.get("criteriaTolerance", 0), sources)
         self._remember(portal_id, settings)
         return settings
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
         key = {"pk": join("portals", portal_id), "sk": SETTINGS}
-        self._table.put({**key, "timeZone": settings.time_zone, "criteriaTolerance": settings.tolerance})
+        item = {**key, "timeZone": settings.time_zone, "criteriaTolerance": settings.tolerance}
+        if settings.allowed_sources:
+            item["allowedSources"] = json.dumps(settings.allowed_sources)
+        self._table.put(item)
         self._remember(portal_id, settings)
 
     def _remember(self, portal_id: str, settings: PortalSettings) -> None:

@@ -12,9 +12,11 @@ from enrollment.domain.tolerance import MINUTE
 from enrollment.wire.catalogue import write_event_type
 from enrollment.wire.faults import meant, nearest, shown
 from enrollment.wire.flows import ALLOWED_TOLERANCE, read_tolerance
-from enrollment.wire.requests import BodyReader, read_object_type, refuse
+from enrollment.wire.requests import BodyReader, read_id, read_object_type, refuse
 
-SETTINGS = ("timeZone", "criteriaTolerance")
+SETTINGS = ("timeZone", "criteriaTolerance", "allowedSources")
+MAX_SOURCES = 50
+MAX_SOURCE = 256
 FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
 
 
@@ -68,6 +70,8 @@ def change_portal(services: Services, request: Request) -> Reply:
             found = shown(given["criteriaTolerance"])
             raise refuse("$.criteriaTolerance", "INVALID_OPERAND", f"found {found}, allowed is {ALLOWED_TOLERANCE}")
         settings = replace(settings, tolerance=tolerance)
+    if "allowedSources" in given:
+        settings = replace(settings, allowed_sources=_sources(given["allowedSources"]))
     services.portals.save(request.portal_id, settings)
     return Reply(200, _portal(request, settings))
 
@@ -82,6 +86,17 @@ def _time_zone(found: object) -> str:
     return str(found)
 
 
+def _sources(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or len(found) > MAX_SOURCES or not all(isinstance(one, str) for one in found):
+        expected = (
+            f'expected a list of up to {MAX_SOURCES} sources, for example ["acme.website"]; [] allows every source'
+        )
+        raise refuse("$.allowedSources", "WRONG_TYPE", f"{expected}; found {shown(found)}")
+    return tuple(
+        dict.fromkeys(read_id(one, f"$.allowedSources[{number}]", MAX_SOURCE) for number, one in enumerate(found))
+    )
+
+
 def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
     caller = request.caller
     return {
@@ -90,6 +105,7 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
         "scopes": sorted(caller.scopes),
         "timeZone": settings.time_zone,
         "criteriaTolerance": settings.tolerance / MINUTE,
+        "allowedSources": list(settings.allowed_sources),
     }
 
 
@@ -136,8 +152,9 @@ OPERATIONS = (
         {200: "Portal"},
         scope=Scope.WRITE_FLOWS,
         description="The time zone is that of the days, weeks and months of criteria. criteriaTolerance, in minutes, "
-        "is how long flows that say nothing of it wait for data that comes after its event. A change holds within a "
-        "minute.",
+        "is how long flows that say nothing of it wait for data that comes after its event. allowedSources are the "
+        "sources of the bus whose events the portal accepts besides the stack's own; none: every source. A change "
+        "takes effect within a minute.",
         body="PortalInput",
         example=Example(body={"timeZone": "Europe/Dublin"}),
     ),

@@ -58,6 +58,12 @@ _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
+_SOURCES: Schema = {
+    "description": "Sources of the bus whose events are accepted besides the stack's own; empty: every source.",
+    "type": "array",
+    "maxItems": 50,
+    "items": {"type": "string", "minLength": 1, "maxLength": 256},
+}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
 # HubSpot's clients write ids as texts or as numbers.
 _GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
@@ -379,12 +385,24 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Portal": _object(
-        {"portalId": _TEXT, "caller": _TEXT, "scopes": _list(_TEXT), "timeZone": _TEXT, "criteriaTolerance": _TOLERANCE}
+        {
+            "portalId": _TEXT,
+            "caller": _TEXT,
+            "scopes": _list(_TEXT),
+            "timeZone": _TEXT,
+            "criteriaTolerance": _TOLERANCE,
+            "allowedSources": _SOURCES,
+        }
     ),
     "PortalInput": _object(
-        {"timeZone": {"type": "string", "description": "As Europe/Dublin."}, "criteriaTolerance": _TOLERANCE},
+        {
+            "timeZone": {"type": "string", "description": "As Europe/Dublin."},
+            "criteriaTolerance": _TOLERANCE,
+            "allowedSources": _SOURCES,
+        },
         "timeZone",
         "criteriaTolerance",
+        "allowedSources",
     ),
     # Records
     "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),

@@ -8,6 +8,9 @@ from enrollment.domain.event_types import EventType
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Instant, Properties
 
+OWN_SOURCE = "enroll"
+"""The source of the events that this system itself puts on the bus. The bus' policy denies it to everyone else."""
+
 
 class InvalidEvent(Exception):
     """The event breaks a rule of docs/events.md. It is never retried: it would be invalid again.

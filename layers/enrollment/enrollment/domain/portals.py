@@ -2,10 +2,26 @@
 
 from msgspec import Struct
 
+from enrollment.domain.events import OWN_SOURCE, Event, InvalidEvent
+
 
 class PortalSettings(Struct, frozen=True):
     """``time_zone``: an IANA name; days, weeks and months of criteria are its own. ``tolerance``: milliseconds by which
-    data may come after its event, for the flows that say nothing of it (``domain.tolerance``)."""
+    data may come after its event, for the flows that say nothing of it (``domain.tolerance``). ``allowed_sources``: the
+    sources of the bus whose events the portal accepts; empty: every source."""
 
     time_zone: str = "UTC"
     tolerance: int = 0
+    allowed_sources: tuple[str, ...] = ()
+
+    def check_source(self, event: Event) -> None:
+        """Raises InvalidEvent for an event from a source that the portal does not accept. It accepts this system's own
+        events always."""
+        if self.allowed_sources and event.source not in (OWN_SOURCE, *self.allowed_sources):
+            raise InvalidEvent(
+                "SOURCE_NOT_ALLOWED",
+                "source",
+                f"expected one of the {len(self.allowed_sources)} sources that the portal allows, for example "
+                f"{self.allowed_sources[0][:80]!r}, found {event.source[:80]!r}; "
+                "to allow it, use: enroll portal set --allow-source",
+            )
