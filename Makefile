@@ -24,7 +24,7 @@ help: ## Show this
 
 .PHONY: run
 run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=--once checks the demonstration and ends
-	@$(VENV)/bin/enroll local run $(ARGS)
+	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
 test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests

@@ -187,7 +187,9 @@ def can_be_in_a_path(text: str) -> bool:
 
 
 def part(text: str) -> str:
-    """An id, as a part of a path."""
+    """An id, as a part of a path. Ends the command for one that could arrive as another."""
+    if not can_be_in_a_path(text):
+        fail(f"expected an id without / ? # %, and not . or .., found {text!r}: no path can carry it", INVALID)
     return quote(text, safe="")
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import boto3
+import botocore.session
 import typer
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enroll.output import FAILED, NOT_REACHED, fail
@@ -50,6 +52,30 @@ def open_stack(name: str, client: ClientOf = client_of) -> Stack:
     if missing:
         fail(f"the stack {name} is no stack of Enroll: it has no output {', '.join(missing)}", NOT_REACHED)
     return Stack(name, outputs, client)
+
+
+def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
+    """Return what makes clients with the credentials of a role, which are renewed before they expire. Raises
+    ClientError if the caller may not assume the role."""
+
+    def assumed() -> dict[str, str]:
+        found = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
+        return {
+            "access_key": found["AccessKeyId"],
+            "secret_key": found["SecretAccessKey"],
+            "token": found["SessionToken"],
+            "expiry_time": found["Expiration"].isoformat(),
+        }
+
+    credentials = RefreshableCredentials.create_from_metadata(assumed(), assumed, "sts-assume-role")
+    inner: Any = botocore.session.get_session()  # its types know no way to give it credentials that are renewed
+    inner._credentials = credentials
+    session: Any = boto3.session.Session(botocore_session=inner)
+
+    def client_of(service: str) -> Any:
+        return session.client(service)
+
+    return client_of
 
 
 @contextmanager

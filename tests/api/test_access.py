@@ -6,6 +6,7 @@ from enrollment.api.operations import Operation, Scope
 from enrollment.api.routes import OPERATIONS
 from tests.api.portal import example_portal, token
 from tests.api.test_examples import filled
+from tests.scenarios.scenario import event
 
 OF_A_PORTAL = [one for one in OPERATIONS if one.concerns_a_portal]
 SCOPED = [one for one in OPERATIONS if one.scope is not None]
@@ -57,7 +58,8 @@ def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        reads = one.method == "GET" or one.path.endswith(("batch/read", "/test", "/check", "/simulate", "/preview"))
+        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/enrollments")
+        reads = one.method == "GET" or one.path.endswith(questions)
         writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
         assert one.scope == (Scope.READ if reads else writes), one.name
 
@@ -126,6 +128,7 @@ def test_who_one_is() -> None:
         "timeZone": "UTC",
         "criteriaTolerance": 0,
         "recordTolerance": 60,
+        "allowedSources": [],
     }
 
 
@@ -146,3 +149,54 @@ def test_a_portal_waits_for_data_that_comes_late() -> None:
     for wrong in (-1, 31, "5", None, True):
         answer = api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": wrong})
         assert answer.faults == [("$.criteriaTolerance", "INVALID_OPERAND")]
+
+
+def test_a_portal_allows_sources() -> None:
+    api = example_portal()
+    path = "/enrollment/v1/portal"
+    given = ["acme.website", "acme.crm", "acme.website"]
+    assert api("PATCH", path, {"allowedSources": given}).json["allowedSources"] == ["acme.website", "acme.crm"]
+    assert api("PATCH", path, {"timeZone": "Europe/Dublin"}).json["allowedSources"] == ["acme.website", "acme.crm"]
+    assert api("GET", path, headers={"x-portal-id": "p2"}).json["allowedSources"] == []
+    for wrong in ("acme", {}, None, 3, [3], [["acme"]], ["x"] * 51):
+        assert api("PATCH", path, {"allowedSources": wrong}).faults == [("$.allowedSources", "WRONG_TYPE")]
+    for wrong in ("", "x" * 257):
+        assert api("PATCH", path, {"allowedSources": ["a", wrong]}).faults == [("$.allowedSources[1]", "WRONG_LENGTH")]
+    assert api("PATCH", path, {"allowedSources": []}).json["allowedSources"] == []
+
+
+def test_a_simulation_says_that_a_source_is_not_allowed() -> None:
+    api = example_portal()
+    api("PATCH", "/enrollment/v1/portal", {"allowedSources": ["acme.crm"]})
+    envelope = event({"forms.submitted": "101", "id": "x", "properties": {"hs_form_id": "f-1"}})
+    simulate = "/enrollment/v1/simulate"
+    assert api("POST", simulate, {"event": envelope}).json["unprocessed"]["reason"] == "SOURCE_NOT_ALLOWED"
+    assert "decisions" in api("POST", simulate, {"event": envelope | {"source": "acme.crm"}}).json
+
+
+PORTAL_IDS = ["x" * 65, "x" * 5_000, "a\nb", "\x00"]
+
+
+@pytest.mark.parametrize("portal_id", PORTAL_IDS, ids=["65 characters", "5,000", "a line break", "zero"])
+def test_what_can_be_no_portal_is_refused_from_a_token_as_from_the_header(portal_id: str) -> None:
+    for method, path, body in (
+        ("GET", "/automation/v4/flows", None),
+        ("POST", "/crm/v3/objects/contacts", {"properties": {"a": "1"}}),
+        ("GET", "/enrollment/v1/events", None),
+    ):
+        api = example_portal()
+        before = set(api.world.records.records)
+        by_token = api(method, path, body, authorizer=token(portal_id=portal_id), headers={"x-portal-id": None})
+        by_header = api(method, path, body, headers={"x-portal-id": portal_id})
+        assert (by_token.status, by_header.status) == (400, 400)
+        assert by_token.json["errors"][0]["code"] == by_header.json["errors"][0]["code"]
+        assert "portal_id" in by_token.json["errors"][0]["in"]
+        assert set(api.world.records.records) == before
+
+
+def test_the_longest_portal_id_of_a_token_is_taken() -> None:
+    longest = "ü" * 64
+    answer = example_portal()(
+        "GET", "/enrollment/v1/portal", authorizer=token(portal_id=longest), headers={"x-portal-id": None}
+    )
+    assert (answer.status, answer.json["portalId"]) == (200, longest)

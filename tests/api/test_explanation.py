@@ -237,9 +237,11 @@ def test_values_that_are_not_kept_any_more_are_told_as_such(api: Api) -> None:
 
 
 def test_a_value_that_changed_with_the_event_is_known_however_many_came_later(api: Api) -> None:
-    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    api.world.put_flow(flow({"id": 1, "event": "crm.property_changed", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
     api.world.now += 10
-    envelope = event({"forms.submitted": "101", "id": "e1", "at": iso(api.world.now), "sent": iso(api.world.now)})
+    change = {"hs_name": "name", "hs_value": "Ada"}
+    at = iso(api.world.now)
+    envelope = event({"crm.property_changed": "101", "id": "e1", "at": at, "sent": at, "properties": change})
     envelope["detail"]["changedWith"] = {"city": "Bray"}
     api.world.deliver(envelope)
     for number in range(25):

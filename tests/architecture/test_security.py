@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from enrollment.adapters import clients
 from tests.aws import REGION
@@ -44,6 +45,17 @@ def test_no_file_holds_a_secret() -> None:
 )
 def test_a_secret_would_be_found(text: str) -> None:
     assert SECRETS.search(f"x {text} y")
+
+
+def test_the_audit_checks_every_template() -> None:
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    found = [*ROOT.glob("*.yaml"), *(one for folder in folders for one in folder.rglob("*.yaml"))]
+    templates = {
+        str(path.relative_to(ROOT)) for path in found if re.search(r"^\s+Type: AWS::", path.read_text("utf-8"), re.M)
+    }
+    assert templates >= {"template.yaml", "alarms/table.yaml"}
+    audited = yaml.safe_load((ROOT / ".checkov.yaml").read_text("utf-8"))["file"]
+    assert set(audited) == templates
 
 
 def test_the_template_takes_and_gives_no_secret() -> None:

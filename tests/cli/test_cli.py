@@ -206,6 +206,69 @@ def test_a_record_with_its_enrollments(portal: Api) -> None:
     run("records", "show", "contact", code=2)
 
 
+UNUSUAL_IDS = ("a/b", "a?b", "50%", "50%25", "a#b", "a+b", "a b", "日本", "..", "a/")
+
+
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that the commands ask the API for, as they stand on the wire."""
+    paths: list[str] = []
+    send = ApiClient._send
+
+    def noted(api: ApiClient, method: str, path: str, *rest: Any) -> Any:
+        paths.append(path)
+        return send(api, method, path, *rest)
+
+    monkeypatch.setattr(ApiClient, "_send", noted)
+    return paths
+
+
+@pytest.mark.parametrize("record", UNUSUAL_IDS)
+def test_a_record_of_any_id_is_shown_and_explained(
+    portal: Api, requested: list[str], tmp_path: Path, record: str
+) -> None:
+    rows = [{"id": one, "properties": {"name": one}} for one in (record, "a", "50", "50%")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows if rows.index(one) == 0 or one["id"] != record))
+    run("records", "import", str(path))
+
+    found = answer("records", "show", f"contact/{record}")
+    assert (found["objectId"], found["properties"]["name"]["value"]) == (record, record)
+    assert found["enrollments"] == []
+    run("explain", "--record", f"contact/{record}")
+    run("flows", "test", "1001", record)
+    run("records", "show", f"contact/{record}x", code=4)
+
+    assert requested
+    for one in requested:
+        assert not {"%2F", "%3F", "%23", "%25"} & {one[at : at + 3] for at in range(len(one))}, one
+        assert ".." not in one.split("/")
+
+
+def test_a_portal_allows_sources(portal: Api) -> None:
+    found = answer("portal", "set", "--allow-source", "acme.website", "--allow-source", "acme.crm")
+    assert found["allowedSources"] == ["acme.website", "acme.crm"]
+    assert "acme.website, acme.crm" in run("portal", "show").stdout
+    assert answer("portal", "set", "--time-zone", "Europe/Dublin")["allowedSources"] == ["acme.website", "acme.crm"]
+    run("portal", "set", "--allow-source", "x", "--allow-any-source", code=2)
+    assert "every source" in run("portal", "set", "--allow-any-source").stdout
+    assert answer("portal", "show")["allowedSources"] == []
+
+
+@pytest.mark.parametrize("flow_id", ["a/b", "a?b", "50%", "a#b", ".."])
+def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
+    portal: Api, requested: list[str], tmp_path: Path, flow_id: str
+) -> None:
+    before = repr(portal.world.flows.list("p1", 100))
+    good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
+    run("flows", "put", file(tmp_path, good, bad), code=2)
+    for command in (("delete", flow_id), ("test", flow_id, "101")):
+        assert "no path can carry it" in run("flows", *command, code=2).output
+    assert repr(portal.world.flows.list("p1", 100)) == before
+    run("flows", "show", flow_id, code=4)
+    assert not [one for one in requested if "%" in one or ".." in one]
+
+
 def test_an_api_that_does_not_answer_is_told() -> None:
     told = run("flows", "list", "--portal", "p", "--api", "http://127.0.0.1:1", code=3).stderr
     assert "--api" in told

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import botocore.client
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -189,6 +190,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
 
 
+REDRIVE_ROLE = "arn:aws:iam::123456789012:role/enroll-RedriveRole-1A2B"
+
+
 class Queue:
     def __init__(self, sqs: Any, url: str) -> None:
         self.sqs = sqs
@@ -212,10 +216,10 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
         monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        clients = {name: boto3.client(name, region_name=REGION) for name in ("sqs", "events")}
+        clients = {name: boto3.client(name, region_name=REGION) for name in ("sqs", "events", "sts")}
         clients["events"].create_event_bus(Name="bus")
         url = clients["sqs"].create_queue(QueueName="unprocessed")["QueueUrl"]
-        outputs = {"EventBusName": "bus", "UnprocessedEventsQueueUrl": url}
+        outputs = {"EventBusName": "bus", "UnprocessedEventsQueueUrl": url, "RedriveRoleArn": REDRIVE_ROLE}
         monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", outputs, clients.__getitem__))
         yield Queue(clients["sqs"], url)
 
@@ -301,6 +305,54 @@ def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, b
     assert sorted(one.id for one in bus) == sorted(f"e{number}" for number in range(25))
     assert queue.visible == 2
     assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
+
+
+def own(event_id: str) -> dict[str, Any]:
+    return event({"workflows.enrolled": "1", "id": event_id, "at": "2030-01-01T00:00:00Z"})
+
+
+def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bus' policy denies their source to everyone else."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    put_by: dict[str, set[str]] = {}
+    sessions: list[Mapping[str, Any]] = []
+    make = botocore.client.BaseClient._make_api_call
+
+    def noted(client: Any, name: str, arguments: Any) -> Any:
+        if name == "PutEvents":
+            key = client._request_signer._credentials.get_frozen_credentials().access_key
+            put_by.setdefault(key, set()).update(one["Source"] for one in arguments["Entries"])
+        if name == "AssumeRole":
+            sessions.append(arguments)
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+    for number in range(12):
+        queue.send(failed(own(f"own-{number}")), failed(submitted(f"e{number}")))
+
+    assert answer("unprocessed", "redrive")["redriven"] == 24
+    assert queue.visible == 0
+    # Each source by credentials of its own.
+    assert sorted(map(sorted, put_by.values())) == [["acme"], ["enroll"]]
+    assert [one["RoleArn"] for one in sessions] == [REDRIVE_ROLE]
+
+
+def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
+    queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(client: Any, name: str, arguments: Any, make: Any = botocore.client.BaseClient._make_api_call) -> Any:
+        if name == "AssumeRole":
+            error = {"Error": {"Code": "AccessDenied", "Message": "not authorized to perform: sts:AssumeRole"}}
+            raise ClientError(error, name)
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
+    queue.send(failed(own("own")), failed(submitted("other")))
+    found = run("unprocessed", "redrive", code=1)
+    assert [one.id for one in bus] == ["other"]
+    assert "sts:AssumeRole" in found.output
+    assert "RedriveRoleArn" in found.output
+    assert queue.visible == 1
 
 
 def test_redriving_goes_on_where_it_stopped(queue: Queue, bus: list[Event]) -> None:

@@ -145,10 +145,10 @@ def test_an_event_that_is_delivered_again_is_the_same_and_waits_a_quarter_of_an_
     st.booleans(),
 )
 def test_a_stored_event_is_read_as_it_was(properties: Any, record: str | None, at: int, has_snapshot: bool) -> None:
-    given = {"forms.submitted": record, "id": "e%", "at": iso(at), "sent": iso(7), "properties": properties}
+    given = {"crm.object_created": record, "id": "e%", "at": iso(at), "sent": iso(7), "properties": properties}
     envelope = event(given | ({"record": properties} if has_snapshot else {}))
     envelope["detail"]["changedWith"] = properties
-    one = read_event(envelope, "forms")
+    one = read_event(envelope, "crm")
     assert read_stored_event(json.loads(json.dumps(write_event(one)))) == one
 
 

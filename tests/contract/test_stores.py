@@ -369,6 +369,11 @@ def test_settings_of_a_portal(stores: Stores) -> None:
     stores.portals.save("p1", PortalSettings("Europe/Dublin", 60_000))
     assert stores.portals.settings("p1") == PortalSettings("Europe/Dublin", 60_000)
     assert stores.portals.settings("p1/x") == PortalSettings()
+    restricted = PortalSettings("UTC", 0, ("acme.website", "acme.crm"))
+    stores.portals.save("p1", restricted)
+    assert stores.portals.current("p1") == restricted
+    stores.portals.save("p1", PortalSettings())
+    assert stores.portals.current("p1") == PortalSettings()
 
 
 # Enrollments ---------------------------------------------------------------------------------------------------

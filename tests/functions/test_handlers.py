@@ -20,9 +20,12 @@ from botocore.awsrequest import AWSRequest
 
 from enrollment import bootstrap
 from enrollment.adapters import clients
+from enrollment.adapters import portals as portals_adapter
+from enrollment.adapters.portals import DynamoPortals
 from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Record
 from enrollment.domain.tolerance import WaitingEvent
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
@@ -32,6 +35,7 @@ from tests.aws import REGION, aws
 from tests.fakes import store, switch
 from tests.flow_sizes import event_types, large_flow
 from tests.scenarios.scenario import event, flow
+from tests.stores import open_tables
 from tests.stores import stores as open_stores
 
 ROOT = Path(__file__).parents[2]
@@ -435,7 +439,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
 
 def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No candidate: at most one read. Enrolled: at most three reads, two writes a flow, and one send each."""
+    """No candidate: at most one read. Enrolled: at most three reads, two writes a flow, and one send each. The first
+    event of a portal reads its settings too, which the function keeps for a minute."""
     put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
     put(stack, id=90)
     put(stack, id=91, event="email.opened")
@@ -458,7 +463,7 @@ def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> N
 
     for warm in (False, True):
         assert calls_of(event({"email.opened": "101", "id": f"n{warm}", **later}), "email") == (
-            {"GetItem": 1} if warm else {"Query": 1}
+            {"GetItem": 1} if warm else {"Query": 1, "GetItem": 1}
         )
     assert calls_of(submitted("cold", "f-2")) == {"Query": 1, "GetItem": 1}
     assert calls_of(submitted("m", "f-2")) == {"GetItem": 2}
@@ -475,6 +480,75 @@ def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> N
         "PutEvents": 1,
         "UpdateItem": 5,
     }
+
+
+def test_an_event_of_a_source_that_the_portal_does_not_allow(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It changes no record, enrolls nobody, and is kept whole with its reason, as any invalid event."""
+    put(stack, id=1, event="crm.property_changed", re_enroll=True)
+    key = RecordKey("p1", "0-1", "101")
+    stack.stores.records.save(Record(key, 0))
+    DynamoPortals(open_tables(stack.config)).save("p1", PortalSettings(allowed_sources=("acme.crm", "acme.website")))
+
+    def change(event_id: str, source: str, portal: str = "p1") -> dict[str, Any]:
+        properties = {"hs_name": "city", "hs_value": event_id}
+        return event(
+            {"crm.property_changed": "101", "id": event_id, "properties": properties, "source": source}
+            | {"portal": portal}
+        )
+
+    forged = change("forged", "evil")
+    with counted(monkeypatch) as calls:
+        answer = invoke(forged, "crm")
+    assert answer["unprocessed"]["reason"] == "SOURCE_NOT_ALLOWED"
+    assert answer["unprocessed"]["field"] == "source"
+    # The portal's settings, and nothing of the record.
+    assert calls == {"GetItem": 1, "SendMessage": 1}
+    (message,) = stack.unprocessed()
+    assert message["event"] == forged
+    assert stack.stores.records.get(key).properties == {}
+    assert "SOURCE_NOT_ALLOWED" in capsys.readouterr().out
+
+    assert [one["code"] for one in invoke(change("allowed", "acme.crm"), "crm")["decisions"]] == ["ENROLLED"]
+    assert [one["code"] for one in invoke(change("own", "enroll"), "crm")["decisions"]] == ["ENROLLED"]
+    # Another portal's list is its own.
+    assert invoke(change("other", "evil", portal="p2"), "crm")["decisions"] == []
+
+
+def test_the_settings_of_a_portal_are_read_once_a_minute(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all events of a function, in batches or not; the criteria use the same ones. The system's own events need
+    none."""
+    clock = [1_000.0]
+    monkeypatch.setattr(portals_adapter, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    put(stack, id=1, criteria=[["city", "IS_EQUAL_TO", "Cork"]], re_enroll=True)
+    read: list[str] = []
+    make = botocore.client.BaseClient._make_api_call
+
+    def noted(client: Any, name: str, arguments: Any) -> Any:
+        if name == "GetItem" and arguments["Key"]["sk"] == {"S": "settings"}:
+            read.append(arguments["Key"]["pk"]["S"])
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+
+    def submit(number: int, **given: Any) -> None:
+        invoke(event({"forms.submitted": "101", "id": f"e{number}", "record": {"city": "Cork"}, **given}))
+
+    for number in range(5):
+        submit(number)
+    assert read == ["portals/p1"]
+    bodies = [json.dumps(event({"forms.submitted": str(n), "id": f"b{n}", "record": {}})) for n in range(5)]
+    function("forms").handler({"Records": [{"messageId": one, "body": one} for one in bodies]}, CONTEXT)
+    assert read == ["portals/p1"]
+    submit(5, portal="p2")
+    assert read == ["portals/p1", "portals/p2"]
+    clock[0] += 61
+    submit(6)
+    assert read == ["portals/p1", "portals/p2", "portals/p1"]
+    read.clear()
+    invoke(event({"workflows.enrolled": "101", "id": "own", "portal": "p3", "record": {}}), "workflows")
+    assert read == []
 
 
 def test_the_budget_of_an_event_that_waits(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

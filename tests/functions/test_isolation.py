@@ -1,12 +1,11 @@
 """Nothing of one portal is seen in another, nor enrolled by its events, whatever the ids are: the functions and the
 API on DynamoDB, with portals whose names are made to be mistaken for each other."""
 
-from urllib.parse import quote
-
 import pytest
 
 from enrollment import bootstrap
 from enrollment.domain.values import iso
+from tests.fakes import store
 from tests.functions.test_api import CONTACTS, call
 from tests.functions.test_api import fresh as fresh  # the API's fixture
 from tests.functions.test_handlers import Stack, invoke
@@ -23,8 +22,8 @@ NEIGHBOURS = dict(zip(PORTALS, (*PORTALS[1:], PORTALS[0]), strict=True))
 def portals(stack: Stack) -> None:
     for portal in PORTALS:
         for flow_id in {"1", OWN[portal]} if portal.isprintable() else {"1"}:
-            document = flow({"id": flow_id, "event": "forms.submitted"}) | {"name": portal}
-            assert call("PUT", f"/automation/v4/flows/{quote(flow_id, safe='')}", document, portal)[0] == 201
+            document = flow({"id": flow_id, "event": "forms.submitted"})
+            store(stack.stores.authoring, portal, document | {"name": portal}, 0)
         inputs = [{"id": one, "properties": {"name": portal}} for one in ("101", OWN[portal])]
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
@@ -38,9 +37,10 @@ def test_a_portal_sees_and_enrolls_what_is_its_own(portals: None) -> None:
         _, records = call("POST", f"{CONTACTS}/batch/read", {"inputs": inputs}, portal)
         named = {(one["id"], one["properties"]["name"]) for one in records["results"]}
         assert named == {("101", portal), (OWN[portal], portal)}
-        of_another = quote(OWN[NEIGHBOURS[portal]], safe="")
-        assert call("GET", f"/automation/v4/flows/{of_another}", None, portal)[0] == 404
-        assert call("GET", f"{CONTACTS}/{of_another}", None, portal)[0] == 404
+        of_another = {"inputs": [{"id": OWN[NEIGHBOURS[portal]]}]}
+        assert call("POST", f"{CONTACTS}/batch/read", of_another, portal)[1]["results"] == []
+        inputs = [{"flowId": OWN[NEIGHBOURS[portal]], "type": "FLOW_ID"}]
+        assert call("POST", "/automation/v4/flows/batch/read", {"inputs": inputs}, portal)[1]["results"] == []
 
         submitted = event({"forms.submitted": "101", "id": "e", "portal": portal, "at": iso(bootstrap.now())})
         decisions = invoke(submitted)["decisions"]

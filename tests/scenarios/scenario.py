@@ -109,7 +109,7 @@ def event(given: Mapping[str, Any]) -> dict[str, Any]:
         "version": "0",
         "id": f"bus-{given['id']}",
         "detail-type": name,
-        "source": "acme",
+        "source": given.get("source", "enroll" if name == "workflows.enrolled" else "acme"),
         "account": "123456789012",
         "time": given.get("sent", given.get("at") or START),
         "region": "eu-west-1",

@@ -13,6 +13,7 @@ from enroll.local.deployment import load_template
 from enrollment.adapters import clients
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import MAX_SQS_BYTES, NAMES, SQS_BYTES
+from enrollment.domain.events import OWN_SOURCE
 from tests.aws import aws
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ OUTPUTS = {
     "RedeliveriesQueueUrl",
     "UnprocessedEventsQueueUrl",
     "UnprocessedEventsQueueArn",
+    "RedriveRoleArn",
     "FlowsTableName",
     "RecordsTableName",
     "EnrollmentsTableName",
@@ -363,8 +365,39 @@ def test_what_is_stored_is_under_the_key_that_is_given() -> None:
 
 
 def test_the_bus_is_open_to_no_other_account() -> None:
-    """Without a policy of its own it takes events of this account's principals only, of each by its permissions."""
-    assert not of_type("AWS::Events::EventBusPolicy")
+    """Its policy only denies: it takes events of this account's principals only, of each by its permissions."""
+    assert {one["Statement"]["Effect"] for one in of_type("AWS::Events::EventBusPolicy").values()} == {"Deny"}
+
+
+def test_only_the_stack_itself_puts_events_of_its_own_source_on_the_bus() -> None:
+    """None of its functions may be missing: it could announce nothing."""
+    (policy,) = of_type("AWS::Events::EventBusPolicy").values()
+    statement = {**policy["Statement"], "Condition": dict(policy["Statement"]["Condition"])}
+    roles = statement["Condition"].pop("ArnNotEquals")["aws:PrincipalArn"]
+    assert policy["EventBusName"] == {"Ref": "EventBus"}
+    assert statement == {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "events:PutEvents",
+        "Resource": {"Fn::GetAtt": ["EventBus", "Arn"]},
+        # Of several events in one call each counts.
+        "Condition": {"ForAnyValue:StringEquals": {"events:source": OWN_SOURCE}},
+    }
+    expected = [*(f"{name}Role" for name in FUNCTIONS), "RedriveRole"]
+    assert sorted(one["Fn::GetAtt"][0] for one in roles) == sorted(expected)
+    # An event bus' policy has at most 10,240 bytes; an ARN of a role has at most 32 + 64 characters.
+    assert len(json.dumps(statement)) + 100 * len(roles) < 5_000
+
+
+def test_the_redrive_role_puts_the_stacks_own_events_on_the_bus_and_nothing_else() -> None:
+    (role,) = of_type("AWS::IAM::Role").values()
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "events:PutEvents")
+    assert statement["Resource"] == {"Fn::GetAtt": ["EventBus", "Arn"]}
+    assert statement["Condition"] == {"StringEquals": {"events:source": OWN_SOURCE}}
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 
 
 def test_enrollments_that_nobody_takes_are_kept() -> None:

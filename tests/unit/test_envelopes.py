@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.events import InvalidEvent
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.events import OWN_SOURCE, InvalidEvent
+from enrollment.domain.portals import PortalSettings
 from enrollment.domain.values import read_instant
 from enrollment.wire.envelopes import read_event, read_stored_event, write_event
 
@@ -160,6 +162,87 @@ def test_what_an_event_says_of_its_record_can_be_stored(
     with pytest.raises(InvalidEvent) as raised:
         read_event(broken, name.partition(".")[0])
     assert (raised.value.reason, raised.value.field) == (reason, f"detail.properties.{field}")
+
+
+CHANGED = {"hs_name": "a", "hs_value": "1", "hs_previous_value": "0"}
+
+
+@pytest.mark.parametrize("name", [one for one in EVENT_TYPES if not one.startswith("crm.")])
+def test_only_crm_events_say_what_changed_with_them(name: str) -> None:
+    """From another one, criteria would see values that nothing has stored."""
+    properties = {"hs_list_id": "4", "hs_membership_change": "ADDED", "hs_document_id": "7"}
+    given = {"detail-type": name, "source": OWN_SOURCE}
+    broken = envelope(**given, detail_properties=properties, detail_changedWith={"city": "Cork"})
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, name.partition(".")[0])
+    assert (raised.value.reason, raised.value.field) == ("CHANGED_WITH_NOT_ALLOWED", "detail.changedWith")
+    assert "record.properties" in raised.value.message
+    # What is empty says nothing.
+    plain = envelope(**given, detail_properties=properties, detail_changedWith={})
+    assert read_event(plain, name.partition(".")[0]).changed_with == {}
+
+
+@pytest.mark.parametrize(("name", "properties"), [("crm.property_changed", CHANGED), ("crm.object_created", {})])
+def test_crm_events_say_what_changed_with_them(name: str, properties: dict[str, Any]) -> None:
+    given = envelope(**{"detail-type": name}, detail_properties=properties, detail_changedWith={"city": "Cork"})
+    assert read_event(given, "crm").changed_with == {"city": "Cork"}
+
+
+@pytest.mark.parametrize("source", ["acme", "Enroll", "enroll.x", "enroll ", "aws.events"])
+def test_only_the_stack_says_that_a_record_was_enrolled(source: str) -> None:
+    forged = envelope(**{"detail-type": "workflows.enrolled"}, source=source, detail_properties={})
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(forged, "workflows")
+    assert (raised.value.reason, raised.value.field) == ("SOURCE_NOT_ALLOWED", "source")
+
+
+@pytest.mark.parametrize("name", ["workflows.goal_achieved", "workflows.unenrolled"])
+def test_what_this_system_does_not_say_yet_is_open_to_an_engine_of_ones_own(name: str) -> None:
+    assert read_event(envelope(**{"detail-type": name}, detail_properties={}), "workflows").source == "acme"
+
+
+def test_the_stacks_own_announcement_is_read() -> None:
+    own = envelope(**{"detail-type": "workflows.enrolled"}, source=OWN_SOURCE, detail_properties={})
+    assert read_event(own, "workflows").source == OWN_SOURCE
+
+
+def test_an_event_that_was_accepted_before_is_read_again() -> None:
+    """As a version of before accepted it: what is stored is not to be lost by a rule of today."""
+    stored = envelope(**{"detail-type": "workflows.enrolled"}, detail_properties={}, detail_changedWith={"a": "1"})
+    assert read_stored_event(stored).changed_with == {"a": "1"}
+
+
+# Sources of a portal -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allowed", "source", "is_allowed"),
+    [
+        ((), "acme", True),
+        (("acme",), "acme", True),
+        (("a", "acme"), "acme", True),
+        (("acme",), "acme.website", False),
+        (("acme",), "ACME", False),
+        (("acme",), "evil", False),
+        (("acme",), OWN_SOURCE, True),
+    ],
+)
+def test_a_portal_accepts_its_sources(allowed: tuple[str, ...], source: str, is_allowed: bool) -> None:
+    event = read_event(envelope(source=source), "forms")
+    settings = PortalSettings(allowed_sources=allowed)
+    if is_allowed:
+        settings.check_source(event)
+        return
+    with pytest.raises(InvalidEvent, match="--allow-source") as raised:
+        settings.check_source(event)
+    assert (raised.value.reason, raised.value.field) == ("SOURCE_NOT_ALLOWED", "source")
+
+
+def test_a_refusal_stays_short_however_many_sources_there_are() -> None:
+    settings = PortalSettings(allowed_sources=tuple(f"{number}" * 256 for number in range(50)))
+    with pytest.raises(InvalidEvent) as raised:
+        settings.check_source(read_event(envelope(source="x" * 256), "forms"))
+    assert len(raised.value.message) < 1_000
 
 
 def test_the_whole_of_a_valid_event() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, track
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, explained, open_api, part
+from enroll.api import Api, ApiError, ApiUrl, Portal, can_be_in_a_path, explained, open_api, part
 from enroll.decisions import print_preview
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
@@ -48,6 +48,8 @@ def put(
     """Store flows as the files have them. All are checked first; with a fault in one, none is stored."""
     documents = _checked(files, portal)
     opened = open_api(api, portal, stack)
+    for flow_id in documents:
+        part(flow_id)  # before the first is stored
     rows = []
     with explained():
         for flow_id, document in track(
@@ -111,7 +113,7 @@ def pull(
     rows = []
     with explained():
         for summary in opened.pages(FLOWS):
-            remote = opened.call("GET", f"{FLOWS}/{part(summary['id'])}")
+            remote = _read_flow(opened, summary["id"])
             path, local = files.pop(remote["id"], (folder / _file_name(remote), None))
             state = "new" if local is None else "unchanged" if _same(remote, local) else "changed"
             if state != "unchanged":
@@ -188,7 +190,7 @@ def show(
 ) -> None:
     """A flow, as it was written."""
     with explained():
-        found = open_api(api, portal, stack).call("GET", f"{FLOWS}/{part(flow_id)}")
+        found = _read_flow(open_api(api, portal, stack), flow_id)
     if as_json:
         print_json(found)
     else:
@@ -357,9 +359,20 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     return flows
 
 
+def _read_flow(opened: Api, flow_id: str) -> dict[str, Any]:
+    """Raises ApiError. An id that no path can carry, as an older version stored it, is named in a body."""
+    if can_be_in_a_path(flow_id):
+        return opened.call("GET", f"{FLOWS}/{part(flow_id)}")
+    body = {"inputs": [{"flowId": flow_id, "type": "FLOW_ID"}]}
+    results: list[dict[str, Any]] = opened.call("POST", f"{FLOWS}/batch/read", body)["results"]
+    if not results:
+        raise ApiError(404, {"message": f"no flow {flow_id} in this portal"})
+    return results[0]
+
+
 def _current(opened: Api, flow_id: str) -> dict[str, Any] | None:
     try:
-        return opened.call("GET", f"{FLOWS}/{part(flow_id)}")
+        return _read_flow(opened, flow_id)
     except ApiError as error:
         if error.status == 404:
             return None

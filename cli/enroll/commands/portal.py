@@ -33,6 +33,7 @@ def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_jso
     console.print(f"Time     {found['timeZone']}")
     console.print(f"Waits    {found['criteriaTolerance']:g} minutes for data")
     console.print(f"         {found['recordTolerance']:g} seconds for the record")
+    console.print(f"Sources  {', '.join(found['allowedSources']) or 'all'}")
     console.print(f"Flows    {on} on, {len(flows) - on} off")
 
 
@@ -50,15 +51,36 @@ def set_portal(
         float | None,
         typer.Option(help="Seconds that flows without a setting of their own wait for a record that is not known yet."),
     ] = None,
+    allow_source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Accept events from this source of the bus; give it once for each. The list replaces the one before; "
+            "events from other sources then become unprocessed events."
+        ),
+    ] = None,
+    allow_any_source: Annotated[
+        bool, typer.Option("--allow-any-source", help="Accept events from every source, as without a list.")
+    ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
     """Set what holds for all of the portal's flows."""
-    given = {"timeZone": time_zone, "criteriaTolerance": tolerance, "recordTolerance": record_tolerance}
+    if allow_any_source and allow_source:
+        fail("expected one of --allow-source and --allow-any-source, found both", INVALID)
+    sources = [] if allow_any_source else allow_source or None
+    given = {
+        "timeZone": time_zone,
+        "criteriaTolerance": tolerance,
+        "recordTolerance": record_tolerance,
+        "allowedSources": sources,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        fail("nothing to set: name --time-zone, --tolerance or --record-tolerance", INVALID)
+        fail(
+            "nothing to set: name --time-zone, --tolerance, --record-tolerance, --allow-source or --allow-any-source",
+            INVALID,
+        )
     with explained():
         found = open_api(api, portal, stack).call("PATCH", "/enrollment/v1/portal", changes)
     if as_json:
@@ -67,3 +89,5 @@ def set_portal(
     console.print(f"The time zone of portal {found['portalId']} is {found['timeZone']}.")
     console.print(f"Its flows wait {found['criteriaTolerance']:g} minutes for data that comes late.")
     console.print(f"They wait {found['recordTolerance']:g} seconds for a record that is not known yet.")
+    allowed = f"from {', '.join(found['allowedSources'])} only" if found["allowedSources"] else "from every source"
+    console.print(f"It accepts events {allowed}.")

@@ -8,10 +8,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 from rich.progress import Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, open_api
@@ -30,11 +32,11 @@ from enroll.output import (
     print_table,
     shown,
 )
-from enroll.stack import Stack, StackName, explained, open_stack
+from enroll.stack import Stack, StackName, assume, explained, open_stack
 from enroll.unprocessed import Unprocessed
 from enroll.unprocessed_queue import BATCH, Message, NotDeleted, Pass
 from enrollment.domain.decisions import Code
-from enrollment.domain.events import InvalidEvent
+from enrollment.domain.events import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import Instant, iso, read_instant
 from enrollment.wire.envelopes import read_routed_event, replay_name
 
@@ -230,7 +232,7 @@ def redrive(
         if dry_run:
             _rehearse(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
             return
-        work = Redriving(opened.client("events"), opened.outputs["EventBusName"], messages, rate)
+        work = Redriving(opened.client("events"), opened.outputs["EventBusName"], messages, rate, _own_bus(opened))
         columns = (TextColumn("Redriving"), TextColumn("{task.completed} redriven"))
         with Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
             task = progress.add_task("Redriving", total=None)
@@ -241,15 +243,29 @@ def redrive(
     _report(work, selection.skipped, as_json)
 
 
+def _own_bus(opened: Stack) -> Callable[[], Any]:
+    """A stack of before has no role, and its bus no policy."""
+    role_arn = opened.outputs.get("RedriveRoleArn")
+
+    @cache
+    def client() -> Any:
+        of_role = opened.client if role_arn is None else assume(role_arn, "enroll-redrive", opened.client)
+        return of_role("events")
+
+    return client
+
+
 @dataclass
 class Redriving:
-    """``redriven``: how many, by reason. ``refused``: by the bus, with why. ``kept``: what is no event, or came back
-    while this ran."""
+    """``own_bus`` makes a client that may put the stack's own events on the bus, as the bus' policy denies it to
+    everyone else. ``redriven``: how many, by reason. ``refused``: by the bus, with why. ``kept``: what is no event, or
+    came back while this ran."""
 
     bus: Any
     bus_name: str
     messages: Pass
     rate: int
+    own_bus: Callable[[], Any]
     redriven: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[Message, str]] = field(default_factory=list)
     kept: list[tuple[Message, str]] = field(default_factory=list)
@@ -279,7 +295,20 @@ class Redriving:
                 yield entry
 
     def _put(self, messages: Sequence[Message], entries: Sequence[Entry]) -> None:
-        refused = put(self.bus, entries)
+        refused: dict[int, str] = {}
+        own = [place for place, one in enumerate(entries) if one["Source"] == OWN_SOURCE]
+        others = [place for place in range(len(entries)) if place not in own]
+        if others:
+            answer = put(self.bus, [entries[place] for place in others])
+            refused |= {others[number]: why for number, why in answer.items()}
+        if own:
+            try:
+                answer = put(self.own_bus(), [entries[place] for place in own])
+            except ClientError as error:
+                answer = dict.fromkeys(
+                    range(len(own)), f"the stack's own events need its output RedriveRoleArn: {error}"
+                )
+            refused |= {own[number]: why for number, why in answer.items()}
         taken = [one for place, one in enumerate(messages) if place not in refused]
         self.refused += [(messages[place], why) for place, why in refused.items()]
         self.redriven.update(one.unprocessed.reason for one in taken)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from enroll.local.guard import EXAMPLE_HOST
 from enroll.local.relay import OPTION, bind_problem
 from enroll.local.run import StorePortal, run
 from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
 from enroll.output import INVALID, console, fail
 
 app = typer.Typer(help="The whole system on this machine, without an AWS account.", no_args_is_help=True)
+
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 
 store_portal: StorePortal | None = None
 """Set by what mounts these commands, which knows the stores."""
@@ -43,6 +47,13 @@ def run_command(
             show_default=False,
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A host name, beside 127.0.0.1, localhost and [::1], under which programs may address the local run: "
+            "host.docker.internal for containers. Give it once for each."
+        ),
+    ] = None,
     project: Annotated[Path, typer.Option(help="Folder of the project.", file_okay=False)] = PROJECT,
     emulator_python: Annotated[
         Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
@@ -56,6 +67,7 @@ def run_command(
         lambda_port=lambda_port,
         api_port=api_port,
         retry_delays=tuple(retry_delay),
+        allowed_hosts=_hosts(allow_host or []),
         parameters=_parameters(parameter or []),
         bind=bind,
         project=project.resolve(),
@@ -75,3 +87,11 @@ def _parameters(given: list[str]) -> dict[str, str]:
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
         raise typer.BadParameter(f"found {', '.join(wrong)}, allowed is NAME=VALUE", param_hint="--parameter")
     return {name: value for name, _, value in pairs}
+
+
+def _hosts(given: list[str]) -> tuple[str, ...]:
+    names = tuple(one.lower() for one in given)
+    if wrong := [one for one in names if not HOST_NAME.fullmatch(one)]:
+        expected = f"expected a host name without scheme and port, for example {EXAMPLE_HOST}"
+        raise typer.BadParameter(f"{expected}; got {', '.join(map(repr, wrong))}", param_hint="--allow-host")
+    return names

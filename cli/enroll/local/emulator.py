@@ -14,8 +14,8 @@ from types import TracebackType
 from enroll.local import child
 from enroll.local.settings import ACCESS_KEY, HOST, REGION, LocalRunError, Settings
 
-FAIR_QUEUES = Path(child.__file__).with_name("fair_queues.py")
-"""MiniStack, and what it lacks of fair queues."""
+EMBEDDED_AWS = Path(child.__file__).with_name("embedded_aws.py")
+"""MiniStack, guarded, and with what it lacks."""
 
 READY_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 5
@@ -59,7 +59,7 @@ class Emulator:
         settings.run_folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [settings.emulator_python, Path(child.__file__), FAIR_QUEUES],
+                [settings.emulator_python, Path(child.__file__), EMBEDDED_AWS, *settings.allowed_hosts],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

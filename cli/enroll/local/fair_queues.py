@@ -1,11 +1,11 @@
-"""MiniStack with the fair queues of SQS, which it does not have: `python child.py fair_queues.py`.
+"""The fair queues of SQS, which MiniStack does not have; `embedded_aws.py` installs them.
 
 A message's group is its tenant. By AWS's documentation one that has more than a tenth of all messages in flight, and at
 least 30, is noisy; while it is, the messages of the others are handed out first, and of several noisy ones those of the
 one with the fewest in flight. AWS says that its thresholds are approximate, and looks at the time that consumers take
 as well, which is not done here.
 
-Run in MiniStack's own environment: it imports nothing of this project.
+Runs in MiniStack's own environment: it imports nothing of this project.
 """
 
 import json
@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from typing import Any
 
-from ministack.app import main
 from ministack.services import eventbridge, lambda_svc, sqs
 
 NOISY_SHARE = 0.1
@@ -63,8 +62,7 @@ def concurrency(mapping: dict[str, Any], *rest: Any) -> Any:
     return _concurrency({**mapping, "ScalingConfig": scaling}, *rest)
 
 
-if __name__ == "__main__":
+def install() -> None:
     sqs._collect_msgs = collect
     eventbridge._dispatch_to_sqs = dispatch
     lambda_svc._sqs_esm_concurrency = concurrency
-    main()

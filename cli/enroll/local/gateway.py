@@ -12,7 +12,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from enroll.local.loopback_http import Request, Response
 from enroll.local.sandbox import Outcome
@@ -22,17 +22,12 @@ FUNCTION = "api"
 
 OPERATOR = {"userArn": "arn:aws:iam::000000000000:user/local", "accountId": "000000000000"}
 
-LOOPBACK = {"127.0.0.1", "localhost"}
-
-
-def is_addressed_here(request: Request) -> bool:
-    """Not by a name that a web page made point to this machine, to reach from a browser what is let in here."""
-    return request.headers.get("host", HOST).partition(":")[0] in LOOPBACK
-
 
 def to_event(request: Request) -> bytes:
-    """Payload format 2.0."""
-    path, _, query = request.path.partition("?")
+    """Payload format 2.0. API Gateway decodes the path, and what then follows a `?` is lost: `/contacts/a%3Fb` arrives
+    as `/contacts/a`."""
+    raw_path, _, query = request.path.partition("?")
+    path = unquote(raw_path, errors="replace").partition("?")[0]
     parameters: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         # The gateway joins what is given several times.

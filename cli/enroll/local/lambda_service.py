@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -261,10 +261,12 @@ class LambdaService:
         python: Path = Path(sys.executable),
         extra_sandboxes: int | None = None,
         api_port: int | None = None,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         """`api_port`: where the function of the HTTP API is served, if it is; 0 lets the operating system choose."""
         self.port = port
         self.api_port = api_port
+        self._allowed_hosts = allowed_hosts
         self.log_folder = log_folder
         self.aws_endpoint = aws_endpoint
         self.search_path = list(search_path)
@@ -298,7 +300,7 @@ class LambdaService:
         return self
 
     def _listen(self, answer: Answer, port: int) -> int:
-        server = self._call(listen(answer, port))
+        server = self._call(listen(answer, port, self._allowed_hosts))
         self._servers.append(server)
         return port_of(server)
 
@@ -369,8 +371,6 @@ class LambdaService:
         return Response.of(404, {"message": f"No {request.method} {path} here: POST to {INVOKE_API}NAME/invocations."})
 
     async def _answer_api(self, request: Request) -> Response:
-        if not gateway.is_addressed_here(request):
-            return Response.of(403, {"message": f"Address this as {HOST} or localhost."})
         function = self._function(gateway.FUNCTION)
         if function is None:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})

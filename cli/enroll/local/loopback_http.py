@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import http
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from enroll.local.guard import body_of, joined, refusal
 from enroll.local.settings import HOST
 
 LARGEST_BODY = 6 * 1024 * 1024
@@ -49,13 +50,15 @@ class MalformedRequest(Exception):
     """The bytes received are no request that this server takes."""
 
 
-async def listen(answer: Answer, port: int = 0) -> asyncio.Server:
-    """A server on the loopback interface; port 0 lets the operating system choose."""
+async def listen(answer: Answer, port: int = 0, allowed_hosts: Collection[str] = ()) -> asyncio.Server:
+    """A server on the loopback interface; port 0 lets the operating system choose. It refuses requests of other web
+    pages, and those that are addressed to a host other than this machine or `allowed_hosts` (see `guard.py`)."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while request := await _read(reader):
-                response = await answer(request)
+                reason = refusal(request.headers, allowed_hosts)
+                response = await answer(request) if reason is None else Response(403, body_of(reason))
                 _write(writer, response)
                 await writer.drain()
                 if request.headers.get("connection", "").lower() == "close":
@@ -87,8 +90,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     first, *lines = head.decode("latin-1").split("\r\n")
     try:
         method, path, _ = first.split(" ", 2)
-        pairs = (line.split(":", 1) for line in lines if line)
-        headers = {name.strip().lower(): value.strip() for name, value in pairs}
+        headers = joined((name, value) for name, value in (line.split(":", 1) for line in lines if line))
         length = int(headers.get("content-length", "0"))
     except ValueError as error:
         raise MalformedRequest(f"Not an HTTP request: {first[:80]!r}.") from error

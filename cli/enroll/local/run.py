@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import threading
 import time
@@ -33,6 +34,10 @@ StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
 ALL_RECEIVED_WITHIN_SECONDS = 120.0
 QUIET_SECONDS = 2.0
 """How long nothing more must arrive before what has arrived is all: only then are surplus enrollments seen."""
+
+PARENT_POLLED_SECONDS = 0.5
+STOPPED_WITHIN_SECONDS = 15.0
+"""How long stopping in order may take when the parent is gone."""
 
 SHOWN_ROWS = 20
 EVENTS_A_CALL = 10
@@ -104,7 +109,8 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
     """
     if once and not store_portal:
         raise LocalRunError("--once compares the enrollments of the demonstration: it cannot be without one.")
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_when_interrupted()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
     started = time.monotonic()
     observer = Observer()
     try:
@@ -160,8 +166,27 @@ def _write_environment(settings: Settings, deployment: Deployment) -> None:
     (settings.run_folder / "sam-env.json").write_text(text, encoding="utf-8")
 
 
+def end_when_interrupted() -> None:
+    """Install the handlers. A shell starts what a script puts into the background with SIGINT ignored, and then Python
+    installs none itself."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def end_with_parent(parent: int) -> None:
+    """Interrupt this process when `parent`, which started it, has ended: nobody can stop it with Ctrl-C any more, as
+    when `make` was killed. The parent is polled for, because Linux's PR_SET_PDEATHSIG exists nowhere else and is sent
+    when the thread that started this process ends, although its process lives on."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLLED_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOPPED_WITHIN_SECONDS)
+    # The children see their pipes close and end too (see `child.py`).
+    os._exit(1)
 
 
 def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
@@ -181,6 +206,7 @@ def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
         log_folder=settings.run_folder,
         port=settings.lambda_port,
         api_port=settings.api_port,
+        allowed_hosts=settings.allowed_hosts,
         aws_endpoint=settings.endpoint,
         search_path=[settings.layer],
         retry_delays=settings.retry_delays,

@@ -34,6 +34,8 @@ class Settings:
     lambda_port: int = LAMBDA_PORT
     api_port: int = API_PORT
     retry_delays: tuple[float, ...] = (1.0, 2.0)
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, beside those of the loopback interface, that a request's Host header may have (see `guard.py`)."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Of the template, where they are not its defaults."""
     bind: str | None = None

@@ -32,13 +32,13 @@ from enrollment.batches import BusOfBatch, QueueOfBatch
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.delivery import Delivery
-from enrollment.domain.events import Event
+from enrollment.domain.events import OWN_SOURCE, Event
 from enrollment.domain.identifiers import ulid
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
 from enrollment.observability import Metrics, PowertoolsJournal
-from enrollment.ports import Bus, Flows, Journal, Queue, Unprocessed
+from enrollment.ports import Bus, Flows, Journal, Portals, Queue, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
 from enrollment.together import Meeting
@@ -99,17 +99,23 @@ def assemble(config: Config) -> Application:
     journal, dynamodb, sqs = PowertoolsJournal(logger, metrics), clients.dynamodb(session), clients.sqs(session)
     tables, queue = Tables(dynamodb, config), SqsQueue(sqs, config.enrollments_queue_url, write_message)
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_production)
-    flows = DynamoFlows(tables, read_flow)
+    flows, portals = DynamoFlows(tables, read_flow), DynamoPortals(tables)
 
     def process_of_batch(meeting: Meeting) -> Process:
         shared = TablesOfBatch(dynamodb, config, meeting)
-        return _process(
-            config, shared, flows.of_batch(), QueueOfBatch(queue, meeting), BusOfBatch(bus, meeting), sqs, journal
-        )
+        queue_of_batch, bus_of_batch = QueueOfBatch(queue, meeting), BusOfBatch(bus, meeting)
+        return _process(config, shared, flows.of_batch(), portals, queue_of_batch, bus_of_batch, sqs, journal)
 
-    process = _process(config, tables, flows, queue, bus, sqs, journal)
+    def read_accepted_event(envelope: object, category: str) -> Event:
+        event = read_event(envelope, category)
+        # One read a minute for each portal; criteria use the same settings.
+        if event.source != OWN_SOURCE:
+            portals.settings(event.portal_id).check_source(event)
+        return event
+
+    process = _process(config, tables, flows, portals, queue, bus, sqs, journal)
     return Application(
-        read_event=read_event,
+        read_event=read_accepted_event,
         read_redelivery=read_redelivery,
         replay_name=replay_name,
         process=process,
@@ -129,7 +135,14 @@ def assemble(config: Config) -> Application:
 
 
 def _process(
-    config: Config, tables: Tables, flows: Flows, queue: Queue, bus: Bus, sqs: "SQSClient", journal: Journal
+    config: Config,
+    tables: Tables,
+    flows: Flows,
+    portals: Portals,
+    queue: Queue,
+    bus: Bus,
+    sqs: "SQSClient",
+    journal: Journal,
 ) -> Process:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
     redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
@@ -137,7 +150,7 @@ def _process(
         event_types=EVENT_TYPES,
         flows=flows,
         records=records,
-        evaluation=Evaluation(records, DynamoAssociations(tables), DynamoPortals(tables)),
+        evaluation=Evaluation(records, DynamoAssociations(tables), portals),
         enrollments=enrollments,
         waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
         rate_limits=DynamoRateLimits(tables),

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 from enrollment.adapters.backoff import attempts
 from enrollment.domain.enrollments import Announcement
+from enrollment.domain.events import OWN_SOURCE
 from enrollment.domain.loops import ENROLLED
 from enrollment.domain.productions import Production
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-
-SOURCE = "enroll"
 
 # Entries and bytes in one PutEvents, EventBridge's limits; what an entry has beside its detail is below the margin.
 BATCH_ENTRIES = 10
@@ -50,7 +49,7 @@ class EventBridgeBus:
         for attempt in attempts():
             answer = self._client.put_events(
                 Entries=[
-                    {"EventBusName": self._name, "Source": SOURCE, "DetailType": kind, "Detail": detail}
+                    {"EventBusName": self._name, "Source": OWN_SOURCE, "DetailType": kind, "Detail": detail}
                     for _, kind, detail in waiting
                 ]
             )

@@ -1,5 +1,7 @@
-"""Settings of portals in DynamoDB, remembered for a minute: days begin elsewhere a minute late, once, at no cost."""
+"""Settings of portals in DynamoDB, kept in memory for a minute: an event costs no read of its own, and a change takes
+effect within a minute."""
 
+import json
 import time
 from collections import OrderedDict
 
@@ -27,14 +29,15 @@ class DynamoPortals:
 
     def current(self, portal_id: str) -> PortalSettings:
         item = self._table.get(join("portals", portal_id), SETTINGS)
-        # Settings that were stored before there were tolerances have none.
-        settings = (
-            PortalSettings()
-            if item is None
-            else PortalSettings(
-                item["timeZone"], item.get("criteriaTolerance", 0), item.get("recordTolerance", RECORD_TOLERANCE)
+        # Settings that were stored before these existed lack them.
+        settings = PortalSettings()
+        if item is not None:
+            settings = PortalSettings(
+                item["timeZone"],
+                item.get("criteriaTolerance", 0),
+                item.get("recordTolerance", RECORD_TOLERANCE),
+                tuple(json.loads(item.get("allowedSources", "[]"))),
             )
-        )
         self._remember(portal_id, settings)
         return settings
 
@@ -46,6 +49,7 @@ class DynamoPortals:
                 "timeZone": settings.time_zone,
                 "criteriaTolerance": settings.tolerance,
                 "recordTolerance": settings.record_tolerance,
+                "allowedSources": json.dumps(settings.allowed_sources) if settings.allowed_sources else None,
             }
         )
         self._remember(portal_id, settings)

@@ -50,19 +50,25 @@ def _operator(iam: Mapping[str, Any], named: str | None, operation: Operation) -
     """Under IAM the caller looks after every portal, and says which one is meant."""
     if named is None and operation.concerns_a_portal:
         raise InvalidRequest([Fault("X-Portal-Id", "MISSING_PORTAL", "absent; this header names the portal")])
-    portal_id = "" if named is None else read_id(named, "X-Portal-Id", MAX_PORTAL_ID)
+    portal_id = "" if named is None else _portal_id(named, "X-Portal-Id")
     return Caller(str(iam.get("userArn") or iam.get("callerId") or "iam"), portal_id, frozenset(Scope))
 
 
 def _holder(claims: Mapping[str, Any], named: str | None, operation: Operation) -> Caller:
     """A token is of one portal."""
-    portal_id = str(claims.get(PORTAL_CLAIM) or "")
+    claimed = claims.get(PORTAL_CLAIM)
+    portal_id = "" if claimed in (None, "") else _portal_id(str(claimed), f"the token's claim {PORTAL_CLAIM}")
     if operation.concerns_a_portal:
         if not portal_id:
             raise Forbidden(f"the token has no claim {PORTAL_CLAIM}")
         if named is not None and named != portal_id:
             raise OtherPortal("no such portal")
     return Caller(str(claims.get("sub") or "token"), portal_id, _scopes(claims))
+
+
+def _portal_id(found: str, named_by: str) -> str:
+    """Raises InvalidRequest for what no portal can be called."""
+    return read_id(found, named_by, MAX_PORTAL_ID)
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[Scope]:

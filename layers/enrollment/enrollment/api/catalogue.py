@@ -12,9 +12,11 @@ from enrollment.domain.tolerance import MINUTE
 from enrollment.wire.catalogue import write_event_type
 from enrollment.wire.faults import meant, nearest, shown
 from enrollment.wire.flows import ALLOWED_TOLERANCE, EXPECTED_RECORD_TOLERANCE, read_record_tolerance, read_tolerance
-from enrollment.wire.requests import BodyReader, read_object_type, refuse
+from enrollment.wire.requests import BodyReader, read_id, read_object_type, refuse
 
-SETTINGS = ("timeZone", "criteriaTolerance", "recordTolerance")
+SETTINGS = ("timeZone", "criteriaTolerance", "recordTolerance", "allowedSources")
+MAX_SOURCES = 50
+MAX_SOURCE = 256
 FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
 
 
@@ -74,6 +76,8 @@ def change_portal(services: Services, request: Request) -> Reply:
             expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60"
             raise refuse("$.recordTolerance", "INVALID_OPERAND", f"{expected}; found {shown(given['recordTolerance'])}")
         settings = replace(settings, record_tolerance=record_tolerance)
+    if "allowedSources" in given:
+        settings = replace(settings, allowed_sources=_sources(given["allowedSources"]))
     services.portals.save(request.portal_id, settings)
     return Reply(200, _portal(request, settings))
 
@@ -88,6 +92,17 @@ def _time_zone(found: object) -> str:
     return str(found)
 
 
+def _sources(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or len(found) > MAX_SOURCES or not all(isinstance(one, str) for one in found):
+        expected = (
+            f'expected a list of up to {MAX_SOURCES} sources, for example ["acme.website"]; [] allows every source'
+        )
+        raise refuse("$.allowedSources", "WRONG_TYPE", f"{expected}; found {shown(found)}")
+    return tuple(
+        dict.fromkeys(read_id(one, f"$.allowedSources[{number}]", MAX_SOURCE) for number, one in enumerate(found))
+    )
+
+
 def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
     caller = request.caller
     return {
@@ -97,6 +112,7 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
         "timeZone": settings.time_zone,
         "criteriaTolerance": settings.tolerance / MINUTE,
         "recordTolerance": settings.record_tolerance / 1000,
+        "allowedSources": list(settings.allowed_sources),
     }
 
 
@@ -144,7 +160,8 @@ OPERATIONS = (
         scope=Scope.WRITE_FLOWS,
         description="The time zone is that of the days, weeks and months of criteria. criteriaTolerance, in minutes, "
         "is how long flows that do not set their own wait for data that arrives after its event; recordTolerance, in "
-        "seconds, how long they wait for the record itself. A change takes effect within a minute.",
+        "seconds, how long they wait for the record itself. allowedSources are the sources of the bus whose events the "
+        "portal accepts besides the stack's own; none: every source. A change takes effect within a minute.",
         body="PortalInput",
         example=Example(body={"timeZone": "Europe/Dublin"}),
     ),

@@ -7,12 +7,19 @@ from enrollment.api.problems import UnknownThing
 from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.wire.messages import write_stored
+from enrollment.wire.records import read_enrollments_query
 from enrollment.wire.requests import read_cursor, read_limit, read_object_type, write_cursor
 
 
 def of_record(services: Services, request: Request) -> Reply:
     key = RecordKey(request.portal_id, read_object_type(request.path["objectType"]), request.path["objectId"])
     limit, before = _paging(request)
+    return _page(services.enrollments.of_record(key, limit + 1, before), limit)
+
+
+def of_record_in_body(services: Services, request: Request) -> Reply:
+    object_id, limit, before = read_enrollments_query(request.body)
+    key = RecordKey(request.portal_id, read_object_type(request.path["objectType"]), object_id)
     return _page(services.enrollments.of_record(key, limit + 1, before), limit)
 
 
@@ -48,6 +55,17 @@ OPERATIONS = (
         {200: "EnrollmentPage"},
         query=(FEWER, AFTER),
         example=Example(path={"objectType": "contacts", "objectId": "101"}, query={"limit": "10"}),
+    ),
+    Operation(
+        "findEnrollmentsOfRecord",
+        "POST",
+        "/enrollment/v1/records/{objectType}/enrollments",
+        "The enrollments of a record that the body names, newest first",
+        of_record_in_body,
+        {200: "EnrollmentPage"},
+        description="For ids that cannot be in a path.",
+        body="EnrollmentsQuery",
+        example=Example(path={"objectType": "contacts"}, body={"objectId": "101", "limit": 10}),
     ),
     Operation(
         "listEnrollmentsOfFlow",

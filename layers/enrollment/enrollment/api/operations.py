@@ -65,11 +65,13 @@ class Request(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """``content`` is JSON, or a text of ``content_type``; None: nothing."""
+    """``content`` is JSON, or a text of ``content_type``; None: nothing. ``headers`` are sent besides those that every
+    answer has, and replace them."""
 
     status: int
     content: Any = None
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Query(Struct, frozen=True):

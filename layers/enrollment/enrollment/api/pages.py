@@ -1,6 +1,9 @@
 """`/openapi.json` and `/docs`: the API, described by itself."""
 
+import base64
+import hashlib
 import json
+from functools import cache
 from importlib.resources import files
 
 from enrollment.api.operations import Operation, Reply, Request, Services
@@ -14,24 +17,46 @@ def read_openapi(services: Services, request: Request) -> Reply:
 
 
 def read_docs(services: Services, request: Request) -> Reply:
-    return Reply(200, _page(), "text/html; charset=utf-8")
+    page, policy = _page()
+    return Reply(200, page, "text/html; charset=utf-8", {"Content-Security-Policy": policy})
 
 
-def _page() -> str:
-    """Swagger UI, whole, so that nothing is loaded from elsewhere. Its files come with Powertools, as files: its own
-    function that serves them needs pydantic, which is more than all that is here."""
+@cache
+def _page() -> tuple[str, str]:
+    """Swagger UI, whole, so that nothing is loaded from elsewhere, and the policy under which it may run: its own two
+    scripts by their digests, and requests to the API itself. Its files come with Powertools, as files: its own function
+    that serves them needs pydantic, which is more than all that is here."""
     from enrollment.api.openapi import openapi
 
     assets = files("aws_lambda_powertools").joinpath("event_handler", "openapi", "swagger_ui")
-    script = assets.joinpath("swagger-ui-bundle.min.js").read_text("utf-8")
+    bundle = assets.joinpath("swagger-ui-bundle.min.js").read_text("utf-8")
     style = assets.joinpath("swagger-ui.min.css").read_text("utf-8")
     # `</` would end the script element in the middle of the text.
     document = json.dumps(openapi()).replace("</", "<\\/")
-    return (
+    start = f"SwaggerUIBundle({{dom_id: '#ui', spec: {document}, deepLinking: true}});"
+    page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Enroll API</title>"
-        f"<style>{style}</style></head><body><div id='ui'></div><script>{script}</script>"
-        f"<script>SwaggerUIBundle({{dom_id: '#ui', spec: {document}, deepLinking: true}});</script></body></html>"
+        f"<style>{style}</style></head><body><div id='ui'></div><script>{bundle}</script>"
+        f"<script>{start}</script></body></html>"
     )
+    directives = (
+        "default-src 'none'",
+        f"script-src {_digest(bundle)} {_digest(start)}",
+        # Swagger UI sets styles of its elements, too.
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+    return page, "; ".join(directives)
+
+
+def _digest(script: str) -> str:
+    """A script's text as a Content-Security-Policy names it. Browsers read CR LF as LF before they compare."""
+    text = script.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 OPERATIONS = (

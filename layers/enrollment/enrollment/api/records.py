@@ -30,6 +30,7 @@ from enrollment.wire.problems import write_fault
 from enrollment.wire.records import (
     read_association_types,
     read_creation,
+    read_ids,
     read_members,
     read_membership_changes,
     read_record_ids,
@@ -104,6 +105,23 @@ def read_records(services: Services, request: Request) -> Reply:
     found = services.recordkeeping.get_many(keys)
     missing = [key.object_id for key in keys if key not in found]
     answer = _batch(request, [write_record(found[key], names, history) for key in keys if key in found])
+    if missing:
+        answer |= not_found("records", missing)
+    return Reply(207 if missing else 200, answer)
+
+
+def delete_records(services: Services, request: Request) -> Reply:
+    for one in read_ids(request.body):
+        # When one fails, the caller sends the whole request again: deleting what is deleted does nothing.
+        services.recordkeeping.delete(_key(request, object_id=one), request.now)
+    return Reply(204)
+
+
+def read_whole_records(services: Services, request: Request) -> Reply:
+    keys = [_key(request, object_id=one) for one in read_ids(request.body)]
+    found = services.recordkeeping.get_many(keys)
+    missing = [key.object_id for key in keys if key not in found]
+    answer = _batch(request, [write_whole_record(found[key]) for key in keys if key in found])
     if missing:
         answer |= not_found("records", missing)
     return Reply(207 if missing else 200, answer)
@@ -252,6 +270,9 @@ def _refusal(object_id: str, refusal: Refusal) -> dict[str, Any]:
     }
 
 
+ID_PROPERTY = Query(
+    "idProperty", "Only the record's id: others are not implemented.", {"type": "string", "enum": ["hs_object_id"]}
+)
 PROPERTIES = Query("properties", "Names of properties, separated by commas; all when absent.")
 HISTORY = Query("propertiesWithHistory", "Names of properties to give with the time of their change.")
 LIST_OBJECT_TYPE = Query("objectTypeId", "Of the records.", {"type": "string", "default": "0-1"})
@@ -308,13 +329,25 @@ OPERATIONS = (
         example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}], "properties": ["email"]}),
     ),
     Operation(
+        "deleteRecords",
+        "POST",
+        f"{_RECORD}/batch/archive",
+        "Delete up to 100 records by their ids",
+        delete_records,
+        {204: None},
+        scope=Scope.WRITE_RECORDS,
+        description="As the deletion of each. After an error, send the same request again.",
+        body="Inputs",
+        example=Example(path=_CONTACT, body={"inputs": [{"id": "103"}, {"id": "a/b?c#d%"}]}),
+    ),
+    Operation(
         "readRecord",
         "GET",
         f"{_RECORD}/{{objectId}}",
         "A record",
         read_one_record,
         {200: "Record"},
-        query=(PROPERTIES, HISTORY),
+        query=(PROPERTIES, HISTORY, ID_PROPERTY),
         example=Example(path=_ADA, query={"properties": "email,city"}),
     ),
     Operation(
@@ -327,6 +360,7 @@ OPERATIONS = (
         scope=Scope.WRITE_RECORDS,
         description="The last change by its time of occurrence wins, property by property: an older one than is stored "
         f"changes nothing. A null or empty value clears. {EVENTS_FOLLOW}",
+        query=(ID_PROPERTY,),
         body="RecordInput",
         example=Example(path=_ADA, body={"properties": {"city": "Galway"}}),
     ),
@@ -339,6 +373,7 @@ OPERATIONS = (
         {204: None},
         scope=Scope.WRITE_RECORDS,
         description="Deleting what is not there is the same. Late events of before do not bring it back.",
+        query=(ID_PROPERTY,),
         example=Example(path={**_CONTACT, "objectId": "103"}),
     ),
     Operation(
@@ -349,6 +384,16 @@ OPERATIONS = (
         read_whole_record,
         {200: "WholeRecord"},
         example=Example(path=_ADA),
+    ),
+    Operation(
+        "readWholeRecords",
+        "POST",
+        "/enrollment/v1/records/{objectType}/batch/read",
+        "All that is stored of up to 100 records, by their ids",
+        read_whole_records,
+        {200: "WholeRecordBatch", 207: "WholeRecordBatch"},
+        body="Inputs",
+        example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}]}),
     ),
     Operation(
         "addMembers",

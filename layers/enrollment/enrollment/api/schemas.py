@@ -59,6 +59,12 @@ _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
 _RECORD_TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 1800, "description": "Seconds."}
+_SOURCES: Schema = {
+    "description": "Sources of the bus whose events are accepted besides the stack's own; empty: every source.",
+    "type": "array",
+    "maxItems": 50,
+    "items": {"type": "string", "minLength": 1, "maxLength": 256},
+}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
 # HubSpot's clients write ids as texts or as numbers.
 _GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
@@ -389,6 +395,7 @@ SCHEMAS: dict[str, Schema] = {
             "timeZone": _TEXT,
             "criteriaTolerance": _TOLERANCE,
             "recordTolerance": _RECORD_TOLERANCE,
+            "allowedSources": _SOURCES,
         }
     ),
     "PortalInput": _object(
@@ -396,10 +403,12 @@ SCHEMAS: dict[str, Schema] = {
             "timeZone": {"type": "string", "description": "As Europe/Dublin."},
             "criteriaTolerance": _TOLERANCE,
             "recordTolerance": _RECORD_TOLERANCE,
+            "allowedSources": _SOURCES,
         },
         "timeZone",
         "criteriaTolerance",
         "recordTolerance",
+        "allowedSources",
     ),
     # Records
     "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
@@ -414,6 +423,17 @@ SCHEMAS: dict[str, Schema] = {
         "propertiesWithHistory",
     ),
     "RecordBatch": _batch("Record"),
+    "Inputs": _object({"inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS)}),
+    "WholeRecordBatch": _batch("WholeRecord"),
+    "EnrollmentsQuery": _object(
+        {
+            "objectId": _GIVEN_ID,
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": 20},
+            "after": _nullable(_TEXT),
+        },
+        "limit",
+        "after",
+    ),
     "Upserts": _object(
         {
             "inputs": _list(

@@ -26,9 +26,8 @@ from enrollment.api.problems import (
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.observability import Metrics
 from enrollment.ports import Clock
-from enrollment.wire.faults import shown
 from enrollment.wire.problems import write_problem
-from enrollment.wire.requests import read_id, refuse
+from enrollment.wire.requests import check_id_property, read_path_id, refuse
 
 MAX_BODY_BYTES = 1024 * 1024
 # Lambda takes 6 MB, with the text escaped once more as JSON.
@@ -37,6 +36,13 @@ MAX_DEPTH = 64
 RETRY_AFTER_SECONDS = "1"
 
 JSON = "application/json"
+
+# Of every answer. A browser that shows one loads and runs nothing, and lets no other page frame it.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class Server:
@@ -50,15 +56,15 @@ class Server:
         self._metrics = metrics
         self._resolver = APIGatewayHttpResolver()
         for operation in operations:
-            # Powertools reads a rule as a regular expression. HubSpot's clients end some paths with a slash.
-            rule = re.sub(r"{(\w+)}", r"<\1>", operation.path).replace(".", r"\.") + "/?"
+            # Powertools reads a rule as a regular expression.
+            rule = re.sub(r"{(\w+)}", r"<\1>", operation.path).replace(".", r"\.") + _ending(operation.path)
             self._resolver.route(rule, method=operation.method)(self._endpoint(operation))
         self._resolver.not_found(self._not_found)
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Of an API Gateway HTTP API event, payload format 2.0."""
-        # The gateway may have decoded the path; what can't stand in one is escaped again.
-        path = quote(event.get("rawPath") or "/", safe="/%-._~!'()*:@,;=+&$")
+        # API Gateway has decoded the path. Powertools finds routes by escaped ones; `_serve` undoes just this escaping.
+        path = quote(event.get("rawPath") or "/", safe="/-._~!'()*:@,;=+&$", errors="replace")
         return self._resolver.resolve({**event, "rawPath": path}, context)
 
     def _endpoint(self, operation: Operation) -> Callable[..., Response[Any]]:
@@ -70,17 +76,20 @@ class Server:
     def _serve(self, operation: Operation, path: Mapping[str, str]) -> Reply:
         event = self._resolver.current_event
         caller = caller_of(event.raw_event, operation)
+        query = event.raw_event.get("queryStringParameters") or {}
+        if operation.path.startswith("/crm/"):
+            check_id_property(query)
         request = Request(
             caller=caller,
-            path={name: read_id(_unescaped(value, name), name) for name, value in path.items()},
-            query=event.raw_event.get("queryStringParameters") or {},
+            path={name: read_path_id(unquote(value), name) for name, value in path.items()},
+            query=query,
             body=None if operation.body is None else read_body(event.raw_event),
             now=self._clock(),
         )
         return operation.serve(self._services, request)
 
     def _answer(self, operation: Operation | None, serve: Callable[[], Reply]) -> Response[Any]:
-        headers = {"Cache-Control": "no-store"}
+        headers = dict(HEADERS)
         try:
             reply = serve()
             text = _text(reply)
@@ -98,6 +107,7 @@ class Server:
             reply = Reply(problem.status, envelope)
             text = json_text(envelope)
         self._note(operation, reply)
+        headers |= reply.headers
         return Response(reply.status, reply.content_type if text else None, text or None, headers)
 
     def _not_found(self, _: NotFoundError) -> Response[Any]:
@@ -130,13 +140,6 @@ class Server:
     def _correlation_id(self) -> str:
         context = self._resolver.current_event.raw_event.get("requestContext") or {}
         return str(context.get("requestId") or "")
-
-
-def _unescaped(value: str, name: str) -> str:
-    try:
-        return unquote(value, errors="strict")
-    except UnicodeDecodeError as error:
-        raise refuse(name, "BAD_CHARACTERS", f"found {shown(value)}, allowed are escapes of UTF-8") from error
 
 
 def read_body(event: Mapping[str, Any]) -> Any:
@@ -214,4 +217,9 @@ def _text(reply: Reply) -> str:
 
 
 def _matches(template: str, path: str) -> bool:
-    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", template.replace(".", r"\.")) + "/?", path) is not None
+    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", template.replace(".", r"\.")) + _ending(template), path) is not None
+
+
+def _ending(template: str) -> str:
+    """HubSpot's clients end some paths with a slash. After an id it would be a part of the id, ``a/``."""
+    return "" if template.endswith("Id}") else "/?"

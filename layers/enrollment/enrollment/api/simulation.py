@@ -29,6 +29,7 @@ def simulate(services: Services, request: Request) -> Reply:
         event = read_routed_event(asked.envelope)
         if event.portal_id != request.portal_id:
             raise OtherPortal(f"no portal {event.portal_id}")
+        services.portals.current(request.portal_id).check_source(event)
         simulation = Simulation(process)
         if asked.record is not None:
             simulation = Simulation(process, asked.record.of(event), sees=no_enrollments)

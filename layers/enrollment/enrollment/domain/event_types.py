@@ -199,6 +199,11 @@ class EventType(Struct, frozen=True):
         """The id under which HubSpot shows it; None where no public one exists."""
         return self.ids[0].id if self.ids else None
 
+    @property
+    def changes_properties(self) -> bool:
+        """Whether it tells of properties of the record: others may have changed together with these."""
+        return self.effect in (RecordEffect.CREATES, RecordEffect.CHANGES_PROPERTY)
+
     def property(self, name: str) -> Property | None:
         return next((one for one in self.properties if one.name == name), None)
 

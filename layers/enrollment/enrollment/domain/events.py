@@ -10,6 +10,9 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import Moment, last_instant, moment_of
 from enrollment.domain.values import LATEST, Instant, Properties, iso
 
+OWN_SOURCE = "enroll"
+"""The source of the events that this system itself puts on the bus. The bus' policy denies it to everyone else."""
+
 
 class InvalidEvent(Exception):
     """The event breaks a rule of docs/events.md. It is never retried: it would be invalid again.

@@ -2,7 +2,8 @@
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
-UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the rule's).
+UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES, SOURCE_NOT_ALLOWED, CHANGED_WITH_NOT_ALLOWED (and
+RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the rule's).
 """
 
 import json
@@ -12,8 +13,9 @@ from typing import Any
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.event_types import EventType
-from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.events import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
+from enrollment.domain.loops import ENROLLED
 from enrollment.domain.productions import Production
 from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
@@ -52,8 +54,11 @@ REPLAY_NAME = "replay-name"
 EVALUATED_AT = "evaluatedAt"
 
 
-def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES) -> Event:
-    """Raises InvalidEvent, for the first rule that the envelope breaks."""
+def read_event(
+    envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES, is_stored: bool = False
+) -> Event:
+    """Raises InvalidEvent, for the first rule that the envelope breaks. ``is_stored``: it was accepted before,
+    and who may say what is not checked again."""
     if not isinstance(envelope, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {shown(envelope)}, allowed is an EventBridge event")
     event_type = _event_type(envelope, category)
@@ -63,6 +68,9 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
     if detail.get("occurredAt") is not None:
         occurred_at, is_to_second = checked_time("detail.occurredAt", detail["occurredAt"])
     fallback_id = _text(envelope, "", "id", 128, "INVALID_ENVELOPE")
+    source = _text(envelope, "", "source", 256, "INVALID_ENVELOPE")
+    if not is_stored:
+        _check_trust(event_type, source, detail)
 
     object_type = _text(detail, "detail.", "objectType", 64)
     type_id = object_type_id(object_type)
@@ -83,7 +91,7 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         object_id=_object_id(detail.get("objectId")),
         occurred_at=occurred_at,
         sent_at=sent_at,
-        source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
+        source=source,
         properties=properties,
         record_properties=_snapshot(detail),
         changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
@@ -144,7 +152,8 @@ def write_event(event: Event) -> dict[str, Any]:
 def read_stored_event(envelope: Mapping[str, Any]) -> Event:
     """Of ``write_event``."""
     name = envelope["detail-type"]
-    event = read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=MAX_DETAIL_BYTES + REWRITTEN_BYTES)
+    allowed_bytes = MAX_DETAIL_BYTES + REWRITTEN_BYTES
+    event = read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=allowed_bytes, is_stored=True)
     return event.evaluated(envelope[EVALUATED_AT]) if EVALUATED_AT in envelope else event
 
 
@@ -153,7 +162,7 @@ def check_production(production: Production) -> None:
     envelope = {
         "id": production.id,
         "detail-type": production.event_type,
-        "source": "enroll",
+        "source": OWN_SOURCE,
         "time": iso(production.occurred_at),
         "detail": json.loads(write_production(production)),
     }
@@ -175,6 +184,23 @@ def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
     raise InvalidEvent(
         "UNKNOWN_EVENT_TYPE", "detail-type", f"found {shown(name)}, allowed is {', '.join(own)}{meant(name, own)}"
     )
+
+
+def _check_trust(event_type: EventType, source: str, detail: Mapping[str, Any]) -> None:
+    """What only some producers may say: docs/security.md, "Who may say what on the bus"."""
+    if event_type.name == ENROLLED and source != OWN_SOURCE:
+        raise InvalidEvent(
+            "SOURCE_NOT_ALLOWED",
+            "source",
+            f"expected {OWN_SOURCE}, found {shown(source)}; only the stack itself puts {ENROLLED} on the bus",
+        )
+    if detail.get("changedWith") and not event_type.changes_properties:
+        raise InvalidEvent(
+            "CHANGED_WITH_NOT_ALLOWED",
+            "detail.changedWith",
+            f"expected none in {event_type.name}, found {shown(detail['changedWith'])}; only crm events carry it. Put "
+            "what is known of the record into detail.record.properties",
+        )
 
 
 def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from enrollment.domain.moments import as_of
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.values import LATEST, Instant, as_text, is_missing, iso, read_time
 from enrollment.wire.faults import shown
-from enrollment.wire.requests import BodyReader
+from enrollment.wire.requests import MAX_INPUTS, BodyReader, read_cursor
 
 MAX_ASSOCIATION_TYPES = 50
+DEFAULT_LIMIT = 20
 
 ASSOCIATIONS_ELSEWHERE = "not set together with a record here; set each with PUT /crm/v4/objects/…/associations/…"
 
@@ -38,12 +39,9 @@ def read_update(body: Any, now: Instant) -> Change:
 def read_upserts(body: Any, now: Instant) -> list[tuple[str, Change]]:
     """Each input's record id, and its change. Raises InvalidRequest."""
     reader = BodyReader()
-    inputs = reader.items(reader.mapping(body, "$").get("inputs"), "$.inputs", "inputs")
     changes: dict[str, Change] = {}
-    for number, one in enumerate(inputs):
+    for number, given in enumerate(reader.inputs(body)):
         path = f"$.inputs[{number}]"
-        given = reader.mapping(one, path)
-        _refuse_other_id(reader, given.get("idProperty"), f"{path}.idProperty")
         record_id = reader.id(given.get("id"), f"{path}.id")
         if record_id and record_id in changes:
             reader.fault(f"{path}.id", "GIVEN_TWICE", f"found {shown(record_id)} a second time")
@@ -56,17 +54,37 @@ def read_record_ids(body: Any) -> tuple[list[str], list[str] | None, list[str]]:
     """``{"inputs": [{"id": …}]}``: the ids, the names of the properties asked for (None: all), and of those asked for
     with their history. Raises InvalidRequest."""
     reader = BodyReader()
-    given = reader.mapping(body, "$")
-    _refuse_other_id(reader, given.get("idProperty"), "$.idProperty")
-    inputs = reader.items(given.get("inputs"), "$.inputs", "inputs")
-    ids = [
-        reader.id(reader.mapping(one, f"$.inputs[{number}]").get("id"), f"$.inputs[{number}].id")
-        for number, one in enumerate(inputs)
-    ]
+    ids = _ids(reader, body)
+    given = body if isinstance(body, dict) else {}
     names = reader.names(given.get("properties"), "$.properties")
     history = reader.names(given.get("propertiesWithHistory"), "$.propertiesWithHistory") or []
     reader.finish()
-    return list(dict.fromkeys(ids)), names, history
+    return ids, names, history
+
+
+def read_ids(body: Any) -> list[str]:
+    """``{"inputs": [{"id": …}]}``: each id once. Raises InvalidRequest."""
+    reader = BodyReader()
+    ids = _ids(reader, body)
+    reader.finish()
+    return ids
+
+
+def read_enrollments_query(body: Any) -> tuple[str, int, str | None]:
+    """``{"objectId": …, "limit": …, "after": …}``: the record's id, the limit and the position. Raises
+    InvalidRequest."""
+    reader = BodyReader()
+    given = reader.mapping(body, "$")
+    object_id = reader.id(given.get("objectId"), "$.objectId")
+    limit = given.get("limit", DEFAULT_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
+        message = f"expected a number from 1 to {MAX_INPUTS}, found {shown(limit)}"
+        reader.fault("$.limit", "WRONG_LENGTH", message)
+    after = given.get("after")
+    if after is not None and not isinstance(after, str):
+        reader.fault("$.after", "BAD_CURSOR", f"expected paging.next.after of the page before, found {shown(after)}")
+    reader.finish()
+    return object_id, limit, read_cursor(after)
 
 
 def read_members(body: Any) -> list[str]:
@@ -188,11 +206,9 @@ def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instan
     )
 
 
-def _refuse_other_id(reader: BodyReader, found: Any, path: str) -> None:
-    if found not in (None, "hs_object_id"):
-        reader.fault(
-            path, "NOT_SUPPORTED", f"found {shown(found)}, allowed is hs_object_id: records are found by their id only"
-        )
+def _ids(reader: BodyReader, body: Any) -> list[str]:
+    ids = [reader.id(one.get("id"), f"$.inputs[{number}].id") for number, one in enumerate(reader.inputs(body))]
+    return list(dict.fromkeys(ids))
 
 
 def _text(dated: Dated | None) -> str | None:

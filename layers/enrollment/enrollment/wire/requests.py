@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from enrollment.domain.events import InvalidEvent
@@ -17,6 +17,10 @@ MAX_ID = 128
 MAX_PORTAL_ID = 64
 # Bytes, of an id of the longest characters, and a time; a key of DynamoDB takes twice as many.
 MAX_POSITION = 4 * MAX_ID + 32
+
+# API Gateway passes a path on decoded, and cut at a decoded question mark; U+FFFD stands for bytes that are not UTF-8.
+NOT_IN_PATHS = frozenset("/?#%\ufffd")
+DOT_SEGMENTS = frozenset({".", ".."})
 
 # Milliseconds by which a caller's clock may be ahead.
 CLOCK_SKEW = 5 * 60 * 1000
@@ -76,6 +80,20 @@ class BodyReader:
         except InvalidEvent as invalid:
             self._add(invalid)
             return ""
+
+    def id_property(self, given: Mapping[str, Any], path: str) -> None:
+        """Refuses every one but that of the record's own id."""
+        if (fault := other_id_property(given.get("idProperty"), f"{path}.idProperty")) is not None:
+            self.faults.append(fault)
+
+    def inputs(self, body: Any) -> Iterator[Mapping[str, Any]]:
+        """``{"inputs": [{…}]}``, as every batch has it: one after the other."""
+        given = self.mapping(body, "$")
+        self.id_property(given, "$")
+        for number, found in enumerate(self.items(given.get("inputs"), "$.inputs", "inputs")):
+            one = self.mapping(found, f"$.inputs[{number}]")
+            self.id_property(one, f"$.inputs[{number}]")
+            yield one
 
     def ids(self, found: Any, path: str) -> list[str]:
         """Each once."""
@@ -140,6 +158,32 @@ def read_id(found: str, name: str, longest: int = MAX_ID) -> str:
         return checked_id(found, name, longest)
     except InvalidEvent as invalid:
         raise InvalidRequest([fault_of(invalid)]) from invalid
+
+
+def read_path_id(found: str, name: str) -> str:
+    """An id in a path, decoded. Raises InvalidRequest for one that API Gateway may have changed: it decodes a path, and
+    cuts it at a decoded ``?``, so that what arrives could be the id of another record."""
+    if found in DOT_SEGMENTS or any(one in NOT_IN_PATHS for one in found):
+        raise refuse(
+            name,
+            "NOT_IN_A_PATH",
+            f"expected an id without / ? # % in a path, and not . or .., found {shown(found)}; "
+            "name it in the body of a batch route, for example POST /crm/v3/objects/{objectType}/batch/read",
+        )
+    return read_id(found, name)
+
+
+def check_id_property(query: Mapping[str, str]) -> None:
+    """Raises InvalidRequest for a property by whose value a record is to be found."""
+    if (fault := other_id_property(query.get("idProperty"), "idProperty")) is not None:
+        raise InvalidRequest([fault])
+
+
+def other_id_property(found: Any, path: str) -> Fault | None:
+    """The fault of an ``idProperty`` that is not the record's own id."""
+    if found in (None, "hs_object_id"):
+        return None
+    return Fault(path, "NOT_SUPPORTED", f"found {shown(found)}, allowed is hs_object_id: records are found by id only")
 
 
 def read_names(found: Sequence[str], path: str) -> list[str]:

@@ -174,7 +174,9 @@ def _detail(event_type: EventType) -> Schema:
                 "properties": {"properties": _properties()},
             },
             "changedWith": _properties()
-            | {"description": "Properties that changed together with what the event tells; seen, not stored."},
+            | {"description": "Properties that changed together with what the event tells; seen, not stored."}
+            if event_type.changes_properties
+            else {"description": "Only crm events carry it.", "type": "object", "maxProperties": 0},
             "chain": {
                 "description": "The flows that led to this event: only the system's own events have it.",
                 "type": "array",

@@ -1,0 +1,68 @@
+"""What a browser may do with the API's answers."""
+
+import base64
+import hashlib
+from html.parser import HTMLParser
+
+import pytest
+
+from enrollment.api.routes import OPERATIONS
+from tests.api.portal import example_portal
+
+
+class Page(HTMLParser):
+    """The inline scripts of a page, and all that it would load or run besides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.loaded: list[tuple[str, str | None]] = []
+        self._in_script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_script = tag == "script"
+        if self._in_script:
+            self.scripts.append("")
+        self.loaded += [one for one in attrs if one[0] in ("src", "href", "action") or one[0].startswith("on")]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts[-1] += data
+
+
+def directives(policy: str) -> dict[str, list[str]]:
+    return {name: values for name, *values in (one.split() for one in policy.split(";"))}
+
+
+def test_the_page_runs_its_own_scripts_only() -> None:
+    answer = example_portal()("GET", "/docs")
+    page = Page()
+    page.feed(answer.text)
+    policy = directives(answer.headers["Content-Security-Policy"])
+
+    digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in page.scripts]
+    assert len(digests) == 2
+    assert policy["script-src"] == [f"'sha256-{one}'" for one in digests]
+    assert page.loaded == []
+    assert policy["default-src"] == ["'none'"]
+    assert policy["connect-src"] == ["'self'"]
+    for name in ("base-uri", "form-action", "frame-ancestors"):
+        assert policy[name] == ["'none'"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/automation/v4/flows", "/nothing", "/automation/v4/flows/404"])
+def test_no_answer_is_framed_or_taken_for_what_it_is_not(path: str) -> None:
+    """Errors included: each may have a text of a caller's own in it."""
+    headers = example_portal()("GET", path).headers
+    assert directives(headers["Content-Security-Policy"]) == {"default-src": ["'none'"], "frame-ancestors": ["'none'"]}
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_docs_is_the_only_page() -> None:
+    """Another one needs a policy of its own, and a test."""
+    pages = {one.path for one in OPERATIONS for schema in one.replies.values() if schema == "text/html"}
+    assert pages == {"/docs"}
