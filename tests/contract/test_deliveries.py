@@ -14,6 +14,7 @@ from enrollment.adapters.bus import EventBridgeBus
 from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, group_id
 from enrollment.domain.enrollments import Announcement, Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.values import iso
 from enrollment.wire.envelopes import read_event, read_stored_event, write_event
 from enrollment.wire.messages import write_announcement, write_message, write_production
 from enrollment.wire.redeliveries import read_redelivery, write_redelivery
@@ -144,7 +145,7 @@ def test_an_event_that_is_delivered_again_is_the_same_and_waits_a_quarter_of_an_
     st.booleans(),
 )
 def test_a_stored_event_is_read_as_it_was(properties: Any, record: str | None, at: int, has_snapshot: bool) -> None:
-    given = {"forms.submitted": record, "id": "e%", "at": at, "sent": 7, "properties": properties}
+    given = {"forms.submitted": record, "id": "e%", "at": iso(at), "sent": iso(7), "properties": properties}
     envelope = event(given | ({"record": properties} if has_snapshot else {}))
     envelope["detail"]["changedWith"] = properties
     one = read_event(envelope, "forms")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.values import read_instant
-from enrollment.wire.envelopes import read_event
+from enrollment.wire.envelopes import read_event, read_stored_event, write_event
 
 NESTED: Any = []
 for _ in range(900):
@@ -84,6 +84,8 @@ BROKEN = [
     ("occurred null", envelope(detail_occurredAt=None), "BAD_TIME", "detail.occurredAt"),
     ("occurred true", envelope(detail_occurredAt=True), "BAD_TIME", "detail.occurredAt"),
     ("occurred negative", envelope(detail_occurredAt=-1), "BAD_TIME", "detail.occurredAt"),
+    ("occurred in 11 digits", envelope(detail_occurredAt=17_954_280_200), "BAD_TIME", "detail.occurredAt"),
+    ("occurred date", envelope(detail_occurredAt=20_261_123), "BAD_TIME", "detail.occurredAt"),
     ("occurred far", envelope(detail_occurredAt=10**16), "BAD_TIME", "detail.occurredAt"),
     ("occurred NaN", envelope(detail_occurredAt=float("nan")), "BAD_TIME", "detail.occurredAt"),
     ("properties list", envelope(detail_properties=[]), "WRONG_TYPE", "detail.properties"),
@@ -180,6 +182,19 @@ def test_the_whole_of_a_valid_event() -> None:
     assert event.record_properties == {"city": "Dublin"}
     assert event.chain == ("9",)
     assert event.source == "acme"
+
+
+@pytest.mark.parametrize("found", [1_795_428_020, "1795428020", 1_795_428_020.0, 1_795_428_020_000])
+def test_occurred_at_is_read_in_epoch_seconds_and_milliseconds(found: Any) -> None:
+    event = read_event(envelope(detail_occurredAt=found), "forms")
+    assert event.occurred_at == read_instant("2026-11-23T10:00:20Z")
+
+
+@pytest.mark.parametrize("occurred_at", ["1970-01-01T00:00:00Z", "1972-06-01T00:00:00.5Z", "9999-12-31T23:59:59.999Z"])
+def test_a_stored_event_keeps_a_time_that_epoch_digits_could_not_say(occurred_at: str) -> None:
+    event = read_event(envelope(detail_occurredAt=occurred_at), "forms")
+    assert event.occurred_at == read_instant(occurred_at)
+    assert read_stored_event(write_event(event)) == event
 
 
 def test_what_may_be_absent() -> None:

@@ -84,7 +84,7 @@ def test_history_gives_way_before_a_record_is_refused() -> None:
 def test_what_changed_with_an_event_is_seen_beside_all_that_is_kept_however_large() -> None:
     full = {f"p{number}": Dated("x" * 8_000, 1) for number in range(43)}
     record = Record(KEY, 0, {**full, "city": Dated("Cork", 5)}, earlier_properties={"city": (Dated("Bray", 3),)})
-    envelope = event({"forms.submitted": "1", "id": "e", "at": 9})
+    envelope = event({"forms.submitted": "1", "id": "e", "at": "1970-01-01T00:00:00.009Z"})
     envelope["detail"]["changedWith"] = {"bio": "y" * 8_000, "city": "Dublin"}
     seen = with_companions(record, read_routed_event(envelope))
     assert seen.values_at(9)["bio"] == "y" * 8_000

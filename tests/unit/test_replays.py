@@ -110,8 +110,8 @@ def test_nothing_waits_in_a_replay() -> None:
 
 def test_only_events_of_its_portal_and_its_types_concern_it() -> None:
     made = Replay("enroll-1", "p1", None, frozenset(["forms.submitted"]), False, 0)
-    assert made.concerns(read_routed_event(submitted("a", "1", 1)))
-    assert not made.concerns(read_routed_event(submitted("a", "1", 1, portal="p2")))
+    assert made.concerns(read_routed_event(submitted("a", "1", 1_764_000_000_000)))
+    assert not made.concerns(read_routed_event(submitted("a", "1", 1_764_000_000_000, portal="p2")))
     assert not made.concerns(read_routed_event(event({"calls.ended": "a", "id": "1"})))
 
 

@@ -111,8 +111,8 @@ OPERATIONS = (
             Query("objectId", "The record's id.", is_required=True),
             EVENT_TYPE,
             Query("id", "Of one event."),
-            Query("occurredAfter", "ISO-8601 or epoch milliseconds."),
-            Query("occurredBefore", "ISO-8601 or epoch milliseconds."),
+            Query("occurredAfter", "ISO-8601 with a zone, epoch seconds, or epoch milliseconds."),
+            Query("occurredBefore", "ISO-8601 with a zone, epoch seconds, or epoch milliseconds."),
             Query("sort", "By when they occurred.", {"type": "string", "enum": list(SORTS), "default": "DESCENDING"}),
             FEWER,
             AFTER,
@@ -132,7 +132,10 @@ OPERATIONS = (
         query=(
             replace(EVENT_TYPE, is_required=True),
             Query("filters", f"JSON: {PROPERTIES_FILTER}"),
-            Query("since", "ISO-8601 or epoch milliseconds; for as long as there has been the record when absent."),
+            Query(
+                "since",
+                "ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Absent: since the record was created.",
+            ),
         ),
         example=Example(
             path={"objectType": "contacts", "objectId": "101"},

@@ -110,7 +110,9 @@ class Operation(Struct, frozen=True):
 LIMIT = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100})
 FEWER = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20})
 AFTER = Query("after", "`paging.next.after` of the page before.")
-OCCURRED_AT = Query("occurredAt", "When it became so, ISO-8601 or epoch milliseconds; now when absent.")
+OCCURRED_AT = Query(
+    "occurredAt", "When it became so: ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Now when absent."
+)
 
 
 def required(request: Request, name: str) -> str:

@@ -10,7 +10,7 @@ from enrollment.domain.rate_limits import PERIODS
 from enrollment.wire.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.flows import MAX_RATE
 from enrollment.wire.requests import MAX_ID, MAX_INPUTS
-from enrollment.wire.schemas import enrollment_schema
+from enrollment.wire.schemas import TIMES, enrollment_schema
 
 
 def _object(properties: Mapping[str, Schema], *optional: str, description: str | None = None) -> Schema:
@@ -77,8 +77,8 @@ _PROPERTIES: Schema = {
     "additionalProperties": _VALUE,
 }
 _OCCURRED_AT: Schema = {
-    "description": "When it became so: ISO-8601 with a zone, or epoch milliseconds. Now when absent.",
-    "anyOf": [_MOMENT, {"type": "number", "minimum": 0}, {"type": "null"}],
+    "description": "When it became so: ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Now when absent.",
+    "anyOf": [*TIMES, {"type": "null"}],
 }
 _RECORD: dict[str, Schema] = {
     "id": _TEXT,

@@ -4,6 +4,7 @@ A value arrives as JSON: HubSpot sends every value as a string, other sources se
 so each reader takes both and ``"3"`` and ``3`` read the same.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ Properties = Mapping[str, Value]
 Instant = int
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 LATEST: Instant = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 # Several values held in one property are one string joined with this (docs/flows.md).
@@ -112,6 +114,48 @@ def _from_iso(text: str) -> Instant | None:
     instant = (moment - EPOCH) // timedelta(milliseconds=1)
     # A zone can carry the first and the last day over the edge of the calendar.
     return instant if _EARLIEST <= instant <= LATEST else None
+
+
+def read_time(value: object) -> tuple[Instant, bool] | None:
+    """Return when something occurred, and whether that time is known to the second only.
+
+    A text in ISO-8601 needs a zone. An integer, or a text of digits, is seconds if it has 9 or 10 digits, and
+    milliseconds if it has 12 or 13. Return None for anything else.
+    """
+    if isinstance(value, str):
+        return _read_digits(value) if value.isascii() and value.isdigit() else _read_iso_time(value)
+    if isinstance(value, float) and math.isfinite(value):
+        # Some clocks count fractions of a millisecond. A fraction of a second is refused.
+        number = math.floor(value)
+        return read_epoch(number) if number == value or number in _EPOCH_MILLISECONDS else None
+    return read_epoch(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def read_epoch(number: int) -> tuple[Instant, bool] | None:
+    """Return the instant of epoch seconds or milliseconds, and whether it is known to the second only."""
+    if number in _EPOCH_SECONDS:
+        return number * 1000, True
+    return (number, False) if number in _EPOCH_MILLISECONDS else None
+
+
+# Integers of 9 or 10 digits, and of 12 or 13 digits. Both are times from March 1973 to November 2286.
+_EPOCH_SECONDS = range(10**8, 10**10)
+_EPOCH_MILLISECONDS = range(10**11, 10**13)
+_MAX_DIGITS = 15
+
+
+def _read_digits(text: str) -> tuple[Instant, bool] | None:
+    return read_epoch(int(text)) if len(text) <= _MAX_DIGITS else None
+
+
+def _read_iso_time(text: str) -> tuple[Instant, bool] | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return (moment - EPOCH) // MILLISECOND, "." not in text and "," not in text
 
 
 def read_date(value: Value) -> date | None:

@@ -6,10 +6,8 @@ UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is appli
 """
 
 import json
-import math
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
@@ -19,7 +17,6 @@ from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.productions import Production
 from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
-    EPOCH,
     LATEST,
     Instant,
     Properties,
@@ -29,6 +26,7 @@ from enrollment.domain.values import (
     is_missing,
     iso,
     read_text,
+    read_time,
 )
 from enrollment.wire.faults import meant, shown
 from enrollment.wire.messages import write_production
@@ -44,7 +42,6 @@ MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
 # Up to which a float tells every integer from its neighbours.
 MAX_EXACT = 2**53
-MILLISECOND = timedelta(milliseconds=1)
 _NESTED = (dict, list)
 
 # EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
@@ -119,7 +116,7 @@ def write_event(event: Event) -> dict[str, Any]:
         "properties": dict(event.properties),
     }
     if event.occurred_at != event.sent_at:
-        detail["occurredAt"] = event.occurred_at
+        detail["occurredAt"] = iso(event.occurred_at)
     if event.record_properties is not None:
         detail["record"] = {"properties": dict(event.record_properties)}
     if event.changed_with:
@@ -147,7 +144,7 @@ def check_production(production: Production) -> None:
         "id": production.id,
         "detail-type": production.event_type,
         "source": "enroll",
-        "time": production.occurred_at,
+        "time": iso(production.occurred_at),
         "detail": json.loads(write_production(production)),
     }
     read_event(envelope, EVENT_TYPES[production.event_type].category)
@@ -251,23 +248,15 @@ def _object_id(found: object) -> str | None:
 
 
 def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant:
-    """Raises InvalidEvent for what is no moment in time."""
-    instant: Instant | None = None
-    if isinstance(found, int) and not isinstance(found, bool):
-        instant = found
-    elif isinstance(found, float):
-        instant = math.floor(found) if math.isfinite(found) else None
-    elif isinstance(found, str):
-        try:
-            moment = datetime.fromisoformat(found)
-        except ValueError:
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
-            instant = (moment - EPOCH) // MILLISECOND
-    if instant is None or not 0 <= instant <= LATEST:
-        allowed = "ISO-8601 with a zone (2026-11-23T10:00:00Z), or epoch milliseconds, from 1970 to 9999"
-        raise InvalidEvent(reason, field, f"found {shown(found)}, allowed is {allowed}")
-    return instant
+    """Return when something occurred. Raise InvalidEvent if ``found`` is not such a time."""
+    time = read_time(found)
+    if time is None or not 0 <= time[0] <= LATEST:
+        expected = (
+            "expected a time from 1970 to 9999 in ISO-8601 with a zone (2026-11-23T10:00:00.000Z), in epoch seconds "
+            "(9 or 10 digits), or in epoch milliseconds (12 or 13 digits)"
+        )
+        raise InvalidEvent(reason, field, f"{expected}; got {shown(found)}")
+    return time[0]
 
 
 def checked_properties(field: str, found: object) -> Properties:

@@ -168,12 +168,11 @@ def read_flag(found: str | None, name: str) -> bool:
 
 
 def read_moment(found: str | None, name: str, now: Instant) -> Instant:
-    """ISO-8601 with a zone, or epoch milliseconds; now when absent. Raises InvalidRequest."""
+    """Return the time of a query parameter, or ``now`` if it is absent. Raise InvalidRequest if it is no time."""
     if found is None:
         return now
     try:
-        is_number = found.isascii() and found.isdigit() and len(found) < 16
-        return _past(name, checked_time(name, int(found) if is_number else found), now)
+        return _past(name, checked_time(name, found), now)
     except InvalidEvent as invalid:
         raise InvalidRequest([fault_of(invalid)]) from invalid
 

@@ -30,6 +30,14 @@ _READ_AS = {
     PropertyType.DATETIME: "Epoch milliseconds, or ISO-8601.",
 }
 
+# What ``read_time`` reads: ISO-8601, epoch seconds, epoch milliseconds.
+TIMES: list[Schema] = [
+    {"type": "string", "format": "date-time"},
+    {"type": "string", "pattern": "^([0-9]{9,10}|[0-9]{12,13})$"},
+    {"type": "integer", "minimum": 10**8, "exclusiveMaximum": 10**10},
+    {"type": "number", "minimum": 10**11, "exclusiveMaximum": 10**13},
+]
+
 _VALUE: Schema = {
     "description": f"A text of at most {MAX_VALUE_BYTES} bytes (a list: joined with `;`), a number, a boolean or null.",
     "anyOf": [
@@ -155,8 +163,9 @@ def _detail(event_type: EventType) -> Schema:
                 "anyOf": [_text(128), {"type": ["integer", "null"]}],
             },
             "occurredAt": {
-                "description": "ISO-8601 with a zone, or epoch milliseconds. Absent: the time of the envelope.",
-                "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "minimum": 0}],
+                "description": "ISO-8601 with a zone, epoch seconds, or epoch milliseconds. "
+                "Absent: the time of the envelope.",
+                "anyOf": TIMES,
             },
             "properties": _properties(event_type.properties, event_type.required),
             "record": {

@@ -1,0 +1,89 @@
+"""How single values are read."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrollment.domain.values import LATEST, iso, read_time
+
+AT = 1_795_428_020_000  # 2026-11-23T10:00:20.000Z
+SECOND_ONLY, EXACT = True, False
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("2026-11-23T10:00:20Z", (AT, SECOND_ONLY)),
+        ("2026-11-23T11:00:20+01:00", (AT, SECOND_ONLY)),
+        ("2026-11-23T10:00:20.000Z", (AT, EXACT)),
+        ("2026-11-23T10:00:20.068Z", (AT + 68, EXACT)),
+        ("2026-11-23T10:00:20,068Z", (AT + 68, EXACT)),
+        ("20261123T100020Z", (AT, SECOND_ONLY)),
+        ("2026-11-23T10:00Z", (AT - 20_000, SECOND_ONLY)),
+        (1_795_428_020, (AT, SECOND_ONLY)),
+        (1_795_428_020.0, (AT, SECOND_ONLY)),
+        ("1795428020", (AT, SECOND_ONLY)),
+        (AT, (AT, EXACT)),
+        (float(AT), (AT, EXACT)),
+        (AT + 0.7, (AT, EXACT)),
+        (str(AT), (AT, EXACT)),
+        (100_000_000, (100_000_000_000, SECOND_ONLY)),
+        (9_999_999_999, (9_999_999_999_000, SECOND_ONLY)),
+        (100_000_000_000, (100_000_000_000, EXACT)),
+        (9_999_999_999_999, (9_999_999_999_999, EXACT)),
+    ],
+)
+def test_a_time_is_read(value: Any, time: tuple[int, bool]) -> None:
+    assert read_time(value) == time
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-23T10:00:20",
+        "2026-11-23",
+        "20261123",
+        20_261_123,
+        99_999_999,
+        10_000_000_000,
+        99_999_999_999,
+        10_000_000_000_000,
+        "17954280200",
+        "0001795428",
+        "9" * 5000,
+        10**400,
+        -1_795_428_020,
+        "-1795428020",
+        -AT,
+        0,
+        "0",
+        1_795_428_020.068,
+        -0.5,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        True,
+        None,
+        "",
+        " ",
+        "now",
+        "\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669\u0660",
+        ["2026-11-23T10:00:20Z"],
+        {},
+    ],
+)
+def test_what_is_no_time_is_not_read(value: Any) -> None:
+    assert read_time(value) is None
+
+
+@given(st.integers(0, LATEST))
+def test_a_time_that_was_written_is_read_again(instant: int) -> None:
+    assert read_time(iso(instant)) == (instant, EXACT)
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text())
+def test_any_value_is_read_or_refused(value: Any) -> None:
+    time = read_time(value)
+    assert time is None or isinstance(time[0], int)
