@@ -122,8 +122,8 @@ class Naive:
                 "IS_LESS_THAN": number < other, "IS_LESS_THAN_OR_EQUAL_TO": number <= other,
             }[operator]  # fmt: skip
         if kind == "BOOL":
-            truth = {"true": True, "false": False}.get(text(value).strip())
-            return truth is not None and (truth == given["value"]) == (operator == "IS_EQUAL_TO")
+            truth, wanted_truth = truth_of(value), truth_of(given["value"])
+            return truth is not None and (truth == wanted_truth) == (operator == "IS_EQUAL_TO")
         if kind == "ENUMERATION":
             held = {one.strip() for one in text(value).split(";") if one.strip()}
             wanted_options = {text(one) for one in given["values"]}
@@ -198,6 +198,13 @@ def written_as(value: Any) -> str:
 def text(value: Any) -> str:
     written = written_as(value)
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", written).casefold())
+
+
+def truth_of(value: Any) -> bool | None:
+    written = text(value).strip()
+    if written in ("true", "yes", "1", "on"):
+        return True
+    return False if written in ("false", "no", "0", "off") else None
 
 
 def numeral(value: Any) -> Decimal | None:

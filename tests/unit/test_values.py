@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.values import LATEST, iso, read_time
+from enrollment.domain.values import LATEST, Value, is_missing, iso, read_bool, read_time, with_defaults
 
 AT = 1_795_428_020_000  # 2026-11-23T10:00:20.000Z
 SECOND_ONLY, EXACT = True, False
@@ -87,3 +87,30 @@ def test_a_time_that_was_written_is_read_again(instant: int) -> None:
 def test_any_value_is_read_or_refused(value: Any) -> None:
     time = read_time(value)
     assert time is None or isinstance(time[0], int)
+
+
+@pytest.mark.parametrize("value", [True, "true", "TRUE", " True ", "yes", "Yes", 1, 1.0, "1", "on", "ON", ["true"]])
+def test_a_value_is_read_as_true(value: Value) -> None:
+    assert read_bool(value) is True
+
+
+@pytest.mark.parametrize("value", [False, "false", "FALSE", "no", "No", 0, 0.0, "0", "off", "OFF"])
+def test_a_value_is_read_as_false(value: Value) -> None:
+    assert read_bool(value) is False
+
+
+@pytest.mark.parametrize("value", [None, "", [], "y", "n", "t", "2", 2, -1, 0.5, "truth", "true;true", ["yes", "no"]])
+def test_a_value_that_is_no_boolean_is_not_read(value: Value) -> None:
+    assert read_bool(value) is None
+
+
+@pytest.mark.parametrize("value", [None, "", [], [""], ["", ""]])
+def test_missing_null_and_empty_are_one_thing(value: Value) -> None:
+    assert is_missing(value)
+    assert with_defaults({"a": value, "b": "1"}, {"a": "2", "b": "2"}) == {"a": "2", "b": "1"}
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, " ", ";", ["", "a"]])
+def test_a_value_is_not_missing(value: Value) -> None:
+    assert not is_missing(value)
+    assert with_defaults({"a": value}, {"a": "2"}) == {"a": value}

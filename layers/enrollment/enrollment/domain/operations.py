@@ -195,7 +195,7 @@ def _range(read: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Callabl
 
 def _bool(given: Mapping[str, Any]) -> bool:
     found = given.get("value")
-    value = values.read_bool(found) if isinstance(found, str | bool) else None
+    value = values.read_bool(found) if isinstance(found, str | int | float) else None
     if value is None:
         raise InvalidOperand("value", found, "true or false")
     return value

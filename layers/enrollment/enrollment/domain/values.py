@@ -28,10 +28,25 @@ SEPARATOR = ";"
 _NUMBER = re.compile(r"[+-]?(\d{1,64}(\.\d{0,64})?|\.\d{1,64})([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
 
+_BOOLS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "yes", "1", "on"), True),
+    **dict.fromkeys(("false", "no", "0", "off"), False),
+}
+# The spellings, for messages.
+BOOLS = "true, yes, 1, on, false, no, 0 or off"
+
 
 def is_missing(value: Value) -> bool:
-    """Missing, null and empty are one thing to every operation."""
-    return value is None or (not value and isinstance(value, str | list))
+    """Missing, null and empty are one thing everywhere. A list of empty texts is empty too."""
+    if isinstance(value, list):
+        return not any(value)
+    return value is None or value == ""
+
+
+def with_defaults(properties: Properties, defaults: Properties) -> Properties:
+    """Return the properties, and the defaults for those that have no value."""
+    added = {name: value for name, value in defaults.items() if is_missing(properties.get(name))}
+    return {**properties, **added} if added else properties
 
 
 def as_text(value: Value) -> str:
@@ -74,7 +89,7 @@ def read_number(value: Value) -> Decimal | None:
 def read_bool(value: Value) -> bool | None:
     if isinstance(value, bool):
         return value
-    return {"true": True, "false": False}.get(read_text(value).strip())
+    return _BOOLS.get(read_text(value).strip())
 
 
 def read_options(value: Value) -> frozenset[str]:

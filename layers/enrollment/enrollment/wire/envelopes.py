@@ -2,7 +2,8 @@
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
-UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the rule's).
+BAD_BOOL, UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the
+rule's).
 """
 
 import json
@@ -11,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
-from enrollment.domain.event_types import EventType
+from enrollment.domain.event_types import EventType, IsNotTrue
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.productions import Production
 from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
+    BOOLS,
     LATEST,
     Instant,
     Properties,
@@ -25,6 +27,7 @@ from enrollment.domain.values import (
     fold,
     is_missing,
     iso,
+    read_bool,
     read_text,
     read_time,
 )
@@ -65,22 +68,26 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         raise InvalidEvent(
             "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {shown(object_type)}, allowed is {allowed}{near}"
         )
-    properties = checked_properties("detail.properties", detail.get("properties", {}))
+    properties = _properties(detail, "detail.", "properties")
     for name in event_type.required:
         _check_required(event_type, name, properties.get(name))
+    for rule in event_type.rules:
+        if isinstance(rule, IsNotTrue):
+            _check_bool(rule.property, properties.get(rule.property))
+    occurred_at = detail.get("occurredAt")
     return Event(
-        id=_text(detail, "detail.", "id", 128) if "id" in detail else fallback_id,
+        id=_text(detail, "detail.", "id", 128) if detail.get("id") is not None else fallback_id,
         event_type=event_type,
         portal_id=_text(detail, "detail.", "portalId", 64),
         object_type_id=type_id,
         object_id=_object_id(detail.get("objectId")),
-        occurred_at=checked_time("detail.occurredAt", detail["occurredAt"]) if "occurredAt" in detail else sent_at,
+        occurred_at=sent_at if occurred_at is None else checked_time("detail.occurredAt", occurred_at),
         sent_at=sent_at,
         source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
         properties=properties,
         record_properties=_snapshot(detail),
-        changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
-        chain=_chain(detail.get("chain", [])),
+        changed_with=_properties(detail, "detail.", "changedWith"),
+        chain=_chain(detail.get("chain")),
     )
 
 
@@ -259,6 +266,11 @@ def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant
     return time[0]
 
 
+def _properties(holder: Mapping[str, Any], prefix: str, key: str) -> Properties:
+    found = holder.get(key)
+    return {} if found is None else checked_properties(prefix + key, found)
+
+
 def checked_properties(field: str, found: object) -> Properties:
     """Raises InvalidEvent for what can't be the properties of an event or a record."""
     if not isinstance(found, dict):
@@ -282,6 +294,13 @@ def _check_required(event_type: EventType, name: str, value: Value) -> None:
     known = event_type.property(name)
     if known is not None and known.options and read_text(value) not in {fold(option) for option in known.options}:
         raise InvalidEvent("UNKNOWN_OPTION", field, f"found {shown(value)}, allowed is {' or '.join(known.options)}")
+
+
+def _check_bool(name: str, value: Value) -> None:
+    """Whether an event is eligible depends on the value, so it must not be guessed."""
+    if not is_missing(value) and read_bool(value) is None:
+        field = f"detail.properties.{name}"
+        raise InvalidEvent("BAD_BOOL", field, f"expected {BOOLS} in any case; got {shown(value)}")
 
 
 def _check_value(field: str, value: Value) -> None:
@@ -315,18 +334,17 @@ def _check_text(field: str, text: str) -> None:
 
 
 def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
-    if "record" not in detail:
+    record = detail.get("record")
+    if record is None:
         return None
-    record = detail["record"]
     if not isinstance(record, dict):
         raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {shown(record)}, allowed is an object")
-    if "properties" not in record:
-        return None
-    return checked_properties("detail.record.properties", record["properties"])
+    found = record.get("properties")
+    return None if found is None else checked_properties("detail.record.properties", found)
 
 
 def _chain(found: object) -> tuple[str, ...]:
-    if found == []:
+    if found is None or found == []:
         return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {shown(found)}, allowed is a list of flow ids")
