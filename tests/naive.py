@@ -15,15 +15,15 @@ Story = Mapping[str, Sequence[tuple[int, Any]]]
 class Naive:
     def __init__(self, story: Story, lists: Story, at: int, zone: str) -> None:
         self.history = {
-            name: [value for when, value in sorted(changes, key=lambda one: one[0]) if when <= at]
+            name_of(name): [value for when, value in sorted(changes, key=lambda one: one[0]) if when <= at]
             for name, changes in story.items()
         }
         self.times = {
-            name: [when for when, _ in sorted(changes, key=lambda one: one[0]) if when <= at]
+            name_of(name): [when for when, _ in sorted(changes, key=lambda one: one[0]) if when <= at]
             for name, changes in story.items()
         }
         self.lists = {
-            name
+            name_of(name)
             for name, changes in lists.items()
             if [one for one in sorted(changes) if one[0] <= at][-1:]
             and [one for one in sorted(changes) if one[0] <= at][-1][1]
@@ -37,8 +37,8 @@ class Naive:
 
     def filter(self, one: Mapping[str, Any]) -> bool:
         if one["filterType"] == "IN_LIST":
-            return (one["listId"] in self.lists) == (one["operator"] == "IN_LIST")
-        return self.operation(one["property"], one["operation"])
+            return (name_of(one["listId"]) in self.lists) == (one["operator"] == "IN_LIST")
+        return self.operation(name_of(one["property"]), one["operation"])
 
     def value(self, name: str) -> Any:
         history = self.history.get(name, [])
@@ -64,12 +64,12 @@ class Naive:
             recent = self.day(self.since(name)) > self.today() - timedelta(days=given["numberOfDays"])
             return recent == (operator == "UPDATED_IN_LAST_X_DAYS")
         if kind == "COMPARATIVE_PROPERTY_UPDATED":
-            if not self.times.get(given["comparisonPropertyName"], []):
+            if not self.times.get(name_of(given["comparisonPropertyName"]), []):
                 return False
-            mine, theirs = self.since(name), self.since(given["comparisonPropertyName"])
+            mine, theirs = self.since(name), self.since(name_of(given["comparisonPropertyName"]))
             return mine < theirs if operator == "IS_BEFORE" else mine > theirs
         if kind in ("COMPARATIVE_STRING", "COMPARATIVE_DATE"):
-            other = self.value(given["comparisonPropertyName"])
+            other = self.value(name_of(given["comparisonPropertyName"]))
             other = given.get("defaultComparisonValue") if other in (None, "", []) else other
             if other in (None, "", []):
                 return False
@@ -183,6 +183,10 @@ def unit_number(day: date, unit: str) -> int:
         "QUARTER": day.year * 4 + (day.month - 1) // 3,
         "YEAR": day.year,
     }[unit]
+
+
+def name_of(written: Any) -> str:
+    return text(written).strip()
 
 
 def written_as(value: Any) -> str:

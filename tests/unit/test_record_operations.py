@@ -483,11 +483,13 @@ VALUES = st.one_of(
     st.dates(min_value=datetime(2026, 9, 1).date(), max_value=datetime(2027, 2, 1).date()).map(str),
 )
 NAMES = st.sampled_from(["x", "y", "z"])
+# As flows may write them.
+SPELLED_NAMES = st.sampled_from(["x", "X", " y", "y", "Z "])
 
 
 def operands(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     texts, numbers = st.sampled_from(TEXTS), st.integers(-5, 5)
-    other = st.fixed_dictionaries({"comparisonPropertyName": NAMES, "defaultComparisonValue": st.none()})
+    other = st.fixed_dictionaries({"comparisonPropertyName": SPELLED_NAMES, "defaultComparisonValue": st.none()})
     return {
         "ALL_PROPERTY": st.just({}),
         "STRING": st.fixed_dictionaries({"value": texts}),
@@ -521,13 +523,17 @@ KINDS = sorted(set(RECORD_OPERATION_TYPES) - {"DATE", "TIME_POINT", "TIME_RANGED
 def filters(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.integers(0, 9)) == 0:
         operator = draw(st.sampled_from(["IN_LIST", "NOT_IN_LIST"]))
-        return {"filterType": "IN_LIST", "operator": operator, "listId": draw(st.sampled_from(["1", "2"]))}
+        return {
+            "filterType": "IN_LIST",
+            "operator": operator,
+            "listId": draw(st.sampled_from(["1", 1, "vip", "VIP", " Vip "])),
+        }
     kind = draw(st.sampled_from(KINDS))
     operator = draw(st.sampled_from(RECORD_OPERATION_TYPES[kind].operators))
     given_operation = {"operationType": kind, "operator": operator, **draw(operands(kind))}
     if draw(st.booleans()):
         given_operation["includeObjectsWithNoValueSet"] = draw(st.booleans())
-    return {"filterType": "PROPERTY", "property": draw(NAMES), "operation": given_operation}
+    return {"filterType": "PROPERTY", "property": draw(SPELLED_NAMES), "operation": given_operation}
 
 
 BRANCHES = st.lists(
@@ -538,7 +544,7 @@ BRANCHES = st.lists(
     max_size=3,
 ).map(lambda found: {"filterBranchType": "OR", "filters": [], "filterBranches": found})
 STORIES = st.dictionaries(NAMES, st.dictionaries(TIMES, VALUES, max_size=5), max_size=3)
-LISTS = st.dictionaries(st.sampled_from(["1", "2"]), st.dictionaries(TIMES, st.booleans(), max_size=3), max_size=2)
+LISTS = st.dictionaries(st.sampled_from(["1", "vip"]), st.dictionaries(TIMES, st.booleans(), max_size=3), max_size=2)
 
 
 @settings(max_examples=1_500, deadline=None)

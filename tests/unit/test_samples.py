@@ -39,6 +39,7 @@ REASONS = {
     "BAD_NUMBER",
     "BAD_TIME",
     "BAD_BOOL",
+    "GIVEN_TWICE",
     "UNKNOWN_OBJECT_TYPE",
     "TOO_MANY_PROPERTIES",
     "RECORD_TOO_LARGE",
@@ -112,6 +113,7 @@ ONLY_THE_PARSER = {
     "BAD_NUMBER",
     "BAD_TIME",
     "BAD_BOOL",
+    "GIVEN_TWICE",
     "UNKNOWN_OBJECT_TYPE",
 }
 

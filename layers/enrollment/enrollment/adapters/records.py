@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from enrollment.adapters.tables import Item, Tables, is_at
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Dated, Earlier, Record
+from enrollment.domain.spellings import in_one_spelling
 from enrollment.ports import Conflict
 
 RECORD = "record"
@@ -48,7 +49,7 @@ class DynamoRecords:
 
 
 def _record(key: RecordKey, item: Item) -> Record:
-    return Record(
+    record = Record(
         key=key,
         created_at=item["createdAt"],
         properties=_dated(item["properties"]),
@@ -60,6 +61,7 @@ def _record(key: RecordKey, item: Item) -> Record:
         deleted_at=item.get("deletedAt"),
         awaited_until=item.get("awaitedUntil"),
     )
+    return in_one_spelling(record)
 
 
 def _dump(values: Mapping[str, Dated]) -> str:

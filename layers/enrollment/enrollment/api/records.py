@@ -40,6 +40,7 @@ from enrollment.wire.records import (
 from enrollment.wire.requests import (
     read_cursor,
     read_limit,
+    read_list_id,
     read_moment,
     read_names,
     read_object_type,
@@ -129,7 +130,7 @@ def add_and_remove_members(services: Services, request: Request) -> Reply:
 def _change_memberships(services: Services, request: Request, added: Sequence[str], removed: Sequence[str]) -> Reply:
     object_type = read_object_type(request.query.get("objectTypeId", "0-1"))
     at = read_moment(request.query.get("occurredAt"), "occurredAt", request.now)
-    list_id = request.path["listId"]
+    list_id = read_list_id(request.path["listId"], "listId")
     changes = [
         (RecordKey(request.portal_id, object_type, one), Change(at, memberships={list_id: is_member}))
         for ids, is_member in ((added, True), (removed, False))

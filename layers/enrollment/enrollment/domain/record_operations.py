@@ -28,7 +28,7 @@ from enrollment.domain.operations import (
     operation_of,
 )
 from enrollment.domain.subjects import Subject
-from enrollment.domain.values import Instant, Value, as_text, fold, is_missing, read_instant
+from enrollment.domain.values import Instant, Value, as_text, fold, is_missing, read_instant, read_name
 
 MAX_DAYS = 100_000
 MAX_NAME = 128
@@ -342,9 +342,9 @@ def _days(given: Given) -> int:
 
 def _name(given: Given, key: str) -> str:
     found = given.get(key)
-    if not isinstance(found, str) or not 1 <= len(found) <= MAX_NAME:
+    if not isinstance(found, str) or not found.strip() or len(found) > MAX_NAME:
         raise InvalidOperand(key, found, "the name of a property")
-    return found
+    return read_name(found)
 
 
 def _default(given: Given) -> Value:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from enrollment.domain.event_types import RecordEffect
 from enrollment.domain.events import Event, InvalidEvent
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.values import Instant, Properties, Value, as_text, fold, is_missing
+from enrollment.domain.values import Instant, Properties, Value, as_text, fold, is_missing, read_name
 
 K = TypeVar("K")
 
@@ -91,7 +91,8 @@ class Record(Struct, frozen=True):
 
     def is_member(self, list_id: str, instant: Instant) -> bool:
         """As it was at an instant."""
-        changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), instant)
+        name = read_name(list_id)
+        changes = until(self.memberships.get(name), self.earlier_memberships.get(name, ()), instant)
         return bool(changes) and changes[-1].value is True
 
     def changed_between(self, after: Instant, until: Instant) -> Sequence[Instant]:
@@ -216,7 +217,7 @@ def first_of(event: Event) -> str | None:
 def _changed_properties(event: Event) -> Properties:
     changes = dict(event.record_properties or {})
     if event.event_type.effect is RecordEffect.CHANGES_PROPERTY:
-        changes[as_text(event.properties["hs_name"])] = event.properties.get("hs_value")
+        changes[read_name(event.properties["hs_name"])] = event.properties.get("hs_value")
     return changes
 
 
@@ -224,7 +225,7 @@ def _changed_memberships(event: Event) -> Mapping[str, bool]:
     if event.event_type.effect is not RecordEffect.CHANGES_MEMBERSHIP:
         return {}
     added = fold(as_text(event.properties["hs_membership_change"])) == "added"
-    return {as_text(event.properties["hs_list_id"]): added}
+    return {read_name(event.properties["hs_list_id"]): added}
 
 
 def merged(

@@ -7,7 +7,7 @@ so each reader takes both and ``"3"`` and ``3`` read the same.
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -27,6 +27,7 @@ SEPARATOR = ";"
 
 _NUMBER = re.compile(r"[+-]?(\d{1,64}(\.\d{0,64})?|\.\d{1,64})([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
+_PLAIN_NAMES = re.compile(r"[a-z0-9_]*", re.ASCII)
 
 _BOOLS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "yes", "1", "on"), True),
@@ -72,6 +73,23 @@ def _composed(text: str) -> str:
     # Once for all filters that ask: the time that it takes grows with the square of a run of combining characters,
     # to 10 ms for the longest value.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def read_name(value: Value) -> str:
+    """Return the one spelling of a property name or a list id: no blanks at the ends, and no upper case."""
+    return fold(as_text(value).strip())
+
+
+def is_list_id(found: object) -> bool:
+    """Return whether this is the id of one list: not blank, and without the character that separates several values."""
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return False
+    return bool(str(found).strip()) and SEPARATOR not in str(found)
+
+
+def are_names(texts: Iterable[str]) -> bool:
+    """Return whether all texts are surely in the spelling that ``read_name`` returns. Cheap, for many texts."""
+    return _PLAIN_NAMES.fullmatch("".join(texts)) is not None
 
 
 def read_text(value: Value) -> str:

@@ -2,8 +2,8 @@
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
-BAD_BOOL, UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the
-rule's).
+BAD_BOOL, GIVEN_TWICE, UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES (and RECORD_TOO_LARGE, when it is applied;
+UNKNOWN_CATEGORY is the rule's).
 """
 
 import json
@@ -20,14 +20,17 @@ from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
     BOOLS,
     LATEST,
+    SEPARATOR,
     Instant,
     Properties,
     Value,
+    are_names,
     as_text,
     fold,
     is_missing,
     iso,
     read_bool,
+    read_name,
     read_text,
     read_time,
 )
@@ -46,6 +49,8 @@ MAX_NUMBER = 10**38
 # Up to which a float tells every integer from its neighbours.
 MAX_EXACT = 2**53
 _NESTED = (dict, list)
+# Required properties that name one thing of the record. Elsewhere a semicolon separates several values.
+_NAMES = {"hs_name": "property name", "hs_list_id": "list id"}
 
 # EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
 REPLAY_NAME = "replay-name"
@@ -68,7 +73,8 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         raise InvalidEvent(
             "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {shown(object_type)}, allowed is {allowed}{near}"
         )
-    properties = _properties(detail, "detail.", "properties")
+    found = detail.get("properties")
+    properties = {} if found is None else checked_properties("detail.properties", found)
     for name in event_type.required:
         _check_required(event_type, name, properties.get(name))
     for rule in event_type.rules:
@@ -86,7 +92,7 @@ def read_event(envelope: object, category: str, *, allowed_bytes: int = MAX_DETA
         source=_text(envelope, "", "source", 256, "INVALID_ENVELOPE"),
         properties=properties,
         record_properties=_snapshot(detail),
-        changed_with=_properties(detail, "detail.", "changedWith"),
+        changed_with=_record_properties("detail.changedWith", detail.get("changedWith")) or {},
         chain=_chain(detail.get("chain")),
     )
 
@@ -266,11 +272,6 @@ def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> Instant
     return time[0]
 
 
-def _properties(holder: Mapping[str, Any], prefix: str, key: str) -> Properties:
-    found = holder.get(key)
-    return {} if found is None else checked_properties(prefix + key, found)
-
-
 def checked_properties(field: str, found: object) -> Properties:
     """Raises InvalidEvent for what can't be the properties of an event or a record."""
     if not isinstance(found, dict):
@@ -284,11 +285,38 @@ def checked_properties(field: str, found: object) -> Properties:
     return found
 
 
+def _record_properties(field: str, found: object) -> Properties | None:
+    return None if found is None else checked_record_properties(field, found)
+
+
+def checked_record_properties(field: str, found: object) -> Properties:
+    """As ``checked_properties``, with the names in their one spelling."""
+    properties = checked_properties(field, found)
+    if are_names(properties):
+        return properties
+    named: dict[str, Value] = {}
+    for given, value in properties.items():
+        name = read_name(given)
+        if not name:
+            raise InvalidEvent("WRONG_LENGTH", f"{field} (a name)", f"expected the name of a property; got {given!r}")
+        if named.get(name, value) != value:
+            because = "names are compared without case and without blanks at the ends, and this one has two values"
+            raise InvalidEvent("GIVEN_TWICE", f"{field}.{name}", f"{because}; send it once")
+        named[name] = value
+    return named
+
+
 def _check_required(event_type: EventType, name: str, value: Value) -> None:
     """What an event says about the record must be said in a way that can be stored."""
     field = f"detail.properties.{name}"
-    if is_missing(value):
+    is_name = name in _NAMES
+    if is_missing(value) or (is_name and not as_text(value).strip()):
         raise InvalidEvent("MISSING_PROPERTY", field, f"absent or empty; every {event_type.name} has it")
+    if is_name and SEPARATOR in as_text(value):
+        expected = f"expected one {_NAMES[name]}, without a semicolon"
+        raise InvalidEvent(
+            "BAD_CHARACTERS", field, f"{expected}; got {shown(value)}. Send one event for each {_NAMES[name]}"
+        )
     if len(as_text(value)) > MAX_NAME:
         raise InvalidEvent("WRONG_LENGTH", field, f"found {len(as_text(value)):,} characters, allowed are {MAX_NAME}")
     known = event_type.property(name)
@@ -339,8 +367,7 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
         return None
     if not isinstance(record, dict):
         raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {shown(record)}, allowed is an object")
-    found = record.get("properties")
-    return None if found is None else checked_properties("detail.record.properties", found)
+    return _record_properties("detail.record.properties", record.get("properties"))
 
 
 def _chain(found: object) -> tuple[str, ...]:

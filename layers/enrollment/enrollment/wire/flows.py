@@ -15,6 +15,7 @@ from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operat
 from enrollment.domain.rate_limits import PERIODS, RateLimit
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
 from enrollment.domain.tolerance import MAX_TOLERANCE, MINUTE
+from enrollment.domain.values import is_list_id, read_name
 from enrollment.wire.faults import Fault, nearest, shown
 
 MAX_FILTERS = 250
@@ -139,10 +140,8 @@ class _Reader:
         ids = self.list_of(document, "$", "suppressionListIds")
         filters: list[Criteria] = []
         for number, one in enumerate(ids):
-            if not _is_list_id(one):
-                self.fault(
-                    f"$.suppressionListIds[{number}]", "WRONG_TYPE", f"found {shown(one)}, allowed is the id of a list"
-                )
+            if not is_list_id(one):
+                self.fault(f"$.suppressionListIds[{number}]", "WRONG_TYPE", wrong_list_id(one))
             else:
                 filters.append(ListFilter(str(one), True))
         if len(ids) > MAX_FILTERS:
@@ -371,8 +370,8 @@ class _Reader:
             self.fault(
                 f"{at}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
             )
-        if not _is_list_id(list_id):
-            self.fault(f"{at}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
+        if not is_list_id(list_id):
+            self.fault(f"{at}.listId", "WRONG_TYPE", wrong_list_id(list_id))
             return None
         self.check_object_type(event_type, path, object_type)
         change = "ADDED" if operator == "IN_LIST" else "REMOVED"
@@ -531,7 +530,7 @@ class _Reader:
             return None
         self.check_include(given["operation"], at)
         try:
-            return RecordFilter(name, record_operation(given["operation"]))
+            return RecordFilter(read_name(name), record_operation(given["operation"]))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, at)
             return None
@@ -542,8 +541,8 @@ class _Reader:
             self.fault(
                 f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
             )
-        if not _is_list_id(list_id):
-            self.fault(f"{path}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
+        if not is_list_id(list_id):
+            self.fault(f"{path}.listId", "WRONG_TYPE", wrong_list_id(list_id))
             return None
         return ListFilter(str(list_id), operator == "IN_LIST")
 
@@ -584,7 +583,7 @@ class _Reader:
             self.fault(f"{path}.filterType", "UNKNOWN_FILTER", f"found {shown(kind)}, allowed is {allowed}")
             return None
         name = given.get("property")
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name.strip():
             self.fault(f"{path}.property", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of a property")
             return None
         return name
@@ -619,8 +618,8 @@ def read_tolerance(found: Any) -> int | None:
     return round(found * MINUTE)
 
 
-def _is_list_id(found: Any) -> bool:
-    return isinstance(found, str | int) and not isinstance(found, bool) and bool(str(found).strip())
+def wrong_list_id(found: Any) -> str:
+    return f"expected the id of one list, for example 42; got {shown(found)}"
 
 
 def _is_empty(branch: Any, depth: int = 1) -> bool:
