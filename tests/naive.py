@@ -64,7 +64,7 @@ class Naive:
             recent = self.day(self.since(name)) > self.today() - timedelta(days=given["numberOfDays"])
             return recent == (operator == "UPDATED_IN_LAST_X_DAYS")
         if kind == "COMPARATIVE_PROPERTY_UPDATED":
-            if not self.times.get(name_of(given["comparisonPropertyName"]), []):
+            if self.value(name_of(given["comparisonPropertyName"])) in (None, "", []):
                 return False
             mine, theirs = self.since(name), self.since(name_of(given["comparisonPropertyName"]))
             return mine < theirs if operator == "IS_BEFORE" else mine > theirs
@@ -95,13 +95,13 @@ class Naive:
             return operator in ("IS_KNOWN", "IS_NOT_BLANK")
         if kind in ("STRING", "MULTISTRING"):
             wanted = [text(one) for one in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
-            found, parts = text(value), [one.strip() for one in text(value).split(";")]
+            found, parts = text(value), [one.strip() for one in text(value).split(";") if one.strip()]
             answers = {
-                "IS_EQUAL_TO": any(found == one for one in wanted),
+                "IS_EQUAL_TO": any(found.strip() == one.strip() for one in wanted),
                 "CONTAINS": any(one in found for one in wanted),
                 "STARTS_WITH": any(found.startswith(one) for one in wanted),
                 "ENDS_WITH": any(found.endswith(one) for one in wanted),
-                "CONTAINS_EXACTLY": any(one in parts for one in wanted),
+                "CONTAINS_EXACTLY": any(one.strip() in parts for one in wanted),
             }
             negatives = {
                 "IS_NOT_EQUAL_TO": "IS_EQUAL_TO", "DOES_NOT_CONTAIN": "CONTAINS",

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.values import LATEST, Value, is_missing, iso, read_bool, read_time, with_defaults
+from enrollment.domain.values import (
+    LATEST,
+    Value,
+    is_missing,
+    iso,
+    read_bool,
+    read_given_time,
+    read_time,
+    with_defaults,
+)
 
 AT = 1_795_428_020_000  # 2026-11-23T10:00:20.000Z
 SECOND_ONLY, EXACT = True, False
@@ -114,3 +123,39 @@ def test_missing_null_and_empty_are_one_thing(value: Value) -> None:
 def test_a_value_is_not_missing(value: Value) -> None:
     assert not is_missing(value)
     assert with_defaults({"a": value}, {"a": "2"}) == {"a": value}
+
+
+DAY = 1_795_392_000_000  # 2026-11-23T00:00:00.000Z
+
+
+@pytest.mark.parametrize(
+    ("value", "instant"),
+    [
+        ("2026-11-23T10:00:20Z", AT),
+        ("2026-11-23T10:00:20", AT),
+        ("2026-11-23T11:00:20.000+01:00", AT),
+        ("2026-11-23", DAY),
+        (20_261_123, DAY),
+        ("20261123", DAY),
+        (1_795_428_020, AT),
+        (" 1795428020 ", AT),
+        (1_795_428_020.0, AT),
+        (AT, AT),
+        (str(AT), AT),
+        (-86_400_000, -86_400_000),
+        ("-2208988800000", -2_208_988_800_000),
+        (0, 0),
+        (86_400_000, 86_400_000),
+        (5_000, 5_000),
+        (17_954_280_200, 17_954_280_200),
+    ],
+)
+def test_a_given_time_is_read(value: Value, instant: int) -> None:
+    assert read_given_time(value) == instant
+
+
+@pytest.mark.parametrize(
+    "value", [10**13, str(10**14), -(10**13), 10**400, 1.5, True, None, "", "soon", [], ["2026-11-23"]]
+)
+def test_what_is_no_given_time_is_not_read(value: Value) -> None:
+    assert read_given_time(value) is None

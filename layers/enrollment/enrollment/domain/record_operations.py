@@ -26,9 +26,19 @@ from enrollment.domain.operations import (
     OperationType,
     operation,
     operation_of,
+    text_operand,
 )
 from enrollment.domain.subjects import Subject
-from enrollment.domain.values import Instant, Value, as_text, fold, is_missing, read_instant, read_name
+from enrollment.domain.values import (
+    GIVEN_TIMES,
+    Instant,
+    Value,
+    as_text,
+    is_missing,
+    read_given_time,
+    read_instant,
+    read_name,
+)
 
 MAX_DAYS = 100_000
 MAX_NAME = 128
@@ -155,7 +165,7 @@ class ComparativeDate(_OfTimes, frozen=True, eq=False):
         compared = subject.value(self.other)
         mine, theirs = (
             read_instant(subject.value(name)),
-            read_instant(self.default if is_missing(compared) else compared),
+            read_given_time(self.default) if is_missing(compared) else read_instant(compared),
         )
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
@@ -172,7 +182,7 @@ class ComparativeString(_OfValues, frozen=True, eq=False):
         compared = self.default if is_missing(compared) else compared
         if is_missing(compared):
             return False
-        return self.type.tests[self.operator](self.type.read(subject.value(name)), fold(as_text(compared)))
+        return self.type.tests[self.operator](self.type.read(subject.value(name)), text_operand(as_text(compared)))
 
 
 class ComparativeUpdated(_OfValues, frozen=True, eq=False):
@@ -180,8 +190,9 @@ class ComparativeUpdated(_OfValues, frozen=True, eq=False):
     default: Value
 
     def _holds(self, subject: Subject, name: str) -> bool:
-        mine, theirs = subject.updated_at(name), subject.updated_at(self.other)
-        theirs = read_instant(self.default) if theirs is None else theirs
+        mine = subject.updated_at(name)
+        has_value = not is_missing(subject.value(self.other))
+        theirs = subject.updated_at(self.other) if has_value else read_given_time(self.default)
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
 
@@ -355,6 +366,13 @@ def _default(given: Given) -> Value:
     return None if found is None else as_text(found)
 
 
+def _default_time(given: Given) -> Value:
+    found = _default(given)
+    if not is_missing(found) and read_given_time(found) is None:
+        raise InvalidOperand("defaultComparisonValue", found, f"{GIVEN_TIMES}, or null")
+    return found
+
+
 def _one_of(given: Given, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
     found = given.get(key, default)
     if found not in allowed:
@@ -526,7 +544,7 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
         "COMPARATIVE_DATE": RecordOperationType(
             _SIDES,
             lambda given, operator, missing: ComparativeDate(
-                given, operator, missing, _name(given, "comparisonPropertyName"), _default(given)
+                given, operator, missing, _name(given, "comparisonPropertyName"), _default_time(given)
             ),
         ),
         "COMPARATIVE_STRING": RecordOperationType(
@@ -543,7 +561,7 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
         "COMPARATIVE_PROPERTY_UPDATED": RecordOperationType(
             _SIDES,
             lambda given, operator, missing: ComparativeUpdated(
-                given, operator, missing, _name(given, "comparisonPropertyName"), _default(given)
+                given, operator, missing, _name(given, "comparisonPropertyName"), _default_time(given)
             ),
         ),
         "CALENDAR_DATE": RecordOperationType(

@@ -171,6 +171,41 @@ def read_epoch(number: int) -> tuple[Instant, bool] | None:
     return (number, False) if number in _EPOCH_MILLISECONDS else None
 
 
+def read_given_time(value: Value) -> Instant | None:
+    """Return the time that a person wrote: an operand of a flow, or an option on the command line.
+
+    A text in ISO-8601 without a zone is UTC. Integers of 9 or 10 digits are seconds; of 8 digits, a date if they are
+    one (``20261123``); all others of up to 13 digits are milliseconds, negative ones too. Return None for all else.
+    """
+    if isinstance(value, bool | list) or value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if not _INTEGER.fullmatch(text):
+            return _from_iso(text)
+        number = int(text)
+    elif isinstance(value, float):
+        if not value.is_integer():
+            return None
+        number = int(value)
+    else:
+        number = value
+    if number in _EPOCH_SECONDS:
+        return number * 1000
+    if number in _DATES:
+        day = _from_iso(str(number))
+        return number if day is None else day
+    return number if abs(number) < _EPOCH_MILLISECONDS.stop else None
+
+
+# For messages.
+GIVEN_TIMES = (
+    "a time in ISO-8601 (2026-11-23T10:00:00Z), a date (2026-11-23 or 20261123), "
+    "epoch seconds (9 or 10 digits), or epoch milliseconds (12 or 13 digits)"
+)
+
+_DATES = range(10**7, 10**8)
+
 # Integers of 9 or 10 digits, and of 12 or 13 digits. Both are times from March 1973 to November 2286.
 _EPOCH_SECONDS = range(10**8, 10**10)
 _EPOCH_MILLISECONDS = range(10**11, 10**13)

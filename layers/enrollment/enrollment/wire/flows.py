@@ -7,7 +7,7 @@ from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.associations import CATEGORIES as ASSOCIATION_CATEGORIES
 from enrollment.domain.associations import AssociationType
 from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, ConstantFilter, Criteria, ListFilter, RecordFilter
-from enrollment.domain.event_types import EventType, Trigger
+from enrollment.domain.event_types import EventType, Property, Trigger
 from enrollment.domain.filters import PropertyFilter, any_of
 from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
 from enrollment.domain.identifiers import object_type_id
@@ -422,7 +422,7 @@ class _Reader:
         if operator not in row.on_events:
             self.unknown_operator(at, kind, operator, sorted(row.on_events))
             return None
-        return self.filter(name, given["operation"], at)
+        return self.filter(known, given["operation"], at)
 
     def branch(self, given: Any, path: str, depth: int) -> Criteria | None:
         if not isinstance(given, dict):
@@ -555,10 +555,10 @@ class _Reader:
             instead.get(operator) or nearest(operator, allowed),
         )
 
-    def filter(self, name: str, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
+    def filter(self, known: Property, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
         self.check_include(given, path)
         try:
-            return PropertyFilter(name, operation(given))
+            return PropertyFilter(known.name, operation(given, known.url_part))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, path)
             return None
