@@ -131,7 +131,9 @@ def _result(result: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 
 def _filter(result: Mapping[str, Any]) -> str:
-    found = "no value" if result["found"] in (None, "", []) else shown(result["found"])
+    value = result["found"]
+    # A text in quotation marks, so that blanks at its ends are visible.
+    found = "no value" if value in (None, "", []) else f'"{shown(value)}"' if isinstance(value, str) else shown(value)
     because = f" ({result['because']})" if "because" in result else ""
     return f"{_mark(result)} {escape(result['property'])} {escape(result['expected'])}: found {escape(found + because)}"
 

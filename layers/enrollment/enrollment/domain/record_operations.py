@@ -374,14 +374,14 @@ def _default_time(given: Given) -> Value:
 
 
 def _one_of(given: Given, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-    found = given.get(key, default)
+    found = default if given.get(key) is None else given[key]
     if found not in allowed:
         raise InvalidOperand(key, found, " or ".join(allowed))
     return str(found)
 
 
 def _integer(given: Given, key: str, least: int, most: int, default: int | None = None) -> int:
-    found = given.get(key, default)
+    found = default if given.get(key) is None else given[key]
     if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
         raise InvalidOperand(key, found, f"a number from {least} to {most}")
     return found
@@ -412,7 +412,10 @@ def _point(given: Given, key: str) -> TimePoint:
 
 def _zone(given: Given) -> ZoneInfo | None:
     source = _one_of(
-        given, "timezoneSource", ("CUSTOM", "USER", "PORTAL"), default="CUSTOM" if "zoneId" in given else "PORTAL"
+        given,
+        "timezoneSource",
+        ("CUSTOM", "USER", "PORTAL"),
+        default="PORTAL" if given.get("zoneId") is None else "CUSTOM",
     )
     if source != "CUSTOM":
         return None
@@ -459,11 +462,13 @@ def _indexed(given: Given) -> IndexedPoint:
     try:
         kind = _one_of(reference, "referenceType", ("NOW", "TODAY", "WEEK", "MONTH", "QUARTER", "YEAR"))
         day = month = None
-        if kind == "WEEK" and "dayOfWeek" in reference:
+        if kind == "WEEK" and reference.get("dayOfWeek") is not None:
             day = _WEEKDAYS.index(_one_of(reference, "dayOfWeek", _WEEKDAYS)) + 1
         elif kind in ("MONTH", "QUARTER", "YEAR"):
-            day = _integer(reference, "day", 1, 366) if "day" in reference else None
-            month = _integer(reference, "month", 1, 12) if kind != "MONTH" and "month" in reference else None
+            day = _integer(reference, "day", 1, 366) if reference.get("day") is not None else None
+            month = (
+                _integer(reference, "month", 1, 12) if kind != "MONTH" and reference.get("month") is not None else None
+            )
         at = _time_of_day(reference)
     except InvalidOperand as invalid:
         raise InvalidOperand(f"indexReference.{invalid.key}", invalid.found, invalid.allowed) from None

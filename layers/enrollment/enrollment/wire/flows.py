@@ -1,6 +1,6 @@
 """HubSpot's Automation v4 flow JSON, to the domain (docs/flows.md). All faults are found at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
@@ -9,13 +9,14 @@ from enrollment.domain.associations import AssociationType
 from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, ConstantFilter, Criteria, ListFilter, RecordFilter
 from enrollment.domain.event_types import EventType, Property, Trigger
 from enrollment.domain.filters import PropertyFilter, any_of
-from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
+from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup, retired
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operation
 from enrollment.domain.rate_limits import PERIODS, RateLimit
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
 from enrollment.domain.tolerance import MAX_TOLERANCE, MINUTE
 from enrollment.domain.values import is_list_id, read_name
+from enrollment.wire import flow_keys
 from enrollment.wire.faults import Fault, nearest, shown
 
 MAX_FILTERS = 250
@@ -82,6 +83,16 @@ def read_flow(revision: FlowRevision) -> Flow:
         tolerance=tolerance,
         rate_limit=rate_limit,
     )
+
+
+def read_stored_flow(revision: FlowRevision, report: Callable[[FlowRevision, InvalidFlow], None]) -> Flow:
+    """Return a flow that was accepted when it was stored. One that is refused by now is reported and enrolls nobody,
+    so that it can't make the events fail that other flows wait for."""
+    try:
+        return read_flow(revision)
+    except InvalidFlow as invalid:
+        report(revision, invalid)
+        return retired(revision)
 
 
 def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
@@ -211,8 +222,8 @@ class _Reader:
                 f"{path}.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL"
             )
             return [], None, False
-        re_enroll = given.get("shouldReEnroll", False)
-        if not isinstance(re_enroll, bool):
+        re_enroll = given.get("shouldReEnroll")
+        if not isinstance(re_enroll, bool | None):
             self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {shown(re_enroll)}, allowed is true or false")
         self.refuse_mixed(given, kind, path)
         if kind != "EVENT_BASED":
@@ -221,11 +232,16 @@ class _Reader:
             return [], None, False
         if document.get("enrollmentSchedule"):
             self.fault("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS", "a schedule can't be beside event triggers")
+        self.refuse_unknown(given, flow_keys.CRITERIA, path)
         groups = self.trigger_groups(given, path, object_type)
         criteria = None
         if given.get("refinementCriteria") is not None:
             criteria = self.branch(given["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
+
+    def refuse_unknown(self, given: Mapping[str, Any], known: frozenset[str], path: str) -> None:
+        """A key that is not evaluated may change who enrolls."""
+        self.faults += flow_keys.unknown_keys(given, known, path)
 
     def refuse_mixed(self, given: Mapping[str, Any], kind: str, path: str) -> None:
         """A flow is event-based, filter-based, or manual, never two at once."""
@@ -267,10 +283,11 @@ class _Reader:
         if not isinstance(given, dict):
             self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an object")
             return None
+        self.refuse_unknown(given, flow_keys.EVENT_BRANCH, path)
         kind = given.get("filterBranchType")
         if kind != "UNIFIED_EVENTS":
             self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is UNIFIED_EVENTS")
-        if given.get("filterBranchOperator", "AND") != "AND":
+        if (given.get("filterBranchOperator") or "AND") != "AND":
             self.fault(
                 f"{path}.filterBranchOperator",
                 "UNKNOWN_OPERATOR",
@@ -363,6 +380,8 @@ class _Reader:
             return None
         self.filters += 1
         one, at = filters[0], f"{path}.filters[0]"
+        self.refuse_unknown(given, flow_keys.BRANCH, path)
+        self.refuse_unknown(one, flow_keys.LIST_FILTER, at)
         list_id, operator = one.get("listId"), one.get("operator")
         if one.get("filterType") != "IN_LIST":
             self.fault(f"{at}.filterType", "WRONG_FILTER", f"found {shown(one.get('filterType'))}, allowed is IN_LIST")
@@ -435,7 +454,9 @@ class _Reader:
         filters = self.list_of(given, path, "filters")
         branches = self.list_of(given, path, "filterBranches")
         self.filters += len(filters)
-        if kind in ("AND", "OR") and given.get("filterBranchOperator", kind) != kind:
+        if kind in ("AND", "OR"):
+            self.refuse_unknown(given, flow_keys.BRANCH, path)
+        if kind in ("AND", "OR") and (given.get("filterBranchOperator") or kind) != kind:
             found = shown(given["filterBranchOperator"])
             self.fault(f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", f"found {found}, allowed is {kind}")
         if kind == "ASSOCIATION":
@@ -474,11 +495,12 @@ class _Reader:
     def association(
         self, given: Mapping[str, Any], path: str, filters: list[Any], branches: list[Any]
     ) -> AssociatedWith | None:
+        self.refuse_unknown(given, flow_keys.ASSOCIATION_BRANCH, path)
         if branches:
             self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "an ASSOCIATION branch has filters, no branches")
         if not filters:
             self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; any associated record would do")
-        if given.get("operator", "IN_LIST") != "IN_LIST":
+        if (given.get("operator") or "IN_LIST") != "IN_LIST":
             found = shown(given["operator"])
             self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {found}, allowed is IN_LIST")
         named, category, number = (
@@ -508,6 +530,7 @@ class _Reader:
         if isinstance(given, dict) and given.get("filterType") == "IN_LIST":
             return self.list_filter(given, path)
         if isinstance(given, dict) and given.get("filterType") == "CONSTANT":
+            self.refuse_unknown(given, flow_keys.CONSTANT_FILTER, path)
             accepts = given.get("shouldAccept")
             if not isinstance(accepts, bool):
                 self.fault(f"{path}.shouldAccept", "WRONG_TYPE", f"found {shown(accepts)}, allowed is true or false")
@@ -536,7 +559,8 @@ class _Reader:
             return None
 
     def list_filter(self, given: Mapping[str, Any], path: str) -> ListFilter | None:
-        list_id, operator = given.get("listId"), given.get("operator", "IN_LIST")
+        self.refuse_unknown(given, flow_keys.LIST_FILTER, path)
+        list_id, operator = given.get("listId"), given.get("operator") or "IN_LIST"
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
                 f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
@@ -564,8 +588,8 @@ class _Reader:
             return None
 
     def check_include(self, given: Mapping[str, Any], path: str) -> None:
-        include = given.get("includeObjectsWithNoValueSet", False)
-        if not isinstance(include, bool):
+        include = given.get("includeObjectsWithNoValueSet")
+        if not isinstance(include, bool | None):
             self.fault(
                 f"{path}.includeObjectsWithNoValueSet",
                 "WRONG_TYPE",
@@ -586,6 +610,7 @@ class _Reader:
         if not isinstance(name, str) or not name.strip():
             self.fault(f"{path}.property", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of a property")
             return None
+        self.refuse_unknown(given, flow_keys.PROPERTY_FILTER, path)
         return name
 
     def operation_names(self, given: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
@@ -593,6 +618,7 @@ class _Reader:
         if not isinstance(found, dict):
             self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object")
             return None, None
+        self.faults += flow_keys.unknown_operation_keys(found, path)
         names: list[str | None] = []
         for key in ("operationType", "operator"):
             name = found.get(key)
