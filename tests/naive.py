@@ -15,15 +15,15 @@ Story = Mapping[str, Sequence[tuple[int, Any]]]
 class Naive:
     def __init__(self, story: Story, lists: Story, at: int, zone: str) -> None:
         self.history = {
-            name: [value for when, value in sorted(changes, key=lambda one: one[0]) if when <= at]
+            name_of(name): [value for when, value in sorted(changes, key=lambda one: one[0]) if when <= at]
             for name, changes in story.items()
         }
         self.times = {
-            name: [when for when, _ in sorted(changes, key=lambda one: one[0]) if when <= at]
+            name_of(name): [when for when, _ in sorted(changes, key=lambda one: one[0]) if when <= at]
             for name, changes in story.items()
         }
         self.lists = {
-            name
+            name_of(name)
             for name, changes in lists.items()
             if [one for one in sorted(changes) if one[0] <= at][-1:]
             and [one for one in sorted(changes) if one[0] <= at][-1][1]
@@ -37,8 +37,8 @@ class Naive:
 
     def filter(self, one: Mapping[str, Any]) -> bool:
         if one["filterType"] == "IN_LIST":
-            return (one["listId"] in self.lists) == (one["operator"] == "IN_LIST")
-        return self.operation(one["property"], one["operation"])
+            return (name_of(one["listId"]) in self.lists) == (one["operator"] == "IN_LIST")
+        return self.operation(name_of(one["property"]), one["operation"])
 
     def value(self, name: str) -> Any:
         history = self.history.get(name, [])
@@ -64,12 +64,12 @@ class Naive:
             recent = self.day(self.since(name)) > self.today() - timedelta(days=given["numberOfDays"])
             return recent == (operator == "UPDATED_IN_LAST_X_DAYS")
         if kind == "COMPARATIVE_PROPERTY_UPDATED":
-            if not self.times.get(given["comparisonPropertyName"], []):
+            if self.value(name_of(given["comparisonPropertyName"])) in (None, "", []):
                 return False
-            mine, theirs = self.since(name), self.since(given["comparisonPropertyName"])
+            mine, theirs = self.since(name), self.since(name_of(given["comparisonPropertyName"]))
             return mine < theirs if operator == "IS_BEFORE" else mine > theirs
         if kind in ("COMPARATIVE_STRING", "COMPARATIVE_DATE"):
-            other = self.value(given["comparisonPropertyName"])
+            other = self.value(name_of(given["comparisonPropertyName"]))
             other = given.get("defaultComparisonValue") if other in (None, "", []) else other
             if other in (None, "", []):
                 return False
@@ -95,13 +95,13 @@ class Naive:
             return operator in ("IS_KNOWN", "IS_NOT_BLANK")
         if kind in ("STRING", "MULTISTRING"):
             wanted = [text(one) for one in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
-            found, parts = text(value), [one.strip() for one in text(value).split(";")]
+            found, parts = text(value), [one.strip() for one in text(value).split(";") if one.strip()]
             answers = {
-                "IS_EQUAL_TO": any(found == one for one in wanted),
+                "IS_EQUAL_TO": any(found.strip() == one.strip() for one in wanted),
                 "CONTAINS": any(one in found for one in wanted),
                 "STARTS_WITH": any(found.startswith(one) for one in wanted),
                 "ENDS_WITH": any(found.endswith(one) for one in wanted),
-                "CONTAINS_EXACTLY": any(one in parts for one in wanted),
+                "CONTAINS_EXACTLY": any(one.strip() in parts for one in wanted),
             }
             negatives = {
                 "IS_NOT_EQUAL_TO": "IS_EQUAL_TO", "DOES_NOT_CONTAIN": "CONTAINS",
@@ -122,8 +122,8 @@ class Naive:
                 "IS_LESS_THAN": number < other, "IS_LESS_THAN_OR_EQUAL_TO": number <= other,
             }[operator]  # fmt: skip
         if kind == "BOOL":
-            truth = {"true": True, "false": False}.get(text(value).strip())
-            return truth is not None and (truth == given["value"]) == (operator == "IS_EQUAL_TO")
+            truth, wanted_truth = truth_of(value), truth_of(given["value"])
+            return truth is not None and (truth == wanted_truth) == (operator == "IS_EQUAL_TO")
         if kind == "ENUMERATION":
             held = {one.strip() for one in text(value).split(";") if one.strip()}
             wanted_options = {text(one) for one in given["values"]}
@@ -185,6 +185,10 @@ def unit_number(day: date, unit: str) -> int:
     }[unit]
 
 
+def name_of(written: Any) -> str:
+    return text(written).strip()
+
+
 def written_as(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -198,6 +202,13 @@ def written_as(value: Any) -> str:
 def text(value: Any) -> str:
     written = written_as(value)
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", written).casefold())
+
+
+def truth_of(value: Any) -> bool | None:
+    written = text(value).strip()
+    if written in ("true", "yes", "1", "on"):
+        return True
+    return False if written in ("false", "no", "0", "off") else None
 
 
 def numeral(value: Any) -> Decimal | None:

@@ -132,7 +132,9 @@ def _result(result: Mapping[str, Any], indent: str) -> Iterator[Text]:
 
 
 def _filter(result: Mapping[str, Any]) -> Text:
-    found = "no value" if result["found"] in (None, "", []) else shown(result["found"])
+    value = result["found"]
+    # A text in quotation marks, so that blanks at its ends are visible.
+    found = "no value" if value in (None, "", []) else f'"{shown(value)}"' if isinstance(value, str) else shown(value)
     because = f" ({result['because']})" if "because" in result else ""
     return _marked(result["passed"], f"{result['property']} {result['expected']}: found {found}{because}")
 

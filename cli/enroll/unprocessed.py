@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from enroll.bus import Entry, detail_text
-from enrollment.domain.values import Instant, read_instant
+from enrollment.domain.values import Instant, read_instant, read_time
 from enrollment.wire.envelopes import REPLAY_NAME
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"
@@ -56,8 +56,9 @@ class Unprocessed:
 
     @property
     def occurred_at(self) -> Instant | None:
-        given = self._detail.get("occurredAt", self._envelope.get("time"))
-        return read_instant(given) if isinstance(given, str | int | float) else None
+        given = self._detail.get("occurredAt")
+        time = read_time(self._envelope.get("time") if given is None else given)
+        return None if time is None else time[0]
 
     @property
     def whole(self) -> dict[str, Any] | None:
@@ -68,8 +69,10 @@ class Unprocessed:
         names = [envelope.get(key) for key in ("source", "detail-type")]
         if not isinstance(envelope.get("detail"), dict) or not all(isinstance(one, str) and one for one in names):
             return None
-        had = {"id": envelope.get("id"), "occurredAt": envelope.get("time")}
-        detail = {key: value for key, value in had.items() if value is not None} | self._detail
+        detail = dict(self._detail)
+        for key, value in (("id", envelope.get("id")), ("occurredAt", envelope.get("time"))):
+            if detail.get(key) is None and value is not None:
+                detail[key] = value
         if REPLAY_NAME in envelope:
             detail[REPLAY_NAME] = envelope[REPLAY_NAME]
         return {**envelope, "detail": detail}

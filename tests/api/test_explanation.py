@@ -126,9 +126,9 @@ def test_the_record_is_seen_as_it_was(api: Api) -> None:
     assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
     assert submit(api, "e2", record={"city": "Cork"}) == ["ENROLLED"]
     one = decision(api)
-    assert (one["code"], one["failedConditions"]) == ("FILTERED_OUT", ["city is Cork, found Bray"])
+    assert (one["code"], one["failedConditions"]) == ("FILTERED_OUT", ['city is "Cork", found "Bray"'])
     (of_city,) = one["refinementCriteria"]["filters"]
-    assert (of_city["expected"], of_city["found"], of_city["passed"]) == ("is Cork", "Bray", False)
+    assert (of_city["expected"], of_city["found"], of_city["passed"]) == ('is "Cork"', "Bray", False)
 
 
 def test_a_flow_that_changed_near_the_event_is_noted(api: Api) -> None:
@@ -169,7 +169,7 @@ def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
     world.now += CLOCK_SKEW_MS + 1
     world.put_flow(flow(wanted))
     one = decision(api)
-    assert (one["code"], one["failedConditions"]) == ("NOT_MATCHED", ["form is f-2, found f-1"])
+    assert (one["code"], one["failedConditions"]) == ("NOT_MATCHED", ['form is "f-2", found "f-1"'])
     assert (one["flowRevisionId"], one["currentFlowRevisionId"]) == ("1", "2")
     assert one["notes"] == ["the flow is at revision 2 by now"]
 

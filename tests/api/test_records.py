@@ -134,6 +134,33 @@ def test_memberships_are_ordered_by_their_time_too() -> None:
     assert [one[0] for one in produced(api)] == ["lists.membership_changed"]
 
 
+def test_a_list_has_one_spelling() -> None:
+    api = example_portal()
+    api("PUT", "/crm/v3/lists/VIP/memberships/add", ["101"])
+    assert api("PUT", "/crm/v3/lists/%20vip/memberships/add", ["101"]).json["recordsIdsAdded"] == ["101"]
+    (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
+    assert (membership["listId"], membership["isMember"]) == ("vip", True)
+    assert [one[2]["hs_list_id"] for one in produced(api)] == ["vip"]
+
+
+@pytest.mark.parametrize("list_id", ["a;b", "%20"])
+def test_a_list_is_one(list_id: str) -> None:
+    answer = example_portal()("PUT", f"/crm/v3/lists/{list_id}/memberships/add", ["101"])
+    assert answer.faults == [("listId", "BAD_CHARACTERS")]
+
+
+def test_a_property_has_one_spelling() -> None:
+    api = example_portal()
+    api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo"}})
+    api("PATCH", f"{CONTACTS}/101", {"properties": {" CITY ": "Oslo"}})
+    assert [one[2]["hs_name"] for one in produced(api)] == ["city"]
+    answer = api("GET", f"{CONTACTS}/101", query={"properties": "City,city", "propertiesWithHistory": "CITY"}).json
+    assert answer["properties"] == {"city": "Oslo"}
+    assert [one["value"] for one in answer["propertiesWithHistory"]["city"]] == ["Oslo"]
+    twice = api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo", "city": "Cork"}})
+    assert twice.faults == [("$.properties.city", "GIVEN_TWICE")]
+
+
 def test_changes_at_once_lose_none() -> None:
     """Below the API, whose resolver serves one request at a time, as Lambda does."""
     api = example_portal()

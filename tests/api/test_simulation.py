@@ -67,7 +67,7 @@ def test_a_draft_is_explained_filter_by_filter() -> None:
     assert one["failedConditions"] == ["URL is known, found no value"]
     of_forms, of_calls = one["triggerGroups"]
     assert [(each["property"], each["expected"], each["found"], each["passed"]) for each in of_forms["filters"]] == [
-        ("hs_form_id", "is f-1", "f-1", True),
+        ("hs_form_id", 'is "f-1"', "f-1", True),
         ("hs_url", "is known", None, False),
     ]
     assert (of_forms["isConcerned"], of_forms["passed"]) == (True, False)
@@ -98,7 +98,10 @@ def test_a_record_given_inline_stands_in_the_place_of_the_stored_one() -> None:
     assert [one["code"] for one in decisions(api, body)] == ["ALREADY_ENROLLED"]
     assert [one["code"] for one in decisions(api, {**body, "record": {"properties": {"city": "Cork"}}})] == ["ENROLLED"]
     (one,) = decisions(api, {**body, "record": {"properties": {"city": "Galway"}}})
-    assert (one["code"], one["failedConditions"]) == ("FILTERED_OUT", ["city is any of Dublin or Cork, found Galway"])
+    assert (one["code"], one["failedConditions"]) == (
+        "FILTERED_OUT",
+        ['city is any of "Dublin" or "Cork", found "Galway"'],
+    )
     later = {"properties": {"city": "Cork"}, "createdAt": 0}
     early = event({"forms.submitted": "9", "id": "e", "at": "2000-01-01T00:00:00Z"})
     found = decisions(api, {"event": early, "record": {**later, "createdAt": "2001-01-01T00:00:00Z"}})
@@ -203,8 +206,8 @@ def test_a_draft_is_decided_on_the_events_that_happened() -> None:
     assert [one["eventId"] for one in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
     assert {key for key, one in mine.items() if one["code"] == "ENROLLED"} == {"p01", "p03"}
     assert {key for key, one in mine.items() if one["code"] == "ALREADY_ENROLLED"} == {"p11", "p13"}
-    assert mine["p00"]["failedConditions"] == ["town is any of Town 1 or Town 3, found Town 0"]
-    assert mine["p06"]["failedConditions"] == ["form is any of f-0 or f-2, found f-1"]
+    assert mine["p00"]["failedConditions"] == ['town is any of "Town 1" or "Town 3", found "Town 0"']
+    assert mine["p06"]["failedConditions"] == ['form is any of "f-0" or "f-2", found "f-1"']
     assert before == (api.world.enrollments.items, api.world.queue.messages)
 
 

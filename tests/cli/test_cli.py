@@ -518,8 +518,8 @@ def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(portal: Api
     shown = run("simulate", path, "--flow", draft, "--record", record, "--details").stdout
     assert "Flow 7 (7)" in shown
     assert "FILTERED_OUT" in shown
-    assert "city is Cork, found Bray" in shown
-    assert "✗ city is Cork: found Bray" in shown
+    assert 'city is "Cork", found "Bray"' in shown
+    assert '✗ city is "Cork": found "Bray"' in shown
     assert answer("simulate", path, "--flow", draft)["decisions"][0]["code"] == "FILTERED_OUT"
     assert [one["flowId"] for one in answer("simulate", path, "--now")["decisions"]] == ["1001"]
     called = file(tmp_path, event({"calls.ended": "101", "id": "e"}), name="call.json")
@@ -538,13 +538,13 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
         )
     shown = run("explain", "--record", "contact/101").stdout
     assert shown.index("s2") < shown.index("s0") < shown.index("e1")
-    assert "form is f-1, found f-9" in shown
+    assert 'form is "f-1", found "f-9"' in shown
     assert "its message is published" in shown
     assert "4 events of contact/101; the history reaches back to" in shown
     one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
     assert "✗ trigger group 0: forms.submitted" in one
-    assert "✗ hs_form_id is f-1: found f-9" in one
-    assert "✓ city is any of Dublin or Cork: found Dublin" in one
+    assert '✗ hs_form_id is "f-1": found "f-9"' in one
+    assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in one
     assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
         "s2",
         "s1",
@@ -561,7 +561,7 @@ def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
     draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
     shown = run("flows", "preview", draft, "--last", "130").stdout
     assert "2 records would have been enrolled, by 130 events from" in shown
-    assert "town is Town 1, found Town 2" in shown
+    assert 'town is "Town 1", found "Town 2"' in shown
     assert "by an earlier event" in shown
     whole = answer("flows", "preview", draft)
     assert (sorted(whole["records"]), len(whole["decisions"])) == (["0-1/501", "0-1/504"], 151)

@@ -137,6 +137,24 @@ def test_a_record_that_does_not_exist_yet_expires(tables: Tables) -> None:
     assert item["expiresAt"] == {"N": str((9000 + EARLY_CHANGES_KEPT_MS) // 1000)}
 
 
+def test_a_record_that_was_stored_in_several_spellings(tables: Tables) -> None:
+    """As records were stored before list ids and property names had one spelling."""
+    spelled = RECORD | {
+        "properties": {"S": '{"City": ["Oslo", 7], "city": ["Cork", 4]}'},
+        "earlierProperties": {"S": '{"city": [["Bray", 2]]}'},
+        "memberships": {"S": '{"VIP": [true, 3], " vip": [false, 6], "9": [true, 3]}'},
+        "earlierMemberships": {"S": '{"VIP": [[false, 2]]}'},
+    }
+    put(tables, tables.records, spelled)
+    found = DynamoRecords(tables).get(KEY)
+    assert found is not None
+    assert found.properties == {"city": Dated("Oslo", 7)}
+    assert found.earlier_properties == {"city": (Dated("Bray", 2), Dated("Cork", 4))}
+    assert found.memberships == {"vip": Dated(False, 6), "9": Dated(True, 3)}
+    assert found.earlier_memberships == {"vip": (Dated(False, 2), Dated(True, 3))}
+    assert [found.is_member("Vip", at) for at in (1, 2, 3, 5, 6)] == [False, False, True, True, False]
+
+
 def test_an_association(tables: Tables) -> None:
     put(tables, tables.records, ASSOCIATION)
     associations, company = DynamoAssociations(tables), RecordKey("p/1", "0-2", "2")

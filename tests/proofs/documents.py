@@ -246,7 +246,7 @@ _POINTS = st.one_of(
     ),
 )
 _MOMENTS = st.sampled_from(
-    [0, 1_764_000_000_000, 253_402_300_799_999, -62_135_596_800_000, -253_402_300_799_999, "2026-11-23"]
+    [0, 1_764_000_000_000, 9_999_999_999_999, -9_999_999_999_999, 1_764_000_000, 20_261_123, "2026-11-23"]
 )
 _BEHAVIOURS = st.sampled_from(["INCLUSIVE", "EXCLUSIVE"])
 _OPERANDS: Mapping[str, SearchStrategy[Json]] = {

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from enrollment.domain.associations import Association, AssociationType, associated
+from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Change, Record, changed
@@ -78,6 +79,72 @@ def test_lists_are_those_of_then() -> None:
     assert str(decided(made).code) == "ENROLLED"
     later = decided(made, AT + 20, "e2")
     assert (str(later.code), later.filter.property, later.filter.found) == ("FILTERED_OUT", "list 42", False)
+
+
+def membership(list_id: Any, change: str = "ADDED", at: int = AT - 10) -> dict[str, Any]:
+    properties = {"hs_list_id": list_id, "hs_membership_change": change}
+    return event({"lists.membership_changed": "101", "id": f"m {list_id} {change}", "at": at, "properties": properties})
+
+
+@pytest.mark.parametrize("told", ["vip", "VIP", " Vip ", ["VIP"]])
+@pytest.mark.parametrize("written", ["vip", "VIP", "vip "])
+def test_a_list_has_one_spelling_for_triggers_suppression_and_criteria(told: Any, written: str) -> None:
+    made = World(now=AT + 1_000_000)
+    made.put_flow(flow({"id": 1, "lists": [["IN_LIST", written]], "re_enroll": True}))
+    submitted = flow({"id": 2, "event": "forms.submitted", "re_enroll": True})
+    made.put_flow({**submitted, "suppressionListIds": [written]})
+    made.put_flow({**refined(all_of(in_list(written))), "id": "3"})
+    keep(made, ADA)
+    assert [str(one.code) for one in made.deliver(membership(told))] == ["ENROLLED"]
+    form = event({"forms.submitted": "101", "id": "f", "at": AT, "sent": "2026-11-24T00:00:00Z"})
+    assert {one.flow_id: str(one.code) for one in made.deliver(form)} == {"2": "SUPPRESSED", "3": "ENROLLED"}
+    made.deliver(membership("Vip", "REMOVED", AT + 10))
+    later = event({"forms.submitted": "101", "id": "g", "at": AT + 20, "sent": "2026-11-24T00:00:00Z"})
+    assert {one.flow_id: str(one.code) for one in made.deliver(later)} == {"2": "ENROLLED", "3": "FILTERED_OUT"}
+
+
+@pytest.mark.parametrize("list_id", ["vip;gold", ["vip", "gold"], ";", " ; "])
+def test_a_membership_is_of_one_list(list_id: Any) -> None:
+    with pytest.raises(InvalidEvent, match="one list id, without a semicolon") as refused:
+        world().deliver(membership(list_id))
+    assert (refused.value.reason, refused.value.field) == ("BAD_CHARACTERS", "detail.properties.hs_list_id")
+
+
+@pytest.mark.parametrize("list_id", [" ", "\u3000", [" "]])
+def test_a_membership_names_its_list(list_id: Any) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        world().deliver(membership(list_id))
+    assert (refused.value.reason, refused.value.field) == ("MISSING_PROPERTY", "detail.properties.hs_list_id")
+
+
+@pytest.mark.parametrize("told", ["city", "City", " CITY "])
+@pytest.mark.parametrize("written", ["city", "City"])
+def test_a_property_has_one_spelling_for_events_records_and_criteria(told: str, written: str) -> None:
+    made = world(**refined(all_of(property_filter([written, "IS_EQUAL_TO", "Oslo"]))))
+    keep(made, ADA, Change(AT - 100, {"city": "Cork"}))
+    properties = {"hs_name": told, "hs_value": "Oslo", "hs_previous_value": "Cork"}
+    made.deliver(event({"crm.property_changed": "101", "id": "p", "at": AT - 10, "properties": properties}))
+    assert str(decided(made).code) == "ENROLLED"
+    made.deliver(event({"forms.submitted": "101", "id": "s", "at": AT + 10, "record": {told: "Cork"}}))
+    assert str(decided(made, AT + 20, "e2").code) == "FILTERED_OUT"
+    assert set(made.records.get(ADA).properties) == {"city"}
+
+
+def test_a_compared_property_has_one_spelling_too() -> None:
+    compared = {"operationType": "COMPARATIVE_STRING", "operator": "IS_EQUAL_TO", "comparisonPropertyName": "Town"}
+    made = world(**refined(all_of({"filterType": "PROPERTY", "property": "city", "operation": compared})))
+    keep(made, ADA, Change(AT - 100, {"city": "Cork", "town": "Cork"}))
+    assert str(decided(made).code) == "ENROLLED"
+
+
+def test_one_property_with_two_values_is_refused() -> None:
+    submitted = {"forms.submitted": "101", "id": "s", "at": AT}
+    with pytest.raises(InvalidEvent, match="without case") as refused:
+        world().deliver(event({**submitted, "record": {"City": "Oslo", "city": "Cork"}}))
+    assert (refused.value.reason, refused.value.field) == ("GIVEN_TWICE", "detail.record.properties.city")
+    made = world()
+    made.deliver(event({**submitted, "record": {"City": "Oslo", "city": "Oslo"}}))
+    assert made.records.get(ADA).values_at(AT) == {"city": "Oslo"}
 
 
 def test_any_associated_record_of_then_is_enough() -> None:

@@ -90,7 +90,6 @@ BROKEN = [
     ("occurred far", envelope(detail_occurredAt=10**16), "BAD_TIME", "detail.occurredAt"),
     ("occurred NaN", envelope(detail_occurredAt=float("nan")), "BAD_TIME", "detail.occurredAt"),
     ("properties list", envelope(detail_properties=[]), "WRONG_TYPE", "detail.properties"),
-    ("properties null", envelope(detail_properties=None), "WRONG_TYPE", "detail.properties"),
     (
         "201 properties",
         envelope(detail_properties={f"p{n}": n for n in range(201)}),
@@ -286,6 +285,52 @@ def test_what_may_be_absent() -> None:
     assert (event.id, event.object_id, event.occurred_at) == ("bus-1", None, event.sent_at)
     assert event.properties == {}
     assert read_event(envelope(detail_objectId=None), "forms").object_id is None
+
+
+OPTIONAL = ("id", "objectId", "occurredAt", "properties", "record", "changedWith", "chain")
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_null_means_absent(key: str) -> None:
+    given = {"record": {"properties": {"a": "1"}}, "changedWith": {"a": "1"}, "chain": ["9"]}
+    whole = {f"detail_{name}": value for name, value in given.items()}
+    null, absent = envelope(**whole, **{}), envelope(**whole)
+    null["detail"][key] = None
+    del absent["detail"][key]
+    assert read_event(null, "forms") == read_event(absent, "forms")
+
+
+def test_null_properties_of_a_snapshot_mean_that_there_is_none() -> None:
+    assert read_event(envelope(detail_record={"properties": None}), "forms").record_properties is None
+
+
+def test_every_optional_field_may_be_null_at_once() -> None:
+    event = read_event(envelope(**{f"detail_{key}": None for key in OPTIONAL}), "forms")
+    assert (event.id, event.object_id, event.occurred_at) == ("bus-1", None, event.sent_at)
+    assert (event.properties, event.record_properties, event.changed_with, event.chain) == ({}, None, {}, ())
+
+
+def test_null_properties_lack_what_their_event_requires() -> None:
+    broken = envelope(**{"detail-type": "crm.property_changed"}, detail_properties=None)
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, "crm")
+    assert (raised.value.reason, raised.value.field) == ("MISSING_PROPERTY", "detail.properties.hs_name")
+
+
+def call(value: Any) -> dict[str, Any]:
+    return envelope(**{"detail-type": "calls.ended"}, detail_properties={"hs_logged_manually": value})
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", 2, -1, "y", "t", "true;false", ["true", "false"], " ", 0.5])
+def test_a_boolean_that_decides_eligibility_is_not_guessed(value: Any) -> None:
+    with pytest.raises(InvalidEvent, match="expected true, yes, 1, on") as raised:
+        read_event(call(value), "calls")
+    assert (raised.value.reason, raised.value.field) == ("BAD_BOOL", "detail.properties.hs_logged_manually")
+
+
+@pytest.mark.parametrize("value", [None, "", [], True, "TRUE", 1, "1", 1.0, "Yes", " on ", False, "no", 0, "0", "OFF"])
+def test_a_boolean_that_decides_eligibility_is_read_in_every_spelling(value: Any) -> None:
+    assert read_event(call(value), "calls").properties == {"hs_logged_manually": value}
 
 
 def test_an_integer_is_one_however_json_writes_it() -> None:

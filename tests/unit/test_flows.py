@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from enrollment.domain.flows import FlowRevision
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
-from enrollment.wire.flows import InvalidFlow, read_flow
+from enrollment.wire.flows import InvalidFlow, read_flow, read_stored_flow
 from tests.scenarios.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
@@ -416,3 +416,118 @@ def test_any_value_at_any_place_is_read_or_refused(place: tuple[Any, ...], value
     for path, code in faults(document):
         assert path.startswith("$")
         assert code.isupper()
+
+
+# Keys that are not evaluated ----------------------------------------------------------------------------------------
+
+TIMES_THREE = {"type": "NUM_OCCURRENCES", "minOccurrences": 3}
+CITY = property_filter(["city", "IS_KNOWN"])
+IN_LIST = {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "1"}
+OF_FORM = property_filter(["hs_form_id", "IS_ANY_OF", ["f-1"]])
+POINT = {"timeType": "INDEXED", "indexReference": {"referenceType": "NOW"}, "zoneId": "UTC", "offset": {"days": -1}}
+
+
+def at_time(point: Any, **more: Any) -> dict[str, Any]:
+    operation = {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": point, **more}
+    return refined({"filterBranchType": "AND", "filters": [{**CITY, "operation": operation}]})
+
+
+UNKNOWN_KEYS = [
+    (with_event(coalescingRefineBy=TIMES_THREE), f"{EVENTS}.coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event(pruningRefineBy={"type": "RELATIVE_COMPARATIVE"}), f"{EVENTS}.pruningRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event(coalesingRefineBy=TIMES_THREE), f"{EVENTS}.coalesingRefineBy", "UNKNOWN_KEY"),
+    (with_event("forms.submitted", {**OF_FORM, "coalescingRefineBy": TIMES_THREE}),
+     f"{EVENTS}.filters[0].coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event("forms.submitted", {**OF_FORM, "operation": {**OF_FORM["operation"], "pruningRefineBy": [1]}}),
+     f"{EVENTS}.filters[0].operation.pruningRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event("forms.submitted", {**OF_FORM, "operation": {**OF_FORM["operation"], "defaultValue": "f-1"}}),
+     f"{EVENTS}.filters[0].operation.defaultValue", "UNKNOWN_KEY"),
+    (with_event("forms.submitted", {**OF_FORM, "negate": True}), f"{EVENTS}.filters[0].negate", "UNKNOWN_KEY"),
+    (criteria(unEnrollObjectsNotMeetingCriteria=True),
+     "$.enrollmentCriteria.unEnrollObjectsNotMeetingCriteria", "NOT_YET_SUPPORTED"),
+    (criteria(shouldReenroll=True), "$.enrollmentCriteria.shouldReenroll", "UNKNOWN_KEY"),
+    (criteria(listMembershipFilterBranches=[{**group_with([IN_LIST])[0], "coalescingRefineBy": TIMES_THREE}]),
+     "$.enrollmentCriteria.listMembershipFilterBranches[0].coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "metadata": {"id": "7", "inListType": "IMPORT"}}])),
+     "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].metadata", "NOT_YET_SUPPORTED"),
+    (refined({"filterBranchType": "AND", "filters": [CITY], "negate": True}), f"{REFINEMENT}.negate", "UNKNOWN_KEY"),
+    (refined({"filterBranchType": "AND", "filters": [{**CITY, "coalescingRefineBy": TIMES_THREE}]}),
+     f"{REFINEMENT}.filters[0].coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (refined({"filterBranchType": "AND", "filters": [{**CITY, "operation": {**CITY["operation"], "operatr": "x"}}]}),
+     f"{REFINEMENT}.filters[0].operation.operatr", "UNKNOWN_KEY"),
+    (refined({"filterBranchType": "AND", "filters": [
+        {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "0", "metadata": {"id": "7"}}]}),
+     f"{REFINEMENT}.filters[0].metadata", "NOT_YET_SUPPORTED"),
+    (refined({"filterBranchType": "AND", "filters": [{"filterType": "CONSTANT", "shouldAccept": True, "accept": 1}]}),
+     f"{REFINEMENT}.filters[0].accept", "UNKNOWN_KEY"),
+    (refined({"filterBranchType": "AND", "filters": [], "filterBranches": [{**ASSOCIATION, "minimum": 3}]}),
+     f"{REFINEMENT}.filterBranches[0].minimum", "UNKNOWN_KEY"),
+    (changed(goalFilterBranch={"filterBranchType": "AND", "filters": [CITY], "pruningRefineBy": {"type": "X"}}),
+     "$.goalFilterBranch.pruningRefineBy", "NOT_YET_SUPPORTED"),
+    (at_time(POINT, endpointBehaviour="INCLUSIVE"),
+     f"{REFINEMENT}.filters[0].operation.endpointBehaviour", "UNKNOWN_KEY"),
+    (at_time({**POINT, "ofset": {"days": 1}}), f"{REFINEMENT}.filters[0].operation.timePoint.ofset", "UNKNOWN_KEY"),
+    (at_time({**POINT, "indexReference": {"referenceType": "TODAY", "dayOfWeek": "MONDAY"}}),
+     f"{REFINEMENT}.filters[0].operation.timePoint.indexReference.dayOfWeek", "UNKNOWN_KEY"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "path", "code"), UNKNOWN_KEYS, ids=[one[1] for one in UNKNOWN_KEYS])
+def test_a_key_that_is_not_evaluated_is_refused_by_name(document: dict[str, Any], path: str, code: str) -> None:
+    assert faults(document) == [(path, code)]
+
+
+def test_a_misspelled_key_suggests_the_right_one() -> None:
+    document = with_event("forms.submitted", {**OF_FORM, "propery": "x"}, filterz=[])
+    document["enrollmentCriteria"]["refinmentCriteria"] = {"filterBranchType": "AND", "filters": [CITY]}
+    with pytest.raises(InvalidFlow) as refused:
+        read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
+    assert [one.meant for one in refused.value.faults] == ["refinementCriteria", "property"]
+    assert "did you mean refinementCriteria?" in str(refused.value)
+
+
+NULLS = {"coalescingRefineBy": None, "pruningRefineBy": None, "unknown": None}
+EXPORTED = {"frameworkFilterId": 7, "filterInsightsId": None, "context": None, "source": None}
+SHOWN = {"propertyType": "enumeration", "operatorName": "IS_ANY_OF", "defaultValue": None, "renderSpec": "x"}
+
+
+def test_keys_that_exports_carry_without_meaning_pass() -> None:
+    every_history = {"coalescingRefineBy": {"type": "ALL_HISTORY"}, "pruningRefineBy": {"type": "ALL_HISTORY"}}
+    spoken = {**OF_FORM, **NULLS, **EXPORTED, "operation": {**OF_FORM["operation"], **NULLS, **SHOWN}}
+    document = with_event("forms.submitted", spoken, **every_history, **{"unknown": None})
+    dated = {"operationType": "DATETIME", "operator": "IS_BEFORE", "timestamp": 1_764_000_000_000}
+    timed = {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "type": "TIME_POINT", "propertyParser": None}
+    week = {"referenceType": "WEEK", "dayOfWeek": None, "hour": None, "day": None}
+    document["enrollmentCriteria"] |= {
+        **{"unEnrollObjectsNotMeetingCriteria": False, "reEnrollmentTriggersFilterBranches": []},
+        "listFilterBranch": None,
+        **{"listFilterBranches": [], "filters": None, "unEnrollmentType": "", "shouldReEnroll": None},
+        "listMembershipFilterBranches": [
+            {**NULLS, "filterBranchType": "AND", "filterBranchOperator": None, "filterBranches": [],
+             "filters": [{**IN_LIST, "metadata": None, **EXPORTED}]},
+        ],
+        "refinementCriteria": {
+            **{"filterBranchType": "AND", "filterBranchOperator": None, **NULLS},
+            "filters": [
+                {**CITY, **NULLS, **EXPORTED, "operation": {**CITY["operation"], **NULLS}},
+                {**CITY, "operation": {**CITY["operation"], "includeObjectsWithNoValueSet": None}},
+                {**CITY, "operation": {**dated, "requiresTimeZoneConversion": False, "value": None, "values": []}},
+                {**CITY, "operation": {**timed, "timePoint": {**POINT, "indexReference": week, "zoneId": None}}},
+                {"filterType": "CONSTANT", "shouldAccept": True, "source": "x", **NULLS},
+                {"filterType": "IN_LIST", "operator": None, "listId": 7, "metadata": None},
+            ],
+            "filterBranches": [{**ASSOCIATION, **NULLS, "operator": None}],
+        },
+    }  # fmt: skip
+    assert faults(document) == []
+
+
+def test_a_stored_flow_that_is_refused_by_now_is_reported_and_enrolls_nobody() -> None:
+    document = with_event(coalescingRefineBy=TIMES_THREE)
+    reported: list[tuple[str, str]] = []
+    revision = FlowRevision("p", "1", 4, document, True, 5, 0, 9)
+    found = read_stored_flow(revision, lambda one, invalid: reported.append((one.id, invalid.faults[0].path)))
+    assert (found.id, found.revision_id, found.is_enabled, found.groups) == ("1", "4", False, ())
+    assert reported == [("1", f"{EVENTS}.coalescingRefineBy")]
+    sound = FlowRevision("p", "1", 4, with_event(), True, 5, 0, 9)
+    assert read_stored_flow(sound, lambda one, invalid: pytest.fail("refused")) == read_flow(sound)

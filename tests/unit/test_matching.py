@@ -11,10 +11,12 @@ from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.flows import Flow, TriggerGroup
 from enrollment.domain.matching import TriggerIndex
 from enrollment.domain.operations import OPERATION_TYPES, operation
+from enrollment.domain.urls import UrlPart
 from enrollment.domain.values import Properties, Value
 
 EVENT_TYPE, OTHER_TYPE = "forms.submitted", "forms.viewed"
 NAMES = ("form", "page", "country")
+URL_PARTS = {"page": UrlPart.PATH, "site": UrlPart.DOMAIN, "base": UrlPart.BASE_URL, "url": UrlPart.URL}
 
 # Few, so that they meet: other spellings of one text, several values in one, what only looks like a number or a time.
 TEXTS = (
@@ -31,13 +33,24 @@ TEXTS = (
         "\u03c3",
         "\u03c2",
     ),
+    *(
+        "a ",
+        "/a",
+        "/A/",
+        "/caf%C3%A9",
+        "www.a.com",
+        "https://A.com/a/",
+        "a.com:443/a",
+        "xn--bcher-kva.com",
+        "b\u00fccher.com",
+    ),
     *("2024-02-29", "2024-02-29T01:00:00+01:00", "1709164800000", "2024-03-01"),
 )
 NUMBERS = (3, 3.0, 4, -1, 0, 1, 1_709_164_800_000, 1_709_251_200_000, 2.5)
 VALUES: SearchStrategy[Value] = st.one_of(
     st.sampled_from([None, "", *TEXTS, *NUMBERS, True, False]), st.lists(st.sampled_from(["", *TEXTS]), max_size=3)
 )
-EVENTS: SearchStrategy[Properties] = st.dictionaries(st.sampled_from(NAMES), VALUES)
+EVENTS: SearchStrategy[Properties] = st.dictionaries(st.sampled_from((*NAMES, *URL_PARTS)), VALUES)
 
 OPERANDS: dict[str, SearchStrategy[Any]] = {
     "ALL_PROPERTY": st.just({}),
@@ -60,7 +73,8 @@ def filters(draw: DrawFn) -> PropertyFilter:
     kind, operator = draw(st.sampled_from([(one.name, each) for one in OPERATION_TYPES.values() for each in one.tests]))
     include = draw(st.booleans())
     document = {"operationType": kind, "operator": operator, "includeObjectsWithNoValueSet": include}
-    return PropertyFilter(draw(st.sampled_from(NAMES)), operation(document | draw(OPERANDS[kind])))
+    name = draw(st.sampled_from((*NAMES, *URL_PARTS)))
+    return PropertyFilter(name, operation(document | draw(OPERANDS[kind]), URL_PARTS.get(name)))
 
 
 def flow(flow_id: str, *groups: tuple[str, Iterable[PropertyFilter]]) -> Flow:

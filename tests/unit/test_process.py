@@ -333,3 +333,11 @@ def test_a_record_that_would_outgrow_its_item_is_refused(text: str, count: int) 
     with pytest.raises(InvalidEvent) as raised:
         world.deliver(submitted(record={"more": text}))
     assert raised.value.reason == "RECORD_TOO_LARGE"
+
+
+def test_the_message_names_the_row_that_matched_and_has_the_derived_properties() -> None:
+    world = world_with({"id": 1, "event": "sequences.unenrolled"}, {"id": 2, "event": "sequences.unenrolled_manually"})
+    codes(world, event({"sequences.unenrolled_manually": "101", "id": "e", "properties": {"hs_unenrolled_by": None}}))
+    causes = {one.flow_id: one.cause for one in world.queue.messages}
+    assert (causes["1"].event_type, causes["1"].properties) == ("sequences.unenrolled", {"hs_unenrolled_by": "MANUAL"})
+    assert causes["2"].event_type == "sequences.unenrolled_manually"

@@ -432,6 +432,49 @@ def test_defaults_that_python_finds_equal_are_two_questions() -> None:
     assert found == [False, True]
 
 
+@pytest.mark.parametrize(
+    "other", [[], [("2026-01-01", None)], [("2026-01-01", "v"), ("2026-03-01", None)], [("2026-01-01", "")]]
+)
+@pytest.mark.parametrize(
+    ("operator", "default", "expected"),
+    [
+        ("IS_AFTER", None, False),
+        ("IS_BEFORE", None, False),
+        ("IS_AFTER", "", False),
+        ("IS_AFTER", "2026-01-15", True),
+        ("IS_BEFORE", 20260301, True),
+        ("IS_BEFORE", "1772323200", True),
+    ],
+)
+def test_the_update_of_a_property_without_value_is_that_of_its_default(
+    other: Any, operator: str, default: Any, expected: bool
+) -> None:
+    one = subject(NOON, x=[("2026-02-01", "a")], y=other)
+    operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
+    assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", operator, **operands) is expected
+
+
+@pytest.mark.parametrize("kind", ["COMPARATIVE_DATE", "COMPARATIVE_PROPERTY_UPDATED"])
+@pytest.mark.parametrize("default", ["soon", "17954280200123", True])
+def test_a_default_that_is_no_time_is_refused(kind: str, default: Any) -> None:
+    operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
+    with pytest.raises(InvalidOperand, match="defaultComparisonValue"):
+        record_operation({"operationType": kind, "operator": "IS_BEFORE", **operands})
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"), [("Cork ", "cork", True), (" Cork", "Cork", True), ("Cork", "Cor", False)]
+)
+def test_compared_texts_ignore_blanks_at_the_ends(mine: str, theirs: str, expected: bool) -> None:
+    one = subject(NOON, x=mine, y=theirs)
+    assert holds(one, "COMPARATIVE_STRING", "IS_EQUAL_TO", comparisonPropertyName="y") is expected
+
+
+def test_compared_texts_begin_as_they_are_written() -> None:
+    one = subject(NOON, x="Vanessa", y="Van ")
+    assert not holds(one, "COMPARATIVE_STRING", "STARTS_WITH", comparisonPropertyName="y")
+
+
 def test_a_time_of_change_needs_no_value_that_is_a_time() -> None:
     operation = record_operation(
         {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": now(), "propertyParser": "UPDATED_AT"}
@@ -470,6 +513,10 @@ TEXTS = [
     "e\u0301",
     ";",
     " a ",
+    "a ",
+    "in ",
+    "inside",
+    " ",
 ]
 TIMES = st.integers(0, 400).map(lambda hours: ms("2026-10-20T00:00:00") + hours * HOUR)
 VALUES = st.one_of(
@@ -483,15 +530,17 @@ VALUES = st.one_of(
     st.dates(min_value=datetime(2026, 9, 1).date(), max_value=datetime(2027, 2, 1).date()).map(str),
 )
 NAMES = st.sampled_from(["x", "y", "z"])
+# As flows may write them.
+SPELLED_NAMES = st.sampled_from(["x", "X", " y", "y", "Z "])
 
 
 def operands(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     texts, numbers = st.sampled_from(TEXTS), st.integers(-5, 5)
-    other = st.fixed_dictionaries({"comparisonPropertyName": NAMES, "defaultComparisonValue": st.none()})
+    other = st.fixed_dictionaries({"comparisonPropertyName": SPELLED_NAMES, "defaultComparisonValue": st.none()})
     return {
         "ALL_PROPERTY": st.just({}),
         "STRING": st.fixed_dictionaries({"value": texts}),
-        "MULTISTRING": st.fixed_dictionaries({"values": st.lists(texts.map(str.strip), min_size=1, max_size=3)}),
+        "MULTISTRING": st.fixed_dictionaries({"values": st.lists(texts, min_size=1, max_size=3)}),
         "ENUMERATION": st.fixed_dictionaries(
             {"values": st.lists(st.sampled_from(["a", "B", "c", "3", "true"]), min_size=1, max_size=3)}
         ),
@@ -521,13 +570,17 @@ KINDS = sorted(set(RECORD_OPERATION_TYPES) - {"DATE", "TIME_POINT", "TIME_RANGED
 def filters(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.integers(0, 9)) == 0:
         operator = draw(st.sampled_from(["IN_LIST", "NOT_IN_LIST"]))
-        return {"filterType": "IN_LIST", "operator": operator, "listId": draw(st.sampled_from(["1", "2"]))}
+        return {
+            "filterType": "IN_LIST",
+            "operator": operator,
+            "listId": draw(st.sampled_from(["1", 1, "vip", "VIP", " Vip "])),
+        }
     kind = draw(st.sampled_from(KINDS))
     operator = draw(st.sampled_from(RECORD_OPERATION_TYPES[kind].operators))
     given_operation = {"operationType": kind, "operator": operator, **draw(operands(kind))}
     if draw(st.booleans()):
         given_operation["includeObjectsWithNoValueSet"] = draw(st.booleans())
-    return {"filterType": "PROPERTY", "property": draw(NAMES), "operation": given_operation}
+    return {"filterType": "PROPERTY", "property": draw(SPELLED_NAMES), "operation": given_operation}
 
 
 BRANCHES = st.lists(
@@ -538,7 +591,7 @@ BRANCHES = st.lists(
     max_size=3,
 ).map(lambda found: {"filterBranchType": "OR", "filters": [], "filterBranches": found})
 STORIES = st.dictionaries(NAMES, st.dictionaries(TIMES, VALUES, max_size=5), max_size=3)
-LISTS = st.dictionaries(st.sampled_from(["1", "2"]), st.dictionaries(TIMES, st.booleans(), max_size=3), max_size=2)
+LISTS = st.dictionaries(st.sampled_from(["1", "vip"]), st.dictionaries(TIMES, st.booleans(), max_size=3), max_size=2)
 
 
 @settings(max_examples=1_500, deadline=None)

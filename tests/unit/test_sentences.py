@@ -46,10 +46,10 @@ def test_a_flow_in_words() -> None:
         },
     }
     assert sentences(document) == [
-        "Enrolls a contact the first time this happens: form submission (forms.submitted), where form is f-1.",
-        "Only if, as it was then, city is Dublin or (it is in list 42 and age is greater than 20).",
+        'Enrolls a contact the first time this happens: form submission (forms.submitted), where form is "f-1".',
+        'Only if, as it was then, city is "Dublin" or (it is in list 42 and age is greater than 20).',
         "Not if it is in list 12.",
-        "Not if it has met the goal already: stage is any of won or lost.",
+        'Not if it has met the goal already: stage is any of "won" or "lost".',
     ]
 
 
@@ -113,9 +113,11 @@ MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "da
         ),
         ("DATE", "EQUAL", {"year": 2026, "month": "NOV", "day": 3}, "is on 3 Nov 2026"),
         ("NUMBER_RANGED", "IS_BETWEEN", {"lowerBound": 1, "upperBound": 2}, "is between 1 and 2"),
-        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"]}, "is not a"),
-        ("ENUMERATION", "IS_NONE_OF", {"values": list("abc")}, "is none of a, b or c"),
-        ("STRING", "CONTAINS", {"value": "x", "includeObjectsWithNoValueSet": True}, "contains x (or has no value)"),
+        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"]}, 'is not "a"'),
+        ("ENUMERATION", "IS_NONE_OF", {"values": list("abc")}, 'is none of "a", "b" or "c"'),
+        ("STRING", "CONTAINS", {"value": "x", "includeObjectsWithNoValueSet": True}, 'contains "x" (or has no value)'),
+        ("STRING", "IS_EQUAL_TO", {"value": 'Van "the Man" '}, 'is "Van \\"the Man\\" "'),
+        ("MULTISTRING", "STARTS_WITH", {"values": ["Van "]}, 'begins with "Van "'),
         ("TIME_POINT", "IS_AFTER", {"timePoint": NOW}, "is after the event minus 7 days"),
         ("TIME_RANGED", "IS_BETWEEN",
          {"lowerBoundTimePoint": MONDAY, "upperBoundTimePoint": NOW, "propertyParser": "UPDATED_AT"},
@@ -155,7 +157,26 @@ def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
 
 @pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
 def test_keys_that_an_operation_does_not_have_are_not_said(stray: dict[str, Any]) -> None:
-    assert said({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == "contains x"
+    assert said({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == 'contains "x"'
+
+
+def test_an_option_that_a_closed_list_lacks_is_warned_of() -> None:
+    where = [
+        ["hs_ad_network", "IS_ANY_OF", ["linkedin", "LINKDIN", "TIKTOK"]],
+        ["hs_ad_network", "IS_EQUAL_TO", "Facebook "],
+        ["hs_ad_network", "IS_NOT_EQUAL_TO", ["ADWRDS"], "MULTISTRING"],
+        ["hs_ad_network", "CONTAINS", "LINK"],
+        ["hs_interaction_type", "IS_ANY_OF", ["ANYTHING"]],
+        ["hs_ad_network", "IS_KNOWN"],
+    ]
+    document = flow({"id": 1, "event": "ads.interaction", "where": where})
+    found = warnings(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)))
+    assert [one.partition(" is no option of hs_ad_network")[0] for one in found] == [
+        "'LINKDIN'",
+        "'TIKTOK'",
+        "'ADWRDS'",
+    ]
+    assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == ["LINKEDIN", "", "ADWORDS"]
 
 
 def test_waiting_and_a_limit_in_words() -> None:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.values import LATEST, iso, read_time
+from enrollment.domain.values import (
+    LATEST,
+    Value,
+    is_missing,
+    iso,
+    read_bool,
+    read_given_time,
+    read_time,
+    with_defaults,
+)
 
 AT = 1_795_428_020_000  # 2026-11-23T10:00:20.000Z
 SECOND_ONLY, EXACT = True, False
@@ -87,3 +96,66 @@ def test_a_time_that_was_written_is_read_again(instant: int) -> None:
 def test_any_value_is_read_or_refused(value: Any) -> None:
     time = read_time(value)
     assert time is None or isinstance(time[0], int)
+
+
+@pytest.mark.parametrize("value", [True, "true", "TRUE", " True ", "yes", "Yes", 1, 1.0, "1", "on", "ON", ["true"]])
+def test_a_value_is_read_as_true(value: Value) -> None:
+    assert read_bool(value) is True
+
+
+@pytest.mark.parametrize("value", [False, "false", "FALSE", "no", "No", 0, 0.0, "0", "off", "OFF"])
+def test_a_value_is_read_as_false(value: Value) -> None:
+    assert read_bool(value) is False
+
+
+@pytest.mark.parametrize("value", [None, "", [], "y", "n", "t", "2", 2, -1, 0.5, "truth", "true;true", ["yes", "no"]])
+def test_a_value_that_is_no_boolean_is_not_read(value: Value) -> None:
+    assert read_bool(value) is None
+
+
+@pytest.mark.parametrize("value", [None, "", [], [""], ["", ""]])
+def test_missing_null_and_empty_are_one_thing(value: Value) -> None:
+    assert is_missing(value)
+    assert with_defaults({"a": value, "b": "1"}, {"a": "2", "b": "2"}) == {"a": "2", "b": "1"}
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, " ", ";", ["", "a"]])
+def test_a_value_is_not_missing(value: Value) -> None:
+    assert not is_missing(value)
+    assert with_defaults({"a": value}, {"a": "2"}) == {"a": value}
+
+
+DAY = 1_795_392_000_000  # 2026-11-23T00:00:00.000Z
+
+
+@pytest.mark.parametrize(
+    ("value", "instant"),
+    [
+        ("2026-11-23T10:00:20Z", AT),
+        ("2026-11-23T10:00:20", AT),
+        ("2026-11-23T11:00:20.000+01:00", AT),
+        ("2026-11-23", DAY),
+        (20_261_123, DAY),
+        ("20261123", DAY),
+        (1_795_428_020, AT),
+        (" 1795428020 ", AT),
+        (1_795_428_020.0, AT),
+        (AT, AT),
+        (str(AT), AT),
+        (-86_400_000, -86_400_000),
+        ("-2208988800000", -2_208_988_800_000),
+        (0, 0),
+        (86_400_000, 86_400_000),
+        (5_000, 5_000),
+        (17_954_280_200, 17_954_280_200),
+    ],
+)
+def test_a_given_time_is_read(value: Value, instant: int) -> None:
+    assert read_given_time(value) == instant
+
+
+@pytest.mark.parametrize(
+    "value", [10**13, str(10**14), -(10**13), 10**400, 1.5, True, None, "", "soon", [], ["2026-11-23"]]
+)
+def test_what_is_no_given_time_is_not_read(value: Value) -> None:
+    assert read_given_time(value) is None

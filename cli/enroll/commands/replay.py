@@ -15,7 +15,7 @@ from enroll.replay import ArchiveReplay, NotReplayable, start
 from enroll.stack import StackName, explained, open_stack
 from enrollment.bootstrap import now
 from enrollment.domain.decisions import Code
-from enrollment.domain.values import Instant, iso, read_instant
+from enrollment.domain.values import Instant, iso, read_given_time
 
 POLL_SECONDS = 2.0
 # For which the counts of a dry run must not change before they are taken for all.
@@ -68,7 +68,7 @@ def replay(
 
 
 def _moment(option: str, given: str | None) -> Instant:
-    found = now() if given is None else read_instant(given)
+    found = now() if given is None else read_given_time(given)
     if found is None:
         fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
     return found

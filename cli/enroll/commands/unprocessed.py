@@ -37,7 +37,7 @@ from enroll.unprocessed import Unprocessed
 from enroll.unprocessed_queue import BATCH, Message, NotDeleted, Pass
 from enrollment.domain.decisions import Code
 from enrollment.domain.events import OWN_SOURCE, InvalidEvent
-from enrollment.domain.values import Instant, iso, read_instant
+from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.wire.envelopes import read_routed_event, replay_name
 
 app = typer.Typer(help="Events that could not be processed: look, deliver again, discard.", no_args_is_help=True)
@@ -96,7 +96,7 @@ def _filter(
 
 
 def _moment(option: str, given: str | None) -> Instant | None:
-    found = None if given is None else read_instant(given)
+    found = None if given is None else read_given_time(given)
     if given is not None and found is None:
         fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
     return found

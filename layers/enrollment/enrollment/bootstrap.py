@@ -37,7 +37,7 @@ from enrollment.domain.identifiers import ulid
 from enrollment.domain.values import Instant
 from enrollment.evaluation import Evaluation
 from enrollment.history import EventHistory
-from enrollment.observability import Metrics, PowertoolsJournal
+from enrollment.observability import Metrics, PowertoolsJournal, log_refused_flow
 from enrollment.ports import Bus, Flows, Journal, Portals, Queue, Unprocessed
 from enrollment.process import Process
 from enrollment.replaying import Replaying
@@ -45,7 +45,7 @@ from enrollment.together import Meeting
 from enrollment.unconfirmed import Finishing
 from enrollment.waiting import Waiting
 from enrollment.wire.envelopes import read_event, read_stored_event, replay_name, write_event
-from enrollment.wire.flows import read_flow
+from enrollment.wire.flows import read_stored_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 from enrollment.wire.redeliveries import read_redelivery, write_redelivery
 from enrollment.wire.unprocessed import write_unprocessed
@@ -99,7 +99,8 @@ def assemble(config: Config) -> Application:
     journal, dynamodb, sqs = PowertoolsJournal(logger, metrics), clients.dynamodb(session), clients.sqs(session)
     tables, queue = Tables(dynamodb, config), SqsQueue(sqs, config.enrollments_queue_url, write_message)
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_production)
-    flows, portals = DynamoFlows(tables, read_flow), DynamoPortals(tables)
+    flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
+    portals = DynamoPortals(tables)
 
     def process_of_batch(meeting: Meeting) -> Process:
         shared = TablesOfBatch(dynamodb, config, meeting)

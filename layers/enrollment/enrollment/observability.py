@@ -4,7 +4,8 @@ A decision is one log line, `decision`, with the fields of `decision_fields`; wh
 only counted are one line, `others`, with the count of each code. A refused event is one line, `refused`. An event that
 its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`. A change of a
 record that does not exist yet is one line, `stored before creation`; an event whose ID came before with other content,
-`event id used before`; waiting events that there was no time to decide again, `waiting events left`.
+`event id used before`; waiting events that there was no time to decide again, `waiting events left`. A stored flow that
+this version refuses is one line, `flow refused`.
 Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
 of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,
 `EventsRehearsed`, `ChangesBeforeCreation`, `EventIdsUsedBefore`, `WaitingEventsLeft`. Their dimension `service` is the
@@ -23,6 +24,7 @@ from aws_lambda_powertools import Logger
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.enrollments import Enrollment
 from enrollment.domain.events import Event, InvalidEvent
+from enrollment.domain.flows import FlowRevision
 from enrollment.domain.values import Instant, Value, as_text, iso
 
 
@@ -56,6 +58,18 @@ class Metrics:
         line = msgspec.json.encode({"_aws": metadata, "service": self._service, **counts}).decode()
         # CloudWatch reads it. Not printed: where nothing is buffered, as in Lambda, the end of a line is a write more.
         sys.stdout.write(f"{line}\n")
+
+
+def log_refused_flow(logger: Logger, revision: FlowRevision, invalid: ValueError) -> None:
+    logger.error(
+        "flow refused",
+        extra={
+            "portalId": revision.portal_id,
+            "flowId": revision.id,
+            "flowRevisionId": str(revision.revision),
+            "explanation": str(invalid)[:2000],
+        },
+    )
 
 
 class PowertoolsJournal:

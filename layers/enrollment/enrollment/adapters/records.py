@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from enrollment.adapters.tables import Item, Tables, is_at
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Earlier, Record
+from enrollment.domain.spellings import in_one_spelling
 from enrollment.domain.values import Instant
 from enrollment.ports import Conflict
 
@@ -99,7 +100,7 @@ def _record(key: RecordKey, item: Item) -> Record:
         found = json.loads(item[name])
         return {name: tuple(dated(*change) for change in history) for name, history in found.items()}
 
-    return Record(
+    record = Record(
         key=key,
         created_at=item.get("createdAt", NOT_CREATED),
         properties=current("properties"),
@@ -112,6 +113,7 @@ def _record(key: RecordKey, item: Item) -> Record:
         awaited_until=item.get("awaitedUntil"),
         known_at=item.get("knownAt"),
     )
+    return in_one_spelling(record)
 
 
 def _json(value: object) -> str:

@@ -1,6 +1,7 @@
 """The composition root of the API: what is made of the configuration, once, at the first request."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -24,13 +25,13 @@ from enrollment.config import from_environment
 from enrollment.evaluation import Evaluation
 from enrollment.explanation import Explaining
 from enrollment.history import EventHistory
-from enrollment.observability import Metrics
+from enrollment.observability import Metrics, log_refused_flow
 from enrollment.ports import Enrollments, Portals, Replays
 from enrollment.process import Process
 from enrollment.recordkeeping import Recordkeeping
 from enrollment.simulation import without_consequences
 from enrollment.wire.envelopes import check_production, read_stored_event, write_event
-from enrollment.wire.flows import read_flow
+from enrollment.wire.flows import read_flow, read_stored_flow
 from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
 
 
@@ -59,7 +60,9 @@ def api_application() -> ApiApplication:
     records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
     evaluation = Evaluation(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
-    book, flows = DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow)
+    logger = Logger()
+    book = DynamoFlowBook(tables, read_flow)
+    flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
     history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
     process = without_consequences(
         event_types=EVENT_TYPES,
@@ -90,7 +93,7 @@ def api_application() -> ApiApplication:
         process=process,
         explaining=Explaining(process, book, read_flow),
         replays=DynamoReplays(tables),
-        logger=Logger(),
+        logger=logger,
         metrics=Metrics(config.metrics_namespace, config.service, now),
         trace=tracing(config),
     )

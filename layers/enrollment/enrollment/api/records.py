@@ -43,6 +43,7 @@ from enrollment.wire.records import (
 from enrollment.wire.requests import (
     read_cursor,
     read_limit,
+    read_list_id,
     read_moment,
     read_names,
     read_object_type,
@@ -152,7 +153,7 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
     at = read_moment(occurred_at, "occurredAt", request.now)
     time = None if occurred_at is None else read_time(occurred_at)
     change = Change(at, arrived_at=request.now, is_to_second=time is not None and time[1])
-    list_id = request.path["listId"]
+    list_id = read_list_id(request.path["listId"], "listId")
     changes = [
         (RecordKey(request.portal_id, object_type, one), replace(change, memberships={list_id: is_member}))
         for ids, is_member in ((added, True), (removed, False))

@@ -11,7 +11,7 @@ from enrollment.domain.event_types import (
     PropertyType,
 )
 from enrollment.domain.filters import any_of
-from enrollment.domain.urls import original_url
+from enrollment.domain.urls import UrlPart, original_url
 
 _EMAIL = (
     Property("hs_email_campaign_id", "Email campaign", PropertyType.ENUMERATION),
@@ -42,8 +42,8 @@ CATEGORY = Category(
             "Marketing email link clicked",
             EventTypeId("4-666288"),
             more=(
-                Property("hs_click_raw_url", "Clicked URL with every query parameter"),
-                Property("hs_click_original_url", "Clicked URL without tracking parameters"),
+                Property("hs_click_raw_url", "Clicked URL with every query parameter", url_part=UrlPart.URL),
+                Property("hs_click_original_url", "Clicked URL without tracking parameters", url_part=UrlPart.URL),
             ),
             derivations=(original_url,),
         ),

@@ -1,8 +1,7 @@
 """Forms: seen, touched, submitted."""
 
-from enrollment.catalog.pages import PAGE_URL, UTM
+from enrollment.catalog.pages import DERIVED_FROM_URL, PAGE_URL, REFERRER, UTM
 from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
-from enrollment.domain.urls import page_url_parts
 
 _FORM = (
     Property("hs_form_id", "Form", PropertyType.ENUMERATION),
@@ -11,7 +10,7 @@ _FORM = (
     *PAGE_URL,
     Property("hs_page_id", "Page", PropertyType.ENUMERATION),
     Property("hs_page_title", "Page title"),
-    Property("hs_referrer", "Referrer"),
+    REFERRER,
     *UTM,
 )
 
@@ -26,7 +25,7 @@ CATEGORY = Category(
             CONTACTS,
             (*_FORM, Property("hs_field_name", "Field name")),
             ids=(EventTypeId("4-1639799"),),
-            derivations=(page_url_parts,),
+            derivations=DERIVED_FROM_URL,
         ),
         EventType(
             "forms.submitted",
@@ -34,7 +33,7 @@ CATEGORY = Category(
             CONTACTS,
             _FORM,
             ids=(EventTypeId("4-1639801"),),
-            derivations=(page_url_parts,),
+            derivations=DERIVED_FROM_URL,
             may_create_record=True,
         ),
         EventType(
@@ -43,7 +42,7 @@ CATEGORY = Category(
             CONTACTS,
             _FORM,
             ids=(EventTypeId("4-1639797"),),
-            derivations=(page_url_parts,),
+            derivations=DERIVED_FROM_URL,
         ),
     ),
 )

@@ -1,12 +1,13 @@
 """Properties that the events of several categories share: the page on which something happened."""
 
 from enrollment.domain.event_types import Property
+from enrollment.domain.urls import UrlPart, page_url_parts, utm_parameters
 
 PAGE_URL = (
-    Property("hs_url", "URL"),
-    Property("hs_base_url", "URL without scheme, query and fragment"),
-    Property("hs_url_domain", "Domain"),
-    Property("hs_url_path", "Path"),
+    Property("hs_url", "URL", url_part=UrlPart.URL),
+    Property("hs_base_url", "URL without scheme, query and fragment", url_part=UrlPart.BASE_URL),
+    Property("hs_url_domain", "Domain", url_part=UrlPart.DOMAIN),
+    Property("hs_url_path", "Path", url_part=UrlPart.PATH),
     Property("hs_query_params", "Query parameters"),
 )
 
@@ -17,3 +18,8 @@ UTM = (
     Property("hs_utm_content", "UTM content"),
     Property("hs_utm_term", "UTM term"),
 )
+
+REFERRER = Property("hs_referrer", "Referrer", url_part=UrlPart.URL)
+
+# Of events that have both.
+DERIVED_FROM_URL = (page_url_parts, utm_parameters)

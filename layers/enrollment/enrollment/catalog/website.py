@@ -1,6 +1,6 @@
 """Website: pages and calls to action."""
 
-from enrollment.catalog.pages import PAGE_URL, UTM
+from enrollment.catalog.pages import DERIVED_FROM_URL, PAGE_URL, REFERRER, UTM
 from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
 from enrollment.domain.urls import page_url_parts
 
@@ -33,7 +33,7 @@ CATEGORY = Category(
                 Property("hs_page_id", "Page", PropertyType.ENUMERATION),
                 Property("hs_page_title", "Page title"),
                 Property("hs_page_content_type", "Page content type", PropertyType.ENUMERATION),
-                Property("hs_referrer", "Referrer"),
+                REFERRER,
                 Property("hs_device_type", "Device type", PropertyType.ENUMERATION),
                 Property("hs_browser", "Browser"),
                 Property("hs_country", "Country"),
@@ -42,7 +42,7 @@ CATEGORY = Category(
                 *UTM,
             ),
             ids=(EventTypeId("4-96000"),),
-            derivations=(page_url_parts,),
+            derivations=DERIVED_FROM_URL,
         ),
     ),
 )

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from enrollment.domain.filters import PropertyFilter
+from enrollment.domain.urls import UrlPart
 from enrollment.domain.values import Properties, Value, as_text, fold, is_missing, read_bool
 
 
@@ -36,13 +37,15 @@ EVERY_OPERATION = frozenset().union(*OPERATIONS_OF.values())
 
 class Property(Struct, frozen=True):
     """``options`` are the values that the platform knows; none for an ENUMERATION whose values are the account's own
-    objects (forms, emails, lists). ``holds_any_type``: the value of some other property, whose type decides."""
+    objects (forms, emails, lists). ``holds_any_type``: the value of some other property, whose type decides.
+    ``url_part``: what of a URL it holds, if it holds any."""
 
     name: str
     label: str
     type: PropertyType = PropertyType.STRING
     options: tuple[str, ...] = ()
     holds_any_type: bool = False
+    url_part: UrlPart | None = None
 
     @property
     def operations(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from enrollment.domain.event_types import EventType
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import Moment, last_instant, moment_of
-from enrollment.domain.values import LATEST, Instant, Properties, iso
+from enrollment.domain.values import LATEST, Instant, Properties, iso, with_defaults
 
 OWN_SOURCE = "enroll"
 """The source of the events that this system itself puts on the bus. The bus' policy denies it to everyone else."""
@@ -112,13 +112,13 @@ class Occurrence(Struct, frozen=True):
 
 
 def occurrences(event: Event, event_types: Mapping[str, EventType]) -> tuple[Occurrence, ...]:
-    """The event's own row first, then the rows that it also satisfies. What the source sent wins over what is
-    derived."""
+    """The event's own row first, then the rows that it also satisfies. A value that the source sent wins over a
+    derived one."""
     own = _occurrence(event.event_type, event.properties)
     return (
         own,
         *(
-            _occurrence(event_types[also.event_type], {**also.adds, **event.properties})
+            _occurrence(event_types[also.event_type], with_defaults(event.properties, also.adds))
             for also in event.event_type.also
             if also.when is None or also.when.failure(own.properties) is None
         ),
@@ -136,5 +136,5 @@ def satisfying(names: Collection[str], event_types: Mapping[str, EventType]) -> 
 
 def _occurrence(event_type: EventType, properties: Properties) -> Occurrence:
     for derive in event_type.derivations:
-        properties = {**derive(properties), **properties}
+        properties = with_defaults(properties, derive(properties))
     return Occurrence(event_type, properties)

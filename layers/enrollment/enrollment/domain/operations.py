@@ -10,11 +10,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
 from enrollment.domain import values
+from enrollment.domain.urls import UrlPart, as_compared, equal_form
 from enrollment.domain.values import SEPARATOR, Instant, Value, date_of, fold
 
 Test = Callable[[Any, Any], bool]
@@ -119,9 +120,11 @@ class Operation(Asking, frozen=True, eq=False):
 ACCEPT_MISSING = frozenset({"IS_UNKNOWN", "IS_BLANK"})
 
 
-def operation(given: Mapping[str, Any]) -> Operation:
-    """Raises InvalidOperand. The operation type and the operator must be ones of OPERATION_TYPES."""
-    kind, include_missing = OPERATION_TYPES[given["operationType"]], given.get("includeObjectsWithNoValueSet") is True
+def operation(given: Mapping[str, Any], url_part: UrlPart | None = None) -> Operation:
+    """Raises InvalidOperand. The operation type and the operator must be ones of OPERATION_TYPES. ``url_part``: what
+    of a URL the property holds, if it holds any."""
+    name, include_missing = given["operationType"], given.get("includeObjectsWithNoValueSet") is True
+    kind = OPERATION_TYPES[name] if url_part is None else URL_OPERATION_TYPES[url_part].get(name, OPERATION_TYPES[name])
     return operation_of(kind, given["operator"], given, include_missing)
 
 
@@ -141,22 +144,50 @@ def operation_of(kind: OperationType, operator: str, given: Mapping[str, Any], i
 # Operands ------------------------------------------------------------------------------------------------------
 
 
-def _text(given: Mapping[str, Any]) -> str:
+class Text(NamedTuple):
+    """An operand of STRING. ``written`` is what CONTAINS, STARTS_WITH and ENDS_WITH compare, ``equal`` what equality
+    does."""
+
+    written: str
+    equal: str
+
+
+class Texts(NamedTuple):
+    """As ``Text``, of MULTISTRING."""
+
+    written: tuple[str, ...]
+    equal: tuple[str, ...]
+
+
+def _value(given: Mapping[str, Any]) -> str:
     value = given.get("value")
     if not isinstance(value, str | int | float) or value == "" or len(values.as_text(value)) > MAX_TEXT:
         raise InvalidOperand("value", value, f"a text of 1 to {MAX_TEXT} characters")
-    return fold(values.as_text(value))
+    return values.as_text(value)
 
 
-def _texts(given: Mapping[str, Any]) -> tuple[str, ...]:
+def _values(given: Mapping[str, Any]) -> list[str]:
     found = given.get("values")
     if not isinstance(found, list) or not found:
         raise InvalidOperand("values", found, "a list with at least one value")
     for value in found:
-        is_text = isinstance(value, str | int | float) and len(values.as_text(value)) <= MAX_TEXT
-        if not is_text or not values.as_text(value).strip():
+        if not isinstance(value, str | int | float) or value == "" or len(values.as_text(value)) > MAX_TEXT:
             raise InvalidOperand("values", value, f"texts of 1 to {MAX_TEXT} characters")
-    return tuple(dict.fromkeys(fold(values.as_text(value).strip()) for value in found))
+    return [values.as_text(value) for value in found]
+
+
+def _options(given: Mapping[str, Any]) -> tuple[str, ...]:
+    found = _values(given)
+    for value in found:
+        if not value.strip():
+            raise InvalidOperand("values", value, f"texts of 1 to {MAX_TEXT} characters, not only blanks")
+    return tuple(dict.fromkeys(fold(value.strip()) for value in found))
+
+
+def text_operand(text: str) -> Text:
+    """The operand of STRING for a text."""
+    folded = fold(text)
+    return Text(folded, folded.strip())
 
 
 def _number(key: str) -> Callable[[Mapping[str, Any]], Decimal]:
@@ -173,9 +204,9 @@ def _number(key: str) -> Callable[[Mapping[str, Any]], Decimal]:
 def _instant(key: str) -> Callable[[Mapping[str, Any]], Instant]:
     def read(given: Mapping[str, Any]) -> Instant:
         found = given.get(key)
-        instant = values.read_instant(found) if isinstance(found, str | int | float) else None
+        instant = values.read_given_time(found) if isinstance(found, str | int | float) else None
         if instant is None:
-            raise InvalidOperand(key, found, "a time in epoch milliseconds")
+            raise InvalidOperand(key, found, values.GIVEN_TIMES)
         return instant
 
     return read
@@ -195,7 +226,7 @@ def _range(read: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Callabl
 
 def _bool(given: Mapping[str, Any]) -> bool:
     found = given.get("value")
-    value = values.read_bool(found) if isinstance(found, str | bool) else None
+    value = values.read_bool(found) if isinstance(found, str | int | float) else None
     if value is None:
         raise InvalidOperand("value", found, "true or false")
     return value
@@ -231,14 +262,9 @@ def _each(many: Iterable[Hashable]) -> Iterable[Hashable]:
     return many
 
 
-def _held(text: str) -> set[str]:
-    return {part.strip() for part in text.split(SEPARATOR)}
-
-
 _NO_LOOKUPS: Mapping[str, Lookup] = MappingProxyType({})
 _EQUAL = MappingProxyType({"IS_EQUAL_TO": Lookup(_alone, _alone)})
 _EQUAL_DAY = MappingProxyType({"EQUAL": Lookup(_alone, _alone)})
-_EQUAL_TO_ANY = MappingProxyType({"IS_EQUAL_TO": Lookup(_alone, _each), "CONTAINS_EXACTLY": Lookup(_held, _each)})
 _ANY_OF = MappingProxyType({"IS_ANY_OF": Lookup(_each, _each)})
 
 
@@ -257,34 +283,6 @@ def _negated(tests: Mapping[str, tuple[str, Test]]) -> dict[str, Test]:
 def _opposite(test: Test) -> Test:
     return lambda reading, operand: not test(reading, operand)
 
-
-_STRING: dict[str, Test] = {
-    **_negated(
-        {
-            "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operand: text == operand),
-            "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operand: operand in text),
-        }
-    ),
-    "STARTS_WITH": lambda text, operand: text.startswith(operand),
-    "ENDS_WITH": lambda text, operand: text.endswith(operand),
-}
-
-# Positive: any of the values; negative: none of them.
-_MULTISTRING: dict[str, Test] = {
-    **_negated(
-        {
-            "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operands: text in operands),
-            "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operands: any(one in text for one in operands)),
-            # "Exactly" looks at each of the values held in the property, not at parts of their text.
-            "CONTAINS_EXACTLY": (
-                "DOES_NOT_CONTAIN_EXACTLY",
-                lambda text, operands: not _held(text).isdisjoint(operands),
-            ),
-        }
-    ),
-    "STARTS_WITH": lambda text, operands: text.startswith(operands),
-    "ENDS_WITH": lambda text, operands: text.endswith(operands),
-}
 
 _NUMBER: dict[str, Test] = {
     **_negated({"IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda number, operand: number == operand)}),
@@ -346,29 +344,101 @@ def _type(
     )
 
 
+def _text_types(read: Read, prepare: Callable[[str], str], equal: Callable[[str], str]) -> Iterable[OperationType]:
+    """STRING and MULTISTRING, which follow one rule. ``prepare`` brings the text of an operand to what ``read`` returns
+    of a value, and ``equal`` both to the form in which equality compares them."""
+
+    def text(given: Mapping[str, Any]) -> Text:
+        written = prepare(_value(given))
+        return Text(written, equal(written))
+
+    def texts(given: Mapping[str, Any]) -> Texts:
+        written = tuple(dict.fromkeys(map(prepare, _values(given))))
+        return Texts(written, tuple(dict.fromkeys(map(equal, written))))
+
+    def form(reading: str) -> tuple[str]:
+        return (equal(reading),)
+
+    def held(reading: str) -> set[str]:
+        return {equal(part) for part in reading.split(SEPARATOR) if part.strip()}
+
+    def one(operand: Text) -> tuple[str]:
+        return (operand.equal,)
+
+    def each(operand: Texts) -> tuple[str, ...]:
+        return operand.equal
+
+    string: dict[str, Test] = {
+        **_negated(
+            {
+                "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operand: equal(text) == operand.equal),
+                "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operand: operand.written in text),
+            }
+        ),
+        "STARTS_WITH": lambda text, operand: text.startswith(operand.written),
+        "ENDS_WITH": lambda text, operand: text.endswith(operand.written),
+    }
+    # Positive: any of the values; negative: none of them.
+    multistring: dict[str, Test] = {
+        **_negated(
+            {
+                "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operand: equal(text) in operand.equal),
+                "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operand: any(one in text for one in operand.written)),
+                # "Exactly" looks at each of the values held in the property, not at parts of their text.
+                "CONTAINS_EXACTLY": (
+                    "DOES_NOT_CONTAIN_EXACTLY",
+                    lambda text, operand: not held(text).isdisjoint(operand.equal),
+                ),
+            }
+        ),
+        "STARTS_WITH": lambda text, operand: text.startswith(operand.written),
+        "ENDS_WITH": lambda text, operand: text.endswith(operand.written),
+    }
+    return (
+        _type(
+            "STRING",
+            ("value",),
+            text,
+            read,
+            string,
+            history=_EVER_EQUAL | {"HAS_EVER_CONTAINED", "HAS_NEVER_CONTAINED"},
+            lookups={"IS_EQUAL_TO": Lookup(form, one)},
+        ),
+        _type(
+            "MULTISTRING",
+            ("values",),
+            texts,
+            read,
+            multistring,
+            history=_EVER_EQUAL,
+            lookups={"IS_EQUAL_TO": Lookup(form, each), "CONTAINS_EXACTLY": Lookup(held, each)},
+        ),
+    )
+
+
+def _enumeration(read: Read, options: Callable[[Mapping[str, Any]], tuple[str, ...]]) -> OperationType:
+    return _type(
+        "ENUMERATION",
+        ("values",),
+        options,
+        read,
+        _ENUMERATION,
+        history=frozenset(
+            f"HAS_{ever}_{form}"
+            for ever in ("EVER", "NEVER")
+            for form in ("BEEN_ANY_OF", "BEEN_EXACTLY", "CONTAINED_ALL")
+        ),
+        on_events=frozenset({"IS_ANY_OF", "IS_NONE_OF"}),
+        lookups=_ANY_OF,
+    )
+
+
 OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
             _type("ALL_PROPERTY", (), _nothing, lambda value: value, _ALL_PROPERTY),
-            _type(
-                "STRING",
-                ("value",),
-                _text,
-                values.read_text,
-                _STRING,
-                history=_EVER_EQUAL | {"HAS_EVER_CONTAINED", "HAS_NEVER_CONTAINED"},
-                lookups=_EQUAL,
-            ),
-            _type(
-                "MULTISTRING",
-                ("values",),
-                _texts,
-                values.read_text,
-                _MULTISTRING,
-                history=_EVER_EQUAL,
-                lookups=_EQUAL_TO_ANY,
-            ),
+            *_text_types(values.read_text, fold, str.strip),
             _type(
                 "NUMBER",
                 ("value",),
@@ -380,23 +450,38 @@ OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
             ),
             _type("NUMBER_RANGED", ("lowerBound", "upperBound"), _range(_number), values.read_number, _BETWEEN),
             _type("BOOL", ("value",), _bool, values.read_bool, _BOOL, history=_EVER_EQUAL, lookups=_EQUAL),
-            _type(
-                "ENUMERATION",
-                ("values",),
-                _texts,
-                values.read_options,
-                _ENUMERATION,
-                history=frozenset(
-                    f"HAS_{ever}_{form}"
-                    for ever in ("EVER", "NEVER")
-                    for form in ("BEEN_ANY_OF", "BEEN_EXACTLY", "CONTAINED_ALL")
-                ),
-                on_events=frozenset({"IS_ANY_OF", "IS_NONE_OF"}),
-                lookups=_ANY_OF,
-            ),
+            _enumeration(values.read_options, _options),
             _type("DATETIME", ("timestamp",), _instant("timestamp"), values.read_instant, _DATETIME, lookups=_EQUAL),
             _type("DATE", ("year", "month", "day"), _date, values.read_date, _DATE, lookups=_EQUAL_DAY),
             _type("RANGED_DATE", ("lowerBound", "upperBound"), _range(_instant), values.read_instant, _BETWEEN),
         )
     }
+)
+
+
+def _url_types(part: UrlPart) -> Mapping[str, OperationType]:
+    """The types that compare text, of a property that holds this part of a URL."""
+    equal = equal_form(part)
+
+    def prepare(text: str) -> str:
+        return as_compared(part, text)
+
+    def read(value: Value) -> str:
+        return as_compared(part, values.as_text(value))
+
+    def forms(texts: Iterable[str]) -> Iterable[str]:
+        return (equal(prepare(text)) for text in texts if text.strip())
+
+    def read_options(value: Value) -> frozenset[str]:
+        return frozenset(forms(value if isinstance(value, list) else values.as_text(value).split(SEPARATOR)))
+
+    def options(given: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(forms(_options(given))))
+
+    types = (*_text_types(read, prepare, equal), _enumeration(read_options, options))
+    return MappingProxyType({one.name: one for one in types})
+
+
+URL_OPERATION_TYPES: Mapping[UrlPart, Mapping[str, OperationType]] = MappingProxyType(
+    {part: _url_types(part) for part in UrlPart}
 )

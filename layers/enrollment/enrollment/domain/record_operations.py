@@ -26,9 +26,19 @@ from enrollment.domain.operations import (
     OperationType,
     operation,
     operation_of,
+    text_operand,
 )
 from enrollment.domain.subjects import Subject
-from enrollment.domain.values import Instant, Value, as_text, fold, is_missing, read_instant
+from enrollment.domain.values import (
+    GIVEN_TIMES,
+    Instant,
+    Value,
+    as_text,
+    is_missing,
+    read_given_time,
+    read_instant,
+    read_name,
+)
 
 MAX_DAYS = 100_000
 MAX_NAME = 128
@@ -155,7 +165,7 @@ class ComparativeDate(_OfTimes, frozen=True, eq=False):
         compared = subject.value(self.other)
         mine, theirs = (
             read_instant(subject.value(name)),
-            read_instant(self.default if is_missing(compared) else compared),
+            read_given_time(self.default) if is_missing(compared) else read_instant(compared),
         )
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
@@ -172,7 +182,7 @@ class ComparativeString(_OfValues, frozen=True, eq=False):
         compared = self.default if is_missing(compared) else compared
         if is_missing(compared):
             return False
-        return self.type.tests[self.operator](self.type.read(subject.value(name)), fold(as_text(compared)))
+        return self.type.tests[self.operator](self.type.read(subject.value(name)), text_operand(as_text(compared)))
 
 
 class ComparativeUpdated(_OfValues, frozen=True, eq=False):
@@ -180,8 +190,9 @@ class ComparativeUpdated(_OfValues, frozen=True, eq=False):
     default: Value
 
     def _holds(self, subject: Subject, name: str) -> bool:
-        mine, theirs = subject.updated_at(name), subject.updated_at(self.other)
-        theirs = read_instant(self.default) if theirs is None else theirs
+        mine = subject.updated_at(name)
+        has_value = not is_missing(subject.value(self.other))
+        theirs = subject.updated_at(self.other) if has_value else read_given_time(self.default)
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
 
@@ -342,9 +353,9 @@ def _days(given: Given) -> int:
 
 def _name(given: Given, key: str) -> str:
     found = given.get(key)
-    if not isinstance(found, str) or not 1 <= len(found) <= MAX_NAME:
+    if not isinstance(found, str) or not found.strip() or len(found) > MAX_NAME:
         raise InvalidOperand(key, found, "the name of a property")
-    return found
+    return read_name(found)
 
 
 def _default(given: Given) -> Value:
@@ -355,15 +366,22 @@ def _default(given: Given) -> Value:
     return None if found is None else as_text(found)
 
 
+def _default_time(given: Given) -> Value:
+    found = _default(given)
+    if not is_missing(found) and read_given_time(found) is None:
+        raise InvalidOperand("defaultComparisonValue", found, f"{GIVEN_TIMES}, or null")
+    return found
+
+
 def _one_of(given: Given, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-    found = given.get(key, default)
+    found = default if given.get(key) is None else given[key]
     if found not in allowed:
         raise InvalidOperand(key, found, " or ".join(allowed))
     return str(found)
 
 
 def _integer(given: Given, key: str, least: int, most: int, default: int | None = None) -> int:
-    found = given.get(key, default)
+    found = default if given.get(key) is None else given[key]
     if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
         raise InvalidOperand(key, found, f"a number from {least} to {most}")
     return found
@@ -394,7 +412,10 @@ def _point(given: Given, key: str) -> TimePoint:
 
 def _zone(given: Given) -> ZoneInfo | None:
     source = _one_of(
-        given, "timezoneSource", ("CUSTOM", "USER", "PORTAL"), default="CUSTOM" if "zoneId" in given else "PORTAL"
+        given,
+        "timezoneSource",
+        ("CUSTOM", "USER", "PORTAL"),
+        default="PORTAL" if given.get("zoneId") is None else "CUSTOM",
     )
     if source != "CUSTOM":
         return None
@@ -441,11 +462,13 @@ def _indexed(given: Given) -> IndexedPoint:
     try:
         kind = _one_of(reference, "referenceType", ("NOW", "TODAY", "WEEK", "MONTH", "QUARTER", "YEAR"))
         day = month = None
-        if kind == "WEEK" and "dayOfWeek" in reference:
+        if kind == "WEEK" and reference.get("dayOfWeek") is not None:
             day = _WEEKDAYS.index(_one_of(reference, "dayOfWeek", _WEEKDAYS)) + 1
         elif kind in ("MONTH", "QUARTER", "YEAR"):
-            day = _integer(reference, "day", 1, 366) if "day" in reference else None
-            month = _integer(reference, "month", 1, 12) if kind != "MONTH" and "month" in reference else None
+            day = _integer(reference, "day", 1, 366) if reference.get("day") is not None else None
+            month = (
+                _integer(reference, "month", 1, 12) if kind != "MONTH" and reference.get("month") is not None else None
+            )
         at = _time_of_day(reference)
     except InvalidOperand as invalid:
         raise InvalidOperand(f"indexReference.{invalid.key}", invalid.found, invalid.allowed) from None
@@ -526,7 +549,7 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
         "COMPARATIVE_DATE": RecordOperationType(
             _SIDES,
             lambda given, operator, missing: ComparativeDate(
-                given, operator, missing, _name(given, "comparisonPropertyName"), _default(given)
+                given, operator, missing, _name(given, "comparisonPropertyName"), _default_time(given)
             ),
         ),
         "COMPARATIVE_STRING": RecordOperationType(
@@ -543,7 +566,7 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
         "COMPARATIVE_PROPERTY_UPDATED": RecordOperationType(
             _SIDES,
             lambda given, operator, missing: ComparativeUpdated(
-                given, operator, missing, _name(given, "comparisonPropertyName"), _default(given)
+                given, operator, missing, _name(given, "comparisonPropertyName"), _default_time(given)
             ),
         ),
         "CALENDAR_DATE": RecordOperationType(

@@ -25,7 +25,7 @@ from enrollment.domain.event_types import EventType, RecordEffect
 from enrollment.domain.events import Event, InvalidEvent, Occurrence, occurrences
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import Moment, as_of, last_instant
-from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text, fold, is_missing, iso
+from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text, fold, is_missing, iso, read_name
 
 K = TypeVar("K")
 
@@ -189,7 +189,8 @@ class Record(Struct, frozen=True):
         return len(self.earlier_properties.get(name, ())) >= history_length
 
     def is_member(self, list_id: str, moment: Moment) -> bool:
-        changes = until(self.memberships.get(list_id), self.earlier_memberships.get(list_id, ()), moment)
+        name = read_name(list_id)
+        changes = until(self.memberships.get(name), self.earlier_memberships.get(name, ()), moment)
         return bool(changes) and changes[-1].value is True
 
     def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
@@ -433,7 +434,7 @@ def first_of(event: Event) -> str | None:
 def _changed_properties(event: Event) -> Properties:
     changes = dict(event.record_properties or {})
     if event.event_type.effect is RecordEffect.CHANGES_PROPERTY:
-        changes[as_text(event.properties["hs_name"])] = event.properties.get("hs_value")
+        changes[read_name(event.properties["hs_name"])] = event.properties.get("hs_value")
     return changes
 
 
@@ -441,7 +442,7 @@ def _changed_memberships(event: Event) -> Mapping[str, bool]:
     if event.event_type.effect is not RecordEffect.CHANGES_MEMBERSHIP:
         return {}
     added = fold(as_text(event.properties["hs_membership_change"])) == "added"
-    return {as_text(event.properties["hs_list_id"]): added}
+    return {read_name(event.properties["hs_list_id"]): added}
 
 
 def merged(

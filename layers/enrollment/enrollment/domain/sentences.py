@@ -1,5 +1,6 @@
 """A flow in plain words: what a tree of JSON means."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,8 +120,13 @@ def _failed(name: str, failure: Failure) -> str:
 def _found(value: Value) -> str:
     if is_missing(value):
         return "no value"
+    return quoted(value) if isinstance(value, str | list) else as_text(value)
+
+
+def quoted(value: Value) -> str:
+    """Return a text in quotation marks, so that blanks at its ends are visible."""
     text = as_text(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return json.dumps(text if len(text) <= SHOWN else f"{text[:SHOWN]}…", ensure_ascii=False)
 
 
 def expected(given: Mapping[str, Any]) -> str:
@@ -151,7 +157,7 @@ def _said(kind: str, operator: str, given: Mapping[str, Any]) -> str:
         return f"was updated {WORDS[operator].removeprefix('is ')} the property {given['comparisonPropertyName']} was"
     if kind.startswith("COMPARATIVE"):
         default = given.get("defaultComparisonValue")
-        instead = "" if default is None else f" (or {default!r} when that has no value)"
+        instead = "" if default is None else f" (or {quoted(default)} when that has no value)"
         return f"{WORDS[operator]} the property {given['comparisonPropertyName']}{instead}"
     if kind in ("TIME_POINT", "TIME_RANGED"):
         subject = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
@@ -170,11 +176,11 @@ def _said(kind: str, operator: str, given: Mapping[str, Any]) -> str:
     found = given[keys[0]]
     if isinstance(found, list):
         return f"{_ONE_OF[operator] if len(found) == 1 and operator in _ONE_OF else WORDS[operator]} {_several(found)}"
-    return f"{WORDS[operator]} {found}"
+    return f"{WORDS[operator]} {quoted(found) if kind == 'STRING' else found}"
 
 
 def _several(values: Sequence[Any]) -> str:
-    shown = [str(one) for one in values[:10]]
+    shown = [quoted(one) for one in values[:10]]
     if len(values) > len(shown):
         return f"{', '.join(shown)} and {len(values) - len(shown)} others"
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"

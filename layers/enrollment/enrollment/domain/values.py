@@ -7,7 +7,7 @@ so each reader takes both and ``"3"`` and ``3`` read the same.
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -31,11 +31,27 @@ SEPARATOR = ";"
 
 _NUMBER = re.compile(r"[+-]?(\d{1,64}(\.\d{0,64})?|\.\d{1,64})([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
+_PLAIN_NAMES = re.compile(r"[a-z0-9_]*", re.ASCII)
+
+_BOOLS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "yes", "1", "on"), True),
+    **dict.fromkeys(("false", "no", "0", "off"), False),
+}
+# The spellings, for messages.
+BOOLS = "true, yes, 1, on, false, no, 0 or off"
 
 
 def is_missing(value: Value) -> bool:
-    """Missing, null and empty are one thing to every operation."""
-    return value is None or (not value and isinstance(value, str | list))
+    """Missing, null and empty are one thing everywhere. A list of empty texts is empty too."""
+    if isinstance(value, list):
+        return not any(value)
+    return value is None or value == ""
+
+
+def with_defaults(properties: Properties, defaults: Properties) -> Properties:
+    """Return the properties, and the defaults for those that have no value."""
+    added = {name: value for name, value in defaults.items() if is_missing(properties.get(name))}
+    return {**properties, **added} if added else properties
 
 
 def as_text(value: Value) -> str:
@@ -63,6 +79,23 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
+def read_name(value: Value) -> str:
+    """Return the one spelling of a property name or a list id: no blanks at the ends, and no upper case."""
+    return fold(as_text(value).strip())
+
+
+def is_list_id(found: object) -> bool:
+    """Return whether this is the id of one list: not blank, and without the character that separates several values."""
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return False
+    return bool(str(found).strip()) and SEPARATOR not in str(found)
+
+
+def are_names(texts: Iterable[str]) -> bool:
+    """Return whether all texts are surely in the spelling that ``read_name`` returns. Cheap, for many texts."""
+    return _PLAIN_NAMES.fullmatch("".join(texts)) is not None
+
+
 def read_text(value: Value) -> str:
     return fold(as_text(value))
 
@@ -78,7 +111,7 @@ def read_number(value: Value) -> Decimal | None:
 def read_bool(value: Value) -> bool | None:
     if isinstance(value, bool):
         return value
-    return {"true": True, "false": False}.get(read_text(value).strip())
+    return _BOOLS.get(read_text(value).strip())
 
 
 def read_options(value: Value) -> frozenset[str]:
@@ -141,6 +174,41 @@ def read_epoch(number: int) -> tuple[Instant, bool] | None:
         return number * 1000, True
     return (number, False) if number in _EPOCH_MILLISECONDS else None
 
+
+def read_given_time(value: Value) -> Instant | None:
+    """Return the time that a person wrote: an operand of a flow, or an option on the command line.
+
+    A text in ISO-8601 without a zone is UTC. Integers of 9 or 10 digits are seconds; of 8 digits, a date if they are
+    one (``20261123``); all others of up to 13 digits are milliseconds, negative ones too. Return None for all else.
+    """
+    if isinstance(value, bool | list) or value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if not _INTEGER.fullmatch(text):
+            return _from_iso(text)
+        number = int(text)
+    elif isinstance(value, float):
+        if not value.is_integer():
+            return None
+        number = int(value)
+    else:
+        number = value
+    if number in _EPOCH_SECONDS:
+        return number * 1000
+    if number in _DATES:
+        day = _from_iso(str(number))
+        return number if day is None else day
+    return number if abs(number) < _EPOCH_MILLISECONDS.stop else None
+
+
+# For messages.
+GIVEN_TIMES = (
+    "a time in ISO-8601 (2026-11-23T10:00:00Z), a date (2026-11-23 or 20261123), "
+    "epoch seconds (9 or 10 digits), or epoch milliseconds (12 or 13 digits)"
+)
+
+_DATES = range(10**7, 10**8)
 
 # Integers of 9 or 10 digits, and of 12 or 13 digits. Both are times from March 1973 to November 2286.
 _EPOCH_SECONDS = range(10**8, 10**10)

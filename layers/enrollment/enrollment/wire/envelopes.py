@@ -2,8 +2,8 @@
 
 Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
-UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES, SOURCE_NOT_ALLOWED, CHANGED_WITH_NOT_ALLOWED (and
-RECORD_TOO_LARGE, when it is applied; UNKNOWN_CATEGORY is the rule's).
+BAD_BOOL, GIVEN_TWICE, UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES, SOURCE_NOT_ALLOWED, CHANGED_WITH_NOT_ALLOWED (and
+RECORD_TOO_LARGE and OCCURRED_IN_FUTURE, when it is applied; UNKNOWN_CATEGORY is the rule's).
 """
 
 import json
@@ -12,22 +12,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
-from enrollment.domain.event_types import EventType
+from enrollment.domain.event_types import EventType, IsNotTrue
 from enrollment.domain.events import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.loops import ENROLLED
 from enrollment.domain.productions import Production
 from enrollment.domain.replays import is_ordered
 from enrollment.domain.values import (
+    BOOLS,
     LATEST,
+    SEPARATOR,
     Instant,
     Properties,
     Value,
+    are_names,
     as_text,
     fold,
     is_missing,
     iso,
     iso_second,
+    read_bool,
+    read_name,
     read_text,
     read_time,
 )
@@ -46,6 +51,8 @@ MAX_NUMBER = 10**38
 # Up to which a float tells every integer from its neighbours.
 MAX_EXACT = 2**53
 _NESTED = (dict, list)
+# Required properties that name one thing of the record. Elsewhere a semicolon separates several values.
+_NAMES = {"hs_name": "property name", "hs_list_id": "list id"}
 
 # EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
 REPLAY_NAME = "replay-name"
@@ -80,11 +87,15 @@ def read_event(
         raise InvalidEvent(
             "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {shown(object_type)}, allowed is {allowed}{near}"
         )
-    properties = checked_properties("detail.properties", detail.get("properties", {}))
+    found = detail.get("properties")
+    properties = {} if found is None else checked_properties("detail.properties", found)
     for name in event_type.required:
         _check_required(event_type, name, properties.get(name))
+    for rule in event_type.rules:
+        if isinstance(rule, IsNotTrue):
+            _check_bool(rule.property, properties.get(rule.property))
     return Event(
-        id=_text(detail, "detail.", "id", 128) if "id" in detail else fallback_id,
+        id=_text(detail, "detail.", "id", 128) if detail.get("id") is not None else fallback_id,
         event_type=event_type,
         portal_id=_text(detail, "detail.", "portalId", 64),
         object_type_id=type_id,
@@ -94,8 +105,8 @@ def read_event(
         source=source,
         properties=properties,
         record_properties=_snapshot(detail),
-        changed_with=checked_properties("detail.changedWith", detail.get("changedWith", {})),
-        chain=_chain(detail.get("chain", [])),
+        changed_with=_record_properties("detail.changedWith", detail.get("changedWith")) or {},
+        chain=_chain(detail.get("chain")),
         is_to_second=is_to_second,
     )
 
@@ -309,16 +320,50 @@ def checked_properties(field: str, found: object) -> Properties:
     return found
 
 
+def _record_properties(field: str, found: object) -> Properties | None:
+    return None if found is None else checked_record_properties(field, found)
+
+
+def checked_record_properties(field: str, found: object) -> Properties:
+    """As ``checked_properties``, with the names in their one spelling."""
+    properties = checked_properties(field, found)
+    if are_names(properties):
+        return properties
+    named: dict[str, Value] = {}
+    for given, value in properties.items():
+        name = read_name(given)
+        if not name:
+            raise InvalidEvent("WRONG_LENGTH", f"{field} (a name)", f"expected the name of a property; got {given!r}")
+        if named.get(name, value) != value:
+            because = "names are compared without case and without blanks at the ends, and this one has two values"
+            raise InvalidEvent("GIVEN_TWICE", f"{field}.{name}", f"{because}; send it once")
+        named[name] = value
+    return named
+
+
 def _check_required(event_type: EventType, name: str, value: Value) -> None:
     """What an event says about the record must be said in a way that can be stored."""
     field = f"detail.properties.{name}"
-    if is_missing(value):
+    is_name = name in _NAMES
+    if is_missing(value) or (is_name and not as_text(value).strip()):
         raise InvalidEvent("MISSING_PROPERTY", field, f"absent or empty; every {event_type.name} has it")
+    if is_name and SEPARATOR in as_text(value):
+        expected = f"expected one {_NAMES[name]}, without a semicolon"
+        raise InvalidEvent(
+            "BAD_CHARACTERS", field, f"{expected}; got {shown(value)}. Send one event for each {_NAMES[name]}"
+        )
     if len(as_text(value)) > MAX_NAME:
         raise InvalidEvent("WRONG_LENGTH", field, f"found {len(as_text(value)):,} characters, allowed are {MAX_NAME}")
     known = event_type.property(name)
     if known is not None and known.options and read_text(value) not in {fold(option) for option in known.options}:
         raise InvalidEvent("UNKNOWN_OPTION", field, f"found {shown(value)}, allowed is {' or '.join(known.options)}")
+
+
+def _check_bool(name: str, value: Value) -> None:
+    """Whether an event is eligible depends on the value, so it must not be guessed."""
+    if not is_missing(value) and read_bool(value) is None:
+        field = f"detail.properties.{name}"
+        raise InvalidEvent("BAD_BOOL", field, f"expected {BOOLS} in any case; got {shown(value)}")
 
 
 def _check_value(field: str, value: Value) -> None:
@@ -352,18 +397,16 @@ def _check_text(field: str, text: str) -> None:
 
 
 def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
-    if "record" not in detail:
+    record = detail.get("record")
+    if record is None:
         return None
-    record = detail["record"]
     if not isinstance(record, dict):
         raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {shown(record)}, allowed is an object")
-    if "properties" not in record:
-        return None
-    return checked_properties("detail.record.properties", record["properties"])
+    return _record_properties("detail.record.properties", record.get("properties"))
 
 
 def _chain(found: object) -> tuple[str, ...]:
-    if found == []:
+    if found is None or found == []:
         return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {shown(found)}, allowed is a list of flow ids")

@@ -12,7 +12,7 @@ from enrollment.domain.explanations import Explanation, GroupResult
 from enrollment.domain.flows import Flow, revised
 from enrollment.domain.records import Dated, Record
 from enrollment.domain.sentences import failed_conditions
-from enrollment.domain.values import Instant, iso
+from enrollment.domain.values import Instant, iso, read_name
 from enrollment.wire.faults import shown
 from enrollment.wire.flow_documents import write_result
 from enrollment.wire.flows import InvalidFlow, read_flow
@@ -39,7 +39,7 @@ class InlineRecord(Struct, frozen=True):
         if event.record_key is None:
             return ()
         properties = {name: Dated(value, self.created_at) for name, value in self.properties.items()}
-        memberships = {one: Dated(True, self.created_at) for one in self.lists}
+        memberships = {read_name(one): Dated(True, self.created_at) for one in self.lists}
         return (Record(event.record_key, self.created_at, properties, memberships),)
 
 

@@ -1,21 +1,23 @@
 """HubSpot's Automation v4 flow JSON, to the domain (docs/flows.md). All faults are found at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.associations import CATEGORIES as ASSOCIATION_CATEGORIES
 from enrollment.domain.associations import AssociationType
 from enrollment.domain.criteria import AllOf, AnyOf, AssociatedWith, ConstantFilter, Criteria, ListFilter, RecordFilter
-from enrollment.domain.event_types import EventType, RecordEffect, Trigger
+from enrollment.domain.event_types import EventType, Property, RecordEffect, Trigger
 from enrollment.domain.filters import PropertyFilter, any_of
-from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup
+from enrollment.domain.flows import Flow, FlowRevision, TriggerGroup, retired
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operation
 from enrollment.domain.rate_limits import PERIODS, RateLimit
 from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
 from enrollment.domain.records import CREATION_CHANGE
 from enrollment.domain.tolerance import MAX_TOLERANCE, MINUTE
+from enrollment.domain.values import is_list_id, read_name
+from enrollment.wire import flow_keys
 from enrollment.wire.faults import Fault, nearest, shown
 
 MAX_FILTERS = 250
@@ -87,6 +89,16 @@ def read_flow(revision: FlowRevision) -> Flow:
     )
 
 
+def read_stored_flow(revision: FlowRevision, report: Callable[[FlowRevision, InvalidFlow], None]) -> Flow:
+    """Return a flow that was accepted when it was stored. One that is refused by now is reported and enrolls nobody,
+    so that it can't make the events fail that other flows wait for."""
+    try:
+        return read_flow(revision)
+    except InvalidFlow as invalid:
+        report(revision, invalid)
+        return retired(revision)
+
+
 def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
     """An event with refinements, as a trigger group has them, of which it is asked whether it has happened. Raises
     InvalidFlow, whose paths are ``eventType`` and ``filters[0]…``."""
@@ -143,10 +155,8 @@ class _Reader:
         ids = self.list_of(document, "$", "suppressionListIds")
         filters: list[Criteria] = []
         for number, one in enumerate(ids):
-            if not _is_list_id(one):
-                self.fault(
-                    f"$.suppressionListIds[{number}]", "WRONG_TYPE", f"found {shown(one)}, allowed is the id of a list"
-                )
+            if not is_list_id(one):
+                self.fault(f"$.suppressionListIds[{number}]", "WRONG_TYPE", wrong_list_id(one))
             else:
                 filters.append(ListFilter(str(one), True))
         if len(ids) > MAX_FILTERS:
@@ -227,8 +237,8 @@ class _Reader:
                 f"{path}.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL"
             )
             return [], None, False
-        re_enroll = given.get("shouldReEnroll", False)
-        if not isinstance(re_enroll, bool):
+        re_enroll = given.get("shouldReEnroll")
+        if not isinstance(re_enroll, bool | None):
             self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {shown(re_enroll)}, allowed is true or false")
         self.refuse_mixed(given, kind, path)
         if kind != "EVENT_BASED":
@@ -237,11 +247,16 @@ class _Reader:
             return [], None, False
         if document.get("enrollmentSchedule"):
             self.fault("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS", "a schedule can't be beside event triggers")
+        self.refuse_unknown(given, flow_keys.CRITERIA, path)
         groups = self.trigger_groups(given, path, object_type)
         criteria = None
         if given.get("refinementCriteria") is not None:
             criteria = self.branch(given["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
+
+    def refuse_unknown(self, given: Mapping[str, Any], known: frozenset[str], path: str) -> None:
+        """A key that is not evaluated may change who enrolls."""
+        self.faults += flow_keys.unknown_keys(given, known, path)
 
     def refuse_mixed(self, given: Mapping[str, Any], kind: str, path: str) -> None:
         """A flow is event-based, filter-based, or manual, never two at once."""
@@ -283,10 +298,11 @@ class _Reader:
         if not isinstance(given, dict):
             self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an object")
             return None
+        self.refuse_unknown(given, flow_keys.EVENT_BRANCH, path)
         kind = given.get("filterBranchType")
         if kind != "UNIFIED_EVENTS":
             self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is UNIFIED_EVENTS")
-        if given.get("filterBranchOperator", "AND") != "AND":
+        if (given.get("filterBranchOperator") or "AND") != "AND":
             self.fault(
                 f"{path}.filterBranchOperator",
                 "UNKNOWN_OPERATOR",
@@ -380,6 +396,8 @@ class _Reader:
             return None
         self.filters += 1
         one, at = filters[0], f"{path}.filters[0]"
+        self.refuse_unknown(given, flow_keys.BRANCH, path)
+        self.refuse_unknown(one, flow_keys.LIST_FILTER, at)
         list_id, operator = one.get("listId"), one.get("operator")
         if one.get("filterType") != "IN_LIST":
             self.fault(f"{at}.filterType", "WRONG_FILTER", f"found {shown(one.get('filterType'))}, allowed is IN_LIST")
@@ -387,8 +405,8 @@ class _Reader:
             self.fault(
                 f"{at}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
             )
-        if not _is_list_id(list_id):
-            self.fault(f"{at}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
+        if not is_list_id(list_id):
+            self.fault(f"{at}.listId", "WRONG_TYPE", wrong_list_id(list_id))
             return None
         self.check_object_type(event_type, path, object_type)
         change = "ADDED" if operator == "IN_LIST" else "REMOVED"
@@ -439,7 +457,7 @@ class _Reader:
         if operator not in row.on_events:
             self.unknown_operator(at, kind, operator, sorted(row.on_events))
             return None
-        return self.filter(name, given["operation"], at)
+        return self.filter(known, given["operation"], at)
 
     def branch(self, given: Any, path: str, depth: int) -> Criteria | None:
         if not isinstance(given, dict):
@@ -452,7 +470,9 @@ class _Reader:
         filters = self.list_of(given, path, "filters")
         branches = self.list_of(given, path, "filterBranches")
         self.filters += len(filters)
-        if kind in ("AND", "OR") and given.get("filterBranchOperator", kind) != kind:
+        if kind in ("AND", "OR"):
+            self.refuse_unknown(given, flow_keys.BRANCH, path)
+        if kind in ("AND", "OR") and (given.get("filterBranchOperator") or kind) != kind:
             found = shown(given["filterBranchOperator"])
             self.fault(f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", f"found {found}, allowed is {kind}")
         if kind == "ASSOCIATION":
@@ -491,11 +511,12 @@ class _Reader:
     def association(
         self, given: Mapping[str, Any], path: str, filters: list[Any], branches: list[Any]
     ) -> AssociatedWith | None:
+        self.refuse_unknown(given, flow_keys.ASSOCIATION_BRANCH, path)
         if branches:
             self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "an ASSOCIATION branch has filters, no branches")
         if not filters:
             self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; any associated record would do")
-        if given.get("operator", "IN_LIST") != "IN_LIST":
+        if (given.get("operator") or "IN_LIST") != "IN_LIST":
             found = shown(given["operator"])
             self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {found}, allowed is IN_LIST")
         named, category, number = (
@@ -525,6 +546,7 @@ class _Reader:
         if isinstance(given, dict) and given.get("filterType") == "IN_LIST":
             return self.list_filter(given, path)
         if isinstance(given, dict) and given.get("filterType") == "CONSTANT":
+            self.refuse_unknown(given, flow_keys.CONSTANT_FILTER, path)
             accepts = given.get("shouldAccept")
             if not isinstance(accepts, bool):
                 self.fault(f"{path}.shouldAccept", "WRONG_TYPE", f"found {shown(accepts)}, allowed is true or false")
@@ -547,19 +569,20 @@ class _Reader:
             return None
         self.check_include(given["operation"], at)
         try:
-            return RecordFilter(name, record_operation(given["operation"]))
+            return RecordFilter(read_name(name), record_operation(given["operation"]))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, at)
             return None
 
     def list_filter(self, given: Mapping[str, Any], path: str) -> ListFilter | None:
-        list_id, operator = given.get("listId"), given.get("operator", "IN_LIST")
+        self.refuse_unknown(given, flow_keys.LIST_FILTER, path)
+        list_id, operator = given.get("listId"), given.get("operator") or "IN_LIST"
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
                 f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
             )
-        if not _is_list_id(list_id):
-            self.fault(f"{path}.listId", "WRONG_TYPE", f"found {shown(list_id)}, allowed is the id of a list")
+        if not is_list_id(list_id):
+            self.fault(f"{path}.listId", "WRONG_TYPE", wrong_list_id(list_id))
             return None
         return ListFilter(str(list_id), operator == "IN_LIST")
 
@@ -572,17 +595,17 @@ class _Reader:
             instead.get(operator) or nearest(operator, allowed),
         )
 
-    def filter(self, name: str, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
+    def filter(self, known: Property, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
         self.check_include(given, path)
         try:
-            return PropertyFilter(name, operation(given))
+            return PropertyFilter(known.name, operation(given, known.url_part))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, path)
             return None
 
     def check_include(self, given: Mapping[str, Any], path: str) -> None:
-        include = given.get("includeObjectsWithNoValueSet", False)
-        if not isinstance(include, bool):
+        include = given.get("includeObjectsWithNoValueSet")
+        if not isinstance(include, bool | None):
             self.fault(
                 f"{path}.includeObjectsWithNoValueSet",
                 "WRONG_TYPE",
@@ -600,9 +623,10 @@ class _Reader:
             self.fault(f"{path}.filterType", "UNKNOWN_FILTER", f"found {shown(kind)}, allowed is {allowed}")
             return None
         name = given.get("property")
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name.strip():
             self.fault(f"{path}.property", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of a property")
             return None
+        self.refuse_unknown(given, flow_keys.PROPERTY_FILTER, path)
         return name
 
     def operation_names(self, given: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
@@ -610,6 +634,7 @@ class _Reader:
         if not isinstance(found, dict):
             self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object")
             return None, None
+        self.faults += flow_keys.unknown_operation_keys(found, path)
         names: list[str | None] = []
         for key in ("operationType", "operator"):
             name = found.get(key)
@@ -649,8 +674,8 @@ def read_record_tolerance(found: Any) -> int | None:
     return round(found * 1000)
 
 
-def _is_list_id(found: Any) -> bool:
-    return isinstance(found, str | int) and not isinstance(found, bool) and bool(str(found).strip())
+def wrong_list_id(found: Any) -> str:
+    return f"expected the id of one list, for example 42; got {shown(found)}"
 
 
 def _is_empty(branch: Any, depth: int = 1) -> bool:

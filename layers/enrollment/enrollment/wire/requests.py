@@ -7,8 +7,8 @@ from typing import Any
 
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
-from enrollment.domain.values import Instant, Properties, iso
-from enrollment.wire.envelopes import MAX_PROPERTIES, checked_id, checked_properties, checked_time
+from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_name
+from enrollment.wire.envelopes import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
 from enrollment.wire.faults import Fault, nearest, shown
 
 # Ids and inputs in one request, HubSpot's own limit.
@@ -115,7 +115,7 @@ class BodyReader:
 
     def properties(self, found: Any, path: str) -> Properties:
         try:
-            return checked_properties(path, found)
+            return checked_record_properties(path, found)
         except InvalidEvent as invalid:
             self._add(invalid)
             return {}
@@ -186,9 +186,16 @@ def other_id_property(found: Any, path: str) -> Fault | None:
     return Fault(path, "NOT_SUPPORTED", f"found {shown(found)}, allowed is hs_object_id: records are found by id only")
 
 
+def read_list_id(found: str, name: str) -> str:
+    """Return the id of a list in its one spelling. Raise InvalidRequest if it is blank or has a semicolon."""
+    if not is_list_id(found):
+        raise refuse(name, "BAD_CHARACTERS", f"expected the id of one list, for example 42; got {shown(found)}")
+    return read_name(found)
+
+
 def read_names(found: Sequence[str], path: str) -> list[str]:
-    """Of properties, each once. Raises InvalidRequest."""
-    names = list(dict.fromkeys(found))
+    """Return names of properties in their one spelling, each once. Raise InvalidRequest if there are too many."""
+    names = list(dict.fromkeys(map(read_name, found)))
     if len(names) > MAX_PROPERTIES:
         raise refuse(path, "WRONG_LENGTH", f"found {len(names):,} names, allowed are {MAX_PROPERTIES}")
     return names

@@ -15,6 +15,7 @@ from typing import Any
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.event_types import EventType, Property, PropertyType
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
+from enrollment.domain.values import BOOLS
 from enrollment.wire.envelopes import MAX_CHAIN_PARTS, MAX_DETAIL_BYTES, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.messages import MAX_MESSAGE_BYTES, SCHEMA_VERSION
 
@@ -26,7 +27,7 @@ _READ_AS = {
     PropertyType.STRING: "Text.",
     PropertyType.ENUMERATION: "An option; several are one text joined with `;`, or a list.",
     PropertyType.NUMBER: "A number, or a text that is one.",
-    PropertyType.BOOL: "true or false, or a text that is one.",
+    PropertyType.BOOL: f"{BOOLS.capitalize()}; a boolean, a number, or a text in any case.",
     PropertyType.DATETIME: "Epoch milliseconds, or ISO-8601.",
 }
 
@@ -154,7 +155,9 @@ def _detail(event_type: EventType) -> Schema:
         "description": f"At most {MAX_DETAIL_BYTES} bytes.",
         "required": required,
         "properties": {
-            "id": _text(128, "The producer's id of this event, its idempotency key. Absent: the bus's id."),
+            "id": _nullable(
+                _text(128, "The producer's id of this event, its idempotency key. Absent or null: the bus's id.")
+            ),
             "portalId": _text(64, "The tenant."),
             "objectType": _text(64, "The name of a standard object type or its id, or a custom object 2-<n>; any case.")
             | {"pattern": "^([A-Za-z_]+|[02]-[0-9]{1,16})$", "examples": [*OBJECT_TYPE_IDS, "0-1", "2-77"]},
@@ -164,12 +167,12 @@ def _detail(event_type: EventType) -> Schema:
             },
             "occurredAt": {
                 "description": "ISO-8601 with a zone, epoch seconds, or epoch milliseconds. "
-                "Absent: the time of the envelope.",
-                "anyOf": TIMES,
+                "Absent or null: the time of the envelope.",
+                "anyOf": [*TIMES, {"type": "null"}],
             },
             "properties": _properties(event_type.properties, event_type.required),
             "record": {
-                "type": "object",
+                "type": ["object", "null"],
                 "description": "A snapshot of the record, applied before the event is evaluated.",
                 "properties": {"properties": _properties()},
             },
@@ -179,7 +182,7 @@ def _detail(event_type: EventType) -> Schema:
             else {"description": "Only crm events carry it.", "type": "object", "maxProperties": 0},
             "chain": {
                 "description": "The flows that led to this event: only the system's own events have it.",
-                "type": "array",
+                "type": ["array", "null"],
                 "maxItems": MAX_CHAIN_PARTS,
                 "items": _text(128),
             },
@@ -189,7 +192,7 @@ def _detail(event_type: EventType) -> Schema:
 
 def _properties(known: Sequence[Property] = (), required: Sequence[str] = ()) -> Schema:
     schema: Schema = {
-        "type": "object",
+        "type": "object" if required else ["object", "null"],
         "maxProperties": MAX_PROPERTIES,
         "propertyNames": {"minLength": 1, "maxLength": MAX_NAME},
         "additionalProperties": {"$ref": "#/$defs/value"},
@@ -213,6 +216,10 @@ def _property(known: Property, is_required: bool) -> Schema:
     if is_required:
         schema["allOf"] = [{"$ref": "#/$defs/given"}]
     return schema
+
+
+def _nullable(schema: Schema) -> Schema:
+    return schema | {"type": [schema["type"], "null"]}
 
 
 def _text(longest: int, description: str | None = None) -> Schema:

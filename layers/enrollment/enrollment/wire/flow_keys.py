@@ -1,0 +1,128 @@
+"""The keys of HubSpot's flow JSON inside triggers and criteria: which are evaluated, and which mean nothing here.
+
+A key that this system does not evaluate may change who enrolls, so every other key is refused by name.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from enrollment.domain.operations import OPERATION_TYPES
+from enrollment.wire.faults import Fault, nearest
+
+# HubSpot's keys that are not evaluated yet, with what they mean.
+NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        "coalescingRefineBy": "it counts how often the event happened",
+        "pruningRefineBy": "it limits when the event happened",
+        "metadata": "it names a group of records that is no list",
+        "unEnrollObjectsNotMeetingCriteria": "it removes records from the flow",
+    }
+)
+
+_BRANCH = frozenset({"filterBranchType", "filterBranchOperator", "filters", "filterBranches"})
+_TIME = frozenset({"hour", "minute", "second", "millisecond"})
+_ZONE = frozenset({"zoneId", "timezoneSource"})
+
+CRITERIA = frozenset(
+    {
+        *("type", "shouldReEnroll", "eventFilterBranches", "listMembershipFilterBranches", "refinementCriteria"),
+        # Of flows of another type: refused elsewhere when they are not empty.
+        *("listFilterBranch", "reEnrollmentTriggersFilterBranches"),
+    }
+)
+EVENT_BRANCH = _BRANCH | {"operator", "eventTypeId"}
+BRANCH = _BRANCH
+ASSOCIATION_BRANCH = _BRANCH | {"operator", "objectTypeId", "associationCategory", "associationTypeId"}
+# What HubSpot's editor writes beside a filter means nothing to it.
+_FILTER = frozenset({"filterType", "frameworkFilterId", "filterInsightsId"})
+PROPERTY_FILTER = _FILTER | {"property", "operation"}
+LIST_FILTER = _FILTER | {"operator", "listId"}
+CONSTANT_FILTER = _FILTER | {"shouldAccept", "source"}
+
+# What exports carry beside the operands without effect: another name of the operation's type, how the editor shows it,
+# and whether it converts time zones.
+_OPERATION = frozenset(
+    {
+        *("operationType", "operator", "includeObjectsWithNoValueSet"),
+        *("type", "propertyType", "operatorName", "renderSpec", "requiresTimeZoneConversion"),
+    }
+)
+_COMPARISON = _OPERATION | {"comparisonPropertyName", "defaultComparisonValue"}
+_OPERATIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        **{name: _OPERATION | frozenset(kind.keys) for name, kind in OPERATION_TYPES.items()},
+        "ROLLING_DATE_RANGE": _OPERATION | {"numberOfDays"},
+        "ROLLING_PROPERTY_UPDATED": _OPERATION | {"numberOfDays"},
+        "COMPARATIVE_DATE": _COMPARISON,
+        "COMPARATIVE_STRING": _COMPARISON,
+        "COMPARATIVE_PROPERTY_UPDATED": _COMPARISON,
+        "CALENDAR_DATE": _OPERATION | {"timeUnit", "timeUnitCount", "useFiscalYear", "fiscalYearStart"},
+        "TIME_POINT": _OPERATION | {"timePoint", "endpointBehavior", "propertyParser"},
+        "TIME_RANGED": _OPERATION
+        | {"lowerBoundTimePoint", "upperBoundTimePoint", "propertyParser"}
+        | {"lowerBoundEndpointBehavior", "upperBoundEndpointBehavior"},
+    }
+)
+_POINTS = ("timePoint", "lowerBoundTimePoint", "upperBoundTimePoint")
+_POINT_KEYS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "DATE": _TIME | _ZONE | {"timeType", "year", "month", "day"},
+        "INDEXED": _ZONE | {"timeType", "indexReference", "offset"},
+        "PROPERTY_REFERENCED": _ZONE | {"timeType", "property", "referenceType", "offset"},
+    }
+)
+_REFERENCE: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "WEEK": frozenset({"dayOfWeek"}),
+        "MONTH": frozenset({"day"}),
+        "QUARTER": frozenset({"day", "month"}),
+        "YEAR": frozenset({"day", "month"}),
+    }
+)
+
+
+def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[Fault]:
+    """Yield a fault for each key that is not evaluated and has a value. Null and empty mean absent."""
+    if given.keys() <= known:
+        return
+    for key, value in given.items():
+        if key in known or value in (None, "", [], {}) or _means_nothing(key, value):
+            continue
+        at = f"{path}.{key}"
+        if key in NOT_YET:
+            message = f"{key} is not supported yet ({NOT_YET[key]}); remove it, for it would otherwise be ignored"
+            yield Fault(at, "NOT_YET_SUPPORTED", message)
+            continue
+        near = nearest(key, known)
+        hint = f" - did you mean {near}?" if near else ""
+        allowed = ", ".join(sorted(known))
+        message = f"expected only known keys ({allowed}); got {key[:80]!r}. Remove it, for it would be ignored{hint}"
+        yield Fault(at, "UNKNOWN_KEY", message, near)
+
+
+def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    """As ``unknown_keys``, of an operation and of the points in time in it."""
+    known = _OPERATIONS.get(str(given.get("operationType")))
+    if known is None:
+        return  # the type is a fault of its own
+    yield from unknown_keys(given, known, path)
+    for key in _POINTS:
+        point = given.get(key)
+        if key not in known or not isinstance(point, dict):
+            continue
+        at = f"{path}.{key}"
+        yield from unknown_keys(point, _POINT_KEYS.get(str(point.get("timeType")), frozenset(point)), at)
+        reference = point.get("indexReference")
+        if isinstance(reference, dict) and point.get("timeType") == "INDEXED":
+            parts = _REFERENCE.get(str(reference.get("referenceType")), frozenset())
+            yield from unknown_keys(reference, _TIME | parts | {"referenceType"}, f"{at}.indexReference")
+
+
+def _means_nothing(key: str, value: Any) -> bool:
+    """Whether the value says what holds without the key too."""
+    if key == "unEnrollObjectsNotMeetingCriteria":
+        return value is False
+    if key in ("coalescingRefineBy", "pruningRefineBy"):
+        return isinstance(value, dict) and value.get("type") == "ALL_HISTORY"
+    return False
