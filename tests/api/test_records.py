@@ -137,13 +137,13 @@ def test_memberships_are_ordered_by_their_time_too() -> None:
 def test_a_list_has_one_spelling() -> None:
     api = example_portal()
     api("PUT", "/crm/v3/lists/VIP/memberships/add", ["101"])
-    assert api("PUT", "/crm/v3/lists/%20vip/memberships/add", ["101"]).json["recordsIdsAdded"] == ["101"]
+    assert api("PUT", "/crm/v3/lists/ vip/memberships/add", ["101"]).json["recordsIdsAdded"] == ["101"]
     (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
     assert (membership["listId"], membership["isMember"]) == ("vip", True)
     assert [one[2]["hs_list_id"] for one in produced(api)] == ["vip"]
 
 
-@pytest.mark.parametrize("list_id", ["a;b", "%20"])
+@pytest.mark.parametrize("list_id", ["a;b", " "])
 def test_a_list_is_one(list_id: str) -> None:
     answer = example_portal()("PUT", f"/crm/v3/lists/{list_id}/memberships/add", ["101"])
     assert answer.faults == [("listId", "BAD_CHARACTERS")]

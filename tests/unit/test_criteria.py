@@ -8,6 +8,7 @@ import pytest
 from enrollment.domain.associations import Association, AssociationType, associated
 from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.moments import as_of
 from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Change, Record, changed
 from enrollment.domain.subjects import MAX_ASSOCIATED
@@ -144,7 +145,7 @@ def test_one_property_with_two_values_is_refused() -> None:
     assert (refused.value.reason, refused.value.field) == ("GIVEN_TWICE", "detail.record.properties.city")
     made = world()
     made.deliver(event({**submitted, "record": {"City": "Oslo", "city": "Oslo"}}))
-    assert made.records.get(ADA).values_at(AT) == {"city": "Oslo"}
+    assert made.records.get(ADA).values_at(as_of(AT)) == {"city": "Oslo"}
 
 
 def test_any_associated_record_of_then_is_enough() -> None:

@@ -9,7 +9,7 @@ from enrollment.domain.decisions import Match
 from enrollment.domain.events import Event, Occurrence
 from enrollment.domain.flows import Flow
 from enrollment.domain.identifiers import RecordKey, join
-from enrollment.domain.values import Instant, Properties, iso
+from enrollment.domain.values import Instant, Properties, is_missing, iso
 
 
 class Cause(Struct, frozen=True):
@@ -79,7 +79,8 @@ def has_other_content(cause: Cause, event: Event, occurrences: Sequence[Occurren
     if all(one.event_type.name != cause.event_type for one in occurrences):
         return True
     # Properties can be missing from a message that was too large.
-    return any(cause.properties.get(name, value) != value for name, value in event.properties.items())
+    sent = {name: value for name, value in event.properties.items() if not is_missing(value)}
+    return any(cause.properties.get(name, value) != value for name, value in sent.items())
 
 
 def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
