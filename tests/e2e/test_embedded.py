@@ -615,3 +615,62 @@ def test_a_killed_run_leaves_nothing_listening() -> None:
 def is_listening(port: int) -> bool:
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_an_event_without_a_time_follows_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
+    """The bus' own time has whole seconds. The first example of the README must not depend on the second's fraction."""
+    portal, count = "real-time", 12
+    embedded.put_flow(portal, id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
+    embedded.put_flow(portal, id=2, event="forms.viewed")
+    api = Api(embedded.api_url, portal)
+    bus = embedded.client("events")
+
+    def put(event_type: str, record: str) -> None:
+        detail = {"portalId": portal, "objectType": "contact", "objectId": record, "id": f"{event_type}-{record}"}
+        entry = {"EventBusName": embedded.outputs["EventBusName"], "Source": "acme", "DetailType": event_type}
+        assert bus.put_events(Entries=[{**entry, "Detail": json.dumps(detail)}])["FailedEntryCount"] == 0
+
+    for number in range(count):
+        inputs = {"inputs": [{"id": str(number), "properties": {"city": "Cork"}}]}
+        api.call("POST", "/crm/v3/objects/contacts/batch/upsert", inputs)
+        put("forms.viewed", str(number))
+        api.call("PATCH", f"/crm/v3/objects/contacts/{number}", {"properties": {"city": "Oslo"}})
+        put("forms.submitted", str(number))
+    messages = embedded.receive("EnrollmentsQueueUrl", 2 * count)
+    found = Counter((message["flowId"], message["objectId"]) for message in messages if message["portalId"] == portal)
+    assert found == Counter((flow_id, str(number)) for flow_id in ("1", "2") for number in range(count))
+
+
+def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
+    """A creation, a membership and a change, a second apart, in one call: the rules' functions run at the same time."""
+    portal, count = "any-order", 10
+    embedded.put_flow(portal, id=1, event="forms.submitted", suppressed_by=["42"])
+    embedded.put_flow(portal, id=2, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
+    start_at = bootstrap.now() - 10_000
+
+    def one(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
+        at = iso(start_at + 1_000 * second + number)
+        given = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
+        return event({**given, "properties": properties})
+
+    for number in range(count):
+        embedded.send(
+            one("lists.membership_changed", number, 1, hs_list_id="42", hs_membership_change="ADDED"),
+            one("crm.property_changed", number, 2, hs_name="city", hs_value="Oslo"),
+            one("crm.object_created", number, 0),
+        )
+    keys = [RecordKey(portal, "0-1", f"r{number}") for number in range(count)]
+
+    def whole() -> list[RecordKey]:
+        stored = embedded.stores.records.get_many(keys).values()
+        return [record.key for record in stored if record.exists and record.properties and record.memberships]
+
+    deadline = time.monotonic() + 30
+    while len(whole()) < count and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert sorted(map(str, whole())) == sorted(map(str, keys))
+
+    embedded.send(*(one("forms.submitted", number, 3) for number in range(count)))
+    messages = embedded.receive("EnrollmentsQueueUrl", count)
+    found = Counter((message["flowId"], message["objectId"]) for message in messages if message["portalId"] == portal)
+    assert found == Counter(("2", f"r{number}") for number in range(count))
