@@ -534,8 +534,9 @@ def play(
         else:
             with Chaos(process, seed, mean_seconds, hangs) as chaos:
                 run.send()
-                # And while events that waited are decided.
-                time.sleep(tolerance_minutes * 60)
+                # And until the last event that waits is decided.
+                waited = [at for one, at in run.sent_at.items() if one.startswith("website.page_visited-")]
+                time.sleep(max(0.0, max(waited) + tolerance_minutes * 60 + 5 - time.time()))
             run.left.disturbances = chaos.done
         tell(f"{mode}: sent after {time.monotonic() - began:.0f} s")
         run.settle(time.monotonic() + tolerance_minutes * 60 + SETTLED_WITHIN_SECONDS)

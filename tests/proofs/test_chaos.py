@@ -51,7 +51,7 @@ def undisturbed(prove: bool) -> Mapping[str, Left]:
         assert left.is_settled
         # That nothing is compared with nothing.
         assert set(left.outcomes.values()) == {"ENROLLED", "FILTERED_OUT", "NOT_MATCHED", "UNKNOWN_RECORD"}
-        assert len({event_id for event_id, _ in left.outcomes}) == len(PLAN.events) - left.unprocessed.total()
+        assert len({event_id for event_id, _ in left.outcomes}) == len(PLAN.events) - len(left.unprocessed)
         assert {flow for _, flow in left.enrollments} >= {"once", "each", "late", "late-once", "changed", "chain"}
     assert not list(differences(found["direct"], found["buffered"]))
     return found
