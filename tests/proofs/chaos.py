@@ -204,7 +204,9 @@ class Chaos:
 
 def runtimes(run: int) -> list[int]:
     """The processes of functions that a local run has started, by its process id."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    # In full width: cut off at 80 columns, no command line would be recognized.
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     fields = (line.split(None, 2) for line in listed.splitlines())
     return [int(pid) for pid, parent, command in fields if parent == str(run) and " awslambdaric " in command]
 
