@@ -95,6 +95,8 @@ def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: py
     play.state()
     assert Counter(map(str, outcome.calls)) == {
         "Query flows": 1,
+        # The portal's settings.
+        "GetItem flows": 1,
         "PutItem records": 10,
         "PutItem enrollments": 20,
         "BatchGetItem records": 1,

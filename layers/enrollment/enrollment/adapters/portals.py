@@ -4,6 +4,7 @@ effect within a minute."""
 import json
 import time
 from collections import OrderedDict
+from threading import Lock
 
 from enrollment.adapters.tables import Tables
 from enrollment.domain.identifiers import join
@@ -19,13 +20,20 @@ class DynamoPortals:
     def __init__(self, tables: Tables) -> None:
         self._table = tables.flows
         self._known: OrderedDict[str, tuple[float, PortalSettings]] = OrderedDict()
+        self._lock = Lock()
 
     def settings(self, portal_id: str) -> PortalSettings:
+        found = self._remembered(portal_id)
+        if found is None:
+            # The events of a batch begin at the same time: the first reads, the others find what it has read.
+            with self._lock:
+                found = self._remembered(portal_id) or self.current(portal_id)
+        return found
+
+    def _remembered(self, portal_id: str) -> PortalSettings | None:
         found = self._known.get(portal_id)
-        now = time.monotonic()
-        if found is not None and now - found[0] < REMEMBERED_SECONDS:
-            return found[1]
-        return self.current(portal_id)
+        is_fresh = found is not None and time.monotonic() - found[0] < REMEMBERED_SECONDS
+        return found[1] if found is not None and is_fresh else None
 
     def current(self, portal_id: str) -> PortalSettings:
         item = self._table.get(join("portals", portal_id), SETTINGS)

@@ -14,7 +14,9 @@ from typing import Any
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.event_types import EventType, Property, PropertyType
+from enrollment.domain.events import OWN_SOURCE
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
+from enrollment.domain.loops import ENROLLED
 from enrollment.domain.values import BOOLS
 from enrollment.wire.envelopes import MAX_CHAIN_PARTS, MAX_DETAIL_BYTES, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.messages import MAX_MESSAGE_BYTES, SCHEMA_VERSION
@@ -62,7 +64,9 @@ def event_schema(event_type: EventType) -> Schema:
             "version": {"type": "string"},
             "id": _text(128, "The bus's id of the event."),
             "detail-type": {"const": event_type.name},
-            "source": _text(256, "Who produced the event, e.g. acme.website."),
+            "source": _text(256, "Who produced the event, e.g. acme.website.")
+            if event_type.name != ENROLLED
+            else {"const": OWN_SOURCE, "description": "Only the stack itself sends it."},
             "account": {"type": "string"},
             "time": {"type": "string", "format": "date-time"},
             "region": {"type": "string"},
