@@ -51,6 +51,13 @@ _VALUE: Schema = {
 }
 
 
+_BLANK: Schema = {"type": "string", "pattern": "^\\s*$"}
+_GIVEN: Schema = {
+    "description": "Not empty, and not only blanks.",
+    "not": {"anyOf": [{"type": "null"}, _BLANK, {"type": "array", "items": _BLANK}]},
+}
+
+
 def event_schema(event_type: EventType) -> Schema:
     """Of one event in the EventBridge envelope. Unknown keys are allowed everywhere."""
     return {
@@ -73,7 +80,7 @@ def event_schema(event_type: EventType) -> Schema:
             "resources": {"type": "array", "items": {"type": "string"}},
             "detail": _detail(event_type),
         },
-        "$defs": {"value": _VALUE, "given": {"description": "Not empty.", "not": {"enum": [None, "", []]}}},
+        "$defs": {"value": _VALUE, "given": _GIVEN},
     }
 
 
@@ -216,6 +223,8 @@ def _property(known: Property, is_required: bool) -> Schema:
     if known.options:
         # Examples, not an enumeration: texts compare in any case, and HubSpot may add options.
         schema["examples"] = list(known.options)
+    elif known.type is PropertyType.BOOL:
+        schema["examples"] = [True, False]
     schema["$ref"] = "#/$defs/value"
     if is_required:
         schema["allOf"] = [{"$ref": "#/$defs/given"}]
