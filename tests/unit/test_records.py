@@ -203,6 +203,16 @@ def test_a_deletion_discards_what_arrived_before_the_creation() -> None:
     assert created.values_at(as_of(60)) == {"city": "Oslo"}
 
 
+def test_a_second_deletion_discards_what_arrived_after_the_first() -> None:
+    record = deleted(apply(None, Change(10, {"city": "Cork"}, creates=True, arrived_at=10)), 50)
+    early = apply(record, Change(60, {"city": "Oslo"}, arrived_at=61))
+    again = deleted(early, 70)
+    assert again.is_deleted
+    assert again.deleted_at == 70
+    assert not again.changes
+    assert deleted(again, 80) is again
+
+
 def test_a_creation_that_is_delivered_again_after_a_deletion_in_the_same_second_creates_nothing() -> None:
     creation = Change(SECOND, {"city": "Cork"}, creates=True, arrived_at=SECOND + 50, is_to_second=True)
     record = deleted(apply(None, creation), SECOND + 300)
