@@ -12,7 +12,7 @@ from enrollment.domain.events import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import as_of
 from enrollment.domain.records import Change, Dated, Record
-from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso
+from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso, iso_second
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 
@@ -153,6 +153,17 @@ def test_a_redelivery_finishes_what_it_began_although_the_record_was_deleted(is_
 
     assert len(world.queue.messages) == 1
     assert len(world.enrollments.items) == 1
+
+
+def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
+    world = World()
+    world.now += 200
+    world.deliver(submitted(at=iso_second(world.now), record={"city": "Cork"}))
+    world.now += 200
+    world.recordkeeping.delete(ADA, world.now)
+    world.now += 200
+    assert world.recordkeeping.change(ADA, Change(world.now, creates=True)).is_new
+    assert not world.recordkeeping.get(ADA).changes
 
 
 STORIES: dict[str, tuple[list[Mapping[str, Any]], list[dict[str, Any]]]] = {

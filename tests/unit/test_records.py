@@ -164,6 +164,23 @@ def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() 
     assert seen(record, SECOND - 2_000, is_to_second=True, evaluated_at=SECOND + 9_000) is None
 
 
+def test_what_an_event_sees_is_ordered_without_what_it_does_not_see() -> None:
+    record = apply(Record(KEY, 0), Change(SECOND + 900, {"x": "last"}, arrived_at=SECOND + 910))
+    record = apply(record, Change(SECOND, {"x": "rough"}, arrived_at=SECOND + 920, is_to_second=True))
+    record = apply(record, Change(SECOND + 100, {"x": "first"}, arrived_at=SECOND + 930))
+    # Of all three, "first" is before "last" by time, and "rough" arrived after "last".
+    assert record.properties["x"].value == "rough"
+    # An event that does not see "last" sees the one of the others that arrived later.
+    assert seen(record, SECOND + 500, is_to_second=False, evaluated_at=SECOND + 950) == "first"
+
+
+def test_the_first_millisecond_of_an_events_second_is_ordered_by_arrival() -> None:
+    record = apply(Record(KEY, 0), Change(SECOND, {"x": "exact"}, arrived_at=SECOND + 600))
+    assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 500) is None
+    assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 700) == "exact"
+    assert seen(record, SECOND, is_to_second=False, evaluated_at=SECOND + 500) == "exact"
+
+
 def test_changes_before_the_creation_count_from_then_on() -> None:
     record = apply(None, Change(10, {"city": "Cork"}, arrived_at=10, event_id="e1"))
     record = apply(record, Change(20, memberships={"7": True}, arrived_at=21, event_id="e2"))
@@ -218,6 +235,16 @@ def test_a_deletion_discards_what_arrived_before_the_creation() -> None:
     created = apply(waits, Change(55, creates=True, arrived_at=70))
     assert created.exists
     assert created.values_at(as_of(60)) == {"city": "Oslo"}
+
+
+def test_a_second_deletion_discards_what_arrived_after_the_first() -> None:
+    record = deleted(apply(None, Change(10, {"city": "Cork"}, creates=True, arrived_at=10)), 50)
+    early = apply(record, Change(60, {"city": "Oslo"}, arrived_at=61))
+    again = deleted(early, 70)
+    assert again.is_deleted
+    assert again.deleted_at == 70
+    assert not again.changes
+    assert deleted(again, 80) is again
 
 
 def test_a_creation_that_is_delivered_again_after_a_deletion_in_the_same_second_creates_nothing() -> None:

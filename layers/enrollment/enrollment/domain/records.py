@@ -356,7 +356,8 @@ def _filtered_values(
 
 
 def deleted(record: Record, at: Instant) -> Record:
-    """What is kept of a deleted record. The same object when it was deleted already, or created again later."""
+    """What is kept of a deleted record. The same object when it was deleted already and no change arrived since, or
+    when it was created again later."""
     if (record.is_deleted and not record.changes) or (record.exists and record.created_at > at):
         return record
     return Record(record.key, record.created_at, version=record.version, deleted_at=at)
@@ -525,7 +526,25 @@ def until(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment) -> 
     """What something has been until a moment, oldest first, as far as it is kept."""
     if current is None:
         return ()
-    return tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment))
+    return _ordered(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)))
+
+
+def _ordered(history: tuple[Dated, ...]) -> tuple[Dated, ...]:
+    """In the order that these changes have among themselves, whichever others exist and whenever each was stored.
+
+    Exact times have one order. A change that is known to the second can follow two others of which it precedes one, so
+    the order of some changes does not follow from that of all.
+    """
+    if not any(dated.is_to_second for dated in history):
+        return history
+    ordered: list[Dated] = []
+    for dated in sorted(history, key=_arrival):
+        ordered.insert(_place(dated, ordered), dated)
+    return tuple(ordered)
+
+
+def _arrival(dated: Dated) -> Instant:
+    return dated.arrival
 
 
 def _value_before(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment, event: Event) -> Value:
