@@ -4,6 +4,7 @@ effect within a minute."""
 import json
 import time
 from collections import OrderedDict
+from threading import Lock
 
 from enrollment.adapters.tables import Tables
 from enrollment.domain.identifiers import join
@@ -14,18 +15,29 @@ SETTINGS = "settings"
 REMEMBERED_SECONDS = 60
 REMEMBERED_PORTALS = 10_000
 
+# Portals share them, so that their number does not grow.
+LOCKS = 16
+
 
 class DynamoPortals:
     def __init__(self, tables: Tables) -> None:
         self._table = tables.flows
         self._known: OrderedDict[str, tuple[float, PortalSettings]] = OrderedDict()
+        self._locks = [Lock() for _ in range(LOCKS)]
 
     def settings(self, portal_id: str) -> PortalSettings:
+        found = self._remembered(portal_id)
+        if found is not None:
+            return found
+        # The threads of a batch need a portal's settings at the same time. One reads them, and the others wait.
+        with self._locks[hash(portal_id) % LOCKS]:
+            found = self._remembered(portal_id)
+            return self.current(portal_id) if found is None else found
+
+    def _remembered(self, portal_id: str) -> PortalSettings | None:
         found = self._known.get(portal_id)
-        now = time.monotonic()
-        if found is not None and now - found[0] < REMEMBERED_SECONDS:
-            return found[1]
-        return self.current(portal_id)
+        is_recent = found is not None and time.monotonic() - found[0] < REMEMBERED_SECONDS
+        return found[1] if found is not None and is_recent else None
 
     def current(self, portal_id: str) -> PortalSettings:
         item = self._table.get(join("portals", portal_id), SETTINGS)
