@@ -19,11 +19,15 @@ from typing import Any
 
 import pytest
 import typer
+from botocore.exceptions import ClientError
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
+import enroll.commands.adopt as adopt_commands
+import enroll.commands.doctor as doctor_commands
+from enroll import doctor as doctor_checks
 from enroll import output, unprocessed_queue
 from enroll.commands import invoke as invoking
 from enroll.commands import portal as portal_commands
@@ -478,6 +482,7 @@ class HostileApi:
             "scopes": ["enroll/read", TEXT],
             "timeZone": TEXT,
             "criteriaTolerance": 0,
+            "recordTolerance": 60,
             "allowedSources": [TEXT],
         }
 
@@ -496,6 +501,39 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ("--time-zone", TEXT)
     stage.patch.setattr(portal_commands, "open_api", lambda *_: HostileApi())
     yield ("--time-zone", "UTC")
+
+
+@case("doctor")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    """Of a stack whose resources have hostile names."""
+    stack = SimpleNamespace(outputs={"EventBusName": TEXT})
+    findings = [doctor_checks.Finding(TEXT, result, TEXT) for result in doctor_checks.Result]
+    stage.patch.setattr(doctor_commands, "find_stack", lambda *_: stack)
+    stage.patch.setattr(doctor_commands, "check_configuration", lambda _: findings)
+    yield ("--no-events",)
+    stage.patch.setattr(doctor_commands, "find_stack", lambda *_: None)
+    yield ("--stack", TEXT)
+    yield ("--check-update", "--stack", "enroll", "--parameter", TEXT)
+
+
+@case("adopt")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    """Two tables have the wanted name's beginning, and hostile ends."""
+
+    def client_of(service: str) -> Any:
+        if service == "dynamodb":
+            names = [f"enroll-FlowsTable-{TEXT}", "enroll-FlowsTable-2"]
+            return SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda: [{"TableNames": names}]))
+        answer = {"Error": {"Code": "ValidationError", "Message": "Stack does not exist"}}
+
+        def describe_stacks(**_: str) -> Any:
+            raise ClientError(answer, "DescribeStacks")
+
+        return SimpleNamespace(describe_stacks=describe_stacks)
+
+    stage.patch.setattr(adopt_commands, "client_of", client_of)
+    yield ()
+    yield ("--template", str(stage.folder / "none"), "--flows-table", TEXT)
 
 
 def kept(stage: Stage) -> None:

@@ -5,7 +5,8 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +15,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
+import enrollment.batches
 from enrollment.bootstrap import application, now
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.wire.envelopes import read_event
 from enrollment.wire.redeliveries import write_redelivery
 from tests.fakes import switch
-from tests.functions.test_handlers import Stack, function, invoke, put
+from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.scenarios.scenario import event
 
@@ -266,7 +268,7 @@ class Hanging:
         def held(client: Any, operation: str, arguments: Any) -> Any:
             if not self._hung.is_set() and hangs(operation, arguments):
                 self._hung.set()
-                assert self._goes_on.wait(10)
+                assert self._goes_on.wait(120)
             return make(client, operation, arguments)
 
         def answered(stubber: Any, event_name: str, request: Any, **rest: Any) -> Any:
@@ -277,12 +279,30 @@ class Hanging:
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", held)
         monkeypatch.setattr(MotoResponder, "__call__", answered)
+        reach_deadline_when(monkeypatch, self._hung)
 
     def thaw(self) -> None:
         """The sandbox is used again: the thread that hung goes on to its end."""
         assert self._hung.is_set()
         self._goes_on.set()
         application().executor.shutdown()
+
+
+def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) -> None:
+    """A batch that has a deadline reaches it when a call hangs and all other groups are done, however slow the machine
+    is."""
+
+    def reached(futures: Sequence[Future[None]], timeout: float | None = None) -> Any:
+        if timeout is None:
+            return wait(futures)
+        assert hung.wait(60)
+        until = time.monotonic() + 60
+        while sum(one.done() for one in futures) < len(futures) - 1:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return wait(futures, timeout=0)
+
+    monkeypatch.setattr(enrollment.batches, "wait", reached)
 
 
 def has(text: str) -> Callable[[str, Any], bool]:
@@ -350,17 +370,19 @@ def test_a_call_that_is_made_again_by_the_client_is_not_made_after_the_deadline(
 ) -> None:
     """Its answer is lost while the sandbox is frozen, and botocore would repeat it."""
     put(stack, id=1)
-    goes_on, sent = threading.Event(), list[str]()
+    goes_on, hung, sent = threading.Event(), threading.Event(), list[str]()
     answer = MotoResponder.__call__
 
     def lost(stubber: Any, event_name: str, request: Any, **rest: Any) -> Any:
         if event_name.endswith("PutItem") and b"enrollmentId" in request.body:
             sent.append(event_name)
-            assert goes_on.wait(10)
+            hung.set()
+            assert goes_on.wait(120)
             raise EndpointConnectionError(endpoint_url="dynamodb")
         return answer(stubber, event_name, request, **rest)
 
     monkeypatch.setattr(MotoResponder, "__call__", lost)
+    reach_deadline_when(monkeypatch, hung)
     assert failed(function("forms").handler(batch(submitted("1", "e1")), left(2_400))) == ["m0"]
     goes_on.set()
     application().executor.shutdown()
@@ -408,5 +430,5 @@ def test_redeliveries_answer_before_the_time_is_over(
     hanging.thaw()
     assert hanging.writes == []
     application.cache_clear()
-    assert failed(function("redeliveries").handler(batch(bodies[0]), left(4_000))) == []
+    assert failed(function("redeliveries").handler(batch(bodies[0]), CONTEXT)) == []
     assert published(stack) == {("slow", "e-slow"): 1}

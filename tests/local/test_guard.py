@@ -13,12 +13,14 @@ from typing import Any
 
 import boto3
 import pytest
+from typer.testing import CliRunner
 
 from enroll.local.emulator import Emulator
 from enroll.local.guard import Message, Receive, Scope, Send, guarded, joined, refusal
 from enroll.local.lambda_service import LambdaService
 from enroll.local.sandbox import FunctionConfiguration
 from enroll.local.settings import Settings
+from enroll.main import app
 from tests.emulated import free_port
 from tests.local.browser import foreign_requests, own_requests, send
 
@@ -66,7 +68,7 @@ def test_a_malformed_host_is_refused(host: str) -> None:
 def test_a_foreign_page_opens_no_websocket() -> None:
     sent: list[Message] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def accept(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
 
     async def receive() -> Message:
@@ -78,7 +80,7 @@ def test_a_foreign_page_opens_no_websocket() -> None:
     def opened_by(origin: bytes) -> list[str]:
         sent.clear()
         scope = {"type": "websocket", "headers": [(b"host", b"localhost:4566"), (b"origin", origin)]}
-        asyncio.run(guarded(app)(scope, receive, take))
+        asyncio.run(guarded(accept)(scope, receive, take))
         return [one["type"] for one in sent]
 
     assert opened_by(b"https://evil.example") == ["websocket.close"]
@@ -253,3 +255,13 @@ def test_the_embedded_aws_calls_this_machine_only(emulator: Settings) -> None:
     functions.delete_function(FunctionName="elsewhere")
     assert answer["FunctionError"]
     assert b"loopback interface only" in answer["Payload"].read()
+
+
+# The option -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["http://localhost", "localhost:4566", "", "*", "*.example", "a b", "a/b", "[::1]"])
+def test_only_a_name_can_be_allowed(name: str) -> None:
+    result = CliRunner().invoke(app, ["local", "run", "--allow-host", name], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "for example host.docker.internal" in result.output

@@ -204,7 +204,9 @@ class Chaos:
 
 def runtimes(run: int) -> list[int]:
     """The processes of functions that a local run has started, by its process id."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    # In full width: cut off at 80 columns, no command line would be recognized.
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     fields = (line.split(None, 2) for line in listed.splitlines())
     return [int(pid) for pid, parent, command in fields if parent == str(run) and " awslambdaric " in command]
 
@@ -534,8 +536,9 @@ def play(
         else:
             with Chaos(process, seed, mean_seconds, hangs) as chaos:
                 run.send()
-                # And while events that waited are decided.
-                time.sleep(tolerance_minutes * 60)
+                # And until the last event that waits is decided.
+                waited = [at for one, at in run.sent_at.items() if one.startswith("website.page_visited-")]
+                time.sleep(max(0.0, max(waited) + tolerance_minutes * 60 + 5 - time.time()))
             run.left.disturbances = chaos.done
         tell(f"{mode}: sent after {time.monotonic() - began:.0f} s")
         run.settle(time.monotonic() + tolerance_minutes * 60 + SETTLED_WITHIN_SECONDS)

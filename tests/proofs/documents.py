@@ -127,6 +127,8 @@ def _texts(schema: Schema, _: Schema) -> SearchStrategy[str]:
     if schema.get("format") == "date-time":
         return st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda one: one.isoformat() + "Z")
     least, most = schema.get("minLength", 0), schema.get("maxLength", 300)
+    if "pattern" in schema and "examples" not in schema:  # only ever a time in digits
+        return st.one_of(st.integers(10**8, 10**10 - 1), st.integers(10**11, 10**13 - 1)).map(str)
     if "pattern" in schema:  # only ever the type of an object
         numbers = st.integers(0, 10**16 - 1)
         return st.one_of(
@@ -137,8 +139,14 @@ def _texts(schema: Schema, _: Schema) -> SearchStrategy[str]:
 
 
 def _numbers(schema: Schema, _: Schema) -> SearchStrategy[float]:
-    numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
-    return numbers.filter(lambda one: one >= schema["minimum"]) if "minimum" in schema else numbers
+    if "minimum" in schema:
+        least, end = schema["minimum"], schema["exclusiveMaximum"]
+        return st.one_of(st.integers(least, end - 1), st.floats(least, end, exclude_max=True))
+    return st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+
+
+def _integers(schema: Schema, _: Schema) -> SearchStrategy[int]:
+    return st.integers(schema.get("minimum"), schema["exclusiveMaximum"] - 1 if "exclusiveMaximum" in schema else None)
 
 
 def _lists(schema: Schema, definitions: Schema) -> SearchStrategy[list[Json]]:
@@ -164,7 +172,7 @@ def _objects(schema: Schema, definitions: Schema) -> SearchStrategy[dict[str, Js
 _OF_TYPE: Mapping[str, Callable[[Schema, Schema], SearchStrategy[Any]]] = {
     "string": _texts,
     "number": _numbers,
-    "integer": lambda schema, definitions: st.integers(),
+    "integer": _integers,
     "boolean": lambda schema, definitions: st.booleans(),
     "null": lambda schema, definitions: st.none(),
     "array": _lists,
@@ -275,7 +283,10 @@ _OPERANDS: Mapping[str, SearchStrategy[Json]] = {
 def _operation(operation_type: str, operators: Sequence[str]) -> SearchStrategy[Json]:
     """With every operand that any operation has: those that this one does not have are not looked at."""
     named = {"operationType": st.just(operation_type), "operator": st.sampled_from(sorted(operators))}
-    return st.fixed_dictionaries({**named, **_OPERANDS})
+    times = ("COMPARATIVE_DATE", "COMPARATIVE_PROPERTY_UPDATED")
+    default = {"defaultComparisonValue": st.one_of(st.none(), _MOMENTS)} if operation_type in times else {}
+    ranged = {"lowerBound": st.sampled_from([-9_999_999_999_999, 0]), "upperBound": st.sampled_from([0, 1_764_000_000])}
+    return st.fixed_dictionaries({**named, **_OPERANDS, **default, **(ranged if "RANGED" in operation_type else {})})
 
 
 def _property_filter(operations: SearchStrategy[Json], names: SearchStrategy[str]) -> SearchStrategy[Json]:
@@ -287,7 +298,7 @@ _LIST_FILTERS = st.fixed_dictionaries(
     {
         "filterType": st.just("IN_LIST"),
         "operator": st.sampled_from(["IN_LIST", "NOT_IN_LIST"]),
-        "listId": st.sampled_from(["42", 42, "a/b", "a;b", " "]),
+        "listId": st.sampled_from(["42", 42, "a/b", "VIP", " vip "]),
     }
 )
 _FILTERS = st.one_of(
@@ -363,7 +374,7 @@ FLOWS: SearchStrategy[Json] = st.fixed_dictionaries(
         ),
     },
     optional={
-        "suppressionListIds": st.lists(st.sampled_from([12, "12", " ", "a/b"]), max_size=2),
+        "suppressionListIds": st.lists(st.sampled_from([12, "12", "a/b"]), max_size=2),
         "suppressionFilterBranch": _BRANCHES,
         "goalFilterBranch": _BRANCHES,
         "enrollmentSchedule": st.none(),

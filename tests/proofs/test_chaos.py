@@ -1,11 +1,15 @@
 """What processes leave that are killed and stopped at random is what an undisturbed run leaves (docs/guarantees.md)."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +26,7 @@ from tests.proofs.chaos import (
     outcomes_of,
     plan,
     play,
+    runtimes,
 )
 
 pytestmark = pytest.mark.xdist_group("proofs")
@@ -51,7 +56,7 @@ def undisturbed(prove: bool) -> Mapping[str, Left]:
         assert left.is_settled
         # That nothing is compared with nothing.
         assert set(left.outcomes.values()) == {"ENROLLED", "FILTERED_OUT", "NOT_MATCHED", "UNKNOWN_RECORD"}
-        assert len({event_id for event_id, _ in left.outcomes}) == len(PLAN.events) - left.unprocessed.total()
+        assert len({event_id for event_id, _ in left.outcomes}) == len(PLAN.events) - len(left.unprocessed)
         assert {flow for _, flow in left.enrollments} >= {"once", "each", "late", "late-once", "changed", "chain"}
     assert not list(differences(found["direct"], found["buffered"]))
     return found
@@ -81,6 +86,23 @@ def test_each_event_has_its_own_time_and_id() -> None:
     assert len(set(times.values())) == len(times) == len(PLAN.events)
     assert max(times.values()) - min(times.values()) < (EVENTS + 100) / RATE * 1000
     assert plan(EVENTS, "traffic") == PLAN
+
+
+def test_the_processes_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
+    """Whatever the width of the terminal."""
+    script = tmp_path / f"{'a' * 100}.py"
+    script.write_text("import sys; print('up', flush=True); sys.stdin.read()")
+    command = [sys.executable, str(script)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        subprocess.Popen([*command, "awslambdaric", "app.handler"], **pipes) as runtime,
+        subprocess.Popen([*command, "another"], **pipes) as other,
+    ):
+        for one in (runtime, other):
+            assert one.stdout is not None
+            assert one.stdout.readline() == b"up\n"
+        assert runtimes(os.getpid()) == [runtime.pid]
+        assert runtimes(runtime.pid) == []
 
 
 def line(code: str, flow: str = "each", event_id: str = "e1", at: str = "1", record: str = "r1") -> Line:

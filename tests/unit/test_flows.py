@@ -467,8 +467,8 @@ UNKNOWN_KEYS = [
     (at_time(POINT, endpointBehaviour="INCLUSIVE"),
      f"{REFINEMENT}.filters[0].operation.endpointBehaviour", "UNKNOWN_KEY"),
     (at_time({**POINT, "ofset": {"days": 1}}), f"{REFINEMENT}.filters[0].operation.timePoint.ofset", "UNKNOWN_KEY"),
-    (at_time({**POINT, "indexReference": {"referenceType": "TODAY", "dayOfWeek": "MONDAY"}}),
-     f"{REFINEMENT}.filters[0].operation.timePoint.indexReference.dayOfWeek", "UNKNOWN_KEY"),
+    (at_time({**POINT, "indexReference": {"referenceType": "TODAY", "weekday": "MONDAY"}}),
+     f"{REFINEMENT}.filters[0].operation.timePoint.indexReference.weekday", "UNKNOWN_KEY"),
 ]  # fmt: skip
 
 

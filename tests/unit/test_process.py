@@ -271,9 +271,9 @@ def test_a_write_whose_answer_was_lost_is_our_own() -> None:
     world = world_with(ONCE)
     claim = world.enrollments.claim
 
-    def lost(enrollment: Any, due_at: int | None, chain: tuple[str, ...]) -> bool:
-        claim(enrollment, due_at, chain)
-        return claim(enrollment, due_at, chain)  # as the SDK repeats a write that timed out
+    def lost(enrollment: Any, *how: Any) -> bool:
+        claim(enrollment, *how)
+        return claim(enrollment, *how)  # as the SDK repeats a write that timed out
 
     world.enrollments.claim = lost  # type: ignore[method-assign]
     assert codes(world, submitted()) == ["ENROLLED"]

@@ -192,6 +192,21 @@ def test_changes_before_the_creation_are_bounded_and_expire() -> None:
     assert set(created.properties) == {f"p{number}" for number in range(100, MAX_EARLY_CHANGES + 20)}
 
 
+def test_changes_before_the_creation_fit_into_the_item() -> None:
+    record: Record | None = None
+    for number in range(MAX_EARLY_CHANGES):
+        record = apply(record, Change(number, {f"p{number}": "x" * 8_000}, arrived_at=number, event_id=f"e{number}"))
+    assert record is not None
+    assert 20 < len(record.changes) < 44
+    assert f"p{MAX_EARLY_CHANGES - 1}" in record.properties
+
+
+def test_a_second_deletion_discards_what_arrived_after_the_first() -> None:
+    record = deleted(Record(KEY, 0), 50)
+    record = deleted(apply(record, Change(60, {"city": "Oslo"}, arrived_at=61)), 70)
+    assert (record.is_deleted, record.deleted_at, record.changes) == (True, 70, [])
+
+
 def test_a_deletion_discards_what_arrived_before_the_creation() -> None:
     record = deleted(apply(None, Change(10, {"city": "Cork"}, arrived_at=10)), 50)
     assert record.is_deleted

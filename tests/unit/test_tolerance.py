@@ -15,11 +15,12 @@ from enrollment.domain.portals import PortalSettings
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.tolerance import MINUTE
 from enrollment.domain.values import iso
+from enrollment.evaluation import Evaluation
 from enrollment.process import ATTEMPTS
 from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter
-from tests.unit.test_criteria import associate, with_company
+from tests.unit.test_criteria import Counted, associate, with_company
 
 ADA = RecordKey("p1", "0-1", "101")
 AT = 1_763_892_000_000
@@ -294,3 +295,55 @@ def test_what_is_delayed_is_published_although_the_flow_changed(change: dict[str
     made.put_flow(flow({**LIMITED, **change}))
     made.pass_time(AT + 30_000)
     assert len(made.queue.messages) == 3
+
+
+COMPANIES = 40
+
+
+def world_of_associates(waiting: int) -> World:
+    """A record with many companies, none of which is in Dublin, and events that wait for one that is."""
+    document = {key: value for key, value in DUBLIN.items() if key != "criteria"}
+    company = with_company(property_filter(["city", "IS_EQUAL_TO", "Dublin"]))
+    made = world(document)
+    refined = {"filterBranchType": "AND", "filters": [], "filterBranches": [company]}
+    stored = flow(document)
+    made.put_flow({**stored, "enrollmentCriteria": {**stored["enrollmentCriteria"], "refinementCriteria": refined}})
+    for number in range(COMPANIES):
+        key = RecordKey("p1", "0-2", str(number))
+        made.put_record(key, Record(key, 0, {"city": Dated("Cork", 0)}))
+        associate(made, str(number), AT - 1_000)
+    for number in range(waiting):
+        made.now += 1
+        assert [str(one.code) for one in made.deliver(submitted(AT + number, f"e{number}"))] == ["WAITING"]
+    return made
+
+
+@pytest.mark.parametrize("waiting", [2, 10, 25])
+def test_associated_records_are_read_once_for_all_events_that_wait(waiting: int) -> None:
+    made = world_of_associates(waiting)
+    records, associations = Counted(made.records), Counted(made.associations)
+    made.process = replace(made.process, evaluation=Evaluation(records, associations, made.portals))
+    made.now = AT + 1_000
+    made.deliver(moved("Bray", AT + 1_000))
+    assert associations.calls == ["all_of"]
+    # Once for the events' own moments, and once more for those after the change at most.
+    assert set(records.calls) == {"get_many"}
+    assert len(records.calls) <= 2
+    assert made.journal.left == []
+
+
+def test_waiting_events_that_there_is_no_time_for_are_decided_at_their_end() -> None:
+    made = world_of_associates(4)
+    start = made.now
+    reads = itertools.count()
+
+    def clock() -> int:
+        """A second passes at each reading."""
+        return start + next(reads) * 1_000
+
+    made.process = replace(made.process, clock=clock)
+    made.deliver(moved("Bray", AT + 1_000))
+    assert next(left for _, left in made.journal.left) in range(1, 5)
+    made.process = replace(made.process, clock=lambda: made.now)
+    made.pass_time(AT + 60 * MINUTE)
+    assert final(made) == [(f"e{number}", "FILTERED_OUT") for number in range(4)]

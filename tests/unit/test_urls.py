@@ -34,6 +34,10 @@ PAGES = [
     ("https://münchen.example/straße", "münchen.example/straße", "münchen.example", "/straße", None),
     ("/pricing?plan=pro", "/pricing", None, "/pricing", "plan=pro"),
     ("/", "/", None, "/", None),
+    ("/" + "a" * 2000, "/" + "a" * 2000, None, "/" + "a" * 2000, None),
+    ("https://acme.com/" + "a" * 2000, "acme.com/" + "a" * 2000, "acme.com", "/" + "a" * 2000, None),
+    ("/a?to=//b.com", "/a", None, "/a", "to=//b.com"),
+    ("https://acme.com?q=" + "a" * 2000, "acme.com/", "acme.com", "/", "q=" + "a" * 2000),
     # Default ports, trailing dots, case.
     ("https://acme.com:443/a", "acme.com/a", "acme.com", "/a", None),
     ("http://acme.com:80/a", "acme.com/a", "acme.com", "/a", None),
@@ -92,6 +96,7 @@ def test_page_url_parts(url: str, base: str, domain: str | None, path: str, quer
             "https://.com",
         ),
         *("https://ac<me.com/", "https://acme.com\\a", "https://" + "a" * 64 + ".com", "https://" + "a." * 127 + "com"),
+        *("https://" + "e\u0301" * 4000, "xn--" + "a" * 8000 + ".com", "https://" + "%65" * 400 + ".com/"),
         *("https://[::1", "https://a%2Fb.com/", "https://%00.com/", "https://acme.com..", "1.5", "3/4", "v1.2.3"),
     ],
 )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from enroll.api import ApiUrl, open_api
@@ -21,7 +20,7 @@ from enroll.doctor import (
     check_update,
     find_stack,
 )
-from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json
+from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json, styled
 from enroll.stack import client_of, explained
 
 STYLES = {Result.OK: "green", Result.FAULT: "red", Result.NOT_CHECKED: "yellow"}
@@ -108,5 +107,5 @@ def _print(findings: list[Finding], as_json: bool) -> None:
         return
     table = Table("check", "result", "detail")
     for one in findings:
-        table.add_row(one.check, f"[{STYLES[one.result]}]{one.result}[/]", escape(one.detail))
+        table.add_row(one.check, styled(one.result, STYLES[one.result]), one.detail)
     console.print(table)

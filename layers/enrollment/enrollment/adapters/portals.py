@@ -15,29 +15,25 @@ SETTINGS = "settings"
 REMEMBERED_SECONDS = 60
 REMEMBERED_PORTALS = 10_000
 
-# Portals share them, so that their number does not grow.
-LOCKS = 16
-
 
 class DynamoPortals:
     def __init__(self, tables: Tables) -> None:
         self._table = tables.flows
         self._known: OrderedDict[str, tuple[float, PortalSettings]] = OrderedDict()
-        self._locks = [Lock() for _ in range(LOCKS)]
+        self._lock = Lock()
 
     def settings(self, portal_id: str) -> PortalSettings:
         found = self._remembered(portal_id)
-        if found is not None:
-            return found
-        # The threads of a batch need a portal's settings at the same time. One reads them, and the others wait.
-        with self._locks[hash(portal_id) % LOCKS]:
-            found = self._remembered(portal_id)
-            return self.current(portal_id) if found is None else found
+        if found is None:
+            # The events of a batch begin at the same time: the first reads, the others find what it has read.
+            with self._lock:
+                found = self._remembered(portal_id) or self.current(portal_id)
+        return found
 
     def _remembered(self, portal_id: str) -> PortalSettings | None:
         found = self._known.get(portal_id)
-        is_recent = found is not None and time.monotonic() - found[0] < REMEMBERED_SECONDS
-        return found[1] if found is not None and is_recent else None
+        is_fresh = found is not None and time.monotonic() - found[0] < REMEMBERED_SECONDS
+        return found[1] if found is not None and is_fresh else None
 
     def current(self, portal_id: str) -> PortalSettings:
         item = self._table.get(join("portals", portal_id), SETTINGS)

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from enrollment.domain.filters import PropertyFilter
 from enrollment.domain.urls import UrlPart
-from enrollment.domain.values import Properties, Value, as_text, fold, is_missing, read_bool
+from enrollment.domain.values import Properties, Value, as_text, fold, is_missing, read_bool, read_name
 
 
 class PropertyType(StrEnum):
@@ -114,7 +114,7 @@ class IsOneOf(Struct, frozen=True):
         if is_missing(found):
             accepted = self.or_missing
         else:
-            accepted = fold(as_text(found)) in {fold(option) for option in self.options}
+            accepted = read_name(found) in {fold(option) for option in self.options}
         if accepted:
             return None
         return f"{self.because} ({self.property}: found {_shown(found)}, allowed is {' or '.join(self.options)})"

@@ -292,13 +292,12 @@ def changed(
     )
     if after == (absent(key) if record is None else record):
         return record
-    return _fitted(after if after.exists else _with_latest_arrivals(after, MAX_EARLY_CHANGES))
+    return _fitted(after) if after.exists else _with_latest_arrivals(after)
 
 
 def _created(record: Record, change: Change) -> Record:
     """A record that exists from now on, with the changes that arrived before its creation and are not expired."""
-    kept_since = change.arrival - EARLY_CHANGES_KEPT_MS
-    recent = _filtered(record, lambda dated: dated.arrival >= kept_since)
+    recent = _arrived_since(record, change.arrival - EARLY_CHANGES_KEPT_MS)
     return replace(recent, created_at=_creation(record, change), known_at=change.arrival)
 
 
@@ -307,12 +306,19 @@ def _creation(record: Record, change: Change) -> Instant:
     return change.at if record.deleted_at is None else max(change.at, record.deleted_at + 1)
 
 
-def _with_latest_arrivals(record: Record, most: int) -> Record:
+def _with_latest_arrivals(record: Record) -> Record:
+    """A record that does not exist yet, with as many of its latest arrivals as are kept and fit."""
     arrivals = sorted((dated.arrival for dated in record.changes), reverse=True)
-    if len(arrivals) <= most:
-        return record
-    dropped = arrivals[most]
-    return _filtered(record, lambda dated: dated.arrival > dropped)
+    most = min(len(arrivals), MAX_EARLY_CHANGES)
+    kept = record if most == len(arrivals) else _arrived_since(record, arrivals[most - 1])
+    while _size(kept) > MAX_RECORD_BYTES:
+        most //= 2
+        kept = _arrived_since(record, arrivals[most - 1] if most else LATEST)
+    return kept
+
+
+def _arrived_since(record: Record, instant: Instant) -> Record:
+    return _filtered(record, lambda dated: dated.arrival >= instant)
 
 
 def _filtered(record: Record, keeps: Callable[[Dated], bool]) -> Record:
@@ -343,7 +349,7 @@ def _filtered_values(
 
 def deleted(record: Record, at: Instant) -> Record:
     """What is kept of a deleted record. The same object when it was deleted already, or created again later."""
-    if record.is_deleted or (record.exists and record.created_at > at):
+    if (record.is_deleted and not record.changes) or (record.exists and record.created_at > at):
         return record
     return Record(record.key, record.created_at, version=record.version, deleted_at=at)
 

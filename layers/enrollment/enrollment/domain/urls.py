@@ -160,16 +160,19 @@ _AUTHORITY = re.compile(r"[^/?#]*")
 _IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", re.ASCII)
 # Characters that no host has (WHATWG, "forbidden domain code point"), and quotes.
 _NO_HOST = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
-_XN_LABEL = re.compile(r"xn--[a-z0-9-]+", re.ASCII | re.IGNORECASE)
+# Of a label's length at most: the time to decode one grows with the square of it.
+_XN_LABEL = re.compile(r"(?<![a-z0-9-])xn--[a-z0-9-]{1,59}(?![a-z0-9-])", re.ASCII | re.IGNORECASE)
 _ESCAPES = re.compile(r"(?:%[0-9a-f]{2})+", re.ASCII | re.IGNORECASE)
 _DEFAULT_PORTS = {"http": (80,), "https": (443,), "": (80, 443)}
+# Host with user, password and port, as it is written. The time to normalize it grows with the square of its length.
+MAX_AUTHORITY = 1024
 MAX_HOST = 253
 MAX_LABEL = 63
 # Endings of files, which a text without a scheme may have where a host has its top-level domain.
 _FILES = frozenset({"html", "htm", "xhtml", "php", "asp", "aspx", "jsp", "jspx", "cgi", "cfm", "pdf", "xml", "txt"})
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def split(text: str) -> Page | None:
     """Return the parts of an http or https URL, with or without its scheme, or of a path that begins with a slash.
 
@@ -184,13 +187,18 @@ def split(text: str) -> Page | None:
             url = f"//{url}"
         elif scheme[1].lower() not in ("http", "https"):
             return None
+    has_host = url.startswith("//") or not url.startswith("/")
+    if has_host:
+        authority = _AUTHORITY.match(url, url.index("//") + 2)
+        if authority is None or len(authority[0]) > MAX_AUTHORITY:
+            return None
     try:
         parts = urlsplit(url)
         number = parts.port
     except ValueError:
         return None
     host = ""
-    if url.startswith("//") or parts.scheme:
+    if has_host:
         known = _host(parts.hostname or "")
         if known is None:
             return None

@@ -125,20 +125,19 @@ def read_options(value: Value) -> frozenset[str]:
 
 def read_instant(value: Value) -> Instant | None:
     """Epoch milliseconds, or ISO-8601; a time without zone and a date alone are UTC. None: neither."""
-    if isinstance(value, bool | list) or value is None:
-        return None
+    number = _read_integer(value)
+    if number is None:
+        return _from_iso(value.strip()) if isinstance(value, str) else None
+    return number if -LATEST <= number <= LATEST else None
+
+
+def _read_integer(value: Value) -> int | None:
     if isinstance(value, str):
         text = value.strip()
-        if not _INTEGER.fullmatch(text):
-            return _from_iso(text)
-        number = int(text)
-    elif isinstance(value, float):
-        if not value.is_integer():
-            return None
-        number = int(value)
-    else:
-        number = value
-    return number if -LATEST <= number <= LATEST else None
+        return int(text) if _INTEGER.fullmatch(text) else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _from_iso(text: str) -> Instant | None:
@@ -181,19 +180,9 @@ def read_given_time(value: Value) -> Instant | None:
     A text in ISO-8601 without a zone is UTC. Integers of 9 or 10 digits are seconds; of 8 digits, a date if they are
     one (``20261123``); all others of up to 13 digits are milliseconds, negative ones too. Return None for all else.
     """
-    if isinstance(value, bool | list) or value is None:
-        return None
-    if isinstance(value, str):
-        text = value.strip()
-        if not _INTEGER.fullmatch(text):
-            return _from_iso(text)
-        number = int(text)
-    elif isinstance(value, float):
-        if not value.is_integer():
-            return None
-        number = int(value)
-    else:
-        number = value
+    number = _read_integer(value)
+    if number is None:
+        return _from_iso(value.strip()) if isinstance(value, str) else None
     if number in _EPOCH_SECONDS:
         return number * 1000
     if number in _DATES:

@@ -344,10 +344,9 @@ def checked_record_properties(field: str, found: object) -> Properties:
 def _check_required(event_type: EventType, name: str, value: Value) -> None:
     """What an event says about the record must be said in a way that can be stored."""
     field = f"detail.properties.{name}"
-    is_name = name in _NAMES
-    if is_missing(value) or (is_name and not as_text(value).strip()):
-        raise InvalidEvent("MISSING_PROPERTY", field, f"absent or empty; every {event_type.name} has it")
-    if is_name and SEPARATOR in as_text(value):
+    if is_missing(value) or not any(part.strip() for part in (value if isinstance(value, list) else [as_text(value)])):
+        raise InvalidEvent("MISSING_PROPERTY", field, f"absent, empty or blank; every {event_type.name} has it")
+    if name in _NAMES and SEPARATOR in as_text(value):
         expected = f"expected one {_NAMES[name]}, without a semicolon"
         raise InvalidEvent(
             "BAD_CHARACTERS", field, f"{expected}; got {shown(value)}. Send one event for each {_NAMES[name]}"

@@ -21,8 +21,6 @@ NOT_YET: Mapping[str, str] = MappingProxyType(
 )
 
 _BRANCH = frozenset({"filterBranchType", "filterBranchOperator", "filters", "filterBranches"})
-_TIME = frozenset({"hour", "minute", "second", "millisecond"})
-_ZONE = frozenset({"zoneId", "timezoneSource"})
 
 CRITERIA = frozenset(
     {
@@ -40,46 +38,29 @@ PROPERTY_FILTER = _FILTER | {"property", "operation"}
 LIST_FILTER = _FILTER | {"operator", "listId"}
 CONSTANT_FILTER = _FILTER | {"shouldAccept", "source"}
 
-# What exports carry beside the operands without effect: another name of the operation's type, how the editor shows it,
-# and whether it converts time zones.
-_OPERATION = frozenset(
+# The operands of every operation, for one that the operation's own type does not have is not looked at.
+_OPERANDS = frozenset(
     {
-        *("operationType", "operator", "includeObjectsWithNoValueSet"),
-        *("type", "propertyType", "operatorName", "renderSpec", "requiresTimeZoneConversion"),
+        *(key for kind in OPERATION_TYPES.values() for key in kind.keys),
+        *("numberOfDays", "comparisonPropertyName", "defaultComparisonValue"),
+        *("timeUnit", "timeUnitCount", "useFiscalYear", "fiscalYearStart"),
+        *("timePoint", "endpointBehavior", "propertyParser"),
+        *("lowerBoundTimePoint", "upperBoundTimePoint", "lowerBoundEndpointBehavior", "upperBoundEndpointBehavior"),
     }
 )
-_COMPARISON = _OPERATION | {"comparisonPropertyName", "defaultComparisonValue"}
-_OPERATIONS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        **{name: _OPERATION | frozenset(kind.keys) for name, kind in OPERATION_TYPES.items()},
-        "ROLLING_DATE_RANGE": _OPERATION | {"numberOfDays"},
-        "ROLLING_PROPERTY_UPDATED": _OPERATION | {"numberOfDays"},
-        "COMPARATIVE_DATE": _COMPARISON,
-        "COMPARATIVE_STRING": _COMPARISON,
-        "COMPARATIVE_PROPERTY_UPDATED": _COMPARISON,
-        "CALENDAR_DATE": _OPERATION | {"timeUnit", "timeUnitCount", "useFiscalYear", "fiscalYearStart"},
-        "TIME_POINT": _OPERATION | {"timePoint", "endpointBehavior", "propertyParser"},
-        "TIME_RANGED": _OPERATION
-        | {"lowerBoundTimePoint", "upperBoundTimePoint", "propertyParser"}
-        | {"lowerBoundEndpointBehavior", "upperBoundEndpointBehavior"},
-    }
-)
+# With what exports carry without effect: another name of the operation's type, how the editor shows it, and whether it
+# converts time zones.
+OPERATION = _OPERANDS | {
+    *("operationType", "operator", "includeObjectsWithNoValueSet"),
+    *("type", "propertyType", "operatorName", "renderSpec", "requiresTimeZoneConversion"),
+}
+_TIME_OF_DAY = frozenset({"hour", "minute", "second", "millisecond"})
+TIME_POINT = _TIME_OF_DAY | {
+    *("timeType", "zoneId", "timezoneSource", "offset"),
+    *("year", "month", "day", "indexReference", "property", "referenceType"),
+}
+INDEX_REFERENCE = _TIME_OF_DAY | {"referenceType", "dayOfWeek", "day", "month"}
 _POINTS = ("timePoint", "lowerBoundTimePoint", "upperBoundTimePoint")
-_POINT_KEYS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "DATE": _TIME | _ZONE | {"timeType", "year", "month", "day"},
-        "INDEXED": _ZONE | {"timeType", "indexReference", "offset"},
-        "PROPERTY_REFERENCED": _ZONE | {"timeType", "property", "referenceType", "offset"},
-    }
-)
-_REFERENCE: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "WEEK": frozenset({"dayOfWeek"}),
-        "MONTH": frozenset({"day"}),
-        "QUARTER": frozenset({"day", "month"}),
-        "YEAR": frozenset({"day", "month"}),
-    }
-)
 
 
 def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[Fault]:
@@ -103,20 +84,14 @@ def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> 
 
 def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """As ``unknown_keys``, of an operation and of the points in time in it."""
-    known = _OPERATIONS.get(str(given.get("operationType")))
-    if known is None:
-        return  # the type is a fault of its own
-    yield from unknown_keys(given, known, path)
+    yield from unknown_keys(given, OPERATION, path)
     for key in _POINTS:
         point = given.get(key)
-        if key not in known or not isinstance(point, dict):
-            continue
-        at = f"{path}.{key}"
-        yield from unknown_keys(point, _POINT_KEYS.get(str(point.get("timeType")), frozenset(point)), at)
-        reference = point.get("indexReference")
-        if isinstance(reference, dict) and point.get("timeType") == "INDEXED":
-            parts = _REFERENCE.get(str(reference.get("referenceType")), frozenset())
-            yield from unknown_keys(reference, _TIME | parts | {"referenceType"}, f"{at}.indexReference")
+        if isinstance(point, dict):
+            yield from unknown_keys(point, TIME_POINT, f"{path}.{key}")
+            reference = point.get("indexReference")
+            if isinstance(reference, dict):
+                yield from unknown_keys(reference, INDEX_REFERENCE, f"{path}.{key}.indexReference")
 
 
 def _means_nothing(key: str, value: Any) -> bool:

@@ -14,7 +14,9 @@ from typing import Any
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.event_types import EventType, Property, PropertyType
+from enrollment.domain.events import OWN_SOURCE
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
+from enrollment.domain.loops import ENROLLED
 from enrollment.domain.values import BOOLS
 from enrollment.wire.envelopes import MAX_CHAIN_PARTS, MAX_DETAIL_BYTES, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.wire.messages import MAX_MESSAGE_BYTES, SCHEMA_VERSION
@@ -49,6 +51,13 @@ _VALUE: Schema = {
 }
 
 
+_BLANK: Schema = {"type": "string", "pattern": "^\\s*$"}
+_GIVEN: Schema = {
+    "description": "Not empty, and not only blanks.",
+    "not": {"anyOf": [{"type": "null"}, _BLANK, {"type": "array", "items": _BLANK}]},
+}
+
+
 def event_schema(event_type: EventType) -> Schema:
     """Of one event in the EventBridge envelope. Unknown keys are allowed everywhere."""
     return {
@@ -62,14 +71,16 @@ def event_schema(event_type: EventType) -> Schema:
             "version": {"type": "string"},
             "id": _text(128, "The bus's id of the event."),
             "detail-type": {"const": event_type.name},
-            "source": _text(256, "Who produced the event, e.g. acme.website."),
+            "source": _text(256, "Who produced the event, e.g. acme.website.")
+            if event_type.name != ENROLLED
+            else {"const": OWN_SOURCE, "description": "Only the stack itself sends it."},
             "account": {"type": "string"},
             "time": {"type": "string", "format": "date-time"},
             "region": {"type": "string"},
             "resources": {"type": "array", "items": {"type": "string"}},
             "detail": _detail(event_type),
         },
-        "$defs": {"value": _VALUE, "given": {"description": "Not empty.", "not": {"enum": [None, "", []]}}},
+        "$defs": {"value": _VALUE, "given": _GIVEN},
     }
 
 
@@ -212,6 +223,8 @@ def _property(known: Property, is_required: bool) -> Schema:
     if known.options:
         # Examples, not an enumeration: texts compare in any case, and HubSpot may add options.
         schema["examples"] = list(known.options)
+    elif known.type is PropertyType.BOOL:
+        schema["examples"] = [True, False]
     schema["$ref"] = "#/$defs/value"
     if is_required:
         schema["allOf"] = [{"$ref": "#/$defs/given"}]
