@@ -514,10 +514,21 @@ def _text(dated: Dated) -> str:
 
 
 def until(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment) -> tuple[Dated, ...]:
-    """What something has been until a moment, oldest first, as far as it is kept."""
+    """What something has been until a moment, oldest first, as far as it is kept.
+
+    The change that the observing event itself brought is last, unless a seen change comes after it. The stored order
+    can have it earlier, because arrivals and times together need not be one order: of three changes, each can come
+    after another.
+    """
     if current is None:
         return ()
-    return tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment))
+    seen = tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment))
+    if moment.event_id is None or len(seen) < 2:
+        return seen
+    own = next((dated for dated in seen[:-1] if dated.event_id == moment.event_id), None)
+    if own is None or any(own.precedes(dated) for dated in seen):
+        return seen
+    return (*(dated for dated in seen if dated is not own), own)
 
 
 def _value_before(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment, event: Event) -> Value:
