@@ -32,7 +32,7 @@ test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
 
 .PHONY: prove
 prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
-	$(VENV)/bin/pytest tests/proofs --prove -s $(ARGS)
+	$(VENV)/bin/pytest tests/proofs tests/contract/test_tables_of_batch.py --prove -s $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_SECONDS for each

@@ -81,7 +81,8 @@ def consumed(
     config: Config, operation: str, arguments: Mapping[str, Any], answer: Mapping[str, Any], stored: Item | None
 ) -> Iterator[Consumed]:
     """``stored``: the item as it is after an UpdateItem. The greater of the item before and after counts, and what is
-    updated here only grows."""
+    updated here only grows. ``answer``: of a PutItem whose condition failed, that of the error, with the item that
+    exists if it returns it. Such a call consumes the units of that item, and writes no index."""
     names = {getattr(config, f"{table}_table"): table for table in INDEXES}
     if operation == "BatchGetItem":
         for name, asked in arguments["RequestItems"].items():
@@ -99,6 +100,8 @@ def consumed(
         case "Query":
             size = sum(item_bytes(item) for item in answer["Items"])
             yield Consumed("read", table, read_units(size, is_consistent=is_consistent))
+        case "PutItem" if "Error" in answer:
+            yield Consumed("write", table, write_units(item_bytes(answer.get("Item", {}))))
         case "PutItem":
             yield from _put(table, arguments["Item"])
         case "UpdateItem" if stored is not None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import botocore.client
 import botocore.session
+from botocore.exceptions import ClientError
 
 from enrollment.bootstrap import application, now
 from enrollment.config import Config
@@ -190,7 +191,7 @@ def _counted(config: Config, name: str, has_history: bool, envelope: dict[str, A
             stored = _stored(arguments) if operation == "UpdateItem" else None
             for one in consumed(config, operation, arguments, answer, stored):
                 (reads if one.kind == "read" else writes)[one.place] += one.units
-        if operation == "PutItem":
+        if operation == "PutItem" and "Error" not in answer:
             kept, history = kept + _kept(config, arguments), history + _history(config, arguments)
     with recording.replayed():
         cpu = _cpu(lambda: handler(envelope, _context()))
@@ -253,7 +254,7 @@ def _context() -> Any:
 
 
 class Made:
-    """The calls to AWS with their answers, parsed."""
+    """The calls to AWS with their answers, parsed; of one that failed, that of its error."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = []
@@ -263,7 +264,12 @@ class Made:
         call = botocore.client.BaseClient._make_api_call
 
         def kept(client: Any, operation: str, arguments: Any) -> Any:
-            answer = call(client, operation, arguments)
+            try:
+                answer = call(client, operation, arguments)
+            except ClientError as error:
+                # A condition that failed: its error has the item that exists.
+                self.calls.append((operation, arguments, error.response))
+                raise
             self.calls.append((operation, arguments, answer))
             return answer
 

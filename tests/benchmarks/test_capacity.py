@@ -74,6 +74,14 @@ def test_an_index_takes_nothing_of_an_item_without_its_keys() -> None:
     ]
 
 
+def test_a_put_whose_condition_fails_takes_the_units_of_the_item_that_exists_and_no_index() -> None:
+    put = {"TableName": "r", "Item": {"pk": {"S": "x"}, "sk": {"S": "x"}, "typeShard": {"S": "7"}}}
+    error = {"Error": {"Code": "ConditionalCheckFailedException"}}
+    assert list(consumed(CONFIG, "PutItem", put, error, None)) == [Consumed("write", "records", 1)]
+    existing = {**error, "Item": {"event": {"S": "e" * 1024}}}
+    assert list(consumed(CONFIG, "PutItem", put, existing, None)) == [Consumed("write", "records", 2)]
+
+
 def test_a_batch_takes_a_unit_for_an_item_that_is_not_there() -> None:
     asked = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
     answer = {"Responses": {"e": [{"message": {"S": "m" * 5000}}]}}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier
 from typing import Any, Protocol
 
 import botocore.client
@@ -21,7 +22,7 @@ from enrollment.adapters.portals import DynamoPortals
 from enrollment.adapters.rate_limits import DynamoRateLimits
 from enrollment.adapters.records import DynamoRecords
 from enrollment.adapters.replays import DynamoReplays
-from enrollment.adapters.tables import Expression
+from enrollment.adapters.tables import Expression, Item
 from enrollment.adapters.waiting import DynamoWaitingEvents
 from enrollment.authoring import Authoring
 from enrollment.catalog import EVENT_TYPES
@@ -369,11 +370,52 @@ def test_settings_of_a_portal(stores: Stores) -> None:
     stores.portals.save("p1", PortalSettings("Europe/Dublin", 60_000))
     assert stores.portals.settings("p1") == PortalSettings("Europe/Dublin", 60_000)
     assert stores.portals.settings("p1/x") == PortalSettings()
-    restricted = PortalSettings("UTC", 0, ("acme.website", "acme.crm"))
+    restricted = PortalSettings("UTC", 0, 90_000, ("acme.website", "acme.crm"))
     stores.portals.save("p1", restricted)
     assert stores.portals.current("p1") == restricted
     stores.portals.save("p1", PortalSettings())
     assert stores.portals.current("p1") == PortalSettings()
+
+
+def test_threads_that_need_a_portals_settings_at_the_same_time_read_them_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = 10
+    all_started, reads = Barrier(threads), list[str]()
+    with aws(monkeypatch) as config:
+        tables = open_tables(config)
+        DynamoPortals(tables).save("p1", PortalSettings("Europe/Dublin"))
+        portals, get = DynamoPortals(tables), tables.flows.get
+
+        def slow(pk: str, sk: str) -> Item | None:
+            reads.append(pk)
+            time.sleep(0.1)
+            return get(pk, sk)
+
+        monkeypatch.setattr(tables.flows, "get", slow)
+
+        def settings(_: int) -> PortalSettings:
+            all_started.wait()
+            return portals.settings("p1")
+
+        with ThreadPoolExecutor(threads) as pool:
+            assert list(pool.map(settings, range(threads))) == [PortalSettings("Europe/Dublin")] * threads
+        assert len(reads) == 1
+
+
+def test_a_read_of_settings_that_fails_is_made_again_by_the_next_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws(monkeypatch) as config:
+        tables = open_tables(config)
+        portals, get = DynamoPortals(tables), tables.flows.get
+
+        def failing(pk: str, sk: str) -> Item | None:
+            raise ConnectionError
+
+        monkeypatch.setattr(tables.flows, "get", failing)
+        with pytest.raises(ConnectionError):
+            portals.settings("p1")
+        monkeypatch.setattr(tables.flows, "get", get)
+        assert portals.settings("p1") == PortalSettings()
 
 
 # Enrollments ---------------------------------------------------------------------------------------------------
@@ -785,6 +827,35 @@ def test_events_are_kept_in_the_order_of_time_each_once(stores: Stores) -> None:
     assert ids(position_at(NOW), position_at(NOW + 5)) == ["z"]
     assert ids(position_at(NOW + 9), position_at(NOW)) == []
     assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))[3] == told[0]
+
+
+def test_the_first_evaluation_of_an_event_is_stored_and_returned_to_later_deliveries(stores: Stores) -> None:
+    one, until = happened("e", NOW), NOW + 1_000_000
+    assert stores.history.first_evaluation(one) is None
+    assert stores.history.keep(one.evaluated(NOW + 10), until) == NOW + 10
+    assert stores.history.keep(one.evaluated(NOW + 20), until) == NOW + 10
+    assert stores.history.keep_evaluation(one.evaluated(NOW + 5), until) == NOW + 10
+    assert stores.history.first_evaluation(one) == NOW + 10
+
+    # The copy that was sent first is kept, with the time of the first evaluation of any copy.
+    sent_before = replace(one, sent_at=one.sent_at - 1_000)
+    assert stores.history.keep(sent_before.evaluated(NOW + 30), until) == NOW + 10
+    assert stores.history.keep(one.evaluated(NOW + 40), until) == NOW + 10
+    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False)) == [
+        sent_before.evaluated(NOW + 10)
+    ]
+
+
+def test_an_evaluation_can_be_stored_without_its_event(stores: Stores) -> None:
+    one, until = happened("e", NOW), NOW + 1_000_000
+    assert stores.history.keep_evaluation(one.evaluated(NOW + 10), until) == NOW + 10
+    assert stores.history.keep_evaluation(one.evaluated(NOW + 20), until) == NOW + 10
+    assert stores.history.first_evaluation(one) == NOW + 10
+    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False)) == []
+
+    assert stores.history.keep(one.evaluated(NOW + 30), until) == NOW + 10
+    kept = list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))
+    assert kept == [one.evaluated(NOW + 10)]
 
 
 def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> None:

@@ -1,5 +1,5 @@
 """What events that are decided at the same time ask of a table at the same time: one call, and to each what it would
-have got by itself. Against the embedded AWS, for its PartiQL."""
+have got by itself. Against the embedded AWS, for its PartiQL, and with --prove against Amazon's DynamoDB Local."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 import botocore.client
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
@@ -19,6 +20,8 @@ from enrollment.adapters.tables import Change, Expression, Table
 from enrollment.adapters.tables_of_batch import TableOfBatch, TablesOfBatch
 from enrollment.config import Config
 from enrollment.together import Meeting
+from tests.aws import REGION, create_resources
+from tests.dynamodb import dynamodb_local
 from tests.emulated import emulated_aws
 
 SECONDS = 10
@@ -53,8 +56,13 @@ class Shared:
             return [one.exception(SECONDS) or one.result() for one in [pool.submit(ask, one) for one in asks]]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    places = ["MiniStack", "DynamoDB Local"] if metafunc.config.getoption("--prove") else ["MiniStack"]
+    metafunc.parametrize("shared", places, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Shared]:
+def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
     calls, lock = Counter[str](), Lock()
     call = botocore.client.BaseClient._make_api_call
 
@@ -64,11 +72,15 @@ def shared() -> Iterator[Shared]:
         return call(client, operation, arguments)
 
     with ExitStack() as stack:
-        emulated = stack.enter_context(emulated_aws())
+        config, place = stack.enter_context(emulated_aws()).config, {}
+        if request.param == "DynamoDB Local":
+            place = {"endpoint_url": stack.enter_context(dynamodb_local())}
+            another = botocore.session.get_session().create_client("dynamodb", region_name=REGION, **place)
+            config = create_resources("second-", another)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(botocore.client.BaseClient, "_make_api_call", counted)
-        client = clients.dynamodb(clients.open_session())
-        yield Shared(client, emulated.config, Table(client, emulated.config.records_table), calls)
+        client = clients.dynamodb(clients.open_session(), **place)
+        yield Shared(client, config, Table(client, config.records_table), calls)
 
 
 def test_reads(shared: Shared) -> None:
@@ -103,34 +115,72 @@ def test_what_is_asked_again_is_read_again(shared: Shared) -> None:
     assert story == [[None, True, item]]
 
 
-def test_writes_without_a_condition(shared: Shared) -> None:
+def test_new_items(shared: Shared) -> None:
     keys = [shared.key() for _ in range(30)]
-    puts = [lambda table, pk=pk: table.put({"pk": pk, "sk": "event", "of": pk}) for pk in keys]
-    assert shared.at_once(*puts) == [True] * 30
-    assert shared.calls == {"BatchWriteItem": 2}
-    assert [shared.by_itself.get(pk, "event") for pk in keys] == [{"pk": pk, "sk": "event", "of": pk} for pk in keys]
+    puts = [lambda table, pk=pk: table.put_new({"pk": pk, "sk": "event", "of": pk, "n": 7}) for pk in keys]
+    assert shared.at_once(*puts) == [None] * 30
+    assert shared.calls == {"BatchExecuteStatement": 2}
+    expected = [{"pk": pk, "sk": "event", "of": pk, "n": 7} for pk in keys]
+    assert [shared.by_itself.get(pk, "event") for pk in keys] == expected
 
 
-def test_writes_of_one_item(shared: Shared) -> None:
+def test_an_existing_item_is_returned_and_does_not_prevent_the_others(shared: Shared) -> None:
+    """DynamoDB reports DuplicateItem for its statement alone, and a failed PutItem returns the item."""
+    first, existing, last = shared.key(), shared.key(), shared.key()
+    shared.by_itself.put({"pk": existing, "sk": "event", "of": "before"})
+    puts = [lambda table, pk=pk: table.put_new({"pk": pk, "sk": "event"}) for pk in (first, existing, last)]
+    assert shared.at_once(*puts) == [None, {"pk": existing, "sk": "event", "of": "before"}, None]
+    assert shared.calls == {"BatchExecuteStatement": 1, "PutItem": 1}
+    assert shared.by_itself.get(existing, "event") == {"pk": existing, "sk": "event", "of": "before"}
+    assert shared.by_itself.get(first, "event") == {"pk": first, "sk": "event"}
+    assert shared.by_itself.get(last, "event") == {"pk": last, "sk": "event"}
+
+
+def test_insert_reports_a_duplicate_for_its_statement_alone(shared: Shared) -> None:
+    existing, new = shared.key(), shared.key()
+    shared.by_itself.put({"pk": existing, "sk": "event", "of": "before"})
+    insert = f"""INSERT INTO "{shared.by_itself.name}" VALUE {{'pk': ?, 'sk': ?}}"""
+    statements = [{"Statement": insert, "Parameters": [{"S": pk}, {"S": "event"}]} for pk in (existing, new)]
+    answer = shared.client.batch_execute_statement(Statements=statements)
+    assert [one.get("Error", {}).get("Code") for one in answer["Responses"]] == ["DuplicateItem", None]
+
+
+def test_one_new_item_several_times(shared: Shared) -> None:
     one = shared.key()
-    puts = [lambda table, n=n: table.put({"pk": one, "sk": "event", "n": n}) for n in range(3)]
-    assert shared.at_once(*puts) == [True] * 3
-    assert shared.calls == {"BatchWriteItem": 1, "PutItem": 2}
-    found = shared.by_itself.get(one, "event")
-    assert found is not None
-    assert found["n"] in range(3)
+    puts = [lambda table, n=n: table.put_new({"pk": one, "sk": "event", "n": n}) for n in range(3)]
+    found = shared.at_once(*puts)
+    assert shared.calls == {"BatchExecuteStatement": 1, "PutItem": 2}
+    stored = shared.by_itself.get(one, "event")
+    assert stored is not None
+    assert stored["n"] in range(3)
+    assert sorted(found, key=str) == [None, stored, stored]
 
 
-def test_a_write_that_is_refused_is_refused_alone(shared: Shared) -> None:
+def test_a_new_item_that_looks_like_partiql(shared: Shared) -> None:
+    """Values are parameters, and never part of a statement; a missing attribute is left out."""
+    item = {"pk": shared.key(), "sk": "?'--", "text": "\"'; ?} \u00f8", "isTrue": True}
+    assert shared.at_once(lambda table: table.put_new({**item, "missing": None})) == [None]
+    assert shared.calls == {"BatchExecuteStatement": 1}
+    assert shared.by_itself.get(item["pk"], "?'--") == item
+
+
+def test_a_new_item_that_is_refused_is_refused_alone(shared: Shared) -> None:
     one, large = shared.key(), shared.key()
     written, refused = shared.at_once(
-        lambda table: table.put({"pk": one, "sk": "event"}),
-        lambda table: table.put({"pk": large, "sk": "event", "text": "x" * 400 * 1024}),
+        lambda table: table.put_new({"pk": one, "sk": "event"}),
+        lambda table: table.put_new({"pk": large, "sk": "event", "text": "x" * 400 * 1024}),
     )
-    assert written is True
+    assert written is None
     assert isinstance(refused, ClientError)
     assert shared.by_itself.get(one, "event") is not None
     assert shared.by_itself.get(large, "event") is None
+
+
+def test_writes_without_a_condition_are_not_shared(shared: Shared) -> None:
+    """BatchWriteItem could remove items, and its permission is not given."""
+    keys = [shared.key() for _ in range(2)]
+    assert shared.at_once(*(lambda table, pk=pk: table.put({"pk": pk, "sk": "event"}) for pk in keys)) == [True] * 2
+    assert shared.calls == {"PutItem": 2}
 
 
 def test_a_condition_is_met_alone(shared: Shared) -> None:
@@ -147,12 +197,12 @@ def test_changes(shared: Shared) -> None:
         shared.by_itself.put({"pk": pk, "sk": "f", "id": pk, "text": "kept"})
 
     def change(pk: str, where: str) -> Callable[[TableOfBatch], bool]:
-        return lambda table: table.change(Change(pk, "f", {"at": "now", "n": 7}, {"id": where}))
+        return lambda table: table.change(Change(pk, "f", {"doneAt": "now", "n": 7}, {"id": where}))
 
     done = shared.at_once(change(one, one), change(other, "another"), change(missing, missing))
     assert done == [True, False, False]
     assert shared.calls == {"BatchExecuteStatement": 1, "UpdateItem": 2}
-    assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": one, "text": "kept", "at": "now", "n": 7}
+    assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": one, "text": "kept", "doneAt": "now", "n": 7}
     assert shared.by_itself.get(other, "f") == {"pk": other, "sk": "f", "id": other, "text": "kept"}
     assert shared.by_itself.get(missing, "f") is None
 

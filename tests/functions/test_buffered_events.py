@@ -354,7 +354,9 @@ def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
         before = len(made)
         assert failed(invoke(given)) == []
         made = made[before:]
-    assert {"PutItem", "BatchWriteItem", "SendMessage", "SendMessageBatch", "PutEvents", "UpdateItem"} <= set(made)
+    assert {"PutItem", "BatchExecuteStatement", "SendMessage", "SendMessageBatch", "PutEvents", "UpdateItem"} <= set(
+        made
+    )
     for number, operation in enumerate(made):
         given = prepared(f"p{number}")
         with monkeypatch.context() as patch:

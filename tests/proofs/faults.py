@@ -141,9 +141,6 @@ def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], 
     if operation == "BatchGetItem":
         ((table, asked),) = body["RequestItems"].items()
         fewer = {**body, "RequestItems": {table: {**asked, "Keys": parts}}}
-    elif operation == "BatchWriteItem":
-        (table,) = body["RequestItems"]
-        fewer = {**body, "RequestItems": {table: parts}}
     elif operation == "BatchExecuteStatement":
         fewer = {**body, "Statements": parts}
     else:
@@ -157,11 +154,6 @@ def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], 
 def _batch_get_item(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
     ((table, asked),) = body["RequestItems"].items()
     return {"Responses": {table: []}, **answer, "UnprocessedKeys": {table: {**asked, "Keys": refused}}}
-
-
-def _batch_write_item(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
-    (table,) = body["RequestItems"]
-    return {**answer, "UnprocessedItems": {table: refused}}
 
 
 def _batch_execute_statement(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
@@ -183,7 +175,6 @@ def _put_events(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[
 
 _PARTIAL: Mapping[str, Callable[[Any, Any, Sequence[Any], Sequence[Any]], Any]] = {
     "BatchGetItem": _batch_get_item,
-    "BatchWriteItem": _batch_write_item,
     "BatchExecuteStatement": _batch_execute_statement,
     "SendMessageBatch": _send_message_batch,
     "PutEvents": _put_events,

@@ -172,9 +172,6 @@ def parts_of(operation: str, body: Mapping[str, Any]) -> list[Any]:
     if operation == "BatchGetItem":
         ((_, asked),) = body["RequestItems"].items()
         return list(asked["Keys"])
-    if operation == "BatchWriteItem":
-        ((_, puts),) = body["RequestItems"].items()
-        return list(puts)
     if operation == "BatchExecuteStatement":
         return list(body["Statements"])
     return list(body["Entries"]) if operation in ("SendMessageBatch", "PutEvents") else []

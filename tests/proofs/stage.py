@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -18,6 +17,7 @@ from botocore.httpsession import URLLib3Session
 from enrollment import bootstrap
 from enrollment.adapters import enrollments, queues
 from enrollment.adapters.associations import DynamoAssociations
+from enrollment.api import bootstrap as api_bootstrap
 from enrollment.api import handler as api_handler
 from enrollment.config import Config
 from enrollment.domain.associations import Association, associated
@@ -31,6 +31,7 @@ from tests.emulated import emulated_aws
 from tests.fakes import store, switch
 from tests.functions.test_api import call as request
 from tests.functions.test_handlers import CONTEXT, function
+from tests.proofs.arrivals import Arrivals, without_arrivals
 from tests.proofs.processes import Call, Interference, Outcome, crash_before, run, undisturbed
 from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story, Unconfirmed
 from tests.scenarios.scenario import event
@@ -45,11 +46,14 @@ WARMING = [one for one in STORIES if one.name in ("once", "a request that change
 # Enough for every chain of events that a story leads to.
 ROUNDS = 5
 
-# Of the processes: in milliseconds.
+# The time of the processes, in milliseconds. It stands still in each of them, and each one's is later than that of the
+# process before it (``Play._run``).
 clock = [NOW + 1000]
 HOUR = 3_600_000
 # Enrollments of the stories are unconfirmed for long enough, and those that a limit delays are not due.
 HALF_AN_HOUR = 1_800_000
+# What waits in the stories is decided finally by then, and the time in which a late change counts has begun.
+TOLERANCE_IS_OVER = 480_000
 
 
 class NotDone(Exception):
@@ -82,9 +86,9 @@ def stage() -> Iterator[Stage]:
     with emulated_aws() as emulated, pytest.MonkeyPatch.context() as patch:
         # Of one name, Powertools would keep the logger of another test.
         patch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
-        # Time stands still, a second after the events; but not at one moment in all processes, for of one moment each
-        # would make the same ids. What is to be delivered again later is seen at once.
-        patch.setattr(bootstrap, "now", lambda: clock[0] + os.getpid() % 1000)
+        for place in (bootstrap, api_bootstrap, api_handler):
+            patch.setattr(place, "now", lambda: clock[0])
+        # What is to be delivered again later is seen at once.
         patch.setattr(queues, "LONGEST_DELAY", 0)
         # Which of many has an entry would be another in each portal, and so the order of calls.
         patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
@@ -129,6 +133,7 @@ def _warm_up(on: Stage) -> None:
         patch.setattr(URLLib3Session, "send", send)
         for story in WARMING:
             play = Play(on, story)
+            play.begin_process()
             play.act()
             play.finish()
             play.state()
@@ -143,10 +148,12 @@ class Play:
         self.stage = stage
         self.story = story
         self.portal = f"portal-{next(stage.numbers):08}"
-        self.keys = {self._key(one) for one in story.records or ()}
+        self.keys = {self._key(one) for one in (*(story.records or ()), *story.contacts)}
         self.announced: list[Any] = []
         self.refused: list[Any] = []
         self.produced: dict[str, str] = {}
+        self.time = NOW + 1000
+        self.arrivals = Arrivals()
         for document in story.flows:
             store(stage.stores.authoring, self.portal, document, 0)
         for name, given in (story.records or {}).items():
@@ -158,17 +165,24 @@ class Play:
         for one, other in story.pairs:
             there = Association(self._key(one), self._key(other))
             stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
-        for given in story.before:
-            outcome = run(self._delivery(self._envelope(given)))
+        for one in story.before:
+            if isinstance(one, Redelivery):
+                self.time += TOLERANCE_IS_OVER
+                outcome = self._run(partial(self._deliver_again, self._redelivery(one.event)))
+            else:
+                outcome = self._run(self._delivery(self._envelope(one)))
             assert outcome.is_done, outcome
         self.finish()
         self.redelivery = self._redelivery(story.acts.event) if isinstance(story.acts, Redelivery) else None
         is_event = not isinstance(story.acts, Request | Redelivery | Unconfirmed)
         self.event = self._envelope(story.acts) if is_event else None
+        if isinstance(story.acts, Redelivery):
+            self.time += 2 * HOUR
         if isinstance(story.acts, Unconfirmed):
-            outcome = run(self._delivery(self._envelope(story.acts.event)), crash_before(story.acts.left_before))
+            outcome = self._run(self._delivery(self._envelope(story.acts.event)), crash_before(story.acts.left_before))
             assert outcome.has_crashed, outcome
             self.finish()
+            self.time += HALF_AN_HOUR
 
     def _key(self, name: str) -> RecordKey:
         kind, _, object_id = name.partition("/")
@@ -180,21 +194,15 @@ class Play:
     def _redelivery(self, given: Mapping[str, Any]) -> str:
         envelope = self._envelope(given)
         category = str(envelope["detail-type"]).partition(".")[0]
-        return write_redelivery(read_event(envelope, category), [one["id"] for one in self.story.flows], NOW + HOUR)
+        return write_redelivery(read_event(envelope, category), [one["id"] for one in self.story.flows], NOW)
 
     def act(self) -> Any:
         """The event is delivered, or the request is made. To be called in a process."""
         if self.redelivery is not None:
-            clock[0] = NOW + 2 * HOUR
-            message = {"messageId": "m-1", "body": self.redelivery}
-            answer = function("redeliveries").handler({"Records": [message]}, CONTEXT)
-            if answer["batchItemFailures"]:
-                raise NotDone(str(answer))
-            return answer
+            return self._deliver_again(self.redelivery)
         if self.event is not None:
             return self._delivery(self.event)()
         if isinstance(self.story.acts, Unconfirmed):
-            clock[0] = NOW + HALF_AN_HOUR
             answer = function("unconfirmed").handler({}, CONTEXT)
             if not answer["isComplete"] or answer["published"] < answer["found"]:
                 raise NotDone(str(answer))
@@ -208,6 +216,13 @@ class Play:
             raise NotDone(f"{status} {content}")
         return content
 
+    def _deliver_again(self, redelivery: str) -> Any:
+        message = {"messageId": "m-1", "body": redelivery}
+        answer = function("redeliveries").handler({"Records": [message]}, CONTEXT)
+        if answer["batchItemFailures"]:
+            raise NotDone(str(answer))
+        return answer
+
     def _delivery(self, envelope: Mapping[str, Any]) -> Callable[[], Any]:
         category = str(envelope["detail-type"]).partition(".")[0]
         return partial(function(category).handler, envelope, CONTEXT)
@@ -215,9 +230,21 @@ class Play:
     def deliver(self, interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
         """In one process, which is kept when it fails; so many attempts at most. Others have delivered what it put on
         the bus before anything more happens."""
-        outcome = run(self.act, interference, attempts)
+        outcome = self._run(self.act, interference, attempts)
         self.finish()
         return outcome
+
+    def _run(self, work: Callable[[], Any], interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
+        """In a process with a time of its own, so that what it stores can be told from what others store."""
+        self.begin_process()
+        outcome = run(work, interference, attempts)
+        self.arrivals.note(self.keys, self._records_items())
+        return outcome
+
+    def begin_process(self) -> None:
+        self.time += 1
+        clock[0] = self.time
+        self.arrivals.times.append(self.time)
 
     def give_up(self) -> None:
         """As Lambda does when its attempts are over: its destination gets the event. What is delivered again comes
@@ -247,7 +274,8 @@ class Play:
 
     def change(self) -> None:
         """What the story's author does meanwhile."""
-        authoring, now = self.stage.stores.authoring, bootstrap.now()
+        self.time += 1
+        authoring, now = self.stage.stores.authoring, self.time
         match self.story.between:
             case {"turn_off": str(flow_id)}:
                 switch(authoring, self.portal, flow_id, now, on=False)
@@ -270,14 +298,12 @@ class Play:
             }
             self.keys |= {self._key("{objectType}/{objectId}".format(**one["detail"])) for one in envelopes}
             deliveries = [self._delivery(one) for one in envelopes]
-            outcome = run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
+            outcome = self._run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
             assert outcome.is_done, outcome
         raise AssertionError(f"{self.story.name}: the bus does not come to rest")
 
     def state(self) -> State:
         """All that is stored and was sent. What must hold of any story is asserted."""
-        if self.event is not None:
-            self.keys.add(self._key(f"contact/{self.event['detail']['objectId']}"))
         items = [
             one for key in sorted(self.keys, key=str) for one in self._items(self.stage.config.enrollments_table, key)
         ]
@@ -300,11 +326,10 @@ class Play:
 
         self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
         assert all(one["event"] == self.event for one in self.refused), "whole"
-        records = [
-            _remembered(one, by_id) for key in self.keys for one in self._items(self.stage.config.records_table, key)
-        ]
+        is_request = isinstance(self.story.acts, Request)
+        records = [_remembered(one, by_id, any_arrival=is_request) for one in self._records_items()]
         told = [_enrolled(one, by_id) for one in items]
-        if isinstance(self.story.acts, Request):
+        if is_request:
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
             # the request or the events may be the first to write the record.
             for one in told:
@@ -312,6 +337,10 @@ class Play:
             for one in records:
                 one.pop("version", None)
         return frozenset(json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused))
+
+    def _records_items(self) -> list[dict[str, Any]]:
+        """Records, their history, and the events that wait for them."""
+        return [one for key in self.keys for one in self._items(self.stage.config.records_table, key)]
 
     def _items(self, table: str, key: RecordKey) -> list[dict[str, Any]]:
         answer = self.stage.dynamodb.query(
@@ -378,13 +407,15 @@ def _known(on: Stage, story: Story) -> Known:
     return Known(outcome.calls, [end, other.state()])
 
 
-def _remembered(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
+def _remembered(item: Mapping[str, Any], ids: Collection[str], *, any_arrival: bool) -> dict[str, Any]:
     """Texts of JSON as what they say, for the order of names in them is that of the writes. Of the history, an
     announcement without its enrollment's id and moment; no event with the time at which the bus got it, which is a
     request's own, with what changed beside it, which is less when it is asked for again, nor with the shard that its
     portal's name leads to."""
-    told = {name: json.loads(value) if value.startswith("{") else value for name, value in item.items()}
+    told = without_arrivals(item, any_arrival=any_arrival)
     if not item["sk"].startswith("event/"):
+        return told
+    if "event" not in told:
         return told
     event = told["event"]
     if event["id"] in ids:

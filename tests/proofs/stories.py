@@ -10,12 +10,13 @@ from typing import Any
 
 from enrollment.bootstrap import now
 from enrollment.domain.associations import AssociationType
-from enrollment.domain.values import iso
+from enrollment.domain.values import iso, iso_second
 from tests.scenarios.scenario import flow, property_filter
 
 # Of all events. A second ago, so that what a story changes afterwards is changed later than they were sent.
 NOW = now() - 1000
 BEFORE = iso(NOW - 60_000)
+DAY = 86_400_000
 
 TO_COMPANY = AssociationType("HUBSPOT_DEFINED", 279)
 
@@ -48,9 +49,9 @@ class Story:
     """``enrolls``: the flows that it enrolls in when nothing disturbs it, with those before it, by their ids.
 
     ``records``: by "<type>/<id>", the properties and memberships (``in <list>``) of those that exist before; ``pairs``
-    of them are associated. ``before``: events that were delivered before. ``between``: what an author does to a flow
-    after the first delivery, when that was disturbed. ``chooses_ids``: the request creates a record whose id is chosen
-    there, so that asking again creates another.
+    of them are associated. ``before``: events that were delivered before, and redeliveries. ``between``: what an author
+    does to a flow after the first delivery, when that was disturbed. ``chooses_ids``: the request creates a record
+    whose id is chosen there, so that asking again creates another.
     """
 
     name: str
@@ -59,9 +60,16 @@ class Story:
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
     pairs: Sequence[tuple[str, str]] = ()
-    before: Sequence[Mapping[str, Any]] = ()
+    before: Sequence[Mapping[str, Any] | Redelivery] = ()
     between: Mapping[str, Any] | None = None
     chooses_ids: bool = False
+
+    @property
+    def contacts(self) -> set[str]:
+        """That its events are about, by "contact/<id>"."""
+        acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request)]
+        events = [one.event if isinstance(one, Redelivery | Unconfirmed) else one for one in acts]
+        return {f"contact/{one[next(iter(one))]}" for one in events}
 
 
 ADA = {"contact/101": {"city": "Dublin"}}
@@ -73,6 +81,25 @@ OF_CITY = {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", [
 TO_CORK = {"crm.property_changed": "101", "id": "c1", "properties": {"hs_name": "city", "hs_value": "Cork"}}
 VIEWED = {"sales_documents.viewed": "101", "id": "v1", "properties": {"hs_document_id": "d-1"}}
 FIRST_VIEW = flow({"id": 1, "event": "sales_documents.viewed", "re_enroll": True})
+TO_LIST = {
+    "lists.membership_changed": "101",
+    "id": "m",
+    "properties": {"hs_list_id": "42", "hs_membership_change": "ADDED"},
+}
+OF_LIST = flow({"id": 3, "lists": [["IN_LIST", "42"]]})
+# Created a minute before, and perhaps delivered after what happened since.
+CREATED = {"crm.object_created": "101", "id": "o1", "at": BEFORE, "record": {"city": "Dublin"}}
+IN_CORK = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]})
+# Known to the second, with a snapshot.
+SECOND = iso_second(NOW)
+ROUGH = {**SUBMITTED, "at": SECOND, "record": {"city": "Cork"}}
+# In that second, by its time.
+TO_BRAY = {
+    "crm.property_changed": "101",
+    "id": "c2",
+    "at": iso(NOW - NOW % 1000 + 1),
+    "properties": {"hs_name": "city", "hs_value": "Bray"},
+}
 OF_CHANGES = [flow({"id": 1, "event": "crm.property_changed", "re_enroll": True}), flow({"id": 2, **OF_CITY})]
 
 
@@ -142,17 +169,7 @@ STORIES = (
         ADA,
     ),
     Story("a property changed", TO_CORK, [flow({"id": 1, **OF_CITY, "re_enroll": True})], ["1"], ADA),
-    Story(
-        "a list's member",
-        {
-            "lists.membership_changed": "101",
-            "id": "m",
-            "properties": {"hs_list_id": "42", "hs_membership_change": "ADDED"},
-        },
-        [flow({"id": 1, "lists": [["IN_LIST", "42"]]})],
-        ["1"],
-        ADA,
-    ),
+    Story("a list's member", TO_LIST, [OF_LIST], ["3"], ADA),
     Story("a snapshot that creates the record", {**SUBMITTED, "record": {"city": "Cork"}}, [ONCE, AGAIN], ["1", "2"]),
     Story(
         "a record created",
@@ -164,7 +181,59 @@ STORIES = (
     Story(
         "a later view of a document", VIEWED, [FIRST_VIEW], ["1"], ADA, before=[{**VIEWED, "id": "v0", "at": BEFORE}]
     ),
-    Story("an unknown record", SUBMITTED, [ONCE], []),
+    Story("an event that waits for its record", SUBMITTED, [ONCE, flow({**LATE, "id": 2}), OF_LIST], []),
+    Story("a creation that an event waits for", CREATED, [ONCE, AGAIN], ["1", "2"], before=[SUBMITTED]),
+    Story(
+        "a creation that is followed by a wait for data",
+        CREATED,
+        [ONCE, flow({**LATE, "id": 2})],
+        ["1"],
+        before=[SUBMITTED],
+    ),
+    Story("an event whose record never came", Redelivery(SUBMITTED), [ONCE], before=[SUBMITTED]),
+    Story("a creation after a rejection", CREATED, [ONCE], ["1"], before=[SUBMITTED, Redelivery(SUBMITTED)]),
+    Story("a change before its record's creation", TO_CORK, [flow({"id": 2, **OF_CITY})], [], before=[TO_LIST]),
+    Story("a membership before its record's creation", TO_LIST, [OF_LIST], [], before=[TO_CORK]),
+    Story(
+        "a creation after its record's changes",
+        CREATED,
+        [flow({"id": 1, "event": "crm.object_created"}), flow({"id": 2, **OF_CITY}), OF_LIST],
+        ["1", "2", "3"],
+        before=[TO_LIST, TO_CORK],
+    ),
+    Story(
+        "what arrived before the creation counts",
+        {**SUBMITTED, "id": "e2", "at": iso(NOW + 1)},
+        [IN_CORK, flow({"id": 2, "event": "forms.submitted", "suppressed_by": ["42"]})],
+        ["1"],
+        before=[TO_LIST, TO_CORK, CREATED],
+    ),
+    Story("known to the second, with a snapshot", ROUGH, [IN_CORK], ["1"], ADA, before=[TO_BRAY]),
+    Story("known to the second, delivered again", ROUGH, [IN_CORK], ["1"], ADA, before=[ROUGH]),
+    Story("known to the second, delivered again after a change", ROUGH, [IN_CORK], ["1"], ADA, before=[ROUGH, TO_BRAY]),
+    Story(
+        "a change of the second of an event, after it",
+        {**SUBMITTED, "at": SECOND},
+        [IN_CORK],
+        [],
+        ADA,
+        before=[{**SUBMITTED, "at": SECOND}, {**TO_BRAY, "properties": {"hs_name": "city", "hs_value": "Cork"}}],
+    ),
+    Story(
+        "known to the second, older than the history",
+        {**SUBMITTED, "at": iso_second(NOW - 40 * DAY), "sent": iso(NOW)},
+        [ONCE],
+        ["1"],
+        ADA,
+    ),
+    Story(
+        "a copy of an event that was sent earlier",
+        {**SUBMITTED, "at": BEFORE, "sent": BEFORE},
+        [AGAIN],
+        ["2"],
+        ADA,
+        before=[{**SUBMITTED, "at": BEFORE, "sent": iso(NOW)}],
+    ),
     Story(
         "an associated record",
         SUBMITTED,
@@ -216,6 +285,22 @@ STORIES = (
         ["2"],
         ADA,
         before=[SUBMITTED],
+    ),
+    Story(
+        "a late change after a rejection",
+        {**TO_CORK, "at": iso(NOW + 60_000)},
+        [flow(LATE), flow({**LATE, "id": 2, "criteria": [["city", "IS_EQUAL_TO", "Bray"]]})],
+        ["1"],
+        ADA,
+        before=[SUBMITTED, Redelivery(SUBMITTED)],
+    ),
+    Story(
+        "a change after a rejection and beyond the tolerance",
+        {**TO_CORK, "at": iso(NOW + 600_000)},
+        [flow(LATE)],
+        [],
+        ADA,
+        before=[SUBMITTED, Redelivery(SUBMITTED)],
     ),
     Story("beyond a flow's limit", SUBMITTED, [LIMITED], ["1", "1"], ADA, before=[EARLIER]),
     Story(

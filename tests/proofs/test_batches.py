@@ -94,14 +94,15 @@ def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: py
     assert outcome.is_done
     play.state()
     assert Counter(map(str, outcome.calls)) == {
-        "Query flows": 1,
         # The portal's settings.
         "GetItem flows": 1,
+        "Query flows": 1,
         "PutItem records": 10,
         "PutItem enrollments": 20,
         "BatchGetItem records": 1,
         "BatchGetItem enrollments": 1,
-        "BatchWriteItem records": 1,
+        # The history.
+        "BatchExecuteStatement records": 1,
         # Ten entries at most.
         "SendMessageBatch enrollments.fifo": 2,
         "PutEvents bus": 2,

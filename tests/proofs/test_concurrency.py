@@ -19,7 +19,7 @@ from enrollment.domain.enrollments import StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import as_of
 from enrollment.domain.records import HISTORY_LENGTH, Record
-from enrollment.domain.values import LATEST, Instant, iso
+from enrollment.domain.values import LATEST, Instant, iso, iso_second
 from tests.aws import REGION, create_resources
 from tests.dynamodb import dynamodb_local, moto
 from tests.emulated import emulated_aws
@@ -334,3 +334,95 @@ def changed(key: RecordKey, event_id: str, at: Instant, name: str, value: object
             "properties": properties,
         }
     )
+
+
+# Long enough for the slowest run.
+TOLERANT = {"tolerance": 10, "record_tolerance": 600}
+
+
+def test_a_creation_among_what_follows_it_loses_nothing(place: Place, seeds: range, prove: bool) -> None:
+    """Whatever arrives first: each change is stored, and each event enrolls once."""
+    tally = Tally(place.name, "a creation, a change, a membership and a form of each record at once, twice")
+    for seed in seeds:
+        portal = f"early-{seed}"
+        place.put_flow(portal, id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]], **TOLERANT)
+        place.put_flow(portal, id=2, lists=[["IN_LIST", "42"]], **TOLERANT)
+        place.put_flow(portal, id=3, event="crm.object_created", **TOLERANT)
+        place.put_flow(portal, id=4, event="crm.property_changed", re_enroll=True, **TOLERANT)
+        keys = [RecordKey(portal, "0-1", str(number)) for number in range(40 if prove else 6)]
+        started = now()
+        events = [one for key in keys for one in story_of(key, started)]
+
+        outcome = place.deliver([one for one in events for _ in range(2)], portal)
+
+        items, messages = checked(place, keys, outcome)
+        enrolled = Counter((one.enrollment.record_key, one.enrollment.flow_id) for one in items)
+        assert enrolled == Counter((key, flow_id) for key in keys for flow_id in "1234"), (portal, outcome.codes)
+        for key in keys:
+            record = place.stores.records.get(key)
+            assert record is not None
+            assert record.created_at == started
+            assert record.values_at(as_of(LATEST)) == {"city": "Cork"}
+            assert [one.value for one in record.property_changes("city", as_of(LATEST))] == ["Bray", "Cork"]
+            assert record.is_member("42", as_of(LATEST))
+            assert not place.stores.waiting.of(key, 10), "each waiting event is decided"
+        tally.add(2 * len(events), len(items), messages.total(), outcome)
+    print(tally)
+
+
+def story_of(key: RecordKey, started: Instant) -> list[dict[str, Any]]:
+    def about(event_type: str, event_id: str, at: Instant, **given: Any) -> dict[str, Any]:
+        event_id = f"{event_id}-{key.object_id}"
+        return event({event_type: key.object_id, "portal": key.portal_id, "id": event_id, "at": iso(at), **given})
+
+    membership = {"hs_list_id": "42", "hs_membership_change": "ADDED"}
+    return [
+        about("crm.object_created", "created", started, record={"city": "Bray"}),
+        changed(key, f"moved-{key.object_id}", started + 1, "city", "Cork"),
+        about("lists.membership_changed", "added", started + 2, properties=membership),
+        about("forms.submitted", "form", started + 3),
+    ]
+
+
+def test_an_event_known_to_the_second_has_one_first_evaluation(place: Place, seeds: range, prove: bool) -> None:
+    """Its snapshot has one place among the other changes of its second, and later deliveries change nothing."""
+    tally = Tally(place.name, "an event with a snapshot, known to the second, among changes of its second")
+    for seed in seeds:
+        portal = f"second-{seed}"
+        place.put_flow(portal, id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]])
+        keys = place.records(portal, 20 if prove else 3)
+        second = now() // 1000 * 1000 - 1000
+        events = [
+            one
+            for key in keys
+            for one in (
+                changed(key, f"bray-{key.object_id}", second + 1, "city", "Bray"),
+                rough(key, f"form-{key.object_id}", second, {"city": "Cork"}),
+                changed(key, f"bandon-{key.object_id}", second + 2, "city", "Bandon"),
+            )
+        ]
+
+        outcome = place.deliver([one for one in events for _ in range(4)], portal)
+        stored = [place.stores.records.get(key) for key in keys]
+        outcome += place.deliver(events * 2, f"{portal}/again")
+
+        items, messages = checked(place, keys, outcome)
+        assert Counter(one.enrollment.record_key for one in items) == Counter(keys), portal
+        assert [place.stores.records.get(key) for key in keys] == stored
+        for record in stored:
+            assert record is not None
+            changes = record.property_changes("city", as_of(LATEST))
+            assert sorted(str(one.value) for one in changes) == ["Bandon", "Bray", "Cork"]
+            assert [one.value for one in changes if not one.is_to_second] == ["Bray", "Bandon"]
+            (snapshot,) = (one for one in changes if one.is_to_second)
+            arrivals = [one.arrival for one in changes]
+            after = changes[changes.index(snapshot) + 1 :]
+            assert all(one.arrival >= snapshot.arrival for one in after), arrivals
+        tally.add(6 * len(events), len(items), messages.total(), outcome)
+    print(tally)
+
+
+def rough(key: RecordKey, event_id: str, second: Instant, record: Mapping[str, Any]) -> dict[str, Any]:
+    at = iso_second(second)
+    given = {"forms.submitted": key.object_id, "portal": key.portal_id, "id": event_id, "at": at, "record": record}
+    return event({**given, "sent": at})

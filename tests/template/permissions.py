@@ -138,13 +138,13 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -
         for item in arguments["TransactItems"]:
             ((kind, one),) = item.items()
             yield Permission(tables[one["TableName"]], f"dynamodb:{kind}Item")
-    elif operation in ("BatchGetItem", "BatchWriteItem"):
+    elif operation == "BatchGetItem":
         for table in arguments["RequestItems"]:
             yield Permission(tables[table], f"dynamodb:{operation}")
     elif operation == "BatchExecuteStatement":
         for one in arguments["Statements"]:
-            kind, table = one["Statement"].split('"')[:2]
-            yield Permission(tables[table], f"dynamodb:PartiQL{kind.strip().capitalize()}")
+            verb, table = one["Statement"].split('"')[:2]
+            yield Permission(tables[table], f"dynamodb:PartiQL{verb.split()[0].capitalize()}")
     else:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
         yield Permission(tables[arguments["TableName"]] + index, f"dynamodb:{operation}")

@@ -2,7 +2,6 @@
 every example is played on the deployed code, and compared with its policies."""
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from enrollment.adapters import queues
 from enrollment.adapters.associations import DynamoAssociations
 from enrollment.adapters.queues import SqsQueue
 from enrollment.api import handler as api_handler
+from enrollment.bootstrap import now
 from enrollment.catalog import CATEGORIES
 from enrollment.delivery import NotDelivered
 from enrollment.domain.associations import AssociationType, associated
@@ -103,7 +103,10 @@ class Deployed:
         while True:
             answer = self._stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
             for one in answer.get("Messages", []):
-                self.scheduled.append((read_redelivery(one["Body"])[2], one["Body"]))
+                event, _, at = read_redelivery(one["Body"])
+                # What a scenario before this one has left is not delivered.
+                if event.portal_id.endswith(f" {self._name}"):
+                    self.scheduled.append((at, one["Body"]))
                 self._stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
             due = sorted(one for one in self.scheduled if one[0] <= to)
             if not due:
@@ -143,7 +146,8 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
 
     event_types = CATEGORIES[category].event_types
     event_type = next((one for one in event_types if one.also), event_types[-1])
-    trigger = {"lists": [["IN_LIST", "42"]]} if category == "lists" else {"event": event_type.name}
+    lists = [["IN_LIST", str(number)] for number in range(3)]
+    trigger = {"lists": lists} if category == "lists" else {"event": event_type.name}
     document = flow({"id": "associated", "re_enroll": True, **trigger})
     branch = {
         "filterBranchType": "ASSOCIATION",
@@ -160,26 +164,27 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
     associations.save([associated(associations.get(contact, company), kinds, 0, holds=True)])
     for key in (contact, company):
         stack.stores.records.save(Record(key, 0))
-    properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x"}
-    for number in range(2):
-        properties["hs_value"] = f"y{number}"
-        # A second addition to the list is no change.
-        expected = "NOT_ELIGIBLE" if number and category == "lists" else "ENROLLED"
+
+    def happened(number: int) -> dict[str, Any]:
+        """Another change than the others, another document."""
+        properties = {"hs_list_id": str(number), "hs_membership_change": "ADDED"}
+        properties |= {"hs_name": "x", "hs_value": str(number), "hs_document_id": str(number)}
         given = {event_type.name: "101", "id": f"e{number}", "portal": category, "record": {"n": number}}
+        return event({**given, "properties": properties})
+
+    for number in range(2):
         with recorder.of(category):
-            answer = invoke(event({**given, "properties": {**properties, "hs_document_id": str(number)}}), category)
-        assert [one["code"] for one in answer["decisions"]] == [expected]
+            answer = invoke(happened(number), category)
+        assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
     # The same as a batch, of its buffer.
-    given = {event_type.name: "101", "id": "of a batch", "record": {"n": 2}}
-    envelope = event({**given, "portal": category, "properties": {**properties, "hs_document_id": "2"}})
     with recorder.of(category):
-        assert invoke(batch(envelope), category) == {"batchItemFailures": []}
+        assert invoke(batch(happened(2)), category) == {"batchItemFailures": []}
 
 
 def play_api(stack: Stack, recorder: Recorder, function: str) -> None:
     api_handler._parts.cache_clear()
-    # The API writes by the machine's clock; the example's event comes after that.
-    Deployed.now = time.time_ns() // 1_000_000 + 60_000
+    # The API has the clock of this machine, and its events are sent after what it changes.
+    Deployed.now = now() + 60_000
     names = example_portal()
     with recorder.of(function):
         play_examples(names)

@@ -1,5 +1,6 @@
 """What a record was at a moment, whatever the order in which its changes arrived."""
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -181,6 +182,31 @@ def test_the_first_millisecond_of_an_events_second_is_ordered_by_arrival() -> No
     assert seen(record, SECOND, is_to_second=False, evaluated_at=SECOND + 500) == "exact"
 
 
+def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later() -> None:
+    """In whatever order they are stored: a clock that stands still, and three changes of which each comes after
+    another (5 arrived before 10, 10 before 20, and the change that arrived at 20 occurred first)."""
+    same_moment = [("bray", 1, False, 10), ("own", 0, True, 10), ("bandon", 2, False, 10)]
+    in_a_circle = [("bandon", 2, False, 5), ("own", 0, True, 10), ("bray", 1, False, 20)]
+    for story in (same_moment, in_a_circle):
+        for order in itertools.permutations(story):
+            record = Record(KEY, 0)
+            for value, ms, is_to_second, arrival in order:
+                event_id = "the event" if value == "own" else value
+                change = Change(
+                    SECOND + ms,
+                    {"x": value},
+                    arrived_at=SECOND + arrival,
+                    event_id=event_id,
+                    is_to_second=is_to_second,
+                )
+                record = apply(record, change)
+            assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 10) == "own", order
+    # A later look, for data that came after the event.
+    record = apply(record, Change(SECOND + 3, {"x": "late"}, arrived_at=SECOND + 30, event_id="late"))
+    moment = moment_of(SECOND, is_to_second=True, known_until=SECOND + 10, event_id="the event")
+    assert record.values_at(moment.until(SECOND + 2_000))["x"] == "late"
+
+
 def test_changes_before_the_creation_count_from_then_on() -> None:
     record = apply(None, Change(10, {"city": "Cork"}, arrived_at=10, event_id="e1"))
     record = apply(record, Change(20, memberships={"7": True}, arrived_at=21, event_id="e2"))
@@ -235,16 +261,6 @@ def test_a_deletion_discards_what_arrived_before_the_creation() -> None:
     created = apply(waits, Change(55, creates=True, arrived_at=70))
     assert created.exists
     assert created.values_at(as_of(60)) == {"city": "Oslo"}
-
-
-def test_a_second_deletion_discards_what_arrived_after_the_first() -> None:
-    record = deleted(apply(None, Change(10, {"city": "Cork"}, creates=True, arrived_at=10)), 50)
-    early = apply(record, Change(60, {"city": "Oslo"}, arrived_at=61))
-    again = deleted(early, 70)
-    assert again.is_deleted
-    assert again.deleted_at == 70
-    assert not again.changes
-    assert deleted(again, 80) is again
 
 
 def test_a_creation_that_is_delivered_again_after_a_deletion_in_the_same_second_creates_nothing() -> None:

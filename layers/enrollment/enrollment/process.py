@@ -307,7 +307,7 @@ class Process(Struct, frozen=True):
             if one is not None and one.due_at is not None and one.due_at > kept.get(one.flow_id, 0)
         }
         if waits and key is not None:
-            self.waiting.keep(event, record or absent(key), waits)
+            self.waiting.keep(event, record or absent(key), waits, extends=bool(kept))
 
         decisions: list[Decision] = []
         unpublished: list[StoredEnrollment] = []

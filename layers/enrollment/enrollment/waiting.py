@@ -33,14 +33,16 @@ class Waiting(Struct, frozen=True):
     records: Records
     redeliveries: Redeliveries
 
-    def keep(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
+    def keep(self, event: Event, record: Record, waits: Mapping[str, Instant], *, extends: bool = False) -> None:
         """``waits``: until when, for each flow. Writes the waiting event, notes it on the record that was evaluated,
         and schedules the final decision. Raises Outdated when the record has changed since: then the event is to be
         decided again.
 
         In this order, a change of the record either comes before the note and makes it fail, or comes after it and
-        finds the event waiting."""
-        self._save(event, record, waits)
+        finds the event waiting. ``extends``: the event waits already, and a change of the record finds it. Then the
+        new end is written last. A delivery that stops before that is repeated, and does all of it again."""
+        if not extends:
+            self._save(event, record, waits)
         noted = record.awaited(_awaited_until(max(waits.values()) + GRACE_MS))
         if noted is not record:
             try:
@@ -53,6 +55,8 @@ class Waiting(Struct, frozen=True):
                 raise Outdated
         for until in sorted(set(waits.values())):
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
+        if extends:
+            self._save(event, record, waits)
 
     def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
         """Those that a change of the record may decide, in the order in which they occurred. Removes those whose time

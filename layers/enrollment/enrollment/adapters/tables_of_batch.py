@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from enrollment.adapters.tables import Change, Expression, Item, Key, Table, Tables, decoded, encoded, encoded_value
+from enrollment.adapters.tables import Change, Item, Key, Table, Tables, encoded, encoded_value
 from enrollment.config import Config
 from enrollment.together import Meeting
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Items in one BatchWriteItem, and statements in one BatchExecuteStatement: DynamoDB's limits.
+# Statements in one BatchExecuteStatement: DynamoDB's limit.
 WRITTEN_AT_ONCE = 25
 
 
@@ -25,8 +25,8 @@ class TablesOfBatch(Tables):
 
 
 class TableOfBatch(Table):
-    """Of what is asked for at the same time, reads of items are one call, and so are writes without a condition, and
-    changes. What a shared call does not do is done by itself, so that each failure is its own."""
+    """Of what is asked for at the same time, reads of items are one call, and so are new items, and changes. What a
+    shared call does not do is done by itself, so that each failure is its own."""
 
     def __init__(self, client: "DynamoDBClient", name: str, meeting: Meeting) -> None:
         super().__init__(client, name)
@@ -40,10 +40,6 @@ class TableOfBatch(Table):
         read = self._together(self._read_all, keys)
         return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
 
-    def put(self, item: Item, condition: Expression | None = None) -> bool:
-        is_written = condition is None and any(one is item for one in self._together(self._write_all, [item]))
-        return is_written or super().put(item, condition)
-
     def put_new(self, item: Item) -> Item | None:
         is_written = any(one is item for one in self._together(self._insert_all, [item]))
         return None if is_written else super().put_new(item)
@@ -53,14 +49,6 @@ class TableOfBatch(Table):
 
     def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
         yield {_key_of(item): item for item in super().get_many(list(dict.fromkeys(keys)))}
-
-    def _write_all(self, items: Sequence[Item]) -> Iterator[Item]:
-        for some in _by_key(items, _key_of):
-            puts: Any = [{"PutRequest": {"Item": encoded(item)}} for item in some.values()]
-            left = self._client.batch_write_item(RequestItems={self.name: puts}).get("UnprocessedItems", {})
-            for one in left.get(self.name, ()):
-                del some[_key_of(decoded(one["PutRequest"]["Item"]))]
-            yield from some.values()
 
     def _insert_all(self, items: Sequence[Item]) -> Iterator[Item]:
         """In PartiQL, whose batches alone have conditions: an INSERT fails where there is an item."""

@@ -122,7 +122,8 @@ def judge_event(
     if flow.id in event.chain:
         return decide(flow, Code.LOOP_STOPPED, f"the flow led to this event itself, by {' > '.join(event.chain)}")
     if len(event.chain) > MAX_CHAIN:
-        return decide(flow, Code.LOOP_STOPPED, f"{len(event.chain)} flows led to this event, expected at most {MAX_CHAIN}")
+        because = f"expected at most {MAX_CHAIN} flows that led to the event, found {len(event.chain)}"
+        return decide(flow, Code.LOOP_STOPPED, because)
     if not before_activation and (flow.enabled_at is None or event.latest < flow.enabled_at):
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return match(flow, eligible)

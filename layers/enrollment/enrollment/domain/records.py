@@ -526,10 +526,10 @@ def until(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment) -> 
     """What something has been until a moment, oldest first, as far as it is kept."""
     if current is None:
         return ()
-    return _ordered(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)))
+    return _ordered(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)), moment.event_id)
 
 
-def _ordered(history: tuple[Dated, ...]) -> tuple[Dated, ...]:
+def _ordered(history: tuple[Dated, ...], event_id: str | None) -> tuple[Dated, ...]:
     """In the order that these changes have among themselves, whichever others exist and whenever each was stored.
 
     Exact times have one order. A change that is known to the second can follow two others of which it precedes one, so
@@ -538,13 +538,10 @@ def _ordered(history: tuple[Dated, ...]) -> tuple[Dated, ...]:
     if not any(dated.is_to_second for dated in history):
         return history
     ordered: list[Dated] = []
-    for dated in sorted(history, key=_arrival):
+    # Of changes that arrived in one millisecond, the observing event's own comes last.
+    for dated in sorted(history, key=lambda dated: (dated.arrival, dated.event_id == event_id)):
         ordered.insert(_place(dated, ordered), dated)
     return tuple(ordered)
-
-
-def _arrival(dated: Dated) -> Instant:
-    return dated.arrival
 
 
 def _value_before(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment, event: Event) -> Value:
