@@ -365,8 +365,9 @@ class Specification:
         story = self.stories.get(sent.record, NOTHING)
         tolerance = 1000 * given["record_tolerance"]
         allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE else 0)
-        if story.created is None or story.created > allowed:
-            may_become_known = story.created is None and (story.deleted is None or sent.latest > story.deleted)
+        is_of_deleted = story.deleted is not None and not is_after(sent, evaluated, story.deleted)
+        if is_of_deleted or story.created is None or story.created > allowed:
+            may_become_known = not is_of_deleted and (story.created is None or story.created > sent.latest)
             end = ends_at(sent, evaluated, tolerance)
             if waits and may_become_known and tolerance and end > now and self._is_satisfied(given, sent, None):
                 return end
