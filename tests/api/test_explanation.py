@@ -79,6 +79,10 @@ OTHERWISE = {
     ("early", "1"): ("BEFORE_ACTIVATION", None),
     ("cork", "1"): ("FILTERED_OUT", None),
     ("e1", "1"): ("FILTERED_OUT", "ALREADY_ENROLLED"),
+    # The record was created later.
+    ("f", "1"): ("UNKNOWN_RECORD", None),
+    ("f", "2"): ("UNKNOWN_RECORD", None),
+    ("f", "3"): ("UNKNOWN_RECORD", None),
 }
 
 

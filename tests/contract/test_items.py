@@ -12,6 +12,7 @@ from enrollment.adapters.tables import Table, Tables
 from enrollment.domain.associations import Association, AssociationType
 from enrollment.domain.enrollments import Cause, Enrolled, Enrollment
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.moments import as_of
 from enrollment.domain.records import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Record
 from enrollment.ports import Conflict
 from enrollment.wire.messages import read_message, write_message
@@ -152,7 +153,7 @@ def test_a_record_that_was_stored_in_several_spellings(tables: Tables) -> None:
     assert found.earlier_properties == {"city": (Dated("Bray", 2), Dated("Cork", 4))}
     assert found.memberships == {"vip": Dated(False, 6), "9": Dated(True, 3)}
     assert found.earlier_memberships == {"vip": (Dated(False, 2), Dated(True, 3))}
-    assert [found.is_member("Vip", at) for at in (1, 2, 3, 5, 6)] == [False, False, True, True, False]
+    assert [found.is_member("Vip", as_of(at)) for at in (1, 2, 3, 5, 6)] == [False, False, True, True, False]
 
 
 def test_an_association(tables: Tables) -> None:

@@ -1,21 +1,26 @@
-"""The story of an event against a specification of sets and dicts, which shares no code with the product.
+"""Deliveries of events against a specification of sets and dicts, which shares no code with the product.
 
-A hypothesis state machine sends events and delivers them late, twice, in any order, to a process that dies at any call
-or is overtaken by others between two of its calls, amid changes of flows and records; sends again what failed; and
-replays all that was ever sent. After each step the records and the enrollments must be those of the specification.
-Where several orders of what happened at once are possible, those of one of them; and at the end every enrollment has
-been published.
+A hypothesis state machine sends events and delivers them late, twice and in any order. Processes end at any call, or
+are overtaken by other deliveries and changes between two calls. Failed deliveries are repeated, and everything that was
+ever sent is replayed. Times are exact, or known to the second only. After each step the records, the enrollments and
+the waiting events must be those of the specification. Where several orders of simultaneous steps are possible, they
+must be those of one of these orders. At the end every enrollment has been published.
+
+The specification keeps every fact of a record with its time, its arrival and its event, and computes what an event sees
+from this list each time (docs/events.md, "Time and order").
 """
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,7 +30,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from msgspec.structs import replace
 
 from enrollment.delivery import NotDelivered
 from enrollment.domain.identifiers import RecordKey
@@ -39,63 +43,227 @@ Step = Callable[["Specification"], None]
 
 PORTAL = "p1"
 FLOWS = ("1", "2", "3")
-
-# What can trigger a flow, as scenarios write it, and what the specification understands by it.
-TRIGGERS: dict[str, tuple[dict[str, Any], Callable[[str, Mapping[str, Any]], bool]]] = {
-    "a form": (
-        {"event": "forms.submitted"},
-        lambda kind, properties: kind == "forms.submitted",
-    ),
-    "form f-1": (
-        {"event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
-        lambda kind, properties: kind == "forms.submitted" and properties["hs_form_id"] == "f-1",
-    ),
-    "the city": (
-        {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]},
-        lambda kind, properties: kind == "crm.property_changed" and properties["hs_name"] == "city",
-    ),
-    "creation": (
-        {"event": "crm.object_created"},
-        lambda kind, properties: kind == "crm.object_created",
-    ),
-    "flow 1": (
-        {"event": "workflows.enrolled", "where": [["hs_flow_id", "IS_ANY_OF", ["1"]]]},
-        lambda kind, properties: kind == "workflows.enrolled" and properties["hs_flow_id"] == "1",
-    ),
-    "any flow": (
-        {"event": "workflows.enrolled"},
-        lambda kind, properties: kind == "workflows.enrolled",
-    ),
-}
 CITIES = ("Cork", "Bray")
+
+MINUTE = 60_000
+GRACE = 15 * MINUTE
+
+# Bounds of what is kept before a creation. The product's constants are set to these, so that examples reach them.
+MOST_EARLY_FACTS = 3
+EARLY_FACTS_KEPT = 60 * MINUTE
+
+
+# What is sent --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An envelope as the specification reads it. ``at``: when it occurred, in milliseconds. ``is_to_second``: that time
+    is known to the second only. ``bus_time``: when the bus received it, in whole seconds as EventBridge does.
+    ``snapshot``: the record's properties that travel with it; None: there is no snapshot."""
+
+    envelope: Envelope
+    id: str
+    kind: str
+    record: str
+    at: int
+    is_to_second: bool
+    bus_time: int
+    properties: Mapping[str, str]
+    snapshot: Mapping[str, str] | None
+    chain: tuple[str, ...]
+
+    @property
+    def latest(self) -> int:
+        return last_of_second(self.at) if self.is_to_second else self.at
+
+    @property
+    def creates(self) -> bool:
+        return self.kind == "crm.object_created" or self.snapshot is not None
+
+    @property
+    def changes(self) -> Mapping[str, str]:
+        told = dict(self.snapshot or {})
+        if self.kind == "crm.property_changed":
+            told[self.properties["hs_name"]] = self.properties["hs_value"]
+        return told
+
+    @property
+    def changes_record(self) -> bool:
+        return self.creates or bool(self.changes)
+
+
+def read(envelope: Envelope) -> Sent:
+    detail = envelope["detail"]
+    at, is_to_second = read_time(detail.get("occurredAt", envelope["time"]))
+    return Sent(
+        envelope=envelope,
+        id=detail["id"],
+        kind=envelope["detail-type"],
+        record=detail["objectId"],
+        at=at,
+        is_to_second=is_to_second,
+        bus_time=read_time(envelope["time"])[0],
+        properties=detail["properties"],
+        snapshot=detail["record"]["properties"] if "record" in detail else None,
+        chain=tuple(detail.get("chain", ())),
+    )
+
+
+def read_time(given: int | str) -> tuple[int, bool]:
+    if isinstance(given, int):
+        return given, False
+    return round(datetime.fromisoformat(given).timestamp() * 1000), "." not in given
+
+
+def to_second(at: int) -> str:
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def last_of_second(at: int) -> int:
+    return at // 1000 * 1000 + 999
 
 
 # The specification ---------------------------------------------------------------------------------------------------
 
+# What can trigger a flow, as scenarios write it, and what the specification understands by it.
+TRIGGERS: dict[str, tuple[dict[str, Any], Callable[[Sent], bool]]] = {
+    "a form": (
+        {"event": "forms.submitted"},
+        lambda sent: sent.kind == "forms.submitted",
+    ),
+    "form f-1": (
+        {"event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
+        lambda sent: sent.kind == "forms.submitted" and sent.properties["hs_form_id"] == "f-1",
+    ),
+    "a page": (
+        {"event": "website.page_visited"},
+        lambda sent: sent.kind == "website.page_visited",
+    ),
+    "the city": (
+        {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]},
+        lambda sent: sent.kind == "crm.property_changed" and sent.properties["hs_name"] == "city",
+    ),
+    "creation": (
+        {"event": "crm.object_created"},
+        lambda sent: sent.kind == "crm.object_created",
+    ),
+    "flow 1": (
+        {"event": "workflows.enrolled", "where": [["hs_flow_id", "IS_ANY_OF", ["1"]]]},
+        lambda sent: sent.kind == "workflows.enrolled" and sent.properties["hs_flow_id"] == "1",
+    ),
+    "any flow": (
+        {"event": "workflows.enrolled"},
+        lambda sent: sent.kind == "workflows.enrolled",
+    ),
+}
+MAY_CREATE = ("forms.submitted",)
 
-@dataclass
+
+@dataclass(frozen=True)
+class Fact:
+    """A property's value. ``arrived``: when the event that brought it was first evaluated, or the API stored it."""
+
+    name: str
+    value: str
+    at: int
+    is_to_second: bool
+    arrived: int
+    event_id: str
+
+    def is_certainly_before(self, other: "Fact") -> bool:
+        return (last_of_second(self.at) if self.is_to_second else self.at) < other.at
+
+    def is_before(self, other: "Fact") -> bool:
+        """Where the times do not tell, the order of arrival does."""
+        if self.is_certainly_before(other) or other.is_certainly_before(self):
+            return self.is_certainly_before(other)
+        return self.arrived < other.arrived
+
+    def is_copy_of(self, other: "Fact") -> bool:
+        is_one_event = self.event_id == other.event_id or "" in (self.event_id, other.event_id)
+        return is_one_event and replace(self, arrived=0, event_id="") == replace(other, arrived=0, event_id="")
+
+
+def latest(facts: Iterable[Fact]) -> str | None:
+    """The value of the last of these facts: of those that are not certainly before another, the last to arrive."""
+    known = list(facts)
+    last = [one for one in known if not any(one.is_certainly_before(other) for other in known)]
+    return max(last, key=lambda one: one.arrived).value if last else None
+
+
+@dataclass(frozen=True)
 class Story:
-    """What is known of a record: since when it exists, when it was deleted, and each (property, time, value)."""
+    """What is known of a record. ``created`` None: it does not exist. ``known``: when its creation arrived."""
 
-    created: int
+    created: int | None = None
+    known: int | None = None
     deleted: int | None = None
-    changes: set[tuple[str, int, str]] = field(default_factory=set)
+    facts: frozenset[Fact] = frozenset()
 
-    def is_gone(self) -> bool:
-        return self.deleted is not None and self.created <= self.deleted
+    def view(self, sent: Sent, evaluated: int, until: int | None = None) -> list[Fact]:
+        """The facts that an event sees. ``until``: with all that changed until then."""
+        # An event that arrives before its record sees what was known when the record became known.
+        known_until = evaluated if self.known is None else max(evaluated, self.known)
+        at, is_to_second = sent.at, sent.is_to_second
+        if self.created is not None and self.created > sent.latest:
+            at, is_to_second = self.created, False
 
-    def value(self, name: str, at: int) -> str | None:
-        known = [(when, value) for what, when, value in self.changes if what == name and when <= at]
-        return max(known)[1] if known else None
+        def is_seen(fact: Fact) -> bool:
+            if until is not None and fact.at <= until:
+                return True
+            if at // 1000 != fact.at // 1000 or not (is_to_second or fact.is_to_second):
+                return fact.at <= at
+            return fact.arrived <= known_until or fact.event_id == sent.id
+
+        return [fact for fact in self.facts if is_seen(fact)]
+
+    def value_before(self, sent: Sent, evaluated: int) -> str | None:
+        """The value before the event's own place, without what the event itself stored."""
+        name = sent.properties["hs_name"]
+        facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
+        own = [fact for fact in facts if fact.event_id == sent.id]
+        return latest(fact for fact in facts if fact not in own and all(fact.is_before(one) for one in own))
+
+
+NOTHING = Story()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """An event waits for a flow's final decision at ``end``, or was rejected then (``is_rejected``): for 15 minutes a
+    change that arrives late can still enroll the record."""
+
+    end: int
+    is_rejected: bool = False
+
+    def is_open(self, now: int) -> bool:
+        return now < self.end + (GRACE if self.is_rejected else 0)
+
+
+ENROLLED, REJECTED, OTHER = "enrolled", "rejected", "other"
+# A number: the event waits until then.
+Verdict = str | int
+
+Place = tuple[str, str, str]
+"""Flow, record, event."""
 
 
 @dataclass
 class Specification:
-    """``flows``: those that are not deleted, each with ``on_since``. ``enrolled``: (flow, record, event)."""
+    """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: of the waiting events, by
+    record and event."""
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
     stories: dict[str, Story] = field(default_factory=dict)
-    enrolled: set[tuple[str, str, str]] = field(default_factory=set)
+    enrolled: set[Place] = field(default_factory=set)
+    waits: dict[Place, Wait] = field(default_factory=dict)
+    first_evaluated: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def copy(self) -> "Specification":
+        return Specification(
+            dict(self.flows), dict(self.stories), set(self.enrolled), dict(self.waits), dict(self.first_evaluated)
+        )
 
     def put_flow(self, given: Mapping[str, Any], now: int) -> None:
         before = self.flows.get(given["id"])
@@ -106,63 +274,153 @@ class Specification:
     def delete_flow(self, flow_id: str) -> None:
         del self.flows[flow_id]
 
-    def tell(self, record: str, at: int, properties: Mapping[str, str], *, creates: bool) -> None:
-        story = self.stories.get(record)
-        if story is not None and story.deleted is not None and at <= story.deleted:
+    def store(self, record: str, facts: Sequence[Fact], *, created: int | None, arrived: int) -> None:
+        """``created``: the record exists from then at the latest; None: the facts do not create it."""
+        story = self.stories.get(record, NOTHING)
+        if created is not None:
+            if story.created is None:
+                recent = frozenset(fact for fact in story.facts if fact.arrived >= arrived - EARLY_FACTS_KEPT)
+                story = replace(story, created=after_deletion(created, story), known=arrived, facts=recent)
+            else:
+                story = replace(story, created=min(story.created, after_deletion(created, story)))
+        for fact in facts:
+            if not any(fact.is_copy_of(other) for other in story.facts):
+                story = replace(story, facts=story.facts | {fact})
+        if story.created is None:
+            last = sorted(story.facts, key=lambda fact: fact.arrived)[-MOST_EARLY_FACTS:]
+            story = replace(story, facts=frozenset(last))
+        if story != NOTHING:
+            self.stories[record] = story
+
+    def apply(self, sent: Sent, arrived: int) -> None:
+        deleted = self.stories.get(sent.record, NOTHING).deleted
+        if not sent.changes_record or (deleted is not None and not is_after(sent, arrived, deleted)):
             return
-        if story is None or story.is_gone():
-            if not creates:
-                return
-            story = self.stories[record] = Story(at, None if story is None else story.deleted)
-        if creates:
-            story.created = min(story.created, at)
-        story.changes |= {(name, at, value) for name, value in properties.items()}
+        facts = [
+            Fact(name, value, sent.at, sent.is_to_second, arrived, sent.id) for name, value in sent.changes.items()
+        ]
+        self.store(sent.record, facts, created=sent.at if sent.creates else None, arrived=arrived)
 
-    def tell_of(self, envelope: Envelope) -> None:
-        kind, detail = envelope["detail-type"], envelope["detail"]
-        said = dict(detail.get("record", {}).get("properties", {}))
-        creates = "record" in detail or kind == "crm.object_created"
-        if kind == "crm.property_changed":
-            said[detail["properties"]["hs_name"]] = detail["properties"]["hs_value"]
-        if said or creates:
-            self.tell(detail["objectId"], when(envelope), said, creates=creates)
+    def delete_record(self, record: str, now: int, *, is_stored: bool) -> None:
+        """``is_stored``: something is stored of the record, if only that events wait for it."""
+        story = self.stories.get(record, NOTHING)
+        if not is_stored or (story.deleted is not None and story.created is None and not story.facts):
+            return
+        times = [fact.at for fact in story.facts] + ([] if story.created is None else [story.created])
+        self.stories[record] = Story(deleted=max([now, *times]))
 
-    def delete_record(self, record: str, now: int) -> None:
-        story = self.stories.get(record)
-        if story is not None and not story.is_gone():
-            self.stories[record] = Story(story.created, now)
+    def decide(self, sent: Sent, evaluated: int, now: int) -> None:
+        """A delivery of an event."""
+        for flow_id in FLOWS:
+            self._follow(flow_id, sent, evaluated, self.verdict(flow_id, sent, evaluated, now, waits=True))
 
-    def decide(self, envelope: Envelope) -> None:
-        for flow_id in self.flows:
-            if self.enrolls(flow_id, envelope):
-                self.enrolled.add((flow_id, envelope["detail"]["objectId"], envelope["detail"]["id"]))
+    def look_again(self, sent: Sent, now: int) -> None:
+        """A change of the record can decide an event that waits."""
+        if self.stories.get(sent.record, NOTHING).created is None:
+            return
+        for flow_id in FLOWS:
+            place = (flow_id, sent.record, sent.id)
+            wait = self.waits.get(place)
+            if wait is None or not wait.is_open(now):
+                continue
+            evaluated = self.first_evaluated[sent.record, sent.id]
+            verdict = self.verdict(flow_id, sent, evaluated, now, waits=True)
+            if isinstance(verdict, int):
+                if verdict > wait.end:
+                    self.waits[place] = Wait(verdict)
+            elif not (verdict == REJECTED and wait.is_rejected):
+                del self.waits[place]
+                self._follow(flow_id, sent, evaluated, verdict)
 
-    def enrolls(self, flow_id: str, envelope: Envelope) -> bool:
-        given, detail, at = self.flows[flow_id], envelope["detail"], when(envelope)
-        story = self.stories.get(detail["objectId"])
-        events = {
-            event_id for flow, record, event_id in self.enrolled if (flow, record) == (flow_id, detail["objectId"])
-        }
+    def finish(self, sent: Sent, evaluated: int, flow_ids: Iterable[str], now: int) -> None:
+        """The final decision of an event that waited."""
+        for flow_id in flow_ids:
+            place = (flow_id, sent.record, sent.id)
+            wait = self.waits.get(place)
+            if wait is None or wait.is_rejected or wait.end > now:
+                continue
+            verdict = self.verdict(flow_id, sent, evaluated, now, waits=False)
+            del self.waits[place]
+            if verdict == REJECTED:
+                self.waits[place] = Wait(now, is_rejected=True)
+            self._follow(flow_id, sent, evaluated, verdict)
+
+    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: Verdict) -> None:
+        place = (flow_id, sent.record, sent.id)
+        if isinstance(verdict, int):
+            if not any(one[1:] == place[1:] for one in self.waits):
+                self.first_evaluated[sent.record, sent.id] = evaluated
+            self.waits[place] = Wait(verdict)
+        elif verdict == ENROLLED:
+            self.enrolled.add(place)
+
+    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
+        given = self.flows.get(flow_id)
+        if given is None or not given["enabled"]:
+            return OTHER
+        story = self.stories.get(sent.record, NOTHING)
+        tolerance = 1000 * given["record_tolerance"]
+        allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE else 0)
+        if story.created is None or story.created > allowed:
+            may_become_known = story.created is None and (story.deleted is None or sent.latest > story.deleted)
+            end = ends_at(sent, evaluated, tolerance)
+            if waits and may_become_known and tolerance and end > now and self._is_satisfied(given, sent, None):
+                return end
+            return REJECTED
+        previous = story.value_before(sent, evaluated) if sent.kind == "crm.property_changed" else None
+        if not self._is_satisfied(given, sent, previous):
+            return OTHER
+        events = {event for flow, record, event in self.enrolled if (flow, record) == (flow_id, sent.record)}
+        if sent.id in events if given["re_enroll"] else events:
+            return OTHER
+        return self._criteria_verdict(given, story, sent, evaluated, now, waits=waits)
+
+    def _is_satisfied(self, given: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
+        """``previous``: the value before the event, where the source does not send it."""
+        value = sent.properties.get("hs_value")
+        is_change = sent.kind != "crm.property_changed" or value != (
+            sent.properties.get("hs_previous_value") or previous
+        )
         return (
-            given["enabled"]
-            and story is not None
-            and not story.is_gone()
-            and story.created <= at
-            and flow_id not in detail.get("chain", [])
-            and given["on_since"] <= at
-            and any(TRIGGERS[one][1](envelope["detail-type"], detail["properties"]) for one in given["triggers"])
-            and (detail["id"] not in events if given["re_enroll"] else not events)
-            and given["city"] in (None, story.value("city", at))
+            is_change
+            and given["id"] not in sent.chain
+            and given["on_since"] <= sent.latest
+            and any(TRIGGERS[one][1](sent) for one in given["triggers"])
         )
 
+    def _criteria_verdict(
+        self, given: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
+    ) -> Verdict:
+        if given["city"] is None:
+            return ENROLLED
+        tolerance = given["tolerance"] * MINUTE
+        seen = story.view(sent, evaluated)
+        later = {fact.at for fact in story.facts if fact not in seen and fact.at <= sent.latest + tolerance}
+        views = [seen, *(story.view(sent, evaluated, until) for until in later if tolerance)]
+        if any(latest(fact for fact in view if fact.name == "city") == given["city"] for view in views):
+            return ENROLLED
+        end = ends_at(sent, evaluated, tolerance)
+        return end if waits and tolerance and end > now else REJECTED
 
-def when(envelope: Envelope) -> int:
-    at: int = envelope["detail"]["occurredAt"]
-    return at
+
+def ends_at(sent: Sent, evaluated: int, tolerance: int) -> int:
+    end = min(sent.bus_time, evaluated) + tolerance
+    return end if evaluated <= end else evaluated + GRACE
+
+
+def is_after(sent: Sent, arrived: int, deleted: int) -> bool:
+    """Whether a change comes after the deletion of its record: by its time, or where that does not tell, by arrival."""
+    if sent.is_to_second and sent.at <= deleted < sent.latest:
+        return arrived > deleted
+    return sent.at > deleted
+
+
+def after_deletion(created: int, story: Story) -> int:
+    return created if story.deleted is None else max(created, story.deleted + 1)
 
 
 def orders(outer: Sequence[Step], inner: Sequence[Step]) -> Iterator[list[Step]]:
-    """What came between comes before, between or after the steps of what it came between."""
+    """The inner steps come before, between or after the outer ones."""
     for place in range(len(outer) + 1):
         yield [*outer[:place], *inner, *outer[place:]]
 
@@ -171,12 +429,12 @@ def orders(outer: Sequence[Step], inner: Sequence[Step]) -> Iterator[list[Step]]
 
 
 class Crash(BaseException):
-    """The process ends here: no code of the story may catch it."""
+    """The process ends here: no code of the product may catch it."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Before or after one of a delivery's calls of a name, the ``number``th."""
+    """Before or after a delivery's ``number``th call of a name."""
 
     call: str
     number: int
@@ -184,7 +442,7 @@ class Moment:
 
 
 class Calls:
-    """The story's calls to its ports, before or after which something can be made to happen."""
+    """The product's calls to its ports, before or after which something can be made to happen."""
 
     PORTS: Mapping[str, Sequence[str]] = {
         "flows": ("concerned",),
@@ -192,8 +450,11 @@ class Calls:
         "enrollments": ("find", "claim", "confirm"),
         "queue": ("publish",),
         "bus": ("announce",),
+        "waiting": ("get", "of", "save"),
+        "redeliveries": ("schedule",),
+        "kept_events": ("keep",),
     }
-    NAMES = tuple(name for names in PORTS.values() for name in names)
+    NAMES = tuple(f"{port}.{name}" for port, names in PORTS.items() for name in names)
 
     def __init__(self, world: World) -> None:
         self._counts: Counter[str] = Counter()
@@ -203,7 +464,7 @@ class Calls:
         for port, names in self.PORTS.items():
             fake = getattr(world, port)
             for name in names:
-                setattr(fake, name, self._watched(name, getattr(fake, name)))
+                setattr(fake, name, self._watched(f"{port}.{name}", getattr(fake, name)))
 
     @contextmanager
     def planned(self, plan: Mapping[Moment, Callable[[], None]]) -> Iterator[None]:
@@ -248,7 +509,10 @@ records = st.sampled_from(("101", "101", "101", "102"))
 forms = st.sampled_from(("f-1", "f-2"))
 cities = st.sampled_from(CITIES)
 snapshots = st.none() | cities
-ages = st.sampled_from((0, 0, 1, 40))
+# The last ones are in the same second or in the one before.
+ages = st.sampled_from((0, 0, 1, 40, 400, 1_000, 1_500))
+# Exact, in whole seconds, or absent: then the bus time counts, which has whole seconds.
+precisions = st.sampled_from(("exact", "exact", "second", "absent"))
 moments = st.builds(Moment, st.sampled_from(Calls.NAMES), st.sampled_from((1, 1, 2)), st.booleans())
 flows = st.fixed_dictionaries(
     {
@@ -257,6 +521,8 @@ flows = st.fixed_dictionaries(
         "re_enroll": st.booleans(),
         "enabled": st.sampled_from((True, True, True, False)),
         "city": st.sampled_from((None, None, None, *CITIES)),
+        "record_tolerance": st.sampled_from((0,)),
+        "tolerance": st.just(0),
     }
 )
 changes = st.one_of(
@@ -271,16 +537,18 @@ changes = st.one_of(
 
 @dataclass(frozen=True)
 class Meeting:
-    """What a delivery meets, be it its end, and what the specification is told of it."""
+    """What happens in the middle of a delivery, and the steps of the specification that belong to it. ``others``: the
+    events that it delivers."""
 
     at: Moment
     meet: Callable[[], None]
-    steps: Sequence[Step] = ()
+    steps: Callable[[], Sequence[Step]] = lambda: ()
+    others: Sequence[Sent] = ()
 
 
 class Enrolling(RuleBasedStateMachine):
-    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how often another
-    message of its enrollments was allowed. ``seen``: of all examples."""
+    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
+    messages of its enrollments are allowed. ``seen``: of all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -288,30 +556,38 @@ class Enrolling(RuleBasedStateMachine):
         super().__init__()
         self.seen["examples"] += 1
         self.world = World()
-        self.world.process = replace(self.world.process, history_length=1_000)
+        self.world.process = msgspec.structs.replace(self.world.process, history_length=1_000)
         self.calls = Calls(self.world)
         self.specification = Specification()
-        self.sent: list[Envelope] = []
-        self.unfinished: list[Envelope] = []
+        self.sent: list[Sent] = []
+        self.unfinished: list[Sent] = []
         self.repeatable: Counter[str] = Counter()
+        self.evaluations: dict[str, int] = {}
+        self.unsure: set[str] = set()
         self.heard = 0
+        self.messages = 0
 
     # What is sent
 
-    @rule(record=records, form=forms, city=snapshots, age=ages)
-    def submit_a_form(self, record: str, form: str, city: str | None, age: int) -> None:
+    @rule(record=records, form=forms, city=snapshots, age=ages, precision=precisions)
+    def submit_a_form(self, record: str, form: str, city: str | None, age: int, precision: str) -> None:
         given = {"forms.submitted": record, "properties": {"hs_form_id": form}}
-        self._send(given if city is None else {**given, "record": {"city": city}}, age)
+        self._send(given if city is None else {**given, "record": {"city": city}}, age, precision)
 
-    @rule(record=records, city=cities, age=ages)
-    def change_the_city(self, record: str, city: str, age: int) -> None:
-        self._send({"crm.property_changed": record, "properties": {"hs_name": "city", "hs_value": city}}, age)
+    @rule(record=records, age=ages, precision=precisions)
+    def visit_a_page(self, record: str, age: int, precision: str) -> None:
+        self._send({"website.page_visited": record}, age, precision)
 
-    @rule(record=records, age=ages)
-    def create_a_record(self, record: str, age: int) -> None:
-        self._send({"crm.object_created": record}, age)
+    @rule(record=records, city=cities, age=ages, precision=precisions)
+    def change_the_city(self, record: str, city: str, age: int, precision: str) -> None:
+        properties = {"hs_name": "city", "hs_value": city}
+        self._send({"crm.property_changed": record, "properties": properties}, age, precision)
 
-    @rule(milliseconds=st.sampled_from((1, 1, 30)))
+    @rule(record=records, age=ages, precision=precisions)
+    def create_a_record(self, record: str, age: int, precision: str) -> None:
+        self._send({"crm.object_created": record}, age, precision)
+
+    @rule(milliseconds=st.sampled_from((1, 1, 30, 300, 1_000)))
     def wait(self, milliseconds: int) -> None:
         self.world.now += milliseconds
 
@@ -319,76 +595,91 @@ class Enrolling(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
-        self._deliver(self._one(data))
-        self._put_on_the_bus()
+        if self.sent:
+            self._deliver(self._one(data))
 
     @rule(data=st.data(), end=moments)
     def deliver_to_a_process_that_ends(self, data: st.DataObject, end: Moment) -> None:
-        self._deliver(self._late(data), Meeting(end, self.calls.end))
-        self._put_on_the_bus()
+        if self.sent:
+            self._deliver(self._late(data), Meeting(end, self.calls.end))
 
     @rule(data=st.data(), of_queue=st.integers(0, 2), of_bus=st.integers(0, 2))
     def deliver_while_the_queue_or_the_bus_refuses(self, data: st.DataObject, of_queue: int, of_bus: int) -> None:
-        self.world.queue.refuses, self.world.bus.refuses = of_queue, of_bus
-        self._deliver(self._late(data))
-        self.world.queue.refuses = self.world.bus.refuses = 0
-        self._put_on_the_bus()
+        if self.sent:
+            self.world.queue.refuses, self.world.bus.refuses = of_queue, of_bus
+            self._deliver(self._late(data))
+            self.world.queue.refuses = self.world.bus.refuses = 0
 
     @rule(data=st.data(), at=moments, ends=st.booleans())
     def deliver_two_at_once(self, data: st.DataObject, at: Moment, ends: bool) -> None:
-        self._deliver_at_once(self._late(data), self._one(data), at, ends)
+        if self.sent:
+            self._deliver_at_once(self._late(data), self._one(data), at, ends)
 
-    @rule(record=records, said=st.tuples(snapshots, snapshots), at=moments, ends=st.booleans())
+    @rule(record=records, told=st.tuples(snapshots, snapshots), at=moments, ends=st.booleans(), precision=precisions)
     def submit_two_forms_at_once(
-        self, record: str, said: tuple[str | None, str | None], at: Moment, ends: bool
+        self, record: str, told: tuple[str | None, str | None], at: Moment, ends: bool, precision: str
     ) -> None:
-        for city in said:
-            self.submit_a_form(record, "f-1", city, 0)
+        for city in told:
+            self.submit_a_form(record, "f-1", city, 0, precision)
         self._deliver_at_once(self.sent[-1], self.sent[-2], at, ends)
 
-    def _deliver_at_once(self, envelope: Envelope, other: Envelope, at: Moment, ends: bool) -> None:
+    def _deliver_at_once(self, sent: Sent, other: Sent, at: Moment, ends: bool) -> None:
+        began: list[int] = []
+
         def meet() -> None:
             self.seen["met another delivery"] += 1
-            if envelope["detail"]["id"] == other["detail"]["id"]:
-                self.repeatable[envelope["detail"]["id"]] += 1
-            self.world.deliver(other)
-            self._finish(other)
+            for event_id in {sent.id} & {other.id} | self._waiting_ids(sent.record):
+                self.repeatable[event_id] += 1
+            with self._at_a_time_of_its_own():
+                began.append(self.world.now)
+                self.world.deliver(other.envelope)
+                self._finish(other)
             if ends:
                 self.calls.end()
 
-        self._deliver(envelope, Meeting(at, meet, told_by(other)))
-        self._put_on_the_bus()
+        def steps() -> Sequence[Step]:
+            (evaluated,) = self._evaluations(other, *began, *began)
+            return self._steps(other, evaluated, evaluated, self._looked_at(other, [sent]))
+
+        self._deliver(sent, Meeting(at, meet, steps, [other]))
+
+    @contextmanager
+    def _at_a_time_of_its_own(self) -> Iterator[None]:
+        """No two arrivals are in one millisecond, because then only the clocks' difference would order them."""
+        self.world.now += 1
+        yield
+        self.world.now += 1
 
     @rule(data=st.data(), change=changes, at=moments, ends=st.booleans())
     def deliver_amid_a_change(self, data: st.DataObject, change: Any, at: Moment, ends: bool) -> None:
-        self.world.now += 1
-        make, say = self._change(*change)
+        if not self.sent:
+            return
+        told: list[Step] = []
 
         def meet() -> None:
             self.seen["met a change"] += 1
-            make()
+            with self._at_a_time_of_its_own():
+                told.append(self._make(*change))
             if ends:
                 self.calls.end()
 
-        self._deliver(self._late(data), Meeting(at, meet, [say]))
-        self._put_on_the_bus()
+        self._deliver(self._late(data), Meeting(at, meet, lambda: told))
 
     @rule(data=st.data())
     def redrive(self, data: st.DataObject) -> None:
-        for envelope in data.draw(st.lists(st.sampled_from(self.unfinished or self.sent), max_size=3)):
-            self._deliver(envelope)
-        self._put_on_the_bus()
+        if self.sent:
+            for sent in data.draw(st.lists(st.sampled_from(self.unfinished or self.sent), max_size=3)):
+                self._deliver(sent)
 
     @rule(data=st.data())
     def replay_the_archive(self, data: st.DataObject) -> None:
-        for envelope in data.draw(st.permutations(self.sent)):
-            self._deliver(envelope)
-        self._put_on_the_bus()
+        for sent in data.draw(st.permutations(self.sent)):
+            self._deliver(sent)
 
-    def _one(self, data: st.DataObject) -> Envelope:
+    def _one(self, data: st.DataObject) -> Sent:
         return data.draw(st.sampled_from(self.sent), label="event")
 
-    def _late(self, data: st.DataObject) -> Envelope:
+    def _late(self, data: st.DataObject) -> Sent:
         """One that has not been delivered to its end, if there is any: of others less is to be seen."""
         return data.draw(st.sampled_from(self.unfinished or self.sent), label="late event")
 
@@ -402,83 +693,164 @@ class Enrolling(RuleBasedStateMachine):
     @rule(change=changes)
     def change(self, change: Any) -> None:
         self.world.now += 1
-        make, say = self._change(*change)
-        make()
-        say(self.specification)
+        self._make(*change)(self.specification)
         self._put_on_the_bus()
 
-    def _change(self, what: str, which: str, value: Any) -> tuple[Callable[[], None], Step]:
-        """How it is made in the world, and what the specification is told of it."""
+    def _make(self, what: str, which: str, value: Any) -> Step:
+        """Make a change in the world, and return the step of the specification that belongs to it."""
         self.seen["changes"] += 1
         now, authoring, key = self.world.now, self.world.authoring, RecordKey(PORTAL, "0-1", which)
         keeping, given = self.world.recordkeeping, self.specification.flows.get(which)
         match what:
             case "keep record":
-                said = {"city": value}
-                return (
-                    lambda: keeping.change(key, Change(now, said, creates=True)),
-                    lambda one: one.tell(which, now, said, creates=True),
-                )
+                before = set(self.world.bus.produced)
+                keeping.change(key, Change(now, {"city": value}, creates=True))
+                # What the bus got tells under which id the change is announced.
+                event_id = next((one for one in self.world.bus.produced if one not in before), "")
+                fact = Fact("city", value, now, False, now, event_id)
+                return lambda one: one.store(which, [fact], created=now, arrived=now)
             case "delete record":
-                return lambda: keeping.delete(key, now), lambda one: one.delete_record(which, now)
+                is_stored = key in self.world.records.records
+                keeping.delete(key, now)
+                return lambda one: one.delete_record(which, now, is_stored=is_stored)
             case "write flow":
                 given = {**value, "id": which}
             case _ if given is None:
-                return lambda: None, lambda one: None
+                return lambda one: None
             case "delete flow":
-                return lambda: authoring.delete(PORTAL, which, now), lambda one: one.delete_flow(which)
+                authoring.delete(PORTAL, which, now)
+                return lambda one: one.delete_flow(which)
             case _:
                 name = what.removeprefix("switch ")
                 given = {**given, name: not given[name]}
-        return lambda: store(authoring, PORTAL, document(given), now), lambda one: one.put_flow(given, now)
+        store(authoring, PORTAL, document(given), now)
+        return lambda one: one.put_flow(given, now)
 
     # What must hold
 
-    def _deliver(self, envelope: Envelope, meeting: Meeting | None = None) -> None:
+    def _deliver(self, sent: Sent, meeting: Meeting | None = None) -> None:
         self.seen["deliveries"] += 1
-        plan = {} if meeting is None else {meeting.at: meeting.meet}
-        steps = told_by(envelope)
-        ways = [steps]
-        with self.calls.planned(plan):
+        self.world.now += 1
+        began = self.world.now
+        candidates = self._looked_at(sent, meeting.others if meeting is not None else [])
+        has_ended = self._run(lambda: self.world.deliver(sent.envelope), sent, meeting)
+        evaluations = self._evaluations(sent, began)
+        arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
+        sure = [one for one in candidates if one.id not in self.unsure]
+        self._follow(
+            [
+                self._steps(sent, arrived, evaluated, looked_at)
+                for arrived, evaluated in itertools.product(arrivals, evaluations)
+                for looked_at in ([candidates] if sure == candidates else [candidates, sure])
+            ],
+            meeting,
+            has_ended=has_ended,
+        )
+        self._put_on_the_bus()
+
+    def _steps(self, sent: Sent, arrived: int, evaluated: int, looked_at: Sequence[Sent]) -> list[Step]:
+        now = self.world.now
+        return [
+            lambda one: one.apply(sent, arrived),
+            lambda one: one.decide(sent, evaluated, now),
+            *(lambda one, waiting=waiting: one.look_again(waiting, now) for waiting in looked_at),
+        ]
+
+    def _run(self, deliver: Callable[[], object], sent: Sent, meeting: Meeting | None) -> bool:
+        """Return whether the process ended before the delivery did."""
+        has_ended = False
+        with self.calls.planned({} if meeting is None else {meeting.at: meeting.meet}):
             try:
-                self.world.deliver(envelope)
-                self._finish(envelope)
-            except Crash:
+                deliver()
+                self._finish(sent)
+            except* Crash:
                 self.seen["processes ended"] += 1
-                self.repeatable[envelope["detail"]["id"]] += 1
-                self.unfinished.append(envelope)
-                ways = [steps[:number] for number in range(len(steps) + 1)]
-            except NotDelivered:
+                for event_id in {sent.id} | self._waiting_ids(sent.record):
+                    self.repeatable[event_id] += 1
+                self.unsure.add(sent.id)
+                self.unfinished.append(sent)
+                has_ended = True
+            except* NotDelivered:
                 self.seen["not taken"] += 1
-                self.unfinished.append(envelope)
-        between = meeting.steps if meeting is not None and meeting.at in self.calls.happened else ()
-        self._follow([order for way in ways for order in orders(way, between)])
+                self.unfinished.append(sent)
+        return has_ended
 
-    def _finish(self, envelope: Envelope) -> None:
-        self.unfinished = [one for one in self.unfinished if one is not envelope]
+    def _finish(self, sent: Sent) -> None:
+        self.unfinished = [one for one in self.unfinished if one is not sent]
+        self.unsure.discard(sent.id)
         for one in self.world.enrollments.items.values():
-            assert one.enrollment.cause.event_id != envelope["detail"]["id"] or one.is_confirmed
+            is_due = one.due_at is None or one.due_at <= self.world.now
+            assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
 
-    def _follow(self, ways: Sequence[Sequence[Step]]) -> None:
-        """The specification goes the way that the world went, if it was one of those; each flow by itself, for each
-        decides for itself."""
-        possible = [deepcopy(self.specification) for _ in ways]
-        for specification, steps in zip(possible, ways, strict=True):
-            for step in steps:
-                step(specification)
+    def _waiting_ids(self, record: str) -> set[str]:
+        return {event_id for key, event_id in self.world.waiting.items if key.object_id == record}
+
+    def _looked_at(self, sent: Sent, others: Sequence[Sent]) -> list[Sent]:
+        """The events that wait for a change of the record, or may begin to wait meanwhile, as they occurred."""
+        if not sent.changes_record:
+            return []
+        ids = {one[2] for one in self.specification.waits if one[1] == sent.record}
+        ids |= {one.id for one in others if one.record == sent.record}
+        found = {one.id: one for one in self.sent if one.id in ids and one.id != sent.id}
+        return sorted(found.values(), key=lambda one: (one.at, one.id))
+
+    def _evaluations(self, sent: Sent, began: int, ended: int | None = None) -> set[int]:
+        """When the event was first evaluated: as it is stored, or else at any moment of this delivery. A stored time
+        never changes."""
+        ended = self.world.now if ended is None else ended
+        stored = stored_evaluation(self.world, sent)
+        before = self.evaluations.get(sent.id)
+        if stored is None:
+            assert before is None
+            return {began, ended}
+        assert stored == before if before is not None else began <= stored <= ended, sent
+        self.evaluations[sent.id] = stored
+        return {stored}
+
+    def _follow(self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, has_ended: bool) -> None:
+        """The specification goes the way that the world went, if it was one of those; each flow by itself, because each
+        is decided by itself. What a process that ended has left undone is undone in the specification too."""
+        between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else ()
+        possible = []
+        for way in ways:
+            for steps in [way[:number] for number in range(len(way) + 1)] if has_ended else [way]:
+                for order in orders(steps, between):
+                    specification = self.specification.copy()
+                    for step in order:
+                        step(specification)
+                    possible.append(specification)
         stories = stored_stories(self.world)
         possible = [one for one in possible if one.stories == stories]
         assert possible, stories
-        enrolled = stored_enrollments(self.world)
+        enrolled, waits, now = stored_enrollments(self.world), stored_waits(self.world), self.world.now
         for flow_id in FLOWS:
             assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
+            stored = open_waits(flow_id, waits, enrolled, now)
+            assert stored in [open_waits(flow_id, one.waits, enrolled, now) for one in possible], (flow_id, stored)
         self.specification = possible[0]
         self.specification.enrolled = enrolled
+        self.specification.waits = waits
+        self.specification.first_evaluated = {
+            (key.object_id, event_id): one.event.evaluated_at or 0
+            for (key, event_id), one in self.world.waiting.items.items()
+        }
+        self._check_messages()
+
+    def _check_messages(self) -> None:
+        """Nothing is published before its time."""
+        due = {one.enrollment.id: one.due_at or 0 for one in self.world.enrollments.items.values()}
+        new, self.messages = self.world.queue.messages[self.messages :], len(self.world.queue.messages)
+        assert all(due[one.id] <= self.world.now for one in new)
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
         self.seen["steps"] += 1
         assert stored_stories(self.world) == self.specification.stories
+        for key, record in self.world.records.records.items():
+            facts = self.specification.stories.get(key.object_id, NOTHING).facts
+            assert {name: one.value for name, one in record.properties.items()} == {
+                name: latest(fact for fact in facts if fact.name == name) for name in {fact.name for fact in facts}
+            }
         items = self.world.enrollments.items
         assert Counter(stored_enrollments(self.world)) == Counter(
             (one.enrollment.flow_id, one.enrollment.record_key.object_id, one.enrollment.cause.event_id)
@@ -506,16 +878,16 @@ class Enrolling(RuleBasedStateMachine):
         """Once all is delivered, all is published, and announced."""
         while self.unfinished:
             self._deliver(self.unfinished[-1])
-            self._put_on_the_bus()
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
 
     # The bus
 
-    def _send(self, given: Mapping[str, Any], age: int) -> None:
+    def _send(self, given: Mapping[str, Any], age: int, precision: str) -> None:
         now = self.world.now
-        self._sent(event({**given, "id": f"e{len(self.sent)}", "at": now - age, "sent": now}))
+        at = {"exact": now - age, "second": to_second(now - age), "absent": None}[precision]
+        self._sent(event({**given, "id": f"e{len(self.sent)}", "at": at, "sent": to_second(now)}))
 
     def _put_on_the_bus(self) -> None:
         """What the system itself has put there meanwhile."""
@@ -525,21 +897,16 @@ class Enrolling(RuleBasedStateMachine):
         details += [("workflows.enrolled", write_announcement(one)) for one in announced]
         for kind, written in details:
             detail = json.loads(written)
-            detail["occurredAt"] = read_time(detail["occurredAt"])
-            self._sent(
-                {"id": detail["id"], "detail-type": kind, "source": "enroll", "time": self.world.now, "detail": detail}
-            )
+            time = to_second(self.world.now)
+            self._sent({"id": detail["id"], "detail-type": kind, "source": "enroll", "time": time, "detail": detail})
 
     def _sent(self, envelope: Envelope) -> None:
         self.seen["events"] += 1
-        same = [one["detail"] for one in self.sent if one["detail"]["id"] == envelope["detail"]["id"]]
-        assert all(one == envelope["detail"] for one in same), "an id names one event"
-        self.sent.append(envelope)
-        self.unfinished.append(envelope)
-
-
-def told_by(envelope: Envelope) -> list[Step]:
-    return [lambda one: one.tell_of(envelope), lambda one: one.decide(envelope)]
+        sent = read(envelope)
+        same = [one for one in self.sent if one.id == sent.id]
+        assert all(one.envelope["detail"] == envelope["detail"] for one in same), "an id names one event"
+        self.sent.append(sent)
+        self.unfinished.append(sent)
 
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -547,35 +914,63 @@ def document(given: Mapping[str, Any]) -> dict[str, Any]:
     return flow({**given, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria})
 
 
-def read_time(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
 def stored_stories(world: World) -> dict[str, Story]:
-    return {
-        key.object_id: Story(
-            record.created_at,
-            record.deleted_at,
-            {
-                (name, one.changed_at, one.value)
-                for name, last in record.properties.items()
-                for one in (*record.earlier_properties.get(name, ()), last)
-            },
+    stories = {}
+    for key, record in world.records.records.items():
+        facts = frozenset(
+            Fact(name, one.value, one.changed_at, one.is_to_second, one.arrival, one.event_id)
+            for name, last in record.properties.items()
+            for one in (*record.earlier_properties.get(name, ()), last)
         )
-        for key, record in world.records.records.items()
-    }
+        story = Story(deleted=record.deleted_at, facts=facts)
+        if record.exists:
+            story = replace(story, created=record.created_at, known=record.known_at)
+        stories[key.object_id] = story
+    # Of some, only that events wait for them is stored.
+    return {record: story for record, story in stories.items() if story != NOTHING}
 
 
-def stored_enrollments(world: World) -> set[tuple[str, str, str]]:
+def stored_evaluation(world: World, sent: Sent) -> int | None:
+    found = [
+        at
+        for (key, place), at in world.kept_events.evaluations.items()
+        if key.object_id == sent.record and place.partition("/")[2] == sent.id
+    ]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def stored_enrollments(world: World) -> set[Place]:
     found = (one.enrollment for one in world.enrollments.items.values())
     return {(one.flow_id, one.record_key.object_id, one.cause.event_id) for one in found}
 
 
-def of_flow(flow_id: str, enrolled: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+def stored_waits(world: World) -> dict[Place, Wait]:
+    waits = {}
+    for (key, event_id), one in world.waiting.items.items():
+        for flow_id, end in one.flows.items():
+            waits[flow_id, key.object_id, event_id] = Wait(end)
+        for flow_id, until in one.rejected.items():
+            waits[flow_id, key.object_id, event_id] = Wait(until - GRACE, is_rejected=True)
+    return waits
+
+
+def open_waits(flow_id: str, waits: Mapping[Place, Wait], enrolled: set[Place], now: int) -> dict[Place, Wait]:
+    """Those that can still lead to an enrollment."""
+    return {
+        place: wait
+        for place, wait in waits.items()
+        if place[0] == flow_id and place not in enrolled and (wait.is_open(now) or not wait.is_rejected)
+    }
+
+
+def of_flow(flow_id: str, enrolled: set[Place]) -> set[Place]:
     return {one for one in enrolled if one[0] == flow_id}
 
 
-def test_the_story_is_that_of_the_specification(prove: bool) -> None:
+def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enrollment.domain.records.MAX_EARLY_CHANGES", MOST_EARLY_FACTS)
+    monkeypatch.setattr("enrollment.domain.records.EARLY_CHANGES_KEPT_MS", EARLY_FACTS_KEPT)
     profile = settings(
         max_examples=5_000 if prove else 250,
         stateful_step_count=60 if prove else 40,

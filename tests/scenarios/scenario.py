@@ -9,7 +9,8 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
     records:  {contact: "101", created: <time>, properties: {…}}
     events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
               chain}, or
-              `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`, `until: <time>` between them
+              `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`,
+              `delete_record: <contact>`, `until: <time>` between them
     decisions: [<event id>, <flow id>, <code>]
     refused:   the reasons of the events that are refused, in order
 """
@@ -66,6 +67,8 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
             world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
         if step in ("turn_on", "turn_off"):
             switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
+        elif step == "delete_record":
+            world.recordkeeping.delete(RecordKey(PORTAL, "0-1", str(given[step])), world.now)
         elif step == "delete":
             world.authoring.delete(PORTAL, str(given[step]), world.now)
         elif step == "put":

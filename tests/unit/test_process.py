@@ -156,6 +156,17 @@ def test_a_redelivery_finishes_what_it_began_although_the_record_was_deleted(is_
     assert len(world.enrollments.items) == 1
 
 
+def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
+    world = World()
+    world.now += 200
+    world.deliver(submitted(at=iso_second(world.now), record={"city": "Cork"}))
+    world.now += 200
+    world.recordkeeping.delete(ADA, world.now)
+    world.now += 200
+    assert world.recordkeeping.change(ADA, Change(world.now, creates=True)).is_new
+    assert not world.recordkeeping.get(ADA).changes
+
+
 def about_bob(event_type: str, event_id: str, second: int, properties: Any = None, **given: Any) -> dict[str, Any]:
     """An event of a record that does not exist before its creation is delivered."""
     at = iso(LATER + second * 1000)

@@ -165,6 +165,23 @@ def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() 
     assert seen(record, SECOND - 2_000, is_to_second=True, evaluated_at=SECOND + 9_000) is None
 
 
+def test_what_an_event_sees_is_ordered_without_what_it_does_not_see() -> None:
+    record = apply(Record(KEY, 0), Change(SECOND + 900, {"x": "last"}, arrived_at=SECOND + 910))
+    record = apply(record, Change(SECOND, {"x": "rough"}, arrived_at=SECOND + 920, is_to_second=True))
+    record = apply(record, Change(SECOND + 100, {"x": "first"}, arrived_at=SECOND + 930))
+    # Of all three, "first" is before "last" by time, and "rough" arrived after "last".
+    assert record.properties["x"].value == "rough"
+    # An event that does not see "last" sees the one of the others that arrived later.
+    assert seen(record, SECOND + 500, is_to_second=False, evaluated_at=SECOND + 950) == "first"
+
+
+def test_the_first_millisecond_of_an_events_second_is_ordered_by_arrival() -> None:
+    record = apply(Record(KEY, 0), Change(SECOND, {"x": "exact"}, arrived_at=SECOND + 600))
+    assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 500) is None
+    assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 700) == "exact"
+    assert seen(record, SECOND, is_to_second=False, evaluated_at=SECOND + 500) == "exact"
+
+
 def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later() -> None:
     """In whatever order they are stored: a clock that stands still, and three changes of which each comes after
     another (5 arrived before 10, 10 before 20, and the change that arrived at 20 occurred first)."""
@@ -223,7 +240,9 @@ def test_changes_before_the_creation_fit_into_the_item() -> None:
     for number in range(MAX_EARLY_CHANGES):
         record = apply(record, Change(number, {f"p{number}": "x" * 8_000}, arrived_at=number, event_id=f"e{number}"))
     assert record is not None
-    assert 20 < len(record.changes) < 44
+    assert 5 < len(record.changes) < 13
+    # What the creation brings has room.
+    assert len(apply(record, Change(200, {f"q{n}": "x" * 8_000 for n in range(25)}, creates=True)).properties) > 30
     assert f"p{MAX_EARLY_CHANGES - 1}" in record.properties
 
 

@@ -67,7 +67,7 @@ def run_command(
         lambda_port=lambda_port,
         api_port=api_port,
         retry_delays=tuple(retry_delay),
-        allowed_hosts=_hosts(allow_host or []),
+        allowed_hosts=_hosts([*(allow_host or []), *([EXAMPLE_HOST] if bind else [])]),
         parameters=_parameters(parameter or []),
         bind=bind,
         project=project.resolve(),

@@ -68,7 +68,9 @@ class Explaining(Struct, frozen=True):
         were = [self._as_it_was(one, event, names, found[one.id].own) for one in flows.values()]
         as_it_was = replace(self.process, flows=Drafts([flow for _, flow in were if flow is not None]))
         simulation = Simulation(as_it_was, sees=_before(event))
-        explanations = {one.flow.id: one for one in simulation.explain(event)}
+        # Events that an earlier version stored have no time of evaluation: they were decided soon after they were sent.
+        evaluated = event if event.evaluated_at is not None else event.evaluated(event.sent_at)
+        explanations = {one.flow.id: one for one in simulation.explain(evaluated)}
         stored = self.process.records.get(key)
         record = None if stored is None else with_companions(stored, event)
         satisfied = occurrences_of(event, self.process.event_types, record)

@@ -69,18 +69,19 @@ class EventHistory(Struct, frozen=True):
         """Whether the event is kept if its record is known."""
         return self.is_on and event.latest >= now - self.days * DAY
 
-    def keep(self, event: Event, record: Record | None, now: Instant) -> Instant:
-        """Keep the event of a record that exists, or that the event changes; the first copy of an event is kept.
+    def keep(self, event: Event, record: Record | None, now: Instant, *, is_awaited: bool = False) -> Instant:
+        """Keep the event of a record that exists, that the event changes, or that the event waits for
+        (``is_awaited``). The first copy of an event is kept.
 
         Return when the event was first evaluated: ``now``, or an earlier time if another delivery of it was evaluated
         before. Without a history, that time is stored only for events whose decision can depend on it.
         """
-        is_known = (record is not None and record.exists) or changes_record(event)
+        is_known = is_awaited or (record is not None and record.exists) or changes_record(event)
         evaluated = event.evaluated(now)
         if is_known and self.takes(event, now):
             if record is None or event.latest >= self.since(record, now):
                 return self.events.keep(evaluated, evaluated.occurred_at + self.days * DAY)
-        elif is_known and (event.is_to_second or event.is_ahead(now)):
+        elif is_known and (is_awaited or event.depends_on_evaluation(now)):
             return self.events.keep_evaluation(evaluated, now + EVALUATION_KEPT_DAYS * DAY)
         return now
 

@@ -115,9 +115,10 @@ class Process(Struct, frozen=True):
         due = self.waiting.due(event, now) & flow_ids
         decisions: Sequence[Decision] = ()
         if due:
-            decisions = self._decide(event, Reach(due, waits=False)).decisions
+            outcome = self._decide(event, Reach(due, waits=False))
+            decisions = outcome.decisions
             rejected = [one.flow_id for one in decisions if one.code in LATE_CHANGES_MAY_LIFT]
-            self.waiting.finish(event, due, rejected, self.clock())
+            self.waiting.finish(event, outcome.record, due, rejected, self.clock())
         found = self.enrollments.find(key, event.id, sorted(flow_ids - due)) if flow_ids - due else {}
         own = [one.own for one in found.values() if one.own is not None and not one.own.is_confirmed]
         self.delivery(event, own)
@@ -169,7 +170,7 @@ class Process(Struct, frozen=True):
         candidates = [
             flow
             for flow in concerned.flows
-            # A flow that was off already when the event was sent can owe it nothing.
+            # A flow that was off already when the event was sent cannot enroll by it.
             if reach.has(flow.id) and (flow.is_enabled or _may_have_changed(flow, event, now))
         ]
         if (candidates or concerned.others) and event.record_key is not None and not changes:
@@ -177,6 +178,10 @@ class Process(Struct, frozen=True):
         if is_new and not changes:
             event = self._remember(given, record)
         verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
+        if is_new and not changes and any(_is_waiting(verdict) for _, verdict in verdicts):
+            # An event that waits for its record is kept like those whose record is known.
+            event = given.evaluated(self.history.keep(given, record, now, is_awaited=True))
+            verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
         others: dict[Code, int] = {}
         if reach.flow_ids is None and concerned.others:
             tolerance = self._creation_tolerance(event, record, None)
@@ -215,8 +220,7 @@ class Process(Struct, frozen=True):
         given, is_remembered = event, not is_new
         for _ in range(ATTEMPTS):
             stored, now = self.records.get(key), self.clock()
-            if not is_remembered and (event.is_to_second or event.is_ahead(now)):
-                # The place of its change among others depends on when it was first evaluated.
+            if not is_remembered and given.depends_on_evaluation(now):
                 event, is_remembered = given.evaluated(self.history.keep(given, stored, now)), True
             elif event.evaluated_at is None:
                 event = given.evaluated(now)
@@ -405,6 +409,10 @@ def _enrolled(flow: Flow, stored: StoredEnrollment) -> Decision:
     if stored.due_at is not None:
         because = f"{because}; the flow's limit delays it until {iso(stored.due_at)}"
     return replace(decide(flow, Code.ENROLLED, because, stored.enrollment.id), due_at=stored.due_at)
+
+
+def _is_waiting(verdict: Match | Decision) -> bool:
+    return isinstance(verdict, Decision) and verdict.code is Code.WAITING
 
 
 def _may_have_changed(flow: Flow, event: Event, now: Instant) -> bool:

@@ -129,7 +129,8 @@ class Recordkeeping(Struct, frozen=True):
             if stored is None or (stored.is_deleted and not stored.changes):
                 return
             # A producer's clock may be ahead of ours: its record is deleted all the same.
-            changes = [dated.latest for dated in stored.changes]
+            # The time of a change that is known to the second only can lie in the future when its second ends.
+            changes = [dated.changed_at for dated in stored.changes]
             at = max([now, *changes, *([stored.created_at] if stored.exists else [])])
             try:
                 self.records.save(deleted(stored, at))

@@ -20,6 +20,10 @@ LOOKED_AT = 25
 READ_AT_MOST = 100
 
 
+# A final decision is normally taken within this time after it is due.
+LATENESS_MS = MINUTE
+
+
 class Outdated(Exception):
     """The record changed between its evaluation and the note that an event waits for its changes."""
 
@@ -39,8 +43,7 @@ class Waiting(Struct, frozen=True):
         new end is written last. A delivery that stops before that is repeated, and does all of it again."""
         if not extends:
             self._save(event, record, waits)
-        # To the end of a minute, so that events of one moment share a note: otherwise each would outdate the others.
-        noted = record.awaited(-(-(max(waits.values()) + GRACE_MS) // MINUTE) * MINUTE)
+        noted = record.awaited(_awaited_until(max(waits.values()) + GRACE_MS))
         if noted is not record:
             try:
                 self.records.save(noted)
@@ -64,8 +67,10 @@ class Waiting(Struct, frozen=True):
         for waiting in self.events.of(record.key, READ_AT_MOST):
             if waiting.is_over(now):
                 self.forget(waiting.event, frozenset(waiting.rejected))
-            elif waiting.awaiting(now) and len(found) < LOOKED_AT:
+            elif waiting.awaiting(now):
                 found.append(waiting)
+        # Those that were rejected come last: what still waits has no final decision yet.
+        found = sorted(found, key=lambda waiting: not waiting.flows)[:LOOKED_AT]
         return sorted(found, key=lambda one: (one.event.occurred_at, one.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
@@ -77,10 +82,27 @@ class Waiting(Struct, frozen=True):
         """These flows do not wait any more."""
         self._change(event, decided, {})
 
-    def finish(self, event: Event, decided: frozenset[str], rejected: Collection[str], now: Instant) -> None:
+    def finish(
+        self, event: Event, record: Record | None, decided: frozenset[str], rejected: Collection[str], now: Instant
+    ) -> None:
         """These flows were decided finally. A change that arrives a little later can still enroll the record in those
-        that rejected it."""
+        that rejected it. ``record``: as it was decided."""
         self._change(event, decided, dict.fromkeys(rejected, now + GRACE_MS))
+        if not rejected:
+            return
+        for _ in range(ATTEMPTS):
+            if record is None:
+                return
+            # Already noted until then, unless the decision was taken late.
+            noted = record.awaited(_awaited_until(now + GRACE_MS - LATENESS_MS))
+            if noted is record:
+                return
+            try:
+                self.records.save(noted)
+                return
+            except Conflict:
+                record = self.records.get(record.key)
+        raise Conflict(f"record of event {event.id} was changed by others {ATTEMPTS} times")
 
     def _change(self, event: Event, decided: frozenset[str], rejected: Mapping[str, Instant]) -> None:
         key = event.record_key
@@ -108,3 +130,8 @@ class Waiting(Struct, frozen=True):
                 if stored is found:
                     return
         raise Conflict(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
+
+
+def _awaited_until(until: Instant) -> Instant:
+    """To the end of a minute, so that events of one moment share a note: otherwise each would outdate the others."""
+    return -(-until // MINUTE) * MINUTE + LATENESS_MS

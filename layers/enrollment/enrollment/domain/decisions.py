@@ -122,7 +122,8 @@ def judge_event(
     if flow.id in event.chain:
         return decide(flow, Code.LOOP_STOPPED, f"the flow led to this event itself, by {' > '.join(event.chain)}")
     if len(event.chain) > MAX_CHAIN:
-        return decide(flow, Code.LOOP_STOPPED, f"{len(event.chain)} flows led to this event, allowed are {MAX_CHAIN}")
+        because = f"expected at most {MAX_CHAIN} flows that led to the event, found {len(event.chain)}"
+        return decide(flow, Code.LOOP_STOPPED, because)
     if not before_activation and (flow.enabled_at is None or event.latest < flow.enabled_at):
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return match(flow, eligible)
@@ -136,7 +137,7 @@ def judge_unsatisfied(
     record_tolerance: int = 0,
 ) -> Code:
     """The same of all flows that these types trigger and that the event does not satisfy, where nothing else of a
-    flow matters: it stands not in the event's chain, and was on when the event occurred."""
+    flow matters: it is not in the event's chain, and was on when the event occurred."""
     if record is None or _unknown(event, record, record_tolerance) is not None:
         return Code.UNKNOWN_RECORD
     if all(one.event_type.name not in event_types or objection(one, event, record) for one in occurrences):
@@ -148,7 +149,7 @@ def _unknown(event: Event, record: Record | None, record_tolerance: int) -> str 
     """Step 2. None: the record is known."""
     if event.object_id is None:
         return "the event names no record: an unknown visitor"
-    if record is not None and record.is_deleted:
+    if record is not None and (record.is_deleted or _is_before_deletion(event, record)):
         return "the record was deleted"
     if record is None or not record.exists:
         return f"no record {event.object_type_id}/{event.object_id} exists"
@@ -158,9 +159,17 @@ def _unknown(event: Event, record: Record | None, record_tolerance: int) -> str 
 
 def may_become_known(event: Event, record: Record | None) -> bool:
     """Whether a creation of the record that has not arrived yet can make it known to the event."""
-    if event.object_id is None or (record is not None and record.exists):
+    if event.object_id is None or (record is not None and record.exists and record.existed_at(event.latest)):
         return False
-    return record is None or record.deleted_at is None or event.latest > record.deleted_at
+    return record is None or not _is_before_deletion(event, record)
+
+
+def _is_before_deletion(event: Event, record: Record) -> bool:
+    """Whether the event is about what the record was before its last deletion."""
+    if record.deleted_at is None:
+        return False
+    evaluated_at = event.occurred_at if event.evaluated_at is None else event.evaluated_at
+    return event.latest <= record.deleted_at or max(event.occurred_at, evaluated_at) <= record.deleted_at
 
 
 def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:

@@ -79,6 +79,10 @@ class Event(Struct, frozen=True):
         """Whether its source's clock is ahead by more than clocks usually differ."""
         return self.given_time > now + CLOCK_DIFFERENCE_MS
 
+    def depends_on_evaluation(self, now: Instant) -> bool:
+        """Whether its place among the changes of a record depends on when it was first evaluated."""
+        return self.is_to_second or self.is_ahead(min(self.sent_at, now))
+
     def evaluated(self, at: Instant) -> "Event":
         """The event with the time of its first evaluation. A time of occurrence ahead of it counts as that time."""
         if self.is_ahead(at):

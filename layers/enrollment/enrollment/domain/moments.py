@@ -58,5 +58,6 @@ def as_of(instant: Instant) -> Moment:
 def moment_of(at: Instant, *, is_to_second: bool, known_until: Instant, event_id: str) -> Moment:
     """What an event sees: all that changed before it, and of what may have changed before or after it, that which
     arrived before its first evaluation."""
-    second = at - at % SECOND
-    return Moment(at, second - 1, last_instant(at, is_to_second=is_to_second), known_until, event_id)
+    before = at - at % SECOND - 1
+    latest = last_instant(at, is_to_second=is_to_second)
+    return Moment(before if is_to_second else at, before, latest, known_until, event_id)

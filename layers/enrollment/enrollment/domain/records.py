@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from enrollment.domain.event_types import EventType, RecordEffect
 from enrollment.domain.events import Event, InvalidEvent, Occurrence, occurrences
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.moments import Moment, as_of, last_instant
+from enrollment.domain.moments import Moment, as_of, last_instant, moment_of
 from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text, fold, is_missing, iso, read_name
 
 K = TypeVar("K")
@@ -44,10 +44,12 @@ NOT_CREATED: Instant = LATEST + 1
 
 DAY = 24 * 3600 * 1000
 MAX_EARLY_CHANGES = 100
+# Bytes of these changes, so that there is room for what the creation brings.
+MAX_EARLY_BYTES = 100_000
 EARLY_CHANGES_KEPT_MS = 30 * DAY
 
-# Bytes that a change takes in the stored record beside its value and its time.
-STAMP_BYTES = 60
+# Bytes that a change takes in the stored record beside its value, its time and its origin.
+STAMP_BYTES = 10
 
 
 class Stamp(Struct, frozen=True):
@@ -217,7 +219,9 @@ class Record(Struct, frozen=True):
         if self.known_at is not None and self.known_at > moment.known_until:
             moment = replace(moment, known_until=self.known_at)
         if self.exists and self.created_at > moment.latest:
-            moment = moment.until(self.created_at)
+            creation = moment_of(self.created_at, is_to_second=True, known_until=moment.known_until, event_id=event.id)
+            # Of the creation's second too, what arrived later is not seen.
+            moment = replace(creation, exact_until=self.created_at)
         return moment
 
 
@@ -286,10 +290,11 @@ def changed(
         created_at=min(before.created_at, _creation(before, change)) if change.creates else before.created_at,
         properties=properties,
         memberships=memberships,
-        firsts=_with_first(before.firsts, change.first) if before.existed_at(change.latest) else before.firsts,
         earlier_properties=earlier_properties,
         earlier_memberships=earlier_memberships,
     )
+    if after.exists and after.existed_at(change.latest):
+        after = replace(after, firsts=_with_first(after.firsts, change.first))
     if after == (absent(key) if record is None else record):
         return record
     return _fitted(after) if after.exists else _with_latest_arrivals(after)
@@ -297,7 +302,8 @@ def changed(
 
 def _created(record: Record, change: Change) -> Record:
     """A record that exists from now on, with the changes that arrived before its creation and are not expired."""
-    recent = _arrived_since(record, change.arrival - EARLY_CHANGES_KEPT_MS)
+    kept_since = change.arrival - EARLY_CHANGES_KEPT_MS
+    recent = _filtered(record, lambda dated: dated.arrival >= kept_since)
     return replace(recent, created_at=_creation(record, change), known_at=change.arrival)
 
 
@@ -308,17 +314,19 @@ def _creation(record: Record, change: Change) -> Instant:
 
 def _with_latest_arrivals(record: Record) -> Record:
     """A record that does not exist yet, with as many of its latest arrivals as are kept and fit."""
-    arrivals = sorted((dated.arrival for dated in record.changes), reverse=True)
+    arrivals = sorted(record.changes, key=lambda dated: dated.arrival, reverse=True)
     most = min(len(arrivals), MAX_EARLY_CHANGES)
-    kept = record if most == len(arrivals) else _arrived_since(record, arrivals[most - 1])
-    while _size(kept) > MAX_RECORD_BYTES:
+    kept = record if most == len(arrivals) else _with_changes(record, arrivals[:most])
+    while _size(kept) > MAX_EARLY_BYTES:
         most //= 2
-        kept = _arrived_since(record, arrivals[most - 1] if most else LATEST)
+        kept = _with_changes(record, arrivals[:most])
     return kept
 
 
-def _arrived_since(record: Record, instant: Instant) -> Record:
-    return _filtered(record, lambda dated: dated.arrival >= instant)
+def _with_changes(record: Record, changes: Sequence[Dated]) -> Record:
+    """With these of its changes alone."""
+    kept = {id(dated) for dated in changes}
+    return _filtered(record, lambda dated: id(dated) in kept)
 
 
 def _filtered(record: Record, keeps: Callable[[Dated], bool]) -> Record:
@@ -348,7 +356,8 @@ def _filtered_values(
 
 
 def deleted(record: Record, at: Instant) -> Record:
-    """What is kept of a deleted record. The same object when it was deleted already, or created again later."""
+    """What is kept of a deleted record. The same object when it was deleted already and no change arrived since, or
+    when it was created again later."""
     if (record.is_deleted and not record.changes) or (record.exists and record.created_at > at):
         return record
     return Record(record.key, record.created_at, version=record.version, deleted_at=at)
@@ -514,27 +523,38 @@ def _text(dated: Dated) -> str:
 
 
 def until(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment) -> tuple[Dated, ...]:
-    """What something has been until a moment, oldest first, as far as it is kept.
-
-    The change that the observing event itself brought is last, unless a seen change comes after it. The stored order
-    can have it earlier, because arrivals and times together need not be one order: of three changes, each can come
-    after another.
-    """
+    """What something has been until a moment, oldest first, as far as it is kept."""
     if current is None:
         return ()
-    seen = tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment))
-    if moment.event_id is None or len(seen) < 2:
-        return seen
-    own = next((dated for dated in seen[:-1] if dated.event_id == moment.event_id), None)
-    if own is None or any(own.precedes(dated) for dated in seen):
-        return seen
-    return (*(dated for dated in seen if dated is not own), own)
+    return _ordered(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)), moment.event_id)
+
+
+def _ordered(history: tuple[Dated, ...], event_id: str | None) -> tuple[Dated, ...]:
+    """In the order that these changes have among themselves, whichever others exist and whenever each was stored.
+
+    Exact times have one order. A change that is known to the second can follow two others of which it precedes one, so
+    the order of some changes does not follow from that of all.
+    """
+    if not any(dated.is_to_second for dated in history):
+        return history
+    ordered: list[Dated] = []
+    # Of changes that arrived in one millisecond, the observing event's own comes last.
+    for dated in sorted(history, key=lambda dated: (dated.arrival, dated.event_id == event_id)):
+        ordered.insert(_place(dated, ordered), dated)
+    return tuple(ordered)
 
 
 def _value_before(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment, event: Event) -> Value:
     history = until(current, earlier, moment)
-    own = next((number for number, dated in enumerate(history) if dated.event_id == event.id), len(history))
+    own = next((number for number, dated in enumerate(history) if _is_own(dated, event)), len(history))
     return history[own - 1].value if own else None
+
+
+def _is_own(dated: Dated, event: Event) -> bool:
+    """Whether the event brought the change. Changes that an earlier version stored have no origin."""
+    if dated.event_id:
+        return dated.event_id == event.id
+    return dated.arrived_at is None and dated.changed_at == event.occurred_at
 
 
 def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Mapping[str, str]:
@@ -575,7 +595,8 @@ def _size(record: Record) -> int:
         _json_bytes([[name, one.value, one.changed_at] for name, one in current])
         + _json_bytes([[name, [[one.value, one.changed_at] for one in many]] for name, many in earlier])
         + _json_bytes(record.firsts)
-        + sum(STAMP_BYTES for _ in {(one.event_id, one.arrived_at) for one in record.changes})
+        + _json_bytes(list({(one.event_id, one.arrived_at) for one in record.changes}))
+        + STAMP_BYTES * len(record.changes)
     )
 
 
