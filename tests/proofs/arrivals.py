@@ -49,9 +49,12 @@ class Arrivals:
                     continue
                 allowed = {self.times[-1]} if item["pk"] in self.records else set(self.times)
                 # The change of an event that is known to the second arrives when the event was first evaluated, though
-                # a later delivery may store it.
-                if place[1] == "change":
-                    allowed |= {at for known, at in self.stored.items() if known == (item["pk"], "event", place[2])}
+                # a later delivery may store it. The history comes first in the order of items.
+                evaluated_at = self.stored.get((item["pk"], "event", place[2]))
+                if place[1] == "change" and evaluated_at is not None:
+                    allowed.add(evaluated_at)
+                if place[1] == "waiting" and evaluated_at is not None:
+                    allowed = {evaluated_at}
                 assert arrived_at in allowed, f"{place} has the time of no process that could store it"
                 self.stored[place] = arrived_at
         self.records |= {str(key) for key in keys}

@@ -296,7 +296,7 @@ STORIES = (
     ),
     Story(
         "a change after a rejection and beyond the tolerance",
-        {**TO_CORK, "at": iso(NOW + 600_000)},
+        {**TO_CORK, "at": iso(NOW + 400_000)},
         [flow(LATE)],
         [],
         ADA,
