@@ -35,6 +35,7 @@ from enrollment.delivery import NotDelivered
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records import Change
 from enrollment.wire.messages import write_announcement, write_production
+from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import World, store
 from tests.scenarios.scenario import event, flow
 
@@ -241,7 +242,8 @@ class Wait:
         return now < self.end + (GRACE if self.is_rejected else 0)
 
 
-ENROLLED, REJECTED, OTHER = "enrolled", "rejected", "other"
+# REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
+ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecided"
 # A number: the event waits until then.
 Verdict = str | int
 
@@ -328,7 +330,7 @@ class Specification:
             if isinstance(verdict, int):
                 if verdict > wait.end:
                     self.waits[place] = Wait(verdict)
-            elif not (verdict == REJECTED and wait.is_rejected):
+            elif verdict != UNDECIDED and not (verdict == REJECTED and wait.is_rejected):
                 del self.waits[place]
                 self._follow(flow_id, sent, evaluated, verdict)
 
@@ -357,12 +359,15 @@ class Specification:
     def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
         given = self.flows.get(flow_id)
         if given is None or not given["enabled"]:
-            return OTHER
+            return UNDECIDED
+        if all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"]):
+            return UNDECIDED
         story = self.stories.get(sent.record, NOTHING)
         tolerance = 1000 * given["record_tolerance"]
         allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE else 0)
-        if story.created is None or story.created > allowed:
-            may_become_known = story.created is None and (story.deleted is None or sent.latest > story.deleted)
+        is_of_deleted = story.deleted is not None and not is_after(sent, evaluated, story.deleted)
+        if is_of_deleted or story.created is None or story.created > allowed:
+            may_become_known = not is_of_deleted and (story.created is None or story.created > sent.latest)
             end = ends_at(sent, evaluated, tolerance)
             if waits and may_become_known and tolerance and end > now and self._is_satisfied(given, sent, None):
                 return end
@@ -521,7 +526,7 @@ flows = st.fixed_dictionaries(
         "re_enroll": st.booleans(),
         "enabled": st.sampled_from((True, True, True, False)),
         "city": st.sampled_from((None, None, None, *CITIES)),
-        "record_tolerance": st.sampled_from((0,)),
+        "record_tolerance": st.sampled_from((60, 60, 60, 300, 0)),
         "tolerance": st.just(0),
     }
 )
@@ -537,12 +542,12 @@ changes = st.one_of(
 
 @dataclass(frozen=True)
 class Meeting:
-    """What happens in the middle of a delivery, and the steps of the specification that belong to it. ``others``: the
-    events that it delivers."""
+    """What happens in the middle of a delivery, and the possible steps of the specification that belong to it.
+    ``others``: the events that it delivers."""
 
     at: Moment
     meet: Callable[[], None]
-    steps: Callable[[], Sequence[Step]] = lambda: ()
+    steps: Callable[[], Sequence[Sequence[Step]]] = lambda: [()]
     others: Sequence[Sent] = ()
 
 
@@ -637,9 +642,14 @@ class Enrolling(RuleBasedStateMachine):
             if ends:
                 self.calls.end()
 
-        def steps() -> Sequence[Step]:
-            (evaluated,) = self._evaluations(other, *began, *began)
-            return self._steps(other, evaluated, evaluated, self._looked_at(other, [sent]))
+        def steps() -> Sequence[Sequence[Step]]:
+            evaluations = self._evaluations(other, *began, *began)
+            # A process that ends may have stored that its event waits, and not yet noted it on the record.
+            return [
+                self._steps(other, evaluated, evaluated, self._looked_at(other, known))
+                for evaluated in evaluations
+                for known in ([[sent], []] if ends else [[sent]])
+            ]
 
         self._deliver(sent, Meeting(at, meet, steps, [other]))
 
@@ -663,7 +673,7 @@ class Enrolling(RuleBasedStateMachine):
             if ends:
                 self.calls.end()
 
-        self._deliver(self._late(data), Meeting(at, meet, lambda: told))
+        self._deliver(self._late(data), Meeting(at, meet, lambda: [told]))
 
     @rule(data=st.data())
     def redrive(self, data: st.DataObject) -> None:
@@ -675,6 +685,26 @@ class Enrolling(RuleBasedStateMachine):
     def replay_the_archive(self, data: st.DataObject) -> None:
         for sent in data.draw(st.permutations(self.sent)):
             self._deliver(sent)
+
+    @rule(minutes=st.sampled_from((1, 1, 2, 6, 20)), is_sent_twice=st.booleans())
+    def pass_minutes(self, minutes: int, is_sent_twice: bool) -> None:
+        """What is scheduled until then is delivered at its time, perhaps twice."""
+        until = self.world.now + minutes * MINUTE
+        while due := self._due(until):
+            self._redeliver(due[0], None)
+            if is_sent_twice:
+                self._redeliver(due[0], None)
+            self.world.redeliveries.scheduled.remove(due[0])
+        self.world.now = max(self.world.now, until)
+
+    @rule(end=moments)
+    def redeliver_to_a_process_that_ends(self, end: Moment) -> None:
+        for scheduled in self._due(self.world.now + MINUTE)[:1]:
+            if not self._redeliver(scheduled, Meeting(end, self.calls.end)):
+                self.world.redeliveries.scheduled.remove(scheduled)
+
+    def _due(self, until: int) -> list[tuple[int, str]]:
+        return sorted(one for one in self.world.redeliveries.scheduled if one[0] <= until)
 
     def _one(self, data: st.DataObject) -> Sent:
         return data.draw(st.sampled_from(self.sent), label="event")
@@ -733,7 +763,7 @@ class Enrolling(RuleBasedStateMachine):
         self.world.now += 1
         began = self.world.now
         candidates = self._looked_at(sent, meeting.others if meeting is not None else [])
-        has_ended = self._run(lambda: self.world.deliver(sent.envelope), sent, meeting)
+        is_partial = self._run(lambda: self.world.deliver(sent.envelope), sent, meeting)
         evaluations = self._evaluations(sent, began)
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
         sure = [one for one in candidates if one.id not in self.unsure]
@@ -744,9 +774,26 @@ class Enrolling(RuleBasedStateMachine):
                 for looked_at in ([candidates] if sure == candidates else [candidates, sure])
             ],
             meeting,
-            has_ended=has_ended,
+            is_partial=is_partial,
         )
         self._put_on_the_bus()
+
+    def _redeliver(self, scheduled: tuple[int, str], meeting: Meeting | None) -> bool:
+        """Return whether it stopped before its end."""
+        self.seen["redeliveries"] += 1
+        at, text = scheduled
+        now = self.world.now = max(self.world.now + 1, at)
+        message = json.loads(text)
+        sent = next(one for one in self.sent if one.id == message["event"]["id"])
+        evaluated = message["event"]["evaluatedAt"]
+        unfinished = list(self.unfinished)
+        is_partial = self._run(lambda: self.world.process.again(*read_redelivery(text)), sent, meeting)
+        # Its own delivery may still be unfinished. What is scheduled is delivered again by the queue.
+        self.unfinished = unfinished
+        step = lambda one: one.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
+        self._follow([[step]], meeting, is_partial=is_partial)
+        self._put_on_the_bus()
+        return is_partial
 
     def _steps(self, sent: Sent, arrived: int, evaluated: int, looked_at: Sequence[Sent]) -> list[Step]:
         now = self.world.now
@@ -757,8 +804,8 @@ class Enrolling(RuleBasedStateMachine):
         ]
 
     def _run(self, deliver: Callable[[], object], sent: Sent, meeting: Meeting | None) -> bool:
-        """Return whether the process ended before the delivery did."""
-        has_ended = False
+        """Return whether the delivery stopped before its end."""
+        is_partial = False
         with self.calls.planned({} if meeting is None else {meeting.at: meeting.meet}):
             try:
                 deliver()
@@ -769,11 +816,12 @@ class Enrolling(RuleBasedStateMachine):
                     self.repeatable[event_id] += 1
                 self.unsure.add(sent.id)
                 self.unfinished.append(sent)
-                has_ended = True
+                is_partial = True
             except* NotDelivered:
                 self.seen["not taken"] += 1
                 self.unfinished.append(sent)
-        return has_ended
+                is_partial = True
+        return is_partial
 
     def _finish(self, sent: Sent) -> None:
         self.unfinished = [one for one in self.unfinished if one is not sent]
@@ -796,7 +844,8 @@ class Enrolling(RuleBasedStateMachine):
 
     def _evaluations(self, sent: Sent, began: int, ended: int | None = None) -> set[int]:
         """When the event was first evaluated: as it is stored, or else at any moment of this delivery. A stored time
-        never changes."""
+        never changes. It is not read for an event about a record that does not exist and that the event does not
+        change."""
         ended = self.world.now if ended is None else ended
         stored = stored_evaluation(self.world, sent)
         before = self.evaluations.get(sent.id)
@@ -805,16 +854,19 @@ class Enrolling(RuleBasedStateMachine):
             return {began, ended}
         assert stored == before if before is not None else began <= stored <= ended, sent
         self.evaluations[sent.id] = stored
+        stories = self.specification.stories
+        if not sent.changes_record and stories.get(sent.record, NOTHING).created is None:
+            return {stored, began, ended}
         return {stored}
 
-    def _follow(self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, has_ended: bool) -> None:
+    def _follow(self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, is_partial: bool) -> None:
         """The specification goes the way that the world went, if it was one of those; each flow by itself, because each
-        is decided by itself. What a process that ended has left undone is undone in the specification too."""
-        between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else ()
+        is decided by itself. ``is_partial``: the delivery failed, and what it left undone is undone here too."""
+        between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else [()]
         possible = []
         for way in ways:
-            for steps in [way[:number] for number in range(len(way) + 1)] if has_ended else [way]:
-                for order in orders(steps, between):
+            for steps in [way[:number] for number in (range(len(way) + 1) if is_partial else [len(way)])]:
+                for order in (one for inner in between for one in orders(steps, inner)):
                     specification = self.specification.copy()
                     for step in order:
                         step(specification)
@@ -876,8 +928,11 @@ class Enrolling(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Once all is delivered, all is published, and announced."""
-        while self.unfinished:
-            self._deliver(self.unfinished[-1])
+        while self.unfinished or self.world.redeliveries.scheduled:
+            while self.unfinished:
+                self._deliver(self.unfinished[-1])
+            self.pass_minutes(20, is_sent_twice=False)
+        assert not any(one.flows for one in self.world.waiting.items.values())
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled

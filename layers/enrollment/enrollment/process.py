@@ -163,7 +163,9 @@ class Process(Struct, frozen=True):
         if changes:
             event, record = self._apply(given, is_new=is_new)
         now = self.clock()
-        satisfied = occurrences_of(event, self.event_types, record)
+        # What is stored before a creation is not all that the creation will tell.
+        existing = record if record is not None and record.exists else None
+        satisfied = occurrences_of(event, self.event_types, existing)
         concerned = self.flows.concerned(
             event.portal_id, event.object_type_id, self._question(event, satisfied, reach, now)
         )
@@ -253,8 +255,8 @@ class Process(Struct, frozen=True):
         if not (reach.waits and isinstance(verdict, Decision) and may_become_known(event, record)):
             return verdict
         assert event.record_key is not None
-        assumed = record or absent(event.record_key)
-        if_known = judge_event(flow, event, satisfied, assumed, before_activation=before_activation)
+        unknown = absent(event.record_key)
+        if_known = judge_event(flow, event, satisfied, unknown, before_activation=before_activation)
         if not isinstance(if_known, Match):
             return verdict
         tolerance = self.evaluation.record_tolerance(event.portal_id, flow)
