@@ -13,6 +13,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.moments import as_of
 from enrollment.domain.records import Change, Dated, Record
 from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso, iso_second
+from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 
@@ -308,6 +309,36 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
             assert {key: one.properties for key, one in found["records"].items()} == {
                 key: one.properties for key, one in expected["records"].items()
             }
+
+
+def test_a_crash_in_a_late_final_decision_keeps_the_time_for_late_changes() -> None:
+    late_change = event(
+        {
+            "crm.property_changed": "101",
+            "id": "c",
+            "at": iso(LATER + 1000),
+            "properties": {"hs_name": "city", "hs_value": "Cork"},
+        }
+    )
+    number, crashes = 0, 1
+    while crashes:
+        number, crashes = number + 1, 0
+        for before in (True, False):
+            world = world_with({**IN_CORK, "tolerance": 5})
+            world.deliver(submitted(at=iso(LATER), sent=iso(LATER)))
+            ((at, text),) = world.redeliveries.scheduled
+            world.now = at + 3 * 3_600_000
+            interruption = Interruption(world, before, number)
+            try:
+                world.process.again(*read_redelivery(text))
+            except Crash:
+                crashes += 1
+                interruption.ended = False
+                world.process.again(*read_redelivery(text))
+            interruption.calls = number  # no later call is interrupted
+            world.deliver(late_change)
+            assert len(world.queue.messages) == 1, (number, before)
+    assert number > 5
 
 
 def test_many_events_and_deliveries_at_once_enroll_once() -> None:

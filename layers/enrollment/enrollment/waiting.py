@@ -86,10 +86,13 @@ class Waiting(Struct, frozen=True):
         self, event: Event, record: Record | None, decided: frozenset[str], rejected: Collection[str], now: Instant
     ) -> None:
         """These flows were decided finally. A change that arrives a little later can still enroll the record in those
-        that rejected it. ``record``: as it was decided."""
+        that rejected it. ``record``: as it was decided. The waiting event is written last: a delivery that stops before
+        is repeated, and does all of it again."""
+        if rejected:
+            self._note_late_changes(event, record, now)
         self._change(event, decided, dict.fromkeys(rejected, now + GRACE_MS))
-        if not rejected:
-            return
+
+    def _note_late_changes(self, event: Event, record: Record | None, now: Instant) -> None:
         for _ in range(ATTEMPTS):
             if record is None:
                 return
