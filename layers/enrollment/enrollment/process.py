@@ -176,7 +176,7 @@ class Process(Struct, frozen=True):
         ]
         if (candidates or concerned.others) and event.record_key is not None and not changes:
             record = self.records.get(event.record_key)
-        if is_new and not changes:
+        if not changes and (is_new or _was_before_its_record(event, record)):
             event = self._remember(given, record)
         verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
         others: dict[Code, int] = {}
@@ -204,7 +204,7 @@ class Process(Struct, frozen=True):
     def _remember(self, event: Event, record: Record | None) -> Event:
         """Keep the event in the history, before it can enroll: who consumes an enrollment finds its event there. Return
         the event with the time of its first evaluation."""
-        now = self.clock()
+        now = self.clock() if event.evaluated_at is None else event.evaluated_at
         if record is None and event.record_key is not None and self.history.takes(event, now):
             record = self.records.get(event.record_key)
         return event.evaluated(self.history.keep(event, record, now))
@@ -418,6 +418,13 @@ def _may_follow(at: Instant, event: Event, now: Instant) -> bool:
     """Whether an earlier delivery of the event may have been before this instant, which was taken from another clock
     than the time of sending. A time of sending in the future is the source's mistake and says nothing."""
     return at >= event.sent_at - CLOCK_SKEW_MS or event.sent_at > now
+
+
+def _was_before_its_record(event: Event, record: Record | None) -> bool:
+    """Whether the event was evaluated before its record was known, so that the history could not keep it then."""
+    if event.evaluated_at is None or record is None or not record.exists or record.known_at is None:
+        return False
+    return event.evaluated_at < record.known_at
 
 
 def _is_open(flow: Flow, found: Enrolled) -> bool:
