@@ -67,10 +67,12 @@ def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
     assert kept(world) == ["e5"]
 
 
-def test_an_event_that_waited_for_its_record_is_kept_when_the_record_exists() -> None:
+@pytest.mark.parametrize("kind", ["forms.submitted", "sales_documents.viewed"])
+def test_an_event_that_waited_for_its_record_is_kept_when_the_record_exists(kind: str) -> None:
     world = world_with()
-    world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
-    world.deliver(submitted("early", record="9"))
+    world.put_flow(flow({"id": 1, "event": kind}))
+    viewed = {"properties": {"hs_document_id": "d"}}
+    world.deliver(submitted("early", record="9", **viewed) | {"detail-type": kind})
     assert kept(world) == []
     world.now += 5_000
     world.deliver(submitted("c", at=NOW - 2_000, record="9") | {"detail-type": "crm.object_created"})

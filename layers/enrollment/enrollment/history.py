@@ -84,6 +84,10 @@ class EventHistory(Struct, frozen=True):
             return self.events.keep_evaluation(evaluated, now + EVALUATION_KEPT_DAYS * DAY)
         return now
 
+    def has(self, event: Event) -> bool:
+        """Whether the event is kept, as far as the history is on."""
+        return not self.is_on or self.events.first_evaluation(event) is not None
+
     def since(self, record: Record, now: Instant) -> Instant:
         """From when on events of the record are kept. What was before its deletion is not its own any more."""
         kept_since = now - self.days * DAY

@@ -154,7 +154,7 @@ class Process(Struct, frozen=True):
 
     def _decide_once(self, event: Event, reach: Reach, *, is_new: bool, kept: Mapping[str, Instant]) -> _Outcome:
         record: Record | None = None
-        given, changes = event, says_something(event)
+        given, changes, has_waited = event, says_something(event), not is_new
         # An explanation or a preview brings the time with the event.
         is_new = is_new and event.evaluated_at is None
         if event.evaluated_at is None:
@@ -176,7 +176,7 @@ class Process(Struct, frozen=True):
         ]
         if (candidates or concerned.others) and event.record_key is not None and not changes:
             record = self.records.get(event.record_key)
-        if not changes and (is_new or _was_before_its_record(event, record)):
+        if (is_new and not changes) or (has_waited and self._is_forgotten(event, record)):
             event = self._remember(given, record)
         verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
         others: dict[Code, int] = {}
@@ -208,6 +208,10 @@ class Process(Struct, frozen=True):
         if record is None and event.record_key is not None and self.history.takes(event, now):
             record = self.records.get(event.record_key)
         return event.evaluated(self.history.keep(event, record, now))
+
+    def _is_forgotten(self, event: Event, record: Record | None) -> bool:
+        """Whether the history lacks an event that waited: it could not keep the event before the record existed."""
+        return record is not None and record.exists and not self.history.has(event)
 
     def _apply(self, event: Event, *, is_new: bool) -> tuple[Event, Record | None]:
         """Apply the change that the event brings to its record, before anything is evaluated. Retried while others
@@ -418,13 +422,6 @@ def _may_follow(at: Instant, event: Event, now: Instant) -> bool:
     """Whether an earlier delivery of the event may have been before this instant, which was taken from another clock
     than the time of sending. A time of sending in the future is the source's mistake and says nothing."""
     return at >= event.sent_at - CLOCK_SKEW_MS or event.sent_at > now
-
-
-def _was_before_its_record(event: Event, record: Record | None) -> bool:
-    """Whether the event was evaluated before its record was known, so that the history could not keep it then."""
-    if event.evaluated_at is None or record is None or not record.exists or record.known_at is None:
-        return False
-    return event.evaluated_at < record.known_at
 
 
 def _is_open(flow: Flow, found: Enrolled) -> bool:
