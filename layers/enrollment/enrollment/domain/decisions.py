@@ -152,7 +152,9 @@ def _unknown(event: Event, record: Record | None, record_tolerance: int) -> str 
         return "the record was deleted"
     if record is None or not record.exists:
         return f"no record {event.object_type_id}/{event.object_id} exists"
-    latest = event.latest + (record_tolerance if event.event_type.may_create_record else 0)
+    # An event from before the deletion of an earlier record of this id is not what created this one.
+    may_create = event.event_type.may_create_record and (record.deleted_at is None or event.latest > record.deleted_at)
+    latest = event.latest + (record_tolerance if may_create else 0)
     return None if record.existed_at(latest) else "the record was created after the event occurred"
 
 
