@@ -364,9 +364,10 @@ class Specification:
             return UNDECIDED
         story = self.stories.get(sent.record, NOTHING)
         tolerance = 1000 * given["record_tolerance"]
-        allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE else 0)
+        is_of_this_record = story.deleted is None or sent.latest > story.deleted
+        allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE and is_of_this_record else 0)
         if story.created is None or story.created > allowed:
-            may_become_known = story.created is None and (story.deleted is None or sent.latest > story.deleted)
+            may_become_known = story.created is None and is_of_this_record
             end = ends_at(sent, evaluated, tolerance)
             if waits and may_become_known and tolerance and end > now and self._is_satisfied(given, sent, None):
                 return end
@@ -552,7 +553,9 @@ class Meeting:
 
 class Enrolling(RuleBasedStateMachine):
     """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
-    messages of its enrollments are allowed. ``seen``: of all examples."""
+    messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
+    time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
+    record. ``seen``: of all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -567,6 +570,7 @@ class Enrolling(RuleBasedStateMachine):
         self.unfinished: list[Sent] = []
         self.repeatable: Counter[str] = Counter()
         self.evaluations: dict[str, int] = {}
+        self.delivered: dict[str, int] = {}
         self.unsure: set[str] = set()
         self.heard = 0
         self.messages = 0
@@ -824,7 +828,6 @@ class Enrolling(RuleBasedStateMachine):
 
     def _finish(self, sent: Sent) -> None:
         self.unfinished = [one for one in self.unfinished if one is not sent]
-        self.unsure.discard(sent.id)
         for one in self.world.enrollments.items.values():
             is_due = one.due_at is None or one.due_at <= self.world.now
             assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
@@ -846,12 +849,13 @@ class Enrolling(RuleBasedStateMachine):
         never changes. It is not read for an event about a record that does not exist and that the event does not
         change."""
         ended = self.world.now if ended is None else ended
+        self.delivered.setdefault(sent.id, began)
         stored = stored_evaluation(self.world, sent)
         before = self.evaluations.get(sent.id)
         if stored is None:
             assert before is None
             return {began, ended}
-        assert stored == before if before is not None else began <= stored <= ended, sent
+        assert stored == before if before is not None else self.delivered[sent.id] <= stored <= ended, sent
         self.evaluations[sent.id] = stored
         stories = self.specification.stories
         if not sent.changes_record and stories.get(sent.record, NOTHING).created is None:
@@ -909,6 +913,10 @@ class Enrolling(RuleBasedStateMachine):
         )
         assert stored_enrollments(self.world) == self.specification.enrolled
 
+        # Who consumes an enrollment finds its event in the history.
+        kept = {(key, one.id) for (key, _), (one, _) in self.world.kept_events.kept.items()}
+        assert {(one.enrollment.record_key, one.enrollment.cause.event_id) for one in items.values()} <= kept
+
         firsts = Counter(
             (one.enrollment.flow_id, one.enrollment.record_key)
             for one in items.values()
@@ -931,7 +939,12 @@ class Enrolling(RuleBasedStateMachine):
             while self.unfinished:
                 self._deliver(self.unfinished[-1])
             self.pass_minutes(20, is_sent_twice=False)
-        assert not any(one.flows for one in self.world.waiting.items.values())
+        for (flow_id, _, event_id), wait in self.specification.waits.items():
+            # If a process ended and the flow was turned off, an event can be left that nothing will decide.
+            sent = next(one for one in self.sent if one.id == event_id)
+            evaluated = self.specification.first_evaluated[sent.record, sent.id]
+            verdict = self.specification.verdict(flow_id, sent, evaluated, self.world.now, waits=False)
+            assert wait.is_rejected or verdict != ENROLLED
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
