@@ -528,6 +528,7 @@ flows = st.fixed_dictionaries(
         "city": st.sampled_from((None, None, None, *CITIES)),
         "record_tolerance": st.sampled_from((60, 60, 60, 300, 0)),
         "tolerance": st.just(0),
+        "limit": st.sampled_from((None, None, None, (1, "SECOND"), (2, "MINUTE"))),
     }
 )
 changes = st.one_of(
@@ -574,6 +575,8 @@ class Enrolling(RuleBasedStateMachine):
         self.unsure: set[str] = set()
         self.heard = 0
         self.messages = 0
+        self.entered: set[str] = set()
+        self.entries: dict[tuple[str, tuple[int, str]], list[int]] = {}
 
     # What is sent
 
@@ -699,6 +702,12 @@ class Enrolling(RuleBasedStateMachine):
                 self._redeliver(due[0], None)
             self.world.redeliveries.scheduled.remove(due[0])
         self.world.now = max(self.world.now, until)
+        # The schedule publishes what no delivery has published within some minutes.
+        assert not [failure for _, failure in self.world.finishing() if failure is not None]
+        overdue = self.world.now - 5 * MINUTE
+        assert all(one.is_confirmed or one.publish_at >= overdue for one in self.world.enrollments.items.values())
+        self._check_messages()
+        self._put_on_the_bus()
 
     @rule(end=moments)
     def redeliver_to_a_process_that_ends(self, end: Moment) -> None:
@@ -882,6 +891,9 @@ class Enrolling(RuleBasedStateMachine):
             assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
             stored = open_waits(flow_id, waits, enrolled, now)
             assert stored in [open_waits(flow_id, one.waits, enrolled, now) for one in possible], (flow_id, stored)
+        if all(one.flows == self.specification.flows for one in possible):
+            self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
+        self.entered = {one.enrollment.id for one in self.world.enrollments.items.values()}
         self.specification = possible[0]
         self.specification.enrolled = enrolled
         self.specification.waits = waits
@@ -896,6 +908,23 @@ class Enrolling(RuleBasedStateMachine):
         due = {one.enrollment.id: one.due_at or 0 for one in self.world.enrollments.items.values()}
         new, self.messages = self.world.queue.messages[self.messages :], len(self.world.queue.messages)
         assert all(due[one.id] <= self.world.now for one in new)
+
+    def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
+        """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
+        new = [one for one in self.world.enrollments.items.values() if one.enrollment.id not in self.entered]
+        for one in sorted(new, key=lambda one: one.enrollment.id):
+            self.entered.add(one.enrollment.id)
+            flow_id = one.enrollment.flow_id
+            limit = flow_limits.get(flow_id)
+            if limit is None:
+                assert one.due_at is None
+                continue
+            count, period = limit[0], {"SECOND": 1_000, "MINUTE": MINUTE}[limit[1]]
+            self.seen["delayed enrollments"] += one.due_at is not None
+            times = self.entries.setdefault((flow_id, limit), [])
+            assert not times or times[-1] <= one.publish_at
+            times.append(one.publish_at)
+            assert sum(time > one.publish_at - period for time in times) <= 2 * count
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
@@ -978,7 +1007,9 @@ class Enrolling(RuleBasedStateMachine):
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:
     criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
-    return flow({**given, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria})
+    limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
+    known = {name: value for name, value in given.items() if name != "limit"}
+    return flow({**known, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria, **limit})
 
 
 def stored_stories(world: World) -> dict[str, Story]:
