@@ -527,7 +527,7 @@ flows = st.fixed_dictionaries(
         "enabled": st.sampled_from((True, True, True, False)),
         "city": st.sampled_from((None, None, None, *CITIES)),
         "record_tolerance": st.sampled_from((60, 60, 60, 300, 0)),
-        "tolerance": st.just(0),
+        "tolerance": st.sampled_from((0, 0, 5)),
         "limit": st.sampled_from((None, None, None, (1, "SECOND"), (2, "MINUTE"))),
     }
 )
@@ -652,8 +652,10 @@ class Enrolling(RuleBasedStateMachine):
             evaluations = self._evaluations(other, *began, *began)
             # A process that ends may have stored that its event waits, and not yet noted it on the record.
             return [
-                self._steps(other, evaluated, evaluated, self._looked_at(other, known))
+                self._steps(other, arrived, evaluated, self._looked_at(other, known))
                 for evaluated in evaluations
+                # A change that was dropped before the creation is stored again as one that arrives now.
+                for arrived in {evaluated, *began}
                 for known in ([[sent], []] if ends else [[sent]])
             ]
 
