@@ -527,7 +527,8 @@ flows = st.fixed_dictionaries(
         "enabled": st.sampled_from((True, True, True, False)),
         "city": st.sampled_from((None, None, None, *CITIES)),
         "record_tolerance": st.sampled_from((60, 60, 60, 300, 0)),
-        "tolerance": st.just(0),
+        "tolerance": st.sampled_from((0, 0, 5)),
+        "limit": st.sampled_from((None, None, None, (1, "SECOND"), (2, "MINUTE"))),
     }
 )
 changes = st.one_of(
@@ -553,7 +554,9 @@ class Meeting:
 
 class Enrolling(RuleBasedStateMachine):
     """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
-    messages of its enrollments are allowed. ``seen``: of all examples."""
+    messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
+    time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
+    record. ``seen``: of all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -568,9 +571,12 @@ class Enrolling(RuleBasedStateMachine):
         self.unfinished: list[Sent] = []
         self.repeatable: Counter[str] = Counter()
         self.evaluations: dict[str, int] = {}
+        self.delivered: dict[str, int] = {}
         self.unsure: set[str] = set()
         self.heard = 0
         self.messages = 0
+        self.entered: set[str] = set()
+        self.entries: dict[tuple[str, tuple[int, str]], list[int]] = {}
 
     # What is sent
 
@@ -646,8 +652,10 @@ class Enrolling(RuleBasedStateMachine):
             evaluations = self._evaluations(other, *began, *began)
             # A process that ends may have stored that its event waits, and not yet noted it on the record.
             return [
-                self._steps(other, evaluated, evaluated, self._looked_at(other, known))
+                self._steps(other, arrived, evaluated, self._looked_at(other, known))
                 for evaluated in evaluations
+                # A change that was dropped before the creation is stored again as one that arrives now.
+                for arrived in {evaluated, *began}
                 for known in ([[sent], []] if ends else [[sent]])
             ]
 
@@ -696,6 +704,12 @@ class Enrolling(RuleBasedStateMachine):
                 self._redeliver(due[0], None)
             self.world.redeliveries.scheduled.remove(due[0])
         self.world.now = max(self.world.now, until)
+        # The schedule publishes what no delivery has published within some minutes.
+        assert not [failure for _, failure in self.world.finishing() if failure is not None]
+        overdue = self.world.now - 5 * MINUTE
+        assert all(one.is_confirmed or one.publish_at >= overdue for one in self.world.enrollments.items.values())
+        self._check_messages()
+        self._put_on_the_bus()
 
     @rule(end=moments)
     def redeliver_to_a_process_that_ends(self, end: Moment) -> None:
@@ -825,7 +839,6 @@ class Enrolling(RuleBasedStateMachine):
 
     def _finish(self, sent: Sent) -> None:
         self.unfinished = [one for one in self.unfinished if one is not sent]
-        self.unsure.discard(sent.id)
         for one in self.world.enrollments.items.values():
             is_due = one.due_at is None or one.due_at <= self.world.now
             assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
@@ -847,12 +860,13 @@ class Enrolling(RuleBasedStateMachine):
         never changes. It is not read for an event about a record that does not exist and that the event does not
         change."""
         ended = self.world.now if ended is None else ended
+        self.delivered.setdefault(sent.id, began)
         stored = stored_evaluation(self.world, sent)
         before = self.evaluations.get(sent.id)
         if stored is None:
             assert before is None
             return {began, ended}
-        assert stored == before if before is not None else began <= stored <= ended, sent
+        assert stored == before if before is not None else self.delivered[sent.id] <= stored <= ended, sent
         self.evaluations[sent.id] = stored
         stories = self.specification.stories
         if not sent.changes_record and stories.get(sent.record, NOTHING).created is None:
@@ -879,6 +893,9 @@ class Enrolling(RuleBasedStateMachine):
             assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
             stored = open_waits(flow_id, waits, enrolled, now)
             assert stored in [open_waits(flow_id, one.waits, enrolled, now) for one in possible], (flow_id, stored)
+        if all(one.flows == self.specification.flows for one in possible):
+            self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
+        self.entered = {one.enrollment.id for one in self.world.enrollments.items.values()}
         self.specification = possible[0]
         self.specification.enrolled = enrolled
         self.specification.waits = waits
@@ -893,6 +910,23 @@ class Enrolling(RuleBasedStateMachine):
         due = {one.enrollment.id: one.due_at or 0 for one in self.world.enrollments.items.values()}
         new, self.messages = self.world.queue.messages[self.messages :], len(self.world.queue.messages)
         assert all(due[one.id] <= self.world.now for one in new)
+
+    def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
+        """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
+        new = [one for one in self.world.enrollments.items.values() if one.enrollment.id not in self.entered]
+        for one in sorted(new, key=lambda one: one.enrollment.id):
+            self.entered.add(one.enrollment.id)
+            flow_id = one.enrollment.flow_id
+            limit = flow_limits.get(flow_id)
+            if limit is None:
+                assert one.due_at is None
+                continue
+            count, period = limit[0], {"SECOND": 1_000, "MINUTE": MINUTE}[limit[1]]
+            self.seen["delayed enrollments"] += one.due_at is not None
+            times = self.entries.setdefault((flow_id, limit), [])
+            assert not times or times[-1] <= one.publish_at
+            times.append(one.publish_at)
+            assert sum(time > one.publish_at - period for time in times) <= 2 * count
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
@@ -909,6 +943,10 @@ class Enrolling(RuleBasedStateMachine):
             for one in items.values()
         )
         assert stored_enrollments(self.world) == self.specification.enrolled
+
+        # Who consumes an enrollment finds its event in the history.
+        kept = {(key, one.id) for (key, _), (one, _) in self.world.kept_events.kept.items()}
+        assert {(one.enrollment.record_key, one.enrollment.cause.event_id) for one in items.values()} <= kept
 
         firsts = Counter(
             (one.enrollment.flow_id, one.enrollment.record_key)
@@ -932,7 +970,12 @@ class Enrolling(RuleBasedStateMachine):
             while self.unfinished:
                 self._deliver(self.unfinished[-1])
             self.pass_minutes(20, is_sent_twice=False)
-        assert not any(one.flows for one in self.world.waiting.items.values())
+        for (flow_id, _, event_id), wait in self.specification.waits.items():
+            # If a process ended and the flow was turned off, an event can be left that nothing will decide.
+            sent = next(one for one in self.sent if one.id == event_id)
+            evaluated = self.specification.first_evaluated[sent.record, sent.id]
+            verdict = self.specification.verdict(flow_id, sent, evaluated, self.world.now, waits=False)
+            assert wait.is_rejected or verdict != ENROLLED
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
@@ -966,7 +1009,9 @@ class Enrolling(RuleBasedStateMachine):
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:
     criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
-    return flow({**given, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria})
+    limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
+    known = {name: value for name, value in given.items() if name != "limit"}
+    return flow({**known, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria, **limit})
 
 
 def stored_stories(world: World) -> dict[str, Story]:

@@ -67,6 +67,19 @@ def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
     assert kept(world) == ["e5"]
 
 
+@pytest.mark.parametrize("kind", ["forms.submitted", "sales_documents.viewed"])
+def test_an_event_that_waits_for_its_record_is_kept(kind: str) -> None:
+    world = world_with()
+    world.put_flow(flow({"id": 1, "event": kind}))
+    viewed = {"properties": {"hs_document_id": "d"}}
+    world.deliver(submitted("early", record="9", **viewed) | {"detail-type": kind})
+    assert kept(world) == ["early"]
+    world.now += 5_000
+    world.deliver(submitted("c", at=NOW - 2_000, record="9") | {"detail-type": "crm.object_created"})
+    assert [one.cause.event_id for one in world.queue.messages] == ["early"]
+    assert {one.id: one.evaluated_at for one, _ in world.kept_events.kept.values()} == {"c": NOW + 5_000, "early": NOW}
+
+
 def test_what_is_older_than_the_history_costs_no_read_and_no_write() -> None:
     world = world_with()
     world.records.get = None  # type: ignore[assignment, method-assign]

@@ -168,6 +168,16 @@ def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
     assert not world.recordkeeping.get(ADA).changes
 
 
+@pytest.mark.parametrize(("occurred", "code"), [(100, "UNKNOWN_RECORD"), (101, "ENROLLED")])
+def test_a_form_from_before_a_deletion_does_not_enter_with_the_next_record(occurred: int, code: str) -> None:
+    world = world_with(ONCE)
+    start = world.now
+    world.recordkeeping.delete(ADA, start + 100)
+    world.recordkeeping.change(ADA, Change(start + 5_000, creates=True))
+    world.now += 6_000
+    assert codes(world, submitted(at=iso(start + occurred))) == [code]
+
+
 def about_bob(event_type: str, event_id: str, second: int, properties: Any = None, **given: Any) -> dict[str, Any]:
     """An event of a record that does not exist before its creation is delivered."""
     at = iso(LATER + second * 1000)

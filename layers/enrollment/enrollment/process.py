@@ -180,7 +180,7 @@ class Process(Struct, frozen=True):
         if is_new and not changes:
             event = self._remember(given, record)
         verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
-        if is_new and not changes and any(_is_waiting(verdict) for _, verdict in verdicts):
+        if is_new and not changes_record(event) and any(_is_waiting(verdict) for _, verdict in verdicts):
             # An event that waits for its record is kept like those whose record is known.
             event = given.evaluated(self.history.keep(given, record, now, is_awaited=True))
             verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
