@@ -130,6 +130,19 @@ def test_history_is_in_the_order_of_times_and_else_of_arrival(story: list[Arriva
         assert any(last.latest < change.at for change in changes)
 
 
+def test_a_repeated_value_that_cannot_be_ordered_is_kept_to_recognize_its_redelivery() -> None:
+    record, changes = stored(
+        [
+            (SECOND + 1_500, False, "a"),
+            (SECOND + 1_000, True, "a"),
+            (SECOND - 1, False, "a"),
+            (SECOND + 1_000, False, "a"),
+        ],
+        history_length=0,
+    )
+    assert apply(record, changes[0], 0).properties == record.properties
+
+
 @given(stories(), st.data(), st.sampled_from([0, 1, 20]))
 def test_a_change_that_is_delivered_again_changes_nothing(
     story: list[Arrival], data: st.DataObject, history_length: int

@@ -509,12 +509,13 @@ def _shortened(history: list[Dated], current: Dated, length: int) -> list[Dated]
     unordered = sum(not dated.is_before(current) for dated in history)
     while len(history) > max(length, min(unordered, MAX_UNORDERED)):
         following = [*history[1:], current]
+        numbers = [number for number, dated in enumerate(history) if dated.is_before(current)] or range(len(history))
         repeated = (
             number
-            for number in range(1, len(history))
-            if _text(history[number - 1]) == _text(history[number]) == _text(following[number])
+            for number in numbers
+            if number and _text(history[number - 1]) == _text(history[number]) == _text(following[number])
         )
-        del history[next(repeated, 0)]
+        del history[next(repeated, numbers[0])]
     return history
 
 
