@@ -777,7 +777,12 @@ class Enrolling(RuleBasedStateMachine):
         self.world.now += 1
         began = self.world.now
         candidates = self._looked_at(sent, meeting.others if meeting is not None else [])
-        is_partial = self._run(lambda: self.world.deliver(sent.envelope), sent, meeting)
+
+        def deliver() -> None:
+            self.world.deliver(sent.envelope)
+            self._finish(sent)
+
+        is_partial = self._run(deliver, sent, meeting)
         evaluations = self._evaluations(sent, began)
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
         sure = [one for one in candidates if one.id not in self.unsure]
@@ -823,7 +828,6 @@ class Enrolling(RuleBasedStateMachine):
         with self.calls.planned({} if meeting is None else {meeting.at: meeting.meet}):
             try:
                 deliver()
-                self._finish(sent)
             except* Crash:
                 self.seen["processes ended"] += 1
                 for event_id in {sent.id} | self._waiting_ids(sent.record):
