@@ -918,7 +918,7 @@ class Enrolling(RuleBasedStateMachine):
     def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
         """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
         new = [one for one in self.world.enrollments.items.values() if one.enrollment.id not in self.entered]
-        for one in sorted(new, key=lambda one: one.enrollment.id):
+        for one in sorted(new, key=lambda one: one.publish_at):
             self.entered.add(one.enrollment.id)
             flow_id = one.enrollment.flow_id
             limit = flow_limits.get(flow_id)
