@@ -652,11 +652,12 @@ class Enrolling(RuleBasedStateMachine):
             evaluations = self._evaluations(other, *began, *began)
             # A process that ends may have stored that its event waits, and not yet noted it on the record.
             return [
-                self._steps(other, arrived, evaluated, self._looked_at(other, known))
+                self._steps(other, arrived, evaluated, looked_at)
                 for evaluated in evaluations
                 # A change that was dropped before the creation is stored again as one that arrives now.
                 for arrived in {evaluated, *began}
                 for known in ([[sent], []] if ends else [[sent]])
+                for looked_at in self._ways_to_look(self._looked_at(other, known))
             ]
 
         self._deliver(sent, Meeting(at, meet, steps, [other]))
@@ -785,12 +786,11 @@ class Enrolling(RuleBasedStateMachine):
         is_partial = self._run(deliver, sent, meeting)
         evaluations = self._evaluations(sent, began)
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
-        sure = [one for one in candidates if one.id not in self.unsure]
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at)
                 for arrived, evaluated in itertools.product(arrivals, evaluations)
-                for looked_at in ([candidates] if sure == candidates else [candidates, sure])
+                for looked_at in self._ways_to_look(candidates)
             ],
             meeting,
             is_partial=is_partial,
@@ -858,6 +858,11 @@ class Enrolling(RuleBasedStateMachine):
         ids |= {one.id for one in others if one.record == sent.record}
         found = {one.id: one for one in self.sent if one.id in ids and one.id != sent.id}
         return sorted(found.values(), key=lambda one: (one.at, one.id))
+
+    def _ways_to_look(self, candidates: list[Sent]) -> list[list[Sent]]:
+        """With and without the events that perhaps are not noted on their record."""
+        sure = [one for one in candidates if one.id not in self.unsure]
+        return [candidates] if sure == candidates else [candidates, sure]
 
     def _evaluations(self, sent: Sent, began: int, ended: int | None = None) -> set[int]:
         """When the event was first evaluated: as it is stored, or else at any moment of this delivery. A stored time
