@@ -509,7 +509,11 @@ def test_a_loop_of_flows_is_told_where_flows_are_written_compared_and_checked(po
 # Decisions ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(portal: Api, tmp_path: Path) -> None:
+def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(
+    portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The clock of the portal in memory stands still.
+    monkeypatch.setattr("enroll.commands.simulate.now", lambda: portal.world.now)
     sent = event({"forms.submitted": "101", "id": "e-9", "portal": "other", "properties": {"hs_form_id": "f-1"}})
     path = file(tmp_path, sent, name="event.json")
     draft = file(tmp_path, flow({"id": 7, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))

@@ -25,7 +25,7 @@ from enrollment.domain.associations import AssociationType, associated
 from enrollment.domain.decisions import Code, Decision
 from enrollment.domain.events import Event
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records import Record, deleted
 from enrollment.observability import PowertoolsJournal
 from enrollment.wire.redeliveries import read_redelivery
 from tests.fakes import store
@@ -90,6 +90,18 @@ class Deployed:
 
     def put_record(self, key: RecordKey, record: Record) -> None:
         self._stack.stores.records.save(replace(record, key=replace(key, portal_id=f"{key.portal_id} {self._name}")))
+
+    @property
+    def recordkeeping(self) -> Any:
+        """What scenarios use of it: a deletion, as the API makes it."""
+        records = self._stack.stores.records
+
+        def delete(key: RecordKey, now: int) -> None:
+            stored = records.get(replace(key, portal_id=f"{key.portal_id} {self._name}"))
+            assert stored is not None
+            records.save(deleted(stored, now))
+
+        return SimpleNamespace(delete=delete)
 
     def deliver(self, envelope: dict[str, Any]) -> None:
         category = envelope["detail-type"].partition(".")[0]
