@@ -239,7 +239,7 @@ class Wait:
     is_rejected: bool = False
 
     def is_open(self, now: int) -> bool:
-        return now < self.end + (GRACE if self.is_rejected else 0)
+        return not self.is_rejected or now < self.end + GRACE
 
 
 # REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
@@ -330,7 +330,7 @@ class Specification:
             if isinstance(verdict, int):
                 if verdict > wait.end:
                     self.waits[place] = Wait(verdict)
-            elif verdict != UNDECIDED and not (verdict == REJECTED and wait.is_rejected):
+            elif verdict != UNDECIDED and not (verdict == REJECTED and wait.end <= now):
                 del self.waits[place]
                 self._follow(flow_id, sent, evaluated, verdict)
 

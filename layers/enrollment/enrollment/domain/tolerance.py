@@ -59,9 +59,9 @@ class WaitingEvent(Struct, frozen=True):
         return frozenset(flow for flow, until in self.flows.items() if until <= now)
 
     def awaiting(self, now: Instant) -> Mapping[str, Instant]:
-        """The flows that a change may enroll now, each with the end of its tolerance; of rejected ones that is past."""
-        waiting = {flow: until for flow, until in self.flows.items() if until > now}
-        return waiting | {flow: until - GRACE_MS for flow, until in self.rejected.items() if until > now}
+        """The flows that a change may enroll now, each with the end of its tolerance. That is past for rejected flows,
+        and for flows whose final decision is due: a change can arrive while that decision is taken."""
+        return {**self.flows} | {flow: until - GRACE_MS for flow, until in self.rejected.items() if until > now}
 
     def is_over(self, now: Instant) -> bool:
         """Whether nothing waits for a change, or for a final decision, any more."""
