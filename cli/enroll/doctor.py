@@ -26,7 +26,7 @@ PORTAL = "enroll-doctor"
 """The portal of the events that `enroll doctor` sends. Consumers may ignore its enrollments."""
 
 UNROUTABLE_TYPE = "enroll_doctor.unroutable"
-"""An event type of no category."""
+"""An event type whose category does not exist."""
 
 LOCAL_ACCOUNT = "000000000000"
 """The account of the embedded AWS."""

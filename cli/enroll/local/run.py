@@ -178,9 +178,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """Interrupt this process when `parent`, which started it, has ended: nobody can stop it with Ctrl-C any more, as
-    when `make` was killed. The parent is polled for, because Linux's PR_SET_PDEATHSIG exists nowhere else and is sent
-    when the thread that started this process ends, although its process lives on."""
+    """Interrupt this process when `parent`, which started it, has ended, for example because `make` was killed. Ctrl-C
+    no longer reaches this process then. The parent is polled, because PR_SET_PDEATHSIG exists on Linux only, and is
+    sent when the thread that started this process ends, although its process lives on."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLLED_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

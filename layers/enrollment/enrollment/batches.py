@@ -21,8 +21,8 @@ def in_groups(
     seconds: float | None = None,
 ) -> None:
     """Groups at the same time, each in order, until all is done; or until so many seconds are over: then no more is
-    begun, what is under way makes no further call to AWS, and nobody waits for it. ``work`` deals with its own
-    failures."""
+    begun, what is under way makes no further call to AWS, and the caller does not wait for it. ``work`` handles
+    its own failures."""
     deadline = Deadline()
 
     def one_by_one(group: Sequence[T]) -> None:

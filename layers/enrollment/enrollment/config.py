@@ -85,5 +85,5 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
 def _number(environment: Mapping[str, str], name: str, default: int, most: int, least: int = 0) -> int:
     given = environment.get(name, str(default))
     if not given.isdigit() or not least <= int(given) <= most:
-        raise MissingConfiguration(f"{name}: found {given!r}, allowed is a number from {least} to {most}")
+        raise MissingConfiguration(f"{name}: expected a number from {least} to {most}, found {given!r}")
     return int(given)

@@ -25,7 +25,7 @@ class TablesOfBatch(Tables):
 
 
 class TableOfBatch(Table):
-    """Of what is asked for at the same time, reads of items are one call, and so are new items, and changes. What a
+    """Concurrent reads of items are merged into one call; so are concurrent new items, and concurrent changes. What a
     shared call does not do is done by itself, so that each failure is its own."""
 
     def __init__(self, client: "DynamoDBClient", name: str, meeting: Meeting) -> None:
