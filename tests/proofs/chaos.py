@@ -337,7 +337,7 @@ def local_run(mode: str) -> "Iterator[tuple[Embedded, int, Path]]":
         head = list(itertools.takewhile(lambda line: "Ctrl-C" not in line, process.stdout))
         assert process.poll() is None, "".join(head)
         threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield Embedded(ports[0], ports[2]), process.pid, ROOT / ".enroll" / str(ports[0])
+        yield Embedded(*ports), process.pid, ROOT / ".enroll" / str(ports[0])
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
