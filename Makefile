@@ -61,8 +61,8 @@ format: $(VENV)/.tested ## Format the code
 
 .PHONY: schemas
 schemas: $(VENV)/.ready ## Generate events/schemas and docs/openapi.json from the code
-	$(VENV)/bin/python -m enrollment.wire.schemas events/schemas
-	$(VENV)/bin/python -m enrollment.api.openapi docs/openapi.json
+	$(VENV)/bin/python -m enrollment.serialization.schemas events/schemas
+	$(VENV)/bin/python -m enrollment.entrypoints.http_api.write_openapi docs/openapi.json
 
 .PHONY: build
 build: $(SAM)/.ready ## Build what is deployed, into .aws-sam

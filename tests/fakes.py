@@ -13,36 +13,36 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.authoring import Authoring
+from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.deferred_decisions import Waiting
+from enrollment.application.enrollment_publisher import Delivery
+from enrollment.application.event_history import EventHistory
+from enrollment.application.event_processor import Process
+from enrollment.application.flow_authoring import Authoring
+from enrollment.application.ports import REPLAY_PARTS, Conflict
+from enrollment.application.record_service import Recordkeeping
+from enrollment.application.replay import Replaying
+from enrollment.application.unconfirmed_enrollments import Finishing
 from enrollment.catalog import EVENT_TYPES
-from enrollment.delivery import Delivery
-from enrollment.domain.associations import Association
-from enrollment.domain.candidates import Candidates, Question, each_once
-from enrollment.domain.decisions import Code, Decision, Match, match
-from enrollment.domain.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
-from enrollment.domain.events import Event, InvalidEvent
-from enrollment.domain.flows import Flow, FlowRevision, retired
+from enrollment.domain.enrollment.decisions import Code, Decision, Match, match
+from enrollment.domain.enrollment.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
+from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.portal_settings import PortalSettings
+from enrollment.domain.enrollment.replays import Rehearsal, Replay
+from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.domain.events.sort_key import position
+from enrollment.domain.flows.candidate_selection import Candidates, Question, each_once
+from enrollment.domain.flows.flow import Flow, FlowRevision, retired
+from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey, join
-from enrollment.domain.portals import PortalSettings
-from enrollment.domain.positions import position
-from enrollment.domain.productions import Production
-from enrollment.domain.rate_limits import RateLimit
-from enrollment.domain.records import Record
-from enrollment.domain.replays import Rehearsal, Replay
-from enrollment.domain.tolerance import WaitingEvent
+from enrollment.domain.records.associations import Association
+from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
-from enrollment.evaluation import Evaluation
-from enrollment.history import EventHistory
-from enrollment.ports import REPLAY_PARTS, Conflict
-from enrollment.process import Process
-from enrollment.recordkeeping import Recordkeeping
-from enrollment.replaying import Replaying
-from enrollment.unconfirmed import Finishing
-from enrollment.waiting import Waiting
-from enrollment.wire.envelopes import check_production, read_event, read_stored_event, write_event
-from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import read_message, write_announcement, write_message, write_production
-from enrollment.wire.redeliveries import read_redelivery, write_redelivery
+from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
+from enrollment.serialization.flows import read_flow
+from enrollment.serialization.messages import read_message, write_announcement, write_message, write_production
+from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 
 
 class FakeFlows:

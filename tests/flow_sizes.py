@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.flows import FlowRevision
+from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.json_text import byte_length, json_text
-from enrollment.wire.flows import InvalidFlow, read_flow
+from enrollment.serialization.flows import InvalidFlow, read_flow
 from tests.scenarios.scenario import flow
 
 VALUES = 20

@@ -11,23 +11,23 @@ import pytest
 from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
-import enrollment.api.handler
-import enrollment.handler
-from enrollment.api.handler import api_handler
-from enrollment.api.routes import OPERATIONS
-from enrollment.api.server import Server
-from enrollment.bootstrap import Application
+import enrollment.entrypoints.event_handlers
+import enrollment.entrypoints.http_api.handler
+from enrollment.adapters.observability import Metrics, PowertoolsJournal
+from enrollment.application.event_processor import LOOK_AGAIN_MS
 from enrollment.config import NAMES, from_environment
-from enrollment.domain.decisions import Code
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
-from enrollment.domain.replays import Replay
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import iso
-from enrollment.handler import handler_for, redelivery_handler, unconfirmed_handler
-from enrollment.observability import Metrics, PowertoolsJournal
-from enrollment.process import LOOK_AGAIN_MS
-from enrollment.wire.envelopes import read_event, replay_name
-from enrollment.wire.redeliveries import read_redelivery
+from enrollment.entrypoints.bootstrap import Application
+from enrollment.entrypoints.event_handlers import handler_for, redelivery_handler, unconfirmed_handler
+from enrollment.entrypoints.http_api.handler import api_handler
+from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.server import Server
+from enrollment.serialization.envelopes import read_event, replay_name
+from enrollment.serialization.redeliveries import read_redelivery
 from tests.api.portal import IAM, services_of
 from tests.fakes import FakeUnprocessed, World
 from tests.scenarios.scenario import event, flow, property_filter
@@ -133,10 +133,10 @@ def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         invoke(patch, world, submitted(id=f"e{number}", at=iso(world.now), sent=iso(world.now)))
     prepare(patch, world)
-    app = enrollment.handler.application()
+    app = enrollment.entrypoints.event_handlers.application()
     ticks = iter(range(world.now, world.now + 10_000_000, LOOK_AGAIN_MS + 1))
     process = replace(app.process, clock=lambda: next(ticks))
-    patch.setattr(enrollment.handler, "application", lambda: replace(app, process=process))
+    patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: replace(app, process=process))
     named = {"hs_name": "age", "hs_value": 7}
     late = {"crm.property_changed": "101", "id": "c", "at": iso(world.now), "properties": named}
     handler_for("crm")(event(late), None)
@@ -168,7 +168,7 @@ def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
         trace=lambda function: function,
         process_of_batch=lambda _: process,
     )
-    patch.setattr(enrollment.handler, "application", lambda: app)
+    patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: app)
 
 
 def fail(patch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def ask(patch: pytest.MonkeyPatch) -> None:
     logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()
     server = Server(OPERATIONS, services_of(world), lambda: world.now, logger, metrics)
     app = SimpleNamespace(logger=logger, metrics=metrics, trace=lambda function: function)
-    patch.setattr(enrollment.api.handler, "_parts", lambda: (app, server))
+    patch.setattr(enrollment.entrypoints.http_api.handler, "_parts", lambda: (app, server))
     flows = "/automation/v4/flows"
     assert [status(flows), status(f"{flows}/2")] == [200, 404]
     patch.setattr(world.flows, "list", lambda *_: 1 / 0)

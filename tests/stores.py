@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
-from enrollment.adapters import clients
-from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flow_book import DynamoFlowBook
-from enrollment.adapters.flows import DynamoFlows
-from enrollment.adapters.records import DynamoRecords
-from enrollment.adapters.tables import Tables
-from enrollment.adapters.waiting import DynamoWaitingEvents
-from enrollment.authoring import Authoring
+from enrollment.adapters import aws_clients as clients
+from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
+from enrollment.adapters.dynamodb.deferred_events import DynamoWaitingEvents
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.tables import Tables
+from enrollment.application.flow_authoring import Authoring
 from enrollment.config import Config
-from enrollment.wire.envelopes import read_stored_event, write_event
-from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import read_message, write_message
+from enrollment.serialization.envelopes import read_stored_event, write_event
+from enrollment.serialization.flows import read_flow
+from enrollment.serialization.messages import read_message, write_message
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from enroll.bus import Entry, detail_text
 from enrollment.domain.values import Instant, read_instant, read_time
-from enrollment.wire.envelopes import REPLAY_NAME
+from enrollment.serialization.envelopes import REPLAY_NAME
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"
 NOT_DELIVERED = "NOT_DELIVERED"

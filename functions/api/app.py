@@ -1,3 +1,3 @@
-from enrollment.api.handler import api_handler
+from enrollment.entrypoints.http_api.handler import api_handler
 
 handler = api_handler()

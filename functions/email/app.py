@@ -1,3 +1,3 @@
-from enrollment.handler import handler_for
+from enrollment.entrypoints.event_handlers import handler_for
 
 handler = handler_for("email")

@@ -1,3 +1,3 @@
-from enrollment.handler import redelivery_handler
+from enrollment.entrypoints.event_handlers import redelivery_handler
 
 handler = redelivery_handler()

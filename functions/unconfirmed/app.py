@@ -1,3 +1,3 @@
-from enrollment.handler import unconfirmed_handler
+from enrollment.entrypoints.event_handlers import unconfirmed_handler
 
 handler = unconfirmed_handler()

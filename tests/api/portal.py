@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools import Logger
 
-from enrollment.api.operations import Services
-from enrollment.api.routes import OPERATIONS
-from enrollment.api.server import Server
+from enrollment.application.explanation import Explaining
+from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
-from enrollment.domain.replays import Replay
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import Instant, iso
-from enrollment.explanation import Explaining
-from enrollment.wire.flows import read_flow
+from enrollment.entrypoints.http_api.operations import Services
+from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.server import Server
+from enrollment.serialization.flows import read_flow
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from enrollment.api.operations import Operation, Scope
-from enrollment.api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.operations import Operation, Scope
+from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import example_portal, token
 from tests.api.test_examples import filled
 from tests.scenarios.scenario import event

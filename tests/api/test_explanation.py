@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from tests.api.portal import Api
 from tests.api.test_examples import conforms

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from enrollment.ports import Conflict
+from enrollment.application.ports import Conflict
 from tests.api.portal import example_portal
 from tests.scenarios.scenario import event, flow
 

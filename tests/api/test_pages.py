@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from enrollment.api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import example_portal
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from enroll.local import gateway
 from enroll.local.loopback_http import Request
-from enrollment.api.operations import Operation
-from enrollment.api.routes import OPERATIONS
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.record import Dated, Record
+from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import Api, example_portal
 
 CONTACTS = "/crm/v3/objects/contacts"

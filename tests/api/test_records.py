@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.productions import Production
-from enrollment.domain.records import Change
+from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.record import Change
 from tests.api.portal import NOW, Api, example_portal
 from tests.scenarios.scenario import event, flow
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from enrollment.api import replays
 from enrollment.catalog import EVENT_TYPES
-from enrollment.wire.envelopes import read_routed_event
+from enrollment.entrypoints.http_api import replays
+from enrollment.serialization.envelopes import read_routed_event
 from tests.api.portal import EXAMPLE_REPLAY, Api, example_portal
 from tests.fakes import switch
 from tests.scenarios.scenario import event, flow

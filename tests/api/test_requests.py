@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from enrollment.api.operations import Operation
-from enrollment.api.routes import OPERATIONS
-from enrollment.api.server import MAX_BODY_BYTES
-from enrollment.ports import Throttled
-from enrollment.wire.requests import write_cursor
+from enrollment.application.ports import Throttled
+from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.server import MAX_BODY_BYTES
+from enrollment.serialization.requests import write_cursor
 from tests.api.portal import Answer, Api, example_portal
 from tests.api.test_examples import conforms, filled
 

@@ -12,11 +12,11 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from enrollment.api.openapi import openapi
+from enrollment.entrypoints.http_api.routes import openapi_document
 from tests.api.portal import example_portal
 from tests.api.serving import served
 
-schema = schemathesis.openapi.from_dict(openapi())
+schema = schemathesis.openapi.from_dict(openapi_document())
 
 CHECKS = [
     not_a_server_error,

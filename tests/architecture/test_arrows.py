@@ -13,51 +13,45 @@ from enrollment.catalog import CATEGORIES
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers" / "enrollment" / "enrollment"
 
-# Part to the parts of the package that it may import; those not listed may import nothing of it.
+# Folder to the folders and modules of the package that it may import. The most specific entry applies.
 ARROWS = {
-    "domain": {"domain"},
-    "catalog": {"catalog", "domain"},
-    "wire": {"wire", "domain", "catalog"},
-    "ports": {"domain"},
-    "process": {"domain", "evaluation", "waiting", "history", "delivery", "ports"},
-    "history": {"domain", "ports"},
-    "waiting": {"domain", "ports"},
-    "replaying": {"domain", "ports", "process", "simulation"},
-    "simulation": {"domain", "ports", "process", "evaluation", "waiting", "history", "delivery"},
-    "explanation": {"domain", "ports", "process", "simulation"},
-    "preview": {"domain", "history", "process", "simulation"},
-    "delivery": {"domain", "ports"},
-    "unconfirmed": {"domain", "ports", "delivery"},
-    "evaluation": {"domain", "ports"},
-    "authoring": {"domain", "ports"},
-    "recordkeeping": {"domain", "ports"},
-    "together": set(),
-    "deadline": set(),
-    "adapters": {"adapters", "domain", "ports", "config", "together", "deadline"},
     "config": set(),
-    "observability": {"domain"},
-    "api": {
-        "api",
+    # The domain's folders, from the bottom to the top: each may import those above it in this list.
+    "domain.values": set(),
+    "domain.identifiers": set(),
+    "domain.json_text": set(),
+    "domain.operators": {"domain.values"},
+    "domain.events": {"domain.values", "domain.identifiers", "domain.operators"},
+    "domain.records": {"domain.values", "domain.identifiers", "domain.json_text", "domain.events"},
+    "domain.criteria": {"domain.values", "domain.identifiers", "domain.operators", "domain.records"},
+    "domain.flows": {"domain.values", "domain.operators", "domain.events", "domain.records", "domain.criteria"},
+    "domain.enrollment": {
+        "domain.values",
+        "domain.identifiers",
+        "domain.operators",
+        "domain.events",
+        "domain.records",
+        "domain.criteria",
+        "domain.flows",
+    },
+    "domain.describe": {"domain"},
+    "catalog": {"domain.values", "domain.operators", "domain.events"},
+    "serialization": {"domain", "catalog"},
+    "application": {"domain"},
+    "adapters": {"domain", "application.ports", "config"},
+    # What handles events must not load the HTTP API.
+    "entrypoints": {"application", "domain", "adapters.coalescing", "adapters.deadline", "adapters.observability"},
+    "entrypoints.http_api": {
+        "entrypoints.bootstrap",
+        "application",
         "domain",
         "catalog",
-        "wire",
-        "ports",
-        "evaluation",
-        "process",
-        "simulation",
-        "explanation",
-        "preview",
-        "history",
-        "authoring",
-        "recordkeeping",
-        "observability",
-        "bootstrap",
+        "serialization",
+        "adapters.observability",
     },
-    "batches": {"domain", "ports", "together", "deadline"},
-    "handler": {"bootstrap", "batches", "together", "deadline", "unconfirmed", "observability", "domain"},
 }
-# The composition roots know all: of the functions that take events, and of the API.
-ROOTS = {"__init__.py", "bootstrap.py"}
+# The composition roots connect everything.
+ROOTS = {"entrypoints.bootstrap", "entrypoints.http_api.bootstrap"}
 AWS = {"boto3", "botocore", "pynamodb", "aws_lambda_powertools", "moto"}
 # Of msgspec, what makes values (docs/decisions/0016-structs.md): no encoding, no decoding.
 VALUES = {"msgspec.Struct", "msgspec.field", "msgspec.structs.astuple", "msgspec.structs.replace"}
@@ -65,8 +59,14 @@ IMPURE = {"time", "random", "uuid", "os", "socket", "threading", "logging", "sec
 
 
 def modules() -> Iterator[tuple[str, Path]]:
+    """The dotted name of each module in the package, and its file."""
     for path in sorted(LAYER.rglob("*.py")):
-        yield path.relative_to(LAYER).parts[0].removesuffix(".py"), path
+        if path.name != "__init__.py" or path.stat().st_size:
+            yield ".".join(path.relative_to(LAYER).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def is_within(module: str, folder: str) -> bool:
+    return module == folder or module.startswith(f"{folder}.")
 
 
 def imported(path: Path) -> set[str]:
@@ -93,32 +93,53 @@ def fields(path: Path) -> set[str]:
 
 
 FIELDS = {name for _, path in modules() for name in fields(path)}
-MODULES = [pytest.param(part, path, id=str(path.relative_to(LAYER))) for part, path in modules()]
+MODULES = [pytest.param(module, path, id=module) for module, path in modules()]
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_arrows(part: str, path: Path) -> None:
-    if path.name in ROOTS:
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_arrows(module: str, path: Path) -> None:
+    if module in ROOTS or module == "__init__":
         return
-    own = {name.split(".")[1] for name in imported(path) if name.startswith("enrollment.")}
-    assert own <= ARROWS[part], f"{part} may import {sorted(ARROWS[part])}"
+    folder = max((name for name in ARROWS if is_within(module, name)), key=len)
+    allowed = {folder, *ARROWS[folder]}
+    for name in imported(path):
+        if name.startswith("enrollment."):
+            target = name.removeprefix("enrollment.")
+            assert any(is_within(target, one) for one in allowed), (
+                f"{module} imports {target}, but {folder} may import only {sorted(allowed)}. "
+                "See docs/architecture.md, or change ARROWS with a reason"
+            )
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_only_adapters_and_the_root_know_aws(part: str, path: Path) -> None:
+def test_no_module_imports_itself_through_others() -> None:
+    imports = {
+        module: {
+            target
+            for name in imported(path)
+            for target in (name.removeprefix("enrollment."), name.removeprefix("enrollment.").rpartition(".")[0])
+            if target in {other for other, _ in modules()} - {module}
+        }
+        for module, path in modules()
+    }
+    # Remove the modules that import none of the rest, until nothing changes. A cycle remains.
+    while leaves := {module for module, targets in imports.items() if not targets & imports.keys()}:
+        imports = {module: targets for module, targets in imports.items() if module not in leaves}
+    assert not imports, f"import cycle among {sorted(imports)}"
+
+
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_only_adapters_and_composition_roots_know_aws(module: str, path: Path) -> None:
     known = {name.split(".")[0] for name in imported(path)} & AWS
     allowed = {
-        "adapters": {"botocore", "pynamodb"},
-        "bootstrap": {"aws_lambda_powertools", "botocore"},
-        "observability": {"aws_lambda_powertools"},
-        "api": {"aws_lambda_powertools"},
+        "adapters": {"botocore", "pynamodb", "aws_lambda_powertools"},
+        "entrypoints": {"aws_lambda_powertools", "botocore"},
     }
-    assert known <= allowed.get(part, set())
+    assert known <= allowed.get(module.split(".")[0], set())
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_the_domain_and_the_catalogue_are_pure(part: str, path: Path) -> None:
-    if part not in ("domain", "catalog", "wire"):
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_the_domain_and_the_catalogue_are_pure(module: str, path: Path) -> None:
+    if module.split(".")[0] not in ("domain", "catalog", "serialization"):
         return
     names = imported(path)
     tops = {name.split(".")[0] for name in names}
@@ -132,15 +153,15 @@ def test_the_domain_and_the_catalogue_are_pure(part: str, path: Path) -> None:
     assert "open(" not in source
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_only_config_reads_the_environment(part: str, path: Path) -> None:
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_only_config_reads_the_environment(module: str, path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    assert ("os.environ" in source or "getenv" in source) == (part == "config")
+    assert ("os.environ" in source or "getenv" in source) == (module == "config")
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_nothing_branches_on_a_category(part: str, path: Path) -> None:
-    if part == "catalog":
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_nothing_branches_on_a_category(module: str, path: Path) -> None:
+    if is_within(module, "catalog"):
         return
     compared = {
         constant.value
@@ -152,8 +173,8 @@ def test_nothing_branches_on_a_category(part: str, path: Path) -> None:
     assert not compared & set(CATEGORIES)
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_nothing_is_scanned(part: str, path: Path) -> None:
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_nothing_is_scanned(module: str, path: Path) -> None:
     called = {
         node.func.attr
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -162,8 +183,8 @@ def test_nothing_is_scanned(part: str, path: Path) -> None:
     assert not called & {"scan", "rate_limited_scan", "parallel_scan"}
 
 
-@pytest.mark.parametrize(("part", "path"), MODULES)
-def test_only_what_a_value_has_is_replaced(part: str, path: Path) -> None:
+@pytest.mark.parametrize(("module", "path"), MODULES)
+def test_only_what_a_value_has_is_replaced(module: str, path: Path) -> None:
     """mypy does not look at what msgspec's ``replace`` is given."""
     calls = [
         node
@@ -174,6 +195,9 @@ def test_only_what_a_value_has_is_replaced(part: str, path: Path) -> None:
     assert names <= FIELDS
 
 
+HANDLERS = "from enrollment.entrypoints.event_handlers import"
+
+
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}
@@ -181,18 +205,22 @@ def test_functions_only_declare() -> None:
         files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
         assert files == ["app.py"]
         source = (ROOT / "functions" / category / "app.py").read_text(encoding="utf-8")
-        assert source == f'from enrollment.handler import handler_for\n\nhandler = handler_for("{category}")\n'
+        assert (
+            source
+            == f'from enrollment.entrypoints.event_handlers import handler_for\n\nhandler = handler_for("{category}")\n'
+        )
     source = (ROOT / "functions" / "redeliveries" / "app.py").read_text(encoding="utf-8")
-    assert source == "from enrollment.handler import redelivery_handler\n\nhandler = redelivery_handler()\n"
+    assert source == f"{HANDLERS} redelivery_handler\n\nhandler = redelivery_handler()\n"
     source = (ROOT / "functions" / "unconfirmed" / "app.py").read_text(encoding="utf-8")
-    assert source == "from enrollment.handler import unconfirmed_handler\n\nhandler = unconfirmed_handler()\n"
+    assert source == f"{HANDLERS} unconfirmed_handler\n\nhandler = unconfirmed_handler()\n"
     source = (ROOT / "functions" / "api" / "app.py").read_text(encoding="utf-8")
-    assert source == "from enrollment.api.handler import api_handler\n\nhandler = api_handler()\n"
+    assert source == "from enrollment.entrypoints.http_api.handler import api_handler\n\nhandler = api_handler()\n"
 
 
 def test_the_handlers_of_events_do_not_load_the_api() -> None:
     code = (
-        "import enrollment.handler, sys; assert not [name for name in sys.modules if name.startswith('enrollment.api')]"
+        "import enrollment.entrypoints.event_handlers, sys\n"
+        "assert not [name for name in sys.modules if name.startswith('enrollment.entrypoints.http_api')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(LAYER.parent)}, timeout=60)
 
@@ -200,8 +228,8 @@ def test_the_handlers_of_events_do_not_load_the_api() -> None:
 def test_nothing_is_created_at_import() -> None:
     """No client, no logger, no reading of the configuration: an import succeeds without any environment."""
     code = (
-        "import enrollment.handler, botocore.client, sys\n"
-        "handler = enrollment.handler.handler_for('forms')\n"
+        "import enrollment.entrypoints.event_handlers, botocore.client, sys\n"
+        "handler = enrollment.entrypoints.event_handlers.handler_for('forms')\n"
         "import gc\n"
         "assert not [o for o in gc.get_objects() if isinstance(o, botocore.client.BaseClient)]\n"
         "assert 'aws_xray_sdk' not in sys.modules and 's3transfer' not in sys.modules and 'boto3' not in sys.modules\n"

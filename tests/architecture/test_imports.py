@@ -26,20 +26,20 @@ THIRD_PARTY = {
 
 # Of this package's modules, those that no event needs.
 NOT_FOR_EVENTS = (
-    "enrollment.adapters.flow_book",
-    "enrollment.api",
-    "enrollment.authoring",
-    "enrollment.domain.sentences",
-    "enrollment.explanation",
-    "enrollment.preview",
-    "enrollment.recordkeeping",
-    "enrollment.wire.catalogue",
-    "enrollment.wire.explanations",
-    "enrollment.wire.flow_documents",
-    "enrollment.wire.records",
-    "enrollment.wire.requests",
-    "enrollment.wire.schemas",
-    "enrollment.wire.warnings",
+    "enrollment.adapters.dynamodb.flow_repository",
+    "enrollment.entrypoints.http_api",
+    "enrollment.application.flow_authoring",
+    "enrollment.domain.describe",
+    "enrollment.application.explanation",
+    "enrollment.application.flow_preview",
+    "enrollment.application.record_service",
+    "enrollment.serialization.catalog",
+    "enrollment.serialization.explanations",
+    "enrollment.serialization.flow_documents",
+    "enrollment.serialization.records",
+    "enrollment.serialization.requests",
+    "enrollment.serialization.schemas",
+    "enrollment.serialization.flow_warnings",
 )
 
 # Of the standard library, what costs milliseconds and boto3 does without.
@@ -80,11 +80,14 @@ def test_a_function_that_takes_events_imports_what_an_event_needs(function: str)
     tops = {name.split(".")[0] for name in modules}
     foreign = {name for name in tops - set(sys.stdlib_module_names) if not name.startswith("_")}
     heavy = (foreign - THIRD_PARTY - {"enrollment"}) | (tops & HEAVY)
-    needless = {name for name in modules if name in NOT_FOR_EVENTS or name.startswith("enrollment.api.")}
+    needless = {
+        name for name in modules if name in NOT_FOR_EVENTS or name.startswith("enrollment.entrypoints.http_api.")
+    }
     found = sorted(heavy | needless)
     assert not found, (
         f"functions/{function} imports {', '.join(found)} at every cold start. See who imports it and what it costs "
-        '(python -X importtime -c "import enrollment.handler"), and import it only where it is needed. If each event '
-        "needs it: measure (make measure; a cold start is to be at most 1.25 × bare boto3's), then list it here"
+        '(python -X importtime -c "import enrollment.entrypoints.event_handlers"), and import it only where it is '
+        "needed. If each event needs it: measure (make measure; a cold start is to be at most 1.25 × bare boto3's), "
+        "then list it here"
     )
     assert foreign >= {"botocore", "aws_lambda_powertools"}, "the functions were not imported"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from enrollment.adapters import clients
+from enrollment.adapters import aws_clients as clients
 from tests.aws import REGION
 from tests.template.test_template import DEFAULTS, FUNCTIONS, TEMPLATE, values_of
 

@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, lambda_environment
-from enrollment import bootstrap
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
+from enrollment.entrypoints import bootstrap
 from tests.benchmarks.measure import ROOT
 from tests.emulated import Emulated, emulated_aws
 from tests.fakes import store

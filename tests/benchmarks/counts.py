@@ -24,12 +24,12 @@ import botocore.client
 import botocore.session
 from botocore.exceptions import ClientError
 
-from enrollment.bootstrap import application, now
 from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import iso
-from enrollment.handler import handler_for
+from enrollment.entrypoints.bootstrap import application, now
+from enrollment.entrypoints.event_handlers import handler_for
 from tests.benchmarks.capacity import INDEXES, Item, consumed, item_bytes
 from tests.benchmarks.machine import machine
 from tests.benchmarks.replayed import Recording, silenced

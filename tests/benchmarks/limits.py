@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from enrollment.adapters import enrollments, history
+from enrollment.adapters.dynamodb import enrollments
+from enrollment.adapters.dynamodb import event_history as history
 from tests.benchmarks.counts import ANNOUNCEMENT, Kind
 from tests.benchmarks.durations import duration_ms
 

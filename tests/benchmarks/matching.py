@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from enrollment.domain.flows import Flow
-from enrollment.domain.matching import TriggerIndex
+from enrollment.domain.flows.flow import Flow
+from enrollment.domain.flows.trigger_index import TriggerIndex
 from enrollment.domain.values import Properties
 from tests.benchmarks import rule_matchers
 from tests.benchmarks.tables import Found, Plot, Table

@@ -130,7 +130,7 @@ print("TIMES", imported - began, time.perf_counter() - began)
 OURS = """
 import time; began = time.perf_counter()
 import sys, json
-from enrollment.handler import handler_for
+from enrollment.entrypoints.event_handlers import handler_for
 handler = handler_for("forms")
 imported = time.perf_counter()
 handler(json.loads(sys.argv[1]), None)

@@ -16,12 +16,12 @@ from typing import Any
 import boto3
 from botocore import xform_name
 
-from enrollment import bootstrap
 from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
-from enrollment.handler import handler_for
+from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints.event_handlers import handler_for
 from tests.benchmarks.replayed import Call, Recording, silenced
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow

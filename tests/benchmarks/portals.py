@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from enrollment.adapters.flow_book import enrolling
-from enrollment.adapters.flows import HEAD, KEPT_BYTES, DynamoFlows, candidate_place
-from enrollment.adapters.tables import Expression, Item
+from enrollment.adapters.dynamodb.candidate_flows import HEAD, KEPT_BYTES, DynamoFlows, candidate_place
+from enrollment.adapters.dynamodb.flow_repository import enrolling
+from enrollment.adapters.dynamodb.tables import Expression, Item
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.candidates import Question
-from enrollment.domain.events import Occurrence
-from enrollment.domain.flows import FlowRevision
+from enrollment.domain.events.event import Occurrence
+from enrollment.domain.flows.candidate_selection import Question
+from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import split
-from enrollment.wire.flows import read_flow
+from enrollment.serialization.flows import read_flow
 from tests.scenarios.scenario import flow
 
 PORTALS = (10, 100, 1_000, 10_000)

@@ -14,7 +14,7 @@ import botocore.client
 import botocore.endpoint
 import pytest
 
-from enrollment.adapters import portals
+from enrollment.adapters.dynamodb import portal_settings as portals
 
 
 @dataclass(frozen=True)

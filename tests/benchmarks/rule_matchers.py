@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from enrollment.domain.filters import PropertyFilter
-from enrollment.domain.flows import Flow, TriggerGroup
-from enrollment.domain.matching import TriggerIndex
-from enrollment.domain.operations import operation
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.trigger_index import TriggerIndex
+from enrollment.domain.operators.filters import PropertyFilter
+from enrollment.domain.operators.property_operators import operation
 from tests.benchmarks.workload import COUNTRIES
 
 EVENT_TYPE = "calls.ended"

@@ -23,7 +23,7 @@ import boto3
 
 from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from tests.benchmarks.measure import PORT, ROOT, embedded
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow

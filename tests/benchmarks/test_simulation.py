@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from enrollment.adapters import clients
+from enrollment.adapters import aws_clients as clients
 from tests.benchmarks.limits import LIMITS, Limit
 from tests.benchmarks.round_counts import COUNTED, LOOKING
 from tests.benchmarks.simulation import ATTEMPTS, TRAFFIC_SECONDS, Bucket, Pipe, Simulation

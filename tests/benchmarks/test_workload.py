@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from enrollment.domain.matching import TriggerIndex
+from enrollment.domain.flows.trigger_index import TriggerIndex
 from tests.benchmarks.workload import MATCHES, Mix, Workload, workload
 
 

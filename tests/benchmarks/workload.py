@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from enrollment.domain.filters import PropertyFilter
-from enrollment.domain.flows import Flow, TriggerGroup
-from enrollment.domain.operations import operation
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.operators.filters import PropertyFilter
+from enrollment.domain.operators.property_operators import operation
 from enrollment.domain.values import Properties, Value
 
 MATCHES = 4

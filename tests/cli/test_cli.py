@@ -16,9 +16,9 @@ from enroll.commands import send as sending
 from enroll.commands.send import put
 from enroll.importing import Import
 from enroll.main import app
-from enrollment.bootstrap import now
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
+from enrollment.entrypoints.bootstrap import now
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.aws import REGION, aws

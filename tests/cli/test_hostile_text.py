@@ -42,7 +42,7 @@ from enroll.main import app
 from enroll.output import PrintableConsole, json_text, print_table, printable
 from enroll.stack import Stack
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import iso
 from tests.api.portal import NOW, Api, example_portal
 from tests.api.serving import served

@@ -10,8 +10,8 @@ from enroll.commands import replay as commands
 from enroll.replay import rule_of
 from enroll.stack import Stack
 from enrollment.catalog import CATEGORIES
-from enrollment.domain.replays import Replay
-from enrollment.wire.envelopes import read_routed_event
+from enrollment.domain.enrollment.replays import Replay
+from enrollment.serialization.envelopes import read_routed_event
 from tests.api.portal import Api, example_portal
 from tests.api.serving import served
 from tests.cli.test_cli import answer, run

@@ -19,10 +19,10 @@ from enroll.main import app
 from enroll.stack import Stack
 from enroll.unprocessed import Unprocessed, read_unprocessed
 from enroll.unprocessed_queue import NotDeleted, Pass
-from enrollment.domain.events import Event, InvalidEvent
-from enrollment.wire.envelopes import read_event, read_routed_event, replay_name
-from enrollment.wire.redeliveries import write_redelivery
-from enrollment.wire.unprocessed import write_unprocessed
+from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.serialization.envelopes import read_event, read_routed_event, replay_name
+from enrollment.serialization.redeliveries import write_redelivery
+from enrollment.serialization.unprocessed import write_unprocessed
 from tests.api.portal import example_portal
 from tests.api.serving import served
 from tests.aws import REGION

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrollment.adapters import backoff
-from enrollment.adapters.bus import EventBridgeBus
-from enrollment.adapters.queues import SqsQueue, SqsRedeliveries, group_id
-from enrollment.domain.enrollments import Announcement, Cause, Enrollment
+from enrollment.adapters.eventbridge import EventBridgeBus
+from enrollment.adapters.sqs import SqsQueue, SqsRedeliveries, group_id
+from enrollment.domain.enrollment.enrollments import Announcement, Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
-from enrollment.wire.envelopes import read_event, read_stored_event, write_event
-from enrollment.wire.messages import write_announcement, write_message, write_production
-from enrollment.wire.redeliveries import read_redelivery, write_redelivery
+from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
+from enrollment.serialization.messages import write_announcement, write_message, write_production
+from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 from tests.scenarios.scenario import event
 
 

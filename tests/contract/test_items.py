@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from enrollment.adapters.associations import DynamoAssociations
-from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.records import DynamoRecords
-from enrollment.adapters.tables import Table, Tables
-from enrollment.domain.associations import Association, AssociationType
-from enrollment.domain.enrollments import Cause, Enrolled, Enrollment
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.tables import Table, Tables
+from enrollment.application.ports import Conflict
+from enrollment.domain.enrollment.enrollments import Cause, Enrolled, Enrollment
+from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.moments import as_of
-from enrollment.domain.records import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Record
-from enrollment.ports import Conflict
-from enrollment.wire.messages import read_message, write_message
+from enrollment.domain.records.associations import Association, AssociationType
+from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Record
+from enrollment.serialization.messages import read_message, write_message
 from tests.aws import aws
 from tests.stores import open_tables
 

@@ -10,12 +10,18 @@ import botocore.client
 import pytest
 
 from enrollment.adapters import backoff
-from enrollment.adapters.flow_book import DynamoFlowBook
-from enrollment.adapters.flows import CHANGES_NAMED, HEAD, DynamoFlows, candidate_place, candidates_key
-from enrollment.adapters.tables import Tables
-from enrollment.authoring import Authoring
-from enrollment.ports import Throttled
-from enrollment.wire.flows import read_flow
+from enrollment.adapters.dynamodb.candidate_flows import (
+    CHANGES_NAMED,
+    HEAD,
+    DynamoFlows,
+    candidate_place,
+    candidates_key,
+)
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.tables import Tables
+from enrollment.application.flow_authoring import Authoring
+from enrollment.application.ports import Throttled
+from enrollment.serialization.flows import read_flow
 from tests.aws import aws
 from tests.fakes import store
 from tests.scenarios.scenario import flow

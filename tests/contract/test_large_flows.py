@@ -9,14 +9,14 @@ import botocore.client
 import pytest
 
 from enrollment.adapters import backoff
-from enrollment.adapters.flow_book import MAX_COPIED_BYTES, DynamoFlowBook
-from enrollment.adapters.flows import CHANGES_NAMED, DynamoFlows, candidate_place, candidates_key
-from enrollment.authoring import MAX_DOCUMENT_BYTES, Authoring, FlowTooLarge
+from enrollment.adapters.dynamodb.candidate_flows import CHANGES_NAMED, DynamoFlows, candidate_place, candidates_key
+from enrollment.adapters.dynamodb.flow_repository import MAX_COPIED_BYTES, DynamoFlowBook
+from enrollment.application.flow_authoring import MAX_DOCUMENT_BYTES, Authoring, FlowTooLarge
+from enrollment.application.ports import Throttled
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.flows import Flow
+from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
-from enrollment.ports import Throttled
-from enrollment.wire.flows import MAX_ID, read_flow
+from enrollment.serialization.flows import MAX_ID, read_flow
 from tests.aws import aws
 from tests.emulated import emulated_aws
 from tests.fakes import FakeFlows, store

@@ -10,23 +10,23 @@ from hypothesis import event as seen
 from hypothesis import strategies as st
 
 from enroll.unprocessed import read_unprocessed
-from enrollment.adapters.queues import SqsQueue, SqsUnprocessed
+from enrollment.adapters.sqs import SqsQueue, SqsUnprocessed
 from enrollment.config import MAX_SQS_BYTES, SQS_BYTES
-from enrollment.domain.enrollments import Announcement, Cause, Enrollment
-from enrollment.domain.events import InvalidEvent
+from enrollment.domain.enrollment.enrollments import Announcement, Cause, Enrollment
+from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
-from enrollment.domain.productions import productions
-from enrollment.domain.records import Change, Record, changed
-from enrollment.wire.envelopes import read_routed_event
-from enrollment.wire.messages import (
+from enrollment.domain.records.change_events import productions
+from enrollment.domain.records.record import Change, Record, changed
+from enrollment.serialization.envelopes import read_routed_event
+from enrollment.serialization.messages import (
     MAX_MESSAGE_BYTES,
     read_message,
     write_announcement,
     write_message,
     write_production,
 )
-from enrollment.wire.unprocessed import write_unprocessed
+from enrollment.serialization.unprocessed import write_unprocessed
 from tests.scenarios.scenario import event
 from tests.sqs_rules import check_message
 

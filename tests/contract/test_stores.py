@@ -12,33 +12,20 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from msgspec.structs import replace
 
-from enrollment.adapters.associations import DynamoAssociations
-from enrollment.adapters.clients import Damaged
-from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flow_book import DynamoFlowBook
-from enrollment.adapters.flows import DynamoFlows
-from enrollment.adapters.history import DynamoHistory
-from enrollment.adapters.portals import DynamoPortals
-from enrollment.adapters.rate_limits import DynamoRateLimits
-from enrollment.adapters.records import DynamoRecords
-from enrollment.adapters.replays import DynamoReplays
-from enrollment.adapters.tables import Expression, Item
-from enrollment.adapters.waiting import DynamoWaitingEvents
-from enrollment.authoring import Authoring
-from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.associations import Association, AssociationType, associated
-from enrollment.domain.candidates import Question
-from enrollment.domain.decisions import Code, Decision
-from enrollment.domain.enrollments import Cause, Enrollment, StoredEnrollment
-from enrollment.domain.events import Event, Occurrence
-from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.portals import PortalSettings
-from enrollment.domain.positions import AFTER_ALL, BEFORE_ALL, position, position_at
-from enrollment.domain.rate_limits import RateLimit
-from enrollment.domain.records import Dated, Record, deleted
-from enrollment.domain.replays import Replay
-from enrollment.domain.tolerance import WaitingEvent
-from enrollment.ports import (
+from enrollment.adapters.aws_clients import Damaged
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
+from enrollment.adapters.dynamodb.deferred_events import DynamoWaitingEvents
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.event_history import DynamoHistory
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
+from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.adapters.dynamodb.tables import Expression, Item
+from enrollment.application.flow_authoring import Authoring
+from enrollment.application.ports import (
     REPLAY_PARTS,
     Associations,
     Conflict,
@@ -53,10 +40,23 @@ from enrollment.ports import (
     UnconfirmedEnrollments,
     WaitingEvents,
 )
-from enrollment.wire.envelopes import read_event, read_stored_event, write_event
-from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import read_message, write_message
-from enrollment.wire.redeliveries import read_redelivery, write_redelivery
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.enrollments import Cause, Enrollment, StoredEnrollment
+from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.portal_settings import PortalSettings
+from enrollment.domain.enrollment.replays import Replay
+from enrollment.domain.events.event import Event, Occurrence
+from enrollment.domain.events.sort_key import AFTER_ALL, BEFORE_ALL, position, position_at
+from enrollment.domain.flows.candidate_selection import Question
+from enrollment.domain.flows.rate_limit import RateLimit
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import Association, AssociationType, associated
+from enrollment.domain.records.record import Dated, Record, deleted
+from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
+from enrollment.serialization.flows import read_flow
+from enrollment.serialization.messages import read_message, write_message
+from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 from tests.aws import aws
 from tests.fakes import (
     FakeAssociations,

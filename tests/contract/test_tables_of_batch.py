@@ -15,11 +15,11 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from enrollment.adapters import clients
-from enrollment.adapters.tables import Change, Expression, Table
-from enrollment.adapters.tables_of_batch import TableOfBatch, TablesOfBatch
+from enrollment.adapters import aws_clients as clients
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.tables import TableOfBatch, TablesOfBatch
+from enrollment.adapters.dynamodb.tables import Change, Expression, Table
 from enrollment.config import Config
-from enrollment.together import Meeting
 from tests.aws import REGION, create_resources
 from tests.dynamodb import dynamodb_local
 from tests.emulated import emulated_aws

@@ -28,13 +28,13 @@ from enroll.api import Api, ApiError
 from enroll.commands import replay as replaying
 from enroll.main import app
 from enroll.unprocessed_queue import Pass
-from enrollment import bootstrap
+from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
 from enrollment.config import NAMES, Config
-from enrollment.domain.enrollments import Cause, Enrollment
+from enrollment.domain.enrollment.enrollments import Cause, Enrollment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
-from enrollment.unconfirmed import UNCONFIRMED_AFTER_MS
+from enrollment.entrypoints import bootstrap
 from tests.emulated import free_port
 from tests.fakes import store
 from tests.scenarios.scenario import event, flow

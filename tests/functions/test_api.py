@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from enrollment import bootstrap
-from enrollment.adapters.portals import DynamoPortals
-from enrollment.api import handler
-from enrollment.api.operations import Operation
-from enrollment.api.routes import OPERATIONS
-from enrollment.domain.portals import PortalSettings
+from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
+from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.values import iso
+from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints.http_api import handler
+from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
 from tests.functions.test_handlers import CONTEXT, Stack, counted, function, invoke

@@ -15,12 +15,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
-import enrollment.batches
-from enrollment.bootstrap import application, now
+import enrollment.entrypoints.batch_executor
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
-from enrollment.wire.envelopes import read_event
-from enrollment.wire.redeliveries import write_redelivery
+from enrollment.entrypoints.bootstrap import application, now
+from enrollment.serialization.envelopes import read_event
+from enrollment.serialization.redeliveries import write_redelivery
 from tests.fakes import switch
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
@@ -302,7 +302,7 @@ def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) 
             time.sleep(0.01)
         return wait(futures, timeout=0)
 
-    monkeypatch.setattr(enrollment.batches, "wait", reached)
+    monkeypatch.setattr(enrollment.entrypoints.batch_executor, "wait", reached)
 
 
 def has(text: str) -> Callable[[str, Any], bool]:

@@ -18,19 +18,19 @@ import botocore.client
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from enrollment import bootstrap
-from enrollment.adapters import clients
-from enrollment.adapters import portals as portals_adapter
-from enrollment.adapters.portals import DynamoPortals
+from enrollment.adapters import aws_clients as clients
+from enrollment.adapters.dynamodb import portal_settings as portals_adapter
+from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
+from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.portals import PortalSettings
-from enrollment.domain.records import Record
-from enrollment.domain.tolerance import WaitingEvent
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
-from enrollment.wire.envelopes import read_event
-from enrollment.wire.redeliveries import write_redelivery
+from enrollment.entrypoints import bootstrap
+from enrollment.serialization.envelopes import read_event
+from enrollment.serialization.redeliveries import write_redelivery
 from tests.aws import REGION, aws
 from tests.fakes import store, switch
 from tests.flow_sizes import event_types, large_flow

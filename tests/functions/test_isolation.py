@@ -3,8 +3,8 @@ API on DynamoDB, with portals whose names are made to be mistaken for each other
 
 import pytest
 
-from enrollment import bootstrap
 from enrollment.domain.values import iso
+from enrollment.entrypoints import bootstrap
 from tests.fakes import store
 from tests.functions.test_api import CONTACTS, call
 from tests.functions.test_api import fresh as fresh  # the API's fixture

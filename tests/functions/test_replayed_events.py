@@ -7,14 +7,14 @@ import botocore.client
 import pytest
 
 from enroll.unprocessed import Unprocessed
-from enrollment import bootstrap
-from enrollment.adapters.replays import DynamoReplays
-from enrollment.domain.decisions import Code
+from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.application.ports import REPLAY_PARTS
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.replays import Replay, tally
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
-from enrollment.domain.replays import Replay, tally
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
-from enrollment.ports import REPLAY_PARTS
+from enrollment.entrypoints import bootstrap
 from tests.fakes import store, switch
 from tests.functions.test_handlers import Stack, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture

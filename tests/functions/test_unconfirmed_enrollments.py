@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from enroll.commands import unprocessed as commands
 from enroll.stack import Stack as OpenedStack
-from enrollment import bootstrap
-from enrollment.bootstrap import application
+from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
-from enrollment.unconfirmed import UNCONFIRMED_AFTER_MS
+from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints.bootstrap import application
 from tests.cli.test_cli import run
 from tests.functions.test_buffered_events import Hanging, batch, calls, has, left, published, submitted
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put

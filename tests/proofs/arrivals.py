@@ -22,11 +22,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from enrollment.adapters.waiting import KEPT_SECONDS
+from enrollment.adapters.dynamodb.deferred_events import KEPT_SECONDS
+from enrollment.application.event_history import DAY, EVALUATION_KEPT_DAYS
+from enrollment.domain.enrollment.late_data_tolerance import GRACE_MS
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import EARLY_CHANGES_KEPT_MS
-from enrollment.domain.tolerance import GRACE_MS
-from enrollment.history import DAY, EVALUATION_KEPT_DAYS
+from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS
 
 Item = Mapping[str, Any]
 Place = tuple[str, ...]

@@ -26,7 +26,7 @@ from typing import Any
 
 from enroll.unprocessed_queue import Pass
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.record import Dated, Record
 from tests.e2e.test_embedded import ROOT, Embedded, start
 from tests.emulated import free_port
 from tests.scenarios.scenario import event

@@ -16,8 +16,8 @@ import atheris
 
 with atheris.instrument_imports(include=["enrollment"]):
     from enrollment.catalog import EVENT_TYPES
-    from enrollment.domain.operations import OPERATION_TYPES
-    from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
+    from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
+    from enrollment.domain.operators.property_operators import OPERATION_TYPES
     from tests.proofs.targets import Events, Tried, read_any_body, read_any_flow
 
 # Inputs that are JSON, between two lines that say what became of them; most of what a fuzzer makes is none.

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.event_types import EventType, Trigger
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
+from enrollment.domain.events.event_types import EventType, Trigger
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
-from enrollment.domain.operations import OPERATION_TYPES
-from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
+from enrollment.domain.operators.property_operators import OPERATION_TYPES
 
 Schema = Mapping[str, Any]
 Json = Any

@@ -7,14 +7,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.adapters import clients
-from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.tables import Tables
-from enrollment.bootstrap import Application
+from enrollment.adapters import aws_clients as clients
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.config import from_environment
-from enrollment.domain.enrollments import Enrollment
+from enrollment.domain.enrollment.enrollments import Enrollment
 from enrollment.domain.values import Instant
-from enrollment.wire.messages import read_message, write_message
+from enrollment.entrypoints.bootstrap import Application
+from enrollment.serialization.messages import read_message, write_message
 
 
 class LookingFirst(DynamoEnrollments):

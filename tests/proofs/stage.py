@@ -14,18 +14,19 @@ import botocore.session
 import pytest
 from botocore.httpsession import URLLib3Session
 
-from enrollment import bootstrap
-from enrollment.adapters import enrollments, queues
-from enrollment.adapters.associations import DynamoAssociations
-from enrollment.api import bootstrap as api_bootstrap
-from enrollment.api import handler as api_handler
+from enrollment.adapters import sqs as queues
+from enrollment.adapters.dynamodb import enrollments
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.config import Config
-from enrollment.domain.associations import Association, associated
 from enrollment.domain.identifiers import RecordKey, object_type_id
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.associations import Association, associated
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import iso
-from enrollment.wire.envelopes import read_event
-from enrollment.wire.redeliveries import write_redelivery
+from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints.http_api import bootstrap as api_bootstrap
+from enrollment.entrypoints.http_api import handler as api_handler
+from enrollment.serialization.envelopes import read_event
+from enrollment.serialization.redeliveries import write_redelivery
 from tests.aws import REGION
 from tests.emulated import emulated_aws
 from tests.fakes import store, switch

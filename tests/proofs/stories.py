@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from enrollment.bootstrap import now
-from enrollment.domain.associations import AssociationType
+from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.values import iso, iso_second
+from enrollment.entrypoints.bootstrap import now
 from tests.scenarios.scenario import flow, property_filter
 
 # Of all events. A second ago, so that what a story changes afterwards is changed later than they were sent.

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from enrollment.bootstrap import Application
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.decisions import criteria_verdict
-from enrollment.domain.flows import FlowRevision
+from enrollment.domain.describe import explained
+from enrollment.domain.enrollment.decisions import criteria_verdict
+from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Dated, Record
-from enrollment.domain.sentences import explained
-from enrollment.domain.subjects import Subject
+from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record_snapshot import Subject
 from enrollment.domain.values import LATEST
-from enrollment.handler import handle
-from enrollment.wire.envelopes import read_event, replay_name
-from enrollment.wire.faults import Fault
-from enrollment.wire.flow_documents import read_flow_ids, write_flow, write_result
-from enrollment.wire.flows import InvalidFlow, read_flow
-from enrollment.wire.records import (
+from enrollment.entrypoints.bootstrap import Application
+from enrollment.entrypoints.event_handlers import handle
+from enrollment.serialization.envelopes import read_event, replay_name
+from enrollment.serialization.flow_documents import read_flow_ids, write_flow, write_result
+from enrollment.serialization.flow_warnings import warnings
+from enrollment.serialization.flows import InvalidFlow, read_flow
+from enrollment.serialization.records import (
     read_association_types,
     read_creation,
     read_members,
@@ -32,9 +32,9 @@ from enrollment.wire.records import (
     read_update,
     read_upserts,
 )
-from enrollment.wire.redeliveries import read_redelivery
-from enrollment.wire.requests import InvalidRequest
-from enrollment.wire.warnings import warnings
+from enrollment.serialization.redeliveries import read_redelivery
+from enrollment.serialization.requests import InvalidRequest
+from enrollment.serialization.validation_errors import Fault
 from tests.fakes import FakeUnprocessed, World
 from tests.scenarios.scenario import flow
 from tests.unit.test_samples import REASONS

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from enrollment import handler
-from enrollment.together import Meeting
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.entrypoints import event_handlers as handler
 from tests.functions.test_buffered_events import batch
 from tests.functions.test_handlers import CONTEXT, function
 from tests.proofs.faults import fail, faults_of

@@ -13,13 +13,13 @@ from typing import Any
 import botocore.session
 import pytest
 
-from enrollment.bootstrap import now
 from enrollment.config import NAMES
-from enrollment.domain.enrollments import StoredEnrollment
+from enrollment.domain.enrollment.enrollments import StoredEnrollment
+from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.moments import as_of
-from enrollment.domain.records import HISTORY_LENGTH, Record
+from enrollment.domain.records.record import HISTORY_LENGTH, Record
 from enrollment.domain.values import LATEST, Instant, iso, iso_second
+from enrollment.entrypoints.bootstrap import now
 from tests.aws import REGION, create_resources
 from tests.dynamodb import dynamodb_local, moto
 from tests.emulated import emulated_aws

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from jsonschema import Draft202012Validator
 
-from enrollment.api.routes import OPERATIONS
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.events import InvalidEvent
-from enrollment.wire.envelopes import read_event
-from enrollment.wire.schemas import event_schema
+from enrollment.domain.events.event import InvalidEvent
+from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.serialization.envelopes import read_event
+from enrollment.serialization.schemas import event_schema
 from tests.api.portal import example_portal
 from tests.api.test_examples import filled
 from tests.proofs.documents import BODIES, FLOWS, allowed, mutated

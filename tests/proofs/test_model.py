@@ -31,11 +31,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from enrollment.delivery import NotDelivered
+from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Change
-from enrollment.wire.messages import write_announcement, write_production
-from enrollment.wire.redeliveries import read_redelivery
+from enrollment.domain.records.record import Change
+from enrollment.serialization.messages import write_announcement, write_production
+from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World, store
 from tests.scenarios.scenario import event, flow
 
@@ -1078,8 +1078,8 @@ def of_flow(flow_id: str, enrolled: set[Place]) -> set[Place]:
 
 
 def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enrollment.domain.records.MAX_EARLY_CHANGES", MOST_EARLY_FACTS)
-    monkeypatch.setattr("enrollment.domain.records.EARLY_CHANGES_KEPT_MS", EARLY_FACTS_KEPT)
+    monkeypatch.setattr("enrollment.domain.records.record.MAX_EARLY_CHANGES", MOST_EARLY_FACTS)
+    monkeypatch.setattr("enrollment.domain.records.record.EARLY_CHANGES_KEPT_MS", EARLY_FACTS_KEPT)
     profile = settings(
         max_examples=5_000 if prove else 250,
         stateful_step_count=60 if prove else 40,

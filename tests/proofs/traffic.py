@@ -27,10 +27,10 @@ import botocore.client
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
-import enrollment.handler
-from enrollment import bootstrap
-from enrollment.bootstrap import Application
-from enrollment.observability import Metrics, PowertoolsJournal
+import enrollment.entrypoints.event_handlers
+from enrollment.adapters.observability import Metrics, PowertoolsJournal
+from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints.bootstrap import Application
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = SimpleNamespace(aws_request_id="r-1")
@@ -148,7 +148,7 @@ def _open(environment: Mapping[str, str], all_ready: Barrier, together: Barrier)
             _delay()
 
     botocore.client.BaseClient._make_api_call = delayed
-    enrollment.handler.application = lambda: _lane.application
+    enrollment.entrypoints.event_handlers.application = lambda: _lane.application
     bootstrap.application()
     all_ready.wait()
 

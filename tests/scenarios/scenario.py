@@ -22,9 +22,9 @@ from typing import Any
 import yaml
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.events import InvalidEvent
+from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey, object_type_id
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import iso, read_instant
 from tests.fakes import World, switch
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.decisions import Code
+from enrollment.domain.enrollment.decisions import Code
 from tests.fakes import World
 from tests.scenarios.scenario import load, play
 

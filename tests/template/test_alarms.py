@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from enroll.local.deployment import load_template
-from enrollment.domain.decisions import Code
-from enrollment.observability import METRIC_OF
+from enrollment.adapters.observability import METRIC_OF
+from enrollment.domain.enrollment.decisions import Code
 from tests.metrics import Metric, emitted_metrics
 
 ROOT = Path(__file__).parents[2]

@@ -45,7 +45,7 @@ specification = importlib.util.spec_from_file_location("app", folder + "/app.py"
 app = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(app)
 import enrollment, aws_lambda_powertools
-from enrollment.bootstrap import application
+from enrollment.entrypoints.bootstrap import application
 application()
 assert callable(app.handler)
 print(enrollment.__file__)

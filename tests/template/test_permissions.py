@@ -13,21 +13,21 @@ import botocore.client
 import pytest
 from msgspec.structs import replace
 
-from enrollment import bootstrap
-from enrollment.adapters import queues
-from enrollment.adapters.associations import DynamoAssociations
-from enrollment.adapters.queues import SqsQueue
-from enrollment.api import handler as api_handler
-from enrollment.bootstrap import now
+from enrollment.adapters import sqs as queues
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.observability import PowertoolsJournal
+from enrollment.adapters.sqs import SqsQueue
+from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.catalog import CATEGORIES
-from enrollment.delivery import NotDelivered
-from enrollment.domain.associations import AssociationType, associated
-from enrollment.domain.decisions import Code, Decision
-from enrollment.domain.events import Event
+from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record, deleted
-from enrollment.observability import PowertoolsJournal
-from enrollment.wire.redeliveries import read_redelivery
+from enrollment.domain.records.associations import AssociationType, associated
+from enrollment.domain.records.record import Record, deleted
+from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints.bootstrap import now
+from enrollment.entrypoints.http_api import handler as api_handler
+from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import store
 from tests.functions.test_api import example_portal, play_examples
 from tests.functions.test_buffered_events import batch

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from enroll.local.deployment import load_template
-from enrollment.adapters import clients
+from enrollment.adapters import aws_clients as clients
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import MAX_SQS_BYTES, NAMES, SQS_BYTES
-from enrollment.domain.events import OWN_SOURCE
+from enrollment.domain.events.event import OWN_SOURCE
 from tests.aws import aws
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from cfnlint.helpers import REGIONS
 
 from enroll.local.deployment import load_template
 from enroll.stack import LONGEST_STACK_NAME
-from enrollment.domain.decisions import MAX_CHAIN
+from enrollment.domain.enrollment.decisions import MAX_CHAIN
 
 ROOT = Path(__file__).parents[2]
 SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from enrollment.batches import QueueOfBatch, in_groups
-from enrollment.domain.enrollments import Enrollment
-from enrollment.together import Meeting
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.publishers import CoalescingQueue
+from enrollment.domain.enrollment.enrollments import Enrollment
+from enrollment.entrypoints.batch_executor import in_groups
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 
@@ -153,7 +154,7 @@ def test_what_the_queue_does_not_take_fails_its_own_event_only() -> None:
     assert set(enrollments) == {"good", "bad", "better"}
 
     queue, outcomes = RefusingQueue(), dict[str, list[str] | str]()
-    of_batch = QueueOfBatch(queue, Meeting(3, 3, _ignored, patience=SECONDS))
+    of_batch = CoalescingQueue(queue, Meeting(3, 3, _ignored, patience=SECONDS))
 
     def publish(name: str) -> None:
         try:

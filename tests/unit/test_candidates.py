@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from enrollment.domain.candidates import Candidates, Listing, Question, candidates
-from enrollment.domain.decisions import Code
-from enrollment.domain.flows import Flow
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.flows.candidate_selection import Candidates, Listing, Question, candidates
+from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow

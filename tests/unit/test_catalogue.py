@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
-from enrollment.domain.event_types import PropertyType, RecordEffect, Trigger
+from enrollment.domain.events.event_types import PropertyType, RecordEffect, Trigger
 
 CONTACT = {"0-1"}
 ALL = {"0-1", "0-2", "0-3", "0-5", "0-14", "2-77"}

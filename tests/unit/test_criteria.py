@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from enrollment.domain.associations import Association, AssociationType, associated
-from enrollment.domain.events import InvalidEvent
+from enrollment.domain.enrollment.portal_settings import PortalSettings
+from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.moments import as_of
-from enrollment.domain.portals import PortalSettings
-from enrollment.domain.records import Change, Record, changed
-from enrollment.domain.subjects import MAX_ASSOCIATED
+from enrollment.domain.records.associations import Association, AssociationType, associated
+from enrollment.domain.records.record import Change, Record, changed
+from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED
 from enrollment.domain.values import read_instant
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
-from enrollment.domain.decisions import Code, Decision
-from enrollment.domain.flows import FlowRevision
+from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey, object_type_id
-from enrollment.domain.records import Dated, Record
+from enrollment.domain.records.record import Dated, Record
 from enrollment.domain.values import Instant, read_instant
-from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import write_announcement
+from enrollment.serialization.flows import read_flow
+from enrollment.serialization.messages import write_announcement
 from tests.fakes import World
 
 ROOT = Path(__file__).parents[2]

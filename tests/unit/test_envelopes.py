@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.events import OWN_SOURCE, InvalidEvent
-from enrollment.domain.portals import PortalSettings
+from enrollment.domain.enrollment.portal_settings import PortalSettings
+from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import read_instant
-from enrollment.wire.envelopes import read_event, read_stored_event, write_event
+from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 
 NESTED: Any = []
 for _ in range(900):

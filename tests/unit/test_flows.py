@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.flows import FlowRevision
-from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
-from enrollment.wire.flows import InvalidFlow, read_flow, read_stored_flow
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
+from enrollment.domain.flows.flow import FlowRevision
+from enrollment.serialization.flows import InvalidFlow, read_flow, read_stored_flow
 from tests.scenarios.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"

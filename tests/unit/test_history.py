@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from enrollment.application.event_history import DAY, LOOKED_AT, EventHistory, EventQuery
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.enrollments import Enrollment
-from enrollment.domain.events import Event
+from enrollment.domain.enrollment.enrollments import Enrollment
+from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records import Record
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
-from enrollment.history import DAY, LOOKED_AT, EventHistory, EventQuery
-from enrollment.wire.flows import read_condition
+from enrollment.serialization.flows import read_condition
 from tests.fakes import FakeHistory, World
 from tests.scenarios.scenario import event, flow, property_filter
 

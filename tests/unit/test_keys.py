@@ -12,21 +12,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enrollment.adapters.associations import DynamoAssociations
-from enrollment.adapters.enrollments import DynamoEnrollments
-from enrollment.adapters.flow_book import DynamoFlowBook
-from enrollment.adapters.flows import DynamoFlows
-from enrollment.adapters.portals import DynamoPortals
-from enrollment.adapters.queues import SqsQueue
-from enrollment.adapters.records import DynamoRecords
-from enrollment.domain.associations import Association
-from enrollment.domain.enrollments import Cause, Enrollment
-from enrollment.domain.flows import FlowRevision
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.sqs import SqsQueue
+from enrollment.domain.enrollment.enrollments import Cause, Enrollment
+from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey, join, split, ulid
-from enrollment.domain.productions import productions
-from enrollment.domain.records import Change, Record
-from enrollment.wire.flows import read_flow
-from enrollment.wire.messages import read_message, write_message
+from enrollment.domain.records.associations import Association
+from enrollment.domain.records.change_events import productions
+from enrollment.domain.records.record import Change, Record
+from enrollment.serialization.flows import read_flow
+from enrollment.serialization.messages import read_message, write_message
 from tests.aws import CONFIG, REGION
 from tests.scenarios.scenario import flow
 from tests.stores import open_tables

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from enrollment.domain.decisions import Code
-from enrollment.domain.flows import Flow, revised
-from enrollment.domain.loops import loop
-from enrollment.wire.flows import read_flow
-from enrollment.wire.warnings import warnings
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.loop_detection import loop
+from enrollment.domain.flows.flow import Flow, revised
+from enrollment.serialization.flow_warnings import warnings
+from enrollment.serialization.flows import read_flow
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from enrollment.domain.filters import PropertyFilter
-from enrollment.domain.flows import Flow, TriggerGroup
-from enrollment.domain.matching import TriggerIndex
-from enrollment.domain.operations import OPERATION_TYPES, operation
-from enrollment.domain.urls import UrlPart
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.trigger_index import TriggerIndex
+from enrollment.domain.operators.filters import PropertyFilter
+from enrollment.domain.operators.property_operators import OPERATION_TYPES, operation
+from enrollment.domain.operators.urls import UrlPart
 from enrollment.domain.values import Properties, Value
 
 EVENT_TYPE, OTHER_TYPE = "forms.submitted", "forms.viewed"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.operations import OPERATION_TYPES, InvalidOperand, operation
-from enrollment.domain.urls import UrlPart
+from enrollment.domain.operators.property_operators import OPERATION_TYPES, InvalidOperand, operation
+from enrollment.domain.operators.urls import UrlPart
 from enrollment.domain.values import Value
 
 MS = 1_763_892_000_123  # 2025-11-23T10:00:00.123Z

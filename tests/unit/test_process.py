@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from enrollment.delivery import NotDelivered
-from enrollment.domain.decisions import Code
-from enrollment.domain.events import InvalidEvent
+from enrollment.application.enrollment_publisher import NotDelivered
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.moments import as_of
-from enrollment.domain.records import Change, Dated, Record
+from enrollment.domain.records.record import Change, Dated, Record
 from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso, iso_second
-from enrollment.wire.redeliveries import read_redelivery
+from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrollment.domain.flows import FlowRevision
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES, record_operation
+from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.operations import InvalidOperand
-from enrollment.domain.record_operations import RECORD_OPERATION_TYPES, record_operation
-from enrollment.domain.records import Change, Record, changed
-from enrollment.domain.subjects import Subject
+from enrollment.domain.operators.property_operators import InvalidOperand
+from enrollment.domain.records.record import Change, Record, changed
+from enrollment.domain.records.record_snapshot import Subject
 from enrollment.domain.values import Instant
-from enrollment.wire.flows import read_flow
+from enrollment.serialization.flows import read_flow
 from tests.naive import Naive
 from tests.scenarios.scenario import flow
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enrollment.domain.events.moments import as_of, moment_of
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.moments import as_of, moment_of
-from enrollment.domain.records import (
+from enrollment.domain.records.record import (
     EARLY_CHANGES_KEPT_MS,
     MAX_EARLY_CHANGES,
     MAX_RECORD_BYTES,
@@ -22,7 +22,7 @@ from enrollment.domain.records import (
     with_companions,
 )
 from enrollment.domain.values import LATEST, Value, is_missing
-from enrollment.wire.envelopes import read_routed_event
+from enrollment.serialization.envelopes import read_routed_event
 from tests.scenarios.scenario import event
 
 KEY = RecordKey("p", "0-1", "1")

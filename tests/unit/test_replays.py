@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from enrollment.application.ports import REPLAY_PARTS
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.decisions import Code, Decision
-from enrollment.domain.events import InvalidEvent, satisfying
-from enrollment.domain.replays import KEPT, Rehearsal, Replay, tally
-from enrollment.ports import REPLAY_PARTS
-from enrollment.wire.envelopes import read_routed_event
+from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.replays import KEPT, Rehearsal, Replay, tally
+from enrollment.domain.events.event import InvalidEvent, satisfying
+from enrollment.serialization.envelopes import read_routed_event
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow
 

@@ -12,12 +12,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
-from enrollment.domain.enrollments import Cause, Enrollment
-from enrollment.domain.events import InvalidEvent
+from enrollment.domain.enrollment.enrollments import Cause, Enrollment
+from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
-from enrollment.wire.envelopes import read_event
-from enrollment.wire.messages import write_message
-from enrollment.wire.schemas import all_schemas, enrollment_schema, event_schema, written
+from enrollment.serialization.envelopes import read_event
+from enrollment.serialization.messages import write_message
+from enrollment.serialization.schemas import all_schemas, enrollment_schema, event_schema, written
 
 EVENTS = Path(__file__).parents[2] / "events"
 README = EVENTS.parent / "README.md"

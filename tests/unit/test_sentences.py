@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.flows import FlowRevision
-from enrollment.domain.operations import OPERATION_TYPES
-from enrollment.domain.record_operations import RECORD_OPERATION_TYPES
-from enrollment.domain.sentences import WORDS, explained, said
-from enrollment.wire.flows import read_flow
-from enrollment.wire.warnings import warnings
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
+from enrollment.domain.describe import WORDS, explained, said
+from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.operators.property_operators import OPERATION_TYPES
+from enrollment.serialization.flow_warnings import warnings
+from enrollment.serialization.flows import read_flow
 from tests.scenarios.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from enrollment.domain.decisions import Decision
-from enrollment.simulation import simulated
-from enrollment.wire.envelopes import read_event
+from enrollment.application.simulation import simulated
+from enrollment.domain.enrollment.decisions import Decision
+from enrollment.serialization.envelopes import read_event
 from tests.fakes import World
 from tests.scenarios.scenario import load, play
 

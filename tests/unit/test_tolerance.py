@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.event_processor import ATTEMPTS
+from enrollment.domain.enrollment.late_data_tolerance import MINUTE
+from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.portals import PortalSettings
-from enrollment.domain.records import Change, Dated, Record
-from enrollment.domain.tolerance import MINUTE
+from enrollment.domain.records.record import Change, Dated, Record
 from enrollment.domain.values import iso
-from enrollment.evaluation import Evaluation
-from enrollment.process import ATTEMPTS
-from enrollment.wire.redeliveries import read_redelivery
+from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World
 from tests.scenarios.scenario import event, flow, property_filter
 from tests.unit.test_criteria import Counted, associate, with_company

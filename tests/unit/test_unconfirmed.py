@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from enrollment.delivery import NotDelivered
-from enrollment.domain.enrollments import Announcement, Enrollment
-from enrollment.unconfirmed import UNCONFIRMED_AFTER_MS
+from enrollment.application.enrollment_publisher import NotDelivered
+from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment
 from tests.fakes import World, switch
 from tests.scenarios.scenario import event, flow
 

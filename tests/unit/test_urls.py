@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.urls import UrlPart, as_compared, equal_form, original_url, page_url_parts, utm_parameters
+from enrollment.domain.operators.urls import (
+    UrlPart,
+    as_compared,
+    equal_form,
+    original_url,
+    page_url_parts,
+    utm_parameters,
+)
 from enrollment.domain.values import fold
 
 # URL, base URL, domain, path, query parameters. None: not derived.

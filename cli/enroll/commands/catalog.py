@@ -6,9 +6,9 @@ import typer
 
 from enroll.output import NOT_FOUND, AsJson, fail, print_json, print_table
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
-from enrollment.domain.event_types import EventType
-from enrollment.wire.catalogue import write_event_type
-from enrollment.wire.faults import meant
+from enrollment.domain.events.event_types import EventType
+from enrollment.serialization.catalog import write_event_type
+from enrollment.serialization.validation_errors import meant
 
 
 def catalog(

@@ -17,11 +17,11 @@ from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.flows import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
-from enrollment.domain.sentences import explained as explained_flow
-from enrollment.wire.flow_documents import write_flow
-from enrollment.wire.flows import InvalidFlow, read_flow
-from enrollment.wire.warnings import warnings
+from enrollment.domain.describe import explained as explained_flow
+from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
+from enrollment.serialization.flow_documents import write_flow
+from enrollment.serialization.flow_warnings import warnings
+from enrollment.serialization.flows import InvalidFlow, read_flow
 
 app = typer.Typer(help="Write flows: who enters a workflow, by which events.", no_args_is_help=True)
 

@@ -13,9 +13,9 @@ from enroll.api import explained as api_explained
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.replay import ArchiveReplay, NotReplayable, start
 from enroll.stack import StackName, explained, open_stack
-from enrollment.bootstrap import now
-from enrollment.domain.decisions import Code
+from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import Instant, iso, read_given_time
+from enrollment.entrypoints.bootstrap import now
 
 POLL_SECONDS = 2.0
 # For which the counts of a dry run must not change before they are taken for all.

@@ -12,8 +12,8 @@ from enroll.bus import put as put_batch
 from enroll.files import read_objects
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
 from enroll.stack import StackName, explained, open_stack
-from enrollment.bootstrap import now
 from enrollment.domain.values import iso
+from enrollment.entrypoints.bootstrap import now
 
 
 def send(

@@ -10,8 +10,8 @@ from enroll.decisions import print_decisions
 from enroll.files import read_json, read_objects
 from enroll.output import INVALID, AsJson, console, fail, print_json
 from enroll.stack import StackName
-from enrollment.bootstrap import now
 from enrollment.domain.values import iso
+from enrollment.entrypoints.bootstrap import now
 
 
 def simulate(

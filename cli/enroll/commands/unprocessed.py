@@ -35,10 +35,10 @@ from enroll.output import (
 from enroll.stack import Stack, StackName, assume, explained, open_stack
 from enroll.unprocessed import Unprocessed
 from enroll.unprocessed_queue import BATCH, Message, NotDeleted, Pass
-from enrollment.domain.decisions import Code
-from enrollment.domain.events import OWN_SOURCE, InvalidEvent
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import Instant, iso, read_given_time
-from enrollment.wire.envelopes import read_routed_event, replay_name
+from enrollment.serialization.envelopes import read_routed_event, replay_name
 
 app = typer.Typer(help="Events that could not be processed: look, deliver again, discard.", no_args_is_help=True)
 

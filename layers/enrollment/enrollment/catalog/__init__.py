@@ -19,7 +19,7 @@ from enrollment.catalog import (
     website,
     workflows,
 )
-from enrollment.domain.event_types import Category, EventType, EventTypeId
+from enrollment.domain.events.event_types import Category, EventType, EventTypeId
 
 CATEGORIES: Mapping[str, Category] = MappingProxyType(
     {

@@ -1,6 +1,6 @@
 """Ads: seen or clicked, in any network."""
 
-from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
+from enrollment.domain.events.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
 
 CATEGORY = Category(
     "ads",

@@ -1,6 +1,14 @@
 """Calls: only those placed through the platform, or a calling app that is wired to it."""
 
-from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, IsNotTrue, Property, PropertyType
+from enrollment.domain.events.event_types import (
+    CONTACTS,
+    Category,
+    EventType,
+    EventTypeId,
+    IsNotTrue,
+    Property,
+    PropertyType,
+)
 
 _CALL = (
     Property("hs_call_source", "Call source", PropertyType.ENUMERATION),

@@ -1,6 +1,6 @@
 """CRM: records created and changed."""
 
-from enrollment.domain.event_types import (
+from enrollment.domain.events.event_types import (
     ALL_OBJECTS,
     Category,
     Differs,

@@ -1,6 +1,6 @@
 """Marketing email, and subscriptions."""
 
-from enrollment.domain.event_types import (
+from enrollment.domain.events.event_types import (
     CONTACTS,
     Category,
     Derivation,
@@ -10,8 +10,8 @@ from enrollment.domain.event_types import (
     Property,
     PropertyType,
 )
-from enrollment.domain.filters import any_of
-from enrollment.domain.urls import UrlPart, original_url
+from enrollment.domain.operators.filters import any_of
+from enrollment.domain.operators.urls import UrlPart, original_url
 
 _EMAIL = (
     Property("hs_email_campaign_id", "Email campaign", PropertyType.ENUMERATION),

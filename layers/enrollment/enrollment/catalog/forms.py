@@ -1,7 +1,7 @@
 """Forms: seen, touched, submitted."""
 
 from enrollment.catalog.pages import DERIVED_FROM_URL, PAGE_URL, REFERRER, UTM
-from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
+from enrollment.domain.events.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
 
 _FORM = (
     Property("hs_form_id", "Form", PropertyType.ENUMERATION),

@@ -1,6 +1,6 @@
 """Lists: a record was added or removed."""
 
-from enrollment.domain.event_types import (
+from enrollment.domain.events.event_types import (
     LISTED_OBJECTS,
     Category,
     EventType,

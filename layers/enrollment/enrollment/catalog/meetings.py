@@ -1,6 +1,14 @@
 """Meetings."""
 
-from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, IsOneOf, Property, PropertyType
+from enrollment.domain.events.event_types import (
+    CONTACTS,
+    Category,
+    EventType,
+    EventTypeId,
+    IsOneOf,
+    Property,
+    PropertyType,
+)
 
 _MEETING = (
     Property("hs_meeting_id", "Meeting", PropertyType.ENUMERATION),

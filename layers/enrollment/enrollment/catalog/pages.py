@@ -1,7 +1,7 @@
 """Properties that the events of several categories share: the page on which something happened."""
 
-from enrollment.domain.event_types import Property
-from enrollment.domain.urls import UrlPart, page_url_parts, utm_parameters
+from enrollment.domain.events.event_types import Property
+from enrollment.domain.operators.urls import UrlPart, page_url_parts, utm_parameters
 
 PAGE_URL = (
     Property("hs_url", "URL", url_part=UrlPart.URL),

@@ -1,6 +1,6 @@
 """Sales documents."""
 
-from enrollment.domain.event_types import CONTACTS, Category, EventType, Property, PropertyType
+from enrollment.domain.events.event_types import CONTACTS, Category, EventType, Property, PropertyType
 
 _DOCUMENT = (
     Property("hs_document_id", "Document", PropertyType.ENUMERATION),

@@ -1,6 +1,6 @@
 """Sequences."""
 
-from enrollment.domain.event_types import (
+from enrollment.domain.events.event_types import (
     CONTACTS,
     AlsoSatisfies,
     Category,
@@ -10,7 +10,7 @@ from enrollment.domain.event_types import (
     Property,
     PropertyType,
 )
-from enrollment.domain.filters import any_of
+from enrollment.domain.operators.filters import any_of
 
 _SEQUENCE = (
     Property("hs_sequence_id", "Sequence", PropertyType.ENUMERATION),

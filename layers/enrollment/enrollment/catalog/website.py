@@ -1,8 +1,8 @@
 """Website: pages and calls to action."""
 
 from enrollment.catalog.pages import DERIVED_FROM_URL, PAGE_URL, REFERRER, UTM
-from enrollment.domain.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
-from enrollment.domain.urls import page_url_parts
+from enrollment.domain.events.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
+from enrollment.domain.operators.urls import page_url_parts
 
 _CTA = (
     Property("hs_cta_id", "CTA", PropertyType.ENUMERATION),

@@ -1,6 +1,6 @@
 """Workflows: what other flows did with the record."""
 
-from enrollment.domain.event_types import (
+from enrollment.domain.events.event_types import (
     ALL_OBJECTS,
     CONTACTS,
     Category,

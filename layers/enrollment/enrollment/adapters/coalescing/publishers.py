@@ -1,0 +1,32 @@
+"""Publish the enrollments of simultaneous events with shared calls. An enrollment that a shared call did not publish is
+published by a call of its own, so that a failure is reported for the event that it belongs to."""
+
+from collections.abc import Iterator, Sequence
+
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.application.ports import Bus, Queue
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment
+
+
+class CoalescingQueue:
+    def __init__(self, queue: Queue, meeting: Meeting) -> None:
+        self._queue = queue
+        self._together = meeting.together
+
+    def publish(self, enrollments: Sequence[Enrollment]) -> Iterator[str]:
+        published = frozenset(self._together(self._queue.publish, enrollments)) if enrollments else frozenset[str]()
+        yield from (one.id for one in enrollments if one.id in published)
+        if missing := [one for one in enrollments if one.id not in published]:
+            yield from self._queue.publish(missing)
+
+
+class CoalescingBus:
+    def __init__(self, bus: Bus, meeting: Meeting) -> None:
+        self._bus = bus
+        self._together = meeting.together
+
+    def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
+        announced = frozenset(self._together(self._bus.announce, announcements)) if announcements else frozenset[str]()
+        yield from (one.enrollment.id for one in announcements if one.enrollment.id in announced)
+        if missing := [one for one in announcements if one.enrollment.id not in announced]:
+            yield from self._bus.announce(missing)

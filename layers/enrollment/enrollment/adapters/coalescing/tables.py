@@ -1,0 +1,95 @@
+"""The tables, for events that are decided at the same time: what they ask for at the same time is one call
+(docs/decisions/0014-buffer.md)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.dynamodb.tables import Change, Item, Key, Table, Tables, encoded, encoded_value
+from enrollment.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
+
+# Statements in one BatchExecuteStatement: DynamoDB's limit.
+WRITTEN_AT_ONCE = 25
+
+
+class TablesOfBatch(Tables):
+    def __init__(self, client: "DynamoDBClient", config: Config, meeting: Meeting) -> None:
+        super().__init__(client, config)
+        self.records = TableOfBatch(client, config.records_table, meeting)
+        self.enrollments = TableOfBatch(client, config.enrollments_table, meeting)
+
+
+class TableOfBatch(Table):
+    """Concurrent reads of items are merged into one call; so are concurrent new items, and concurrent changes. What a
+    shared call does not do is done by itself, so that each failure is its own."""
+
+    def __init__(self, client: "DynamoDBClient", name: str, meeting: Meeting) -> None:
+        super().__init__(client, name)
+        self._together = meeting.together
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        read = self._together(self._read_all, [(pk, sk)])
+        return read[0].get((pk, sk)) if read else super().get(pk, sk)
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        read = self._together(self._read_all, keys)
+        return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
+
+    def put_new(self, item: Item) -> Item | None:
+        is_written = any(one is item for one in self._together(self._insert_all, [item]))
+        return None if is_written else super().put_new(item)
+
+    def change(self, change: Change) -> bool:
+        return any(one is change for one in self._together(self._change_all, [change])) or super().change(change)
+
+    def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
+        yield {_key_of(item): item for item in super().get_many(list(dict.fromkeys(keys)))}
+
+    def _insert_all(self, items: Sequence[Item]) -> Iterator[Item]:
+        """In PartiQL, whose batches alone have conditions: an INSERT fails where there is an item."""
+        for some in _by_key(items, _key_of):
+            statements = [self._insert(one) for one in some.values()]
+            answer: Any = self._client.batch_execute_statement(Statements=statements)
+            yield from (
+                one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
+            )
+
+    def _insert(self, item: Item) -> Any:
+        values = encoded(item)
+        names = ", ".join(f"'{name}': ?" for name in values)
+        return {"Statement": f'INSERT INTO "{self.name}" VALUE {{{names}}}', "Parameters": list(values.values())}
+
+    def _change_all(self, changes: Sequence[Change]) -> Iterator[Change]:
+        """In PartiQL, whose batches alone have conditions."""
+        for some in _by_key(changes, lambda one: (one.pk, one.sk)):
+            statements = [self._statement(one) for one in some.values()]
+            answer: Any = self._client.batch_execute_statement(Statements=statements)
+            yield from (
+                one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
+            )
+
+    def _statement(self, change: Change) -> Any:
+        clauses = " ".join(
+            (*(f'SET "{name}" = ?' for name in change.sets), *(f'REMOVE "{name}"' for name in change.removes))
+        )
+        where = " AND ".join(f'"{name}" = ?' for name in ("pk", "sk", *change.where))
+        values = (*change.sets.values(), change.pk, change.sk, *change.where.values())
+        return {
+            "Statement": f'UPDATE "{self.name}" {clauses} WHERE {where}',
+            "Parameters": [encoded_value(value) for value in values],
+        }
+
+
+def _by_key(many: Iterable[T], key_of: Callable[[T], Key]) -> Iterator[dict[Key, T]]:
+    """As many as one call takes, of each item one: DynamoDB refuses calls that name one twice."""
+    those = list({key_of(one): one for one in many}.items())
+    return (dict(those[start : start + WRITTEN_AT_ONCE]) for start in range(0, len(those), WRITTEN_AT_ONCE))
+
+
+def _key_of(item: Item) -> Key:
+    return item["pk"], item["sk"]

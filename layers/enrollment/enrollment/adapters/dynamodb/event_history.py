@@ -1,0 +1,115 @@
+"""Events in DynamoDB: beside the record that they happened to, until they expire."""
+
+import heapq
+import itertools
+import json
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from enrollment.adapters.dynamodb.tables import BATCH, Expression, Item, Tables
+from enrollment.domain.events.event import Event
+from enrollment.domain.events.sort_key import position
+from enrollment.domain.identifiers import RecordKey, join
+from enrollment.domain.values import Instant
+
+EVENT = "event"
+
+# Partitions of a portal's events of one type in the index. Each takes about 1,000 events a second; one that takes more
+# would hold back the events themselves.
+SHARDS = 16
+
+
+class DynamoHistory:
+    """`event`: an envelope, by ``write`` and ``read``; no longer than the event came, as a waiting event's. An item
+    without it has the time of evaluation alone. No other item of the table has a `typeShard`: the index holds events
+    alone."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        write: Callable[[Event], Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Event],
+    ) -> None:
+        self._table = tables.records
+        self._write = write
+        self._read = read
+
+    def keep(self, event: Event, until: Instant) -> Instant:
+        record = str(event.record_key)
+        item = {
+            **_evaluation(event, until),
+            "event": json.dumps(self._write(event), ensure_ascii=False),
+            "typeShard": _shard(event.portal_id, event.event_type.name, zlib.crc32(record.encode()) % SHARDS),
+        }
+        existing = self._table.put_new(item)
+        if existing is None:
+            return event.evaluated_at or event.occurred_at
+        first = _evaluated_at(existing, event)
+        if "event" not in existing or self._event(existing).sent_at > event.sent_at:
+            self._table.put({**item, "evaluatedAt": first})
+        return first
+
+    def keep_evaluation(self, event: Event, until: Instant) -> Instant:
+        existing = self._table.put_new(_evaluation(event, until))
+        return (event.evaluated_at or event.occurred_at) if existing is None else _evaluated_at(existing, event)
+
+    def first_evaluation(self, event: Event) -> Instant | None:
+        item = self._table.get(str(event.record_key), _place(position(event)))
+        return None if item is None else item.get("evaluatedAt")
+
+    def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        if first >= last:
+            return
+        bounds = {"first": _place(first), "last": _place(last)}
+        those = Expression("pk = :record AND sk BETWEEN :first AND :last", record=str(record), **bounds)
+        for item in self._table.query(those, newest_first=newest_first):
+            if item["sk"] not in bounds.values() and "event" in item:
+                yield self._event(item)
+
+    def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        shards = [
+            self._of_shard(_shard(portal_id, name, number), first, last)
+            for name in sorted(event_types)
+            for number in range(SHARDS)
+        ]
+        newest = heapq.merge(*shards, reverse=True)
+        while keys := [(pk, sk) for sk, pk in itertools.islice(newest, BATCH)]:
+            items = {(item["pk"], item["sk"]): item for item in self._table.get_many(keys)}
+            yield from (self._event(items[key]) for key in keys if key in items)
+
+    def _of_shard(self, shard: str, first: str, last: str) -> Iterator[tuple[str, str]]:
+        if first >= last:
+            return
+        bounds = {"first": _place(first), "last": _place(last)}
+        those = Expression("typeShard = :shard AND sk BETWEEN :first AND :last", shard=shard, **bounds)
+        for item in self._table.query(those, index="by-event-type", is_consistent=False, newest_first=True, page=BATCH):
+            if item["sk"] not in bounds.values():
+                yield item["sk"], item["pk"]
+
+    def _event(self, item: Item) -> Event:
+        event = self._read(json.loads(item["event"]))
+        # Events that were stored before the time of evaluation was have none.
+        return event.evaluated(item["evaluatedAt"]) if "evaluatedAt" in item else event
+
+
+def _evaluation(event: Event, until: Instant) -> dict[str, Any]:
+    return {
+        "pk": str(event.record_key),
+        "sk": _place(position(event)),
+        "evaluatedAt": event.evaluated_at,
+        "expiresAt": until // 1000,
+    }
+
+
+def _evaluated_at(existing: Item, event: Event) -> Instant:
+    stored: Instant | None = existing.get("evaluatedAt")
+    return stored if stored is not None else event.evaluated_at or event.occurred_at
+
+
+def _shard(portal_id: str, event_type: str, number: int) -> str:
+    return join(portal_id, event_type, str(number))
+
+
+def _place(position: str) -> str:
+    return f"{EVENT}/{position}"

@@ -1,0 +1,121 @@
+"""Records in DynamoDB: one item each, changed by whoever has read its latest version."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from enrollment.adapters.dynamodb.tables import Item, Tables, is_at
+from enrollment.application.ports import Conflict
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.name_normalization import in_one_spelling
+from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Earlier, Record
+from enrollment.domain.values import Instant
+
+RECORD = "record"
+
+# What brought a change: the id of its event, and when it arrived. The changes of one arrival share it.
+Origin = tuple[str, Instant | None]
+
+
+class DynamoRecords:
+    """`properties` and `memberships`: name to a change; `earlier…`: name to a list of changes. A change is
+    [value, time of the change, number of its origin in `origins`, 1 if the time is known to the second only]; of those
+    that were stored before origins were, [value, time of the change]."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._table = tables.records
+
+    def get(self, key: RecordKey) -> Record | None:
+        item = self._table.get(str(key), RECORD)
+        return None if item is None else _record(key, item)
+
+    def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
+        wanted = {str(key): key for key in keys}
+        items = self._table.get_many([(pk, RECORD) for pk in wanted])
+        return {wanted[item["pk"]]: _record(wanted[item["pk"]], item) for item in items}
+
+    def save(self, record: Record) -> Record:
+        if not self._table.put(_item(record), is_at(record.version)):
+            raise Conflict(f"record {record.key} has changed since version {record.version}")
+        return replace(record, version=record.version + 1)
+
+
+def _item(record: Record) -> Item:
+    is_created = record.created_at != NOT_CREATED
+    origins: dict[Origin, int] = {}
+
+    def of(dated: Dated) -> list[Any]:
+        if not dated.event_id and dated.arrived_at is None and not dated.is_to_second:
+            return [dated.value, dated.changed_at]
+        origin = origins.setdefault((dated.event_id, dated.arrived_at), len(origins))
+        change = [dated.value, dated.changed_at, origin]
+        return [*change, 1] if dated.is_to_second else change
+
+    def current(values: Mapping[str, Dated]) -> str:
+        return _json({name: of(dated) for name, dated in values.items()})
+
+    def earlier(values: Earlier) -> str:
+        return _json({name: [of(dated) for dated in history] for name, history in values.items()})
+
+    return {
+        "pk": str(record.key),
+        "sk": RECORD,
+        "version": record.version + 1,
+        "createdAt": record.created_at if is_created else None,
+        "knownAt": record.known_at,
+        "properties": current(record.properties),
+        "memberships": current(record.memberships),
+        "firsts": _json(dict(record.firsts)),
+        "earlierProperties": earlier(record.earlier_properties),
+        "earlierMemberships": earlier(record.earlier_memberships),
+        "origins": _json(list(origins)) if origins else None,
+        "deletedAt": record.deleted_at,
+        "awaitedUntil": record.awaited_until,
+        # A deletion is kept for good. What arrived for a record that was never created expires.
+        "expiresAt": None if is_created or record.deleted_at is not None else _expiry(record),
+    }
+
+
+def _expiry(record: Record) -> int:
+    """Seconds since 1970."""
+    arrivals = [dated.arrival for dated in record.changes]
+    return (max([record.awaited_until or 0, *arrivals]) + EARLY_CHANGES_KEPT_MS) // 1000
+
+
+def _record(key: RecordKey, item: Item) -> Record:
+    origins: list[list[Any]] = json.loads(item.get("origins", "[]"))
+
+    def dated(value: Any, changed_at: Instant, origin: int | None = None, is_to_second: int = 0) -> Dated:
+        if origin is None:
+            return Dated(value, changed_at)
+        event_id, arrived_at = origins[origin]
+        return Dated(value, changed_at, arrived_at, event_id, is_to_second == 1)
+
+    def current(name: str) -> dict[str, Dated]:
+        return {name: dated(*change) for name, change in json.loads(item[name]).items()}
+
+    def earlier(name: str) -> Earlier:
+        found = json.loads(item[name])
+        return {name: tuple(dated(*change) for change in history) for name, history in found.items()}
+
+    record = Record(
+        key=key,
+        created_at=item.get("createdAt", NOT_CREATED),
+        properties=current("properties"),
+        memberships=current("memberships"),
+        firsts=json.loads(item["firsts"]),
+        earlier_properties=earlier("earlierProperties"),
+        earlier_memberships=earlier("earlierMemberships"),
+        version=item["version"],
+        deleted_at=item.get("deletedAt"),
+        awaited_until=item.get("awaitedUntil"),
+        known_at=item.get("knownAt"),
+    )
+    return in_one_spelling(record)
+
+
+def _json(value: object) -> str:
+    """Not as ASCII, in which an escape takes up to six times the bytes of its character."""
+    return json.dumps(value, ensure_ascii=False)

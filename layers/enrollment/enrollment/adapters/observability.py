@@ -1,0 +1,180 @@
+"""The metrics, and the journal of every outcome; logger and tracer are Powertools'.
+
+A decision is one log line, `decision`, with the fields of `decision_fields`; where there are very many, those that are
+only counted are one line, `others`, with the count of each code. A refused event is one line, `refused`. An event that
+its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`. A change of a
+record that does not exist yet is one line, `stored before creation`; an event whose ID came before with other content,
+`event id used before`; waiting events that there was no time to decide again, `waiting events left`. A stored flow that
+this version refuses is one line, `flow refused`.
+Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
+of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,
+`EventsRehearsed`, `ChangesBeforeCreation`, `EventIdsUsedBefore`, `WaitingEventsLeft`. Their dimension `service` is the
+stack's name.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.enrollments import Enrollment
+from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.values import Instant, Value, as_text, iso
+
+
+class Metrics:
+    """Counts, of one invocation at a time: a line of CloudWatch's embedded metric format for each. As Powertools' own,
+    in a third of the time (docs/decisions/0013-event-path.md)."""
+
+    def __init__(self, namespace: str, service: str, clock: Callable[[], Instant]) -> None:
+        self._namespace = namespace
+        self._service = service
+        self._clock = clock
+        self._counts: dict[str, int] = {}
+        # The events of a batch are decided at the same time.
+        self._lock = Lock()
+
+    def count(self, name: str, number: int = 1) -> None:
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + number
+
+    def flush(self) -> None:
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        if not counts:
+            return
+        directive = {
+            "Namespace": self._namespace,
+            "Dimensions": [["service"]],
+            "Metrics": [{"Name": name, "Unit": "Count"} for name in counts],
+        }
+        metadata = {"Timestamp": self._clock(), "CloudWatchMetrics": [directive]}
+        line = msgspec.json.encode({"_aws": metadata, "service": self._service, **counts}).decode()
+        # CloudWatch reads it. Not printed: where nothing is buffered, as in Lambda, the end of a line is a write more.
+        sys.stdout.write(f"{line}\n")
+
+
+def log_refused_flow(logger: Logger, revision: FlowRevision, invalid: ValueError) -> None:
+    logger.error(
+        "flow refused",
+        extra={
+            "portalId": revision.portal_id,
+            "flowId": revision.id,
+            "flowRevisionId": str(revision.revision),
+            "explanation": str(invalid)[:2000],
+        },
+    )
+
+
+class PowertoolsJournal:
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self._logger = logger
+        self._metrics = metrics
+
+    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+        for decision in decisions:
+            self._logger.info("decision", extra=decision_fields(event, decision))
+        if others:
+            codes = {code.value: number for code, number in others.items()}
+            self._logger.info("others", extra={**_event_fields(event), "codes": codes})
+        self._metrics.count("EventsProcessed")
+        if decisions or others:
+            numbers = Counter(decision.code for decision in decisions)
+            numbers.update(others)
+            self._metrics.count("Decisions", numbers.total())
+            for code, number in numbers.items():
+                self._metrics.count(METRIC_OF[code], number)
+
+    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
+        self._logger.warning(
+            "refused",
+            extra={
+                "eventId": event_id,
+                "reason": invalid.reason,
+                "field": invalid.field,
+                "explanation": invalid.message,
+            },
+        )
+        self._metrics.count("EventsRefused")
+
+    def skipped(self, event: Event) -> None:
+        self._logger.info("skipped", extra=_event_fields(event))
+        self._metrics.count("EventsSkipped")
+
+    def stored_before_creation(self, event: Event, changes: int) -> None:
+        fields = {**_event_fields(event), "objectTypeId": event.object_type_id, "objectId": event.object_id}
+        self._logger.info("stored before creation", extra={**fields, "changes": changes})
+        self._metrics.count("ChangesBeforeCreation")
+
+    def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        cause = enrollment.cause
+        earlier = {"earlierEventType": cause.event_type, "earlierOccurredAt": iso(cause.occurred_at)}
+        self._logger.warning("event id used before", extra={**_event_fields(event), **earlier})
+        self._metrics.count("EventIdsUsedBefore")
+
+    def not_decided_again(self, event: Event, left: int) -> None:
+        self._logger.warning("waiting events left", extra={**_event_fields(event), "left": left})
+        self._metrics.count("WaitingEventsLeft", left)
+
+    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+        codes = {one.flow_id: one.code.value for one in decisions}
+        self._logger.info("rehearsed", extra={**_event_fields(event), "codes": codes})
+        self._metrics.count("EventsRehearsed")
+
+
+def _event_fields(event: Event) -> dict[str, Any]:
+    return {"eventId": event.id, "eventType": event.event_type.name, "portalId": event.portal_id}
+
+
+# Characters of a value that a decision names. What decided can be seen; a person's whole text is not for a log.
+MAX_FOUND = 200
+
+# Enrolled, DuplicateEvent, …
+METRIC_OF = {code: code.replace("_", " ").title().replace(" ", "") for code in Code}
+
+
+def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
+    """The stable fields of a decision, in logs and in the handler's answer."""
+    fields: dict[str, Any] = {
+        "code": decision.code.value,
+        "flowId": decision.flow_id,
+        "flowRevisionId": decision.flow_revision_id,
+        "because": decision.because,
+        "portalId": event.portal_id,
+        "objectTypeId": event.object_type_id,
+        "objectId": event.object_id,
+        "eventId": event.id,
+        "eventType": event.event_type.name,
+    }
+    if decision.enrollment_id is not None:
+        fields["enrollmentId"] = decision.enrollment_id
+    if decision.due_at is not None:
+        fields["dueAt"] = iso(decision.due_at)
+    if decision.groups:
+        fields["groups"] = [
+            {
+                "groupIndex": one.group_index,
+                "property": one.failure.property,
+                "found": _shortened(one.failure.found),
+                "operation": dict(one.failure.operation),
+            }
+            for one in decision.groups
+        ]
+    if decision.filter is not None:
+        fields["filter"] = {
+            "property": decision.filter.property,
+            "found": _shortened(decision.filter.found),
+            "operation": dict(decision.filter.operation),
+        }
+    return fields
+
+
+def _shortened(found: Value) -> Value:
+    text = as_text(found)
+    return found if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}…"

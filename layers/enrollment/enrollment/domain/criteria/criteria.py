@@ -1,0 +1,155 @@
+"""Criteria: trees of filters over a record as it was. What refinement, suppression and goals are made of."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from enrollment.domain.criteria.record_operators import RecordOperation
+from enrollment.domain.operators.filters import Failure
+from enrollment.domain.records.associations import AssociationType
+from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED, Associates, Need, Subject
+from enrollment.domain.values import Value
+
+
+class FilterResult(Struct, frozen=True):
+    """What a filter found, and whether it holds. ``property`` says in words what was looked at."""
+
+    property: str
+    operation: Mapping[str, Any]
+    found: Value
+    holds: bool
+    because: str | None = None
+
+
+class BranchResult(Struct, frozen=True):
+    """``kind``: AND or OR."""
+
+    kind: str
+    parts: tuple["Result", ...]
+    holds: bool
+
+
+Result = FilterResult | BranchResult
+
+
+class RecordFilter(Struct, frozen=True):
+    property: str
+    operation: RecordOperation
+
+    def holds(self, subject: Subject) -> bool:
+        return subject.once(self, lambda: self.operation.holds(subject, self.property))
+
+    def result(self, subject: Subject) -> FilterResult:
+        return FilterResult(
+            self.property,
+            self.operation.given,
+            subject.value(self.property),
+            self.holds(subject),
+            self.operation.objection(subject, self.property),
+        )
+
+
+class ListFilter(Struct, frozen=True):
+    """Whether the record is a member of a list, or is not."""
+
+    list_id: str
+    is_member: bool
+
+    def holds(self, subject: Subject) -> bool:
+        return subject.is_member(self.list_id) == self.is_member
+
+    def result(self, subject: Subject) -> FilterResult:
+        operator = "IN_LIST" if self.is_member else "NOT_IN_LIST"
+        given = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
+        return FilterResult(f"list {self.list_id}", given, subject.is_member(self.list_id), self.holds(subject))
+
+
+class ConstantFilter(Struct, frozen=True):
+    accepts: bool
+
+    def holds(self, subject: Subject) -> bool:
+        return self.accepts
+
+    def result(self, subject: Subject) -> FilterResult:
+        return FilterResult("constant", {"filterType": "CONSTANT", "shouldAccept": self.accepts}, None, self.accepts)
+
+
+class AllOf(Struct, frozen=True):
+    """An AND branch: every filter and every branch under it must hold."""
+
+    parts: tuple["Criteria", ...]
+
+    def holds(self, subject: Subject) -> bool:
+        return all(part.holds(subject) for part in self.parts)
+
+    def result(self, subject: Subject) -> BranchResult:
+        """Of every part, those after the first that fails included."""
+        return BranchResult("AND", tuple(part.result(subject) for part in self.parts), self.holds(subject))
+
+
+class AnyOf(Struct, frozen=True):
+    """An OR branch: one of its branches is enough."""
+
+    parts: tuple["Criteria", ...]
+
+    def holds(self, subject: Subject) -> bool:
+        return any(part.holds(subject) for part in self.parts)
+
+    def result(self, subject: Subject) -> BranchResult:
+        return BranchResult("OR", tuple(part.result(subject) for part in self.parts), self.holds(subject))
+
+
+class AssociatedWith(Struct, frozen=True):
+    """An ASSOCIATION branch: accepts when at least one associated record passes."""
+
+    object_type_id: str
+    kind: AssociationType
+    criteria: AllOf
+
+    @property
+    def need(self) -> Need:
+        return self.object_type_id, self.kind
+
+    def holds(self, subject: Subject) -> bool:
+        return any(self.criteria.holds(one) for one in self._associates(subject).subjects)
+
+    def result(self, subject: Subject) -> FilterResult:
+        given = {
+            "filterBranchType": "ASSOCIATION",
+            "objectTypeId": self.object_type_id,
+            "associationCategory": self.kind.category,
+            "associationTypeId": self.kind.type_id,
+        }
+        associates = self._associates(subject)
+        because = None
+        if not associates.is_complete:
+            because = f"only {MAX_ASSOCIATED:,} associated records are looked at, and there are more"
+        what = f"associated {self.object_type_id}"
+        return FilterResult(what, given, len(associates.subjects), self.holds(subject), because)
+
+    def _associates(self, subject: Subject) -> Associates:
+        return subject.associates.get(self.need, Associates())
+
+
+Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | AssociatedWith
+
+
+def first_failure(result: Result) -> Failure | None:
+    """The first filter, in the order in which the flow wrote them, for which the criteria do not hold; of an OR, that
+    of its first branch."""
+    if result.holds:
+        return None
+    if isinstance(result, FilterResult):
+        return Failure(result.property, result.operation, result.found, result.because)
+    return next((failure for part in result.parts if (failure := first_failure(part)) is not None), None)
+
+
+def needs(criteria: Criteria | None) -> Iterator[Need]:
+    """The associated records that the criteria look at."""
+    match criteria:
+        case AssociatedWith():
+            yield criteria.need
+        case AllOf() | AnyOf():
+            for part in criteria.parts:
+                yield from needs(part)

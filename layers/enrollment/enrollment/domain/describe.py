@@ -1,0 +1,295 @@
+"""A flow in plain words: what a tree of JSON means."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from enrollment.domain.criteria.criteria import (
+    AllOf,
+    AnyOf,
+    AssociatedWith,
+    ConstantFilter,
+    Criteria,
+    ListFilter,
+    RecordFilter,
+)
+from enrollment.domain.enrollment.decisions import Decision
+from enrollment.domain.enrollment.late_data_tolerance import MINUTE
+from enrollment.domain.events.event_types import EventType, Trigger
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.rate_limit import PERIODS
+from enrollment.domain.identifiers import OBJECT_TYPE_IDS
+from enrollment.domain.operators.calendar import UNITS
+from enrollment.domain.operators.filters import Failure, PropertyFilter
+from enrollment.domain.operators.property_operators import OPERATION_TYPES
+from enrollment.domain.values import Value, as_text, is_missing
+
+# Characters of a value that is shown in a sentence.
+SHOWN = 80
+
+_NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.items()}
+
+
+def explained(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
+    """Sentences. The first says who enters and when, the others who does not."""
+    if not flow.groups:
+        return ["Enrolls nobody by itself: it has no event trigger."]
+    often = "every time" if flow.should_re_enroll else "the first time"
+    triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
+    when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
+    sentences = [f"Enrolls {_a(_object(flow.object_type_id))} {often} {when}."]
+    if flow.criteria is not None:
+        sentences.append(f"Only if, as it was then, {_criteria(flow.criteria)}.")
+    if flow.suppression is not None:
+        sentences.append(f"Not if {_criteria(flow.suppression)}.")
+    if flow.goal is not None:
+        sentences.append(f"Not if it has met the goal already: {_criteria(flow.goal)}.")
+    if flow.tolerance:
+        minutes = f"{flow.tolerance / MINUTE:g} minutes"
+        sentences.append(f"What changes of the record within {minutes} after the event counts too: so long it waits.")
+    if flow.rate_limit is not None:
+        period = next(name for name, length in PERIODS.items() if length == flow.rate_limit.period).lower()
+        sentences.append(f"At most {flow.rate_limit.count:,} enter per {period}; those beyond enter later.")
+    if not flow.is_enabled:
+        sentences.append("It is turned off: it enrolls nobody now.")
+    return sentences
+
+
+def _object(type_id: str) -> str:
+    return _NAMES.get(type_id, f"record of type {type_id}")
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
+
+
+def _trigger(group: TriggerGroup, event_type: EventType) -> str:
+    if event_type.trigger is Trigger.LIST_MEMBERSHIP:
+        given = {one.property: one.operation.given["values"][0] for one in group.filters}
+        verb = "added to" if given["hs_membership_change"] == "ADDED" else "removed from"
+        return f"it is {verb} list {given['hs_list_id']}"
+    label = _inside(event_type.label)
+    conditions = " and ".join(_refinement(one, event_type) for one in group.filters)
+    return f"{label} ({event_type.name})" + (f", where {conditions}" if conditions else "")
+
+
+def _refinement(one: PropertyFilter, event_type: EventType) -> str:
+    return f"{_label(one.property, event_type)} {said(one.operation.given)}"
+
+
+def _label(name: str, event_type: EventType) -> str:
+    known = event_type.property(name)
+    return name if known is None else _inside(known.label)
+
+
+def _inside(label: str) -> str:
+    """As it is written inside a sentence; URL stays URL."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
+def _criteria(criteria: Criteria) -> str:
+    match criteria:
+        case RecordFilter():
+            return f"{criteria.property} {said(criteria.operation.given)}"
+        case ListFilter():
+            return f"it is {'' if criteria.is_member else 'not '}in list {criteria.list_id}"
+        case ConstantFilter():
+            return "always" if criteria.accepts else "never"
+        case AssociatedWith():
+            kind = f"{criteria.kind.category} {criteria.kind.type_id}"
+            what = _object(criteria.object_type_id)
+            return f"of at least one {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
+        case AllOf() | AnyOf():
+            word = " and " if isinstance(criteria, AllOf) else " or "
+            # Brackets only where two words of different kinds would meet.
+            parts = [
+                f"({_criteria(part)})" if isinstance(part, AllOf | AnyOf) and len(part.parts) > 1 else _criteria(part)
+                for part in criteria.parts
+            ]
+            return word.join(parts)
+
+
+def failed_conditions(decision: Decision, flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
+    """What stood against the record, with what was found: of each trigger group of the event the first refinement that
+    failed, or the failing filter of the criteria."""
+    groups = {group.index: group for group in flow.groups}
+    refinements = [
+        _failed(_label(one.failure.property, event_types[groups[one.group_index].event_type]), one.failure)
+        for one in decision.groups
+    ]
+    return [*refinements, *([] if decision.filter is None else [_failed(decision.filter.property, decision.filter)])]
+
+
+def _failed(name: str, failure: Failure) -> str:
+    because = "" if failure.because is None else f" ({failure.because})"
+    return f"{name} {expected(failure.operation)}, found {_found(failure.found)}{because}"
+
+
+def _found(value: Value) -> str:
+    if is_missing(value):
+        return "no value"
+    return quoted(value) if isinstance(value, str | list) else as_text(value)
+
+
+def quoted(value: Value) -> str:
+    """Return a text in quotation marks, so that blanks at its ends are visible."""
+    text = as_text(value)
+    return json.dumps(text if len(text) <= SHOWN else f"{text[:SHOWN]}…", ensure_ascii=False)
+
+
+def expected(given: Mapping[str, Any]) -> str:
+    """What a filter of any kind asks for, in words."""
+    match given.get("filterType", given.get("filterBranchType")):
+        case "IN_LIST":
+            return "has the record as a member" if given["operator"] == "IN_LIST" else "does not have it as a member"
+        case "CONSTANT":
+            return "accepts every record" if given["shouldAccept"] else "accepts no record"
+        case "ASSOCIATION":
+            return "with at least one that meets its filters"
+    return said(given)
+
+
+def said(given: Mapping[str, Any]) -> str:
+    """An operation in words."""
+    kind, operator = given["operationType"], given["operator"]
+    text = _said(kind, operator, given)
+    return f"{text} (or has no value)" if given.get("includeObjectsWithNoValueSet") is True else text
+
+
+def _said(kind: str, operator: str, given: Mapping[str, Any]) -> str:
+    if kind == "CALENDAR_DATE":
+        return f"is in {_unit(operator, given)}"
+    if kind in ("ROLLING_DATE_RANGE", "ROLLING_PROPERTY_UPDATED"):
+        return WORDS[operator].format(given["numberOfDays"])
+    if kind == "COMPARATIVE_PROPERTY_UPDATED":
+        return f"was updated {WORDS[operator].removeprefix('is ')} the property {given['comparisonPropertyName']} was"
+    if kind.startswith("COMPARATIVE"):
+        default = given.get("defaultComparisonValue")
+        instead = "" if default is None else f" (or {quoted(default)} when that has no value)"
+        return f"{WORDS[operator]} the property {given['comparisonPropertyName']}{instead}"
+    if kind in ("TIME_POINT", "TIME_RANGED"):
+        subject = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
+        said_of = subject.get(given.get("propertyParser", "VALUE"), "")
+        if kind == "TIME_POINT":
+            return f"{said_of}{WORDS[operator]} {_point(given['timePoint'])}"
+        lower, upper = _point(given["lowerBoundTimePoint"]), _point(given["upperBoundTimePoint"])
+        return f"{said_of}{WORDS[operator]} {lower} and {upper}"
+    if kind == "DATE":
+        return f"{WORDS[operator]} {given['day']} {str(given['month']).title()} {given['year']}"
+    keys = OPERATION_TYPES[kind].keys
+    if keys == ("lowerBound", "upperBound"):
+        return f"{WORDS[operator]} {given['lowerBound']} and {given['upperBound']}"
+    if not keys:
+        return WORDS[operator]
+    found = given[keys[0]]
+    if isinstance(found, list):
+        return f"{_ONE_OF[operator] if len(found) == 1 and operator in _ONE_OF else WORDS[operator]} {_several(found)}"
+    return f"{WORDS[operator]} {quoted(found) if kind == 'STRING' else found}"
+
+
+def _several(values: Sequence[Any]) -> str:
+    shown = [quoted(one) for one in values[:10]]
+    if len(values) > len(shown):
+        return f"{', '.join(shown)} and {len(values) - len(shown)} others"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+
+def _unit(operator: str, given: Mapping[str, Any]) -> str:
+    unit, count = str(given["timeUnit"]).lower(), given.get("timeUnitCount", 1)
+    assert given["timeUnit"] in UNITS
+    many = unit if count == 1 else f"{count} {unit}s"
+    return {
+        "IN_THIS_TIME_UNIT": f"this {unit}",
+        "IN_THIS_TIME_UNIT_SO_FAR": f"this {unit} so far",
+        "IN_LAST_TIME_UNIT": f"the last {many}",
+        "IN_LAST_TIME_UNIT_SO_FAR": f"the last {many} or this one so far",
+        "IN_NEXT_TIME_UNIT": f"the next {many}",
+    }[operator]
+
+
+def _point(given: Mapping[str, Any]) -> str:
+    offset = " ".join(
+        f"{'plus' if count > 0 else 'minus'} {abs(count)} {unit}"
+        for unit, count in (given.get("offset") or {}).items()
+        if count
+    )
+    kind = given["timeType"]
+    if kind == "DATE":
+        text = (
+            f"{given['day']} {given['month']} {given['year']} {given.get('hour', 0):02d}:{given.get('minute', 0):02d}"
+        )
+        zone = given.get("zoneId")
+        return f"{text} ({zone})" if zone else text
+    if kind == "PROPERTY_REFERENCED":
+        what = "the last change of " if given.get("referenceType") == "UPDATED_AT" else ""
+        return f"{what}the property {given['property']} {offset}".strip()
+    reference = given["indexReference"]
+    name = reference["referenceType"]
+    words = {"NOW": "the event", "TODAY": "the beginning of the day"}.get(name, f"the beginning of the {name.lower()}")
+    if name == "WEEK" and "dayOfWeek" in reference:
+        words = f"{str(reference['dayOfWeek']).title()} of the week"
+    elif name in ("MONTH", "QUARTER", "YEAR"):
+        parts = [f"month {reference['month']}"] if "month" in reference and name != "MONTH" else []
+        parts += [f"day {reference['day']}"] if "day" in reference else []
+        words = f"{', '.join(parts)} of the {name.lower()}" if parts else words
+    if name != "NOW" and (reference.get("hour") or reference.get("minute")):
+        words = f"{words}, {reference.get('hour', 0):02d}:{reference.get('minute', 0):02d}"
+    return f"{words} {offset}".strip()
+
+
+WORDS = {
+    "IS_KNOWN": "is known",
+    "IS_NOT_BLANK": "is not blank",
+    "IS_UNKNOWN": "is unknown",
+    "IS_BLANK": "is blank",
+    "IS_EQUAL_TO": "is",
+    "IS_NOT_EQUAL_TO": "is not",
+    "CONTAINS": "contains",
+    "DOES_NOT_CONTAIN": "does not contain",
+    "STARTS_WITH": "begins with",
+    "ENDS_WITH": "ends with",
+    "CONTAINS_EXACTLY": "has among its values",
+    "DOES_NOT_CONTAIN_EXACTLY": "does not have among its values",
+    "IS_GREATER_THAN": "is greater than",
+    "IS_GREATER_THAN_OR_EQUAL_TO": "is at least",
+    "IS_LESS_THAN": "is less than",
+    "IS_LESS_THAN_OR_EQUAL_TO": "is at most",
+    "IS_BETWEEN": "is between",
+    "IS_NOT_BETWEEN": "is not between",
+    "IS_ANY_OF": "is any of",
+    "IS_NONE_OF": "is none of",
+    "IS_EXACTLY": "is exactly",
+    "IS_NOT_EXACTLY": "is not exactly",
+    "CONTAINS_ALL": "has all of",
+    "DOES_NOT_CONTAIN_ALL": "does not have all of",
+    "IS_BEFORE": "is before",
+    "IS_AFTER": "is after",
+    "IS_BEFORE_DATE": "is on a day before that of",
+    "IS_AFTER_DATE": "is on a day after that of",
+    "EQUAL": "is on",
+    "BEFORE": "is before",
+    "AFTER": "is after",
+    "HAS_EVER_BEEN_EQUAL_TO": "has ever been",
+    "HAS_NEVER_BEEN_EQUAL_TO": "has never been",
+    "HAS_EVER_CONTAINED": "has ever contained",
+    "HAS_NEVER_CONTAINED": "has never contained",
+    "HAS_EVER_BEEN_ANY_OF": "has ever been any of",
+    "HAS_NEVER_BEEN_ANY_OF": "has never been any of",
+    "HAS_EVER_BEEN_EXACTLY": "has ever been exactly",
+    "HAS_NEVER_BEEN_EXACTLY": "has never been exactly",
+    "HAS_EVER_CONTAINED_ALL": "has ever had all of",
+    "HAS_NEVER_CONTAINED_ALL": "has never had all of",
+    "IS_LESS_THAN_X_DAYS_AGO": "is less than {} days ago",
+    "IS_MORE_THAN_X_DAYS_AGO": "is more than {} days ago",
+    "IS_LESS_THAN_X_DAYS_FROM_NOW": "is less than {} days from now",
+    "IS_MORE_THAN_X_DAYS_FROM_NOW": "is more than {} days from now",
+    "UPDATED_IN_LAST_X_DAYS": "was updated in the last {} days",
+    "NOT_UPDATED_IN_LAST_X_DAYS": "was not updated in the last {} days",
+}
+
+_ONE_OF = {
+    "IS_ANY_OF": "is",
+    "IS_NONE_OF": "is not",
+    "HAS_EVER_BEEN_ANY_OF": "has ever been",
+    "HAS_NEVER_BEEN_ANY_OF": "has never been",
+}

@@ -1,0 +1,126 @@
+"""An enrollment: a record enters a flow, because of an event."""
+
+import hashlib
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from enrollment.domain.enrollment.decisions import Match
+from enrollment.domain.events.event import Event, Occurrence
+from enrollment.domain.flows.flow import Flow
+from enrollment.domain.identifiers import RecordKey, join
+from enrollment.domain.values import Instant, Properties, is_missing, iso
+
+
+class Cause(Struct, frozen=True):
+    """The event, and the trigger group that it satisfied."""
+
+    group_index: int
+    event_type: str
+    event_type_id: str | None
+    event_id: str
+    occurred_at: Instant
+    source: str
+    properties: Properties
+
+
+class Enrollment(Struct, frozen=True):
+    id: str
+    record_key: RecordKey
+    flow_id: str
+    flow_name: str
+    flow_revision_id: str
+    idempotency_key: str
+    is_re_enrollment: bool
+    cause: Cause
+    enrolled_at: Instant
+
+    @property
+    def deduplication_id(self) -> str:
+        return hashlib.sha256(self.idempotency_key.encode()).hexdigest()
+
+    @property
+    def position(self) -> str:
+        """Where it stands among others: as text, in the order of time."""
+        return f"{iso(self.enrolled_at)}/{self.id}"
+
+
+class StoredEnrollment(Struct, frozen=True):
+    """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on.
+    ``due_at``: when it is published, if the flow's limit delays it. ``chain``: that of the event, for the announcement
+    when the event is not at hand."""
+
+    enrollment: Enrollment
+    is_published: bool = False
+    is_announced: bool = False
+    due_at: Instant | None = None
+    chain: tuple[str, ...] = ()
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.is_published and self.is_announced
+
+    @property
+    def publish_at(self) -> Instant:
+        return self.enrollment.enrolled_at if self.due_at is None else self.due_at
+
+
+class Enrolled(Struct, frozen=True):
+    """What is stored of a record in a flow: the ``first`` enrollment ever, and the one by the event at hand
+    (``own``); both may be the same."""
+
+    first: StoredEnrollment | None = None
+    own: StoredEnrollment | None = None
+
+
+def has_other_content(cause: Cause, event: Event, occurrences: Sequence[Occurrence]) -> bool:
+    """Whether the event that caused an enrollment differs from another event with the same id. ``occurrences``: the
+    catalog rows that the other event satisfies."""
+    if all(one.event_type.name != cause.event_type for one in occurrences):
+        return True
+    # Properties can be missing from a message that was too large.
+    sent = {name: value for name, value in event.properties.items() if not is_missing(value)}
+    return any(cause.properties.get(name, value) != value for name, value in sent.items())
+
+
+def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
+    parts = (record_key.portal_id, flow.id, record_key.object_type_id, record_key.object_id)
+    return join(*parts, event_id) if flow.should_re_enroll else join(*parts)
+
+
+def enroll(
+    flow: Flow,
+    match: Match,
+    event: Event,
+    record_key: RecordKey,
+    *,
+    enrolled_before: bool,
+    enrollment_id: str,
+    now: Instant,
+) -> Enrollment:
+    return Enrollment(
+        id=enrollment_id,
+        record_key=record_key,
+        flow_id=flow.id,
+        flow_name=flow.name,
+        flow_revision_id=flow.revision_id,
+        idempotency_key=idempotency_key(record_key, flow, event.id),
+        is_re_enrollment=enrolled_before,
+        cause=Cause(
+            group_index=match.group.index,
+            event_type=match.occurrence.event_type.name,
+            event_type_id=match.group.event_type_id,
+            event_id=event.id,
+            occurred_at=event.occurred_at,
+            source=event.source,
+            properties=match.occurrence.properties,
+        ),
+        enrolled_at=now,
+    )
+
+
+class Announcement(Struct, frozen=True):
+    """``workflows.enrolled`` for the same record; ``chain`` ends in the flow itself."""
+
+    enrollment: Enrollment
+    chain: tuple[str, ...]

@@ -1,0 +1,18 @@
+"""The place of an event among those of its record: as text, in the order of time."""
+
+from enrollment.domain.events.event import Event
+from enrollment.domain.identifiers import join
+from enrollment.domain.values import Instant, iso
+
+BEFORE_ALL = ""
+# Follows every digit.
+AFTER_ALL = ":"
+
+
+def position(event: Event) -> str:
+    return f"{iso(event.given_time)}/{join(event.id)}"
+
+
+def position_at(instant: Instant) -> str:
+    """Before all that occurred then, after all that occurred earlier."""
+    return iso(instant)

@@ -1,0 +1,235 @@
+"""The trigger groups of one event type as an index: an event finds the flows that it satisfies, and asks no others.
+
+Of each group one refinement that can be looked up (``operations.Lookup``) becomes its key, the one for which the fewest
+groups ask. The event's own values are what is looked up: each leads to a bucket of the groups that may match, with
+what else must hold for them. A group that can't be looked up waits behind a gate, the refinement that it shares with
+the most others; one without refinements behind none. Refinements are tested once an event, for all groups that have
+them, and each of the event's values is read once.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+from msgspec import Struct
+
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.operators.filters import PropertyFilter
+from enrollment.domain.operators.property_operators import MISSING, Operation, Parts, Read
+from enrollment.domain.values import Properties, is_missing
+
+
+class Satisfied(Struct, frozen=True, eq=False):
+    """A flow, and the first of its trigger groups that matches."""
+
+    flow: Flow
+    group: TriggerGroup
+
+
+class _View(Struct, frozen=True, eq=False):
+    """A property, as operations of one type read it: like predicates, one object each."""
+
+    property: str
+    read: Read
+
+
+class _Predicate:
+    """A refinement: one object for all groups that have it, so that its identity says which it is."""
+
+    __slots__ = ("__weakref__", "operation", "view")
+
+    def __init__(self, view: _View, operation: Operation) -> None:
+        self.view = view
+        self.operation = operation
+
+
+_Needs = tuple[_Predicate, ...]
+_Bucket = dict[Satisfied, _Needs]
+_Buckets = dict[Any, _Bucket]
+
+
+class _Table:
+    """What of a property is looked up: ``asked`` counts the groups that could be found by a key, in ``buckets`` are
+    those that are."""
+
+    __slots__ = ("asked", "buckets", "parts", "view")
+
+    def __init__(self, view: _View, parts: Parts) -> None:
+        self.view = view
+        self.parts = parts
+        self.asked: Counter[Hashable] = Counter()
+        self.buckets: _Buckets = {}
+
+
+class _Key(NamedTuple):
+    """A refinement that can be looked up, by any of the values."""
+
+    refinement: PropertyFilter
+    table: _Table
+    values: tuple[Hashable, ...]
+
+    @property
+    def asked(self) -> int:
+        return sum(map(self.table.asked.__getitem__, self.values))
+
+
+class TriggerIndex:
+    """Says of flows what ``TriggerGroup.failure`` says of their groups; whether a flow is on is not looked at."""
+
+    def __init__(self, event_type: str, flows: Iterable[Flow] = ()) -> None:
+        self._event_type = event_type
+        self._flows = {flow.id: flow for flow in flows}
+        self._tables: dict[tuple[_View, Parts], _Table] = {}
+        self._gates: _Buckets = {}
+        # How many groups share a refinement, of those that can't be looked up.
+        self._shared: Counter[PropertyFilter] = Counter()
+        self._places: dict[str, list[tuple[Satisfied, _Buckets, Iterable[Hashable]]]] = {}
+        # Of a flow with several groups, to each those after it.
+        self._later: dict[Satisfied, Sequence[Satisfied]] = {}
+        self._views: dict[tuple[str, Read], _View] = {}
+        self._predicates: WeakValueDictionary[PropertyFilter, _Predicate] = WeakValueDictionary()
+        # All are counted before the first is placed, so that each finds its best key.
+        for flow in self._flows.values():
+            self._count(flow, 1)
+        for flow in self._flows.values():
+            self._place(flow)
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def flow(self, flow_id: str) -> Flow | None:
+        return self._flows.get(flow_id)
+
+    def put(self, flow: Flow) -> None:
+        """Adds the flow, or exchanges the one of its id."""
+        self.remove(flow.id)
+        self._flows[flow.id] = flow
+        self._count(flow, 1)
+        self._place(flow)
+
+    def remove(self, flow_id: str) -> None:
+        flow = self._flows.pop(flow_id, None)
+        if flow is None:
+            return
+        self._count(flow, -1)
+        for satisfied, buckets, values in self._places.pop(flow_id):
+            self._later.pop(satisfied, None)
+            for value in values:
+                del buckets[value][satisfied]
+                if not buckets[value]:
+                    del buckets[value]
+        for facet in [one for one, table in self._tables.items() if not table.buckets and not table.asked]:
+            del self._tables[facet]
+
+    def matching(self, properties: Properties) -> Sequence[Satisfied]:
+        """The flows that an event with these properties satisfies, each once."""
+        event = _Event(properties)
+        holds = event.satisfies
+        buckets = [bucket for gate, bucket in self._gates.items() if holds(gate)]
+        for table in self._tables.values():
+            reading = event[table.view]
+            if reading is not None:
+                for part in (MISSING,) if reading is MISSING else table.parts(reading):
+                    bucket = table.buckets.get(part)
+                    if bucket is not None:
+                        buckets.append(bucket)
+        # Not a set, for the order of that is another in every process.
+        satisfied = {one: None for bucket in buckets for one, needs in bucket.items() if not needs or holds(needs)}
+        if not self._later.keys().isdisjoint(satisfied):
+            for one in self._later.keys() & satisfied.keys():
+                for later in self._later[one]:
+                    satisfied.pop(later, None)
+        return list(satisfied)
+
+    def _groups(self, flow: Flow) -> list[TriggerGroup]:
+        return [group for group in flow.groups if self._event_type in group.event_types]
+
+    def _keys(self, group: TriggerGroup) -> list[_Key]:
+        return [key for one in group.filters if (key := self._key(one)) is not None]
+
+    def _key(self, one: PropertyFilter) -> _Key | None:
+        operation = one.operation
+        lookup = operation.type.lookups.get(operation.operator)
+        if lookup is None:
+            return None
+        view = self._view(one)
+        table = self._tables.get((view, lookup.parts))
+        if table is None:
+            table = self._tables[view, lookup.parts] = _Table(view, lookup.parts)
+        values = tuple(lookup.wanted(operation.operand))
+        return _Key(one, table, (*values, MISSING) if operation.include_missing else values)
+
+    def _count(self, flow: Flow, change: int) -> None:
+        for group in self._groups(flow):
+            keys = self._keys(group)
+            for key in keys:
+                _add(key.table.asked, key.values, change)
+            if not keys:
+                _add(self._shared, group.filters, change)
+
+    def _place(self, flow: Flow) -> None:
+        groups = [Satisfied(flow, group) for group in self._groups(flow)]
+        places = self._places[flow.id] = []
+        for number, one in enumerate(groups, 1):
+            buckets, values, rest = self._place_of(one.group)
+            for value in values:
+                buckets.setdefault(value, {})[one] = rest
+            places.append((one, buckets, values))
+            if number < len(groups):
+                self._later[one] = groups[number:]
+
+    def _place_of(self, group: TriggerGroup) -> tuple[_Buckets, Iterable[Hashable], _Needs]:
+        keys = self._keys(group)
+        if keys:
+            key = min(keys, key=lambda one: one.asked)
+            rest = tuple(self._predicate(one) for one in group.filters if one is not key.refinement)
+            return key.table.buckets, key.values, rest
+        # The most shared first: most likely it is tested already.
+        shared = sorted(group.filters, key=self._shared.__getitem__, reverse=True)
+        needs = tuple(map(self._predicate, shared))
+        return self._gates, (needs[:1],), needs[1:]
+
+    def _predicate(self, one: PropertyFilter) -> _Predicate:
+        found = self._predicates.get(one)
+        if found is None:
+            found = self._predicates[one] = _Predicate(self._view(one), one.operation)
+        return found
+
+    def _view(self, one: PropertyFilter) -> _View:
+        name = one.property, one.operation.type.read
+        found = self._views.get(name)
+        if found is None:
+            found = self._views[name] = _View(*name)
+        return found
+
+
+def _add(counter: Counter[Any], keys: Iterable[Hashable], change: int) -> None:
+    for key in keys:
+        counter[key] += change
+        if not counter[key]:
+            del counter[key]
+
+
+class _Event(dict[_View, Any]):
+    """What is read of one event's properties, and which refinements hold: each found out when it is first asked."""
+
+    __slots__ = ("_answers", "_properties")
+
+    def __init__(self, properties: Properties) -> None:
+        self._properties = properties
+        self._answers: dict[_Predicate, bool] = {}
+
+    def __missing__(self, view: _View) -> Any:
+        value = self._properties.get(view.property)
+        found = self[view] = MISSING if is_missing(value) else view.read(value)
+        return found
+
+    def satisfies(self, needs: _Needs) -> bool:
+        for one in needs:
+            holds = self._answers.get(one)
+            if holds is None:
+                holds = self._answers[one] = one.operation.accepts(self[one.view])
+            if not holds:
+                return False
+        return True

@@ -1,0 +1,98 @@
+"""What a change made here puts on the bus: the events that any producer would have sent of it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.json_text import byte_length, json_text
+from enrollment.domain.records.record import Change, Dated, Record
+from enrollment.domain.values import Instant, Properties, as_text, is_missing
+
+# Bytes of JSON that the events of one change carry together of the whole change.
+MAX_CARRIED = 1_000_000
+
+
+class Production(Struct, frozen=True):
+    """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
+    properties that changed together with what it tells.
+
+    ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event;
+    and of the last deletion, for a record that is created anew can change in the same way again.
+    """
+
+    id: str
+    event_type: str
+    record_key: RecordKey
+    occurred_at: Instant
+    properties: Properties
+    record_properties: Properties | None = None
+    changed_with: Properties | None = None
+    is_to_second: bool = False
+
+
+def productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
+    for production in _productions(before, after, change):
+        yield replace(production, is_to_second=change.is_to_second)
+
+
+def _productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
+    """A record's creation is one event with all that is known of it; else one event for each property and membership
+    that is another now. A value that is older than the stored one changes nothing, and is no event.
+
+    Each event of a property carries the whole change, so that a flow that is triggered by one property sees the others
+    whichever comes first; unless that were too much to put on the bus. It carries them to be seen, not to be stored: a
+    property that another's event had stored would be no change any more when it is asked for again, and its own event,
+    if the bus had not taken it yet, would never be sent.
+    """
+    key, at = after.key, change.at
+    deleted_at = None if before is None else before.deleted_at
+    if before is None or not before.exists:
+        if after.exists:
+            event_id = _id(key, "created", deleted_at)
+            yield Production(event_id, "crm.object_created", key, at, {}, dict(change.properties))
+    else:
+        names = [
+            name for name in change.properties if _differs(before.properties.get(name), after.properties.get(name))
+        ]
+        whole = dict(change.properties)
+        carried = whole if len(names) > 1 and len(names) * byte_length(json_text(whole)) <= MAX_CARRIED else None
+        for name in names:
+            was, value = before.properties.get(name), after.properties[name].value
+            properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
+            event_id = _id(key, "property", deleted_at, name, _text(was), as_text(value))
+            yield Production(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
+    for list_id in change.memberships:
+        was, now = (_membership(one, list_id) for one in (before, after))
+        if _is_member(was) != _is_member(now):
+            properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(now) else "REMOVED"}
+            event_id = _id(key, "membership", deleted_at, list_id, _text(was), str(_is_member(now)))
+            yield Production(event_id, "lists.membership_changed", key, at, properties)
+
+
+def _differs(was: Dated | None, now: Dated | None) -> bool:
+    """``3`` and ``"3"`` are one value, as are null and empty."""
+    if now is None or now == was:
+        return False
+    if was is None or is_missing(was.value) or is_missing(now.value):
+        return is_missing(was.value if was else None) != is_missing(now.value)
+    return as_text(was.value) != as_text(now.value)
+
+
+def _membership(record: Record | None, list_id: str) -> Dated | None:
+    return record.memberships.get(list_id) if record is not None else None
+
+
+def _is_member(membership: Dated | None) -> bool:
+    return membership is not None and membership.value is True
+
+
+def _text(dated: Dated | None) -> str:
+    return "" if dated is None else f"{dated.changed_at} {as_text(dated.value)}"
+
+
+def _id(key: RecordKey, *parts: object) -> str:
+    return hashlib.sha256(json.dumps([str(key), *parts]).encode()).hexdigest()[:40]

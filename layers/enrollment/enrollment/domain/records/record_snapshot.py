@@ -1,0 +1,67 @@
+"""A record as criteria see it: as it was at a moment, with the records that it was associated with."""
+
+from collections.abc import Callable, Hashable, Mapping
+from datetime import UTC, tzinfo
+
+from msgspec import Struct, field
+
+from enrollment.domain.events.moments import Moment, as_of
+from enrollment.domain.records.associations import AssociationType
+from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.values import Instant, Value, as_text
+
+# Of which object type, and as what.
+Need = tuple[str, AssociationType]
+
+# Associated records that are looked at.
+MAX_ASSOCIATED = 1_000
+
+
+class Associates(Struct, frozen=True):
+    """``is_complete``: there are no more than these."""
+
+    subjects: tuple["Subject", ...] = ()
+    is_complete: bool = True
+
+
+class Subject(Struct, frozen=True, eq=False):
+    """``at``: the current time of operations that compare with it. ``moment``: which changes are seen; None: all until
+    ``at``. ``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
+
+    record: Record
+    at: Instant
+    zone: tzinfo = UTC
+    associates: Mapping[Need, Associates] = field(default_factory=dict)
+    moment: Moment | None = None
+    _answers: dict[Hashable, bool] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> Moment:
+        return as_of(self.at) if self.moment is None else self.moment
+
+    def changes(self, name: str) -> tuple[Dated, ...]:
+        """What the property has been until then, oldest first."""
+        return self.record.property_changes(name, self.seen)
+
+    def value(self, name: str) -> Value:
+        changes = self.changes(name)
+        return changes[-1].value if changes else None
+
+    def updated_at(self, name: str) -> Instant | None:
+        """Since when the property has had its value: to be told the same again is no update."""
+        changes = self.changes(name)
+        found = None
+        for one in reversed(changes):
+            if found is not None and as_text(one.value) != as_text(changes[-1].value):
+                break
+            found = one.changed_at
+        return found
+
+    def is_member(self, list_id: str) -> bool:
+        return self.record.is_member(list_id, self.seen)
+
+    def once(self, question: Hashable, answer: Callable[[], bool]) -> bool:
+        found = self._answers.get(question)
+        if found is None:
+            found = self._answers[question] = answer()
+        return found

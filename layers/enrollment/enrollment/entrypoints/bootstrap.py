@@ -1,0 +1,184 @@
+"""The composition root of the functions that take events: what is made of the configuration, once, at the first
+invocation. That of the API is ``entrypoints.http_api.bootstrap``."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import botocore
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.shared.user_agent import _initializer_botocore_session as name_powertools
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from enrollment.adapters import aws_clients as clients
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.publishers import CoalescingBus, CoalescingQueue
+from enrollment.adapters.coalescing.tables import TablesOfBatch
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
+from enrollment.adapters.dynamodb.deferred_events import DynamoWaitingEvents
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.event_history import DynamoHistory
+from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
+from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.adapters.dynamodb.tables import Tables
+from enrollment.adapters.eventbridge import EventBridgeBus
+from enrollment.adapters.observability import Metrics, PowertoolsJournal, log_refused_flow
+from enrollment.adapters.sqs import SqsQueue, SqsRedeliveries, SqsUnprocessed
+from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.deferred_decisions import Waiting
+from enrollment.application.enrollment_publisher import Delivery
+from enrollment.application.event_history import EventHistory
+from enrollment.application.event_processor import Process
+from enrollment.application.ports import Bus, Flows, Journal, Portals, Queue, Unprocessed
+from enrollment.application.replay import Replaying
+from enrollment.application.unconfirmed_enrollments import Finishing
+from enrollment.catalog import EVENT_TYPES
+from enrollment.config import Config, from_environment
+from enrollment.domain.events.event import OWN_SOURCE, Event
+from enrollment.domain.identifiers import ulid
+from enrollment.domain.values import Instant
+from enrollment.serialization.envelopes import read_event, read_stored_event, replay_name, write_event
+from enrollment.serialization.flows import read_stored_flow
+from enrollment.serialization.messages import read_message, write_announcement, write_message, write_production
+from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
+from enrollment.serialization.unprocessed import write_unprocessed
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+# Powertools, where it is imported, adds its name to the user agent of each request of every client, which takes a
+# fiftieth of the CPU time of a call.
+botocore.unregister_initializer(name_powertools)
+
+# Events of a batch that are decided at the same time: as many as a client keeps connections.
+AT_ONCE = 10
+
+
+class Application(Struct, frozen=True):
+    """``executor``: of the events of a batch."""
+
+    read_event: Callable[[object, str], Event]
+    read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
+    replay_name: Callable[[object], str | None]
+    process: Process
+    replaying: Replaying
+    finishing: Finishing
+    unprocessed: Unprocessed
+    journal: Journal
+    logger: Logger
+    metrics: Metrics
+    trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+    process_of_batch: Callable[[Meeting], Process]
+    # Without a thread before the first batch.
+    executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "event"))
+
+    def of_batch(self, meeting: Meeting) -> "Application":
+        """For the events of one batch, which share what they read of flows, and calls that they make at the same
+        time."""
+        process = self.process_of_batch(meeting)
+        return replace(self, process=process, replaying=replace(self.replaying, process=process))
+
+
+@cache
+def application() -> Application:
+    """Raises MissingConfiguration."""
+    return assemble(from_environment())
+
+
+def assemble(config: Config) -> Application:
+    logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
+    session = clients.open_session()
+    journal, dynamodb, sqs = PowertoolsJournal(logger, metrics), clients.dynamodb(session), clients.sqs(session)
+    tables, queue = Tables(dynamodb, config), SqsQueue(sqs, config.enrollments_queue_url, write_message)
+    bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_production)
+    flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
+    portals = DynamoPortals(tables)
+
+    def process_of_batch(meeting: Meeting) -> Process:
+        shared = TablesOfBatch(dynamodb, config, meeting)
+        queue_of_batch, bus_of_batch = CoalescingQueue(queue, meeting), CoalescingBus(bus, meeting)
+        return _process(config, shared, flows.of_batch(), portals, queue_of_batch, bus_of_batch, sqs, journal)
+
+    def read_accepted_event(envelope: object, category: str) -> Event:
+        event = read_event(envelope, category)
+        # One read a minute for each portal; criteria use the same settings.
+        if event.source != OWN_SOURCE:
+            portals.settings(event.portal_id).check_source(event)
+        return event
+
+    process = _process(config, tables, flows, portals, queue, bus, sqs, journal)
+    return Application(
+        read_event=read_accepted_event,
+        read_redelivery=read_redelivery,
+        replay_name=replay_name,
+        process=process,
+        replaying=Replaying(process, DynamoReplays(tables), journal, now),
+        finishing=Finishing(DynamoEnrollments(tables, write_message, read_message), process.delivery, now),
+        unprocessed=SqsUnprocessed(
+            sqs,
+            config.unprocessed_queue_url,
+            partial(write_unprocessed, bus=config.event_bus_name, max_bytes=config.unprocessed_message_bytes),
+        ),
+        journal=journal,
+        logger=logger,
+        metrics=metrics,
+        trace=tracing(config),
+        process_of_batch=process_of_batch,
+    )
+
+
+def _process(
+    config: Config,
+    tables: Tables,
+    flows: Flows,
+    portals: Portals,
+    queue: Queue,
+    bus: Bus,
+    sqs: "SQSClient",
+    journal: Journal,
+) -> Process:
+    records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
+    redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
+    return Process(
+        event_types=EVENT_TYPES,
+        flows=flows,
+        records=records,
+        evaluation=Evaluation(records, DynamoAssociations(tables), portals),
+        enrollments=enrollments,
+        waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
+        rate_limits=DynamoRateLimits(tables),
+        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
+        delivery=Delivery(enrollments, queue, bus, redeliveries, now),
+        journal=journal,
+        clock=now,
+        new_id=new_id,
+        history_length=config.history_length,
+        one_by_one=config.decided_one_by_one,
+    )
+
+
+def tracing(config: Config) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    if not config.is_traced:
+        return lambda function: function
+    # The X-Ray SDK is half a second of imports: only where it is used.
+    from aws_lambda_powertools import Tracer
+
+    tracer = Tracer(patch_modules=["botocore"])
+    return tracer.capture_method
+
+
+def now() -> Instant:
+    return time.time_ns() // 1_000_000
+
+
+def new_id(at: Instant) -> str:
+    """A ULID: sorts by time."""
+    return ulid(at, os.urandom(10))

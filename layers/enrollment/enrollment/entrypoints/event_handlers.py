@@ -1,0 +1,271 @@
+"""The Lambda handlers: of a category, of the events that are delivered again, and of unconfirmed enrollments."""
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.deadline import DeadlineReached
+from enrollment.adapters.observability import decision_fields
+from enrollment.application.unconfirmed_enrollments import Finished
+from enrollment.domain.enrollment.enrollments import StoredEnrollment
+from enrollment.domain.enrollment.replays import Replay
+from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.identifiers import object_type_id
+from enrollment.domain.values import iso
+from enrollment.entrypoints.batch_executor import in_groups
+from enrollment.entrypoints.bootstrap import AT_ONCE, Application, application
+
+Handler = Callable[[Any, Any], Mapping[str, Any]]
+
+# Seconds before Lambda would end the process.
+ANSWERED_BEFORE = 2.0
+
+
+def handler_for(category: str) -> Handler:
+    """Takes an event of the bus, or a batch of the category's buffer.
+
+    Of an event it answers ``{"eventId", "decisions": [...]}``; when it is invalid ``{"eventId", "unprocessed":
+    {"reason", "field", "message"}}``; when its replay does not concern it ``{"eventId", "skipped": <name of the
+    replay>}``. Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last puts it
+    into the unprocessed-events queue.
+
+    Of a batch it answers ``{"batchItemFailures": […]}``: the events of which that is true, and no others."""
+
+    def handler(given: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(
+            category=category,
+            function_request_id=getattr(context, "aws_request_id", None),
+            replay=app.replay_name(given),
+        )
+        try:
+            if isinstance(given, dict) and "Records" in given:
+                return handle_batch(app, category, given["Records"], _seconds_left(context))
+            answer: Mapping[str, Any] = app.trace(handle)(app, category, given)
+            return answer
+        except Exception:
+            app.logger.exception("failed")
+            app.metrics.count("EventsFailed")
+            raise
+        finally:
+            app.metrics.flush()
+
+    return handler
+
+
+def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
+    replay: Replay | None = None
+    try:
+        name = app.replay_name(envelope)
+        replay = None if name is None else app.replaying.ordered(name)
+        event = app.read_event(envelope, category)
+        if replay is not None and not replay.concerns(event):
+            app.journal.skipped(event)
+            return {"eventId": event.id, "skipped": replay.name}
+        decisions = app.process(event) if replay is None else app.replaying(event, replay)
+    except InvalidEvent as invalid:
+        event_id = _event_id(envelope)
+        if replay is None or not replay.is_dry_run:
+            app.unprocessed.put(envelope, invalid)
+        app.journal.refused(event_id, invalid)
+        return {
+            "eventId": event_id,
+            "unprocessed": {"reason": invalid.reason, "field": invalid.field, "message": invalid.message},
+        }
+    return {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]}
+
+
+def handle_batch(
+    app: Application, category: str, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
+) -> Mapping[str, Any]:
+    """``messages``: of SQS, each with an envelope. ``seconds``: in which to answer. What is not done by then is said to
+    have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
+    received = [(one["messageId"], _envelope(one["body"])) for one in messages]
+    groups = _by_record(received)
+    meeting = Meeting(len(groups), AT_ONCE, lambda failure: _not_together(app, failure))
+    of_batch = app.of_batch(meeting)
+
+    def decide(message_id: str, envelope: Any) -> None:
+        app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
+        app.trace(handle)(of_batch, category, envelope)
+
+    return _process_messages(app, groups, decide, meeting, seconds)
+
+
+def _process_messages(
+    app: Application,
+    groups: Sequence[Sequence[tuple[str, Any]]],
+    decide: Callable[[str, Any], None],
+    meeting: Meeting | None,
+    seconds: float | None,
+) -> Mapping[str, Any]:
+    """Return the messages that failed and those that were unfinished when the deadline was reached."""
+    done, logged = set[str](), set[str]()
+
+    def work(one: tuple[str, Any]) -> None:
+        message_id, envelope = one
+        try:
+            decide(message_id, envelope)
+            done.add(message_id)
+        except DeadlineReached:
+            # Reported below, when the deadline was reached; this may be long after the batch was answered.
+            return
+        except Exception:
+            app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
+            logged.add(message_id)
+
+    in_groups(groups, work, app.executor, meeting, seconds)
+    failed = [one for group in groups for one in group if one[0] not in done]
+    for message_id, envelope in failed:
+        app.metrics.count("EventsFailed")
+        if message_id not in logged:
+            event = {"messageId": message_id, "eventId": _event_id(envelope)}
+            app.logger.error("failed", extra={**event, "explanation": "batch deadline reached"})
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id, _ in failed]}
+
+
+def _not_together(app: Application, failure: Exception) -> None:
+    if not isinstance(failure, DeadlineReached):
+        app.logger.warning("not together", exc_info=failure)
+
+
+def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[str, Any]]]:
+    groups: dict[Hashable, list[tuple[str, Any]]] = {}
+    for one in received:
+        groups.setdefault(_record(*one), []).append(one)
+    return list(groups.values())
+
+
+def _seconds_left(context: Any) -> float | None:
+    """In which a batch can be answered, so that the answer arrives. None: nobody says."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return None if left is None else max(0.0, left() / 1000 - ANSWERED_BEFORE)
+
+
+def _envelope(body: str) -> Any:
+    """What is no JSON stays a text, which is refused as any that is no event."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+
+
+def _record(message_id: str, envelope: Any) -> Hashable:
+    """The key of the event's record, normalized as the reader of events does it, so that two spellings of one record
+    are decided in order. An event without a record is a group of its own."""
+    detail = envelope.get("detail") if isinstance(envelope, dict) else None
+    if not isinstance(detail, dict):
+        return message_id
+    portal_id, object_type, object_id = (detail.get(key) for key in ("portalId", "objectType", "objectId"))
+    if not isinstance(portal_id, str) or not isinstance(object_type, str) or object_id in (None, ""):
+        return message_id
+    if isinstance(object_id, float) and object_id.is_integer():
+        object_id = int(object_id)
+    return portal_id, object_type_id(object_type) or object_type, str(object_id)
+
+
+def redelivery_handler() -> Handler:
+    """Takes a batch of SQS and answers ``{"batchItemFailures": […]}``: those are delivered once more, and at last come
+    into the unprocessed-events queue."""
+
+    def handler(batch: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+        try:
+            return redeliver_batch(app, batch["Records"], _seconds_left(context))
+        finally:
+            app.metrics.flush()
+
+    return handler
+
+
+def redeliver_batch(
+    app: Application, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
+) -> Mapping[str, Any]:
+    """Handle messages of ``serialization.redeliveries`` as ``handle_batch`` does. Events of different records are
+    independent, so one that hangs does not delay the others."""
+    bodies = {one["messageId"]: one["body"] for one in messages}
+    groups = _by_record((message_id, _redelivered(body)) for message_id, body in bodies.items())
+
+    def again(message_id: str, envelope: Any) -> None:
+        app.trace(redeliver)(app, bodies[message_id])
+        app.metrics.count("EventsRedelivered")
+
+    return _process_messages(app, groups, again, None, seconds)
+
+
+def _redelivered(body: str) -> Any:
+    message = _envelope(body)
+    return message.get("event") if isinstance(message, dict) else None
+
+
+def redeliver(app: Application, body: str) -> None:
+    event, flow_ids, at = app.read_redelivery(body)
+    app.process.again(event, flow_ids, at)
+
+
+def unconfirmed_handler() -> Handler:
+    """Handle the event of a schedule, which is not read. Return ``{"found", "published", "isComplete"}``. The next run
+    finds what is left."""
+
+    def handler(given: Any, context: Any) -> Mapping[str, Any]:
+        app = application()
+        app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+        try:
+            return finish_unconfirmed(app, _seconds_left(context))
+        except Exception:
+            app.logger.exception("failed")
+            app.metrics.count("EventsFailed")
+            raise
+        finally:
+            app.metrics.flush()
+
+    return handler
+
+
+def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mapping[str, Any]:
+    finished: list[Finished] = []
+    completed: list[str] = []
+
+    def work(run: str) -> None:
+        for one in app.finishing():
+            finished.append(one)
+            _log_finished(app, *one)
+        completed.append(run)
+
+    in_groups([["run"]], work, app.executor, None, seconds)
+    found, is_complete = list(finished), bool(completed)
+    published = sum(failure is None for _, failure in found)
+    app.metrics.count("UnconfirmedFound", len(found))
+    app.metrics.count("UnconfirmedPublished", published)
+    # A run that did not get to the end has left at least one.
+    app.metrics.count("UnconfirmedLeft", len(found) - published + (not is_complete))
+    counts = {"found": len(found), "published": published, "isComplete": is_complete}
+    app.logger.info("unconfirmed", extra=counts)
+    return counts
+
+
+def _log_finished(app: Application, stored: StoredEnrollment, failure: Exception | None) -> None:
+    if isinstance(failure, DeadlineReached):
+        return
+    enrollment = stored.enrollment
+    fields = {
+        "enrollmentId": enrollment.id,
+        "portalId": enrollment.record_key.portal_id,
+        "objectTypeId": enrollment.record_key.object_type_id,
+        "objectId": enrollment.record_key.object_id,
+        "flowId": enrollment.flow_id,
+        "eventId": enrollment.cause.event_id,
+        "publishAt": iso(stored.publish_at),
+    }
+    if failure is None:
+        app.logger.warning("published late", extra=fields)
+    else:
+        app.logger.error("failed", extra=fields, exc_info=failure)
+
+
+def _event_id(envelope: Any) -> str | None:
+    """The id that the event has in EventBridge, if it has one that can be written: half of a surrogate pair can not."""
+    found = envelope.get("id") if isinstance(envelope, dict) else None
+    return found[:128] if isinstance(found, str) and found.isprintable() else None

@@ -1,0 +1,99 @@
+"""The composition root of the API: what is made of the configuration, once, at the first request."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from msgspec import Struct
+
+from enrollment.adapters import aws_clients as clients
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
+from enrollment.adapters.dynamodb.event_history import DynamoHistory
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.adapters.dynamodb.tables import Tables
+from enrollment.adapters.eventbridge import EventBridgeBus
+from enrollment.adapters.observability import Metrics, log_refused_flow
+from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.event_history import EventHistory
+from enrollment.application.event_processor import Process
+from enrollment.application.explanation import Explaining
+from enrollment.application.flow_authoring import Authoring
+from enrollment.application.ports import Enrollments, Portals, Replays
+from enrollment.application.record_service import Recordkeeping
+from enrollment.application.simulation import without_consequences
+from enrollment.catalog import EVENT_TYPES
+from enrollment.config import from_environment
+from enrollment.entrypoints.bootstrap import new_id, now, tracing
+from enrollment.serialization.envelopes import check_production, read_stored_event, write_event
+from enrollment.serialization.flows import read_flow, read_stored_flow
+from enrollment.serialization.messages import read_message, write_announcement, write_message, write_production
+
+
+class ApiApplication(Struct, frozen=True):
+    """``process``: to be simulated."""
+
+    authoring: Authoring
+    evaluation: Evaluation
+    portals: Portals
+    recordkeeping: Recordkeeping
+    enrollments: Enrollments
+    history: EventHistory
+    process: Process
+    explaining: Explaining
+    replays: Replays
+    logger: Logger
+    metrics: Metrics
+    trace: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def api_application() -> ApiApplication:
+    """Raises MissingConfiguration."""
+    config = from_environment()
+    session = clients.open_session()
+    tables = Tables(clients.dynamodb(session), config)
+    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    evaluation = Evaluation(records, associations, portals)
+    enrollments = DynamoEnrollments(tables, write_message, read_message)
+    logger = Logger()
+    book = DynamoFlowBook(tables, read_flow)
+    flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
+    history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
+    process = without_consequences(
+        event_types=EVENT_TYPES,
+        flows=flows,
+        records=records,
+        evaluation=evaluation,
+        enrollments=enrollments,
+        clock=now,
+        new_id=new_id,
+        history_length=config.history_length,
+        history=history,
+    )
+    return ApiApplication(
+        authoring=Authoring(book, flows, read_flow),
+        evaluation=evaluation,
+        portals=portals,
+        recordkeeping=Recordkeeping(
+            records=records,
+            associations=associations,
+            producer=EventBridgeBus(
+                clients.events(session), config.event_bus_name, write_announcement, write_production
+            ),
+            check=check_production,
+            history_length=config.history_length,
+        ),
+        enrollments=enrollments,
+        history=history,
+        process=process,
+        explaining=Explaining(process, book, read_flow),
+        replays=DynamoReplays(tables),
+        logger=logger,
+        metrics=Metrics(config.metrics_namespace, config.service, now),
+        trace=tracing(config),
+    )

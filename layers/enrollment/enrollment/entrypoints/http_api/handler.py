@@ -1,0 +1,46 @@
+"""The Lambda handler of the HTTP API."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from enrollment.entrypoints.bootstrap import new_id, now
+from enrollment.entrypoints.http_api.bootstrap import ApiApplication, api_application
+from enrollment.entrypoints.http_api.operations import Services
+from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.server import Server
+
+Handler = Callable[[Any, Any], dict[str, Any]]
+
+
+def api_handler() -> Handler:
+    """Answers API Gateway's HTTP API events, payload format 2.0."""
+
+    def handler(event: Any, context: Any) -> dict[str, Any]:
+        app, server = _parts()
+        app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+        try:
+            answer: dict[str, Any] = app.trace(server.answer)(event, context)
+            return answer
+        finally:
+            app.metrics.flush()
+
+    return handler
+
+
+@cache
+def _parts() -> tuple[ApiApplication, Server]:
+    app = api_application()
+    services = Services(
+        app.authoring,
+        app.evaluation,
+        app.portals,
+        app.recordkeeping,
+        app.enrollments,
+        app.history,
+        app.process,
+        app.explaining,
+        app.replays,
+        new_id,
+    )
+    return app, Server(OPERATIONS, services, now, app.logger, app.metrics)

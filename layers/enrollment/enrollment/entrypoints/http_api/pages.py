@@ -1,0 +1,86 @@
+"""`/openapi.json` and `/docs`: the API, described by itself."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from enrollment.entrypoints.http_api.operations import Operation, Reply, Request, Services
+
+Document = Mapping[str, Any]
+
+
+def operations(describe: Callable[[], Document]) -> tuple[Operation, ...]:
+    """``describe`` returns the OpenAPI document of all operations, these two included."""
+
+    def read_openapi(services: Services, request: Request) -> Reply:
+        return Reply(200, describe())
+
+    @cache
+    def page_and_policy() -> tuple[str, str]:
+        return _page(describe())
+
+    def read_docs(services: Services, request: Request) -> Reply:
+        page, policy = page_and_policy()
+        return Reply(200, page, "text/html; charset=utf-8", {"Content-Security-Policy": policy})
+
+    return (
+        Operation(
+            "readOpenApi",
+            "GET",
+            "/openapi.json",
+            "This API as an OpenAPI 3.1 document",
+            read_openapi,
+            {200: "application/json"},
+            scope=None,
+            concerns_a_portal=False,
+        ),
+        Operation(
+            "readDocs",
+            "GET",
+            "/docs",
+            "This API, to browse and to try",
+            read_docs,
+            {200: "text/html"},
+            scope=None,
+            concerns_a_portal=False,
+        ),
+    )
+
+
+def _page(document: Document) -> tuple[str, str]:
+    """Return Swagger UI as one page, which loads nothing from elsewhere, and its Content-Security-Policy: it may run
+    its own two scripts, named by their digests, and call the API. Powertools ships the files of Swagger UI. Its own
+    function that serves them needs pydantic, which is larger than this whole package."""
+    assets = files("aws_lambda_powertools").joinpath("event_handler", "openapi", "swagger_ui")
+    bundle = assets.joinpath("swagger-ui-bundle.min.js").read_text("utf-8")
+    style = assets.joinpath("swagger-ui.min.css").read_text("utf-8")
+    # `</` would end the script element in the middle of the text.
+    spec = json.dumps(document).replace("</", "<\\/")
+    start = f"SwaggerUIBundle({{dom_id: '#ui', spec: {spec}, deepLinking: true}});"
+    page = (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Enroll API</title>"
+        f"<style>{style}</style></head><body><div id='ui'></div><script>{bundle}</script>"
+        f"<script>{start}</script></body></html>"
+    )
+    directives = (
+        "default-src 'none'",
+        f"script-src {_digest(bundle)} {_digest(start)}",
+        # Swagger UI sets styles of its elements, too.
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+    return page, "; ".join(directives)
+
+
+def _digest(script: str) -> str:
+    """A script's text as a Content-Security-Policy names it. Browsers read CR LF as LF before they compare."""
+    text = script.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

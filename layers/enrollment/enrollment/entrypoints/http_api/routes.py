@@ -1,0 +1,37 @@
+"""The table of all operations of the API."""
+
+from typing import Any
+
+from enrollment.entrypoints.http_api import (
+    catalog,
+    enrollments,
+    events,
+    explanation,
+    flows,
+    pages,
+    records,
+    replays,
+    simulation,
+)
+from enrollment.entrypoints.http_api.operations import Operation
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document of the whole table."""
+    # Imported at the first call: the schemas are large, and only two operations need them.
+    from enrollment.entrypoints.http_api.openapi import openapi
+
+    return openapi(OPERATIONS)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *flows.OPERATIONS,
+    *records.OPERATIONS,
+    *enrollments.OPERATIONS,
+    *events.OPERATIONS,
+    *simulation.OPERATIONS,
+    *explanation.OPERATIONS,
+    *replays.OPERATIONS,
+    *catalog.OPERATIONS,
+    *pages.operations(openapi_document),
+)

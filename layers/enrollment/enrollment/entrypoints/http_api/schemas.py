@@ -1,0 +1,594 @@
+"""JSON Schemas of what the API takes and gives. Unknown keys are allowed everywhere; a flow's are kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.flows.rate_limit import PERIODS
+from enrollment.domain.records.associations import CATEGORIES
+from enrollment.entrypoints.http_api.operations import Schema
+from enrollment.serialization.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.flows import MAX_RATE
+from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
+from enrollment.serialization.schemas import TIMES, enrollment_schema
+
+
+def _object(properties: Mapping[str, Schema], *optional: str, description: str | None = None) -> Schema:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": [name for name in properties if name not in optional],
+        "properties": dict(properties),
+    }
+    return schema if description is None else {"description": description, **schema}
+
+
+def _list(items: Schema, **rules: Any) -> Schema:
+    return {"type": "array", "items": items, **rules}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _page(name: str) -> Schema:
+    paging = _object({"next": _object({"after": _TEXT})}, description="Absent on the last page.")
+    return _object({"results": _list(_ref(name)), "paging": paging}, "paging")
+
+
+def _batch(name: str) -> Schema:
+    return _object(
+        {
+            "status": {"const": "COMPLETE"},
+            "results": _list(_ref(name)),
+            "startedAt": _MOMENT,
+            "completedAt": _MOMENT,
+            "numErrors": {"type": "integer", "minimum": 1},
+            "errors": _list(_ref("BatchError")),
+        },
+        "numErrors",
+        "errors",
+    )
+
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_MOMENT: Schema = {"type": "string", "format": "date-time"}
+_TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
+_RECORD_TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 1800, "description": "Seconds."}
+_SOURCES: Schema = {
+    "description": "Sources of the bus whose events are accepted besides the stack's own; empty: every source.",
+    "type": "array",
+    "maxItems": 50,
+    "items": {"type": "string", "minLength": 1, "maxLength": 256},
+}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+# HubSpot's clients write ids as texts or as numbers.
+_GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
+_OBJECT_TYPE: Schema = {"type": "string", "pattern": "^[02]-[0-9]{1,16}$"}
+_VALUE: Schema = {
+    "description": f"A text of at most {MAX_VALUE_BYTES} bytes, a number, a boolean, null, or a list of texts.",
+    "anyOf": [
+        {"type": "string", "maxLength": MAX_VALUE_BYTES},
+        {"type": ["number", "boolean", "null"]},
+        {"type": "array", "items": {"type": "string"}},
+    ],
+}
+_PROPERTIES: Schema = {
+    "type": "object",
+    "maxProperties": MAX_PROPERTIES,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_NAME},
+    "additionalProperties": _VALUE,
+}
+_OCCURRED_AT: Schema = {
+    "description": "When it became so: ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Now when absent.",
+    "anyOf": [*TIMES, {"type": "null"}],
+}
+_RECORD: dict[str, Schema] = {
+    "id": _TEXT,
+    "properties": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+    "propertiesWithHistory": {
+        "type": "object",
+        "additionalProperties": _list(_object({"value": _TEXT, "timestamp": _MOMENT, "sourceType": _TEXT})),
+    },
+    "createdAt": _MOMENT,
+    "updatedAt": _MOMENT,
+    "archived": {"const": False},
+}
+_FLOW_KEYS: dict[str, Schema] = {
+    "name": {"type": ["string", "null"], "maxLength": 1000},
+    "type": {"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]},
+    "objectTypeId": {"type": "string", "description": "0-1 in a CONTACT_FLOW, any other in a PLATFORM_FLOW."},
+    "isEnabled": _FLAG,
+    "enrollmentCriteria": {
+        "type": ["object", "null"],
+        "description": "Who enters, by which events: see docs/flows.md.",
+        "properties": {
+            "type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
+            "shouldReEnroll": {"type": ["boolean", "null"]},
+        },
+    },
+    "criteriaTolerance": {"anyOf": [_TOLERANCE, {"type": "null"}]},
+    "recordTolerance": {"anyOf": [_RECORD_TOLERANCE, {"type": "null"}]},
+    "enrollmentRateLimit": _nullable(
+        _object({"count": {"type": "integer", "minimum": 1, "maximum": MAX_RATE}, "period": {"enum": list(PERIODS)}})
+    ),
+}
+_WARNINGS: Schema = {"description": "What is allowed and probably not meant.", **_list(_TEXT)}
+
+_DECISION: dict[str, Schema] = {
+    "code": {"enum": [str(code) for code in Code]},
+    "flowId": _TEXT,
+    "flowRevisionId": _TEXT,
+    "because": _TEXT,
+    "portalId": _TEXT,
+    "objectTypeId": _OBJECT_TYPE,
+    "objectId": {"type": ["string", "null"]},
+    "eventId": _TEXT,
+    "eventType": _TEXT,
+    "enrollmentId": _TEXT,
+    "dueAt": _MOMENT,
+    "groups": _list(
+        _object(
+            {"groupIndex": {"type": "integer"}, "property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}
+        )
+    ),
+    "filter": _ref("FailedFilter"),
+}
+_SOMETIMES = ("enrollmentId", "dueAt", "groups", "filter")
+_RESULT: Schema = _nullable({"anyOf": [_ref("BranchResult"), _ref("FilterResult")]})
+_EXPLANATION: dict[str, Schema] = {
+    "flowName": _TEXT,
+    "failedConditions": {**_list(_TEXT), "description": "What stood against it, in words, with what was found."},
+    "triggerGroups": _list(_ref("GroupResult")),
+    "recordAsOf": {**_nullable(_MOMENT), "description": "The moment at which the criteria see the record."},
+    "suppression": _RESULT,
+    "goal": _RESULT,
+    "refinementCriteria": _RESULT,
+}
+
+SCHEMAS: dict[str, Schema] = {
+    # Flows
+    "FlowInput": _object(
+        _FLOW_KEYS,
+        *(key for key in _FLOW_KEYS if key != "type"),
+        description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
+    ),
+    "FlowChange": _object(
+        _FLOW_KEYS
+        | {
+            "revisionId": {
+                "type": ["string", "integer", "null"],
+                "description": "That was read. Absent: the flow is created.",
+            }
+        },
+        *(key for key in (*_FLOW_KEYS, "revisionId") if key != "type"),
+        description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
+    ),
+    "Flow": _object(
+        {
+            "id": _TEXT,
+            "revisionId": _TEXT,
+            "createdAt": _MOMENT,
+            "updatedAt": _MOMENT,
+            "crmObjectCreationStatus": {"const": "COMPLETE"},
+        }
+        | _FLOW_KEYS
+        | {"objectTypeId": _TEXT, "warnings": _WARNINGS},
+        "name",
+        "enrollmentCriteria",
+        "criteriaTolerance",
+        "recordTolerance",
+        "enrollmentRateLimit",
+        "warnings",
+        description="HubSpot's Automation v4 flow. `warnings`: of a flow just written, when there are any.",
+    ),
+    "FlowSummary": _object(
+        {
+            "id": _TEXT,
+            "name": {"type": ["string", "null"]},
+            "uuid": {},
+            "type": _FLOW_KEYS["type"],
+            "flowType": {},
+            "objectTypeId": _TEXT,
+            "revisionId": _TEXT,
+            "isEnabled": _FLAG,
+            "createdAt": _MOMENT,
+            "updatedAt": _MOMENT,
+            "enrollmentType": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
+            "enabledAt": _nullable(_MOMENT),
+        },
+        "name",
+        "uuid",
+    ),
+    "FlowPage": _page("FlowSummary"),
+    "FlowIds": _object(
+        {
+            "inputs": _list(
+                _object({"flowId": _GIVEN_ID, "type": {"const": "FLOW_ID"}}, "type"), minItems=1, maxItems=MAX_INPUTS
+            )
+        }
+    ),
+    "FlowBatch": _batch("Flow"),
+    "FlowCheck": _object({"explanation": {"description": "Sentences.", **_list(_TEXT)}, "warnings": _WARNINGS}),
+    "EnrollmentTestInput": {
+        "description": "A stored record, or the properties of one.",
+        "oneOf": [_object({"objectId": _GIVEN_ID}), _object({"properties": _PROPERTIES})],
+    },
+    "EnrollmentTest": _object(
+        {
+            "flowId": _TEXT,
+            "flowRevisionId": _TEXT,
+            "objectTypeId": _TEXT,
+            "objectId": {"type": ["string", "null"]},
+            "passed": _FLAG,
+            "refinementCriteria": _nullable(_ref("BranchResult")),
+            "suppression": _nullable(_ref("BranchResult")),
+            "goal": _nullable(_ref("BranchResult")),
+        }
+    ),
+    "BranchResult": _object(
+        {
+            "filterBranchType": {"enum": ["AND", "OR"]},
+            "filters": _list(_ref("FilterResult")),
+            "filterBranches": _list(_ref("BranchResult")),
+            "passed": _FLAG,
+        }
+    ),
+    "FilterResult": _object(
+        {
+            "property": _TEXT,
+            "operation": {"type": "object"},
+            "expected": {"type": "string", "description": "The operation in words."},
+            "found": _VALUE,
+            "passed": _FLAG,
+            "because": {"type": "string", "description": "Why the value could not be compared at all."},
+        },
+        "because",
+    ),
+    # What happened
+    "EventOccurrence": _object(
+        {
+            "objectType": _TEXT,
+            "objectId": _TEXT,
+            "eventType": _TEXT,
+            "eventTypeId": {"type": ["string", "null"]},
+            "occurredAt": _MOMENT,
+            "id": _TEXT,
+            "properties": {"type": "object", "additionalProperties": _TEXT},
+        },
+        description="HubSpot's unified event.",
+    ),
+    "EventPage": _object(
+        {
+            "results": _list(_ref("EventOccurrence")),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "From when on events are kept."},
+        },
+        "paging",
+    ),
+    "Occurred": _object(
+        {
+            "occurred": _FLAG,
+            "count": {"type": "integer", "minimum": 0},
+            "first": _nullable(_ref("EventOccurrence")),
+            "last": _nullable(_ref("EventOccurrence")),
+            "since": {**_MOMENT, "description": "From when on was looked."},
+            "isComplete": _FLAG,
+        }
+    ),
+    # Decisions, and what they rest on
+    "SimulationInput": _object(
+        {
+            "event": {"description": "As EventBridge delivers it, valid or not: see docs/events.md."},
+            "flows": _nullable(_list(_ref("FlowInput"), minItems=1, maxItems=MAX_INPUTS)),
+            "record": _nullable(_ref("InlineRecord")),
+        },
+        "flows",
+        "record",
+    ),
+    "InlineRecord": _object(
+        {
+            "properties": _PROPERTIES,
+            "lists": _nullable(_list(_GIVEN_ID, maxItems=MAX_INPUTS)),
+            "createdAt": _OCCURRED_AT,
+        },
+        "properties",
+        "lists",
+        "createdAt",
+        description="All of it holds since createdAt; long ago when absent.",
+    ),
+    "Simulation": _object(
+        {
+            "eventId": {"type": ["string", "null"]},
+            "decisions": _list(_ref("Explanation")),
+            "unprocessed": _object({"reason": _TEXT, "field": _TEXT, "message": _TEXT}),
+        },
+        "decisions",
+        "unprocessed",
+    ),
+    "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
+    "PreviewInput": _object(
+        {
+            "flow": _ref("FlowInput"),
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
+            "after": {"type": ["string", "null"], "description": "`paging.next.after` of the page before."},
+        },
+        "limit",
+        "after",
+    ),
+    "PreviewPage": _object(
+        {
+            "results": _list(
+                _object(
+                    _DECISION | {"occurredAt": _MOMENT, "failedConditions": _EXPLANATION["failedConditions"]},
+                    *_SOMETIMES,
+                )
+            ),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "isOnce": {"type": "boolean", "description": "A record enters the flow once."},
+        },
+        "paging",
+    ),
+    "AccountPage": _object(
+        {
+            "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "From when on events are kept."},
+        },
+        "paging",
+    ),
+    "Account": _object(
+        _DECISION
+        | _EXPLANATION
+        | {
+            "code": _nullable(_DECISION["code"]),
+            "flowRevisionId": {"type": ["string", "null"], "description": "In force when the event was sent."},
+            "currentFlowRevisionId": _TEXT,
+            "enrollment": _nullable(_ref("Enrollment")),
+            "notes": {**_list(_TEXT), "description": "What the answer can't know, or is to be known beside it."},
+        },
+        *_SOMETIMES,
+        *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
+    ),
+    "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
+    "GroupResult": _object(
+        {
+            "groupIndex": {"type": "integer"},
+            "eventType": _TEXT,
+            "isConcerned": {"type": "boolean", "description": "Whether the event is one of the group's type."},
+            "filters": _list(_ref("FilterResult")),
+            "passed": _FLAG,
+        }
+    ),
+    # The catalogue
+    "EventTypes": _object({"results": _list(_ref("EventType"))}),
+    "EventType": _object(
+        {
+            "eventType": _TEXT,
+            "category": _TEXT,
+            "label": _TEXT,
+            "eventTypeIds": _list(_TEXT),
+            "flowTypes": _list({"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]}),
+            "objectTypes": _TEXT,
+            "writtenIn": {"enum": ["eventFilterBranches", "listMembershipFilterBranches"]},
+            "properties": _list(
+                _object(
+                    {
+                        "name": _TEXT,
+                        "label": _TEXT,
+                        "type": {"enum": ["STRING", "ENUMERATION", "NUMBER", "BOOL", "DATETIME", "ANY"]},
+                        "options": _list(_TEXT),
+                        "operations": _list(
+                            _object({"operationType": _TEXT, "operators": _list(_TEXT), "operands": _list(_TEXT)})
+                        ),
+                    }
+                )
+            ),
+        }
+    ),
+    "Portal": _object(
+        {
+            "portalId": _TEXT,
+            "caller": _TEXT,
+            "scopes": _list(_TEXT),
+            "timeZone": _TEXT,
+            "criteriaTolerance": _TOLERANCE,
+            "recordTolerance": _RECORD_TOLERANCE,
+            "allowedSources": _SOURCES,
+        }
+    ),
+    "PortalInput": _object(
+        {
+            "timeZone": {"type": "string", "description": "As Europe/Dublin."},
+            "criteriaTolerance": _TOLERANCE,
+            "recordTolerance": _RECORD_TOLERANCE,
+            "allowedSources": _SOURCES,
+        },
+        "timeZone",
+        "criteriaTolerance",
+        "recordTolerance",
+        "allowedSources",
+    ),
+    # Records
+    "RecordInput": _object({"properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"),
+    "Record": _object(_RECORD, "propertiesWithHistory"),
+    "RecordIds": _object(
+        {
+            "inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS),
+            "properties": _nullable(_list(_TEXT)),
+            "propertiesWithHistory": _nullable(_list(_TEXT)),
+        },
+        "properties",
+        "propertiesWithHistory",
+    ),
+    "RecordBatch": _batch("Record"),
+    "Inputs": _object({"inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS)}),
+    "WholeRecordBatch": _batch("WholeRecord"),
+    "EnrollmentsQuery": _object(
+        {
+            "objectId": _GIVEN_ID,
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": 20},
+            "after": _nullable(_TEXT),
+        },
+        "limit",
+        "after",
+    ),
+    "Upserts": _object(
+        {
+            "inputs": _list(
+                _object(
+                    {"id": _GIVEN_ID, "properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"
+                ),
+                minItems=1,
+                maxItems=MAX_INPUTS,
+            )
+        }
+    ),
+    "UpsertedRecord": _object(_RECORD | {"new": _FLAG}, "propertiesWithHistory"),
+    "UpsertedBatch": _batch("UpsertedRecord"),
+    "WholeRecord": _object(
+        {
+            "portalId": _TEXT,
+            "objectTypeId": _OBJECT_TYPE,
+            "objectId": _TEXT,
+            "createdAt": _MOMENT,
+            "properties": {
+                "type": "object",
+                "additionalProperties": _object({"value": _VALUE, "changedAt": _MOMENT}),
+            },
+            "lists": _list(_object({"listId": _TEXT, "isMember": _FLAG, "changedAt": _MOMENT})),
+        }
+    ),
+    "Ids": _list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS),
+    "MembershipsInput": _object(
+        {
+            "recordIdsToAdd": _list(_GIVEN_ID, maxItems=MAX_INPUTS),
+            "recordIdsToRemove": _list(_GIVEN_ID, maxItems=MAX_INPUTS),
+        },
+        "recordIdsToAdd",
+        "recordIdsToRemove",
+    ),
+    "MembershipChanges": _object(
+        {"recordsIdsAdded": _list(_TEXT), "recordIdsRemoved": _list(_TEXT), "recordIdsMissing": _list(_TEXT)}
+    ),
+    "AssociationTypes": _list(
+        _object(
+            {
+                "associationCategory": {"enum": list(CATEGORIES)},
+                "associationTypeId": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            }
+        ),
+        minItems=1,
+        maxItems=50,
+    ),
+    "Association": _object(
+        {
+            "toObjectId": _TEXT,
+            "associationTypes": _list(
+                _object(
+                    {"category": {"enum": list(CATEGORIES)}, "typeId": {"type": "integer"}, "label": {"type": "null"}}
+                )
+            ),
+        }
+    ),
+    "AssociationPage": _page("Association"),
+    "LabelsBetweenRecords": _object(
+        {
+            "fromObjectTypeId": _TEXT,
+            "fromObjectId": _TEXT,
+            "toObjectTypeId": _TEXT,
+            "toObjectId": _TEXT,
+            "labels": _list(_TEXT),
+        }
+    ),
+    "AssociatedRecords": _object(
+        {
+            "from": _object({"id": _TEXT}),
+            "to": _object({"id": _TEXT}),
+            "associationSpec": _object({"associationCategory": _TEXT, "associationTypeId": {"type": "integer"}}),
+        }
+    ),
+    "AssociatedBatch": _batch("AssociatedRecords"),
+    # Enrollments
+    "EnrollmentPage": _page("Enrollment"),
+    # Replays
+    "ReplayInput": _object(
+        {
+            "flowIds": _nullable(_list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS)),
+            "eventTypes": _nullable(_list(_TEXT, minItems=1, maxItems=MAX_INPUTS)),
+            "isDryRun": _FLAG,
+        },
+        "flowIds",
+        "eventTypes",
+    ),
+    "Replay": _object(
+        {
+            "name": _TEXT,
+            "portalId": _TEXT,
+            "flowIds": _nullable(_list(_TEXT)),
+            "eventTypes": _list(_TEXT),
+            "isDryRun": _FLAG,
+            "createdAt": _MOMENT,
+            "expiresAt": _MOMENT,
+        }
+    ),
+    "ReplayCounts": _page("ReplayCount"),
+    "ReplayCount": _object(
+        {
+            "flowId": _TEXT,
+            "events": {"type": "integer", "minimum": 1},
+            "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+        }
+    ),
+    # Errors
+    "Error": _object(
+        {
+            "status": {"const": "error"},
+            "message": _TEXT,
+            "correlationId": _TEXT,
+            "category": _TEXT,
+            "errors": _list(_ref("ErrorDetail")),
+        },
+        "errors",
+        description="HubSpot's envelope of errors.",
+    ),
+    "ErrorDetail": _object(
+        {
+            "message": _TEXT,
+            "in": {"type": "string", "description": "The JSON path, or the name of the parameter."},
+            "code": {"type": "string", "description": "Stable."},
+            "context": {"type": "object", "additionalProperties": _list(_TEXT)},
+        }
+    ),
+    "BatchError": _object(
+        {
+            "status": {"const": "error"},
+            "category": _TEXT,
+            "message": _TEXT,
+            "context": _object({"ids": _list(_TEXT)}),
+            "errors": _list(_ref("ErrorDetail")),
+        },
+        "errors",
+    ),
+}
+
+
+def _enrollment() -> Schema:
+    whole = enrollment_schema()
+    text = {key: whole[key] for key in ("type", "description")}
+    due = {**_MOMENT, "description": "When it is published, where the flow's limit delays it."}
+    properties = whole["properties"] | {"isPublished": _FLAG, "isAnnounced": _FLAG, "dueAt": due}
+    trigger = dict(properties["trigger"])
+    trigger["properties"] = trigger["properties"] | {"properties": {"type": "object", "additionalProperties": _VALUE}}
+    return (
+        text
+        | {"required": [*whole["required"], "isPublished", "isAnnounced"]}
+        | {"properties": properties | {"trigger": trigger}}
+    )
+
+
+SCHEMAS["Enrollment"] = _enrollment()

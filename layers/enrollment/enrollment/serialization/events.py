@@ -1,0 +1,22 @@
+"""Events that happened, in the shape of HubSpot's Events API."""
+
+from typing import Any
+
+from enrollment.domain.events.event import Event
+from enrollment.domain.identifiers import OBJECT_TYPE_IDS
+from enrollment.domain.values import as_text, iso
+
+_NAMES = {number: name.upper() for name, number in OBJECT_TYPE_IDS.items()}
+
+
+def write_occurrence(event: Event) -> dict[str, Any]:
+    """Values are texts, as HubSpot's are. ``eventTypeId`` is beyond HubSpot's."""
+    return {
+        "objectType": _NAMES.get(event.object_type_id, event.object_type_id),
+        "objectId": event.object_id,
+        "eventType": event.event_type.name,
+        "eventTypeId": event.event_type.event_type_id,
+        "occurredAt": iso(event.occurred_at),
+        "id": event.id,
+        "properties": {name: as_text(value) for name, value in event.properties.items() if value is not None},
+    }

@@ -1,0 +1,103 @@
+"""The keys of HubSpot's flow JSON inside triggers and criteria: which are evaluated, and which mean nothing here.
+
+A key that this system does not evaluate may change who enrolls, so every other key is refused by name.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from enrollment.domain.operators.property_operators import OPERATION_TYPES
+from enrollment.serialization.validation_errors import Fault, nearest
+
+# HubSpot's keys that are not evaluated yet, with what they mean.
+NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        "coalescingRefineBy": "it counts how often the event happened",
+        "pruningRefineBy": "it limits when the event happened",
+        "metadata": "it names a group of records that is no list",
+        "unEnrollObjectsNotMeetingCriteria": "it removes records from the flow",
+    }
+)
+
+_BRANCH = frozenset({"filterBranchType", "filterBranchOperator", "filters", "filterBranches"})
+
+CRITERIA = frozenset(
+    {
+        *("type", "shouldReEnroll", "eventFilterBranches", "listMembershipFilterBranches", "refinementCriteria"),
+        # Of flows of another type: refused elsewhere when they are not empty.
+        *("listFilterBranch", "reEnrollmentTriggersFilterBranches"),
+    }
+)
+EVENT_BRANCH = _BRANCH | {"operator", "eventTypeId"}
+BRANCH = _BRANCH
+ASSOCIATION_BRANCH = _BRANCH | {"operator", "objectTypeId", "associationCategory", "associationTypeId"}
+# What HubSpot's editor writes beside a filter means nothing to it.
+_FILTER = frozenset({"filterType", "frameworkFilterId", "filterInsightsId"})
+PROPERTY_FILTER = _FILTER | {"property", "operation"}
+LIST_FILTER = _FILTER | {"operator", "listId"}
+CONSTANT_FILTER = _FILTER | {"shouldAccept", "source"}
+
+# The operands of every operation, for one that the operation's own type does not have is not looked at.
+_OPERANDS = frozenset(
+    {
+        *(key for kind in OPERATION_TYPES.values() for key in kind.keys),
+        *("numberOfDays", "comparisonPropertyName", "defaultComparisonValue"),
+        *("timeUnit", "timeUnitCount", "useFiscalYear", "fiscalYearStart"),
+        *("timePoint", "endpointBehavior", "propertyParser"),
+        *("lowerBoundTimePoint", "upperBoundTimePoint", "lowerBoundEndpointBehavior", "upperBoundEndpointBehavior"),
+    }
+)
+# With what exports carry without effect: another name of the operation's type, how the editor shows it, and whether it
+# converts time zones.
+OPERATION = _OPERANDS | {
+    *("operationType", "operator", "includeObjectsWithNoValueSet"),
+    *("type", "propertyType", "operatorName", "renderSpec", "requiresTimeZoneConversion"),
+}
+_TIME_OF_DAY = frozenset({"hour", "minute", "second", "millisecond"})
+TIME_POINT = _TIME_OF_DAY | {
+    *("timeType", "zoneId", "timezoneSource", "offset"),
+    *("year", "month", "day", "indexReference", "property", "referenceType"),
+}
+INDEX_REFERENCE = _TIME_OF_DAY | {"referenceType", "dayOfWeek", "day", "month"}
+_POINTS = ("timePoint", "lowerBoundTimePoint", "upperBoundTimePoint")
+
+
+def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[Fault]:
+    """Yield a fault for each key that is not evaluated and has a value. Null and empty mean absent."""
+    if given.keys() <= known:
+        return
+    for key, value in given.items():
+        if key in known or value in (None, "", [], {}) or _means_nothing(key, value):
+            continue
+        at = f"{path}.{key}"
+        if key in NOT_YET:
+            message = f"{key} is not supported yet ({NOT_YET[key]}); remove it, for it would otherwise be ignored"
+            yield Fault(at, "NOT_YET_SUPPORTED", message)
+            continue
+        near = nearest(key, known)
+        hint = f" - did you mean {near}?" if near else ""
+        allowed = ", ".join(sorted(known))
+        message = f"expected only known keys ({allowed}); got {key[:80]!r}. Remove it, for it would be ignored{hint}"
+        yield Fault(at, "UNKNOWN_KEY", message, near)
+
+
+def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    """As ``unknown_keys``, of an operation and of the points in time in it."""
+    yield from unknown_keys(given, OPERATION, path)
+    for key in _POINTS:
+        point = given.get(key)
+        if isinstance(point, dict):
+            yield from unknown_keys(point, TIME_POINT, f"{path}.{key}")
+            reference = point.get("indexReference")
+            if isinstance(reference, dict):
+                yield from unknown_keys(reference, INDEX_REFERENCE, f"{path}.{key}.indexReference")
+
+
+def _means_nothing(key: str, value: Any) -> bool:
+    """Whether the value says what holds without the key too."""
+    if key == "unEnrollObjectsNotMeetingCriteria":
+        return value is False
+    if key in ("coalescingRefineBy", "pruningRefineBy"):
+        return isinstance(value, dict) and value.get("type") == "ALL_HISTORY"
+    return False
