@@ -122,14 +122,23 @@ def plan(size: int, seed: str) -> Plan:
         for name in becoming_ready
     ]
     city = {"hs_name": "city", "hs_value": "Cork", "hs_previous_value": "Bray"}
-    membership = {"hs_list_id": "42", "hs_membership_change": "ADDED"}
+    # A record becomes a member once: whether a second ADDED is a change depends on the order of arrival.
+    joining = [
+        {
+            "lists.membership_changed": name,
+            "id": f"joining-{name}",
+            "portal": PORTAL,
+            "properties": {"hs_list_id": "42", "hs_membership_change": "ADDED"},
+        }
+        for name in chance.sample(names, records // 2)
+    ]
     early = [*visits, *ready]
     late = [
         *of("forms.submitted", 0.15),
         *of("calls.ended", 0.23),
         *of("email.opened", 0.12),
         *of("crm.property_changed", 0.12, properties=city),
-        *of("lists.membership_changed", 0.05, properties=membership),
+        *joining,
         *({**one, "id": f"broken-{one['id']}", "broken": True} for one in of("forms.submitted", 0.01)),
         *({**one, "calls.ended": "nobody", "id": f"unknown-{one['id']}"} for one in of("calls.ended", 0.02)),
     ]
