@@ -13,35 +13,35 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.application.criteria_evaluator import Evaluation
-from enrollment.application.deferred_decisions import Waiting
-from enrollment.application.enrollment_publisher import Delivery
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
+from enrollment.application.deferred_decisions import Deferrals
+from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
-from enrollment.application.event_processor import Process
-from enrollment.application.flow_authoring import Authoring
-from enrollment.application.ports import REPLAY_PARTS, Conflict
-from enrollment.application.record_service import Recordkeeping
-from enrollment.application.replay import Replaying
-from enrollment.application.unconfirmed_enrollments import Finishing
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.flow_authoring import FlowAuthoring
+from enrollment.application.ports import REPLAY_PARTS, ConcurrentModification
+from enrollment.application.record_service import RecordService
+from enrollment.application.replay import ReplayProcessor
+from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision, Match, match
-from enrollment.domain.enrollment.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
-from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
+from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
-from enrollment.domain.enrollment.replays import Rehearsal, Replay
+from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.events.event import Event, InvalidEvent
-from enrollment.domain.events.sort_key import position
-from enrollment.domain.flows.candidate_selection import Candidates, Question, each_once
+from enrollment.domain.events.sort_key import event_sort_key
+from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.records.associations import Association
-from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow
-from enrollment.serialization.messages import read_message, write_announcement, write_message, write_production
+from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 
 
@@ -56,11 +56,11 @@ class FakeFlows:
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         with self._lock:
-            return each_once(
+            return deduplicate(
                 tuple(self._candidates.get((portal_id, object_type_id, one), {}).values()) for one in event_types
             )
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """As naive as can be: all, or those that are not to be counted, one by one."""
         flows = self.candidates(portal_id, object_type_id, question.event_types)
         if len(flows) <= question.one_by_one or question.changed_since is None:
@@ -96,7 +96,7 @@ class FakeFlows:
         with self._lock:
             current = self._current.get(key)
             if (current and current.revision) != (was and was.revision):
-                raise Conflict(f"flow {revision.id} has changed")
+                raise ConcurrentModification(f"flow {revision.id} has changed")
             retired = _retired(current, revision)
             live = {} if revision.is_deleted else _listed(read_flow(revision))
             self._current[key] = revision
@@ -105,7 +105,7 @@ class FakeFlows:
                 self._candidates.setdefault(place, {})[flow.id] = flow
 
 
-def _is_looked_at(flow: Flow, question: Question) -> bool:
+def _is_looked_at(flow: Flow, question: CandidateQuery) -> bool:
     assert question.changed_since is not None
     return (
         flow.changed_at >= question.changed_since
@@ -139,7 +139,7 @@ class FakeRecords:
         with self._lock:
             stored = self.records.get(record.key)
             if (stored.version if stored else 0) != record.version:
-                raise Conflict(f"record {record.key} has changed")
+                raise ConcurrentModification(f"record {record.key} has changed")
             self.records[record.key] = replace(record, version=record.version + 1)
             return self.records[record.key]
 
@@ -171,7 +171,7 @@ class FakeAssociations:
     def save(self, associations: Sequence[Association]) -> None:
         with self._lock:
             if any(self.get(one.record, one.other).version != one.version for one in associations):
-                raise Conflict("the association has changed")
+                raise ConcurrentModification("the association has changed")
             for one in associations:
                 self._items[one.record, one.other] = replace(one, version=one.version + 1)
 
@@ -189,26 +189,26 @@ class FakePortals:
         self._settings[portal_id] = settings
 
 
-class FakeWaitingEvents:
+class FakeDeferredEvents:
     def __init__(self) -> None:
-        self.items: dict[tuple[RecordKey, str], WaitingEvent] = {}
+        self.items: dict[tuple[RecordKey, str], DeferredEvent] = {}
         self._lock = threading.Lock()
 
-    def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None:
+    def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None:
         return self.items.get((record, event_id))
 
-    def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
+    def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
         found = [one for (key, _), one in self.items.items() if key == record]
         return sorted(found, key=lambda one: join(one.event.id))[:limit]
 
-    def save(self, waiting: WaitingEvent) -> None:
+    def save(self, waiting: DeferredEvent) -> None:
         event = read_stored_event(json.loads(json.dumps(write_event(waiting.event))))
         assert event.record_key is not None
         place = (event.record_key, event.id)
         with self._lock:
             stored = self.items.get(place)
             if (stored.version if stored else 0) != waiting.version:
-                raise Conflict(f"the waiting event {event.id} has changed")
+                raise ConcurrentModification(f"the waiting event {event.id} has changed")
             if waiting.flows or waiting.rejected:
                 self.items[place] = replace(waiting, event=event, version=waiting.version + 1)
             else:
@@ -226,7 +226,7 @@ class FakeHistory:
         stored = read_stored_event(json.loads(json.dumps(write_event(event))))
         assert stored.record_key is not None
         first = self.keep_evaluation(event, until)
-        place = (stored.record_key, position(stored))
+        place = (stored.record_key, event_sort_key(stored))
         existing = self.kept.get(place)
         if existing is None or existing[0].sent_at > stored.sent_at:
             self.kept[place] = (stored if event.evaluated_at is None else stored.evaluated(first), until)
@@ -234,11 +234,13 @@ class FakeHistory:
 
     def keep_evaluation(self, event: Event, until: Instant) -> Instant:
         assert event.record_key is not None
-        return self.evaluations.setdefault((event.record_key, position(event)), event.evaluated_at or event.occurred_at)
+        return self.evaluations.setdefault(
+            (event.record_key, event_sort_key(event)), event.evaluated_at or event.occurred_at
+        )
 
     def first_evaluation(self, event: Event) -> Instant | None:
         assert event.record_key is not None
-        return self.evaluations.get((event.record_key, position(event)))
+        return self.evaluations.get((event.record_key, event_sort_key(event)))
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
         found = sorted(place for key, place in self.kept if key == record and first < place < last)
@@ -278,7 +280,7 @@ class FakeRateLimits:
 class FakeReplays:
     def __init__(self) -> None:
         self.orders: dict[str, Replay] = {}
-        self._counts: dict[tuple[str, str, str, str], Rehearsal] = {}
+        self._counts: dict[tuple[str, str, str, str], DryRunResult] = {}
 
     def get(self, name: str) -> Replay | None:
         return self.orders.get(name)
@@ -289,9 +291,9 @@ class FakeReplays:
     def count(self, replay: Replay, event: Event, decisions: Sequence[Decision]) -> None:
         record = join(event.object_type_id, event.object_id or "")
         codes = {one.flow_id: one.code for one in decisions}
-        self._counts[replay.portal_id, replay.name, record, event.id] = Rehearsal(record, codes)
+        self._counts[replay.portal_id, replay.name, record, event.id] = DryRunResult(record, codes)
 
-    def counted(self, replay: Replay, part: int) -> Iterable[Rehearsal]:
+    def counted(self, replay: Replay, part: int) -> Iterable[DryRunResult]:
         mine = sorted((key, one) for key, one in self._counts.items() if key[:2] == (replay.portal_id, replay.name))
         return [one for key, one in mine if zlib.crc32(key[2].encode()) % REPLAY_PARTS == part]
 
@@ -301,12 +303,12 @@ class FakeEnrollments:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
         self._lock = threading.Lock()
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         found = {}
         for flow in flow_ids:
             first = self.items.get((record_key, flow, None))
             is_own = first is not None and first.enrollment.cause.event_id == event_id
-            found[flow] = Enrolled(first, first if is_own else self.items.get((record_key, flow, event_id)))
+            found[flow] = ExistingEnrollments(first, first if is_own else self.items.get((record_key, flow, event_id)))
         return found
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
@@ -371,7 +373,7 @@ class FakeQueue:
 class FakeBus:
     def __init__(self) -> None:
         self.announcements: list[Announcement] = []
-        self.produced: dict[str, Production] = {}
+        self.produced: dict[str, OutboundEvent] = {}
         self.refuses = 0
 
     def announce(self, announcements: Sequence[Announcement]) -> frozenset[str]:
@@ -382,7 +384,7 @@ class FakeBus:
         self.announcements += taken
         return frozenset(one.enrollment.id for one in taken)
 
-    def produce(self, productions: Sequence[Production]) -> frozenset[str]:
+    def publish(self, productions: Sequence[OutboundEvent]) -> frozenset[str]:
         refused, self.refuses = min(self.refuses, len(productions)), 0
         taken = {one.id: one for one in productions[refused:]}
         self.produced |= taken
@@ -397,7 +399,7 @@ class FakeUnprocessed:
         self.events.append((envelope, invalid))
 
 
-class FakeJournal:
+class FakeDecisionLog:
     def __init__(self) -> None:
         self.decisions: list[tuple[Event, Decision]] = []
         self.others: list[tuple[Event, Mapping[Code, int]]] = []
@@ -408,14 +410,14 @@ class FakeJournal:
         self.reused_ids: list[tuple[Event, Enrollment]] = []
         self.left: list[tuple[Event, int]] = []
 
-    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+    def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         self.decisions += [(event, one) for one in decisions]
         self.others += [(event, others)] if others else []
 
-    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
+    def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
         self.refusals.append(invalid)
 
-    def skipped(self, event: Event) -> None:
+    def log_skipped(self, event: Event) -> None:
         self.skips.append(event)
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
@@ -427,7 +429,7 @@ class FakeJournal:
     def not_decided_again(self, event: Event, left: int) -> None:
         self.left.append((event, left))
 
-    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
         self.rehearsals.append((event, decisions))
 
 
@@ -441,7 +443,7 @@ class World:
     associations: FakeAssociations = field(default_factory=FakeAssociations)
     portals: FakePortals = field(default_factory=FakePortals)
     enrollments: FakeEnrollments = field(default_factory=FakeEnrollments)
-    waiting: FakeWaitingEvents = field(default_factory=FakeWaitingEvents)
+    deferred_events: FakeDeferredEvents = field(default_factory=FakeDeferredEvents)
     redeliveries: FakeRedeliveries = field(default_factory=FakeRedeliveries)
     rate_limits: FakeRateLimits = field(default_factory=FakeRateLimits)
     replays: FakeReplays = field(default_factory=FakeReplays)
@@ -449,30 +451,30 @@ class World:
     history_days: int = 30
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
-    journal: FakeJournal = field(default_factory=FakeJournal)
+    decision_log: FakeDecisionLog = field(default_factory=FakeDecisionLog)
     ids: int = 0
 
     def __post_init__(self) -> None:
-        self.evaluation = Evaluation(self.records, self.associations, self.portals)
+        self.evaluator = CriteriaEvaluator(self.records, self.associations, self.portals)
         self.history = EventHistory(self.kept_events, self.history_days)
-        self.process = Process(
+        self.processor = EventProcessor(
             event_types=EVENT_TYPES,
             flows=self.flows,
             records=self.records,
-            evaluation=self.evaluation,
+            evaluator=self.evaluator,
             enrollments=self.enrollments,
-            waiting=Waiting(self.waiting, self.records, self.redeliveries),
+            deferrals=Deferrals(self.deferred_events, self.records, self.redeliveries),
             rate_limits=self.rate_limits,
             history=self.history,
-            delivery=Delivery(self.enrollments, self.queue, self.bus, self.redeliveries, lambda: self.now),
-            journal=self.journal,
+            publisher=EnrollmentPublisher(self.enrollments, self.queue, self.bus, self.redeliveries, lambda: self.now),
+            decision_log=self.decision_log,
             clock=lambda: self.now,
             new_id=self.new_id,
         )
-        self.finishing = Finishing(self.enrollments, self.process.delivery, lambda: self.now)
-        self.replaying = Replaying(self.process, self.replays, self.journal, lambda: self.now)
-        self.authoring = Authoring(self.flows, self.flows, read_flow)
-        self.recordkeeping = Recordkeeping(self.records, self.associations, self.bus, check_production)
+        self.unconfirmed_publisher = UnconfirmedPublisher(self.enrollments, self.processor.publisher, lambda: self.now)
+        self.replay_processor = ReplayProcessor(self.processor, self.replays, self.decision_log, lambda: self.now)
+        self.authoring = FlowAuthoring(self.flows, self.flows, read_flow)
+        self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
 
     def new_id(self, at: Instant) -> str:
         self.ids += 1
@@ -499,7 +501,7 @@ class World:
                     "detail-type": one.event_type,
                     "source": "enroll",
                     "time": iso(self.now),
-                    "detail": json.loads(write_production(one)),
+                    "detail": json.loads(write_outbound_event(one)),
                 }
             )
         )
@@ -510,17 +512,17 @@ class World:
         while due := sorted(one for one in self.redeliveries.scheduled if one[0] <= to):
             at, text = due[0]
             self.now = max(self.now, at)
-            decisions += self.process.again(*read_redelivery(text))
+            decisions += self.processor.resume(*read_redelivery(text))
             self.redeliveries.scheduled.remove(due[0])
         self.now = max(self.now, to)
         return tuple(decisions)
 
     def deliver(self, envelope: Mapping[str, Any]) -> tuple[Decision, ...]:
         category = str(envelope["detail-type"]).partition(".")[0]
-        return self.process(read_event(envelope, category))
+        return self.processor.process(read_event(envelope, category))
 
 
-def store(authoring: Authoring, portal: str, document: Mapping[str, Any], now: Instant) -> FlowRevision:
+def store(authoring: FlowAuthoring, portal: str, document: Mapping[str, Any], now: Instant) -> FlowRevision:
     """Whatever its current revision is."""
     flow_id = str(document["id"])
     current = authoring.get_many(portal, [flow_id]).get(flow_id)
@@ -528,7 +530,7 @@ def store(authoring: Authoring, portal: str, document: Mapping[str, Any], now: I
     return authoring.put(portal, flow_id, document, now, based_on=based_on)
 
 
-def switch(authoring: Authoring, portal: str, flow_id: str, now: Instant, *, on: bool) -> FlowRevision:
+def switch(authoring: FlowAuthoring, portal: str, flow_id: str, now: Instant, *, on: bool) -> FlowRevision:
     """Turns a flow on or off, as its author does: by writing it so."""
     document = authoring.get(portal, flow_id).document
     return store(authoring, portal, {**document, "id": flow_id, "isEnabled": on}, now)

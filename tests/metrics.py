@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 import enrollment.entrypoints.event_handlers
 import enrollment.entrypoints.http_api.handler
-from enrollment.adapters.observability import Metrics, PowertoolsJournal
-from enrollment.application.event_processor import LOOK_AGAIN_MS
+from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog
+from enrollment.application.event_processor import REEVALUATION_TIME_MS
 from enrollment.config import NAMES, from_environment
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import Application
 from enrollment.entrypoints.event_handlers import handler_for, redelivery_handler, unconfirmed_handler
@@ -94,7 +94,7 @@ def portal(**given: Any) -> World:
     world = World()
     document = flow({"id": 1, "event": "forms.submitted", **given}) | given.get("document", {})
     world.put_flow(document, at=given.get("on_since", 0))
-    world.put_record(ADA, Record(ADA, 0, {}, {"12": Dated(True, 0)}))
+    world.put_record(ADA, Record(ADA, 0, {}, {"12": TimestampedValue(True, 0)}))
     if "before" in given:
         world.deliver(given["before"])
     return world
@@ -134,9 +134,9 @@ def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
         invoke(patch, world, submitted(id=f"e{number}", at=iso(world.now), sent=iso(world.now)))
     prepare(patch, world)
     app = enrollment.entrypoints.event_handlers.application()
-    ticks = iter(range(world.now, world.now + 10_000_000, LOOK_AGAIN_MS + 1))
-    process = replace(app.process, clock=lambda: next(ticks))
-    patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: replace(app, process=process))
+    ticks = iter(range(world.now, world.now + 10_000_000, REEVALUATION_TIME_MS + 1))
+    processor = replace(app.processor, clock=lambda: next(ticks))
+    patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: replace(app, processor=processor))
     named = {"hs_name": "age", "hs_value": 7}
     late = {"crm.property_changed": "101", "id": "c", "at": iso(world.now), "properties": named}
     handler_for("crm")(event(late), None)
@@ -152,21 +152,21 @@ def replay(patch: pytest.MonkeyPatch) -> None:
 
 def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
     logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()
-    journal = PowertoolsJournal(logger, metrics)
-    process = replace(world.process, journal=journal)
+    decision_log = PowertoolsDecisionLog(logger, metrics)
+    processor = replace(world.processor, decision_log=decision_log)
     app = Application(
         read_event=read_event,
         read_redelivery=read_redelivery,
         replay_name=replay_name,
-        process=process,
-        replaying=replace(world.replaying, process=process, journal=journal),
-        finishing=world.finishing,
+        processor=processor,
+        replay_processor=replace(world.replay_processor, processor=processor, decision_log=decision_log),
+        unconfirmed_publisher=world.unconfirmed_publisher,
         unprocessed=FakeUnprocessed(),
-        journal=journal,
+        decision_log=decision_log,
         logger=logger,
         metrics=metrics,
         trace=lambda function: function,
-        process_of_batch=lambda _: process,
+        processor_of_batch=lambda _: processor,
     )
     patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: app)
 

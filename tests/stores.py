@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
-from enrollment.adapters.dynamodb.deferred_events import DynamoWaitingEvents
+from enrollment.adapters.dynamodb.deferred_events import DynamoDeferredEvents
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
-from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.tables import Tables
-from enrollment.application.flow_authoring import Authoring
+from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.config import Config
 from enrollment.serialization.envelopes import read_stored_event, write_event
 from enrollment.serialization.flows import read_flow
@@ -18,9 +18,9 @@ from enrollment.serialization.messages import read_message, write_message
 
 @dataclass(frozen=True)
 class Stores:
-    authoring: Authoring
+    authoring: FlowAuthoring
     records: DynamoRecords
-    waiting: DynamoWaitingEvents
+    deferred_events: DynamoDeferredEvents
     enrollments: DynamoEnrollments
 
 
@@ -33,8 +33,8 @@ def stores(config: Config, **place: str) -> Stores:
     """`place` as of the client."""
     tables = open_tables(config, **place)
     return Stores(
-        authoring=Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
+        authoring=FlowAuthoring(DynamoFlowRepository(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
         records=DynamoRecords(tables),
-        waiting=DynamoWaitingEvents(tables, write_event, read_stored_event),
+        deferred_events=DynamoDeferredEvents(tables, write_event, read_stored_event),
         enrollments=DynamoEnrollments(tables, write_message, read_message),
     )

@@ -170,7 +170,7 @@ def _is_url(text: str) -> bool:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def api_errors_reported() -> Iterator[None]:
     """Errors of the API and of reaching it, as messages with their exit codes."""
     try:
         yield

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enroll.api import Api, ApiError, part
 from enroll.stack import LONGEST_STACK_NAME, ClientOf
-from enroll.unprocessed_queue import Message, NotDeleted, Pass
+from enroll.unprocessed_queue import Message, NotDeleted, QueueScan
 from enrollment.domain.values import iso, read_instant
 
 PORTAL = "enroll-doctor"
@@ -554,7 +554,7 @@ class EventCheck:
 
     def _find_unprocessed(self, event_id: str | None = None) -> bool:
         """Removes this run's messages, and only those, from the unprocessed-events queue."""
-        with Pass(self._stack.of("sqs"), self._stack.outputs["UnprocessedEventsQueueUrl"]) as messages:
+        with QueueScan(self._stack.of("sqs"), self._stack.outputs["UnprocessedEventsQueueUrl"]) as messages:
             for message in messages:
                 if self.run_id in message.body:
                     messages.delete([message])

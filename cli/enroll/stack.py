@@ -79,7 +79,7 @@ def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def aws_errors_reported() -> Iterator[None]:
     """Errors of AWS, as messages with their exit codes."""
     try:
         yield

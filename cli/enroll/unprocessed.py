@@ -26,7 +26,7 @@ UNKNOWN_MESSAGE = "UNKNOWN_MESSAGE"
 
 
 @dataclass(frozen=True)
-class Unprocessed:
+class UnprocessedEvent:
     """``event`` is the whole event as EventBridge delivered it, or what came in its place. ``reason`` is a code of
     docs/events.md, or of the service that gave up. ``truncated``: the event was too large for the message, and
     ``event`` is only its identity; the size, the beginning and the place in the archive are here."""
@@ -116,32 +116,34 @@ class Unprocessed:
         return detail if isinstance(detail, dict) else {}
 
 
-def read_unprocessed(body: str, attributes: Mapping[str, str]) -> Unprocessed:
+def read_unprocessed(body: str, attributes: Mapping[str, str]) -> UnprocessedEvent:
     """``attributes``: the message's own, by name."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        return Unprocessed(UNKNOWN_MESSAGE, "the message is not JSON", body)
+        return UnprocessedEvent(UNKNOWN_MESSAGE, "the message is not JSON", body)
     match message:
         case {"reason": str(reason), "message": str(text), "event": event}:
             truncated = message.get("truncated")
             cut = truncated if isinstance(truncated, dict) else None
-            return Unprocessed(reason, text, event, _text(message.get("field")), cut)
+            return UnprocessedEvent(reason, text, event, _text(message.get("field")), cut)
         case {"requestContext": dict(context), "requestPayload": event}:
             reason = str(context.get("condition", NOT_DELIVERED))
-            return Unprocessed(reason, _failure(context, message.get("responsePayload")), event)
+            return UnprocessedEvent(reason, _failure(context, message.get("responsePayload")), event)
         case {"at": _, "flowIds": list(flow_ids), "event": event}:
             flows = ", ".join(map(str, flow_ids))
-            return Unprocessed(REDELIVERY_FAILED, f"failed again and again when it was due for flows {flows}", event)
+            return UnprocessedEvent(
+                REDELIVERY_FAILED, f"failed again and again when it was due for flows {flows}", event
+            )
         case {"detail-type": _, "detail": _} if not attributes:
-            return Unprocessed(BATCH_FAILED, "failed again and again in a batch of its category's buffer", message)
+            return UnprocessedEvent(BATCH_FAILED, "failed again and again in a batch of its category's buffer", message)
         case {"detail-type": _, "detail": _}:
             text = attributes.get("ERROR_MESSAGE") or "EventBridge could not deliver it"
             rule = attributes.get("RULE_ARN")
-            return Unprocessed(
+            return UnprocessedEvent(
                 attributes.get("ERROR_CODE", NOT_DELIVERED), f"{text} ({rule})" if rule else text, message
             )
-    return Unprocessed(UNKNOWN_MESSAGE, "no message that Enroll, Lambda or EventBridge writes", message)
+    return UnprocessedEvent(UNKNOWN_MESSAGE, "no message that Enroll, Lambda or EventBridge writes", message)
 
 
 def _failure(context: Mapping[str, Any], response: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from enroll.unprocessed import Unprocessed, read_unprocessed
+from enroll.unprocessed import UnprocessedEvent, read_unprocessed
 from enrollment.domain.values import Instant
 
 # Calls of SQS take this many messages.
@@ -32,10 +32,10 @@ class Message:
     id: str
     sent_at: Instant
     body: str
-    unprocessed: Unprocessed
+    unprocessed: UnprocessedEvent
 
 
-class Pass:
+class QueueScan:
     """Yields each message once. At its end what was not deleted is given back to the queue at once.
 
     Receives at most ``limit`` different messages, because each receive counts toward the dead-letter limit."""
@@ -47,7 +47,7 @@ class Pass:
         self._seen: set[str] = set()
         self._receipts: dict[str, str] = {}
 
-    def __enter__(self) -> Pass:
+    def __enter__(self) -> QueueScan:
         return self
 
     def __exit__(

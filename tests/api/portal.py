@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools import Logger
 
-from enrollment.application.explanation import Explaining
+from enrollment.application.explanation import DecisionExplainer
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso
 from enrollment.entrypoints.http_api.operations import Services
 from enrollment.entrypoints.http_api.routes import OPERATIONS
@@ -49,13 +49,13 @@ class Answer:
 def services_of(world: World) -> Services:
     return Services(
         world.authoring,
-        world.evaluation,
+        world.evaluator,
         world.portals,
-        world.recordkeeping,
+        world.record_service,
         world.enrollments,
         world.history,
-        world.process,
-        Explaining(world.process, world.flows, read_flow),
+        world.processor,
+        DecisionExplainer(world.processor, world.flows, read_flow),
         world.replays,
         world.new_id,
     )
@@ -136,7 +136,10 @@ def example_portal() -> Api:
     world.put_flow(flow({"id": 1002, "event": "crm.property_changed", "re_enroll": True}))
     for object_type, object_id in (("0-1", "101"), ("0-1", "103"), ("0-1", "104"), ("0-2", "201")):
         key = RecordKey("p1", object_type, object_id)
-        properties = {"email": Dated(f"{object_id}@example.com", 1_000), "city": Dated("Dublin", 1_000)}
+        properties = {
+            "email": TimestampedValue(f"{object_id}@example.com", 1_000),
+            "city": TimestampedValue("Dublin", 1_000),
+        }
         world.put_record(key, Record(key, 1_000, properties))
     submitted = {"forms.submitted": "101", "id": "e1", "at": iso(NOW), "properties": {"hs_form_id": "f-1"}}
     world.deliver(event(submitted))

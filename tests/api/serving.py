@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from enroll.local import gateway
-from enroll.local.loopback_http import Request, Response, listen, port_of
+from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import Outcome
 from tests.api.portal import Api
 
@@ -19,7 +19,7 @@ def served(api: Api) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    async def answer(request: Request) -> Response:
+    async def answer(request: HttpRequest) -> Response:
         event = json.loads(gateway.to_event(request))
         return gateway.to_response(Outcome(json.dumps(api.server.answer(event, None)).encode()))
 

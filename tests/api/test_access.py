@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrollment.entrypoints.http_api.operations import Operation, Scope
+from enrollment.entrypoints.http_api.operations import Endpoint, Scope
 from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import example_portal, token
 from tests.api.test_examples import filled
@@ -12,12 +12,12 @@ OF_A_PORTAL = [one for one in OPERATIONS if one.concerns_a_portal]
 SCOPED = [one for one in OPERATIONS if one.scope is not None]
 
 
-def named(operation: Operation) -> str:
+def named(operation: Endpoint) -> str:
     return operation.name
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
-def test_nothing_is_open(operation: Operation) -> None:
+def test_nothing_is_open(operation: Endpoint) -> None:
     """Were API Gateway's authorizer ever left out, the function would refuse."""
     answer = example_portal()(
         operation.method, filled(operation.path, operation.example.path), operation.example.body, authorizer=None
@@ -26,7 +26,7 @@ def test_nothing_is_open(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
-def test_an_operator_names_the_portal(operation: Operation) -> None:
+def test_an_operator_names_the_portal(operation: Endpoint) -> None:
     answer = example_portal()(
         operation.method,
         filled(operation.path, operation.example.path),
@@ -37,7 +37,7 @@ def test_an_operator_names_the_portal(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", SCOPED, ids=named)
-def test_a_token_needs_the_scope_of_the_operation(operation: Operation) -> None:
+def test_a_token_needs_the_scope_of_the_operation(operation: Endpoint) -> None:
     assert operation.scope is not None
     path, body = filled(operation.path, operation.example.path), operation.example.body
     others = " ".join(one for one in Scope if one != operation.scope)
@@ -65,7 +65,7 @@ def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
-def test_a_token_of_one_portal_finds_nothing_of_another(operation: Operation) -> None:
+def test_a_token_of_one_portal_finds_nothing_of_another(operation: Endpoint) -> None:
     """By the header that names another: 404. By ids alone: as if they did not exist."""
     path, body = filled(operation.path, operation.example.path), operation.example.body
     crossing = example_portal()(operation.method, path, body, authorizer=token(portal_id="p2"))

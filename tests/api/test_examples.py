@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.operations import Endpoint
 from enrollment.entrypoints.http_api.routes import OPERATIONS, openapi_document
 from enrollment.entrypoints.http_api.write_openapi import openapi_text
 from tests.api.portal import example_portal
@@ -28,7 +28,7 @@ def filled(path: str, values: Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
-def test_the_example_works(operation: Operation) -> None:
+def test_the_example_works(operation: Endpoint) -> None:
     api, example = example_portal(), operation.example
 
     answer = api(operation.method, filled(operation.path, example.path), example.body, query=dict(example.query))

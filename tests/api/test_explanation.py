@@ -56,7 +56,7 @@ def differences(scenario: Mapping[str, Any]) -> tuple[int, dict[tuple[str, str],
     world = World(history_days=3650)
     play(scenario, world)
     world.now = max(world.now, NOW + 400 * DAY)
-    final = {(one.id, one.object_id, made.flow_id): str(made.code) for one, made in world.journal.decisions}
+    final = {(one.id, one.object_id, made.flow_id): str(made.code) for one, made in world.decision_log.decisions}
     same, others = 0, {}
     for (record, _), (kept, _) in world.kept_events.kept.items():
         query = {"objectType": record.object_type_id, "objectId": record.object_id, "eventId": kept.id}
@@ -118,7 +118,7 @@ def test_an_enrollment_that_a_limit_delays_is_told_as_it_was_decided(api: Api) -
         flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "DAY"}})
     )
     assert [*submit(api), *submit(api, "e2")] == ["ENROLLED", "ENROLLED"]
-    taken = next(one for event, one in world.journal.decisions if event.id == "e2")
+    taken = next(one for event, one in world.decision_log.decisions if event.id == "e2")
     assert taken.due_at is not None
     one = decision(api, event_id="e2")
     assert one["dueAt"] == one["enrollment"]["dueAt"] == iso(taken.due_at)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from enrollment.application.ports import Conflict
+from enrollment.application.ports import ConcurrentModification
 from tests.api.portal import example_portal
 from tests.scenarios.scenario import event, flow
 
@@ -148,7 +148,7 @@ def test_of_many_who_change_one_revision_one_wins() -> None:
     def change(number: int) -> bool:
         try:
             api.world.authoring.put("p1", "1001", {**current, "name": f"by {number}"}, api.world.now, based_on="1")
-        except Conflict:
+        except ConcurrentModification:
             return False
         return True
 

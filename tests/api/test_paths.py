@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from enroll.local import gateway
-from enroll.local.loopback_http import Request
+from enroll.local.loopback_http import HttpRequest
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
-from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.domain.records.record import Record, TimestampedValue
+from enrollment.entrypoints.http_api.operations import Endpoint
 from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import Api, example_portal
 
@@ -71,7 +71,7 @@ def portal() -> Api:
     for object_type in ("0-1", "0-2"):
         for one in dict.fromkeys(IDS):
             key = RecordKey("p1", object_type, one)
-            api.world.put_record(key, Record(key, 1_000, {"name": Dated(one, 1_000)}))
+            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(one, 1_000)}))
     return api
 
 
@@ -79,7 +79,7 @@ def through_the_gateway(api: Api, method: str, path: str, body: Any = None, quer
     """A request as it stands on the wire."""
     raw = b"" if body is None else json.dumps(body).encode()
     headers = {"x-portal-id": "p1", "content-type": "application/json", "host": "localhost"}
-    event = json.loads(gateway.to_event(Request(method, path + query, headers, raw)))
+    event = json.loads(gateway.to_event(HttpRequest(method, path + query, headers, raw)))
     answer = api.server.answer(event, None)
     text = answer["body"] or ""
     return answer["statusCode"], json.loads(text) if text.startswith("{") else text
@@ -98,7 +98,7 @@ def escaped(text: str) -> str:
     return quote(text, safe="")
 
 
-def paths(operation: Operation, name: str, value: str) -> str:
+def paths(operation: Endpoint, name: str, value: str) -> str:
     """The operation's example, with one id of its path replaced."""
     values = {**operation.example.path, name: value}
     return re.sub(r"{(\w+)}", lambda found: escaped(values[found.group(1)]), operation.path)
@@ -137,7 +137,7 @@ def test_an_id_in_a_path_is_that_of_the_record(one: str) -> None:
 
 
 @pytest.mark.parametrize(("operation", "name"), WITH_AN_ID, ids=NAMES)
-def test_an_id_that_a_path_can_not_carry_is_refused(operation: Operation, name: str) -> None:
+def test_an_id_that_a_path_can_not_carry_is_refused(operation: Endpoint, name: str) -> None:
     """By every route, and before anything is read or changed."""
     api = portal()
     before, flows = state(api), repr(api.world.flows.list("p1", 100))
@@ -187,7 +187,7 @@ def test_a_slash_after_an_id_belongs_to_the_id() -> None:
 @pytest.mark.parametrize("one", CUT)
 def test_the_gateway_cuts_a_path_as_aws_does(one: str) -> None:
     """Why such ids go into bodies only: no function can know that something was cut. docs/api.md warns of it."""
-    event = json.loads(gateway.to_event(Request("GET", f"{CONTACTS}/{escaped(one)}?limit=1", {}, b"")))
+    event = json.loads(gateway.to_event(HttpRequest("GET", f"{CONTACTS}/{escaped(one)}?limit=1", {}, b"")))
     assert event["rawPath"] == event["requestContext"]["http"]["path"] == f"{CONTACTS}/{one.partition('?')[0]}"
     assert event["queryStringParameters"] == {"limit": "1"}
 
@@ -273,7 +273,7 @@ OF_HUBSPOT = [one for one in OPERATIONS if one.path.startswith("/crm/")]
 
 
 @pytest.mark.parametrize("operation", OF_HUBSPOT, ids=lambda one: one.name)
-def test_another_id_property_is_refused_by_name(operation: Operation) -> None:
+def test_another_id_property_is_refused_by_name(operation: Endpoint) -> None:
     """Ignored, it would have the value of another property taken for an id."""
     api = example_portal()
     before = state(api)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.change_events import Production
-from enrollment.domain.records.record import Change
+from enrollment.domain.records.change_events import OutboundEvent
+from enrollment.domain.records.record import RecordUpdate
 from tests.api.portal import NOW, Api, example_portal
 from tests.scenarios.scenario import event, flow
 
@@ -22,7 +22,7 @@ def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
     return [shown(one) for one in found.values()]
 
 
-def shown(one: Production) -> tuple[str, str, dict[str, Any], Any]:
+def shown(one: OutboundEvent) -> tuple[str, str, dict[str, Any], Any]:
     return one.event_type, one.record_key.object_id, dict(one.properties), one.record_properties or one.changed_with
 
 
@@ -167,7 +167,7 @@ def test_changes_at_once_lose_none() -> None:
     ada = RecordKey("p1", "0-1", "101")
 
     def change(number: int) -> None:
-        api.world.recordkeeping.change(ada, Change(NOW + number, {f"p{number}": number}))
+        api.world.record_service.change(ada, RecordUpdate(NOW + number, {f"p{number}": number}))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(change, range(40)))
@@ -391,16 +391,16 @@ def test_a_flow_sees_the_whole_change_whichever_event_comes_first(
     where, criteria = [["hs_name", "IS_ANY_OF", ["stage"]]], [["city", "IS_ANY_OF", ["Cork"]]]
     api.world.put_flow(flow({"id": 1, "event": "crm.property_changed", "where": where, "criteria": criteria}))
     decided: list[str] = []
-    produce = api.world.bus.produce
+    publish = api.world.bus.publish
 
     def at_once(productions: Any) -> Any:
         """The handlers are faster than the rest of the request."""
-        taken = produce(productions)
+        taken = publish(productions)
         decided.extend(str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1")
         return taken
 
     if not stored_first:
-        monkeypatch.setattr(api.world.bus, "produce", at_once)
+        monkeypatch.setattr(api.world.bus, "publish", at_once)
     api("PATCH", f"{CONTACTS}/101", {"properties": {"stage": "won", "city": "Cork"}})
     decided.extend(str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1")
     assert sorted(decided) == ["ENROLLED", "NOT_MATCHED"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enrollment.application.ports import Throttled
-from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.operations import Endpoint
 from enrollment.entrypoints.http_api.routes import OPERATIONS
 from enrollment.entrypoints.http_api.server import MAX_BODY_BYTES
 from enrollment.serialization.requests import write_cursor
@@ -17,11 +17,11 @@ from tests.api.test_examples import conforms, filled
 WITH_BODY = [one for one in OPERATIONS if one.body is not None]
 
 
-def named(operation: Operation) -> str:
+def named(operation: Endpoint) -> str:
     return operation.name
 
 
-def send(api: Api, operation: Operation, **given: Any) -> Answer:
+def send(api: Api, operation: Endpoint, **given: Any) -> Answer:
     return api(operation.method, filled(operation.path, operation.example.path), **given)
 
 
@@ -50,7 +50,7 @@ def state(api: Api) -> str:
     ],
     ids=repr,
 )
-def test_a_body_that_is_none(operation: Operation, raw: str | None, code: str | None) -> None:
+def test_a_body_that_is_none(operation: Endpoint, raw: str | None, code: str | None) -> None:
     api = example_portal()
     before = state(api)
 
@@ -66,7 +66,7 @@ def test_a_body_that_is_none(operation: Operation, raw: str | None, code: str | 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None, "application/jsonx"])
-def test_a_body_of_another_type(operation: Operation, content_type: str | None) -> None:
+def test_a_body_of_another_type(operation: Endpoint, content_type: str | None) -> None:
     api = example_portal()
     before = state(api)
     raw = json.dumps(operation.example.body)
@@ -77,14 +77,14 @@ def test_a_body_of_another_type(operation: Operation, content_type: str | None) 
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
-def test_a_huge_body(operation: Operation) -> None:
+def test_a_huge_body(operation: Endpoint) -> None:
     answer = send(example_portal(), operation, raw=json.dumps({"a": "x" * MAX_BODY_BYTES}))
     assert answer.status == 413
     assert f"{MAX_BODY_BYTES:,}" in answer.json["message"]
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
-def test_a_body_that_the_gateway_encoded(operation: Operation) -> None:
+def test_a_body_that_the_gateway_encoded(operation: Endpoint) -> None:
     """It takes what is not UTF-8 for bytes."""
     encoded = base64.b64encode(json.dumps(operation.example.body).encode()).decode()
     assert send(example_portal(), operation, raw=encoded, base64=True).status in operation.replies
@@ -94,7 +94,7 @@ def test_a_body_that_the_gateway_encoded(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
-def test_another_method(operation: Operation) -> None:
+def test_another_method(operation: Endpoint) -> None:
     answer = example_portal()("TRACE", filled(operation.path, operation.example.path))
     assert (answer.status, answer.json["category"]) == (405, "METHOD_NOT_ALLOWED")
     assert operation.method in answer.headers["Allow"]
@@ -109,7 +109,7 @@ def test_no_route(path: str) -> None:
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if "{" in one.path], ids=named)
 @pytest.mark.parametrize("value", ["x" * 129, "%00", "a%0Ab", "%ED%A0%80"], ids=["long", "null", "line", "surrogate"])
-def test_ids_in_the_path_that_can_be_none(operation: Operation, value: str) -> None:
+def test_ids_in_the_path_that_can_be_none(operation: Endpoint, value: str) -> None:
     path = filled(operation.path, dict.fromkeys(operation.example.path, value))
     answer = example_portal()(operation.method, path, operation.example.body)
     assert answer.status in (400, 404) or (answer.status, operation.method) == (204, "DELETE")

@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 
 from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import application, now
 from enrollment.entrypoints.event_handlers import handler_for
@@ -170,10 +170,10 @@ def _prepare(config: Config, record: str) -> None:
     stores = open_stores(config)
     for given in FLOWS:
         document = flow(given)
-        revision = stores.authoring.book.get(PORTAL, document["id"])
+        revision = stores.authoring.flow_repository.get(PORTAL, document["id"])
         if revision is None:
             store(stores.authoring, PORTAL, document, 0)
-    properties = {name: Dated(value, 1) for name, value in PROPERTIES.items()}
+    properties = {name: TimestampedValue(value, 1) for name, value in PROPERTIES.items()}
     stores.records.save(Record(RecordKey(PORTAL, "0-1", record), 1, properties))
     # Events are sent after the flows were written, as nearly every event is.
     time.sleep(0.1)

@@ -20,7 +20,7 @@ from enrollment.adapters.dynamodb.flow_repository import enrolling
 from enrollment.adapters.dynamodb.tables import Expression, Item
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events.event import Occurrence
-from enrollment.domain.flows.candidate_selection import Question
+from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import split
 from enrollment.serialization.flows import read_flow
@@ -121,7 +121,7 @@ def _kept(flows: DynamoFlows, answers: Answers, portals: int) -> int:
 
 def _ask(flows: DynamoFlows, portal: int) -> None:
     occurrence = Occurrence(SUBMITTED, {"hs_form_id": f"{portal}-form-3", "hs_url": "https://acme.example/landing/3"})
-    found = flows.concerned(str(portal), "0-1", Question([occurrence], LATER))
+    found = flows.concerned(str(portal), "0-1", CandidateQuery([occurrence], LATER))
     assert [one.id for one in found.flows] == ["3"]
     assert sum(found.others.values()) == FLOWS_EACH - 1
 

@@ -39,7 +39,7 @@ MAPPING_FIRST, MAPPING_MORE, MAPPING_MOST = 5, 5, 1_000
 RAMP_EXECUTIONS, RAMP_SECONDS = 1_000, 10
 
 # A process yields seconds to wait for, or what it waits for an execution of.
-Process = Generator["float | Execution", None, bool]
+SimulatedProcess = Generator["float | Execution", None, bool]
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ class Simulation:
         self._limits = {name: limit.a_second / self._scale for name, limit in limits.items()}
         self._buckets = {name: Bucket(rate) for name, rate in self._limits.items()}
         self._puts, self._rules = Pipe(self._limits["PutEvents"]), Pipe(self._limits["rules"])
-        self._heap: list[tuple[float, int, Process]] = []
+        self._heap: list[tuple[float, int, SimulatedProcess]] = []
         self._numbers = itertools.count()
         self._now = 0.0
-        self._waiting: dict[str, deque[Process]] = {}
+        self._waiting: dict[str, deque[SimulatedProcess]] = {}
         self._running = Counter[str]()
         # The buffer: by function and stream, since it serves quiet portals first.
         self._buffer: dict[str, dict[str, deque[Message]]] = {}
@@ -124,10 +124,10 @@ class Simulation:
             self._step(process)
         return self._outcome
 
-    def _at(self, time: float, process: Process) -> None:
+    def _at(self, time: float, process: SimulatedProcess) -> None:
         heapq.heappush(self._heap, (time, next(self._numbers), process))
 
-    def _step(self, process: Process) -> None:
+    def _step(self, process: SimulatedProcess) -> None:
         try:
             wanted = next(process)
         except StopIteration:
@@ -140,7 +140,7 @@ class Simulation:
 
     # Sources and bus
 
-    def _source(self, stream: Stream) -> Process:
+    def _source(self, stream: Stream) -> SimulatedProcess:
         rate = self._rate / self._scale * stream.share
         while self._now < TRAFFIC_SECONDS:
             yield self._random.expovariate(rate)
@@ -163,7 +163,7 @@ class Simulation:
         self._undecided += not is_announcement
         self._at(self._now + self._puts.wait(self._now, requests), self._handed_over(message))
 
-    def _handed_over(self, message: "Message") -> Process:
+    def _handed_over(self, message: "Message") -> SimulatedProcess:
         yield self._rules.wait(self._now, 1)
         if self._is_buffered:
             self._buffer.setdefault(message.function, {}).setdefault(message.name, deque()).append(message)
@@ -196,7 +196,7 @@ class Simulation:
         all_ = self._running.total() + 1 <= max(self._limits["executions"], 1)
         return all_ and self._running[function] + 1 <= max(most, 1)
 
-    def _invoked(self, message: "Message") -> Process:
+    def _invoked(self, message: "Message") -> SimulatedProcess:
         for wait in (*DIRECT_RETRIES, None):
             yield Execution(message.function)
             self._outcome.invocations += 1
@@ -219,7 +219,7 @@ class Simulation:
                 batch.append(queue.popleft())
         return batch
 
-    def _batch(self, function: str, batch: "Sequence[Message]") -> Process:
+    def _batch(self, function: str, batch: "Sequence[Message]") -> SimulatedProcess:
         """All at the same time, once the version that they share was read; the execution is held until the last is
         done."""
         self._outcome.invocations += 1
@@ -229,7 +229,7 @@ class Simulation:
         if any("version" in one.wanted for one in batch):
             is_read = yield from self._taken("version", 1, self._now)
 
-        def member(message: Message) -> Process:
+        def member(message: Message) -> SimulatedProcess:
             nonlocal left
             is_decided = yield from self._handled(message, cpu_ms, is_read=is_read)
             left -= 1
@@ -250,7 +250,7 @@ class Simulation:
             self._at(self._now, member(message))
         return True
 
-    def _handled(self, message: "Message", cpu_ms: float, *, is_read: bool | None = None) -> Process:
+    def _handled(self, message: "Message", cpu_ms: float, *, is_read: bool | None = None) -> SimulatedProcess:
         """Whether it was decided. ``is_read``: whether its batch could read the version; None: it reads it itself."""
         began = self._now
         message.deliveries += 1
@@ -270,7 +270,7 @@ class Simulation:
             self._put(message.stream, self._counted[ANNOUNCEMENT, True], message.hot, f"{message.name}, announced", 1.0)
         return True
 
-    def _taken(self, name: str, units: float, began: float) -> Process:
+    def _taken(self, name: str, units: float, began: float) -> SimulatedProcess:
         """A call that is refused is made again after a random time of up to 1, 2, 4, … 20 seconds, as AWS's client
         does, until the function's time is over."""
         for attempt in range(ATTEMPTS):
@@ -287,7 +287,7 @@ class Simulation:
             self._undecided -= 1
         self._outcome.given_up[message.name] += 1
 
-    def _observer(self) -> Process:
+    def _observer(self) -> SimulatedProcess:
         while self._now <= TRAFFIC_SECONDS or self._undecided:
             self._outcome.backlog.append((self._now, self._undecided * self._scale))
             yield float(SAMPLE_SECONDS)

@@ -42,7 +42,7 @@ from enroll.main import app
 from enroll.output import PrintableConsole, json_text, print_table, printable
 from enroll.stack import Stack
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
 from tests.api.portal import NOW, Api, example_portal
 from tests.api.serving import served
@@ -237,7 +237,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     api = example_portal()
     world = api.world
     key = RecordKey("p1", "0-1", "evil")
-    world.put_record(key, Record(key, 1_000, {"city": Dated(TEXT, 1_000), TEXT: Dated(TEXT, 1_000)}))
+    world.put_record(
+        key, Record(key, 1_000, {"city": TimestampedValue(TEXT, 1_000), TEXT: TimestampedValue(TEXT, 1_000)})
+    )
     world.put_flow(hostile_flow())
     # Of this flow the record meets no criteria.
     world.put_flow(flow({"id": "[y]", "event": "forms.submitted", "criteria": [[TEXT, "IS_EQUAL_TO", "x"]]}))

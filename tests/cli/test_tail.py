@@ -27,7 +27,7 @@ ENROLL = Path(sys.executable).with_name("enroll")
 
 
 @dataclass
-class Listing:
+class CandidateList:
     """The API's lists of enrollments, by path."""
 
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -61,14 +61,14 @@ def ids(found: list[Any]) -> list[str]:
     return [one["enrollmentId"] for one in found]
 
 
-def started(api: Listing, count: int = 10) -> EnrollmentList:
+def started(api: CandidateList, count: int = 10) -> EnrollmentList:
     found = EnrollmentList(api, "/list")  # type: ignore[arg-type]
     found.start(count)
     return found
 
 
 def test_each_enrollment_is_returned_once() -> None:
-    api = Listing()
+    api = CandidateList()
     for number in range(30):
         api.add(START + number * 60_000, f"old-{number:02}")
     enrollments = EnrollmentList(api, "/list")  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def test_each_enrollment_is_returned_once() -> None:
 
 
 def test_an_enrollment_that_becomes_visible_late_is_returned() -> None:
-    api = Listing()
+    api = CandidateList()
     api.add(START, "first")
     enrollments = started(api)
     api.add(START + OVERLAP_MS, "second")
@@ -95,7 +95,7 @@ def test_an_enrollment_that_becomes_visible_late_is_returned() -> None:
 
 def test_enrollments_from_before_the_start_are_not_new() -> None:
     """Also those after the first page: 50 enrollments have the same time."""
-    api = Listing()
+    api = CandidateList()
     for number in range(50):
         api.add(START, f"{number:02}")
     enrollments = started(api, 3)
@@ -105,7 +105,7 @@ def test_enrollments_from_before_the_start_are_not_new() -> None:
 
 
 def test_the_first_enrollments_of_a_flow_are_new() -> None:
-    api = Listing()
+    api = CandidateList()
     enrollments = started(api)
     assert enrollments.poll() == []
     api.add(START, "first")
@@ -113,7 +113,7 @@ def test_the_first_enrollments_of_a_flow_are_new() -> None:
 
 
 def test_a_burst_is_read_up_to_a_bound_and_the_gap_is_reported() -> None:
-    api = Listing()
+    api = CandidateList()
     api.add(START, "old")
     enrollments = started(api)
     api.requests.clear()
@@ -134,7 +134,7 @@ def test_enrollments_that_become_visible_in_another_order_are_returned_once(seed
     chance = random.Random(seed)
     made = [(START + number * chance.randint(0, 900), f"{number:03}") for number in range(300)]
     visible = sorted((at + chance.randint(0, OVERLAP_MS // 2), at, name) for at, name in made)
-    api, returned = Listing(), []
+    api, returned = CandidateList(), []
     enrollments = started(api)
     clock = START
     while visible:
@@ -164,7 +164,7 @@ def test_many_flows_take_no_more_than_five_requests_a_second(monkeypatch: pytest
     clock = Clock(monkeypatch)
     at: list[float] = []
     clock.during = lambda: at.append(clock.now)
-    api = Listing(flows=[{"id": f"{n}", "isEnabled": n % 2 == 0, "enabledAt": iso(START)} for n in range(70)])
+    api = CandidateList(flows=[{"id": f"{n}", "isEnabled": n % 2 == 0, "enabledAt": iso(START)} for n in range(70)])
     tail = Tail(api, None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
     began = clock.now
     assert tail.latest(10) == []
@@ -179,7 +179,7 @@ def test_many_flows_take_no_more_than_five_requests_a_second(monkeypatch: pytest
 
 def test_a_portal_without_flows_is_polled_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    tail = Tail(Listing(), None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
+    tail = Tail(CandidateList(), None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
     tail.latest(10)
     polls, began = tail.follow(), clock.now
     for _ in range(10):
@@ -189,7 +189,7 @@ def test_a_portal_without_flows_is_polled_with_pauses(monkeypatch: pytest.Monkey
 
 def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    api = Listing()
+    api = CandidateList()
     tail = Tail(api, None, None, pytest.fail, pytest.fail)  # type: ignore[arg-type]
     assert tail.latest(10) == []
     path = tailing._path("1")
@@ -205,7 +205,7 @@ def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch
 def test_a_flow_whose_id_can_not_be_in_a_path_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     monkeypatch.setattr(tailing, "FLOWS_REFRESH_SECONDS", 0.0)
-    api = Listing(flows=[{"id": one, "isEnabled": True, "enabledAt": iso(START)} for one in ("1", "a/b")])
+    api = CandidateList(flows=[{"id": one, "isEnabled": True, "enabledAt": iso(START)} for one in ("1", "a/b")])
     skipped: list[str] = []
     tail = Tail(api, None, None, pytest.fail, skipped.append)  # type: ignore[arg-type]
     tail.latest(10)

@@ -17,8 +17,8 @@ from enroll.commands import send as sending
 from enroll.commands import unprocessed as commands
 from enroll.main import app
 from enroll.stack import Stack
-from enroll.unprocessed import Unprocessed, read_unprocessed
-from enroll.unprocessed_queue import NotDeleted, Pass
+from enroll.unprocessed import UnprocessedEvent, read_unprocessed
+from enroll.unprocessed_queue import NotDeleted, QueueScan
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.serialization.envelopes import read_event, read_routed_event, replay_name
 from enrollment.serialization.redeliveries import write_redelivery
@@ -178,7 +178,7 @@ def test_an_event_of_a_replay_stays_one() -> None:
     [None, "text", [], {}, {"detail": "x"}, {**submitted(), "source": 3}, {**submitted(), "detail-type": ""}],
 )
 def test_what_is_no_event_is_not_redriven(broken: Any) -> None:
-    assert Unprocessed("R", "m", broken).entry("bus") is None
+    assert UnprocessedEvent("R", "m", broken).entry("bus") is None
 
 
 # The commands ---------------------------------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pass, "delete", die)
+        patched.setattr(QueueScan, "delete", die)
         CliRunner().invoke(app, ["unprocessed", "redrive"])
     assert queue.visible == 1
     assert answer("unprocessed", "redrive")["redriven"] == 1
@@ -443,7 +443,7 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
 def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
     """What one of them holds the other does not see."""
     fill(queue, 12)
-    with Pass(queue.sqs, queue.url) as held:
+    with QueueScan(queue.sqs, queue.url) as held:
         taken = [one.unprocessed.event_id for _, one in zip(range(10), held, strict=False)]
         answer("unprocessed", "redrive", "--rate", "1000")
     assert len(bus) == 14 - 10 - 1
@@ -464,7 +464,7 @@ class Stubborn:
 
 
 def test_a_message_that_is_not_deleted_is_told() -> None:
-    with Pass(Stubborn(), "url") as messages, pytest.raises(NotDeleted, match="still in the queue"):
+    with QueueScan(Stubborn(), "url") as messages, pytest.raises(NotDeleted, match="still in the queue"):
         messages.delete(list(messages))
 
 

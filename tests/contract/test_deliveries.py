@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from enrollment.adapters import backoff
 from enrollment.adapters.eventbridge import EventBridgeBus
-from enrollment.adapters.sqs import SqsQueue, SqsRedeliveries, group_id
-from enrollment.domain.enrollment.enrollments import Announcement, Cause, Enrollment
+from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler, group_id
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, TriggerEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
-from enrollment.serialization.messages import write_announcement, write_message, write_production
+from enrollment.serialization.messages import write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 from tests.scenarios.scenario import event
 
@@ -31,7 +31,7 @@ def enrollments(count: int, size: int = 10) -> list[Enrollment]:
             flow_revision_id="1",
             idempotency_key=f"p1/{number}/0-1/101",
             is_re_enrollment=False,
-            cause=Cause(0, "forms.submitted", "4-1639801", "e1", 0, "acme", {"hs_url": "x" * size}),
+            cause=TriggerEvent(0, "forms.submitted", "4-1639801", "e1", 0, "acme", {"hs_url": "x" * size}),
             enrolled_at=0,
         )
         for number in range(count)
@@ -83,7 +83,7 @@ def deliver(request: pytest.FixtureRequest) -> Any:
             taken.append(one)
 
     def bus(service: Any, made: list[Enrollment], taken: list[str]) -> None:
-        for one in EventBridgeBus(service, "bus", write_announcement, write_production).announce(
+        for one in EventBridgeBus(service, "bus", write_announcement, write_outbound_event).announce(
             [Announcement(each, ("1",)) for each in made]
         ):
             taken.append(one)
@@ -129,7 +129,7 @@ def test_large_messages_share_no_batch_that_would_be_too_large() -> None:
 def test_an_event_that_is_delivered_again_is_the_same_and_waits_a_quarter_of_an_hour_at_most() -> None:
     sent: list[dict[str, Any]] = []
     service: Any = SimpleNamespace(send_message=lambda **message: sent.append(message))
-    queue = SqsRedeliveries(service, "url", write_redelivery, lambda: 1_000)
+    queue = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 1_000)
     one = read_event(event({"forms.submitted": "ü/101", "id": "e1", "record": {"a": None}, "chain": ["7"]}), "forms")
     for at in (1_000 + 1_800_000, 1_001, 1_000, 0):
         queue.schedule(one, {"2", "1"}, at)

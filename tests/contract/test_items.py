@@ -9,12 +9,12 @@ from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.tables import Table, Tables
-from enrollment.application.ports import Conflict
-from enrollment.domain.enrollment.enrollments import Cause, Enrolled, Enrollment
+from enrollment.application.ports import ConcurrentModification
+from enrollment.domain.enrollment.enrollments import Enrollment, ExistingEnrollments, TriggerEvent
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType
-from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Record
+from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue
 from enrollment.serialization.messages import read_message, write_message
 from tests.aws import aws
 from tests.stores import open_tables
@@ -98,12 +98,12 @@ def test_a_record(tables: Tables) -> None:
     assert found == Record(
         KEY,
         5,
-        properties={"a": Dated("ü\n", 3), "n": Dated(1.5, 4), "l": Dated(["x"], 4)},
-        memberships={"9": Dated(True, 3)},
+        properties={"a": TimestampedValue("ü\n", 3), "n": TimestampedValue(1.5, 4), "l": TimestampedValue(["x"], 4)},
+        memberships={"9": TimestampedValue(True, 3)},
         firsts={"f": "e"},
         version=2,
         deleted_at=9,
-        earlier_properties={"a": (Dated("b", 1),)},
+        earlier_properties={"a": (TimestampedValue("b", 1),)},
         awaited_until=99,
     )
     records.save(found)
@@ -119,10 +119,10 @@ def test_a_record_with_the_origins_of_its_changes(tables: Tables) -> None:
     assert found == Record(
         KEY,
         5000,
-        properties={"a": Dated("x", 5000, 5020, "ev1", True), "b": Dated("y", 7, 5020, "ev1")},
-        memberships={"9": Dated(True, 6100, 6110, "ev2")},
+        properties={"a": TimestampedValue("x", 5000, 5020, "ev1", True), "b": TimestampedValue("y", 7, 5020, "ev1")},
+        memberships={"9": TimestampedValue(True, 6100, 6110, "ev2")},
         version=2,
-        earlier_properties={"a": (Dated("b", 1),)},
+        earlier_properties={"a": (TimestampedValue("b", 1),)},
         known_at=5020,
     )
     records.save(found)
@@ -131,7 +131,7 @@ def test_a_record_with_the_origins_of_its_changes(tables: Tables) -> None:
 
 def test_a_record_that_does_not_exist_yet_expires(tables: Tables) -> None:
     records = DynamoRecords(tables)
-    saved = records.save(Record(KEY, NOT_CREATED, {"a": Dated("x", 5000, 5020, "ev1")}, awaited_until=9000))
+    saved = records.save(Record(KEY, NOT_CREATED, {"a": TimestampedValue("x", 5000, 5020, "ev1")}, awaited_until=9000))
     assert records.get(KEY) == saved
     item = stored(tables, tables.records)
     assert "createdAt" not in item
@@ -149,10 +149,10 @@ def test_a_record_that_was_stored_in_several_spellings(tables: Tables) -> None:
     put(tables, tables.records, spelled)
     found = DynamoRecords(tables).get(KEY)
     assert found is not None
-    assert found.properties == {"city": Dated("Oslo", 7)}
-    assert found.earlier_properties == {"city": (Dated("Bray", 2), Dated("Cork", 4))}
-    assert found.memberships == {"vip": Dated(False, 6), "9": Dated(True, 3)}
-    assert found.earlier_memberships == {"vip": (Dated(False, 2), Dated(True, 3))}
+    assert found.properties == {"city": TimestampedValue("Oslo", 7)}
+    assert found.earlier_properties == {"city": (TimestampedValue("Bray", 2), TimestampedValue("Cork", 4))}
+    assert found.memberships == {"vip": TimestampedValue(False, 6), "9": TimestampedValue(True, 3)}
+    assert found.earlier_memberships == {"vip": (TimestampedValue(False, 2), TimestampedValue(True, 3))}
     assert [found.is_member("Vip", as_of(at)) for at in (1, 2, 3, 5, 6)] == [False, False, True, True, False]
 
 
@@ -162,14 +162,14 @@ def test_an_association(tables: Tables) -> None:
     kind = AssociationType("HUBSPOT_DEFINED", 279)
     found = associations.get(KEY, company)
     assert found == Association(
-        KEY, company, types={kind: Dated(True, 5)}, earlier={kind: (Dated(False, 2),)}, version=1
+        KEY, company, types={kind: TimestampedValue(True, 5)}, earlier={kind: (TimestampedValue(False, 2),)}, version=1
     )
     associations.save([found])
     assert stored(tables, tables.records) == ASSOCIATION | {"version": {"N": "2"}}
 
 
 def test_an_enrollment(tables: Tables) -> None:
-    cause = Cause(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
+    cause = TriggerEvent(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
     written = Enrollment("01X", KEY, "7", "näme", "3", "idem", False, cause, 10**12)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
     assert enrollments.claim(written, 77)
@@ -177,7 +177,7 @@ def test_an_enrollment(tables: Tables) -> None:
     assert stored(tables, tables.enrollments) == ENROLLMENT
     found = enrollments.find(KEY, "ev1", ["7"])["7"]
     assert found.first is not None
-    assert found == Enrolled(first=found.first, own=found.first)
+    assert found == ExistingEnrollments(first=found.first, own=found.first)
     assert (found.first.enrollment, found.first.is_confirmed, found.first.due_at) == (written, True, 77)
 
 
@@ -192,7 +192,7 @@ def test_an_enrollment_whose_message_is_in_ascii(tables: Tables) -> None:
 
 def test_an_enrollment_that_is_not_confirmed_has_its_place_in_the_index(tables: Tables) -> None:
     """And the chain of its event, if there is one. Confirmed, it is as it has always been."""
-    cause = Cause(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
+    cause = TriggerEvent(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
     written = Enrollment("01X", KEY, "7", "näme", "3", "idem", False, cause, 10**12)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
     confirmations = ("dueAt", "publishedAt", "announcedAt")
@@ -224,9 +224,9 @@ def test_an_enrollment_claimed_by_an_earlier_version_is_confirmed(tables: Tables
 def test_a_confirmation_is_of_its_own_enrollment_alone(tables: Tables) -> None:
     """Whoever took the place in between is not confirmed by it."""
     put(tables, tables.enrollments, ENROLLMENT | {"enrollmentId": {"S": "01Z"}})
-    cause = Cause(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
+    cause = TriggerEvent(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})
     mine = Enrollment("01X", KEY, "7", "näme", "3", "idem", False, cause, 10**12)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConcurrentModification):
         DynamoEnrollments(tables, write_message, read_message).confirm(
             mine, is_published=True, is_announced=True, now=1
         )

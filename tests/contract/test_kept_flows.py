@@ -17,9 +17,9 @@ from enrollment.adapters.dynamodb.candidate_flows import (
     candidate_place,
     candidates_key,
 )
-from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.tables import Tables
-from enrollment.application.flow_authoring import Authoring
+from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import Throttled
 from enrollment.serialization.flows import read_flow
 from tests.aws import aws
@@ -41,7 +41,7 @@ class Kept:
 
     def __post_init__(self) -> None:
         self.flows = DynamoFlows(self.tables, read_flow)
-        self.author = Authoring(DynamoFlowBook(self.tables, read_flow), self.flows, read_flow)
+        self.author = FlowAuthoring(DynamoFlowRepository(self.tables, read_flow), self.flows, read_flow)
         self.now = NOW
 
     def put(self, number: int, *event_types: str, portal: str = "p1", **given: Any) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from enrollment.adapters import backoff
 from enrollment.adapters.dynamodb.candidate_flows import CHANGES_NAMED, DynamoFlows, candidate_place, candidates_key
-from enrollment.adapters.dynamodb.flow_repository import MAX_COPIED_BYTES, DynamoFlowBook
-from enrollment.application.flow_authoring import MAX_DOCUMENT_BYTES, Authoring, FlowTooLarge
+from enrollment.adapters.dynamodb.flow_repository import MAX_COPIED_BYTES, DynamoFlowRepository
+from enrollment.application.flow_authoring import MAX_DOCUMENT_BYTES, FlowAuthoring, FlowTooLarge
 from enrollment.application.ports import Throttled
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.flows.flow import Flow
@@ -36,9 +36,9 @@ SUBMITTED, ENDED = "forms.submitted", "calls.ended"
 class Portal:
     """A warm function's flows and their author; ``before`` is called before each call to DynamoDB."""
 
-    def __init__(self, flows: Any, book: Any, tables: Any = None) -> None:
+    def __init__(self, flows: Any, flow_repository: Any, tables: Any = None) -> None:
         self.flows = flows
-        self.author = Authoring(book, flows, read_flow)
+        self.author = FlowAuthoring(flow_repository, flows, read_flow)
         self.tables = tables
         self.now = NOW
         self.calls: list[str] = []
@@ -58,7 +58,7 @@ class Portal:
         return list(self.calls)
 
     def cold(self) -> "Portal":
-        return Portal(DynamoFlows(self.tables, read_flow), DynamoFlowBook(self.tables, read_flow), self.tables)
+        return Portal(DynamoFlows(self.tables, read_flow), DynamoFlowRepository(self.tables, read_flow), self.tables)
 
 
 @pytest.fixture(
@@ -80,7 +80,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
 def _opened(monkeypatch: pytest.MonkeyPatch, emulated: Any) -> Iterator[Portal]:
     with emulated as place, nullcontext(place.config) if place else aws(monkeypatch) as config:
         tables = open_tables(config)
-        portal = Portal(DynamoFlows(tables, read_flow), DynamoFlowBook(tables, read_flow), tables)
+        portal = Portal(DynamoFlows(tables, read_flow), DynamoFlowRepository(tables, read_flow), tables)
         call = botocore.client.BaseClient._make_api_call
 
         def noted(client: Any, operation: str, arguments: Any) -> Any:

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from enroll.unprocessed import read_unprocessed
 from enrollment.adapters.sqs import SqsQueue, SqsUnprocessed
 from enrollment.config import MAX_SQS_BYTES, SQS_BYTES
-from enrollment.domain.enrollment.enrollments import Announcement, Cause, Enrollment
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, TriggerEvent
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
-from enrollment.domain.records.change_events import productions
-from enrollment.domain.records.record import Change, Record, changed
+from enrollment.domain.records.change_events import change_events
+from enrollment.domain.records.record import Record, RecordUpdate, changed
 from enrollment.serialization.envelopes import read_routed_event
 from enrollment.serialization.messages import (
     MAX_MESSAGE_BYTES,
     read_message,
     write_announcement,
     write_message,
-    write_production,
+    write_outbound_event,
 )
 from enrollment.serialization.unprocessed import write_unprocessed
 from tests.scenarios.scenario import event
@@ -155,7 +155,7 @@ def enrollment(**properties: Any) -> Enrollment:
         flow_revision_id="1",
         idempotency_key="p1/1/0-1/101",
         is_re_enrollment=False,
-        cause=Cause(0, "forms.submitted", "4-1639801", "e1", 0, "acme", properties),
+        cause=TriggerEvent(0, "forms.submitted", "4-1639801", "e1", 0, "acme", properties),
         enrolled_at=0,
     )
 
@@ -212,9 +212,9 @@ def test_events_of_a_change_carry_it_by_its_bytes(unit: str, count: int) -> None
     before = Record(key, 0)
     for number, is_carried in ((11, True), (12, False)):
         properties = {f"p{place}": unit * count for place in range(number)}
-        change = Change(5, properties=properties)
+        change = RecordUpdate(5, properties=properties)
         after = changed(before, key, change)
-        made = list(productions(before, after, change))
+        made = list(change_events(before, after, change))
         assert len(made) == number
         assert {one.changed_with is not None for one in made} == {is_carried}
-        assert all(unit in write_production(one) for one in made)
+        assert all(unit in write_outbound_event(one) for one in made)

@@ -12,47 +12,47 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from msgspec.structs import replace
 
-from enrollment.adapters.aws_clients import Damaged
+from enrollment.adapters.aws_clients import CorruptResponse
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
-from enrollment.adapters.dynamodb.deferred_events import DynamoWaitingEvents
+from enrollment.adapters.dynamodb.deferred_events import DynamoDeferredEvents
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
-from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.adapters.dynamodb.tables import Expression, Item
-from enrollment.application.flow_authoring import Authoring
+from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import (
     REPLAY_PARTS,
     Associations,
-    Conflict,
+    ConcurrentModification,
+    DeferredEvents,
     Enrollments,
-    FlowBook,
+    EventHistoryStore,
+    FlowRepository,
     Flows,
-    History,
     Portals,
     RateLimits,
     Records,
     Replays,
     UnconfirmedEnrollments,
-    WaitingEvents,
 )
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.enrollments import Cause, Enrollment, StoredEnrollment
-from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.enrollments import Enrollment, StoredEnrollment, TriggerEvent
+from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import Event, Occurrence
-from enrollment.domain.events.sort_key import AFTER_ALL, BEFORE_ALL, position, position_at
-from enrollment.domain.flows.candidate_selection import Question
+from enrollment.domain.events.sort_key import MAX_SORT_KEY, MIN_SORT_KEY, event_sort_key, sort_key_at
+from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
-from enrollment.domain.records.record import Dated, Record, deleted
+from enrollment.domain.records.record import Record, TimestampedValue, deleted
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
@@ -60,6 +60,7 @@ from enrollment.serialization.redeliveries import read_redelivery, write_redeliv
 from tests.aws import aws
 from tests.fakes import (
     FakeAssociations,
+    FakeDeferredEvents,
     FakeEnrollments,
     FakeFlows,
     FakeHistory,
@@ -67,7 +68,6 @@ from tests.fakes import (
     FakeRateLimits,
     FakeRecords,
     FakeReplays,
-    FakeWaitingEvents,
     store,
     switch,
 )
@@ -86,19 +86,19 @@ class AllEnrollments(Enrollments, UnconfirmedEnrollments, Protocol):
 class Stores:
     flows: Flows
     other_flows: Flows  # another warm function
-    book: FlowBook
+    flow_repository: FlowRepository
     records: Records
     associations: Associations
     portals: Portals
-    waiting: WaitingEvents
+    deferred_events: DeferredEvents
     rate_limits: RateLimits
     replays: Replays
-    history: History
+    history: EventHistoryStore
     enrollments: AllEnrollments
 
     @property
-    def authoring(self) -> Authoring:
-        return Authoring(self.book, self.flows, read_flow)
+    def authoring(self) -> FlowAuthoring:
+        return FlowAuthoring(self.flow_repository, self.flows, read_flow)
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
@@ -112,7 +112,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             FakeRecords(),
             FakeAssociations(),
             FakePortals(),
-            FakeWaitingEvents(),
+            FakeDeferredEvents(),
             FakeRateLimits(),
             FakeReplays(),
             FakeHistory(),
@@ -124,11 +124,11 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         yield Stores(
             DynamoFlows(tables, read_flow),
             DynamoFlows(tables, read_flow),
-            DynamoFlowBook(tables, read_flow),
+            DynamoFlowRepository(tables, read_flow),
             DynamoRecords(tables),
             DynamoAssociations(tables),
             DynamoPortals(tables),
-            DynamoWaitingEvents(tables, write_event, read_stored_event),
+            DynamoDeferredEvents(tables, write_event, read_stored_event),
             DynamoRateLimits(tables),
             DynamoReplays(tables),
             DynamoHistory(tables, write_event, read_stored_event),
@@ -208,7 +208,7 @@ def test_the_flows_that_an_event_has_to_do_with_are_told_from_those_that_are_cou
 
     def asked(since: int | None = NOW + 10, named: Sequence[str] = (), one_by_one: int = 0) -> tuple[list[str], int]:
         occurrence = Occurrence(EVENT_TYPES["forms.submitted"], {"hs_form_id": "f-3"})
-        found = stores.flows.concerned("p1", "0-1", Question([occurrence], since, named, one_by_one))
+        found = stores.flows.concerned("p1", "0-1", CandidateQuery([occurrence], since, named, one_by_one))
         assert set(found.others) <= {frozenset({"forms.submitted"})}
         return sorted(one.id for one in found.flows), sum(found.others.values())
 
@@ -226,10 +226,10 @@ def test_a_revision_that_is_not_based_on_the_current_one_is_a_conflict(stores: S
     first = stores.authoring.get("p1", "1")
     put(stores, id=1, re_enroll=True)
 
-    with pytest.raises(Conflict):
-        stores.book.save(replace(first, revision=2), first)
-    with pytest.raises(Conflict):
-        stores.book.save(replace(first, revision=1), None)
+    with pytest.raises(ConcurrentModification):
+        stores.flow_repository.save(replace(first, revision=2), first)
+    with pytest.raises(ConcurrentModification):
+        stores.flow_repository.save(replace(first, revision=1), None)
     assert stores.authoring.get("p1", "1").revision == 2
 
 
@@ -280,8 +280,13 @@ def test_a_record_is_read_as_it_was_saved(stores: Stores) -> None:
     record = Record(
         ADA,
         NOW,
-        {"city": Dated("Dublin", NOW), "age": Dated(3, 1), "vip": Dated(True, 2), "tags": Dated(["a"], 3)},
-        {"42": Dated(True, NOW)},
+        {
+            "city": TimestampedValue("Dublin", NOW),
+            "age": TimestampedValue(3, 1),
+            "vip": TimestampedValue(True, 2),
+            "tags": TimestampedValue(["a"], 3),
+        },
+        {"42": TimestampedValue(True, NOW)},
         {"sales_documents.viewed/d": "e1"},
     )
     assert stores.records.get(ADA) is None
@@ -297,14 +302,14 @@ def test_of_two_that_change_the_same_version_one_is_told(stores: Stores) -> None
     saved = stores.records.save(Record(ADA, NOW))
     stores.records.save(saved)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConcurrentModification):
         stores.records.save(saved)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConcurrentModification):
         stores.records.save(Record(ADA, NOW))
 
 
 def test_a_deleted_record_is_read_as_what_is_kept_of_it(stores: Stores) -> None:
-    saved = stores.records.save(Record(ADA, NOW, {"city": Dated("Dublin", NOW)}))
+    saved = stores.records.save(Record(ADA, NOW, {"city": TimestampedValue("Dublin", NOW)}))
     gone = stores.records.save(deleted(saved, NOW + 1))
 
     assert stores.records.get(ADA) == gone
@@ -360,7 +365,7 @@ def test_of_two_that_change_the_same_association_one_is_told_and_changes_nothing
     first = associated(Association(ADA, company("7")), [TO_COMPANY], NOW, holds=True)
     stores.associations.save([first])
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConcurrentModification):
         stores.associations.save([first, associated(Association(ADA, company("8")), [TO_COMPANY], NOW, holds=True)])
     assert stores.associations.get(ADA, company("8")).version == 0
 
@@ -422,7 +427,7 @@ def test_a_read_of_settings_that_fails_is_made_again_by_the_next_thread(monkeypa
 
 
 def enrollment(event_id: str = "e1", flow_id: str = "1", key: RecordKey = ADA, **given: Any) -> Enrollment:
-    cause = Cause(0, "forms.submitted", "4-1639801", event_id, NOW, "acme", {"hs_form_id": "f-1"})
+    cause = TriggerEvent(0, "forms.submitted", "4-1639801", event_id, NOW, "acme", {"hs_form_id": "f-1"})
     values: dict[str, Any] = {
         "id": f"id-{flow_id}-{event_id}",
         "record_key": key,
@@ -597,7 +602,7 @@ def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPa
             return call(client, name, arguments)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", meeting)
-        authoring = Authoring(DynamoFlowBook(tables, read_flow), DynamoFlows(tables, read_flow), read_flow)
+        authoring = FlowAuthoring(DynamoFlowRepository(tables, read_flow), DynamoFlows(tables, read_flow), read_flow)
         stored = store(authoring, "p1", flow({"id": 1, "event": "forms.submitted"}), NOW)
         assert (stored.revision, left) == (1, [0])
 
@@ -612,7 +617,7 @@ def test_an_answer_that_is_damaged_each_time_is_no_missing_item(monkeypatch: pyt
         tables = open_tables(config)
         monkeypatch.setattr(time, "sleep", lambda _: None)
         tables.client.meta.events.register_first("before-send.dynamodb", damaged)
-        with pytest.raises(Damaged):
+        with pytest.raises(CorruptResponse):
             DynamoRecords(tables).get(ADA)
 
 
@@ -663,11 +668,11 @@ def test_the_revision_that_was_in_force_at_an_instant(stores: Stores) -> None:
     stores.authoring.delete("p1", "1", NOW + 100)
 
     def as_of(instant: int, flow_id: str = "1", portal: str = "p1") -> int | None:
-        found = stores.book.as_of(portal, flow_id, instant)
+        found = stores.flow_repository.as_of(portal, flow_id, instant)
         return found and found.revision
 
     assert [as_of(NOW + at) for at in (-1, 0, 9, 10, 35, 69, 99, 100, 500)] == [None, 1, 1, 2, 4, 7, 7, 8, 8]
-    found = stores.book.as_of("p1", "1", NOW + 30)
+    found = stores.flow_repository.as_of("p1", "1", NOW + 30)
     assert found is not None
     assert (found.is_enabled, found.changed_at) == (False, NOW + 30)
     assert (as_of(NOW, "2"), as_of(NOW, portal="p2")) == (None, None)
@@ -676,37 +681,37 @@ def test_the_revision_that_was_in_force_at_an_instant(stores: Stores) -> None:
 # Events that wait, limits of flows -----------------------------------------------------------------------------------
 
 
-def waiting(event_id: str = "e1", record: str = "101", portal: str = "p1", **flows: int) -> WaitingEvent:
+def waiting(event_id: str = "e1", record: str = "101", portal: str = "p1", **flows: int) -> DeferredEvent:
     envelope = event({"forms.submitted": record, "id": event_id, "portal": portal, "properties": {"hs_form_id": "ü"}})
-    return WaitingEvent(read_event(envelope, "forms"), flows)
+    return DeferredEvent(read_event(envelope, "forms"), flows)
 
 
 def test_a_waiting_event_is_found_beside_its_record_until_no_flow_waits(stores: Stores) -> None:
     for one in (waiting(a=5, b=7), waiting("e/2", a=1), waiting(record="102", a=9), waiting(portal="p1/x", a=9)):
-        stores.waiting.save(one)
-    found = stores.waiting.get(ADA, "e1")
-    assert found == WaitingEvent(waiting().event, {"a": 5, "b": 7}, 1)
-    assert {one.event.id for one in stores.waiting.of(ADA, 10)} == {"e1", "e/2"}
-    assert len(stores.waiting.of(ADA, 1)) == 1
+        stores.deferred_events.save(one)
+    found = stores.deferred_events.get(ADA, "e1")
+    assert found == DeferredEvent(waiting().event, {"a": 5, "b": 7}, 1)
+    assert {one.event.id for one in stores.deferred_events.of(ADA, 10)} == {"e1", "e/2"}
+    assert len(stores.deferred_events.of(ADA, 1)) == 1
 
-    stores.waiting.save(found.without(frozenset({"a"})))
-    left = stores.waiting.get(ADA, "e1")
+    stores.deferred_events.save(found.without(frozenset({"a"})))
+    left = stores.deferred_events.get(ADA, "e1")
     assert left is not None
     assert left.flows == {"b": 7}
-    stores.waiting.save(left.without(frozenset({"b"})))
-    assert stores.waiting.get(ADA, "e1") is None
-    assert stores.waiting.get(ADA, "e3") is None
+    stores.deferred_events.save(left.without(frozenset({"b"})))
+    assert stores.deferred_events.get(ADA, "e1") is None
+    assert stores.deferred_events.get(ADA, "e3") is None
     assert stores.records.get(ADA) is None
 
 
 def test_a_waiting_event_is_changed_by_who_read_its_latest_version(stores: Stores) -> None:
-    stores.waiting.save(waiting(a=5))
-    read = stores.waiting.get(ADA, "e1")
+    stores.deferred_events.save(waiting(a=5))
+    read = stores.deferred_events.get(ADA, "e1")
     assert read is not None
-    stores.waiting.save(read.with_flows({"b": 6}))
+    stores.deferred_events.save(read.with_flows({"b": 6}))
     for outdated in (waiting(a=5), read.with_flows({"c": 6}), read.without(frozenset({"a"}))):
-        with pytest.raises(Conflict):
-            stores.waiting.save(outdated)
+        with pytest.raises(ConcurrentModification):
+            stores.deferred_events.save(outdated)
 
 
 def large(event_id: str = "large") -> Event:
@@ -720,8 +725,8 @@ def test_the_largest_event_can_wait(stores: Stores, character: str) -> None:
     """As many bytes of UTF-8 as are allowed, however many an escape of each character takes."""
     value = character * (8_000 // len(character.encode()))
     envelope = event({"forms.submitted": "101", "id": "e1", "properties": {f"p{n}": value for n in range(25)}})
-    stores.waiting.save(WaitingEvent(read_event(envelope, "forms"), {"1": 5}))
-    found = stores.waiting.get(ADA, "e1")
+    stores.deferred_events.save(DeferredEvent(read_event(envelope, "forms"), {"1": 5}))
+    found = stores.deferred_events.get(ADA, "e1")
     assert found is not None
     assert found.event == read_event(envelope, "forms")
     message = write_redelivery(found.event, ["1"], NOW)
@@ -731,10 +736,10 @@ def test_the_largest_event_can_wait(stores: Stores, character: str) -> None:
 
 
 def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:
-    stored = stores.records.save(Record(ADA, 0).awaited(77))
+    stored = stores.records.save(Record(ADA, 0).with_deferral_until(77))
     assert stored.awaited_until == 77
     assert stores.records.get(ADA) == stored
-    assert stored.awaited(77) is stored
+    assert stored.with_deferral_until(77) is stored
     assert deleted(stored, NOW).awaited_until is None
 
 
@@ -813,20 +818,20 @@ def test_events_are_kept_in_the_order_of_time_each_once(stores: Stores) -> None:
     told = [happened("b", NOW + 5), happened("a/c", NOW + 5), happened("a", NOW + 5), happened("z", NOW)]
     for one in (*told, told[0], happened("x", NOW, "10"), happened("x", NOW, portal="p1/0-1")):
         stores.history.keep(one, NOW + 1_000_000)
-    stores.waiting.save(waiting(a=5))
+    stores.deferred_events.save(waiting(a=5))
     stores.records.save(Record(ADA, 0))
 
-    def ids(first: str = BEFORE_ALL, last: str = AFTER_ALL, *, newest_first: bool = False) -> list[str]:
+    def ids(first: str = MIN_SORT_KEY, last: str = MAX_SORT_KEY, *, newest_first: bool = False) -> list[str]:
         return [one.id for one in stores.history.of_record(ADA, first, last, newest_first=newest_first)]
 
     assert ids() == ["z", "a", "a/c", "b"]
     assert ids(newest_first=True) == ["b", "a/c", "a", "z"]
-    assert ids(position(told[2])) == ["a/c", "b"]
-    assert ids(last=position(told[2]), newest_first=True) == ["z"]
-    assert ids(position_at(NOW + 1)) == ["a", "a/c", "b"]
-    assert ids(position_at(NOW), position_at(NOW + 5)) == ["z"]
-    assert ids(position_at(NOW + 9), position_at(NOW)) == []
-    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))[3] == told[0]
+    assert ids(event_sort_key(told[2])) == ["a/c", "b"]
+    assert ids(last=event_sort_key(told[2]), newest_first=True) == ["z"]
+    assert ids(sort_key_at(NOW + 1)) == ["a", "a/c", "b"]
+    assert ids(sort_key_at(NOW), sort_key_at(NOW + 5)) == ["z"]
+    assert ids(sort_key_at(NOW + 9), sort_key_at(NOW)) == []
+    assert list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=False))[3] == told[0]
 
 
 def test_the_first_evaluation_of_an_event_is_stored_and_returned_to_later_deliveries(stores: Stores) -> None:
@@ -841,7 +846,7 @@ def test_the_first_evaluation_of_an_event_is_stored_and_returned_to_later_delive
     sent_before = replace(one, sent_at=one.sent_at - 1_000)
     assert stores.history.keep(sent_before.evaluated(NOW + 30), until) == NOW + 10
     assert stores.history.keep(one.evaluated(NOW + 40), until) == NOW + 10
-    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False)) == [
+    assert list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=False)) == [
         sent_before.evaluated(NOW + 10)
     ]
 
@@ -851,10 +856,10 @@ def test_an_evaluation_can_be_stored_without_its_event(stores: Stores) -> None:
     assert stores.history.keep_evaluation(one.evaluated(NOW + 10), until) == NOW + 10
     assert stores.history.keep_evaluation(one.evaluated(NOW + 20), until) == NOW + 10
     assert stores.history.first_evaluation(one) == NOW + 10
-    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False)) == []
+    assert list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=False)) == []
 
     assert stores.history.keep(one.evaluated(NOW + 30), until) == NOW + 10
-    kept = list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=False))
+    kept = list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=False))
     assert kept == [one.evaluated(NOW + 10)]
 
 
@@ -866,7 +871,7 @@ def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> No
     stores.history.keep(happened("other", NOW, portal="p1/forms.submitted"), NOW)
 
     def ids(*types: str, first: int = 0, last: int = 10_000, portal: str = "p1") -> list[str]:
-        found = stores.history.of_types(portal, types, position_at(NOW + first), position_at(NOW + last))
+        found = stores.history.of_types(portal, types, sort_key_at(NOW + first), sort_key_at(NOW + last))
         return [one.id for one in found]
 
     assert ids("forms.submitted") == [f"e{number:03d}" for number in range(229, -1, -1)]
@@ -877,7 +882,7 @@ def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> No
 
 def test_the_largest_event_is_kept(stores: Stores) -> None:
     stores.history.keep(large(), NOW)
-    assert list(stores.history.of_record(ADA, BEFORE_ALL, AFTER_ALL, newest_first=True)) == [large()]
+    assert list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=True)) == [large()]
 
 
 def test_an_event_expires_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:

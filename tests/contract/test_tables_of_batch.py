@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from enrollment.adapters import aws_clients as clients
-from enrollment.adapters.coalescing.call_coalescer import Meeting
-from enrollment.adapters.coalescing.tables import TableOfBatch, TablesOfBatch
-from enrollment.adapters.dynamodb.tables import Change, Expression, Table
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
+from enrollment.adapters.coalescing.tables import CoalescingTables, TableOfBatch
+from enrollment.adapters.dynamodb.tables import ConditionalUpdate, Expression, Table
 from enrollment.config import Config
 from tests.aws import REGION, create_resources
 from tests.dynamodb import dynamodb_local
@@ -42,8 +42,8 @@ class Shared:
 
     def at_once(self, *asks: Callable[[TableOfBatch], Any]) -> Sequence[Any]:
         """What each gets, or the error that it meets."""
-        meeting = Meeting(len(asks), len(asks), lambda _: None, patience=SECONDS)
-        table = TablesOfBatch(self.client, self.config, meeting).records
+        meeting = CallCoalescer(len(asks), len(asks), lambda _: None, max_wait_seconds=SECONDS)
+        table = CoalescingTables(self.client, self.config, meeting).records
         self.calls.clear()
 
         def ask(one: Callable[[TableOfBatch], Any]) -> Any:
@@ -197,7 +197,7 @@ def test_changes(shared: Shared) -> None:
         shared.by_itself.put({"pk": pk, "sk": "f", "id": pk, "text": "kept"})
 
     def change(pk: str, where: str) -> Callable[[TableOfBatch], bool]:
-        return lambda table: table.change(Change(pk, "f", {"doneAt": "now", "n": 7}, {"id": where}))
+        return lambda table: table.change(ConditionalUpdate(pk, "f", {"doneAt": "now", "n": 7}, {"id": where}))
 
     done = shared.at_once(change(one, one), change(other, "another"), change(missing, missing))
     assert done == [True, False, False]
@@ -216,7 +216,7 @@ def test_changes_that_remove_attributes(shared: Shared) -> None:
 
     def change(pk: str, where: str) -> Callable[[TableOfBatch], bool]:
         return lambda table: table.change(
-            Change(pk, "f", {"doneAt": "now", "doneBy": "me"}, {"id": where}, ("aShard", "aNumber"))
+            ConditionalUpdate(pk, "f", {"doneAt": "now", "doneBy": "me"}, {"id": where}, ("aShard", "aNumber"))
         )
 
     assert shared.at_once(change(one, one), change(other, other), change(refused, "another")) == [True, True, False]
@@ -225,14 +225,18 @@ def test_changes_that_remove_attributes(shared: Shared) -> None:
         expected = {"pk": pk, "sk": "f", "id": pk, "aText": "kept", "doneAt": "now", "doneBy": "me"}
         assert shared.by_itself.get(pk, "f") == expected
     assert shared.by_itself.get(refused, "f") == {"pk": refused, "sk": "f", "id": refused, "aShard": "1"}
-    assert shared.by_itself.change(Change(refused, "f", {"doneAt": "now"}, {"id": refused}, ("aShard", "aNumber")))
+    assert shared.by_itself.change(
+        ConditionalUpdate(refused, "f", {"doneAt": "now"}, {"id": refused}, ("aShard", "aNumber"))
+    )
     assert shared.by_itself.get(refused, "f") == {"pk": refused, "sk": "f", "id": refused, "doneAt": "now"}
 
 
 def test_changes_of_one_item(shared: Shared) -> None:
     one = shared.key()
     shared.by_itself.put({"pk": one, "sk": "f", "id": "x"})
-    changes = [lambda table, name=name: table.change(Change(one, "f", {name: 1}, {"id": "x"})) for name in "abc"]
+    changes = [
+        lambda table, name=name: table.change(ConditionalUpdate(one, "f", {name: 1}, {"id": "x"})) for name in "abc"
+    ]
     assert shared.at_once(*changes) == [True] * 3
     assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": "x", "a": 1, "b": 1, "c": 1}
 
@@ -241,7 +245,7 @@ def test_changes_of_keys_that_look_like_partiql(shared: Shared) -> None:
     """Values are parameters, and never part of a statement."""
     one = "p' OR \"pk\" <> '"
     shared.by_itself.put({"pk": one, "sk": "?'--", "id": "'?"})
-    done = shared.at_once(lambda table: table.change(Change(one, "?'--", {"at": "\"'; ?"}, {"id": "'?"})))
+    done = shared.at_once(lambda table: table.change(ConditionalUpdate(one, "?'--", {"at": "\"'; ?"}, {"id": "'?"})))
     assert done == [True]
     assert shared.calls == {"BatchExecuteStatement": 1}
     assert shared.by_itself.get(one, "?'--") == {"pk": one, "sk": "?'--", "id": "'?", "at": "\"'; ?"}

@@ -27,10 +27,10 @@ from enroll import unprocessed_queue
 from enroll.api import Api, ApiError
 from enroll.commands import replay as replaying
 from enroll.main import app
-from enroll.unprocessed_queue import Pass
+from enroll.unprocessed_queue import QueueScan
 from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
 from enrollment.config import NAMES, Config
-from enrollment.domain.enrollment.enrollments import Cause, Enrollment
+from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
@@ -309,7 +309,7 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
     entered = sorted((one["flowId"], one["objectId"], one["trigger"]["eventId"]) for one in found)
     assert entered == [("1", "changes", "changes"), *(("2", "calls", f"c{n}") for n in range(3))]
     key = RecordKey("late", "0-1", "stays")
-    assert all(not waiting.flows for waiting in embedded.stores.waiting.of(key, 10))
+    assert all(not waiting.flows for waiting in embedded.stores.deferred_events.of(key, 10))
     assert embedded.stores.enrollments.of_record(key, 10) == []
 
 
@@ -317,7 +317,7 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     """The rule's period is too long for a test: the function is invoked as the rule does it."""
     claimed_at = bootstrap.now() - UNCONFIRMED_AFTER_MS - 1_000
     key = RecordKey("left", "0-1", "101")
-    cause = Cause(0, "forms.submitted", None, "e1", claimed_at, "acme", {"hs_form_id": "f-1"})
+    cause = TriggerEvent(0, "forms.submitted", None, "e1", claimed_at, "acme", {"hs_form_id": "f-1"})
     left = Enrollment("01LEFT", key, "1", "Left", "1", "left/1/0-1/101", False, cause, claimed_at)
     delayed = replace(left, id="01DELAYED", flow_id="2", idempotency_key="left/2/0-1/101")
     assert embedded.stores.enrollments.claim(left, chain=("7",))
@@ -390,7 +390,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
         deadline = time.monotonic() + 60
         found: list[dict[str, Any]] = []
         while not found and time.monotonic() < deadline:
-            with Pass(sqs, embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
+            with QueueScan(sqs, embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
                 found = [json.loads(one.body) for one in messages if one.unprocessed.event_id == "f"]
     finally:
         kept_settings = ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit", "RedrivePolicy")

@@ -11,7 +11,7 @@ from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.http_api import handler
-from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.operations import Endpoint
 from enrollment.entrypoints.http_api.routes import OPERATIONS
 from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
@@ -113,7 +113,7 @@ def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytes
     assert set(calls) == {"GetItem", "Query", "BatchGetItem"}
 
 
-def check(operation: Operation, status: int, content: Any) -> None:
+def check(operation: Endpoint, status: int, content: Any) -> None:
     schema = operation.replies[status]
     if schema is not None and "/" not in schema:
         conforms(content, schema)

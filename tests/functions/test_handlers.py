@@ -23,7 +23,7 @@ from enrollment.adapters.dynamodb import portal_settings as portals_adapter
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
-from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
@@ -52,8 +52,8 @@ class Stack:
     def enrollments(self) -> list[dict[str, Any]]:
         return self._messages(self.config.enrollments_queue_url)
 
-    def waiting(self) -> Sequence[WaitingEvent]:
-        return self.stores.waiting.of(RecordKey("p1", "0-1", "101"), 10)
+    def waiting(self) -> Sequence[DeferredEvent]:
+        return self.stores.deferred_events.of(RecordKey("p1", "0-1", "101"), 10)
 
     def unprocessed(self) -> list[dict[str, Any]]:
         return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.client
 import pytest
 
-from enroll.unprocessed import Unprocessed
+from enroll.unprocessed import UnprocessedEvent
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.application.ports import REPLAY_PARTS
 from enrollment.domain.enrollment.decisions import Code
@@ -170,7 +170,7 @@ def test_an_unknown_replay_is_kept_and_an_invalid_event_of_a_dry_run_is_not(stac
 
 def redriven(envelope: dict[str, Any]) -> dict[str, Any]:
     """As the bus delivers what `enroll unprocessed redrive` puts on it."""
-    entry = Unprocessed("", "", envelope).entry("bus")
+    entry = UnprocessedEvent("", "", envelope).entry("bus")
     assert entry is not None
     return {
         "id": "another",

@@ -24,9 +24,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from enroll.unprocessed_queue import Pass
+from enroll.unprocessed_queue import QueueScan
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from tests.e2e.test_embedded import ROOT, Embedded, start
 from tests.emulated import free_port
 from tests.scenarios.scenario import event
@@ -368,7 +368,9 @@ class Run:
             self.embedded.put_flow(PORTAL, **given)
         for number in range(self.plan.records):
             key = RecordKey(PORTAL, "0-1", f"r{number:03d}")
-            self.embedded.stores.records.save(Record(key, 0, {"ready": Dated("no", 0), "city": Dated("Bray", 0)}))
+            self.embedded.stores.records.save(
+                Record(key, 0, {"ready": TimestampedValue("no", 0), "city": TimestampedValue("Bray", 0)})
+            )
 
     def _queues(self) -> list[str]:
         """Those from which functions take batches."""
@@ -434,7 +436,7 @@ class Run:
 
     def _redrive(self) -> None:
         bus, url = self.embedded.outputs["EventBusName"], self.embedded.outputs["UnprocessedEventsQueueUrl"]
-        with Pass(self.sqs, url) as messages:
+        with QueueScan(self.sqs, url) as messages:
             for message in messages:
                 one = message.unprocessed
                 entry = one.entry(bus)
@@ -457,7 +459,7 @@ class Run:
                 if not stored.is_confirmed:
                     left.unconfirmed.append(one.id)
         left.messages = Counter(one["enrollmentId"] for one in self._receive("EnrollmentsQueueUrl"))
-        with Pass(self.sqs, self.embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
+        with QueueScan(self.sqs, self.embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
             for message in messages:
                 left.unprocessed[message.unprocessed.event_id or message.id, message.unprocessed.reason] += 1
         decided = {

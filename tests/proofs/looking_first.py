@@ -41,5 +41,5 @@ def looking_first(application: Application) -> Application:
     enrollments = LookingFirst(
         Tables(clients.dynamodb(clients.open_session()), from_environment()), write_message, read_message
     )
-    delivery = replace(application.process.delivery, enrollments=enrollments)
-    return replace(application, process=replace(application.process, enrollments=enrollments, delivery=delivery))
+    publisher = replace(application.processor.publisher, enrollments=enrollments)
+    return replace(application, processor=replace(application.processor, enrollments=enrollments, publisher=publisher))

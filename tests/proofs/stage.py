@@ -20,7 +20,7 @@ from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records.associations import Association, associated
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.http_api import bootstrap as api_bootstrap
@@ -158,9 +158,11 @@ class Play:
         for document in story.flows:
             store(stage.stores.authoring, self.portal, document, 0)
         for name, given in (story.records or {}).items():
-            properties = {key: Dated(value, 0) for key, value in given.items() if not key.startswith("in ")}
+            properties = {key: TimestampedValue(value, 0) for key, value in given.items() if not key.startswith("in ")}
             members = {
-                key.removeprefix("in "): Dated(value, 0) for key, value in given.items() if key.startswith("in ")
+                key.removeprefix("in "): TimestampedValue(value, 0)
+                for key, value in given.items()
+                if key.startswith("in ")
             }
             stage.stores.records.save(Record(self._key(name), 0, properties, members))
         for one, other in story.pairs:

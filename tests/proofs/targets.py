@@ -10,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.describe import explained
+from enrollment.domain.describe import describe_flow
 from enrollment.domain.enrollment.decisions import criteria_verdict
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
-from enrollment.domain.records.record_snapshot import Subject
+from enrollment.domain.records.record import Record, TimestampedValue
+from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import LATEST
 from enrollment.entrypoints.bootstrap import Application
 from enrollment.entrypoints.event_handlers import handle
@@ -34,7 +34,7 @@ from enrollment.serialization.records import (
 )
 from enrollment.serialization.redeliveries import read_redelivery
 from enrollment.serialization.requests import InvalidRequest
-from enrollment.serialization.validation_errors import Fault
+from enrollment.serialization.validation_errors import ValidationError
 from tests.fakes import FakeUnprocessed, World
 from tests.scenarios.scenario import flow
 from tests.unit.test_samples import REASONS
@@ -90,20 +90,20 @@ class Events:
                 self.world.put_flow(flow({"id": flow_id, **trigger, "criteria": [[known.name, "IS_UNKNOWN"]]}))
         for object_id in ("101", "a/b"):
             key = RecordKey("p1", "0-1", object_id)
-            self.world.put_record(key, Record(key, 0, {"city": Dated("Dublin", 0)}))
+            self.world.put_record(key, Record(key, 0, {"city": TimestampedValue("Dublin", 0)}))
         self.app = Application(
             read_event=read_event,
             read_redelivery=read_redelivery,
             replay_name=replay_name,
-            process=self.world.process,
-            replaying=self.world.replaying,
-            finishing=self.world.finishing,
+            processor=self.world.processor,
+            replay_processor=self.world.replay_processor,
+            unconfirmed_publisher=self.world.unconfirmed_publisher,
             unprocessed=self.unprocessed,
-            journal=self.world.journal,
+            decision_log=self.world.decision_log,
             logger=None,  # type: ignore[arg-type]
             metrics=None,  # type: ignore[arg-type]
             trace=lambda function: function,
-            process_of_batch=lambda _: self.world.process,
+            processor_of_batch=lambda _: self.world.processor,
         )
 
     def __call__(self, envelope: Any, category: str) -> str:
@@ -129,7 +129,7 @@ class Events:
         self.world.queue.messages.clear()
         self.world.bus.announcements.clear()
         self.codes |= {one["code"] for one in answer["decisions"]}
-        self.world.journal.decisions.clear()
+        self.world.decision_log.decisions.clear()
         return "decided"
 
 
@@ -152,11 +152,11 @@ VALUES: tuple[Any, ...] = (
 ZONES = ("UTC", "Pacific/Kiritimati", "America/Adak")
 
 
-def subjects() -> Iterator[Subject]:
+def subjects() -> Iterator[RecordSnapshot]:
     """Records at both edges of the calendar, and now, whose values were hostile before too."""
     for number, value in enumerate(VALUES):
-        dated = Dated(value, (0, NOW, LATEST)[number % 3])
-        earlier = tuple(Dated(one, at) for at, one in enumerate(VALUES))
+        dated = TimestampedValue(value, (0, NOW, LATEST)[number % 3])
+        earlier = tuple(TimestampedValue(one, at) for at, one in enumerate(VALUES))
         names = ("city", "born", "score", "hs_form_id", "a;b")
         record = Record(
             RecordKey("p1", "0-1", "101"),
@@ -164,7 +164,7 @@ def subjects() -> Iterator[Subject]:
             dict.fromkeys(names, dated),
             earlier_properties=dict.fromkeys(names, earlier),
         )
-        yield Subject(record, (LATEST, 0, NOW)[number % 3], ZoneInfo(ZONES[number % 3]))
+        yield RecordSnapshot(record, (LATEST, 0, NOW)[number % 3], ZoneInfo(ZONES[number % 3]))
 
 
 def read_any_flow(document: Any, flow_id: str = "1") -> str:
@@ -176,7 +176,7 @@ def read_any_flow(document: Any, flow_id: str = "1") -> str:
         flow = read_flow(revision)
     except InvalidFlow as invalid:
         return _refused(invalid.faults)
-    json.dumps([*explained(flow, EVENT_TYPES), *warnings(flow), write_flow(revision)])
+    json.dumps([*describe_flow(flow, EVENT_TYPES), *warnings(flow), write_flow(revision)])
     for subject in subjects():
         for one in (flow.criteria, flow.suppression, flow.goal):
             if one is not None:
@@ -209,7 +209,7 @@ def read_any_body(body: Any) -> str:
     return "read" if "read" in outcomes else outcomes[0]
 
 
-def _refused(faults: Sequence[Fault]) -> str:
+def _refused(faults: Sequence[ValidationError]) -> str:
     assert faults
     assert all(one.path and one.code and len(one.message) < LONGEST_MESSAGE for one in faults)
     return faults[0].code

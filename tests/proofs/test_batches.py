@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.entrypoints import event_handlers as handler
 from tests.functions.test_buffered_events import batch
 from tests.functions.test_handlers import CONTEXT, function
@@ -84,7 +84,7 @@ def undisturbed(on: Stage) -> tuple[int, State]:
 
 def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten events create a record each, and enroll it in two flows."""
-    monkeypatch.setattr(handler, "Meeting", partial(Meeting, patience=10))
+    monkeypatch.setattr(handler, "Meeting", partial(CallCoalescer, max_wait_seconds=10))
     story = [
         {**SUBMITTED, "forms.submitted": f"{number}", "id": f"e{number}", "record": {"n": number}}
         for number in range(10)

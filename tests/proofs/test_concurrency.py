@@ -365,7 +365,7 @@ def test_a_creation_among_what_follows_it_loses_nothing(place: Place, seeds: ran
             assert record.values_at(as_of(LATEST)) == {"city": "Cork"}
             assert [one.value for one in record.property_changes("city", as_of(LATEST))] == ["Bray", "Cork"]
             assert record.is_member("42", as_of(LATEST))
-            assert not place.stores.waiting.of(key, 10), "each waiting event is decided"
+            assert not place.stores.deferred_events.of(key, 10), "each waiting event is decided"
         tally.add(2 * len(events), len(items), messages.total(), outcome)
     print(tally)
 

@@ -33,8 +33,8 @@ from hypothesis.stateful import (
 
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Change
-from enrollment.serialization.messages import write_announcement, write_production
+from enrollment.domain.records.record import RecordUpdate
+from enrollment.serialization.messages import write_announcement, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World, store
 from tests.scenarios.scenario import event, flow
@@ -245,7 +245,7 @@ class Wait:
 # REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
 ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecided"
 # A number: the event waits until then.
-Verdict = str | int
+CriteriaResult = str | int
 
 Place = tuple[str, str, str]
 """Flow, record, event."""
@@ -347,7 +347,7 @@ class Specification:
                 self.waits[place] = Wait(now, is_rejected=True)
             self._follow(flow_id, sent, evaluated, verdict)
 
-    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: Verdict) -> None:
+    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: CriteriaResult) -> None:
         place = (flow_id, sent.record, sent.id)
         if isinstance(verdict, int):
             if not any(one[1:] == place[1:] for one in self.waits):
@@ -356,7 +356,7 @@ class Specification:
         elif verdict == ENROLLED:
             self.enrolled.add(place)
 
-    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
+    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> CriteriaResult:
         given = self.flows.get(flow_id)
         if given is None or not given["enabled"]:
             return UNDECIDED
@@ -395,7 +395,7 @@ class Specification:
 
     def _criteria_verdict(
         self, given: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
-    ) -> Verdict:
+    ) -> CriteriaResult:
         if given["city"] is None:
             return ENROLLED
         tolerance = given["tolerance"] * MINUTE
@@ -455,7 +455,7 @@ class Calls:
         "enrollments": ("find", "claim", "confirm"),
         "queue": ("publish",),
         "bus": ("announce",),
-        "waiting": ("get", "of", "save"),
+        "deferred_events": ("get", "of", "save"),
         "redeliveries": ("schedule",),
         "kept_events": ("keep",),
     }
@@ -564,7 +564,7 @@ class Enrolling(RuleBasedStateMachine):
         super().__init__()
         self.seen["examples"] += 1
         self.world = World()
-        self.world.process = msgspec.structs.replace(self.world.process, history_length=1_000)
+        self.world.processor = msgspec.structs.replace(self.world.processor, history_length=1_000)
         self.calls = Calls(self.world)
         self.specification = Specification()
         self.sent: list[Sent] = []
@@ -706,7 +706,7 @@ class Enrolling(RuleBasedStateMachine):
             self.world.redeliveries.scheduled.remove(due[0])
         self.world.now = max(self.world.now, until)
         # The schedule publishes what no delivery has published within some minutes.
-        assert not [failure for _, failure in self.world.finishing() if failure is not None]
+        assert not [failure for _, failure in self.world.unconfirmed_publisher() if failure is not None]
         overdue = self.world.now - 5 * MINUTE
         assert all(one.is_confirmed or one.publish_at >= overdue for one in self.world.enrollments.items.values())
         self._check_messages()
@@ -745,11 +745,11 @@ class Enrolling(RuleBasedStateMachine):
         """Make a change in the world, and return the step of the specification that belongs to it."""
         self.seen["changes"] += 1
         now, authoring, key = self.world.now, self.world.authoring, RecordKey(PORTAL, "0-1", which)
-        keeping, given = self.world.recordkeeping, self.specification.flows.get(which)
+        keeping, given = self.world.record_service, self.specification.flows.get(which)
         match what:
             case "keep record":
                 before = set(self.world.bus.produced)
-                keeping.change(key, Change(now, {"city": value}, creates=True))
+                keeping.change(key, RecordUpdate(now, {"city": value}, creates=True))
                 # What the bus got tells under which id the change is announced.
                 event_id = next((one for one in self.world.bus.produced if one not in before), "")
                 fact = Fact("city", value, now, False, now, event_id)
@@ -806,7 +806,7 @@ class Enrolling(RuleBasedStateMachine):
         sent = next(one for one in self.sent if one.id == message["event"]["id"])
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
-        is_partial = self._run(lambda: self.world.process.again(*read_redelivery(text)), sent, meeting)
+        is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
         # Its own delivery may still be unfinished. What is scheduled is delivered again by the queue.
         self.unfinished = unfinished
         step = lambda one: one.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
@@ -848,7 +848,7 @@ class Enrolling(RuleBasedStateMachine):
             assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
 
     def _waiting_ids(self, record: str) -> set[str]:
-        return {event_id for key, event_id in self.world.waiting.items if key.object_id == record}
+        return {event_id for key, event_id in self.world.deferred_events.items if key.object_id == record}
 
     def _looked_at(self, sent: Sent, others: Sequence[Sent]) -> list[Sent]:
         """The events that wait for a change of the record, or may begin to wait meanwhile, as they occurred."""
@@ -910,7 +910,7 @@ class Enrolling(RuleBasedStateMachine):
         self.specification.waits = waits
         self.specification.first_evaluated = {
             (key.object_id, event_id): one.event.evaluated_at or 0
-            for (key, event_id), one in self.world.waiting.items.items()
+            for (key, event_id), one in self.world.deferred_events.items.items()
         }
         self._check_messages()
 
@@ -1000,7 +1000,7 @@ class Enrolling(RuleBasedStateMachine):
         """What the system itself has put there meanwhile."""
         produced, self.world.bus.produced = self.world.bus.produced, {}
         announced, self.heard = self.world.bus.announcements[self.heard :], len(self.world.bus.announcements)
-        details = [(one.event_type, write_production(one)) for one in produced.values()]
+        details = [(one.event_type, write_outbound_event(one)) for one in produced.values()]
         details += [("workflows.enrolled", write_announcement(one)) for one in announced]
         for kind, written in details:
             detail = json.loads(written)
@@ -1056,7 +1056,7 @@ def stored_enrollments(world: World) -> set[Place]:
 
 def stored_waits(world: World) -> dict[Place, Wait]:
     waits = {}
-    for (key, event_id), one in world.waiting.items.items():
+    for (key, event_id), one in world.deferred_events.items.items():
         for flow_id, end in one.flows.items():
             waits[flow_id, key.object_id, event_id] = Wait(end)
         for flow_id, until in one.rejected.items():

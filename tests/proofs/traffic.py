@@ -28,7 +28,7 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 import enrollment.entrypoints.event_handlers
-from enrollment.adapters.observability import Metrics, PowertoolsJournal
+from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import Application
 
@@ -196,8 +196,13 @@ def _deliver_lane(share: Share, number: int, application: Application) -> Outcom
 def _of_this_thread(application: Application) -> Application:
     """Lambda has one invocation at a time in a process, and the metrics rely on that."""
     metrics = Metrics("Enroll", "traffic", bootstrap.now)
-    journal = PowertoolsJournal(application.logger, metrics)
-    return replace(application, metrics=metrics, journal=journal, process=replace(application.process, journal=journal))
+    decision_log = PowertoolsDecisionLog(application.logger, metrics)
+    return replace(
+        application,
+        metrics=metrics,
+        decision_log=decision_log,
+        processor=replace(application.processor, decision_log=decision_log),
+    )
 
 
 @cache

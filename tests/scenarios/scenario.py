@@ -24,7 +24,7 @@ import yaml
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey, object_type_id
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso, read_instant
 from tests.fakes import World, switch
 
@@ -68,7 +68,7 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         if step in ("turn_on", "turn_off"):
             switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
         elif step == "delete_record":
-            world.recordkeeping.delete(RecordKey(PORTAL, "0-1", str(given[step])), world.now)
+            world.record_service.delete(RecordKey(PORTAL, "0-1", str(given[step])), world.now)
         elif step == "delete":
             world.authoring.delete(PORTAL, str(given[step]), world.now)
         elif step == "put":
@@ -77,14 +77,14 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
             world.pass_time(_instant(given["until"]))
         else:
             _deliver(world, event(given))
-    return [[event.id, one.flow_id, str(one.code)] for event, one in world.journal.decisions]
+    return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
 
 
 def _deliver(world: World, envelope: dict[str, Any]) -> None:
     try:
         world.deliver(envelope)
     except InvalidEvent as invalid:
-        world.journal.refused(envelope["detail"]["id"], invalid)
+        world.decision_log.log_rejected(envelope["detail"]["id"], invalid)
 
 
 def _put(world: World, given: Mapping[str, Any]) -> None:
@@ -203,7 +203,7 @@ def _record(given: Mapping[str, Any]) -> Record:
     kind = next(key for key in given if object_type_id(key))
     key = RecordKey(given.get("portal", PORTAL), object_type_id(kind) or "", str(given[kind]))
     created = _instant(given.get("created", "2026-01-01T00:00:00Z"))
-    properties = {name: Dated(value, created) for name, value in given.get("properties", {}).items()}
+    properties = {name: TimestampedValue(value, created) for name, value in given.get("properties", {}).items()}
     return Record(key, created, properties)
 
 

@@ -21,7 +21,7 @@ def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
     decisions = play(scenario, world)
 
     assert decisions == [[str(part) for part in one] for one in scenario["decisions"]]
-    assert [one.reason for one in world.journal.refusals] == scenario.get("refused", [])
+    assert [one.reason for one in world.decision_log.refusals] == scenario.get("refused", [])
     enrolled = [[event_id, flow_id] for event_id, flow_id, code in decisions if code == Code.ENROLLED]
     assert [[one.cause.event_id, one.flow_id] for one in world.queue.messages] == enrolled
     assert [one.enrollment for one in world.bus.announcements] == world.queue.messages
@@ -33,11 +33,11 @@ def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
 def test_scenario_where_flows_are_counted(name: str, scenario: Mapping[str, Any]) -> None:
     """As where they are very many: what is not named is counted by the same code."""
     world = World()
-    world.process = replace(world.process, one_by_one=0)
+    world.processor = replace(world.processor, one_by_one=0)
 
     named = Counter((event_id, code) for event_id, _, code in play(scenario, world))
     counted: Counter[tuple[str, str]] = Counter()
-    for event, others in world.journal.others:
+    for event, others in world.decision_log.others:
         counted.update({(event.id, str(code)): number for code, number in others.items()})
 
     assert named + counted == Counter((str(one[0]), str(one[2])) for one in scenario["decisions"])

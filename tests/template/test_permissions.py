@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from enrollment.adapters import sqs as queues
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
-from enrollment.adapters.observability import PowertoolsJournal
+from enrollment.adapters.observability import PowertoolsDecisionLog
 from enrollment.adapters.sqs import SqsQueue
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.catalog import CATEGORIES
@@ -74,10 +74,10 @@ class Deployed:
     is the functions' clock too."""
 
     now = 0
-    journal = SimpleNamespace(decisions=[])
+    decision_log = SimpleNamespace(decisions=[])
 
     def __init__(self, stack: Stack, recorder: Recorder, name: str) -> None:
-        Deployed.journal.decisions = []
+        Deployed.decision_log.decisions = []
         self.scheduled: list[tuple[int, str]] = []
         self.authoring = _OfPortal(stack.stores.authoring, name)
         self._stack = stack
@@ -92,7 +92,7 @@ class Deployed:
         self._stack.stores.records.save(replace(record, key=replace(key, portal_id=f"{key.portal_id} {self._name}")))
 
     @property
-    def recordkeeping(self) -> Any:
+    def record_service(self) -> Any:
         """What scenarios use of it: a deletion, as the API makes it."""
         records = self._stack.stores.records
 
@@ -212,7 +212,7 @@ def play_redeliveries(stack: Stack, recorder: Recorder, function: str) -> None:
         deployed.now = bootstrap.now()
         deployed.deliver(event({"forms.submitted": "101", "id": f"e{number}", "record": {}}))
     deployed.pass_time(deployed.now + 60_000)
-    assert [one.code for _, one in Deployed.journal.decisions] == ["ENROLLED", "ENROLLED"]
+    assert [one.code for _, one in Deployed.decision_log.decisions] == ["ENROLLED", "ENROLLED"]
     assert deployed.scheduled == []
 
 
@@ -245,15 +245,15 @@ def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: py
     monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
     # What is to be delivered again later is seen at once.
     monkeypatch.setattr(queues, "LONGEST_DELAY", 0)
-    decided = PowertoolsJournal.decided
+    decided = PowertoolsDecisionLog.decided
 
     def noted(
-        journal: PowertoolsJournal, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]
+        decision_log: PowertoolsDecisionLog, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]
     ) -> None:
-        Deployed.journal.decisions += [(event, one) for one in decisions]
-        decided(journal, event, decisions, others)
+        Deployed.decision_log.decisions += [(event, one) for one in decisions]
+        decided(decision_log, event, decisions, others)
 
-    monkeypatch.setattr(PowertoolsJournal, "decided", noted)
+    monkeypatch.setattr(PowertoolsDecisionLog, "decided", noted)
     assert {logical(one, "Function") for one in PLAYS} == set(FUNCTIONS), "a play for every function"
     recorder = Recorder()
     with recorder.recording(stack):

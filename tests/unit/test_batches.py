@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.coalescing.publishers import CoalescingQueue
 from enrollment.domain.enrollment.enrollments import Enrollment
 from enrollment.entrypoints.batch_executor import in_groups
@@ -25,7 +25,7 @@ def test_items_of_a_group_come_one_after_the_other_and_groups_at_the_same_time()
         seen[group].append(number)
 
     with ThreadPoolExecutor(3) as executor:
-        in_groups([[(group, n) for n in range(20)] for group in "abc"], work, executor, Meeting(3, 3, _ignored))
+        in_groups([[(group, n) for n in range(20)] for group in "abc"], work, executor, CallCoalescer(3, 3, _ignored))
     assert seen == {group: list(range(20)) for group in "abc"}
 
 
@@ -48,7 +48,7 @@ class Calls:
 
 
 def test_those_that_meet_at_a_call_are_one_call() -> None:
-    calls, meeting = Calls(), Meeting(4, 4, _ignored, patience=SECONDS)
+    calls, meeting = Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
         answers = list(executor.map(lambda n: meeting.together(calls.double, [n]), (1, 2, 4, 5)))
     assert calls.made == [[1, 2, 4, 5]]
@@ -56,7 +56,7 @@ def test_those_that_meet_at_a_call_are_one_call() -> None:
 
 
 def test_those_that_meet_at_several_calls_make_each_once() -> None:
-    calls, others, meeting = Calls(), Calls(), Meeting(4, 4, _ignored, patience=SECONDS)
+    calls, others, meeting = Calls(), Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
         answers = list(
             executor.map(
@@ -69,7 +69,7 @@ def test_those_that_meet_at_several_calls_make_each_once() -> None:
 
 
 def test_one_that_is_done_is_not_waited_for() -> None:
-    calls, meeting = Calls(), Meeting(2, 2, _ignored, patience=SECONDS)
+    calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(2) as executor:
         asked = executor.submit(meeting.together, calls.double, [1])
         while not meeting._gathered:
@@ -79,19 +79,19 @@ def test_one_that_is_done_is_not_waited_for() -> None:
 
 
 def test_of_many_groups_those_are_waited_for_that_are_under_way() -> None:
-    calls, meeting = Calls(), Meeting(20, 1, _ignored, patience=SECONDS)
+    calls, meeting = Calls(), CallCoalescer(20, 1, _ignored, max_wait_seconds=SECONDS)
     assert meeting.together(calls.double, [1]) == [2]
 
 
 def test_one_that_is_held_up_is_not_waited_for_long() -> None:
-    calls, meeting = Calls(), Meeting(2, 2, _ignored, patience=0.01)
+    calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=0.01)
     assert meeting.together(calls.double, [1]) == [2]
     assert meeting.together(calls.double, [2]) == [4]
 
 
 def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
     made: list[Sequence[int]] = []
-    meeting, goes_on = Meeting(2, 2, _ignored, patience=0.5), threading.Event()
+    meeting, goes_on = CallCoalescer(2, 2, _ignored, max_wait_seconds=0.5), threading.Event()
 
     def slow(numbers: Sequence[int]) -> Sequence[int]:
         made.append(sorted(numbers))
@@ -110,7 +110,7 @@ def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
 
 def test_what_came_before_a_failure_is_known_and_who_asks_again_meets_it() -> None:
     failures: list[Exception] = []
-    calls, meeting = Calls(), Meeting(1, 1, failures.append)
+    calls, meeting = Calls(), CallCoalescer(1, 1, failures.append)
     assert meeting.together(calls.double, [1, 2, 3, 4]) == [2, 4]
     assert [type(one) for one in failures] == [ConnectionError]
     assert meeting.together(calls.double, [3]) == [6]
@@ -125,7 +125,7 @@ def test_what_is_not_begun_in_time_is_left() -> None:
         assert goes_on.wait(SECONDS)
 
     with ThreadPoolExecutor(2) as executor:
-        in_groups([["a1", "a2"], ["b1"], ["c1"]], work, executor, Meeting(3, 2, _ignored), seconds=0.05)
+        in_groups([["a1", "a2"], ["b1"], ["c1"]], work, executor, CallCoalescer(3, 2, _ignored), seconds=0.05)
         assert sorted(begun) == ["a1", "b1"]
         goes_on.set()
     assert sorted(begun) == ["a1", "b1"]
@@ -154,7 +154,7 @@ def test_what_the_queue_does_not_take_fails_its_own_event_only() -> None:
     assert set(enrollments) == {"good", "bad", "better"}
 
     queue, outcomes = RefusingQueue(), dict[str, list[str] | str]()
-    of_batch = CoalescingQueue(queue, Meeting(3, 3, _ignored, patience=SECONDS))
+    of_batch = CoalescingQueue(queue, CallCoalescer(3, 3, _ignored, max_wait_seconds=SECONDS))
 
     def publish(name: str) -> None:
         try:

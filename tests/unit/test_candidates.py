@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.flows.candidate_selection import Candidates, Listing, Question, candidates
+from enrollment.domain.flows.candidate_selection import CandidateList, CandidateQuery, Candidates, candidates
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
@@ -30,19 +30,19 @@ class Listed:
 
     def __init__(self, world: World) -> None:
         self._stored = world.flows
-        self._listings: dict[tuple[str, str, str], Listing] = {}
+        self._listings: dict[tuple[str, str, str], CandidateList] = {}
         self.counted: list[Candidates] = []
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         return self._stored.candidates(portal_id, object_type_id, event_types)
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         listings = [self._listing(portal_id, object_type_id, one) for one in question.event_types]
         self.counted.append(candidates(listings, question))
         return self.counted[-1]
 
-    def _listing(self, portal_id: str, object_type_id: str, event_type: str) -> Listing:
-        listing = self._listings.setdefault((portal_id, object_type_id, event_type), Listing(event_type))
+    def _listing(self, portal_id: str, object_type_id: str, event_type: str) -> CandidateList:
+        listing = self._listings.setdefault((portal_id, object_type_id, event_type), CandidateList(event_type))
         stored = {one.id: one for one in self.candidates(portal_id, object_type_id, [event_type])}
         for gone in [one.id for one in listing if one.id not in stored]:
             listing.remove(gone)
@@ -91,7 +91,7 @@ def world(one_by_one: int, *, is_listed: bool) -> World:
     }.items():
         made.put_record(RecordKey("p1", "0-1", name), record)
     flows = Listed(made) if is_listed else made.flows
-    made.process = replace(made.process, flows=flows, one_by_one=one_by_one)
+    made.processor = replace(made.processor, flows=flows, one_by_one=one_by_one)
     return made
 
 
@@ -114,9 +114,9 @@ def play(made: World, steps: Sequence[Any]) -> list[Mapping[str, int]]:
                 "chain": chain,
             }
         )
-        made.journal.others.clear()
+        made.decision_log.others.clear()
         counts = Counter(str(one.code) for one in made.deliver(envelope))
-        for _, others in made.journal.others:
+        for _, others in made.decision_log.others:
             counts.update({str(code): count for code, count in others.items()})
         found.append(counts)
     return found
@@ -153,7 +153,7 @@ def test_beyond_so_many_flows_those_that_are_not_matched_are_counted(count: int,
     assert len(decisions) == named
     assert [one.flow_id for one in decisions if one.code is Code.ENROLLED] == ["7"]
     others = {Code.NOT_MATCHED: count - 1} if named == 1 else {}
-    assert [found for _, found in made.journal.others] == ([others] if others else [])
+    assert [found for _, found in made.decision_log.others] == ([others] if others else [])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_beyond_so_many_flows_those_that_are_not_matched_are_counted(count: int,
 def test_flows_that_are_counted_have_the_code_of_their_kind(given_event: Mapping[str, Any], code: Code) -> None:
     made = many(200)
     assert made.deliver(event({"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), **given_event})) == ()
-    assert [found for _, found in made.journal.others] == [{code: 200}]
+    assert [found for _, found in made.decision_log.others] == [{code: 200}]
 
 
 def test_a_flow_in_the_chain_or_changed_since_is_named() -> None:
@@ -177,4 +177,4 @@ def test_a_flow_in_the_chain_or_changed_since_is_named() -> None:
     made.now += 1
     decisions = {one.flow_id: str(one.code) for one in made.deliver(submitted(**sent))}
     assert decisions == {"7": "ENROLLED", "20": "NOT_MATCHED", "30": "LOOP_STOPPED"}
-    assert [found for _, found in made.journal.others] == [{Code.NOT_MATCHED: 197}]
+    assert [found for _, found in made.decision_log.others] == [{Code.NOT_MATCHED: 197}]

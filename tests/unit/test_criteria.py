@@ -10,7 +10,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
-from enrollment.domain.records.record import Change, Record, changed
+from enrollment.domain.records.record import Record, RecordUpdate, changed
 from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED
 from enrollment.domain.values import read_instant
 from tests.fakes import World
@@ -27,9 +27,9 @@ def world(**flow_changes: Any) -> World:
     return made
 
 
-def keep(made: World, key: RecordKey, *changes: Change) -> None:
+def keep(made: World, key: RecordKey, *changes: RecordUpdate) -> None:
     record = made.records.get(key)
-    for one in (Change(1, creates=True), *changes):
+    for one in (RecordUpdate(1, creates=True), *changes):
         record = changed(record, key, one)
     assert record is not None
     made.records.save(record)
@@ -76,7 +76,12 @@ def associate(made: World, company: str, at: int, *, holds: bool = True) -> None
 
 def test_lists_are_those_of_then() -> None:
     made = world(**refined(all_of(in_list("42"), in_list("7", "NOT_IN_LIST"))))
-    keep(made, ADA, Change(AT - 10, memberships={"42": True}), Change(AT + 10, memberships={"42": False, "7": True}))
+    keep(
+        made,
+        ADA,
+        RecordUpdate(AT - 10, memberships={"42": True}),
+        RecordUpdate(AT + 10, memberships={"42": False, "7": True}),
+    )
     assert str(decided(made).code) == "ENROLLED"
     later = decided(made, AT + 20, "e2")
     assert (str(later.code), later.filter.property, later.filter.found) == ("FILTERED_OUT", "list 42", False)
@@ -122,7 +127,7 @@ def test_a_membership_names_its_list(list_id: Any) -> None:
 @pytest.mark.parametrize("written", ["city", "City"])
 def test_a_property_has_one_spelling_for_events_records_and_criteria(told: str, written: str) -> None:
     made = world(**refined(all_of(property_filter([written, "IS_EQUAL_TO", "Oslo"]))))
-    keep(made, ADA, Change(AT - 100, {"city": "Cork"}))
+    keep(made, ADA, RecordUpdate(AT - 100, {"city": "Cork"}))
     properties = {"hs_name": told, "hs_value": "Oslo", "hs_previous_value": "Cork"}
     made.deliver(event({"crm.property_changed": "101", "id": "p", "at": AT - 10, "properties": properties}))
     assert str(decided(made).code) == "ENROLLED"
@@ -134,7 +139,7 @@ def test_a_property_has_one_spelling_for_events_records_and_criteria(told: str, 
 def test_a_compared_property_has_one_spelling_too() -> None:
     compared = {"operationType": "COMPARATIVE_STRING", "operator": "IS_EQUAL_TO", "comparisonPropertyName": "Town"}
     made = world(**refined(all_of({"filterType": "PROPERTY", "property": "city", "operation": compared})))
-    keep(made, ADA, Change(AT - 100, {"city": "Cork", "town": "Cork"}))
+    keep(made, ADA, RecordUpdate(AT - 100, {"city": "Cork", "town": "Cork"}))
     assert str(decided(made).code) == "ENROLLED"
 
 
@@ -153,7 +158,7 @@ def test_any_associated_record_of_then_is_enough() -> None:
     made = world(**refined(all_of(branches=[with_company(city)])))
     keep(made, ADA)
     for number, place in (("1", "Bray"), ("2", "Cork")):
-        keep(made, RecordKey("p1", "0-2", number), Change(AT - 100, {"city": place}))
+        keep(made, RecordKey("p1", "0-2", number), RecordUpdate(AT - 100, {"city": place}))
         associate(made, number, AT - 50)
     assert str(decided(made).code) == "ENROLLED"
 
@@ -175,7 +180,7 @@ def test_an_associated_record_that_is_gone_or_of_another_type_does_not_count() -
     assert str(decided(made).code) == "FILTERED_OUT"
     associate(made, "1", AT - 5)
     assert str(decided(made, number="e2").code) == "ENROLLED"
-    made.recordkeeping.delete(RecordKey("p1", "0-2", "1"), AT)
+    made.record_service.delete(RecordKey("p1", "0-2", "1"), AT)
     assert str(decided(made, number="e3").code) == "FILTERED_OUT"
 
 
@@ -184,7 +189,7 @@ def test_records_that_are_associated_with_each_other_end_somewhere() -> None:
     made.put_flow(
         refined(all_of(branches=[{**with_company(in_list("9")), "objectTypeId": "0-1", "associationTypeId": 449}]))
     )
-    keep(made, ADA, Change(AT - 1, memberships={"9": True}))
+    keep(made, ADA, RecordUpdate(AT - 1, memberships={"9": True}))
     kind = AssociationType("HUBSPOT_DEFINED", 449)
     made.associations.save([associated(Association(ADA, ADA), [kind], AT - 1, holds=True)])
     assert str(decided(made).code) == "ENROLLED"
@@ -195,9 +200,9 @@ def test_ten_thousand_associated_records_are_bounded_and_it_is_said() -> None:
     keep(made, ADA)
     for number in range(10_000):
         associate(made, f"{number:05d}", AT - 1)
-    keep(made, RecordKey("p1", "0-2", f"{MAX_ASSOCIATED - 1:05d}"), Change(AT - 1, memberships={"9": True}))
+    keep(made, RecordKey("p1", "0-2", f"{MAX_ASSOCIATED - 1:05d}"), RecordUpdate(AT - 1, memberships={"9": True}))
     assert str(decided(made).code) == "ENROLLED"
-    made.recordkeeping.delete(RecordKey("p1", "0-2", f"{MAX_ASSOCIATED - 1:05d}"), AT)
+    made.record_service.delete(RecordKey("p1", "0-2", f"{MAX_ASSOCIATED - 1:05d}"), AT)
     decision = decided(made, number="e2")
     assert str(decision.code) == "FILTERED_OUT"
     assert "only 1,000 associated records are looked at" in decision.because
@@ -219,7 +224,7 @@ def test_associations_of_another_type_hide_none() -> None:
     for number in range(6_000):
         there = Association(ADA, RecordKey("p1", "0-1", f"x{number}"))
         made.associations.save([associated(there, [kind], 1, holds=True)])
-    keep(made, RecordKey("p1", "0-2", "1"), Change(2, memberships={"9": True}))
+    keep(made, RecordKey("p1", "0-2", "1"), RecordUpdate(2, memberships={"9": True}))
     associate(made, "1", AT - 10)
     assert str(decided(made).code) == "ENROLLED"
 
@@ -235,10 +240,10 @@ def test_suppression_goal_and_criteria_in_their_order() -> None:
     }
     made = world(**document)
     steps = [
-        (Change(AT + 0, {"city": "Bray", "stage": "won"}, {"13": True}), "SUPPRESSED"),
-        (Change(AT + 10, memberships={"13": False}), "GOAL_MET"),
-        (Change(AT + 20, {"stage": "lost"}), "FILTERED_OUT"),
-        (Change(AT + 30, {"city": "Cork"}), "ENROLLED"),
+        (RecordUpdate(AT + 0, {"city": "Bray", "stage": "won"}, {"13": True}), "SUPPRESSED"),
+        (RecordUpdate(AT + 10, memberships={"13": False}), "GOAL_MET"),
+        (RecordUpdate(AT + 20, {"stage": "lost"}), "FILTERED_OUT"),
+        (RecordUpdate(AT + 30, {"city": "Cork"}), "ENROLLED"),
     ]
     keep(made, ADA, *(change for change, _ in steps))
     for change, code in steps:
@@ -357,7 +362,7 @@ def test_days_are_those_of_the_portal() -> None:
     for zone, code in (("UTC", "ENROLLED"), ("America/New_York", "FILTERED_OUT")):
         made = world(**document)
         made.portals.save("p1", PortalSettings(zone))
-        keep(made, ADA, Change(AT - 100, {"x": "2025-11-24T03:00:00Z"}))
+        keep(made, ADA, RecordUpdate(AT - 100, {"x": "2025-11-24T03:00:00Z"}))
         assert str(decided(made, "2025-11-24T09:00:00Z").code) == code
 
 
@@ -387,15 +392,15 @@ def test_a_hundred_flows_read_a_record_once_and_ask_each_filter_once(monkeypatch
     for number in range(100):
         document = refined(all_of(city, in_list("42"), branches=[with_company(city)]))
         made.put_flow({**document, "id": number})
-    keep(made, ADA, Change(AT - 100, {"city": "Cork"}, {"42": True}))
+    keep(made, ADA, RecordUpdate(AT - 100, {"city": "Cork"}, {"42": True}))
     for number in range(150):
-        keep(made, RecordKey("p1", "0-2", str(number)), Change(AT - 100, {"city": "Bray"}))
+        keep(made, RecordKey("p1", "0-2", str(number)), RecordUpdate(AT - 100, {"city": "Bray"}))
         associate(made, str(number), AT - 50)
     records, associations = Counted(made.records), Counted(made.associations)
-    evaluation = type(made.evaluation)(records, associations, made.portals)
-    made.process = type(made.process)(
-        **{name: getattr(made.process, name) for name in made.process.__slots__}
-        | {"records": records, "evaluation": evaluation}
+    evaluator = type(made.evaluator)(records, associations, made.portals)
+    made.processor = type(made.processor)(
+        **{name: getattr(made.processor, name) for name in made.processor.__slots__}
+        | {"records": records, "evaluator": evaluator}
     )
     asked: list[str] = []
     holds = Record.property_changes

@@ -12,7 +12,7 @@ from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey, object_type_id
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, read_instant
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import write_announcement
@@ -46,8 +46,8 @@ def portal() -> World:
     for given in RECORDS:
         created = instant(given["createdAt"])
         key = RecordKey("demo", object_type_id(given["objectType"]) or "", given["objectId"])
-        properties = {name: Dated(value, created) for name, value in given["properties"].items()}
-        lists = {one: Dated(True, created) for one in given.get("lists", [])}
+        properties = {name: TimestampedValue(value, created) for name, value in given["properties"].items()}
+        lists = {one: TimestampedValue(True, created) for one in given.get("lists", [])}
         world.put_record(key, Record(key, created, properties, lists))
     return world
 

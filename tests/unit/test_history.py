@@ -59,7 +59,7 @@ def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
     world = world_with()
     for envelope in (submitted("e1", record=None), submitted("e2", record="9")):
         world.deliver(envelope)
-    world.recordkeeping.delete(ADA, NOW)
+    world.record_service.delete(ADA, NOW)
     world.deliver(submitted("e3"))
     world.deliver(submitted("e4", at=NOW + 1))
     assert kept(world) == []
@@ -165,7 +165,7 @@ def test_what_has_expired_is_not_told_though_it_is_still_stored() -> None:
 def test_what_was_before_a_deletion_is_not_told_of_who_came_after() -> None:
     world = world_with()
     world.deliver(submitted())
-    world.recordkeeping.delete(ADA, NOW)
+    world.record_service.delete(ADA, NOW)
     world.deliver(submitted("e2", at=NOW + 5, record="101") | {"detail-type": "crm.object_created"})
     assert (read(world), sorted(kept(world))) == (["e2"], ["e1", "e2"])
 

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
-from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.sqs import SqsQueue
-from enrollment.domain.enrollment.enrollments import Cause, Enrollment
+from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey, join, split, ulid
 from enrollment.domain.records.associations import Association
-from enrollment.domain.records.change_events import productions
-from enrollment.domain.records.record import Change, Record
+from enrollment.domain.records.change_events import change_events
+from enrollment.domain.records.record import Record, RecordUpdate
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
 from tests.aws import CONFIG, REGION
@@ -90,14 +90,19 @@ def adapters() -> Iterator[Adapters]:
 
 def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
     tables, record = adapters.tables, ids.record
-    book, enrollments = DynamoFlowBook(tables, read_flow), DynamoEnrollments(tables, write_message, read_message)
+    flow_repository, enrollments = (
+        DynamoFlowRepository(tables, read_flow),
+        DynamoEnrollments(tables, write_message, read_message),
+    )
     revision = FlowRevision(ids.portal, ids.flow, 1, flow({"id": 1, "event": "forms.submitted"}), True, 0, 0, 0)
 
     # Read and written by one key: of the flow, of its revision, of its place among candidates and of their version.
-    (read,) = _keys(adapters.asked(lambda: book.get(ids.portal, ids.flow)))
+    (read,) = _keys(adapters.asked(lambda: flow_repository.get(ids.portal, ids.flow)))
     yield read, ("flow", ids.portal, ids.flow)
     if ids.flow.isprintable():
-        version_read, head, kept, candidate, version = _keys(adapters.asked(lambda: book.save(revision, None)))
+        version_read, head, kept, candidate, version = _keys(
+            adapters.asked(lambda: flow_repository.save(revision, None))
+        )
         assert (version_read, head) == (version, read)
         yield kept, ("revision", ids.portal, ids.flow)
         yield candidate, ("candidate", ids.portal, ids.flow)
@@ -132,7 +137,7 @@ def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
         yield ("deduplication", entry["MessageDeduplicationId"]), ("enrollment", *whose, ids.flow, *event)
 
     before = Record(record, 0)
-    (created,) = productions(None, before, Change(0, creates=True))
+    (created,) = change_events(None, before, RecordUpdate(0, creates=True))
     yield ("production", created.id), ("creation", ids.portal, ids.object_type, ids.object)
 
 
@@ -166,7 +171,7 @@ def _enrollment(ids: Ids, *, is_first: bool) -> Enrollment:
         flow_revision_id="1",
         idempotency_key=join(*parts) if is_first else join(*parts, ids.event),
         is_re_enrollment=not is_first,
-        cause=Cause(0, "forms.submitted", None, ids.event, 0, "acme", {}),
+        cause=TriggerEvent(0, "forms.submitted", None, ids.event, 0, "acme", {}),
         enrolled_at=0,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.enrollment.loop_detection import loop
+from enrollment.domain.enrollment.loop_detection import find_enrollment_loop
 from enrollment.domain.flows.flow import Flow, revised
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import read_flow
@@ -64,7 +64,7 @@ FORM = read_flow(revised(None, "p1", "9", flow({"id": 9, "event": "forms.submitt
     ],
 )
 def test_the_shortest_loop_through_a_flow(written: Flow, others: Sequence[Flow], found: list[str] | None) -> None:
-    assert loop(written, others) == found
+    assert find_enrollment_loop(written, others) == found
 
 
 def test_a_loop_is_told_in_order() -> None:
@@ -92,7 +92,7 @@ def test_what_is_told_is_what_is_stopped(length: int) -> None:
 
     assert enrolled == [str(one) for one in ids]
     assert "1" in stopped
-    told = loop(after(1, of(ids[-1])), [after(one, of(before[one])) for one in ids[1:]])
+    told = find_enrollment_loop(after(1, of(ids[-1])), [after(one, of(before[one])) for one in ids[1:]])
     assert told == [*enrolled, "1"]
 
 

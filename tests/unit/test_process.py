@@ -11,7 +11,7 @@ from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Change, Dated, Record
+from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso, iso_second
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World, switch
@@ -56,7 +56,7 @@ def final_state(world: World) -> dict[str, Any]:
             for one in world.enrollments.items.values()
         ),
         "messages": {one.id for one in world.queue.messages},
-        "waiting": {place: (one.flows, one.rejected) for place, one in world.waiting.items.items()},
+        "waiting": {place: (one.flows, one.rejected) for place, one in world.deferred_events.items.items()},
         "records": world.records.records,
     }
 
@@ -147,9 +147,9 @@ def test_a_redelivery_finishes_what_it_began_although_the_record_was_deleted(is_
     with pytest.raises(NotDelivered):
         world.deliver(sent)
     world.now += 60_000
-    world.recordkeeping.delete(ADA, world.now)
+    world.record_service.delete(ADA, world.now)
     if is_created_again:
-        world.recordkeeping.change(ADA, Change(world.now + 1, creates=True))
+        world.record_service.change(ADA, RecordUpdate(world.now + 1, creates=True))
 
     assert codes(world, sent) == ["DUPLICATE_EVENT", "UNKNOWN_RECORD"]
 
@@ -162,18 +162,18 @@ def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
     world.now += 200
     world.deliver(submitted(at=iso_second(world.now), record={"city": "Cork"}))
     world.now += 200
-    world.recordkeeping.delete(ADA, world.now)
+    world.record_service.delete(ADA, world.now)
     world.now += 200
-    assert world.recordkeeping.change(ADA, Change(world.now, creates=True)).is_new
-    assert not world.recordkeeping.get(ADA).changes
+    assert world.record_service.change(ADA, RecordUpdate(world.now, creates=True)).is_new
+    assert not world.record_service.get(ADA).changes
 
 
 @pytest.mark.parametrize(("occurred", "code"), [(100, "UNKNOWN_RECORD"), (101, "ENROLLED")])
 def test_a_form_from_before_a_deletion_does_not_enter_with_the_next_record(occurred: int, code: str) -> None:
     world = world_with(ONCE)
     start = world.now
-    world.recordkeeping.delete(ADA, start + 100)
-    world.recordkeeping.change(ADA, Change(start + 5_000, creates=True))
+    world.record_service.delete(ADA, start + 100)
+    world.record_service.change(ADA, RecordUpdate(start + 5_000, creates=True))
     world.now += 6_000
     assert codes(world, submitted(at=iso(start + occurred))) == [code]
 
@@ -259,7 +259,7 @@ class Interruption:
         self.ended = False
         for port in (
             *("flows", "records", "kept_events", "enrollments"),
-            *("waiting", "redeliveries", "rate_limits", "queue", "bus"),
+            *("deferred_events", "redeliveries", "rate_limits", "queue", "bus"),
         ):
             fake = getattr(world, port)
             for name in (
@@ -300,7 +300,7 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
     expected, count = final_state(undisturbed), recorded.calls
     assert count >= 5
     assert expected["enrollments"]
-    assert not any(one.flows for one in undisturbed.waiting.items.values()), "each event is decided finally"
+    assert not any(one.flows for one in undisturbed.deferred_events.items.values()), "each event is decided finally"
 
     for number in range(1, count + 1):
         for before in (True, False):
@@ -340,11 +340,11 @@ def test_a_crash_in_a_late_final_decision_keeps_the_time_for_late_changes() -> N
             world.now = at + 3 * 3_600_000
             interruption = Interruption(world, before, number)
             try:
-                world.process.again(*read_redelivery(text))
+                world.processor.resume(*read_redelivery(text))
             except Crash:
                 crashes += 1
                 interruption.ended = False
-                world.process.again(*read_redelivery(text))
+                world.processor.resume(*read_redelivery(text))
             interruption.calls = number  # no later call is interrupted
             world.deliver(late_change)
             assert len(world.queue.messages) == 1, (number, before)
@@ -424,7 +424,7 @@ def test_an_event_without_candidates_reads_no_record() -> None:
 def test_a_record_that_would_outgrow_its_item_is_refused(text: str, count: int) -> None:
     world = world_with()
     stored = world.records.records[ADA]
-    held = {f"p{n}": Dated(text, 1) for n in range(count)}
+    held = {f"p{n}": TimestampedValue(text, 1) for n in range(count)}
     world.put_record(ADA, Record(ADA, 0, held, version=stored.version))
     with pytest.raises(InvalidEvent) as raised:
         world.deliver(submitted(record={"more": text}))

@@ -12,8 +12,8 @@ from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES, 
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.operators.property_operators import InvalidOperand
-from enrollment.domain.records.record import Change, Record, changed
-from enrollment.domain.records.record_snapshot import Subject
+from enrollment.domain.records.record import Record, RecordUpdate, changed
+from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import Instant
 from enrollment.serialization.flows import read_flow
 from tests.naive import Naive
@@ -27,16 +27,16 @@ def ms(text: str, zone: ZoneInfo = DUBLIN) -> Instant:
     return int(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000)
 
 
-def subject(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> Subject:
+def subject(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> RecordSnapshot:
     """`story`: of each property, its (time of change, value)s."""
     record = Record(KEY, 0)
     for name, changes in story.items():
         for when, value in changes if isinstance(changes, list) else [("1970-01-02", changes)]:
-            record = changed(record, KEY, Change(ms(when, zone), {name: value})) or record
-    return Subject(record, ms(at, zone), zone)
+            record = changed(record, KEY, RecordUpdate(ms(when, zone), {name: value})) or record
+    return RecordSnapshot(record, ms(at, zone), zone)
 
 
-def holds(one: Subject, kind: str, operator: str, **operands: Any) -> bool:
+def holds(one: RecordSnapshot, kind: str, operator: str, **operands: Any) -> bool:
     return record_operation({"operationType": kind, "operator": operator, **operands}).holds(one, "x")
 
 
@@ -106,10 +106,12 @@ def test_rolling(value: Any, operator: str, days: int, expected: bool) -> None:
 def test_days_are_those_of_the_portal() -> None:
     """The same moments, on two sides of the date line."""
     value, at = ms("2026-11-24T03:00:00"), ms("2026-11-24T09:00:00")
-    record = changed(Record(KEY, 0), KEY, Change(1, {"x": value}))
+    record = changed(Record(KEY, 0), KEY, RecordUpdate(1, {"x": value}))
     assert record is not None
     found = {
-        zone.key: holds(Subject(record, at, zone), "ROLLING_DATE_RANGE", "IS_LESS_THAN_X_DAYS_AGO", numberOfDays=1)
+        zone.key: holds(
+            RecordSnapshot(record, at, zone), "ROLLING_DATE_RANGE", "IS_LESS_THAN_X_DAYS_AGO", numberOfDays=1
+        )
         for zone in (DUBLIN, NEW_YORK, APIA)
     }
     assert found == {"Europe/Dublin": True, "America/New_York": False, "Pacific/Apia": True}
@@ -373,9 +375,9 @@ def test_operands_that_are_none(given_operation: dict[str, Any], key: str) -> No
 @pytest.mark.parametrize("at", [0, 1_764_000_000_000, 253_402_300_799_999])
 def test_no_offset_leaves_the_calendar(zone: str, given_point: Any, at: int) -> None:
     for value in ("0001-01-01", "9999-12-31T23:59:59Z", 5, 10**15 - 1):
-        record = changed(Record(KEY, 0), KEY, Change(0, {"x": value}))
+        record = changed(Record(KEY, 0), KEY, RecordUpdate(0, {"x": value}))
         assert record is not None
-        one = Subject(record, at, ZoneInfo(zone))
+        one = RecordSnapshot(record, at, ZoneInfo(zone))
         anniversary = {
             "lowerBoundTimePoint": given_point,
             "upperBoundTimePoint": now(),
@@ -610,8 +612,10 @@ def test_any_criteria_on_any_record(
     document["enrollmentCriteria"]["refinementCriteria"] = branch
     criteria = read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)).criteria
     assert criteria is not None
-    changes = [Change(when, {name: value}) for name, many in story.items() for when, value in many.items()]
-    changes += [Change(when, memberships={name: one}) for name, many in lists.items() for when, one in many.items()]
+    changes = [RecordUpdate(when, {name: value}) for name, many in story.items() for when, value in many.items()]
+    changes += [
+        RecordUpdate(when, memberships={name: one}) for name, many in lists.items() for when, one in many.items()
+    ]
     chance.shuffle(changes)
     record = Record(KEY, 0)
     for change in changes:
@@ -623,7 +627,7 @@ def test_any_criteria_on_any_record(
         at,
         zone,
     )
-    assert criteria.holds(Subject(record, at, ZoneInfo(zone))) is naive.passes(branch)
+    assert criteria.holds(RecordSnapshot(record, at, ZoneInfo(zone))) is naive.passes(branch)
 
 
 # Each twice as flows may write it, and once asking something else.

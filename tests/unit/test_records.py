@@ -13,13 +13,13 @@ from enrollment.domain.records.record import (
     EARLY_CHANGES_KEPT_MS,
     MAX_EARLY_CHANGES,
     MAX_RECORD_BYTES,
-    Change,
-    Dated,
     Record,
+    RecordUpdate,
+    TimestampedValue,
     absent,
     changed,
     deleted,
-    with_companions,
+    with_co_changed_properties,
 )
 from enrollment.domain.values import LATEST, Value, is_missing
 from enrollment.serialization.envelopes import read_routed_event
@@ -38,11 +38,11 @@ CHANGES = st.lists(
 def after(changes: Sequence[tuple[int, str, str | None]], history_length: int = 20) -> Record:
     record = Record(KEY, 0)
     for at, name, value in changes:
-        record = apply(record, Change(at, {name: value}), history_length)
+        record = apply(record, RecordUpdate(at, {name: value}), history_length)
     return record
 
 
-def apply(record: Record | None, change: Change, history_length: int = 20) -> Record:
+def apply(record: Record | None, change: RecordUpdate, history_length: int = 20) -> Record:
     found = changed(record, KEY, change, history_length)
     assert found is not None
     return found
@@ -85,11 +85,11 @@ def test_repeated_values_do_not_displace_earlier_ones() -> None:
 
 def test_of_two_changes_at_one_millisecond_the_later_arrival_wins() -> None:
     for first, second in (("5", ["5"]), (True, 1), ("true", True), ("zebra", "ant"), ("ant", "zebra")):
-        record = apply(None, Change(1, {"x": first}, creates=True, event_id="e1"))
-        record = apply(record, Change(1, {"x": second}, event_id="e2"))
+        record = apply(None, RecordUpdate(1, {"x": first}, creates=True, event_id="e1"))
+        record = apply(record, RecordUpdate(1, {"x": second}, event_id="e2"))
         assert repr(record.properties["x"].value) == repr(second)
         # The first event, delivered again, changes nothing.
-        assert apply(record, Change(1, {"x": first}, event_id="e1")) is record
+        assert apply(record, RecordUpdate(1, {"x": first}, event_id="e1")) is record
 
 
 SECOND = 1_795_428_000_000
@@ -102,12 +102,12 @@ def stories() -> st.SearchStrategy[list[Arrival]]:
     return st.lists(st.tuples(times, st.booleans(), st.sampled_from("abc")), min_size=1, max_size=8)
 
 
-def stored(story: Sequence[Arrival], history_length: int = 20) -> tuple[Record, list[Change]]:
+def stored(story: Sequence[Arrival], history_length: int = 20) -> tuple[Record, list[RecordUpdate]]:
     record: Record | None = Record(KEY, 0)
     changes = []
     for number, (at, is_to_second, value) in enumerate(story):
         start = at - at % 1000 if is_to_second else at
-        change = Change(
+        change = RecordUpdate(
             start, {"x": value}, arrived_at=SECOND + 2_000 + number, event_id=f"e{number}", is_to_second=is_to_second
         )
         record = apply(record, change, history_length)
@@ -162,9 +162,9 @@ def seen(record: Record, at: int, *, is_to_second: bool, evaluated_at: int) -> V
 
 
 def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() -> None:
-    record = apply(Record(KEY, 0), Change(SECOND - 1, {"x": "before"}))
-    record = apply(record, Change(SECOND + 300, {"x": "exact"}, arrived_at=SECOND + 310))
-    record = apply(record, Change(SECOND, {"x": "rough"}, arrived_at=SECOND + 900, is_to_second=True))
+    record = apply(Record(KEY, 0), RecordUpdate(SECOND - 1, {"x": "before"}))
+    record = apply(record, RecordUpdate(SECOND + 300, {"x": "exact"}, arrived_at=SECOND + 310))
+    record = apply(record, RecordUpdate(SECOND, {"x": "rough"}, arrived_at=SECOND + 900, is_to_second=True))
 
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 100) == "before"
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 500) == "exact"
@@ -179,9 +179,9 @@ def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() 
 
 
 def test_what_an_event_sees_is_ordered_without_what_it_does_not_see() -> None:
-    record = apply(Record(KEY, 0), Change(SECOND + 900, {"x": "last"}, arrived_at=SECOND + 910))
-    record = apply(record, Change(SECOND, {"x": "rough"}, arrived_at=SECOND + 920, is_to_second=True))
-    record = apply(record, Change(SECOND + 100, {"x": "first"}, arrived_at=SECOND + 930))
+    record = apply(Record(KEY, 0), RecordUpdate(SECOND + 900, {"x": "last"}, arrived_at=SECOND + 910))
+    record = apply(record, RecordUpdate(SECOND, {"x": "rough"}, arrived_at=SECOND + 920, is_to_second=True))
+    record = apply(record, RecordUpdate(SECOND + 100, {"x": "first"}, arrived_at=SECOND + 930))
     # Of all three, "first" is before "last" by time, and "rough" arrived after "last".
     assert record.properties["x"].value == "rough"
     # An event that does not see "last" sees the one of the others that arrived later.
@@ -189,7 +189,7 @@ def test_what_an_event_sees_is_ordered_without_what_it_does_not_see() -> None:
 
 
 def test_the_first_millisecond_of_an_events_second_is_ordered_by_arrival() -> None:
-    record = apply(Record(KEY, 0), Change(SECOND, {"x": "exact"}, arrived_at=SECOND + 600))
+    record = apply(Record(KEY, 0), RecordUpdate(SECOND, {"x": "exact"}, arrived_at=SECOND + 600))
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 500) is None
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 700) == "exact"
     assert seen(record, SECOND, is_to_second=False, evaluated_at=SECOND + 500) == "exact"
@@ -205,7 +205,7 @@ def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later()
             record = Record(KEY, 0)
             for value, ms, is_to_second, arrival in order:
                 event_id = "the event" if value == "own" else value
-                change = Change(
+                change = RecordUpdate(
                     SECOND + ms,
                     {"x": value},
                     arrived_at=SECOND + arrival,
@@ -215,18 +215,18 @@ def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later()
                 record = apply(record, change)
             assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 10) == "own", order
     # A later look, for data that came after the event.
-    record = apply(record, Change(SECOND + 3, {"x": "late"}, arrived_at=SECOND + 30, event_id="late"))
+    record = apply(record, RecordUpdate(SECOND + 3, {"x": "late"}, arrived_at=SECOND + 30, event_id="late"))
     moment = moment_of(SECOND, is_to_second=True, known_until=SECOND + 10, event_id="the event")
     assert record.values_at(moment.until(SECOND + 2_000))["x"] == "late"
 
 
 def test_changes_before_the_creation_count_from_then_on() -> None:
-    record = apply(None, Change(10, {"city": "Cork"}, arrived_at=10, event_id="e1"))
-    record = apply(record, Change(20, memberships={"7": True}, arrived_at=21, event_id="e2"))
+    record = apply(None, RecordUpdate(10, {"city": "Cork"}, arrived_at=10, event_id="e1"))
+    record = apply(record, RecordUpdate(20, memberships={"7": True}, arrived_at=21, event_id="e2"))
     assert not record.exists
     assert not record.existed_at(LATEST)
 
-    created = apply(record, Change(15, {"name": "Ada"}, creates=True, arrived_at=30, event_id="e3"))
+    created = apply(record, RecordUpdate(15, {"name": "Ada"}, creates=True, arrived_at=30, event_id="e3"))
     assert created.exists
     assert created.created_at == 15
     assert created.known_at == 30
@@ -238,55 +238,59 @@ def test_changes_before_the_creation_count_from_then_on() -> None:
 def test_changes_before_the_creation_are_bounded_and_expire() -> None:
     record: Record | None = None
     for number in range(MAX_EARLY_CHANGES + 20):
-        record = apply(record, Change(number, {f"p{number}": number}, arrived_at=number, event_id=f"e{number}"))
+        record = apply(record, RecordUpdate(number, {f"p{number}": number}, arrived_at=number, event_id=f"e{number}"))
     assert record is not None
     assert len(record.changes) == MAX_EARLY_CHANGES
     assert "p19" not in record.properties
 
     late = EARLY_CHANGES_KEPT_MS + 100
-    created = apply(record, Change(late, creates=True, arrived_at=late))
+    created = apply(record, RecordUpdate(late, creates=True, arrived_at=late))
     assert set(created.properties) == {f"p{number}" for number in range(100, MAX_EARLY_CHANGES + 20)}
 
 
 def test_changes_before_the_creation_fit_into_the_item() -> None:
     record: Record | None = None
     for number in range(MAX_EARLY_CHANGES):
-        record = apply(record, Change(number, {f"p{number}": "x" * 8_000}, arrived_at=number, event_id=f"e{number}"))
+        record = apply(
+            record, RecordUpdate(number, {f"p{number}": "x" * 8_000}, arrived_at=number, event_id=f"e{number}")
+        )
     assert record is not None
     assert 5 < len(record.changes) < 13
     # What the creation brings has room.
-    assert len(apply(record, Change(200, {f"q{n}": "x" * 8_000 for n in range(25)}, creates=True)).properties) > 30
+    assert (
+        len(apply(record, RecordUpdate(200, {f"q{n}": "x" * 8_000 for n in range(25)}, creates=True)).properties) > 30
+    )
     assert f"p{MAX_EARLY_CHANGES - 1}" in record.properties
 
 
 def test_a_second_deletion_discards_what_arrived_after_the_first() -> None:
     record = deleted(Record(KEY, 0), 50)
-    record = deleted(apply(record, Change(60, {"city": "Oslo"}, arrived_at=61)), 70)
+    record = deleted(apply(record, RecordUpdate(60, {"city": "Oslo"}, arrived_at=61)), 70)
     assert (record.is_deleted, record.deleted_at, record.changes) == (True, 70, [])
 
 
 def test_a_deletion_discards_what_arrived_before_the_creation() -> None:
-    record = deleted(apply(None, Change(10, {"city": "Cork"}, arrived_at=10)), 50)
+    record = deleted(apply(None, RecordUpdate(10, {"city": "Cork"}, arrived_at=10)), 50)
     assert record.is_deleted
-    assert apply(record, Change(11, {"city": "Cork"}, arrived_at=60)) is record
-    waits = apply(record, Change(51, {"city": "Oslo"}, arrived_at=60))
+    assert apply(record, RecordUpdate(11, {"city": "Cork"}, arrived_at=60)) is record
+    waits = apply(record, RecordUpdate(51, {"city": "Oslo"}, arrived_at=60))
     assert not waits.exists
-    created = apply(waits, Change(55, creates=True, arrived_at=70))
+    created = apply(waits, RecordUpdate(55, creates=True, arrived_at=70))
     assert created.exists
     assert created.values_at(as_of(60)) == {"city": "Oslo"}
 
 
 def test_a_creation_that_is_delivered_again_after_a_deletion_in_the_same_second_creates_nothing() -> None:
-    creation = Change(SECOND, {"city": "Cork"}, creates=True, arrived_at=SECOND + 50, is_to_second=True)
+    creation = RecordUpdate(SECOND, {"city": "Cork"}, creates=True, arrived_at=SECOND + 50, is_to_second=True)
     record = deleted(apply(None, creation), SECOND + 300)
     assert apply(record, creation) is record
-    later = Change(SECOND, {"city": "Oslo"}, creates=True, arrived_at=SECOND + 500, is_to_second=True)
+    later = RecordUpdate(SECOND, {"city": "Oslo"}, creates=True, arrived_at=SECOND + 500, is_to_second=True)
     assert apply(record, later).exists
 
 
 def test_every_record_has_the_properties_that_hubspot_gives_it() -> None:
-    record = apply(None, Change(SECOND, {"city": "Cork"}, creates=True, arrived_at=SECOND))
-    record = apply(record, Change(SECOND + 5_000, {"city": "Oslo"}, arrived_at=SECOND + 5_000))
+    record = apply(None, RecordUpdate(SECOND, {"city": "Cork"}, creates=True, arrived_at=SECOND))
+    record = apply(record, RecordUpdate(SECOND + 5_000, {"city": "Oslo"}, arrived_at=SECOND + 5_000))
 
     def value(name: str, at: int) -> Value:
         return record.property_changes(name, as_of(at))[-1].value
@@ -297,7 +301,7 @@ def test_every_record_has_the_properties_that_hubspot_gives_it() -> None:
         assert value(name, SECOND + 1) == "2026-11-23T10:00:00.000Z"
         assert value(name, SECOND + 5_000) == "2026-11-23T10:00:05.000Z"
     assert value("hs_object_id", SECOND) == "1"
-    sent = apply(record, Change(SECOND + 6_000, {"createdate": "2020-01-01"}, arrived_at=SECOND + 6_000))
+    sent = apply(record, RecordUpdate(SECOND + 6_000, {"createdate": "2020-01-01"}, arrived_at=SECOND + 6_000))
     assert sent.property_changes("createdate", as_of(SECOND + 7_000))[-1].value == "2020-01-01"
     assert absent(KEY).property_changes("createdate", as_of(LATEST)) == ()
 
@@ -305,25 +309,30 @@ def test_every_record_has_the_properties_that_hubspot_gives_it() -> None:
 def test_history_is_cut_before_a_record_is_refused() -> None:
     record = Record(KEY, 0)
     for at in range(60):
-        record = apply(record, Change(at, {"a": f"{at:02d}" * 4_000, "b": at}), 50)
-    assert record.properties == {"a": Dated("59" * 4_000, 59), "b": Dated(59, 59)}
+        record = apply(record, RecordUpdate(at, {"a": f"{at:02d}" * 4_000, "b": at}), 50)
+    assert record.properties == {"a": TimestampedValue("59" * 4_000, 59), "b": TimestampedValue(59, 59)}
     sizes = [len(str(one.value)) for many in record.earlier_properties.values() for one in many]
     assert MAX_RECORD_BYTES / 3 < sum(sizes) < MAX_RECORD_BYTES
 
 
 def test_text_counts_by_its_bytes_in_utf8() -> None:
     values = {f"p{number}": "ø" * 4_000 for number in range(42)}
-    record = apply(None, Change(0, values, creates=True))
+    record = apply(None, RecordUpdate(0, values, creates=True))
     assert len(record.properties) == 42
 
 
 def test_what_changed_with_an_event_is_seen_beside_all_that_is_kept_however_large() -> None:
-    full = {f"p{number}": Dated("x" * 8_000, 1) for number in range(43)}
-    record = Record(KEY, 0, {**full, "city": Dated("Cork", 5)}, earlier_properties={"city": (Dated("Bray", 3),)})
+    full = {f"p{number}": TimestampedValue("x" * 8_000, 1) for number in range(43)}
+    record = Record(
+        KEY,
+        0,
+        {**full, "city": TimestampedValue("Cork", 5)},
+        earlier_properties={"city": (TimestampedValue("Bray", 3),)},
+    )
     change = {"hs_name": "name", "hs_value": "Ada"}
     envelope = event({"crm.property_changed": "1", "id": "e", "at": "1970-01-01T00:00:00.009Z", "properties": change})
     envelope["detail"]["changedWith"] = {"bio": "y" * 8_000, "city": "Dublin"}
-    seen = with_companions(record, read_routed_event(envelope))
+    seen = with_co_changed_properties(record, read_routed_event(envelope))
     assert seen.values_at(as_of(9))["bio"] == "y" * 8_000
     assert [one.value for one in seen.property_changes("city", as_of(9))] == ["Bray", "Cork", "Dublin"]
     assert seen.values_at(as_of(8)) == record.values_at(as_of(8))

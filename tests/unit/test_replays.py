@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from enrollment.application.ports import REPLAY_PARTS
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.replays import KEPT, Rehearsal, Replay, tally
+from enrollment.domain.enrollment.replays import KEPT, DryRunResult, Replay, tally
 from enrollment.domain.events.event import InvalidEvent, satisfying
 from enrollment.serialization.envelopes import read_routed_event
 from tests.fakes import World
@@ -49,7 +49,7 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
 
 
 def replayed(world: World, replay: Replay, past: list[dict[str, Any]]) -> list[Decision]:
-    return [decision for one in past for decision in world.replaying(read_routed_event(one), replay)]
+    return [decision for one in past for decision in world.replay_processor(read_routed_event(one), replay)]
 
 
 def counted(world: World, replay: Replay) -> dict[str, Counter[Code]]:
@@ -105,7 +105,7 @@ def test_nothing_waits_in_a_replay() -> None:
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]], "tolerance": 5}))
     one = submitted("a", "a1", world.now, record={})
     assert [code.code for code in replayed(world, order(world, "1"), [one])] == [Code.FILTERED_OUT]
-    assert (world.waiting.items, world.redeliveries.scheduled) == ({}, [])
+    assert (world.deferred_events.items, world.redeliveries.scheduled) == ({}, [])
 
 
 def test_only_events_of_its_portal_and_its_types_concern_it() -> None:
@@ -118,11 +118,11 @@ def test_only_events_of_its_portal_and_its_types_concern_it() -> None:
 def test_a_replay_that_nobody_knows_is_refused() -> None:
     world = World()
     made = order(world)
-    assert world.replaying.ordered(made.name) is made
+    assert world.replay_processor.requested(made.name) is made
     for name, later in (("enroll-x", 0), (made.name, KEPT)):
         world.now += later
         with pytest.raises(InvalidEvent, match="15 days") as refused:
-            world.replaying.ordered(name)
+            world.replay_processor.requested(name)
         assert refused.value.reason == "UNKNOWN_REPLAY"
     assert replace(made, created_at=1).expires_at == KEPT + 1
 
@@ -136,7 +136,7 @@ def test_the_events_that_lead_to_a_trigger() -> None:
 
 
 def test_once_only_a_records_first_enrollment_counts() -> None:
-    entering = [Rehearsal(record, {"1": Code.ENROLLED, "3": Code.ENROLLED}) for record in ("a", "a", "b")]
+    entering = [DryRunResult(record, {"1": Code.ENROLLED, "3": Code.ENROLLED}) for record in ("a", "a", "b")]
     assert tally(entering, {"3"}) == {
         "1": {Code.ENROLLED: 2, Code.ALREADY_ENROLLED: 1},
         "3": {Code.ENROLLED: 3},

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
-from enrollment.domain.enrollment.enrollments import Cause, Enrollment
+from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.serialization.envelopes import read_event
@@ -179,7 +179,7 @@ def test_a_written_enrollment_is_as_its_schema_says(properties: dict[str, Any], 
         flow_revision_id="7",
         idempotency_key="demo/1001/0-1/101",
         is_re_enrollment=False,
-        cause=Cause(0, "forms.submitted", event_type_id, "e-1", 1_795_428_000_000, "acme", properties),
+        cause=TriggerEvent(0, "forms.submitted", event_type_id, "e-1", 1_795_428_000_000, "acme", properties),
         enrolled_at=1_795_428_000_412,
     )
     validator = Draft202012Validator(enrollment_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -8,7 +8,7 @@ import pytest
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
-from enrollment.domain.describe import WORDS, explained, said
+from enrollment.domain.describe import WORDS, describe_flow, describe_operation
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.flow_warnings import warnings
@@ -20,7 +20,7 @@ DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
 
 def sentences(document: dict[str, Any]) -> list[str]:
     revision = FlowRevision("p", "1", 1, document, document.get("isEnabled") is True, 0, 0, 0)
-    return list(explained(read_flow(revision), EVENT_TYPES))
+    return list(describe_flow(read_flow(revision), EVENT_TYPES))
 
 
 def test_a_flow_in_words() -> None:
@@ -125,7 +125,7 @@ MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "da
     ],
 )  # fmt: skip
 def test_operations_in_words(kind: str, operator: str, operands: dict[str, Any], words: str) -> None:
-    assert said({"operationType": kind, "operator": operator, **operands}) == words
+    assert describe_operation({"operationType": kind, "operator": operator, **operands}) == words
 
 
 def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
@@ -157,7 +157,9 @@ def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
 
 @pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
 def test_keys_that_an_operation_does_not_have_are_not_said(stray: dict[str, Any]) -> None:
-    assert said({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == 'contains "x"'
+    assert (
+        describe_operation({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == 'contains "x"'
+    )
 
 
 def test_an_option_that_a_closed_list_lacks_is_warned_of() -> None:
@@ -189,7 +191,7 @@ def test_waiting_and_a_limit_in_words() -> None:
             "limit": {"count": 1_000, "period": "HOUR"},
         }
     )
-    sentences = explained(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)), EVENT_TYPES)
+    sentences = describe_flow(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)), EVENT_TYPES)
     assert sentences[-2:] == [
         "What changes of the record within 2.5 minutes after the event counts too: so long it waits.",
         "At most 1,000 enter per hour; those beyond enter later.",
@@ -208,4 +210,7 @@ def test_waiting_and_a_limit_in_words() -> None:
 )
 def test_of_a_time_only_what_is_read_is_said(reference: dict[str, Any], words: str) -> None:
     point = {"timeType": "INDEXED", "indexReference": reference}
-    assert said({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point}) == f"is after {words}"
+    assert (
+        describe_operation({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point})
+        == f"is after {words}"
+    )

@@ -20,11 +20,11 @@ def state(world: World) -> dict[str, Any]:
     return {
         "records": dict(world.records.records),
         "enrollments": dict(world.enrollments.items),
-        "waiting": dict(world.waiting.items),
+        "waiting": dict(world.deferred_events.items),
         "scheduled": list(world.redeliveries.scheduled),
         "messages": list(world.queue.messages),
         "announcements": list(world.bus.announcements),
-        "journal": list(world.journal.decisions),
+        "journal": list(world.decision_log.decisions),
     }
 
 
@@ -40,7 +40,7 @@ def test_every_event_of_every_scenario(name: str, scenario: Mapping[str, Any]) -
     def rehearsed(envelope: Mapping[str, Any]) -> tuple[Decision, ...]:
         event = read_event(dict(envelope), str(envelope["detail-type"]).partition(".")[0])
         before = state(world)
-        expected = simulated(world.process, event)
+        expected = simulated(world.processor, event)
         assert state(world) == before
         decisions = deliver(envelope)
         assert shown(decisions) == shown(expected)

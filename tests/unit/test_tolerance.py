@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_processor import ATTEMPTS
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Change, Dated, Record
+from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World
@@ -53,7 +53,9 @@ def moved(city: str, at: int) -> dict[str, Any]:
 
 def final(made: World) -> list[tuple[str, str]]:
     """Each event's decisions but for those that it waits."""
-    return sorted((one.id, str(decision.code)) for one, decision in made.journal.decisions if decision.due_at is None)
+    return sorted(
+        (one.id, str(decision.code)) for one, decision in made.decision_log.decisions if decision.due_at is None
+    )
 
 
 CHANGES = [(1, "Bray"), (2, "Dublin"), (3, "Dublin"), (4, "Cork"), (6, "Dublin")]
@@ -84,7 +86,7 @@ def test_the_final_decision_is_the_same_in_every_order_of_arrival(
 
     assert final(made) == [("e1", expected)]
     assert len(made.queue.messages) == (expected == "ENROLLED")
-    assert all(not waiting.flows for waiting in made.waiting.items.values())
+    assert all(not waiting.flows for waiting in made.deferred_events.items.values())
 
 
 def test_the_decision_says_until_when_it_waits_and_what_it_missed() -> None:
@@ -115,15 +117,15 @@ def test_a_change_between_the_look_at_the_record_and_the_note_is_not_missed() ->
         made = world()
         if waits_already:
             made.deliver(submitted(event_id="e0"))
-            made.waiting.items.clear()  # so that only e1 is looked at
-        keep = made.waiting.save
+            made.deferred_events.items.clear()  # so that only e1 is looked at
+        keep = made.deferred_events.save
 
         def meanwhile(waiting: Any, made: World = made, keep: Any = keep) -> None:
-            made.waiting.save = keep  # type: ignore[method-assign]
+            made.deferred_events.save = keep  # type: ignore[method-assign]
             made.deliver(moved("Dublin", AT + 1))
             keep(waiting)
 
-        made.waiting.save = meanwhile  # type: ignore[method-assign]
+        made.deferred_events.save = meanwhile  # type: ignore[method-assign]
         assert [str(one.code) for one in made.deliver(submitted())] == ["ENROLLED"]
         made.pass_time(AT + 60 * MINUTE)
         assert ("e1", "FILTERED_OUT") not in final(made)
@@ -134,7 +136,7 @@ def test_a_change_through_the_api_decides_too() -> None:
     made = world()
     made.deliver(submitted())
     made.now += 1_000
-    made.recordkeeping.change(ADA, Change(made.now, {"city": "Dublin"}))
+    made.record_service.change(ADA, RecordUpdate(made.now, {"city": "Dublin"}))
     made.deliver_produced()
     assert final(made) == [("e1", "ENROLLED")]
 
@@ -151,7 +153,7 @@ def test_what_belongs_to_other_records_counts_at_the_end() -> None:
     made = world()
     made.put_flow(document)
     company = RecordKey("p1", "0-2", "c1")
-    made.put_record(company, Record(company, 0, {"city": Dated("Dublin", 1)}))
+    made.put_record(company, Record(company, 0, {"city": TimestampedValue("Dublin", 1)}))
     made.deliver(submitted())
     associate(made, "c1", AT + MINUTE)
     made.pass_time(AT + MINUTES * MINUTE)
@@ -186,8 +188,8 @@ def test_the_final_decision_is_taken_although_the_clock_is_set_back_meanwhile() 
     made.deliver(submitted())
     until = AT + MINUTES * MINUTE
     times = iter([until, until - 1])
-    process = replace(made.process, clock=lambda: next(times, until))
-    decisions = process.again(*read_redelivery(made.redeliveries.scheduled[0][1]))
+    processor = replace(made.processor, clock=lambda: next(times, until))
+    decisions = processor.resume(*read_redelivery(made.redeliveries.scheduled[0][1]))
     assert [str(one.code) for one in decisions] == ["FILTERED_OUT"]
 
 
@@ -195,7 +197,7 @@ def test_events_of_a_moment_share_one_note_on_their_record() -> None:
     """Else each would make the looks of all others outdated, and of many at once some would give up."""
     made = world()
     made.now += 1_000
-    save, others = made.waiting.save, itertools.count(1)
+    save, others = made.deferred_events.save, itertools.count(1)
 
     def meanwhile(waiting: Any) -> None:
         if waiting.event.id == "e1":
@@ -203,7 +205,7 @@ def test_events_of_a_moment_share_one_note_on_their_record() -> None:
             made.deliver(submitted(AT + number, f"other-{number}"))
         save(waiting)
 
-    made.waiting.save = meanwhile  # type: ignore[method-assign]
+    made.deferred_events.save = meanwhile  # type: ignore[method-assign]
     assert [str(one.code) for one in made.deliver(submitted())] == ["WAITING"]
     assert next(others) <= ATTEMPTS
 
@@ -211,7 +213,7 @@ def test_events_of_a_moment_share_one_note_on_their_record() -> None:
 def test_a_deleted_record_is_waited_for_in_vain() -> None:
     made = world()
     made.deliver(submitted())
-    made.recordkeeping.delete(ADA, AT + 1)
+    made.record_service.delete(ADA, AT + 1)
     made.pass_time(AT + 60 * MINUTE)
     assert final(made) == [("e1", "UNKNOWN_RECORD")]
 
@@ -310,7 +312,7 @@ def world_of_associates(waiting: int) -> World:
     made.put_flow({**stored, "enrollmentCriteria": {**stored["enrollmentCriteria"], "refinementCriteria": refined}})
     for number in range(COMPANIES):
         key = RecordKey("p1", "0-2", str(number))
-        made.put_record(key, Record(key, 0, {"city": Dated("Cork", 0)}))
+        made.put_record(key, Record(key, 0, {"city": TimestampedValue("Cork", 0)}))
         associate(made, str(number), AT - 1_000)
     for number in range(waiting):
         made.now += 1
@@ -322,14 +324,14 @@ def world_of_associates(waiting: int) -> World:
 def test_associated_records_are_read_once_for_all_events_that_wait(waiting: int) -> None:
     made = world_of_associates(waiting)
     records, associations = Counted(made.records), Counted(made.associations)
-    made.process = replace(made.process, evaluation=Evaluation(records, associations, made.portals))
+    made.processor = replace(made.processor, evaluator=CriteriaEvaluator(records, associations, made.portals))
     made.now = AT + 1_000
     made.deliver(moved("Bray", AT + 1_000))
     assert associations.calls == ["all_of"]
     # Once for the events' own moments, and once more for those after the change at most.
     assert set(records.calls) == {"get_many"}
     assert len(records.calls) <= 2
-    assert made.journal.left == []
+    assert made.decision_log.left == []
 
 
 def test_waiting_events_that_there_is_no_time_for_are_decided_at_their_end() -> None:
@@ -341,9 +343,9 @@ def test_waiting_events_that_there_is_no_time_for_are_decided_at_their_end() -> 
         """A second passes at each reading."""
         return start + next(reads) * 1_000
 
-    made.process = replace(made.process, clock=clock)
+    made.processor = replace(made.processor, clock=clock)
     made.deliver(moved("Bray", AT + 1_000))
-    assert next(left for _, left in made.journal.left) in range(1, 5)
-    made.process = replace(made.process, clock=lambda: made.now)
+    assert next(left for _, left in made.decision_log.left) in range(1, 5)
+    made.processor = replace(made.processor, clock=lambda: made.now)
     made.pass_time(AT + 60 * MINUTE)
     assert final(made) == [(f"e{number}", "FILTERED_OUT") for number in range(4)]

@@ -33,7 +33,9 @@ def fail(world: World, **given: Any) -> None:
 
 
 def finish(world: World) -> list[tuple[str, bool]]:
-    return [(stored.enrollment.record_key.object_id, failure is None) for stored, failure in world.finishing()]
+    return [
+        (stored.enrollment.record_key.object_id, failure is None) for stored, failure in world.unconfirmed_publisher()
+    ]
 
 
 def test_what_was_claimed_is_published_announced_and_confirmed_without_its_event() -> None:
@@ -154,7 +156,7 @@ def test_a_run_that_stops_leaves_the_rest_to_the_next() -> None:
     for number in range(25):
         fail(world, record=str(number))
     world.now += LATER
-    run = world.finishing()
+    run = world.unconfirmed_publisher()
     for _ in range(3):
         next(run)
     assert len(world.queue.messages) == 10

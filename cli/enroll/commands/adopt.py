@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, WaiterError
 from enroll.local.deployment import load_template
 from enroll.local.settings import LocalRunError
 from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, console, fail
-from enroll.stack import client_of, explained
+from enroll.stack import aws_errors_reported, client_of
 
 TABLE = "AWS::DynamoDB::Table"
 CHANGE_SET = "adopt-tables"
@@ -28,7 +28,7 @@ def adopt(
 ) -> None:
     """Make a new stack of the tables that a deleted stack left. `sam deploy` then adds everything else to it."""
     given = {"FlowsTable": flows_table, "RecordsTable": records_table, "EnrollmentsTable": enrollments_table}
-    with explained():
+    with aws_errors_reported():
         cloudformation = client_of("cloudformation")
         _refuse_existing(cloudformation, stack)
         names = {logical_id: name or _find(stack, logical_id) for logical_id, name in given.items()}

@@ -8,7 +8,7 @@ from enroll.output import NOT_FOUND, AsJson, fail, print_json, print_table
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.events.event_types import EventType
 from enrollment.serialization.catalog import write_event_type
-from enrollment.serialization.validation_errors import meant
+from enrollment.serialization.validation_errors import suggestion
 
 
 def catalog(
@@ -20,11 +20,11 @@ def catalog(
     if event is not None:
         found = EVENT_TYPE_IDS[event][0] if event in EVENT_TYPE_IDS else EVENT_TYPES.get(event)
         if found is None:
-            fail(f"no event {event}{meant(event, [*EVENT_TYPES, *EVENT_TYPE_IDS])}", NOT_FOUND)
+            fail(f"no event {event}{suggestion(event, [*EVENT_TYPES, *EVENT_TYPE_IDS])}", NOT_FOUND)
         _print_event(found, as_json)
         return
     if category is not None and category not in CATEGORIES:
-        fail(f"no category {category}{meant(category, CATEGORIES)}; there are {', '.join(CATEGORIES)}", NOT_FOUND)
+        fail(f"no category {category}{suggestion(category, CATEGORIES)}; there are {', '.join(CATEGORIES)}", NOT_FOUND)
     events = [one for one in EVENT_TYPES.values() if category in (None, one.category)]
     if as_json:
         print_json([write_event_type(one) for one in events])

@@ -21,7 +21,7 @@ from enroll.doctor import (
     find_stack,
 )
 from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json, styled
-from enroll.stack import client_of, explained
+from enroll.stack import aws_errors_reported, client_of
 
 STYLES = {Result.OK: "green", Result.FAULT: "red", Result.NOT_CHECKED: "yellow"}
 
@@ -55,11 +55,11 @@ def doctor(
     """Check a deployed stack from end to end. Exit code 1 if anything is wrong."""
     if before_update:
         name, changes = _next_deployment(config_file, config_env, stack, parameter)
-        with explained():
+        with aws_errors_reported():
             findings = list(check_update(name, find_stack(name, client_of), changes))
     else:
         name = stack or "enroll"
-        with explained():
+        with aws_errors_reported():
             found = find_stack(name, client_of)
             if found is None:
                 fail(f"expected a deployed stack; there is no stack {name}. Name it with --stack", NOT_FOUND)

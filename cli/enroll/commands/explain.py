@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.decisions import counted, print_decisions
 from enroll.output import AsJson, console, print_json
 from enroll.records import read_record
@@ -32,7 +32,7 @@ def explain(
     query |= {"limit": str(min(last, PAGE))} if event is None else {"eventId": event}
     query |= {} if flow is None else {"flowId": flow}
     results: list[dict[str, Any]] = []
-    with explained():
+    with api_errors_reported():
         opened = open_api(api, portal, stack)
         page = opened.call("GET", PATH, query=query)
         results += page["results"]
@@ -43,12 +43,12 @@ def explain(
     if as_json:
         print_json({"results": results, "since": page["since"]})
         return
-    told = [(_said(one["event"]), one["decisions"]) for one in results]
+    told = [(_describe_operator(one["event"]), one["decisions"]) for one in results]
     is_alone = len(told) == 1 and len(told[0][1]) == 1
     print_decisions(told, details=details or is_alone)
     what = f"{counted(len(results), 'event')} of {record}"
     console.print(f"{what}; the history reaches back to {page['since']}.", style="dim")
 
 
-def _said(event: dict[str, Any]) -> tuple[str, str, str]:
+def _describe_operator(event: dict[str, Any]) -> tuple[str, str, str]:
     return event["occurredAt"], event["eventType"], event["id"]

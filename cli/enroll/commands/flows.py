@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, track
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, can_be_in_a_path, explained, open_api, part
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
 from enroll.decisions import print_preview
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.describe import explained as explained_flow
+from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
@@ -51,7 +51,7 @@ def put(
     for flow_id in documents:
         part(flow_id)  # before the first is stored
     rows = []
-    with explained():
+    with api_errors_reported():
         for flow_id, document in track(
             documents.items(), "Storing", console=errors, disable=len(documents) < 10 or as_json, transient=True
         ):
@@ -111,7 +111,7 @@ def pull(
         if "id" in document:
             files[str(document["id"])] = (path, document)
     rows = []
-    with explained():
+    with api_errors_reported():
         for summary in opened.pages(FLOWS):
             remote = _read_flow(opened, summary["id"])
             path, local = files.pop(remote["id"], (folder / _file_name(remote), None))
@@ -135,7 +135,7 @@ def diff(
     """What `put` of these files would change."""
     opened = open_api(api, portal, stack)
     differs = False
-    with explained():
+    with api_errors_reported():
         for path, document in _read(files):
             flow_id = _id_of(path, document)
             current = _current(opened, flow_id)
@@ -162,7 +162,7 @@ def diff(
 @app.command("list")
 def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
     """The flows of a portal."""
-    with explained():
+    with api_errors_reported():
         found = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
         print_json(found)
@@ -189,7 +189,7 @@ def show(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
     """A flow, as it was written."""
-    with explained():
+    with api_errors_reported():
         found = _read_flow(open_api(api, portal, stack), flow_id)
     if as_json:
         print_json(found)
@@ -218,7 +218,7 @@ def delete(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
     """Delete a flow. The enrollments that it made stay."""
-    with explained():
+    with api_errors_reported():
         open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{part(flow_id)}")
     if as_json:
         print_json({"id": flow_id, "deleted": True})
@@ -236,7 +236,7 @@ def enrollment_test(
     as_json: AsJson = False,
 ) -> None:
     """Would this record pass the flow's refinement criteria? Triggers are not considered."""
-    with explained():
+    with api_errors_reported():
         found = open_api(api, portal, stack).call(
             "POST", f"/enrollment/v1/flows/{part(flow_id)}/test", {"objectId": record}
         )
@@ -274,7 +274,7 @@ def preview(
     opened = open_api(api, portal, stack)
     decisions: list[dict[str, Any]] = []
     body: dict[str, Any] = {"flow": drafts[0]}
-    with explained(), Progress(console=errors, disable=as_json, transient=True) as progress:
+    with api_errors_reported(), Progress(console=errors, disable=as_json, transient=True) as progress:
         task = progress.add_task("Deciding", total=last)
         while len(decisions) < last:
             body["limit"] = min(PREVIEWED, last - len(decisions))
@@ -293,7 +293,7 @@ def preview(
 
 
 def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
-    with explained():
+    with api_errors_reported():
         current = opened.call("GET", f"{FLOWS}/{part(flow_id)}")
         stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**current, "isEnabled": is_on})
     _print([_row(stored, "on" if is_on else "off")], as_json)
@@ -321,7 +321,7 @@ def _check(path: Path, document: dict[str, Any], given: list[Flow]) -> dict[str,
     except InvalidFlow as invalid:
         return answer | {"faults": [str(fault) for fault in invalid.faults]}
     others = [one for one in given if one.object_type_id == flow.object_type_id]
-    return answer | {"explanation": list(explained_flow(flow, EVENT_TYPES)), "warnings": list(warnings(flow, others))}
+    return answer | {"explanation": list(describe_flow(flow, EVENT_TYPES)), "warnings": list(warnings(flow, others))}
 
 
 def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.output import INVALID, AsJson, console, fail, print_json
 from enroll.stack import StackName
 
@@ -20,7 +20,7 @@ def portal_commands() -> None:
 def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
     """Who you are here, what you may do, and how many flows there are."""
     opened = open_api(api, portal, stack)
-    with explained():
+    with api_errors_reported():
         found = opened.call("GET", "/enrollment/v1/portal")
         flows = list(opened.pages("/automation/v4/flows")) if "enroll/read" in found["scopes"] else []
     on = sum(one["isEnabled"] for one in flows)
@@ -81,7 +81,7 @@ def set_portal(
             "nothing to set: name --time-zone, --tolerance, --record-tolerance, --allow-source or --allow-any-source",
             INVALID,
         )
-    with explained():
+    with api_errors_reported():
         found = open_api(api, portal, stack).call("PATCH", "/enrollment/v1/portal", changes)
     if as_json:
         print_json(found)

@@ -9,8 +9,8 @@ import typer
 
 from enroll.commands.tail import enrollment_line
 from enroll.output import FAILED, AsJson, confirm, console, errors, fail, print_json_line
-from enroll.stack import StackName, explained, open_stack
-from enroll.unprocessed_queue import HELD_SECONDS, NotDeleted, Pass
+from enroll.stack import StackName, aws_errors_reported, open_stack
+from enroll.unprocessed_queue import HELD_SECONDS, NotDeleted, QueueScan
 
 app = typer.Typer(help="Take messages from the enrollments queue, in the place of its consumers.", no_args_is_help=True)
 
@@ -46,13 +46,13 @@ def receive(
     """
     opened = open_stack(stack)
     sqs, url = opened.client("sqs"), opened.outputs["EnrollmentsQueueUrl"]
-    with explained():
+    with aws_errors_reported():
         if not yes:
             for line in _consequences(sqs, url, count, is_deleted=not no_delete):
                 errors.print(line, soft_wrap=True)
             confirm("Receive them and return them to the queue?" if no_delete else "Receive them and delete them?")
         received = 0
-        with Pass(sqs, url, count) as messages:
+        with QueueScan(sqs, url, count) as messages:
             for message in messages:
                 # Shown before it is deleted, so that it can't get lost in between.
                 _show(message.body, as_json)

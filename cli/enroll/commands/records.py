@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, can_be_in_a_path, explained, open_api, part
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
 from enroll.importing import UnreadableFile, read_import
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
 from enroll.records import read_record
@@ -30,7 +30,7 @@ def show(
     """A record: its properties with the times of their changes, its lists, its enrollments."""
     type_id, object_id = read_record(record)
     opened = open_api(api, portal, stack)
-    with explained():
+    with api_errors_reported():
         found, enrollments = _read(opened, type_id, object_id)
     if as_json:
         print_json({**found, "enrollments": enrollments})
@@ -100,7 +100,7 @@ def import_records(
     if work.done and not as_json:
         console.print(f"Going on after {work.done} rows.")
     columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with explained(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
+    with api_errors_reported(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
         task = progress.add_task("Importing", total=len(work.rows), completed=work.done)
         work.run(lambda count: progress.advance(task, count))
     report = str(work.report_file) if work.refused else None

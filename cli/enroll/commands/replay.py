@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from enroll.api import Api, ApiUrl, Portal, open_api, part
-from enroll.api import explained as api_explained
+from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, part
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.replay import ArchiveReplay, NotReplayable, start
-from enroll.stack import StackName, explained, open_stack
+from enroll.stack import StackName, aws_errors_reported, open_stack
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.entrypoints.bootstrap import now
@@ -50,7 +49,7 @@ def replay(
         fail(f"--from {iso(start_at)} must be before --to {iso(end_at)}", INVALID)
     opened, caller = open_stack(stack), open_api(api, portal, stack)
     deadline = time.monotonic() + timeout * 60
-    with explained(), api_explained():
+    with aws_errors_reported(), api_errors_reported():
         order = caller.call(
             "POST",
             "/enrollment/v1/replays",

@@ -11,7 +11,7 @@ from enroll.bus import Entry, batches, detail_text
 from enroll.bus import put as put_batch
 from enroll.files import read_objects
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
-from enroll.stack import StackName, explained, open_stack
+from enroll.stack import StackName, aws_errors_reported, open_stack
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import now
 
@@ -36,7 +36,7 @@ def send(
         _entry(path, one, opened.outputs["EventBusName"], at_now=at_now, new_id=new_id, portal=portal)
         for path, one in events
     ]
-    with explained():
+    with aws_errors_reported():
         refused = put(opened.client("events"), entries, quiet=as_json or len(entries) < 100)
     if as_json:
         print_json({"sent": len(entries) - len(refused), "refused": refused})

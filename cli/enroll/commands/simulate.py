@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.decisions import print_decisions
 from enroll.files import read_json, read_objects
 from enroll.output import INVALID, AsJson, console, fail, print_json
@@ -35,7 +35,7 @@ def simulate(
         body["flows"] = [document for path in flow for document in read_objects(path)]
     if record is not None:
         body["record"] = read_json(record)
-    with explained():
+    with api_errors_reported():
         answer = open_api(api, portal, stack).call("POST", "/enrollment/v1/simulate", body)
     if as_json:
         print_json(answer)

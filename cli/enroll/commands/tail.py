@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, Portal, explained, open_api
+from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.output import AsJson, console, errors, print_json_line
 from enroll.records import read_record
 from enroll.stack import StackName
@@ -47,7 +47,7 @@ def tail(
     key = None if record is None else read_record(record)
     opened = Tail(open_api(api, portal, stack), flow or None, key, _report_gap, _report_skipped)
     try:
-        with explained():
+        with api_errors_reported():
             _show(opened.latest(last), as_json)
             shown_at = time.monotonic()
             if timeout == 0:

@@ -16,8 +16,7 @@ import typer
 from botocore.exceptions import ClientError
 from rich.progress import Progress, TextColumn
 
-from enroll.api import Api, ApiUrl, open_api
-from enroll.api import explained as api_explained
+from enroll.api import Api, ApiUrl, api_errors_reported, open_api
 from enroll.bus import BATCH_ENTRIES, Entry, batches, put
 from enroll.output import (
     FAILED,
@@ -32,9 +31,9 @@ from enroll.output import (
     print_table,
     shown,
 )
-from enroll.stack import Stack, StackName, assume, explained, open_stack
-from enroll.unprocessed import Unprocessed
-from enroll.unprocessed_queue import BATCH, Message, NotDeleted, Pass
+from enroll.stack import Stack, StackName, assume, aws_errors_reported, open_stack
+from enroll.unprocessed import UnprocessedEvent
+from enroll.unprocessed_queue import BATCH, Message, NotDeleted, QueueScan
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import Instant, iso, read_given_time
@@ -106,7 +105,7 @@ def _moment(option: str, given: str | None) -> Instant | None:
 class Selection:
     """What the filter takes of a pass, counting what it leaves."""
 
-    messages: Pass
+    messages: QueueScan
     filter: Filter
     limit: int | None
     skipped: int = 0
@@ -123,8 +122,8 @@ class Selection:
                 return
 
 
-def _pass(stack: Stack) -> Pass:
-    return Pass(stack.client("sqs"), stack.outputs["UnprocessedEventsQueueUrl"])
+def _pass(stack: Stack) -> QueueScan:
+    return QueueScan(stack.client("sqs"), stack.outputs["UnprocessedEventsQueueUrl"])
 
 
 @app.command("list")
@@ -141,7 +140,7 @@ def list_unprocessed(
 ) -> None:
     """What is there, and why. The queue keeps it."""
     wanted = _filter(reason, portal, event_type, event, since, until)
-    with explained(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
     found.sort(key=lambda one: one.sent_at)
     if as_json:
@@ -192,7 +191,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """The event itself, to be mended in a file and sent with `enroll send`; --json: with its reason."""
-    with explained(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
         found = next(iter(Selection(messages, Filter(event=event), 1)), None)
     if found is None:
         fail(f"no event {event} is unprocessed", NOT_FOUND)
@@ -227,7 +226,7 @@ def redrive(
     """Put events on the bus again. Each leaves the queue when the bus has it; stopped, the same command goes on."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     opened = open_stack(stack)
-    with explained(), _pass(opened) as messages:
+    with aws_errors_reported(), _pass(opened) as messages:
         selection = Selection(messages, wanted, limit)
         if dry_run:
             _rehearse(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
@@ -263,7 +262,7 @@ class Redriving:
 
     bus: Any
     bus_name: str
-    messages: Pass
+    messages: QueueScan
     rate: int
     own_bus: Callable[[], Any]
     redriven: Counter[str] = field(default_factory=Counter)
@@ -338,7 +337,7 @@ def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool)
     """What redriving would do, by simulation, in the order in which the queue has the events."""
     apis: dict[str, Api] = {}
     found = []
-    with api_explained():
+    with api_errors_reported():
         for message in selection:
             one = message.unprocessed
             found.append({"eventId": one.event_id, "reason": one.reason, **_simulated(one, apis, api_of)})
@@ -358,7 +357,7 @@ def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool)
     console.print(f"{len(found)} events. Enrollments by flow, each event for itself: {flows}.")
 
 
-def _simulated(one: Unprocessed, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
+def _simulated(one: UnprocessedEvent, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
     whole = one.whole
     if whole is None:
         return {"left": one.obstacle or "no event"}
@@ -404,7 +403,7 @@ def discard(
 ) -> None:
     """Delete events from the queue. Enrollments that they have already claimed are published all the same."""
     wanted = _filter(reason, portal, event_type, event, since, until)
-    with explained(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
         if found:
             errors.print(CLAIMED)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from enroll.local.loopback_http import Request, Response
+from enroll.local.loopback_http import HttpRequest, Response
 from enroll.local.sandbox import Outcome
 from enroll.local.settings import HOST
 
@@ -23,7 +23,7 @@ FUNCTION = "api"
 OPERATOR = {"userArn": "arn:aws:iam::000000000000:user/local", "accountId": "000000000000"}
 
 
-def to_event(request: Request) -> bytes:
+def to_event(request: HttpRequest) -> bytes:
     """Payload format 2.0. API Gateway decodes the path, and what then follows a `?` is lost: `/contacts/a%3Fb` arrives
     as `/contacts/a`."""
     raw_path, _, query = request.path.partition("?")

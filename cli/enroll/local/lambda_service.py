@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from enroll.local import gateway
 from enroll.local.emulator import refuse_taken_port
-from enroll.local.loopback_http import Answer, Request, Response, listen, port_of
+from enroll.local.loopback_http import Answer, HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
 from enroll.local.settings import HOST, LAMBDA_PORT
 
@@ -53,7 +53,7 @@ Destination = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class Finished:
+class InvocationResult:
     """An attempt that ended, for whoever watches the service."""
 
     function: str
@@ -64,7 +64,7 @@ class Finished:
 
 
 @dataclass(order=True)
-class Waiting:
+class QueuedInvocation:
     """An invocation in a function's queue: those that somebody waits for come before those that nobody does."""
 
     priority: int
@@ -75,7 +75,7 @@ class Waiting:
     events: int = field(compare=False)
 
 
-class Room:
+class ConcurrencyLimiter:
     """A bound on the bytes of queued payloads."""
 
     def __init__(self, size: int) -> None:
@@ -99,7 +99,7 @@ class Function:
     def __init__(self, configuration: FunctionConfiguration, service: LambdaService) -> None:
         self.configuration = configuration
         self._service = service
-        self._waiting: asyncio.PriorityQueue[Waiting] = asyncio.PriorityQueue()
+        self._waiting: asyncio.PriorityQueue[QueuedInvocation] = asyncio.PriorityQueue()
         self._numbers = itertools.count()
         self._events_waiting = 0
         self._workers = 0
@@ -118,7 +118,7 @@ class Function:
 
     def _enqueue(self, invocation: Invocation, answer: asyncio.Future[Outcome] | None, events: int = 1) -> None:
         priority = 1 if answer is None else 0
-        self._waiting.put_nowait(Waiting(priority, next(self._numbers), invocation, answer, events))
+        self._waiting.put_nowait(QueuedInvocation(priority, next(self._numbers), invocation, answer, events))
         self._events_waiting += events
         backlog = self._events_waiting >= BACKLOG_PER_SANDBOX * self._workers
         if self._workers == 0 or (backlog and self._service.take_extra_sandbox()):
@@ -162,7 +162,7 @@ class Function:
             await sandbox.stop()
         return sandbox, broken
 
-    async def _conclude(self, waiting: Waiting, outcome: Outcome) -> None:
+    async def _conclude(self, waiting: QueuedInvocation, outcome: Outcome) -> None:
         invocation = waiting.invocation
         if waiting.answer is not None:
             if not waiting.answer.done():
@@ -203,7 +203,7 @@ class Function:
             await self._service.forget(invocation)
 
     def _report(self, outcome: Outcome, *, final: bool) -> None:
-        self._service.watch(Finished(self.configuration.name, _parsed(outcome.payload), outcome.failed, final))
+        self._service.watch(InvocationResult(self.configuration.name, _parsed(outcome.payload), outcome.failed, final))
 
 
 def destination_record(
@@ -241,7 +241,7 @@ def _nowhere(arn: str, record: str) -> None:
     raise LookupError(f"Nobody told this Lambda service how to reach {arn}.")
 
 
-def _unwatched(finished: Finished) -> None:
+def _unwatched(finished: InvocationResult) -> None:
     pass
 
 
@@ -257,7 +257,7 @@ class LambdaService:
         search_path: Iterable[Path] = (),
         retry_delays: tuple[float, ...] = (1.0, 2.0),
         destination: Destination = _nowhere,
-        watch: Callable[[Finished], None] = _unwatched,
+        watch: Callable[[InvocationResult], None] = _unwatched,
         python: Path = Path(sys.executable),
         extra_sandboxes: int | None = None,
         api_port: int | None = None,
@@ -278,7 +278,7 @@ class LambdaService:
         # Every function may have one sandbox. More of them, for all functions together, only as the cores allow.
         self._extra_sandboxes = cores if extra_sandboxes is None else extra_sandboxes
         self.cold_starts = asyncio.Semaphore(cores)
-        self._room = Room(QUEUED_BYTES)
+        self._room = ConcurrencyLimiter(QUEUED_BYTES)
         self._functions: dict[str, Function] = {}
         self._names: dict[str, str] = {}
         self._unfinished = 0
@@ -360,7 +360,7 @@ class LambdaService:
 
     # HTTP
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: HttpRequest) -> Response:
         path = request.path.partition("?")[0]
         if request.method == "POST" and path == EVENTS_PATH:
             return await self._take_events(request)
@@ -370,13 +370,13 @@ class LambdaService:
             return await self._take(request, name, wait=wait)
         return Response.of(404, {"message": f"No {request.method} {path} here: POST to {INVOKE_API}NAME/invocations."})
 
-    async def _answer_api(self, request: Request) -> Response:
+    async def _answer_api(self, request: HttpRequest) -> Response:
         function = self._function(gateway.FUNCTION)
         if function is None:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})
         return gateway.to_response(await function.invoke(gateway.to_event(request)))
 
-    async def _take_events(self, request: Request) -> Response:
+    async def _take_events(self, request: HttpRequest) -> Response:
         name, given = request.headers.get(FUNCTION_HEADER, ""), _parsed(request.body)
         if not isinstance(given, dict) or "Records" not in given:
             return await self._take(request, name, wait=False)
@@ -390,7 +390,7 @@ class LambdaService:
             self._unfinished -= 1
         return Response(500 if outcome.failed else 200, outcome.payload)
 
-    async def _take(self, request: Request, name: str, *, wait: bool) -> Response:
+    async def _take(self, request: HttpRequest, name: str, *, wait: bool) -> Response:
         function = self._function(name)
         if function is None:
             known = ", ".join(sorted(self._names)) or "none yet"

@@ -24,7 +24,7 @@ BACKLOG = 4096
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     method: str
     path: str
     headers: Mapping[str, str]
@@ -43,7 +43,7 @@ class Response:
         return cls(status, json.dumps(content).encode(), headers or {})
 
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class MalformedRequest(Exception):
@@ -78,7 +78,7 @@ def port_of(server: asyncio.Server) -> int:
     return int(server.sockets[0].getsockname()[1])
 
 
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def _read(reader: asyncio.StreamReader) -> HttpRequest | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -98,7 +98,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         raise MalformedRequest("Send the body with Content-Length: chunks are not taken here.")
     if not 0 <= length <= LARGEST_BODY:
         raise MalformedRequest(f"A body of {length} bytes: at most {LARGEST_BODY} are allowed.")
-    return Request(method, path, headers, await reader.readexactly(length))
+    return HttpRequest(method, path, headers, await reader.readexactly(length))
 
 
 def _write(writer: asyncio.StreamWriter, response: Response) -> None:

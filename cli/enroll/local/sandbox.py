@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from enroll.local import child
-from enroll.local.loopback_http import Request, Response, listen, port_of
+from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
 from enroll.local.settings import ACCESS_KEY, HOST, REGION
 
 RUNTIME_API = "/2018-06-01/runtime"
@@ -90,7 +90,7 @@ class Sandbox:
         """The process, started but not yet ready: `invoke` waits for that."""
         sandbox: Sandbox
 
-        async def answer(request: Request) -> Response:
+        async def answer(request: HttpRequest) -> Response:
             return await sandbox._answer(request)
 
         server = await listen(answer)
@@ -178,7 +178,7 @@ class Sandbox:
         reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return f"Runtime exited with error: {reason}"
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: HttpRequest) -> Response:
         path = request.path.removeprefix(RUNTIME_API)
         if request.method == "GET" and path == "/invocation/next":
             self._polled.set()

@@ -38,10 +38,10 @@ def _config(attempts: int) -> Config:
 # What botocore tells AWS beside each request: which attempt of how many it is, and which invocation made it, for Lambda
 # to stop a loop of functions. Nothing of a call to DynamoDB depends on it, and no loop is found there; it takes a
 # twentieth of the CPU time of the call. By names: botocore is the runtime's own, and may come to have others.
-_TOLD_BESIDE = {"request-created": "add_retry_headers", "before-call": "add_recursion_detection_header"}
+_DISABLED_HANDLERS = {"request-created": "add_retry_headers", "before-call": "add_recursion_detection_header"}
 
 
-class Damaged(Exception):
+class CorruptResponse(Exception):
     """An answer of DynamoDB did not arrive whole."""
 
 
@@ -53,7 +53,7 @@ def dynamodb(session: Session, **place: str) -> "DynamoDBClient":
     """``place``: ``region_name``, ``endpoint_url``, ``aws_access_key_id``… of those who don't take them from the
     environment."""
     client: Any = session.create_client("dynamodb", config=_config(7), **place)  # type: ignore[arg-type]
-    for moment, name in _TOLD_BESIDE.items():
+    for moment, name in _DISABLED_HANDLERS.items():
         client.meta.events.unregister(moment, getattr(handlers, name, None))
     client.meta.events.register("after-call.dynamodb", _refuse_damaged)
     made: DynamoDBClient = client
@@ -71,7 +71,7 @@ def _refuse_damaged(http_response: Any, **_: object) -> None:
     is: what can't be read of it would be taken for an item that does not exist."""
     expected = http_response.headers.get("x-amz-crc32")
     if expected is not None and int(expected) != crc32(http_response.content):
-        raise Damaged("DynamoDB's answer is not what its checksum says, at every attempt")
+        raise CorruptResponse("DynamoDB's answer is not what its checksum says, at every attempt")
 
 
 def sqs(session: Session, **place: str) -> "SQSClient":

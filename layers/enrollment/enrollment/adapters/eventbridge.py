@@ -7,7 +7,7 @@ from enrollment.adapters.backoff import attempts
 from enrollment.domain.enrollment.enrollments import Announcement
 from enrollment.domain.enrollment.loop_detection import ENROLLED
 from enrollment.domain.events.event import OWN_SOURCE
-from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.change_events import OutboundEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -27,18 +27,18 @@ class EventBridgeBus:
         client: "EventBridgeClient",
         name: str,
         write_announcement: Callable[[Announcement], str],
-        write_production: Callable[[Production], str],
+        write_outbound_event: Callable[[OutboundEvent], str],
     ) -> None:
         self._client = client
         self._name = name
         self._write_announcement = write_announcement
-        self._write_production = write_production
+        self._write_outbound_event = write_outbound_event
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
         yield from self._put([(one.enrollment.id, ENROLLED, self._write_announcement(one)) for one in announcements])
 
-    def produce(self, productions: Sequence[Production]) -> frozenset[str]:
-        entries = [(one.id, one.event_type, self._write_production(one)) for one in productions]
+    def publish(self, events: Sequence[OutboundEvent]) -> frozenset[str]:
+        entries = [(one.id, one.event_type, self._write_outbound_event(one)) for one in events]
         return frozenset(self._put(entries))
 
     def _put(self, entries: Sequence[Entry]) -> Iterator[str]:

@@ -72,12 +72,12 @@ def log_refused_flow(logger: Logger, revision: FlowRevision, invalid: ValueError
     )
 
 
-class PowertoolsJournal:
+class PowertoolsDecisionLog:
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
         self._logger = logger
         self._metrics = metrics
 
-    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+    def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         for decision in decisions:
             self._logger.info("decision", extra=decision_fields(event, decision))
         if others:
@@ -91,7 +91,7 @@ class PowertoolsJournal:
             for code, number in numbers.items():
                 self._metrics.count(METRIC_OF[code], number)
 
-    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
+    def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
         self._logger.warning(
             "refused",
             extra={
@@ -103,7 +103,7 @@ class PowertoolsJournal:
         )
         self._metrics.count("EventsRefused")
 
-    def skipped(self, event: Event) -> None:
+    def log_skipped(self, event: Event) -> None:
         self._logger.info("skipped", extra=_event_fields(event))
         self._metrics.count("EventsSkipped")
 
@@ -122,7 +122,7 @@ class PowertoolsJournal:
         self._logger.warning("waiting events left", extra={**_event_fields(event), "left": left})
         self._metrics.count("WaitingEventsLeft", left)
 
-    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
         codes = {one.flow_id: one.code.value for one in decisions}
         self._logger.info("rehearsed", extra={**_event_fields(event), "codes": codes})
         self._metrics.count("EventsRehearsed")
@@ -161,7 +161,7 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
             {
                 "groupIndex": one.group_index,
                 "property": one.failure.property,
-                "found": _shortened(one.failure.found),
+                "found": _trim_history(one.failure.found),
                 "operation": dict(one.failure.operation),
             }
             for one in decision.groups
@@ -169,12 +169,12 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
     if decision.filter is not None:
         fields["filter"] = {
             "property": decision.filter.property,
-            "found": _shortened(decision.filter.found),
+            "found": _trim_history(decision.filter.found),
             "operation": dict(decision.filter.operation),
         }
     return fields
 
 
-def _shortened(found: Value) -> Value:
+def _trim_history(found: Value) -> Value:
     text = as_text(found)
     return found if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}…"

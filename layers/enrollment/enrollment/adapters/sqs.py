@@ -85,7 +85,7 @@ def _batches(messages: Sequence[tuple[Enrollment, str]]) -> list[list[tuple[Enro
     return batches
 
 
-class SqsRedeliveries:
+class SqsRedeliveryScheduler:
     """``write``: the message of an event that is to be delivered again for some flows at a time."""
 
     def __init__(

@@ -15,8 +15,13 @@ from enrollment.domain.events.moments import Moment, as_of
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
-from enrollment.domain.records.record import Record, with_companions
-from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED, Associates, Need, Subject
+from enrollment.domain.records.record import Record, with_co_changed_properties
+from enrollment.domain.records.record_snapshot import (
+    MAX_ASSOCIATED,
+    AssociatedRecords,
+    AssociationRequirement,
+    RecordSnapshot,
+)
 from enrollment.domain.values import Instant
 
 View = tuple[Instant, Moment]
@@ -26,34 +31,35 @@ View = tuple[Instant, Moment]
 MAX_ASSOCIATIONS = 5_000
 
 
-class Verdict(Struct, frozen=True):
+class CriteriaResult(Struct, frozen=True):
     """What stands against a flow; None: the record may enter. ``subject``: the record as it was seen for that."""
 
     objection: Decision | None
-    subject: Subject
+    subject: RecordSnapshot
 
 
-class Evaluation(Struct, frozen=True):
+class CriteriaEvaluator(Struct, frozen=True):
     records: Records
     associations: Associations
     portals: Portals
 
-    def subject(self, record: Record, at: Instant, flows: Sequence[Flow]) -> Subject:
+    def subject(self, record: Record, at: Instant, flows: Sequence[Flow]) -> RecordSnapshot:
         """The record as it was at an instant, with all that the criteria of these flows need: one query for its
         associations of each type and one batch for the associated records, or neither when no flow needs them."""
         return self.subjects(record, [(at, as_of(at))], flows)[0]
 
-    def subjects(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[Subject]:
+    def subjects(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[RecordSnapshot]:
         """The record as it was at several moments, with the reads of one."""
         asks = any(one is not None for flow in flows for one in (flow.criteria, flow.suppression, flow.goal))
         zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if asks else UTC
         needs = frozenset(need for flow in flows for need in flow.needs)
-        neighbours = self._neighbours(record, needs, views) if needs else _Neighbours()
+        neighbours = self._neighbours(record, needs, views) if needs else _AssociatedRecords()
         return [
-            Subject(record, at, zone, neighbours.associates(needs, at, moment, zone), moment) for at, moment in views
+            RecordSnapshot(record, at, zone, neighbours.associates(needs, at, moment, zone), moment)
+            for at, moment in views
         ]
 
-    def shared(self) -> "Evaluation":
+    def shared(self) -> "CriteriaEvaluator":
         """For several events of one record that are decided after each other: the associated records are read once."""
         return replace(
             self, records=_RecordsReadOnce(self.records), associations=_AssociationsReadOnce(self.associations)
@@ -67,12 +73,12 @@ class Evaluation(Struct, frozen=True):
 
     def verdicts(
         self, event: Event, record: Record, flows: Sequence[Flow], now: Instant, *, waits: bool
-    ) -> Mapping[str, Verdict]:
+    ) -> Mapping[str, CriteriaResult]:
         """Steps 8 to 10 of the order of decisions, for each flow by its id. ``waits``: whether a flow that tolerates
         later data may put its decision off."""
-        record = with_companions(record, event)
+        record = with_co_changed_properties(record, event)
         subject = self.subjects(record, [(event.occurred_at, record.moment(event))], flows)[0]
-        verdicts = {flow.id: Verdict(criteria_verdict(flow, subject), subject) for flow in flows}
+        verdicts = {flow.id: CriteriaResult(criteria_verdict(flow, subject), subject) for flow in flows}
         tolerant = [
             (flow, tolerance)
             for flow in flows
@@ -90,14 +96,14 @@ class Evaluation(Struct, frozen=True):
         event: Event,
         record: Record,
         tolerant: Sequence[tuple[Flow, int]],
-        verdicts: Mapping[str, Verdict],
+        verdicts: Mapping[str, CriteriaResult],
         now: Instant,
         *,
         waits: bool,
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, CriteriaResult]:
         """As the record was after its changes within each flow's tolerance. The first moment at which nothing stands
         against the flow decides; else the last."""
-        later: dict[str, Verdict] = {}
+        later: dict[str, CriteriaResult] = {}
         instants: dict[str, Sequence[Instant]] = {}
         for flow, tolerance in tolerant:
             is_final = not waits or ends_at(event, tolerance, now) <= now
@@ -110,7 +116,7 @@ class Evaluation(Struct, frozen=True):
         for flow, tolerance in tolerant:
             verdict = verdicts[flow.id]
             for at in instants[flow.id]:
-                verdict = Verdict(criteria_verdict(flow, subjects[at]), subjects[at])
+                verdict = CriteriaResult(criteria_verdict(flow, subjects[at]), subjects[at])
                 if verdict.objection is None:
                     break
             objection, until = verdict.objection, ends_at(event, tolerance, now)
@@ -119,40 +125,42 @@ class Evaluation(Struct, frozen=True):
             later[flow.id] = replace(verdict, objection=objection)
         return later
 
-    def _neighbours(self, record: Record, needs: frozenset[Need], views: Sequence[View]) -> "_Neighbours":
+    def _neighbours(
+        self, record: Record, needs: frozenset[AssociationRequirement], views: Sequence[View]
+    ) -> "_AssociatedRecords":
         associations = {
             object_type: self.associations.all_of(record.key, object_type, MAX_ASSOCIATIONS)
             for object_type in sorted({object_type for object_type, _ in needs})
         }
-        found = _Neighbours(associations)
+        found = _AssociatedRecords(associations)
         wanted = dict.fromkeys(
             key for _, moment in views for need in needs for key in found.associated(need, moment)[:MAX_ASSOCIATED]
         )
         return replace(found, records=self.records.get_many(list(wanted)) if wanted else {})
 
 
-class _Neighbours(Struct, frozen=True):
+class _AssociatedRecords(Struct, frozen=True):
     """What was read of the records that a record was ever associated with."""
 
     associations: Mapping[str, Sequence[Association]] = field(default_factory=dict)
     records: Mapping[RecordKey, Record] = field(default_factory=dict)
 
-    def associated(self, need: Need, moment: Moment) -> Sequence[RecordKey]:
+    def associated(self, need: AssociationRequirement, moment: Moment) -> Sequence[RecordKey]:
         object_type, kind = need
         return [one.other for one in self.associations[object_type] if one.held_at(kind, moment)]
 
     def associates(
-        self, needs: frozenset[Need], at: Instant, moment: Moment, zone: tzinfo
-    ) -> Mapping[Need, Associates]:
+        self, needs: frozenset[AssociationRequirement], at: Instant, moment: Moment, zone: tzinfo
+    ) -> Mapping[AssociationRequirement, AssociatedRecords]:
         # One subject for each record, so that the result of a filter is shared between flows.
         subjects = {
-            key: Subject(one, at, zone, moment=moment)
+            key: RecordSnapshot(one, at, zone, moment=moment)
             for key, one in self.records.items()
             if one.exists and one.existed_at(moment.latest)
         }
         keys = {need: self.associated(need, moment) for need in needs}
         return {
-            need: Associates(
+            need: AssociatedRecords(
                 tuple(subjects[key] for key in many[:MAX_ASSOCIATED] if key in subjects),
                 len(self.associations[need[0]]) < MAX_ASSOCIATIONS and len(many) <= MAX_ASSOCIATED,
             )

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from enrollment.application.ports import Conflict, Records, Redeliveries, WaitingEvents
-from enrollment.domain.enrollment.late_data_tolerance import GRACE_MS, MINUTE, WaitingEvent
+from enrollment.application.ports import ConcurrentModification, DeferredEvents, Records, RedeliveryScheduler
+from enrollment.domain.enrollment.late_data_tolerance import GRACE_MS, MINUTE, DeferredEvent
 from enrollment.domain.events.event import Event
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
@@ -14,24 +14,24 @@ from enrollment.domain.values import Instant
 ATTEMPTS = 12
 
 # Events that one change of their record has decided again; others are decided when their time ends.
-LOOKED_AT = 25
+MAX_REEVALUATED_EVENTS = 25
 
 # Waiting events that are read to find these: rejected ones stay for a while.
-READ_AT_MOST = 100
+MAX_DEFERRED_EVENTS_READ = 100
 
 
 # A final decision is normally taken within this time after it is due.
 LATENESS_MS = MINUTE
 
 
-class Outdated(Exception):
+class StaleRecord(Exception):
     """The record changed between its evaluation and the note that an event waits for its changes."""
 
 
-class Waiting(Struct, frozen=True):
-    events: WaitingEvents
+class Deferrals(Struct, frozen=True):
+    events: DeferredEvents
     records: Records
-    redeliveries: Redeliveries
+    redeliveries: RedeliveryScheduler
 
     def keep(self, event: Event, record: Record, waits: Mapping[str, Instant], *, extends: bool = False) -> None:
         """``waits``: until when, for each flow. Writes the waiting event, notes it on the record that was evaluated,
@@ -43,34 +43,34 @@ class Waiting(Struct, frozen=True):
         new end is written last. A delivery that stops before that is repeated, and does all of it again."""
         if not extends:
             self._save(event, record, waits)
-        noted = record.awaited(_awaited_until(max(waits.values()) + GRACE_MS))
+        noted = record.with_deferral_until(_awaited_until(max(waits.values()) + GRACE_MS))
         if noted is not record:
             try:
                 self.records.save(noted)
-            except Conflict:
-                raise Outdated from None
+            except ConcurrentModification:
+                raise StaleRecord from None
         else:
             current = self.records.get(record.key)
             if current is None or current.version != record.version:
-                raise Outdated
+                raise StaleRecord
         for until in sorted(set(waits.values())):
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
         if extends:
             self._save(event, record, waits)
 
-    def of(self, record: Record, now: Instant) -> Sequence[WaitingEvent]:
+    def of(self, record: Record, now: Instant) -> Sequence[DeferredEvent]:
         """Those that a change of the record may decide, in the order in which they occurred. Removes those whose time
         is over."""
         if record.awaited_until is None or record.awaited_until < now:
             return ()
-        found: list[WaitingEvent] = []
-        for waiting in self.events.of(record.key, READ_AT_MOST):
+        found: list[DeferredEvent] = []
+        for waiting in self.events.of(record.key, MAX_DEFERRED_EVENTS_READ):
             if waiting.is_over(now):
                 self.forget(waiting.event, frozenset(waiting.rejected))
             elif waiting.awaiting(now):
                 found.append(waiting)
         # Those that were rejected come last: what still waits has no final decision yet.
-        found = sorted(found, key=lambda waiting: not waiting.flows)[:LOOKED_AT]
+        found = sorted(found, key=lambda waiting: not waiting.flows)[:MAX_REEVALUATED_EVENTS]
         return sorted(found, key=lambda one: (one.event.occurred_at, one.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
@@ -97,15 +97,15 @@ class Waiting(Struct, frozen=True):
             if record is None:
                 return
             # Already noted until then, unless the decision was taken late.
-            noted = record.awaited(_awaited_until(now + GRACE_MS - LATENESS_MS))
+            noted = record.with_deferral_until(_awaited_until(now + GRACE_MS - LATENESS_MS))
             if noted is record:
                 return
             try:
                 self.records.save(noted)
                 return
-            except Conflict:
+            except ConcurrentModification:
                 record = self.records.get(record.key)
-        raise Conflict(f"record of event {event.id} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(f"record of event {event.id} was changed by others {ATTEMPTS} times")
 
     def _change(self, event: Event, decided: frozenset[str], rejected: Mapping[str, Instant]) -> None:
         key = event.record_key
@@ -117,22 +117,22 @@ class Waiting(Struct, frozen=True):
             try:
                 self.events.save(left)
                 return
-            except Conflict:
+            except ConcurrentModification:
                 continue
-        raise Conflict(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
 
     def _save(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
-        stored = WaitingEvent(event, waits)
+        stored = DeferredEvent(event, waits)
         for _ in range(ATTEMPTS):
             try:
                 self.events.save(stored)
                 return
-            except Conflict:
+            except ConcurrentModification:
                 found = self.events.get(record.key, event.id)
-                stored = WaitingEvent(event, waits) if found is None else found.with_flows(waits)
+                stored = DeferredEvent(event, waits) if found is None else found.with_flows(waits)
                 if stored is found:
                     return
-        raise Conflict(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
 
 
 def _awaited_until(until: Instant) -> Instant:

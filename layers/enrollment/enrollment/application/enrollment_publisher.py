@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from enrollment.application.ports import Bus, Clock, Enrollments, Queue, Redeliveries
+from enrollment.application.ports import Bus, Clock, Enrollments, Queue, RedeliveryScheduler
 from enrollment.domain.enrollment.enrollments import Announcement, StoredEnrollment
 from enrollment.domain.events.event import Event
 from enrollment.domain.values import Instant
@@ -19,11 +19,11 @@ class NotDelivered(Exception):
         self.enrollment_ids = enrollment_ids
 
 
-class Delivery(Struct, frozen=True):
+class EnrollmentPublisher(Struct, frozen=True):
     enrollments: Enrollments
     queue: Queue
     bus: Bus
-    redeliveries: Redeliveries
+    redeliveries: RedeliveryScheduler
     clock: Clock
 
     def __call__(self, event: Event, undelivered: Sequence[StoredEnrollment]) -> None:

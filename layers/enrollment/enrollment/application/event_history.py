@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from enrollment.application.ports import History
+from enrollment.application.ports import EventHistoryStore
 from enrollment.domain.enrollment.decisions import objection
 from enrollment.domain.events.event import Event, satisfying
 from enrollment.domain.events.event_types import EventType
-from enrollment.domain.events.sort_key import AFTER_ALL, position, position_at
+from enrollment.domain.events.sort_key import MAX_SORT_KEY, event_sort_key, sort_key_at
 from enrollment.domain.flows.flow import TriggerGroup
 from enrollment.domain.records.record import Record, changes_record, occurrences_of
 from enrollment.domain.values import Instant
@@ -47,7 +47,7 @@ class Page(Struct, frozen=True):
     following: str | None = None
 
 
-class Occurred(Struct, frozen=True):
+class OccurrenceSearch(Struct, frozen=True):
     """``events``: newest first, those since ``since``. ``is_complete``: there was nothing to be asked before that."""
 
     events: tuple[Event, ...]
@@ -58,7 +58,7 @@ class Occurred(Struct, frozen=True):
 class EventHistory(Struct, frozen=True):
     """``days``: how long events are kept, from when they occurred; 0: none is."""
 
-    events: History
+    events: EventHistoryStore
     days: int
 
     @property
@@ -97,14 +97,14 @@ class EventHistory(Struct, frozen=True):
         for number, event in enumerate(self._all(record, now, query)):
             if number == LOOKED_AT or len(found) == limit:
                 return Page(tuple(found), last)
-            last = position(event)
+            last = event_sort_key(event)
             if query.asks_for(event):
                 found.append(event)
         return Page(tuple(found))
 
     def occurred(
         self, record: Record, now: Instant, group: TriggerGroup, event_types: Mapping[str, EventType], since: Instant
-    ) -> Occurred:
+    ) -> OccurrenceSearch:
         """Whether what the trigger group asks for has happened to the record; the event's own rule counts."""
         looked_since = max(self.since(record, now), since)
         query = EventQuery(satisfying([group.event_type], event_types), after=since - 1)
@@ -120,24 +120,26 @@ class EventHistory(Struct, frozen=True):
                 for one in occurrences_of(event, event_types, record)
             ):
                 found.append(event)
-        return Occurred(tuple(found), looked_since, looked_since <= max(since, record.created_at))
+        return OccurrenceSearch(tuple(found), looked_since, looked_since <= max(since, record.created_at))
 
     def latest(self, portal_id: str, event_types: frozenset[str], now: Instant, limit: int, after: str | None) -> Page:
         """Of all records of a portal, newest first; those that were deleted included. Events of one moment and one id
         are on one page; what there is of them beyond LOOKED_AT is on none."""
-        first = position_at(now - self.days * DAY) if self.is_on else AFTER_ALL
+        first = sort_key_at(now - self.days * DAY) if self.is_on else MAX_SORT_KEY
         found: list[Event] = []
-        for event in self.events.of_types(portal_id, event_types, first, AFTER_ALL if after is None else after):
-            is_full = len(found) >= limit and position(event) != position(found[-1])
+        for event in self.events.of_types(portal_id, event_types, first, MAX_SORT_KEY if after is None else after):
+            is_full = len(found) >= limit and event_sort_key(event) != event_sort_key(found[-1])
             if is_full or len(found) == LOOKED_AT:
-                return Page(tuple(found), position(found[-1]))
+                return Page(tuple(found), event_sort_key(found[-1]))
             found.append(event)
         return Page(tuple(found))
 
     def _all(self, record: Record, now: Instant, query: EventQuery) -> Iterable[Event]:
         since = self.since(record, now)
-        first = position_at(since if query.after is None else max(since, query.after + 1)) if self.is_on else AFTER_ALL
-        last = AFTER_ALL if query.before is None else position_at(query.before)
+        first = (
+            sort_key_at(since if query.after is None else max(since, query.after + 1)) if self.is_on else MAX_SORT_KEY
+        )
+        last = MAX_SORT_KEY if query.before is None else sort_key_at(query.before)
         if query.position is not None and query.newest_first:
             last = min(last, query.position)
         elif query.position is not None:

@@ -13,11 +13,20 @@ from types import MappingProxyType
 from msgspec import Struct
 from msgspec.structs import replace
 
-from enrollment.application.criteria_evaluator import Evaluation
-from enrollment.application.deferred_decisions import Outdated, Waiting
-from enrollment.application.enrollment_publisher import Delivery
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
+from enrollment.application.deferred_decisions import Deferrals, StaleRecord
+from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
-from enrollment.application.ports import Clock, Conflict, Enrollments, Flows, Journal, NewId, RateLimits, Records
+from enrollment.application.ports import (
+    Clock,
+    ConcurrentModification,
+    DecisionLog,
+    Enrollments,
+    Flows,
+    NewId,
+    RateLimits,
+    Records,
+)
 from enrollment.domain.enrollment.decisions import (
     Code,
     Decision,
@@ -29,22 +38,22 @@ from enrollment.domain.enrollment.decisions import (
     may_become_known,
     waiting,
 )
-from enrollment.domain.enrollment.enrollments import Enrolled, StoredEnrollment, enroll, has_other_content
+from enrollment.domain.enrollment.enrollments import ExistingEnrollments, StoredEnrollment, enroll, has_other_content
 from enrollment.domain.enrollment.late_data_tolerance import ends_at
-from enrollment.domain.enrollment.processing_scope import EVERY_FLOW, Reach
+from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
-from enrollment.domain.flows.candidate_selection import Question
+from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import (
     HISTORY_LENGTH,
     Record,
     absent,
-    applied,
+    affects_record,
+    apply_event,
     changes_record,
     occurrences_of,
-    says_something,
 )
 from enrollment.domain.values import CLOCK_SKEW_MS, Instant, iso
 
@@ -52,11 +61,11 @@ from enrollment.domain.values import CLOCK_SKEW_MS, Instant, iso
 ATTEMPTS = 12
 
 # Where an event triggers more flows than these, those that it does not satisfy are counted, and not logged each.
-ONE_BY_ONE = 100
+MAX_INDIVIDUAL_DECISIONS = 100
 
 # Milliseconds for deciding waiting events again after a change of their record. Those that are left are decided when
 # their tolerance ends, with the same result.
-LOOK_AGAIN_MS = 10_000
+REEVALUATION_TIME_MS = 10_000
 
 # Rejections at the end of a tolerance that a change can lift if it arrives a little later.
 LATE_CHANGES_MAY_LIFT = frozenset({Code.FILTERED_OUT, Code.UNKNOWN_RECORD})
@@ -75,23 +84,23 @@ class _Outcome(Struct, frozen=True):
     unpublished: Sequence[StoredEnrollment] = ()
 
 
-class Process(Struct, frozen=True):
+class EventProcessor(Struct, frozen=True):
     event_types: Mapping[str, EventType]
     flows: Flows
     records: Records
-    evaluation: Evaluation
+    evaluator: CriteriaEvaluator
     enrollments: Enrollments
-    waiting: Waiting
+    deferrals: Deferrals
     rate_limits: RateLimits
     history: EventHistory
-    delivery: Delivery
-    journal: Journal
+    publisher: EnrollmentPublisher
+    decision_log: DecisionLog
     clock: Clock
     new_id: NewId
     history_length: int = HISTORY_LENGTH
-    one_by_one: int = ONE_BY_ONE
+    one_by_one: int = MAX_INDIVIDUAL_DECISIONS
 
-    def __call__(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
+    def process(self, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
         """One decision for each flow in reach that the event could have enrolled.
 
         Raises InvalidEvent for an event that occurs more than a day from now, NotDelivered, and the errors of AWS. The
@@ -99,50 +108,52 @@ class Process(Struct, frozen=True):
         """
         check_not_in_future(event, self.clock())
         outcome = self._decide(event, reach, is_new=True)
-        if outcome.record is not None and outcome.record.exists and says_something(event):
-            self._look_again(outcome.record, event)
+        if outcome.record is not None and outcome.record.exists and affects_record(event):
+            self._reevaluate_deferred(outcome.record, event)
         return tuple(outcome.decisions)
 
-    def again(self, event: Event, flow_ids: frozenset[str], at: Instant) -> tuple[Decision, ...]:
+    def resume(self, event: Event, flow_ids: frozenset[str], at: Instant) -> tuple[Decision, ...]:
         """What the event was scheduled for: the final decisions that are due, and the publications that were delayed.
         Before its time it is scheduled again."""
         key, now = event.record_key, self.clock()
         if key is None:
             return ()
         if at > now:
-            self.waiting.redeliveries.schedule(event, flow_ids, at)
+            self.deferrals.redeliveries.schedule(event, flow_ids, at)
             return ()
-        due = self.waiting.due(event, now) & flow_ids
+        due = self.deferrals.due(event, now) & flow_ids
         decisions: Sequence[Decision] = ()
         if due:
-            outcome = self._decide(event, Reach(due, waits=False))
+            outcome = self._decide(event, ProcessingScope(due, waits=False))
             decisions = outcome.decisions
             rejected = [one.flow_id for one in decisions if one.code in LATE_CHANGES_MAY_LIFT]
-            self.waiting.finish(event, outcome.record, due, rejected, self.clock())
+            self.deferrals.finish(event, outcome.record, due, rejected, self.clock())
         found = self.enrollments.find(key, event.id, sorted(flow_ids - due)) if flow_ids - due else {}
         own = [one.own for one in found.values() if one.own is not None and not one.own.is_confirmed]
-        self.delivery(event, own)
+        self.publisher(event, own)
         return tuple(decisions)
 
     def _decide(
-        self, event: Event, reach: Reach, *, is_new: bool = False, kept: Mapping[str, Instant] = NOT_WAITING
+        self, event: Event, reach: ProcessingScope, *, is_new: bool = False, kept: Mapping[str, Instant] = NOT_WAITING
     ) -> _Outcome:
         """``is_new``: a delivery of the event, as opposed to a decision of an event that waits. ``kept``: the flows for
         which it waits already, with the end of their tolerance."""
         for attempt in range(ATTEMPTS):
             try:
                 outcome = self._decide_once(event, reach, is_new=is_new, kept=kept)
-            except Outdated:
+            except StaleRecord:
                 continue
             if attempt:
                 decided = frozenset(one.flow_id for one in outcome.decisions if one.code is not Code.WAITING)
-                self.waiting.forget(outcome.event, decided)
+                self.deferrals.forget(outcome.event, decided)
             news = [one for one in outcome.decisions if self._is_news(one, kept)]
             if news or not kept:
-                self.journal.decided(outcome.event, news, outcome.others)
-            self.delivery(outcome.event, outcome.unpublished)
+                self.decision_log.log_decisions(outcome.event, news, outcome.others)
+            self.publisher(outcome.event, outcome.unpublished)
             return outcome
-        raise Conflict(f"record {event.record_key} was changed by others {ATTEMPTS} times while {event.id} was decided")
+        raise ConcurrentModification(
+            f"record {event.record_key} was changed by others {ATTEMPTS} times while {event.id} was decided"
+        )
 
     def _is_news(self, decision: Decision, kept: Mapping[str, Instant]) -> bool:
         """Whether the decision says something that was not logged when the event began to wait, or was rejected."""
@@ -153,9 +164,11 @@ class Process(Struct, frozen=True):
             return decision.due_at is not None and decision.due_at > ends
         return ends > self.clock() or decision.code not in LATE_CHANGES_MAY_LIFT
 
-    def _decide_once(self, event: Event, reach: Reach, *, is_new: bool, kept: Mapping[str, Instant]) -> _Outcome:
+    def _decide_once(
+        self, event: Event, reach: ProcessingScope, *, is_new: bool, kept: Mapping[str, Instant]
+    ) -> _Outcome:
         record: Record | None = None
-        given, changes = event, says_something(event)
+        given, changes = event, affects_record(event)
         # An explanation or a preview brings the time with the event.
         is_new = is_new and event.evaluated_at is None
         if event.evaluated_at is None:
@@ -178,7 +191,7 @@ class Process(Struct, frozen=True):
         if (candidates or concerned.others) and event.record_key is not None and not changes:
             record = self.records.get(event.record_key)
         if is_new and not changes:
-            event = self._remember(given, record)
+            event = self._record_in_history(given, record)
         verdicts = [(flow, self._judge(flow, event, satisfied, record, reach, now)) for flow in candidates]
         if is_new and not changes_record(event) and any(_is_waiting(verdict) for _, verdict in verdicts):
             # An event that waits for its record is kept like those whose record is known.
@@ -195,18 +208,20 @@ class Process(Struct, frozen=True):
         decisions, unpublished = self._enroll(event, record, verdicts, satisfied, reach, kept)
         return _Outcome(event, record, decisions, others, unpublished)
 
-    def _question(self, event: Event, satisfied: Sequence[Occurrence], reach: Reach, now: Instant) -> Question:
+    def _question(
+        self, event: Event, satisfied: Sequence[Occurrence], reach: ProcessingScope, now: Instant
+    ) -> CandidateQuery:
         """All that an earlier delivery of the event may have decided otherwise than this one would is looked at."""
         if event.sent_at > now:
-            return Question(satisfied, changed_since=None)
-        return Question(
+            return CandidateQuery(satisfied, changed_since=None)
+        return CandidateQuery(
             satisfied,
             changed_since=min(event.sent_at - CLOCK_SKEW_MS, event.occurred_at),
             named=event.chain if reach.flow_ids is None else reach.flow_ids,
             one_by_one=self.one_by_one,
         )
 
-    def _remember(self, event: Event, record: Record | None) -> Event:
+    def _record_in_history(self, event: Event, record: Record | None) -> Event:
         """Keep the event in the history, before it can enroll: who consumes an enrollment finds its event there. Return
         the event with the time of its first evaluation."""
         now = self.clock()
@@ -226,18 +241,20 @@ class Process(Struct, frozen=True):
                 event, is_remembered = given.evaluated(self.history.keep(given, stored, now)), True
             elif event.evaluated_at is None:
                 event = given.evaluated(now)
-            record = applied(stored, event, self.history_length)
+            record = apply_event(stored, event, self.history_length)
             if record is not None and record is not stored:
                 try:
                     record = self.records.save(record)
-                except Conflict:
+                except ConcurrentModification:
                     continue
                 if not record.exists and changes_record(event):
-                    self.journal.stored_before_creation(event, len(record.changes))
+                    self.decision_log.stored_before_creation(event, len(record.changes))
             if not is_remembered:
                 event = given.evaluated(self.history.keep(given, record, now))
             return event, record
-        raise Conflict(f"record {key} was changed by others {ATTEMPTS} times while event {event.id} changed it")
+        raise ConcurrentModification(
+            f"record {key} was changed by others {ATTEMPTS} times while event {event.id} changed it"
+        )
 
     def _judge(
         self,
@@ -245,7 +262,7 @@ class Process(Struct, frozen=True):
         event: Event,
         satisfied: Sequence[Occurrence],
         record: Record | None,
-        reach: Reach,
+        reach: ProcessingScope,
         now: Instant,
     ) -> Match | Decision:
         """Steps 2 to 6 of the order of decisions."""
@@ -259,7 +276,7 @@ class Process(Struct, frozen=True):
         if_known = judge_event(flow, event, satisfied, unknown, before_activation=before_activation)
         if not isinstance(if_known, Match):
             return verdict
-        tolerance = self.evaluation.record_tolerance(event.portal_id, flow)
+        tolerance = self.evaluator.record_tolerance(event.portal_id, flow)
         until = ends_at(event, tolerance, now)
         return waiting(verdict, until) if tolerance and until > now else verdict
 
@@ -270,7 +287,7 @@ class Process(Struct, frozen=True):
             return 0
         if not event.event_type.may_create_record:
             return 0
-        return self.evaluation.record_tolerance(event.portal_id, flow)
+        return self.evaluator.record_tolerance(event.portal_id, flow)
 
     def _enroll(
         self,
@@ -278,7 +295,7 @@ class Process(Struct, frozen=True):
         record: Record | None,
         verdicts: Sequence[tuple[Flow, Match | Decision]],
         satisfied: Sequence[Occurrence],
-        reach: Reach,
+        reach: ProcessingScope,
         kept: Mapping[str, Instant],
     ) -> tuple[list[Decision], list[StoredEnrollment]]:
         """Steps 1 and 7 to 11 of the order of decisions."""
@@ -295,11 +312,13 @@ class Process(Struct, frozen=True):
         matched = [
             flow
             for flow, verdict in verdicts
-            if isinstance(verdict, Match) and flow.is_enabled and _is_open(flow, found.get(flow.id, Enrolled()))
+            if isinstance(verdict, Match)
+            and flow.is_enabled
+            and _is_open(flow, found.get(flow.id, ExistingEnrollments()))
         ]
         against: Mapping[str, Decision | None] = {}
         if record is not None and matched:
-            results = self.evaluation.verdicts(event, record, matched, now, waits=reach.waits)
+            results = self.evaluator.verdicts(event, record, matched, now, waits=reach.waits)
             against = {flow_id: one.objection for flow_id, one in results.items()}
         of_event = (verdict for flow, verdict in verdicts if isinstance(verdict, Decision) and flow.is_enabled)
         undecided = [*against.values(), *of_event]
@@ -309,14 +328,14 @@ class Process(Struct, frozen=True):
             if one is not None and one.due_at is not None and one.due_at > kept.get(one.flow_id, 0)
         }
         if waits and key is not None:
-            self.waiting.keep(event, record or absent(key), waits, extends=bool(kept))
+            self.deferrals.keep(event, record or absent(key), waits, extends=bool(kept))
 
         decisions: list[Decision] = []
         unpublished: list[StoredEnrollment] = []
         for flow, verdict in verdicts:
-            before = found.get(flow.id, Enrolled())
+            before = found.get(flow.id, ExistingEnrollments())
             if before.own is not None and has_other_content(before.own.enrollment.cause, event, satisfied):
-                self.journal.id_used_before(event, before.own.enrollment)
+                self.decision_log.id_used_before(event, before.own.enrollment)
             decision, stored = self._settle(flow, verdict, event, key, against, before)
             if decision is not None:
                 decisions.append(decision)
@@ -324,18 +343,18 @@ class Process(Struct, frozen=True):
                 unpublished.append(stored)
         return decisions, unpublished
 
-    def _look_again(self, record: Record, cause: Event) -> None:
+    def _reevaluate_deferred(self, record: Record, cause: Event) -> None:
         """Decide the events again that wait for a change of the record. Errors are collected and raised together at the
         end, so that the other events are still decided and the change is delivered again."""
         started, failures = self.clock(), list[Exception]()
-        waiting_events = [one for one in self.waiting.of(record, started) if one.event.id != cause.id]
-        process = replace(self, evaluation=self.evaluation.shared()) if len(waiting_events) > 1 else self
+        waiting_events = [one for one in self.deferrals.of(record, started) if one.event.id != cause.id]
+        processor = replace(self, evaluator=self.evaluator.shared()) if len(waiting_events) > 1 else self
         for number, waiting_event in enumerate(waiting_events):
-            if self.clock() - started > LOOK_AGAIN_MS:
-                self.journal.not_decided_again(cause, len(waiting_events) - number)
+            if self.clock() - started > REEVALUATION_TIME_MS:
+                self.decision_log.not_decided_again(cause, len(waiting_events) - number)
                 break
             try:
-                process._decide_waiting(waiting_event.event, waiting_event.awaiting(self.clock()))
+                processor._decide_waiting(waiting_event.event, waiting_event.awaiting(self.clock()))
             except Exception as failure:
                 failures.append(failure)
         if failures:
@@ -344,9 +363,9 @@ class Process(Struct, frozen=True):
     def _decide_waiting(self, event: Event, kept: Mapping[str, Instant]) -> None:
         if not kept:
             return
-        decisions = self._decide(event, Reach(frozenset(kept)), kept=kept).decisions
+        decisions = self._decide(event, ProcessingScope(frozenset(kept)), kept=kept).decisions
         final = [one for one in decisions if one.code is not Code.WAITING and self._is_news(one, kept)]
-        self.waiting.forget(event, frozenset(one.flow_id for one in final))
+        self.deferrals.forget(event, frozenset(one.flow_id for one in final))
 
     def _settle(
         self,
@@ -355,7 +374,7 @@ class Process(Struct, frozen=True):
         event: Event,
         key: RecordKey | None,
         against: Mapping[str, Decision | None],
-        found: Enrolled,
+        found: ExistingEnrollments,
     ) -> tuple[Decision | None, StoredEnrollment | None]:
         """The decision for one flow, and the enrollment that this event made, now or at an earlier delivery."""
         claimed_id: str | None = None
@@ -396,7 +415,7 @@ class Process(Struct, frozen=True):
                 return _enrolled(flow, stored), stored
             # Another event, or another delivery of this one, was between our read and our write: look again.
             found = self.enrollments.find(key, event.id, [flow.id])[flow.id]
-        raise Conflict(f"flow {flow.id}: the place of event {event.id} could be neither claimed nor read")
+        raise ConcurrentModification(f"flow {flow.id}: the place of event {event.id} could be neither claimed nor read")
 
     def _due_at(self, flow: Flow, now: Instant) -> Instant | None:
         """When the flow's limit lets one more enter; None: at once."""
@@ -428,6 +447,6 @@ def _may_follow(at: Instant, event: Event, now: Instant) -> bool:
     return at >= event.sent_at - CLOCK_SKEW_MS or event.sent_at > now
 
 
-def _is_open(flow: Flow, found: Enrolled) -> bool:
+def _is_open(flow: Flow, found: ExistingEnrollments) -> bool:
     """Whether its criteria will be asked."""
     return found.own is None and (found.first is None or flow.should_re_enroll)

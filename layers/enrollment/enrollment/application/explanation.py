@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from enrollment.application.event_processor import Process
-from enrollment.application.ports import FlowBook
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.ports import FlowRepository
 from enrollment.application.simulation import Drafts, Simulation
 from enrollment.domain.criteria.criteria import FilterResult, Result
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
-from enrollment.domain.enrollment.enrollments import Enrolled, StoredEnrollment, has_other_content
+from enrollment.domain.enrollment.enrollments import ExistingEnrollments, StoredEnrollment, has_other_content
 from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.events.event import Event, Occurrence, occurrences
 from enrollment.domain.events.moments import as_of, last_instant
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Record, occurrences_of, with_companions
+from enrollment.domain.records.record import Record, occurrences_of, with_co_changed_properties
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
 
 UNEXPLAINED = (
@@ -34,7 +34,7 @@ CHANGED_NEAR = (
 )
 
 
-class Account(Struct, frozen=True):
+class FlowOutcome(Struct, frozen=True):
     """What became of an event in a flow. ``decision`` None: none was taken, and ``because`` says why. ``explanation``
     None: there was no flow to decide. ``revision_id``: in force when the event was sent; None: none was.
     ``enrollment``: that the event made. ``notes``: what the answer can't know, or is to be known beside it."""
@@ -50,30 +50,30 @@ class Account(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-class Explaining(Struct, frozen=True):
+class DecisionExplainer(Struct, frozen=True):
     """``process``: to be simulated."""
 
-    process: Process
-    book: FlowBook
+    processor: EventProcessor
+    flow_repository: FlowRepository
     read_flow: Callable[[FlowRevision], Flow]
 
-    def __call__(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[Account]:
+    def __call__(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[FlowOutcome]:
         """For every flow that the event may have concerned; or for one, given as it is by now."""
-        names = [one.event_type.name for one in occurrences(event, self.process.event_types)]
-        candidates = self.process.flows.candidates(event.portal_id, event.object_type_id, names)
+        names = [one.event_type.name for one in occurrences(event, self.processor.event_types)]
+        candidates = self.processor.flows.candidates(event.portal_id, event.object_type_id, names)
         flows = {one.id: one for one in candidates}
         if only is not None:
             flows = {only.id: flows.get(only.id, retired(only))}
-        found = self.process.enrollments.find(key, event.id, list(flows)) if flows else {}
+        found = self.processor.enrollments.find(key, event.id, list(flows)) if flows else {}
         were = [self._as_it_was(one, event, names, found[one.id].own) for one in flows.values()]
-        as_it_was = replace(self.process, flows=Drafts([flow for _, flow in were if flow is not None]))
+        as_it_was = replace(self.processor, flows=Drafts([flow for _, flow in were if flow is not None]))
         simulation = Simulation(as_it_was, sees=_before(event))
         # Events that an earlier version stored have no time of evaluation: they were decided soon after they were sent.
         evaluated = event if event.evaluated_at is not None else event.evaluated(event.sent_at)
         explanations = {one.flow.id: one for one in simulation.explain(evaluated)}
-        stored = self.process.records.get(key)
-        record = None if stored is None else with_companions(stored, event)
-        satisfied = occurrences_of(event, self.process.event_types, record)
+        stored = self.processor.records.get(key)
+        record = None if stored is None else with_co_changed_properties(stored, event)
+        satisfied = occurrences_of(event, self.processor.event_types, record)
         return [
             self._settled(event, one, explanations.get(one.flow_id), found[one.flow_id], record, satisfied)
             for one, _ in were
@@ -81,21 +81,23 @@ class Explaining(Struct, frozen=True):
 
     def _as_it_was(
         self, flow: Flow, event: Event, names: Sequence[str], own: StoredEnrollment | None
-    ) -> tuple[Account, Flow | None]:
+    ) -> tuple[FlowOutcome, Flow | None]:
         """By the revision that was in force when the event was sent; None: it decided nothing. The enrollment that the
         event made has its time from the same clock as the flow's changes; the event's own time has not."""
-        account = Account(flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent")
+        account = FlowOutcome(
+            flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent"
+        )
         sent_by = event.evaluated_at
         if own is not None:
             sent_by = own.enrollment.enrolled_at
         elif sent_by is None:
-            sent_by = min(last_instant(event.sent_at, is_to_second=True), self.process.clock())
+            sent_by = min(last_instant(event.sent_at, is_to_second=True), self.processor.clock())
             if abs(flow.changed_at - event.sent_at) <= CLOCK_SKEW_MS:
                 account = replace(account, notes=(f"{CHANGED_NEAR} {iso(flow.changed_at)}",))
         if flow.is_enabled and flow.changed_at <= sent_by:
             was = flow
         else:
-            revision = self.book.as_of(event.portal_id, flow.id, sent_by)
+            revision = self.flow_repository.as_of(event.portal_id, flow.id, sent_by)
             if revision is None:
                 return account, None
             name, number = str(revision.document.get("name") or ""), str(revision.revision)
@@ -113,12 +115,12 @@ class Explaining(Struct, frozen=True):
     def _settled(
         self,
         event: Event,
-        account: Account,
+        account: FlowOutcome,
         explanation: Explanation | None,
-        found: Enrolled,
+        found: ExistingEnrollments,
         record: Record | None,
         satisfied: Sequence[Occurrence],
-    ) -> Account:
+    ) -> FlowOutcome:
         notes = [*account.notes, *self._notes(explanation, record)]
         decision = None if explanation is None else explanation.decision
         because = account.because if decision is None else decision.because
@@ -168,7 +170,7 @@ class Explaining(Struct, frozen=True):
             for one in _filters(result)
         }
         for name in asked:
-            if record.has_lost(name, as_of(explanation.as_of), self.process.history_length):
+            if record.has_lost(name, as_of(explanation.as_of), self.processor.history_length):
                 yield f"what {name} was at {iso(explanation.as_of)} is not kept any more"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from enrollment.application.ports import Conflict, FlowBook, Flows
+from enrollment.application.ports import ConcurrentModification, FlowRepository, Flows
 from enrollment.domain.enrollment.loop_detection import ENROLLED
 from enrollment.domain.flows.flow import (
     Flow,
@@ -43,10 +43,10 @@ class TriggersReplaced(Exception):
         self.paths = tuple(paths)
 
 
-class Authoring(Struct, frozen=True):
+class FlowAuthoring(Struct, frozen=True):
     """``check`` raises what is wrong with a flow (``serialization.flows.read_flow``)."""
 
-    book: FlowBook
+    flow_repository: FlowRepository
     flows: Flows
     check: Callable[[FlowRevision], Flow]
 
@@ -67,7 +67,7 @@ class Authoring(Struct, frozen=True):
         if size > MAX_DOCUMENT_BYTES:
             raise FlowTooLarge(f"flow {flow_id}: found {size:,} bytes of JSON, allowed are {MAX_DOCUMENT_BYTES:,}")
 
-        current = self.book.get(portal_id, flow_id)
+        current = self.flow_repository.get(portal_id, flow_id)
         exists = current is not None and not current.is_deleted
         if exists and based_on is None:
             raise RevisionRequired(f"flow {flow_id} exists: a change names the revisionId that it is based on")
@@ -75,47 +75,49 @@ class Authoring(Struct, frozen=True):
             raise UnknownFlow(f"no flow {flow_id} in this portal")
         if current is not None and exists:
             if str(current.revision) != based_on:
-                raise Conflict(f"flow {flow_id} is at revision {current.revision} by now, not at {str(based_on)[:40]}")
+                raise ConcurrentModification(
+                    f"flow {flow_id} is at revision {current.revision} by now, not at {str(based_on)[:40]}"
+                )
             if paths := triggers_to_remove(current.document, document):
                 if not replace_triggers:
                     raise TriggersReplaced(flow_id, paths)
                 document = without_replaced_triggers(document)
         revision = revised(current, portal_id, flow_id, document, now)
         self.check(revision)
-        self.book.save(revision, current)
+        self.flow_repository.save(revision, current)
         return revision
 
     def delete(self, portal_id: str, flow_id: str, now: Instant) -> FlowRevision:
         """Whatever its revision is. Raises UnknownFlow, or Conflict when others go on writing it."""
         for _ in range(ATTEMPTS):
-            current = _existing(self.book.get(portal_id, flow_id), flow_id)
+            current = _existing(self.flow_repository.get(portal_id, flow_id), flow_id)
             revision = deleted(current, now)
             try:
-                self.book.save(revision, current)
+                self.flow_repository.save(revision, current)
                 return revision
-            except Conflict:
+            except ConcurrentModification:
                 continue
-        raise Conflict(f"flow {flow_id} was written by others {ATTEMPTS} times while it was deleted")
+        raise ConcurrentModification(f"flow {flow_id} was written by others {ATTEMPTS} times while it was deleted")
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision:
         """Raises UnknownFlow."""
-        return _existing(self.book.get(portal_id, flow_id), flow_id)
+        return _existing(self.flow_repository.get(portal_id, flow_id), flow_id)
 
     def last(self, portal_id: str, flow_id: str) -> FlowRevision:
         """As ``get``, that of a deleted flow included. Raises UnknownFlow."""
-        current = self.book.get(portal_id, flow_id)
+        current = self.flow_repository.get(portal_id, flow_id)
         if current is None:
             raise UnknownFlow(f"no flow {flow_id} in this portal")
         return current
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
         """By id; those that exist."""
-        found = self.book.get_many(portal_id, flow_ids)
+        found = self.flow_repository.get_many(portal_id, flow_ids)
         return {flow_id: one for flow_id, one in found.items() if not one.is_deleted}
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         """By id, those whose ids come after ``after``."""
-        return self.book.list(portal_id, limit, after)
+        return self.flow_repository.list(portal_id, limit, after)
 
     def triggered_by_flows(self, flow: Flow) -> Sequence[Flow]:
         """The flows that can stand with this one in a loop: of its portal and object type, triggered by enrollments in

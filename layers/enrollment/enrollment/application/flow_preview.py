@@ -6,10 +6,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from enrollment.application.event_history import EventHistory
-from enrollment.application.event_processor import Process
+from enrollment.application.event_processor import EventProcessor
 from enrollment.application.simulation import Drafts, Simulation, no_enrollments
 from enrollment.domain.enrollment.decisions import Decision
-from enrollment.domain.enrollment.processing_scope import Reach
+from enrollment.domain.enrollment.processing_scope import ProcessingScope
 from enrollment.domain.events.event import Event, satisfying
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.records.record import Record
@@ -24,17 +24,19 @@ class Preview(Struct, frozen=True):
 
 
 def preview(
-    process: Process, history: EventHistory, flow: Flow, now: Instant, limit: int, after: str | None
+    processor: EventProcessor, history: EventHistory, flow: Flow, now: Instant, limit: int, after: str | None
 ) -> Preview:
     """By the latest events of the flow's types, before a place; as though the flow had been on, and nobody enrolled
     before the first of them."""
-    page = history.latest(flow.portal_id, satisfying(flow.event_types, process.event_types), now, limit, after)
+    page = history.latest(flow.portal_id, satisfying(flow.event_types, processor.event_types), now, limit, after)
     events = [one for one in page.events if one.object_type_id == flow.object_type_id]
-    records = process.records.get_many(list({one.record_key: None for one in events if one.record_key is not None}))
+    records = processor.records.get_many(list({one.record_key: None for one in events if one.record_key is not None}))
     mine = [one for one in events if one.record_key is not None and _is_of(one, records.get(one.record_key))]
-    simulation = Simulation(replace(process, flows=Drafts([flow])), records.values(), sees=no_enrollments)
+    simulation = Simulation(replace(processor, flows=Drafts([flow])), records.values(), sees=no_enrollments)
     # In the order of time, so that of a record that enters once it is the first event that enrolls.
-    decided = [(one, decision) for one in reversed(mine) for decision in simulation.decide(one, Reach(waits=False))]
+    decided = [
+        (one, decision) for one in reversed(mine) for decision in simulation.decide(one, ProcessingScope(waits=False))
+    ]
     return Preview(decided[::-1], page.following)
 
 

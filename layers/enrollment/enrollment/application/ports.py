@@ -4,17 +4,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
-from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
+from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
-from enrollment.domain.enrollment.replays import Rehearsal, Replay
+from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.events.event import Event, InvalidEvent
-from enrollment.domain.flows.candidate_selection import Candidates, Question
+from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
-from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
 
@@ -22,7 +22,7 @@ Clock = Callable[[], Instant]
 NewId = Callable[[Instant], str]
 
 
-class Conflict(Exception):
+class ConcurrentModification(Exception):
     """What was to be changed has changed since it was read."""
 
 
@@ -36,7 +36,7 @@ class Flows(Protocol):
         off or no longer triggered by it within the last weeks, which still owe the delivery of what they began."""
         ...
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """Of these candidates, those that an event has to do with; the others are counted."""
         ...
 
@@ -46,7 +46,7 @@ class Flows(Protocol):
         ...
 
 
-class FlowBook(Protocol):
+class FlowRepository(Protocol):
     """The flows as their authors see them."""
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
@@ -97,21 +97,21 @@ class Records(Protocol):
         ...
 
 
-class WaitingEvents(Protocol):
+class DeferredEvents(Protocol):
     """Events whose decision is put off, beside the record that they wait for."""
 
-    def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None: ...
+    def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None: ...
 
-    def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
+    def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
         """At most ``limit`` of those that wait for a record."""
         ...
 
-    def save(self, waiting: WaitingEvent) -> None:
+    def save(self, waiting: DeferredEvent) -> None:
         """Forgets it when no flow waits any more. Raises Conflict when the stored version is not its own."""
         ...
 
 
-class History(Protocol):
+class EventHistoryStore(Protocol):
     """The stored events of a record. ``first`` and ``last`` are sort keys (``domain.events.sort_key``); both ends are
     exclusive."""
 
@@ -138,7 +138,7 @@ class History(Protocol):
         ...
 
 
-class Redeliveries(Protocol):
+class RedeliveryScheduler(Protocol):
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
         """Has the event delivered again for these flows, at that time or soon after; at least once."""
         ...
@@ -170,7 +170,7 @@ class Associations(Protocol):
 
 
 class Enrollments(Protocol):
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         """By flow id, for every one of the flows, as of now (strongly consistent)."""
         ...
 
@@ -197,7 +197,7 @@ class Enrollments(Protocol):
 
 
 class UnconfirmedEnrollments(Protocol):
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         """As Enrollments'."""
         ...
 
@@ -225,7 +225,7 @@ class Replays(Protocol):
         """However often an event is counted, it counts once."""
         ...
 
-    def counted(self, replay: Replay, part: int) -> Iterable[Rehearsal]:
+    def counted(self, replay: Replay, part: int) -> Iterable[DryRunResult]:
         """Of one of REPLAY_PARTS parts, each record's one after the other."""
         ...
 
@@ -243,19 +243,19 @@ class Bus(Protocol):
         ...
 
 
-class Producer(Protocol):
-    def produce(self, productions: Sequence[Production]) -> frozenset[str]:
+class EventPublisher(Protocol):
+    def publish(self, events: Sequence[OutboundEvent]) -> frozenset[str]:
         """Puts events on the bus; the ids of those that it accepts, after retries."""
         ...
 
 
-class Unprocessed(Protocol):
+class UnprocessedEvents(Protocol):
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
         """Keeps the event, whole, with its reason and message."""
         ...
 
 
-class Journal(Protocol):
+class DecisionLog(Protocol):
     """Every outcome is visible: a log line with stable fields, and a metric."""
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
@@ -271,16 +271,16 @@ class Journal(Protocol):
         decided when their tolerance ends."""
         ...
 
-    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+    def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         """``others``: how many flows besides came to a decision of each code, and are not named."""
         ...
 
-    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None: ...
+    def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None: ...
 
-    def skipped(self, event: Event) -> None:
+    def log_skipped(self, event: Event) -> None:
         """It does not concern the replay that it is part of."""
         ...
 
-    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
         """What would be decided, in a dry run."""
         ...

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from enrollment.application.ports import Associations, Conflict, Producer, Records
+from enrollment.application.ports import Associations, ConcurrentModification, EventPublisher, Records
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated, inverse
-from enrollment.domain.records.change_events import Production, productions
-from enrollment.domain.records.record import HISTORY_LENGTH, Change, Record, changed, deleted
+from enrollment.domain.records.change_events import OutboundEvent, change_events
+from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, changed, deleted
 from enrollment.domain.values import Instant
 
 # Attempts of a change that others are making at the same time; each lost one means that another made progress. Many,
@@ -31,23 +31,23 @@ class UnknownRecord(LookupError):
     pass
 
 
-class NotTaken(Exception):
+class EventsNotAccepted(Exception):
     """The bus did not take all events of a change, after retries. The whole can be asked for again: what is changed
     already is then no change, and the rest is."""
 
 
-class Taken(Exception):
+class RecordAlreadyExists(Exception):
     """There is a record of this id already."""
 
 
-class DeletedLater(Exception):
+class StaleChange(Exception):
     """The change occurred before the record was deleted, and so changes nothing."""
 
 
-Refusal = InvalidEvent | NotTaken | DeletedLater | UnknownRecord | Conflict
+ChangeError = InvalidEvent | EventsNotAccepted | StaleChange | UnknownRecord | ConcurrentModification
 
 
-class Kept(Struct, frozen=True):
+class RecordChange(Struct, frozen=True):
     """A record after a change. ``was``: before it; None: it did not exist."""
 
     record: Record
@@ -58,13 +58,13 @@ class Kept(Struct, frozen=True):
         return self.was is None or not self.was.exists
 
 
-class Recordkeeping(Struct, frozen=True):
+class RecordService(Struct, frozen=True):
     """``check`` raises InvalidEvent for an event that the bus' functions would refuse."""
 
     records: Records
     associations: Associations
-    producer: Producer
-    check: Callable[[Production], None]
+    producer: EventPublisher
+    check: Callable[[OutboundEvent], None]
     history_length: int = HISTORY_LENGTH
 
     def get(self, key: RecordKey) -> Record:
@@ -75,50 +75,50 @@ class Recordkeeping(Struct, frozen=True):
         """Those that exist."""
         return {key: one for key, one in self.records.get_many(keys).items() if one.exists}
 
-    def create(self, key: RecordKey, change: Change) -> Kept:
+    def create(self, key: RecordKey, change: RecordUpdate) -> RecordChange:
         """Raises Taken when there is a record of this id; else as ``change``."""
         stored = self.records.get(key)
         if stored is not None and (stored.exists or stored.is_deleted):
-            raise Taken(f"record {key.object_type_id}/{key.object_id} exists")
+            raise RecordAlreadyExists(f"record {key.object_type_id}/{key.object_id} exists")
         return self.change(key, change)
 
-    def change(self, key: RecordKey, change: Change) -> Kept:
+    def change(self, key: RecordKey, change: RecordUpdate) -> RecordChange:
         """Raises UnknownRecord when it does not exist and the change does not create it, InvalidEvent, NotTaken,
         DeletedLater, or Conflict when others go on changing it."""
         outcome = self.change_many([(key, change)])[0]
-        if isinstance(outcome, Kept):
+        if isinstance(outcome, RecordChange):
             return outcome
         raise outcome
 
     def change_many(
-        self, changes: Sequence[tuple[RecordKey, Change]], *, all_or_none: bool = False
-    ) -> Sequence[Kept | Refusal]:
+        self, changes: Sequence[tuple[RecordKey, RecordUpdate]], *, all_or_none: bool = False
+    ) -> Sequence[RecordChange | ChangeError]:
         """The outcome of each, in order; no two of one record. ``all_or_none``: raises the first refusal, before
         anything is changed, unless it is that a record is unknown. What the bus does not take is seen only then."""
         stored = self.records.get_many([key for key, _ in changes])
-        outcomes: dict[RecordKey, Kept | Refusal] = {}
-        events: dict[RecordKey, list[Production]] = {}
+        outcomes: dict[RecordKey, RecordChange | ChangeError] = {}
+        events: dict[RecordKey, list[OutboundEvent]] = {}
         for key, change in changes:
             try:
                 after = _after(stored.get(key), key, change, (), self.history_length)
-                events[key] = list(productions(stored.get(key), after, change))
+                events[key] = list(change_events(stored.get(key), after, change))
                 for one in events[key]:
                     self.check(one)
-            except (InvalidEvent, DeletedLater, UnknownRecord) as refusal:
+            except (InvalidEvent, StaleChange, UnknownRecord) as refusal:
                 if all_or_none and not isinstance(refusal, UnknownRecord):
                     raise
                 outcomes[key] = refusal
 
         waiting = [one for key, mine in events.items() if key not in outcomes for one in mine]
-        taken = self.producer.produce(waiting) if waiting else frozenset()
+        taken = self.producer.publish(waiting) if waiting else frozenset()
         for key, change in changes:
             if key in outcomes:
                 continue
             lost = [one for one in events[key] if one.id not in taken]
             try:
                 kept = self._store(stored.get(key), key, _without(change, lost), events[key])
-                outcomes[key] = Kept(kept, stored.get(key)) if not lost else _not_taken(key, lost)
-            except (InvalidEvent, DeletedLater, UnknownRecord, Conflict) as refusal:
+                outcomes[key] = RecordChange(kept, stored.get(key)) if not lost else _not_taken(key, lost)
+            except (InvalidEvent, StaleChange, UnknownRecord, ConcurrentModification) as refusal:
                 outcomes[key] = _not_taken(key, lost) if lost else refusal
         return [outcomes[key] for key, _ in changes]
 
@@ -135,9 +135,9 @@ class Recordkeeping(Struct, frozen=True):
             try:
                 self.records.save(deleted(stored, at))
                 return
-            except Conflict:
+            except ConcurrentModification:
                 continue
-        raise Conflict(f"record {key} was changed by others {ATTEMPTS} times while it was deleted")
+        raise ConcurrentModification(f"record {key} was changed by others {ATTEMPTS} times while it was deleted")
 
     def associate(
         self, record: RecordKey, other: RecordKey, kinds: Sequence[AssociationType], at: Instant
@@ -197,11 +197,13 @@ class Recordkeeping(Struct, frozen=True):
             try:
                 self.associations.save(changes)
                 return after
-            except Conflict:
+            except ConcurrentModification:
                 continue
-        raise Conflict(f"the association of {record} with {other} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(f"the association of {record} with {other} was changed by others {ATTEMPTS} times")
 
-    def _store(self, stored: Record | None, key: RecordKey, change: Change, events: Sequence[Production]) -> Record:
+    def _store(
+        self, stored: Record | None, key: RecordKey, change: RecordUpdate, events: Sequence[OutboundEvent]
+    ) -> Record:
         for attempt in range(ATTEMPTS):
             current = stored if attempt == 0 else self.records.get(key)
             after = _after(current, key, change, events, self.history_length)
@@ -209,13 +211,13 @@ class Recordkeeping(Struct, frozen=True):
                 return after
             try:
                 return self.records.save(after)
-            except Conflict:
+            except ConcurrentModification:
                 continue
-        raise Conflict(f"record {key} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(f"record {key} was changed by others {ATTEMPTS} times")
 
 
 def _after(
-    stored: Record | None, key: RecordKey, change: Change, events: Sequence[Production], history_length: int
+    stored: Record | None, key: RecordKey, change: RecordUpdate, events: Sequence[OutboundEvent], history_length: int
 ) -> Record:
     """``events``: those that announce the change. Each part of it is stored with the id of its event, so that the event
     does not make the same change again."""
@@ -224,11 +226,11 @@ def _after(
         for part in _parts(change, events):
             after = changed(after, key, part, history_length)
     if after is not None and after.is_deleted and change.creates:
-        raise DeletedLater(f"record {key.object_type_id}/{key.object_id} was deleted after the change occurred")
+        raise StaleChange(f"record {key.object_type_id}/{key.object_id} was deleted after the change occurred")
     return _existing(after, key)
 
 
-def _parts(change: Change, events: Sequence[Production]) -> Iterator[Change]:
+def _parts(change: RecordUpdate, events: Sequence[OutboundEvent]) -> Iterator[RecordUpdate]:
     """The change in parts, each with the id of the event that announces it, if one does."""
     ids = {
         (one.event_type, one.properties.get("hs_name") or one.properties.get("hs_list_id")): one.id for one in events
@@ -245,7 +247,7 @@ def _parts(change: Change, events: Sequence[Production]) -> Iterator[Change]:
         yield replace(change, properties={}, memberships={list_id: is_member}, event_id=event_id)
 
 
-def _without(change: Change, lost: Sequence[Production]) -> Change:
+def _without(change: RecordUpdate, lost: Sequence[OutboundEvent]) -> RecordUpdate:
     """What remains of a change when some of its events did not reach the bus."""
     names = {one.properties.get("hs_name") for one in lost}
     lists = {one.properties.get("hs_list_id") for one in lost}
@@ -258,8 +260,8 @@ def _without(change: Change, lost: Sequence[Production]) -> Change:
     )
 
 
-def _not_taken(key: RecordKey, lost: Sequence[Production]) -> NotTaken:
-    return NotTaken(
+def _not_taken(key: RecordKey, lost: Sequence[OutboundEvent]) -> EventsNotAccepted:
+    return EventsNotAccepted(
         f"record {key.object_type_id}/{key.object_id}: the event bus did not take {len(lost)} of the changes; "
         "these are not made. Ask for all of them again"
     )

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from enrollment.application.event_processor import Process
-from enrollment.application.ports import Clock, Journal, Replays
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.ports import Clock, DecisionLog, Replays
 from enrollment.application.simulation import simulated
 from enrollment.domain.enrollment.decisions import Decision
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import Event, InvalidEvent
 
 
-class Replaying(Struct, frozen=True):
-    process: Process
+class ReplayProcessor(Struct, frozen=True):
+    processor: EventProcessor
     replays: Replays
-    journal: Journal
+    decision_log: DecisionLog
     clock: Clock
 
-    def ordered(self, name: str) -> Replay:
+    def requested(self, name: str) -> Replay:
         """Raises InvalidEvent when nobody knows any more what its events are for."""
         found = self.replays.get(name)
         if found is None or found.expires_at <= self.clock():
@@ -30,9 +30,9 @@ class Replaying(Struct, frozen=True):
         """Decides an event that concerns the replay, as the process does; in a dry run without consequences, and what
         would be is counted."""
         if not replay.is_dry_run:
-            return self.process(event, replay.reach)
-        decisions = simulated(self.process, event, replay.reach)
+            return self.processor.process(event, replay.reach)
+        decisions = simulated(self.processor, event, replay.reach)
         if decisions:
             self.replays.count(replay, event, decisions)
-        self.journal.rehearsed(event, decisions)
+        self.decision_log.log_dry_run(event, decisions)
         return decisions

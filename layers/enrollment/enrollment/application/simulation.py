@@ -10,20 +10,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from enrollment.application.criteria_evaluator import Evaluation, Verdict
-from enrollment.application.deferred_decisions import Waiting
-from enrollment.application.enrollment_publisher import Delivery
+from enrollment.application.criteria_evaluator import CriteriaEvaluator, CriteriaResult
+from enrollment.application.deferred_decisions import Deferrals
+from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
-from enrollment.application.event_processor import Process
-from enrollment.application.ports import Clock, Enrollments, Flows, History, NewId, Records
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.ports import Clock, Enrollments, EventHistoryStore, Flows, NewId, Records
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.enrollments import Announcement, Enrolled, Enrollment, StoredEnrollment
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.explanations import Explanation, explain
-from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
-from enrollment.domain.enrollment.processing_scope import EVERY_FLOW, Reach
+from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
+from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingScope
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.event_types import EventType
-from enrollment.domain.flows.candidate_selection import Candidates, Question
+from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey
@@ -31,36 +31,36 @@ from enrollment.domain.records.record import Record, occurrences_of
 from enrollment.domain.values import Instant
 
 
-def simulated(process: Process, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
+def simulated(processor: EventProcessor, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
     """The decisions that the process would take on the event now. An enrollment that it would make has no id. Raises as
     the process does."""
-    return Simulation(process).decide(event, reach)
+    return Simulation(processor).decide(event, reach)
 
 
 def without_consequences(
     event_types: Mapping[str, EventType],
     flows: Flows,
     records: Records,
-    evaluation: Evaluation,
+    evaluator: CriteriaEvaluator,
     enrollments: Enrollments,
     clock: Clock,
     new_id: NewId,
     history_length: int,
     history: EventHistory,
-) -> Process:
+) -> EventProcessor:
     """The process to be simulated where there is nothing that writes."""
-    nowhere = _Nowhere()
-    return Process(
+    nowhere = NullPublisher()
+    return EventProcessor(
         event_types=event_types,
         flows=flows,
         records=records,
-        evaluation=evaluation,
+        evaluator=evaluator,
         enrollments=enrollments,
-        waiting=Waiting(_NoWaitingEvents(), records, nowhere),
-        rate_limits=_NoLimits(),
+        deferrals=Deferrals(NullDeferredEvents(), records, nowhere),
+        rate_limits=NullRateLimits(),
         history=EventHistory(_FirstEvaluations(history.events), history.days),
-        delivery=Delivery(enrollments, nowhere, nowhere, nowhere, clock),
-        journal=_NoJournal(),
+        publisher=EnrollmentPublisher(enrollments, nowhere, nowhere, nowhere, clock),
+        decision_log=NullDecisionLog(),
         clock=clock,
         new_id=new_id,
         history_length=history_length,
@@ -73,42 +73,42 @@ class Simulation:
 
     def __init__(
         self,
-        process: Process,
+        processor: EventProcessor,
         records: Iterable[Record] = (),
         *,
         sees: Callable[[StoredEnrollment], bool] = lambda stored: True,
     ) -> None:
-        self._flows = _Flows(process.flows)
-        self._records = _Records(process.records, {one.key: one for one in records})
-        self._enrollments = _Enrollments(process.enrollments, sees)
-        self._process = without_consequences(
-            event_types=process.event_types,
+        self._flows = _Flows(processor.flows)
+        self._records = _Records(processor.records, {one.key: one for one in records})
+        self._enrollments = _Enrollments(processor.enrollments, sees)
+        self._processor = without_consequences(
+            event_types=processor.event_types,
             flows=self._flows,
             records=self._records,
-            evaluation=replace(process.evaluation, records=self._records),
+            evaluator=replace(processor.evaluator, records=self._records),
             enrollments=self._enrollments,
-            clock=process.clock,
-            new_id=process.new_id,
-            history_length=process.history_length,
-            history=process.history,
+            clock=processor.clock,
+            new_id=processor.new_id,
+            history_length=processor.history_length,
+            history=processor.history,
         )
 
-    def decide(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Decision, ...]:
+    def decide(self, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
         """Raises as the process does."""
-        decisions = self._process(event, reach)
+        decisions = self._processor.process(event, reach)
         made = self._enrollments.ids
         return tuple(replace(one, enrollment_id=None) if one.enrollment_id in made else one for one in decisions)
 
-    def explain(self, event: Event, reach: Reach = EVERY_FLOW) -> tuple[Explanation, ...]:
+    def explain(self, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Explanation, ...]:
         """The decisions, each with all that it rests on. Raises as the process does."""
         decisions = self.decide(event, reach)
         flows = [self._flows.seen[one.flow_id] for one in decisions]
         record = None if event.record_key is None else self._records.get(event.record_key)
-        verdicts: Mapping[str, Verdict] = {}
+        verdicts: Mapping[str, CriteriaResult] = {}
         if flows and record is not None and record.exists and record.existed_at(record.moment(event).latest):
-            now = self._process.clock()
-            verdicts = self._process.evaluation.verdicts(event, record, flows, now, waits=reach.waits)
-        satisfied = occurrences_of(event, self._process.event_types, record)
+            now = self._processor.clock()
+            verdicts = self._processor.evaluator.verdicts(event, record, flows, now, waits=reach.waits)
+        satisfied = occurrences_of(event, self._processor.event_types, record)
         return tuple(
             explain(flow, decision, satisfied, verdicts[flow.id].subject if flow.id in verdicts else None)
             for flow, decision in zip(flows, decisions, strict=True)
@@ -128,7 +128,7 @@ class Drafts(Struct, frozen=True):
             and one.event_types.intersection(event_types)
         ]
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
     def of_batch(self) -> "Drafts":
@@ -146,7 +146,7 @@ class _Flows(Struct, frozen=True):
         self.seen.update({one.id: one for one in found})
         return found
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """All of them: each is to be shown with its reasons."""
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
@@ -180,15 +180,17 @@ class _Enrollments(Struct, frozen=True):
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         found = self.stored.find(record_key, event_id, flow_ids)
         return {flow_id: self._seen(record_key, flow_id, event_id, one) for flow_id, one in found.items()}
 
-    def _seen(self, record_key: RecordKey, flow_id: str, event_id: str, found: Enrolled) -> Enrolled:
+    def _seen(
+        self, record_key: RecordKey, flow_id: str, event_id: str, found: ExistingEnrollments
+    ) -> ExistingEnrollments:
         claimed = self.claimed.get((record_key, flow_id), [])
         mine = next((one for one in claimed if one.enrollment.cause.event_id == event_id), None)
         first = found.first if found.first is not None and self.sees(found.first) else next(iter(claimed), None)
-        return Enrolled(first, found.own if found.own is not None and self.sees(found.own) else mine)
+        return ExistingEnrollments(first, found.own if found.own is not None and self.sees(found.own) else mine)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         place = (enrollment.record_key, enrollment.flow_id)
@@ -211,7 +213,7 @@ class _Enrollments(Struct, frozen=True):
         return self.stored.get(portal_id, enrollment_id)
 
 
-class _Nowhere:
+class NullPublisher:
     """Takes everything."""
 
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterable[str]:
@@ -224,21 +226,21 @@ class _Nowhere:
         pass
 
 
-class _NoWaitingEvents:
-    def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None:
+class NullDeferredEvents:
+    def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None:
         return None
 
-    def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
+    def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
         return ()
 
-    def save(self, waiting: WaitingEvent) -> None:
+    def save(self, waiting: DeferredEvent) -> None:
         pass
 
 
 class _FirstEvaluations(Struct, frozen=True):
     """An event that was evaluated before is simulated as it was then."""
 
-    events: History
+    events: EventHistoryStore
 
     def keep(self, event: Event, until: Instant) -> Instant:
         first = self.first_evaluation(event)
@@ -256,19 +258,19 @@ class _FirstEvaluations(Struct, frozen=True):
         return ()
 
 
-class _NoLimits:
+class NullRateLimits:
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
         return now
 
 
-class _NoJournal:
-    def decided(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+class NullDecisionLog:
+    def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
         pass
 
-    def refused(self, event_id: str | None, invalid: InvalidEvent) -> None:
+    def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
         pass
 
-    def skipped(self, event: Event) -> None:
+    def log_skipped(self, event: Event) -> None:
         pass
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
@@ -280,5 +282,5 @@ class _NoJournal:
     def not_decided_again(self, event: Event, left: int) -> None:
         pass
 
-    def rehearsed(self, event: Event, decisions: Sequence[Decision]) -> None:
+    def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
         pass

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from enrollment.application.enrollment_publisher import Delivery, NotDelivered
+from enrollment.application.enrollment_publisher import EnrollmentPublisher, NotDelivered
 from enrollment.application.ports import Clock, UnconfirmedEnrollments
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 
@@ -20,25 +20,25 @@ UNCONFIRMED_AFTER_MS = 5 * 60 * 1000
 # Enrollments in one SendMessageBatch and one PutEvents.
 TOGETHER = 10
 
-Finished = tuple[StoredEnrollment, Exception | None]
+InvocationResult = tuple[StoredEnrollment, Exception | None]
 """An enrollment, and why it is still not confirmed."""
 
 
-class Finishing(Struct, frozen=True):
+class UnconfirmedPublisher(Struct, frozen=True):
     enrollments: UnconfirmedEnrollments
-    delivery: Delivery
+    publisher: EnrollmentPublisher
     clock: Clock
 
-    def __call__(self) -> Iterator[Finished]:
+    def __call__(self) -> Iterator[InvocationResult]:
         """Publish, announce and confirm, batch by batch, as the results are consumed. Stopping at any point is safe:
         the next run finds what is left. An enrollment that fails does not delay the others."""
         found = self.enrollments.unconfirmed(self.clock() - UNCONFIRMED_AFTER_MS)
         for some in _batches(found):
             yield from self._finish(some)
 
-    def _finish(self, some: Sequence[StoredEnrollment]) -> Iterable[Finished]:
+    def _finish(self, some: Sequence[StoredEnrollment]) -> Iterable[InvocationResult]:
         try:
-            self.delivery.finish(some)
+            self.publisher.finish(some)
         except NotDelivered as failure:
             return [(one, failure if one.enrollment.id in failure.enrollment_ids else None) for one in some]
         except Exception:
@@ -46,13 +46,13 @@ class Finishing(Struct, frozen=True):
             return map(self._finish_alone, some)
         return [(one, None) for one in some]
 
-    def _finish_alone(self, stored: StoredEnrollment) -> Finished:
+    def _finish_alone(self, stored: StoredEnrollment) -> InvocationResult:
         try:
             enrollment = stored.enrollment
             found = self.enrollments.find(enrollment.record_key, enrollment.cause.event_id, [enrollment.flow_id])[
                 enrollment.flow_id
             ].own
-            self.delivery.finish([] if found is None else [found])
+            self.publisher.finish([] if found is None else [found])
         except Exception as failure:
             return stored, failure
         return stored, None

@@ -6,9 +6,9 @@ from enrollment.domain.events.event_types import (
     Derivation,
     EventType,
     EventTypeId,
-    Narrowing,
     Property,
     PropertyType,
+    RequiredFilter,
 )
 from enrollment.domain.operators.filters import any_of
 from enrollment.domain.operators.urls import UrlPart, original_url
@@ -22,7 +22,7 @@ _EMAIL = (
 
 # A trigger that names particular emails matches only A/B and automated ones; one that names none matches every
 # marketing email, batch included.
-_PARTICULAR = Narrowing(
+_PARTICULAR = RequiredFilter(
     frozenset({"hs_email_campaign_id", "hs_email_meta_content_id"}), any_of("hs_email_type", "AB_TEST", "AUTOMATED")
 )
 

@@ -30,14 +30,14 @@ SHOWN = 80
 _NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.items()}
 
 
-def explained(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
+def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
     """Sentences. The first says who enters and when, the others who does not."""
     if not flow.groups:
         return ["Enrolls nobody by itself: it has no event trigger."]
     often = "every time" if flow.should_re_enroll else "the first time"
     triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
     when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
-    sentences = [f"Enrolls {_a(_object(flow.object_type_id))} {often} {when}."]
+    sentences = [f"Enrolls {_with_article(_object(flow.object_type_id))} {often} {when}."]
     if flow.criteria is not None:
         sentences.append(f"Only if, as it was then, {_criteria(flow.criteria)}.")
     if flow.suppression is not None:
@@ -59,7 +59,7 @@ def _object(type_id: str) -> str:
     return _NAMES.get(type_id, f"record of type {type_id}")
 
 
-def _a(noun: str) -> str:
+def _with_article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
 
 
@@ -74,7 +74,7 @@ def _trigger(group: TriggerGroup, event_type: EventType) -> str:
 
 
 def _refinement(one: PropertyFilter, event_type: EventType) -> str:
-    return f"{_label(one.property, event_type)} {said(one.operation.given)}"
+    return f"{_label(one.property, event_type)} {describe_operation(one.operation.given)}"
 
 
 def _label(name: str, event_type: EventType) -> str:
@@ -90,7 +90,7 @@ def _inside(label: str) -> str:
 def _criteria(criteria: Criteria) -> str:
     match criteria:
         case RecordFilter():
-            return f"{criteria.property} {said(criteria.operation.given)}"
+            return f"{criteria.property} {describe_operation(criteria.operation.given)}"
         case ListFilter():
             return f"it is {'' if criteria.is_member else 'not '}in list {criteria.list_id}"
         case ConstantFilter():
@@ -146,17 +146,17 @@ def expected(given: Mapping[str, Any]) -> str:
             return "accepts every record" if given["shouldAccept"] else "accepts no record"
         case "ASSOCIATION":
             return "with at least one that meets its filters"
-    return said(given)
+    return describe_operation(given)
 
 
-def said(given: Mapping[str, Any]) -> str:
+def describe_operation(given: Mapping[str, Any]) -> str:
     """An operation in words."""
     kind, operator = given["operationType"], given["operator"]
-    text = _said(kind, operator, given)
+    text = _describe_operator(kind, operator, given)
     return f"{text} (or has no value)" if given.get("includeObjectsWithNoValueSet") is True else text
 
 
-def _said(kind: str, operator: str, given: Mapping[str, Any]) -> str:
+def _describe_operator(kind: str, operator: str, given: Mapping[str, Any]) -> str:
     if kind == "CALENDAR_DATE":
         return f"is in {_unit(operator, given)}"
     if kind in ("ROLLING_DATE_RANGE", "ROLLING_PROPERTY_UPDATED"):

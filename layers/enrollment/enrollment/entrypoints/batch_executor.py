@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, wait
 from typing import TypeVar
 
-from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.deadline import Deadline
 
 T = TypeVar("T")
@@ -15,7 +15,7 @@ def in_groups(
     groups: Iterable[Sequence[T]],
     work: Callable[[T], None],
     executor: Executor,
-    meeting: Meeting | None = None,
+    meeting: CallCoalescer | None = None,
     seconds: float | None = None,
 ) -> None:
     """Groups at the same time, each in order, until all is done; or until so many seconds are over: then no more is

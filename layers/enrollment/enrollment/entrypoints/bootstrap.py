@@ -15,12 +15,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from enrollment.adapters import aws_clients as clients
-from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.coalescing.publishers import CoalescingBus, CoalescingQueue
-from enrollment.adapters.coalescing.tables import TablesOfBatch
+from enrollment.adapters.coalescing.tables import CoalescingTables
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
-from enrollment.adapters.dynamodb.deferred_events import DynamoWaitingEvents
+from enrollment.adapters.dynamodb.deferred_events import DynamoDeferredEvents
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
@@ -29,16 +29,16 @@ from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
-from enrollment.adapters.observability import Metrics, PowertoolsJournal, log_refused_flow
-from enrollment.adapters.sqs import SqsQueue, SqsRedeliveries, SqsUnprocessed
-from enrollment.application.criteria_evaluator import Evaluation
-from enrollment.application.deferred_decisions import Waiting
-from enrollment.application.enrollment_publisher import Delivery
+from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog, log_refused_flow
+from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler, SqsUnprocessed
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
+from enrollment.application.deferred_decisions import Deferrals
+from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
-from enrollment.application.event_processor import Process
-from enrollment.application.ports import Bus, Flows, Journal, Portals, Queue, Unprocessed
-from enrollment.application.replay import Replaying
-from enrollment.application.unconfirmed_enrollments import Finishing
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.ports import Bus, DecisionLog, Flows, Portals, Queue, UnprocessedEvents
+from enrollment.application.replay import ReplayProcessor
+from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.domain.events.event import OWN_SOURCE, Event
@@ -46,7 +46,7 @@ from enrollment.domain.identifiers import ulid
 from enrollment.domain.values import Instant
 from enrollment.serialization.envelopes import read_event, read_stored_event, replay_name, write_event
 from enrollment.serialization.flows import read_stored_flow
-from enrollment.serialization.messages import read_message, write_announcement, write_message, write_production
+from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 from enrollment.serialization.unprocessed import write_unprocessed
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 botocore.unregister_initializer(name_powertools)
 
 # Events of a batch that are decided at the same time: as many as a client keeps connections.
-AT_ONCE = 10
+MAX_WORKERS = 10
 
 
 class Application(Struct, frozen=True):
@@ -68,23 +68,23 @@ class Application(Struct, frozen=True):
     read_event: Callable[[object, str], Event]
     read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
     replay_name: Callable[[object], str | None]
-    process: Process
-    replaying: Replaying
-    finishing: Finishing
-    unprocessed: Unprocessed
-    journal: Journal
+    processor: EventProcessor
+    replay_processor: ReplayProcessor
+    unconfirmed_publisher: UnconfirmedPublisher
+    unprocessed: UnprocessedEvents
+    decision_log: DecisionLog
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
-    process_of_batch: Callable[[Meeting], Process]
+    processor_of_batch: Callable[[CallCoalescer], EventProcessor]
     # Without a thread before the first batch.
-    executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "event"))
+    executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_WORKERS, "event"))
 
-    def of_batch(self, meeting: Meeting) -> "Application":
+    def of_batch(self, meeting: CallCoalescer) -> "Application":
         """For the events of one batch, which share what they read of flows, and calls that they make at the same
         time."""
-        process = self.process_of_batch(meeting)
-        return replace(self, process=process, replaying=replace(self.replaying, process=process))
+        processor = self.processor_of_batch(meeting)
+        return replace(self, processor=processor, replay_processor=replace(self.replay_processor, processor=processor))
 
 
 @cache
@@ -96,16 +96,20 @@ def application() -> Application:
 def assemble(config: Config) -> Application:
     logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
     session = clients.open_session()
-    journal, dynamodb, sqs = PowertoolsJournal(logger, metrics), clients.dynamodb(session), clients.sqs(session)
+    decision_log, dynamodb, sqs = (
+        PowertoolsDecisionLog(logger, metrics),
+        clients.dynamodb(session),
+        clients.sqs(session),
+    )
     tables, queue = Tables(dynamodb, config), SqsQueue(sqs, config.enrollments_queue_url, write_message)
-    bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_production)
+    bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_outbound_event)
     flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
     portals = DynamoPortals(tables)
 
-    def process_of_batch(meeting: Meeting) -> Process:
-        shared = TablesOfBatch(dynamodb, config, meeting)
+    def processor_of_batch(meeting: CallCoalescer) -> EventProcessor:
+        shared = CoalescingTables(dynamodb, config, meeting)
         queue_of_batch, bus_of_batch = CoalescingQueue(queue, meeting), CoalescingBus(bus, meeting)
-        return _process(config, shared, flows.of_batch(), portals, queue_of_batch, bus_of_batch, sqs, journal)
+        return _processor(config, shared, flows.of_batch(), portals, queue_of_batch, bus_of_batch, sqs, decision_log)
 
     def read_accepted_event(envelope: object, category: str) -> Event:
         event = read_event(envelope, category)
@@ -114,28 +118,30 @@ def assemble(config: Config) -> Application:
             portals.settings(event.portal_id).check_source(event)
         return event
 
-    process = _process(config, tables, flows, portals, queue, bus, sqs, journal)
+    processor = _processor(config, tables, flows, portals, queue, bus, sqs, decision_log)
     return Application(
         read_event=read_accepted_event,
         read_redelivery=read_redelivery,
         replay_name=replay_name,
-        process=process,
-        replaying=Replaying(process, DynamoReplays(tables), journal, now),
-        finishing=Finishing(DynamoEnrollments(tables, write_message, read_message), process.delivery, now),
+        processor=processor,
+        replay_processor=ReplayProcessor(processor, DynamoReplays(tables), decision_log, now),
+        unconfirmed_publisher=UnconfirmedPublisher(
+            DynamoEnrollments(tables, write_message, read_message), processor.publisher, now
+        ),
         unprocessed=SqsUnprocessed(
             sqs,
             config.unprocessed_queue_url,
             partial(write_unprocessed, bus=config.event_bus_name, max_bytes=config.unprocessed_message_bytes),
         ),
-        journal=journal,
+        decision_log=decision_log,
         logger=logger,
         metrics=metrics,
         trace=tracing(config),
-        process_of_batch=process_of_batch,
+        processor_of_batch=processor_of_batch,
     )
 
 
-def _process(
+def _processor(
     config: Config,
     tables: Tables,
     flows: Flows,
@@ -143,21 +149,21 @@ def _process(
     queue: Queue,
     bus: Bus,
     sqs: "SQSClient",
-    journal: Journal,
-) -> Process:
+    decision_log: DecisionLog,
+) -> EventProcessor:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
-    redeliveries = SqsRedeliveries(sqs, config.redeliveries_queue_url, write_redelivery, now)
-    return Process(
+    redeliveries = SqsRedeliveryScheduler(sqs, config.redeliveries_queue_url, write_redelivery, now)
+    return EventProcessor(
         event_types=EVENT_TYPES,
         flows=flows,
         records=records,
-        evaluation=Evaluation(records, DynamoAssociations(tables), portals),
+        evaluator=CriteriaEvaluator(records, DynamoAssociations(tables), portals),
         enrollments=enrollments,
-        waiting=Waiting(DynamoWaitingEvents(tables, write_event, read_stored_event), records, redeliveries),
+        deferrals=Deferrals(DynamoDeferredEvents(tables, write_event, read_stored_event), records, redeliveries),
         rate_limits=DynamoRateLimits(tables),
         history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
-        delivery=Delivery(enrollments, queue, bus, redeliveries, now),
-        journal=journal,
+        publisher=EnrollmentPublisher(enrollments, queue, bus, redeliveries, now),
+        decision_log=decision_log,
         clock=now,
         new_id=new_id,
         history_length=config.history_length,

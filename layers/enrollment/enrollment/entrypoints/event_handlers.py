@@ -4,22 +4,22 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.deadline import DeadlineReached
 from enrollment.adapters.observability import decision_fields
-from enrollment.application.unconfirmed_enrollments import Finished
+from enrollment.application.unconfirmed_enrollments import InvocationResult
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.values import iso
 from enrollment.entrypoints.batch_executor import in_groups
-from enrollment.entrypoints.bootstrap import AT_ONCE, Application, application
+from enrollment.entrypoints.bootstrap import MAX_WORKERS, Application, application
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
 # Seconds before Lambda would end the process.
-ANSWERED_BEFORE = 2.0
+DEADLINE_MARGIN_SECONDS = 2.0
 
 
 def handler_for(category: str) -> Handler:
@@ -58,17 +58,17 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
     replay: Replay | None = None
     try:
         name = app.replay_name(envelope)
-        replay = None if name is None else app.replaying.ordered(name)
+        replay = None if name is None else app.replay_processor.requested(name)
         event = app.read_event(envelope, category)
         if replay is not None and not replay.concerns(event):
-            app.journal.skipped(event)
+            app.decision_log.log_skipped(event)
             return {"eventId": event.id, "skipped": replay.name}
-        decisions = app.process(event) if replay is None else app.replaying(event, replay)
+        decisions = app.processor.process(event) if replay is None else app.replay_processor(event, replay)
     except InvalidEvent as invalid:
         event_id = _event_id(envelope)
         if replay is None or not replay.is_dry_run:
             app.unprocessed.put(envelope, invalid)
-        app.journal.refused(event_id, invalid)
+        app.decision_log.log_rejected(event_id, invalid)
         return {
             "eventId": event_id,
             "unprocessed": {"reason": invalid.reason, "field": invalid.field, "message": invalid.message},
@@ -83,7 +83,7 @@ def handle_batch(
     have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
     received = [(one["messageId"], _envelope(one["body"])) for one in messages]
     groups = _by_record(received)
-    meeting = Meeting(len(groups), AT_ONCE, lambda failure: _not_together(app, failure))
+    meeting = CallCoalescer(len(groups), MAX_WORKERS, lambda failure: _not_together(app, failure))
     of_batch = app.of_batch(meeting)
 
     def decide(message_id: str, envelope: Any) -> None:
@@ -97,7 +97,7 @@ def _process_messages(
     app: Application,
     groups: Sequence[Sequence[tuple[str, Any]]],
     decide: Callable[[str, Any], None],
-    meeting: Meeting | None,
+    meeting: CallCoalescer | None,
     seconds: float | None,
 ) -> Mapping[str, Any]:
     """Return the messages that failed and those that were unfinished when the deadline was reached."""
@@ -140,7 +140,7 @@ def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[s
 def _seconds_left(context: Any) -> float | None:
     """In which a batch can be answered, so that the answer arrives. None: nobody says."""
     left = getattr(context, "get_remaining_time_in_millis", None)
-    return None if left is None else max(0.0, left() / 1000 - ANSWERED_BEFORE)
+    return None if left is None else max(0.0, left() / 1000 - DEADLINE_MARGIN_SECONDS)
 
 
 def _envelope(body: str) -> Any:
@@ -202,7 +202,7 @@ def _redelivered(body: str) -> Any:
 
 def redeliver(app: Application, body: str) -> None:
     event, flow_ids, at = app.read_redelivery(body)
-    app.process.again(event, flow_ids, at)
+    app.processor.resume(event, flow_ids, at)
 
 
 def unconfirmed_handler() -> Handler:
@@ -225,11 +225,11 @@ def unconfirmed_handler() -> Handler:
 
 
 def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mapping[str, Any]:
-    finished: list[Finished] = []
+    finished: list[InvocationResult] = []
     completed: list[str] = []
 
     def work(run: str) -> None:
-        for one in app.finishing():
+        for one in app.unconfirmed_publisher():
             finished.append(one)
             _log_finished(app, *one)
         completed.append(run)

@@ -13,11 +13,11 @@ from typing import Any
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.loop_detection import ENROLLED
-from enrollment.domain.enrollment.replays import is_ordered
+from enrollment.domain.enrollment.replays import is_requested
 from enrollment.domain.events.event import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.events.event_types import EventType, IsNotTrue
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
-from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.values import (
     BOOLS,
     LATEST,
@@ -36,8 +36,8 @@ from enrollment.domain.values import (
     read_text,
     read_time,
 )
-from enrollment.serialization.messages import write_production
-from enrollment.serialization.validation_errors import meant, shown
+from enrollment.serialization.messages import write_outbound_event
+from enrollment.serialization.validation_errors import format_value, suggestion
 
 MAX_DETAIL_BYTES = 200 * 1024
 # By which an event that is written again may be longer than it came: a time as a number, a type by its id.
@@ -67,7 +67,7 @@ def read_event(
     """Raises InvalidEvent, for the first rule that the envelope breaks. ``is_stored``: it was accepted before,
     and who may say what is not checked again."""
     if not isinstance(envelope, dict):
-        raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {shown(envelope)}, allowed is an EventBridge event")
+        raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {format_value(envelope)}, allowed is an EventBridge event")
     event_type = _event_type(envelope, category)
     detail = _detail(envelope, allowed_bytes)
     sent_at, is_to_second = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
@@ -83,9 +83,9 @@ def read_event(
     type_id = object_type_id(object_type)
     if type_id is None:
         allowed = "contact, company, deal…, a HubSpot id like 0-1, or a custom object 2-<n>"
-        near = meant(object_type, OBJECT_TYPE_IDS)
+        near = suggestion(object_type, OBJECT_TYPE_IDS)
         raise InvalidEvent(
-            "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {shown(object_type)}, allowed is {allowed}{near}"
+            "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {format_value(object_type)}, allowed is {allowed}{near}"
         )
     found = detail.get("properties")
     properties = {} if found is None else checked_properties("detail.properties", found)
@@ -117,7 +117,9 @@ def read_routed_event(envelope: object) -> Event:
     category = name.partition(".")[0] if isinstance(name, str) else ""
     if isinstance(name, str) and category not in CATEGORIES:
         raise InvalidEvent(
-            "UNKNOWN_CATEGORY", "detail-type", f"found {shown(name)}, allowed is an event type like forms.submitted"
+            "UNKNOWN_CATEGORY",
+            "detail-type",
+            f"found {format_value(name)}, allowed is an event type like forms.submitted",
         )
     return read_event(envelope, category)
 
@@ -130,7 +132,7 @@ def replay_name(envelope: object) -> str | None:
     detail = envelope.get("detail")
     named = envelope if REPLAY_NAME in envelope else detail if isinstance(detail, dict) else {}
     found = named.get(REPLAY_NAME)
-    return found if isinstance(found, str) and is_ordered(found) else None
+    return found if isinstance(found, str) and is_requested(found) else None
 
 
 def write_event(event: Event) -> dict[str, Any]:
@@ -168,14 +170,14 @@ def read_stored_event(envelope: Mapping[str, Any]) -> Event:
     return event.evaluated(envelope[EVALUATED_AT]) if EVALUATED_AT in envelope else event
 
 
-def check_production(production: Production) -> None:
+def check_production(production: OutboundEvent) -> None:
     """Raises InvalidEvent for an event that would be refused when it comes back from the bus."""
     envelope = {
         "id": production.id,
         "detail-type": production.event_type,
         "source": OWN_SOURCE,
         "time": iso(production.occurred_at),
-        "detail": json.loads(write_production(production)),
+        "detail": json.loads(write_outbound_event(production)),
     }
     read_event(envelope, EVENT_TYPES[production.event_type].category)
 
@@ -183,17 +185,19 @@ def check_production(production: Production) -> None:
 def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
     name = envelope.get("detail-type")
     if not isinstance(name, str):
-        raise InvalidEvent("INVALID_ENVELOPE", "detail-type", f"found {shown(name)}, allowed is an event type")
+        raise InvalidEvent("INVALID_ENVELOPE", "detail-type", f"found {format_value(name)}, allowed is an event type")
     found = EVENT_TYPES.get(name)
     if found is not None and found.category == category:
         return found
     own = [one.name for one in CATEGORIES[category].event_types]
     if found is not None:
         raise InvalidEvent(
-            "WRONG_CATEGORY", "detail-type", f"found {shown(name)}, this function takes {', '.join(own)}"
+            "WRONG_CATEGORY", "detail-type", f"found {format_value(name)}, this function takes {', '.join(own)}"
         )
     raise InvalidEvent(
-        "UNKNOWN_EVENT_TYPE", "detail-type", f"found {shown(name)}, allowed is {', '.join(own)}{meant(name, own)}"
+        "UNKNOWN_EVENT_TYPE",
+        "detail-type",
+        f"found {format_value(name)}, allowed is {', '.join(own)}{suggestion(name, own)}",
     )
 
 
@@ -203,21 +207,21 @@ def _check_trust(event_type: EventType, source: str, detail: Mapping[str, Any]) 
         raise InvalidEvent(
             "SOURCE_NOT_ALLOWED",
             "source",
-            f"expected {OWN_SOURCE}, found {shown(source)}; only the stack itself puts {ENROLLED} on the bus",
+            f"expected {OWN_SOURCE}, found {format_value(source)}; only the stack itself puts {ENROLLED} on the bus",
         )
     if detail.get("changedWith") and not event_type.changes_properties:
         raise InvalidEvent(
             "CHANGED_WITH_NOT_ALLOWED",
             "detail.changedWith",
-            f"expected none in {event_type.name}, found {shown(detail['changedWith'])}; only crm events carry it. Put "
-            "what is known of the record into detail.record.properties",
+            f"expected none in {event_type.name}, found {format_value(detail['changedWith'])}; only crm events have it."
+            " Put what is known of the record into detail.record.properties",
         )
 
 
 def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:
     detail = envelope.get("detail")
     if not isinstance(detail, dict):
-        raise InvalidEvent("INVALID_ENVELOPE", "detail", f"found {shown(detail)}, allowed is an object")
+        raise InvalidEvent("INVALID_ENVELOPE", "detail", f"found {format_value(detail)}, allowed is an object")
     _check_depth(detail)
     # No character of Python's own notation stands for more than four bytes of JSON, so most details need not be encoded
     # to know that they fit.
@@ -254,7 +258,9 @@ def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason
         )
     if not isinstance(found, str):
         raise InvalidEvent(
-            reason or "WRONG_TYPE", field, f"found {shown(found)}, allowed is a string of 1 to {longest} characters"
+            reason or "WRONG_TYPE",
+            field,
+            f"found {format_value(found)}, allowed is a string of 1 to {longest} characters",
         )
     return checked_id(found, field, longest, reason)
 
@@ -290,7 +296,7 @@ def _object_id(found: object) -> str | None:
             raise InvalidEvent("BAD_NUMBER", "detail.objectId", f"found {found}, {because}; allowed is {allowed}")
         return str(int(found))
     if not isinstance(found, str):
-        raise InvalidEvent("WRONG_TYPE", "detail.objectId", f"found {shown(found)}, allowed is {allowed}")
+        raise InvalidEvent("WRONG_TYPE", "detail.objectId", f"found {format_value(found)}, allowed is {allowed}")
     return checked_id(found, "detail.objectId", 128)
 
 
@@ -303,14 +309,14 @@ def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> tuple[I
             "expected a time from 1970 to 9999 in ISO-8601 with a zone (2026-11-23T10:00:00.000Z), in epoch seconds "
             "(9 or 10 digits), or in epoch milliseconds (12 or 13 digits)"
         )
-        raise InvalidEvent(reason, field, f"{expected}; got {shown(found)}")
+        raise InvalidEvent(reason, field, f"{expected}; got {format_value(found)}")
     return time
 
 
 def checked_properties(field: str, found: object) -> Properties:
     """Raises InvalidEvent for what can't be the properties of an event or a record."""
     if not isinstance(found, dict):
-        raise InvalidEvent("WRONG_TYPE", field, f"found {shown(found)}, allowed is an object")
+        raise InvalidEvent("WRONG_TYPE", field, f"found {format_value(found)}, allowed is an object")
     if len(found) > MAX_PROPERTIES:
         raise InvalidEvent("TOO_MANY_PROPERTIES", field, f"found {len(found):,}, allowed are {MAX_PROPERTIES}")
     for name, value in found.items():
@@ -349,20 +355,22 @@ def _check_required(event_type: EventType, name: str, value: Value) -> None:
     if name in _NAMES and SEPARATOR in as_text(value):
         expected = f"expected one {_NAMES[name]}, without a semicolon"
         raise InvalidEvent(
-            "BAD_CHARACTERS", field, f"{expected}; got {shown(value)}. Send one event for each {_NAMES[name]}"
+            "BAD_CHARACTERS", field, f"{expected}; got {format_value(value)}. Send one event for each {_NAMES[name]}"
         )
     if len(as_text(value)) > MAX_NAME:
         raise InvalidEvent("WRONG_LENGTH", field, f"found {len(as_text(value)):,} characters, allowed are {MAX_NAME}")
     known = event_type.property(name)
     if known is not None and known.options and read_text(value) not in {fold(option) for option in known.options}:
-        raise InvalidEvent("UNKNOWN_OPTION", field, f"found {shown(value)}, allowed is {' or '.join(known.options)}")
+        raise InvalidEvent(
+            "UNKNOWN_OPTION", field, f"found {format_value(value)}, allowed is {' or '.join(known.options)}"
+        )
 
 
 def _check_bool(name: str, value: Value) -> None:
     """Whether an event is eligible depends on the value, so it must not be guessed."""
     if not is_missing(value) and read_bool(value) is None:
         field = f"detail.properties.{name}"
-        raise InvalidEvent("BAD_BOOL", field, f"expected {BOOLS} in any case; got {shown(value)}")
+        raise InvalidEvent("BAD_BOOL", field, f"expected {BOOLS} in any case; got {format_value(value)}")
 
 
 def _check_value(field: str, value: Value) -> None:
@@ -378,7 +386,7 @@ def _check_value(field: str, value: Value) -> None:
         _check_text(field, ";".join(value))
     else:
         allowed = "a string, a number, a boolean, null, or a list of strings"
-        raise InvalidEvent("WRONG_TYPE", field, f"found {shown(value)}, allowed is {allowed}")
+        raise InvalidEvent("WRONG_TYPE", field, f"found {format_value(value)}, allowed is {allowed}")
 
 
 def _check_text(field: str, text: str) -> None:
@@ -400,7 +408,7 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
     if record is None:
         return None
     if not isinstance(record, dict):
-        raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {shown(record)}, allowed is an object")
+        raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {format_value(record)}, allowed is an object")
     return _record_properties("detail.record.properties", record.get("properties"))
 
 
@@ -408,7 +416,7 @@ def _chain(found: object) -> tuple[str, ...]:
     if found is None or found == []:
         return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {shown(found)}, allowed is a list of flow ids")
+        raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {format_value(found)}, allowed is a list of flow ids")
     if len(found) > MAX_CHAIN_PARTS:
         raise InvalidEvent(
             "WRONG_LENGTH", "detail.chain", f"found {len(found):,} flow ids, allowed are {MAX_CHAIN_PARTS}"

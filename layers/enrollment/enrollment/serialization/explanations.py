@@ -11,12 +11,12 @@ from enrollment.domain.describe import failed_conditions
 from enrollment.domain.enrollment.explanations import Explanation, GroupResult
 from enrollment.domain.events.event import Event
 from enrollment.domain.flows.flow import Flow, revised
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso, read_name
 from enrollment.serialization.flow_documents import write_result
 from enrollment.serialization.flows import InvalidFlow, read_flow
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
-from enrollment.serialization.validation_errors import shown
+from enrollment.serialization.validation_errors import format_value
 
 
 class SimulationRequest(Struct, frozen=True):
@@ -38,8 +38,8 @@ class InlineRecord(Struct, frozen=True):
         """None, when the event is about no record."""
         if event.record_key is None:
             return ()
-        properties = {name: Dated(value, self.created_at) for name, value in self.properties.items()}
-        memberships = {read_name(one): Dated(True, self.created_at) for one in self.lists}
+        properties = {name: TimestampedValue(value, self.created_at) for name, value in self.properties.items()}
+        memberships = {read_name(one): TimestampedValue(True, self.created_at) for one in self.lists}
         return (Record(event.record_key, self.created_at, properties, memberships),)
 
 
@@ -64,9 +64,13 @@ def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
     draft = _draft(reader, given.get("flow"), "$.flow", "draft", portal_id)
     limit, after = given.get("limit", MAX_INPUTS), given.get("after")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
-        reader.fault("$.limit", "WRONG_TYPE", f"found {shown(limit)}, allowed is a number from 1 to {MAX_INPUTS}")
+        reader.fault(
+            "$.limit", "WRONG_TYPE", f"found {format_value(limit)}, allowed is a number from 1 to {MAX_INPUTS}"
+        )
     if after is not None and not isinstance(after, str):
-        reader.fault("$.after", "WRONG_TYPE", f"found {shown(after)}, allowed is paging.next.after of the page before")
+        reader.fault(
+            "$.after", "WRONG_TYPE", f"found {format_value(after)}, allowed is paging.next.after of the page before"
+        )
     reader.finish()
     assert draft is not None
     return draft, limit, read_cursor(after)

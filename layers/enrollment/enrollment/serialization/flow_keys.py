@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
-from enrollment.serialization.validation_errors import Fault, nearest
+from enrollment.serialization.validation_errors import ValidationError, nearest
 
 # HubSpot's keys that are not evaluated yet, with what they mean.
 NOT_YET: Mapping[str, str] = MappingProxyType(
@@ -63,7 +63,7 @@ INDEX_REFERENCE = _TIME_OF_DAY | {"referenceType", "dayOfWeek", "day", "month"}
 _POINTS = ("timePoint", "lowerBoundTimePoint", "upperBoundTimePoint")
 
 
-def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[Fault]:
+def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[ValidationError]:
     """Yield a fault for each key that is not evaluated and has a value. Null and empty mean absent."""
     if given.keys() <= known:
         return
@@ -73,16 +73,16 @@ def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> 
         at = f"{path}.{key}"
         if key in NOT_YET:
             message = f"{key} is not supported yet ({NOT_YET[key]}); remove it, for it would otherwise be ignored"
-            yield Fault(at, "NOT_YET_SUPPORTED", message)
+            yield ValidationError(at, "NOT_YET_SUPPORTED", message)
             continue
         near = nearest(key, known)
         hint = f" - did you mean {near}?" if near else ""
         allowed = ", ".join(sorted(known))
         message = f"expected only known keys ({allowed}); got {key[:80]!r}. Remove it, for it would be ignored{hint}"
-        yield Fault(at, "UNKNOWN_KEY", message, near)
+        yield ValidationError(at, "UNKNOWN_KEY", message, near)
 
 
-def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[ValidationError]:
     """As ``unknown_keys``, of an operation and of the points in time in it."""
     yield from unknown_keys(given, OPERATION, path)
     for key in _POINTS:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from enrollment.catalog import EVENT_TYPES
 from enrollment.catalog.record_properties import DEFAULT_PROPERTIES
 from enrollment.domain.criteria.criteria import AllOf, AnyOf, AssociatedWith, Criteria, RecordFilter
-from enrollment.domain.enrollment.loop_detection import loop
+from enrollment.domain.enrollment.loop_detection import find_enrollment_loop
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.domain.values import as_text, fold, read_name
-from enrollment.serialization.validation_errors import nearest, shown
+from enrollment.serialization.validation_errors import format_value, nearest
 
 
 def warnings(flow: Flow, others: Iterable[Flow] = ()) -> Sequence[str]:
@@ -18,7 +18,7 @@ def warnings(flow: Flow, others: Iterable[Flow] = ()) -> Sequence[str]:
 
 
 def _loops(flow: Flow, others: Iterable[Flow]) -> Iterator[str]:
-    found = loop(flow, others)
+    found = find_enrollment_loop(flow, others)
     if found is not None:
         yield (
             f"it closes a loop of flows that enroll one another: {' > '.join(found)}. "
@@ -42,7 +42,7 @@ def _unknown_options(flow: Flow) -> Iterator[str]:
                     near = nearest(fold(as_text(value)), options)
                     hint = f" - did you mean {options[near]}?" if near else ""
                     yield (
-                        f"{shown(value)} is no option of {known.name} ({', '.join(known.options)}){hint} "
+                        f"{format_value(value)} is no option of {known.name} ({', '.join(known.options)}){hint} "
                         f"No {event_type.name} has this value, unless its source knows more options"
                     )
 
@@ -67,7 +67,7 @@ def _misspelt(flow: Flow) -> Sequence[str]:
         near = nearest(name, known) if name not in known else None
         if near is not None:
             found.append(
-                f"{shown(name)} is no default property of {object_type} - did you mean {near}? "
+                f"{format_value(name)} is no default property of {object_type} - did you mean {near}? "
                 "A filter on a property that no record has never holds"
             )
     return found

@@ -26,7 +26,7 @@ from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import CREATION_CHANGE
 from enrollment.domain.values import is_list_id, read_name
 from enrollment.serialization import flow_keys
-from enrollment.serialization.validation_errors import Fault, nearest, shown
+from enrollment.serialization.validation_errors import ValidationError, format_value, nearest
 
 MAX_FILTERS = 250
 MAX_GROUPS = 100
@@ -53,7 +53,7 @@ NOT_YET = "is not supported yet; remove it, for it would otherwise be ignored"
 class InvalidFlow(ValueError):
     """The flow is refused as a whole; ``faults`` are all that is wrong with it."""
 
-    def __init__(self, flow_id: str, faults: Sequence[Fault]) -> None:
+    def __init__(self, flow_id: str, faults: Sequence[ValidationError]) -> None:
         super().__init__(f"flow {flow_id} is refused:\n" + "\n".join(f"  {fault}" for fault in faults))
         self.flow_id = flow_id
         self.faults = tuple(faults)
@@ -65,7 +65,7 @@ def read_flow(revision: FlowRevision) -> Flow:
     document = revision.document
     if not (1 <= len(revision.id) <= MAX_ID and revision.id.isprintable()):
         reader.fault(
-            "$.id", "INVALID_ID", f"found {shown(revision.id)}, allowed are 1 to {MAX_ID} printable characters"
+            "$.id", "INVALID_ID", f"found {format_value(revision.id)}, allowed are 1 to {MAX_ID} printable characters"
         )
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
@@ -113,7 +113,7 @@ def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
     reader = _Reader()
     named = reader.named_event_type(event_type_id, "eventType")
     if not isinstance(filters, list):
-        reader.fault("filters", "WRONG_TYPE", f"found {shown(filters)}, allowed is a list of filters")
+        reader.fault("filters", "WRONG_TYPE", f"found {format_value(filters)}, allowed is a list of filters")
     elif len(filters) > MAX_FILTERS:
         reader.fault("filters", "TOO_MANY_FILTERS", f"found {len(filters)} filters, allowed are {MAX_FILTERS}")
     elif named is not None:
@@ -130,32 +130,38 @@ class _Reader:
     """Reads parts of a flow and collects faults: each method returns what it could read."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[ValidationError] = []
         self.filters = 0
 
     def fault(self, path: str, code: str, message: str, meant: str | None = None) -> None:
         hint = f" - did you mean {meant}?" if meant else ""
-        self.faults.append(Fault(path, code, message + hint, meant))
+        self.faults.append(ValidationError(path, code, message + hint, meant))
 
     # The flow ------------------------------------------------------------------------------------------------------
 
     def flow_object_type(self, document: Mapping[str, Any]) -> str:
         kind, given, name = document.get("type"), document.get("objectTypeId"), document.get("name")
         if name is not None and (not isinstance(name, str) or len(name) > 1000):
-            self.fault("$.name", "WRONG_TYPE", f"found {shown(name)}, allowed is a text of at most 1000 characters")
+            self.fault(
+                "$.name", "WRONG_TYPE", f"found {format_value(name)}, allowed is a text of at most 1000 characters"
+            )
         enabled = document.get("isEnabled", False)
         if not isinstance(enabled, bool):
-            self.fault("$.isEnabled", "WRONG_TYPE", f"found {shown(enabled)}, allowed is true or false")
+            self.fault("$.isEnabled", "WRONG_TYPE", f"found {format_value(enabled)}, allowed is true or false")
         if kind not in ("CONTACT_FLOW", "PLATFORM_FLOW"):
-            self.fault("$.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is CONTACT_FLOW or PLATFORM_FLOW")
+            self.fault(
+                "$.type", "UNKNOWN_TYPE", f"found {format_value(kind)}, allowed is CONTACT_FLOW or PLATFORM_FLOW"
+            )
         if "objectTypeId" not in document and kind == "CONTACT_FLOW":
             given = "0-1"
         type_id = object_type_id(given) if isinstance(given, str) else None
         if type_id is None:
-            self.fault("$.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {shown(given)}, allowed is an id like 0-1")
+            self.fault(
+                "$.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {format_value(given)}, allowed is an id like 0-1"
+            )
         elif (kind == "CONTACT_FLOW") != (type_id == "0-1") and kind in ("CONTACT_FLOW", "PLATFORM_FLOW"):
             allowed = "0-1 in a CONTACT_FLOW" if kind == "CONTACT_FLOW" else "any but 0-1 in a PLATFORM_FLOW"
-            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", f"found {shown(given)}, allowed is {allowed}")
+            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", f"found {format_value(given)}, allowed is {allowed}")
         return type_id or "0-1"
 
     def suppression(self, document: Mapping[str, Any]) -> Criteria | None:
@@ -187,7 +193,9 @@ class _Reader:
             return None
         milliseconds = read_tolerance(found)
         if milliseconds is None:
-            self.fault("$.criteriaTolerance", "WRONG_TYPE", f"found {shown(found)}, allowed is {ALLOWED_TOLERANCE}")
+            self.fault(
+                "$.criteriaTolerance", "WRONG_TYPE", f"found {format_value(found)}, allowed is {ALLOWED_TOLERANCE}"
+            )
         return milliseconds
 
     def record_tolerance(self, document: Mapping[str, Any]) -> int | None:
@@ -197,7 +205,7 @@ class _Reader:
             return None
         milliseconds = read_record_tolerance(found)
         if milliseconds is None:
-            expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60; found {shown(found)}"
+            expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60; found {format_value(found)}"
             self.fault("$.recordTolerance", "WRONG_TYPE", expected)
         return milliseconds
 
@@ -206,18 +214,20 @@ class _Reader:
         if found is None:
             return None
         if not isinstance(found, dict):
-            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object with count and period")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an object with count and period")
             return None
         count, period = found.get("count"), found.get("period")
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_RATE:
             self.fault(
-                f"{path}.count", "WRONG_TYPE", f"found {shown(count)}, allowed is a number from 1 to {MAX_RATE:,}"
+                f"{path}.count",
+                "WRONG_TYPE",
+                f"found {format_value(count)}, allowed is a number from 1 to {MAX_RATE:,}",
             )
             return None
         if not isinstance(period, str) or period not in PERIODS:
             near = nearest(period, PERIODS) if isinstance(period, str) else None
             allowed = ", ".join(PERIODS)
-            self.fault(f"{path}.period", "UNKNOWN_OPTION", f"found {shown(period)}, allowed is {allowed}", near)
+            self.fault(f"{path}.period", "UNKNOWN_OPTION", f"found {format_value(period)}, allowed is {allowed}", near)
             return None
         if count > PERIODS[period]:
             self.fault(
@@ -237,17 +247,21 @@ class _Reader:
         found = document.get("enrollmentCriteria")
         given: Mapping[str, Any] = {"type": "MANUAL"} if found is None else found
         if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an object")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(given)}, allowed is an object")
             return [], None, False
         kind = given.get("type")
         if kind not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
             self.fault(
-                f"{path}.type", "UNKNOWN_TYPE", f"found {shown(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL"
+                f"{path}.type",
+                "UNKNOWN_TYPE",
+                f"found {format_value(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL",
             )
             return [], None, False
         re_enroll = given.get("shouldReEnroll")
         if not isinstance(re_enroll, bool | None):
-            self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {shown(re_enroll)}, allowed is true or false")
+            self.fault(
+                f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {format_value(re_enroll)}, allowed is true or false"
+            )
         self.refuse_mixed(given, kind, path)
         if kind != "EVENT_BASED":
             if document.get("isEnabled") is True:
@@ -304,17 +318,19 @@ class _Reader:
 
     def event_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
         if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an object")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(given)}, allowed is an object")
             return None
         self.refuse_unknown(given, flow_keys.EVENT_BRANCH, path)
         kind = given.get("filterBranchType")
         if kind != "UNIFIED_EVENTS":
-            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is UNIFIED_EVENTS")
+            self.fault(
+                f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {format_value(kind)}, allowed is UNIFIED_EVENTS"
+            )
         if (given.get("filterBranchOperator") or "AND") != "AND":
             self.fault(
                 f"{path}.filterBranchOperator",
                 "UNKNOWN_OPERATOR",
-                f"found {shown(given['filterBranchOperator'])}, allowed is AND",
+                f"found {format_value(given['filterBranchOperator'])}, allowed is AND",
             )
         operator = given.get("operator")
         if operator == "HAS_NOT_COMPLETED":
@@ -324,7 +340,9 @@ class _Reader:
                 "an event that did not happen can't enroll anyone; ask the event history in an if/then branch instead",
             )
         elif operator != "HAS_COMPLETED":
-            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is HAS_COMPLETED")
+            self.fault(
+                f"{path}.operator", "UNKNOWN_OPERATOR", f"found {format_value(operator)}, allowed is HAS_COMPLETED"
+            )
         if given.get("filterBranches"):
             self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "a trigger group has no branches, only filters")
 
@@ -383,7 +401,7 @@ class _Reader:
             event_type_id = event_type.event_type_id
         else:
             near = nearest(given, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(given, str) else None
-            message = f"found {shown(given)}, allowed is an event type of the catalogue"
+            message = f"found {format_value(given)}, allowed is an event type of the catalogue"
             self.fault(path, "UNKNOWN_EVENT", message, near)
             return None
         return event_type, event_type_id, implied
@@ -400,7 +418,9 @@ class _Reader:
         event_type = EVENT_TYPES["lists.membership_changed"]
         filters = self.list_of(given, path, "filters") if isinstance(given, dict) else []
         if len(filters) != 1 or not isinstance(filters[0], dict) or given.get("filterBranches"):
-            self.fault(path, "WRONG_BRANCH", f"found {shown(given)}, allowed is a branch with one IN_LIST filter")
+            self.fault(
+                path, "WRONG_BRANCH", f"found {format_value(given)}, allowed is a branch with one IN_LIST filter"
+            )
             return None
         self.filters += 1
         one, at = filters[0], f"{path}.filters[0]"
@@ -408,10 +428,14 @@ class _Reader:
         self.refuse_unknown(one, flow_keys.LIST_FILTER, at)
         list_id, operator = one.get("listId"), one.get("operator")
         if one.get("filterType") != "IN_LIST":
-            self.fault(f"{at}.filterType", "WRONG_FILTER", f"found {shown(one.get('filterType'))}, allowed is IN_LIST")
+            self.fault(
+                f"{at}.filterType", "WRONG_FILTER", f"found {format_value(one.get('filterType'))}, allowed is IN_LIST"
+            )
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
-                f"{at}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
+                f"{at}.operator",
+                "UNKNOWN_OPERATOR",
+                f"found {format_value(operator)}, allowed is IN_LIST or NOT_IN_LIST",
             )
         if not is_list_id(list_id):
             self.fault(f"{at}.listId", "WRONG_TYPE", wrong_list_id(list_id))
@@ -437,7 +461,7 @@ class _Reader:
             self.fault(
                 f"{path}.property",
                 "UNKNOWN_PROPERTY",
-                f"found {shown(name)}, which {event_type.name} does not have; it has {', '.join(names)}",
+                f"found {format_value(name)}, which {event_type.name} does not have; it has {', '.join(names)}",
                 nearest(name, names),
             )
             return None
@@ -451,7 +475,7 @@ class _Reader:
             self.fault(
                 f"{at}.operationType",
                 "OPERATION_NOT_ALLOWED",
-                f"found {shown(kind)}, allowed on {name} ({known.type}) is {allowed}",
+                f"found {format_value(kind)}, allowed on {name} ({known.type}) is {allowed}",
                 nearest(kind, known.operations),
             )
             return None
@@ -469,7 +493,7 @@ class _Reader:
 
     def branch(self, given: Any, path: str, depth: int) -> Criteria | None:
         if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", f"found {shown(given)}, allowed is an OR or AND branch")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(given)}, allowed is an OR or AND branch")
             return None
         if depth > MAX_DEPTH:
             self.fault(path, "TOO_DEEP", f"branches are nested more than {MAX_DEPTH} levels deep")
@@ -481,7 +505,7 @@ class _Reader:
         if kind in ("AND", "OR"):
             self.refuse_unknown(given, flow_keys.BRANCH, path)
         if kind in ("AND", "OR") and (given.get("filterBranchOperator") or kind) != kind:
-            found = shown(given["filterBranchOperator"])
+            found = format_value(given["filterBranchOperator"])
             self.fault(f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", f"found {found}, allowed is {kind}")
         if kind == "ASSOCIATION":
             return self.association(given, path, filters, branches)
@@ -495,13 +519,15 @@ class _Reader:
                     self.fault(
                         f"{path}.filterBranches[{number}].filterBranchType",
                         "UNKNOWN_BRANCH",
-                        f"found {shown(one.get('filterBranchType'))}, allowed in an OR branch is AND",
+                        f"found {format_value(one.get('filterBranchType'))}, allowed in an OR branch is AND",
                     )
                     return None
             either = [self.branch(one, f"{path}.filterBranches[{n}]", depth + 1) for n, one in enumerate(branches)]
             return AnyOf(tuple(part for part in either if part is not None))
         if kind != "AND":
-            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {shown(kind)}, allowed is OR or AND")
+            self.fault(
+                f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {format_value(kind)}, allowed is OR or AND"
+            )
             return None
         if not filters and not branches:
             self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; the branch would accept every record")
@@ -525,7 +551,7 @@ class _Reader:
         if not filters:
             self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; any associated record would do")
         if (given.get("operator") or "IN_LIST") != "IN_LIST":
-            found = shown(given["operator"])
+            found = format_value(given["operator"])
             self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {found}, allowed is IN_LIST")
         named, category, number = (
             given.get("objectTypeId"),
@@ -535,15 +561,15 @@ class _Reader:
         object_type = object_type_id(named) if isinstance(named, str) else None
         if object_type is None:
             self.fault(
-                f"{path}.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {shown(named)}, allowed is an id like 0-2"
+                f"{path}.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {format_value(named)}, allowed is an id like 0-2"
             )
         if category not in ASSOCIATION_CATEGORIES:
             allowed = " or ".join(ASSOCIATION_CATEGORIES)
             self.fault(
-                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {shown(category)}, allowed is {allowed}"
+                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {format_value(category)}, allowed is {allowed}"
             )
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            self.fault(f"{path}.associationTypeId", "WRONG_TYPE", f"found {shown(number)}, allowed is a number")
+            self.fault(f"{path}.associationTypeId", "WRONG_TYPE", f"found {format_value(number)}, allowed is a number")
         parts = [self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)]
         if object_type is None or category not in ASSOCIATION_CATEGORIES or not isinstance(number, int):
             return None
@@ -557,7 +583,9 @@ class _Reader:
             self.refuse_unknown(given, flow_keys.CONSTANT_FILTER, path)
             accepts = given.get("shouldAccept")
             if not isinstance(accepts, bool):
-                self.fault(f"{path}.shouldAccept", "WRONG_TYPE", f"found {shown(accepts)}, allowed is true or false")
+                self.fault(
+                    f"{path}.shouldAccept", "WRONG_TYPE", f"found {format_value(accepts)}, allowed is true or false"
+                )
             return ConstantFilter(accepts is True)
         name = self.property_name(given, path, allowed="PROPERTY, IN_LIST or CONSTANT")
         if name is None:
@@ -570,7 +598,9 @@ class _Reader:
         if row is None:
             allowed = ", ".join(RECORD_OPERATION_TYPES)
             near = nearest(kind, RECORD_OPERATION_TYPES)
-            self.fault(f"{at}.operationType", "UNKNOWN_OPERATION", f"found {shown(kind)}, allowed is {allowed}", near)
+            self.fault(
+                f"{at}.operationType", "UNKNOWN_OPERATION", f"found {format_value(kind)}, allowed is {allowed}", near
+            )
             return None
         if operator not in row.operators:
             self.unknown_operator(at, kind, operator, row.operators)
@@ -587,7 +617,9 @@ class _Reader:
         list_id, operator = given.get("listId"), given.get("operator") or "IN_LIST"
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
-                f"{path}.operator", "UNKNOWN_OPERATOR", f"found {shown(operator)}, allowed is IN_LIST or NOT_IN_LIST"
+                f"{path}.operator",
+                "UNKNOWN_OPERATOR",
+                f"found {format_value(operator)}, allowed is IN_LIST or NOT_IN_LIST",
             )
         if not is_list_id(list_id):
             self.fault(f"{path}.listId", "WRONG_TYPE", wrong_list_id(list_id))
@@ -599,7 +631,7 @@ class _Reader:
         self.fault(
             f"{at}.operator",
             "UNKNOWN_OPERATOR",
-            f"found {shown(operator)}, allowed for {kind} is {', '.join(allowed)}",
+            f"found {format_value(operator)}, allowed for {kind} is {', '.join(allowed)}",
             instead.get(operator) or nearest(operator, allowed),
         )
 
@@ -617,22 +649,26 @@ class _Reader:
             self.fault(
                 f"{path}.includeObjectsWithNoValueSet",
                 "WRONG_TYPE",
-                f"found {shown(include)}, allowed is true or false",
+                f"found {format_value(include)}, allowed is true or false",
             )
 
     def invalid_operand(self, invalid: InvalidOperand, path: str) -> None:
         self.fault(
-            f"{path}.{invalid.key}", "INVALID_OPERAND", f"found {shown(invalid.found)}, allowed is {invalid.allowed}"
+            f"{path}.{invalid.key}",
+            "INVALID_OPERAND",
+            f"found {format_value(invalid.found)}, allowed is {invalid.allowed}",
         )
 
     def property_name(self, given: Any, path: str, allowed: str) -> str | None:
         kind = given.get("filterType") if isinstance(given, dict) else given
         if not isinstance(given, dict) or kind != "PROPERTY":
-            self.fault(f"{path}.filterType", "UNKNOWN_FILTER", f"found {shown(kind)}, allowed is {allowed}")
+            self.fault(f"{path}.filterType", "UNKNOWN_FILTER", f"found {format_value(kind)}, allowed is {allowed}")
             return None
         name = given.get("property")
         if not isinstance(name, str) or not name.strip():
-            self.fault(f"{path}.property", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of a property")
+            self.fault(
+                f"{path}.property", "WRONG_TYPE", f"found {format_value(name)}, allowed is the name of a property"
+            )
             return None
         self.refuse_unknown(given, flow_keys.PROPERTY_FILTER, path)
         return name
@@ -640,14 +676,14 @@ class _Reader:
     def operation_names(self, given: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
         found = given.get("operation")
         if not isinstance(found, dict):
-            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an object")
             return None, None
         self.faults += flow_keys.unknown_operation_keys(found, path)
         names: list[str | None] = []
         for key in ("operationType", "operator"):
             name = found.get(key)
             if not isinstance(name, str):
-                self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {shown(name)}, allowed is the name of one")
+                self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {format_value(name)}, allowed is the name of one")
             names.append(name if isinstance(name, str) else None)
         return names[0], names[1]
 
@@ -656,7 +692,7 @@ class _Reader:
         if found is None:
             return []
         if not isinstance(found, list):
-            self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {shown(found)}, allowed is a list")
+            self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {format_value(found)}, allowed is a list")
             return []
         return found
 
@@ -683,7 +719,7 @@ def read_record_tolerance(found: Any) -> int | None:
 
 
 def wrong_list_id(found: Any) -> str:
-    return f"expected the id of one list, for example 42; got {shown(found)}"
+    return f"expected the id of one list, for example 42; got {format_value(found)}"
 
 
 def _is_empty(branch: Any, depth: int = 1) -> bool:

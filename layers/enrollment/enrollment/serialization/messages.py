@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from enrollment.domain.enrollment.enrollments import Announcement, Cause, Enrollment, StoredEnrollment
+from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, StoredEnrollment, TriggerEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
-from enrollment.domain.records.change_events import Production
+from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.values import Properties, iso, iso_second, read_instant
 
 SCHEMA_VERSION = "1.0"
@@ -45,7 +45,7 @@ def read_message(text: str) -> Enrollment:
         flow_revision_id=message["flowRevisionId"],
         idempotency_key=message["idempotencyKey"],
         is_re_enrollment=message["isReEnrollment"],
-        cause=Cause(
+        cause=TriggerEvent(
             group_index=trigger["groupIndex"],
             event_type=trigger["eventType"],
             event_type_id=trigger["eventTypeId"],
@@ -111,7 +111,7 @@ def write_announcement(announcement: Announcement) -> str:
     )
 
 
-def write_production(production: Production) -> str:
+def write_outbound_event(production: OutboundEvent) -> str:
     """The ``Detail`` of an event that a change made here puts on the bus."""
     key = production.record_key
     detail: dict[str, Any] = {

@@ -6,10 +6,10 @@ from typing import Any
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import CATEGORIES, AssociationType
-from enrollment.domain.records.record import Change, Dated, Record
+from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import LATEST, Instant, as_text, is_missing, iso, read_time
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
-from enrollment.serialization.validation_errors import shown
+from enrollment.serialization.validation_errors import format_value
 
 MAX_ASSOCIATION_TYPES = 50
 DEFAULT_LIMIT = 20
@@ -17,7 +17,7 @@ DEFAULT_LIMIT = 20
 ASSOCIATIONS_ELSEWHERE = "not set together with a record here; set each with PUT /crm/v4/objects/…/associations/…"
 
 
-def read_creation(body: Any, now: Instant) -> Change:
+def read_creation(body: Any, now: Instant) -> RecordUpdate:
     """``{"properties": {…}}``, and when it became so: ``occurredAt`` (now). Raises InvalidRequest."""
     reader = BodyReader()
     given = reader.mapping(body, "$")
@@ -28,7 +28,7 @@ def read_creation(body: Any, now: Instant) -> Change:
     return change
 
 
-def read_update(body: Any, now: Instant) -> Change:
+def read_update(body: Any, now: Instant) -> RecordUpdate:
     """As ``read_creation``. Raises InvalidRequest."""
     reader = BodyReader()
     change = _change(reader, reader.mapping(body, "$"), "$", now, creates=False)
@@ -36,15 +36,15 @@ def read_update(body: Any, now: Instant) -> Change:
     return change
 
 
-def read_upserts(body: Any, now: Instant) -> list[tuple[str, Change]]:
+def read_upserts(body: Any, now: Instant) -> list[tuple[str, RecordUpdate]]:
     """Each input's record id, and its change. Raises InvalidRequest."""
     reader = BodyReader()
-    changes: dict[str, Change] = {}
+    changes: dict[str, RecordUpdate] = {}
     for number, given in enumerate(reader.inputs(body)):
         path = f"$.inputs[{number}]"
         record_id = reader.id(given.get("id"), f"{path}.id")
         if record_id and record_id in changes:
-            reader.fault(f"{path}.id", "GIVEN_TWICE", f"found {shown(record_id)} a second time")
+            reader.fault(f"{path}.id", "GIVEN_TWICE", f"found {format_value(record_id)} a second time")
         changes[record_id] = _change(reader, given, path, now, creates=True)
     reader.finish()
     return list(changes.items())
@@ -78,11 +78,13 @@ def read_enrollments_query(body: Any) -> tuple[str, int, str | None]:
     object_id = reader.id(given.get("objectId"), "$.objectId")
     limit = given.get("limit", DEFAULT_LIMIT)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
-        message = f"expected a number from 1 to {MAX_INPUTS}, found {shown(limit)}"
+        message = f"expected a number from 1 to {MAX_INPUTS}, found {format_value(limit)}"
         reader.fault("$.limit", "WRONG_LENGTH", message)
     after = given.get("after")
     if after is not None and not isinstance(after, str):
-        reader.fault("$.after", "BAD_CURSOR", f"expected paging.next.after of the page before, found {shown(after)}")
+        reader.fault(
+            "$.after", "BAD_CURSOR", f"expected paging.next.after of the page before, found {format_value(after)}"
+        )
     reader.finish()
     return object_id, limit, read_cursor(after)
 
@@ -106,7 +108,7 @@ def read_membership_changes(body: Any) -> tuple[list[str], list[str]]:
     if not reader.faults and not (added or removed):
         reader.fault("$", "WRONG_LENGTH", "found no ids in recordIdsToAdd and recordIdsToRemove")
     for one in set(added) & set(removed):
-        reader.fault("$.recordIdsToRemove", "GIVEN_TWICE", f"found {shown(one)} in recordIdsToAdd too")
+        reader.fault("$.recordIdsToRemove", "GIVEN_TWICE", f"found {format_value(one)} in recordIdsToAdd too")
     reader.finish()
     return added, removed
 
@@ -122,11 +124,13 @@ def read_association_types(body: Any) -> list[AssociationType]:
         if category not in CATEGORIES:
             allowed = " or ".join(CATEGORIES)
             reader.fault(
-                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {shown(category)}, allowed is {allowed}"
+                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {format_value(category)}, allowed is {allowed}"
             )
         elif isinstance(type_id, bool) or not isinstance(type_id, int) or not 0 < type_id < 2**31:
             reader.fault(
-                f"{path}.associationTypeId", "WRONG_TYPE", f"found {shown(type_id)}, allowed is a number from 1 to 2^31"
+                f"{path}.associationTypeId",
+                "WRONG_TYPE",
+                f"found {format_value(type_id)}, allowed is a number from 1 to 2^31",
             )
         else:
             types.append(AssociationType(category, type_id))
@@ -159,7 +163,7 @@ def write_record(record: Record, names: Sequence[str] | None = None, history: Se
     return written
 
 
-def _current(record: Record, name: str) -> Dated | None:
+def _current(record: Record, name: str) -> TimestampedValue | None:
     changes = record.property_changes(name, as_of(LATEST))
     return changes[-1] if changes else None
 
@@ -194,10 +198,10 @@ def write_association(other: RecordKey, kinds: Sequence[AssociationType]) -> dic
     return {"toObjectId": other.object_id, "associationTypes": types}
 
 
-def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> Change:
+def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> RecordUpdate:
     occurred_at = given.get("occurredAt")
     time = None if occurred_at is None else read_time(occurred_at)
-    return Change(
+    return RecordUpdate(
         at=reader.time(occurred_at, f"{path}.occurredAt", now),
         arrived_at=now,
         is_to_second=time is not None and time[1],
@@ -211,5 +215,5 @@ def _ids(reader: BodyReader, body: Any) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _text(dated: Dated | None) -> str | None:
+def _text(dated: TimestampedValue | None) -> str | None:
     return None if dated is None or is_missing(dated.value) else as_text(dated.value)

@@ -9,7 +9,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_name
 from enrollment.serialization.envelopes import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
-from enrollment.serialization.validation_errors import Fault, nearest, shown
+from enrollment.serialization.validation_errors import ValidationError, format_value, nearest
 
 # Ids and inputs in one request, HubSpot's own limit.
 MAX_INPUTS = 100
@@ -29,21 +29,21 @@ CLOCK_SKEW = 5 * 60 * 1000
 class InvalidRequest(ValueError):
     """``faults`` are all that is wrong with it."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[ValidationError]) -> None:
         super().__init__("; ".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
 
 
 def refuse(path: str, code: str, message: str, meant: str | None = None) -> InvalidRequest:
     hint = f" - did you mean {meant}?" if meant else ""
-    return InvalidRequest([Fault(path, code, message + hint, meant)])
+    return InvalidRequest([ValidationError(path, code, message + hint, meant)])
 
 
 class BodyReader:
     """Reads parts of a body and collects faults: each method returns what it could read."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[ValidationError] = []
 
     def finish(self) -> None:
         """Raises InvalidRequest when anything was wrong."""
@@ -51,17 +51,17 @@ class BodyReader:
             raise InvalidRequest(self.faults)
 
     def fault(self, path: str, code: str, message: str) -> None:
-        self.faults.append(Fault(path, code, message))
+        self.faults.append(ValidationError(path, code, message))
 
     def mapping(self, found: Any, path: str) -> Mapping[str, Any]:
         if isinstance(found, dict):
             return found
-        self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an object")
+        self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an object")
         return {}
 
     def items(self, found: Any, path: str, allowed: str) -> list[Any]:
         if not isinstance(found, list):
-            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is a list of {allowed}")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is a list of {allowed}")
             return []
         if not 1 <= len(found) <= MAX_INPUTS:
             self.fault(path, "WRONG_LENGTH", f"found {len(found):,} {allowed}, allowed are 1 to {MAX_INPUTS}")
@@ -73,7 +73,7 @@ class BodyReader:
         if isinstance(found, int) and not isinstance(found, bool) and abs(found) < 10**38:
             return str(found)
         if not isinstance(found, str):
-            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is an id of 1 to {MAX_ID} characters")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an id of 1 to {MAX_ID} characters")
             return ""
         try:
             return checked_id(found, path, MAX_ID)
@@ -105,7 +105,7 @@ class BodyReader:
         if found is None:
             return None
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            self.fault(path, "WRONG_TYPE", f"found {shown(found)}, allowed is a list of names of properties")
+            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is a list of names of properties")
             return None
         try:
             return read_names(found, path)
@@ -133,8 +133,8 @@ class BodyReader:
         self.faults.append(fault_of(invalid))
 
 
-def fault_of(invalid: InvalidEvent) -> Fault:
-    return Fault(invalid.field, invalid.reason, invalid.message.removeprefix(f"{invalid.field}: "))
+def fault_of(invalid: InvalidEvent) -> ValidationError:
+    return ValidationError(invalid.field, invalid.reason, invalid.message.removeprefix(f"{invalid.field}: "))
 
 
 # Parameters ----------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def read_object_type(found: str) -> str:
     known = object_type_id(found) or object_type_id(singular)
     if known is None:
         allowed = "contacts, companies, deals…, a HubSpot id like 0-1, or a custom object 2-<n>"
-        message = f"found {shown(found)}, allowed is {allowed}"
+        message = f"found {format_value(found)}, allowed is {allowed}"
         raise refuse("objectType", "UNKNOWN_OBJECT_TYPE", message, nearest(found.lower(), OBJECT_TYPE_IDS))
     return known
 
@@ -167,7 +167,7 @@ def read_path_id(found: str, name: str) -> str:
         raise refuse(
             name,
             "NOT_IN_A_PATH",
-            f"expected an id without / ? # % in a path, and not . or .., found {shown(found)}; "
+            f"expected an id without / ? # % in a path, and not . or .., found {format_value(found)}; "
             "name it in the body of a batch route, for example POST /crm/v3/objects/{objectType}/batch/read",
         )
     return read_id(found, name)
@@ -179,17 +179,19 @@ def check_id_property(query: Mapping[str, str]) -> None:
         raise InvalidRequest([fault])
 
 
-def other_id_property(found: Any, path: str) -> Fault | None:
+def other_id_property(found: Any, path: str) -> ValidationError | None:
     """The fault of an ``idProperty`` that is not the record's own id."""
     if found in (None, "hs_object_id"):
         return None
-    return Fault(path, "NOT_SUPPORTED", f"found {shown(found)}, allowed is hs_object_id: records are found by id only")
+    return ValidationError(
+        path, "NOT_SUPPORTED", f"found {format_value(found)}, allowed is hs_object_id: records are found by id only"
+    )
 
 
 def read_list_id(found: str, name: str) -> str:
     """Return the id of a list in its one spelling. Raise InvalidRequest if it is blank or has a semicolon."""
     if not is_list_id(found):
-        raise refuse(name, "BAD_CHARACTERS", f"expected the id of one list, for example 42; got {shown(found)}")
+        raise refuse(name, "BAD_CHARACTERS", f"expected the id of one list, for example 42; got {format_value(found)}")
     return read_name(found)
 
 
@@ -207,14 +209,16 @@ def read_limit(found: str | None, default: int = MAX_INPUTS) -> int:
         return default
     number = int(found) if found.isascii() and found.isdigit() and len(found) < 6 else 0
     if not 1 <= number <= MAX_INPUTS:
-        raise refuse("limit", "WRONG_LENGTH", f"found {shown(found)}, allowed is a number from 1 to {MAX_INPUTS}")
+        raise refuse(
+            "limit", "WRONG_LENGTH", f"found {format_value(found)}, allowed is a number from 1 to {MAX_INPUTS}"
+        )
     return number
 
 
 def read_flag(found: str | None, name: str) -> bool:
     """Raises InvalidRequest."""
     if found is not None and found.lower() not in ("true", "false"):
-        raise refuse(name, "WRONG_TYPE", f"found {shown(found)}, allowed is true or false")
+        raise refuse(name, "WRONG_TYPE", f"found {format_value(found)}, allowed is true or false")
     return found is not None and found.lower() == "true"
 
 
@@ -249,5 +253,7 @@ def read_cursor(found: str | None) -> str | None:
     except (binascii.Error, ValueError):
         position = ""
     if not 1 <= len(position.encode()) <= MAX_POSITION or write_cursor(position) != found:
-        raise refuse("after", "BAD_CURSOR", f"found {shown(found)}, allowed is paging.next.after of the page before")
+        raise refuse(
+            "after", "BAD_CURSOR", f"found {format_value(found)}, allowed is paging.next.after of the page before"
+        )
     return position

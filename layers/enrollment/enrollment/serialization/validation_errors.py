@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 
-class Fault(Struct, frozen=True):
+class ValidationError(Struct, frozen=True):
     """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``), ``code`` stable; ``meant`` is what the
     author probably meant, and is in the message too."""
 
@@ -19,7 +19,7 @@ class Fault(Struct, frozen=True):
         return f"{self.path}: {self.message}"
 
 
-def shown(found: object, limit: int = 80) -> str:
+def format_value(found: object, limit: int = 80) -> str:
     """What was found, short enough for a message."""
     try:
         text = ascii(found) if isinstance(found, str) and not found.isprintable() else repr(found)
@@ -33,7 +33,7 @@ def nearest(found: str, known: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
-def meant(found: str, known: Iterable[str]) -> str:
+def suggestion(found: str, known: Iterable[str]) -> str:
     """`` - did you mean x?`` when something known is near, else nothing."""
     near = nearest(found, known)
     return f" - did you mean {near}?" if near else ""

@@ -10,17 +10,17 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 # Seconds for which one waits for those that have not come to a call yet: a few times what a call takes.
-PATIENCE = 0.03
+MAX_WAIT_SECONDS = 0.03
 
 
-class _Gathered(Struct):
+class _PendingCall(Struct):
     questions: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     is_answered: Event = field(default_factory=Event)
     waiting: int = 0
 
 
-class Meeting:
+class CallCoalescer:
     """Of events that are decided at the same time: who comes to a call waits for the others, and the last to come calls
     for all. Nobody waits for long: an event may be held up, or have no such call to make.
 
@@ -28,13 +28,13 @@ class Meeting:
     ``tell``: is told of calls that failed."""
 
     def __init__(
-        self, groups: int, at_once: int, tell: Callable[[Exception], None], patience: float = PATIENCE
+        self, groups: int, at_once: int, tell: Callable[[Exception], None], max_wait_seconds: float = MAX_WAIT_SECONDS
     ) -> None:
         self._groups = groups
         self._at_once = at_once
         self._tell = tell
-        self._patience = patience
-        self._gathered: dict[Callable[..., Any], _Gathered] = {}
+        self._patience = max_wait_seconds
+        self._gathered: dict[Callable[..., Any], _PendingCall] = {}
         self._lock = Lock()
 
     def together(self, ask: Callable[[Sequence[T]], Iterable[A]], questions: Sequence[T]) -> Sequence[A]:
@@ -42,7 +42,7 @@ class Meeting:
         again for itself, so that a failure is that of the event to which it belongs, and what was taken before it is
         known."""
         with self._lock:
-            mine = self._gathered.setdefault(ask, _Gathered())
+            mine = self._gathered.setdefault(ask, _PendingCall())
             mine.questions.extend(questions)
             mine.waiting += 1
             is_last = self._all_are_waiting()

@@ -3,13 +3,13 @@ published by a call of its own, so that a failure is reported for the event that
 
 from collections.abc import Iterator, Sequence
 
-from enrollment.adapters.coalescing.call_coalescer import Meeting
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.application.ports import Bus, Queue
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment
 
 
 class CoalescingQueue:
-    def __init__(self, queue: Queue, meeting: Meeting) -> None:
+    def __init__(self, queue: Queue, meeting: CallCoalescer) -> None:
         self._queue = queue
         self._together = meeting.together
 
@@ -21,7 +21,7 @@ class CoalescingQueue:
 
 
 class CoalescingBus:
-    def __init__(self, bus: Bus, meeting: Meeting) -> None:
+    def __init__(self, bus: Bus, meeting: CallCoalescer) -> None:
         self._bus = bus
         self._together = meeting.together
 

@@ -4,8 +4,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from enrollment.adapters.coalescing.call_coalescer import Meeting
-from enrollment.adapters.dynamodb.tables import Change, Item, Key, Table, Tables, encoded, encoded_value
+from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
+from enrollment.adapters.dynamodb.tables import ConditionalUpdate, Item, Key, Table, Tables, encoded, encoded_value
 from enrollment.config import Config
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ T = TypeVar("T")
 WRITTEN_AT_ONCE = 25
 
 
-class TablesOfBatch(Tables):
-    def __init__(self, client: "DynamoDBClient", config: Config, meeting: Meeting) -> None:
+class CoalescingTables(Tables):
+    def __init__(self, client: "DynamoDBClient", config: Config, meeting: CallCoalescer) -> None:
         super().__init__(client, config)
         self.records = TableOfBatch(client, config.records_table, meeting)
         self.enrollments = TableOfBatch(client, config.enrollments_table, meeting)
@@ -28,7 +28,7 @@ class TableOfBatch(Table):
     """Concurrent reads of items are merged into one call; so are concurrent new items, and concurrent changes. What a
     shared call does not do is done by itself, so that each failure is its own."""
 
-    def __init__(self, client: "DynamoDBClient", name: str, meeting: Meeting) -> None:
+    def __init__(self, client: "DynamoDBClient", name: str, meeting: CallCoalescer) -> None:
         super().__init__(client, name)
         self._together = meeting.together
 
@@ -44,7 +44,7 @@ class TableOfBatch(Table):
         is_written = any(one is item for one in self._together(self._insert_all, [item]))
         return None if is_written else super().put_new(item)
 
-    def change(self, change: Change) -> bool:
+    def change(self, change: ConditionalUpdate) -> bool:
         return any(one is change for one in self._together(self._change_all, [change])) or super().change(change)
 
     def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
@@ -64,7 +64,7 @@ class TableOfBatch(Table):
         names = ", ".join(f"'{name}': ?" for name in values)
         return {"Statement": f'INSERT INTO "{self.name}" VALUE {{{names}}}', "Parameters": list(values.values())}
 
-    def _change_all(self, changes: Sequence[Change]) -> Iterator[Change]:
+    def _change_all(self, changes: Sequence[ConditionalUpdate]) -> Iterator[ConditionalUpdate]:
         """In PartiQL, whose batches alone have conditions."""
         for some in _by_key(changes, lambda one: (one.pk, one.sk)):
             statements = [self._statement(one) for one in some.values()]
@@ -73,7 +73,7 @@ class TableOfBatch(Table):
                 one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
             )
 
-    def _statement(self, change: Change) -> Any:
+    def _statement(self, change: ConditionalUpdate) -> Any:
         clauses = " ".join(
             (*(f'SET "{name}" = ?' for name in change.sets), *(f'REMOVE "{name}"' for name in change.removes))
         )

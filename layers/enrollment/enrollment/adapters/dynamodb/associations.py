@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from enrollment.adapters.dynamodb.tables import Expression, Item, Tables, is_at
 from enrollment.domain.identifiers import RecordKey, join, split
 from enrollment.domain.records.associations import Association, AssociationType
-from enrollment.domain.records.record import Dated
+from enrollment.domain.records.record import TimestampedValue
 
 ASSOCIATED = "associated"
 
@@ -62,7 +62,7 @@ def _item(association: Association) -> Item:
 def _association(record: RecordKey, item: Item) -> Association:
     _, object_type_id, object_id = split(item["sk"])
     changes = {
-        AssociationType(category, int(number)): tuple(Dated(holds, at) for holds, at in many)
+        AssociationType(category, int(number)): tuple(TimestampedValue(holds, at) for holds, at in many)
         for category, number, *many in json.loads(item["types"])
     }
     return Association(

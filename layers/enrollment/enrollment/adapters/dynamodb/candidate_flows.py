@@ -11,7 +11,13 @@ from msgspec import Struct, field
 from enrollment.adapters.backoff import attempts
 from enrollment.adapters.dynamodb.tables import Expression, Item, Key, Table, Tables
 from enrollment.application.ports import Throttled
-from enrollment.domain.flows.candidate_selection import Candidates, Listing, Question, candidates, each_once
+from enrollment.domain.flows.candidate_selection import (
+    CandidateList,
+    CandidateQuery,
+    Candidates,
+    candidates,
+    deduplicate,
+)
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import join
 from enrollment.domain.json_text import json_text
@@ -50,7 +56,7 @@ LISTING_BYTES = 1024
 FLOW_BYTES = 512
 
 
-class Change(NamedTuple):
+class FlowChange(NamedTuple):
     """``version``: of the listing. ``is_live``: the flow was put, or exchanged; else retired."""
 
     version: int
@@ -66,28 +72,28 @@ class Head(NamedTuple):
     written: str = "[]"
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[FlowChange, ...]:
         """None of them when some are missing, as an earlier version of this code left them out: what is named then may
         be long over."""
-        named = tuple(Change(*one) for one in json.loads(self.written))
+        named = tuple(FlowChange(*one) for one in json.loads(self.written))
         is_whole = not named or [one.version for one in named] == list(range(named[0].version, self.version + 1))
         return named if is_whole else ()
 
-    def since(self, version: int) -> Sequence[Change] | None:
+    def since(self, version: int) -> Sequence[FlowChange] | None:
         """None: not all of them are named."""
         since = [one for one in self.changes if one.version > version]
         return since if len(since) == self.version - version else None
 
     def followed_by(self, flow_id: str, revision: int, *, is_live: bool) -> "Head":
-        change = Change(self.version + 1, flow_id, revision, is_live)
+        change = FlowChange(self.version + 1, flow_id, revision, is_live)
         return Head(change.version, json.dumps((*self.changes, change)[-CHANGES_NAMED:]))
 
 
-class _Kept:
+class _CachedCandidates:
     """A listing in memory. ``size``: the bytes of its JSON, and what all else counts."""
 
     def __init__(self, event_type: str, version: int, flows: Sequence[tuple[Flow, int]]) -> None:
-        self.listing = Listing(event_type, [flow for flow, _ in flows])
+        self.listing = CandidateList(event_type, [flow for flow, _ in flows])
         self.version = version
         self._sizes = {flow.id: size + FLOW_BYTES for flow, size in flows}
         self.size = LISTING_BYTES + sum(self._sizes.values())
@@ -108,7 +114,7 @@ class _Kept:
 _Known = dict[tuple[str, ...], Mapping[str, int] | Exception]
 
 
-class _NotVisibleYet(Exception):
+class _PartialWrite(Exception):
     """A transaction is being written: its head can be seen, but not yet all of its flows."""
 
 
@@ -122,21 +128,26 @@ class DynamoFlows:
         self._read_flow = read_flow
         self._most_bytes = kept_bytes
         self.kept_bytes = 0
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, _CachedCandidates] = OrderedDict()
         # The events of a batch are decided at the same time.
         self._lock = Lock()
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         return self.of_batch().candidates(portal_id, object_type_id, event_types)
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         return self.of_batch().concerned(portal_id, object_type_id, question)
 
-    def of_batch(self) -> "_OfBatch":
-        return _OfBatch(self)
+    def of_batch(self) -> "BatchFlows":
+        return BatchFlows(self)
 
     def ask(
-        self, portal_id: str, object_type_id: str, event_types: Sequence[str], known: _Known, question: Question | None
+        self,
+        portal_id: str,
+        object_type_id: str,
+        event_types: Sequence[str],
+        known: _Known,
+        question: CandidateQuery | None,
     ) -> Candidates:
         """Without a question: all of them."""
         keys = {candidates_key(portal_id, object_type_id, one): one for one in event_types}
@@ -145,21 +156,21 @@ class DynamoFlows:
             found = known.get(asked)
             if isinstance(found, Exception):
                 raise found
-            if found is None or not self._is_as(found):
+            if found is None or not self._is_current(found):
                 try:
-                    self._bring_to_one_moment(keys)
+                    self._load_consistent_snapshot(keys)
                 except Exception as failure:
                     known[asked] = failure
                     raise
                 self._forget_beyond(len(keys))
                 known[asked] = {key: self._kept[key].version for key in keys}
             listings = [self._kept[key].listing for key in keys]
-            return Candidates(each_once(listings)) if question is None else candidates(listings, question)
+            return Candidates(deduplicate(listings)) if question is None else candidates(listings, question)
 
-    def _is_as(self, versions: Mapping[str, int]) -> bool:
+    def _is_current(self, versions: Mapping[str, int]) -> bool:
         return all(self._has(key, version) for key, version in versions.items())
 
-    def _bring_to_one_moment(self, keys: Mapping[str, str]) -> None:
+    def _load_consistent_snapshot(self, keys: Mapping[str, str]) -> None:
         """As they were together since this began: each has the version that its head had."""
         for attempt in attempts():
             heads = read_heads(self._table, [key for key in keys if key in self._kept])
@@ -168,7 +179,7 @@ class DynamoFlows:
                 refreshed = [self._refresh(key, keys[key], heads.get(key)) for key in outdated]
                 if not outdated or (len(keys) == 1 and all(refreshed)):
                     return
-            except _NotVisibleYet:
+            except _PartialWrite:
                 attempt.wait()
         raise Throttled(f"the flows of {', '.join(keys.values())} were changed all the time")
 
@@ -192,7 +203,7 @@ class DynamoFlows:
             self.kept_bytes += kept.size
         return True
 
-    def _apply(self, key: str, kept: _Kept, changes: Sequence[Change]) -> None:
+    def _apply(self, key: str, kept: _CachedCandidates, changes: Sequence[FlowChange]) -> None:
         places = {candidate_place(one.flow_id): one.flow_id for one in changes}
         items = {item["sk"]: item for item in self._table.get_many([(key, place) for place in places])}
         _check_visible(items, changes)
@@ -209,7 +220,7 @@ class DynamoFlows:
         items = {item["sk"]: item for page in pages for item in page}
         head = _head(items.pop(HEAD, None))
         _check_visible(items, head.changes)
-        kept = _Kept(event_type, head.version, list(self._flows_of(items).values()))
+        kept = _CachedCandidates(event_type, head.version, list(self._flows_of(items).values()))
         if key in self._kept:
             self.kept_bytes -= self._kept[key].size
         self._kept[key] = kept
@@ -239,7 +250,7 @@ class DynamoFlows:
                 stored = json.loads(items[place]["flow"]) | {"document": part}
                 flows[place] = self._flow(stored), len(items[place]["flow"]) + len(json_text(part))
         if apart:
-            raise _NotVisibleYet
+            raise _PartialWrite
         return flows
 
     def _flow(self, stored: Mapping[str, Any]) -> Flow:
@@ -247,7 +258,7 @@ class DynamoFlows:
         return self._read_flow(revision) if revision.is_enabled else retired(revision)
 
 
-class _OfBatch(Struct, frozen=True):
+class BatchFlows(Struct, frozen=True):
     """What one of its events has read is as new as each of them may ask for."""
 
     flows: DynamoFlows
@@ -256,10 +267,10 @@ class _OfBatch(Struct, frozen=True):
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         return self.flows.ask(portal_id, object_type_id, event_types, self.known, None).flows
 
-    def concerned(self, portal_id: str, object_type_id: str, question: Question) -> Candidates:
+    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         return self.flows.ask(portal_id, object_type_id, question.event_types, self.known, question)
 
-    def of_batch(self) -> "_OfBatch":
+    def of_batch(self) -> "BatchFlows":
         return self
 
 
@@ -277,12 +288,12 @@ def _head(item: Item | None) -> Head:
     return Head(item["version"], item.get("changes", "[]"))
 
 
-def _check_visible(items: Mapping[str, Item], changes: Sequence[Change]) -> None:
+def _check_visible(items: Mapping[str, Item], changes: Sequence[FlowChange]) -> None:
     """``items``: by their places. A flow that was retired is gone after a time; one that was put is there."""
     for change in {one.flow_id: one for one in changes}.values():
         item = items.get(candidate_place(change.flow_id))
         if change.is_live if item is None else json.loads(item["flow"])["revision"] < change.revision:
-            raise _NotVisibleYet
+            raise _PartialWrite
 
 
 def candidates_key(portal_id: str, object_type_id: str, event_type: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from enrollment.adapters.dynamodb.tables import Expression, Item, Tables, is_at
-from enrollment.application.ports import Conflict
-from enrollment.domain.enrollment.late_data_tolerance import WaitingEvent
+from enrollment.application.ports import ConcurrentModification
+from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey, join
 
@@ -17,7 +17,7 @@ WAITING = "waiting"
 KEPT_SECONDS = 15 * 24 * 3600
 
 
-class DynamoWaitingEvents:
+class DynamoDeferredEvents:
     """`event`: an envelope, by ``write`` and ``read``; not in ASCII, in which an escape is up to six times the bytes of
     its character, so that the largest fits into the 400 KB of an item. `flows`: flow id to until when it waits;
     `rejected`: flow id to until when a change that arrives late can enroll."""
@@ -32,16 +32,16 @@ class DynamoWaitingEvents:
         self._write = write
         self._read = read
 
-    def get(self, record: RecordKey, event_id: str) -> WaitingEvent | None:
+    def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None:
         item = self._table.get(str(record), join(WAITING, event_id))
         return None if item is None else self._waiting(item)
 
-    def of(self, record: RecordKey, limit: int) -> Sequence[WaitingEvent]:
+    def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
         those = Expression("pk = :record AND begins_with(sk, :waiting)", record=str(record), waiting=join(WAITING, ""))
         items = self._table.query(those, page=limit)
         return [self._waiting(item) for item in itertools.islice(items, limit)]
 
-    def save(self, waiting: WaitingEvent) -> None:
+    def save(self, waiting: DeferredEvent) -> None:
         event = waiting.event
         pk, sk, condition = str(event.record_key), join(WAITING, event.id), is_at(waiting.version)
         if waiting.flows or waiting.rejected:
@@ -58,10 +58,10 @@ class DynamoWaitingEvents:
         else:
             is_done = self._table.delete(pk, sk, condition)
         if not is_done:
-            raise Conflict(f"the waiting event {event.id} has changed since version {waiting.version}")
+            raise ConcurrentModification(f"the waiting event {event.id} has changed since version {waiting.version}")
 
-    def _waiting(self, item: Item) -> WaitingEvent:
-        return WaitingEvent(
+    def _waiting(self, item: Item) -> DeferredEvent:
+        return DeferredEvent(
             self._read(json.loads(item["event"])),
             json.loads(item["flows"]),
             item["version"],

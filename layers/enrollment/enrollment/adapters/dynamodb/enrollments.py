@@ -6,9 +6,9 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from enrollment.adapters.dynamodb.tables import IS_NEW, Change, Expression, Item, Tables
-from enrollment.application.ports import Conflict
-from enrollment.domain.enrollment.enrollments import Enrolled, Enrollment, StoredEnrollment
+from enrollment.adapters.dynamodb.tables import IS_NEW, ConditionalUpdate, Expression, Item, Tables
+from enrollment.application.ports import ConcurrentModification
+from enrollment.domain.enrollment.enrollments import Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, iso
 
@@ -32,15 +32,15 @@ class DynamoEnrollments:
         self._write = write
         self._read = read
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, Enrolled]:
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         keys = [(str(record_key), place) for flow in flow_ids for place in (_place(flow), _place(flow, event_id))]
         items = {item["sk"]: item for item in self._table.get_many(keys)}
         return {flow: self._enrolled(items, flow, event_id) for flow in flow_ids}
 
-    def _enrolled(self, items: Mapping[str, Item], flow_id: str, event_id: str) -> Enrolled:
+    def _enrolled(self, items: Mapping[str, Item], flow_id: str, event_id: str) -> ExistingEnrollments:
         first = items.get(_place(flow_id))
         own = first if first is not None and first["eventId"] == event_id else items.get(_place(flow_id, event_id))
-        return Enrolled(
+        return ExistingEnrollments(
             first=None if first is None else self._stored(first), own=None if own is None else self._stored(own)
         )
 
@@ -62,7 +62,7 @@ class DynamoEnrollments:
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
         done = (("publishedAt", is_published), ("announcedAt", is_announced))
-        change = Change(
+        change = ConditionalUpdate(
             str(enrollment.record_key),
             _place_of(enrollment),
             sets={name: iso(now) for name, is_done in done if is_done},
@@ -70,7 +70,7 @@ class DynamoEnrollments:
             removes=UNCONFIRMED_KEYS if is_published and is_announced else (),
         )
         if not self._table.change(change):
-            raise Conflict(f"the place of enrollment {enrollment.id} has another by now")
+            raise ConcurrentModification(f"the place of enrollment {enrollment.id} has another by now")
 
     def unconfirmed(self, until: Instant) -> Iterator[StoredEnrollment]:
         """Start at another shard each minute, so that a shard with many entries does not starve the others."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from enrollment.adapters.dynamodb.tables import BATCH, Expression, Item, Tables
 from enrollment.domain.events.event import Event
-from enrollment.domain.events.sort_key import position
+from enrollment.domain.events.sort_key import event_sort_key
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant
 
@@ -55,7 +55,7 @@ class DynamoHistory:
         return (event.evaluated_at or event.occurred_at) if existing is None else _evaluated_at(existing, event)
 
     def first_evaluation(self, event: Event) -> Instant | None:
-        item = self._table.get(str(event.record_key), _place(position(event)))
+        item = self._table.get(str(event.record_key), _place(event_sort_key(event)))
         return None if item is None else item.get("evaluatedAt")
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
@@ -96,7 +96,7 @@ class DynamoHistory:
 def _evaluation(event: Event, until: Instant) -> dict[str, Any]:
     return {
         "pk": str(event.record_key),
-        "sk": _place(position(event)),
+        "sk": _place(event_sort_key(event)),
         "evaluatedAt": event.evaluated_at,
         "expiresAt": until // 1000,
     }

@@ -23,7 +23,7 @@ from enrollment.adapters.dynamodb.candidate_flows import (
     revision_key,
 )
 from enrollment.adapters.dynamodb.tables import Tables, write_all
-from enrollment.application.ports import Conflict, Throttled
+from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.identifiers import join
 from enrollment.domain.json_text import byte_length, json_text
@@ -80,7 +80,7 @@ class CandidateItem(Model):
     expires_at = NumberAttribute(attr_name="expiresAt", null=True)
 
 
-class DynamoFlowBook:
+class DynamoFlowRepository:
     def __init__(self, tables: Tables, read_flow: ReadFlow) -> None:
         self._table = tables.flows
         self._flows = _bound(FlowItem, tables)
@@ -157,7 +157,7 @@ class DynamoFlowBook:
             try:
                 write_all(partial(transact, heads), f"flow {revision.id}")
                 return
-            except Conflict:
+            except ConcurrentModification:
                 latest = self._item(revision.portal_id, revision.id)
                 if (latest and int(latest.revision)) != (was and was.revision):
                     raise

@@ -46,7 +46,7 @@ class DynamoPortals:
                 item.get("recordTolerance", RECORD_TOLERANCE),
                 tuple(json.loads(item.get("allowedSources", "[]"))),
             )
-        self._remember(portal_id, settings)
+        self._record_in_history(portal_id, settings)
         return settings
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
@@ -60,9 +60,9 @@ class DynamoPortals:
                 "allowedSources": json.dumps(settings.allowed_sources) if settings.allowed_sources else None,
             }
         )
-        self._remember(portal_id, settings)
+        self._record_in_history(portal_id, settings)
 
-    def _remember(self, portal_id: str, settings: PortalSettings) -> None:
+    def _record_in_history(self, portal_id: str, settings: PortalSettings) -> None:
         # Step by step, of which each holds beside other threads.
         self._known.pop(portal_id, None)
         self._known[portal_id] = (time.monotonic(), settings)

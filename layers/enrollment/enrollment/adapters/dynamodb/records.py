@@ -7,10 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from enrollment.adapters.dynamodb.tables import Item, Tables, is_at
-from enrollment.application.ports import Conflict
+from enrollment.application.ports import ConcurrentModification
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.name_normalization import in_one_spelling
-from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Dated, Earlier, Record
+from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue, ValueHistory
 from enrollment.domain.values import Instant
 
 RECORD = "record"
@@ -38,7 +38,7 @@ class DynamoRecords:
 
     def save(self, record: Record) -> Record:
         if not self._table.put(_item(record), is_at(record.version)):
-            raise Conflict(f"record {record.key} has changed since version {record.version}")
+            raise ConcurrentModification(f"record {record.key} has changed since version {record.version}")
         return replace(record, version=record.version + 1)
 
 
@@ -46,17 +46,17 @@ def _item(record: Record) -> Item:
     is_created = record.created_at != NOT_CREATED
     origins: dict[Origin, int] = {}
 
-    def of(dated: Dated) -> list[Any]:
+    def of(dated: TimestampedValue) -> list[Any]:
         if not dated.event_id and dated.arrived_at is None and not dated.is_to_second:
             return [dated.value, dated.changed_at]
         origin = origins.setdefault((dated.event_id, dated.arrived_at), len(origins))
         change = [dated.value, dated.changed_at, origin]
         return [*change, 1] if dated.is_to_second else change
 
-    def current(values: Mapping[str, Dated]) -> str:
+    def current(values: Mapping[str, TimestampedValue]) -> str:
         return _json({name: of(dated) for name, dated in values.items()})
 
-    def earlier(values: Earlier) -> str:
+    def earlier(values: ValueHistory) -> str:
         return _json({name: [of(dated) for dated in history] for name, history in values.items()})
 
     return {
@@ -87,16 +87,16 @@ def _expiry(record: Record) -> int:
 def _record(key: RecordKey, item: Item) -> Record:
     origins: list[list[Any]] = json.loads(item.get("origins", "[]"))
 
-    def dated(value: Any, changed_at: Instant, origin: int | None = None, is_to_second: int = 0) -> Dated:
+    def dated(value: Any, changed_at: Instant, origin: int | None = None, is_to_second: int = 0) -> TimestampedValue:
         if origin is None:
-            return Dated(value, changed_at)
+            return TimestampedValue(value, changed_at)
         event_id, arrived_at = origins[origin]
-        return Dated(value, changed_at, arrived_at, event_id, is_to_second == 1)
+        return TimestampedValue(value, changed_at, arrived_at, event_id, is_to_second == 1)
 
-    def current(name: str) -> dict[str, Dated]:
+    def current(name: str) -> dict[str, TimestampedValue]:
         return {name: dated(*change) for name, change in json.loads(item[name]).items()}
 
-    def earlier(name: str) -> Earlier:
+    def earlier(name: str) -> ValueHistory:
         found = json.loads(item[name])
         return {name: tuple(dated(*change) for change in history) for name, history in found.items()}
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from enrollment.adapters.dynamodb.tables import Expression, Item, Tables
 from enrollment.application.ports import REPLAY_PARTS
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.replays import Rehearsal, Replay
+from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import join
 
@@ -62,10 +62,10 @@ class DynamoReplays:
             }
         )
 
-    def counted(self, replay: Replay, part: int) -> Iterator[Rehearsal]:
+    def counted(self, replay: Replay, part: int) -> Iterator[DryRunResult]:
         for item in self._rehearsals.query(Expression("pk = :part", part=_part_key(replay, part))):
             record, _ = item["sk"].split("/")
-            yield Rehearsal(record, {flow_id: Code(code) for flow_id, code in json.loads(item["codes"]).items()})
+            yield DryRunResult(record, {flow_id: Code(code) for flow_id, code in json.loads(item["codes"]).items()})
 
 
 def _order_key(name: str) -> str:

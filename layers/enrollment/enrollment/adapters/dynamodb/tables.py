@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from enrollment.adapters.backoff import attempts
-from enrollment.application.ports import Conflict, Throttled
+from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.config import Config
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Expression:
         self.values = values
 
 
-class Change(NamedTuple):
+class ConditionalUpdate(NamedTuple):
     """Of one item: what is set and removed, and what it must have for that."""
 
     pk: str
@@ -156,7 +156,7 @@ class Table:
 
     def put_new(self, item: Item) -> Item | None:
         """Write the item, unless its key has one. Return that one; None: there was none."""
-        request = _under(IS_NEW, {"Item": encoded(item)})
+        request = _with_condition(IS_NEW, {"Item": encoded(item)})
         try:
             self._client.put_item(TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **request)
         except ClientError as error:
@@ -189,7 +189,7 @@ class Table:
     def _write(self, write: Any, asked: dict[str, Any], condition: Expression | None) -> Any:
         """None: the condition did not hold."""
         try:
-            return write(TableName=self.name, **_under(condition, asked))
+            return write(TableName=self.name, **_with_condition(condition, asked))
         except ClientError as error:
             # By its code: the client makes the classes of its errors when they are first asked for, and two threads
             # that ask at the same time get two.
@@ -197,7 +197,7 @@ class Table:
                 raise
             return None
 
-    def change(self, change: Change) -> bool:
+    def change(self, change: ConditionalUpdate) -> bool:
         """Whether the item had what it must, and so was changed."""
         text = f"SET {', '.join(f'{name} = :{name}' for name in change.sets)}"
         if change.removes:
@@ -208,7 +208,8 @@ class Table:
     def put_all(self, items: Sequence[tuple[Item, Expression]], what: str) -> None:
         """Each under its condition, as ``write_all`` writes."""
         asked: list[Any] = [
-            {"Put": {"TableName": self.name, **_under(condition, {"Item": encoded(item)})}} for item, condition in items
+            {"Put": {"TableName": self.name, **_with_condition(condition, {"Item": encoded(item)})}}
+            for item, condition in items
         ]
         write_all(lambda: self._client.transact_write_items(TransactItems=asked), what)
 
@@ -225,7 +226,7 @@ def write_all(transact: Callable[[], object], what: str) -> None:
             reasons: Any = error.response.get("CancellationReasons", ())
             codes = {reason.get("Code") for reason in reasons} | {error.response["Error"]["Code"]}
             if "ConditionalCheckFailed" in codes:
-                raise Conflict(f"{what} has changed since it was read") from error
+                raise ConcurrentModification(f"{what} has changed since it was read") from error
             if not codes & {"TransactionConflict", "TransactionConflictException"}:
                 raise
         attempt.wait()
@@ -253,7 +254,7 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def _under(condition: Expression | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _with_condition(condition: Expression | None, asked: dict[str, Any]) -> dict[str, Any]:
     if condition is None:
         return asked
     asked["ConditionExpression"] = condition.text

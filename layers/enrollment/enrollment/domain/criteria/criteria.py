@@ -8,7 +8,12 @@ from msgspec import Struct
 from enrollment.domain.criteria.record_operators import RecordOperation
 from enrollment.domain.operators.filters import Failure
 from enrollment.domain.records.associations import AssociationType
-from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED, Associates, Need, Subject
+from enrollment.domain.records.record_snapshot import (
+    MAX_ASSOCIATED,
+    AssociatedRecords,
+    AssociationRequirement,
+    RecordSnapshot,
+)
 from enrollment.domain.values import Value
 
 
@@ -37,10 +42,10 @@ class RecordFilter(Struct, frozen=True):
     property: str
     operation: RecordOperation
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: RecordSnapshot) -> bool:
         return subject.once(self, lambda: self.operation.holds(subject, self.property))
 
-    def result(self, subject: Subject) -> FilterResult:
+    def result(self, subject: RecordSnapshot) -> FilterResult:
         return FilterResult(
             self.property,
             self.operation.given,
@@ -56,10 +61,10 @@ class ListFilter(Struct, frozen=True):
     list_id: str
     is_member: bool
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: RecordSnapshot) -> bool:
         return subject.is_member(self.list_id) == self.is_member
 
-    def result(self, subject: Subject) -> FilterResult:
+    def result(self, subject: RecordSnapshot) -> FilterResult:
         operator = "IN_LIST" if self.is_member else "NOT_IN_LIST"
         given = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
         return FilterResult(f"list {self.list_id}", given, subject.is_member(self.list_id), self.holds(subject))
@@ -68,10 +73,10 @@ class ListFilter(Struct, frozen=True):
 class ConstantFilter(Struct, frozen=True):
     accepts: bool
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: RecordSnapshot) -> bool:
         return self.accepts
 
-    def result(self, subject: Subject) -> FilterResult:
+    def result(self, subject: RecordSnapshot) -> FilterResult:
         return FilterResult("constant", {"filterType": "CONSTANT", "shouldAccept": self.accepts}, None, self.accepts)
 
 
@@ -80,10 +85,10 @@ class AllOf(Struct, frozen=True):
 
     parts: tuple["Criteria", ...]
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: RecordSnapshot) -> bool:
         return all(part.holds(subject) for part in self.parts)
 
-    def result(self, subject: Subject) -> BranchResult:
+    def result(self, subject: RecordSnapshot) -> BranchResult:
         """Of every part, those after the first that fails included."""
         return BranchResult("AND", tuple(part.result(subject) for part in self.parts), self.holds(subject))
 
@@ -93,10 +98,10 @@ class AnyOf(Struct, frozen=True):
 
     parts: tuple["Criteria", ...]
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: RecordSnapshot) -> bool:
         return any(part.holds(subject) for part in self.parts)
 
-    def result(self, subject: Subject) -> BranchResult:
+    def result(self, subject: RecordSnapshot) -> BranchResult:
         return BranchResult("OR", tuple(part.result(subject) for part in self.parts), self.holds(subject))
 
 
@@ -108,13 +113,13 @@ class AssociatedWith(Struct, frozen=True):
     criteria: AllOf
 
     @property
-    def need(self) -> Need:
+    def need(self) -> AssociationRequirement:
         return self.object_type_id, self.kind
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: RecordSnapshot) -> bool:
         return any(self.criteria.holds(one) for one in self._associates(subject).subjects)
 
-    def result(self, subject: Subject) -> FilterResult:
+    def result(self, subject: RecordSnapshot) -> FilterResult:
         given = {
             "filterBranchType": "ASSOCIATION",
             "objectTypeId": self.object_type_id,
@@ -128,8 +133,8 @@ class AssociatedWith(Struct, frozen=True):
         what = f"associated {self.object_type_id}"
         return FilterResult(what, given, len(associates.subjects), self.holds(subject), because)
 
-    def _associates(self, subject: Subject) -> Associates:
-        return subject.associates.get(self.need, Associates())
+    def _associates(self, subject: RecordSnapshot) -> AssociatedRecords:
+        return subject.associates.get(self.need, AssociatedRecords())
 
 
 Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | AssociatedWith
@@ -145,7 +150,7 @@ def first_failure(result: Result) -> Failure | None:
     return next((failure for part in result.parts if (failure := first_failure(part)) is not None), None)
 
 
-def needs(criteria: Criteria | None) -> Iterator[Need]:
+def needs(criteria: Criteria | None) -> Iterator[AssociationRequirement]:
     """The associated records that the criteria look at."""
     match criteria:
         case AssociatedWith():

@@ -20,7 +20,7 @@ from enrollment.domain.operators import calendar as calendars
 from enrollment.domain.operators.property_operators import (
     MONTHS,
     OPERATION_TYPES,
-    Asking,
+    ComparesByMeaning,
     InvalidOperand,
     Operation,
     OperationType,
@@ -28,7 +28,7 @@ from enrollment.domain.operators.property_operators import (
     operation_of,
     text_operand,
 )
-from enrollment.domain.records.record_snapshot import Subject
+from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import (
     GIVEN_TIMES,
     Instant,
@@ -50,9 +50,9 @@ class RecordOperation(Protocol):
         """The operation as the flow wrote it."""
         ...
 
-    def holds(self, subject: Subject, name: str) -> bool: ...
+    def holds(self, subject: RecordSnapshot, name: str) -> bool: ...
 
-    def objection(self, subject: Subject, name: str) -> str | None:
+    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
         """Why the value could not be compared at all; None: it could."""
         ...
 
@@ -60,7 +60,7 @@ class RecordOperation(Protocol):
 Given = Mapping[str, Any]
 
 
-class Plain(Struct, frozen=True):
+class EventOperation(Struct, frozen=True):
     """What an event's refinement may ask too, of the value as it was."""
 
     operation: Operation
@@ -69,17 +69,17 @@ class Plain(Struct, frozen=True):
     def given(self) -> Given:
         return self.operation.given
 
-    def holds(self, subject: Subject, name: str) -> bool:
+    def holds(self, subject: RecordSnapshot, name: str) -> bool:
         return self.operation.holds(subject.value(name))
 
-    def objection(self, subject: Subject, name: str) -> str | None:
+    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
         value = subject.value(name)
         if is_missing(value) or self.operation.type.read(value) is not None:
             return None
         return f"{as_text(value)[:80]!r} can't be read as {self.operation.type.name}"
 
 
-class _Asked(Asking, frozen=True, eq=False):
+class _Asked(ComparesByMeaning, frozen=True, eq=False):
     """What the others have in common."""
 
     given: Given
@@ -90,18 +90,18 @@ class _Asked(Asking, frozen=True, eq=False):
         # All but `given`, which is the first.
         return astuple(self)[1:]
 
-    def objection(self, subject: Subject, name: str) -> str | None:
+    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
         return None
 
 
 class _OfValues(_Asked, frozen=True, eq=False):
     """Of the value as it was."""
 
-    def holds(self, subject: Subject, name: str) -> bool:
+    def holds(self, subject: RecordSnapshot, name: str) -> bool:
         return self.include_missing if is_missing(subject.value(name)) else self._holds(subject, name)
 
     @abstractmethod
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         """Of a value that is not missing."""
         raise NotImplementedError
 
@@ -109,7 +109,7 @@ class _OfValues(_Asked, frozen=True, eq=False):
 class _OfTimes(_OfValues, frozen=True, eq=False):
     """Of a property that holds a time."""
 
-    def objection(self, subject: Subject, name: str) -> str | None:
+    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
         value = subject.value(name)
         is_read = self.given.get("propertyParser") != "UPDATED_AT"
         if is_missing(value) or not is_read or read_instant(value) is not None:
@@ -117,12 +117,12 @@ class _OfTimes(_OfValues, frozen=True, eq=False):
         return f"{as_text(value)[:80]!r} is no time"
 
 
-class History(_Asked, frozen=True, eq=False):
+class HistoryOperator(_Asked, frozen=True, eq=False):
     """``HAS_EVER_…`` and ``HAS_NEVER_…``: ``ever`` is what one of the values must satisfy, or none."""
 
     ever: Operation
 
-    def holds(self, subject: Subject, name: str) -> bool:
+    def holds(self, subject: RecordSnapshot, name: str) -> bool:
         values = [one.value for one in subject.changes(name) if not is_missing(one.value)]
         if not values:
             return self.include_missing
@@ -132,7 +132,7 @@ class History(_Asked, frozen=True, eq=False):
 class Updated(_OfValues, frozen=True, eq=False):
     days: int
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         today = calendars.local(subject.at, subject.zone).date()
         updated_at = subject.updated_at(name)
         assert updated_at is not None, "it has a value"
@@ -144,7 +144,7 @@ class Updated(_OfValues, frozen=True, eq=False):
 class RollingDate(_OfTimes, frozen=True, eq=False):
     days: int
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         day = calendars.day_of(subject.value(name), subject.zone)
         if day is None:
             return False
@@ -161,7 +161,7 @@ class ComparativeDate(_OfTimes, frozen=True, eq=False):
     other: str
     default: Value
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         compared = subject.value(self.other)
         mine, theirs = (
             read_instant(subject.value(name)),
@@ -177,7 +177,7 @@ class ComparativeString(_OfValues, frozen=True, eq=False):
     other: str
     default: Value
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         compared = subject.value(self.other)
         compared = self.default if is_missing(compared) else compared
         if is_missing(compared):
@@ -189,7 +189,7 @@ class ComparativeUpdated(_OfValues, frozen=True, eq=False):
     other: str
     default: Value
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         mine = subject.updated_at(name)
         has_value = not is_missing(subject.value(self.other))
         theirs = subject.updated_at(self.other) if has_value else read_given_time(self.default)
@@ -200,7 +200,7 @@ class CalendarDate(_OfTimes, frozen=True, eq=False):
     unit: str
     count: int
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         day = calendars.day_of(subject.value(name), subject.zone)
         today = calendars.local(subject.at, subject.zone).date()
         if day is None:
@@ -232,7 +232,7 @@ class FixedPoint(Struct, frozen=True):
     moment: datetime
     zone: ZoneInfo | None
 
-    def instant(self, subject: Subject) -> Instant | None:
+    def instant(self, subject: RecordSnapshot) -> Instant | None:
         return calendars.instant_of(self.moment.replace(tzinfo=self.zone or subject.zone))
 
 
@@ -246,7 +246,7 @@ class IndexedPoint(Struct, frozen=True):
     offset: tuple[tuple[str, int], ...]
     zone: ZoneInfo | None
 
-    def instant(self, subject: Subject) -> Instant | None:
+    def instant(self, subject: RecordSnapshot) -> Instant | None:
         moment = calendars.local(subject.at, self.zone or subject.zone)
         if self.reference != "NOW":
             unit = "DAY" if self.reference == "TODAY" else self.reference
@@ -268,7 +268,7 @@ class PropertyPoint(Struct, frozen=True):
     offset: tuple[tuple[str, int], ...]
     zone: ZoneInfo | None
 
-    def instant(self, subject: Subject) -> Instant | None:
+    def instant(self, subject: RecordSnapshot) -> Instant | None:
         instant = _parsed(subject, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE", self.zone)
         if instant is None:
             return None
@@ -284,7 +284,7 @@ class PointInTime(_OfTimes, frozen=True, eq=False):
     is_inclusive: bool
     parser: str
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         point = self.point.instant(subject)
         if point is None:
             return False
@@ -301,7 +301,7 @@ class RangeOfTime(_OfTimes, frozen=True, eq=False):
     includes_upper: bool
     parser: str
 
-    def _holds(self, subject: Subject, name: str) -> bool:
+    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
         lower, upper = self.lower.instant(subject), self.upper.instant(subject)
         readings = _readings(subject, name, self.parser)
         if lower is None or upper is None or not readings:
@@ -318,7 +318,7 @@ def _is_side(operator: str, one: Instant, other: Instant) -> bool:
     return one < other if operator == "IS_BEFORE" else one > other
 
 
-def _parsed(subject: Subject, name: str, parser: str, zone: tzinfo | None = None) -> Instant | None:
+def _parsed(subject: RecordSnapshot, name: str, parser: str, zone: tzinfo | None = None) -> Instant | None:
     """A day without a time is its beginning in the time zone."""
     if parser == "UPDATED_AT":
         return subject.updated_at(name)
@@ -328,7 +328,7 @@ def _parsed(subject: Subject, name: str, parser: str, zone: tzinfo | None = None
     return calendars.midnight(calendars.local(instant, UTC).date(), zone or subject.zone)
 
 
-def _readings(subject: Subject, name: str, parser: str) -> tuple[Instant, ...]:
+def _readings(subject: RecordSnapshot, name: str, parser: str) -> tuple[Instant, ...]:
     """The times that the property stands for; an anniversary comes every year."""
     if parser != "ANNIVERSARY":
         instant = _parsed(subject, name, parser)
@@ -516,10 +516,10 @@ class RecordOperationType(Struct, frozen=True):
 def _plain(given: Given, operator: str, include_missing: bool) -> RecordOperation:
     row = OPERATION_TYPES[given["operationType"]]
     if operator not in row.history:
-        return Plain(operation(given))
+        return EventOperation(operation(given))
     positive = _POSITIVES[operator.removeprefix("HAS_EVER_").removeprefix("HAS_NEVER_")]
     ever = operation_of(row, positive, given, include_missing=False)
-    return History(given, operator, include_missing, ever)
+    return HistoryOperator(given, operator, include_missing, ever)
 
 
 _POSITIVES = {

@@ -38,7 +38,7 @@ from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.flow import Flow, TriggerGroup
 from enrollment.domain.operators.filters import Failure
 from enrollment.domain.records.record import Record, first_of, membership_objection
-from enrollment.domain.records.record_snapshot import Subject
+from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import Instant, iso
 
 MAX_CHAIN = 10
@@ -186,7 +186,7 @@ def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
     return Decision(Code.NOT_MATCHED, flow.id, flow.revision_id, "no trigger group matched", groups=tuple(failures))
 
 
-def criteria_verdict(flow: Flow, subject: Subject) -> Decision | None:
+def criteria_verdict(flow: Flow, subject: RecordSnapshot) -> Decision | None:
     """Steps 8 to 10. None: the record may enter."""
     if flow.suppression is not None and flow.suppression.holds(subject):
         return decide(flow, Code.SUPPRESSED, f"the record is suppressed: {_held(flow.suppression.result(subject))}")

@@ -12,7 +12,7 @@ from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, Properties, is_missing, iso
 
 
-class Cause(Struct, frozen=True):
+class TriggerEvent(Struct, frozen=True):
     """The event, and the trigger group that it satisfied."""
 
     group_index: int
@@ -32,7 +32,7 @@ class Enrollment(Struct, frozen=True):
     flow_revision_id: str
     idempotency_key: str
     is_re_enrollment: bool
-    cause: Cause
+    cause: TriggerEvent
     enrolled_at: Instant
 
     @property
@@ -65,7 +65,7 @@ class StoredEnrollment(Struct, frozen=True):
         return self.enrollment.enrolled_at if self.due_at is None else self.due_at
 
 
-class Enrolled(Struct, frozen=True):
+class ExistingEnrollments(Struct, frozen=True):
     """What is stored of a record in a flow: the ``first`` enrollment ever, and the one by the event at hand
     (``own``); both may be the same."""
 
@@ -73,7 +73,7 @@ class Enrolled(Struct, frozen=True):
     own: StoredEnrollment | None = None
 
 
-def has_other_content(cause: Cause, event: Event, occurrences: Sequence[Occurrence]) -> bool:
+def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[Occurrence]) -> bool:
     """Whether the event that caused an enrollment differs from another event with the same id. ``occurrences``: the
     catalog rows that the other event satisfies."""
     if all(one.event_type.name != cause.event_type for one in occurrences):
@@ -106,7 +106,7 @@ def enroll(
         flow_revision_id=flow.revision_id,
         idempotency_key=idempotency_key(record_key, flow, event.id),
         is_re_enrollment=enrolled_before,
-        cause=Cause(
+        cause=TriggerEvent(
             group_index=match.group.index,
             event_type=match.occurrence.event_type.name,
             event_type_id=match.group.event_type_id,

@@ -8,7 +8,7 @@ from enrollment.domain.criteria.criteria import Criteria, FilterResult, Result
 from enrollment.domain.enrollment.decisions import Decision
 from enrollment.domain.events.event import Occurrence
 from enrollment.domain.flows.flow import Flow, TriggerGroup
-from enrollment.domain.records.record_snapshot import Subject
+from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import Instant
 
 
@@ -37,7 +37,9 @@ class Explanation(Struct, frozen=True):
     criteria: Result | None = None
 
 
-def explain(flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], subject: Subject | None) -> Explanation:
+def explain(
+    flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], subject: RecordSnapshot | None
+) -> Explanation:
     def result(criteria: Criteria | None) -> Result | None:
         return None if criteria is None or subject is None else criteria.result(subject)
 

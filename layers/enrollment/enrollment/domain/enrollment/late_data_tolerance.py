@@ -29,7 +29,7 @@ GRACE_MS = 15 * MINUTE
 MAX_CHANGES = 200
 
 
-class WaitingEvent(Struct, frozen=True):
+class DeferredEvent(Struct, frozen=True):
     """An event whose decision is postponed. ``flows``: until when, for each flow that waits. ``rejected``: the flows
     that rejected the record at the end of their tolerance, with the time until which a change that arrives late can
     still enroll it. ``version`` counts the stored changes; 0: not stored yet."""
@@ -39,14 +39,14 @@ class WaitingEvent(Struct, frozen=True):
     version: int = 0
     rejected: Mapping[str, Instant] = field(default_factory=dict)
 
-    def with_flows(self, flows: Mapping[str, Instant]) -> "WaitingEvent":
+    def with_flows(self, flows: Mapping[str, Instant]) -> "DeferredEvent":
         """The same object when they wait already."""
         if flows.items() <= self.flows.items():
             return self
         rejected = {flow: until for flow, until in self.rejected.items() if flow not in flows}
         return replace(self, flows={**self.flows, **flows}, rejected=rejected)
 
-    def without(self, decided: frozenset[str], rejected: Mapping[str, Instant] | None = None) -> "WaitingEvent":
+    def without(self, decided: frozenset[str], rejected: Mapping[str, Instant] | None = None) -> "DeferredEvent":
         """Without flows that are decided; ``rejected`` ones are noted as such. The same object when nothing changes."""
         left = {flow: until for flow, until in self.flows.items() if flow not in decided}
         late = {flow: until for flow, until in self.rejected.items() if flow not in decided} | dict(rejected or {})

@@ -8,7 +8,7 @@ from enrollment.domain.flows.flow import Flow
 ENROLLED = "workflows.enrolled"
 
 
-def loop(flow: Flow, others: Iterable[Flow]) -> Sequence[str] | None:
+def find_enrollment_loop(flow: Flow, others: Iterable[Flow]) -> Sequence[str] | None:
     """The ids of the flows of a shortest loop through ``flow``, which is first and last; None: there is none that a
     record could go round, for a chain that is too long ends before.
 

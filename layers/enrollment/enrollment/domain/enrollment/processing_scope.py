@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Reach(Struct, frozen=True):
+class ProcessingScope(Struct, frozen=True):
     """``flow_ids``: only these flows are decided; None: all. ``waits``: whether a flow that tolerates data that comes
     after its event may put its decision off; else every decision is final. ``before_activation``: what occurred before
     a flow was turned on counts too, as when a new flow is applied to past events on purpose."""
@@ -16,4 +16,4 @@ class Reach(Struct, frozen=True):
         return self.flow_ids is None or flow_id in self.flow_ids
 
 
-EVERY_FLOW = Reach()
+ALL_FLOWS = ProcessingScope()

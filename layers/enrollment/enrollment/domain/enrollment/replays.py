@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import Struct
 
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.enrollment.processing_scope import Reach
+from enrollment.domain.enrollment.processing_scope import ProcessingScope
 from enrollment.domain.events.event import Event
 from enrollment.domain.values import Instant
 
@@ -40,16 +40,16 @@ class Replay(Struct, frozen=True):
         return self.created_at + KEPT
 
     @property
-    def reach(self) -> Reach:
+    def reach(self) -> ProcessingScope:
         """Who names a flow wants what occurred before it was turned on. Nothing is waited for: its time is over, or a
         delivery of the event itself is waiting already."""
-        return Reach(self.flow_ids, waits=False, before_activation=self.flow_ids is not None)
+        return ProcessingScope(self.flow_ids, waits=False, before_activation=self.flow_ids is not None)
 
     def concerns(self, event: Event) -> bool:
         return event.portal_id == self.portal_id and event.event_type.name in self.event_types
 
 
-class Rehearsal(Struct, frozen=True):
+class DryRunResult(Struct, frozen=True):
     """What a dry run decided on one event. ``record``: what all events of one record have in common. ``codes``: by
     flow id."""
 
@@ -57,11 +57,11 @@ class Rehearsal(Struct, frozen=True):
     codes: Mapping[str, Code]
 
 
-def is_ordered(replay_name: str) -> bool:
+def is_requested(replay_name: str) -> bool:
     return _ORDERED.fullmatch(replay_name) is not None
 
 
-def tally(rehearsals: Iterable[Rehearsal], re_enrolling: Collection[str]) -> dict[str, Counter[Code]]:
+def tally(rehearsals: Iterable[DryRunResult], re_enrolling: Collection[str]) -> dict[str, Counter[Code]]:
     """How often each code, by flow. Each event was decided for itself, so of a record's events that would enroll it in
     a flow that does not re-enroll, the first would and the others would not."""
     counts: dict[str, Counter[Code]] = {}

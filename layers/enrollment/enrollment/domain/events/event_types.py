@@ -160,7 +160,7 @@ class AlsoSatisfies(Struct, frozen=True):
     adds: Mapping[str, Value] = field(default_factory=dict)
 
 
-class Narrowing(Struct, frozen=True):
+class RequiredFilter(Struct, frozen=True):
     """A trigger with a refinement on one of the properties is held to ``implies`` too."""
 
     on_properties: frozenset[str]
@@ -189,7 +189,7 @@ class EventType(Struct, frozen=True):
     first_of: str | None = None
     derivations: tuple[Derivation, ...] = ()
     also: tuple[AlsoSatisfies, ...] = ()
-    narrowing: Narrowing | None = None
+    narrowing: RequiredFilter | None = None
     effect: RecordEffect = RecordEffect.NOTHING
     may_create_record: bool = False
 

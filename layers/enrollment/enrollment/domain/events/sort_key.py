@@ -4,15 +4,15 @@ from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import join
 from enrollment.domain.values import Instant, iso
 
-BEFORE_ALL = ""
+MIN_SORT_KEY = ""
 # Follows every digit.
-AFTER_ALL = ":"
+MAX_SORT_KEY = ":"
 
 
-def position(event: Event) -> str:
+def event_sort_key(event: Event) -> str:
     return f"{iso(event.given_time)}/{join(event.id)}"
 
 
-def position_at(instant: Instant) -> str:
+def sort_key_at(instant: Instant) -> str:
     """Before all that occurred then, after all that occurred earlier."""
     return iso(instant)

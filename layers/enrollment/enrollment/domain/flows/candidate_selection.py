@@ -22,7 +22,7 @@ from enrollment.domain.values import Instant
 EventTypes = frozenset[str]
 
 
-class Question(Struct, frozen=True):
+class CandidateQuery(Struct, frozen=True):
     """``changed_since`` None: every flow is to be looked at. ``named``: flows that are to be looked at in any case.
     ``one_by_one``: up to so many, all are."""
 
@@ -44,7 +44,7 @@ class Candidates(Struct, frozen=True):
     others: Mapping[EventTypes, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
-class Listing:
+class CandidateList:
     """The flows that one event type triggers: of a portal, for an object type. Those that are off are owed nothing
     new, and stand here to be found by what changed."""
 
@@ -85,7 +85,7 @@ class Listing:
     def get(self, flow_id: str) -> Flow | None:
         return self._flows.get(flow_id)
 
-    def concerned(self, occurrence: Occurrence, question: Question) -> Iterator[Flow]:
+    def concerned(self, occurrence: Occurrence, question: CandidateQuery) -> Iterator[Flow]:
         """Some more than once."""
         if question.changed_since is None:
             yield from self
@@ -102,19 +102,19 @@ class Listing:
         return self._types.items()
 
 
-def candidates(listings: Sequence[Listing], question: Question) -> Candidates:
+def candidates(listings: Sequence[CandidateList], question: CandidateQuery) -> Candidates:
     """``listings``: one for each of the question's occurrences, in their order."""
     if sum(map(len, listings)) <= question.one_by_one or question.changed_since is None:
-        return Candidates(each_once(listings))
+        return Candidates(deduplicate(listings))
     concerned = (
         listing.concerned(occurrence, question)
         for listing, occurrence in zip(listings, question.occurrences, strict=True)
     )
-    flows = each_once(concerned)
+    flows = deduplicate(concerned)
     return Candidates(flows, _others(listings, flows))
 
 
-def each_once(many: Iterable[Iterable[Flow]]) -> Sequence[Flow]:
+def deduplicate(many: Iterable[Iterable[Flow]]) -> Sequence[Flow]:
     """A flow that lost one of several triggers is off in the listing of that, and on in another's."""
     found: dict[str, Flow] = {}
     for flows in many:
@@ -124,7 +124,7 @@ def each_once(many: Iterable[Iterable[Flow]]) -> Sequence[Flow]:
     return tuple(found.values())
 
 
-def _others(listings: Sequence[Listing], flows: Sequence[Flow]) -> Mapping[EventTypes, int]:
+def _others(listings: Sequence[CandidateList], flows: Sequence[Flow]) -> Mapping[EventTypes, int]:
     asked = frozenset(one.event_type for one in listings)
     others: Counter[EventTypes] = Counter()
     before: set[str] = set()

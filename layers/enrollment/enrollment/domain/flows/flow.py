@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from enrollment.domain.criteria.criteria import Criteria, needs
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.operators.filters import Failure, PropertyFilter
-from enrollment.domain.records.record_snapshot import Need
+from enrollment.domain.records.record_snapshot import AssociationRequirement
 from enrollment.domain.values import Instant, Properties
 
 
@@ -62,7 +62,7 @@ class Flow(Struct, frozen=True):
     record_tolerance: int | None = None
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def needs(self) -> frozenset[AssociationRequirement]:
         """The associated records that its criteria look at."""
         return frozenset(need for one in (self.suppression, self.goal, self.criteria) for need in needs(one))
 

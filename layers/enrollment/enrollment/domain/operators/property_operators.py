@@ -69,7 +69,7 @@ class OperationType(Struct, frozen=True, eq=False):
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
-class Asking(Struct, frozen=True, eq=False):
+class ComparesByMeaning(Struct, frozen=True, eq=False):
     """What asks the same is equal, however the flows wrote it."""
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Asking(Struct, frozen=True, eq=False):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        assert isinstance(other, Asking)
+        assert isinstance(other, ComparesByMeaning)
         return self.question() == other.question()
 
     def __ne__(self, other: object) -> bool:
@@ -91,7 +91,7 @@ class Asking(Struct, frozen=True, eq=False):
         return hash(self.question())
 
 
-class Operation(Asking, frozen=True, eq=False):
+class Operation(ComparesByMeaning, frozen=True, eq=False):
     """An operator with its operands, ready to be tested; made by ``operation`` and ``operation_of`` only. ``given`` is
     the operation as the flow wrote it."""
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from enrollment.domain.events.moments import Moment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Stamp, merged, until
+from enrollment.domain.records.record import Stamp, TimestampedValue, merged, until
 from enrollment.domain.values import Instant
 
 CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
@@ -26,9 +26,9 @@ class Association(Struct, frozen=True):
 
     record: RecordKey
     other: RecordKey
-    types: Mapping[AssociationType, Dated] = field(default_factory=dict)
+    types: Mapping[AssociationType, TimestampedValue] = field(default_factory=dict)
     version: int = 0
-    earlier: Mapping[AssociationType, tuple[Dated, ...]] = field(default_factory=dict)
+    earlier: Mapping[AssociationType, tuple[TimestampedValue, ...]] = field(default_factory=dict)
 
     @property
     def held(self) -> Sequence[AssociationType]:

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
-from enrollment.domain.records.record import Change, Dated, Record
+from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import Instant, Properties, as_text, is_missing
 
 # Bytes of JSON that the events of one change carry together of the whole change.
 MAX_CARRIED = 1_000_000
 
 
-class Production(Struct, frozen=True):
+class OutboundEvent(Struct, frozen=True):
     """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
     properties that changed together with what it tells.
 
@@ -34,12 +34,12 @@ class Production(Struct, frozen=True):
     is_to_second: bool = False
 
 
-def productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
+def change_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
     for production in _productions(before, after, change):
         yield replace(production, is_to_second=change.is_to_second)
 
 
-def _productions(before: Record | None, after: Record, change: Change) -> Iterator[Production]:
+def _productions(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
     """A record's creation is one event with all that is known of it; else one event for each property and membership
     that is another now. A value that is older than the stored one changes nothing, and is no event.
 
@@ -53,7 +53,7 @@ def _productions(before: Record | None, after: Record, change: Change) -> Iterat
     if before is None or not before.exists:
         if after.exists:
             event_id = _id(key, "created", deleted_at)
-            yield Production(event_id, "crm.object_created", key, at, {}, dict(change.properties))
+            yield OutboundEvent(event_id, "crm.object_created", key, at, {}, dict(change.properties))
     else:
         names = [
             name for name in change.properties if _differs(before.properties.get(name), after.properties.get(name))
@@ -64,16 +64,16 @@ def _productions(before: Record | None, after: Record, change: Change) -> Iterat
             was, value = before.properties.get(name), after.properties[name].value
             properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
             event_id = _id(key, "property", deleted_at, name, _text(was), as_text(value))
-            yield Production(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
+            yield OutboundEvent(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
     for list_id in change.memberships:
         was, now = (_membership(one, list_id) for one in (before, after))
         if _is_member(was) != _is_member(now):
             properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(now) else "REMOVED"}
             event_id = _id(key, "membership", deleted_at, list_id, _text(was), str(_is_member(now)))
-            yield Production(event_id, "lists.membership_changed", key, at, properties)
+            yield OutboundEvent(event_id, "lists.membership_changed", key, at, properties)
 
 
-def _differs(was: Dated | None, now: Dated | None) -> bool:
+def _differs(was: TimestampedValue | None, now: TimestampedValue | None) -> bool:
     """``3`` and ``"3"`` are one value, as are null and empty."""
     if now is None or now == was:
         return False
@@ -82,15 +82,15 @@ def _differs(was: Dated | None, now: Dated | None) -> bool:
     return as_text(was.value) != as_text(now.value)
 
 
-def _membership(record: Record | None, list_id: str) -> Dated | None:
+def _membership(record: Record | None, list_id: str) -> TimestampedValue | None:
     return record.memberships.get(list_id) if record is not None else None
 
 
-def _is_member(membership: Dated | None) -> bool:
+def _is_member(membership: TimestampedValue | None) -> bool:
     return membership is not None and membership.value is True
 
 
-def _text(dated: Dated | None) -> str:
+def _text(dated: TimestampedValue | None) -> str:
     return "" if dated is None else f"{dated.changed_at} {as_text(dated.value)}"
 
 

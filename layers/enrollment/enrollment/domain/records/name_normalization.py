@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from enrollment.domain.records.record import Dated, Earlier, Record
+from enrollment.domain.records.record import Record, TimestampedValue, ValueHistory
 from enrollment.domain.values import are_names, read_name
 
 
@@ -23,9 +23,11 @@ def in_one_spelling(record: Record) -> Record:
     )
 
 
-def _merged(current: Mapping[str, Dated], earlier: Earlier) -> tuple[Mapping[str, Dated], Earlier]:
+def _merged(
+    current: Mapping[str, TimestampedValue], earlier: ValueHistory
+) -> tuple[Mapping[str, TimestampedValue], ValueHistory]:
     """Values of names that differ in spelling only are one history, in the order of their changes."""
-    histories: dict[str, list[Dated]] = {}
+    histories: dict[str, list[TimestampedValue]] = {}
     for name, dated in current.items():
         histories.setdefault(read_name(name), []).extend((*earlier.get(name, ()), dated))
     ordered = {name: sorted(history, key=lambda one: one.changed_at) for name, history in histories.items()}

@@ -64,7 +64,7 @@ class Stamp(Struct, frozen=True):
     is_to_second: bool = False
 
 
-class Dated(Struct, frozen=True):
+class TimestampedValue(Struct, frozen=True):
     """A value with its stamp. ``arrived_at`` None: it was stored before arrivals were, and arrived when it changed."""
 
     value: Value
@@ -81,17 +81,17 @@ class Dated(Struct, frozen=True):
     def latest(self) -> Instant:
         return last_instant(self.changed_at, is_to_second=self.is_to_second)
 
-    def is_before(self, other: "Dated") -> bool:
+    def is_before(self, other: "TimestampedValue") -> bool:
         """Whether the times of the changes alone tell that this one came first."""
         return self.latest < other.changed_at
 
-    def precedes(self, other: "Dated") -> bool:
+    def precedes(self, other: "TimestampedValue") -> bool:
         """By the times of the changes, or where they do not tell, by arrival."""
         if self.is_before(other):
             return True
         return not other.is_before(self) and self.arrival < other.arrival
 
-    def is_repeated_by(self, other: "Dated") -> bool:
+    def is_repeated_by(self, other: "TimestampedValue") -> bool:
         """Whether the other is the same change, delivered again."""
         return (
             self.changed_at == other.changed_at
@@ -104,7 +104,7 @@ class Dated(Struct, frozen=True):
         return moment.sees(self.changed_at, self.arrival, self.event_id, is_to_second=self.is_to_second)
 
 
-Earlier = Mapping[str, tuple[Dated, ...]]
+ValueHistory = Mapping[str, tuple[TimestampedValue, ...]]
 """By name, the values before the current one, oldest first."""
 
 
@@ -117,13 +117,13 @@ class Record(Struct, frozen=True):
 
     key: RecordKey
     created_at: Instant
-    properties: Mapping[str, Dated] = field(default_factory=dict)
-    memberships: Mapping[str, Dated] = field(default_factory=dict)
+    properties: Mapping[str, TimestampedValue] = field(default_factory=dict)
+    memberships: Mapping[str, TimestampedValue] = field(default_factory=dict)
     firsts: Mapping[str, str] = field(default_factory=dict)
     version: int = 0
     deleted_at: Instant | None = None
-    earlier_properties: Earlier = field(default_factory=dict)
-    earlier_memberships: Earlier = field(default_factory=dict)
+    earlier_properties: ValueHistory = field(default_factory=dict)
+    earlier_memberships: ValueHistory = field(default_factory=dict)
     awaited_until: Instant | None = None
     known_at: Instant | None = None
 
@@ -142,7 +142,7 @@ class Record(Struct, frozen=True):
         return self._changed_by(as_of(LATEST))
 
     @property
-    def changes(self) -> Sequence[Dated]:
+    def changes(self) -> Sequence[TimestampedValue]:
         """Every change that is kept, in no order."""
         current = (*self.properties.values(), *self.memberships.values())
         earlier = (*self.earlier_properties.values(), *self.earlier_memberships.values())
@@ -153,20 +153,20 @@ class Record(Struct, frozen=True):
         changes = ((name, self.property_changes(name, moment)) for name in self.properties)
         return {name: history[-1].value for name, history in changes if history}
 
-    def property_changes(self, name: str, moment: Moment) -> tuple[Dated, ...]:
+    def property_changes(self, name: str, moment: Moment) -> tuple[TimestampedValue, ...]:
         """The values that the property had until a moment, oldest first, as far as they are kept."""
         changes = until(self.properties.get(name), self.earlier_properties.get(name, ()), moment)
         if name in SYSTEM_PROPERTIES and self.exists and not (changes and not is_missing(changes[-1].value)):
             return (*changes, self._system_property(name, moment))
         return changes
 
-    def _system_property(self, name: str, moment: Moment) -> Dated:
+    def _system_property(self, name: str, moment: Moment) -> TimestampedValue:
         if name in _CREATION:
-            return Dated(iso(self.created_at), self.created_at)
+            return TimestampedValue(iso(self.created_at), self.created_at)
         if name in _MODIFICATION:
             changed_at = self._changed_by(moment)
-            return Dated(iso(changed_at), changed_at)
-        return Dated(self.key.object_id, self.created_at)
+            return TimestampedValue(iso(changed_at), changed_at)
+        return TimestampedValue(self.key.object_id, self.created_at)
 
     def _changed_by(self, moment: Moment) -> Instant:
         seen = (dated.changed_at for dated in self.changes if dated.is_seen_at(moment))
@@ -200,7 +200,7 @@ class Record(Struct, frozen=True):
         ``until``."""
         return sorted({one.changed_at for one in self.changes if one.changed_at <= until and not one.is_seen_at(after)})
 
-    def awaited(self, until: Instant) -> "Record":
+    def with_deferral_until(self, until: Instant) -> "Record":
         """With the note that events wait for it. The same object when that is noted already."""
         if self.awaited_until is not None and self.awaited_until >= until:
             return self
@@ -240,7 +240,7 @@ def absent(key: RecordKey) -> Record:
     return Record(key, NOT_CREATED)
 
 
-class Change(Struct, frozen=True):
+class RecordUpdate(Struct, frozen=True):
     """What becomes known of a record as of an instant. ``memberships``: list id to whether it is a member from then.
     ``creates``: the record exists from then at the latest. ``first``: the key and the id of an event of which only the
     first counts. ``arrived_at`` None: the change arrived when it happened. ``event_id``: of the event that brings it.
@@ -269,7 +269,7 @@ class Change(Struct, frozen=True):
 
 
 def changed(
-    record: Record | None, key: RecordKey, change: Change, history_length: int = HISTORY_LENGTH
+    record: Record | None, key: RecordKey, change: RecordUpdate, history_length: int = HISTORY_LENGTH
 ) -> Record | None:
     """The record after the change; the same object when nothing changed. None: nothing is stored, and the change stores
     nothing. Raises InvalidEvent when the record would exceed what can be stored."""
@@ -297,17 +297,17 @@ def changed(
         after = replace(after, firsts=_with_first(after.firsts, change.first))
     if after == (absent(key) if record is None else record):
         return record
-    return _fitted(after) if after.exists else _with_latest_arrivals(after)
+    return _trim_to_size(after) if after.exists else _with_latest_arrivals(after)
 
 
-def _created(record: Record, change: Change) -> Record:
+def _created(record: Record, change: RecordUpdate) -> Record:
     """A record that exists from now on, with the changes that arrived before its creation and are not expired."""
     kept_since = change.arrival - EARLY_CHANGES_KEPT_MS
     recent = _filtered(record, lambda dated: dated.arrival >= kept_since)
     return replace(recent, created_at=_creation(record, change), known_at=change.arrival)
 
 
-def _creation(record: Record, change: Change) -> Instant:
+def _creation(record: Record, change: RecordUpdate) -> Instant:
     """The time of a creation. It comes after a deletion in the same second if it arrived after it."""
     return change.at if record.deleted_at is None else max(change.at, record.deleted_at + 1)
 
@@ -323,13 +323,13 @@ def _with_latest_arrivals(record: Record) -> Record:
     return kept
 
 
-def _with_changes(record: Record, changes: Sequence[Dated]) -> Record:
+def _with_changes(record: Record, changes: Sequence[TimestampedValue]) -> Record:
     """With these of its changes alone."""
     kept = {id(dated) for dated in changes}
     return _filtered(record, lambda dated: id(dated) in kept)
 
 
-def _filtered(record: Record, keeps: Callable[[Dated], bool]) -> Record:
+def _filtered(record: Record, keeps: Callable[[TimestampedValue], bool]) -> Record:
     """With the changes for which ``keeps`` returns true."""
     properties, earlier_properties = _filtered_values(record.properties, record.earlier_properties, keeps)
     memberships, earlier_memberships = _filtered_values(record.memberships, record.earlier_memberships, keeps)
@@ -343,8 +343,8 @@ def _filtered(record: Record, keeps: Callable[[Dated], bool]) -> Record:
 
 
 def _filtered_values(
-    current: Mapping[str, Dated], earlier: Earlier, keeps: Callable[[Dated], bool]
-) -> tuple[Mapping[str, Dated], Earlier]:
+    current: Mapping[str, TimestampedValue], earlier: ValueHistory, keeps: Callable[[TimestampedValue], bool]
+) -> tuple[Mapping[str, TimestampedValue], ValueHistory]:
     kept = {
         name: [dated for dated in (*earlier.get(name, ()), dated_now) if keeps(dated)]
         for name, dated_now in current.items()
@@ -363,7 +363,7 @@ def deleted(record: Record, at: Instant) -> Record:
     return Record(record.key, record.created_at, version=record.version, deleted_at=at)
 
 
-def says_something(event: Event) -> bool:
+def affects_record(event: Event) -> bool:
     """Whether the event changes the stored record, so that it must be read and perhaps written."""
     return changes_record(event) or (event.object_id is not None and event.event_type.first_of is not None)
 
@@ -375,13 +375,13 @@ def changes_record(event: Event) -> bool:
     )
 
 
-def applied(record: Record | None, event: Event, history_length: int = HISTORY_LENGTH) -> Record | None:
+def apply_event(record: Record | None, event: Event, history_length: int = HISTORY_LENGTH) -> Record | None:
     """As ``changed``, by the change that the event brings."""
     key = event.record_key
     return None if key is None else changed(record, key, _change_of(event), history_length)
 
 
-def with_companions(record: Record, event: Event) -> Record:
+def with_co_changed_properties(record: Record, event: Event) -> Record:
     """The record as the event's criteria see it: with the properties that changed together with it. Not to be stored,
     because each of those changes has an event of its own that stores it."""
     if not event.changed_with:
@@ -416,7 +416,7 @@ def membership_objection(event: Event, record: Record) -> str | None:
     return None
 
 
-def _concerns_deleted_data(record: Record, change: Change) -> bool:
+def _concerns_deleted_data(record: Record, change: RecordUpdate) -> bool:
     if record.deleted_at is None:
         return False
     if change.at > record.deleted_at:
@@ -424,9 +424,9 @@ def _concerns_deleted_data(record: Record, change: Change) -> bool:
     return change.latest <= record.deleted_at or change.arrival <= record.deleted_at
 
 
-def _change_of(event: Event) -> Change:
+def _change_of(event: Event) -> RecordUpdate:
     key = first_of(event)
-    return Change(
+    return RecordUpdate(
         at=event.occurred_at,
         properties=_changed_properties(event),
         memberships=_changed_memberships(event),
@@ -461,21 +461,21 @@ def _changed_memberships(event: Event) -> Mapping[str, bool]:
 
 
 def merged(
-    current: Mapping[K, Dated],
-    earlier: Mapping[K, tuple[Dated, ...]],
+    current: Mapping[K, TimestampedValue],
+    earlier: Mapping[K, tuple[TimestampedValue, ...]],
     changes: Mapping[K, Value],
     stamp: Stamp,
     history_length: int,
-) -> tuple[Mapping[K, Dated], Mapping[K, tuple[Dated, ...]]]:
+) -> tuple[Mapping[K, TimestampedValue], Mapping[K, tuple[TimestampedValue, ...]]]:
     """The values and those before them, after changes; the same objects when nothing changed.
 
     A change is put after all changes that its time tells to be earlier, and before the first later one. A change that
     is known already is not stored again.
     """
-    values: dict[K, Dated] = {}
-    histories: dict[K, tuple[Dated, ...]] = {}
+    values: dict[K, TimestampedValue] = {}
+    histories: dict[K, tuple[TimestampedValue, ...]] = {}
     for name, value in changes.items():
-        change = Dated(
+        change = TimestampedValue(
             None if is_missing(value) else value,
             stamp.changed_at,
             stamp.arrived_at,
@@ -489,7 +489,7 @@ def merged(
         history.insert(_place(change, history), change)
         *before, values[name] = history
         if was is not None:
-            histories[name] = tuple(_shortened(before, values[name], history_length))
+            histories[name] = tuple(_trim_history(before, values[name], history_length))
     news = {name: history for name, history in histories.items() if history != earlier.get(name, ())}
     changed_values = {name: dated for name, dated in values.items() if dated is not current.get(name)}
     return (
@@ -498,12 +498,12 @@ def merged(
     )
 
 
-def _place(change: Dated, history: Sequence[Dated]) -> int:
+def _place(change: TimestampedValue, history: Sequence[TimestampedValue]) -> int:
     after = next((number for number in range(len(history), 0, -1) if history[number - 1].is_before(change)), 0)
     return next((number for number in range(after, len(history)) if change.precedes(history[number])), len(history))
 
 
-def _shortened(history: list[Dated], current: Dated, length: int) -> list[Dated]:
+def _trim_history(history: list[TimestampedValue], current: TimestampedValue, length: int) -> list[TimestampedValue]:
     """Without what exceeds the length: first what only repeats the value between two that are the same, then the
     oldest. What cannot be ordered against the current value by its time is kept longer."""
     unordered = sum(not dated.is_before(current) for dated in history)
@@ -519,18 +519,20 @@ def _shortened(history: list[Dated], current: Dated, length: int) -> list[Dated]
     return history
 
 
-def _text(dated: Dated) -> str:
+def _text(dated: TimestampedValue) -> str:
     return json.dumps(dated.value)
 
 
-def until(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment) -> tuple[Dated, ...]:
+def until(
+    current: TimestampedValue | None, earlier: tuple[TimestampedValue, ...], moment: Moment
+) -> tuple[TimestampedValue, ...]:
     """What something has been until a moment, oldest first, as far as it is kept."""
     if current is None:
         return ()
     return _ordered(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)), moment.event_id)
 
 
-def _ordered(history: tuple[Dated, ...], event_id: str | None) -> tuple[Dated, ...]:
+def _ordered(history: tuple[TimestampedValue, ...], event_id: str | None) -> tuple[TimestampedValue, ...]:
     """In the order that these changes have among themselves, whichever others exist and whenever each was stored.
 
     Exact times have one order. A change that is known to the second can follow two others of which it precedes one, so
@@ -538,20 +540,22 @@ def _ordered(history: tuple[Dated, ...], event_id: str | None) -> tuple[Dated, .
     """
     if not any(dated.is_to_second for dated in history):
         return history
-    ordered: list[Dated] = []
+    ordered: list[TimestampedValue] = []
     # Of changes that arrived in one millisecond, the observing event's own comes last.
     for dated in sorted(history, key=lambda dated: (dated.arrival, dated.event_id == event_id)):
         ordered.insert(_place(dated, ordered), dated)
     return tuple(ordered)
 
 
-def _value_before(current: Dated | None, earlier: tuple[Dated, ...], moment: Moment, event: Event) -> Value:
+def _value_before(
+    current: TimestampedValue | None, earlier: tuple[TimestampedValue, ...], moment: Moment, event: Event
+) -> Value:
     history = until(current, earlier, moment)
     own = next((number for number, dated in enumerate(history) if _is_own(dated, event)), len(history))
     return history[own - 1].value if own else None
 
 
-def _is_own(dated: Dated, event: Event) -> bool:
+def _is_own(dated: TimestampedValue, event: Event) -> bool:
     """Whether the event brought the change. Changes that an earlier version stored have no origin."""
     if dated.event_id:
         return dated.event_id == event.id
@@ -565,7 +569,7 @@ def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Map
     return {**firsts, key: event_id}
 
 
-def _fitted(record: Record) -> Record:
+def _trim_to_size(record: Record) -> Record:
     """With as much of its history as fits."""
     while (size := _size(record)) > MAX_RECORD_BYTES:
         longest = max(map(len, (*record.earlier_properties.values(), *record.earlier_memberships.values())), default=0)
@@ -585,7 +589,7 @@ def _fitted(record: Record) -> Record:
     return record
 
 
-def _cut(earlier: Earlier, kept: int) -> Earlier:
+def _cut(earlier: ValueHistory, kept: int) -> ValueHistory:
     return {name: one[-kept:] for name, one in earlier.items()} if kept else {}
 
 

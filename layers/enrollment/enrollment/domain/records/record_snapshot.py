@@ -7,31 +7,31 @@ from msgspec import Struct, field
 
 from enrollment.domain.events.moments import Moment, as_of
 from enrollment.domain.records.associations import AssociationType
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, Value, as_text
 
 # Of which object type, and as what.
-Need = tuple[str, AssociationType]
+AssociationRequirement = tuple[str, AssociationType]
 
 # Associated records that are looked at.
 MAX_ASSOCIATED = 1_000
 
 
-class Associates(Struct, frozen=True):
+class AssociatedRecords(Struct, frozen=True):
     """``is_complete``: there are no more than these."""
 
-    subjects: tuple["Subject", ...] = ()
+    subjects: tuple["RecordSnapshot", ...] = ()
     is_complete: bool = True
 
 
-class Subject(Struct, frozen=True, eq=False):
+class RecordSnapshot(Struct, frozen=True, eq=False):
     """``at``: the current time of operations that compare with it. ``moment``: which changes are seen; None: all until
     ``at``. ``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
 
     record: Record
     at: Instant
     zone: tzinfo = UTC
-    associates: Mapping[Need, Associates] = field(default_factory=dict)
+    associates: Mapping[AssociationRequirement, AssociatedRecords] = field(default_factory=dict)
     moment: Moment | None = None
     _answers: dict[Hashable, bool] = field(default_factory=dict)
 
@@ -39,7 +39,7 @@ class Subject(Struct, frozen=True, eq=False):
     def seen(self) -> Moment:
         return as_of(self.at) if self.moment is None else self.moment
 
-    def changes(self, name: str) -> tuple[Dated, ...]:
+    def changes(self, name: str) -> tuple[TimestampedValue, ...]:
         """What the property has been until then, oldest first."""
         return self.record.property_changes(name, self.seen)
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from enrollment.entrypoints.http_api.operations import Caller, Operation, Scope
+from enrollment.entrypoints.http_api.operations import Caller, Endpoint, Scope
 from enrollment.serialization.requests import MAX_PORTAL_ID, InvalidRequest, read_id
-from enrollment.serialization.validation_errors import Fault
+from enrollment.serialization.validation_errors import ValidationError
 
 PORTAL_HEADER = "x-portal-id"
 PORTAL_CLAIM = "portal_id"
@@ -23,7 +23,7 @@ class OtherPortal(LookupError):
     """Nothing of another portal exists for the caller."""
 
 
-def caller_of(event: Mapping[str, Any], operation: Operation) -> Caller:
+def caller_of(event: Mapping[str, Any], operation: Endpoint) -> Caller:
     """Raises Unauthenticated, Forbidden, OtherPortal, or InvalidRequest when no portal is named."""
     authorizer = event.get("requestContext", {}).get("authorizer") or {}
     named = {name.lower(): value for name, value in (event.get("headers") or {}).items()}.get(PORTAL_HEADER)
@@ -46,15 +46,15 @@ def portal_named(event: Mapping[str, Any]) -> str | None:
     return None if named is None else str(named)[:MAX_PORTAL_ID]
 
 
-def _operator(iam: Mapping[str, Any], named: str | None, operation: Operation) -> Caller:
+def _operator(iam: Mapping[str, Any], named: str | None, operation: Endpoint) -> Caller:
     """Under IAM the caller looks after every portal, and says which one is meant."""
     if named is None and operation.concerns_a_portal:
-        raise InvalidRequest([Fault("X-Portal-Id", "MISSING_PORTAL", "absent; this header names the portal")])
+        raise InvalidRequest([ValidationError("X-Portal-Id", "MISSING_PORTAL", "absent; this header names the portal")])
     portal_id = "" if named is None else _portal_id(named, "X-Portal-Id")
     return Caller(str(iam.get("userArn") or iam.get("callerId") or "iam"), portal_id, frozenset(Scope))
 
 
-def _holder(claims: Mapping[str, Any], named: str | None, operation: Operation) -> Caller:
+def _holder(claims: Mapping[str, Any], named: str | None, operation: Endpoint) -> Caller:
     """A token is of one portal."""
     claimed = claims.get(PORTAL_CLAIM)
     portal_id = "" if claimed in (None, "") else _portal_id(str(claimed), f"the token's claim {PORTAL_CLAIM}")

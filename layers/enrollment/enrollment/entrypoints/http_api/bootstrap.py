@@ -12,40 +12,40 @@ from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
-from enrollment.adapters.dynamodb.flow_repository import DynamoFlowBook
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
 from enrollment.adapters.observability import Metrics, log_refused_flow
-from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_history import EventHistory
-from enrollment.application.event_processor import Process
-from enrollment.application.explanation import Explaining
-from enrollment.application.flow_authoring import Authoring
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import Enrollments, Portals, Replays
-from enrollment.application.record_service import Recordkeeping
+from enrollment.application.record_service import RecordService
 from enrollment.application.simulation import without_consequences
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import from_environment
 from enrollment.entrypoints.bootstrap import new_id, now, tracing
 from enrollment.serialization.envelopes import check_production, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow, read_stored_flow
-from enrollment.serialization.messages import read_message, write_announcement, write_message, write_production
+from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 
 
 class ApiApplication(Struct, frozen=True):
     """``process``: to be simulated."""
 
-    authoring: Authoring
-    evaluation: Evaluation
+    authoring: FlowAuthoring
+    evaluator: CriteriaEvaluator
     portals: Portals
-    recordkeeping: Recordkeeping
+    record_service: RecordService
     enrollments: Enrollments
     history: EventHistory
-    process: Process
-    explaining: Explaining
+    processor: EventProcessor
+    explaining: DecisionExplainer
     replays: Replays
     logger: Logger
     metrics: Metrics
@@ -58,17 +58,17 @@ def api_application() -> ApiApplication:
     session = clients.open_session()
     tables = Tables(clients.dynamodb(session), config)
     records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
-    evaluation = Evaluation(records, associations, portals)
+    evaluator = CriteriaEvaluator(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
     logger = Logger()
-    book = DynamoFlowBook(tables, read_flow)
+    flow_repository = DynamoFlowRepository(tables, read_flow)
     flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
     history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
-    process = without_consequences(
+    processor = without_consequences(
         event_types=EVENT_TYPES,
         flows=flows,
         records=records,
-        evaluation=evaluation,
+        evaluator=evaluator,
         enrollments=enrollments,
         clock=now,
         new_id=new_id,
@@ -76,22 +76,22 @@ def api_application() -> ApiApplication:
         history=history,
     )
     return ApiApplication(
-        authoring=Authoring(book, flows, read_flow),
-        evaluation=evaluation,
+        authoring=FlowAuthoring(flow_repository, flows, read_flow),
+        evaluator=evaluator,
         portals=portals,
-        recordkeeping=Recordkeeping(
+        record_service=RecordService(
             records=records,
             associations=associations,
             producer=EventBridgeBus(
-                clients.events(session), config.event_bus_name, write_announcement, write_production
+                clients.events(session), config.event_bus_name, write_announcement, write_outbound_event
             ),
             check=check_production,
             history_length=config.history_length,
         ),
         enrollments=enrollments,
         history=history,
-        process=process,
-        explaining=Explaining(process, book, read_flow),
+        processor=processor,
+        explaining=DecisionExplainer(processor, flow_repository, read_flow),
         replays=DynamoReplays(tables),
         logger=logger,
         metrics=Metrics(config.metrics_namespace, config.service, now),

@@ -7,8 +7,8 @@ from enrollment.domain.criteria.record_operators import zone_of
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.operators.property_operators import InvalidOperand
-from enrollment.entrypoints.http_api.operations import Example, Operation, Query, Reply, Request, Scope, Services
-from enrollment.entrypoints.http_api.problems import UnknownThing
+from enrollment.entrypoints.http_api.operations import Endpoint, Example, Query, Reply, Request, Scope, Services
+from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.catalog import write_event_type
 from enrollment.serialization.flows import (
     ALLOWED_TOLERANCE,
@@ -17,7 +17,7 @@ from enrollment.serialization.flows import (
     read_tolerance,
 )
 from enrollment.serialization.requests import BodyReader, read_id, read_object_type, refuse
-from enrollment.serialization.validation_errors import meant, nearest, shown
+from enrollment.serialization.validation_errors import format_value, nearest, suggestion
 
 SETTINGS = ("timeZone", "criteriaTolerance", "recordTolerance", "allowedSources")
 MAX_SOURCES = 50
@@ -29,10 +29,10 @@ def list_event_types(services: Services, request: Request) -> Reply:
     category, flow_type = request.query.get("category"), request.query.get("flowType")
     object_type = request.query.get("objectTypeId")
     if category is not None and category not in CATEGORIES:
-        message = f"found {shown(category)}, allowed is {', '.join(CATEGORIES)}"
+        message = f"found {format_value(category)}, allowed is {', '.join(CATEGORIES)}"
         raise refuse("category", "UNKNOWN_OPTION", message, nearest(category, CATEGORIES))
     if flow_type is not None and flow_type not in FLOW_TYPES:
-        message = f"found {shown(flow_type)}, allowed is {' or '.join(FLOW_TYPES)}"
+        message = f"found {format_value(flow_type)}, allowed is {' or '.join(FLOW_TYPES)}"
         raise refuse("flowType", "UNKNOWN_OPTION", message, nearest(flow_type, FLOW_TYPES))
     type_id = None if object_type is None else read_object_type(object_type)
     found = [
@@ -47,7 +47,7 @@ def read_event_type(services: Services, request: Request) -> Reply:
     name = request.path["eventType"]
     found = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
     if found is None:
-        raise UnknownThing(f"no event {shown(name)}{meant(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])}")
+        raise RouteNotFound(f"no event {format_value(name)}{suggestion(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])}")
     return Reply(200, write_event_type(found))
 
 
@@ -72,14 +72,16 @@ def change_portal(services: Services, request: Request) -> Reply:
     if "criteriaTolerance" in given:
         tolerance = read_tolerance(given["criteriaTolerance"])
         if tolerance is None:
-            found = shown(given["criteriaTolerance"])
+            found = format_value(given["criteriaTolerance"])
             raise refuse("$.criteriaTolerance", "INVALID_OPERAND", f"found {found}, allowed is {ALLOWED_TOLERANCE}")
         settings = replace(settings, tolerance=tolerance)
     if "recordTolerance" in given:
         record_tolerance = read_record_tolerance(given["recordTolerance"])
         if record_tolerance is None:
             expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60"
-            raise refuse("$.recordTolerance", "INVALID_OPERAND", f"{expected}; found {shown(given['recordTolerance'])}")
+            raise refuse(
+                "$.recordTolerance", "INVALID_OPERAND", f"{expected}; found {format_value(given['recordTolerance'])}"
+            )
         settings = replace(settings, record_tolerance=record_tolerance)
     if "allowedSources" in given:
         settings = replace(settings, allowed_sources=_sources(given["allowedSources"]))
@@ -92,7 +94,7 @@ def _time_zone(found: object) -> str:
         zone_of(found if isinstance(found, str) else "")
     except InvalidOperand as invalid:
         raise refuse(
-            "$.timeZone", "INVALID_OPERAND", f"found {shown(found)}, allowed is {invalid.allowed}"
+            "$.timeZone", "INVALID_OPERAND", f"found {format_value(found)}, allowed is {invalid.allowed}"
         ) from invalid
     return str(found)
 
@@ -102,7 +104,7 @@ def _sources(found: object) -> tuple[str, ...]:
         expected = (
             f'expected a list of up to {MAX_SOURCES} sources, for example ["acme.website"]; [] allows every source'
         )
-        raise refuse("$.allowedSources", "WRONG_TYPE", f"{expected}; found {shown(found)}")
+        raise refuse("$.allowedSources", "WRONG_TYPE", f"{expected}; found {format_value(found)}")
     return tuple(
         dict.fromkeys(read_id(one, f"$.allowedSources[{number}]", MAX_SOURCE) for number, one in enumerate(found))
     )
@@ -122,7 +124,7 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
 
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "listEventTypes",
         "GET",
         "/enrollment/v1/events",
@@ -137,7 +139,7 @@ OPERATIONS = (
         example=Example(query={"category": "forms"}),
         concerns_a_portal=False,
     ),
-    Operation(
+    Endpoint(
         "readEventType",
         "GET",
         "/enrollment/v1/events/{eventType}",
@@ -147,7 +149,7 @@ OPERATIONS = (
         example=Example(path={"eventType": "forms.submitted"}),
         concerns_a_portal=False,
     ),
-    Operation(
+    Endpoint(
         "readPortal",
         "GET",
         "/enrollment/v1/portal",
@@ -155,7 +157,7 @@ OPERATIONS = (
         read_portal,
         {200: "Portal"},
     ),
-    Operation(
+    Endpoint(
         "changePortal",
         "PATCH",
         "/enrollment/v1/portal",

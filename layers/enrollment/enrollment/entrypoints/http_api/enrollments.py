@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.entrypoints.http_api.operations import AFTER, FEWER, Example, Operation, Reply, Request, Services, page
-from enrollment.entrypoints.http_api.problems import UnknownThing
+from enrollment.entrypoints.http_api.operations import AFTER, FEWER, Endpoint, Example, Reply, Request, Services, page
+from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.messages import write_stored
 from enrollment.serialization.records import read_enrollments_query
 from enrollment.serialization.requests import read_cursor, read_limit, read_object_type, write_cursor
@@ -32,7 +32,7 @@ def read_enrollment(services: Services, request: Request) -> Reply:
     enrollment_id = request.path["enrollmentId"]
     found = services.enrollments.get(request.portal_id, enrollment_id)
     if found is None:
-        raise UnknownThing(f"no enrollment {enrollment_id} in this portal")
+        raise RouteNotFound(f"no enrollment {enrollment_id} in this portal")
     return Reply(200, write_stored(found))
 
 
@@ -46,7 +46,7 @@ def _page(found: Sequence[StoredEnrollment], limit: int) -> Reply:
 
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "listEnrollmentsOfRecord",
         "GET",
         "/enrollment/v1/records/{objectType}/{objectId}/enrollments",
@@ -56,7 +56,7 @@ OPERATIONS = (
         query=(FEWER, AFTER),
         example=Example(path={"objectType": "contacts", "objectId": "101"}, query={"limit": "10"}),
     ),
-    Operation(
+    Endpoint(
         "findEnrollmentsOfRecord",
         "POST",
         "/enrollment/v1/records/{objectType}/enrollments",
@@ -67,7 +67,7 @@ OPERATIONS = (
         body="EnrollmentsQuery",
         example=Example(path={"objectType": "contacts"}, body={"objectId": "101", "limit": 10}),
     ),
-    Operation(
+    Endpoint(
         "listEnrollmentsOfFlow",
         "GET",
         "/enrollment/v1/flows/{flowId}/enrollments",
@@ -78,7 +78,7 @@ OPERATIONS = (
         query=(FEWER, AFTER),
         example=Example(path={"flowId": "1001"}),
     ),
-    Operation(
+    Endpoint(
         "readEnrollment",
         "GET",
         "/enrollment/v1/enrollments/{enrollmentId}",

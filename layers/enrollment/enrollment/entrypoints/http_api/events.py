@@ -12,8 +12,8 @@ from enrollment.domain.values import Instant, iso
 from enrollment.entrypoints.http_api.operations import (
     AFTER,
     FEWER,
+    Endpoint,
     Example,
-    Operation,
     Query,
     Reply,
     Request,
@@ -33,7 +33,7 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
-from enrollment.serialization.validation_errors import nearest, shown
+from enrollment.serialization.validation_errors import format_value, nearest
 
 # Whether the newest comes first.
 SORTS = {"DESCENDING": True, "ASCENDING": False, "-occurredAt": True, "occurredAt": False}
@@ -45,7 +45,7 @@ def list_events(services: Services, request: Request) -> Reply:
     key = RecordKey(request.portal_id, read_object_type(required(request, "objectType")), required(request, "objectId"))
     sort = query.get("sort", "DESCENDING")
     if sort not in SORTS:
-        raise refuse("sort", "UNKNOWN_OPTION", f"found {shown(sort)}, allowed is {' or '.join(SORTS)}")
+        raise refuse("sort", "UNKNOWN_OPTION", f"found {format_value(sort)}, allowed is {' or '.join(SORTS)}")
     asked = EventQuery(
         event_types=frozenset([_event_type(query["eventType"])]) if "eventType" in query else None,
         event_id=read_id(query["id"], "id") if "id" in query else None,
@@ -55,7 +55,7 @@ def list_events(services: Services, request: Request) -> Reply:
         position=read_cursor(query.get("after")),
     )
     limit = read_limit(query.get("limit"), 20)
-    record = services.recordkeeping.get(key)
+    record = services.record_service.get(key)
     found = services.history.of(record, request.now, asked, limit)
     following = None if found.following is None else write_cursor(found.following)
     answer = page([write_occurrence(one) for one in found.events], following)
@@ -66,7 +66,7 @@ def read_occurred(services: Services, request: Request) -> Reply:
     key = RecordKey(request.portal_id, read_object_type(request.path["objectType"]), request.path["objectId"])
     condition = _condition(request)
     since = _moment(request, "since")
-    record = services.recordkeeping.get(key)
+    record = services.record_service.get(key)
     found = services.history.occurred(record, request.now, condition, EVENT_TYPES, since or 0)
     answer = {
         "occurred": bool(found.events),
@@ -84,7 +84,7 @@ def _condition(request: Request) -> TriggerGroup:
     try:
         filters = json.loads(given)
     except (ValueError, RecursionError) as error:
-        message = f"found {shown(given)}, allowed is JSON like {PROPERTIES_FILTER}"
+        message = f"found {format_value(given)}, allowed is JSON like {PROPERTIES_FILTER}"
         raise refuse("filters", "MALFORMED_JSON", message) from error
     try:
         return read_condition(required(request, "eventType"), filters)
@@ -101,14 +101,16 @@ def _event_type(named: str) -> str:
         return EVENT_TYPE_IDS[named][0].name
     if named not in EVENT_TYPES:
         near = nearest(named, [*EVENT_TYPES, *EVENT_TYPE_IDS])
-        raise refuse("eventType", "UNKNOWN_EVENT", f"found {shown(named)}, allowed is an event of the catalogue", near)
+        raise refuse(
+            "eventType", "UNKNOWN_EVENT", f"found {format_value(named)}, allowed is an event of the catalogue", near
+        )
     return named
 
 
 EVENT_TYPE = Query("eventType", "An event of the catalogue, by its name or HubSpot's id.")
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "listEvents",
         "GET",
         "/events/v3/events",
@@ -130,7 +132,7 @@ OPERATIONS = (
         ),
         example=Example(query={"objectType": "contact", "objectId": "101", "eventType": "forms.submitted"}),
     ),
-    Operation(
+    Endpoint(
         "readOccurred",
         "GET",
         "/enrollment/v1/records/{objectType}/{objectId}/occurred",

@@ -4,15 +4,15 @@ from typing import Any
 
 from enrollment.adapters.observability import decision_fields
 from enrollment.application.event_history import EventQuery
-from enrollment.application.explanation import Account
+from enrollment.application.explanation import FlowOutcome
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.operations import (
     AFTER,
     FEWER,
+    Endpoint,
     Example,
-    Operation,
     Query,
     Reply,
     Request,
@@ -20,7 +20,7 @@ from enrollment.entrypoints.http_api.operations import (
     page,
     required,
 )
-from enrollment.entrypoints.http_api.problems import UnknownThing
+from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.events import write_occurrence
 from enrollment.serialization.explanations import write_explanation
 from enrollment.serialization.messages import write_stored
@@ -40,11 +40,11 @@ def explain(services: Services, request: Request) -> Reply:
     event_id = read_id(query["eventId"], "eventId") if "eventId" in query else None
     # What a flow that was deleted did can be asked too.
     flow = services.authoring.last(request.portal_id, read_id(query["flowId"], "flowId")) if "flowId" in query else None
-    record = services.recordkeeping.get(key)
+    record = services.record_service.get(key)
     since = iso(services.history.since(record, request.now))
     found = services.history.of(record, request.now, EventQuery(event_id=event_id, position=position), limit)
     if event_id is not None and not found.events and found.following is None:
-        raise UnknownThing(f"no event {event_id} of this record in the history, which reaches back to {since}")
+        raise RouteNotFound(f"no event {event_id} of this record in the history, which reaches back to {since}")
     results = [
         {
             "event": write_occurrence(event),
@@ -56,7 +56,7 @@ def explain(services: Services, request: Request) -> Reply:
     return Reply(200, page(results, following) | {"since": since})
 
 
-def _write(event: Event, account: Account) -> dict[str, Any]:
+def _write(event: Event, account: FlowOutcome) -> dict[str, Any]:
     explained, decided = account.explanation, account.decision
     return {
         **({"code": None, "flowId": account.flow_id} if decided is None else decision_fields(event, decided)),
@@ -72,7 +72,7 @@ def _write(event: Event, account: Account) -> dict[str, Any]:
 
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "explain",
         "GET",
         "/enrollment/v1/explain",

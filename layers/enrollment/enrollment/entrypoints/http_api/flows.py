@@ -3,18 +3,18 @@
 import hashlib
 
 from enrollment.application.flow_authoring import RevisionRequired
-from enrollment.application.ports import Conflict
+from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.describe import explained
+from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import FlowRevision, revised
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Dated, Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.operations import (
     AFTER,
     LIMIT,
+    Endpoint,
     Example,
-    Operation,
     Query,
     Reply,
     Request,
@@ -34,7 +34,7 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
-from enrollment.serialization.validation_errors import shown
+from enrollment.serialization.validation_errors import format_value
 
 # Of a thousand ids a millisecond.
 ID_ATTEMPTS = 20
@@ -54,13 +54,13 @@ def create_flow(services: Services, request: Request) -> Reply:
         flow_id = new_number(services, request)
         try:
             revision = services.authoring.put(request.portal_id, flow_id, document, request.now)
-        except (Conflict, RevisionRequired):  # the id is taken
+        except (ConcurrentModification, RevisionRequired):  # the id is taken
             continue
         return Reply(201, _written(services, revision))
-    raise Conflict("no free id was found for the flow; ask again")
+    raise ConcurrentModification("no free id was found for the flow; ask again")
 
 
-def read_one_flow(services: Services, request: Request) -> Reply:
+def get_flow(services: Services, request: Request) -> Reply:
     return Reply(200, write_flow(services.authoring.get(request.portal_id, request.path["flowId"])))
 
 
@@ -68,7 +68,9 @@ def put_flow(services: Services, request: Request) -> Reply:
     document = _document(request)
     based_on = document.get("revisionId")
     if based_on is not None and (isinstance(based_on, bool) or not isinstance(based_on, str | int)):
-        raise refuse("$.revisionId", "WRONG_TYPE", f"found {shown(based_on)}, allowed is the revisionId that was read")
+        raise refuse(
+            "$.revisionId", "WRONG_TYPE", f"found {format_value(based_on)}, allowed is the revisionId that was read"
+        )
     flow_id = read_id(request.path["flowId"], "flowId")
     revision = services.authoring.put(
         request.portal_id,
@@ -93,7 +95,7 @@ def delete_flow(services: Services, request: Request) -> Reply:
     return Reply(204)
 
 
-def read_flows(services: Services, request: Request) -> Reply:
+def batch_get_flows(services: Services, request: Request) -> Reply:
     ids = read_flow_ids(request.body)
     found = services.authoring.get_many(request.portal_id, ids)
     missing = [one for one in ids if one not in found]
@@ -119,7 +121,7 @@ def not_found(what: str, missing: list[str]) -> dict[str, object]:
     return {"numErrors": len(missing), "errors": [error]}
 
 
-def test_enrollment(services: Services, request: Request) -> Reply:
+def dry_run_enrollment(services: Services, request: Request) -> Reply:
     """As HubSpot's test: triggers are not considered."""
     revision = services.authoring.get(request.portal_id, request.path["flowId"])
     flow = read_flow(revision)
@@ -134,11 +136,11 @@ def test_enrollment(services: Services, request: Request) -> Reply:
     properties = reader.properties(given.get("properties", {}), "$.properties")
     reader.finish()
     if object_id is not None:
-        record = services.recordkeeping.get(RecordKey(request.portal_id, flow.object_type_id, object_id))
+        record = services.record_service.get(RecordKey(request.portal_id, flow.object_type_id, object_id))
     else:
-        known = {name: Dated(value, request.now) for name, value in properties.items()}
+        known = {name: TimestampedValue(value, request.now) for name, value in properties.items()}
         record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, known)
-    subject = services.evaluation.subject(record, request.now, [flow])
+    subject = services.evaluator.subject(record, request.now, [flow])
     suppression, goal, criteria = (
         None if one is None else one.result(subject) for one in (flow.suppression, flow.goal, flow.criteria)
     )
@@ -163,12 +165,12 @@ def check_flow(services: Services, request: Request) -> Reply:
     flow_id = str(document.get("id") or "check")
     flow = read_flow(revised(None, request.portal_id, flow_id, document, request.now))
     found = warnings(flow, services.authoring.triggered_by_flows(flow))
-    return Reply(200, {"explanation": list(explained(flow, EVENT_TYPES)), "warnings": list(found)})
+    return Reply(200, {"explanation": list(describe_flow(flow, EVENT_TYPES)), "warnings": list(found)})
 
 
 def _document(request: Request) -> dict[str, object]:
     if not isinstance(request.body, dict):
-        raise refuse("$", "WRONG_TYPE", f"found {shown(request.body)}, allowed is a flow, an object")
+        raise refuse("$", "WRONG_TYPE", f"found {format_value(request.body)}, allowed is a flow, an object")
     return request.body
 
 
@@ -212,7 +214,7 @@ REPLACE_TRIGGERS = Query(
 )
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "listFlows",
         "GET",
         "/automation/v4/flows",
@@ -221,7 +223,7 @@ OPERATIONS = (
         {200: "FlowPage"},
         query=(LIMIT, AFTER),
     ),
-    Operation(
+    Endpoint(
         "createFlow",
         "POST",
         "/automation/v4/flows",
@@ -234,26 +236,26 @@ OPERATIONS = (
         body="FlowInput",
         example=Example(body=FLOW_BODY),
     ),
-    Operation(
+    Endpoint(
         "readFlows",
         "POST",
         "/automation/v4/flows/batch/read",
         "Several flows by their ids",
-        read_flows,
+        batch_get_flows,
         {200: "FlowBatch", 207: "FlowBatch"},
         body="FlowIds",
         example=Example(body={"inputs": [{"flowId": "1001", "type": "FLOW_ID"}]}),
     ),
-    Operation(
+    Endpoint(
         "readFlow",
         "GET",
         "/automation/v4/flows/{flowId}",
         "A flow",
-        read_one_flow,
+        get_flow,
         {200: "Flow"},
         example=Example(path={"flowId": "1001"}),
     ),
-    Operation(
+    Endpoint(
         "putFlow",
         "PUT",
         "/automation/v4/flows/{flowId}",
@@ -267,7 +269,7 @@ OPERATIONS = (
         body="FlowChange",
         example=Example(path={"flowId": "1001"}, body={**FLOW_BODY, "revisionId": "1"}),
     ),
-    Operation(
+    Endpoint(
         "deleteFlow",
         "DELETE",
         "/automation/v4/flows/{flowId}",
@@ -278,7 +280,7 @@ OPERATIONS = (
         description="It enrolls nobody from the next event on. The enrollments that it made stay.",
         example=Example(path={"flowId": "1002"}),
     ),
-    Operation(
+    Endpoint(
         "checkFlow",
         "POST",
         "/enrollment/v1/flows/check",
@@ -289,12 +291,12 @@ OPERATIONS = (
         body="FlowInput",
         example=Example(body=FLOW_BODY),
     ),
-    Operation(
+    Endpoint(
         "testEnrollment",
         "POST",
         "/enrollment/v1/flows/{flowId}/test",
         "Would this record pass the flow's criteria?",
-        test_enrollment,
+        dry_run_enrollment,
         {200: "EnrollmentTest"},
         description="Considers refinement criteria, suppression and goal, and no trigger, as HubSpot's test does, with "
         "the result of every filter. "

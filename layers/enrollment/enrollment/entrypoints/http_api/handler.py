@@ -33,12 +33,12 @@ def _parts() -> tuple[ApiApplication, Server]:
     app = api_application()
     services = Services(
         app.authoring,
-        app.evaluation,
+        app.evaluator,
         app.portals,
-        app.recordkeeping,
+        app.record_service,
         app.enrollments,
         app.history,
-        app.process,
+        app.processor,
         app.explaining,
         app.replays,
         new_id,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from enrollment.entrypoints.http_api.operations import Operation, Scope
+from enrollment.entrypoints.http_api.operations import Endpoint, Scope
 from enrollment.entrypoints.http_api.schemas import SCHEMAS
 
 VERSION = "1.0"
@@ -23,7 +23,7 @@ _PATH_PARAMETERS = {
 }
 
 
-def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
+def openapi(operations: Sequence[Endpoint]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -72,7 +72,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Endpoint) -> dict[str, Any]:
     needs = f"Needs the scope `{operation.scope}`." if operation.scope else "Needs no scope."
     written: dict[str, Any] = {
         "operationId": operation.name,
@@ -94,7 +94,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return written
 
 
-def _tag(operation: Operation) -> str:
+def _tag(operation: Endpoint) -> str:
     for part, tag in (
         ("enrollments", "Enrollments"),
         ("/simulate", "Decisions"),
@@ -112,7 +112,7 @@ def _tag(operation: Operation) -> str:
     return "Catalogue"
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _parameters(operation: Endpoint) -> list[dict[str, Any]]:
     in_path = [
         {
             "name": name,
@@ -138,7 +138,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return in_path + in_query
 
 
-def _reply(operation: Operation, schema: str | None) -> dict[str, Any]:
+def _reply(operation: Endpoint, schema: str | None) -> dict[str, Any]:
     if schema is None:
         return {"description": "Done."}
     if schema.startswith("text/"):

@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from enrollment.application.criteria_evaluator import Evaluation
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_history import EventHistory
-from enrollment.application.event_processor import Process
-from enrollment.application.explanation import Explaining
-from enrollment.application.flow_authoring import Authoring
+from enrollment.application.event_processor import EventProcessor
+from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
-from enrollment.application.record_service import Recordkeeping
+from enrollment.application.record_service import RecordService
 from enrollment.domain.values import Instant
 from enrollment.serialization.requests import read_id, refuse
 
@@ -30,14 +30,14 @@ class Scope(StrEnum):
 class Services(Struct, frozen=True):
     """``process``: to be simulated."""
 
-    authoring: Authoring
-    evaluation: Evaluation
+    authoring: FlowAuthoring
+    evaluator: CriteriaEvaluator
     portals: Portals
-    recordkeeping: Recordkeeping
+    record_service: RecordService
     enrollments: Enrollments
     history: EventHistory
-    process: Process
-    explaining: Explaining
+    processor: EventProcessor
+    explaining: DecisionExplainer
     replays: Replays
     new_id: NewId
 
@@ -91,7 +91,7 @@ class Example(Struct, frozen=True):
     body: Any = None
 
 
-class Operation(Struct, frozen=True):
+class Endpoint(Struct, frozen=True):
     """``body`` names the schema of the request's body, ``replies`` those of the answers by status; None: empty.
     ``scope`` None: any caller that is let in."""
 

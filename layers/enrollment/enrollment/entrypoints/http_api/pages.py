@@ -8,12 +8,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from enrollment.entrypoints.http_api.operations import Operation, Reply, Request, Services
+from enrollment.entrypoints.http_api.operations import Endpoint, Reply, Request, Services
 
 Document = Mapping[str, Any]
 
 
-def operations(describe: Callable[[], Document]) -> tuple[Operation, ...]:
+def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
     """``describe`` returns the OpenAPI document of all operations, these two included."""
 
     def read_openapi(services: Services, request: Request) -> Reply:
@@ -28,7 +28,7 @@ def operations(describe: Callable[[], Document]) -> tuple[Operation, ...]:
         return Reply(200, page, "text/html; charset=utf-8", {"Content-Security-Policy": policy})
 
     return (
-        Operation(
+        Endpoint(
             "readOpenApi",
             "GET",
             "/openapi.json",
@@ -38,7 +38,7 @@ def operations(describe: Callable[[], Document]) -> tuple[Operation, ...]:
             scope=None,
             concerns_a_portal=False,
         ),
-        Operation(
+        Endpoint(
             "readDocs",
             "GET",
             "/docs",

@@ -5,19 +5,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.application.ports import Conflict
-from enrollment.application.record_service import Kept, Refusal, Taken, UnknownRecord
+from enrollment.application.ports import ConcurrentModification
+from enrollment.application.record_service import ChangeError, RecordAlreadyExists, RecordChange, UnknownRecord
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType, default_type
-from enrollment.domain.records.record import Change
+from enrollment.domain.records.record import RecordUpdate
 from enrollment.domain.values import iso, read_time
 from enrollment.entrypoints.http_api.flows import ID_ATTEMPTS, new_number, not_found
 from enrollment.entrypoints.http_api.operations import (
     AFTER,
     LIMIT,
     OCCURRED_AT,
+    Endpoint,
     Example,
-    Operation,
     Query,
     Reply,
     Request,
@@ -59,14 +59,14 @@ def create_record(services: Services, request: Request) -> Reply:
     for _ in range(ID_ATTEMPTS):
         key = _key(request, object_id=new_number(services, request))
         try:
-            return Reply(201, write_record(services.recordkeeping.create(key, change).record))
-        except Taken:
+            return Reply(201, write_record(services.record_service.create(key, change).record))
+        except RecordAlreadyExists:
             continue
-    raise Conflict("no free id was found for the record; ask again")
+    raise ConcurrentModification("no free id was found for the record; ask again")
 
 
 def read_one_record(services: Services, request: Request) -> Reply:
-    record = services.recordkeeping.get(_key(request))
+    record = services.record_service.get(_key(request))
     return Reply(
         200, write_record(record, _names(request, "properties"), _names(request, "propertiesWithHistory") or ())
     )
@@ -74,25 +74,27 @@ def read_one_record(services: Services, request: Request) -> Reply:
 
 def update_record(services: Services, request: Request) -> Reply:
     change = read_update(request.body, request.now)
-    return Reply(200, write_record(services.recordkeeping.change(_key(request), change).record))
+    return Reply(200, write_record(services.record_service.change(_key(request), change).record))
 
 
 def delete_record(services: Services, request: Request) -> Reply:
-    services.recordkeeping.delete(_key(request), request.now)
+    services.record_service.delete(_key(request), request.now)
     return Reply(204)
 
 
 def upsert_records(services: Services, request: Request) -> Reply:
     changes = [(_key(request, object_id=one), change) for one, change in read_upserts(request.body, request.now)]
-    outcomes = services.recordkeeping.change_many(changes)
+    outcomes = services.record_service.change_many(changes)
     # What was asked for, and not all that is known: an answer has its limits, and the change is made.
     results = [
         {**write_record(one.record, list(change.properties)), "new": one.is_new}
         for (_, change), one in zip(changes, outcomes, strict=True)
-        if isinstance(one, Kept)
+        if isinstance(one, RecordChange)
     ]
     refused = [
-        (key.object_id, one) for (key, _), one in zip(changes, outcomes, strict=True) if not isinstance(one, Kept)
+        (key.object_id, one)
+        for (key, _), one in zip(changes, outcomes, strict=True)
+        if not isinstance(one, RecordChange)
     ]
     answer = _batch(request, results)
     if refused:
@@ -103,7 +105,7 @@ def upsert_records(services: Services, request: Request) -> Reply:
 def read_records(services: Services, request: Request) -> Reply:
     ids, names, history = read_record_ids(request.body)
     keys = [_key(request, object_id=one) for one in ids]
-    found = services.recordkeeping.get_many(keys)
+    found = services.record_service.get_many(keys)
     missing = [key.object_id for key in keys if key not in found]
     answer = _batch(request, [write_record(found[key], names, history) for key in keys if key in found])
     if missing:
@@ -114,13 +116,13 @@ def read_records(services: Services, request: Request) -> Reply:
 def delete_records(services: Services, request: Request) -> Reply:
     for one in read_ids(request.body):
         # When one fails, the caller sends the whole request again: deleting what is deleted does nothing.
-        services.recordkeeping.delete(_key(request, object_id=one), request.now)
+        services.record_service.delete(_key(request, object_id=one), request.now)
     return Reply(204)
 
 
 def read_whole_records(services: Services, request: Request) -> Reply:
     keys = [_key(request, object_id=one) for one in read_ids(request.body)]
-    found = services.recordkeeping.get_many(keys)
+    found = services.record_service.get_many(keys)
     missing = [key.object_id for key in keys if key not in found]
     answer = _batch(request, [write_whole_record(found[key]) for key in keys if key in found])
     if missing:
@@ -128,8 +130,8 @@ def read_whole_records(services: Services, request: Request) -> Reply:
     return Reply(207 if missing else 200, answer)
 
 
-def read_whole_record(services: Services, request: Request) -> Reply:
-    return Reply(200, write_whole_record(services.recordkeeping.get(_key(request))))
+def get_record_with_history(services: Services, request: Request) -> Reply:
+    return Reply(200, write_whole_record(services.record_service.get(_key(request))))
 
 
 # Lists --------------------------------------------------------------------------------------------------------------
@@ -152,19 +154,19 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
     occurred_at = request.query.get("occurredAt")
     at = read_moment(occurred_at, "occurredAt", request.now)
     time = None if occurred_at is None else read_time(occurred_at)
-    change = Change(at, arrived_at=request.now, is_to_second=time is not None and time[1])
+    change = RecordUpdate(at, arrived_at=request.now, is_to_second=time is not None and time[1])
     list_id = read_list_id(request.path["listId"], "listId")
     changes = [
         (RecordKey(request.portal_id, object_type, one), replace(change, memberships={list_id: is_member}))
         for ids, is_member in ((added, True), (removed, False))
         for one in ids
     ]
-    outcomes = services.recordkeeping.change_many(changes, all_or_none=True)
+    outcomes = services.record_service.change_many(changes, all_or_none=True)
     answer: dict[str, list[str]] = {"recordsIdsAdded": [], "recordIdsRemoved": [], "recordIdsMissing": []}
     for (key, change), outcome in zip(changes, outcomes, strict=True):
         if isinstance(outcome, UnknownRecord):
             answer["recordIdsMissing"].append(key.object_id)
-        elif isinstance(outcome, Kept):
+        elif isinstance(outcome, RecordChange):
             answer["recordsIdsAdded" if change.memberships[list_id] else "recordIdsRemoved"].append(key.object_id)
         else:
             # It is harmless to ask for all of them again: those that are done are no change.
@@ -178,7 +180,7 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
 def associate(services: Services, request: Request) -> Reply:
     record, other = _pair(request)
     kinds = read_association_types(request.body)
-    services.recordkeeping.associate(record, other, kinds, _at(request))
+    services.record_service.associate(record, other, kinds, _at(request))
     answer = {
         "fromObjectTypeId": record.object_type_id,
         "fromObjectId": record.object_id,
@@ -199,14 +201,14 @@ def associate_by_default(services: Services, request: Request) -> Reply:
             f"{record.object_type_id} and {other.object_type_id} have no default association; "
             "name its type in the body of a PUT without /default",
         )
-    services.recordkeeping.associate(record, other, [kind], _at(request))
+    services.record_service.associate(record, other, [kind], _at(request))
     back = default_type(other.object_type_id, record.object_type_id)
     both = ((record, other, kind), (other, record, back))
     return Reply(200, _batch(request, [_set(*one) for one in both if one[2] is not None]))
 
 
 def dissociate(services: Services, request: Request) -> Reply:
-    services.recordkeeping.dissociate(*_pair(request), _at(request))
+    services.record_service.dissociate(*_pair(request), _at(request))
     return Reply(204)
 
 
@@ -215,7 +217,7 @@ def list_associations(services: Services, request: Request) -> Reply:
     other_type = read_object_type(request.path["toObjectType"])
     record = _key(request)
     after = read_cursor(request.query.get("after")) or ""
-    found, following = services.recordkeeping.associated(record, other_type, limit, after)
+    found, following = services.record_service.associated(record, other_type, limit, after)
     results = [write_association(other, kinds) for other, kinds in found]
     return Reply(200, page(results, None if following is None else write_cursor(following)))
 
@@ -260,7 +262,7 @@ def _batch(request: Request, results: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _refusal(object_id: str, refusal: Refusal) -> dict[str, Any]:
+def _refusal(object_id: str, refusal: ChangeError) -> dict[str, Any]:
     problem = problem_of(refusal)
     return {
         "status": "error",
@@ -287,7 +289,7 @@ _ASSOCIATIONS = "/crm/v4/objects/{objectType}/{objectId}/associations"
 EVENTS_FOLLOW = "Puts the same events on the bus as a producer would, so that it triggers flows."
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "createRecord",
         "POST",
         _RECORD,
@@ -299,7 +301,7 @@ OPERATIONS = (
         body="RecordInput",
         example=Example(path=_CONTACT, body={"properties": {"email": "eve@example.com", "city": "Dublin"}}),
     ),
-    Operation(
+    Endpoint(
         "upsertRecords",
         "POST",
         f"{_RECORD}/batch/upsert",
@@ -319,7 +321,7 @@ OPERATIONS = (
             },
         ),
     ),
-    Operation(
+    Endpoint(
         "readRecords",
         "POST",
         f"{_RECORD}/batch/read",
@@ -329,7 +331,7 @@ OPERATIONS = (
         body="RecordIds",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}], "properties": ["email"]}),
     ),
-    Operation(
+    Endpoint(
         "deleteRecords",
         "POST",
         f"{_RECORD}/batch/archive",
@@ -341,7 +343,7 @@ OPERATIONS = (
         body="Inputs",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "103"}, {"id": "a/b?c#d%"}]}),
     ),
-    Operation(
+    Endpoint(
         "readRecord",
         "GET",
         f"{_RECORD}/{{objectId}}",
@@ -351,7 +353,7 @@ OPERATIONS = (
         query=(PROPERTIES, HISTORY, ID_PROPERTY),
         example=Example(path=_ADA, query={"properties": "email,city"}),
     ),
-    Operation(
+    Endpoint(
         "updateRecord",
         "PATCH",
         f"{_RECORD}/{{objectId}}",
@@ -365,7 +367,7 @@ OPERATIONS = (
         body="RecordInput",
         example=Example(path=_ADA, body={"properties": {"city": "Galway"}}),
     ),
-    Operation(
+    Endpoint(
         "deleteRecord",
         "DELETE",
         f"{_RECORD}/{{objectId}}",
@@ -377,16 +379,16 @@ OPERATIONS = (
         query=(ID_PROPERTY,),
         example=Example(path={**_CONTACT, "objectId": "103"}),
     ),
-    Operation(
+    Endpoint(
         "readWholeRecord",
         "GET",
         "/enrollment/v1/records/{objectType}/{objectId}",
         "All that is stored of a record, with the times of the changes",
-        read_whole_record,
+        get_record_with_history,
         {200: "WholeRecord"},
         example=Example(path=_ADA),
     ),
-    Operation(
+    Endpoint(
         "readWholeRecords",
         "POST",
         "/enrollment/v1/records/{objectType}/batch/read",
@@ -396,7 +398,7 @@ OPERATIONS = (
         body="Inputs",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}]}),
     ),
-    Operation(
+    Endpoint(
         "addMembers",
         "PUT",
         f"{_MEMBERSHIPS}/add",
@@ -409,7 +411,7 @@ OPERATIONS = (
         body="Ids",
         example=Example(path={"listId": "42"}, body=["101", "999"]),
     ),
-    Operation(
+    Endpoint(
         "removeMembers",
         "PUT",
         f"{_MEMBERSHIPS}/remove",
@@ -422,7 +424,7 @@ OPERATIONS = (
         body="Ids",
         example=Example(path={"listId": "42"}, body=["101"]),
     ),
-    Operation(
+    Endpoint(
         "addAndRemoveMembers",
         "PUT",
         f"{_MEMBERSHIPS}/add-and-remove",
@@ -435,7 +437,7 @@ OPERATIONS = (
         body="MembershipsInput",
         example=Example(path={"listId": "42"}, body={"recordIdsToAdd": ["101"], "recordIdsToRemove": ["104"]}),
     ),
-    Operation(
+    Endpoint(
         "listAssociations",
         "GET",
         f"{_ASSOCIATIONS}/{{toObjectType}}",
@@ -445,7 +447,7 @@ OPERATIONS = (
         query=(LIMIT, AFTER),
         example=Example(path={**_ADA, "toObjectType": "companies"}),
     ),
-    Operation(
+    Endpoint(
         "associate",
         "PUT",
         f"{_ASSOCIATIONS}/{{toObjectType}}/{{toObjectId}}",
@@ -459,7 +461,7 @@ OPERATIONS = (
         body="AssociationTypes",
         example=Example(path=_ADA_AND_ACME, body=[{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}]),
     ),
-    Operation(
+    Endpoint(
         "associateByDefault",
         "PUT",
         f"{_ASSOCIATIONS}/default/{{toObjectType}}/{{toObjectId}}",
@@ -470,7 +472,7 @@ OPERATIONS = (
         query=(OCCURRED_AT,),
         example=Example(path=_ADA_AND_ACME),
     ),
-    Operation(
+    Endpoint(
         "dissociate",
         "DELETE",
         f"{_ASSOCIATIONS}/{{toObjectType}}/{{toObjectId}}",

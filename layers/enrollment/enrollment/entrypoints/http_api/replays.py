@@ -11,11 +11,11 @@ from enrollment.domain.enrollment.replays import PREFIX, Replay, tally
 from enrollment.domain.events.event import satisfying
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.values import iso
-from enrollment.entrypoints.http_api.operations import AFTER, Example, Operation, Reply, Request, Scope, Services, page
-from enrollment.entrypoints.http_api.problems import UnknownThing
+from enrollment.entrypoints.http_api.operations import AFTER, Endpoint, Example, Reply, Request, Scope, Services, page
+from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.requests import BodyReader, read_cursor, refuse, write_cursor
-from enrollment.serialization.validation_errors import meant, shown
+from enrollment.serialization.validation_errors import format_value, suggestion
 
 # Of one answer: the next part of the counts is left to the next page once so many events were read.
 COUNTED_EVENTS = 20_000
@@ -29,7 +29,7 @@ def order_replay(services: Services, request: Request) -> Reply:
     named = _event_types(reader, given["eventTypes"]) if given.get("eventTypes") is not None else frozenset(EVENT_TYPES)
     is_dry_run = given.get("isDryRun")
     if not isinstance(is_dry_run, bool):
-        reader.fault("$.isDryRun", "WRONG_TYPE", f"found {shown(is_dry_run)}, allowed is true or false")
+        reader.fault("$.isDryRun", "WRONG_TYPE", f"found {format_value(is_dry_run)}, allowed is true or false")
     reader.finish()
     if flow_ids is not None:
         flows = _flows(services, request, reader, flow_ids)
@@ -55,7 +55,7 @@ def _event_types(reader: BodyReader, given: Any) -> frozenset[str]:
         name = one if isinstance(one, str) else ""
         known = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
         if known is None:
-            message = f"found {shown(one)}, allowed is an event of the catalogue{meant(name, EVENT_TYPES)}"
+            message = f"found {format_value(one)}, allowed is an event of the catalogue{suggestion(name, EVENT_TYPES)}"
             reader.fault(f"$.eventTypes[{number}]", "UNKNOWN_EVENT_TYPE", message)
         else:
             names.add(known.name)
@@ -68,7 +68,7 @@ def _flows(services: Services, request: Request, reader: BodyReader, flow_ids: C
     for number, flow_id in enumerate(flow_ids):
         flow = read_flow(revisions[flow_id]) if flow_id in revisions else None
         if flow is None:
-            reader.fault(f"$.flowIds[{number}]", "UNKNOWN_FLOW", f"no flow {shown(flow_id)} in this portal")
+            reader.fault(f"$.flowIds[{number}]", "UNKNOWN_FLOW", f"no flow {format_value(flow_id)} in this portal")
         elif not flow.is_enabled or not flow.groups:
             what = "is off" if flow.groups else "has no events as triggers"
             reader.fault(f"$.flowIds[{number}]", "NO_EFFECT", f"flow {flow_id} {what}: nothing would be enrolled")
@@ -102,7 +102,9 @@ def _part(after: str | None) -> int:
     if position is None:
         return 0
     if position not in map(str, range(1, REPLAY_PARTS)):
-        raise refuse("after", "BAD_CURSOR", f"found {shown(after)}, allowed is paging.next.after of the page before")
+        raise refuse(
+            "after", "BAD_CURSOR", f"found {format_value(after)}, allowed is paging.next.after of the page before"
+        )
     return int(position)
 
 
@@ -114,7 +116,7 @@ def _ordered(services: Services, request: Request) -> Replay:
     name = request.path["replayName"]
     replay = services.replays.get(name)
     if replay is None or replay.portal_id != request.portal_id or replay.expires_at <= request.now:
-        raise UnknownThing(f"no replay {shown(name)} was ordered in this portal within the last 15 days")
+        raise RouteNotFound(f"no replay {format_value(name)} was ordered in this portal within the last 15 days")
     return replay
 
 
@@ -131,7 +133,7 @@ def _written(replay: Replay) -> dict[str, Any]:
 
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "orderReplay",
         "POST",
         "/enrollment/v1/replays",
@@ -145,7 +147,7 @@ OPERATIONS = (
         body="ReplayInput",
         example=Example(body={"flowIds": ["1001"], "isDryRun": True}),
     ),
-    Operation(
+    Endpoint(
         "readReplay",
         "GET",
         "/enrollment/v1/replays/{replayName}",
@@ -154,7 +156,7 @@ OPERATIONS = (
         {200: "Replay"},
         example=Example(path={"replayName": "enroll-example"}),
     ),
-    Operation(
+    Endpoint(
         "countReplay",
         "GET",
         "/enrollment/v1/replays/{replayName}/counts",

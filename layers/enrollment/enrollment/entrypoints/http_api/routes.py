@@ -13,7 +13,7 @@ from enrollment.entrypoints.http_api import (
     replays,
     simulation,
 )
-from enrollment.entrypoints.http_api.operations import Operation
+from enrollment.entrypoints.http_api.operations import Endpoint
 
 
 def openapi_document() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def openapi_document() -> dict[str, Any]:
     return openapi(OPERATIONS)
 
 
-OPERATIONS: tuple[Operation, ...] = (
+OPERATIONS: tuple[Endpoint, ...] = (
     *flows.OPERATIONS,
     *records.OPERATIONS,
     *enrollments.OPERATIONS,

@@ -16,14 +16,14 @@ from enrollment.adapters.observability import Metrics
 from enrollment.application.ports import Clock
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.entrypoints.http_api.access import caller_of, portal_named
-from enrollment.entrypoints.http_api.operations import Operation, Reply, Request, Services
+from enrollment.entrypoints.http_api.operations import Endpoint, Reply, Request, Services
 from enrollment.entrypoints.http_api.problems import (
     AnswerTooLarge,
     BodyTooLarge,
+    MethodNotAllowed,
     Problem,
-    UnknownThing,
+    RouteNotFound,
     WrongContentType,
-    WrongMethod,
     problem_of,
 )
 from enrollment.serialization.problems import write_problem
@@ -47,7 +47,7 @@ HEADERS = {
 
 class Server:
     def __init__(
-        self, operations: Sequence[Operation], services: Services, clock: Clock, logger: Logger, metrics: Metrics
+        self, operations: Sequence[Endpoint], services: Services, clock: Clock, logger: Logger, metrics: Metrics
     ) -> None:
         self._operations = operations
         self._services = services
@@ -67,13 +67,13 @@ class Server:
         path = quote(event.get("rawPath") or "/", safe="/-._~!'()*:@,;=+&$", errors="replace")
         return self._resolver.resolve({**event, "rawPath": path}, context)
 
-    def _endpoint(self, operation: Operation) -> Callable[..., Response[Any]]:
+    def _endpoint(self, operation: Endpoint) -> Callable[..., Response[Any]]:
         def endpoint(**path: str) -> Response[Any]:
             return self._answer(operation, lambda: self._serve(operation, path))
 
         return endpoint
 
-    def _serve(self, operation: Operation, path: Mapping[str, str]) -> Reply:
+    def _serve(self, operation: Endpoint, path: Mapping[str, str]) -> Reply:
         event = self._resolver.current_event
         caller = caller_of(event.raw_event, operation)
         query = event.raw_event.get("queryStringParameters") or {}
@@ -88,7 +88,7 @@ class Server:
         )
         return operation.serve(self._services, request)
 
-    def _answer(self, operation: Operation | None, serve: Callable[[], Reply]) -> Response[Any]:
+    def _answer(self, operation: Endpoint | None, serve: Callable[[], Reply]) -> Response[Any]:
         headers = dict(HEADERS)
         try:
             reply = serve()
@@ -99,7 +99,7 @@ class Server:
                 self._logger.exception("failed")
                 message = "Something failed here; the log has it under this correlation id. It can be tried again."
                 problem = Problem(500, "INTERNAL_ERROR", message)
-            if isinstance(error, WrongMethod):
+            if isinstance(error, MethodNotAllowed):
                 headers["Allow"] = ", ".join(error.allowed)
             if problem.status == 503:
                 headers["Retry-After"] = RETRY_AFTER_SECONDS
@@ -115,12 +115,12 @@ class Server:
             event = self._resolver.current_event
             allowed = [one.method for one in self._operations if _matches(one.path, event.path)]
             if allowed:
-                raise WrongMethod(f"found {event.http_method}, allowed is {' or '.join(allowed)}", allowed)
-            raise UnknownThing(f"no route {event.path[:200]}; /openapi.json has all of them")
+                raise MethodNotAllowed(f"found {event.http_method}, allowed is {' or '.join(allowed)}", allowed)
+            raise RouteNotFound(f"no route {event.path[:200]}; /openapi.json has all of them")
 
         return self._answer(None, refuse)
 
-    def _note(self, operation: Operation | None, reply: Reply) -> None:
+    def _note(self, operation: Endpoint | None, reply: Reply) -> None:
         """One line and one metric a request: nothing is refused in silence."""
         error = reply.content if reply.status >= 400 and isinstance(reply.content, dict) else {}
         self._logger.info(

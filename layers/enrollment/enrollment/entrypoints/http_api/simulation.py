@@ -16,7 +16,7 @@ from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import OtherPortal
 from enrollment.entrypoints.http_api.flows import FLOW_BODY
-from enrollment.entrypoints.http_api.operations import Example, Operation, Reply, Request, Services, page
+from enrollment.entrypoints.http_api.operations import Endpoint, Example, Reply, Request, Services, page
 from enrollment.serialization.envelopes import read_routed_event
 from enrollment.serialization.explanations import read_preview, read_simulation, write_explanation
 from enrollment.serialization.requests import write_cursor
@@ -24,15 +24,15 @@ from enrollment.serialization.requests import write_cursor
 
 def simulate(services: Services, request: Request) -> Reply:
     asked = read_simulation(request.body, request.portal_id, request.now)
-    process = services.process if asked.flows is None else replace(services.process, flows=Drafts(asked.flows))
+    processor = services.processor if asked.flows is None else replace(services.processor, flows=Drafts(asked.flows))
     try:
         event = read_routed_event(asked.envelope)
         if event.portal_id != request.portal_id:
             raise OtherPortal(f"no portal {event.portal_id}")
         services.portals.current(request.portal_id).check_source(event)
-        simulation = Simulation(process)
+        simulation = Simulation(processor)
         if asked.record is not None:
-            simulation = Simulation(process, asked.record.of(event), sees=no_enrollments)
+            simulation = Simulation(processor, asked.record.of(event), sees=no_enrollments)
         explanations = simulation.explain(event)
     except InvalidEvent as invalid:
         found = asked.envelope.get("id") if isinstance(asked.envelope, dict) else None
@@ -43,7 +43,7 @@ def simulate(services: Services, request: Request) -> Reply:
 
 def preview_flow(services: Services, request: Request) -> Reply:
     flow, limit, after = read_preview(request.body, request.portal_id)
-    found = preview(services.process, services.history, flow, request.now, limit, after)
+    found = preview(services.processor, services.history, flow, request.now, limit, after)
     results = [
         {
             **decision_fields(event, decision),
@@ -75,7 +75,7 @@ EVENT_BODY = {
 }
 
 OPERATIONS = (
-    Operation(
+    Endpoint(
         "simulateEvent",
         "POST",
         "/enrollment/v1/simulate",
@@ -88,7 +88,7 @@ OPERATIONS = (
         body="SimulationInput",
         example=Example(body={"event": EVENT_BODY, "flows": [FLOW_BODY], "record": {"properties": {"city": "Dublin"}}}),
     ),
-    Operation(
+    Endpoint(
         "previewFlow",
         "POST",
         "/enrollment/v1/preview",
