@@ -556,7 +556,8 @@ class Enrolling(RuleBasedStateMachine):
     """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
     messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
     time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
-    record. ``seen``: of all examples."""
+    record. ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be
+    followed. ``seen``: of all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -573,6 +574,7 @@ class Enrolling(RuleBasedStateMachine):
         self.evaluations: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
         self.unsure: set[str] = set()
+        self.is_behind = False
         self.heard = 0
         self.messages = 0
         self.entered: set[str] = set()
@@ -824,7 +826,7 @@ class Enrolling(RuleBasedStateMachine):
 
     def _run(self, deliver: Callable[[], object], sent: Sent, meeting: Meeting | None) -> bool:
         """Return whether the delivery stopped before its end."""
-        is_partial = False
+        is_partial, self.is_behind = False, True
         with self.calls.planned({} if meeting is None else {meeting.at: meeting.meet}):
             try:
                 deliver()
@@ -912,6 +914,7 @@ class Enrolling(RuleBasedStateMachine):
             (key.object_id, event_id): one.event.evaluated_at or 0
             for (key, event_id), one in self.world.waiting.items.items()
         }
+        self.is_behind = False
         self._check_messages()
 
     def _check_messages(self) -> None:
@@ -974,7 +977,10 @@ class Enrolling(RuleBasedStateMachine):
         }
 
     def teardown(self) -> None:
-        """Once all is delivered, all is published, and announced."""
+        """Once all is delivered, all is published, and announced. After a failure, when the specification is behind,
+        there is nothing to compare with, and a second failure would hide the first."""
+        if self.is_behind:
+            return
         while self.unfinished or self.world.redeliveries.scheduled:
             while self.unfinished:
                 self._deliver(self.unfinished[-1])
