@@ -176,8 +176,9 @@ class EventProcessor(Struct, frozen=True):
         if changes:
             event, record = self._apply(given, is_new=is_new)
         now = self.clock()
-        # What is stored before a creation is not all that the creation will tell.
-        existing = record if record is not None and record.exists else None
+        # What is stored before a creation is not all that the creation will tell. If the known creation is later than
+        # the event, an earlier one can still arrive.
+        existing = record if record is not None and record.exists and record.existed_at(event.latest) else None
         satisfied = occurrences_of(event, self.event_types, existing)
         concerned = self.flows.concerned(
             event.portal_id, event.object_type_id, self._question(event, satisfied, reach, now)
