@@ -38,13 +38,16 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 
 
 class InvalidOperand(ValueError):
-    """An operand has a wrong type or value. ``key`` is its JSON key, ``found`` what was given, ``allowed`` a phrase."""
+    """An operand has a wrong type or value.
 
-    def __init__(self, key: str, found: object, allowed: str) -> None:
-        super().__init__(f"{key}: allowed is {allowed}")
+    ``key`` is its JSON path inside the operation, ``found`` its value, and ``expected`` a phrase for a message.
+    """
+
+    def __init__(self, key: str, found: object, expected: str) -> None:
+        super().__init__(f"{key}: expected {expected}")
         self.key = key
         self.found = found
-        self.allowed = allowed
+        self.expected = expected
 
 
 class Lookup(Struct, frozen=True, eq=False):
@@ -195,7 +198,7 @@ def _number(key: str) -> Callable[[Mapping[str, Any]], Decimal]:
         found = given.get(key)
         number = values.read_number(found) if isinstance(found, str | int | float) else None
         if number is None:
-            raise InvalidOperand(key, found, "a number")
+            raise InvalidOperand(key, found, "a number, for example 5")
         return number
 
     return read
@@ -218,7 +221,7 @@ def _range(read: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Callabl
     def bounds(given: Mapping[str, Any]) -> tuple[Any, Any]:
         low, high = lower(given), upper(given)
         if low > high:
-            raise InvalidOperand("lowerBound", given["lowerBound"], "at most upperBound")
+            raise InvalidOperand("lowerBound", given["lowerBound"], "a lower bound that is not above upperBound")
         return low, high
 
     return bounds
