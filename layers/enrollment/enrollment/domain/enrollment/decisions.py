@@ -91,7 +91,7 @@ def decide(flow: Flow, code: Code, because: str, enrollment_id: str | None = Non
     return Decision(code, flow.id, flow.revision_id, because, enrollment_id=enrollment_id)
 
 
-def judge(
+def judge(  # noqa: PLR0913 - what is decided on, and two options
     flow: Flow,
     event: Event,
     occurrences: Sequence[Occurrence],

@@ -123,10 +123,21 @@ class TriggerIndex:
             del self._tables[facet]
 
     def matching(self, properties: Properties) -> Sequence[Satisfied]:
-        """The flows that an event with these properties satisfies, each once."""
+        """Return the flows that an event with these properties satisfies, each once."""
         event = _Event(properties)
         holds = event.satisfies
-        buckets = [bucket for gate, bucket in self._gates.items() if holds(gate)]
+        buckets = self._buckets(event)
+        # A dict, because the order of a set differs between processes.
+        satisfied = {entry: None for bucket in buckets for entry, needs in bucket.items() if not needs or holds(needs)}
+        if not self._later.keys().isdisjoint(satisfied):
+            for entry in self._later.keys() & satisfied.keys():
+                for later in self._later[entry]:
+                    satisfied.pop(later, None)
+        return list(satisfied)
+
+    def _buckets(self, event: "_Event") -> list[_Bucket]:
+        """Return the buckets that the event's values lead to, and those whose gate is satisfied."""
+        buckets = [bucket for gate, bucket in self._gates.items() if event.satisfies(gate)]
         for table in self._tables.values():
             reading = event[table.view]
             if reading is not None:
@@ -134,13 +145,7 @@ class TriggerIndex:
                     bucket = table.buckets.get(part)
                     if bucket is not None:
                         buckets.append(bucket)
-        # Not a set, for the order of that is another in every process.
-        satisfied = {one: None for bucket in buckets for one, needs in bucket.items() if not needs or holds(needs)}
-        if not self._later.keys().isdisjoint(satisfied):
-            for one in self._later.keys() & satisfied.keys():
-                for later in self._later[one]:
-                    satisfied.pop(later, None)
-        return list(satisfied)
+        return buckets
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
         return [group for group in flow.groups if self._event_type in group.event_types]
