@@ -86,7 +86,7 @@ class _Asked(ComparesByMeaning, frozen=True, eq=False):
     operator: str
     include_missing: bool
 
-    def question(self) -> tuple[object, ...]:
+    def identity(self) -> tuple[object, ...]:
         # All but `given`, which is the first.
         return astuple(self)[1:]
 

@@ -73,25 +73,25 @@ class OperationType(Struct, frozen=True, eq=False):
 
 
 class ComparesByMeaning(Struct, frozen=True, eq=False):
-    """What asks the same is equal, however the flows wrote it."""
+    """Operations that mean the same are equal, however the flows wrote them, so that each is evaluated once."""
 
     @abstractmethod
-    def question(self) -> tuple[object, ...]:
-        """All that it asks, and nothing of how it was written."""
+    def identity(self) -> tuple[object, ...]:
+        """Return everything that decides what the operation means, and nothing of how the flow wrote it."""
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, ComparesByMeaning)
-        return self.question() == other.question()
+        return self.identity() == other.identity()
 
     def __ne__(self, other: object) -> bool:
         # A Struct has one of its own, by identity.
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(self.question())
+        return hash(self.identity())
 
 
 class Operation(ComparesByMeaning, frozen=True, eq=False):
@@ -107,7 +107,7 @@ class Operation(ComparesByMeaning, frozen=True, eq=False):
     test: Test
     accepts_missing: bool
 
-    def question(self) -> tuple[object, ...]:
+    def identity(self) -> tuple[object, ...]:
         return self.type, self.operator, self.operand, self.include_missing
 
     def holds(self, value: Value) -> bool:
