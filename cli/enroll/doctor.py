@@ -18,8 +18,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enroll.api import Api, ApiError, part
+from enroll.dead_letters.queue import Message, NotDeleted, QueueScan
 from enroll.stack import LONGEST_STACK_NAME, ClientOf
-from enroll.unprocessed_queue import Message, NotDeleted, QueueScan
 from enrollment.domain.values import iso, read_instant
 
 PORTAL = "enroll-doctor"

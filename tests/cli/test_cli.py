@@ -14,8 +14,8 @@ from enroll.api import Api as ApiClient
 from enroll.api import ApiError
 from enroll.commands import send as sending
 from enroll.commands.send import put
-from enroll.importing import Import
 from enroll.main import app
+from enroll.record_import import Import
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
 from enrollment.entrypoints.bootstrap import now

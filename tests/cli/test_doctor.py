@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from typer.testing import CliRunner
 
-from enroll import doctor, unprocessed_queue
+from enroll import doctor
 from enroll.api import ApiError
 from enroll.commands import doctor as commands
+from enroll.dead_letters import queue as dead_letter_queue
 from enroll.doctor import DeployedStack, EventCheck, Finding, Result, check_configuration, check_update, find_stack
 from enroll.main import app
 
@@ -432,7 +433,7 @@ class Portal:
 @pytest.fixture
 def portal(monkeypatch: pytest.MonkeyPatch) -> Portal:
     monkeypatch.setattr(doctor, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "WAIT_SECONDS", 0)
     return Portal()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decisions import counted, print_decisions
+from enroll.decision_rendering import counted, print_decisions
 from enroll.output import AsJson, console, print_json
 from enroll.records import read_record
 from enroll.stack import StackName

@@ -12,7 +12,7 @@ import typer
 from rich.progress import Progress, track
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
-from enroll.decisions import print_preview
+from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.stack import StackName

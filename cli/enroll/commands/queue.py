@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from enroll.commands.tail import enrollment_line
+from enroll.dead_letters.queue import HELD_SECONDS, NotDeleted, QueueScan
 from enroll.output import FAILED, AsJson, confirm, console, errors, fail, print_json_line
 from enroll.stack import StackName, aws_errors_reported, open_stack
-from enroll.unprocessed_queue import HELD_SECONDS, NotDeleted, QueueScan
 
 app = typer.Typer(help="Take messages from the enrollments queue, in the place of its consumers.", no_args_is_help=True)
 

@@ -7,8 +7,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
-from enroll.importing import UnreadableFile, read_import
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.record_import import UnreadableFile, read_import
 from enroll.records import read_record
 from enroll.stack import StackName
 from enrollment.domain.identifiers import object_type_id

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decisions import print_decisions
+from enroll.decision_rendering import print_decisions
 from enroll.files import read_json, read_objects
 from enroll.output import INVALID, AsJson, console, fail, print_json
 from enroll.stack import StackName

@@ -18,6 +18,8 @@ from rich.progress import Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, api_errors_reported, open_api
 from enroll.bus import BATCH_ENTRIES, Entry, batches, put
+from enroll.dead_letters.message import UnprocessedEvent
+from enroll.dead_letters.queue import BATCH, Message, NotDeleted, QueueScan
 from enroll.output import (
     FAILED,
     INVALID,
@@ -32,8 +34,6 @@ from enroll.output import (
     shown,
 )
 from enroll.stack import Stack, StackName, assume, aws_errors_reported, open_stack
-from enroll.unprocessed import UnprocessedEvent
-from enroll.unprocessed_queue import BATCH, Message, NotDeleted, QueueScan
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import Instant, iso, read_given_time

@@ -42,7 +42,7 @@ class Row:
 
 
 @dataclass
-class Import:
+class RecordImport:
     """An import of a file into a portal's records of one type."""
 
     api: Api
@@ -157,7 +157,7 @@ class Import:
         return [self.digest, self.api.url, self.api.portal, self.object_type]
 
 
-def read_import(api: Api, object_type: str, file: Path, id_column: str) -> Import:
+def read_import(api: Api, object_type: str, file: Path, id_column: str) -> RecordImport:
     """Raises UnreadableFile."""
     if file.suffix.lower() not in FORMATS:
         raise UnreadableFile(f"{file}: found {file.suffix or 'no ending'}, allowed is {' or '.join(FORMATS)}")
@@ -170,7 +170,7 @@ def read_import(api: Api, object_type: str, file: Path, id_column: str) -> Impor
         raise UnreadableFile(f"{file}: not UTF-8 (byte {error.start})") from error
     read = _csv_rows if file.suffix.lower() == ".csv" else _jsonl_rows
     rows = list(read(file, text, id_column))
-    return Import(api, object_type, file, rows, digest=hashlib.sha256(raw).hexdigest())
+    return RecordImport(api, object_type, file, rows, digest=hashlib.sha256(raw).hexdigest())
 
 
 def _csv_rows(file: Path, text: str, id_column: str) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from enroll.unprocessed import UnprocessedEvent, read_unprocessed
+from enroll.dead_letters.message import UnprocessedEvent, read_unprocessed
 from enrollment.domain.values import Instant
 
 # Calls of SQS take this many messages.
