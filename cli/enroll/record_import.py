@@ -1,4 +1,4 @@
-"""Importing records from a file, batch by batch: what is done is noted, so that an import that stopped goes on."""
+"""Import records from a file in batches. Progress is saved after each batch, so that an interrupted import resumes."""
 
 from __future__ import annotations
 
@@ -13,42 +13,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enroll.api import ATTEMPTS, FIRST_WAIT_SECONDS, Api, ApiError, part
+from enroll.api import ATTEMPTS, FIRST_WAIT_SECONDS, Api, ApiError, path_segment
 
-BATCH = 100
-# Of a request's body; the API takes 1 MB.
+BATCH_ROWS = 100
+# Limit for the rows of one request. The API accepts bodies of 1 MB.
 BATCH_BYTES = 900_000
 FORMATS = (".csv", ".jsonl")
-# Columns or keys of a row that are no properties.
+# The column or key of a row that is not a property.
 OCCURRED_AT = "occurredAt"
 
-# What the bus did not take at this moment; nothing of it was changed.
-NOT_TAKEN = "SERVICE_UNAVAILABLE"
+# Category of an input that the API could not process at this moment, and did not change.
+UNAVAILABLE = "SERVICE_UNAVAILABLE"
+# Statuses by which the API rejects a request because of its content, or its size.
+CONTENT_ERRORS = (400, 413)
 
 _INPUT = re.compile(r"\$\.inputs\[(\d+)\]")
 
 
 class UnreadableFile(ValueError):
-    """The file as a whole can't be imported; the message says why."""
+    """The file as a whole cannot be imported. The message says why."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """``number`` is the line in the file; ``fault`` is why the row can't be sent."""
+class ImportRow:
+    """A row of the file. ``number`` is its line. ``fault`` says why the row cannot be sent, or is None."""
 
     number: int
     input: Mapping[str, Any]
     fault: str | None = None
 
 
+RejectedRow = tuple[ImportRow, str]
+"""A row, and why it was rejected."""
+
+
 @dataclass
 class RecordImport:
-    """An import of a file into a portal's records of one type."""
+    """An import of a file into a portal's records of one type.
+
+    ``done`` is the number of rows that need not be sent again. ``digest`` is the SHA-256 of the file.
+    """
 
     api: Api
     object_type: str
     file: Path
-    rows: Sequence[Row]
+    rows: Sequence[ImportRow]
     done: int = 0
     created: int = 0
     changed: int = 0
@@ -64,83 +73,104 @@ class RecordImport:
         return self.file.with_name(f"{self.file.name}.refused.jsonl")
 
     def resume(self) -> None:
-        """Goes on where an import of this very file, into the same records, stopped; else begins."""
+        """Continue an interrupted import of the same file into the same records, if there is one."""
         try:
-            noted = json.loads(self.progress_file.read_text(encoding="utf-8"))
+            progress = json.loads(self.progress_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            noted = None
-        if not isinstance(noted, dict) or noted.get("import") != self._identity():
+            progress = None
+        if not isinstance(progress, dict) or progress.get("import") != self._identity():
             self.report_file.unlink(missing_ok=True)
             return
-        self.done, self.created = int(noted["done"]), int(noted["created"])
-        self.changed, self.refused = int(noted["changed"]), int(noted["refused"])
+        self.done, self.created = int(progress["done"]), int(progress["created"])
+        self.changed, self.refused = int(progress["changed"]), int(progress["refused"])
         if self.report_file.exists():
-            # Rows of a batch that was reported and not noted are sent, and reported, again.
+            # If the last batch was reported but its progress not saved, it is sent and reported again.
             with self.report_file.open("r+b") as report:
-                report.truncate(int(noted["reported"]))
+                report.truncate(int(progress["reported"]))
 
     def run(self, advance: Callable[[int], None]) -> None:
-        """Raises ApiError when the API refuses for another reason than the rows."""
+        """Send all rows that are not done. ``advance`` is called with the number of rows of each batch.
+
+        Raises ApiError if the API rejects a request for a reason other than its rows.
+        """
         while self.done < len(self.rows):
-            batch = _batch(self.rows[self.done :])
-            refusals = self._send([row for row in batch if row.fault is None])
-            refusals += [(row, row.fault) for row in batch if row.fault is not None]
-            self._report(refusals)
+            batch = _next_batch(self.rows[self.done :])
+            rejected = self._send([row for row in batch if row.fault is None])
+            rejected += [(row, row.fault) for row in batch if row.fault is not None]
+            self._report(rejected)
             self.done += len(batch)
-            self.refused += len(refusals)
-            self._note()
+            self.refused += len(rejected)
+            self._save_progress()
             advance(len(batch))
         self.progress_file.unlink(missing_ok=True)
 
-    def _send(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
-        """Those refused, and why."""
-        refusals: list[tuple[Row, str]] = []
-        waiting = list(rows)
+    def _send(self, rows: Sequence[ImportRow]) -> list[RejectedRow]:
+        """Send rows until each is stored or rejected. Return the rejected rows."""
+        rejected: list[RejectedRow] = []
+        pending = list(rows)
         attempt = 0
-        while waiting:
+        while pending:
             try:
-                path = f"/crm/v3/objects/{part(self.object_type)}/batch/upsert"
-                answer = self.api.call("POST", path, {"inputs": [row.input for row in waiting]})
+                response = self._upsert(pending)
             except ApiError as error:
-                faulty = _faulty(error)
-                if not faulty and error.status in (400, 413) and len(waiting) > 1:
-                    # Something of it is wrong that names no row: each half for itself.
-                    half = len(waiting) // 2
-                    return refusals + self._send(waiting[:half]) + self._send(waiting[half:])
-                if not faulty and error.status in (400, 413):
-                    faulty = {0: "; ".join(error.lines)}
-                if not faulty:
-                    raise
-                refusals += [(waiting[number], why) for number, why in faulty.items()]
-                waiting = [row for number, row in enumerate(waiting) if number not in faulty]
+                if (faults := _faults_by_index(error)) is None:
+                    return rejected + self._isolate_fault(pending, error)
+                rejected += [(pending[index], fault) for index, fault in faults.items()]
+                pending = [row for index, row in enumerate(pending) if index not in faults]
                 continue
-            created = sum(one["new"] for one in answer["results"])
-            self.created += created
-            self.changed += len(answer["results"]) - created
-            by_id = {str(row.input["id"]): row for row in waiting}
-            waiting = []
             attempt += 1
-            for refusal in answer.get("errors", []):
-                mine = [by_id[one] for one in refusal["context"]["ids"]]
-                if refusal["category"] == NOT_TAKEN and attempt < ATTEMPTS:
-                    waiting += mine
-                else:
-                    refusals += [(row, refusal["message"]) for row in mine]
-            if waiting:
+            retried, failed = self._count_results(pending, response, may_retry=attempt < ATTEMPTS)
+            rejected += failed
+            pending = retried
+            if pending:
                 time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
-        return refusals
+        return rejected
 
-    def _report(self, refusals: Sequence[tuple[Row, str]]) -> None:
-        if not refusals:
+    def _upsert(self, rows: Sequence[ImportRow]) -> dict[str, Any]:
+        path = f"/crm/v3/objects/{path_segment(self.object_type)}/batch/upsert"
+        return self.api.call("POST", path, {"inputs": [row.input for row in rows]})
+
+    def _isolate_fault(self, rows: Sequence[ImportRow], error: ApiError) -> list[RejectedRow]:
+        """Handle an error that names no row: send each half separately, until one row remains.
+
+        Raises the error if it is not about the content of the request.
+        """
+        if error.status not in CONTENT_ERRORS:
+            raise error
+        if len(rows) == 1:
+            return [(rows[0], "; ".join(error.lines))]
+        half = len(rows) // 2
+        return self._send(rows[:half]) + self._send(rows[half:])
+
+    def _count_results(
+        self, rows: Sequence[ImportRow], response: Mapping[str, Any], *, may_retry: bool
+    ) -> tuple[list[ImportRow], list[RejectedRow]]:
+        """Count what was stored. Return the rows to send again, and the rejected rows."""
+        created = sum(result["new"] for result in response["results"])
+        self.created += created
+        self.changed += len(response["results"]) - created
+        row_by_id = {str(row.input["id"]): row for row in rows}
+        retried: list[ImportRow] = []
+        rejected: list[RejectedRow] = []
+        for error in response.get("errors", []):
+            failed_rows = [row_by_id[record_id] for record_id in error["context"]["ids"]]
+            if error["category"] == UNAVAILABLE and may_retry:
+                retried += failed_rows
+            else:
+                rejected += [(row, error["message"]) for row in failed_rows]
+        return retried, rejected
+
+    def _report(self, rejected: Sequence[RejectedRow]) -> None:
+        if not rejected:
             return
         with self.report_file.open("a", encoding="utf-8") as report:
-            for row, why in sorted(refusals, key=lambda one: one[0].number):
-                line = {"line": row.number, "refused": why, **row.input}
-                # As ASCII: a refused row may hold what is no text.
+            for row, reason in sorted(rejected, key=lambda pair: pair[0].number):
+                line = {"line": row.number, "refused": reason, **row.input}
+                # As ASCII: a rejected row may contain halves of surrogate pairs, which UTF-8 cannot represent.
                 report.write(json.dumps(line) + "\n")
 
-    def _note(self) -> None:
-        noted = {
+    def _save_progress(self) -> None:
+        progress = {
             "import": self._identity(),
             "done": self.done,
             "created": self.created,
@@ -148,101 +178,109 @@ class RecordImport:
             "refused": self.refused,
             "reported": self.report_file.stat().st_size if self.report_file.exists() else 0,
         }
-        # Written beside and moved: a note that is cut off half-way would begin the import anew.
-        beside = self.progress_file.with_suffix(".new")
-        beside.write_text(json.dumps(noted), encoding="utf-8")
-        beside.replace(self.progress_file)
+        # Replaced atomically: a truncated file would restart the import from the beginning.
+        new_file = self.progress_file.with_suffix(".new")
+        new_file.write_text(json.dumps(progress), encoding="utf-8")
+        new_file.replace(self.progress_file)
 
     def _identity(self) -> list[str]:
         return [self.digest, self.api.url, self.api.portal, self.object_type]
 
 
 def read_import(api: Api, object_type: str, file: Path, id_column: str) -> RecordImport:
-    """Raises UnreadableFile."""
-    if file.suffix.lower() not in FORMATS:
-        raise UnreadableFile(f"{file}: found {file.suffix or 'no ending'}, allowed is {' or '.join(FORMATS)}")
+    """Read a CSV or JSON Lines file with the record's ID in ``id_column``. Raises UnreadableFile."""
+    suffix = file.suffix.lower()
+    if suffix not in FORMATS:
+        raise UnreadableFile(
+            f"{file}: expected a file name that ends in {' or '.join(FORMATS)}; got {file.suffix or 'no extension'}"
+        )
     try:
         raw = file.read_bytes()
         text = raw.decode("utf-8-sig")
     except OSError as error:
         raise UnreadableFile(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UnreadableFile(f"{file}: not UTF-8 (byte {error.start})") from error
-    read = _csv_rows if file.suffix.lower() == ".csv" else _jsonl_rows
-    rows = list(read(file, text, id_column))
+        raise UnreadableFile(f"{file}: expected UTF-8; got an invalid byte at position {error.start}") from error
+    read_rows = _csv_rows if suffix == ".csv" else _jsonl_rows
+    rows = list(read_rows(file, text, id_column))
     return RecordImport(api, object_type, file, rows, digest=hashlib.sha256(raw).hexdigest())
 
 
-def _csv_rows(file: Path, text: str, id_column: str) -> Iterator[Row]:
-    """A column a property; an empty cell says nothing."""
+def _csv_rows(file: Path, text: str, id_column: str) -> Iterator[ImportRow]:
+    """Read one property from each column. An empty cell leaves the property unchanged."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = reader.fieldnames or []
     except csv.Error as error:
         raise UnreadableFile(f"{file}: line 1: {error}") from error
     if id_column not in columns:
-        raise UnreadableFile(f"{file}: found the columns {', '.join(columns)}, needed is {id_column} (--id-column)")
+        raise UnreadableFile(
+            f"{file}: line 1: expected a column {id_column}; got {', '.join(columns) or 'no columns'}. Set the column "
+            "of the record's ID with --id-column"
+        )
     if len(set(columns)) < len(columns):
-        raise UnreadableFile(f"{file}: found a column twice in {', '.join(columns)}")
+        raise UnreadableFile(f"{file}: line 1: expected each column once; got a column twice in {', '.join(columns)}")
     try:
         for cells in reader:
             fault = None
             if None in cells or None in cells.values():
-                fault = f"the row has not the {len(columns)} cells of the heading"
-            known = {name: cell for name, cell in cells.items() if name is not None and cell}
-            yield _row(reader.line_num, known.pop(id_column, ""), known.pop(OCCURRED_AT, None), known, fault)
+                fault = f"expected {len(columns)} cells, as in the header"
+            values = {name: cell for name, cell in cells.items() if name is not None and cell}
+            yield _row(reader.line_num, values.pop(id_column, ""), values.pop(OCCURRED_AT, None), values, fault)
     except csv.Error as error:
         raise UnreadableFile(f"{file}: line {reader.line_num}: {error}") from error
 
 
-def _jsonl_rows(file: Path, text: str, id_column: str) -> Iterator[Row]:
-    """`{"id": …, "properties": {…}, "occurredAt": …}` a line."""
-    # Not splitlines: JSON may hold other line separators inside its texts.
+def _jsonl_rows(file: Path, text: str, id_column: str) -> Iterator[ImportRow]:
+    """Read `{"id": …, "properties": {…}, "occurredAt": …}` from each line."""
+    # Not splitlines: JSON strings may contain other line separators.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            given = json.loads(line)
+            content = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield Row(number, {"text": line[:500]}, f"not JSON: {error}")
+            yield ImportRow(number, {"text": line[:500]}, f"expected JSON; {error}")
             continue
-        if not isinstance(given, dict):
-            yield Row(number, {"text": line[:500]}, "not an object")
+        if not isinstance(content, dict):
+            yield ImportRow(number, {"text": line[:500]}, f"expected a JSON object; got {type(content).__name__}")
             continue
-        properties = given.get("properties", {})
-        yield _row(number, given.get(id_column, ""), given.get(OCCURRED_AT), properties, None)
+        properties = content.get("properties", {})
+        yield _row(number, content.get(id_column, ""), content.get(OCCURRED_AT), properties, None)
 
 
-def _row(number: int, row_id: Any, occurred_at: Any, properties: Any, fault: str | None) -> Row:
-    given = {"id": row_id, "properties": properties}
+def _row(number: int, record_id: Any, occurred_at: Any, properties: Any, fault: str | None) -> ImportRow:
+    row_input = {"id": record_id, "properties": properties}
     if occurred_at is not None:
-        given[OCCURRED_AT] = occurred_at
-    return Row(number, given, fault or (None if row_id not in ("", None) else "the row has no id"))
+        row_input[OCCURRED_AT] = occurred_at
+    return ImportRow(number, row_input, fault or (None if record_id not in ("", None) else "the row has no ID"))
 
 
-def _batch(rows: Sequence[Row]) -> Sequence[Row]:
-    """The next rows, no two of one record: their order must hold."""
+def _next_batch(rows: Sequence[ImportRow]) -> Sequence[ImportRow]:
+    """Return the next rows, at most one for each record, so that the order of a record's rows is kept."""
     seen: set[str] = set()
-    size = 0
-    for number, row in enumerate(rows[:BATCH]):
+    batch_bytes = 0
+    for index, row in enumerate(rows[:BATCH_ROWS]):
         if row.fault is not None:
             continue
         record_id = str(row.input["id"])
-        size += len(json.dumps(row.input)) + 2
-        if record_id in seen or (size > BATCH_BYTES and number):
-            return rows[:number]
+        batch_bytes += len(json.dumps(row.input)) + 2
+        if record_id in seen or (batch_bytes > BATCH_BYTES and index):
+            return rows[:index]
         seen.add(record_id)
-    return rows[:BATCH]
+    return rows[:BATCH_ROWS]
 
 
-def _faulty(error: ApiError) -> dict[int, str]:
-    """By the number of the input, what the API has against it; nothing when it is against the request as a whole."""
-    faulty: dict[int, str] = {}
-    for one in error.errors if error.status == 400 else []:
-        found = _INPUT.match(one["in"])
-        if found is None:
-            return {}
-        number = int(found.group(1))
-        why = f"{one['in'].removeprefix(found.group(0)).removeprefix('.')}: {one['message']}"
-        faulty[number] = f"{faulty[number]}; {why}" if number in faulty else why
-    return faulty
+def _faults_by_index(error: ApiError) -> dict[int, str] | None:
+    """Return the faults of the inputs by their index, or None if the error is not about inputs alone."""
+    if error.status != 400 or not error.errors:
+        return None
+    faults: dict[int, str] = {}
+    for detail in error.errors:
+        match = _INPUT.match(detail["in"])
+        if match is None:
+            return None
+        index = int(match.group(1))
+        fault = f"{detail['in'].removeprefix(match.group(0)).removeprefix('.')}: {detail['message']}"
+        faults[index] = f"{faults[index]}; {fault}" if index in faults else fault
+    return faults

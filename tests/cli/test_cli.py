@@ -15,7 +15,7 @@ from enroll.api import ApiError
 from enroll.commands import send as sending
 from enroll.commands.send import put
 from enroll.main import app
-from enroll.record_import import Import
+from enroll.record_import import RecordImport
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
 from enrollment.entrypoints.bootstrap import now
@@ -170,7 +170,7 @@ def test_who_one_is(portal: Api) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"{", "line 1, column 2"), (b"\xff", "not UTF-8"), (b"[1]", "element 0 is int"), (b"[" * 99_999, "nested")],
+    [(b"{", "line 1, column 2"), (b"\xff", "expected UTF-8"), (b"[1]", "element 0 is int"), (b"[" * 99_999, "nested")],
 )
 def test_a_broken_file_is_named(stack: Any, tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "broken.json"
@@ -263,7 +263,7 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
     run("flows", "put", file(tmp_path, good, bad), code=2)
     for command in (("delete", flow_id), ("test", flow_id, "101")):
-        assert "no path can carry it" in run("flows", *command, code=2).output
+        assert "expected an ID for a URL path" in run("flows", *command, code=2).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
     assert not [one for one in requested if "%" in one or ".." in one]
@@ -426,15 +426,15 @@ def test_an_interrupted_import_reports_no_row_twice(
 ) -> None:
     path = tmp_path / "c.csv"
     path.write_text("id,a\n" + "\n".join(f"r{n},{n}" if n % 90 else ",x" for n in range(1, 250)), encoding="utf-8")
-    note, noted = Import._note, []
+    note, noted = RecordImport._save_progress, []
 
-    def interrupted(work: Import) -> None:
+    def interrupted(work: RecordImport) -> None:
         noted.append(work.done)
         if len(noted) == 2:
             raise KeyboardInterrupt
         note(work)
 
-    monkeypatch.setattr(Import, "_note", interrupted)
+    monkeypatch.setattr(RecordImport, "_save_progress", interrupted)
     CliRunner().invoke(app, ["records", "import", str(path)])
     counts = json.loads(run("records", "import", str(path), "--json", code=1).stdout)
     lines = [json.loads(line)["line"] for line in Path(counts["report"]).read_text().splitlines()]
@@ -570,5 +570,5 @@ def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
     whole = answer("flows", "preview", draft)
     assert (sorted(whole["records"]), len(whole["decisions"])) == (["0-1/501", "0-1/504"], 151)
     called = file(tmp_path, flow({"id": 9, "event": "calls.ended"}), name="calls.json")
-    assert "No event that could trigger it" in run("flows", "preview", called).stdout
+    assert "no event that could trigger the flow" in run("flows", "preview", called).stdout
     run("flows", "preview", file(tmp_path, flow({"id": 1}), flow({"id": 2}), name="two.json"), code=2)

@@ -510,7 +510,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     """Of a stack whose resources have hostile names."""
     stack = SimpleNamespace(outputs={"EventBusName": TEXT})
-    findings = [doctor_checks.Finding(TEXT, result, TEXT) for result in doctor_checks.Result]
+    findings = [doctor_checks.Finding(TEXT, result, TEXT) for result in doctor_checks.CheckResult]
     stage.patch.setattr(doctor_commands, "find_stack", lambda *_: stack)
     stage.patch.setattr(doctor_commands, "check_configuration", lambda _: findings)
     yield ("--no-events",)

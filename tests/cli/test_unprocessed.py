@@ -103,7 +103,7 @@ def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reas
 def test_what_nobody_writes_is_kept_as_it_is(body: str) -> None:
     found = read_unprocessed(body, {})
     assert found.reason == "UNKNOWN_MESSAGE"
-    assert (found.whole, found.entry("bus")) == (None, None)
+    assert (found.complete_event, found.entry("bus")) == (None, None)
     assert found.event == body or json.dumps(found.event) == body
 
 
@@ -149,7 +149,7 @@ def test_a_cut_event_is_known_by_its_identity_and_can_not_be_redriven() -> None:
     found = read_unprocessed(cut(), {})
     assert (found.event_id, found.portal_id, found.record) == ("e-cut", "p1", "contact/103")
     assert (found.event_type, found.occurred_at) == ("forms.submitted", 1_795_510_800_000)
-    assert (found.whole, found.entry("bus")) == (None, None)
+    assert (found.complete_event, found.entry("bus")) == (None, None)
     obstacle = str(found.obstacle)
     for part in ("bus enroll-events", "event bus-cut", submitted()["time"], "docs/unprocessed.md"):
         assert part in obstacle

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decision_rendering import counted, print_decisions
+from enroll.decision_rendering import count_of, print_decisions
 from enroll.output import AsJson, console, print_json
 from enroll.records import read_record
 from enroll.stack import StackName
@@ -46,7 +46,7 @@ def explain(
     told = [(_describe_operator(one["event"]), one["decisions"]) for one in results]
     is_alone = len(told) == 1 and len(told[0][1]) == 1
     print_decisions(told, details=details or is_alone)
-    what = f"{counted(len(results), 'event')} of {record}"
+    what = f"{count_of(len(results), 'event')} of {record}"
     console.print(f"{what}; the history reaches back to {page['since']}.", style="dim")
 
 

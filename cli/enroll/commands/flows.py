@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, track
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
@@ -49,7 +49,7 @@ def put(
     documents = _checked(files, portal)
     opened = open_api(api, portal, stack)
     for flow_id in documents:
-        part(flow_id)  # before the first is stored
+        path_segment(flow_id)  # before the first is stored
     rows = []
     with api_errors_reported():
         for flow_id, document in track(
@@ -63,7 +63,7 @@ def put(
             based_on = None if current is None else document.get("revisionId", current["revisionId"])
             query = {"replaceTriggers": "true"} if replace_triggers else None
             body = {**document, "revisionId": based_on}
-            stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", body, query)
+            stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow_id)}", body, query)
             rows.append(_row(stored, "created" if current is None else "changed"))
     _print(rows, as_json)
 
@@ -219,7 +219,7 @@ def delete(
 ) -> None:
     """Delete a flow. The enrollments that it made stay."""
     with api_errors_reported():
-        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{part(flow_id)}")
+        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
     if as_json:
         print_json({"id": flow_id, "deleted": True})
     else:
@@ -238,7 +238,7 @@ def enrollment_test(
     """Would this record pass the flow's refinement criteria? Triggers are not considered."""
     with api_errors_reported():
         found = open_api(api, portal, stack).call(
-            "POST", f"/enrollment/v1/flows/{part(flow_id)}/test", {"objectId": record}
+            "POST", f"/enrollment/v1/flows/{path_segment(flow_id)}/test", {"objectId": record}
         )
     if as_json:
         print_json(found)
@@ -294,8 +294,8 @@ def preview(
 
 def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
     with api_errors_reported():
-        current = opened.call("GET", f"{FLOWS}/{part(flow_id)}")
-        stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**current, "isEnabled": is_on})
+        current = opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
+        stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow_id)}", {**current, "isEnabled": is_on})
     _print([_row(stored, "on" if is_on else "off")], as_json)
 
 
@@ -361,8 +361,8 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
 
 def _read_flow(opened: Api, flow_id: str) -> dict[str, Any]:
     """Raises ApiError. An id that no path can carry, as an older version stored it, is named in a body."""
-    if can_be_in_a_path(flow_id):
-        return opened.call("GET", f"{FLOWS}/{part(flow_id)}")
+    if fits_in_path(flow_id):
+        return opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
     body = {"inputs": [{"flowId": flow_id, "type": "FLOW_ID"}]}
     results: list[dict[str, Any]] = opened.call("POST", f"{FLOWS}/batch/read", body)["results"]
     if not results:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
 from enroll.record_import import UnreadableFile, read_import
 from enroll.records import read_record
@@ -65,9 +65,9 @@ def show(
 def _read(api: Api, type_id: str, object_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The record and its enrollments. Raises ApiError."""
     path = f"/enrollment/v1/records/{type_id}"
-    if can_be_in_a_path(object_id):
+    if fits_in_path(object_id):
         # By GET, which a policy that only lets its holder read allows.
-        path = f"{path}/{part(object_id)}"
+        path = f"{path}/{path_segment(object_id)}"
         found = api.call("GET", path)
         return found, api.call("GET", f"{path}/enrollments", query={"limit": str(LATEST)})["results"]
     answer = api.call("POST", f"{path}/batch/read", {"inputs": [{"id": object_id}]})

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, part
+from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
-from enroll.replay import ArchiveReplay, NotReplayable, start
+from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
 from enroll.stack import StackName, aws_errors_reported, open_stack
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import Instant, iso, read_given_time
@@ -56,7 +56,8 @@ def replay(
             {"flowIds": flow or None, "eventTypes": event_type or None, "isDryRun": dry_run},
         )
         try:
-            started = start(opened, order["name"], order["eventTypes"], start_at, end_at, archive)
+            request = ReplayRequest(order["name"], order["eventTypes"], start_at, end_at, archive)
+            started = start(opened, request)
         except NotReplayable as error:
             fail(str(error), FAILED)
         if not as_json:
@@ -118,7 +119,7 @@ def _counts(caller: Api, name: str) -> Counts:
 
 
 def _path(name: str) -> str:
-    return f"/enrollment/v1/replays/{part(name)}/counts"
+    return f"/enrollment/v1/replays/{path_segment(name)}/counts"
 
 
 def _report(order: Mapping[str, Any], counts: Counts | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from enroll.bus import Entry, batches, detail_text
+from enroll.bus import BusEntry, batches, detail_text
 from enroll.bus import put as put_batch
 from enroll.files import read_objects
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
@@ -46,7 +46,7 @@ def send(
         fail("the bus refused: " + "; ".join(refused), FAILED)
 
 
-def put(client: Any, entries: list[Entry], *, quiet: bool = True) -> list[str]:
+def put(client: Any, entries: list[BusEntry], *, quiet: bool = True) -> list[str]:
     """Answers why what the bus did not take was refused."""
     refused: list[str] = []
     with Progress(console=errors, disable=quiet, transient=True) as progress:
@@ -57,7 +57,7 @@ def put(client: Any, entries: list[Entry], *, quiet: bool = True) -> list[str]:
     return refused
 
 
-def _entry(path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id: bool, portal: str | None) -> Entry:
+def _entry(path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id: bool, portal: str | None) -> BusEntry:
     if "event" in event and "truncated" in event:  # as `enroll unprocessed show` prints it
         fail(f"{path}: expected a whole event, found one that was cut; restore it first (docs/unprocessed.md)", INVALID)
     event = event.get("event", event)  # a sample of events/invalid

@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 from rich.progress import Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, api_errors_reported, open_api
-from enroll.bus import BATCH_ENTRIES, Entry, batches, put
+from enroll.bus import BATCH_ENTRIES, BusEntry, batches, put
 from enroll.dead_letters.message import UnprocessedEvent
-from enroll.dead_letters.queue import BATCH, Message, NotDeleted, QueueScan
+from enroll.dead_letters.queue import BATCH_MESSAGES, NotDeleted, QueueMessage, QueueScan
 from enroll.output import (
     FAILED,
     INVALID,
@@ -42,11 +42,11 @@ from enrollment.serialization.envelopes import read_routed_event, replay_name
 app = typer.Typer(help="Events that could not be processed: look, deliver again, discard.", no_args_is_help=True)
 
 # Events a second that redriving puts on the bus, when not told otherwise and at most.
-RATE = 50
-MOST_RATE = 1000
+DEFAULT_RATE = 50
+MAX_RATE = 1000
 
 # Said before events are discarded (docs/unprocessed.md).
-CLAIMED = (
+DISCARD_WARNING = (
     "Discarding does not cancel enrollments that these events have already claimed. They are published within 10 "
     "minutes."
 )
@@ -61,7 +61,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
 
 
 @dataclass(frozen=True)
-class Filter:
+class MessageFilter:
     reason: str | None = None
     portal: str | None = None
     event_type: str | None = None
@@ -69,7 +69,7 @@ class Filter:
     since: Instant | None = None
     until: Instant | None = None
 
-    def takes(self, message: Message) -> bool:
+    def takes(self, message: QueueMessage) -> bool:
         one = message.unprocessed
         # What says of itself no time is as old as its message.
         at = message.sent_at if one.occurred_at is None else one.occurred_at
@@ -90,8 +90,8 @@ def _filter(
     event: str | None,
     since: str | None,
     until: str | None,
-) -> Filter:
-    return Filter(reason, portal, event_type, event, _moment("--since", since), _moment("--until", until))
+) -> MessageFilter:
+    return MessageFilter(reason, portal, event_type, event, _moment("--since", since), _moment("--until", until))
 
 
 def _moment(option: str, given: str | None) -> Instant | None:
@@ -106,11 +106,11 @@ class Selection:
     """What the filter takes of a pass, counting what it leaves."""
 
     messages: QueueScan
-    filter: Filter
+    filter: MessageFilter
     limit: int | None
     skipped: int = 0
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[QueueMessage]:
         taken = 0
         for one in self.messages:
             if not self.filter.takes(one):
@@ -122,7 +122,7 @@ class Selection:
                 return
 
 
-def _pass(stack: Stack) -> QueueScan:
+def _scan(stack: Stack) -> QueueScan:
     return QueueScan(stack.client("sqs"), stack.outputs["UnprocessedEventsQueueUrl"])
 
 
@@ -140,14 +140,14 @@ def list_unprocessed(
 ) -> None:
     """What is there, and why. The queue keeps it."""
     wanted = _filter(reason, portal, event_type, event, since, until)
-    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
     found.sort(key=lambda one: one.sent_at)
     if as_json:
         print_json([_written(one) for one in found])
         return
     if not found:
-        console.print("Nothing is unprocessed." if wanted == Filter() else "Nothing unprocessed is so.")
+        console.print("Nothing is unprocessed." if wanted == MessageFilter() else "Nothing unprocessed is so.")
         return
     print_table(
         ("event", "type", "portal", "record", "occurred", "kept since", "reason", "message"),
@@ -169,7 +169,7 @@ def list_unprocessed(
     console.print(f"{len(found)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
 
 
-def _written(message: Message) -> dict[str, Any]:
+def _written(message: QueueMessage) -> dict[str, Any]:
     one = message.unprocessed
     return {
         "eventId": one.event_id,
@@ -191,8 +191,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """The event itself, to be mended in a file and sent with `enroll send`; --json: with its reason."""
-    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
-        found = next(iter(Selection(messages, Filter(event=event), 1)), None)
+    with aws_errors_reported(), _scan(open_stack(stack)) as messages:
+        found = next(iter(Selection(messages, MessageFilter(event=event), 1)), None)
     if found is None:
         fail(f"no event {event} is unprocessed", NOT_FOUND)
     if as_json:
@@ -205,7 +205,7 @@ def show(
         errors.print(one.obstacle, soft_wrap=True)
         print_json({"truncated": one.truncated, "event": one.event})
         return
-    print_json(one.event if one.whole is None else one.whole)
+    print_json(one.event if one.complete_event is None else one.complete_event)
 
 
 @app.command()
@@ -217,7 +217,7 @@ def redrive(
     since: Since = None,
     until: Until = None,
     limit: Limit = None,
-    rate: Annotated[int, typer.Option(min=1, max=MOST_RATE, help="At most so many a second.")] = RATE,
+    rate: Annotated[int, typer.Option(min=1, max=MAX_RATE, help="At most so many a second.")] = DEFAULT_RATE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
@@ -226,7 +226,7 @@ def redrive(
     """Put events on the bus again. Each leaves the queue when the bus has it; stopped, the same command goes on."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     opened = open_stack(stack)
-    with aws_errors_reported(), _pass(opened) as messages:
+    with aws_errors_reported(), _scan(opened) as messages:
         selection = Selection(messages, wanted, limit)
         if dry_run:
             _rehearse(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
@@ -266,9 +266,9 @@ class Redriving:
     rate: int
     own_bus: Callable[[], Any]
     redriven: Counter[str] = field(default_factory=Counter)
-    refused: list[tuple[Message, str]] = field(default_factory=list)
-    kept: list[tuple[Message, str]] = field(default_factory=list)
-    _waiting: deque[Message] = field(default_factory=deque)
+    refused: list[tuple[QueueMessage, str]] = field(default_factory=list)
+    kept: list[tuple[QueueMessage, str]] = field(default_factory=list)
+    _waiting: deque[QueueMessage] = field(default_factory=deque)
 
     def run(self, selection: Selection, advance: Callable[[], None]) -> None:
         """Raises NotDeleted."""
@@ -278,7 +278,7 @@ class Redriving:
             advance()
             time.sleep(max(0.0, len(batch) / self.rate - (time.monotonic() - started)))
 
-    def _entries(self, selection: Selection) -> Iterator[Entry]:
+    def _entries(self, selection: Selection) -> Iterator[BusEntry]:
         met: set[str | None] = set()
         for message in selection:
             one = message.unprocessed
@@ -293,7 +293,7 @@ class Redriving:
                 self._waiting.append(message)
                 yield entry
 
-    def _put(self, messages: Sequence[Message], entries: Sequence[Entry]) -> None:
+    def _put(self, messages: Sequence[QueueMessage], entries: Sequence[BusEntry]) -> None:
         refused: dict[int, str] = {}
         own = [place for place, one in enumerate(entries) if one["Source"] == OWN_SOURCE]
         others = [place for place in range(len(entries)) if place not in own]
@@ -358,7 +358,7 @@ def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool)
 
 
 def _simulated(one: UnprocessedEvent, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
-    whole = one.whole
+    whole = one.complete_event
     if whole is None:
         return {"left": one.obstacle or "no event"}
     try:
@@ -403,17 +403,17 @@ def discard(
 ) -> None:
     """Delete events from the queue. Enrollments that they have already claimed are published all the same."""
     wanted = _filter(reason, portal, event_type, event, since, until)
-    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
         if found:
-            errors.print(CLAIMED)
+            errors.print(DISCARD_WARNING)
         if found and not yes:
             reasons = Counter(one.unprocessed.reason for one in found)
             named = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
             confirm(f"Discard {len(found)} events ({named})?")
         try:
-            for start in range(0, len(found), BATCH):
-                batch = found[start : start + BATCH]
+            for start in range(0, len(found), BATCH_MESSAGES):
+                batch = found[start : start + BATCH_MESSAGES]
                 if keep is not None:
                     _keep(keep, batch)
                 messages.delete(batch)
@@ -425,7 +425,7 @@ def discard(
         console.print(f"Discarded {len(found)} events.")
 
 
-def _keep(file: Path, messages: Sequence[Message]) -> None:
+def _keep(file: Path, messages: Sequence[QueueMessage]) -> None:
     """Before they are deleted: a line may come twice, and none is lost."""
     try:
         with file.open("a", encoding="utf-8") as kept:
