@@ -27,7 +27,7 @@ def show(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """A record: its properties with the times of their changes, its lists, its enrollments."""
+    """Show a record: its properties with the times of their changes, its lists and its enrollments."""
     type_id, object_id = read_record(record)
     opened = open_api(api, portal, stack)
     with api_errors_reported():
@@ -89,16 +89,16 @@ def import_records(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Create and change records. Stopped, it goes on from there; refused rows are reported beside the file."""
+    """Upsert records from a file. Resumable. Rejected rows are written to <file>.refused.jsonl."""
     if object_type_id(object_type) is None:
-        fail(f"--type: found {object_type!r}, allowed is a name like contact, or an id like 0-1 or 2-77", INVALID)
+        fail(f"--type: expected an object type, for example contact, 0-1 or 2-77; got {object_type!r}", INVALID)
     try:
         work = read_import(open_api(api, portal, stack), object_type, file, id_column)
     except UnreadableFile as error:
         fail(str(error), INVALID)
     work.resume()
     if work.done and not as_json:
-        console.print(f"Going on after {work.done} rows.")
+        console.print(f"Resuming after {work.done} rows.")
     columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with api_errors_reported(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
         task = progress.add_task("Importing", total=len(work.rows), completed=work.done)

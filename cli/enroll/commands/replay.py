@@ -36,7 +36,9 @@ def replay(
     event_type: Annotated[
         list[str] | None, typer.Option("--event-type", help="Only events of this type; several times for several.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Enroll nobody, and count who would be.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Enroll no record, and count the records that would be enrolled.")
+    ] = False,
     archive: Annotated[str | None, typer.Option(help="The archive, where the bus has several.")] = None,
     timeout: Annotated[float, typer.Option(help="Minutes to wait for the end; the replay itself goes on.")] = 60,
     api: ApiUrl = None,
@@ -70,7 +72,7 @@ def replay(
 def _moment(option: str, given: str | None) -> Instant:
     found = now() if given is None else read_given_time(given)
     if found is None:
-        fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
+        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {given!r}", INVALID)
     return found
 
 

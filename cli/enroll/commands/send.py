@@ -47,7 +47,7 @@ def send(
 
 
 def put(client: Any, entries: list[BusEntry], *, quiet: bool = True) -> list[str]:
-    """Answers why what the bus did not take was refused."""
+    """Put entries on the bus. Return the reasons of those that the bus rejected."""
     refused: list[str] = []
     with Progress(console=errors, disable=quiet, transient=True) as progress:
         task = progress.add_task("Sending", total=len(entries))

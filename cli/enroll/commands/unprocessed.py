@@ -39,7 +39,7 @@ from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.serialization.envelopes import read_routed_event, replay_name
 
-app = typer.Typer(help="Events that could not be processed: look, deliver again, discard.", no_args_is_help=True)
+app = typer.Typer(help="List, show, redrive and discard events that could not be processed.", no_args_is_help=True)
 
 # Events a second that redriving puts on the bus, when not told otherwise and at most.
 DEFAULT_RATE = 50
@@ -51,13 +51,13 @@ DISCARD_WARNING = (
     "minutes."
 )
 
-Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
-PortalOf = Annotated[str | None, typer.Option("--portal", help="Only those of this portal.")]
+Reason = Annotated[str | None, typer.Option(help="Only events with this reason, for example RetriesExhausted.")]
+PortalOf = Annotated[str | None, typer.Option("--portal", help="Only events of this portal.")]
 EventType = Annotated[str | None, typer.Option("--event-type", help="Only events of this type.")]
-Event = Annotated[str | None, typer.Option("--event", help="Only the event with this id.")]
-Since = Annotated[str | None, typer.Option(help="Only what occurred then or later: ISO-8601.")]
-Until = Annotated[str | None, typer.Option(help="Only what occurred before then.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
+Event = Annotated[str | None, typer.Option("--event", help="Only the event with this ID.")]
+Since = Annotated[str | None, typer.Option(help="Only events that occurred at this time or later (ISO 8601).")]
+Until = Annotated[str | None, typer.Option(help="Only events that occurred before this time (ISO 8601).")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of events.")]
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def _filter(
 def _moment(option: str, given: str | None) -> Instant | None:
     found = None if given is None else read_given_time(given)
     if given is not None and found is None:
-        fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
+        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {given!r}", INVALID)
     return found
 
 
 @dataclass
 class Selection:
-    """What the filter takes of a pass, counting what it leaves."""
+    """The messages of a scan that match a filter. Counts the others as skipped."""
 
     messages: QueueScan
     filter: MessageFilter
@@ -138,7 +138,7 @@ def list_unprocessed(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """What is there, and why. The queue keeps it."""
+    """List the unprocessed events and their reasons. The queue keeps them."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
@@ -147,7 +147,7 @@ def list_unprocessed(
         print_json([_written(one) for one in found])
         return
     if not found:
-        console.print("Nothing is unprocessed." if wanted == MessageFilter() else "Nothing unprocessed is so.")
+        console.print("Nothing is unprocessed." if wanted == MessageFilter() else "No unprocessed events match.")
         return
     print_table(
         ("event", "type", "portal", "record", "occurred", "kept since", "reason", "message"),
@@ -190,7 +190,7 @@ def show(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """The event itself, to be mended in a file and sent with `enroll send`; --json: with its reason."""
+    """Print an event so that you can fix it and resend it with `enroll send`. --json adds the reason."""
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = next(iter(Selection(messages, MessageFilter(event=event), 1)), None)
     if found is None:
@@ -217,13 +217,15 @@ def redrive(
     since: Since = None,
     until: Until = None,
     limit: Limit = None,
-    rate: Annotated[int, typer.Option(min=1, max=MAX_RATE, help="At most so many a second.")] = DEFAULT_RATE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    rate: Annotated[int, typer.Option(min=1, max=MAX_RATE, help="Maximum number of events per second.")] = DEFAULT_RATE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what redriving would do, and change nothing.")
+    ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Put events on the bus again. Each leaves the queue when the bus has it; stopped, the same command goes on."""
+    """Put events on the bus again. An event leaves the queue when the bus has accepted it. Resumable."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     opened = open_stack(stack)
     with aws_errors_reported(), _scan(opened) as messages:
@@ -243,7 +245,7 @@ def redrive(
 
 
 def _own_bus(opened: Stack) -> Callable[[], Any]:
-    """A stack of before has no role, and its bus no policy."""
+    """Return a factory of the client for the stack's own events. Older stacks have no role, and no bus policy."""
     role_arn = opened.outputs.get("RedriveRoleArn")
 
     @cache
@@ -382,7 +384,7 @@ def _fate(one: Mapping[str, Any]) -> str:
     if "replay" in one:
         return f"decided as part of the replay {one['replay']}"
     codes = ", ".join(f"{decision['flowId']} {decision['code']}" for decision in one["decisions"])
-    return codes or "of no flow's interest"
+    return codes or "no matching flow"
 
 
 @app.command()
@@ -397,11 +399,11 @@ def discard(
     keep: Annotated[
         Path | None, typer.Option(help="Writes what is discarded to this file, an event a line; it is not overwritten.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Delete events from the queue. Enrollments that they have already claimed are published all the same."""
+    """Delete events from the queue. Enrollments that they have already claimed are still published."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
