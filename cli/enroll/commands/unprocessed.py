@@ -62,6 +62,8 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of events
 
 @dataclass(frozen=True)
 class MessageFilter:
+    """The options that choose messages. None accepts every value."""
+
     reason: str | None = None
     portal: str | None = None
     event_type: str | None = None
@@ -69,17 +71,17 @@ class MessageFilter:
     since: Instant | None = None
     until: Instant | None = None
 
-    def takes(self, message: QueueMessage) -> bool:
-        one = message.unprocessed
-        # What says of itself no time is as old as its message.
-        at = message.sent_at if one.occurred_at is None else one.occurred_at
+    def matches(self, message: QueueMessage) -> bool:
+        event = message.unprocessed
+        # An event without a time of its own counts as old as its message.
+        occurred_at = message.sent_at if event.occurred_at is None else event.occurred_at
         return (
-            self.reason in (None, one.reason)
-            and self.portal in (None, one.portal_id)
-            and self.event_type in (None, one.event_type)
-            and self.event in (None, one.event_id)
-            and (self.since is None or at >= self.since)
-            and (self.until is None or at < self.until)
+            self.reason in (None, event.reason)
+            and self.portal in (None, event.portal_id)
+            and self.event_type in (None, event.event_type)
+            and self.event in (None, event.event_id)
+            and (self.since is None or occurred_at >= self.since)
+            and (self.until is None or occurred_at < self.until)
         )
 
 
@@ -94,11 +96,14 @@ def _filter(
     return MessageFilter(reason, portal, event_type, event, _moment("--since", since), _moment("--until", until))
 
 
-def _moment(option: str, given: str | None) -> Instant | None:
-    found = None if given is None else read_given_time(given)
-    if given is not None and found is None:
-        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {given!r}", INVALID)
-    return found
+def _moment(option: str, text: str | None) -> Instant | None:
+    """Return the time in an option, or None without the option. End the command with INVALID if it is not a time."""
+    if text is None:
+        return None
+    instant = read_given_time(text)
+    if instant is None:
+        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {text!r}", INVALID)
+    return instant
 
 
 @dataclass
@@ -113,7 +118,7 @@ class Selection:
     def __iter__(self) -> Iterator[QueueMessage]:
         taken = 0
         for one in self.messages:
-            if not self.filter.takes(one):
+            if not self.filter.matches(one):
                 self.skipped += 1
                 continue
             taken += 1
