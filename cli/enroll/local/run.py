@@ -1,4 +1,4 @@
-"""The story of `enroll local run`, top to bottom: start, deploy, demonstrate, stay."""
+"""Run `enroll local run` from top to bottom: start, deploy, demonstrate, and stay up."""
 
 from __future__ import annotations
 
