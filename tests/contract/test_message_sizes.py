@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import event as seen
 from hypothesis import strategies as st
 
-from enroll.unprocessed import read_unprocessed
+from enroll.dead_letters.message import read_unprocessed
 from enrollment.adapters.sqs import SqsQueue, SqsUnprocessed
 from enrollment.config import MAX_SQS_BYTES, SQS_BYTES
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, TriggerEvent
