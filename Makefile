@@ -11,7 +11,6 @@ SAM := .venv-sam
 FUZZ := .venv-fuzz
 BENCH := .venv-bench
 AUDIT := .venv-audit
-MUTATE := .venv-mutate
 DYNAMODB := .venv-dynamodb
 FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
@@ -33,8 +32,12 @@ run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=-
 	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
-test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
-	$(VENV)/bin/pytest -n 2 --dist loadgroup
+test: check $(EMULATOR)/.ready ## Check the code and run the fast tests, with the coverage of the layer
+	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" --cov --cov-report=term $(ARGS)
+
+.PHONY: verify
+verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs
+	$(VENV)/bin/pytest -n 2 --dist loadgroup -m verify $(ARGS)
 
 .PHONY: prove
 prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)

@@ -123,6 +123,7 @@ def test_changes_that_are_no_longer_named_are_found_by_reading_all(kept: Kept, c
     assert kept.seen() == Kept(kept.tables).seen()
 
 
+@pytest.mark.verify
 def test_any_changes_are_seen_as_a_new_function_sees_them(kept: Kept) -> None:
     chance = random.Random(7)
     for _ in range(120):
@@ -242,6 +243,7 @@ def test_authors_who_write_at_once_count_each_change(kept: Kept) -> None:
     assert set(kept.seen()) == {str(number) for number in range(12)}
 
 
+@pytest.mark.verify
 def test_what_is_kept_of_many_portals_is_bounded(kept: Kept) -> None:
     small = DynamoFlows(kept.tables, read_flow, kept_bytes=100_000)
     for number in range(120):
