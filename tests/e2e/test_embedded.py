@@ -41,7 +41,7 @@ from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
 from tests.template.test_template import DEFAULTS
 
-pytestmark = pytest.mark.xdist_group("embedded")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
 ROOT = Path(__file__).parents[2]
 ENROLL = Path(sys.executable).with_name("enroll")

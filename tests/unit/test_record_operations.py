@@ -596,6 +596,7 @@ STORIES = st.dictionaries(NAMES, st.dictionaries(TIMES, VALUES, max_size=5), max
 LISTS = st.dictionaries(st.sampled_from(["1", "vip"]), st.dictionaries(TIMES, st.booleans(), max_size=3), max_size=2)
 
 
+@pytest.mark.verify
 @settings(max_examples=1_500, deadline=None)
 @given(
     BRANCHES,
