@@ -46,7 +46,7 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LAYER) cli/enroll
-	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml alarms/*.yaml routes/*.yaml
+	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks the package index)

@@ -19,7 +19,7 @@ from tests.aws import aws
 ROOT = Path(__file__).parents[2]
 TEMPLATE = load_template(ROOT / "template.yaml")
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
-ROUTE = load_template(ROOT / "routes" / "category.yaml")
+ROUTE = load_template(ROOT / "templates" / "routes" / "category.yaml")
 DEFAULTS = TEMPLATE["Globals"]["Function"]
 
 OWN_KEY = {"Fn::If": ["UsesKey", {"Ref": "KeyArn"}, {"Ref": "AWS::NoValue"}]}
@@ -66,7 +66,7 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 def route(category: str) -> dict[str, Any]:
     """What is said of the category to the template of its route."""
     properties = RESOURCES[logical(category, "Route")]["Properties"]
-    assert properties["TemplateURL"] == "routes/category.yaml"
+    assert properties["TemplateURL"] == "templates/routes/category.yaml"
     parameters: dict[str, Any] = properties["Parameters"]
     return parameters
 
