@@ -8,6 +8,7 @@ tests/contract/test_models.py writes each kind of item with one side and reads i
 ``tables`` describes the keys. A time is in milliseconds since 1970, except ``expires_at``, which is in seconds.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -24,6 +25,13 @@ class Utf8JsonAttribute(JSONAttribute):
 
     def serialize(self, value: Any) -> str | None:
         return None if value is None else json_text(value)
+
+
+class PlainJsonAttribute(JSONAttribute):
+    """JSON without any escapes that JSON itself does not need."""
+
+    def serialize(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 class Item(Model):
@@ -135,12 +143,12 @@ class RecordItem(RecordsTableItem):
     version = NumberAttribute()
     created_at = NumberAttribute(attr_name="createdAt", null=True)
     known_at = NumberAttribute(attr_name="knownAt", null=True)
-    properties = Utf8JsonAttribute()
-    memberships = Utf8JsonAttribute()
-    firsts = Utf8JsonAttribute()
-    earlier_properties = Utf8JsonAttribute(attr_name="earlierProperties")
-    earlier_memberships = Utf8JsonAttribute(attr_name="earlierMemberships")
-    origins = Utf8JsonAttribute(null=True)
+    properties = PlainJsonAttribute()
+    memberships = PlainJsonAttribute()
+    firsts = PlainJsonAttribute()
+    earlier_properties = PlainJsonAttribute(attr_name="earlierProperties")
+    earlier_memberships = PlainJsonAttribute(attr_name="earlierMemberships")
+    origins = PlainJsonAttribute(null=True)
     deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
     awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE, null=True)
@@ -155,7 +163,7 @@ class AssociationItem(RecordsTableItem):
 
 class DeferredEventItem(RecordsTableItem):
     version = NumberAttribute()
-    event = Utf8JsonAttribute()
+    event = PlainJsonAttribute()
     flows = JSONAttribute()
     rejected = JSONAttribute(null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
@@ -165,7 +173,7 @@ class HistoryEventItem(RecordsTableItem):
     """An event of a record, or only the time at which it was evaluated."""
 
     evaluated_at = NumberAttribute(attr_name="evaluatedAt", null=True)
-    event = Utf8JsonAttribute(null=True)
+    event = PlainJsonAttribute(null=True)
     type_shard = UnicodeAttribute(attr_name="typeShard", null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
