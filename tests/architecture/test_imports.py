@@ -32,6 +32,7 @@ NOT_FOR_EVENTS = (
     "enrollment.adapters.dynamodb.models",
     "enrollment.adapters.dynamodb.portal_settings_repository",
     "enrollment.adapters.dynamodb.record_repository",
+    "enrollment.adapters.dynamodb.replay_repository",
     "enrollment.entrypoints.http_api",
     "enrollment.application.flow_authoring",
     "enrollment.domain.describe",

@@ -25,6 +25,7 @@ from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettin
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
 from enrollment.adapters.dynamodb.record_repository import RecordRepository
 from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.adapters.dynamodb.tables import Expression, Item
 from enrollment.application.flow_authoring import FlowAuthoring
@@ -133,7 +134,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             PortalSettingsRepository(tables) if uses_models else DynamoPortals(tables),
             DynamoDeferredEvents(tables, write_event, read_stored_event),
             DynamoRateLimits(tables),
-            DynamoReplays(tables),
+            ReplayRepository(tables) if uses_models else DynamoReplays(tables),
             DynamoHistory(tables, write_event, read_stored_event),
             DynamoEnrollments(tables, write_message, read_message),
         )

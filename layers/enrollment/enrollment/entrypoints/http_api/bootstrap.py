@@ -15,7 +15,7 @@ from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
 from enrollment.adapters.dynamodb.record_repository import RecordRepository
-from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
 from enrollment.adapters.observability import Metrics, log_refused_flow
@@ -96,7 +96,7 @@ def api_application() -> ApiApplication:
         history=history,
         processor=processor,
         explaining=DecisionExplainer(processor, flow_repository, read_flow),
-        replays=DynamoReplays(tables),
+        replays=ReplayRepository(tables),
         logger=logger,
         metrics=Metrics(config.metrics_namespace, config.service, now),
         trace=tracing(config),
