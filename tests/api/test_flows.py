@@ -267,7 +267,7 @@ def test_a_stored_record_is_tested() -> None:
     assert not api.world.bus.produced
 
 
-# The catalogue ------------------------------------------------------------------------------------------------------
+# The catalog ------------------------------------------------------------------------------------------------------
 
 
 def test_an_editor_is_told_what_is_valid() -> None:
@@ -293,7 +293,7 @@ def test_an_editor_is_told_what_is_valid() -> None:
 @pytest.mark.parametrize(
     "one", example_portal()("GET", "/enrollment/v1/events").json["results"], ids=lambda one: one["eventType"]
 )
-def test_what_the_catalogue_offers_is_accepted(one: dict[str, Any]) -> None:
+def test_what_the_catalog_offers_is_accepted(one: dict[str, Any]) -> None:
     """Each operator on each property, in a flow of each type that is offered."""
     operands = {
         "value": {"STRING": "x", "NUMBER": 1, "BOOL": True},

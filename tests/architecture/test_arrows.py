@@ -138,7 +138,7 @@ def test_only_adapters_and_composition_roots_know_aws(module: str, path: Path) -
 
 
 @pytest.mark.parametrize(("module", "path"), MODULES)
-def test_the_domain_and_the_catalogue_are_pure(module: str, path: Path) -> None:
+def test_the_domain_and_the_catalog_are_pure(module: str, path: Path) -> None:
     if module.split(".")[0] not in ("domain", "catalog", "serialization"):
         return
     names = imported(path)

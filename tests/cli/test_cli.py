@@ -186,7 +186,7 @@ def test_a_stack_that_is_not_there_or_another_is_told(stack: Any) -> None:
     assert "no output FlowsTableName" in run("flows", "list", "--portal", "p", "--stack", "other", code=3).stderr
 
 
-def test_the_catalogue() -> None:
+def test_the_catalog() -> None:
     assert len(answer("catalog")) == len(EVENT_TYPES)
     assert {one["category"] for one in answer("catalog", "--category", "email")} == {"email"}
     submitted = answer("catalog", "--event", "4-1639801")

@@ -16,7 +16,6 @@ from typing import Any
 import boto3
 import botocore.client
 import pytest
-from botocore.awsrequest import AWSRequest
 
 from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb import portal_settings as portals_adapter
@@ -619,9 +618,3 @@ def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.Mo
     put(stack, id=1)
     answer = invoke(event({"forms.submitted": "101", "id": "e", "record": {}}))
     assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
-
-
-def test_no_package_adds_its_name_to_a_request(stack: Stack) -> None:
-    request = AWSRequest(headers={"User-Agent": "enroll"})
-    clients.open_session().get_component("event_emitter").emit("request-created.sqs.SendMessage", request=request)
-    assert request.headers.get_all("User-Agent") == ["enroll"]

@@ -1,5 +1,5 @@
 """A fuzzer that sees which lines of the package an input runs, and goes on from those that run new ones (libFuzzer, by
-atheris). It starts from the samples, and speaks the words of the catalogue.
+atheris). It starts from the samples, and speaks the words of the catalog.
 
     python -m tests.proofs.coverage_guided event|flow|body <folder of seeds> [libFuzzer's options]
 

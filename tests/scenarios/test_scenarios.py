@@ -43,7 +43,7 @@ def test_scenario_where_flows_are_counted(name: str, scenario: Mapping[str, Any]
     assert named + counted == Counter((str(one[0]), str(one[2])) for one in scenario["decisions"])
 
 
-def test_every_row_of_the_catalogue_enrolls_in_some_scenario() -> None:
+def test_every_row_of_the_catalog_enrolls_in_some_scenario() -> None:
     enrolling = {
         next(key for key in event if key in EVENT_TYPES)
         for _, scenario in SCENARIOS

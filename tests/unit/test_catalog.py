@@ -134,8 +134,8 @@ def test_every_event_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATEGORIES)
 def test_every_category_has_a_scenario(name: str) -> None:
-    text = (ROOT / "tests" / "scenarios" / "catalogue.yaml").read_text(encoding="utf-8")
-    assert f"{name}." in text, f"tests/scenarios/catalogue.yaml: expected a scenario with an event of {name}"
+    text = (ROOT / "tests" / "scenarios" / "catalog.yaml").read_text(encoding="utf-8")
+    assert f"{name}." in text, f"tests/scenarios/catalog.yaml: expected a scenario with an event of {name}"
 
 
 def test_an_event_is_named_after_its_category() -> None:

@@ -143,7 +143,7 @@ ENDPOINTS = (
         "readEventType",
         "GET",
         "/enrollment/v1/events/{eventType}",
-        "One event of the catalogue, by its name or HubSpot's id",
+        "One event of the catalog, by its name or HubSpot's id",
         get_event_type,
         {200: "EventType"},
         example=Example(path={"eventType": "forms.submitted"}),

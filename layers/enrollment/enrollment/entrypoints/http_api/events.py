@@ -102,12 +102,12 @@ def _event_type(named: str) -> str:
     if named not in EVENT_TYPES:
         near = nearest(named, [*EVENT_TYPES, *EVENT_TYPE_IDS])
         raise refuse(
-            "eventType", "UNKNOWN_EVENT", f"found {format_value(named)}, allowed is an event of the catalogue", near
+            "eventType", "UNKNOWN_EVENT", f"found {format_value(named)}, allowed is an event of the catalog", near
         )
     return named
 
 
-EVENT_TYPE = Query("eventType", "An event of the catalogue, by its name or HubSpot's id.")
+EVENT_TYPE = Query("eventType", "An event of the catalog, by its name or HubSpot's id.")
 
 ENDPOINTS = (
     Endpoint(
@@ -140,7 +140,7 @@ ENDPOINTS = (
         get_occurred,
         {200: "Occurred"},
         description="What the if/then branch of a workflow asks. Refinements are written as those of a trigger group, "
-        "and an event counts as every row of the catalogue that it satisfies. `isComplete` says whether the history "
+        "and an event counts as every row of the catalog that it satisfies. `isComplete` says whether the history "
         "reaches back as far as was asked; when it does not, it was looked at from `since` on.",
         query=(
             replace(EVENT_TYPE, is_required=True),

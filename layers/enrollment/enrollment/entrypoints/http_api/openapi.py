@@ -17,7 +17,7 @@ _PATH_PARAMETERS = {
     "toObjectType": "The type of the other record.",
     "toObjectId": "The id of the other record.",
     "listId": "The list's id.",
-    "eventType": "An event type of the catalogue, or HubSpot's id of it.",
+    "eventType": "An event type of the catalog, or HubSpot's id of it.",
     "enrollmentId": "The enrollment's id.",
     "replayName": "The replay's name.",
 }
@@ -109,7 +109,7 @@ def _tag(operation: Endpoint) -> str:
     ):
         if part in operation.path:
             return tag
-    return "Catalogue"
+    return "Catalog"
 
 
 def _parameters(operation: Endpoint) -> list[dict[str, Any]]:

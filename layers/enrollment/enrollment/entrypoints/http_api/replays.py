@@ -55,7 +55,7 @@ def _event_types(reader: BodyReader, given: Any) -> frozenset[str]:
         name = one if isinstance(one, str) else ""
         known = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
         if known is None:
-            message = f"found {format_value(one)}, allowed is an event of the catalogue{suggestion(name, EVENT_TYPES)}"
+            message = f"found {format_value(one)}, allowed is an event of the catalog{suggestion(name, EVENT_TYPES)}"
             reader.fault(f"$.eventTypes[{number}]", "UNKNOWN_EVENT_TYPE", message)
         else:
             names.add(known.name)

@@ -364,7 +364,7 @@ SCHEMAS: dict[str, Schema] = {
             "passed": _FLAG,
         }
     ),
-    # The catalogue
+    # The catalog
     "EventTypes": _object({"results": _list(_ref("EventType"))}),
     "EventType": _object(
         {
