@@ -9,6 +9,7 @@ import pytest
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import RecordUpdate
+from enrollment.domain.values import iso_second
 from tests.api.portal import NOW, Api, example_portal
 from tests.scenarios.scenario import event, flow
 
@@ -434,6 +435,38 @@ def test_the_same_change_of_a_record_that_was_created_anew_is_another_event() ->
         api("DELETE", f"{CONTACTS}/9")
     kinds = ["crm.object_created", "crm.property_changed", "lists.membership_changed"]
     assert sorted(one.event_type for one in api.world.bus.produced.values()) == sorted(kinds * 2)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "back", "change"),
+    [
+        (
+            {"event": "crm.property_changed"},
+            {"crm.property_changed": "101", "properties": {"hs_name": "city", "hs_value": "Bray"}},
+            ("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}}),
+        ),
+        (
+            {"lists": [["IN_LIST", "42"]]},
+            {
+                "lists.membership_changed": "101",
+                "properties": {"hs_list_id": "42", "hs_membership_change": "REMOVED"},
+            },
+            ("PUT", f"{LISTS}/add", ["101"]),
+        ),
+    ],
+)
+def test_the_same_change_after_each_of_two_events_of_one_second_enrolls_each_time(
+    trigger: dict[str, Any], back: dict[str, Any], change: tuple[str, str, Any]
+) -> None:
+    """The value that is changed is the same and has the same time, in whole seconds. Another event brought it."""
+    api = example_portal()
+    api.world.put_flow(flow({"id": 1, "re_enroll": True, **trigger}))
+    codes: list[str] = []
+    for number in range(3):
+        api.world.deliver(event({**back, "id": f"back-{number}", "at": iso_second(NOW)}))
+        api(*change)
+        codes += [str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1"]
+    assert codes == ["ENROLLED"] * 3
 
 
 def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:

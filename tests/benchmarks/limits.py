@@ -53,7 +53,7 @@ LIMITS: Mapping[str, Limit] = {
     "by-event-type": Limit(
         history.SHARDS * PARTITION_WRITES,
         "entries of one portal's event type in the index",
-        "SHARDS in adapters/history.py; EventHistoryDays=0",
+        "SHARDS in adapters/dynamodb/event_history.py; EventHistoryDays=0",
     ),
     "queue": Limit(70_000, "requests to the enrollments queue", "quota of SQS"),
     "queue, one record": Limit(300, "requests to the queue for one record", "none: its messages are in order"),

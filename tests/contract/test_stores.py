@@ -740,7 +740,7 @@ def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:
     assert stored.awaited_until == 77
     assert stores.records.get(ADA) == stored
     assert stored.with_deferral_until(77) is stored
-    assert deleted(stored, NOW).awaited_until is None
+    assert deleted(stored, NOW).awaited_until == 77
 
 
 def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:

@@ -55,9 +55,11 @@ ONCE_ONLY = {"once", "member", "late-once"}
 def flows(tolerance_minutes: float) -> list[dict[str, Any]]:
     ready = [["ready", "IS_EQUAL_TO", "yes"]]
     late = {"event": "website.page_visited", "criteria": ready, "tolerance": tolerance_minutes}
+    # Longer than an outage too: an event that is first evaluated after the end of a tolerance waits 15 minutes more.
+    unknown = {"record_tolerance": round(tolerance_minutes * 60)}
     return [
-        {"id": "once", "event": "forms.submitted"},
-        {"id": "each", "event": "calls.ended", "re_enroll": True},
+        {"id": "once", "event": "forms.submitted", **unknown},
+        {"id": "each", "event": "calls.ended", "re_enroll": True, **unknown},
         {"id": "late", "re_enroll": True, **late},
         {"id": "late-once", **late},
         {

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import describe_flow
-from enrollment.domain.enrollment.decisions import criteria_verdict
+from enrollment.domain.enrollment.decisions import criteria_decision
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
@@ -183,7 +183,7 @@ def read_any_flow(document: Any, flow_id: str = "1") -> str:
                 result = one.result(subject)
                 assert result.holds == one.holds(subject)
                 json.dumps(write_result(result))
-        criteria_verdict(flow, subject)
+        criteria_decision(flow, subject)
     return "flow"
 
 

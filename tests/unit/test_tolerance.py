@@ -340,8 +340,8 @@ def test_waiting_events_that_there_is_no_time_for_are_decided_at_their_end() -> 
     reads = itertools.count()
 
     def clock() -> int:
-        """A second passes at each reading."""
-        return start + next(reads) * 1_000
+        """Three seconds pass at each reading."""
+        return start + next(reads) * 3_000
 
     made.processor = replace(made.processor, clock=clock)
     made.deliver(moved("Bray", AT + 1_000))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from enrollment.application.ports import Associations, Portals, Records
 from enrollment.domain.criteria.record_operators import zone_of
-from enrollment.domain.enrollment.decisions import Code, Decision, criteria_verdict, missed, waiting
+from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision, missed, waiting
 from enrollment.domain.enrollment.late_data_tolerance import ends_at, later_instants
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.moments import Moment, as_of
@@ -78,7 +78,7 @@ class CriteriaEvaluator(Struct, frozen=True):
         later data may put its decision off."""
         record = with_co_changed_properties(record, event)
         subject = self.subjects(record, [(event.occurred_at, record.moment(event))], flows)[0]
-        verdicts = {flow.id: CriteriaResult(criteria_verdict(flow, subject), subject) for flow in flows}
+        verdicts = {flow.id: CriteriaResult(criteria_decision(flow, subject), subject) for flow in flows}
         tolerant = [
             (flow, tolerance)
             for flow in flows
@@ -116,7 +116,7 @@ class CriteriaEvaluator(Struct, frozen=True):
         for flow, tolerance in tolerant:
             verdict = verdicts[flow.id]
             for at in instants[flow.id]:
-                verdict = CriteriaResult(criteria_verdict(flow, subjects[at]), subjects[at])
+                verdict = CriteriaResult(criteria_decision(flow, subjects[at]), subjects[at])
                 if verdict.objection is None:
                     break
             objection, until = verdict.objection, ends_at(event, tolerance, now)

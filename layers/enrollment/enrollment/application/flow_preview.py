@@ -9,7 +9,7 @@ from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.simulation import Drafts, Simulation, no_enrollments
 from enrollment.domain.enrollment.decisions import Decision
-from enrollment.domain.enrollment.processing_scope import ProcessingScope
+from enrollment.domain.enrollment.processing_scope import Delivery, ProcessingScope
 from enrollment.domain.events.event import Event, satisfying
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.records.record import Record
@@ -35,7 +35,9 @@ def preview(
     simulation = Simulation(replace(processor, flows=Drafts([flow])), records.values(), sees=no_enrollments)
     # In the order of time, so that of a record that enters once it is the first event that enrolls.
     decided = [
-        (one, decision) for one in reversed(mine) for decision in simulation.decide(one, ProcessingScope(waits=False))
+        (one, decision)
+        for one in reversed(mine)
+        for decision in simulation.decide(one, ProcessingScope(delivery=Delivery.REPLAY))
     ]
     return Preview(decided[::-1], page.following)
 

@@ -30,8 +30,8 @@ class ReplayProcessor(Struct, frozen=True):
         """Decides an event that concerns the replay, as the process does; in a dry run without consequences, and what
         would be is counted."""
         if not replay.is_dry_run:
-            return self.processor.process(event, replay.reach)
-        decisions = simulated(self.processor, event, replay.reach)
+            return self.processor.process(event, replay.scope)
+        decisions = simulated(self.processor, event, replay.scope)
         if decisions:
             self.replays.count(replay, event, decisions)
         self.decision_log.log_dry_run(event, decisions)

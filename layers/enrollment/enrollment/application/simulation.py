@@ -31,10 +31,10 @@ from enrollment.domain.records.record import Record, occurrences_of
 from enrollment.domain.values import Instant
 
 
-def simulated(processor: EventProcessor, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
+def simulated(processor: EventProcessor, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
     """The decisions that the process would take on the event now. An enrollment that it would make has no id. Raises as
     the process does."""
-    return Simulation(processor).decide(event, reach)
+    return Simulation(processor).decide(event, scope)
 
 
 def without_consequences(
@@ -93,21 +93,21 @@ class Simulation:
             history=processor.history,
         )
 
-    def decide(self, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
+    def decide(self, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
         """Raises as the process does."""
-        decisions = self._processor.process(event, reach)
+        decisions = self._processor.process(event, scope)
         made = self._enrollments.ids
         return tuple(replace(one, enrollment_id=None) if one.enrollment_id in made else one for one in decisions)
 
-    def explain(self, event: Event, reach: ProcessingScope = ALL_FLOWS) -> tuple[Explanation, ...]:
+    def explain(self, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Explanation, ...]:
         """The decisions, each with all that it rests on. Raises as the process does."""
-        decisions = self.decide(event, reach)
+        decisions = self.decide(event, scope)
         flows = [self._flows.seen[one.flow_id] for one in decisions]
         record = None if event.record_key is None else self._records.get(event.record_key)
         verdicts: Mapping[str, CriteriaResult] = {}
         if flows and record is not None and record.exists and record.existed_at(record.moment(event).latest):
             now = self._processor.clock()
-            verdicts = self._processor.evaluator.verdicts(event, record, flows, now, waits=reach.waits)
+            verdicts = self._processor.evaluator.verdicts(event, record, flows, now, waits=scope.delivery.may_defer)
         satisfied = occurrences_of(event, self._processor.event_types, record)
         return tuple(
             explain(flow, decision, satisfied, verdicts[flow.id].subject if flow.id in verdicts else None)

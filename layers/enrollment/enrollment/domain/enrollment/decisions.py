@@ -1,30 +1,4 @@
-"""Decisions, and the order in which they are taken.
-
-The first that applies, from the top, is the decision of a flow for an event:
-
- 1. DUPLICATE_EVENT    this event has enrolled the record in the flow before. Looked up for the flows that match, and
-                       for those that changed after the event was sent, or all when the record was deleted since:
-                       their verdict may be another now
- 2. UNKNOWN_RECORD     a visitor, or no such record before the event
-    or WAITING         for now, while the flow's record tolerance allows the record to arrive after the event, and the
-                       event satisfies the flow (steps 3 to 6): a final decision follows
- 3. NOT_ELIGIBLE       the event's own rule
- 4. LOOP_STOPPED       the flow is in the event's chain, or the chain is too long
- 5. BEFORE_ACTIVATION  it occurred before the flow was turned on
- 6. NOT_MATCHED        no trigger group matches
- 7. ALREADY_ENROLLED   once only, and enrolled before
- 8. SUPPRESSED         a suppression list or filter holds the record
- 9. GOAL_MET           the record meets the goal already
-10. FILTERED_OUT       the refinement criteria
-    or WAITING         for now, while the flow tolerates data that comes after its event: a final decision follows
-11. ENROLLED
-
-Steps 8 to 10 see the record as it was when the event occurred; in a flow that tolerates later data, when step 10 was
-all that stood against it, as it was after each change within that time too (``domain.enrollment.late_data_tolerance``).
-
-A flow that is off when the event is processed decides nothing. Where an event triggers very many flows, those that are
-decided like all others of their kind are counted, not named (``domain.flows.candidate_selection``).
-"""
+"""Decisions, their codes, and the rules that they are made of. Their order is in ``decision_steps``."""
 
 from collections.abc import Collection, Sequence
 from enum import StrEnum
@@ -91,62 +65,25 @@ def decide(flow: Flow, code: Code, because: str, enrollment_id: str | None = Non
     return Decision(code, flow.id, flow.revision_id, because, enrollment_id=enrollment_id)
 
 
-def judge(
-    flow: Flow,
-    event: Event,
-    occurrences: Sequence[Occurrence],
-    record: Record | None,
-    *,
-    before_activation: bool = False,
-    record_tolerance: int = 0,
-) -> Match | Decision:
-    """Steps 2 to 6: everything that the event and the flow alone decide, given what is known of the record.
-    ``before_activation``: without step 5. ``record_tolerance``: milliseconds by which the record may be created after
-    an event that may create it."""
-    unknown = _unknown(event, record, record_tolerance)
-    if unknown is not None or record is None:
-        return decide(flow, Code.UNKNOWN_RECORD, unknown or "")
-    return judge_event(flow, event, occurrences, record, before_activation=before_activation)
-
-
-def judge_event(
-    flow: Flow, event: Event, occurrences: Sequence[Occurrence], record: Record, *, before_activation: bool = False
-) -> Match | Decision:
-    """Steps 3 to 6. The record need not exist."""
-    concerned = [one for one in occurrences if one.event_type.name in flow.event_types]
-    eligible = [one for one in concerned if objection(one, event, record) is None]
-    if not eligible:
-        objections = [text for one in concerned if (text := objection(one, event, record)) is not None]
-        return decide(flow, Code.NOT_ELIGIBLE, "; ".join(objections))
-
-    if flow.id in event.chain:
-        return decide(flow, Code.LOOP_STOPPED, f"the flow led to this event itself, by {' > '.join(event.chain)}")
-    if len(event.chain) > MAX_CHAIN:
-        because = f"expected at most {MAX_CHAIN} flows that led to the event, found {len(event.chain)}"
-        return decide(flow, Code.LOOP_STOPPED, because)
-    if not before_activation and (flow.enabled_at is None or event.latest < flow.enabled_at):
-        return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
-    return match(flow, eligible)
-
-
-def judge_unsatisfied(
+def code_of_unsatisfied(
     event_types: Collection[str],
     event: Event,
     occurrences: Sequence[Occurrence],
     record: Record | None,
     record_tolerance: int = 0,
 ) -> Code:
-    """The same of all flows that these types trigger and that the event does not satisfy, where nothing else of a
-    flow matters: it is not in the event's chain, and was on when the event occurred."""
-    if record is None or _unknown(event, record, record_tolerance) is not None:
+    """The code of all flows that these event types trigger and that the event does not match. Such a flow is not in the
+    event's chain, and was on when the event occurred. ``record_tolerance``: as in ``unknown_record_reason``."""
+    if record is None or unknown_record_reason(event, record, record_tolerance) is not None:
         return Code.UNKNOWN_RECORD
     if all(one.event_type.name not in event_types or objection(one, event, record) for one in occurrences):
         return Code.NOT_ELIGIBLE
     return Code.LOOP_STOPPED if len(event.chain) > MAX_CHAIN else Code.NOT_MATCHED
 
 
-def _unknown(event: Event, record: Record | None, record_tolerance: int) -> str | None:
-    """Step 2. None: the record is known."""
+def unknown_record_reason(event: Event, record: Record | None, record_tolerance: int) -> str | None:
+    """Why the event has no record. None: the record is known. ``record_tolerance``: milliseconds by which the record
+    may be created after an event that can create it."""
     if event.object_id is None:
         return "the event names no record: an unknown visitor"
     if record is not None and (record.is_deleted or _is_before_deletion(event, record)):
@@ -186,12 +123,28 @@ def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
     return Decision(Code.NOT_MATCHED, flow.id, flow.revision_id, "no trigger group matched", groups=tuple(failures))
 
 
-def criteria_verdict(flow: Flow, subject: RecordSnapshot) -> Decision | None:
-    """Steps 8 to 10. None: the record may enter."""
-    if flow.suppression is not None and flow.suppression.holds(subject):
-        return decide(flow, Code.SUPPRESSED, f"the record is suppressed: {_held(flow.suppression.result(subject))}")
-    if flow.goal is not None and flow.goal.holds(subject):
-        return decide(flow, Code.GOAL_MET, f"the record meets the goal: {_held(flow.goal.result(subject))}")
+def criteria_decision(flow: Flow, subject: RecordSnapshot) -> Decision | None:
+    """The first of the three criteria that rejects the record. None: the record may enter."""
+    for step in CRITERIA_STEPS:
+        decision = step(flow, subject)
+        if decision is not None:
+            return decision
+    return None
+
+
+def suppressed(flow: Flow, subject: RecordSnapshot) -> Decision | None:
+    if flow.suppression is None or not flow.suppression.holds(subject):
+        return None
+    return decide(flow, Code.SUPPRESSED, f"the record is suppressed: {_held(flow.suppression.result(subject))}")
+
+
+def goal_met(flow: Flow, subject: RecordSnapshot) -> Decision | None:
+    if flow.goal is None or not flow.goal.holds(subject):
+        return None
+    return decide(flow, Code.GOAL_MET, f"the record meets the goal: {_held(flow.goal.result(subject))}")
+
+
+def filtered_out(flow: Flow, subject: RecordSnapshot) -> Decision | None:
     if flow.criteria is None or flow.criteria.holds(subject):
         return None
     failure = first_failure(flow.criteria.result(subject))
@@ -200,6 +153,9 @@ def criteria_verdict(flow: Flow, subject: RecordSnapshot) -> Decision | None:
     if failure.because is not None:
         because = f"{because}: {failure.because}"
     return Decision(Code.FILTERED_OUT, flow.id, flow.revision_id, because, filter=failure)
+
+
+CRITERIA_STEPS = (suppressed, goal_met, filtered_out)
 
 
 def waiting(verdict: Decision, until: Instant) -> Decision:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import Struct
 
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.enrollment.processing_scope import ProcessingScope
+from enrollment.domain.enrollment.processing_scope import Delivery, ProcessingScope
 from enrollment.domain.events.event import Event
 from enrollment.domain.values import Instant
 
@@ -40,10 +40,9 @@ class Replay(Struct, frozen=True):
         return self.created_at + KEPT
 
     @property
-    def reach(self) -> ProcessingScope:
-        """Who names a flow wants what occurred before it was turned on. Nothing is waited for: its time is over, or a
-        delivery of the event itself is waiting already."""
-        return ProcessingScope(self.flow_ids, waits=False, before_activation=self.flow_ids is not None)
+    def scope(self) -> ProcessingScope:
+        """No decision of a replay waits for late data: the tolerance is over, or the event waits already."""
+        return ProcessingScope(self.flow_ids, Delivery.REPLAY)
 
     def concerns(self, event: Event) -> bool:
         return event.portal_id == self.portal_id and event.event_type.name in self.event_types

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,8 +20,9 @@ class OutboundEvent(Struct, frozen=True):
     """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
     properties that changed together with what it tells.
 
-    ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event;
-    and of the last deletion, for a record that is created anew can change in the same way again.
+    ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event.
+    It is made of the last deletion too, because a record that is created anew can change in the same way again, and of
+    the event that brought what was, because within one second a value can change back and forth.
     """
 
     id: str
@@ -63,13 +64,13 @@ def _productions(before: Record | None, after: Record, change: RecordUpdate) -> 
         for name in names:
             was, value = before.properties.get(name), after.properties[name].value
             properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
-            event_id = _id(key, "property", deleted_at, name, _text(was), as_text(value))
+            event_id = _id(key, "property", deleted_at, name, _origin(was), as_text(value))
             yield OutboundEvent(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
     for list_id in change.memberships:
         was, now = (_membership(one, list_id) for one in (before, after))
         if _is_member(was) != _is_member(now):
             properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(now) else "REMOVED"}
-            event_id = _id(key, "membership", deleted_at, list_id, _text(was), str(_is_member(now)))
+            event_id = _id(key, "membership", deleted_at, list_id, _origin(was), str(_is_member(now)))
             yield OutboundEvent(event_id, "lists.membership_changed", key, at, properties)
 
 
@@ -90,8 +91,8 @@ def _is_member(membership: TimestampedValue | None) -> bool:
     return membership is not None and membership.value is True
 
 
-def _text(dated: TimestampedValue | None) -> str:
-    return "" if dated is None else f"{dated.changed_at} {as_text(dated.value)}"
+def _origin(dated: TimestampedValue | None) -> Sequence[object]:
+    return () if dated is None else (dated.changed_at, dated.event_id, as_text(dated.value))
 
 
 def _id(key: RecordKey, *parts: object) -> str:

@@ -356,11 +356,13 @@ def _filtered_values(
 
 
 def deleted(record: Record, at: Instant) -> Record:
-    """What is kept of a deleted record. The same object when it was deleted already and no change arrived since, or
-    when it was created again later."""
+    """What is kept of a deleted record: the time of the deletion, and until when events wait for a change. The same
+    object when it was deleted already and no change arrived since, or when it was created again later."""
     if (record.is_deleted and not record.changes) or (record.exists and record.created_at > at):
         return record
-    return Record(record.key, record.created_at, version=record.version, deleted_at=at)
+    return Record(
+        record.key, record.created_at, version=record.version, deleted_at=at, awaited_until=record.awaited_until
+    )
 
 
 def affects_record(event: Event) -> bool:

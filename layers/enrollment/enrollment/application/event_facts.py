@@ -1,0 +1,140 @@
+"""The facts that the decisions on one event depend on.
+
+Each is loaded when the first flow needs it, for all flows of the event at once. So the calls to AWS do not grow with
+the flows, and an event that matches no flow makes none of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
+from enrollment.application.ports import Enrollments
+from enrollment.domain.enrollment.decision_steps import (
+    STEPS_BEFORE_CRITERIA,
+    TRIGGER_STEPS,
+    FlowContext,
+    unknown_record,
+)
+from enrollment.domain.enrollment.decisions import Code, Decision, may_become_known, objection
+from enrollment.domain.enrollment.enrollments import ExistingEnrollments
+from enrollment.domain.enrollment.late_data_tolerance import ends_at
+from enrollment.domain.enrollment.processing_scope import ProcessingScope
+from enrollment.domain.events.event import Event, Occurrence
+from enrollment.domain.flows.flow import Flow
+from enrollment.domain.records.record import Record, absent
+from enrollment.domain.values import CLOCK_SKEW_MS, Instant
+
+
+class EventFacts:
+    """Implements ``decision_steps.Facts``. ``record``: with the change that the event brings; None: nothing is stored
+    of it. ``now``: of this attempt."""
+
+    def __init__(
+        self,
+        event: Event,
+        occurrences: Sequence[Occurrence],
+        record: Record | None,
+        flows: Sequence[Flow],
+        scope: ProcessingScope,
+        now: Instant,
+        evaluator: CriteriaEvaluator,
+        enrollments: Enrollments,
+    ) -> None:
+        self.event = event
+        self.occurrences = occurrences
+        self.record = record
+        self.scope = scope
+        self.contexts = tuple(FlowContext(flow, self) for flow in flows)
+        self._now = now
+        self._evaluator = evaluator
+        self._enrollments = enrollments
+        self._ineligibilities: dict[str, str | None] = {}
+
+    def with_event(self, event: Event, record: Record | None) -> "EventFacts":
+        """The facts of the same flows for another version of the event or of the record."""
+        flows = [context.flow for context in self.contexts]
+        return EventFacts(
+            event, self.occurrences, record, flows, self.scope, self._now, self._evaluator, self._enrollments
+        )
+
+    @property
+    def awaits_record(self) -> bool:
+        """Whether a flow waits for the record of the event to arrive."""
+        decisions = (context.rejection((unknown_record,)) for context in self.contexts)
+        return any(decision is not None and decision.code is Code.WAITING for decision in decisions)
+
+    def existing(self, flow: Flow) -> ExistingEnrollments:
+        return self._existing.get(flow.id, ExistingEnrollments())
+
+    @cached_property
+    def _existing(self) -> Mapping[str, ExistingEnrollments]:
+        """Of the flows that the event can enroll in, and of those that an earlier delivery may have enrolled in."""
+        key, record = self.event.record_key, self.record
+        was_deleted = record is not None and record.deleted_at is not None and self._may_follow(record.deleted_at)
+        flow_ids = [
+            context.flow.id
+            for context in self.contexts
+            if was_deleted
+            or self._may_follow(context.flow.changed_at)
+            or context.rejection((unknown_record, *TRIGGER_STEPS)) is None
+        ]
+        return self._enrollments.find(key, self.event.id, flow_ids) if key is not None and flow_ids else {}
+
+    def criteria_rejection(self, flow: Flow) -> Decision | None:
+        return self._criteria_rejections[flow.id]
+
+    @cached_property
+    def _criteria_rejections(self) -> Mapping[str, Decision | None]:
+        flows = [
+            context.flow
+            for context in self.contexts
+            if context.flow.is_enabled and context.rejection(STEPS_BEFORE_CRITERIA) is None
+        ]
+        if self.record is None or not flows:
+            return {}
+        may_defer = self.scope.delivery.may_defer
+        results = self._evaluator.verdicts(self.event, self.record, flows, self._now, waits=may_defer)
+        return {flow_id: result.objection for flow_id, result in results.items()}
+
+    def ineligibility(self, occurrence: Occurrence) -> str | None:
+        name = occurrence.event_type.name
+        if name not in self._ineligibilities:
+            assert self.event.record_key is not None
+            record = absent(self.event.record_key) if self.record is None else self.record
+            self._ineligibilities[name] = objection(occurrence, self.event, record)
+        return self._ineligibilities[name]
+
+    def creation_tolerance(self, flow: Flow | None) -> int:
+        """Milliseconds by which the record may be created after the event. Read only if it was created after it.
+        ``flow`` None: the tolerance of the portal."""
+        record, event = self.record, self.event
+        if record is None or not record.exists or record.existed_at(event.latest):
+            return 0
+        if not event.event_type.may_create_record:
+            return 0
+        return self._evaluator.record_tolerance(event.portal_id, flow)
+
+    def record_awaited_until(self, flow: Flow) -> Instant | None:
+        if not self.scope.delivery.may_defer or not may_become_known(self.event, self.record):
+            return None
+        if FlowContext(flow, self._with_absent_record).rejection(TRIGGER_STEPS) is not None:
+            return None
+        tolerance = self._evaluator.record_tolerance(self.event.portal_id, flow)
+        until = ends_at(self.event, tolerance, self._now)
+        return until if tolerance and until > self._now else None
+
+    @cached_property
+    def _with_absent_record(self) -> "EventFacts":
+        """The facts if nothing were known of the record."""
+        assert self.event.record_key is not None
+        return self.with_event(self.event, absent(self.event.record_key))
+
+    def _may_follow(self, instant: Instant) -> bool:
+        return may_follow(instant, self.event, self._now)
+
+
+def may_follow(instant: Instant, event: Event, now: Instant) -> bool:
+    """Whether an earlier delivery of the event may have been before this instant. The instant is of another clock than
+    the time of sending, so a skew is allowed. A time of sending in the future is an error of the source, and says
+    nothing."""
+    return instant >= event.sent_at - CLOCK_SKEW_MS or event.sent_at > now
