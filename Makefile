@@ -17,6 +17,11 @@ MERMAID := mermaid@11.16.0
 MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
+# Each requirements file is complete and has the hash of each package, so that nothing is resolved here.
+INSTALL := $(UV) pip install --quiet --require-hashes
+INSTALL_PROJECT := $(UV) pip install --quiet --no-deps --build-constraints cli/build-requirements.txt --editable .
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url --no-emit-find-links
 LAYER := layers/enrollment/enrollment
 
 .DEFAULT_GOAL := help
@@ -30,8 +35,12 @@ run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=-
 	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
-test: check $(EMULATOR)/.ready $(SAM)/.ready ## All checks and tests
-	$(VENV)/bin/pytest -n 2 --dist loadgroup
+test: check $(EMULATOR)/.ready ## Check the code and run the fast tests, with the coverage of the layer
+	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" --cov --cov-report=term $(ARGS)
+
+.PHONY: verify
+verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs
+	$(VENV)/bin/pytest -n 2 --dist loadgroup -m verify $(ARGS)
 
 .PHONY: prove
 prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
@@ -52,10 +61,22 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml alarms/*.yaml routes/*.yaml
 
 .PHONY: audit
-audit: $(AUDIT)/.ready ## Look for weaknesses of the template, and for known ones of what is deployed (asks the package index)
+audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is deployed (asks the package index); write SBOMs to build/
+	@mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py requirements layers/dependencies/requirements.txt \
+		--short-PURLs --output-reproducible --of JSON --outfile build/sbom-layer.cdx.json
+	$(AUDIT)/bin/cyclonedx-py requirements cli/requirements.txt \
+		--short-PURLs --output-reproducible --of JSON --outfile build/sbom-cli.cdx.json
 	$(AUDIT)/bin/checkov --config-file .checkov.yaml
-	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip \
+	$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip \
 		--requirement layers/dependencies/requirements.txt --requirement cli/requirements.txt
+
+.PHONY: lock
+lock: $(UV) ## Pin the requirements again, from the .in files; ARGS="--upgrade-package NAME" raises a version
+	$(LOCK) $(ARGS) --no-deps layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
+	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate-; do \
+		$(LOCK) $(ARGS) $${name}requirements.in --output-file $${name}requirements.txt || exit 1; \
+	done
 
 .PHONY: format
 format: $(VENV)/.tested ## Format the code
@@ -91,54 +112,56 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 clean: ## Remove all that make made
 	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) .aws-sam .enroll build *.egg-info
 
-$(UV):
+$(UV): cli/build-requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Found $$($(PYTHON) --version 2>&1); Python 3.11 or newer is needed. Name one with: make PYTHON=python3.13 ..." >&2; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet uv==0.13.9
+	@$(VENV)/bin/pip install --quiet --require-hashes --requirement cli/build-requirements.txt
+	@touch $@
 
 $(VENV)/.ready: $(UV) pyproject.toml cli/requirements.txt
-	@$(UV) pip install --quiet --python $(VENV)/bin/python --requirement cli/requirements.txt --editable .
+	@$(INSTALL) --python $(VENV)/bin/python --requirement cli/requirements.txt
+	@$(INSTALL_PROJECT) --python $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.ready tests/requirements.txt
-	@$(UV) pip install --quiet --python $(VENV)/bin/python --requirement tests/requirements.txt
+	@$(INSTALL) --python $(VENV)/bin/python --requirement tests/requirements.txt
 	@touch $@
 
-# The emulator and aws-sam-cli pin versions of botocore of their own: an environment each.
+# The emulator and aws-sam-cli pin versions of botocore that differ from the project's: an environment each.
 $(EMULATOR)/.ready: $(UV) cli/emulator-requirements.txt
 	@echo "Setting up $(EMULATOR) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(EMULATOR)
-	@$(UV) pip install --quiet --python $(EMULATOR)/bin/python --requirement cli/emulator-requirements.txt
+	@$(INSTALL) --python $(EMULATOR)/bin/python --requirement cli/emulator-requirements.txt
 	@touch $@
 
 $(SAM)/.ready: $(UV) tests/sam-requirements.txt
 	@echo "Setting up $(SAM) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(SAM)
-	@$(UV) pip install --quiet --python $(SAM)/bin/python --requirement tests/sam-requirements.txt
+	@$(INSTALL) --python $(SAM)/bin/python --requirement tests/sam-requirements.txt
 	@touch $@
 
-# The fuzzer has no wheels for some platforms, which must not keep them from testing.
+# The fuzzer has no wheels for some platforms. The tests must run there too.
 $(FUZZ)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt tests/fuzz-requirements.txt
 	@echo "Setting up $(FUZZ) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(FUZZ)
-	@$(UV) pip install --quiet --python $(FUZZ)/bin/python --requirement cli/requirements.txt \
-		--requirement tests/requirements.txt --requirement tests/fuzz-requirements.txt --editable .
+	@$(INSTALL) --python $(FUZZ)/bin/python --requirement tests/requirements.txt --requirement tests/fuzz-requirements.txt
+	@$(INSTALL_PROJECT) --python $(FUZZ)/bin/python
 	@touch $@
 
-# Plots, and what is compared with, are no part of the tests.
+# The tests need neither plots nor the rule matchers that the benchmarks compare with.
 $(BENCH)/.ready: $(UV) pyproject.toml cli/requirements.txt tests/requirements.txt tests/bench-requirements.txt
 	@echo "Setting up $(BENCH) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(BENCH)
-	@$(UV) pip install --quiet --python $(BENCH)/bin/python --requirement cli/requirements.txt \
-		--requirement tests/requirements.txt --requirement tests/bench-requirements.txt --editable .
+	@$(INSTALL) --python $(BENCH)/bin/python --requirement tests/requirements.txt --requirement tests/bench-requirements.txt
+	@$(INSTALL_PROJECT) --python $(BENCH)/bin/python
 	@touch $@
 
 $(AUDIT)/.ready: $(UV) tests/audit-requirements.txt
 	@echo "Setting up $(AUDIT) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(AUDIT)
-	@$(UV) pip install --quiet --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
+	@$(INSTALL) --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
 	@touch $@
 
 # Amazon's DynamoDB Local. Its licence does not allow to pass it on, so each who proves fetches it.
@@ -154,7 +177,7 @@ $(DOCS)/.ready: $(UV) tests/docs-requirements.txt
 	@command -v npm >/dev/null || { echo "npm was not found; the documentation site needs it to fetch $(MERMAID)." >&2; exit 1; }
 	@echo "Setting up $(DOCS) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(DOCS)
-	@$(UV) pip install --quiet --python $(DOCS)/bin/python --require-hashes --requirement tests/docs-requirements.txt
+	@$(INSTALL) --python $(DOCS)/bin/python --requirement tests/docs-requirements.txt
 	@mkdir -p $(DOCS)/theme/assets
 	@npm pack --silent --pack-destination $(DOCS) $(MERMAID) >/dev/null
 	@tar -xzOf $(DOCS)/mermaid-*.tgz package/dist/mermaid.min.js >$(DOCS)/theme/assets/mermaid.min.js

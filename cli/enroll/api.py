@@ -1,4 +1,4 @@
-"""The HTTP API, as the commands call it."""
+"""Call the HTTP API: sign requests, retry them, and turn errors into messages with exit codes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,23 @@ TOKEN = "ENROLL_API_TOKEN"  # noqa: S105 - the variable's name
 TIMEOUT_SECONDS = 35
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.2
-DIRECT = "redirects are not followed. Name the URL of the API itself with --api or ENROLL_API"
-# Answers after which the same request may be sent again: nothing was done, or doing it twice is the same.
-RETRIED = (429, 503)
+NO_REDIRECTS = "redirects are not followed. Set the URL of the API itself with --api or ENROLL_API"
+# These statuses are safe to retry: either nothing was done, or repeating the request has the same effect.
+RETRIED_STATUSES = (429, 503)
 
 ApiUrl = Annotated[
     str | None,
-    typer.Option("--api", envvar="ENROLL_API", help="URL of the HTTP API; that of the stack when not given."),
+    typer.Option("--api", envvar="ENROLL_API", help="URL of the HTTP API. Default: the URL in the stack's outputs."),
 ]
-Portal = Annotated[str, typer.Option("--portal", envvar="ENROLL_PORTAL", help="The portal (tenant).")]
+Portal = Annotated[str, typer.Option("--portal", envvar="ENROLL_PORTAL", help="ID of the portal (tenant).")]
 
 
 class ApiError(Exception):
-    """The API refused; ``problem`` is HubSpot's envelope of the error."""
+    """An error response of the API.
+
+    ``problem`` is the response's body, an error in HubSpot's format: ``message``, and ``errors`` with ``in`` and
+    ``message`` for each invalid value.
+    """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         super().__init__(f"{status}: {problem.get('message', 'no message')}")
@@ -53,35 +57,42 @@ class ApiError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """One line for each fault."""
-        lines = [f"{one['in']}: {one['message']}" for one in self.errors]
-        return lines or [str(self.problem.get("message", f"the API answered {self.status}"))]
+        """One line for each error: its place in the request, and the message."""
+        lines = [f"{error['in']}: {error['message']}" for error in self.errors]
+        return lines or [str(self.problem.get("message", f"the API returned status {self.status} without a message"))]
 
 
 @dataclass(frozen=True)
 class Api:
-    """Signs with a token (ENROLL_API_TOKEN), else with the shell's AWS credentials; the local run needs neither."""
+    """A client of the HTTP API for one portal.
+
+    Requests are authorized with the token (ENROLL_API_TOKEN), otherwise signed with the shell's AWS credentials. The
+    local run needs neither.
+    """
 
     url: str
     portal: str
     token: str | None = None
 
     def call(self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Raises ApiError."""
+        """Send a request and return the JSON object in the response. Retry statuses 429 and 503 with backoff.
+
+        Raises ApiError for every other status from 300 on, and when the last attempt fails.
+        """
         for attempt in range(ATTEMPTS):
             status, content = self._send(method, path, body, query)
             if status < 300:
                 return content
             if status < 400:
-                # Not followed: a redirect could lead the token and the request to another host.
-                raise ApiError(status, {"message": f"{self.url} answers with a redirect ({status}); {DIRECT}"})
-            if status not in RETRIED or attempt == ATTEMPTS - 1:
+                # A redirect could send the token and the request to another host.
+                raise ApiError(status, {"message": f"{self.url} returned a redirect ({status}); {NO_REDIRECTS}"})
+            if status not in RETRIED_STATUSES or attempt == ATTEMPTS - 1:
                 raise ApiError(status, content)
             time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
 
     def pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
-        """The results of every page. Raises ApiError."""
+        """Yield the results of every page of a list. Raises ApiError."""
         after: dict[str, str] = {}
         while True:
             page = self.call("GET", path, query={**(query or {}), **after})
@@ -99,15 +110,15 @@ class Api:
         address = f"{self.url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
         request = AWSRequest(method=method, url=address, data=data, headers=headers)
         self._sign(request)
-        answer = self._session().send(request.prepare())
+        response = self._session().send(request.prepare())
         try:
-            content = json.loads(answer.content) if answer.content else {}
+            content = json.loads(response.content) if response.content else {}
         except ValueError:
-            content = {"message": answer.content[:500].decode("utf-8", "replace")}
-        return int(answer.status_code), content if isinstance(content, dict) else {"message": content}
+            content = {"message": response.content[:500].decode("utf-8", "replace")}
+        return int(response.status_code), content if isinstance(content, dict) else {"message": content}
 
     def _session(self) -> URLLib3Session:
-        """Follows no redirect."""
+        """Return an HTTP session, which does not follow redirects."""
         proxies = {} if is_loopback(_host(self.url)) else get_environ_proxies(self.url)
         return URLLib3Session(proxies=proxies, timeout=TIMEOUT_SECONDS)
 
@@ -119,22 +130,26 @@ class Api:
             session = botocore.session.get_session()
             credentials = session.get_credentials()
             if credentials is None:
-                fail(f"no AWS credentials to sign with: name a profile with AWS_PROFILE, or set {TOKEN}", NOT_REACHED)
+                fail(f"there are no AWS credentials to sign the request. Set AWS_PROFILE or {TOKEN}", NOT_REACHED)
             SigV4Auth(credentials, "execute-api", _region(host, session)).add_auth(request)
 
 
 def open_api(url: str | None, portal: str, stack: str) -> Api:
-    """Ends the command with NOT_REACHED when there is neither a URL nor a stack that has one."""
+    """Return a client of the API at ``url``, or at the URL in the stack's outputs.
+
+    Ends the command with NOT_REACHED if there is no stack or the stack has no API, and with INVALID if the URL is
+    malformed or would send credentials unencrypted to another machine.
+    """
     if url is None:
         url = open_stack(stack).outputs.get("ApiUrl")
         if url is None:
-            fail(f"the stack {stack} has no HTTP API; deploy it again, or name an API with --api", NOT_REACHED)
+            fail(f"the stack {stack} has no output ApiUrl. Deploy it again, or set a URL with --api", NOT_REACHED)
     if not _is_url(url):
-        fail(f"--api: found {url!r}, allowed is a URL like https://….execute-api.eu-west-1.amazonaws.com", INVALID)
+        fail(f"--api: expected a URL, for example https://….execute-api.eu-west-1.amazonaws.com; got {url!r}", INVALID)
     if not is_private(url):
         fail(
-            f"--api: expected an https:// URL, got {url!r}. Over http:// the token, the session token of a "
-            "signed request, and the records can be read on the way. http:// is accepted for this machine only: "
+            f"--api: expected an https:// URL; got {url!r}. Over http://, others can read the token, the "
+            "session token of a signed request, and the records. http:// is accepted only for this machine: "
             "localhost, 127.0.0.0/8 and [::1]",
             INVALID,
         )
@@ -147,7 +162,10 @@ def is_private(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Names other than ``localhost`` are not resolved: what they point to can change between the check and the call."""
+    """Return whether a host is ``localhost`` or a loopback address.
+
+    Other names are not resolved, because the address can change between this check and the request.
+    """
     if host == "localhost":
         return True
     try:
@@ -163,7 +181,7 @@ def _host(url: str) -> str:
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        # The HTTP client takes another host than urlsplit from a URL with a backslash before an @.
+        # From a URL with a backslash before an @, urlsplit and the HTTP client read different hosts.
         return parts.scheme in ("http", "https") and bool(parts.hostname) and not set("\\@") & set(parts.netloc)
     except ValueError:
         return False
@@ -171,30 +189,37 @@ def _is_url(text: str) -> bool:
 
 @contextmanager
 def api_errors_reported() -> Iterator[None]:
-    """Errors of the API and of reaching it, as messages with their exit codes."""
+    """Turn errors of the API, and failures to reach it, into messages with exit codes."""
     try:
         yield
     except ApiError as error:
         code = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 413: INVALID}.get(error.status, FAILED)
         fail(error.lines, code)
     except BotoCoreError as error:
-        fail(f"the HTTP API is not reached: {error}. Name it with --api or ENROLL_API", NOT_REACHED)
+        fail(f"cannot reach the HTTP API: {error}. Set its URL with --api or ENROLL_API", NOT_REACHED)
 
 
-def can_be_in_a_path(text: str) -> bool:
-    """API Gateway decodes a path before the API sees it, and cuts it at a decoded `?`; HTTP clients resolve dots."""
-    return text not in (".", "..") and not any(one in "/?#%" for one in text)
+def fits_in_path(text: str) -> bool:
+    """Return whether an ID arrives unchanged as a segment of a path.
+
+    API Gateway decodes a path before the API receives it, and cuts it at a decoded `?`. HTTP clients resolve `.` and
+    `..`.
+    """
+    return text not in (".", "..") and not any(character in "/?#%" for character in text)
 
 
-def part(text: str) -> str:
-    """An id, as a part of a path. Ends the command for one that could arrive as another."""
-    if not can_be_in_a_path(text):
-        fail(f"expected an id without / ? # %, and not . or .., found {text!r}: no path can carry it", INVALID)
+def path_segment(text: str) -> str:
+    """Return an ID as a segment of a path. End the command with INVALID if it would arrive as another ID."""
+    if not fits_in_path(text):
+        fail(
+            f"expected an ID for a URL path, without / ? # % and not . or .., for example 1001; got {text!r}",
+            INVALID,
+        )
     return quote(text, safe="")
 
 
 def _region(host: str, session: botocore.session.Session) -> str:
-    """API Gateway's host names say it; behind a name of one's own it is that of the shell."""
+    """Return the region in the host name of API Gateway. For a custom domain, return the shell's region."""
     labels = host.split(".")
     if "execute-api" in labels:
         return labels[labels.index("execute-api") + 1]

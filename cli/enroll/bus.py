@@ -1,4 +1,4 @@
-"""Putting events on the bus, batch by batch, with every answer read."""
+"""Put events on the bus in batches, and check the result of every entry."""
 
 from __future__ import annotations
 
@@ -9,63 +9,71 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-# Entries and bytes in one PutEvents; what an entry has beside its detail is below the margin.
+# Limits of one PutEvents call. The margin covers the fields of an entry other than its detail.
 BATCH_ENTRIES = 10
 BATCH_BYTES = 256 * 1024
-ENTRY_MARGIN = 1024
+ENTRY_MARGIN_BYTES = 1024
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.1
 
-Entry = dict[str, Any]
+BusEntry = dict[str, Any]
+"""An entry of PutEvents."""
 
 
-def batches(entries: Iterable[Entry], most: int = BATCH_ENTRIES) -> Iterator[list[Entry]]:
-    """What one call each can carry; an entry that none can carry is alone."""
-    batch: list[Entry] = []
-    size = 0
-    for one in entries:
-        own = len(one["Detail"].encode()) + ENTRY_MARGIN
-        if batch and (len(batch) == most or size + own > BATCH_BYTES):
+def batches(entries: Iterable[BusEntry], max_entries: int = BATCH_ENTRIES) -> Iterator[list[BusEntry]]:
+    """Split entries into batches of at most ``max_entries`` that fit into one PutEvents call each.
+
+    An entry that is too large for any call is a batch of its own.
+    """
+    batch: list[BusEntry] = []
+    batch_bytes = 0
+    for entry in entries:
+        entry_bytes = len(entry["Detail"].encode()) + ENTRY_MARGIN_BYTES
+        if batch and (len(batch) == max_entries or batch_bytes + entry_bytes > BATCH_BYTES):
             yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += own
+            batch, batch_bytes = [], 0
+        batch.append(entry)
+        batch_bytes += entry_bytes
     if batch:
         yield batch
 
 
-def put(client: Any, batch: Sequence[Entry]) -> dict[int, str]:
-    """Puts a batch, what fails of it again with backoff; answers why the rest was refused, by its place."""
-    waiting = dict(enumerate(batch))
-    refused: dict[int, str] = {}
+def put(client: Any, batch: Sequence[BusEntry]) -> dict[int, str]:
+    """Put a batch on the bus, and retry its failed entries with backoff.
+
+    Returns the reasons of the entries that were rejected in the end, by their index in ``batch``. Raises ClientError
+    if the call as a whole fails.
+    """
+    pending = dict(enumerate(batch))
+    rejected: dict[int, str] = {}
     for attempt in range(ATTEMPTS):
         try:
-            answer = client.put_events(Entries=list(waiting.values()))
+            response = client.put_events(Entries=list(pending.values()))
         except ClientError as error:
-            # One event that the bus will never take must not stand in the way of the others.
+            # A single event that the bus can never accept must not prevent the others from being sent.
             if len(batch) > 1 or error.response["Error"]["Code"] != "ValidationException":
                 raise
             return {0: str(error)}
-        results = zip(list(waiting), answer["Entries"], strict=True)
-        refused = {
-            place: f"{result.get('ErrorCode')} {result.get('ErrorMessage', '')}".strip()
-            for place, result in results
+        results = zip(list(pending), response["Entries"], strict=True)
+        rejected = {
+            index: f"{result.get('ErrorCode')} {result.get('ErrorMessage', '')}".strip()
+            for index, result in results
             if not result.get("EventId")
         }
-        waiting = {place: waiting[place] for place in refused}
-        if not waiting:
+        pending = {index: pending[index] for index in rejected}
+        if not pending:
             break
         if attempt < ATTEMPTS - 1:
             time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
-    return refused
+    return rejected
 
 
 def detail_text(detail: Any) -> str:
-    """Not as ASCII where it can be helped: the bus counts bytes of UTF-8."""
+    """Return an event's detail as JSON. Characters are not escaped, because the bus counts bytes of UTF-8."""
     text = json.dumps(detail, ensure_ascii=False)
     try:
         text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8 form
         return json.dumps(detail)
     return text

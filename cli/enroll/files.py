@@ -1,4 +1,4 @@
-"""Reading the JSON files that commands are given."""
+"""Read the JSON files that commands take as arguments."""
 
 import json
 from pathlib import Path
@@ -8,25 +8,29 @@ from enroll.output import INVALID, fail
 
 
 def read_json(path: Path) -> Any:
+    """Return the value in a JSON file. End the command with INVALID if the file cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         fail(f"{path}: {error.strerror}", INVALID)
     except UnicodeDecodeError as error:
-        fail(f"{path}: not UTF-8 (byte {error.start})", INVALID)
+        fail(f"{path}: expected UTF-8; got an invalid byte at position {error.start}", INVALID)
     except json.JSONDecodeError as error:
-        fail(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}", INVALID)
+        fail(f"{path}: expected JSON; {error.msg} at line {error.lineno}, column {error.colno}", INVALID)
     except RecursionError:
-        fail(f"{path}: nested too deep", INVALID)
+        fail(f"{path}: the JSON is nested too deeply", INVALID)
     except ValueError as error:
-        fail(f"{path}: not JSON: {error}", INVALID)
+        fail(f"{path}: expected JSON; {error}", INVALID)
 
 
 def read_objects(path: Path) -> list[dict[str, Any]]:
-    """A file with one JSON object, or a list of them."""
-    found = read_json(path)
-    objects = found if isinstance(found, list) else [found]
-    for number, one in enumerate(objects):
-        if not isinstance(one, dict):
-            fail(f"{path}: element {number} is {type(one).__name__}, allowed is an object", INVALID)
+    """Return the objects in a file with one JSON object or a list of them.
+
+    Ends the command with INVALID if the file contains anything else.
+    """
+    content = read_json(path)
+    objects = content if isinstance(content, list) else [content]
+    for index, element in enumerate(objects):
+        if not isinstance(element, dict):
+            fail(f"{path}: expected a JSON object; element {index} is {type(element).__name__}", INVALID)
     return objects

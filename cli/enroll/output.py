@@ -1,8 +1,8 @@
 """Print tables and lines for people, JSON for programs, and errors with an exit code.
 
-All output of the command line goes through this module. Names, property values and events come from strangers, a
-visitor's text in a form among them, so every character that a terminal acts on, hides or reorders is replaced by a
-visible escape here. No other module writes to the terminal (tests/cli/test_hostile_text.py).
+All output of the command line goes through this module. Names, property values and events come from strangers, for
+example from visitors who fill in a form. Therefore every character that a terminal acts on, hides or reorders is
+replaced by a visible escape here. No other module writes to the terminal (tests/cli/test_hostile_text.py).
 """
 
 import json
@@ -51,12 +51,12 @@ def json_text(value: Any, indent: int | None = 2) -> str:
     return _BETWEEN_LINES.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=False))
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found.group().encode("unicode_escape").decode()
+def _escape(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode()
 
 
-def _json_escape(found: re.Match[str]) -> str:
-    return json.dumps(found.group())[1:-1]
+def _json_escape(match: re.Match[str]) -> str:
+    return json.dumps(match.group())[1:-1]
 
 
 class PrintableConsole(Console):
@@ -74,7 +74,7 @@ class PrintableConsole(Console):
         return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Escape what reaches the terminal by another way than a string. Control segments are the console's own."""
+        """Escape text that is not printed as a string. Control segments are the console's own."""
         for segment in super().render(renderable, options):
             if segment.control or _BETWEEN_LINES.search(segment.text) is None:
                 yield segment
@@ -104,15 +104,15 @@ class Lines:
 
 def fail(message: str | Sequence[str], code: int) -> NoReturn:
     """Print an error, or the lines of one, and end the command with this exit code."""
-    first, *others = [message] if isinstance(message, str) else message
-    errors.print(Text("Error: ", style="red"), first, sep="", soft_wrap=True)
-    for line in others:
+    first_line, *more_lines = [message] if isinstance(message, str) else message
+    errors.print(Text("Error: ", style="red"), first_line, sep="", soft_wrap=True)
+    for line in more_lines:
         errors.print(line, soft_wrap=True)
     raise typer.Exit(code)
 
 
 class PrintableGroup(TyperGroup):
-    """The root of the commands. Typer prints usage errors, and Python prints a traceback, with the text as it is."""
+    """The root of the commands. It escapes usage errors and tracebacks, which Typer and Python print unescaped."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -121,7 +121,7 @@ class PrintableGroup(TyperGroup):
             raise
         except Exception as error:
             if hasattr(error, "format_message"):
-                # A usage error. Its message quotes the arguments.
+                # This is a usage error. Its message quotes the arguments.
                 error.message = printable(error.message)  # type: ignore[attr-defined]
                 raise
             errors.print(Traceback.from_exception(type(error), error, error.__traceback__))
@@ -129,7 +129,7 @@ class PrintableGroup(TyperGroup):
 
 
 def confirm(question: str) -> None:
-    """Ask on the terminal. End the command when the answer is not yes."""
+    """Ask on the terminal. End the command if the answer is not yes."""
     typer.confirm(printable(question), abort=True, err=True)
 
 
@@ -144,7 +144,7 @@ def print_json_line(value: Any) -> None:
 
 
 def print_json_document(value: Any) -> None:
-    """Print JSON for a person to read: with colours, where there are any."""
+    """Print JSON for a person to read, with colours if the terminal has them."""
     console.print(JSONHighlighter()(Text(json_text(value))), soft_wrap=True)
 
 
@@ -152,7 +152,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     """Print a table. A cell is None, a value that is shown as one line, or ``Lines``."""
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(_cell(one) for one in row))
+        table.add_row(*(_cell(value) for value in row))
     console.print(table)
 
 
@@ -163,5 +163,6 @@ def _cell(value: object) -> RenderableType:
 
 
 def shown(value: Any, limit: int = 60) -> str:
+    """Return a value as text of at most ``limit`` characters, followed by "…" if it is longer."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= limit else text[:limit] + "…"

@@ -1,13 +1,16 @@
-"""How commands are told of a record."""
+"""Read the record that a command's option or argument names."""
 
 from enroll.output import INVALID, fail
 from enrollment.domain.identifiers import object_type_id
 
 
-def read_record(given: str) -> tuple[str, str]:
-    """The id of its type, and its own. Ends the command when it is neither contact/101 nor 0-1/101."""
-    kind, slash, object_id = given.partition("/")
-    type_id = object_type_id(kind)
+def read_record(text: str) -> tuple[str, str]:
+    """Return the ID of the object type and the ID of the record, for example from contact/101 or 0-1/101.
+
+    Ends the command with INVALID for any other text.
+    """
+    object_type, slash, object_id = text.partition("/")
+    type_id = object_type_id(object_type)
     if not slash or type_id is None or not object_id:
-        fail(f"found {given!r}, allowed is a type and an id, as contact/101 or 0-3/77", INVALID)
+        fail(f"expected a record as <type>/<id>, for example contact/101 or 0-3/77; got {text!r}", INVALID)
     return type_id, object_id

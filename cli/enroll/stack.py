@@ -1,4 +1,4 @@
-"""The stack that a command is about, found by its outputs with the ordinary AWS configuration."""
+"""Find the stack that a command works on, by the ordinary AWS configuration."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,19 +13,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enroll.output import FAILED, NOT_REACHED, fail
 
-StackName = Annotated[
-    str, typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack, in your AWS configuration.")
-]
+StackName = Annotated[str, typer.Option("--stack", envvar="ENROLL_STACK", help="Name of the CloudFormation stack.")]
 
-LONGEST_STACK_NAME = 41
-"""The archive of events has the name `<stack>-events`, and EventBridge takes 48 characters."""
+MAX_STACK_NAME_LENGTH = 41
+"""The archive of events has the name `<stack>-events`, and EventBridge accepts 48 characters."""
 
 ClientOf = Callable[[str], Any]
+"""Makes a boto3 client of a service, for example `sqs`."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """An opened stack. ``client`` makes a boto3 client of a service."""
+    """A stack that exists, with the values of its outputs by name."""
 
     name: str
     outputs: Mapping[str, str]
@@ -33,42 +32,50 @@ class Stack:
 
 
 def client_of(service: str) -> Any:
+    """Return a client with the credentials and the region of the shell."""
     session: Any = boto3.session.Session()
     return session.client(service)
 
 
 def open_stack(name: str, client: ClientOf = client_of) -> Stack:
-    """Ends the command with NOT_REACHED when there is no such stack, or no AWS that answers."""
+    """Return a stack of Enroll. End the command with NOT_REACHED if there is none, or if AWS cannot be reached."""
     try:
-        found = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        description = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     except (ClientError, BotoCoreError) as error:
         fail(
-            f"the stack {name} can't be read: {error}. Name it with --stack, and the AWS account as for any AWS tool: "
-            "AWS_PROFILE and AWS_DEFAULT_REGION; for the local run the AWS_… lines that `make run` prints",
+            f"cannot read the stack {name}: {error}. Set its name with --stack, and the account with AWS_PROFILE and "
+            "AWS_DEFAULT_REGION. For the local run, set the AWS_… variables that `make run` prints",
             NOT_REACHED,
         )
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     missing = [key for key in ("FlowsTableName", "EventBusName") if key not in outputs]
     if missing:
-        fail(f"the stack {name} is no stack of Enroll: it has no output {', '.join(missing)}", NOT_REACHED)
+        fail(
+            f"expected a stack of Enroll; {name} has no output {', '.join(missing)}. Set its name with --stack",
+            NOT_REACHED,
+        )
     return Stack(name, outputs, client)
 
 
 def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
-    """Return what makes clients with the credentials of a role, which are renewed before they expire. Raises
-    ClientError if the caller may not assume the role."""
+    """Return a factory of clients with the credentials of a role. The credentials are renewed before they expire.
 
-    def assumed() -> dict[str, str]:
-        found = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
+    Raises ClientError if the caller may not assume the role.
+    """
+
+    def temporary_credentials() -> dict[str, str]:
+        credentials = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
         return {
-            "access_key": found["AccessKeyId"],
-            "secret_key": found["SecretAccessKey"],
-            "token": found["SessionToken"],
-            "expiry_time": found["Expiration"].isoformat(),
+            "access_key": credentials["AccessKeyId"],
+            "secret_key": credentials["SecretAccessKey"],
+            "token": credentials["SessionToken"],
+            "expiry_time": credentials["Expiration"].isoformat(),
         }
 
-    credentials = RefreshableCredentials.create_from_metadata(assumed(), assumed, "sts-assume-role")
-    inner: Any = botocore.session.get_session()  # its types know no way to give it credentials that are renewed
+    credentials = RefreshableCredentials.create_from_metadata(
+        temporary_credentials(), temporary_credentials, "sts-assume-role"
+    )
+    inner: Any = botocore.session.get_session()  # its types declare no way to set credentials that are renewed
     inner._credentials = credentials
     session: Any = boto3.session.Session(botocore_session=inner)
 
@@ -80,8 +87,8 @@ def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
 
 @contextmanager
 def aws_errors_reported() -> Iterator[None]:
-    """Errors of AWS, as messages with their exit codes."""
+    """Turn errors of AWS into messages with exit codes."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        fail(f"AWS answered: {error}", FAILED)
+        fail(f"a call to AWS failed: {error}", FAILED)

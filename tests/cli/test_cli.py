@@ -14,8 +14,8 @@ from enroll.api import Api as ApiClient
 from enroll.api import ApiError
 from enroll.commands import send as sending
 from enroll.commands.send import put
-from enroll.importing import Import
 from enroll.main import app
+from enroll.record_import import RecordImport
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
 from enrollment.entrypoints.bootstrap import now
@@ -149,7 +149,7 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     result = run("flows", "put", file(tmp_path, good, bad, nameless, good), code=2)
 
     assert "did you mean forms.submitted?" in result.stderr
-    for part in ("$.goalFilterBranch", "$.id: found None", "found 1 a second time"):
+    for part in ("$.goalFilterBranch", "got None", "got 1 a second time"):
         assert part in result.stderr
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
 
@@ -170,7 +170,7 @@ def test_who_one_is(portal: Api) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"{", "line 1, column 2"), (b"\xff", "not UTF-8"), (b"[1]", "element 0 is int"), (b"[" * 99_999, "nested")],
+    [(b"{", "line 1, column 2"), (b"\xff", "expected UTF-8"), (b"[1]", "element 0 is int"), (b"[" * 99_999, "nested")],
 )
 def test_a_broken_file_is_named(stack: Any, tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "broken.json"
@@ -263,7 +263,7 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
     run("flows", "put", file(tmp_path, good, bad), code=2)
     for command in (("delete", flow_id), ("test", flow_id, "101")):
-        assert "no path can carry it" in run("flows", *command, code=2).output
+        assert "expected an ID for a URL path" in run("flows", *command, code=2).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
     assert not [one for one in requested if "%" in one or ".." in one]
@@ -317,7 +317,7 @@ def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch
     result = run("records", "import", str(path), "--type", "deal")
 
     assert sent == [100, 100, 0, 50]
-    assert "Going on after 200 rows" in result.stdout
+    assert "Resuming after 200 rows" in result.stdout
     assert "250 rows: 250 created, 0 changed, 0 refused" in result.stdout
 
 
@@ -426,15 +426,15 @@ def test_an_interrupted_import_reports_no_row_twice(
 ) -> None:
     path = tmp_path / "c.csv"
     path.write_text("id,a\n" + "\n".join(f"r{n},{n}" if n % 90 else ",x" for n in range(1, 250)), encoding="utf-8")
-    note, noted = Import._note, []
+    note, noted = RecordImport._save_progress, []
 
-    def interrupted(work: Import) -> None:
+    def interrupted(work: RecordImport) -> None:
         noted.append(work.done)
         if len(noted) == 2:
             raise KeyboardInterrupt
         note(work)
 
-    monkeypatch.setattr(Import, "_note", interrupted)
+    monkeypatch.setattr(RecordImport, "_save_progress", interrupted)
     CliRunner().invoke(app, ["records", "import", str(path)])
     counts = json.loads(run("records", "import", str(path), "--json", code=1).stdout)
     lines = [json.loads(line)["line"] for line in Path(counts["report"]).read_text().splitlines()]
@@ -570,5 +570,5 @@ def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
     whole = answer("flows", "preview", draft)
     assert (sorted(whole["records"]), len(whole["decisions"])) == (["0-1/501", "0-1/504"], 151)
     called = file(tmp_path, flow({"id": 9, "event": "calls.ended"}), name="calls.json")
-    assert "No event that could trigger it" in run("flows", "preview", called).stdout
+    assert "no event that could trigger the flow" in run("flows", "preview", called).stdout
     run("flows", "preview", file(tmp_path, flow({"id": 1}), flow({"id": 2}), name="two.json"), code=2)

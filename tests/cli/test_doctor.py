@@ -9,10 +9,11 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from typer.testing import CliRunner
 
-from enroll import doctor, unprocessed_queue
+from enroll import doctor
 from enroll.api import ApiError
 from enroll.commands import doctor as commands
-from enroll.doctor import DeployedStack, EventCheck, Finding, Result, check_configuration, check_update, find_stack
+from enroll.dead_letters import queue as dead_letter_queue
+from enroll.doctor import CheckResult, DeployedStack, EventCheck, Finding, check_configuration, check_update, find_stack
 from enroll.main import app
 
 ACCOUNT = "111111111111"
@@ -196,12 +197,12 @@ def results(aws: Aws) -> dict[str, Finding]:
 
 
 def test_a_healthy_stack_has_no_fault(aws: Aws) -> None:
-    assert {name: one.result for name, one in results(aws).items()} == dict.fromkeys(doctor.CHECKS, Result.OK)
+    assert {name: one.result for name, one in results(aws).items()} == dict.fromkeys(doctor.CHECKS, CheckResult.OK)
 
 
 def test_the_local_run_is_not_said_to_pass_what_it_can_not_answer(aws: Aws) -> None:
     aws.stack["StackId"] = aws.stack["StackId"].replace(ACCOUNT, doctor.LOCAL_ACCOUNT)
-    not_checked = {name: one.detail for name, one in results(aws).items() if one.result == Result.NOT_CHECKED}
+    not_checked = {name: one.detail for name, one in results(aws).items() if one.result == CheckResult.NOT_CHECKED}
     assert not_checked == {
         "concurrency": "the local run has no quota of concurrent executions",
         "alarms": "the local run has no alarms",
@@ -222,13 +223,17 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     "the redeliveries mapping is missing": (
         lambda aws: aws.mappings.update(m1={**aws.mappings["m1"], "EventSourceArn": "x"}),
         "recursion",
-        "no function that sends to its own queue",
+        "expected RedeliveriesFunction to send to its own queue",
     ),
-    "a new account": (lambda aws: setattr(aws, "unreserved", 10), "concurrency", "may use 10 executions at once"),
+    "a new account": (
+        lambda aws: setattr(aws, "unreserved", 10),
+        "concurrency",
+        "at least 50 concurrent executions, which its queue may request; got 10",
+    ),
     "a limit below what the mapping asks for": (
         lambda aws: aws.reserved.update({"enroll-RedeliveriesFunction": 5}),
         "concurrency",
-        "may use 5 executions at once, and its queue asks for up to 50",
+        "at least 50 concurrent executions, which its queue may request; got 5",
     ),
     "a mapping is disabled": (
         lambda aws: aws.mappings["m1"].update(State="Disabled"),
@@ -308,7 +313,7 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     "events were left in a buffer": (
         lambda aws: aws.queues["enroll-crm-buffer"].update(ApproximateNumberOfMessagesNotVisible="3"),
         "buffers",
-        "3 events wait in the buffer of Crm, and no function takes them. Deploy with CrmDelivery=draining",
+        "3 events wait in the buffer of Crm, and no function reads it. Deploy with CrmDelivery=draining",
     ),
 }
 
@@ -317,7 +322,7 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
 def test_a_fault_is_found_by_its_check_alone(aws: Aws, breaks: Callable[[Aws], Any], check: str, detail: str) -> None:
     breaks(aws)
     found = results(aws)
-    assert [name for name, one in found.items() if one.result == Result.FAULT] == [check]
+    assert [name for name, one in found.items() if one.result == CheckResult.FAULT] == [check]
     assert detail in found[check].detail
 
 
@@ -328,7 +333,7 @@ def test_scheduled_work_has_nothing_to_lose(aws: Aws) -> None:
         ("AWS::Events::Rule", "UnconfirmedFunctionSchedule", "enroll-Schedule-1A2B"),
     ]
     aws.on_failure["enroll-Unconfirmed"] = None
-    assert results(aws)["dead-letter policies"].result == Result.OK
+    assert results(aws)["dead-letter policies"].result == CheckResult.OK
     aws.schedule_state = "DISABLED"
     assert "rule enroll-Schedule-1A2B: expected ENABLED" in results(aws)["dead-letter policies"].detail
 
@@ -342,7 +347,7 @@ def test_events_wait_rightly_in_a_buffer_that_a_function_takes_from(aws: Aws) ->
     aws.queues["enroll-crm-buffer"]["ApproximateNumberOfMessages"] = "7"
     aws.resources["arn:nested"].append(("AWS::Lambda::EventSourceMapping", "Mapping", "m2"))
     aws.mappings["m2"] = aws.mapping("CrmFunction", "enroll-crm-buffer", 100)
-    assert results(aws)["buffers"] == Finding("buffers", Result.OK, "1 buffers, 7 events waiting")
+    assert results(aws)["buffers"] == Finding("buffers", CheckResult.OK, "1 buffers, 7 events waiting")
 
 
 def test_what_could_not_be_read_is_a_fault_and_the_other_checks_go_on(
@@ -353,10 +358,10 @@ def test_what_could_not_be_read_is_a_fault_and_the_other_checks_go_on(
 
     monkeypatch.setattr(aws, "list_archives", refused)
     found = results(aws)
-    assert found["archive"].result == Result.FAULT
+    assert found["archive"].result == CheckResult.FAULT
     assert "could not be checked" in found["archive"].detail
     assert "AccessDenied" in found["archive"].detail
-    assert found["alarms"].result == Result.OK
+    assert found["alarms"].result == CheckResult.OK
 
 
 # Events
@@ -432,7 +437,7 @@ class Portal:
 @pytest.fixture
 def portal(monkeypatch: pytest.MonkeyPatch) -> Portal:
     monkeypatch.setattr(doctor, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "WAIT_SECONDS", 0)
     return Portal()
 
 
@@ -444,7 +449,7 @@ def sent_through(aws: Aws, portal: Portal) -> dict[str, Finding]:
 
 def test_three_events_go_through_and_nothing_of_them_remains(aws: Aws, portal: Portal) -> None:
     found = sent_through(aws, portal)
-    assert {one.result for one in found.values()} == {Result.OK}, found
+    assert {one.result for one in found.values()} == {CheckResult.OK}, found
     assert list(found) == [
         "flow",
         "events sent",
@@ -488,7 +493,7 @@ def test_a_run_reacts_only_to_its_own_event(aws: Aws, portal: Portal) -> None:
         (
             lambda portal: setattr(portal, "bus_error", {"ErrorCode": "AccessDenied", "ErrorMessage": "no"}),
             "events sent",
-            "the bus refused the invalid event: AccessDenied no",
+            "the bus rejected the invalid event: AccessDenied no",
         ),
         (lambda portal: setattr(portal, "refuse_deletion", True), "clean-up", "remains: 403: no"),
     ],
@@ -498,7 +503,7 @@ def test_an_event_that_goes_wrong_is_a_fault(
 ) -> None:
     breaks(portal)
     found = sent_through(aws, portal)
-    assert found[check].result == Result.FAULT
+    assert found[check].result == CheckResult.FAULT
     assert detail in found[check].detail
     assert "clean-up" in found, "what was made is removed after a fault too"
 
@@ -506,8 +511,8 @@ def test_an_event_that_goes_wrong_is_a_fault(
 def test_without_history_the_decision_is_not_checked(aws: Aws, portal: Portal) -> None:
     aws.set_parameter("EventHistoryDays", "0")
     found = sent_through(aws, portal)
-    assert found["decision"].result == Result.NOT_CHECKED
-    assert found["good event"].result == Result.OK
+    assert found["decision"].result == CheckResult.NOT_CHECKED
+    assert found["good event"].result == CheckResult.OK
 
 
 def test_an_api_that_is_not_reached_is_a_fault(aws: Aws, portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -516,7 +521,7 @@ def test_an_api_that_is_not_reached_is_a_fault(aws: Aws, portal: Portal, monkeyp
 
     monkeypatch.setattr(portal, "call", unreachable)
     found = sent_through(aws, portal)
-    assert found["flow"].result == found["clean-up"].result == Result.FAULT
+    assert found["flow"].result == found["clean-up"].result == CheckResult.FAULT
     assert set(found) == {"flow", "clean-up"}
     assert portal.sent == []
 
@@ -548,30 +553,35 @@ def test_a_change_of_delivery_is_checked_beforehand(
     aws.set_parameter("CrmDelivery", before)
     aws.queues["enroll-crm-buffer"]["ApproximateNumberOfMessages"] = str(waiting)
     found = next_deployment(aws, CrmDelivery=after)["delivery"]
-    assert (found.result == Result.FAULT) == (fault is not None)
+    assert (found.result == CheckResult.FAULT) == (fault is not None)
     assert (fault or (f"{before} to {after}" if before != after else "no change")) in found.detail
 
 
 def test_a_stack_of_an_older_template_gets_its_buffers_before_it_uses_them(aws: Aws) -> None:
     aws.resources["arn:nested"] = [one for one in aws.resources["arn:nested"] if one[1] != "Buffer"]
     found = next_deployment(aws, CrmDelivery="buffered")["delivery"]
-    assert found.result == Result.FAULT
+    assert found.result == CheckResult.FAULT
     assert "Deploy this template first without the change" in found.detail
 
 
 def test_a_parameter_that_is_not_named_keeps_its_value(aws: Aws) -> None:
     aws.set_parameter("CrmDelivery", "buffered")
-    assert next_deployment(aws, LogLevel="DEBUG")["delivery"].result == Result.OK
+    assert next_deployment(aws, LogLevel="DEBUG")["delivery"].result == CheckResult.OK
 
 
 @pytest.mark.parametrize(
     ("name", "result"),
-    [("s" * 41, Result.OK), ("s" * 42, Result.FAULT), ("enroll_x", Result.FAULT), ("1enroll", Result.FAULT)],
+    [
+        ("s" * 41, CheckResult.OK),
+        ("s" * 42, CheckResult.FAULT),
+        ("enroll_x", CheckResult.FAULT),
+        ("1enroll", CheckResult.FAULT),
+    ],
 )
-def test_a_stack_name_is_checked_before_the_first_deployment(aws: Aws, name: str, result: Result) -> None:
+def test_a_stack_name_is_checked_before_the_first_deployment(aws: Aws, name: str, result: CheckResult) -> None:
     found = next_deployment(aws, name)
     assert found["stack name"].result == result
-    assert found["delivery"].result == Result.OK
+    assert found["delivery"].result == CheckResult.OK
 
 
 # The command

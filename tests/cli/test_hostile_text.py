@@ -28,13 +28,14 @@ from typer.testing import CliRunner
 import enroll.commands.adopt as adopt_commands
 import enroll.commands.doctor as doctor_commands
 from enroll import doctor as doctor_checks
-from enroll import output, unprocessed_queue
+from enroll import output
 from enroll.commands import invoke as invoking
 from enroll.commands import portal as portal_commands
 from enroll.commands import queue as queue_commands
 from enroll.commands import replay as replaying
 from enroll.commands import send as sending
 from enroll.commands import unprocessed as unprocessed_commands
+from enroll.dead_letters import queue as dead_letter_queue
 from enroll.local import commands as local
 from enroll.local.invocation import FunctionAnswer
 from enroll.local.settings import LocalRunError
@@ -182,7 +183,7 @@ def test_only_one_module_writes_to_the_terminal() -> None:
                 ):
                     found.append(f"{path.name}:{node.lineno}: a line feed in a string is shown as \\n; print each line")
                 case ast.Name(id="Text") | ast.Attribute(attr="from_markup"):
-                    if path.name not in ("decisions.py",):
+                    if path.name not in ("decision_rendering.py",):
                         found.append(f"{path.name}:{node.lineno}: use styled() for foreign text")
     assert found == []
 
@@ -247,7 +248,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     joined = {"hs_list_id": ID, "hs_membership_change": "ADDED"}
     world.deliver(event({"lists.membership_changed": "evil", "id": "j", "at": iso(world.now), "properties": joined}))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "WAIT_SECONDS", 0)
     with served(api) as url:
         monkeypatch.setenv("ENROLL_API", url)
         monkeypatch.setenv("ENROLL_PORTAL", "p1")
@@ -509,7 +510,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     """Of a stack whose resources have hostile names."""
     stack = SimpleNamespace(outputs={"EventBusName": TEXT})
-    findings = [doctor_checks.Finding(TEXT, result, TEXT) for result in doctor_checks.Result]
+    findings = [doctor_checks.Finding(TEXT, result, TEXT) for result in doctor_checks.CheckResult]
     stage.patch.setattr(doctor_commands, "find_stack", lambda *_: stack)
     stage.patch.setattr(doctor_commands, "check_configuration", lambda _: findings)
     yield ("--no-events",)

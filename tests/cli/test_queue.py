@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from enroll import unprocessed_queue
 from enroll.commands import queue as commands
+from enroll.dead_letters import queue as dead_letter_queue
 from enroll.main import app
 from enroll.stack import Stack
 from tests.aws import REGION
@@ -66,7 +66,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "WAIT_SECONDS", 0)
     with mock_aws():
         sqs = boto3.client("sqs", region_name=REGION)
         dead = sqs.create_queue(QueueName="enroll-enrollments-dead.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enroll.commands import replay as commands
-from enroll.replay import rule_of
+from enroll.replay import rule_name
 from enroll.stack import Stack
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.enrollment.replays import Replay
@@ -33,7 +33,7 @@ class Aws:
         self.delivers: Any = lambda name: None
         self.started: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
-        self.rules = [rule_of("enroll", category) for category in CATEGORIES]
+        self.rules = [rule_name("enroll", category) for category in CATEGORIES]
 
     def list_archives(self, EventSourceArn: str) -> dict[str, Any]:
         assert EventSourceArn == BUS
@@ -121,7 +121,7 @@ def test_a_replay_is_ordered_then_started_for_the_rules_concerned(portal: Api, a
 def test_rules_are_named_as_the_template_makes_them() -> None:
     for category in CATEGORIES:
         route = TEMPLATE["Resources"][logical(category, "Route")]["Properties"]
-        assert route["Parameters"]["Name"] == {"Fn::Sub": rule_of("${AWS::StackName}", category)}
+        assert route["Parameters"]["Name"] == {"Fn::Sub": rule_name("${AWS::StackName}", category)}
 
 
 def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:

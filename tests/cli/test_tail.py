@@ -15,7 +15,7 @@ import botocore.client
 import pytest
 
 from enroll import tail as tailing
-from enroll.tail import LISTS_A_POLL, MOST_NEW, MOST_PAGES, OVERLAP_MS, EnrollmentList, Tail
+from enroll.tail import LISTS_PER_POLL, MAX_NEW, MAX_PAGES, OVERLAP_MS, EnrollmentList, Tail
 from enrollment.domain.values import iso
 from tests.api.portal import NOW, Api, example_portal
 from tests.api.serving import served
@@ -117,14 +117,14 @@ def test_a_burst_is_read_up_to_a_bound_and_the_gap_is_reported() -> None:
     api.add(START, "old")
     enrollments = started(api)
     api.requests.clear()
-    for number in range(MOST_NEW + 200):
+    for number in range(MAX_NEW + 200):
         api.add(START + 1 + number, f"{number:04}")
 
     found = enrollments.poll()
 
-    assert sorted(ids(found)) == [f"{number:04}" for number in range(200, MOST_NEW + 200)]
+    assert sorted(ids(found)) == [f"{number:04}" for number in range(200, MAX_NEW + 200)]
     assert enrollments.has_gap
-    assert len(api.requests) == MOST_PAGES
+    assert len(api.requests) == MAX_PAGES
     assert enrollments.poll() == []
     assert not enrollments.has_gap
 
@@ -173,7 +173,7 @@ def test_many_flows_take_no_more_than_five_requests_a_second(monkeypatch: pytest
         next(polls)
     lists = [path for path in api.requests if path != tailing.FLOWS]
     assert len(set(lists)) == 35
-    assert len(lists) <= (clock.now - began + tailing.POLL_SECONDS) / tailing.POLL_SECONDS * LISTS_A_POLL
+    assert len(lists) <= (clock.now - began + tailing.POLL_SECONDS) / tailing.POLL_SECONDS * LISTS_PER_POLL
     assert api.requests.count(tailing.FLOWS) == 1 + int((clock.now - began) / tailing.FLOWS_REFRESH_SECONDS)
 
 
@@ -291,8 +291,8 @@ def test_a_delayed_enrollment_says_when_its_message_is_due(portal: Api) -> None:
 
 
 def test_a_gap_is_reported(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tailing, "FIRST_PAGE", 1)
-    monkeypatch.setattr(tailing, "MOST_PAGES", 1)
+    monkeypatch.setattr(tailing, "FIRST_PAGE_SIZE", 1)
+    monkeypatch.setattr(tailing, "MAX_PAGES", 1)
     clock = Clock(monkeypatch)
     portal.world.put_flow(flow({"id": 1003, "event": "forms.submitted", "re_enroll": True}))
     names = iter(["e2", "e3", "e4"])

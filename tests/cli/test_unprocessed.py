@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from enroll import unprocessed_queue
 from enroll.commands import send as sending
 from enroll.commands import unprocessed as commands
+from enroll.dead_letters import queue as dead_letter_queue
+from enroll.dead_letters.message import UnprocessedEvent, read_unprocessed
+from enroll.dead_letters.queue import NotDeleted, QueueScan
 from enroll.main import app
 from enroll.stack import Stack
-from enroll.unprocessed import UnprocessedEvent, read_unprocessed
-from enroll.unprocessed_queue import NotDeleted, QueueScan
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.serialization.envelopes import read_event, read_routed_event, replay_name
 from enrollment.serialization.redeliveries import write_redelivery
@@ -103,7 +103,7 @@ def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reas
 def test_what_nobody_writes_is_kept_as_it_is(body: str) -> None:
     found = read_unprocessed(body, {})
     assert found.reason == "UNKNOWN_MESSAGE"
-    assert (found.whole, found.entry("bus")) == (None, None)
+    assert (found.complete_event, found.entry("bus")) == (None, None)
     assert found.event == body or json.dumps(found.event) == body
 
 
@@ -149,7 +149,7 @@ def test_a_cut_event_is_known_by_its_identity_and_can_not_be_redriven() -> None:
     found = read_unprocessed(cut(), {})
     assert (found.event_id, found.portal_id, found.record) == ("e-cut", "p1", "contact/103")
     assert (found.event_type, found.occurred_at) == ("forms.submitted", 1_795_510_800_000)
-    assert (found.whole, found.entry("bus")) == (None, None)
+    assert (found.complete_event, found.entry("bus")) == (None, None)
     obstacle = str(found.obstacle)
     for part in ("bus enroll-events", "event bus-cut", submitted()["time"], "docs/unprocessed.md"):
         assert part in obstacle
@@ -187,7 +187,7 @@ def test_what_is_no_event_is_not_redriven(broken: Any) -> None:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "250")
-    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "WAIT_SECONDS", 0)
 
 
 REDRIVE_ROLE = "arn:aws:iam::123456789012:role/enroll-RedriveRole-1A2B"

@@ -123,6 +123,7 @@ def test_changes_that_are_no_longer_named_are_found_by_reading_all(kept: Kept, c
     assert kept.seen() == Kept(kept.tables).seen()
 
 
+@pytest.mark.verify
 def test_any_changes_are_seen_as_a_new_function_sees_them(kept: Kept) -> None:
     chance = random.Random(7)
     for _ in range(120):
@@ -225,13 +226,24 @@ def test_what_can_not_be_read_is_waited_for_once_a_batch(kept: Kept) -> None:
 
 
 def test_authors_who_write_at_once_count_each_change(kept: Kept) -> None:
+    def put_until_accepted(number: int) -> None:
+        """The waits between attempts are off in this module, so one author can lose all attempts to the other authors.
+        Each lost attempt is another author's success: 12 rounds are enough."""
+        for _ in range(12):
+            try:
+                return kept.put(number)
+            except Throttled:
+                continue
+        raise AssertionError(f"flow {number} was refused 12 times")
+
     kept.seen()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(kept.put, range(12)))
+        list(pool.map(put_until_accepted, range(12)))
     assert kept.calls_of(kept.seen) in (["GetItem", "BatchGetItem"], ["Query"])
     assert set(kept.seen()) == {str(number) for number in range(12)}
 
 
+@pytest.mark.verify
 def test_what_is_kept_of_many_portals_is_bounded(kept: Kept) -> None:
     small = DynamoFlows(kept.tables, read_flow, kept_bytes=100_000)
     for number in range(120):

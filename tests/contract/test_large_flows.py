@@ -62,7 +62,7 @@ class Portal:
 
 
 @pytest.fixture(
-    params=["fake", "moto", pytest.param("ministack", marks=pytest.mark.xdist_group("emulated"))],
+    params=["fake", "moto", pytest.param("ministack", marks=[pytest.mark.verify, pytest.mark.xdist_group("emulated")])],
 )
 def portal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     if request.param == "fake":
@@ -126,6 +126,7 @@ def test_a_flow_is_exchanged_whatever_its_size_was_and_is(portal: Portal) -> Non
     assert not portal.seen(SUBMITTED, ENDED)["1"].is_enabled
 
 
+@pytest.mark.verify
 def test_the_largest_flow_fits_into_a_transaction(stored: Portal) -> None:
     """Of all event types, with the longest ids, beside as many changes as a version names."""
     flow_id, portal_id, types = "𝄞" * MAX_ID, "𝄞" * 64, event_types()

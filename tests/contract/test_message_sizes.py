@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import event as seen
 from hypothesis import strategies as st
 
-from enroll.unprocessed import read_unprocessed
+from enroll.dead_letters.message import read_unprocessed
 from enrollment.adapters.sqs import SqsQueue, SqsUnprocessed
 from enrollment.config import MAX_SQS_BYTES, SQS_BYTES
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, TriggerEvent
@@ -104,6 +104,7 @@ def test_any_event_becomes_a_message(envelope: Any, max_bytes: int) -> None:
     assert is_whole or byte_length(json_text(envelope)) > max_bytes - 2_000
 
 
+@pytest.mark.verify
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(envelopes().map(as_received))
 def test_any_event_is_kept_with_the_reason_for_which_it_is_refused(envelope: Any) -> None:

@@ -24,6 +24,8 @@ from tests.aws import REGION, create_resources
 from tests.dynamodb import dynamodb_local
 from tests.emulated import emulated_aws
 
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("emulated")]
+
 SECONDS = 10
 
 

@@ -23,11 +23,11 @@ from botocore.config import Config as ClientConfig
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from enroll import unprocessed_queue
 from enroll.api import Api, ApiError
 from enroll.commands import replay as replaying
+from enroll.dead_letters import queue as dead_letter_queue
+from enroll.dead_letters.queue import QueueScan
 from enroll.main import app
-from enroll.unprocessed_queue import QueueScan
 from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
 from enrollment.config import NAMES, Config
 from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
@@ -41,7 +41,7 @@ from tests.scenarios.scenario import event, flow
 from tests.stores import stores as open_stores
 from tests.template.test_template import DEFAULTS
 
-pytestmark = pytest.mark.xdist_group("embedded")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
 ROOT = Path(__file__).parents[2]
 ENROLL = Path(sys.executable).with_name("enroll")
@@ -164,7 +164,7 @@ def shell(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(replaying, "QUIET_SECONDS", 3.0)
     monkeypatch.setattr(replaying, "POLL_SECONDS", 0.3)
-    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "WAIT_SECONDS", 0)
 
     def run(*arguments: str) -> Any:
         result = CliRunner().invoke(app, [*arguments, "--json"])

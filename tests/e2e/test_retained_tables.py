@@ -14,7 +14,7 @@ from enroll.local.settings import ACCESS_KEY, REGION, STACK_NAME, Settings
 from enroll.main import app
 from tests.emulated import free_port
 
-pytestmark = pytest.mark.xdist_group("embedded")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
 TABLES = ("FlowsTableName", "RecordsTableName", "EnrollmentsTableName")
 

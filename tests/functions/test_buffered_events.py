@@ -333,6 +333,7 @@ def test_what_is_not_done_in_time_is_delivered_again_alone(
     assert published(stack) == {}
 
 
+@pytest.mark.verify
 def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.client
 import pytest
 
-from enroll.unprocessed import UnprocessedEvent
+from enroll.dead_letters.message import UnprocessedEvent
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.application.ports import REPLAY_PARTS
 from enrollment.domain.enrollment.decisions import Code

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from enroll.local.emulator import Emulator
-from enroll.local.guard import Message, Receive, Scope, Send, guarded, joined, refusal
+from enroll.local.guard import AsgiMessage, AsgiScope, Receive, Send, guarded, joined, refusal
 from enroll.local.lambda_service import LambdaService
 from enroll.local.sandbox import FunctionConfiguration
 from enroll.local.settings import Settings
@@ -66,15 +66,15 @@ def test_a_malformed_host_is_refused(host: str) -> None:
 
 
 def test_a_foreign_page_opens_no_websocket() -> None:
-    sent: list[Message] = []
+    sent: list[AsgiMessage] = []
 
-    async def accept(scope: Scope, receive: Receive, send: Send) -> None:
+    async def accept(scope: AsgiScope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
 
-    async def receive() -> Message:
+    async def receive() -> AsgiMessage:
         return {"type": "websocket.connect"}
 
-    async def take(message: Message) -> None:
+    async def take(message: AsgiMessage) -> None:
         sent.append(message)
 
     def opened_by(origin: bytes) -> list[str]:

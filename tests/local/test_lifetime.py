@@ -16,7 +16,7 @@ import pytest
 
 from tests.emulated import free_port
 
-pytestmark = pytest.mark.xdist_group("embedded")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
 ROOT = Path(__file__).parents[2]
 ENROLL = Path(sys.executable).with_name("enroll")

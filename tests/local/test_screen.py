@@ -14,7 +14,7 @@ from rich.live import Live
 
 from enroll.local import run
 from enroll.local.demonstration import Demonstration, Enrollee
-from enroll.local.lambda_service import InvocationResult
+from enroll.local.lambda_service import CompletedAttempt
 from enroll.output import PrintableConsole
 from tests.cli.test_hostile_text import ID, MARK, TEXT, unprintable
 
@@ -57,14 +57,14 @@ def test_the_live_table_of_enrollments(screen: Any) -> None:
 @pytest.mark.parametrize(
     "finished",
     [
-        InvocationResult(TEXT, {"decisions": [DECISION, DECISION]}, False, True),
-        InvocationResult("forms", {"unprocessed": {"reason": TEXT, "message": TEXT}}, False, True),
-        InvocationResult("forms", {"errorMessage": TEXT}, True, True),
-        InvocationResult("forms", TEXT, True, False),
-        InvocationResult("api", {"statusCode": TEXT}, False, True),
+        CompletedAttempt(TEXT, {"decisions": [DECISION, DECISION]}, False, True),
+        CompletedAttempt("forms", {"unprocessed": {"reason": TEXT, "message": TEXT}}, False, True),
+        CompletedAttempt("forms", {"errorMessage": TEXT}, True, True),
+        CompletedAttempt("forms", TEXT, True, False),
+        CompletedAttempt("api", {"statusCode": TEXT}, False, True),
     ],
 )
-def test_decisions_as_events_arrive(screen: Any, finished: InvocationResult) -> None:
+def test_decisions_as_events_arrive(screen: Any, finished: CompletedAttempt) -> None:
     console, shown = screen
     observer = run.Observer()
     run._stay(Stopped(), observer, console)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from enroll.unprocessed_queue import QueueScan
+from enroll.dead_letters.queue import QueueScan
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from tests.e2e.test_embedded import ROOT, Embedded, start

@@ -22,7 +22,7 @@ from tests.proofs.stage import NotDone, Play, Stage, State
 from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import AGAIN, ONCE, SUBMITTED, Story
 
-pytestmark = pytest.mark.xdist_group("proofs")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 SEED = 5
 # Of the short proof.

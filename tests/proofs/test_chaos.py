@@ -29,7 +29,7 @@ from tests.proofs.chaos import (
     runtimes,
 )
 
-pytestmark = pytest.mark.xdist_group("proofs")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 EVENTS = 2_000
 SEEDS = 5

@@ -30,7 +30,7 @@ from tests.scenarios.scenario import event, flow
 from tests.stores import Stores
 from tests.stores import stores as open_stores
 
-pytestmark = pytest.mark.xdist_group("proofs")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 # Lambda's own two, and what is sent again from the unprocessed-events queue.
 REDELIVERIES = 8

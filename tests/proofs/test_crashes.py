@@ -16,7 +16,7 @@ from tests.proofs.stage import Known, Play, Stage, known
 from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import STORIES, Story
 
-pytestmark = pytest.mark.xdist_group("proofs")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 SEED = 5
 # Of the short proof: stories, and of each points and pairs of points.

@@ -17,7 +17,7 @@ from tests.proofs.stage import Known, Play, Stage, known
 from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import STORIES, Story
 
-pytestmark = pytest.mark.xdist_group("proofs")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 # Of an asynchronous invocation: the first, and two retries.
 DELIVERIES = 3

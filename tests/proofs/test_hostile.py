@@ -27,6 +27,8 @@ from tests.api.test_examples import filled
 from tests.proofs.documents import BODIES, FLOWS, allowed, mutated
 from tests.proofs.targets import Events, Tried, read_any_body, read_any_flow
 
+pytestmark = pytest.mark.verify
+
 FOUND = json.loads((Path(__file__).parent / "found.json").read_text(encoding="utf-8"))
 
 # An event with the name of its type.

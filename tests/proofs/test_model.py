@@ -40,6 +40,8 @@ from enrollment.serialization.redeliveries import read_redelivery
 from tests.fakes import World, store
 from tests.scenarios.scenario import event, flow
 
+pytestmark = pytest.mark.verify
+
 Envelope = Mapping[str, Any]
 Step = Callable[["Specification"], None]
 

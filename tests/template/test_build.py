@@ -20,7 +20,7 @@ from enroll.local.settings import Settings
 from enrollment.catalog import CATEGORIES
 from enrollment.config import NAMES
 
-pytestmark = pytest.mark.xdist_group("build")
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("build")]
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"

@@ -18,7 +18,7 @@ import pytest
 from cfnlint.helpers import REGIONS
 
 from enroll.local.deployment import load_template
-from enroll.stack import LONGEST_STACK_NAME
+from enroll.stack import MAX_STACK_NAME_LENGTH
 from enrollment.domain.enrollment.decisions import MAX_CHAIN
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +159,7 @@ def names(stack: str, region: str = LONGEST_REGION) -> Iterator[tuple[str, str]]
                 yield resource["Type"], part.value(resource["Properties"][naming], pseudo_of(stack, region))
 
 
+@pytest.mark.verify
 def test_cfn_lint_finds_nothing_in_any_region(tmp_path: Path) -> None:
     (tmp_path / "template.json").write_text(json.dumps(transformed()), encoding="utf-8")
     for folder in ("alarms", "routes"):
@@ -182,10 +183,10 @@ def test_the_longest_stack_name_is_what_the_shortest_limit_leaves() -> None:
     """Computed: the room that each name's limit leaves for the stack's name."""
     room = {name: NAMING[kind][1] - len(name) + 1 for kind, name in names("s") if len(name) > 1}
     shortest = min(room, key=lambda name: room[name])
-    assert (shortest, room[shortest]) == ("s-events", LONGEST_STACK_NAME)
-    too_long = [name for kind, name in names("s" * LONGEST_STACK_NAME) if len(name) > NAMING[kind][1]]
+    assert (shortest, room[shortest]) == ("s-events", MAX_STACK_NAME_LENGTH)
+    too_long = [name for kind, name in names("s" * MAX_STACK_NAME_LENGTH) if len(name) > NAMING[kind][1]]
     assert too_long == []
-    assert [kind for kind, name in names("s" * (LONGEST_STACK_NAME + 1)) if len(name) > NAMING[kind][1]] == [
+    assert [kind for kind, name in names("s" * (MAX_STACK_NAME_LENGTH + 1)) if len(name) > NAMING[kind][1]] == [
         "AWS::Events::Archive"
     ]
 
@@ -195,7 +196,7 @@ def test_the_stacks_of_samconfig_have_names_that_are_short_enough() -> None:
     stacks = [one["deploy"]["parameters"]["stack_name"] for one in settings.values() if isinstance(one, dict)]
     assert stacks
     for stack in stacks:
-        assert re.fullmatch(rf"[A-Za-z][A-Za-z0-9-]{{0,{LONGEST_STACK_NAME - 1}}}", stack)
+        assert re.fullmatch(rf"[A-Za-z][A-Za-z0-9-]{{0,{MAX_STACK_NAME_LENGTH - 1}}}", stack)
 
 
 def test_names_are_unique_in_a_stack_and_between_stacks() -> None:
@@ -228,8 +229,8 @@ def test_templates_are_within_the_limits_of_cloudformation() -> None:
 
 def test_policies_and_environments_are_within_their_limits() -> None:
     """Arns are longer than what refers to them: each reference counts as an Arn of a long stack and region."""
-    arn = "arn:aws:dynamodb:" + LONGEST_REGION + ":111111111111:table/" + "s" * LONGEST_STACK_NAME + "-" * 40
-    pseudo = pseudo_of("s" * LONGEST_STACK_NAME)
+    arn = "arn:aws:dynamodb:" + LONGEST_REGION + ":111111111111:table/" + "s" * MAX_STACK_NAME_LENGTH + "-" * 40
+    pseudo = pseudo_of("s" * MAX_STACK_NAME_LENGTH)
 
     def size(value: Any) -> int:
         text = json.dumps(value)

@@ -418,7 +418,7 @@ def test_to_be_told_the_same_is_no_update() -> None:
 def test_defaults_that_python_finds_equal_are_two_questions() -> None:
     one = subject(NOON, x="true")
     found = [
-        one.once(operation, lambda operation=operation: operation.holds(one, "x"))
+        one.memoized(operation, lambda operation=operation: operation.holds(one, "x"))
         for default in (1, True)
         for operation in [
             record_operation(
@@ -596,6 +596,7 @@ STORIES = st.dictionaries(NAMES, st.dictionaries(TIMES, VALUES, max_size=5), max
 LISTS = st.dictionaries(st.sampled_from(["1", "vip"]), st.dictionaries(TIMES, st.booleans(), max_size=3), max_size=2)
 
 
+@pytest.mark.verify
 @settings(max_examples=1_500, deadline=None)
 @given(
     BRANCHES,

@@ -16,7 +16,7 @@ def catalog(
     event: Annotated[str | None, typer.Option(help="The properties of this event, by name or HubSpot id.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What can trigger a flow, with its properties."""
+    """List the events that can trigger a flow, and their properties."""
     if event is not None:
         found = EVENT_TYPE_IDS[event][0] if event in EVENT_TYPE_IDS else EVENT_TYPES.get(event)
         if found is None:

@@ -13,9 +13,9 @@ from enroll.api import ApiUrl, open_api
 from enroll.doctor import (
     DEFAULT_WAIT_SECONDS,
     PORTAL,
+    CheckResult,
     EventCheck,
     Finding,
-    Result,
     check_configuration,
     check_update,
     find_stack,
@@ -23,7 +23,7 @@ from enroll.doctor import (
 from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json, styled
 from enroll.stack import aws_errors_reported, client_of
 
-STYLES = {Result.OK: "green", Result.FAULT: "red", Result.NOT_CHECKED: "yellow"}
+STYLES = {CheckResult.OK: "green", CheckResult.FAULT: "red", CheckResult.NOT_CHECKED: "yellow"}
 
 
 def doctor(
@@ -69,7 +69,7 @@ def doctor(
             if events:
                 findings += EventCheck(found, open_api(api, portal, name), wait).findings()
     _print(findings, as_json)
-    if any(one.result == Result.FAULT for one in findings):
+    if any(one.result == CheckResult.FAULT for one in findings):
         raise typer.Exit(FAILED)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decisions import counted, print_decisions
+from enroll.decision_rendering import count_of, print_decisions
 from enroll.output import AsJson, console, print_json
 from enroll.records import read_record
 from enroll.stack import StackName
@@ -18,15 +18,17 @@ PAGE = 100
 def explain(
     record: Annotated[str, typer.Option(help="Type and id: contact/101, or 0-1/101.")],
     portal: Portal,
-    event: Annotated[str | None, typer.Option(help="The id of one event.")] = None,
-    last: Annotated[int, typer.Option(min=1, max=1000, help="So many of its latest events.")] = 10,
-    flow: Annotated[str | None, typer.Option(help="The id of one flow; else all that the event may concern.")] = None,
-    details: Annotated[bool, typer.Option("--details", help="Every filter, with what it found.")] = False,
+    event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
+    flow: Annotated[
+        str | None, typer.Option(help="Only the flow with this ID. Default: every flow that the event may trigger.")
+    ] = None,
+    details: Annotated[bool, typer.Option("--details", help="Show every filter with the value that it found.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Why did a record enroll, or not? Its latest events, and what each flow decided on them."""
+    """Show why a record was enrolled or not: its latest events, and the decision of each flow."""
     type_id, object_id = read_record(record)
     query = {"objectType": type_id, "objectId": object_id}
     query |= {"limit": str(min(last, PAGE))} if event is None else {"eventId": event}
@@ -46,7 +48,7 @@ def explain(
     told = [(_describe_operator(one["event"]), one["decisions"]) for one in results]
     is_alone = len(told) == 1 and len(told[0][1]) == 1
     print_decisions(told, details=details or is_alone)
-    what = f"{counted(len(results), 'event')} of {record}"
+    what = f"{count_of(len(results), 'event')} of {record}"
     console.print(f"{what}; the history reaches back to {page['since']}.", style="dim")
 
 

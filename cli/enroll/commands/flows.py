@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, track
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
-from enroll.decisions import print_preview
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
+from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.stack import StackName
@@ -45,11 +45,11 @@ def put(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Store flows as the files have them. All are checked first; with a fault in one, none is stored."""
+    """Store flows from files. All are checked first. If one has a fault, none is stored."""
     documents = _checked(files, portal)
     opened = open_api(api, portal, stack)
     for flow_id in documents:
-        part(flow_id)  # before the first is stored
+        path_segment(flow_id)  # before the first is stored
     rows = []
     with api_errors_reported():
         for flow_id, document in track(
@@ -63,7 +63,7 @@ def put(
             based_on = None if current is None else document.get("revisionId", current["revisionId"])
             query = {"replaceTriggers": "true"} if replace_triggers else None
             body = {**document, "revisionId": based_on}
-            stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", body, query)
+            stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow_id)}", body, query)
             rows.append(_row(stored, "created" if current is None else "changed"))
     _print(rows, as_json)
 
@@ -107,7 +107,7 @@ def pull(
     files: dict[str, tuple[Path, dict[str, Any]]] = {}
     for path, document in _read([folder]):
         if any(path == other for other, _ in files.values()):
-            fail(f"{path}: found a list of flows, allowed is a file for each", INVALID)
+            fail(f"{path}: expected one flow in each file; got a list of flows", INVALID)
         if "id" in document:
             files[str(document["id"])] = (path, document)
     rows = []
@@ -132,7 +132,7 @@ def diff(
     api: ApiUrl = None,
     stack: StackName = "enroll",
 ) -> None:
-    """What `put` of these files would change."""
+    """Show what `put` of these files would change."""
     opened = open_api(api, portal, stack)
     differs = False
     with api_errors_reported():
@@ -161,7 +161,7 @@ def diff(
 
 @app.command("list")
 def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
-    """The flows of a portal."""
+    """List the flows of a portal."""
     with api_errors_reported():
         found = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
@@ -188,7 +188,7 @@ def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", 
 def show(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
-    """A flow, as it was written."""
+    """Show a flow as its author wrote it."""
     with api_errors_reported():
         found = _read_flow(open_api(api, portal, stack), flow_id)
     if as_json:
@@ -201,7 +201,7 @@ def show(
 def on(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
-    """Turn a flow on: it enrolls by events that occur from now on."""
+    """Turn a flow on. It enrolls by events that occur from now on."""
     _switch(open_api(api, portal, stack), flow_id, is_on=True, as_json=as_json)
 
 
@@ -209,7 +209,7 @@ def on(
 def off(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
-    """Turn a flow off: it holds at the next event."""
+    """Turn a flow off. Takes effect at the next event."""
     _switch(open_api(api, portal, stack), flow_id, is_on=False, as_json=as_json)
 
 
@@ -219,7 +219,7 @@ def delete(
 ) -> None:
     """Delete a flow. The enrollments that it made stay."""
     with api_errors_reported():
-        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{part(flow_id)}")
+        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
     if as_json:
         print_json({"id": flow_id, "deleted": True})
     else:
@@ -235,10 +235,10 @@ def enrollment_test(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Would this record pass the flow's refinement criteria? Triggers are not considered."""
+    """Check whether a record passes the flow's refinement criteria. Triggers are not considered."""
     with api_errors_reported():
         found = open_api(api, portal, stack).call(
-            "POST", f"/enrollment/v1/flows/{part(flow_id)}/test", {"objectId": record}
+            "POST", f"/enrollment/v1/flows/{path_segment(flow_id)}/test", {"objectId": record}
         )
     if as_json:
         print_json(found)
@@ -262,15 +262,17 @@ def enrollment_test(
 def preview(
     file: Annotated[Path, typer.Argument(help="A draft: HubSpot v4 flow JSON.")],
     portal: Portal,
-    last: Annotated[int, typer.Option(min=1, help="By so many of the latest events that could trigger it.")] = 1000,
+    last: Annotated[
+        int, typer.Option(min=1, help="Number of recent events, of those that could trigger the flow.")
+    ] = 1000,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Whom would a draft have enrolled, by the events that have happened, and whom not, and why? Nothing is stored."""
+    """Show which records a draft flow would have enrolled from past events, and why. Nothing is stored."""
     drafts = read_objects(file)
     if len(drafts) != 1:
-        fail(f"{file}: found {len(drafts)} flows, allowed is one", INVALID)
+        fail(f"{file}: expected one flow; got {len(drafts)}", INVALID)
     opened = open_api(api, portal, stack)
     decisions: list[dict[str, Any]] = []
     body: dict[str, Any] = {"flow": drafts[0]}
@@ -294,8 +296,8 @@ def preview(
 
 def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
     with api_errors_reported():
-        current = opened.call("GET", f"{FLOWS}/{part(flow_id)}")
-        stored = opened.call("PUT", f"{FLOWS}/{part(flow_id)}", {**current, "isEnabled": is_on})
+        current = opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
+        stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow_id)}", {**current, "isEnabled": is_on})
     _print([_row(stored, "on" if is_on else "off")], as_json)
 
 
@@ -334,7 +336,7 @@ def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
 def _id_of(path: Path, document: Mapping[str, Any]) -> str:
     found = document.get("id")
     if not isinstance(found, str | int) or isinstance(found, bool):
-        fail(f"{path}: $.id: found {found!r}, allowed is the flow's id", INVALID)
+        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {found!r}", INVALID)
     return str(found)
 
 
@@ -344,11 +346,11 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     for path, document in _read(files):
         found = document.get("id")
         if not isinstance(found, str | int) or isinstance(found, bool):
-            faults.append(f"{path}: $.id: found {found!r}, allowed is the flow's id")
+            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {found!r}")
             continue
         flow_id = str(found)
         if flow_id in flows:
-            faults.append(f"{path}: $.id: found {flow_id} a second time")
+            faults.append(f"{path}: $.id: expected each ID once; got {flow_id} a second time")
         flows[flow_id] = document
         try:
             read_flow(revised(None, portal, flow_id, document, 0))
@@ -361,8 +363,8 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
 
 def _read_flow(opened: Api, flow_id: str) -> dict[str, Any]:
     """Raises ApiError. An id that no path can carry, as an older version stored it, is named in a body."""
-    if can_be_in_a_path(flow_id):
-        return opened.call("GET", f"{FLOWS}/{part(flow_id)}")
+    if fits_in_path(flow_id):
+        return opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
     body = {"inputs": [{"flowId": flow_id, "type": "FLOW_ID"}]}
     results: list[dict[str, Any]] = opened.call("POST", f"{FLOWS}/batch/read", body)["results"]
     if not results:

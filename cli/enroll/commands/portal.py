@@ -18,7 +18,7 @@ def portal_commands() -> None:
 
 @app.command()
 def show(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
-    """Who you are here, what you may do, and how many flows there are."""
+    """Show your identity and permissions in a portal, its settings, and the number of its flows."""
     opened = open_api(api, portal, stack)
     with api_errors_reported():
         found = opened.call("GET", "/enrollment/v1/portal")
@@ -65,7 +65,7 @@ def set_portal(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Set what holds for all of the portal's flows."""
+    """Change the settings that apply to all flows of a portal."""
     if allow_any_source and allow_source:
         fail("expected one of --allow-source and --allow-any-source, found both", INVALID)
     sources = [] if allow_any_source else allow_source or None

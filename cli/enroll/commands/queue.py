@@ -8,15 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from enroll.commands.tail import enrollment_line
+from enroll.dead_letters.queue import VISIBILITY_TIMEOUT_SECONDS, NotDeleted, QueueScan
 from enroll.output import FAILED, AsJson, confirm, console, errors, fail, print_json_line
 from enroll.stack import StackName, aws_errors_reported, open_stack
-from enroll.unprocessed_queue import HELD_SECONDS, NotDeleted, QueueScan
 
 app = typer.Typer(help="Take messages from the enrollments queue, in the place of its consumers.", no_args_is_help=True)
 
 # Messages of one command, when not said otherwise and at most.
-COUNT = 10
-MOST_COUNT = 1000
+DEFAULT_COUNT = 10
+MAX_COUNT = 1000
 
 
 @app.callback()
@@ -30,8 +30,8 @@ def receive(
         bool, typer.Option("--no-delete", help="Return the messages to the queue instead of deleting them.")
     ] = False,
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=MOST_COUNT, help="Messages to receive at most.")
-    ] = COUNT,
+        int, typer.Option("--count", "-n", min=1, max=MAX_COUNT, help="Messages to receive at most.")
+    ] = DEFAULT_COUNT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
     as_json: AsJson = False,
@@ -79,7 +79,7 @@ def _consequences(sqs: Any, url: str, count: int, *, is_deleted: bool) -> list[s
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"]).get("Attributes", {})
     lines.append(
         "Until this command ends, consumers do not get these messages, nor later ones of the same records. "
-        f"If the command is killed, they wait {HELD_SECONDS} seconds."
+        f"If the command is killed, they wait {VISIBILITY_TIMEOUT_SECONDS} seconds."
     )
     if "RedrivePolicy" not in attributes:
         return lines

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, can_be_in_a_path, open_api, part
-from enroll.importing import UnreadableFile, read_import
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.record_import import UnreadableFile, read_import
 from enroll.records import read_record
 from enroll.stack import StackName
 from enrollment.domain.identifiers import object_type_id
@@ -27,7 +27,7 @@ def show(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """A record: its properties with the times of their changes, its lists, its enrollments."""
+    """Show a record: its properties with the times of their changes, its lists and its enrollments."""
     type_id, object_id = read_record(record)
     opened = open_api(api, portal, stack)
     with api_errors_reported():
@@ -65,9 +65,9 @@ def show(
 def _read(api: Api, type_id: str, object_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The record and its enrollments. Raises ApiError."""
     path = f"/enrollment/v1/records/{type_id}"
-    if can_be_in_a_path(object_id):
+    if fits_in_path(object_id):
         # By GET, which a policy that only lets its holder read allows.
-        path = f"{path}/{part(object_id)}"
+        path = f"{path}/{path_segment(object_id)}"
         found = api.call("GET", path)
         return found, api.call("GET", f"{path}/enrollments", query={"limit": str(LATEST)})["results"]
     answer = api.call("POST", f"{path}/batch/read", {"inputs": [{"id": object_id}]})
@@ -89,16 +89,16 @@ def import_records(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Create and change records. Stopped, it goes on from there; refused rows are reported beside the file."""
+    """Upsert records from a file. Resumable. Rejected rows are written to <file>.refused.jsonl."""
     if object_type_id(object_type) is None:
-        fail(f"--type: found {object_type!r}, allowed is a name like contact, or an id like 0-1 or 2-77", INVALID)
+        fail(f"--type: expected an object type, for example contact, 0-1 or 2-77; got {object_type!r}", INVALID)
     try:
         work = read_import(open_api(api, portal, stack), object_type, file, id_column)
     except UnreadableFile as error:
         fail(str(error), INVALID)
     work.resume()
     if work.done and not as_json:
-        console.print(f"Going on after {work.done} rows.")
+        console.print(f"Resuming after {work.done} rows.")
     columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with api_errors_reported(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
         task = progress.add_task("Importing", total=len(work.rows), completed=work.done)

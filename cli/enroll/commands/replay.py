@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, part
+from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
-from enroll.replay import ArchiveReplay, NotReplayable, start
+from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
 from enroll.stack import StackName, aws_errors_reported, open_stack
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import Instant, iso, read_given_time
@@ -36,7 +36,9 @@ def replay(
     event_type: Annotated[
         list[str] | None, typer.Option("--event-type", help="Only events of this type; several times for several.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Enroll nobody, and count who would be.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Enroll no record, and count the records that would be enrolled.")
+    ] = False,
     archive: Annotated[str | None, typer.Option(help="The archive, where the bus has several.")] = None,
     timeout: Annotated[float, typer.Option(help="Minutes to wait for the end; the replay itself goes on.")] = 60,
     api: ApiUrl = None,
@@ -56,7 +58,8 @@ def replay(
             {"flowIds": flow or None, "eventTypes": event_type or None, "isDryRun": dry_run},
         )
         try:
-            started = start(opened, order["name"], order["eventTypes"], start_at, end_at, archive)
+            request = ReplayRequest(order["name"], order["eventTypes"], start_at, end_at, archive)
+            started = start(opened, request)
         except NotReplayable as error:
             fail(str(error), FAILED)
         if not as_json:
@@ -69,7 +72,7 @@ def replay(
 def _moment(option: str, given: str | None) -> Instant:
     found = now() if given is None else read_given_time(given)
     if found is None:
-        fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
+        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {given!r}", INVALID)
     return found
 
 
@@ -118,7 +121,7 @@ def _counts(caller: Api, name: str) -> Counts:
 
 
 def _path(name: str) -> str:
-    return f"/enrollment/v1/replays/{part(name)}/counts"
+    return f"/enrollment/v1/replays/{path_segment(name)}/counts"
 
 
 def _report(order: Mapping[str, Any], counts: Counts | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from enroll.bus import Entry, batches, detail_text
+from enroll.bus import BusEntry, batches, detail_text
 from enroll.bus import put as put_batch
 from enroll.files import read_objects
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
@@ -33,8 +33,8 @@ def send(
     events = [(path, one) for path in files for one in read_objects(path)]
     opened = open_stack(stack)
     entries = [
-        _entry(path, one, opened.outputs["EventBusName"], at_now=at_now, new_id=new_id, portal=portal)
-        for path, one in events
+        _entry(opened.outputs["EventBusName"], envelope, _detail(envelope["detail"], at_now, new_id, portal))
+        for envelope in (_envelope(path, event) for path, event in events)
     ]
     with aws_errors_reported():
         refused = put(opened.client("events"), entries, quiet=as_json or len(entries) < 100)
@@ -46,8 +46,8 @@ def send(
         fail("the bus refused: " + "; ".join(refused), FAILED)
 
 
-def put(client: Any, entries: list[Entry], *, quiet: bool = True) -> list[str]:
-    """Answers why what the bus did not take was refused."""
+def put(client: Any, entries: list[BusEntry], *, quiet: bool = True) -> list[str]:
+    """Put entries on the bus. Return the reasons of those that the bus rejected."""
     refused: list[str] = []
     with Progress(console=errors, disable=quiet, transient=True) as progress:
         task = progress.add_task("Sending", total=len(entries))
@@ -57,25 +57,35 @@ def put(client: Any, entries: list[Entry], *, quiet: bool = True) -> list[str]:
     return refused
 
 
-def _entry(path: Path, event: dict[str, Any], bus: str, *, at_now: bool, new_id: bool, portal: str | None) -> Entry:
+def _envelope(path: Path, event: dict[str, Any]) -> dict[str, Any]:
+    """Return the envelope of an event. End the command with INVALID if the file has no whole event."""
     if "event" in event and "truncated" in event:  # as `enroll unprocessed show` prints it
         fail(f"{path}: expected a whole event, found one that was cut; restore it first (docs/unprocessed.md)", INVALID)
     event = event.get("event", event)  # a sample of events/invalid
     missing = [key for key in ("detail-type", "source", "detail") if key not in event]
     if missing:
         fail(f"{path}: no event as EventBridge delivers it: {', '.join(missing)} absent", INVALID)
-    detail = event["detail"]
-    if isinstance(detail, dict):
-        detail = dict(detail)
-        if at_now or detail.get("occurredAt") is None:
-            detail["occurredAt"] = iso(now())
-        if new_id:
-            detail["id"] = str(uuid.uuid4())
-        if portal is not None:
-            detail["portalId"] = portal
+    return event
+
+
+def _detail(detail: Any, at_now: bool, new_id: bool, portal: str | None) -> Any:
+    """Return the detail with the changes that the options of the command make."""
+    if not isinstance(detail, dict):
+        return detail
+    detail = dict(detail)
+    if at_now or detail.get("occurredAt") is None:
+        detail["occurredAt"] = iso(now())
+    if new_id:
+        detail["id"] = str(uuid.uuid4())
+    if portal is not None:
+        detail["portalId"] = portal
+    return detail
+
+
+def _entry(bus: str, envelope: dict[str, Any], detail: Any) -> BusEntry:
     return {
         "EventBusName": bus,
-        "Source": str(event["source"]),
-        "DetailType": str(event["detail-type"]),
+        "Source": str(envelope["source"]),
+        "DetailType": str(envelope["detail-type"]),
         "Detail": detail_text(detail),
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decisions import print_decisions
+from enroll.decision_rendering import print_decisions
 from enroll.files import read_json, read_objects
 from enroll.output import INVALID, AsJson, console, fail, print_json
 from enroll.stack import StackName
@@ -24,12 +24,12 @@ def simulate(
         Path | None, typer.Option(help='A record in the place of the stored one: {"properties": {…}, "lists": […]}.')
     ] = None,
     at_now: Annotated[bool, typer.Option("--now", help="It occurs now.")] = False,
-    details: Annotated[bool, typer.Option("--details", help="Every filter, with what it found.")] = False,
+    details: Annotated[bool, typer.Option("--details", help="Show every filter with the value that it found.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """What would be decided on an event, by the code that enrolls: nothing is written, no message is sent."""
+    """Show what would be decided on an event. Nothing is written, and no message is sent."""
     body: dict[str, Any] = {"event": _envelope(event, portal, at_now=at_now)}
     if flow:
         body["flows"] = [document for path in flow for document in read_objects(path)]

@@ -12,7 +12,7 @@ from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.output import AsJson, console, errors, print_json_line
 from enroll.records import read_record
 from enroll.stack import StackName
-from enroll.tail import MOST_NEW, Tail
+from enroll.tail import MAX_NEW, Tail
 
 
 def tail(
@@ -64,7 +64,7 @@ def tail(
 
 def _report_gap(path: str) -> None:
     errors.print(
-        f"Warning: more than {MOST_NEW} new enrollments in one poll. Older ones are not shown. GET {path} lists them.",
+        f"Warning: more than {MAX_NEW} new enrollments in one poll. Older ones are not shown. GET {path} lists them.",
         style="yellow",
         soft_wrap=True,
     )

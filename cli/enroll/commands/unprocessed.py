@@ -17,7 +17,9 @@ from botocore.exceptions import ClientError
 from rich.progress import Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, api_errors_reported, open_api
-from enroll.bus import BATCH_ENTRIES, Entry, batches, put
+from enroll.bus import BATCH_ENTRIES, BusEntry, batches, put
+from enroll.dead_letters.message import UnprocessedEvent
+from enroll.dead_letters.queue import BATCH_MESSAGES, NotDeleted, QueueMessage, QueueScan
 from enroll.output import (
     FAILED,
     INVALID,
@@ -32,36 +34,36 @@ from enroll.output import (
     shown,
 )
 from enroll.stack import Stack, StackName, assume, aws_errors_reported, open_stack
-from enroll.unprocessed import UnprocessedEvent
-from enroll.unprocessed_queue import BATCH, Message, NotDeleted, QueueScan
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.serialization.envelopes import read_routed_event, replay_name
 
-app = typer.Typer(help="Events that could not be processed: look, deliver again, discard.", no_args_is_help=True)
+app = typer.Typer(help="List, show, redrive and discard events that could not be processed.", no_args_is_help=True)
 
 # Events a second that redriving puts on the bus, when not told otherwise and at most.
-RATE = 50
-MOST_RATE = 1000
+DEFAULT_RATE = 50
+MAX_RATE = 1000
 
 # Said before events are discarded (docs/unprocessed.md).
-CLAIMED = (
+DISCARD_WARNING = (
     "Discarding does not cancel enrollments that these events have already claimed. They are published within 10 "
     "minutes."
 )
 
-Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
-PortalOf = Annotated[str | None, typer.Option("--portal", help="Only those of this portal.")]
+Reason = Annotated[str | None, typer.Option(help="Only events with this reason, for example RetriesExhausted.")]
+PortalOf = Annotated[str | None, typer.Option("--portal", help="Only events of this portal.")]
 EventType = Annotated[str | None, typer.Option("--event-type", help="Only events of this type.")]
-Event = Annotated[str | None, typer.Option("--event", help="Only the event with this id.")]
-Since = Annotated[str | None, typer.Option(help="Only what occurred then or later: ISO-8601.")]
-Until = Annotated[str | None, typer.Option(help="Only what occurred before then.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
+Event = Annotated[str | None, typer.Option("--event", help="Only the event with this ID.")]
+Since = Annotated[str | None, typer.Option(help="Only events that occurred at this time or later (ISO 8601).")]
+Until = Annotated[str | None, typer.Option(help="Only events that occurred before this time (ISO 8601).")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of events.")]
 
 
 @dataclass(frozen=True)
-class Filter:
+class MessageFilter:
+    """The options that choose messages. None accepts every value."""
+
     reason: str | None = None
     portal: str | None = None
     event_type: str | None = None
@@ -69,17 +71,17 @@ class Filter:
     since: Instant | None = None
     until: Instant | None = None
 
-    def takes(self, message: Message) -> bool:
-        one = message.unprocessed
-        # What says of itself no time is as old as its message.
-        at = message.sent_at if one.occurred_at is None else one.occurred_at
+    def matches(self, message: QueueMessage) -> bool:
+        event = message.unprocessed
+        # An event without a time of its own counts as old as its message.
+        occurred_at = message.sent_at if event.occurred_at is None else event.occurred_at
         return (
-            self.reason in (None, one.reason)
-            and self.portal in (None, one.portal_id)
-            and self.event_type in (None, one.event_type)
-            and self.event in (None, one.event_id)
-            and (self.since is None or at >= self.since)
-            and (self.until is None or at < self.until)
+            self.reason in (None, event.reason)
+            and self.portal in (None, event.portal_id)
+            and self.event_type in (None, event.event_type)
+            and self.event in (None, event.event_id)
+            and (self.since is None or occurred_at >= self.since)
+            and (self.until is None or occurred_at < self.until)
         )
 
 
@@ -90,30 +92,33 @@ def _filter(
     event: str | None,
     since: str | None,
     until: str | None,
-) -> Filter:
-    return Filter(reason, portal, event_type, event, _moment("--since", since), _moment("--until", until))
+) -> MessageFilter:
+    return MessageFilter(reason, portal, event_type, event, _moment("--since", since), _moment("--until", until))
 
 
-def _moment(option: str, given: str | None) -> Instant | None:
-    found = None if given is None else read_given_time(given)
-    if given is not None and found is None:
-        fail(f"{option}: found {given!r}, allowed is a time like 2026-11-23T10:00:00Z", INVALID)
-    return found
+def _moment(option: str, text: str | None) -> Instant | None:
+    """Return the time in an option, or None without the option. End the command with INVALID if it is not a time."""
+    if text is None:
+        return None
+    instant = read_given_time(text)
+    if instant is None:
+        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {text!r}", INVALID)
+    return instant
 
 
 @dataclass
 class Selection:
-    """What the filter takes of a pass, counting what it leaves."""
+    """The messages of a scan that match a filter. Counts the others as skipped."""
 
     messages: QueueScan
-    filter: Filter
+    filter: MessageFilter
     limit: int | None
     skipped: int = 0
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[QueueMessage]:
         taken = 0
         for one in self.messages:
-            if not self.filter.takes(one):
+            if not self.filter.matches(one):
                 self.skipped += 1
                 continue
             taken += 1
@@ -122,7 +127,7 @@ class Selection:
                 return
 
 
-def _pass(stack: Stack) -> QueueScan:
+def _scan(stack: Stack) -> QueueScan:
     return QueueScan(stack.client("sqs"), stack.outputs["UnprocessedEventsQueueUrl"])
 
 
@@ -138,16 +143,16 @@ def list_unprocessed(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """What is there, and why. The queue keeps it."""
+    """List the unprocessed events and their reasons. The queue keeps them."""
     wanted = _filter(reason, portal, event_type, event, since, until)
-    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
     found.sort(key=lambda one: one.sent_at)
     if as_json:
         print_json([_written(one) for one in found])
         return
     if not found:
-        console.print("Nothing is unprocessed." if wanted == Filter() else "Nothing unprocessed is so.")
+        console.print("Nothing is unprocessed." if wanted == MessageFilter() else "No unprocessed events match.")
         return
     print_table(
         ("event", "type", "portal", "record", "occurred", "kept since", "reason", "message"),
@@ -169,7 +174,7 @@ def list_unprocessed(
     console.print(f"{len(found)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
 
 
-def _written(message: Message) -> dict[str, Any]:
+def _written(message: QueueMessage) -> dict[str, Any]:
     one = message.unprocessed
     return {
         "eventId": one.event_id,
@@ -190,9 +195,9 @@ def show(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """The event itself, to be mended in a file and sent with `enroll send`; --json: with its reason."""
-    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
-        found = next(iter(Selection(messages, Filter(event=event), 1)), None)
+    """Print an event so that you can fix it and resend it with `enroll send`. --json adds the reason."""
+    with aws_errors_reported(), _scan(open_stack(stack)) as messages:
+        found = next(iter(Selection(messages, MessageFilter(event=event), 1)), None)
     if found is None:
         fail(f"no event {event} is unprocessed", NOT_FOUND)
     if as_json:
@@ -205,7 +210,7 @@ def show(
         errors.print(one.obstacle, soft_wrap=True)
         print_json({"truncated": one.truncated, "event": one.event})
         return
-    print_json(one.event if one.whole is None else one.whole)
+    print_json(one.event if one.complete_event is None else one.complete_event)
 
 
 @app.command()
@@ -217,16 +222,18 @@ def redrive(
     since: Since = None,
     until: Until = None,
     limit: Limit = None,
-    rate: Annotated[int, typer.Option(min=1, max=MOST_RATE, help="At most so many a second.")] = RATE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    rate: Annotated[int, typer.Option(min=1, max=MAX_RATE, help="Maximum number of events per second.")] = DEFAULT_RATE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what redriving would do, and change nothing.")
+    ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Put events on the bus again. Each leaves the queue when the bus has it; stopped, the same command goes on."""
+    """Put events on the bus again. An event leaves the queue when the bus has accepted it. Resumable."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     opened = open_stack(stack)
-    with aws_errors_reported(), _pass(opened) as messages:
+    with aws_errors_reported(), _scan(opened) as messages:
         selection = Selection(messages, wanted, limit)
         if dry_run:
             _rehearse(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
@@ -243,7 +250,7 @@ def redrive(
 
 
 def _own_bus(opened: Stack) -> Callable[[], Any]:
-    """A stack of before has no role, and its bus no policy."""
+    """Return a factory of the client for the stack's own events. Older stacks have no role, and no bus policy."""
     role_arn = opened.outputs.get("RedriveRoleArn")
 
     @cache
@@ -266,9 +273,9 @@ class Redriving:
     rate: int
     own_bus: Callable[[], Any]
     redriven: Counter[str] = field(default_factory=Counter)
-    refused: list[tuple[Message, str]] = field(default_factory=list)
-    kept: list[tuple[Message, str]] = field(default_factory=list)
-    _waiting: deque[Message] = field(default_factory=deque)
+    refused: list[tuple[QueueMessage, str]] = field(default_factory=list)
+    kept: list[tuple[QueueMessage, str]] = field(default_factory=list)
+    _waiting: deque[QueueMessage] = field(default_factory=deque)
 
     def run(self, selection: Selection, advance: Callable[[], None]) -> None:
         """Raises NotDeleted."""
@@ -278,7 +285,7 @@ class Redriving:
             advance()
             time.sleep(max(0.0, len(batch) / self.rate - (time.monotonic() - started)))
 
-    def _entries(self, selection: Selection) -> Iterator[Entry]:
+    def _entries(self, selection: Selection) -> Iterator[BusEntry]:
         met: set[str | None] = set()
         for message in selection:
             one = message.unprocessed
@@ -293,7 +300,7 @@ class Redriving:
                 self._waiting.append(message)
                 yield entry
 
-    def _put(self, messages: Sequence[Message], entries: Sequence[Entry]) -> None:
+    def _put(self, messages: Sequence[QueueMessage], entries: Sequence[BusEntry]) -> None:
         refused: dict[int, str] = {}
         own = [place for place, one in enumerate(entries) if one["Source"] == OWN_SOURCE]
         others = [place for place in range(len(entries)) if place not in own]
@@ -358,7 +365,7 @@ def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool)
 
 
 def _simulated(one: UnprocessedEvent, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
-    whole = one.whole
+    whole = one.complete_event
     if whole is None:
         return {"left": one.obstacle or "no event"}
     try:
@@ -382,7 +389,7 @@ def _fate(one: Mapping[str, Any]) -> str:
     if "replay" in one:
         return f"decided as part of the replay {one['replay']}"
     codes = ", ".join(f"{decision['flowId']} {decision['code']}" for decision in one["decisions"])
-    return codes or "of no flow's interest"
+    return codes or "no matching flow"
 
 
 @app.command()
@@ -397,23 +404,23 @@ def discard(
     keep: Annotated[
         Path | None, typer.Option(help="Writes what is discarded to this file, an event a line; it is not overwritten.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Delete events from the queue. Enrollments that they have already claimed are published all the same."""
+    """Delete events from the queue. Enrollments that they have already claimed are still published."""
     wanted = _filter(reason, portal, event_type, event, since, until)
-    with aws_errors_reported(), _pass(open_stack(stack)) as messages:
+    with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         found = list(Selection(messages, wanted, limit))
         if found:
-            errors.print(CLAIMED)
+            errors.print(DISCARD_WARNING)
         if found and not yes:
             reasons = Counter(one.unprocessed.reason for one in found)
             named = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
             confirm(f"Discard {len(found)} events ({named})?")
         try:
-            for start in range(0, len(found), BATCH):
-                batch = found[start : start + BATCH]
+            for start in range(0, len(found), BATCH_MESSAGES):
+                batch = found[start : start + BATCH_MESSAGES]
                 if keep is not None:
                     _keep(keep, batch)
                 messages.delete(batch)
@@ -425,7 +432,7 @@ def discard(
         console.print(f"Discarded {len(found)} events.")
 
 
-def _keep(file: Path, messages: Sequence[Message]) -> None:
+def _keep(file: Path, messages: Sequence[QueueMessage]) -> None:
     """Before they are deleted: a line may come twice, and none is lost."""
     try:
         with file.open("a", encoding="utf-8") as kept:

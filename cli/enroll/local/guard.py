@@ -20,11 +20,11 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OWN_SITES = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site: a page of the server itself, and an address that the user typed."""
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+AsgiApp = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 
 def refusal(headers: Mapping[str, str], allowed_hosts: Collection[str] = ()) -> str | None:
@@ -69,7 +69,7 @@ def body_of(reason: str) -> bytes:
 def guarded(app: AsgiApp, allowed_hosts: Collection[str] = ()) -> AsgiApp:
     """Return an ASGI application that passes on to `app` only what may be answered."""
 
-    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+    async def guard(scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
             reason = refusal(headers, allowed_hosts)

@@ -53,7 +53,7 @@ Destination = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class InvocationResult:
+class CompletedAttempt:
     """An attempt that ended, for whoever watches the service."""
 
     function: str
@@ -75,7 +75,7 @@ class QueuedInvocation:
     events: int = field(compare=False)
 
 
-class ConcurrencyLimiter:
+class ByteLimiter:
     """A bound on the bytes of queued payloads."""
 
     def __init__(self, size: int) -> None:
@@ -203,7 +203,7 @@ class Function:
             await self._service.forget(invocation)
 
     def _report(self, outcome: Outcome, *, final: bool) -> None:
-        self._service.watch(InvocationResult(self.configuration.name, _parsed(outcome.payload), outcome.failed, final))
+        self._service.watch(CompletedAttempt(self.configuration.name, _parsed(outcome.payload), outcome.failed, final))
 
 
 def destination_record(
@@ -241,7 +241,7 @@ def _nowhere(arn: str, record: str) -> None:
     raise LookupError(f"Nobody told this Lambda service how to reach {arn}.")
 
 
-def _unwatched(finished: InvocationResult) -> None:
+def _unwatched(finished: CompletedAttempt) -> None:
     pass
 
 
@@ -257,7 +257,7 @@ class LambdaService:
         search_path: Iterable[Path] = (),
         retry_delays: tuple[float, ...] = (1.0, 2.0),
         destination: Destination = _nowhere,
-        watch: Callable[[InvocationResult], None] = _unwatched,
+        watch: Callable[[CompletedAttempt], None] = _unwatched,
         python: Path = Path(sys.executable),
         extra_sandboxes: int | None = None,
         api_port: int | None = None,
@@ -278,7 +278,7 @@ class LambdaService:
         # Every function may have one sandbox. More of them, for all functions together, only as the cores allow.
         self._extra_sandboxes = cores if extra_sandboxes is None else extra_sandboxes
         self.cold_starts = asyncio.Semaphore(cores)
-        self._room = ConcurrencyLimiter(QUEUED_BYTES)
+        self._room = ByteLimiter(QUEUED_BYTES)
         self._functions: dict[str, Function] = {}
         self._names: dict[str, str] = {}
         self._unfinished = 0

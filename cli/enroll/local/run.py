@@ -1,4 +1,4 @@
-"""The story of `enroll local run`, top to bottom: start, deploy, demonstrate, stay."""
+"""Run `enroll local run` from top to bottom: start, deploy, demonstrate, and stay up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from enroll.local import demonstration
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
 from enroll.local.emulator import Emulator
-from enroll.local.lambda_service import InvocationResult, LambdaService
+from enroll.local.lambda_service import CompletedAttempt, LambdaService
 from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
 from enroll.output import PrintableConsole
@@ -50,10 +50,10 @@ class Observer:
     def __init__(self) -> None:
         self.decisions: Counter[str] = Counter()
         self.gave_up = 0
-        self.follow: Callable[[InvocationResult], None] | None = None
+        self.follow: Callable[[CompletedAttempt], None] | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, finished: InvocationResult) -> None:
+    def __call__(self, finished: CompletedAttempt) -> None:
         with self._lock:
             if finished.failed:
                 self.gave_up += finished.final
@@ -355,7 +355,7 @@ def put_events_command(bus_name: str) -> str:
 def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> None:
     """Shows every decision until interrupted. The queue is left alone: its messages are the user's now."""
 
-    def show(finished: InvocationResult) -> None:
+    def show(finished: CompletedAttempt) -> None:
         now = datetime.now().strftime("%H:%M:%S")
         if finished.failed:
             what = f"failed{'' if finished.final else ', will be retried'}: {finished.payload}"

@@ -33,7 +33,7 @@ _NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.ite
 def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
     """Sentences. The first says who enters and when, the others who does not."""
     if not flow.groups:
-        return ["Enrolls nobody by itself: it has no event trigger."]
+        return ["Enrolls no record by itself, because it has no event trigger."]
     often = "every time" if flow.should_re_enroll else "the first time"
     triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
     when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
@@ -46,7 +46,7 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
         sentences.append(f"Not if it has met the goal already: {_criteria(flow.goal)}.")
     if flow.tolerance:
         minutes = f"{flow.tolerance / MINUTE:g} minutes"
-        sentences.append(f"What changes of the record within {minutes} after the event counts too: so long it waits.")
+        sentences.append(f"Waits up to {minutes} after the event for late changes to the record.")
     if flow.rate_limit is not None:
         period = next(name for name, length in PERIODS.items() if length == flow.rate_limit.period).lower()
         sentences.append(f"At most {flow.rate_limit.count:,} enter per {period}; those beyond enter later.")
@@ -156,35 +156,47 @@ def describe_operation(given: Mapping[str, Any]) -> str:
     return f"{text} (or has no value)" if given.get("includeObjectsWithNoValueSet") is True else text
 
 
+def words_of(operator: str) -> str:
+    """Return the words of an operator. An operator without an entry in WORDS is named as it is written, so that a flow
+    can be described before its words are added."""
+    return WORDS.get(operator) or operator.lower().replace("_", " ")
+
+
 def _describe_operator(kind: str, operator: str, given: Mapping[str, Any]) -> str:
+    if kind not in OPERATION_TYPES and kind not in _DESCRIBED_TYPES:
+        return words_of(operator)
     if kind == "CALENDAR_DATE":
         return f"is in {_unit(operator, given)}"
     if kind in ("ROLLING_DATE_RANGE", "ROLLING_PROPERTY_UPDATED"):
-        return WORDS[operator].format(given["numberOfDays"])
+        return words_of(operator).format(given["numberOfDays"])
     if kind == "COMPARATIVE_PROPERTY_UPDATED":
-        return f"was updated {WORDS[operator].removeprefix('is ')} the property {given['comparisonPropertyName']} was"
+        return (
+            f"was updated {words_of(operator).removeprefix('is ')} the property {given['comparisonPropertyName']} was"
+        )
     if kind.startswith("COMPARATIVE"):
         default = given.get("defaultComparisonValue")
         instead = "" if default is None else f" (or {quoted(default)} when that has no value)"
-        return f"{WORDS[operator]} the property {given['comparisonPropertyName']}{instead}"
+        return f"{words_of(operator)} the property {given['comparisonPropertyName']}{instead}"
     if kind in ("TIME_POINT", "TIME_RANGED"):
         subject = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
         said_of = subject.get(given.get("propertyParser", "VALUE"), "")
         if kind == "TIME_POINT":
-            return f"{said_of}{WORDS[operator]} {_point(given['timePoint'])}"
+            return f"{said_of}{words_of(operator)} {_point(given['timePoint'])}"
         lower, upper = _point(given["lowerBoundTimePoint"]), _point(given["upperBoundTimePoint"])
-        return f"{said_of}{WORDS[operator]} {lower} and {upper}"
+        return f"{said_of}{words_of(operator)} {lower} and {upper}"
     if kind == "DATE":
-        return f"{WORDS[operator]} {given['day']} {str(given['month']).title()} {given['year']}"
+        return f"{words_of(operator)} {given['day']} {str(given['month']).title()} {given['year']}"
     keys = OPERATION_TYPES[kind].keys
     if keys == ("lowerBound", "upperBound"):
-        return f"{WORDS[operator]} {given['lowerBound']} and {given['upperBound']}"
+        return f"{words_of(operator)} {given['lowerBound']} and {given['upperBound']}"
     if not keys:
-        return WORDS[operator]
+        return words_of(operator)
     found = given[keys[0]]
     if isinstance(found, list):
-        return f"{_ONE_OF[operator] if len(found) == 1 and operator in _ONE_OF else WORDS[operator]} {_several(found)}"
-    return f"{WORDS[operator]} {quoted(found) if kind == 'STRING' else found}"
+        return (
+            f"{_ONE_OF[operator] if len(found) == 1 and operator in _ONE_OF else words_of(operator)} {_several(found)}"
+        )
+    return f"{words_of(operator)} {quoted(found) if kind == 'STRING' else found}"
 
 
 def _several(values: Sequence[Any]) -> str:
@@ -197,45 +209,65 @@ def _several(values: Sequence[Any]) -> str:
 def _unit(operator: str, given: Mapping[str, Any]) -> str:
     unit, count = str(given["timeUnit"]).lower(), given.get("timeUnitCount", 1)
     assert given["timeUnit"] in UNITS
-    many = unit if count == 1 else f"{count} {unit}s"
-    return {
+    several = unit if count == 1 else f"{count} {unit}s"
+    words = {
         "IN_THIS_TIME_UNIT": f"this {unit}",
         "IN_THIS_TIME_UNIT_SO_FAR": f"this {unit} so far",
-        "IN_LAST_TIME_UNIT": f"the last {many}",
-        "IN_LAST_TIME_UNIT_SO_FAR": f"the last {many} or this one so far",
-        "IN_NEXT_TIME_UNIT": f"the next {many}",
-    }[operator]
+        "IN_LAST_TIME_UNIT": f"the last {several}",
+        "IN_LAST_TIME_UNIT_SO_FAR": f"the last {several} or this one so far",
+        "IN_NEXT_TIME_UNIT": f"the next {several}",
+    }
+    return words.get(operator) or f"{words_of(operator).removeprefix('in ')} {several}"
 
 
-def _point(given: Mapping[str, Any]) -> str:
-    offset = " ".join(
-        f"{'plus' if count > 0 else 'minus'} {abs(count)} {unit}"
-        for unit, count in (given.get("offset") or {}).items()
-        if count
-    )
-    kind = given["timeType"]
-    if kind == "DATE":
-        text = (
-            f"{given['day']} {given['month']} {given['year']} {given.get('hour', 0):02d}:{given.get('minute', 0):02d}"
-        )
-        zone = given.get("zoneId")
-        return f"{text} ({zone})" if zone else text
-    if kind == "PROPERTY_REFERENCED":
-        what = "the last change of " if given.get("referenceType") == "UPDATED_AT" else ""
-        return f"{what}the property {given['property']} {offset}".strip()
-    reference = given["indexReference"]
+def _point(point: Mapping[str, Any]) -> str:
+    """A point in time in words, by its ``timeType``: DATE, PROPERTY_REFERENCED or INDEXED."""
+    match point["timeType"]:
+        case "DATE":
+            return _fixed_point(point)
+        case "PROPERTY_REFERENCED":
+            what = "the last change of " if point.get("referenceType") == "UPDATED_AT" else ""
+            text = f"{what}the property {point['property']}"
+        case _:
+            text = _indexed_point(point["indexReference"])
+    return f"{text} {_offset(point.get('offset') or {})}".strip()
+
+
+def _fixed_point(point: Mapping[str, Any]) -> str:
+    text = f"{point['day']} {point['month']} {point['year']} {point.get('hour', 0):02d}:{point.get('minute', 0):02d}"
+    zone = point.get("zoneId")
+    return f"{text} ({zone})" if zone else text
+
+
+def _indexed_point(reference: Mapping[str, Any]) -> str:
     name = reference["referenceType"]
-    words = {"NOW": "the event", "TODAY": "the beginning of the day"}.get(name, f"the beginning of the {name.lower()}")
+    if name == "NOW":
+        return "the event"
+    words = "the beginning of the day" if name == "TODAY" else f"the beginning of the {name.lower()}"
     if name == "WEEK" and "dayOfWeek" in reference:
         words = f"{str(reference['dayOfWeek']).title()} of the week"
     elif name in ("MONTH", "QUARTER", "YEAR"):
         parts = [f"month {reference['month']}"] if "month" in reference and name != "MONTH" else []
         parts += [f"day {reference['day']}"] if "day" in reference else []
         words = f"{', '.join(parts)} of the {name.lower()}" if parts else words
-    if name != "NOW" and (reference.get("hour") or reference.get("minute")):
+    if reference.get("hour") or reference.get("minute"):
         words = f"{words}, {reference.get('hour', 0):02d}:{reference.get('minute', 0):02d}"
-    return f"{words} {offset}".strip()
+    return words
 
+
+def _offset(offset: Mapping[str, int]) -> str:
+    return " ".join(
+        f"{'plus' if count > 0 else 'minus'} {abs(count)} {unit}" for unit, count in offset.items() if count
+    )
+
+
+# Operation types with keys of their own, which _describe_operator reads.
+_DESCRIBED_TYPES = frozenset(
+    {
+        *("CALENDAR_DATE", "ROLLING_DATE_RANGE", "ROLLING_PROPERTY_UPDATED", "TIME_POINT", "TIME_RANGED"),
+        *("COMPARATIVE_DATE", "COMPARATIVE_STRING", "COMPARATIVE_PROPERTY_UPDATED"),
+    }
+)
 
 WORDS = {
     "IS_KNOWN": "is known",

@@ -1,15 +1,15 @@
-"""Keys made of ids that users choose: two different lists of ids never make the same key; and ids made here."""
+"""Keys made of IDs that users choose, IDs that are generated here, and the IDs of object types."""
 
 from msgspec import Struct
 
 
 def join(*parts: str) -> str:
-    """``a/b`` and ``c`` give ``a%2Fb/c``; ids without ``/`` and ``%`` stay as they are."""
+    """Return a key of these parts: ``a/b`` and ``c`` give ``a%2Fb/c``. Different parts never give the same key."""
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
 def split(key: str) -> list[str]:
-    """The parts that ``join`` made a key of."""
+    """Return the parts of a key that ``join`` made."""
     return [part.replace("%2F", "/").replace("%25", "%") for part in key.split("/")]
 
 
@@ -17,13 +17,15 @@ def split(key: str) -> list[str]:
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-def ulid(milliseconds: int, chance: bytes) -> str:
-    """26 characters that sort by time: 48 bits of it, and 80 of chance."""
-    number = milliseconds << 80 | int.from_bytes(chance, "big")
+def ulid(timestamp_ms: int, randomness: bytes) -> str:
+    """Return a ULID: 26 characters that sort by time. ``timestamp_ms`` has 48 bits, ``randomness`` 10 bytes."""
+    number = timestamp_ms << 80 | int.from_bytes(randomness, "big")
     return "".join([_BASE32[number >> shift & 31] for shift in range(125, -1, -5)])
 
 
 class RecordKey(Struct, frozen=True):
+    """The identity of a record. Its text is a key of DynamoDB and a group of the FIFO queue."""
+
     portal_id: str
     object_type_id: str
     object_id: str
@@ -61,7 +63,8 @@ OBJECT_TYPE_IDS = {
 
 
 def object_type_id(name: str) -> str | None:
-    """The id of a name or an id, in any case. None: neither. Ids of standard types that have no name here pass."""
+    """Return the ID of an object type by its name or its ID, in any case; None if the text is neither.
+    Every ``0-<n>`` and ``2-<n>`` is accepted, with or without a name in OBJECT_TYPE_IDS."""
     lowered = name.lower()
     if lowered in OBJECT_TYPE_IDS:
         return OBJECT_TYPE_IDS[lowered]

@@ -16,10 +16,10 @@ def json_text(value: object) -> str:
     return text if text.isascii() else _REFUSED.sub(_escape, text)
 
 
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def byte_length(text: str) -> int:
-    """Bytes of a text's UTF-8."""
+    """Return the number of bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())

@@ -1,4 +1,4 @@
-"""The catalogue as JSON: what an editor needs to offer only what is valid."""
+"""The catalog as JSON: what a flow editor needs to offer only valid triggers and refinements."""
 
 from typing import Any
 
@@ -7,7 +7,11 @@ from enrollment.domain.operators.property_operators import OPERATION_TYPES
 
 
 def write_event_type(event_type: EventType) -> dict[str, Any]:
-    """``flowTypes``: of the flows that it can trigger; ``writtenIn``: where a flow names it."""
+    """Return an event type of the catalog.
+
+    ``flowTypes``: the types of the flows that it can trigger. ``writtenIn``: the key of ``enrollmentCriteria`` under
+    which a flow names it.
+    """
     types = event_type.object_types
     flow_types = [
         *(["CONTACT_FLOW"] if types.allow("0-1") else []),
@@ -18,16 +22,16 @@ def write_event_type(event_type: EventType) -> dict[str, Any]:
         "eventType": event_type.name,
         "category": event_type.category,
         "label": event_type.label,
-        "eventTypeIds": [one.id for one in event_type.ids],
+        "eventTypeIds": [alias.id for alias in event_type.ids],
         "flowTypes": flow_types,
         "objectTypes": types.label,
         "writtenIn": "listMembershipFilterBranches" if is_list else "eventFilterBranches",
-        "properties": [_property(one) for one in event_type.properties],
+        "properties": [_property(known) for known in event_type.properties],
     }
 
 
 def _property(known: Property) -> dict[str, Any]:
-    rows = [OPERATION_TYPES[kind] for kind in sorted(known.operations)]
+    rows = [OPERATION_TYPES[operation_type] for operation_type in sorted(known.operations)]
     return {
         "name": known.name,
         "label": known.label,

@@ -37,7 +37,7 @@ from enrollment.domain.values import (
     read_time,
 )
 from enrollment.serialization.messages import write_outbound_event
-from enrollment.serialization.validation_errors import format_value, suggestion
+from enrollment.serialization.validation_errors import expectation, expectation_of, suggestion
 
 MAX_DETAIL_BYTES = 200 * 1024
 # By which an event that is written again may be longer than it came: a time as a number, a type by its id.
@@ -67,7 +67,7 @@ def read_event(
     """Raises InvalidEvent, for the first rule that the envelope breaks. ``is_stored``: it was accepted before,
     and who may say what is not checked again."""
     if not isinstance(envelope, dict):
-        raise InvalidEvent("INVALID_ENVELOPE", "$", f"found {format_value(envelope)}, allowed is an EventBridge event")
+        raise InvalidEvent("INVALID_ENVELOPE", "$", expectation("an EventBridge event", envelope))
     event_type = _event_type(envelope, category)
     detail = _detail(envelope, allowed_bytes)
     sent_at, is_to_second = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
@@ -84,9 +84,7 @@ def read_event(
     if type_id is None:
         allowed = "contact, company, deal…, a HubSpot id like 0-1, or a custom object 2-<n>"
         near = suggestion(object_type, OBJECT_TYPE_IDS)
-        raise InvalidEvent(
-            "UNKNOWN_OBJECT_TYPE", "detail.objectType", f"found {format_value(object_type)}, allowed is {allowed}{near}"
-        )
+        raise InvalidEvent("UNKNOWN_OBJECT_TYPE", "detail.objectType", expectation(allowed, object_type) + near)
     found = detail.get("properties")
     properties = {} if found is None else checked_properties("detail.properties", found)
     for name in event_type.required:
@@ -119,7 +117,7 @@ def read_routed_event(envelope: object) -> Event:
         raise InvalidEvent(
             "UNKNOWN_CATEGORY",
             "detail-type",
-            f"found {format_value(name)}, allowed is an event type like forms.submitted",
+            expectation("an event type like forms.submitted", name),
         )
     return read_event(envelope, category)
 
@@ -185,19 +183,19 @@ def check_production(production: OutboundEvent) -> None:
 def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
     name = envelope.get("detail-type")
     if not isinstance(name, str):
-        raise InvalidEvent("INVALID_ENVELOPE", "detail-type", f"found {format_value(name)}, allowed is an event type")
+        raise InvalidEvent("INVALID_ENVELOPE", "detail-type", expectation("an event type", name))
     found = EVENT_TYPES.get(name)
     if found is not None and found.category == category:
         return found
     own = [one.name for one in CATEGORIES[category].event_types]
     if found is not None:
         raise InvalidEvent(
-            "WRONG_CATEGORY", "detail-type", f"found {format_value(name)}, this function takes {', '.join(own)}"
+            "WRONG_CATEGORY", "detail-type", expectation(f"one of {', '.join(own)} for this function", name)
         )
     raise InvalidEvent(
         "UNKNOWN_EVENT_TYPE",
         "detail-type",
-        f"found {format_value(name)}, allowed is {', '.join(own)}{suggestion(name, own)}",
+        expectation(f"{', '.join(own)}{suggestion(name, own)}", name),
     )
 
 
@@ -207,28 +205,33 @@ def _check_trust(event_type: EventType, source: str, detail: Mapping[str, Any]) 
         raise InvalidEvent(
             "SOURCE_NOT_ALLOWED",
             "source",
-            f"expected {OWN_SOURCE}, found {format_value(source)}; only the stack itself puts {ENROLLED} on the bus",
+            expectation(OWN_SOURCE, source, f"Only the stack itself may put {ENROLLED} on the bus"),
         )
     if detail.get("changedWith") and not event_type.changes_properties:
         raise InvalidEvent(
             "CHANGED_WITH_NOT_ALLOWED",
             "detail.changedWith",
-            f"expected none in {event_type.name}, found {format_value(detail['changedWith'])}; only crm events have it."
-            " Put what is known of the record into detail.record.properties",
+            expectation(
+                f"no changedWith in {event_type.name}",
+                detail["changedWith"],
+                "Put the properties of the record into detail.record.properties",
+            ),
         )
 
 
 def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:
     detail = envelope.get("detail")
     if not isinstance(detail, dict):
-        raise InvalidEvent("INVALID_ENVELOPE", "detail", f"found {format_value(detail)}, allowed is an object")
+        raise InvalidEvent("INVALID_ENVELOPE", "detail", expectation("an object", detail))
     _check_depth(detail)
     # No character of Python's own notation stands for more than four bytes of JSON, so most details need not be encoded
     # to know that they fit.
     if len(str(detail)) * 4 > allowed_bytes:
         size = len(json.dumps(detail, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         if size > allowed_bytes:
-            raise InvalidEvent("DETAIL_TOO_LARGE", "detail", f"found {size:,} bytes, allowed are {allowed_bytes:,}")
+            raise InvalidEvent(
+                "DETAIL_TOO_LARGE", "detail", expectation_of(f"at most {allowed_bytes:,} bytes", f"{size:,} bytes")
+            )
     return detail
 
 
@@ -244,7 +247,7 @@ def _check_depth(detail: object) -> None:
         ]
         if not level:
             return
-    raise InvalidEvent("DETAIL_TOO_DEEP", "detail", f"nested more than {MAX_DEPTH} levels deep")
+    raise InvalidEvent("DETAIL_TOO_DEEP", "detail", expectation_of(f"at most {MAX_DEPTH} levels of nesting", "more"))
 
 
 def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason: str | None = None) -> str:
@@ -254,13 +257,13 @@ def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason
     field = prefix + key
     if key not in holder:
         raise InvalidEvent(
-            reason or "MISSING_FIELD", field, f"absent, allowed is a string of 1 to {longest} characters"
+            reason or "MISSING_FIELD", field, expectation_of(f"a string of 1 to {longest} characters", "no value")
         )
     if not isinstance(found, str):
         raise InvalidEvent(
             reason or "WRONG_TYPE",
             field,
-            f"found {format_value(found)}, allowed is a string of 1 to {longest} characters",
+            expectation(f"a string of 1 to {longest} characters", found),
         )
     return checked_id(found, field, longest, reason)
 
@@ -269,14 +272,14 @@ def checked_id(found: str, field: str, longest: int, reason: str | None = None) 
     """Raises InvalidEvent for what can't be an id."""
     if not 1 <= len(found) <= longest:
         raise InvalidEvent(
-            reason or "WRONG_LENGTH", field, f"found {len(found):,} characters, allowed are 1 to {longest}"
+            reason or "WRONG_LENGTH", field, expectation_of(f"1 to {longest} characters", f"{len(found):,} characters")
         )
     # Control characters and lone surrogates can't be keys, group ids or message attributes.
     if not found.isascii() or not found.isprintable():
         for character in found:
             if unicodedata.category(character) in ("Cc", "Cs") or ord(character) & 0xFFFE == 0xFFFE:
                 raise InvalidEvent(
-                    reason or "BAD_CHARACTERS", field, f"found {character!a}, allowed are printable characters"
+                    reason or "BAD_CHARACTERS", field, expectation_of("printable characters only", f"{character!a}")
                 )
     return found
 
@@ -287,16 +290,17 @@ def _object_id(found: object) -> str | None:
     allowed = "a string of 1 to 128 characters, an integer, or null for an unknown visitor"
     if isinstance(found, int) and not isinstance(found, bool):
         if abs(found) >= MAX_NUMBER:
-            raise InvalidEvent("BAD_NUMBER", "detail.objectId", f"found an integer beyond 10^38, allowed is {allowed}")
+            raise InvalidEvent("BAD_NUMBER", "detail.objectId", expectation_of(allowed, "an integer beyond 10^38"))
         return str(found)
     if isinstance(found, float) and found.is_integer():
         # In JSON 101.0 is the integer 101.
         if abs(found) > MAX_EXACT:
-            because = "which is read without its last digits; write it as a string"
-            raise InvalidEvent("BAD_NUMBER", "detail.objectId", f"found {found}, {because}; allowed is {allowed}")
+            # A float of this size has lost its last digits.
+            action = "Write a number of this size as a string"
+            raise InvalidEvent("BAD_NUMBER", "detail.objectId", expectation(allowed, found, action))
         return str(int(found))
     if not isinstance(found, str):
-        raise InvalidEvent("WRONG_TYPE", "detail.objectId", f"found {format_value(found)}, allowed is {allowed}")
+        raise InvalidEvent("WRONG_TYPE", "detail.objectId", expectation(allowed, found))
     return checked_id(found, "detail.objectId", 128)
 
 
@@ -306,19 +310,21 @@ def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> tuple[I
     time = read_time(found)
     if time is None or not 0 <= time[0] <= LATEST:
         expected = (
-            "expected a time from 1970 to 9999 in ISO-8601 with a zone (2026-11-23T10:00:00.000Z), in epoch seconds "
+            "a time from 1970 to 9999 in ISO-8601 with a zone (2026-11-23T10:00:00.000Z), in epoch seconds "
             "(9 or 10 digits), or in epoch milliseconds (12 or 13 digits)"
         )
-        raise InvalidEvent(reason, field, f"{expected}; got {format_value(found)}")
+        raise InvalidEvent(reason, field, expectation(expected, found))
     return time
 
 
 def checked_properties(field: str, found: object) -> Properties:
     """Raises InvalidEvent for what can't be the properties of an event or a record."""
     if not isinstance(found, dict):
-        raise InvalidEvent("WRONG_TYPE", field, f"found {format_value(found)}, allowed is an object")
+        raise InvalidEvent("WRONG_TYPE", field, expectation("an object", found))
     if len(found) > MAX_PROPERTIES:
-        raise InvalidEvent("TOO_MANY_PROPERTIES", field, f"found {len(found):,}, allowed are {MAX_PROPERTIES}")
+        raise InvalidEvent(
+            "TOO_MANY_PROPERTIES", field, expectation_of(f"at most {MAX_PROPERTIES} properties", f"{len(found):,}")
+        )
     for name, value in found.items():
         # The name is shown in messages, so it is checked before it is used in one.
         checked_id(name, f"{field} (a name)", MAX_NAME)
@@ -336,13 +342,17 @@ def checked_record_properties(field: str, found: object) -> Properties:
     if are_names(properties):
         return properties
     named: dict[str, Value] = {}
-    for given, value in properties.items():
-        name = read_name(given)
+    for written_name, value in properties.items():
+        name = read_name(written_name)
         if not name:
-            raise InvalidEvent("WRONG_LENGTH", f"{field} (a name)", f"expected the name of a property; got {given!r}")
+            raise InvalidEvent(
+                "WRONG_LENGTH",
+                f"{field} (a name)",
+                expectation("the name of a property, for example city", written_name),
+            )
         if named.get(name, value) != value:
-            because = "names are compared without case and without blanks at the ends, and this one has two values"
-            raise InvalidEvent("GIVEN_TWICE", f"{field}.{name}", f"{because}; send it once")
+            expected = "one value for each name (names are compared without case and without blanks at the ends)"
+            raise InvalidEvent("GIVEN_TWICE", f"{field}.{name}", expectation_of(expected, "two", "Send the name once"))
         named[name] = value
     return named
 
@@ -351,26 +361,28 @@ def _check_required(event_type: EventType, name: str, value: Value) -> None:
     """What an event says about the record must be said in a way that can be stored."""
     field = f"detail.properties.{name}"
     if is_missing(value) or not any(part.strip() for part in (value if isinstance(value, list) else [as_text(value)])):
-        raise InvalidEvent("MISSING_PROPERTY", field, f"absent, empty or blank; every {event_type.name} has it")
-    if name in _NAMES and SEPARATOR in as_text(value):
-        expected = f"expected one {_NAMES[name]}, without a semicolon"
         raise InvalidEvent(
-            "BAD_CHARACTERS", field, f"{expected}; got {format_value(value)}. Send one event for each {_NAMES[name]}"
+            "MISSING_PROPERTY", field, expectation(f"a value, which every {event_type.name} needs", value)
         )
+    if name in _NAMES and SEPARATOR in as_text(value):
+        expected, action = f"one {_NAMES[name]}, without a semicolon", f"Send one event for each {_NAMES[name]}"
+        raise InvalidEvent("BAD_CHARACTERS", field, expectation(expected, value, action))
     if len(as_text(value)) > MAX_NAME:
-        raise InvalidEvent("WRONG_LENGTH", field, f"found {len(as_text(value)):,} characters, allowed are {MAX_NAME}")
+        raise InvalidEvent(
+            "WRONG_LENGTH",
+            field,
+            expectation_of(f"at most {MAX_NAME} characters", f"{len(as_text(value)):,} characters"),
+        )
     known = event_type.property(name)
     if known is not None and known.options and read_text(value) not in {fold(option) for option in known.options}:
-        raise InvalidEvent(
-            "UNKNOWN_OPTION", field, f"found {format_value(value)}, allowed is {' or '.join(known.options)}"
-        )
+        raise InvalidEvent("UNKNOWN_OPTION", field, expectation(f"{' or '.join(known.options)}", value))
 
 
 def _check_bool(name: str, value: Value) -> None:
     """Whether an event is eligible depends on the value, so it must not be guessed."""
     if not is_missing(value) and read_bool(value) is None:
         field = f"detail.properties.{name}"
-        raise InvalidEvent("BAD_BOOL", field, f"expected {BOOLS} in any case; got {format_value(value)}")
+        raise InvalidEvent("BAD_BOOL", field, expectation(f"{BOOLS} in any case", value))
 
 
 def _check_value(field: str, value: Value) -> None:
@@ -381,12 +393,14 @@ def _check_value(field: str, value: Value) -> None:
     elif isinstance(value, int | float):
         # `not <` also holds of NaN.
         if not abs(value) < MAX_NUMBER:
-            raise InvalidEvent("BAD_NUMBER", field, "found a number that is not finite or beyond 10^38")
+            raise InvalidEvent(
+                "BAD_NUMBER", field, expectation_of("a finite number below 10^38", "a larger number or NaN")
+            )
     elif isinstance(value, list) and all(isinstance(part, str) for part in value):
         _check_text(field, ";".join(value))
     else:
         allowed = "a string, a number, a boolean, null, or a list of strings"
-        raise InvalidEvent("WRONG_TYPE", field, f"found {format_value(value)}, allowed is {allowed}")
+        raise InvalidEvent("WRONG_TYPE", field, expectation(allowed, value))
 
 
 def _check_text(field: str, text: str) -> None:
@@ -397,10 +411,14 @@ def _check_text(field: str, text: str) -> None:
             size = len(text.encode())
         except UnicodeEncodeError as error:
             raise InvalidEvent(
-                "BAD_CHARACTERS", field, f"found half of a surrogate pair at character {error.start}"
+                "BAD_CHARACTERS",
+                field,
+                expectation_of("valid Unicode", f"half of a surrogate pair at character {error.start}"),
             ) from None
     if size > MAX_VALUE_BYTES:
-        raise InvalidEvent("WRONG_LENGTH", field, f"found {size:,} bytes, allowed are {MAX_VALUE_BYTES:,}")
+        raise InvalidEvent(
+            "WRONG_LENGTH", field, expectation_of(f"at most {MAX_VALUE_BYTES:,} bytes", f"{size:,} bytes")
+        )
 
 
 def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
@@ -408,7 +426,7 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
     if record is None:
         return None
     if not isinstance(record, dict):
-        raise InvalidEvent("WRONG_TYPE", "detail.record", f"found {format_value(record)}, allowed is an object")
+        raise InvalidEvent("WRONG_TYPE", "detail.record", expectation("an object", record))
     return _record_properties("detail.record.properties", record.get("properties"))
 
 
@@ -416,9 +434,11 @@ def _chain(found: object) -> tuple[str, ...]:
     if found is None or found == []:
         return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise InvalidEvent("WRONG_TYPE", "detail.chain", f"found {format_value(found)}, allowed is a list of flow ids")
+        raise InvalidEvent("WRONG_TYPE", "detail.chain", expectation("a list of flow IDs", found))
     if len(found) > MAX_CHAIN_PARTS:
         raise InvalidEvent(
-            "WRONG_LENGTH", "detail.chain", f"found {len(found):,} flow ids, allowed are {MAX_CHAIN_PARTS}"
+            "WRONG_LENGTH",
+            "detail.chain",
+            expectation_of(f"at most {MAX_CHAIN_PARTS} flow IDs", f"{len(found):,} flow IDs"),
         )
     return tuple(checked_id(one, "detail.chain", 128) for one in found)

@@ -1,4 +1,4 @@
-"""Events that happened, in the shape of HubSpot's Events API."""
+"""Past events in the shape of HubSpot's Events API."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ _NAMES = {number: name.upper() for name, number in OBJECT_TYPE_IDS.items()}
 
 
 def write_occurrence(event: Event) -> dict[str, Any]:
-    """Values are texts, as HubSpot's are. ``eventTypeId`` is beyond HubSpot's."""
+    """Return one result of HubSpot's ``GET /events/v3/events``. All property values are texts, as HubSpot's are;
+    properties without a value are left out. HubSpot does not have ``eventTypeId``."""
     return {
         "objectType": _NAMES.get(event.object_type_id, event.object_type_id),
         "objectId": event.object_id,

@@ -16,7 +16,7 @@ from enrollment.domain.values import Instant, iso, read_name
 from enrollment.serialization.flow_documents import write_result
 from enrollment.serialization.flows import InvalidFlow, read_flow
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
-from enrollment.serialization.validation_errors import format_value
+from enrollment.serialization.validation_errors import expectation, expectation_of
 
 
 class SimulationRequest(Struct, frozen=True):
@@ -49,7 +49,7 @@ def read_simulation(body: Any, portal_id: str, now: Instant) -> SimulationReques
     reader = BodyReader()
     given = reader.mapping(body, "$")
     if "event" not in given:
-        reader.fault("$.event", "MISSING_FIELD", "absent, allowed is an event as EventBridge delivers it")
+        reader.fault("$.event", "MISSING_FIELD", expectation_of("an event as EventBridge delivers it", "no value"))
     flows = None if given.get("flows") is None else _drafts(reader, given["flows"], "$.flows", portal_id)
     record = None if given.get("record") is None else _inline_record(reader, given["record"], now)
     reader.finish()
@@ -64,13 +64,9 @@ def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
     draft = _draft(reader, given.get("flow"), "$.flow", "draft", portal_id)
     limit, after = given.get("limit", MAX_INPUTS), given.get("after")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
-        reader.fault(
-            "$.limit", "WRONG_TYPE", f"found {format_value(limit)}, allowed is a number from 1 to {MAX_INPUTS}"
-        )
+        reader.fault("$.limit", "WRONG_TYPE", expectation(f"a number from 1 to {MAX_INPUTS}", limit))
     if after is not None and not isinstance(after, str):
-        reader.fault(
-            "$.after", "WRONG_TYPE", f"found {format_value(after)}, allowed is paging.next.after of the page before"
-        )
+        reader.fault("$.after", "WRONG_TYPE", expectation("paging.next.after of the previous page", after))
     reader.finish()
     assert draft is not None
     return draft, limit, read_cursor(after)
@@ -83,7 +79,7 @@ def _drafts(reader: BodyReader, found: Any, path: str, portal_id: str) -> list[F
         at = f"{path}[{number}]"
         draft = _draft(reader, one, at, f"draft-{number + 1}", portal_id)
         if draft is not None and draft.id in flows:
-            reader.fault(f"{at}.id", "GIVEN_TWICE", f"found {draft.id} a second time")
+            reader.fault(f"{at}.id", "GIVEN_TWICE", expectation("each flow ID once", draft.id))
         elif draft is not None:
             flows[draft.id] = draft
     return list(flows.values())

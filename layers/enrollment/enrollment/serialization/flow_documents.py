@@ -8,7 +8,7 @@ from enrollment.domain.describe import expected
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.values import iso
 from enrollment.serialization.requests import BodyReader
-from enrollment.serialization.validation_errors import format_value
+from enrollment.serialization.validation_errors import expectation
 
 # What HubSpot's flows have whether or not their author wrote it.
 _DEFAULTS: Mapping[str, Any] = {
@@ -64,7 +64,7 @@ def read_flow_ids(body: Any) -> list[str]:
         path = f"$.inputs[{number}]"
         given = reader.mapping(one, path)
         if given.get("type", "FLOW_ID") != "FLOW_ID":
-            reader.fault(f"{path}.type", "UNKNOWN_TYPE", f"found {format_value(given['type'])}, allowed is FLOW_ID")
+            reader.fault(f"{path}.type", "UNKNOWN_TYPE", expectation("FLOW_ID", given["type"]))
         ids.append(reader.id(given.get("flowId"), f"{path}.flowId"))
     reader.finish()
     return list(dict.fromkeys(ids))

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
-from enrollment.serialization.validation_errors import ValidationError, nearest
+from enrollment.serialization.validation_errors import ValidationError, expectation, hint, nearest
 
 # HubSpot's keys that are not evaluated yet, with what they mean.
 NOT_YET: Mapping[str, str] = MappingProxyType(
@@ -72,13 +72,14 @@ def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> 
             continue
         at = f"{path}.{key}"
         if key in NOT_YET:
-            message = f"{key} is not supported yet ({NOT_YET[key]}); remove it, for it would otherwise be ignored"
+            message = f"{key} is not supported yet ({NOT_YET[key]}). Remove it, because it would be ignored"
             yield ValidationError(at, "NOT_YET_SUPPORTED", message)
             continue
         near = nearest(key, known)
-        hint = f" - did you mean {near}?" if near else ""
         allowed = ", ".join(sorted(known))
-        message = f"expected only known keys ({allowed}); got {key[:80]!r}. Remove it, for it would be ignored{hint}"
+        message = expectation(f"only known keys ({allowed})", key, "Remove it, because it would be ignored") + hint(
+            near
+        )
         yield ValidationError(at, "UNKNOWN_KEY", message, near)
 
 

@@ -26,7 +26,13 @@ from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import CREATION_CHANGE
 from enrollment.domain.values import is_list_id, read_name
 from enrollment.serialization import flow_keys
-from enrollment.serialization.validation_errors import ValidationError, format_value, nearest
+from enrollment.serialization.validation_errors import (
+    ValidationError,
+    expectation,
+    expectation_of,
+    hint,
+    nearest,
+)
 
 MAX_FILTERS = 250
 MAX_GROUPS = 100
@@ -47,7 +53,7 @@ TRIGGERS = {
     "reEnrollmentTriggersFilterBranches": ("LIST_BASED",),
 }
 
-NOT_YET = "is not supported yet; remove it, for it would otherwise be ignored"
+NOT_YET = "is not supported yet. Remove it, because it would be ignored"
 
 
 class InvalidFlow(ValueError):
@@ -64,9 +70,7 @@ def read_flow(revision: FlowRevision) -> Flow:
     reader = _Reader()
     document = revision.document
     if not (1 <= len(revision.id) <= MAX_ID and revision.id.isprintable()):
-        reader.fault(
-            "$.id", "INVALID_ID", f"found {format_value(revision.id)}, allowed are 1 to {MAX_ID} printable characters"
-        )
+        reader.fault("$.id", "INVALID_ID", expectation(f"1 to {MAX_ID} printable characters", revision.id))
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
     suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
@@ -74,7 +78,11 @@ def read_flow(revision: FlowRevision) -> Flow:
     record_tolerance = reader.record_tolerance(document)
     reader.refuse_unsupported(document)
     if reader.filters > MAX_FILTERS:
-        reader.fault("$", "TOO_MANY_FILTERS", f"found {reader.filters} filters, allowed are {MAX_FILTERS} in a flow")
+        reader.fault(
+            "$",
+            "TOO_MANY_FILTERS",
+            expectation_of(f"at most {MAX_FILTERS} filters in a flow", f"{reader.filters} filters"),
+        )
     if reader.faults:
         raise InvalidFlow(revision.id, reader.faults)
     return Flow(
@@ -113,9 +121,11 @@ def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
     reader = _Reader()
     named = reader.named_event_type(event_type_id, "eventType")
     if not isinstance(filters, list):
-        reader.fault("filters", "WRONG_TYPE", f"found {format_value(filters)}, allowed is a list of filters")
+        reader.fault("filters", "WRONG_TYPE", expectation("a list of filters", filters))
     elif len(filters) > MAX_FILTERS:
-        reader.fault("filters", "TOO_MANY_FILTERS", f"found {len(filters)} filters, allowed are {MAX_FILTERS}")
+        reader.fault(
+            "filters", "TOO_MANY_FILTERS", expectation_of(f"at most {MAX_FILTERS} filters", f"{len(filters)} filters")
+        )
     elif named is not None:
         event_type, named_as, implied = named
         group = TriggerGroup(
@@ -134,34 +144,29 @@ class _Reader:
         self.filters = 0
 
     def fault(self, path: str, code: str, message: str, meant: str | None = None) -> None:
-        hint = f" - did you mean {meant}?" if meant else ""
-        self.faults.append(ValidationError(path, code, message + hint, meant))
+        self.faults.append(ValidationError(path, code, message + hint(meant), meant))
 
     # The flow ------------------------------------------------------------------------------------------------------
 
     def flow_object_type(self, document: Mapping[str, Any]) -> str:
         kind, given, name = document.get("type"), document.get("objectTypeId"), document.get("name")
         if name is not None and (not isinstance(name, str) or len(name) > 1000):
-            self.fault(
-                "$.name", "WRONG_TYPE", f"found {format_value(name)}, allowed is a text of at most 1000 characters"
-            )
+            self.fault("$.name", "WRONG_TYPE", expectation("a text of at most 1000 characters", name))
         enabled = document.get("isEnabled", False)
         if not isinstance(enabled, bool):
-            self.fault("$.isEnabled", "WRONG_TYPE", f"found {format_value(enabled)}, allowed is true or false")
+            self.fault("$.isEnabled", "WRONG_TYPE", expectation("true or false", enabled))
         if kind not in ("CONTACT_FLOW", "PLATFORM_FLOW"):
-            self.fault(
-                "$.type", "UNKNOWN_TYPE", f"found {format_value(kind)}, allowed is CONTACT_FLOW or PLATFORM_FLOW"
-            )
+            self.fault("$.type", "UNKNOWN_TYPE", expectation("CONTACT_FLOW or PLATFORM_FLOW", kind))
         if "objectTypeId" not in document and kind == "CONTACT_FLOW":
             given = "0-1"
         type_id = object_type_id(given) if isinstance(given, str) else None
         if type_id is None:
             self.fault(
-                "$.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {format_value(given)}, allowed is an id like 0-1"
+                "$.objectTypeId", "UNKNOWN_OBJECT_TYPE", expectation("an object type ID, for example 0-1", given)
             )
         elif (kind == "CONTACT_FLOW") != (type_id == "0-1") and kind in ("CONTACT_FLOW", "PLATFORM_FLOW"):
             allowed = "0-1 in a CONTACT_FLOW" if kind == "CONTACT_FLOW" else "any but 0-1 in a PLATFORM_FLOW"
-            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", f"found {format_value(given)}, allowed is {allowed}")
+            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", expectation(allowed, given))
         return type_id or "0-1"
 
     def suppression(self, document: Mapping[str, Any]) -> Criteria | None:
@@ -174,7 +179,11 @@ class _Reader:
             else:
                 filters.append(ListFilter(str(one), True))
         if len(ids) > MAX_FILTERS:
-            self.fault("$.suppressionListIds", "TOO_MANY_LISTS", f"found {len(ids)}, allowed are {MAX_FILTERS}")
+            self.fault(
+                "$.suppressionListIds",
+                "TOO_MANY_LISTS",
+                expectation_of(f"at most {MAX_FILTERS} lists", f"{len(ids)} lists"),
+            )
         given = self.given_branch(document, "suppressionFilterBranch")
         if given is not None:
             filters.append(given)
@@ -193,20 +202,18 @@ class _Reader:
             return None
         milliseconds = read_tolerance(found)
         if milliseconds is None:
-            self.fault(
-                "$.criteriaTolerance", "WRONG_TYPE", f"found {format_value(found)}, allowed is {ALLOWED_TOLERANCE}"
-            )
+            self.fault("$.criteriaTolerance", "WRONG_TYPE", expectation(f"{ALLOWED_TOLERANCE}", found))
         return milliseconds
 
     def record_tolerance(self, document: Mapping[str, Any]) -> int | None:
         """In milliseconds."""
-        found = document.get("recordTolerance")
-        if found is None:
+        seconds = document.get("recordTolerance")
+        if seconds is None:
             return None
-        milliseconds = read_record_tolerance(found)
+        milliseconds = read_record_tolerance(seconds)
         if milliseconds is None:
-            expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60; found {format_value(found)}"
-            self.fault("$.recordTolerance", "WRONG_TYPE", expected)
+            expected = f"{EXPECTED_RECORD_TOLERANCE}, for example 60"
+            self.fault("$.recordTolerance", "WRONG_TYPE", expectation(expected, seconds))
         return milliseconds
 
     def rate_limit(self, document: Mapping[str, Any]) -> RateLimit | None:
@@ -214,24 +221,26 @@ class _Reader:
         if found is None:
             return None
         if not isinstance(found, dict):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an object with count and period")
+            self.fault(path, "WRONG_TYPE", expectation("an object with count and period", found))
             return None
         count, period = found.get("count"), found.get("period")
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_RATE:
             self.fault(
                 f"{path}.count",
                 "WRONG_TYPE",
-                f"found {format_value(count)}, allowed is a number from 1 to {MAX_RATE:,}",
+                expectation(f"a number from 1 to {MAX_RATE:,}", count),
             )
             return None
         if not isinstance(period, str) or period not in PERIODS:
             near = nearest(period, PERIODS) if isinstance(period, str) else None
             allowed = ", ".join(PERIODS)
-            self.fault(f"{path}.period", "UNKNOWN_OPTION", f"found {format_value(period)}, allowed is {allowed}", near)
+            self.fault(f"{path}.period", "UNKNOWN_OPTION", expectation(allowed, period), near)
             return None
         if count > PERIODS[period]:
             self.fault(
-                f"{path}.count", "WRONG_TYPE", f"found {count:,}, allowed are {PERIODS[period]:,} in a {period.lower()}"
+                f"{path}.count",
+                "WRONG_TYPE",
+                expectation_of(f"at most {PERIODS[period]:,} in a {period.lower()}", f"{count:,}"),
             )
         return RateLimit(count, PERIODS[period])
 
@@ -247,28 +256,34 @@ class _Reader:
         found = document.get("enrollmentCriteria")
         given: Mapping[str, Any] = {"type": "MANUAL"} if found is None else found
         if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(given)}, allowed is an object")
+            self.fault(path, "WRONG_TYPE", expectation("an object", given))
             return [], None, False
         kind = given.get("type")
         if kind not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
             self.fault(
                 f"{path}.type",
                 "UNKNOWN_TYPE",
-                f"found {format_value(kind)}, allowed is EVENT_BASED, LIST_BASED or MANUAL",
+                expectation("EVENT_BASED, LIST_BASED or MANUAL", kind),
             )
             return [], None, False
         re_enroll = given.get("shouldReEnroll")
         if not isinstance(re_enroll, bool | None):
-            self.fault(
-                f"{path}.shouldReEnroll", "WRONG_TYPE", f"found {format_value(re_enroll)}, allowed is true or false"
-            )
+            self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", expectation("true or false", re_enroll))
         self.refuse_mixed(given, kind, path)
         if kind != "EVENT_BASED":
             if document.get("isEnabled") is True:
-                self.fault(f"{path}.type", "NOT_YET_SUPPORTED", f"enrollment by {kind} does not run yet: turn it off")
+                self.fault(
+                    f"{path}.type",
+                    "NOT_YET_SUPPORTED",
+                    f"expected EVENT_BASED in a flow that is on; got {kind}. {kind} does not run yet: turn it off",
+                )
             return [], None, False
         if document.get("enrollmentSchedule"):
-            self.fault("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS", "a schedule can't be beside event triggers")
+            self.fault(
+                "$.enrollmentSchedule",
+                "SCHEDULE_WITH_EVENTS",
+                expectation_of("either a schedule or event triggers", "both", "Remove enrollmentSchedule"),
+            )
         self.refuse_unknown(given, flow_keys.CRITERIA, path)
         groups = self.trigger_groups(given, path, object_type)
         criteria = None
@@ -288,13 +303,13 @@ class _Reader:
                 self.fault(
                     f"{path}.{key}",
                     "MIXED_TRIGGERS",
-                    f"found in a flow of type {kind}, allowed is it in one of {allowed}",
+                    expectation_of(f"{key} only in a flow of type {allowed}", f"it in one of type {kind}", "Remove it"),
                 )
         if given.get("refinementCriteria") and kind != "EVENT_BASED":
             self.fault(
                 f"{path}.refinementCriteria",
                 "CRITERIA_WITHOUT_TRIGGER",
-                "refinement criteria narrow event triggers, and this flow has none",
+                expectation_of("refinementCriteria only beside event triggers", "no event trigger"),
             )
 
     # Trigger groups --------------------------------------------------------------------------------------------------
@@ -303,9 +318,13 @@ class _Reader:
         events = self.list_of(given, path, "eventFilterBranches")
         lists = self.list_of(given, path, "listMembershipFilterBranches")
         if not events and not lists:
-            self.fault(path, "NO_TRIGGER", "found no trigger group; an EVENT_BASED flow has at least one")
+            self.fault(path, "NO_TRIGGER", expectation_of("at least one trigger group in an EVENT_BASED flow", "none"))
         if len(events) + len(lists) > MAX_GROUPS:
-            self.fault(path, "TOO_MANY_GROUPS", f"found {len(events) + len(lists)} groups, allowed are {MAX_GROUPS}")
+            self.fault(
+                path,
+                "TOO_MANY_GROUPS",
+                expectation_of(f"at most {MAX_GROUPS} trigger groups", f"{len(events) + len(lists)} groups"),
+            )
             return []
         groups = [
             self.event_group(one, f"{path}.eventFilterBranches[{index}]", index, object_type)
@@ -318,33 +337,37 @@ class _Reader:
 
     def event_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
         if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(given)}, allowed is an object")
+            self.fault(path, "WRONG_TYPE", expectation("an object", given))
             return None
         self.refuse_unknown(given, flow_keys.EVENT_BRANCH, path)
         kind = given.get("filterBranchType")
         if kind != "UNIFIED_EVENTS":
-            self.fault(
-                f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {format_value(kind)}, allowed is UNIFIED_EVENTS"
-            )
+            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("UNIFIED_EVENTS", kind))
         if (given.get("filterBranchOperator") or "AND") != "AND":
             self.fault(
                 f"{path}.filterBranchOperator",
                 "UNKNOWN_OPERATOR",
-                f"found {format_value(given['filterBranchOperator'])}, allowed is AND",
+                expectation("AND", given["filterBranchOperator"]),
             )
         operator = given.get("operator")
         if operator == "HAS_NOT_COMPLETED":
             self.fault(
                 f"{path}.operator",
                 "HAS_NOT_COMPLETED",
-                "an event that did not happen can't enroll anyone; ask the event history in an if/then branch instead",
+                expectation_of(
+                    "HAS_COMPLETED",
+                    "HAS_NOT_COMPLETED",
+                    "Query the event history in an if/then branch of the flow instead",
+                ),
             )
         elif operator != "HAS_COMPLETED":
-            self.fault(
-                f"{path}.operator", "UNKNOWN_OPERATOR", f"found {format_value(operator)}, allowed is HAS_COMPLETED"
-            )
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("HAS_COMPLETED", operator))
         if given.get("filterBranches"):
-            self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "a trigger group has no branches, only filters")
+            self.fault(
+                f"{path}.filterBranches",
+                "NESTED_BRANCHES",
+                expectation_of("only filters in a trigger group", "branches"),
+            )
 
         named = self.event_type(given.get("eventTypeId"), f"{path}.eventTypeId", object_type)
         filters = self.list_of(given, path, "filters")
@@ -362,7 +385,11 @@ class _Reader:
             self.fault(
                 path,
                 "NOT_REFINABLE",
-                f"{event_type.name} has no event properties; filter the record in refinementCriteria instead",
+                expectation_of(
+                    f"no filters, because {event_type.name} has no properties",
+                    f"{len(filters)} filters",
+                    "Filter the record in refinementCriteria instead",
+                ),
             )
             return ()
         read = [self.event_filter(one, f"{path}[{number}]", event_type) for number, one in enumerate(filters)]
@@ -381,7 +408,13 @@ class _Reader:
         event_type = named[0]
         if event_type.trigger is Trigger.LIST_MEMBERSHIP:
             self.fault(
-                path, "WRONG_BRANCH", f"{event_type.name} is written as a branch of listMembershipFilterBranches"
+                path,
+                "WRONG_BRANCH",
+                expectation_of(
+                    "a trigger that is written in eventFilterBranches",
+                    event_type.name,
+                    "Write it as a branch of listMembershipFilterBranches",
+                ),
             )
             return None
         self.check_object_type(event_type, path, object_type)
@@ -401,7 +434,7 @@ class _Reader:
             event_type_id = event_type.event_type_id
         else:
             near = nearest(given, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(given, str) else None
-            message = f"found {format_value(given)}, allowed is an event type of the catalogue"
+            message = expectation("an event type of the catalog, for example forms.submitted", given)
             self.fault(path, "UNKNOWN_EVENT", message, near)
             return None
         return event_type, event_type_id, implied
@@ -411,16 +444,16 @@ class _Reader:
             self.fault(
                 path,
                 "EVENT_NOT_ALLOWED",
-                f"{event_type.name} can't trigger a flow of {object_type}, allowed is {event_type.object_types.label}",
+                expectation_of(
+                    f"a flow of {event_type.object_types.label} for {event_type.name}", f"a flow of {object_type}"
+                ),
             )
 
     def list_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
         event_type = EVENT_TYPES["lists.membership_changed"]
         filters = self.list_of(given, path, "filters") if isinstance(given, dict) else []
         if len(filters) != 1 or not isinstance(filters[0], dict) or given.get("filterBranches"):
-            self.fault(
-                path, "WRONG_BRANCH", f"found {format_value(given)}, allowed is a branch with one IN_LIST filter"
-            )
+            self.fault(path, "WRONG_BRANCH", expectation("a branch with one IN_LIST filter", given))
             return None
         self.filters += 1
         one, at = filters[0], f"{path}.filters[0]"
@@ -428,14 +461,12 @@ class _Reader:
         self.refuse_unknown(one, flow_keys.LIST_FILTER, at)
         list_id, operator = one.get("listId"), one.get("operator")
         if one.get("filterType") != "IN_LIST":
-            self.fault(
-                f"{at}.filterType", "WRONG_FILTER", f"found {format_value(one.get('filterType'))}, allowed is IN_LIST"
-            )
+            self.fault(f"{at}.filterType", "WRONG_FILTER", expectation("IN_LIST", one.get("filterType")))
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
                 f"{at}.operator",
                 "UNKNOWN_OPERATOR",
-                f"found {format_value(operator)}, allowed is IN_LIST or NOT_IN_LIST",
+                expectation("IN_LIST or NOT_IN_LIST", operator),
             )
         if not is_list_id(list_id):
             self.fault(f"{at}.listId", "WRONG_TYPE", wrong_list_id(list_id))
@@ -461,7 +492,7 @@ class _Reader:
             self.fault(
                 f"{path}.property",
                 "UNKNOWN_PROPERTY",
-                f"found {format_value(name)}, which {event_type.name} does not have; it has {', '.join(names)}",
+                expectation(f"a property of {event_type.name} ({', '.join(names)})", name),
                 nearest(name, names),
             )
             return None
@@ -475,7 +506,7 @@ class _Reader:
             self.fault(
                 f"{at}.operationType",
                 "OPERATION_NOT_ALLOWED",
-                f"found {format_value(kind)}, allowed on {name} ({known.type}) is {allowed}",
+                expectation(f"one of {allowed} on {name} ({known.type})", kind),
                 nearest(kind, known.operations),
             )
             return None
@@ -483,7 +514,11 @@ class _Reader:
             self.fault(
                 f"{at}.operator",
                 "HISTORY_ON_EVENT",
-                f"found {operator}; an event is one change and has no history: use it in refinementCriteria",
+                expectation_of(
+                    "an operator without history, because an event is one change",
+                    operator,
+                    "Use this operator in refinementCriteria",
+                ),
             )
             return None
         if operator not in row.on_events:
@@ -491,55 +526,66 @@ class _Reader:
             return None
         return self.filter(known, given["operation"], at)
 
-    def branch(self, given: Any, path: str, depth: int) -> Criteria | None:
-        if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(given)}, allowed is an OR or AND branch")
+    def branch(self, raw: Any, path: str, depth: int) -> Criteria | None:
+        """Read a branch by its type: OR, AND or ASSOCIATION. ``depth`` counts from 1."""
+        if not isinstance(raw, dict):
+            self.fault(path, "WRONG_TYPE", expectation("an OR or AND branch", raw))
             return None
         if depth > MAX_DEPTH:
-            self.fault(path, "TOO_DEEP", f"branches are nested more than {MAX_DEPTH} levels deep")
+            self.fault(path, "TOO_DEEP", expectation_of(f"at most {MAX_DEPTH} levels of branches", "more"))
             return None
-        kind = given.get("filterBranchType")
-        filters = self.list_of(given, path, "filters")
-        branches = self.list_of(given, path, "filterBranches")
+        kind = raw.get("filterBranchType")
+        filters = self.list_of(raw, path, "filters")
+        branches = self.list_of(raw, path, "filterBranches")
         self.filters += len(filters)
-        if kind in ("AND", "OR"):
-            self.refuse_unknown(given, flow_keys.BRANCH, path)
-        if kind in ("AND", "OR") and (given.get("filterBranchOperator") or kind) != kind:
-            found = format_value(given["filterBranchOperator"])
-            self.fault(f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", f"found {found}, allowed is {kind}")
         if kind == "ASSOCIATION":
-            return self.association(given, path, filters, branches)
-        if kind == "OR":
-            if filters:
-                self.fault(f"{path}.filters", "FILTERS_IN_OR", "an OR branch has AND branches, no filters of its own")
-            if not branches:
-                self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", "found none, allowed is at least one AND branch")
-            for number, one in enumerate(branches):
-                if isinstance(one, dict) and one.get("filterBranchType") not in ("AND", "ASSOCIATION"):
-                    self.fault(
-                        f"{path}.filterBranches[{number}].filterBranchType",
-                        "UNKNOWN_BRANCH",
-                        f"found {format_value(one.get('filterBranchType'))}, allowed in an OR branch is AND",
-                    )
-                    return None
-            either = [self.branch(one, f"{path}.filterBranches[{n}]", depth + 1) for n, one in enumerate(branches)]
-            return AnyOf(tuple(part for part in either if part is not None))
-        if kind != "AND":
-            self.fault(
-                f"{path}.filterBranchType", "UNKNOWN_BRANCH", f"found {format_value(kind)}, allowed is OR or AND"
-            )
+            return self.association(raw, path, filters, branches)
+        if kind not in ("AND", "OR"):
+            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("OR or AND", kind))
             return None
-        if not filters and not branches:
-            self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; the branch would accept every record")
-        parts: list[Criteria | None] = [
-            self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)
+        self.refuse_unknown(raw, flow_keys.BRANCH, path)
+        if (raw.get("filterBranchOperator") or kind) != kind:
+            self.fault(
+                f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", expectation(kind, raw["filterBranchOperator"])
+            )
+        if kind == "OR":
+            return self.or_branch(filters, branches, path, depth)
+        return self.and_branch(filters, branches, path, depth)
+
+    def or_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AnyOf | None:
+        """Read an OR branch, which has branches only."""
+        if filters:
+            self.fault(f"{path}.filters", "FILTERS_IN_OR", expectation_of("only branches in an OR branch", "filters"))
+        if not branches:
+            self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", expectation_of("at least one AND branch", "none"))
+        for number, branch in enumerate(branches):
+            if isinstance(branch, dict) and branch.get("filterBranchType") not in ("AND", "ASSOCIATION"):
+                self.fault(
+                    f"{path}.filterBranches[{number}].filterBranchType",
+                    "UNKNOWN_BRANCH",
+                    expectation("AND or ASSOCIATION in an OR branch", branch.get("filterBranchType")),
+                )
+                return None
+        parts = [
+            self.branch(branch, f"{path}.filterBranches[{number}]", depth + 1) for number, branch in enumerate(branches)
         ]
-        for number, one in enumerate(branches):
+        return AnyOf(tuple(part for part in parts if part is not None))
+
+    def and_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AllOf:
+        """Read an AND branch, which has filters and ASSOCIATION branches."""
+        if not filters and not branches:
+            action = "Without a filter the branch accepts every record"
+            self.fault(f"{path}.filters", "EMPTY_BRANCH", expectation_of("at least one filter", "none", action))
+        parts: list[Criteria | None] = [
+            self.record_filter(raw_filter, f"{path}.filters[{number}]") for number, raw_filter in enumerate(filters)
+        ]
+        for number, branch in enumerate(branches):
             at = f"{path}.filterBranches[{number}]"
-            if isinstance(one, dict) and one.get("filterBranchType") == "ASSOCIATION":
-                parts.append(self.branch(one, at, depth + 1))
+            if isinstance(branch, dict) and branch.get("filterBranchType") == "ASSOCIATION":
+                parts.append(self.branch(branch, at, depth + 1))
             else:
-                self.fault(at, "UNKNOWN_BRANCH", "an AND branch has filters and ASSOCIATION branches, no other branch")
+                expected = "only filters and ASSOCIATION branches in an AND branch"
+                self.fault(at, "UNKNOWN_BRANCH", expectation_of(expected, "another branch"))
         return AllOf(tuple(part for part in parts if part is not None))
 
     def association(
@@ -547,12 +593,19 @@ class _Reader:
     ) -> AssociatedWith | None:
         self.refuse_unknown(given, flow_keys.ASSOCIATION_BRANCH, path)
         if branches:
-            self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", "an ASSOCIATION branch has filters, no branches")
+            self.fault(
+                f"{path}.filterBranches",
+                "NESTED_BRANCHES",
+                expectation_of("only filters in an ASSOCIATION branch", "branches"),
+            )
         if not filters:
-            self.fault(f"{path}.filters", "EMPTY_BRANCH", "found no filter; any associated record would do")
+            self.fault(
+                f"{path}.filters",
+                "EMPTY_BRANCH",
+                expectation_of("at least one filter", "none", "Without a filter every associated record passes"),
+            )
         if (given.get("operator") or "IN_LIST") != "IN_LIST":
-            found = format_value(given["operator"])
-            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", f"found {found}, allowed is IN_LIST")
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST", given["operator"]))
         named, category, number = (
             given.get("objectTypeId"),
             given.get("associationCategory"),
@@ -561,15 +614,13 @@ class _Reader:
         object_type = object_type_id(named) if isinstance(named, str) else None
         if object_type is None:
             self.fault(
-                f"{path}.objectTypeId", "UNKNOWN_OBJECT_TYPE", f"found {format_value(named)}, allowed is an id like 0-2"
+                f"{path}.objectTypeId", "UNKNOWN_OBJECT_TYPE", expectation("an object type ID, for example 0-2", named)
             )
         if category not in ASSOCIATION_CATEGORIES:
             allowed = " or ".join(ASSOCIATION_CATEGORIES)
-            self.fault(
-                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {format_value(category)}, allowed is {allowed}"
-            )
+            self.fault(f"{path}.associationCategory", "UNKNOWN_OPTION", expectation(allowed, category))
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            self.fault(f"{path}.associationTypeId", "WRONG_TYPE", f"found {format_value(number)}, allowed is a number")
+            self.fault(f"{path}.associationTypeId", "WRONG_TYPE", expectation("a number", number))
         parts = [self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)]
         if object_type is None or category not in ASSOCIATION_CATEGORIES or not isinstance(number, int):
             return None
@@ -583,9 +634,7 @@ class _Reader:
             self.refuse_unknown(given, flow_keys.CONSTANT_FILTER, path)
             accepts = given.get("shouldAccept")
             if not isinstance(accepts, bool):
-                self.fault(
-                    f"{path}.shouldAccept", "WRONG_TYPE", f"found {format_value(accepts)}, allowed is true or false"
-                )
+                self.fault(f"{path}.shouldAccept", "WRONG_TYPE", expectation("true or false", accepts))
             return ConstantFilter(accepts is True)
         name = self.property_name(given, path, allowed="PROPERTY, IN_LIST or CONSTANT")
         if name is None:
@@ -598,9 +647,7 @@ class _Reader:
         if row is None:
             allowed = ", ".join(RECORD_OPERATION_TYPES)
             near = nearest(kind, RECORD_OPERATION_TYPES)
-            self.fault(
-                f"{at}.operationType", "UNKNOWN_OPERATION", f"found {format_value(kind)}, allowed is {allowed}", near
-            )
+            self.fault(f"{at}.operationType", "UNKNOWN_OPERATION", expectation(allowed, kind), near)
             return None
         if operator not in row.operators:
             self.unknown_operator(at, kind, operator, row.operators)
@@ -619,7 +666,7 @@ class _Reader:
             self.fault(
                 f"{path}.operator",
                 "UNKNOWN_OPERATOR",
-                f"found {format_value(operator)}, allowed is IN_LIST or NOT_IN_LIST",
+                expectation("IN_LIST or NOT_IN_LIST", operator),
             )
         if not is_list_id(list_id):
             self.fault(f"{path}.listId", "WRONG_TYPE", wrong_list_id(list_id))
@@ -631,7 +678,7 @@ class _Reader:
         self.fault(
             f"{at}.operator",
             "UNKNOWN_OPERATOR",
-            f"found {format_value(operator)}, allowed for {kind} is {', '.join(allowed)}",
+            expectation(f"an operator of {kind} ({', '.join(allowed)})", operator),
             instead.get(operator) or nearest(operator, allowed),
         )
 
@@ -649,26 +696,24 @@ class _Reader:
             self.fault(
                 f"{path}.includeObjectsWithNoValueSet",
                 "WRONG_TYPE",
-                f"found {format_value(include)}, allowed is true or false",
+                expectation("true or false", include),
             )
 
     def invalid_operand(self, invalid: InvalidOperand, path: str) -> None:
         self.fault(
             f"{path}.{invalid.key}",
             "INVALID_OPERAND",
-            f"found {format_value(invalid.found)}, allowed is {invalid.allowed}",
+            expectation(invalid.expected, invalid.found),
         )
 
     def property_name(self, given: Any, path: str, allowed: str) -> str | None:
         kind = given.get("filterType") if isinstance(given, dict) else given
         if not isinstance(given, dict) or kind != "PROPERTY":
-            self.fault(f"{path}.filterType", "UNKNOWN_FILTER", f"found {format_value(kind)}, allowed is {allowed}")
+            self.fault(f"{path}.filterType", "UNKNOWN_FILTER", expectation(allowed, kind))
             return None
         name = given.get("property")
         if not isinstance(name, str) or not name.strip():
-            self.fault(
-                f"{path}.property", "WRONG_TYPE", f"found {format_value(name)}, allowed is the name of a property"
-            )
+            self.fault(f"{path}.property", "WRONG_TYPE", expectation("the name of a property", name))
             return None
         self.refuse_unknown(given, flow_keys.PROPERTY_FILTER, path)
         return name
@@ -676,14 +721,14 @@ class _Reader:
     def operation_names(self, given: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
         found = given.get("operation")
         if not isinstance(found, dict):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an object")
+            self.fault(path, "WRONG_TYPE", expectation("an object", found))
             return None, None
         self.faults += flow_keys.unknown_operation_keys(found, path)
         names: list[str | None] = []
         for key in ("operationType", "operator"):
             name = found.get(key)
             if not isinstance(name, str):
-                self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {format_value(name)}, allowed is the name of one")
+                self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("the name of one", name))
             names.append(name if isinstance(name, str) else None)
         return names[0], names[1]
 
@@ -692,7 +737,7 @@ class _Reader:
         if found is None:
             return []
         if not isinstance(found, list):
-            self.fault(f"{path}.{key}", "WRONG_TYPE", f"found {format_value(found)}, allowed is a list")
+            self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("a list", found))
             return []
         return found
 
@@ -718,8 +763,8 @@ def read_record_tolerance(found: Any) -> int | None:
     return round(found * 1000)
 
 
-def wrong_list_id(found: Any) -> str:
-    return f"expected the id of one list, for example 42; got {format_value(found)}"
+def wrong_list_id(list_id: Any) -> str:
+    return expectation("the ID of one list, for example 42", list_id)
 
 
 def _is_empty(branch: Any, depth: int = 1) -> bool:

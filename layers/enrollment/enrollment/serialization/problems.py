@@ -1,4 +1,4 @@
-"""The error envelope, which is HubSpot's."""
+"""The error envelope of the HTTP API, which is HubSpot's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from enrollment.serialization.validation_errors import ValidationError
 def write_problem(
     category: str, message: str, correlation_id: str, faults: Sequence[ValidationError] = ()
 ) -> dict[str, Any]:
-    """``errors`` has one for each fault, ``in`` its JSON path or the name of the parameter."""
+    """Return the envelope. ``errors`` has an entry for each fault; it is absent if there is none."""
     problem: dict[str, Any] = {
         "status": "error",
         "message": message,
@@ -22,5 +22,6 @@ def write_problem(
 
 
 def write_fault(fault: ValidationError) -> dict[str, Any]:
+    """Return one entry of ``errors``. ``in`` is the JSON path or the name of the parameter."""
     context = {"didYouMean": [fault.meant]} if fault.meant else {}
     return {"message": fault.message, "in": fault.path, "code": fault.code, "context": context}

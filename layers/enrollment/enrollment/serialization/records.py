@@ -9,12 +9,12 @@ from enrollment.domain.records.associations import CATEGORIES, AssociationType
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import LATEST, Instant, as_text, is_missing, iso, read_time
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
-from enrollment.serialization.validation_errors import format_value
+from enrollment.serialization.validation_errors import expectation, expectation_of
 
 MAX_ASSOCIATION_TYPES = 50
 DEFAULT_LIMIT = 20
 
-ASSOCIATIONS_ELSEWHERE = "not set together with a record here; set each with PUT /crm/v4/objects/…/associations/…"
+ASSOCIATIONS_ELSEWHERE = "expected no associations in the body. Set each with PUT /crm/v4/objects/…/associations/…"
 
 
 def read_creation(body: Any, now: Instant) -> RecordUpdate:
@@ -44,7 +44,9 @@ def read_upserts(body: Any, now: Instant) -> list[tuple[str, RecordUpdate]]:
         path = f"$.inputs[{number}]"
         record_id = reader.id(given.get("id"), f"{path}.id")
         if record_id and record_id in changes:
-            reader.fault(f"{path}.id", "GIVEN_TWICE", f"found {format_value(record_id)} a second time")
+            reader.fault(
+                f"{path}.id", "GIVEN_TWICE", expectation("each ID once", record_id, "Send one input for each record")
+            )
         changes[record_id] = _change(reader, given, path, now, creates=True)
     reader.finish()
     return list(changes.items())
@@ -78,13 +80,11 @@ def read_enrollments_query(body: Any) -> tuple[str, int, str | None]:
     object_id = reader.id(given.get("objectId"), "$.objectId")
     limit = given.get("limit", DEFAULT_LIMIT)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
-        message = f"expected a number from 1 to {MAX_INPUTS}, found {format_value(limit)}"
+        message = expectation(f"a number from 1 to {MAX_INPUTS}", limit)
         reader.fault("$.limit", "WRONG_LENGTH", message)
     after = given.get("after")
     if after is not None and not isinstance(after, str):
-        reader.fault(
-            "$.after", "BAD_CURSOR", f"expected paging.next.after of the page before, found {format_value(after)}"
-        )
+        reader.fault("$.after", "BAD_CURSOR", expectation("paging.next.after of the previous page", after))
     reader.finish()
     return object_id, limit, read_cursor(after)
 
@@ -106,9 +106,11 @@ def read_membership_changes(body: Any) -> tuple[list[str], list[str]]:
     ]
     added, removed = lists
     if not reader.faults and not (added or removed):
-        reader.fault("$", "WRONG_LENGTH", "found no ids in recordIdsToAdd and recordIdsToRemove")
-    for one in set(added) & set(removed):
-        reader.fault("$.recordIdsToRemove", "GIVEN_TWICE", f"found {format_value(one)} in recordIdsToAdd too")
+        reader.fault(
+            "$", "WRONG_LENGTH", expectation_of("at least one ID in recordIdsToAdd or recordIdsToRemove", "none")
+        )
+    for record_id in set(added) & set(removed):
+        reader.fault("$.recordIdsToRemove", "GIVEN_TWICE", expectation("an ID in only one of the two lists", record_id))
     reader.finish()
     return added, removed
 
@@ -123,19 +125,19 @@ def read_association_types(body: Any) -> list[AssociationType]:
         category, type_id = given.get("associationCategory"), given.get("associationTypeId")
         if category not in CATEGORIES:
             allowed = " or ".join(CATEGORIES)
-            reader.fault(
-                f"{path}.associationCategory", "UNKNOWN_OPTION", f"found {format_value(category)}, allowed is {allowed}"
-            )
+            reader.fault(f"{path}.associationCategory", "UNKNOWN_OPTION", expectation(allowed, category))
         elif isinstance(type_id, bool) or not isinstance(type_id, int) or not 0 < type_id < 2**31:
             reader.fault(
                 f"{path}.associationTypeId",
                 "WRONG_TYPE",
-                f"found {format_value(type_id)}, allowed is a number from 1 to 2^31",
+                expectation("a number from 1 to 2^31", type_id),
             )
         else:
             types.append(AssociationType(category, type_id))
     if len(types) > MAX_ASSOCIATION_TYPES:
-        reader.fault("$", "WRONG_LENGTH", f"found {len(types)} types, allowed are {MAX_ASSOCIATION_TYPES}")
+        reader.fault(
+            "$", "WRONG_LENGTH", expectation_of(f"at most {MAX_ASSOCIATION_TYPES} types", f"{len(types)} types")
+        )
     reader.finish()
     return types
 

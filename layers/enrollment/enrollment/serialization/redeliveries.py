@@ -1,4 +1,4 @@
-"""The message of an event that is to be delivered again, both ways."""
+"""The message of an event that is to be delivered again, in both directions."""
 
 import json
 from collections.abc import Iterable
@@ -11,12 +11,12 @@ from enrollment.serialization.envelopes import checked_time, read_stored_event, 
 
 
 def write_redelivery(event: Event, flow_ids: Iterable[str], at: Instant) -> str:
-    """For some flows, at a time."""
+    """Return the JSON of a message that has the event decided again for these flows, at this time."""
     return json_text({"at": iso(at), "flowIds": sorted(flow_ids), "event": write_event(event)})
 
 
 def read_redelivery(text: str) -> tuple[Event, frozenset[str], Instant]:
-    """What write_redelivery wrote."""
+    """Return the event, the flow IDs and the time that ``write_redelivery`` wrote."""
     message: dict[str, Any] = json.loads(text)
     event = read_stored_event(message["event"])
     return event, frozenset(message["flowIds"]), checked_time("at", message["at"])[0]

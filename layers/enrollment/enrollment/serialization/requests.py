@@ -9,7 +9,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_name
 from enrollment.serialization.envelopes import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
-from enrollment.serialization.validation_errors import ValidationError, format_value, nearest
+from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of, hint, nearest
 
 # Ids and inputs in one request, HubSpot's own limit.
 MAX_INPUTS = 100
@@ -35,8 +35,8 @@ class InvalidRequest(ValueError):
 
 
 def refuse(path: str, code: str, message: str, meant: str | None = None) -> InvalidRequest:
-    hint = f" - did you mean {meant}?" if meant else ""
-    return InvalidRequest([ValidationError(path, code, message + hint, meant)])
+    """Return the exception for a request with one fault."""
+    return InvalidRequest([ValidationError(path, code, message + hint(meant), meant)])
 
 
 class BodyReader:
@@ -56,15 +56,17 @@ class BodyReader:
     def mapping(self, found: Any, path: str) -> Mapping[str, Any]:
         if isinstance(found, dict):
             return found
-        self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an object")
+        self.fault(path, "WRONG_TYPE", expectation("an object", found))
         return {}
 
     def items(self, found: Any, path: str, allowed: str) -> list[Any]:
         if not isinstance(found, list):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is a list of {allowed}")
+            self.fault(path, "WRONG_TYPE", expectation(f"a list of {allowed}", found))
             return []
         if not 1 <= len(found) <= MAX_INPUTS:
-            self.fault(path, "WRONG_LENGTH", f"found {len(found):,} {allowed}, allowed are 1 to {MAX_INPUTS}")
+            self.fault(
+                path, "WRONG_LENGTH", expectation_of(f"1 to {MAX_INPUTS} {allowed}", f"{len(found):,} {allowed}")
+            )
             return []
         return found
 
@@ -73,7 +75,7 @@ class BodyReader:
         if isinstance(found, int) and not isinstance(found, bool) and abs(found) < 10**38:
             return str(found)
         if not isinstance(found, str):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is an id of 1 to {MAX_ID} characters")
+            self.fault(path, "WRONG_TYPE", expectation(f"an id of 1 to {MAX_ID} characters", found))
             return ""
         try:
             return checked_id(found, path, MAX_ID)
@@ -105,7 +107,7 @@ class BodyReader:
         if found is None:
             return None
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            self.fault(path, "WRONG_TYPE", f"found {format_value(found)}, allowed is a list of names of properties")
+            self.fault(path, "WRONG_TYPE", expectation("a list of names of properties", found))
             return None
         try:
             return read_names(found, path)
@@ -147,7 +149,7 @@ def read_object_type(found: str) -> str:
     known = object_type_id(found) or object_type_id(singular)
     if known is None:
         allowed = "contacts, companies, deals…, a HubSpot id like 0-1, or a custom object 2-<n>"
-        message = f"found {format_value(found)}, allowed is {allowed}"
+        message = expectation(allowed, found)
         raise refuse("objectType", "UNKNOWN_OBJECT_TYPE", message, nearest(found.lower(), OBJECT_TYPE_IDS))
     return known
 
@@ -167,8 +169,11 @@ def read_path_id(found: str, name: str) -> str:
         raise refuse(
             name,
             "NOT_IN_A_PATH",
-            f"expected an id without / ? # % in a path, and not . or .., found {format_value(found)}; "
-            "name it in the body of a batch route, for example POST /crm/v3/objects/{objectType}/batch/read",
+            expectation(
+                "an ID in a path without / ? # %, and not . or ..",
+                found,
+                "Send it in the body of a batch route, for example POST /crm/v3/objects/{objectType}/batch/read",
+            ),
         )
     return read_id(found, name)
 
@@ -184,14 +189,14 @@ def other_id_property(found: Any, path: str) -> ValidationError | None:
     if found in (None, "hs_object_id"):
         return None
     return ValidationError(
-        path, "NOT_SUPPORTED", f"found {format_value(found)}, allowed is hs_object_id: records are found by id only"
+        path, "NOT_SUPPORTED", expectation("hs_object_id, because records are found by ID only", found)
     )
 
 
 def read_list_id(found: str, name: str) -> str:
     """Return the id of a list in its one spelling. Raise InvalidRequest if it is blank or has a semicolon."""
     if not is_list_id(found):
-        raise refuse(name, "BAD_CHARACTERS", f"expected the id of one list, for example 42; got {format_value(found)}")
+        raise refuse(name, "BAD_CHARACTERS", expectation("the ID of one list, for example 42", found))
     return read_name(found)
 
 
@@ -199,7 +204,7 @@ def read_names(found: Sequence[str], path: str) -> list[str]:
     """Return names of properties in their one spelling, each once. Raise InvalidRequest if there are too many."""
     names = list(dict.fromkeys(map(read_name, found)))
     if len(names) > MAX_PROPERTIES:
-        raise refuse(path, "WRONG_LENGTH", f"found {len(names):,} names, allowed are {MAX_PROPERTIES}")
+        raise refuse(path, "WRONG_LENGTH", expectation_of(f"at most {MAX_PROPERTIES} names", f"{len(names):,} names"))
     return names
 
 
@@ -209,16 +214,14 @@ def read_limit(found: str | None, default: int = MAX_INPUTS) -> int:
         return default
     number = int(found) if found.isascii() and found.isdigit() and len(found) < 6 else 0
     if not 1 <= number <= MAX_INPUTS:
-        raise refuse(
-            "limit", "WRONG_LENGTH", f"found {format_value(found)}, allowed is a number from 1 to {MAX_INPUTS}"
-        )
+        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {MAX_INPUTS}", found))
     return number
 
 
 def read_flag(found: str | None, name: str) -> bool:
     """Raises InvalidRequest."""
     if found is not None and found.lower() not in ("true", "false"):
-        raise refuse(name, "WRONG_TYPE", f"found {format_value(found)}, allowed is true or false")
+        raise refuse(name, "WRONG_TYPE", expectation("true or false", found))
     return found is not None and found.lower() == "true"
 
 
@@ -235,7 +238,7 @@ def read_moment(found: str | None, name: str, now: Instant) -> Instant:
 def _past(field: str, instant: Instant, now: Instant) -> Instant:
     """A value from the future would win over every change until then."""
     if instant > now + CLOCK_SKEW:
-        raise InvalidEvent("BAD_TIME", field, f"found {iso(instant)}, which is in the future; allowed is at most now")
+        raise InvalidEvent("BAD_TIME", field, expectation_of("a time that is not in the future", iso(instant)))
     return instant
 
 
@@ -253,7 +256,5 @@ def read_cursor(found: str | None) -> str | None:
     except (binascii.Error, ValueError):
         position = ""
     if not 1 <= len(position.encode()) <= MAX_POSITION or write_cursor(position) != found:
-        raise refuse(
-            "after", "BAD_CURSOR", f"found {format_value(found)}, allowed is paging.next.after of the page before"
-        )
+        raise refuse("after", "BAD_CURSOR", expectation("paging.next.after of the previous page", found))
     return position

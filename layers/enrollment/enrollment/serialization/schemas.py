@@ -1,4 +1,4 @@
-"""JSON Schemas, from the catalogue: of the events as EventBridge delivers them, and of the enrollment message.
+"""JSON Schemas, from the catalog: of the events as EventBridge delivers them, and of the enrollment message.
 
     python -m enrollment.serialization.schemas events/schemas
 

@@ -1,4 +1,9 @@
-"""What is wrong with a document: where, what was found, what is allowed."""
+"""Validation errors: where a document is wrong, what was expected, and what was found.
+
+Every message has one form, and the JSON path is given beside it:
+
+    expected <what>[, for example <value>]; got <value>[. <What to do next>]
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -7,8 +12,8 @@ from msgspec import Struct
 
 
 class ValidationError(Struct, frozen=True):
-    """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``), ``code`` stable; ``meant`` is what the
-    author probably meant, and is in the message too."""
+    """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``) or the name of a parameter. ``code`` is
+    stable, ``message`` is not. ``meant``: what the author probably meant; the message names it too."""
 
     path: str
     code: str
@@ -19,21 +24,43 @@ class ValidationError(Struct, frozen=True):
         return f"{self.path}: {self.message}"
 
 
-def format_value(found: object, limit: int = 80) -> str:
-    """What was found, short enough for a message."""
+def expectation(expected: str, value: object, action: str = "") -> str:
+    """Return the message for a wrong value.
+
+    ``expected`` is a phrase, best with an example: ``a list of flow IDs``, ``a number from 1 to 100, for example 20``.
+    ``action`` is what to do next, as an imperative without a full stop.
+    """
+    return expectation_of(expected, format_value(value), action)
+
+
+def expectation_of(expected: str, found: str, action: str = "") -> str:
+    """As ``expectation``, for a value that is described in words: ``300 filters``."""
+    separator = ";" if "," in expected else ","
+    return f"expected {expected}{separator} got {found}" + (f". {action}" if action else "")
+
+
+def format_value(value: object, limit: int = 80) -> str:
+    """Return Python's notation of a value, cut after ``limit`` characters. Texts with unprintable characters are
+    escaped, so that a message can be shown and logged anywhere."""
     try:
-        text = ascii(found) if isinstance(found, str) and not found.isprintable() else repr(found)
+        text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     except RecursionError:
-        return "something that is nested too deep to be shown"
+        return "a value that is nested too deeply to be shown"
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
-def nearest(found: str, known: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(found[:200], list(known), n=1, cutoff=0.75)
-    return near[0] if near else None
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """Return the known text that is spelled most like this one. None if all differ too much."""
+    # The comparison takes time that grows with the square of the length.
+    matches = difflib.get_close_matches(text[:200], list(known), n=1, cutoff=0.75)
+    return matches[0] if matches else None
 
 
-def suggestion(found: str, known: Iterable[str]) -> str:
-    """`` - did you mean x?`` when something known is near, else nothing."""
-    near = nearest(found, known)
-    return f" - did you mean {near}?" if near else ""
+def suggestion(text: str, known: Iterable[str]) -> str:
+    """Return `` - did you mean x?`` for the known text nearest to this one, or an empty text."""
+    return hint(nearest(text, known))
+
+
+def hint(meant: str | None) -> str:
+    """Return `` - did you mean x?``, or an empty text for None."""
+    return f" - did you mean {meant}?" if meant else ""

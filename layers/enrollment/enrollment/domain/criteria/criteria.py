@@ -43,7 +43,7 @@ class RecordFilter(Struct, frozen=True):
     operation: RecordOperation
 
     def holds(self, subject: RecordSnapshot) -> bool:
-        return subject.once(self, lambda: self.operation.holds(subject, self.property))
+        return subject.memoized(self, lambda: self.operation.holds(subject, self.property))
 
     def result(self, subject: RecordSnapshot) -> FilterResult:
         return FilterResult(

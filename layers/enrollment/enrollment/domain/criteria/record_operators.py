@@ -86,7 +86,7 @@ class _Asked(ComparesByMeaning, frozen=True, eq=False):
     operator: str
     include_missing: bool
 
-    def question(self) -> tuple[object, ...]:
+    def identity(self) -> tuple[object, ...]:
         # All but `given`, which is the first.
         return astuple(self)[1:]
 
@@ -347,14 +347,14 @@ def _readings(subject: RecordSnapshot, name: str, parser: str) -> tuple[Instant,
 def _days(given: Given) -> int:
     found = given.get("numberOfDays")
     if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= MAX_DAYS:
-        raise InvalidOperand("numberOfDays", found, f"a number of days from 0 to {MAX_DAYS:,}")
+        raise InvalidOperand("numberOfDays", found, f"a number of days from 0 to {MAX_DAYS:,}, for example 30")
     return found
 
 
 def _name(given: Given, key: str) -> str:
     found = given.get(key)
     if not isinstance(found, str) or not found.strip() or len(found) > MAX_NAME:
-        raise InvalidOperand(key, found, "the name of a property")
+        raise InvalidOperand(key, found, "the name of a property, for example city")
     return read_name(found)
 
 
@@ -393,7 +393,7 @@ def _count(given: Given) -> int:
 
 def _unit(given: Given) -> str:
     if given.get("useFiscalYear"):
-        raise InvalidOperand("useFiscalYear", given["useFiscalYear"], "false: fiscal years are not known here")
+        raise InvalidOperand("useFiscalYear", given["useFiscalYear"], "false, because fiscal years are not supported")
     return _one_of(given, "timeUnit", calendars.UNITS)
 
 
@@ -407,7 +407,7 @@ def _point(given: Given, key: str) -> TimePoint:
             return _fixed(found)
         return _indexed(found) if kind == "INDEXED" else _referenced(found)
     except InvalidOperand as invalid:
-        raise InvalidOperand(f"{key}.{invalid.key}", invalid.found, invalid.allowed) from None
+        raise InvalidOperand(f"{key}.{invalid.key}", invalid.found, invalid.expected) from None
 
 
 def _zone(given: Given) -> ZoneInfo | None:
@@ -427,7 +427,7 @@ def _zone(given: Given) -> ZoneInfo | None:
 
 
 def _no_zone(name: object) -> ZoneInfo:
-    raise InvalidOperand("zoneId", name, "a time zone like Europe/Dublin")
+    raise InvalidOperand("zoneId", name, "a time zone, for example Europe/Dublin")
 
 
 def _fixed(given: Given) -> FixedPoint:
@@ -471,7 +471,7 @@ def _indexed(given: Given) -> IndexedPoint:
             )
         at = _time_of_day(reference)
     except InvalidOperand as invalid:
-        raise InvalidOperand(f"indexReference.{invalid.key}", invalid.found, invalid.allowed) from None
+        raise InvalidOperand(f"indexReference.{invalid.key}", invalid.found, invalid.expected) from None
     return IndexedPoint(kind, day, month, at, _offset(given), _zone(given))
 
 
@@ -490,7 +490,7 @@ def _offset(given: Given) -> tuple[tuple[str, int], ...]:
     try:
         return tuple((key, _integer(found, key, -100_000_000, 100_000_000)) for key in _OFFSETS if found.get(key))
     except InvalidOperand as invalid:
-        raise InvalidOperand(f"offset.{invalid.key}", invalid.found, invalid.allowed) from None
+        raise InvalidOperand(f"offset.{invalid.key}", invalid.found, invalid.expected) from None
 
 
 def _parser(given: Given) -> str:

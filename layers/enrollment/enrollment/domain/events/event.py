@@ -1,4 +1,4 @@
-"""An event as the story sees it: valid, with everything derived that the catalogue says."""
+"""An event as the story sees it: valid, with everything derived that the catalog says."""
 
 from collections.abc import Collection, Mapping
 
@@ -109,7 +109,7 @@ def check_not_in_future(event: Event, now: Instant) -> None:
 
 
 class Occurrence(Struct, frozen=True):
-    """One row of the catalogue that an event satisfies, with the properties that it has there."""
+    """One row of the catalog that an event satisfies, with the properties that it has there."""
 
     event_type: EventType
     properties: Properties

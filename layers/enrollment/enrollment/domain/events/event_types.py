@@ -1,4 +1,4 @@
-"""What the catalogue says of an event: its vocabulary. The 35 rows themselves are data, in ``enrollment.catalog``."""
+"""What the catalog says of an event: its vocabulary. The 35 rows themselves are data, in ``enrollment.catalog``."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -171,7 +171,7 @@ Derivation = Callable[[Properties], Mapping[str, Value]]
 
 
 class EventType(Struct, frozen=True):
-    """One of the catalogue's rows (docs/events.md).
+    """One of the catalog's rows (docs/events.md).
 
     ``may_create_record``: the event may be what made its record known, so the record may be created a moment after it.
     ``required`` properties: an event without one is invalid. ``derivations`` give the properties that the source did

@@ -14,7 +14,7 @@ from enrollment.domain.values import Instant, Properties
 
 
 class TriggerGroup(Struct, frozen=True):
-    """``index`` counts eventFilterBranches first, then listMembershipFilterBranches. ``event_type`` is the catalogue's
+    """``index`` counts eventFilterBranches first, then listMembershipFilterBranches. ``event_type`` is the catalog's
     name; ``event_type_id`` HubSpot's id of it, None where there is none. No filters: every such event. ``also``: other
     event types that can satisfy the group."""
 

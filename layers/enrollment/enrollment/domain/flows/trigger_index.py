@@ -50,15 +50,15 @@ _Buckets = dict[Any, _Bucket]
 
 
 class _Table:
-    """What of a property is looked up: ``asked`` counts the groups that could be found by a key, in ``buckets`` are
-    those that are."""
+    """The lookup table of a property. ``groups`` counts the trigger groups that could use each key; ``buckets`` has the
+    groups that do."""
 
-    __slots__ = ("asked", "buckets", "parts", "view")
+    __slots__ = ("buckets", "groups", "parts", "view")
 
     def __init__(self, view: _View, parts: Parts) -> None:
         self.view = view
         self.parts = parts
-        self.asked: Counter[Hashable] = Counter()
+        self.groups: Counter[Hashable] = Counter()
         self.buckets: _Buckets = {}
 
 
@@ -70,8 +70,8 @@ class _Key(NamedTuple):
     values: tuple[Hashable, ...]
 
     @property
-    def asked(self) -> int:
-        return sum(map(self.table.asked.__getitem__, self.values))
+    def groups(self) -> int:
+        return sum(map(self.table.groups.__getitem__, self.values))
 
 
 class TriggerIndex:
@@ -102,7 +102,7 @@ class TriggerIndex:
         return self._flows.get(flow_id)
 
     def put(self, flow: Flow) -> None:
-        """Adds the flow, or exchanges the one of its id."""
+        """Add a flow, or replace the flow with the same ID."""
         self.remove(flow.id)
         self._flows[flow.id] = flow
         self._count(flow, 1)
@@ -119,14 +119,25 @@ class TriggerIndex:
                 del buckets[value][satisfied]
                 if not buckets[value]:
                     del buckets[value]
-        for facet in [one for one, table in self._tables.items() if not table.buckets and not table.asked]:
+        for facet in [key for key, table in self._tables.items() if not table.buckets and not table.groups]:
             del self._tables[facet]
 
     def matching(self, properties: Properties) -> Sequence[Satisfied]:
-        """The flows that an event with these properties satisfies, each once."""
+        """Return the flows that an event with these properties satisfies, each once."""
         event = _Event(properties)
         holds = event.satisfies
-        buckets = [bucket for gate, bucket in self._gates.items() if holds(gate)]
+        buckets = self._buckets(event)
+        # A dict, because the order of a set differs between processes.
+        satisfied = {entry: None for bucket in buckets for entry, needs in bucket.items() if not needs or holds(needs)}
+        if not self._later.keys().isdisjoint(satisfied):
+            for entry in self._later.keys() & satisfied.keys():
+                for later in self._later[entry]:
+                    satisfied.pop(later, None)
+        return list(satisfied)
+
+    def _buckets(self, event: "_Event") -> list[_Bucket]:
+        """Return the buckets that the event's values lead to, and those whose gate is satisfied."""
+        buckets = [bucket for gate, bucket in self._gates.items() if event.satisfies(gate)]
         for table in self._tables.values():
             reading = event[table.view]
             if reading is not None:
@@ -134,74 +145,71 @@ class TriggerIndex:
                     bucket = table.buckets.get(part)
                     if bucket is not None:
                         buckets.append(bucket)
-        # Not a set, for the order of that is another in every process.
-        satisfied = {one: None for bucket in buckets for one, needs in bucket.items() if not needs or holds(needs)}
-        if not self._later.keys().isdisjoint(satisfied):
-            for one in self._later.keys() & satisfied.keys():
-                for later in self._later[one]:
-                    satisfied.pop(later, None)
-        return list(satisfied)
+        return buckets
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
         return [group for group in flow.groups if self._event_type in group.event_types]
 
     def _keys(self, group: TriggerGroup) -> list[_Key]:
-        return [key for one in group.filters if (key := self._key(one)) is not None]
+        return [key for refinement in group.filters if (key := self._key(refinement)) is not None]
 
-    def _key(self, one: PropertyFilter) -> _Key | None:
-        operation = one.operation
+    def _key(self, refinement: PropertyFilter) -> _Key | None:
+        operation = refinement.operation
         lookup = operation.type.lookups.get(operation.operator)
         if lookup is None:
             return None
-        view = self._view(one)
+        view = self._view(refinement)
         table = self._tables.get((view, lookup.parts))
         if table is None:
             table = self._tables[view, lookup.parts] = _Table(view, lookup.parts)
         values = tuple(lookup.wanted(operation.operand))
-        return _Key(one, table, (*values, MISSING) if operation.include_missing else values)
+        return _Key(refinement, table, (*values, MISSING) if operation.include_missing else values)
 
     def _count(self, flow: Flow, change: int) -> None:
         for group in self._groups(flow):
             keys = self._keys(group)
             for key in keys:
-                _add(key.table.asked, key.values, change)
+                _add(key.table.groups, key.values, change)
             if not keys:
                 _add(self._shared, group.filters, change)
 
     def _place(self, flow: Flow) -> None:
         groups = [Satisfied(flow, group) for group in self._groups(flow)]
         places = self._places[flow.id] = []
-        for number, one in enumerate(groups, 1):
-            buckets, values, rest = self._place_of(one.group)
+        for number, entry in enumerate(groups, 1):
+            buckets, values, rest = self._place_of(entry.group)
             for value in values:
-                buckets.setdefault(value, {})[one] = rest
-            places.append((one, buckets, values))
+                buckets.setdefault(value, {})[entry] = rest
+            places.append((entry, buckets, values))
             if number < len(groups):
-                self._later[one] = groups[number:]
+                self._later[entry] = groups[number:]
 
     def _place_of(self, group: TriggerGroup) -> tuple[_Buckets, Iterable[Hashable], _Needs]:
         keys = self._keys(group)
         if keys:
-            key = min(keys, key=lambda one: one.asked)
-            rest = tuple(self._predicate(one) for one in group.filters if one is not key.refinement)
+            key = min(keys, key=lambda key: key.groups)
+            rest = tuple(
+                self._predicate(refinement) for refinement in group.filters if refinement is not key.refinement
+            )
             return key.table.buckets, key.values, rest
         # The most shared first: most likely it is tested already.
         shared = sorted(group.filters, key=self._shared.__getitem__, reverse=True)
         needs = tuple(map(self._predicate, shared))
         return self._gates, (needs[:1],), needs[1:]
 
-    def _predicate(self, one: PropertyFilter) -> _Predicate:
-        found = self._predicates.get(one)
-        if found is None:
-            found = self._predicates[one] = _Predicate(self._view(one), one.operation)
-        return found
+    def _predicate(self, refinement: PropertyFilter) -> _Predicate:
+        predicate = self._predicates.get(refinement)
+        if predicate is None:
+            predicate = _Predicate(self._view(refinement), refinement.operation)
+            self._predicates[refinement] = predicate
+        return predicate
 
-    def _view(self, one: PropertyFilter) -> _View:
-        name = one.property, one.operation.type.read
-        found = self._views.get(name)
-        if found is None:
-            found = self._views[name] = _View(*name)
-        return found
+    def _view(self, refinement: PropertyFilter) -> _View:
+        name = refinement.property, refinement.operation.type.read
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = _View(*name)
+        return view
 
 
 def _add(counter: Counter[Any], keys: Iterable[Hashable], change: int) -> None:
@@ -214,22 +222,22 @@ def _add(counter: Counter[Any], keys: Iterable[Hashable], change: int) -> None:
 class _Event(dict[_View, Any]):
     """What is read of one event's properties, and which refinements hold: each found out when it is first asked."""
 
-    __slots__ = ("_answers", "_properties")
+    __slots__ = ("_properties", "_results")
 
     def __init__(self, properties: Properties) -> None:
         self._properties = properties
-        self._answers: dict[_Predicate, bool] = {}
+        self._results: dict[_Predicate, bool] = {}
 
     def __missing__(self, view: _View) -> Any:
         value = self._properties.get(view.property)
-        found = self[view] = MISSING if is_missing(value) else view.read(value)
-        return found
+        reading = self[view] = MISSING if is_missing(value) else view.read(value)
+        return reading
 
     def satisfies(self, needs: _Needs) -> bool:
-        for one in needs:
-            holds = self._answers.get(one)
+        for predicate in needs:
+            holds = self._results.get(predicate)
             if holds is None:
-                holds = self._answers[one] = one.operation.accepts(self[one.view])
+                holds = self._results[predicate] = predicate.operation.accepts(self[predicate.view])
             if not holds:
                 return False
         return True

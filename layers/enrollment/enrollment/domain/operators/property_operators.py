@@ -38,13 +38,16 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 
 
 class InvalidOperand(ValueError):
-    """An operand has a wrong type or value. ``key`` is its JSON key, ``found`` what was given, ``allowed`` a phrase."""
+    """An operand has a wrong type or value.
 
-    def __init__(self, key: str, found: object, allowed: str) -> None:
-        super().__init__(f"{key}: allowed is {allowed}")
+    ``key`` is its JSON path inside the operation, ``found`` its value, and ``expected`` a phrase for a message.
+    """
+
+    def __init__(self, key: str, found: object, expected: str) -> None:
+        super().__init__(f"{key}: expected {expected}")
         self.key = key
         self.found = found
-        self.allowed = allowed
+        self.expected = expected
 
 
 class Lookup(Struct, frozen=True, eq=False):
@@ -70,25 +73,25 @@ class OperationType(Struct, frozen=True, eq=False):
 
 
 class ComparesByMeaning(Struct, frozen=True, eq=False):
-    """What asks the same is equal, however the flows wrote it."""
+    """Operations that mean the same are equal, however the flows wrote them, so that each is evaluated once."""
 
     @abstractmethod
-    def question(self) -> tuple[object, ...]:
-        """All that it asks, and nothing of how it was written."""
+    def identity(self) -> tuple[object, ...]:
+        """Return everything that decides what the operation means, and nothing of how the flow wrote it."""
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, ComparesByMeaning)
-        return self.question() == other.question()
+        return self.identity() == other.identity()
 
     def __ne__(self, other: object) -> bool:
         # A Struct has one of its own, by identity.
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(self.question())
+        return hash(self.identity())
 
 
 class Operation(ComparesByMeaning, frozen=True, eq=False):
@@ -104,7 +107,7 @@ class Operation(ComparesByMeaning, frozen=True, eq=False):
     test: Test
     accepts_missing: bool
 
-    def question(self) -> tuple[object, ...]:
+    def identity(self) -> tuple[object, ...]:
         return self.type, self.operator, self.operand, self.include_missing
 
     def holds(self, value: Value) -> bool:
@@ -195,7 +198,7 @@ def _number(key: str) -> Callable[[Mapping[str, Any]], Decimal]:
         found = given.get(key)
         number = values.read_number(found) if isinstance(found, str | int | float) else None
         if number is None:
-            raise InvalidOperand(key, found, "a number")
+            raise InvalidOperand(key, found, "a number, for example 5")
         return number
 
     return read
@@ -218,7 +221,7 @@ def _range(read: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Callabl
     def bounds(given: Mapping[str, Any]) -> tuple[Any, Any]:
         low, high = lower(given), upper(given)
         if low > high:
-            raise InvalidOperand("lowerBound", given["lowerBound"], "at most upperBound")
+            raise InvalidOperand("lowerBound", given["lowerBound"], "a lower bound that is not above upperBound")
         return low, high
 
     return bounds
@@ -328,7 +331,7 @@ _ALL_PROPERTY: dict[str, Test] = {
 _EVER_EQUAL = frozenset({"HAS_EVER_BEEN_EQUAL_TO", "HAS_NEVER_BEEN_EQUAL_TO"})
 
 
-def _type(
+def _type(  # noqa: PLR0913 - constructs an OperationType
     name: str,
     keys: tuple[str, ...],
     operand: Callable[[Mapping[str, Any]], Any],

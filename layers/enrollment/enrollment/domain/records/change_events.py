@@ -36,42 +36,51 @@ class OutboundEvent(Struct, frozen=True):
 
 
 def change_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
-    for production in _productions(before, after, change):
-        yield replace(production, is_to_second=change.is_to_second)
-
-
-def _productions(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
-    """A record's creation is one event with all that is known of it; else one event for each property and membership
-    that is another now. A value that is older than the stored one changes nothing, and is no event.
-
-    Each event of a property carries the whole change, so that a flow that is triggered by one property sees the others
-    whichever comes first; unless that were too much to put on the bus. It carries them to be seen, not to be stored: a
-    property that another's event had stored would be no change any more when it is asked for again, and its own event,
-    if the bus had not taken it yet, would never be sent.
-    """
-    key, at = after.key, change.at
-    deleted_at = None if before is None else before.deleted_at
-    if before is None or not before.exists:
-        if after.exists:
-            event_id = _id(key, "created", deleted_at)
-            yield OutboundEvent(event_id, "crm.object_created", key, at, {}, dict(change.properties))
+    """Yield the events of a change: for a new record one event with all its properties, else one event for each
+    property whose value changed; then one event for each membership that changed. A value that is older than the stored
+    one changes nothing, so it yields no event."""
+    if before is not None and before.exists:
+        events = _property_events(before, after, change)
     else:
-        names = [
-            name for name in change.properties if _differs(before.properties.get(name), after.properties.get(name))
-        ]
-        whole = dict(change.properties)
-        carried = whole if len(names) > 1 and len(names) * byte_length(json_text(whole)) <= MAX_CARRIED else None
-        for name in names:
-            was, value = before.properties.get(name), after.properties[name].value
-            properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
-            event_id = _id(key, "property", deleted_at, name, _origin(was), as_text(value))
-            yield OutboundEvent(event_id, "crm.property_changed", key, at, properties, changed_with=carried)
+        events = _creation_events(before, after, change)
+    for event in (*events, *_membership_events(before, after, change)):
+        yield replace(event, is_to_second=change.is_to_second)
+
+
+def _creation_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
+    if after.exists:
+        event_id = _id(after.key, "created", _deleted_at(before))
+        yield OutboundEvent(event_id, "crm.object_created", after.key, change.at, {}, dict(change.properties))
+
+
+def _property_events(before: Record, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
+    """Each event carries the whole change, unless that exceeds MAX_CARRIED. So a flow that is triggered by one property
+    sees the others, whichever event is processed first.
+
+    The whole change is there to be seen by criteria, not to be stored. If the event of one property stored the others,
+    a repeated request would find no change, and events that the bus has not accepted yet would never be sent.
+    """
+    names = [name for name in change.properties if _differs(before.properties.get(name), after.properties.get(name))]
+    whole = dict(change.properties)
+    carried = whole if len(names) > 1 and len(names) * byte_length(json_text(whole)) <= MAX_CARRIED else None
+    for name in names:
+        was, value = before.properties.get(name), after.properties[name].value
+        properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
+        event_id = _id(after.key, "property", before.deleted_at, name, _origin(was), as_text(value))
+        yield OutboundEvent(event_id, "crm.property_changed", after.key, change.at, properties, changed_with=carried)
+
+
+def _membership_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
     for list_id in change.memberships:
-        was, now = (_membership(one, list_id) for one in (before, after))
+        was, now = _membership(before, list_id), _membership(after, list_id)
         if _is_member(was) != _is_member(now):
             properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(now) else "REMOVED"}
-            event_id = _id(key, "membership", deleted_at, list_id, _origin(was), str(_is_member(now)))
-            yield OutboundEvent(event_id, "lists.membership_changed", key, at, properties)
+            event_id = _id(after.key, "membership", _deleted_at(before), list_id, _origin(was), str(_is_member(now)))
+            yield OutboundEvent(event_id, "lists.membership_changed", after.key, change.at, properties)
+
+
+def _deleted_at(record: Record | None) -> Instant | None:
+    return None if record is None else record.deleted_at
 
 
 def _differs(was: TimestampedValue | None, now: TimestampedValue | None) -> bool:

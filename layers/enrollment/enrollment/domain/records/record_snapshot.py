@@ -26,14 +26,15 @@ class AssociatedRecords(Struct, frozen=True):
 
 class RecordSnapshot(Struct, frozen=True, eq=False):
     """``at``: the current time of operations that compare with it. ``moment``: which changes are seen; None: all until
-    ``at``. ``zone`` is the portal's. What a filter found is remembered, so that flows that ask the same ask once."""
+    ``at``. ``zone`` is the portal's.
+    Results of filters are memoized, so that equal filters of several flows are evaluated once."""
 
     record: Record
     at: Instant
     zone: tzinfo = UTC
     associates: Mapping[AssociationRequirement, AssociatedRecords] = field(default_factory=dict)
     moment: Moment | None = None
-    _answers: dict[Hashable, bool] = field(default_factory=dict)
+    _results: dict[Hashable, bool] = field(default_factory=dict)
 
     @property
     def seen(self) -> Moment:
@@ -48,20 +49,21 @@ class RecordSnapshot(Struct, frozen=True, eq=False):
         return changes[-1].value if changes else None
 
     def updated_at(self, name: str) -> Instant | None:
-        """Since when the property has had its value: to be told the same again is no update."""
+        """Return since when the property has had its value. Writing the same value again is not an update."""
         changes = self.changes(name)
-        found = None
-        for one in reversed(changes):
-            if found is not None and as_text(one.value) != as_text(changes[-1].value):
+        updated_at = None
+        for change in reversed(changes):
+            if updated_at is not None and as_text(change.value) != as_text(changes[-1].value):
                 break
-            found = one.changed_at
-        return found
+            updated_at = change.changed_at
+        return updated_at
 
     def is_member(self, list_id: str) -> bool:
         return self.record.is_member(list_id, self.seen)
 
-    def once(self, question: Hashable, answer: Callable[[], bool]) -> bool:
-        found = self._answers.get(question)
-        if found is None:
-            found = self._answers[question] = answer()
-        return found
+    def memoized(self, key: Hashable, evaluate: Callable[[], bool]) -> bool:
+        """Return the result for this key; it is evaluated once for each snapshot."""
+        result = self._results.get(key)
+        if result is None:
+            result = self._results[key] = evaluate()
+        return result

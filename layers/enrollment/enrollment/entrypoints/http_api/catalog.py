@@ -94,7 +94,7 @@ def _time_zone(found: object) -> str:
         zone_of(found if isinstance(found, str) else "")
     except InvalidOperand as invalid:
         raise refuse(
-            "$.timeZone", "INVALID_OPERAND", f"found {format_value(found)}, allowed is {invalid.allowed}"
+            "$.timeZone", "INVALID_OPERAND", f"found {format_value(found)}, allowed is {invalid.expected}"
         ) from invalid
     return str(found)
 

@@ -1,0 +1,1 @@
+"""Read the unprocessed-events queue, which is the dead-letter queue for events."""
