@@ -245,15 +245,15 @@ def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: py
     monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
     # What is to be delivered again later is seen at once.
     monkeypatch.setattr(queues, "LONGEST_DELAY", 0)
-    decided = PowertoolsDecisionLog.decided
+    log_decisions = PowertoolsDecisionLog.log_decisions
 
     def noted(
         decision_log: PowertoolsDecisionLog, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]
     ) -> None:
         Deployed.decision_log.decisions += [(event, one) for one in decisions]
-        decided(decision_log, event, decisions, others)
+        log_decisions(decision_log, event, decisions, others)
 
-    monkeypatch.setattr(PowertoolsDecisionLog, "decided", noted)
+    monkeypatch.setattr(PowertoolsDecisionLog, "log_decisions", noted)
     assert {logical(one, "Function") for one in PLAYS} == set(FUNCTIONS), "a play for every function"
     recorder = Recorder()
     with recorder.recording(stack):

@@ -88,7 +88,7 @@ def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
     return join(*parts, event_id) if flow.should_re_enroll else join(*parts)
 
 
-def enroll(  # noqa: PLR0913 - constructs an Enrollment
+def enroll(
     flow: Flow,
     match: Match,
     event: Event,

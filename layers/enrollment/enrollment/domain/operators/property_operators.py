@@ -331,7 +331,7 @@ _ALL_PROPERTY: dict[str, Test] = {
 _EVER_EQUAL = frozenset({"HAS_EVER_BEEN_EQUAL_TO", "HAS_NEVER_BEEN_EQUAL_TO"})
 
 
-def _type(  # noqa: PLR0913 - constructs an OperationType
+def _type(
     name: str,
     keys: tuple[str, ...],
     operand: Callable[[Mapping[str, Any]], Any],
