@@ -57,8 +57,8 @@ fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_
 check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy $(LAYER) cli/enroll
-	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml alarms/*.yaml routes/*.yaml
+	$(VENV)/bin/mypy $(LAYER) cli/enroll templates
+	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is deployed (asks the package index); write SBOMs to build/
@@ -82,6 +82,11 @@ lock: $(UV) ## Pin the requirements again, from the .in files; ARGS="--upgrade-p
 format: $(VENV)/.tested ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+.PHONY: categories
+categories: $(VENV)/.ready ## Write what follows from the list of categories: blocks of template.yaml, functions, schemas
+	$(VENV)/bin/python templates/write_categories.py
+	@$(MAKE) --no-print-directory schemas
 
 .PHONY: schemas
 schemas: $(VENV)/.ready ## Generate events/schemas and docs/openapi.json from the code

@@ -24,7 +24,7 @@ from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import Application
 from enrollment.entrypoints.event_handlers import handler_for, redelivery_handler, unconfirmed_handler
 from enrollment.entrypoints.http_api.handler import api_handler
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 from enrollment.serialization.envelopes import read_event, replay_name
 from enrollment.serialization.redeliveries import read_redelivery
@@ -184,7 +184,7 @@ def ask(patch: pytest.MonkeyPatch) -> None:
     """The HTTP API: answered, refused, failed."""
     world = portal()
     logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()
-    server = Server(OPERATIONS, services_of(world), lambda: world.now, logger, metrics)
+    server = Server(ENDPOINTS, services_of(world), lambda: world.now, logger, metrics)
     app = SimpleNamespace(logger=logger, metrics=metrics, trace=lambda function: function)
     patch.setattr(enrollment.entrypoints.http_api.handler, "_parts", lambda: (app, server))
     flows = "/automation/v4/flows"

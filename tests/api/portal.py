@@ -13,8 +13,8 @@ from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso
-from enrollment.entrypoints.http_api.operations import Services
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.endpoint import Services
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 from enrollment.serialization.flows import read_flow
 from tests.fakes import World
@@ -81,7 +81,7 @@ class Api:
     def __post_init__(self) -> None:
         services = services_of(self.world)
         logger = Logger(service="test", level="CRITICAL")
-        self.server = Server(OPERATIONS, services, self._tick, logger, Uncounted())  # type: ignore[arg-type]
+        self.server = Server(ENDPOINTS, services, self._tick, logger, Uncounted())  # type: ignore[arg-type]
 
     def _tick(self) -> Instant:
         """No two requests come at the same moment."""

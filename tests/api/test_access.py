@@ -2,21 +2,21 @@
 
 import pytest
 
-from enrollment.entrypoints.http_api.operations import Endpoint, Scope
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Scope
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from tests.api.portal import example_portal, token
 from tests.api.test_examples import filled
 from tests.scenarios.scenario import event
 
-OF_A_PORTAL = [one for one in OPERATIONS if one.concerns_a_portal]
-SCOPED = [one for one in OPERATIONS if one.scope is not None]
+OF_A_PORTAL = [one for one in ENDPOINTS if one.concerns_a_portal]
+SCOPED = [one for one in ENDPOINTS if one.scope is not None]
 
 
 def named(operation: Endpoint) -> str:
     return operation.name
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
+@pytest.mark.parametrize("operation", ENDPOINTS, ids=named)
 def test_nothing_is_open(operation: Endpoint) -> None:
     """Were API Gateway's authorizer ever left out, the function would refuse."""
     answer = example_portal()(

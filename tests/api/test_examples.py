@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from enrollment.entrypoints.http_api.operations import Endpoint
-from enrollment.entrypoints.http_api.routes import OPERATIONS, openapi_document
+from enrollment.entrypoints.http_api.endpoint import Endpoint
+from enrollment.entrypoints.http_api.routes import ENDPOINTS, openapi_document
 from enrollment.entrypoints.http_api.write_openapi import openapi_text
 from tests.api.portal import example_portal
 
@@ -27,7 +27,7 @@ def filled(path: str, values: Mapping[str, str]) -> str:
     return path
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", ENDPOINTS, ids=lambda one: one.name)
 def test_the_example_works(operation: Endpoint) -> None:
     api, example = example_portal(), operation.example
 
@@ -51,7 +51,7 @@ def test_the_document_is_openapi() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
         assert schema, name
     named = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
-    assert len(named) == len(set(named)) == len(OPERATIONS)
+    assert len(named) == len(set(named)) == len(ENDPOINTS)
 
 
 def test_the_committed_document_is_that_of_the_code() -> None:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from tests.api.portal import example_portal
 
 
@@ -64,5 +64,5 @@ def test_no_answer_is_framed_or_taken_for_what_it_is_not(path: str) -> None:
 
 def test_docs_is_the_only_page() -> None:
     """Another one needs a policy of its own, and a test."""
-    pages = {one.path for one in OPERATIONS for schema in one.replies.values() if schema == "text/html"}
+    pages = {one.path for one in ENDPOINTS for schema in one.replies.values() if schema == "text/html"}
     assert pages == {"/docs"}

@@ -15,8 +15,8 @@ from enroll.local import gateway
 from enroll.local.loopback_http import HttpRequest
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
-from enrollment.entrypoints.http_api.operations import Endpoint
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.endpoint import Endpoint
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from tests.api.portal import Api, example_portal
 
 CONTACTS = "/crm/v3/objects/contacts"
@@ -106,7 +106,7 @@ def paths(operation: Endpoint, name: str, value: str) -> str:
 
 WITH_AN_ID = [
     (operation, name)
-    for operation in OPERATIONS
+    for operation in ENDPOINTS
     for name in re.findall(r"{(\w+)}", operation.path)
     if name not in ("objectType", "toObjectType")
 ]
@@ -269,7 +269,7 @@ def test_enrollments_of_a_record_in_a_body_come_page_by_page() -> None:
 
 # idProperty ----------------------------------------------------------------------------------------------------------
 
-OF_HUBSPOT = [one for one in OPERATIONS if one.path.startswith("/crm/")]
+OF_HUBSPOT = [one for one in ENDPOINTS if one.path.startswith("/crm/")]
 
 
 @pytest.mark.parametrize("operation", OF_HUBSPOT, ids=lambda one: one.name)

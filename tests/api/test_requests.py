@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from enrollment.application.ports import Throttled
-from enrollment.entrypoints.http_api.operations import Endpoint
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.endpoint import Endpoint
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import MAX_BODY_BYTES
 from enrollment.serialization.requests import write_cursor
 from tests.api.portal import Answer, Api, example_portal
 from tests.api.test_examples import conforms, filled
 
-WITH_BODY = [one for one in OPERATIONS if one.body is not None]
+WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
 
 
 def named(operation: Endpoint) -> str:
@@ -93,7 +93,7 @@ def test_a_body_that_the_gateway_encoded(operation: Endpoint) -> None:
         assert (answer.status, [code for _, code in answer.faults]) == (400, ["MALFORMED_JSON"])
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
+@pytest.mark.parametrize("operation", ENDPOINTS, ids=named)
 def test_another_method(operation: Endpoint) -> None:
     answer = example_portal()("TRACE", filled(operation.path, operation.example.path))
     assert (answer.status, answer.json["category"]) == (405, "METHOD_NOT_ALLOWED")
@@ -107,7 +107,7 @@ def test_no_route(path: str) -> None:
     assert "/openapi.json" in answer.json["message"]
 
 
-@pytest.mark.parametrize("operation", [one for one in OPERATIONS if "{" in one.path], ids=named)
+@pytest.mark.parametrize("operation", [one for one in ENDPOINTS if "{" in one.path], ids=named)
 @pytest.mark.parametrize("value", ["x" * 129, "%00", "a%0Ab", "%ED%A0%80"], ids=["long", "null", "line", "surrogate"])
 def test_ids_in_the_path_that_can_be_none(operation: Endpoint, value: str) -> None:
     path = filled(operation.path, dict.fromkeys(operation.example.path, value))

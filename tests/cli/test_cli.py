@@ -16,6 +16,7 @@ from enroll.commands import send as sending
 from enroll.commands.send import put
 from enroll.main import app
 from enroll.record_import import RecordImport
+from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
 from enrollment.entrypoints.bootstrap import now
@@ -186,7 +187,7 @@ def test_a_stack_that_is_not_there_or_another_is_told(stack: Any) -> None:
 
 
 def test_the_catalogue() -> None:
-    assert len(answer("catalog")) == 35
+    assert len(answer("catalog")) == len(EVENT_TYPES)
     assert {one["category"] for one in answer("catalog", "--category", "email")} == {"email"}
     submitted = answer("catalog", "--event", "4-1639801")
     assert submitted["eventType"] == "forms.submitted"

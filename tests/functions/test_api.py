@@ -11,8 +11,8 @@ from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.http_api import handler
-from enrollment.entrypoints.http_api.operations import Endpoint
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.endpoint import Endpoint
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
 from tests.functions.test_handlers import CONTEXT, Stack, counted, function, invoke
@@ -75,7 +75,7 @@ def test_every_example_works_on_dynamodb(stack: Stack) -> None:
 def play_examples(names: dict[str, str]) -> None:
     """`names`: those of the portal, by what the examples call them."""
     # What deletes comes last, so that one portal serves all.
-    for operation in sorted(OPERATIONS, key=lambda one: one.method == "DELETE"):
+    for operation in sorted(ENDPOINTS, key=lambda one: one.method == "DELETE"):
         example = operation.example
         path = filled(
             operation.path, {**example.path, **{key: one for key, one in names.items() if key in example.path}}

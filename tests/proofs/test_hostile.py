@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events.event import InvalidEvent
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.schemas import event_schema
 from tests.api.portal import example_portal
@@ -96,7 +96,7 @@ def test_bodies_are_read_or_refused_with_their_faults(prove: bool) -> None:
 def test_the_api_answers_any_body(prove: bool) -> None:
     """Without an error of its own, on every operation that takes a body."""
     api = example_portal()
-    taking = [one for one in OPERATIONS if one.body is not None]
+    taking = [one for one in ENDPOINTS if one.body is not None]
     bodies = st.sampled_from(taking).flatmap(
         lambda one: st.tuples(
             st.just(one), st.one_of(BODIES, FLOWS, mutated(st.just(one.example.body)), mutated(FLOWS))

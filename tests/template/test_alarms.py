@@ -107,8 +107,8 @@ def test_no_two_alarms_have_one_name() -> None:
 
 def test_every_function_and_every_table_has_its_alarms() -> None:
     for path, parameter, resource_type in (
-        ("alarms/function.yaml", "FunctionName", "AWS::Serverless::Function"),
-        ("alarms/table.yaml", "TableName", "AWS::DynamoDB::Table"),
+        ("templates/alarms/function.yaml", "FunctionName", "AWS::Serverless::Function"),
+        ("templates/alarms/table.yaml", "TableName", "AWS::DynamoDB::Table"),
     ):
         watched = [one["Parameters"][parameter]["Ref"] for one in NESTED.values() if one["TemplateURL"] == path]
         assert sorted(watched) == sorted(of_type(RESOURCES, resource_type))
@@ -119,7 +119,7 @@ def test_a_long_invocation_is_told_before_its_time_is_over() -> None:
         one.get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
         for one in of_type(RESOURCES, "AWS::Serverless::Function").values()
     ]
-    assert ALARMS["alarms/function.yaml", "Duration"]["Threshold"] == 0.8 * max(limits) * 1_000
+    assert ALARMS["templates/alarms/function.yaml", "Duration"]["Threshold"] == 0.8 * max(limits) * 1_000
     assert min(limits) * 1_000 > 0.8 * max(limits) * 1_000
 
 
@@ -219,8 +219,10 @@ def test_the_dashboard_shows_every_function_and_every_table() -> None:
 
 def test_the_dashboard_shows_every_buffer_that_there_may_be() -> None:
     _, variables = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    (name,) = of_type(NESTED_TEMPLATES["routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
-    routes = [one["Parameters"]["Name"] for one in NESTED.values() if one["TemplateURL"] == "routes/category.yaml"]
+    (name,) = of_type(NESTED_TEMPLATES["templates/routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
+    routes = [
+        one["Parameters"]["Name"] for one in NESTED.values() if one["TemplateURL"] == "templates/routes/category.yaml"
+    ]
     buffers = [name["QueueName"]["Fn::Sub"].replace("${Name}", one["Fn::Sub"]) for one in routes]
     assert re.findall(r'"(\S+)\\"', variables["Buffers"]["Fn::Sub"]) == buffers
 

@@ -14,12 +14,13 @@ from enrollment.adapters import aws_clients as clients
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import MAX_SQS_BYTES, NAMES, SQS_BYTES
 from enrollment.domain.events.event import OWN_SOURCE
+from templates.write_categories import BLOCKS, function_files, logical_name, with_categories
 from tests.aws import aws
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = load_template(ROOT / "template.yaml")
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
-ROUTE = load_template(ROOT / "routes" / "category.yaml")
+ROUTE = load_template(ROOT / "templates" / "routes" / "category.yaml")
 DEFAULTS = TEMPLATE["Globals"]["Function"]
 
 OWN_KEY = {"Fn::If": ["UsesKey", {"Ref": "KeyArn"}, {"Ref": "AWS::NoValue"}]}
@@ -57,7 +58,11 @@ def of_type(resource_type: str, template: dict[str, Any] = TEMPLATE) -> dict[str
 
 
 def logical(category: str, suffix: str) -> str:
-    return "".join(word.capitalize() for word in category.split("_")) + suffix
+    """Return a logical ID of a category's resource. Fail if the template does not have the category."""
+    assert f"{logical_name(category)}Function" in RESOURCES, (
+        f"template.yaml has no blocks for the category {category}: run `make categories`"
+    )
+    return logical_name(category) + suffix
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -66,7 +71,7 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 def route(category: str) -> dict[str, Any]:
     """What is said of the category to the template of its route."""
     properties = RESOURCES[logical(category, "Route")]["Properties"]
-    assert properties["TemplateURL"] == "routes/category.yaml"
+    assert properties["TemplateURL"] == "templates/routes/category.yaml"
     parameters: dict[str, Any] = properties["Parameters"]
     return parameters
 
@@ -87,13 +92,34 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+# Categories
+
+
+def test_the_template_has_the_blocks_of_every_category() -> None:
+    committed = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert with_categories(committed) == committed, (
+        "template.yaml does not have the blocks of every category of enrollment.catalog.CATEGORIES: run "
+        "`make categories`. To change a block, edit templates/write_categories.py"
+    )
+    names = set(re.findall(r"# <categories ([a-z-]+)>", committed))
+    assert names == {*BLOCKS, "dashboard"}, "template.yaml: a block of templates/write_categories.py is not used"
+
+
+@pytest.mark.parametrize(("path", "code"), function_files().items(), ids=[*CATEGORIES])
+def test_every_category_has_its_function(path: Path, code: str) -> None:
+    committed = path.read_text(encoding="utf-8") if path.exists() else None
+    assert committed == code, f"{path.relative_to(ROOT)}: run `make categories`"
+
+
 # Functions and rules
 
 
-def test_a_function_and_a_folder_for_every_category() -> None:
-    folders = {one.parent.name for one in (ROOT / "functions").glob("*/app.py")}
-    assert len(CATEGORIES) == 11
-    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}
+def test_every_function_of_the_template_has_a_folder() -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}, (
+        "functions/: expected a folder for each category of enrollment.catalog.CATEGORIES (run `make categories`), "
+        "redeliveries, unconfirmed and api, and no other"
+    )
     assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders
     }

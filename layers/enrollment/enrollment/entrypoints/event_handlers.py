@@ -1,7 +1,8 @@
-"""The Lambda handlers: of a category, of the events that are delivered again, and of unconfirmed enrollments."""
+"""Lambda handlers of the category functions, of redeliveries and of unconfirmed enrollments."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
@@ -18,43 +19,52 @@ from enrollment.entrypoints.bootstrap import MAX_WORKERS, Application, applicati
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
-# Seconds before Lambda would end the process.
+# The handler returns this long before Lambda would end the process.
 DEADLINE_MARGIN_SECONDS = 2.0
 
 
 def handler_for(category: str) -> Handler:
-    """Takes an event of the bus, or a batch of the category's buffer.
+    """Return the handler of a category. It accepts an event of the bus, or an SQS batch from the category's buffer.
 
-    Of an event it answers ``{"eventId", "decisions": [...]}``; when it is invalid ``{"eventId", "unprocessed":
-    {"reason", "field", "message"}}``; when its replay does not concern it ``{"eventId", "skipped": <name of the
-    replay>}``. Raises when a call to AWS failed for good: Lambda then delivers the event again, and at last puts it
-    into the unprocessed-events queue.
+    For an event it returns ``{"eventId", "decisions": [...]}``; for an invalid event ``{"eventId", "unprocessed":
+    {"reason", "field", "message"}}``; for an event outside the scope of its replay ``{"eventId", "skipped": <replay
+    name>}``. It raises if a call to AWS failed after its retries: Lambda then retries the event, and finally sends it
+    to the unprocessed-events queue.
 
-    Of a batch it answers ``{"batchItemFailures": […]}``: the events of which that is true, and no others."""
+    For a batch it returns ``{"batchItemFailures": […]}`` with the messages that failed."""
 
-    def handler(given: Any, context: Any) -> Mapping[str, Any]:
+    def handler(event: Any, context: Any) -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(
             category=category,
             function_request_id=getattr(context, "aws_request_id", None),
-            replay=app.replay_name(given),
+            replay=app.replay_name(event),
         )
-        try:
-            if isinstance(given, dict) and "Records" in given:
-                return handle_batch(app, category, given["Records"], _seconds_left(context))
-            answer: Mapping[str, Any] = app.trace(handle)(app, category, given)
+        with _failures_reported(app):
+            if isinstance(event, dict) and "Records" in event:
+                return handle_batch(app, category, event["Records"], _seconds_left(context))
+            answer: Mapping[str, Any] = app.trace(handle)(app, category, event)
             return answer
-        except Exception:
-            app.logger.exception("failed")
-            app.metrics.count("EventsFailed")
-            raise
-        finally:
-            app.metrics.flush()
 
     return handler
 
 
+@contextmanager
+def _failures_reported(app: Application) -> Iterator[None]:
+    """Log and count an exception, and raise it again so that Lambda retries. Flush the metrics in any case."""
+    try:
+        yield
+    except Exception:
+        app.logger.exception("failed")
+        app.metrics.count("EventsFailed")
+        raise
+    finally:
+        app.metrics.flush()
+
+
 def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
+    """Decide one event and return the response of ``handler_for``. Send an invalid event to the unprocessed-events
+    queue, unless it is part of a dry run."""
     replay: Replay | None = None
     try:
         name = app.replay_name(envelope)
@@ -73,15 +83,17 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
             "eventId": event_id,
             "unprocessed": {"reason": invalid.reason, "field": invalid.field, "message": invalid.message},
         }
-    return {"eventId": event.id, "decisions": [decision_fields(event, one) for one in decisions]}
+    return {"eventId": event.id, "decisions": [decision_fields(event, decision) for decision in decisions]}
 
 
 def handle_batch(
     app: Application, category: str, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
 ) -> Mapping[str, Any]:
-    """``messages``: of SQS, each with an envelope. ``seconds``: in which to answer. What is not done by then is said to
-    have failed, and only that: an invocation that ends without an answer would have the others delivered again too."""
-    received = [(one["messageId"], _envelope(one["body"])) for one in messages]
+    """Handle SQS messages whose bodies are event envelopes. Return ``{"batchItemFailures": […]}``.
+
+    Messages that are not done after ``seconds`` are reported as failed. If the invocation timed out instead, SQS would
+    redeliver the whole batch."""
+    received = [(message["messageId"], _envelope(message["body"])) for message in messages]
     groups = _by_record(received)
     meeting = CallCoalescer(len(groups), MAX_WORKERS, lambda failure: _not_together(app, failure))
     of_batch = app.of_batch(meeting)
@@ -103,8 +115,8 @@ def _process_messages(
     """Return the messages that failed and those that were unfinished when the deadline was reached."""
     done, logged = set[str](), set[str]()
 
-    def work(one: tuple[str, Any]) -> None:
-        message_id, envelope = one
+    def work(received: tuple[str, Any]) -> None:
+        message_id, envelope = received
         try:
             decide(message_id, envelope)
             done.add(message_id)
@@ -116,7 +128,7 @@ def _process_messages(
             logged.add(message_id)
 
     in_groups(groups, work, app.executor, meeting, seconds)
-    failed = [one for group in groups for one in group if one[0] not in done]
+    failed = [received for group in groups for received in group if received[0] not in done]
     for message_id, envelope in failed:
         app.metrics.count("EventsFailed")
         if message_id not in logged:
@@ -132,19 +144,19 @@ def _not_together(app: Application, failure: Exception) -> None:
 
 def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[str, Any]]]:
     groups: dict[Hashable, list[tuple[str, Any]]] = {}
-    for one in received:
-        groups.setdefault(_record(*one), []).append(one)
+    for message_id, envelope in received:
+        groups.setdefault(_record(message_id, envelope), []).append((message_id, envelope))
     return list(groups.values())
 
 
 def _seconds_left(context: Any) -> float | None:
-    """In which a batch can be answered, so that the answer arrives. None: nobody says."""
+    """Return the seconds left to respond before Lambda times out, or None if the context has no deadline."""
     left = getattr(context, "get_remaining_time_in_millis", None)
     return None if left is None else max(0.0, left() / 1000 - DEADLINE_MARGIN_SECONDS)
 
 
 def _envelope(body: str) -> Any:
-    """What is no JSON stays a text, which is refused as any that is no event."""
+    """Return the parsed body. A body that is not JSON is returned as text, which the reader of events rejects."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -152,8 +164,8 @@ def _envelope(body: str) -> Any:
 
 
 def _record(message_id: str, envelope: Any) -> Hashable:
-    """The key of the event's record, normalized as the reader of events does it, so that two spellings of one record
-    are decided in order. An event without a record is a group of its own."""
+    """Return the key of the event's record, normalized as the reader of events does, so that events with different
+    spellings of one record are handled in order. An event without a record gets its message ID as key."""
     detail = envelope.get("detail") if isinstance(envelope, dict) else None
     if not isinstance(detail, dict):
         return message_id
@@ -166,8 +178,8 @@ def _record(message_id: str, envelope: Any) -> Hashable:
 
 
 def redelivery_handler() -> Handler:
-    """Takes a batch of SQS and answers ``{"batchItemFailures": […]}``: those are delivered once more, and at last come
-    into the unprocessed-events queue."""
+    """Return the handler of the redeliveries queue. It accepts an SQS batch and returns ``{"batchItemFailures": […]}``.
+    SQS redelivers those messages, and finally moves them to the unprocessed-events queue."""
 
     def handler(batch: Any, context: Any) -> Mapping[str, Any]:
         app = application()
@@ -185,14 +197,14 @@ def redeliver_batch(
 ) -> Mapping[str, Any]:
     """Handle messages of ``serialization.redeliveries`` as ``handle_batch`` does. Events of different records are
     independent, so one that hangs does not delay the others."""
-    bodies = {one["messageId"]: one["body"] for one in messages}
+    bodies = {message["messageId"]: message["body"] for message in messages}
     groups = _by_record((message_id, _redelivered(body)) for message_id, body in bodies.items())
 
-    def again(message_id: str, envelope: Any) -> None:
+    def resume(message_id: str, envelope: Any) -> None:
         app.trace(redeliver)(app, bodies[message_id])
         app.metrics.count("EventsRedelivered")
 
-    return _process_messages(app, groups, again, None, seconds)
+    return _process_messages(app, groups, resume, None, seconds)
 
 
 def _redelivered(body: str) -> Any:
@@ -201,37 +213,33 @@ def _redelivered(body: str) -> Any:
 
 
 def redeliver(app: Application, body: str) -> None:
+    """Resume the event of one message for the flows that it names."""
     event, flow_ids, at = app.read_redelivery(body)
     app.processor.resume(event, flow_ids, at)
 
 
 def unconfirmed_handler() -> Handler:
-    """Handle the event of a schedule, which is not read. Return ``{"found", "published", "isComplete"}``. The next run
-    finds what is left."""
+    """Return the handler of the schedule, whose event is ignored. It returns ``{"found", "published", "isComplete"}``.
+    The next run finds the enrollments that are left."""
 
-    def handler(given: Any, context: Any) -> Mapping[str, Any]:
+    def handler(event: Any, context: Any) -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
-        try:
+        with _failures_reported(app):
             return finish_unconfirmed(app, _seconds_left(context))
-        except Exception:
-            app.logger.exception("failed")
-            app.metrics.count("EventsFailed")
-            raise
-        finally:
-            app.metrics.flush()
 
     return handler
 
 
 def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mapping[str, Any]:
+    """Publish enrollments that were claimed and never confirmed, until done or until ``seconds`` have passed."""
     finished: list[InvocationResult] = []
     completed: list[str] = []
 
     def work(run: str) -> None:
-        for one in app.unconfirmed_publisher():
-            finished.append(one)
-            _log_finished(app, *one)
+        for result in app.unconfirmed_publisher():
+            finished.append(result)
+            _log_finished(app, *result)
         completed.append(run)
 
     in_groups([["run"]], work, app.executor, None, seconds)
@@ -266,6 +274,6 @@ def _log_finished(app: Application, stored: StoredEnrollment, failure: Exception
 
 
 def _event_id(envelope: Any) -> str | None:
-    """The id that the event has in EventBridge, if it has one that can be written: half of a surrogate pair can not."""
+    """Return the event's EventBridge ID, or None if it is absent or not printable, such as half a surrogate pair."""
     found = envelope.get("id") if isinstance(envelope, dict) else None
     return found[:128] if isinstance(found, str) and found.isprintable() else None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from enrollment.entrypoints.http_api.operations import Caller, Endpoint, Scope
+from enrollment.entrypoints.http_api.endpoint import Caller, Endpoint, Scope
 from enrollment.serialization.requests import MAX_PORTAL_ID, InvalidRequest, read_id
 from enrollment.serialization.validation_errors import ValidationError
 

@@ -7,7 +7,7 @@ from enrollment.domain.criteria.record_operators import zone_of
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.operators.property_operators import InvalidOperand
-from enrollment.entrypoints.http_api.operations import Endpoint, Example, Query, Reply, Request, Scope, Services
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Query, Reply, Request, Scope, Services
 from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.catalog import write_event_type
 from enrollment.serialization.flows import (
@@ -43,7 +43,7 @@ def list_event_types(services: Services, request: Request) -> Reply:
     return Reply(200, {"results": [one for one in found if flow_type is None or flow_type in one["flowTypes"]]})
 
 
-def read_event_type(services: Services, request: Request) -> Reply:
+def get_event_type(services: Services, request: Request) -> Reply:
     name = request.path["eventType"]
     found = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
     if found is None:
@@ -51,7 +51,7 @@ def read_event_type(services: Services, request: Request) -> Reply:
     return Reply(200, write_event_type(found))
 
 
-def read_portal(services: Services, request: Request) -> Reply:
+def get_portal(services: Services, request: Request) -> Reply:
     return Reply(200, _portal(request, services.portals.current(request.portal_id)))
 
 
@@ -123,7 +123,7 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
     }
 
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "listEventTypes",
         "GET",
@@ -144,7 +144,7 @@ OPERATIONS = (
         "GET",
         "/enrollment/v1/events/{eventType}",
         "One event of the catalogue, by its name or HubSpot's id",
-        read_event_type,
+        get_event_type,
         {200: "EventType"},
         example=Example(path={"eventType": "forms.submitted"}),
         concerns_a_portal=False,
@@ -154,7 +154,7 @@ OPERATIONS = (
         "GET",
         "/enrollment/v1/portal",
         "Which portal this is, how it is set, and what the caller may do in it",
-        read_portal,
+        get_portal,
         {200: "Portal"},
     ),
     Endpoint(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.entrypoints.http_api.operations import AFTER, FEWER, Endpoint, Example, Reply, Request, Services, page
+from enrollment.entrypoints.http_api.endpoint import AFTER, FEWER, Endpoint, Example, Reply, Request, Services, page
 from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.messages import write_stored
 from enrollment.serialization.records import read_enrollments_query
@@ -28,7 +28,7 @@ def of_flow(services: Services, request: Request) -> Reply:
     return _page(services.enrollments.of_flow(request.portal_id, request.path["flowId"], limit + 1, before), limit)
 
 
-def read_enrollment(services: Services, request: Request) -> Reply:
+def get_enrollment(services: Services, request: Request) -> Reply:
     enrollment_id = request.path["enrollmentId"]
     found = services.enrollments.get(request.portal_id, enrollment_id)
     if found is None:
@@ -45,7 +45,7 @@ def _page(found: Sequence[StoredEnrollment], limit: int) -> Reply:
     return Reply(200, page([write_stored(one) for one in found[:limit]], following))
 
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "listEnrollmentsOfRecord",
         "GET",
@@ -83,7 +83,7 @@ OPERATIONS = (
         "GET",
         "/enrollment/v1/enrollments/{enrollmentId}",
         "An enrollment",
-        read_enrollment,
+        get_enrollment,
         {200: "Enrollment"},
         example=Example(path={"enrollmentId": "01TEST00000000000000000001"}),
     ),

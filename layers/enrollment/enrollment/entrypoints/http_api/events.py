@@ -9,7 +9,7 @@ from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.flows.flow import TriggerGroup
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Instant, iso
-from enrollment.entrypoints.http_api.operations import (
+from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
     FEWER,
     Endpoint,
@@ -62,7 +62,7 @@ def list_events(services: Services, request: Request) -> Reply:
     return Reply(200, answer | {"since": iso(services.history.since(record, request.now))})
 
 
-def read_occurred(services: Services, request: Request) -> Reply:
+def get_occurred(services: Services, request: Request) -> Reply:
     key = RecordKey(request.portal_id, read_object_type(request.path["objectType"]), request.path["objectId"])
     condition = _condition(request)
     since = _moment(request, "since")
@@ -109,7 +109,7 @@ def _event_type(named: str) -> str:
 
 EVENT_TYPE = Query("eventType", "An event of the catalogue, by its name or HubSpot's id.")
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "listEvents",
         "GET",
@@ -137,7 +137,7 @@ OPERATIONS = (
         "GET",
         "/enrollment/v1/records/{objectType}/{objectId}/occurred",
         "Has an event happened to a record?",
-        read_occurred,
+        get_occurred,
         {200: "Occurred"},
         description="What the if/then branch of a workflow asks. Refinements are written as those of a trigger group, "
         "and an event counts as every row of the catalogue that it satisfies. `isComplete` says whether the history "

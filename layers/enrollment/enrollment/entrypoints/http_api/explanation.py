@@ -8,7 +8,7 @@ from enrollment.application.explanation import FlowOutcome
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
-from enrollment.entrypoints.http_api.operations import (
+from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
     FEWER,
     Endpoint,
@@ -71,7 +71,7 @@ def _write(event: Event, account: FlowOutcome) -> dict[str, Any]:
     }
 
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "explain",
         "GET",

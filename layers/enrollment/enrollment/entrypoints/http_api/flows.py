@@ -10,7 +10,7 @@ from enrollment.domain.flows.flow import FlowRevision, revised
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
-from enrollment.entrypoints.http_api.operations import (
+from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
     LIMIT,
     Endpoint,
@@ -213,7 +213,7 @@ REPLACE_TRIGGERS = Query(
     {"type": "boolean", "default": False},
 )
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "listFlows",
         "GET",

@@ -6,8 +6,8 @@ from typing import Any
 
 from enrollment.entrypoints.bootstrap import new_id, now
 from enrollment.entrypoints.http_api.bootstrap import ApiApplication, api_application
-from enrollment.entrypoints.http_api.operations import Services
-from enrollment.entrypoints.http_api.routes import OPERATIONS
+from enrollment.entrypoints.http_api.endpoint import Services
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 
 Handler = Callable[[Any, Any], dict[str, Any]]
@@ -43,4 +43,4 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.replays,
         new_id,
     )
-    return app, Server(OPERATIONS, services, now, app.logger, app.metrics)
+    return app, Server(ENDPOINTS, services, now, app.logger, app.metrics)

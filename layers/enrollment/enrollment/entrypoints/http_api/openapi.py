@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from enrollment.entrypoints.http_api.operations import Endpoint, Scope
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Scope
 from enrollment.entrypoints.http_api.schemas import SCHEMAS
 
 VERSION = "1.0"

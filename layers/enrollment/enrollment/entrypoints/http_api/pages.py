@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from enrollment.entrypoints.http_api.operations import Endpoint, Reply, Request, Services
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Reply, Request, Services
 
 Document = Mapping[str, Any]
 
@@ -16,14 +16,14 @@ Document = Mapping[str, Any]
 def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
     """``describe`` returns the OpenAPI document of all operations, these two included."""
 
-    def read_openapi(services: Services, request: Request) -> Reply:
+    def get_openapi(services: Services, request: Request) -> Reply:
         return Reply(200, describe())
 
     @cache
     def page_and_policy() -> tuple[str, str]:
         return _page(describe())
 
-    def read_docs(services: Services, request: Request) -> Reply:
+    def get_docs(services: Services, request: Request) -> Reply:
         page, policy = page_and_policy()
         return Reply(200, page, "text/html; charset=utf-8", {"Content-Security-Policy": policy})
 
@@ -33,7 +33,7 @@ def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
             "GET",
             "/openapi.json",
             "This API as an OpenAPI 3.1 document",
-            read_openapi,
+            get_openapi,
             {200: "application/json"},
             scope=None,
             concerns_a_portal=False,
@@ -43,7 +43,7 @@ def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
             "GET",
             "/docs",
             "This API, to browse and to try",
-            read_docs,
+            get_docs,
             {200: "text/html"},
             scope=None,
             concerns_a_portal=False,

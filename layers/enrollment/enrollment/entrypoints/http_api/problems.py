@@ -1,6 +1,6 @@
-"""What went wrong, as an answer: the status and HubSpot's envelope of each error."""
+"""Errors as responses: the HTTP status and the category of each, as in HubSpot's error envelope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -17,28 +17,32 @@ VALIDATION = "VALIDATION_ERROR"
 
 
 class RouteNotFound(LookupError):
-    """What the path names does not exist in the portal."""
+    """The route, or the object that the path names, does not exist in the portal."""
 
 
 class WrongContentType(ValueError):
-    pass
+    """The body is not declared as JSON."""
 
 
 class BodyTooLarge(ValueError):
-    pass
+    """The body has more bytes than the API accepts."""
 
 
 class AnswerTooLarge(ValueError):
-    pass
+    """The response has more bytes than Lambda can return: the caller must ask for less."""
 
 
 class MethodNotAllowed(Exception):
+    """The path exists, but not with this method. ``allowed`` are the methods that it has."""
+
     def __init__(self, message: str, allowed: Sequence[str]) -> None:
         super().__init__(message)
         self.allowed = tuple(allowed)
 
 
 class Problem(Struct, frozen=True):
+    """An error as the API returns it; ``faults`` give the JSON path or the parameter of each mistake."""
+
     status: int
     category: str
     message: str
@@ -46,7 +50,12 @@ class Problem(Struct, frozen=True):
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """None: an error that nobody foresaw."""
+    """Return the status and category of an error that the API documents. Return None for any other: an internal
+    error."""
+    return _invalid_input(error) or _conflict(error) or _by_type(error)
+
+
+def _invalid_input(error: Exception) -> Problem | None:
     match error:
         case InvalidFlow() | InvalidRequest():
             count = len(error.faults)
@@ -63,8 +72,11 @@ def problem_of(error: Exception) -> Problem | None:
         case RevisionRequired():
             fault = ValidationError("$.revisionId", "REVISION_REQUIRED", str(error))
             return Problem(400, VALIDATION, str(error), (fault,))
-        case AnswerTooLarge():
-            return Problem(400, VALIDATION, str(error))
+    return None
+
+
+def _conflict(error: Exception) -> Problem | None:
+    match error:
         case TriggersReplaced():
             faults = tuple(
                 ValidationError(path, "TRIGGERS_REPLACED", "would be removed; confirm with ?replaceTriggers=true")
@@ -73,18 +85,28 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(409, "CONFLICT", f"{error}; confirm with ?replaceTriggers=true", faults)
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
-        case UnknownFlow() | UnknownRecord() | RouteNotFound() | OtherPortal():
-            return Problem(404, "OBJECT_NOT_FOUND", str(error))
-        case Unauthenticated():
-            return Problem(401, "INVALID_AUTHENTICATION", str(error))
-        case Forbidden():
-            return Problem(403, "MISSING_SCOPES", str(error))
-        case MethodNotAllowed():
-            return Problem(405, "METHOD_NOT_ALLOWED", str(error))
-        case BodyTooLarge():
-            return Problem(413, VALIDATION, str(error))
-        case WrongContentType():
-            return Problem(415, VALIDATION, str(error))
-        case EventsNotAccepted() | Throttled():
-            return Problem(503, "SERVICE_UNAVAILABLE", str(error))
+    return None
+
+
+# Errors whose message is the whole answer: the status and the category of each.
+_STATUSES: Mapping[type[Exception], tuple[int, str]] = {
+    AnswerTooLarge: (400, VALIDATION),
+    Unauthenticated: (401, "INVALID_AUTHENTICATION"),
+    Forbidden: (403, "MISSING_SCOPES"),
+    UnknownFlow: (404, "OBJECT_NOT_FOUND"),
+    UnknownRecord: (404, "OBJECT_NOT_FOUND"),
+    RouteNotFound: (404, "OBJECT_NOT_FOUND"),
+    OtherPortal: (404, "OBJECT_NOT_FOUND"),
+    MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
+    BodyTooLarge: (413, VALIDATION),
+    WrongContentType: (415, VALIDATION),
+    EventsNotAccepted: (503, "SERVICE_UNAVAILABLE"),
+    Throttled: (503, "SERVICE_UNAVAILABLE"),
+}
+
+
+def _by_type(error: Exception) -> Problem | None:
+    for error_type, (status, category) in _STATUSES.items():
+        if isinstance(error, error_type):
+            return Problem(status, category, str(error))
     return None

@@ -11,8 +11,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType, default_type
 from enrollment.domain.records.record import RecordUpdate
 from enrollment.domain.values import iso, read_time
-from enrollment.entrypoints.http_api.flows import ID_ATTEMPTS, new_number, not_found
-from enrollment.entrypoints.http_api.operations import (
+from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
     LIMIT,
     OCCURRED_AT,
@@ -25,6 +24,7 @@ from enrollment.entrypoints.http_api.operations import (
     Services,
     page,
 )
+from enrollment.entrypoints.http_api.flows import ID_ATTEMPTS, new_number, not_found
 from enrollment.entrypoints.http_api.problems import VALIDATION, problem_of
 from enrollment.serialization.problems import write_fault
 from enrollment.serialization.records import (
@@ -65,7 +65,7 @@ def create_record(services: Services, request: Request) -> Reply:
     raise ConcurrentModification("no free id was found for the record; ask again")
 
 
-def read_one_record(services: Services, request: Request) -> Reply:
+def get_record(services: Services, request: Request) -> Reply:
     record = services.record_service.get(_key(request))
     return Reply(
         200, write_record(record, _names(request, "properties"), _names(request, "propertiesWithHistory") or ())
@@ -102,7 +102,7 @@ def upsert_records(services: Services, request: Request) -> Reply:
     return Reply(207 if refused else 200, answer)
 
 
-def read_records(services: Services, request: Request) -> Reply:
+def batch_get_records(services: Services, request: Request) -> Reply:
     ids, names, history = read_record_ids(request.body)
     keys = [_key(request, object_id=one) for one in ids]
     found = services.record_service.get_many(keys)
@@ -120,7 +120,7 @@ def delete_records(services: Services, request: Request) -> Reply:
     return Reply(204)
 
 
-def read_whole_records(services: Services, request: Request) -> Reply:
+def batch_get_records_with_history(services: Services, request: Request) -> Reply:
     keys = [_key(request, object_id=one) for one in read_ids(request.body)]
     found = services.record_service.get_many(keys)
     missing = [key.object_id for key in keys if key not in found]
@@ -288,7 +288,7 @@ _MEMBERSHIPS = "/crm/v3/lists/{listId}/memberships"
 _ASSOCIATIONS = "/crm/v4/objects/{objectType}/{objectId}/associations"
 EVENTS_FOLLOW = "Puts the same events on the bus as a producer would, so that it triggers flows."
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "createRecord",
         "POST",
@@ -326,7 +326,7 @@ OPERATIONS = (
         "POST",
         f"{_RECORD}/batch/read",
         "Up to 100 records by their ids",
-        read_records,
+        batch_get_records,
         {200: "RecordBatch", 207: "RecordBatch"},
         body="RecordIds",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}], "properties": ["email"]}),
@@ -348,7 +348,7 @@ OPERATIONS = (
         "GET",
         f"{_RECORD}/{{objectId}}",
         "A record",
-        read_one_record,
+        get_record,
         {200: "Record"},
         query=(PROPERTIES, HISTORY, ID_PROPERTY),
         example=Example(path=_ADA, query={"properties": "email,city"}),
@@ -393,7 +393,7 @@ OPERATIONS = (
         "POST",
         "/enrollment/v1/records/{objectType}/batch/read",
         "All that is stored of up to 100 records, by their ids",
-        read_whole_records,
+        batch_get_records_with_history,
         {200: "WholeRecordBatch", 207: "WholeRecordBatch"},
         body="Inputs",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}]}),

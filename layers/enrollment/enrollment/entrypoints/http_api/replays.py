@@ -11,7 +11,7 @@ from enrollment.domain.enrollment.replays import PREFIX, Replay, tally
 from enrollment.domain.events.event import satisfying
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.values import iso
-from enrollment.entrypoints.http_api.operations import AFTER, Endpoint, Example, Reply, Request, Scope, Services, page
+from enrollment.entrypoints.http_api.endpoint import AFTER, Endpoint, Example, Reply, Request, Scope, Services, page
 from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.requests import BodyReader, read_cursor, refuse, write_cursor
@@ -77,7 +77,7 @@ def _flows(services: Services, request: Request, reader: BodyReader, flow_ids: C
     return flows
 
 
-def read_replay(services: Services, request: Request) -> Reply:
+def get_replay(services: Services, request: Request) -> Reply:
     return Reply(200, _written(_ordered(services, request)))
 
 
@@ -132,7 +132,7 @@ def _written(replay: Replay) -> dict[str, Any]:
     }
 
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "orderReplay",
         "POST",
@@ -152,7 +152,7 @@ OPERATIONS = (
         "GET",
         "/enrollment/v1/replays/{replayName}",
         "What a replay is for",
-        read_replay,
+        get_replay,
         {200: "Replay"},
         example=Example(path={"replayName": "enroll-example"}),
     ),

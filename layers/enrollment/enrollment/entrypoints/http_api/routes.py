@@ -13,7 +13,7 @@ from enrollment.entrypoints.http_api import (
     replays,
     simulation,
 )
-from enrollment.entrypoints.http_api.operations import Endpoint
+from enrollment.entrypoints.http_api.endpoint import Endpoint
 
 
 def openapi_document() -> dict[str, Any]:
@@ -21,17 +21,17 @@ def openapi_document() -> dict[str, Any]:
     # Imported at the first call: the schemas are large, and only two operations need them.
     from enrollment.entrypoints.http_api.openapi import openapi
 
-    return openapi(OPERATIONS)
+    return openapi(ENDPOINTS)
 
 
-OPERATIONS: tuple[Endpoint, ...] = (
-    *flows.OPERATIONS,
-    *records.OPERATIONS,
-    *enrollments.OPERATIONS,
-    *events.OPERATIONS,
-    *simulation.OPERATIONS,
-    *explanation.OPERATIONS,
-    *replays.OPERATIONS,
-    *catalog.OPERATIONS,
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *flows.ENDPOINTS,
+    *records.ENDPOINTS,
+    *enrollments.ENDPOINTS,
+    *events.ENDPOINTS,
+    *simulation.ENDPOINTS,
+    *explanation.ENDPOINTS,
+    *replays.ENDPOINTS,
+    *catalog.ENDPOINTS,
     *pages.operations(openapi_document),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
-from enrollment.entrypoints.http_api.operations import Schema
+from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.serialization.flows import MAX_RATE
 from enrollment.serialization.requests import MAX_ID, MAX_INPUTS

@@ -16,7 +16,7 @@ from enrollment.adapters.observability import Metrics
 from enrollment.application.ports import Clock
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.entrypoints.http_api.access import caller_of, portal_named
-from enrollment.entrypoints.http_api.operations import Endpoint, Reply, Request, Services
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Reply, Request, Services
 from enrollment.entrypoints.http_api.problems import (
     AnswerTooLarge,
     BodyTooLarge,

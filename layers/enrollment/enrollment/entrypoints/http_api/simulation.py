@@ -15,8 +15,8 @@ from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import OtherPortal
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Reply, Request, Services, page
 from enrollment.entrypoints.http_api.flows import FLOW_BODY
-from enrollment.entrypoints.http_api.operations import Endpoint, Example, Reply, Request, Services, page
 from enrollment.serialization.envelopes import read_routed_event
 from enrollment.serialization.explanations import read_preview, read_simulation, write_explanation
 from enrollment.serialization.requests import write_cursor
@@ -74,7 +74,7 @@ EVENT_BODY = {
     },
 }
 
-OPERATIONS = (
+ENDPOINTS = (
     Endpoint(
         "simulateEvent",
         "POST",
