@@ -26,7 +26,13 @@ THIRD_PARTY = {
 
 # Of this package's modules, those that no event needs.
 NOT_FOR_EVENTS = (
+    "enrollment.adapters.dynamodb.association_repository",
     "enrollment.adapters.dynamodb.flow_repository",
+    "enrollment.adapters.dynamodb.model_store",
+    "enrollment.adapters.dynamodb.models",
+    "enrollment.adapters.dynamodb.portal_settings_repository",
+    "enrollment.adapters.dynamodb.record_repository",
+    "enrollment.adapters.dynamodb.replay_repository",
     "enrollment.entrypoints.http_api",
     "enrollment.application.flow_authoring",
     "enrollment.domain.describe",

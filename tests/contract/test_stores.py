@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from msgspec.structs import replace
 
 from enrollment.adapters.aws_clients import CorruptResponse
+from enrollment.adapters.dynamodb.association_repository import AssociationRepository
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.deferred_events import DynamoDeferredEvents
@@ -20,8 +21,11 @@ from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
+from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
+from enrollment.adapters.dynamodb.record_repository import RecordRepository
 from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
 from enrollment.adapters.dynamodb.replays import DynamoReplays
 from enrollment.adapters.dynamodb.tables import Expression, Item
 from enrollment.application.flow_authoring import FlowAuthoring
@@ -101,7 +105,7 @@ class Stores:
         return FlowAuthoring(self.flow_repository, self.flows, read_flow)
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=["fake", "event path", "models"])
 def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     if request.param == "fake":
         flows = FakeFlows()
@@ -120,17 +124,17 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         )
         return
     with aws(monkeypatch) as config:
-        tables = open_tables(config)
+        tables, uses_models = open_tables(config), request.param == "models"
         yield Stores(
             DynamoFlows(tables, read_flow),
             DynamoFlows(tables, read_flow),
             DynamoFlowRepository(tables, read_flow),
-            DynamoRecords(tables),
-            DynamoAssociations(tables),
-            DynamoPortals(tables),
+            RecordRepository(tables) if uses_models else DynamoRecords(tables),
+            AssociationRepository(tables) if uses_models else DynamoAssociations(tables),
+            PortalSettingsRepository(tables) if uses_models else DynamoPortals(tables),
             DynamoDeferredEvents(tables, write_event, read_stored_event),
             DynamoRateLimits(tables),
-            DynamoReplays(tables),
+            ReplayRepository(tables) if uses_models else DynamoReplays(tables),
             DynamoHistory(tables, write_event, read_stored_event),
             DynamoEnrollments(tables, write_message, read_message),
         )

@@ -52,7 +52,7 @@ class Shared:
             try:
                 return one(table)
             finally:
-                meeting.ends()
+                meeting.leave()
 
         with ThreadPoolExecutor(len(asks)) as pool:
             return [one.exception(SECONDS) or one.result() for one in [pool.submit(ask, one) for one in asks]]

@@ -50,7 +50,7 @@ class Calls:
 def test_those_that_meet_at_a_call_are_one_call() -> None:
     calls, meeting = Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
-        answers = list(executor.map(lambda n: meeting.together(calls.double, [n]), (1, 2, 4, 5)))
+        answers = list(executor.map(lambda n: meeting.call(calls.double, [n]), (1, 2, 4, 5)))
     assert calls.made == [[1, 2, 4, 5]]
     assert answers == [[2, 4, 8, 10]] * 4
 
@@ -60,7 +60,7 @@ def test_those_that_meet_at_several_calls_make_each_once() -> None:
     with ThreadPoolExecutor(4) as executor:
         answers = list(
             executor.map(
-                lambda n: meeting.together(calls.double if n < 3 else others.double, [n]),
+                lambda n: meeting.call(calls.double if n < 3 else others.double, [n]),
                 (1, 2, 4, 5),
             )
         )
@@ -71,22 +71,22 @@ def test_those_that_meet_at_several_calls_make_each_once() -> None:
 def test_one_that_is_done_is_not_waited_for() -> None:
     calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(2) as executor:
-        asked = executor.submit(meeting.together, calls.double, [1])
-        while not meeting._gathered:
+        asked = executor.submit(meeting.call, calls.double, [1])
+        while not meeting._pending_calls:
             pass
-        meeting.ends()
+        meeting.leave()
         assert asked.result(SECONDS / 2) == [2]
 
 
 def test_of_many_groups_those_are_waited_for_that_are_under_way() -> None:
     calls, meeting = Calls(), CallCoalescer(20, 1, _ignored, max_wait_seconds=SECONDS)
-    assert meeting.together(calls.double, [1]) == [2]
+    assert meeting.call(calls.double, [1]) == [2]
 
 
 def test_one_that_is_held_up_is_not_waited_for_long() -> None:
     calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=0.01)
-    assert meeting.together(calls.double, [1]) == [2]
-    assert meeting.together(calls.double, [2]) == [4]
+    assert meeting.call(calls.double, [1]) == [2]
+    assert meeting.call(calls.double, [2]) == [4]
 
 
 def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
@@ -99,7 +99,7 @@ def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
         return numbers
 
     with ThreadPoolExecutor(3) as executor:
-        asked = [executor.submit(meeting.together, slow, [n]) for n in (1, 2)]
+        asked = [executor.submit(meeting.call, slow, [n]) for n in (1, 2)]
         while not made:
             pass
         assert not goes_on.wait(0.6)
@@ -111,9 +111,9 @@ def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
 def test_what_came_before_a_failure_is_known_and_who_asks_again_meets_it() -> None:
     failures: list[Exception] = []
     calls, meeting = Calls(), CallCoalescer(1, 1, failures.append)
-    assert meeting.together(calls.double, [1, 2, 3, 4]) == [2, 4]
+    assert meeting.call(calls.double, [1, 2, 3, 4]) == [2, 4]
     assert [type(one) for one in failures] == [ConnectionError]
-    assert meeting.together(calls.double, [3]) == [6]
+    assert meeting.call(calls.double, [3]) == [6]
 
 
 def test_what_is_not_begun_in_time_is_left() -> None:

@@ -32,7 +32,7 @@ def in_groups(
                     work(item)
         finally:
             if meeting is not None:
-                meeting.ends()
+                meeting.leave()
 
     done = wait([executor.submit(one_by_one, one) for one in groups], timeout=seconds).done
     deadline.is_reached = True

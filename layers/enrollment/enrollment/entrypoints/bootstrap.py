@@ -8,9 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-import botocore
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.shared.user_agent import _initializer_botocore_session as name_powertools
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -53,10 +51,6 @@ from enrollment.serialization.unprocessed import write_unprocessed
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-
-# Powertools, where it is imported, adds its name to the user agent of each request of every client, which takes a
-# fiftieth of the CPU time of a call.
-botocore.unregister_initializer(name_powertools)
 
 # Events of a batch that are decided at the same time: as many as a client keeps connections.
 MAX_WORKERS = 10

@@ -1,4 +1,4 @@
-"""Calls that events make at the same time, as one (docs/decisions/0014-buffer.md)."""
+"""Merge the same AWS calls of concurrent events into one batch call (the DataLoader pattern). README.md draws it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event, Lock
@@ -6,74 +6,81 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-T = TypeVar("T")
-A = TypeVar("A")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
-# Seconds for which one waits for those that have not come to a call yet: a few times what a call takes.
+# A few times the duration of a call.
 MAX_WAIT_SECONDS = 0.03
 
 
 class _PendingCall(Struct):
-    questions: list[Any] = field(default_factory=list)
-    answers: list[Any] = field(default_factory=list)
-    is_answered: Event = field(default_factory=Event)
-    waiting: int = 0
+    requests: list[Any] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
+    is_complete: Event = field(default_factory=Event)
+    waiting_threads: int = 0
 
 
 class CallCoalescer:
-    """Of events that are decided at the same time: who comes to a call waits for the others, and the last to come calls
-    for all. Nobody waits for long: an event may be held up, or have no such call to make.
+    """One batch of events, processed in groups by worker threads.
 
-    ``groups``: of events, each decided one after the other; ``at_once``: groups that are under way at the same time;
-    ``tell``: is told of calls that failed."""
+    ``groups``: groups of events; the events of one group are processed one after the other. ``at_once``: groups that
+    are processed at the same time. ``report_failure``: gets the exception of each batch call that fails."""
 
     def __init__(
-        self, groups: int, at_once: int, tell: Callable[[Exception], None], max_wait_seconds: float = MAX_WAIT_SECONDS
+        self,
+        groups: int,
+        at_once: int,
+        report_failure: Callable[[Exception], None],
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
         self._groups = groups
         self._at_once = at_once
-        self._tell = tell
-        self._patience = max_wait_seconds
-        self._gathered: dict[Callable[..., Any], _PendingCall] = {}
+        self._report_failure = report_failure
+        self._max_wait_seconds = max_wait_seconds
+        self._pending_calls: dict[Callable[..., Any], _PendingCall] = {}
         self._lock = Lock()
 
-    def together(self, ask: Callable[[Sequence[T]], Iterable[A]], questions: Sequence[T]) -> Sequence[A]:
-        """What came of the call for all that asked the same way, before it failed, if it did: who misses something asks
-        again for itself, so that a failure is that of the event to which it belongs, and what was taken before it is
-        known."""
-        with self._lock:
-            mine = self._gathered.setdefault(ask, _PendingCall())
-            mine.questions.extend(questions)
-            mine.waiting += 1
-            is_last = self._all_are_waiting()
-        if not is_last and not mine.is_answered.wait(self._patience):
-            with self._lock:
-                is_last = self._gathered.get(ask) is mine
-        if is_last:
-            self._call()
-        mine.is_answered.wait()
-        return mine.answers
+    def call(
+        self, batch_call: Callable[[Sequence[Request]], Iterable[Result]], requests: Sequence[Request]
+    ) -> Sequence[Result]:
+        """Add the requests to the next execution of ``batch_call``, and return all results of that execution.
 
-    def ends(self) -> None:
-        """A group is done, and comes to no call any more."""
+        If the execution fails, return the results up to the failure. The caller then repeats what is missing with a
+        call of its own, so that a failure is raised for the event that it belongs to."""
+        with self._lock:
+            pending_call = self._pending_calls.setdefault(batch_call, _PendingCall())
+            pending_call.requests.extend(requests)
+            pending_call.waiting_threads += 1
+            executes = self._all_threads_wait()
+        if not executes and not pending_call.is_complete.wait(self._max_wait_seconds):
+            with self._lock:
+                executes = self._pending_calls.get(batch_call) is pending_call
+        if executes:
+            self._execute_pending_calls()
+        pending_call.is_complete.wait()
+        return pending_call.results
+
+    def leave(self) -> None:
+        """A group is complete and makes no further calls, so that no thread waits for it."""
         with self._lock:
             self._groups -= 1
-            is_last = bool(self._gathered) and self._all_are_waiting()
-        if is_last:
-            self._call()
+            executes = bool(self._pending_calls) and self._all_threads_wait()
+        if executes:
+            self._execute_pending_calls()
 
-    def _all_are_waiting(self) -> bool:
-        return sum(one.waiting for one in self._gathered.values()) >= min(self._groups, self._at_once)
+    def _all_threads_wait(self) -> bool:
+        waiting_threads = sum(pending_call.waiting_threads for pending_call in self._pending_calls.values())
+        return waiting_threads >= min(self._groups, self._at_once)
 
-    def _call(self) -> None:
+    def _execute_pending_calls(self) -> None:
         with self._lock:
-            gathered, self._gathered = self._gathered, {}
-        for ask, one in gathered.items():
+            pending_calls, self._pending_calls = self._pending_calls, {}
+        for batch_call, pending_call in pending_calls.items():
             try:
-                # One by one, so that what came before a failure is there; who asks again meets it.
-                for answer in ask(one.questions):
-                    one.answers.append(answer)
+                # One result at a time, so that the results before a failure are kept.
+                for result in batch_call(pending_call.requests):
+                    pending_call.results.append(result)
             except Exception as failure:
-                self._tell(failure)
+                self._report_failure(failure)
             finally:
-                one.is_answered.set()
+                pending_call.is_complete.set()

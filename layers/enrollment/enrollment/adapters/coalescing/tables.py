@@ -1,5 +1,4 @@
-"""The tables, for events that are decided at the same time: what they ask for at the same time is one call
-(docs/decisions/0014-buffer.md)."""
+"""Tables for the events of a batch: concurrent calls are merged (README.md, docs/decisions/0014-buffer.md)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,40 +17,40 @@ WRITTEN_AT_ONCE = 25
 
 
 class CoalescingTables(Tables):
-    def __init__(self, client: "DynamoDBClient", config: Config, meeting: CallCoalescer) -> None:
+    def __init__(self, client: "DynamoDBClient", config: Config, coalescer: CallCoalescer) -> None:
         super().__init__(client, config)
-        self.records = TableOfBatch(client, config.records_table, meeting)
-        self.enrollments = TableOfBatch(client, config.enrollments_table, meeting)
+        self.records = TableOfBatch(client, config.records_table, coalescer)
+        self.enrollments = TableOfBatch(client, config.enrollments_table, coalescer)
 
 
 class TableOfBatch(Table):
     """Concurrent reads of items are merged into one call; so are concurrent new items, and concurrent changes. What a
-    shared call does not do is done by itself, so that each failure is its own."""
+    shared call does not do is repeated as a single call, so that each failure belongs to one event."""
 
-    def __init__(self, client: "DynamoDBClient", name: str, meeting: CallCoalescer) -> None:
+    def __init__(self, client: "DynamoDBClient", name: str, coalescer: CallCoalescer) -> None:
         super().__init__(client, name)
-        self._together = meeting.together
+        self._coalesce = coalescer.call
 
     def get(self, pk: str, sk: str) -> Item | None:
-        read = self._together(self._read_all, [(pk, sk)])
+        read = self._coalesce(self._read_all, [(pk, sk)])
         return read[0].get((pk, sk)) if read else super().get(pk, sk)
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        read = self._together(self._read_all, keys)
+        read = self._coalesce(self._read_all, keys)
         return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
 
     def put_new(self, item: Item) -> Item | None:
-        is_written = any(one is item for one in self._together(self._insert_all, [item]))
+        is_written = any(one is item for one in self._coalesce(self._insert_all, [item]))
         return None if is_written else super().put_new(item)
 
     def change(self, change: ConditionalUpdate) -> bool:
-        return any(one is change for one in self._together(self._change_all, [change])) or super().change(change)
+        return any(one is change for one in self._coalesce(self._change_all, [change])) or super().change(change)
 
     def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
         yield {_key_of(item): item for item in super().get_many(list(dict.fromkeys(keys)))}
 
     def _insert_all(self, items: Sequence[Item]) -> Iterator[Item]:
-        """In PartiQL, whose batches alone have conditions: an INSERT fails where there is an item."""
+        """Only batches in PartiQL have conditions. An INSERT fails if the item exists."""
         for some in _by_key(items, _key_of):
             statements = [self._insert(one) for one in some.values()]
             answer: Any = self._client.batch_execute_statement(Statements=statements)
@@ -65,7 +64,7 @@ class TableOfBatch(Table):
         return {"Statement": f'INSERT INTO "{self.name}" VALUE {{{names}}}', "Parameters": list(values.values())}
 
     def _change_all(self, changes: Sequence[ConditionalUpdate]) -> Iterator[ConditionalUpdate]:
-        """In PartiQL, whose batches alone have conditions."""
+        """Only batches in PartiQL have conditions."""
         for some in _by_key(changes, lambda one: (one.pk, one.sk)):
             statements = [self._statement(one) for one in some.values()]
             answer: Any = self._client.batch_execute_statement(Statements=statements)
@@ -86,7 +85,7 @@ class TableOfBatch(Table):
 
 
 def _by_key(many: Iterable[T], key_of: Callable[[T], Key]) -> Iterator[dict[Key, T]]:
-    """As many as one call takes, of each item one: DynamoDB refuses calls that name one twice."""
+    """Split into calls of the size that DynamoDB accepts. DynamoDB rejects a call that names an item twice."""
     those = list({key_of(one): one for one in many}.items())
     return (dict(those[start : start + WRITTEN_AT_ONCE]) for start in range(0, len(those), WRITTEN_AT_ONCE))
 

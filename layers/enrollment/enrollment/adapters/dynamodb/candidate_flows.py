@@ -1,4 +1,4 @@
-"""Flows in DynamoDB as candidates of an event; ``flow_book`` writes them."""
+"""Flows in DynamoDB as candidates of an event; ``flow_repository`` writes them."""
 
 import json
 from collections import OrderedDict
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from enrollment.adapters.backoff import attempts
+from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.tables import Expression, Item, Key, Table, Tables
 from enrollment.application.ports import Throttled
 from enrollment.domain.flows.candidate_selection import (
@@ -24,8 +25,7 @@ from enrollment.domain.json_text import json_text
 
 ReadFlow = Callable[[FlowRevision], Flow]
 
-# Sorts before every flow.
-HEAD = "#version"
+HEAD = schema.CANDIDATES_VERSION
 
 # Of the last changes the head names the flows, so that a warm function reads only what it does not have; so many, that
 # it stays below what one read of DynamoDB takes.
@@ -297,15 +297,15 @@ def _check_visible(items: Mapping[str, Item], changes: Sequence[FlowChange]) -> 
 
 
 def candidates_key(portal_id: str, object_type_id: str, event_type: str) -> str:
-    return join("candidates", portal_id, object_type_id, event_type)
+    return join(schema.CANDIDATES, portal_id, object_type_id, event_type)
 
 
 def candidate_place(flow_id: str) -> str:
-    return f"flow/{join(flow_id)}"
+    return f"{schema.CANDIDATE_PREFIX}{join(flow_id)}"
 
 
 def revision_key(portal_id: str, flow_id: str, revision: int) -> Key:
-    return join("revisions", portal_id, flow_id), f"{revision:010d}"
+    return join(schema.REVISIONS, portal_id, flow_id), f"{revision:010d}"
 
 
 def enrolling_part(document: Mapping[str, Any]) -> dict[str, Any]:

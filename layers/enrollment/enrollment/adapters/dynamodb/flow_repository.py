@@ -1,19 +1,13 @@
-"""Flows in DynamoDB as their authors see them, as PynamoDB models: what the API writes, and the events' functions read
-as candidates (``flows``)."""
+"""Flows in DynamoDB as their authors see them: written by the API, and read as candidates by the functions that handle
+events (``candidate_flows``)."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar
-
-from pynamodb.attributes import BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.exceptions import TransactWriteError
-from pynamodb.models import Model
-from pynamodb.transactions import TransactWrite
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 from enrollment.adapters.backoff import attempts
+from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.candidate_flows import (
-    HEAD,
     Head,
     ReadFlow,
     candidate_place,
@@ -22,7 +16,9 @@ from enrollment.adapters.dynamodb.candidate_flows import (
     read_heads,
     revision_key,
 )
-from enrollment.adapters.dynamodb.tables import Tables, write_all
+from enrollment.adapters.dynamodb.model_store import ModelStore, Put, is_unchanged
+from enrollment.adapters.dynamodb.models import CandidateItem, CandidatesVersionItem, FlowItem, FlowRevisionItem
+from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.identifiers import join
@@ -41,50 +37,13 @@ DELETED_SECONDS = 90 * 24 * 3600
 # together have at most this many bytes. A larger part is stored once, with the revision: a transaction takes 4 MB.
 MAX_COPIED_BYTES = 500_000
 
-M = TypeVar("M", bound=Model)
-
-
-class JsonText(JSONAttribute):
-    """JSON whose text costs its UTF-8: PynamoDB's own writes escapes."""
-
-    def serialize(self, value: Any) -> str | None:
-        return None if value is None else json_text(value)
-
-
-class FlowItem(Model):
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    portal_id = UnicodeAttribute(attr_name="portalId")
-    flow_id = UnicodeAttribute(attr_name="flowId")
-    revision = NumberAttribute()
-    document = JsonText()
-    is_enabled = BooleanAttribute(attr_name="isEnabled")
-    enabled_at = NumberAttribute(attr_name="enabledAt", null=True)
-    created_at = NumberAttribute(attr_name="createdAt")
-    changed_at = NumberAttribute(attr_name="changedAt")
-    is_deleted = BooleanAttribute(attr_name="isDeleted")
-    # The event types in whose candidates the flow stands: what the next revision may have to retire.
-    listed_under = JsonText(attr_name="listedUnder", null=True)
-    expires_at = NumberAttribute(attr_name="expiresAt", null=True)
-
-
-class CandidateItem(Model):
-    """The version, with the last `changes` as JSON; or a flow: `flow` is a FlowRevision's fields. Its document is cut
-    to what enrolls, or null where the item of that revision has it."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    version = NumberAttribute(null=True)
-    changes = UnicodeAttribute(null=True)
-    flow = JsonText(null=True)
-    expires_at = NumberAttribute(attr_name="expiresAt", null=True)
-
 
 class DynamoFlowRepository:
+    """``read_flow`` raises ValueError for a revision that is not a valid flow."""
+
     def __init__(self, tables: Tables, read_flow: ReadFlow) -> None:
         self._table = tables.flows
-        self._flows = _bound(FlowItem, tables)
-        self._candidates = _bound(CandidateItem, tables)
+        self._store = ModelStore(tables)
         self._read_flow = read_flow
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
@@ -92,99 +51,86 @@ class DynamoFlowRepository:
         return None if item is None else _revision(item)
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
-        keys = [(join("flows", portal_id), join(one)) for one in dict.fromkeys(flow_ids)]
-        items = (self._flows.from_raw_data(dict(item)) for item in self._table.get_many_encoded(keys))
-        return {item.flow_id: _revision(item) for item in items}
+        keys = [_flow_key(portal_id, flow_id) for flow_id in dict.fromkeys(flow_ids)]
+        return {item.flow_id: _revision(item) for item in self._store.get_many(FlowItem, keys)}
 
     def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
-        items = self._flows.query(
-            join("revisions", portal_id, flow_id),
-            filter_condition=self._flows.changed_at <= instant,
-            scan_index_forward=False,
-            consistent_read=True,
+        items = self._store.query(
+            FlowRevisionItem,
+            join(schema.REVISIONS, portal_id, flow_id),
+            filter_condition=FlowRevisionItem.changed_at <= instant,
+            newest_first=True,
             page_size=REVISIONS_READ,
         )
         return next((_revision(item) for item in items), None)
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
-        condition = self._flows.sk > join(after) if after else None
-        items = self._flows.query(join("flows", portal_id), condition, consistent_read=True, page_size=limit)
+        condition = FlowItem.sk > join(after) if after else None
+        items = self._store.query(FlowItem, join(schema.FLOWS, portal_id), condition, page_size=limit)
         live = (item for item in items if not item.is_deleted)
         return [_revision(item) for item in itertools.islice(live, limit)]
 
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
+        """Write the flow, its revision and its candidate items in one transaction. Raises ConcurrentModification if
+        ``was`` is not the current revision, and Throttled if other flows of the same event types keep changing."""
         current = self._item(revision.portal_id, revision.id) if was is not None else None
         listed_before = set(current.listed_under or ()) if current is not None else set()
         listed = set() if revision.is_deleted else _listings(self._read_flow(revision))
-        seconds = revision.changed_at // 1000
-        head = self._flows(
-            join("flows", revision.portal_id),
-            join(revision.id),
-            listed_under=sorted(listed),
-            expires_at=seconds + DELETED_SECONDS if revision.is_deleted else None,
-            **_attributes(revision),
-        )
-        kept = self._flows(*revision_key(revision.portal_id, revision.id, revision.revision), **_attributes(revision))
-        condition = self._flows.pk.does_not_exist() if was is None else self._flows.revision == was.revision
-
         keys = sorted(listed | listed_before)
-        is_copied = _is_copied(revision, len(listed))
-
-        def transact(heads: Mapping[str, Head]) -> None:
-            connection = self._flows._get_connection().connection
-            try:
-                with TransactWrite(connection=connection) as transaction:
-                    transaction.save(head, condition=condition)
-                    transaction.save(kept)
-                    for key in keys:
-                        is_live = key in listed and revision.is_enabled
-                        candidate = self._candidates(
-                            key,
-                            candidate_place(revision.id),
-                            flow=enrolling(revision, is_live=is_live, is_copied=is_copied),
-                            expires_at=None if is_live else seconds + RETIRED_SECONDS,
-                        )
-                        transaction.save(candidate)
-                        after = heads[key].followed_by(revision.id, revision.revision, is_live=is_live)
-                        self._count(transaction, key, was=heads[key], now=after)
-            except TransactWriteError as error:
-                # Wrapped twice: the reasons are in the error that the client raised.
-                cause = error.cause and error.cause.__cause__
-                raise cause or error from None
-
+        flow_puts = _flow_puts(revision, was, listed)
         for attempt in attempts():
             heads = read_heads(self._table, keys) if keys else {}
+            puts = [*flow_puts, *_candidate_puts(revision, heads, listed)]
             try:
-                write_all(partial(transact, heads), f"flow {revision.id}")
+                self._store.put_all(puts, f"flow {revision.id}")
                 return
             except ConcurrentModification:
                 latest = self._item(revision.portal_id, revision.id)
                 if (latest and int(latest.revision)) != (was and was.revision):
                     raise
-            # Another flow of the same listing was written meanwhile.
+            # Another flow with the same event type was written in the meantime.
             attempt.wait()
-        raise Throttled(f"flow {revision.id}: others of the same event types were written all the time")
-
-    def _count(self, transaction: TransactWrite, key: str, was: Head, now: Head) -> None:
-        model = self._candidates
-        transaction.save(
-            model(key, HEAD, version=now.version, changes=now.written),
-            condition=model.version == was.version if was.version else model.pk.does_not_exist(),
-        )
+        raise Throttled(f"flow {revision.id}: other flows of the same event types kept changing")
 
     def _item(self, portal_id: str, flow_id: str) -> FlowItem | None:
-        try:
-            return self._flows.get(join("flows", portal_id), join(flow_id), consistent_read=True)
-        except self._flows.DoesNotExist:
-            return None
+        return self._store.get(FlowItem, *_flow_key(portal_id, flow_id))
 
 
-def _bound(model: type[M], tables: Tables) -> type[M]:
-    """PynamoDB makes a client for each model and has no public way to share one."""
-    bound: type[M] = type(model.__name__, (model,), {"Meta": type("Meta", (), {"table_name": tables.flows.name})})
-    client: Any = tables.client
-    bound._get_connection().connection._client = client
-    return bound
+def _flow_puts(revision: FlowRevision, was: FlowRevision | None, listed: Set[str]) -> Sequence[Put]:
+    """The current revision, and the same revision where it stays."""
+    condition = FlowItem.pk.does_not_exist() if was is None else FlowItem.revision == was.revision
+    attributes = _attributes(revision)
+    flow = FlowItem(
+        *_flow_key(revision.portal_id, revision.id),
+        listed_under=sorted(listed),
+        expires_at=revision.changed_at // 1000 + DELETED_SECONDS if revision.is_deleted else None,
+        **attributes,
+    )
+    key = revision_key(revision.portal_id, revision.id, revision.revision)
+    return [Put(flow, condition), Put(FlowRevisionItem(*key, **attributes))]
+
+
+def _candidate_puts(revision: FlowRevision, heads: Mapping[str, Head], listed: Set[str]) -> Iterator[Put]:
+    """``heads``: of each listing that the flow is in or leaves, by partition key."""
+    is_copied = _is_copied(revision, len(listed))
+    for key, head in heads.items():
+        is_live = key in listed and revision.is_enabled
+        candidate = CandidateItem(
+            key,
+            candidate_place(revision.id),
+            flow=enrolling(revision, is_live=is_live, is_copied=is_copied),
+            expires_at=None if is_live else revision.changed_at // 1000 + RETIRED_SECONDS,
+        )
+        yield Put(candidate)
+        changed = head.followed_by(revision.id, revision.revision, is_live=is_live)
+        version = CandidatesVersionItem(
+            key, schema.CANDIDATES_VERSION, version=changed.version, changes=changed.written
+        )
+        yield Put(version, is_unchanged(CandidatesVersionItem, head.version))
+
+
+def _flow_key(portal_id: str, flow_id: str) -> tuple[str, str]:
+    return join(schema.FLOWS, portal_id), join(flow_id)
 
 
 def _listings(flow: Flow) -> set[str]:
@@ -205,7 +151,7 @@ def _attributes(revision: FlowRevision) -> dict[str, Any]:
     }
 
 
-def _revision(item: FlowItem) -> FlowRevision:
+def _revision(item: FlowRevisionItem) -> FlowRevision:
     return FlowRevision(
         portal_id=item.portal_id,
         id=item.flow_id,

@@ -6,12 +6,12 @@ import time
 from collections import OrderedDict
 from threading import Lock
 
+from enrollment.adapters.dynamodb.schema import PORTALS, SETTINGS
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.domain.enrollment.late_data_tolerance import RECORD_TOLERANCE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import join
 
-SETTINGS = "settings"
 REMEMBERED_SECONDS = 60
 REMEMBERED_PORTALS = 10_000
 
@@ -36,21 +36,24 @@ class DynamoPortals:
         return found[1] if found is not None and is_fresh else None
 
     def current(self, portal_id: str) -> PortalSettings:
-        item = self._table.get(join("portals", portal_id), SETTINGS)
-        # Settings that were stored before these existed lack them.
-        settings = PortalSettings()
-        if item is not None:
-            settings = PortalSettings(
-                item["timeZone"],
-                item.get("criteriaTolerance", 0),
-                item.get("recordTolerance", RECORD_TOLERANCE),
-                tuple(json.loads(item.get("allowedSources", "[]"))),
-            )
-        self._record_in_history(portal_id, settings)
+        settings = self._read(portal_id) or PortalSettings()
+        self._remember(portal_id, settings)
         return settings
 
+    def _read(self, portal_id: str) -> PortalSettings | None:
+        item = self._table.get(join(PORTALS, portal_id), SETTINGS)
+        if item is None:
+            return None
+        # An item that was stored before an attribute existed lacks it.
+        return PortalSettings(
+            item["timeZone"],
+            item.get("criteriaTolerance", 0),
+            item.get("recordTolerance", RECORD_TOLERANCE),
+            tuple(json.loads(item.get("allowedSources", "[]"))),
+        )
+
     def save(self, portal_id: str, settings: PortalSettings) -> None:
-        key = {"pk": join("portals", portal_id), "sk": SETTINGS}
+        key = {"pk": join(PORTALS, portal_id), "sk": SETTINGS}
         self._table.put(
             {
                 **key,
@@ -60,9 +63,9 @@ class DynamoPortals:
                 "allowedSources": json.dumps(settings.allowed_sources) if settings.allowed_sources else None,
             }
         )
-        self._record_in_history(portal_id, settings)
+        self._remember(portal_id, settings)
 
-    def _record_in_history(self, portal_id: str, settings: PortalSettings) -> None:
+    def _remember(self, portal_id: str, settings: PortalSettings) -> None:
         # Step by step, of which each holds beside other threads.
         self._known.pop(portal_id, None)
         self._known[portal_id] = (time.monotonic(), settings)

@@ -1,19 +1,18 @@
 """Records in DynamoDB: one item each, changed by whoever has read its latest version."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from enrollment.adapters.dynamodb.schema import RECORD
 from enrollment.adapters.dynamodb.tables import Item, Tables, is_at
 from enrollment.application.ports import ConcurrentModification
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.name_normalization import in_one_spelling
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue, ValueHistory
 from enrollment.domain.values import Instant
-
-RECORD = "record"
 
 # What brought a change: the id of its event, and when it arrived. The changes of one arrival share it.
 Origin = tuple[str, Instant | None]
@@ -29,20 +28,26 @@ class DynamoRecords:
 
     def get(self, key: RecordKey) -> Record | None:
         item = self._table.get(str(key), RECORD)
-        return None if item is None else _record(key, item)
+        return None if item is None else read_record(key, item)
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
         wanted = {str(key): key for key in keys}
         items = self._table.get_many([(pk, RECORD) for pk in wanted])
-        return {wanted[item["pk"]]: _record(wanted[item["pk"]], item) for item in items}
+        return {wanted[item["pk"]]: read_record(wanted[item["pk"]], item) for item in items}
 
     def save(self, record: Record) -> Record:
-        if not self._table.put(_item(record), is_at(record.version)):
+        if not self._table.put(record_item(record), is_at(record.version)):
             raise ConcurrentModification(f"record {record.key} has changed since version {record.version}")
         return replace(record, version=record.version + 1)
 
 
-def _item(record: Record) -> Item:
+def _json(value: Any) -> str:
+    """JSON without ASCII escapes, which take up to six times the bytes of a character."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
+    """``write``: of the attributes whose text is JSON."""
     is_created = record.created_at != NOT_CREATED
     origins: dict[Origin, int] = {}
 
@@ -53,11 +58,11 @@ def _item(record: Record) -> Item:
         change = [dated.value, dated.changed_at, origin]
         return [*change, 1] if dated.is_to_second else change
 
-    def current(values: Mapping[str, TimestampedValue]) -> str:
-        return _json({name: of(dated) for name, dated in values.items()})
+    def current(values: Mapping[str, TimestampedValue]) -> Any:
+        return write({name: of(dated) for name, dated in values.items()})
 
-    def earlier(values: ValueHistory) -> str:
-        return _json({name: [of(dated) for dated in history] for name, history in values.items()})
+    def earlier(values: ValueHistory) -> Any:
+        return write({name: [of(dated) for dated in history] for name, history in values.items()})
 
     return {
         "pk": str(record.key),
@@ -67,10 +72,10 @@ def _item(record: Record) -> Item:
         "knownAt": record.known_at,
         "properties": current(record.properties),
         "memberships": current(record.memberships),
-        "firsts": _json(dict(record.firsts)),
+        "firsts": write(dict(record.firsts)),
         "earlierProperties": earlier(record.earlier_properties),
         "earlierMemberships": earlier(record.earlier_memberships),
-        "origins": _json(list(origins)) if origins else None,
+        "origins": write(list(origins)) if origins else None,
         "deletedAt": record.deleted_at,
         "awaitedUntil": record.awaited_until,
         # A deletion is kept for good. What arrived for a record that was never created expires.
@@ -84,8 +89,8 @@ def _expiry(record: Record) -> int:
     return (max([record.awaited_until or 0, *arrivals]) + EARLY_CHANGES_KEPT_MS) // 1000
 
 
-def _record(key: RecordKey, item: Item) -> Record:
-    origins: list[list[Any]] = json.loads(item.get("origins", "[]"))
+def read_record(key: RecordKey, item: Item, read: Callable[[Any], Any] = json.loads) -> Record:
+    origins: list[list[Any]] = read(item["origins"]) if "origins" in item else []
 
     def dated(value: Any, changed_at: Instant, origin: int | None = None, is_to_second: int = 0) -> TimestampedValue:
         if origin is None:
@@ -94,10 +99,10 @@ def _record(key: RecordKey, item: Item) -> Record:
         return TimestampedValue(value, changed_at, arrived_at, event_id, is_to_second == 1)
 
     def current(name: str) -> dict[str, TimestampedValue]:
-        return {name: dated(*change) for name, change in json.loads(item[name]).items()}
+        return {name: dated(*change) for name, change in read(item[name]).items()}
 
     def earlier(name: str) -> ValueHistory:
-        found = json.loads(item[name])
+        found = read(item[name])
         return {name: tuple(dated(*change) for change in history) for name, history in found.items()}
 
     record = Record(
@@ -105,7 +110,7 @@ def _record(key: RecordKey, item: Item) -> Record:
         created_at=item.get("createdAt", NOT_CREATED),
         properties=current("properties"),
         memberships=current("memberships"),
-        firsts=json.loads(item["firsts"]),
+        firsts=read(item["firsts"]),
         earlier_properties=earlier("earlierProperties"),
         earlier_memberships=earlier("earlierMemberships"),
         version=item["version"],
@@ -114,8 +119,3 @@ def _record(key: RecordKey, item: Item) -> Record:
         known_at=item.get("knownAt"),
     )
     return in_one_spelling(record)
-
-
-def _json(value: object) -> str:
-    """Not as ASCII, in which an escape takes up to six times the bytes of its character."""
-    return json.dumps(value, ensure_ascii=False)

@@ -6,15 +6,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
+from enrollment.adapters.dynamodb.schema import ORDER, REPLAY, REPLAYS
 from enrollment.adapters.dynamodb.tables import Expression, Item, Tables
 from enrollment.application.ports import REPLAY_PARTS
 from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import join
-
-REPLAY = "replay"
-ORDER = "order"
 
 REMEMBERED = 100
 
@@ -28,18 +26,22 @@ class DynamoReplays:
     def get(self, name: str) -> Replay | None:
         # An order never changes, and thousands of events ask for the same one.
         if name not in self._known:
-            item = self._orders.get(_order_key(name), ORDER)
-            if item is None:
+            replay = self._read(name)
+            if replay is None:
                 return None
-            self._known[name] = _replay(name, item)
+            self._known[name] = replay
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[name]
 
+    def _read(self, name: str) -> Replay | None:
+        item = self._orders.get(order_key(name), ORDER)
+        return None if item is None else _replay(name, item)
+
     def save(self, replay: Replay) -> None:
         self._orders.put(
             {
-                "pk": _order_key(replay.name),
+                "pk": order_key(replay.name),
                 "sk": ORDER,
                 "portalId": replay.portal_id,
                 "flowIds": None if replay.flow_ids is None else json.dumps(sorted(replay.flow_ids)),
@@ -55,7 +57,7 @@ class DynamoReplays:
         record = _digest(join(event.object_type_id, event.object_id or ""))
         self._rehearsals.put(
             {
-                "pk": _part_key(replay, int(record, 16) % REPLAY_PARTS),
+                "pk": part_key(replay, int(record, 16) % REPLAY_PARTS),
                 "sk": join(record, _digest(event.id)),
                 "codes": json.dumps({one.flow_id: one.code.value for one in decisions}),
                 "expiresAt": replay.expires_at // 1000,
@@ -63,16 +65,16 @@ class DynamoReplays:
         )
 
     def counted(self, replay: Replay, part: int) -> Iterator[DryRunResult]:
-        for item in self._rehearsals.query(Expression("pk = :part", part=_part_key(replay, part))):
+        for item in self._rehearsals.query(Expression("pk = :part", part=part_key(replay, part))):
             record, _ = item["sk"].split("/")
             yield DryRunResult(record, {flow_id: Code(code) for flow_id, code in json.loads(item["codes"]).items()})
 
 
-def _order_key(name: str) -> str:
-    return join("replays", name)
+def order_key(name: str) -> str:
+    return join(REPLAYS, name)
 
 
-def _part_key(replay: Replay, part: int) -> str:
+def part_key(replay: Replay, part: int) -> str:
     """Four parts, as no record has."""
     return join(REPLAY, replay.portal_id, replay.name, str(part))
 

@@ -23,9 +23,9 @@ Events of all records are found by their type through the
 index `by-event-type`, whose partitions are <portal>/<event type>/<shard>. The indexes hold keys only, so that
 confirming an enrollment writes no other of them.
 
-An item is a dictionary of texts, whole numbers and truth values here; what has a structure is a text of JSON. This is
-the way of an event: each of its adapters says itself how it writes what it stores. The flow book, which no event asks,
-has models instead (``flow_book``); docs/decisions/0013-event-path.md has the figures.
+An item is a dictionary of strings, integers and booleans here. A structured value is stored as JSON text. This is the
+client of the event path. The API uses PynamoDB models, which declare the same items (``models``,
+docs/decisions/0019-one-schema.md).
 """
 
 import itertools
@@ -215,8 +215,8 @@ class Table:
 
 
 def write_all(transact: Callable[[], object], what: str) -> None:
-    """One transaction. Raises Conflict when a condition does not hold. Meeting another transaction on one of the items
-    is no conflict: it is made again, with backoff; raises Throttled when it goes on meeting others."""
+    """Run one transaction. Raises ConcurrentModification if a condition is false. If another transaction writes one of
+    the items, the transaction is repeated with backoff. Raises Throttled if this continues."""
     for attempt in attempts():
         try:
             transact()
@@ -230,7 +230,7 @@ def write_all(transact: Callable[[], object], what: str) -> None:
             if not codes & {"TransactionConflict", "TransactionConflictException"}:
                 raise
         attempt.wait()
-    raise Throttled(f"{what}: others were writing the same items all the time")
+    raise Throttled(f"{what}: other transactions kept writing the same items")
 
 
 def encoded(item: Item) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from aws_lambda_powertools import Logger
 from msgspec import Struct
 
 from enrollment.adapters import aws_clients as clients
-from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.association_repository import AssociationRepository
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
-from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
-from enrollment.adapters.dynamodb.records import DynamoRecords
-from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
+from enrollment.adapters.dynamodb.record_repository import RecordRepository
+from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
 from enrollment.adapters.observability import Metrics, log_refused_flow
@@ -57,7 +57,11 @@ def api_application() -> ApiApplication:
     config = from_environment()
     session = clients.open_session()
     tables = Tables(clients.dynamodb(session), config)
-    records, associations, portals = DynamoRecords(tables), DynamoAssociations(tables), DynamoPortals(tables)
+    records, associations, portals = (
+        RecordRepository(tables),
+        AssociationRepository(tables),
+        PortalSettingsRepository(tables),
+    )
     evaluator = CriteriaEvaluator(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
     logger = Logger()
@@ -92,7 +96,7 @@ def api_application() -> ApiApplication:
         history=history,
         processor=processor,
         explaining=DecisionExplainer(processor, flow_repository, read_flow),
-        replays=DynamoReplays(tables),
+        replays=ReplayRepository(tables),
         logger=logger,
         metrics=Metrics(config.metrics_namespace, config.service, now),
         trace=tracing(config),

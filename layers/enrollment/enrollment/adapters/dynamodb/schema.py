@@ -1,0 +1,45 @@
+"""Names of tables, keys and indexes that the event path and the PynamoDB models (``models``) share.
+
+This module does not import PynamoDB, so the functions that handle events can import it.
+"""
+
+# Names of the tables in template.yaml. A deployed table has its own name (``Config``).
+FLOWS_TABLE = "FlowsTable"
+RECORDS_TABLE = "RecordsTable"
+ENROLLMENTS_TABLE = "EnrollmentsTable"
+
+PARTITION_KEY = "pk"
+SORT_KEY = "sk"
+# Seconds since 1970. DynamoDB deletes the item after this time.
+TIME_TO_LIVE = "expiresAt"
+
+# Indexes of the records table.
+BY_EVENT_TYPE = "by-event-type"
+# Indexes of the enrollments table.
+BY_FLOW = "by-flow"
+BY_ID = "by-id"
+BY_TIME = "by-time"
+UNCONFIRMED = "unconfirmed"
+
+# First parts of partition keys in the flows table.
+FLOWS = "flows"
+REVISIONS = "revisions"
+CANDIDATES = "candidates"
+PORTALS = "portals"
+REPLAYS = "replays"
+
+# Sort keys in the flows table. "#" sorts before every flow.
+CANDIDATES_VERSION = "#version"
+CANDIDATE_PREFIX = "flow/"
+SETTINGS = "settings"
+ORDER = "order"
+
+# Sort keys in the records table, or their first parts.
+RECORD = "record"
+ASSOCIATED = "associated"
+WAITING = "waiting"
+EVENT = "event"
+
+# First parts of partition keys with four parts. The keys of records have three.
+REPLAY = "replay"
+RATE_LIMIT = "rate-limit"
