@@ -123,7 +123,7 @@ class EventProcessor(Struct, frozen=True):
         delayed = sorted(flow_ids - due)
         existing = self.enrollments.find(key, event.id, delayed) if delayed else {}
         stored = [enrollments.own for enrollments in existing.values() if enrollments.own is not None]
-        self.publisher(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
+        self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)
 
     def _decide(self, event: Event, scope: ProcessingScope) -> Attempt:
@@ -140,7 +140,7 @@ class EventProcessor(Struct, frozen=True):
             news = [decision for decision in attempt.decisions if self._is_news(decision, scope)]
             if news or not scope.deferred_until:
                 self.decision_log.log_decisions(attempt.event, news, attempt.counted)
-            self.publisher(attempt.event, attempt.unpublished)
+            self.publisher.publish(attempt.event, attempt.unpublished)
             return attempt
         raise ConcurrentModification(
             f"record {event.record_key} changed {ATTEMPTS} times while event {event.id} was decided; retrying is safe"
