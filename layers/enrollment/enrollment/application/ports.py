@@ -56,8 +56,8 @@ class Flows(Protocol):
     def of_batch(self) -> "Flows":
         """Return a reader for events that were received in one batch. It reads each list of flows once.
 
-        This is correct because every event of the batch was sent before the read, so each flow that was turned off
-        before an event was sent is off in the list.
+        This is correct because every event of the batch was sent before the read. A flow that was turned off before an
+        event was sent is off in the list.
         """
         ...
 

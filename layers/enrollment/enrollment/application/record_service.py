@@ -102,8 +102,9 @@ class RecordService(Struct, frozen=True):
     def change(self, key: RecordKey, change: RecordUpdate) -> RecordChange:
         """Change a record, or create it if ``change.creates``.
 
-        Raises UnknownRecord if it does not exist and is not to be created, InvalidEvent if the change breaks a rule,
-        EventsNotAccepted, StaleChange, and ConcurrentModification if others changed it during every attempt.
+        Raises UnknownRecord if it does not exist and is not to be created, and InvalidEvent if the change breaks a
+        rule. Also raises EventsNotAccepted, StaleChange, and ConcurrentModification if others changed the record during
+        every attempt.
         """
         outcome = self.change_many([(key, change)])[0]
         if isinstance(outcome, RecordChange):

@@ -2,8 +2,8 @@
 (docs/decisions/0017-nothing-stays-unpublished.md).
 
 A delivery that fails is repeated, and after the last attempt its event is in the unprocessed-events queue. If that
-event is discarded, or if a delivery is lost, its enrollments would stay unpublished, and the record would count as
-enrolled in a flow that it never enters. So a schedule finds them by an index, some minutes after they were due.
+event is discarded, or if a delivery is lost, its enrollments would stay unpublished. The record would count as enrolled
+in a flow that it never enters. So a schedule finds such enrollments by an index, some minutes after they were due.
 """
 
 import itertools
