@@ -174,7 +174,7 @@ def prepare(patch: pytest.MonkeyPatch, world: World) -> None:
 def fail(patch: pytest.MonkeyPatch) -> None:
     world = portal()
     world.queue.refuses = 1
-    with pytest.raises(Exception, match="not taken by the queue"):
+    with pytest.raises(Exception, match="the queue or the bus did not accept"):
         invoke(patch, world, submitted())
     world.now += 600_000
     assert unconfirmed_handler()({}, None) == {"found": 1, "published": 1, "isComplete": True}

@@ -152,7 +152,7 @@ def test_a_flow_that_changed_near_an_event_without_a_time_of_evaluation_is_noted
         "another revision may have decided: the clocks of the event and of the flow may differ by up to 5 minutes, "
         f"and the flow changed at {changed_at}"
     )
-    assert by_now == "the flow is at revision 2 by now"
+    assert by_now == "the flow has changed since then; its current revision is 2"
 
 
 @pytest.mark.parametrize("ahead_ms", [0, 3_000])
@@ -166,7 +166,11 @@ def test_an_enrollment_is_explained_by_the_revision_that_made_it(api: Api, ahead
     switch(world.authoring, "p1", "1", world.now, on=False)
     world.now += 60_000
     one = decision(api)
-    assert (one["code"], one["flowRevisionId"], one["notes"]) == ("ENROLLED", "1", ["the flow is at revision 2 by now"])
+    assert (one["code"], one["flowRevisionId"], one["notes"]) == (
+        "ENROLLED",
+        "1",
+        ["the flow has changed since then; its current revision is 2"],
+    )
 
 
 def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
@@ -179,7 +183,7 @@ def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
     one = decision(api)
     assert (one["code"], one["failedConditions"]) == ("NOT_MATCHED", ['form is "f-2", found "f-1"'])
     assert (one["flowRevisionId"], one["currentFlowRevisionId"]) == ("1", "2")
-    assert one["notes"] == ["the flow is at revision 2 by now"]
+    assert one["notes"] == ["the flow has changed since then; its current revision is 2"]
 
 
 def test_why_a_flow_took_no_decision(api: Api) -> None:
@@ -230,7 +234,7 @@ def test_what_is_decided_again_otherwise_than_it_was_is_told_so(api: Api) -> Non
     two = decision(api, event_id="e2")
     assert two["code"] == "ENROLLED"
     assert two["notes"] == [
-        "decided again by what is known now, it would not have been enrolled: "
+        "with the data that is known now, the record would not be enrolled: "
         "the record does not meet the refinement criteria on city"
     ]
 
@@ -240,7 +244,7 @@ def test_values_that_are_not_kept_any_more_are_told_as_such(api: Api) -> None:
     assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
     for number in range(25):
         submit(api, f"later-{number}", record={"city": f"Town {number}"})
-    assert any("what city was at" in note for note in decision(api)["notes"])
+    assert any("the value of city at" in note for note in decision(api)["notes"])
     assert decision(api, event_id="later-24")["notes"] == []
 
 

@@ -474,7 +474,7 @@ def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:
     api.world.bus.refuses = 1
     answer = api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}})
     assert answer.status == 503
-    assert "did not take 1 of the changes" in answer.json["message"]
+    assert "did not accept 1 of the 2 events" in answer.json["message"]
     properties = api("GET", f"{CONTACTS}/101").json["properties"]
     assert (properties["city"], properties.get("age")) == ("Dublin", "3")
     assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}}).status == 200

@@ -61,7 +61,7 @@ def count(api: Api, *event_ids: str) -> None:
     for event_id in event_ids:
         given = {"id": event_id, "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
         one = read_routed_event(event({"forms.submitted": event_id[:3], **given}))
-        api.world.replay_processor(one, EXAMPLE_REPLAY)
+        api.world.replay_processor.process(one, EXAMPLE_REPLAY)
 
 
 def test_counts_of_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def failed(envelope: Any) -> str:
             "requestPayload": envelope,
             "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
             "responsePayload": {
-                "errorMessage": "event e1: not taken by the queue or the bus: 01K",
+                "errorMessage": "event e1: the queue or the bus did not accept 1 of 1 enrollments (01K)",
                 "errorType": "NotDelivered",
                 "requestId": "3cf0a3f1-8b1f-4f3a-9a86-3d6b0c1b6c0e",
                 "stackTrace": [],

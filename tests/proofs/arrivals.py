@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from enrollment.adapters.dynamodb.deferred_events import KEPT_SECONDS
-from enrollment.application.event_history import DAY, EVALUATION_KEPT_DAYS
+from enrollment.application.event_history import DAY_MS, EVALUATION_KEPT_DAYS
 from enrollment.domain.enrollment.late_data_tolerance import GRACE_MS
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS
@@ -93,7 +93,7 @@ def without_arrivals(item: Item, *, any_arrival: bool) -> dict[str, Any]:
         if "event" in told:
             del told["event"]["evaluatedAt"]
         else:
-            assert int(told.pop("expiresAt")) == (evaluated_at + EVALUATION_KEPT_DAYS * DAY) // 1000
+            assert int(told.pop("expiresAt")) == (evaluated_at + EVALUATION_KEPT_DAYS * DAY_MS) // 1000
     elif kind == "waiting":
         ends = [*told["flows"].values(), *told.get("rejected", {}).values()]
         assert int(told.pop("expiresAt")) == max(ends) // 1000 + KEPT_SECONDS

@@ -724,7 +724,7 @@ class Enrolling(RuleBasedStateMachine):
             self.world.redeliveries.scheduled.remove(due[0])
         self.world.now = max(self.world.now, until)
         # The schedule publishes what no delivery has published within some minutes.
-        assert not [failure for _, failure in self.world.unconfirmed_publisher() if failure is not None]
+        assert not [failure for _, failure in self.world.unconfirmed_publisher.publish_all() if failure is not None]
         overdue = self.world.now - 5 * MINUTE
         assert all(one.is_confirmed or one.publish_at >= overdue for one in self.world.enrollments.items.values())
         self._check_messages()

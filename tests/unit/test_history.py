@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from enrollment.application.event_history import DAY, LOOKED_AT, EventHistory, EventQuery
+from enrollment.application.event_history import DAY_MS, MAX_EVENTS_SCANNED, EventHistory, EventQuery
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.enrollments import Enrollment
 from enrollment.domain.events.event import Event
@@ -22,7 +22,7 @@ NOW = 1_795_514_400_000
 
 def world_with(**given: Any) -> World:
     world = World(**given)
-    world.put_record(ADA, Record(ADA, NOW - 90 * DAY))
+    world.put_record(ADA, Record(ADA, NOW - 90 * DAY_MS))
     return world
 
 
@@ -46,13 +46,13 @@ def test_every_event_of_a_known_record_is_kept_once_whatever_it_leads_to() -> No
     for envelope in (submitted(), submitted(), submitted("e2"), event({"calls.ended": "101", "id": "e3"})):
         world.deliver(envelope)
     assert sorted(kept(world)) == ["e1", "e2", "e3"]
-    assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY]
+    assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY_MS]
 
 
 def test_an_event_of_the_future_is_kept_no_longer_than_one_of_now() -> None:
     world = world_with()
-    world.deliver(submitted(at=NOW + DAY // 2))
-    assert [until for _, until in world.kept_events.kept.values()] == [NOW + 30 * DAY]
+    world.deliver(submitted(at=NOW + DAY_MS // 2))
+    assert [until for _, until in world.kept_events.kept.values()] == [NOW + 30 * DAY_MS]
 
 
 def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
@@ -83,7 +83,7 @@ def test_an_event_that_waits_for_its_record_is_kept(kind: str) -> None:
 def test_what_is_older_than_the_history_costs_no_read_and_no_write() -> None:
     world = world_with()
     world.records.get = None  # type: ignore[assignment, method-assign]
-    world.deliver(submitted(at=NOW - 31 * DAY))
+    world.deliver(submitted(at=NOW - 31 * DAY_MS))
     turned_off = world_with(history_days=0)
     turned_off.records.get = None  # type: ignore[assignment, method-assign]
     turned_off.deliver(submitted())
@@ -158,7 +158,7 @@ def test_what_has_expired_is_not_told_though_it_is_still_stored() -> None:
     world = world_with()
     world.deliver(submitted())
     assert read(world) == ["e1"]
-    world.now += 31 * DAY
+    world.now += 31 * DAY_MS
     assert (read(world), kept(world)) == ([], ["e1"])
 
 
@@ -172,7 +172,7 @@ def test_what_was_before_a_deletion_is_not_told_of_who_came_after() -> None:
 
 def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> None:
     world = world_with()
-    for number in range(LOOKED_AT + 5):
+    for number in range(MAX_EVENTS_SCANNED + 5):
         kind = "forms.viewed" if number else "forms.submitted"
         world.deliver({**submitted(f"e{number}", at=NOW - 5_000 + number), "detail-type": kind})
     record = world.records.get(ADA)
@@ -189,13 +189,13 @@ def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> No
 
 def test_a_page_is_bounded_though_a_source_gives_all_its_events_one_id_and_one_moment() -> None:
     world = World(now=NOW)
-    for number in range(LOOKED_AT + 5):
+    for number in range(MAX_EVENTS_SCANNED + 5):
         key = RecordKey("p1", "0-1", f"r{number}")
-        world.put_record(key, Record(key, NOW - 90 * DAY))
+        world.put_record(key, Record(key, NOW - 90 * DAY_MS))
         world.deliver(submitted("batch", at=NOW - 10, record=key.object_id))
     world.deliver(submitted("before", at=NOW - 20, record="r1"))
     page = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, None)
-    assert [one.id for one in page.events] == ["batch"] * LOOKED_AT
+    assert [one.id for one in page.events] == ["batch"] * MAX_EVENTS_SCANNED
     rest = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, page.following)
     assert ([one.id for one in rest.events], rest.following) == (["before"], None)
 
@@ -239,11 +239,11 @@ def test_what_has_occurred_with_its_refinements_and_rules() -> None:
 def test_it_is_told_whether_the_history_reaches_back_as_far_as_was_asked() -> None:
     world = world_with()
     assert occurred(world, "forms.submitted") == ([], False)
-    assert occurred(world, "forms.submitted", since=NOW - 30 * DAY) == ([], True)
-    assert occurred(world, "forms.submitted", since=NOW - 30 * DAY - 1) == ([], False)
+    assert occurred(world, "forms.submitted", since=NOW - 30 * DAY_MS) == ([], True)
+    assert occurred(world, "forms.submitted", since=NOW - 30 * DAY_MS - 1) == ([], False)
     young = World()
-    young.put_record(ADA, Record(ADA, NOW - DAY))
+    young.put_record(ADA, Record(ADA, NOW - DAY_MS))
     assert occurred(young, "forms.submitted") == ([], True)
     without = EventHistory(FakeHistory(), days=0)
-    found = without.occurred(Record(ADA, NOW - DAY), NOW, read_condition("forms.submitted", []), EVENT_TYPES, 0)
+    found = without.occurred(Record(ADA, NOW - DAY_MS), NOW, read_condition("forms.submitted", []), EVENT_TYPES, 0)
     assert (found.events, found.is_complete, found.since) == ((), False, NOW)

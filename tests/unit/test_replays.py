@@ -49,7 +49,7 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
 
 
 def replayed(world: World, replay: Replay, past: list[dict[str, Any]]) -> list[Decision]:
-    return [decision for one in past for decision in world.replay_processor(read_routed_event(one), replay)]
+    return [decision for one in past for decision in world.replay_processor.process(read_routed_event(one), replay)]
 
 
 def counted(world: World, replay: Replay) -> dict[str, Counter[Code]]:

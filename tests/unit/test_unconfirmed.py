@@ -34,7 +34,8 @@ def fail(world: World, **given: Any) -> None:
 
 def finish(world: World) -> list[tuple[str, bool]]:
     return [
-        (stored.enrollment.record_key.object_id, failure is None) for stored, failure in world.unconfirmed_publisher()
+        (stored.enrollment.record_key.object_id, failure is None)
+        for stored, failure in world.unconfirmed_publisher.publish_all()
     ]
 
 
@@ -156,7 +157,7 @@ def test_a_run_that_stops_leaves_the_rest_to_the_next() -> None:
     for number in range(25):
         fail(world, record=str(number))
     world.now += LATER
-    run = world.unconfirmed_publisher()
+    run = world.unconfirmed_publisher.publish_all()
     for _ in range(3):
         next(run)
     assert len(world.queue.messages) == 10

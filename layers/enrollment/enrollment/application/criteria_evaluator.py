@@ -1,4 +1,6 @@
-"""Criteria asked of a record: what they look at is read once for all the flows that ask."""
+"""Evaluate the criteria of flows on a record (steps 8 to 10 of the decision). The portal's settings, the associations
+and the associated records are read once for all flows that need them.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
@@ -25,48 +27,58 @@ from enrollment.domain.records.record_snapshot import (
 from enrollment.domain.values import Instant
 
 View = tuple[Instant, Moment]
-"""The current time of operations that compare with it, and which changes are seen."""
+"""The current time for operators that compare with it, and which changes of the record are seen."""
 
-# Associations of a record, with those of one type, that are read; those that hold no more are among them.
+# Associations of a record with records of one type that are read, including removed ones.
 MAX_ASSOCIATIONS = 5_000
 
 
 class CriteriaResult(Struct, frozen=True):
-    """What stands against a flow; None: the record may enter. ``subject``: the record as it was seen for that."""
+    """``objection``: the decision that rejects the record; None: the record may enter the flow. ``subject``: the
+    snapshot of the record on which the criteria were evaluated."""
 
     objection: Decision | None
     subject: RecordSnapshot
 
 
 class CriteriaEvaluator(Struct, frozen=True):
+    """Evaluates suppression, goal and refinement criteria."""
+
     records: Records
     associations: Associations
     portals: Portals
 
     def subject(self, record: Record, at: Instant, flows: Sequence[Flow]) -> RecordSnapshot:
-        """The record as it was at an instant, with all that the criteria of these flows need: one query for its
-        associations of each type and one batch for the associated records, or neither when no flow needs them."""
+        """Return the record as it was at an instant, with the associated records that the criteria of these flows need.
+
+        This takes one query for each associated object type and one batch read for the associated records. Without such
+        criteria it reads neither.
+        """
         return self.subjects(record, [(at, as_of(at))], flows)[0]
 
     def subjects(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[RecordSnapshot]:
-        """The record as it was at several moments, with the reads of one."""
-        asks = any(one is not None for flow in flows for one in (flow.criteria, flow.suppression, flow.goal))
-        zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if asks else UTC
+        """Return a snapshot for each view, as ``subject`` does, with the reads of a single snapshot."""
+        has_criteria = any(
+            criteria is not None for flow in flows for criteria in (flow.criteria, flow.suppression, flow.goal)
+        )
+        zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if has_criteria else UTC
         needs = frozenset(need for flow in flows for need in flow.needs)
-        neighbours = self._neighbours(record, needs, views) if needs else _AssociatedRecords()
+        associated = self._read_associated(record, needs, views) if needs else _AssociatedRecords()
         return [
-            RecordSnapshot(record, at, zone, neighbours.associates(needs, at, moment, zone), moment)
+            RecordSnapshot(record, at, zone, associated.associates(needs, at, moment, zone), moment)
             for at, moment in views
         ]
 
     def shared(self) -> "CriteriaEvaluator":
-        """For several events of one record that are decided after each other: the associated records are read once."""
+        """Return an evaluator that reads each associated record once, for several events of one record that are decided
+        one after the other."""
         return replace(
             self, records=_RecordsReadOnce(self.records), associations=_AssociationsReadOnce(self.associations)
         )
 
     def record_tolerance(self, portal_id: str, flow: Flow | None) -> int:
-        """Milliseconds by which a record may arrive after its event; that of the portal where the flow sets none."""
+        """Return the milliseconds by which a record may arrive after its event: the tolerance of the flow, or that of
+        the portal if the flow has none."""
         if flow is not None and flow.record_tolerance is not None:
             return flow.record_tolerance
         return self.portals.settings(portal_id).record_tolerance
@@ -74,101 +86,108 @@ class CriteriaEvaluator(Struct, frozen=True):
     def verdicts(
         self, event: Event, record: Record, flows: Sequence[Flow], now: Instant, *, waits: bool
     ) -> Mapping[str, CriteriaResult]:
-        """Steps 8 to 10 of the order of decisions, for each flow by its id. ``waits``: whether a flow that tolerates
-        later data may put its decision off."""
+        """Return the result of steps 8 to 10 by flow ID. ``waits``: a flow that tolerates late data may defer its
+        decision; otherwise all results are final."""
         record = with_co_changed_properties(record, event)
         subject = self.subjects(record, [(event.occurred_at, record.moment(event))], flows)[0]
-        verdicts = {flow.id: CriteriaResult(criteria_decision(flow, subject), subject) for flow in flows}
+        results = {flow.id: CriteriaResult(criteria_decision(flow, subject), subject) for flow in flows}
         tolerant = [
             (flow, tolerance)
             for flow in flows
-            if (objection := verdicts[flow.id].objection) is not None
+            if (objection := results[flow.id].objection) is not None
             and objection.code is Code.FILTERED_OUT
-            and (tolerance := self._tolerance(flow)) > 0
+            and (tolerance := self._criteria_tolerance(flow)) > 0
         ]
-        return verdicts | self._later_verdicts(event, record, tolerant, verdicts, now, waits=waits)
+        return results | self._results_with_late_data(event, record, tolerant, results, now, waits=waits)
 
-    def _tolerance(self, flow: Flow) -> int:
+    def _criteria_tolerance(self, flow: Flow) -> int:
+        """Milliseconds after the event during which changes of the record count."""
         return self.portals.settings(flow.portal_id).tolerance if flow.tolerance is None else flow.tolerance
 
-    def _later_verdicts(
+    def _results_with_late_data(
         self,
         event: Event,
         record: Record,
         tolerant: Sequence[tuple[Flow, int]],
-        verdicts: Mapping[str, CriteriaResult],
+        results: Mapping[str, CriteriaResult],
         now: Instant,
         *,
         waits: bool,
     ) -> dict[str, CriteriaResult]:
-        """As the record was after its changes within each flow's tolerance. The first moment at which nothing stands
-        against the flow decides; else the last."""
-        later: dict[str, CriteriaResult] = {}
+        """Evaluate each flow again as the record was after each change within the flow's tolerance. The first instant
+        at which no criterion rejects is decisive; otherwise the last one is."""
+        late_results: dict[str, CriteriaResult] = {}
         instants: dict[str, Sequence[Instant]] = {}
         for flow, tolerance in tolerant:
             is_final = not waits or ends_at(event, tolerance, now) <= now
             instants[flow.id] = later_instants(record, event, tolerance, is_final=is_final)
-        moments = sorted({at for many in instants.values() for at in many})
-        # A change that is known to the second only can be dated before the event that did not see it.
-        views = [(max(at, event.occurred_at), record.moment(event).until(at)) for at in moments]
-        found = self.subjects(record, views, [flow for flow, _ in tolerant]) if moments else ()
-        subjects = dict(zip(moments, found, strict=True))
+        evaluated_at = sorted({at for flow_instants in instants.values() for at in flow_instants})
+        # A change whose time is known to the second only can be dated before an event that did not see it.
+        views = [(max(at, event.occurred_at), record.moment(event).until(at)) for at in evaluated_at]
+        snapshots = self.subjects(record, views, [flow for flow, _ in tolerant]) if views else ()
+        subjects = dict(zip(evaluated_at, snapshots, strict=True))
         for flow, tolerance in tolerant:
-            verdict = verdicts[flow.id]
+            result = results[flow.id]
             for at in instants[flow.id]:
-                verdict = CriteriaResult(criteria_decision(flow, subjects[at]), subjects[at])
-                if verdict.objection is None:
+                result = CriteriaResult(criteria_decision(flow, subjects[at]), subjects[at])
+                if result.objection is None:
                     break
-            objection, until = verdict.objection, ends_at(event, tolerance, now)
+            objection, until = result.objection, ends_at(event, tolerance, now)
             if objection is not None:
                 objection = waiting(objection, until) if waits and until > now else missed(objection, tolerance)
-            later[flow.id] = replace(verdict, objection=objection)
-        return later
+            late_results[flow.id] = replace(result, objection=objection)
+        return late_results
 
-    def _neighbours(
+    def _read_associated(
         self, record: Record, needs: frozenset[AssociationRequirement], views: Sequence[View]
     ) -> "_AssociatedRecords":
         associations = {
             object_type: self.associations.all_of(record.key, object_type, MAX_ASSOCIATIONS)
             for object_type in sorted({object_type for object_type, _ in needs})
         }
-        found = _AssociatedRecords(associations)
-        wanted = dict.fromkeys(
-            key for _, moment in views for need in needs for key in found.associated(need, moment)[:MAX_ASSOCIATED]
+        associated = _AssociatedRecords(associations)
+        keys = dict.fromkeys(
+            key for _, moment in views for need in needs for key in associated.keys(need, moment)[:MAX_ASSOCIATED]
         )
-        return replace(found, records=self.records.get_many(list(wanted)) if wanted else {})
+        return replace(associated, records=self.records.get_many(list(keys)) if keys else {})
 
 
 class _AssociatedRecords(Struct, frozen=True):
-    """What was read of the records that a record was ever associated with."""
+    """The records that a record was ever associated with. ``associations``: by object type ID."""
 
     associations: Mapping[str, Sequence[Association]] = field(default_factory=dict)
     records: Mapping[RecordKey, Record] = field(default_factory=dict)
 
-    def associated(self, need: AssociationRequirement, moment: Moment) -> Sequence[RecordKey]:
+    def keys(self, need: AssociationRequirement, moment: Moment) -> Sequence[RecordKey]:
+        """The records that were associated in the required way at a moment."""
         object_type, kind = need
-        return [one.other for one in self.associations[object_type] if one.held_at(kind, moment)]
+        return [
+            association.other for association in self.associations[object_type] if association.held_at(kind, moment)
+        ]
 
     def associates(
         self, needs: frozenset[AssociationRequirement], at: Instant, moment: Moment, zone: tzinfo
     ) -> Mapping[AssociationRequirement, AssociatedRecords]:
-        # One subject for each record, so that the result of a filter is shared between flows.
-        subjects = {
-            key: RecordSnapshot(one, at, zone, moment=moment)
-            for key, one in self.records.items()
-            if one.exists and one.existed_at(moment.latest)
+        """The snapshots of the associated records at a moment, by requirement."""
+        # One snapshot for each record, so that flows share the results of its filters.
+        snapshots = {
+            key: RecordSnapshot(record, at, zone, moment=moment)
+            for key, record in self.records.items()
+            if record.exists and record.existed_at(moment.latest)
         }
-        keys = {need: self.associated(need, moment) for need in needs}
+        keys_by_need = {need: self.keys(need, moment) for need in needs}
         return {
             need: AssociatedRecords(
-                tuple(subjects[key] for key in many[:MAX_ASSOCIATED] if key in subjects),
-                len(self.associations[need[0]]) < MAX_ASSOCIATIONS and len(many) <= MAX_ASSOCIATED,
+                tuple(snapshots[key] for key in keys[:MAX_ASSOCIATED] if key in snapshots),
+                len(self.associations[need[0]]) < MAX_ASSOCIATIONS and len(keys) <= MAX_ASSOCIATED,
             )
-            for need, many in keys.items()
+            for need, keys in keys_by_need.items()
         }
 
 
 class _RecordsReadOnce(Struct, frozen=True):
+    """Reads each record once. ``read``: what was read; None: nothing is stored of the record."""
+
     records: Records
     read: dict[RecordKey, Record | None] = field(default_factory=dict)
 
@@ -178,8 +197,8 @@ class _RecordsReadOnce(Struct, frozen=True):
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
         unread = [key for key in keys if key not in self.read]
         if unread:
-            found = self.records.get_many(unread)
-            self.read.update({key: found.get(key) for key in unread})
+            stored = self.records.get_many(unread)
+            self.read.update({key: stored.get(key) for key in unread})
         return {key: record for key in keys if (record := self.read[key]) is not None}
 
     def save(self, record: Record) -> Record:
@@ -189,6 +208,8 @@ class _RecordsReadOnce(Struct, frozen=True):
 
 
 class _AssociationsReadOnce(Struct, frozen=True):
+    """Answers each ``all_of`` query once."""
+
     associations: Associations
     read: dict[tuple[RecordKey, str, int], Sequence[Association]] = field(default_factory=dict)
 
@@ -199,10 +220,10 @@ class _AssociationsReadOnce(Struct, frozen=True):
         return self.associations.of(record, object_type_id, limit, after)
 
     def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
-        question = (record, object_type_id, limit)
-        if question not in self.read:
-            self.read[question] = self.associations.all_of(record, object_type_id, limit)
-        return self.read[question]
+        query = (record, object_type_id, limit)
+        if query not in self.read:
+            self.read[query] = self.associations.all_of(record, object_type_id, limit)
+        return self.read[query]
 
     def save(self, associations: Sequence[Association]) -> None:
         self.associations.save(associations)

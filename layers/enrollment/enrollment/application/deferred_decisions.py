@@ -1,4 +1,9 @@
-"""Events that wait for a change or for the creation of their record (docs/decisions/0009-tolerance.md)."""
+"""Defer decisions until a change of the record, or the record itself, arrives (docs/decisions/0009-tolerance.md).
+
+Three writes belong together: the deferred event, the time until which the record is awaited (on the record itself), and
+the schedule of the final decision. They are made in an order in which a process can stop at any point without losing a
+decision.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -10,43 +15,47 @@ from enrollment.domain.events.event import Event
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
 
-# Attempts of a change that others are making at the same time; each lost one means that another made progress.
+# A write that another one has overtaken is attempted this often. Each lost attempt means that another made progress.
 ATTEMPTS = 12
 
-# Events that one change of their record has decided again; others are decided when their time ends.
+# One change of a record decides at most this many events again. The others are decided when their tolerance ends.
 MAX_REEVALUATED_EVENTS = 25
 
-# Waiting events that are read to find these: rejected ones stay for a while.
+# Deferred events that are read to find these. The limit is higher because rejected events stay stored for a while.
 MAX_DEFERRED_EVENTS_READ = 100
 
-
-# A final decision is normally taken within this time after it is due.
+# A final decision is normally made within this time after it is due.
 LATENESS_MS = MINUTE
 
 
 class StaleRecord(Exception):
-    """The record changed between its evaluation and the note that an event waits for its changes."""
+    """The record changed after its evaluation and before the deferral of the decision was stored."""
 
 
 class Deferrals(Struct, frozen=True):
+    """Stores, finds and ends the deferred decisions of events."""
+
     events: DeferredEvents
     records: Records
     redeliveries: RedeliveryScheduler
 
     def keep(self, event: Event, record: Record, waits: Mapping[str, Instant], *, extends: bool = False) -> None:
-        """``waits``: until when, for each flow. Writes the waiting event, notes it on the record that was evaluated,
-        and schedules the final decision. Raises Outdated when the record has changed since: then the event is to be
-        decided again.
+        """Defer the decision of an event for some flows. ``waits``: until when, by flow ID. ``record``: as it was
+        evaluated.
 
-        In this order, a change of the record either comes before the note and makes it fail, or comes after it and
-        finds the event waiting. ``extends``: the event waits already, and a change of the record finds it. Then the
-        new end is written last. A delivery that stops before that is repeated, and does all of it again."""
+        Stores the deferred event, then the awaited time on the record, then schedules the final decisions. So a change
+        of the record is either stored before the awaited time, and makes that write fail, or it finds the event.
+        ``extends``: the event is deferred already, so a change finds it. Then it is stored last, and a delivery that
+        stops earlier is repeated as a whole.
+
+        Raises StaleRecord if the record has changed since its evaluation; then the event must be decided again.
+        """
         if not extends:
             self._save(event, record, waits)
-        noted = record.with_deferral_until(_awaited_until(max(waits.values()) + GRACE_MS))
-        if noted is not record:
+        awaiting = record.with_deferral_until(_awaited_until(max(waits.values()) + GRACE_MS))
+        if awaiting is not record:
             try:
-                self.records.save(noted)
+                self.records.save(awaiting)
             except ConcurrentModification:
                 raise StaleRecord from None
         else:
@@ -59,82 +68,100 @@ class Deferrals(Struct, frozen=True):
             self._save(event, record, waits)
 
     def of(self, record: Record, now: Instant) -> Sequence[DeferredEvent]:
-        """Those that a change of the record may decide, in the order in which they occurred. Removes those whose time
-        is over."""
+        """Return at most MAX_REEVALUATED_EVENTS events that a change of the record may decide, ordered by the time at
+        which they occurred. Deletes deferred events that are over."""
         if record.awaited_until is None or record.awaited_until < now:
             return ()
-        found: list[DeferredEvent] = []
-        for waiting in self.events.of(record.key, MAX_DEFERRED_EVENTS_READ):
-            if waiting.is_over(now):
-                self.forget(waiting.event, frozenset(waiting.rejected))
-            elif waiting.awaiting(now):
-                found.append(waiting)
-        # Those that were rejected come last: what still waits has no final decision yet.
-        found = sorted(found, key=lambda waiting: not waiting.flows)[:MAX_REEVALUATED_EVENTS]
-        return sorted(found, key=lambda one: (one.event.occurred_at, one.event.id))
+        awaiting: list[DeferredEvent] = []
+        for deferred in self.events.of(record.key, MAX_DEFERRED_EVENTS_READ):
+            if deferred.is_over(now):
+                self.forget(deferred.event, frozenset(deferred.rejected))
+            elif deferred.awaiting(now):
+                awaiting.append(deferred)
+        # Events without a final decision take precedence over events that every flow has rejected.
+        selected = sorted(awaiting, key=lambda deferred: not deferred.flows)[:MAX_REEVALUATED_EVENTS]
+        return sorted(selected, key=lambda deferred: (deferred.event.occurred_at, deferred.event.id))
 
     def due(self, event: Event, now: Instant) -> frozenset[str]:
-        """The flows of a waiting event whose final decision is due."""
-        found = self.events.get(event.record_key, event.id) if event.record_key is not None else None
-        return frozenset() if found is None else found.due(now)
+        """Return the IDs of the flows whose final decision on the event is due."""
+        deferred = self.events.get(event.record_key, event.id) if event.record_key is not None else None
+        return frozenset() if deferred is None else deferred.due(now)
 
     def forget(self, event: Event, decided: frozenset[str]) -> None:
-        """These flows do not wait any more."""
-        self._change(event, decided, {})
+        """Store that these flows do not wait any more. Raises ConcurrentModification if others changed the deferred
+        event during every attempt."""
+        self._remove_flows(event, decided, {})
 
     def finish(
         self, event: Event, record: Record | None, decided: frozenset[str], rejected: Collection[str], now: Instant
     ) -> None:
-        """These flows were decided finally. A change that arrives a little later can still enroll the record in those
-        that rejected it. ``record``: as it was decided. The waiting event is written last: a delivery that stops before
-        is repeated, and does all of it again."""
-        if rejected:
-            self._note_late_changes(event, record, now)
-        self._change(event, decided, dict.fromkeys(rejected, now + GRACE_MS))
+        """Store that these flows have made their final decision. ``record``: as it was evaluated. ``rejected``: the
+        flows that a change can still enroll the record in, if it arrives within GRACE_MS.
 
-    def _note_late_changes(self, event: Event, record: Record | None, now: Instant) -> None:
+        The deferred event is stored last, so a delivery that stops earlier is repeated as a whole. Raises
+        ConcurrentModification if others changed the record or the deferred event during every attempt.
+        """
+        if rejected:
+            self._await_late_changes(event, record, now)
+        self._remove_flows(event, decided, dict.fromkeys(rejected, now + GRACE_MS))
+
+    def _await_late_changes(self, event: Event, record: Record | None, now: Instant) -> None:
+        """Store on the record that it is awaited until the end of the grace period."""
         for _ in range(ATTEMPTS):
             if record is None:
                 return
-            # Already noted until then, unless the decision was taken late.
-            noted = record.with_deferral_until(_awaited_until(now + GRACE_MS - LATENESS_MS))
-            if noted is record:
+            # ``keep`` has stored this time already, unless the final decision is made late.
+            awaiting = record.with_deferral_until(_awaited_until(now + GRACE_MS - LATENESS_MS))
+            if awaiting is record:
                 return
             try:
-                self.records.save(noted)
+                self.records.save(awaiting)
                 return
             except ConcurrentModification:
                 record = self.records.get(record.key)
-        raise ConcurrentModification(f"record of event {event.id} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(
+            f"record {event.record_key} changed {ATTEMPTS} times while the final decision on event {event.id} was "
+            "stored; retrying is safe"
+        )
 
-    def _change(self, event: Event, decided: frozenset[str], rejected: Mapping[str, Instant]) -> None:
+    def _remove_flows(self, event: Event, decided: frozenset[str], rejected: Mapping[str, Instant]) -> None:
+        """Remove the flows that are decided. ``rejected``: until when a late change can still enroll, by flow ID."""
         key = event.record_key
         for _ in range(ATTEMPTS):
-            found = self.events.get(key, event.id) if key is not None and decided else None
-            left = None if found is None else found.without(decided, rejected)
-            if left is None or left is found:
+            stored = self.events.get(key, event.id) if key is not None and decided else None
+            remaining = None if stored is None else stored.without(decided, rejected)
+            if remaining is None or remaining is stored:
                 return
             try:
-                self.events.save(left)
+                self.events.save(remaining)
                 return
             except ConcurrentModification:
                 continue
-        raise ConcurrentModification(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
+        raise _changed_during_every_attempt(event)
 
     def _save(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
-        stored = DeferredEvent(event, waits)
+        """Store the deferred event, or add the flows to the stored one."""
+        deferred = DeferredEvent(event, waits)
         for _ in range(ATTEMPTS):
             try:
-                self.events.save(stored)
+                self.events.save(deferred)
                 return
             except ConcurrentModification:
-                found = self.events.get(record.key, event.id)
-                stored = DeferredEvent(event, waits) if found is None else found.with_flows(waits)
-                if stored is found:
+                stored = self.events.get(record.key, event.id)
+                deferred = DeferredEvent(event, waits) if stored is None else stored.with_flows(waits)
+                if deferred is stored:
                     return
-        raise ConcurrentModification(f"the waiting event {event.id} was changed by others {ATTEMPTS} times")
+        raise _changed_during_every_attempt(event)
+
+
+def _changed_during_every_attempt(event: Event) -> ConcurrentModification:
+    return ConcurrentModification(
+        f"deferred event {event.id} of record {event.record_key} changed {ATTEMPTS} times while it was stored; "
+        "retrying is safe"
+    )
 
 
 def _awaited_until(until: Instant) -> Instant:
-    """To the end of a minute, so that events of one moment share a note: otherwise each would outdate the others."""
+    """Round up to a full minute, so that events of the same moment need one write of the record: each write makes the
+    evaluations of other events stale."""
     return -(-until // MINUTE) * MINUTE + LATENESS_MS

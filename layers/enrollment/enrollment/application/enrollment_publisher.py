@@ -1,4 +1,7 @@
-"""From the store to the world: an enrollment's message, its announcement, and the note of both."""
+"""Publish stored enrollments: send each to the queue, announce it on the bus, and confirm both in the store.
+
+docs/decisions/0002-claim-publish-confirm.md explains why this happens at least once for every enrollment.
+"""
 
 from collections.abc import Sequence
 
@@ -11,8 +14,8 @@ from enrollment.domain.values import Instant
 
 
 class NotDelivered(Exception):
-    """Enrollments are written, but the queue or the bus did not take them: the event must be delivered again.
-    ``enrollment_ids``: of those that were not taken."""
+    """Enrollments are stored, but the queue or the bus did not accept them, so the event must be delivered again.
+    ``enrollment_ids``: the enrollments that were not accepted."""
 
     def __init__(self, message: str, enrollment_ids: Sequence[str]) -> None:
         super().__init__(message)
@@ -20,65 +23,77 @@ class NotDelivered(Exception):
 
 
 class EnrollmentPublisher(Struct, frozen=True):
+    """Publishes enrollments that are stored and not confirmed."""
+
     enrollments: Enrollments
     queue: Queue
     bus: Bus
     redeliveries: RedeliveryScheduler
     clock: Clock
 
-    def __call__(self, event: Event, undelivered: Sequence[StoredEnrollment]) -> None:
-        """Publishes what is due, and has the event delivered again for what a flow's limit delays. Raises when a call
-        to AWS failed for good, or NotDelivered."""
-        if not undelivered:
+    def publish(self, event: Event, unconfirmed: Sequence[StoredEnrollment]) -> None:
+        """Publish the enrollments by an event that are due. For those that a rate limit delays, schedule another
+        delivery of the event. Raises NotDelivered, and the errors of AWS."""
+        if not unconfirmed:
             return
         now = self.clock()
-        ready = [one for one in undelivered if one.due_at is None or one.due_at <= now]
+        due = [stored for stored in unconfirmed if stored.due_at is None or stored.due_at <= now]
         delayed: dict[Instant, list[str]] = {}
-        for one in undelivered:
-            if one.due_at is not None and one.due_at > now:
-                delayed.setdefault(one.due_at, []).append(one.enrollment.flow_id)
-        # First, so that nothing that is published now leaves the others without a date.
+        for stored in unconfirmed:
+            if stored.due_at is not None and stored.due_at > now:
+                delayed.setdefault(stored.due_at, []).append(stored.enrollment.flow_id)
+        # Scheduled first, so that an error of the queue or of the bus cannot prevent it.
         for due_at, flow_ids in delayed.items():
             self.redeliveries.schedule(event, flow_ids, due_at)
-        if ready:
-            self._publish(ready, event.chain)
+        if due:
+            self._publish(due, event.chain)
 
-    def finish(self, unconfirmed: Sequence[StoredEnrollment]) -> None:
-        """Publishes what is due and was not confirmed, without its events. Raises as ``__call__``."""
+    def publish_unconfirmed(self, unconfirmed: Sequence[StoredEnrollment]) -> None:
+        """Publish the enrollments that are due, without their events. Confirmed ones are skipped. Raises NotDelivered,
+        and the errors of AWS."""
         now = self.clock()
-        ready = [one for one in unconfirmed if one.publish_at <= now and not one.is_confirmed]
-        if ready:
-            self._publish(ready)
+        due = [stored for stored in unconfirmed if stored.publish_at <= now and not stored.is_confirmed]
+        if due:
+            self._publish(due)
 
-    def _publish(self, ready: Sequence[StoredEnrollment], chain: tuple[str, ...] | None = None) -> None:
-        """Queue, then bus, then the note of what they took. The queue comes first so that a consumer gets a flow's
-        enrollment before those of the flows that it triggers."""
-        published = {one.enrollment.id for one in ready if one.is_published}
-        announced = {one.enrollment.id for one in ready if one.is_announced}
+    def _publish(self, due: Sequence[StoredEnrollment], chain: tuple[str, ...] | None = None) -> None:
+        """Send to the queue, then to the bus, then confirm what they accepted. The queue is first, so that a consumer
+        receives a flow's enrollment before those of the flows that the announcement triggers. ``chain``: that of the
+        event; None: the stored one."""
+        published = {stored.enrollment.id for stored in due if stored.is_published}
+        announced = {stored.enrollment.id for stored in due if stored.is_announced}
         try:
-            # Added one by one, so that what was taken is noted even when a later call fails.
-            for taken in self.queue.publish([one.enrollment for one in ready if not one.is_published]):
-                published.add(taken)
-            for taken in self.bus.announce(
-                [
-                    Announcement(one.enrollment, (*(one.chain if chain is None else chain), one.enrollment.flow_id))
-                    for one in ready
-                    if one.enrollment.id in published and not one.is_announced
-                ]
-            ):
-                announced.add(taken)
+            # IDs are added as they are yielded, so that accepted enrollments are confirmed even if a later call fails.
+            for accepted_id in self.queue.publish([stored.enrollment for stored in due if not stored.is_published]):
+                published.add(accepted_id)
+            announcements = [
+                Announcement(
+                    stored.enrollment, (*(stored.chain if chain is None else chain), stored.enrollment.flow_id)
+                )
+                for stored in due
+                if stored.enrollment.id in published and not stored.is_announced
+            ]
+            for accepted_id in self.bus.announce(announcements):
+                announced.add(accepted_id)
         finally:
-            now = self.clock()
-            for one in ready:
-                enrollment = one.enrollment
-                if enrollment.id in published or enrollment.id in announced:
-                    self.enrollments.confirm(
-                        enrollment,
-                        is_published=enrollment.id in published,
-                        is_announced=enrollment.id in announced,
-                        now=now,
-                    )
-        missing = [one.enrollment.id for one in ready if one.enrollment.id not in published & announced]
+            self._confirm(due, published, announced)
+        missing = [stored.enrollment.id for stored in due if stored.enrollment.id not in published & announced]
         if missing:
-            events = ", ".join(dict.fromkeys(one.enrollment.cause.event_id for one in ready))
-            raise NotDelivered(f"event {events}: not taken by the queue or the bus: {', '.join(missing)}", missing)
+            events = ", ".join(dict.fromkeys(stored.enrollment.cause.event_id for stored in due))
+            raise NotDelivered(
+                f"event {events}: the queue or the bus did not accept {len(missing)} of {len(due)} enrollments "
+                f"({', '.join(missing)}); retrying is safe",
+                missing,
+            )
+
+    def _confirm(self, due: Sequence[StoredEnrollment], published: set[str], announced: set[str]) -> None:
+        now = self.clock()
+        for stored in due:
+            enrollment = stored.enrollment
+            if enrollment.id in published or enrollment.id in announced:
+                self.enrollments.confirm(
+                    enrollment,
+                    is_published=enrollment.id in published,
+                    is_announced=enrollment.id in announced,
+                    now=now,
+                )

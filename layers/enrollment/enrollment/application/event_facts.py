@@ -64,11 +64,13 @@ class EventFacts:
         return any(decision is not None and decision.code is Code.WAITING for decision in decisions)
 
     def existing(self, flow: Flow) -> ExistingEnrollments:
+        """Return the enrollments of the record in a flow. Empty if the flow did not have to be looked up."""
         return self._existing.get(flow.id, ExistingEnrollments())
 
     @cached_property
     def _existing(self) -> Mapping[str, ExistingEnrollments]:
-        """Of the flows that the event can enroll in, and of those that an earlier delivery may have enrolled in."""
+        """By flow ID: for the flows that the event can enroll in, and for those that an earlier delivery of it may have
+        enrolled in."""
         key, record = self.event.record_key, self.record
         was_deleted = record is not None and record.deleted_at is not None and self._may_follow(record.deleted_at)
         flow_ids = [
@@ -81,6 +83,7 @@ class EventFacts:
         return self._enrollments.find(key, self.event.id, flow_ids) if key is not None and flow_ids else {}
 
     def criteria_rejection(self, flow: Flow) -> Decision | None:
+        """Return the result of steps 8 to 10 for an enabled flow that passes the steps before."""
         return self._criteria_rejections[flow.id]
 
     @cached_property
@@ -97,6 +100,7 @@ class EventFacts:
         return {flow_id: result.objection for flow_id, result in results.items()}
 
     def ineligibility(self, occurrence: Occurrence) -> str | None:
+        """Return why the event's own rule rejects an occurrence. None: it is eligible."""
         name = occurrence.event_type.name
         if name not in self._ineligibilities:
             assert self.event.record_key is not None
@@ -105,8 +109,8 @@ class EventFacts:
         return self._ineligibilities[name]
 
     def creation_tolerance(self, flow: Flow | None) -> int:
-        """Milliseconds by which the record may be created after the event. Read only if it was created after it.
-        ``flow`` None: the tolerance of the portal."""
+        """Return the milliseconds by which the record may be created after the event. The tolerance is read only if the
+        record was created after the event; otherwise it is 0. ``flow`` None: the tolerance of the portal."""
         record, event = self.record, self.event
         if record is None or not record.exists or record.existed_at(event.latest):
             return 0
@@ -115,6 +119,7 @@ class EventFacts:
         return self._evaluator.record_tolerance(event.portal_id, flow)
 
     def record_awaited_until(self, flow: Flow) -> Instant | None:
+        """Return until when the flow waits for the record to arrive. None: it does not wait."""
         if not self.scope.delivery.may_defer or not may_become_known(self.event, self.record):
             return None
         if FlowContext(flow, self._with_absent_record).rejection(TRIGGER_STEPS) is not None:

@@ -1,4 +1,4 @@
-"""The events that happened to a record (docs/decisions/0011-history.md): kept for a time, and looked up."""
+"""Store the events of records, and search them (docs/decisions/0011-history.md)."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,18 +13,18 @@ from enrollment.domain.flows.flow import TriggerGroup
 from enrollment.domain.records.record import Record, changes_record, occurrences_of
 from enrollment.domain.values import Instant
 
-DAY = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
 
-# As long as an event can be delivered again: the unprocessed-events queue keeps events for 14 days.
+# The unprocessed-events queue keeps events for 14 days, and an event can be delivered again until then.
 EVALUATION_KEPT_DAYS = 15
 
-# Events that one question looks at.
-LOOKED_AT = 1_000
+# One search reads at most this number of events, which bounds its cost.
+MAX_EVENTS_SCANNED = 1_000
 
 
 class EventQuery(Struct, frozen=True):
-    """``event_types`` None: all. ``after`` and ``before``: when it occurred, without these moments. ``position``: of
-    the last event of the page before."""
+    """Selects events of a record. ``event_types``: their names; None: all. ``after`` and ``before``: when the event
+    occurred; both are exclusive. ``position``: the sort key at which the previous page ended."""
 
     event_types: frozenset[str] | None = None
     event_id: str | None = None
@@ -33,22 +33,24 @@ class EventQuery(Struct, frozen=True):
     newest_first: bool = True
     position: str | None = None
 
-    def asks_for(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
+        """Whether the event has one of the types and the ID. The times are part of the read."""
         return (self.event_types is None or event.event_type.name in self.event_types) and (
             self.event_id in (None, event.id)
         )
 
 
 class Page(Struct, frozen=True):
-    """``following``: where the next page begins; None: there is no more. A page may be short of what was asked for,
-    and yet not be the last: so many events were looked at."""
+    """A page of events. ``following``: the ``position`` of the next page; None: this is the last page. A page can have
+    fewer events than requested, or none, although it is not the last: a search ends after MAX_EVENTS_SCANNED."""
 
     events: tuple[Event, ...]
     following: str | None = None
 
 
 class OccurrenceSearch(Struct, frozen=True):
-    """``events``: newest first, those since ``since``. ``is_complete``: there was nothing to be asked before that."""
+    """The result of ``EventHistory.occurred``. ``events``: newest first. ``since``: the earliest time that was
+    searched. ``is_complete``: the search covers the requested time, or all of it since the record was created."""
 
     events: tuple[Event, ...]
     since: Instant
@@ -56,22 +58,24 @@ class OccurrenceSearch(Struct, frozen=True):
 
 
 class EventHistory(Struct, frozen=True):
-    """``days``: how long events are kept, from when they occurred; 0: none is."""
+    """The history of events. ``days``: how long an event is stored, counted from when it occurred; 0: events are not
+    stored."""
 
     events: EventHistoryStore
     days: int
 
     @property
     def is_on(self) -> bool:
+        """Whether events are stored."""
         return self.days > 0
 
     def takes(self, event: Event, now: Instant) -> bool:
-        """Whether the event is kept if its record is known."""
-        return self.is_on and event.latest >= now - self.days * DAY
+        """Whether the event is recent enough to be stored, if its record is known."""
+        return self.is_on and event.latest >= now - self.days * DAY_MS
 
     def keep(self, event: Event, record: Record | None, now: Instant, *, is_awaited: bool = False) -> Instant:
-        """Keep the event of a record that exists, that the event changes, or that the event waits for
-        (``is_awaited``). The first copy of an event is kept.
+        """Store an event if its record exists, if the event changes the record, or if the event waits for the record
+        (``is_awaited``). The first stored copy of an event stays.
 
         Return when the event was first evaluated: ``now``, or an earlier time if another delivery of it was evaluated
         before. Without a history, that time is stored only for events whose decision can depend on it.
@@ -80,61 +84,62 @@ class EventHistory(Struct, frozen=True):
         evaluated = event.evaluated(now)
         if is_known and self.takes(event, now):
             if record is None or event.latest >= self.since(record, now):
-                return self.events.keep(evaluated, evaluated.occurred_at + self.days * DAY)
+                return self.events.keep(evaluated, evaluated.occurred_at + self.days * DAY_MS)
         elif is_known and (is_awaited or event.depends_on_evaluation(now)):
-            return self.events.keep_evaluation(evaluated, now + EVALUATION_KEPT_DAYS * DAY)
+            return self.events.keep_evaluation(evaluated, now + EVALUATION_KEPT_DAYS * DAY_MS)
         return now
 
     def since(self, record: Record, now: Instant) -> Instant:
-        """From when on events of the record are kept. What was before its deletion is not its own any more."""
-        kept_since = now - self.days * DAY
+        """Return the earliest time of the record's history. Events from before its deletion do not belong to it."""
+        kept_since = now - self.days * DAY_MS
         return kept_since if record.deleted_at is None else max(kept_since, record.deleted_at + 1)
 
     def of(self, record: Record, now: Instant, query: EventQuery, limit: int) -> Page:
-        """At most ``limit`` events of a record that is not deleted."""
-        found: list[Event] = []
-        last: str | None = None
-        for number, event in enumerate(self._all(record, now, query)):
-            if number == LOOKED_AT or len(found) == limit:
-                return Page(tuple(found), last)
-            last = event_sort_key(event)
-            if query.asks_for(event):
-                found.append(event)
-        return Page(tuple(found))
+        """Return a page of at most ``limit`` events of a record that exists."""
+        events: list[Event] = []
+        position: str | None = None
+        for scanned, event in enumerate(self._read(record, now, query)):
+            if scanned == MAX_EVENTS_SCANNED or len(events) == limit:
+                return Page(tuple(events), position)
+            position = event_sort_key(event)
+            if query.matches(event):
+                events.append(event)
+        return Page(tuple(events))
 
     def occurred(
         self, record: Record, now: Instant, group: TriggerGroup, event_types: Mapping[str, EventType], since: Instant
     ) -> OccurrenceSearch:
-        """Whether what the trigger group asks for has happened to the record; the event's own rule counts."""
-        looked_since = max(self.since(record, now), since)
+        """Return the events of the record, from ``since`` on, that satisfy a trigger group and are eligible by the rule
+        of their own type. ``event_types``: the catalog by name."""
+        searched_since = max(self.since(record, now), since)
         query = EventQuery(satisfying([group.event_type], event_types), after=since - 1)
-        found: list[Event] = []
-        for number, event in enumerate(self._all(record, now, query)):
-            if number == LOOKED_AT:
-                looked_since = event.occurred_at + 1
+        events: list[Event] = []
+        for scanned, event in enumerate(self._read(record, now, query)):
+            if scanned == MAX_EVENTS_SCANNED:
+                searched_since = event.occurred_at + 1
                 break
-            if query.asks_for(event) and any(
-                one.event_type.name == group.event_type
-                and objection(one, event, record) is None
-                and group.failure(one.properties) is None
-                for one in occurrences_of(event, event_types, record)
-            ):
-                found.append(event)
-        return OccurrenceSearch(tuple(found), looked_since, looked_since <= max(since, record.created_at))
+            if query.matches(event) and _satisfies(event, group, event_types, record):
+                events.append(event)
+        return OccurrenceSearch(tuple(events), searched_since, searched_since <= max(since, record.created_at))
 
     def latest(self, portal_id: str, event_types: frozenset[str], now: Instant, limit: int, after: str | None) -> Page:
-        """Of all records of a portal, newest first; those that were deleted included. Events of one moment and one id
-        are on one page; what there is of them beyond LOOKED_AT is on none."""
-        first = sort_key_at(now - self.days * DAY) if self.is_on else MAX_SORT_KEY
-        found: list[Event] = []
-        for event in self.events.of_types(portal_id, event_types, first, MAX_SORT_KEY if after is None else after):
-            is_full = len(found) >= limit and event_sort_key(event) != event_sort_key(found[-1])
-            if is_full or len(found) == LOOKED_AT:
-                return Page(tuple(found), event_sort_key(found[-1]))
-            found.append(event)
-        return Page(tuple(found))
+        """Return a page of the events of all records of a portal, newest first, deleted records included. ``after``:
+        the ``following`` of the previous page.
 
-    def _all(self, record: Record, now: Instant, query: EventQuery) -> Iterable[Event]:
+        Events with the same time and ID (of several records) are on the same page, which can make it longer than
+        ``limit``. If there are more than MAX_EVENTS_SCANNED of them, the rest is on no page.
+        """
+        first = sort_key_at(now - self.days * DAY_MS) if self.is_on else MAX_SORT_KEY
+        events: list[Event] = []
+        for event in self.events.of_types(portal_id, event_types, first, MAX_SORT_KEY if after is None else after):
+            is_full = len(events) >= limit and event_sort_key(event) != event_sort_key(events[-1])
+            if is_full or len(events) == MAX_EVENTS_SCANNED:
+                return Page(tuple(events), event_sort_key(events[-1]))
+            events.append(event)
+        return Page(tuple(events))
+
+    def _read(self, record: Record, now: Instant, query: EventQuery) -> Iterable[Event]:
+        """Read the events in the time range of the query, of all types, page by page."""
         since = self.since(record, now)
         first = (
             sort_key_at(since if query.after is None else max(since, query.after + 1)) if self.is_on else MAX_SORT_KEY
@@ -145,3 +150,12 @@ class EventHistory(Struct, frozen=True):
         elif query.position is not None:
             first = max(first, query.position)
         return self.events.of_record(record.key, first, last, newest_first=query.newest_first)
+
+
+def _satisfies(event: Event, group: TriggerGroup, event_types: Mapping[str, EventType], record: Record) -> bool:
+    return any(
+        occurrence.event_type.name == group.event_type
+        and objection(occurrence, event, record) is None
+        and group.failure(occurrence.properties) is None
+        for occurrence in occurrences_of(event, event_types, record)
+    )

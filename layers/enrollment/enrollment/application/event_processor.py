@@ -123,7 +123,7 @@ class EventProcessor(Struct, frozen=True):
         delayed = sorted(flow_ids - due)
         existing = self.enrollments.find(key, event.id, delayed) if delayed else {}
         stored = [enrollments.own for enrollments in existing.values() if enrollments.own is not None]
-        self.publisher(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
+        self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)
 
     def _decide(self, event: Event, scope: ProcessingScope) -> Attempt:
@@ -135,12 +135,12 @@ class EventProcessor(Struct, frozen=True):
             except StaleRecord:
                 continue
             if number:
-                decided = [one.flow_id for one in attempt.decisions if one.code is not Code.WAITING]
+                decided = [decision.flow_id for decision in attempt.decisions if decision.code is not Code.WAITING]
                 self.deferrals.forget(attempt.event, frozenset(decided))
             news = [decision for decision in attempt.decisions if self._is_news(decision, scope)]
             if news or not scope.deferred_until:
                 self.decision_log.log_decisions(attempt.event, news, attempt.counted)
-            self.publisher(attempt.event, attempt.unpublished)
+            self.publisher.publish(attempt.event, attempt.unpublished)
             return attempt
         raise ConcurrentModification(
             f"record {event.record_key} changed {ATTEMPTS} times while event {event.id} was decided; retrying is safe"
@@ -330,7 +330,7 @@ class EventProcessor(Struct, frozen=True):
         """Decide the events again that wait for a change of the record. Errors are collected and raised together at the
         end, so that the other events are still decided and the change is delivered again."""
         started, errors = self.clock(), list[Exception]()
-        deferred_events = [one for one in self.deferrals.of(record, started) if one.event.id != cause.id]
+        deferred_events = [other for other in self.deferrals.of(record, started) if other.event.id != cause.id]
         processor = replace(self, evaluator=self.evaluator.shared()) if len(deferred_events) > 1 else self
         for number, deferred in enumerate(deferred_events):
             if self.clock() - started > REEVALUATION_TIME_MS:
@@ -344,12 +344,18 @@ class EventProcessor(Struct, frozen=True):
             raise ExceptionGroup(f"event {cause.id}: events that waited for its change could not be decided", errors)
 
     def _decide_deferred(self, event: Event, deferred_until: Mapping[str, Instant]) -> None:
+        """Decide an event again for the flows that wait for late data. End the deferral of those that make a final
+        decision. ``deferred_until``: the end of the tolerance, by flow ID."""
         if not deferred_until:
             return
         scope = ProcessingScope(frozenset(deferred_until), Delivery.RECORD_CHANGED, deferred_until)
         decisions = self._decide(event, scope).decisions
-        final = [one for one in decisions if one.code is not Code.WAITING and self._is_news(one, scope)]
-        self.deferrals.forget(event, frozenset(decision.flow_id for decision in final))
+        final_flow_ids = frozenset(
+            decision.flow_id
+            for decision in decisions
+            if decision.code is not Code.WAITING and self._is_news(decision, scope)
+        )
+        self.deferrals.forget(event, final_flow_ids)
 
 
 def _enrolled(flow: Flow, stored: StoredEnrollment) -> Decision:

@@ -1,7 +1,7 @@
-"""Why an event that has passed enrolled its record in a flow, or did not.
+"""Explain why a past event enrolled its record in a flow, or did not.
 
-It is decided again, by the code that decided it then, from what is kept of the event, of its record, and of the flows
-as they were. What was recorded, the enrollments, wins over what is decided again.
+The event is decided again by the production code, from what is stored of the event, of its record and of the flow's
+revisions. Where the result differs from a stored enrollment, the stored enrollment counts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,9 +35,12 @@ CHANGED_NEAR = (
 
 
 class FlowOutcome(Struct, frozen=True):
-    """What became of an event in a flow. ``decision`` None: none was taken, and ``because`` says why. ``explanation``
-    None: there was no flow to decide. ``revision_id``: in force when the event was sent; None: none was.
-    ``enrollment``: that the event made. ``notes``: what the answer can't know, or is to be known beside it."""
+    """The result of an event in a flow.
+
+    ``decision`` None: the flow made none, and ``because`` is the reason. ``explanation`` None: there was no flow to
+    decide. ``revision_id``: the revision that was in force when the event was sent; None: there was none.
+    ``enrollment``: the enrollment by the event. ``notes``: sentences about what is uncertain, or has changed since.
+    """
 
     flow_id: str
     flow_name: str
@@ -51,130 +54,159 @@ class FlowOutcome(Struct, frozen=True):
 
 
 class DecisionExplainer(Struct, frozen=True):
-    """``process``: to be simulated."""
+    """Explains events of the history. ``processor``: it is only simulated. ``read_flow``: reads a stored revision."""
 
     processor: EventProcessor
     flow_repository: FlowRepository
     read_flow: Callable[[FlowRevision], Flow]
 
-    def __call__(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[FlowOutcome]:
-        """For every flow that the event may have concerned; or for one, given as it is by now."""
-        names = [one.event_type.name for one in occurrences(event, self.processor.event_types)]
-        candidates = self.processor.flows.candidates(event.portal_id, event.object_type_id, names)
-        flows = {one.id: one for one in candidates}
+    def explain(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[FlowOutcome]:
+        """Return the outcome of an event for every flow that it may have concerned. ``key``: its record. ``only``: the
+        current revision of the single flow to explain, which may be a deletion."""
+        event_types = [occurrence.event_type.name for occurrence in occurrences(event, self.processor.event_types)]
+        candidates = self.processor.flows.candidates(event.portal_id, event.object_type_id, event_types)
+        flows = {flow.id: flow for flow in candidates}
         if only is not None:
             flows = {only.id: flows.get(only.id, retired(only))}
-        found = self.processor.enrollments.find(key, event.id, list(flows)) if flows else {}
-        were = [self._as_it_was(one, event, names, found[one.id].own) for one in flows.values()]
-        as_it_was = replace(self.processor, flows=Drafts([flow for _, flow in were if flow is not None]))
-        simulation = Simulation(as_it_was, sees=_before(event))
+        existing = self.processor.enrollments.find(key, event.id, list(flows)) if flows else {}
+        in_force = [
+            self._find_flow_in_force(flow, event, event_types, existing[flow.id].own) for flow in flows.values()
+        ]
+        drafts = Drafts([flow for _, flow in in_force if flow is not None])
+        simulation = Simulation(replace(self.processor, flows=drafts), sees=_existed_before(event))
         # Events that an earlier version stored have no time of evaluation: they were decided soon after they were sent.
         evaluated = event if event.evaluated_at is not None else event.evaluated(event.sent_at)
-        explanations = {one.flow.id: one for one in simulation.explain(evaluated)}
+        explanations = {explanation.flow.id: explanation for explanation in simulation.explain(evaluated)}
         stored = self.processor.records.get(key)
         record = None if stored is None else with_co_changed_properties(stored, event)
         satisfied = occurrences_of(event, self.processor.event_types, record)
         return [
-            self._settled(event, one, explanations.get(one.flow_id), found[one.flow_id], record, satisfied)
-            for one, _ in were
+            self._complete(
+                outcome, event, explanations.get(outcome.flow_id), existing[outcome.flow_id], record, satisfied
+            )
+            for outcome, _ in in_force
         ]
 
-    def _as_it_was(
-        self, flow: Flow, event: Event, names: Sequence[str], own: StoredEnrollment | None
+    def _find_flow_in_force(
+        self, flow: Flow, event: Event, event_types: Sequence[str], own: StoredEnrollment | None
     ) -> tuple[FlowOutcome, Flow | None]:
-        """By the revision that was in force when the event was sent; None: it decided nothing. The enrollment that the
-        event made has its time from the same clock as the flow's changes; the event's own time has not."""
-        account = FlowOutcome(
+        """Return the outcome so far, and the flow as it was when the event was sent (None: it decided nothing).
+        ``own``: the enrollment by the event."""
+        outcome = FlowOutcome(
             flow.id, flow.name, None, flow.revision_id, "the flow did not exist when the event was sent"
         )
         sent_by = event.evaluated_at
         if own is not None:
+            # The clock of an enrollment is the clock of the flow's changes. The clock of the event can be another.
             sent_by = own.enrollment.enrolled_at
         elif sent_by is None:
             sent_by = min(last_instant(event.sent_at, is_to_second=True), self.processor.clock())
             if abs(flow.changed_at - event.sent_at) <= CLOCK_SKEW_MS:
-                account = replace(account, notes=(f"{CHANGED_NEAR} {iso(flow.changed_at)}",))
+                outcome = replace(outcome, notes=(f"{CHANGED_NEAR} {iso(flow.changed_at)}",))
         if flow.is_enabled and flow.changed_at <= sent_by:
-            was = flow
+            in_force = flow
         else:
             revision = self.flow_repository.as_of(event.portal_id, flow.id, sent_by)
             if revision is None:
-                return account, None
+                return outcome, None
             name, number = str(revision.document.get("name") or ""), str(revision.revision)
-            account = replace(account, flow_name=name, revision_id=number)
+            outcome = replace(outcome, flow_name=name, revision_id=number)
             if not revision.is_enabled:
-                what = "had been deleted" if revision.is_deleted else "was off"
-                return replace(account, because=f"the flow {what} when the event was sent"), None
-            was = self.read_flow(revision)
-        account = replace(account, flow_name=was.name, revision_id=was.revision_id)
-        if was.object_type_id != event.object_type_id or not was.event_types.intersection(names):
-            what = f"{event.event_type.name} of records of type {event.object_type_id}"
-            return replace(account, because=f"the flow has no trigger on {what}"), None
-        return account, was
+                state = "had been deleted" if revision.is_deleted else "was off"
+                return replace(outcome, because=f"the flow {state} when the event was sent"), None
+            in_force = self.read_flow(revision)
+        outcome = replace(outcome, flow_name=in_force.name, revision_id=in_force.revision_id)
+        if in_force.object_type_id != event.object_type_id or not in_force.event_types.intersection(event_types):
+            trigger = f"{event.event_type.name} of records of type {event.object_type_id}"
+            return replace(outcome, because=f"the flow has no trigger on {trigger}"), None
+        return outcome, in_force
 
-    def _settled(
+    def _complete(
         self,
+        outcome: FlowOutcome,
         event: Event,
-        account: FlowOutcome,
         explanation: Explanation | None,
-        found: ExistingEnrollments,
+        existing: ExistingEnrollments,
         record: Record | None,
         satisfied: Sequence[Occurrence],
     ) -> FlowOutcome:
-        notes = [*account.notes, *self._notes(explanation, record)]
+        """Add the simulated decision, and reconcile it with the stored enrollments. ``satisfied``: the catalog rows
+        that the event satisfies."""
         decision = None if explanation is None else explanation.decision
-        because = account.because if decision is None else decision.because
-        if account.current_revision_id != account.revision_id and account.revision_id is not None:
-            notes.append(f"the flow is at revision {account.current_revision_id} by now")
-        own = found.own
-        if own is not None and explanation is not None and has_other_content(own.enrollment.cause, event, satisfied):
-            cause = own.enrollment.cause
-            because = f"an event with the same ID, {cause.event_type} at {iso(cause.occurred_at)}, enrolled the record"
-            decision = decide(explanation.flow, Code.DUPLICATE_EVENT, because, own.enrollment.id)
-            notes.append(f"event IDs must be unique in a portal: {cause.event_id} was sent with different content")
-            found = replace(found, own=None)
-        elif found.own is not None:
-            if decision is None or decision.code is not Code.ENROLLED:
-                notes.append(f"decided again by what is known now, it would not have been enrolled: {because}")
-            mine, because = found.own.enrollment, "the record entered the flow"
-            decision = Decision(
-                Code.ENROLLED,
-                mine.flow_id,
-                mine.flow_revision_id,
-                because,
-                enrollment_id=mine.id,
-                due_at=found.own.due_at,
-            )
-        elif decision is not None and decision.code is Code.ENROLLED and explanation is not None:
-            decision, because = None, UNEXPLAINED
-            if found.first is not None and not explanation.flow.should_re_enroll:
-                first = found.first.enrollment
-                because = f"enrolled by event {first.cause.event_id} at {iso(first.enrolled_at)}"
-                decision = decide(explanation.flow, Code.ALREADY_ENROLLED, because, first.id)
-        return replace(
-            account,
-            because=because,
+        outcome = replace(
+            outcome,
+            because=outcome.because if decision is None else decision.because,
             decision=decision,
             explanation=explanation,
-            enrollment=found.own,
-            notes=tuple(notes),
+            notes=(*outcome.notes, *self._notes_on_lost_values(explanation, record), *_notes_on_revision(outcome)),
         )
+        own = existing.own
+        if own is not None and explanation is not None and has_other_content(own.enrollment.cause, event, satisfied):
+            return _enrolled_by_other_event(outcome, explanation, own)
+        if own is not None:
+            return _enrolled(outcome, own)
+        if explanation is not None and explanation.decision.code is Code.ENROLLED:
+            return _not_enrolled(outcome, explanation, existing.first)
+        return outcome
 
-    def _notes(self, explanation: Explanation | None, record: Record | None) -> Iterator[str]:
-        """Of values that the record had then and keeps no more."""
+    def _notes_on_lost_values(self, explanation: Explanation | None, record: Record | None) -> Iterator[str]:
+        """Name the properties in the criteria whose value at that time is no longer stored."""
         if explanation is None or explanation.as_of is None or record is None:
             return
-        asked = {
-            one.property: None
+        names = dict.fromkeys(
+            filter_result.property
             for result in (explanation.suppression, explanation.goal, explanation.criteria)
-            for one in _filters(result)
-        }
-        for name in asked:
+            for filter_result in _filters(result)
+        )
+        for name in names:
             if record.has_lost(name, as_of(explanation.as_of), self.processor.history_length):
-                yield f"what {name} was at {iso(explanation.as_of)} is not kept any more"
+                yield f"the value of {name} at {iso(explanation.as_of)} is no longer stored"
+
+
+def _notes_on_revision(outcome: FlowOutcome) -> Iterator[str]:
+    if outcome.revision_id is not None and outcome.current_revision_id != outcome.revision_id:
+        yield f"the flow has changed since then; its current revision is {outcome.current_revision_id}"
+
+
+def _enrolled_by_other_event(outcome: FlowOutcome, explanation: Explanation, own: StoredEnrollment) -> FlowOutcome:
+    """The outcome if the stored enrollment was made by an event with the same ID and different content."""
+    cause = own.enrollment.cause
+    because = f"an event with the same ID, {cause.event_type} at {iso(cause.occurred_at)}, enrolled the record"
+    note = f"event IDs must be unique in a portal: {cause.event_id} was sent with different content"
+    decision = decide(explanation.flow, Code.DUPLICATE_EVENT, because, own.enrollment.id)
+    return replace(outcome, because=because, decision=decision, notes=(*outcome.notes, note))
+
+
+def _enrolled(outcome: FlowOutcome, own: StoredEnrollment) -> FlowOutcome:
+    """The outcome if the event enrolled the record, whatever the simulated decision is."""
+    notes = outcome.notes
+    if outcome.decision is None or outcome.decision.code is not Code.ENROLLED:
+        notes = (*notes, f"with the data that is known now, the record would not be enrolled: {outcome.because}")
+    enrollment, because = own.enrollment, "the record entered the flow"
+    decision = Decision(
+        Code.ENROLLED,
+        enrollment.flow_id,
+        enrollment.flow_revision_id,
+        because,
+        enrollment_id=enrollment.id,
+        due_at=own.due_at,
+    )
+    return replace(outcome, because=because, decision=decision, enrollment=own, notes=notes)
+
+
+def _not_enrolled(outcome: FlowOutcome, explanation: Explanation, first: StoredEnrollment | None) -> FlowOutcome:
+    """The outcome if the simulation enrolls the record, but the event made no enrollment. ``first``: the first
+    enrollment of the record in the flow."""
+    if first is None or explanation.flow.should_re_enroll:
+        return replace(outcome, because=UNEXPLAINED, decision=None)
+    enrollment = first.enrollment
+    because = f"enrolled by event {enrollment.cause.event_id} at {iso(enrollment.enrolled_at)}"
+    decision = decide(explanation.flow, Code.ALREADY_ENROLLED, because, enrollment.id)
+    return replace(outcome, because=because, decision=decision)
 
 
 def _filters(result: Result | None) -> Iterator[FilterResult]:
+    """The results of the single filters, in their order."""
     if isinstance(result, FilterResult):
         yield result
     elif result is not None:
@@ -182,13 +214,13 @@ def _filters(result: Result | None) -> Iterator[FilterResult]:
             yield from _filters(part)
 
 
-def _before(event: Event) -> Callable[[StoredEnrollment], bool]:
-    """The enrollments that were there before the event was decided: not its own, and none made after it was sent."""
+def _existed_before(event: Event) -> Callable[[StoredEnrollment], bool]:
+    """Whether an enrollment existed before the event was decided. Enrollments by the event itself did not."""
 
     decided_at = event.sent_at if event.evaluated_at is None else event.evaluated_at
 
-    def is_earlier(stored: StoredEnrollment) -> bool:
+    def existed(stored: StoredEnrollment) -> bool:
         enrollment = stored.enrollment
         return enrollment.cause.event_id != event.id and enrollment.enrolled_at <= decided_at
 
-    return is_earlier
+    return existed

@@ -1,4 +1,5 @@
-"""Writing flows: what an author asks for, checked as a whole, stored as the next revision."""
+"""Create, change, delete and read flows on behalf of their authors. Every write is checked as a whole and stored as the
+next revision."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,33 +19,37 @@ from enrollment.domain.flows.flow import (
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.values import Instant
 
-# Bytes of JSON in UTF-8. A DynamoDB item holds 400 KB.
+# JSON in UTF-8. A DynamoDB item can have 400 KB, and other attributes are stored beside the document.
 MAX_DOCUMENT_BYTES = 300_000
+
+# A deletion that a concurrent write has overtaken is attempted this often.
 ATTEMPTS = 5
 
 
 class UnknownFlow(LookupError):
-    pass
+    """The flow does not exist, or was deleted."""
 
 
 class FlowTooLarge(ValueError):
-    pass
+    """The flow exceeds MAX_DOCUMENT_BYTES."""
 
 
 class RevisionRequired(ValueError):
-    """The flow exists, and the change does not say on which revision it is based."""
+    """The flow exists, and the change does not name the revision that it is based on."""
 
 
 class TriggersReplaced(Exception):
-    """The change would remove triggers that are not event-based; ``paths`` says which. It must be asked for."""
+    """The change would remove filter-based or scheduled triggers, and the author has not confirmed this. ``paths``:
+    the JSON paths of these triggers."""
 
     def __init__(self, flow_id: str, paths: Sequence[str]) -> None:
-        super().__init__(f"flow {flow_id} becomes event-based and loses {', '.join(paths)}")
+        super().__init__(f"flow {flow_id} would become event-based and lose {', '.join(paths)}")
         self.paths = tuple(paths)
 
 
 class FlowAuthoring(Struct, frozen=True):
-    """``check`` raises what is wrong with a flow (``serialization.flows.read_flow``)."""
+    """The use cases of flow authors. ``check`` raises InvalidFlow with every fault of a flow
+    (``serialization.flows.read_flow``)."""
 
     flow_repository: FlowRepository
     flows: Flows
@@ -60,23 +65,33 @@ class FlowAuthoring(Struct, frozen=True):
         based_on: str | None = None,
         replace_triggers: bool = False,
     ) -> FlowRevision:
-        """Stores a flow as it is given. ``based_on``: the revision that the author changed; None: there is no such flow
-        yet. Raises InvalidFlow, FlowTooLarge, UnknownFlow, RevisionRequired, TriggersReplaced, or Conflict when it was
-        changed since."""
+        """Create or replace a flow. Return its new revision.
+
+        ``based_on``: the revision ID that the author has changed; None: the flow is new. ``replace_triggers``: the
+        author confirms that filter-based and scheduled triggers are removed. Raises InvalidFlow, FlowTooLarge,
+        UnknownFlow, RevisionRequired, TriggersReplaced, and ConcurrentModification if ``based_on`` is not the current
+        revision.
+        """
         size = byte_length(json_text(document))
         if size > MAX_DOCUMENT_BYTES:
-            raise FlowTooLarge(f"flow {flow_id}: found {size:,} bytes of JSON, allowed are {MAX_DOCUMENT_BYTES:,}")
+            raise FlowTooLarge(
+                f"flow {flow_id}: expected at most {MAX_DOCUMENT_BYTES:,} bytes of JSON, found {size:,}; split the flow"
+            )
 
         current = self.flow_repository.get(portal_id, flow_id)
         exists = current is not None and not current.is_deleted
         if exists and based_on is None:
-            raise RevisionRequired(f"flow {flow_id} exists: a change names the revisionId that it is based on")
+            raise RevisionRequired(
+                f"flow {flow_id} exists: expected the revisionId that the change is based on, found none; get the flow "
+                "and send its revisionId with the change"
+            )
         if not exists and based_on is not None:
             raise UnknownFlow(f"no flow {flow_id} in this portal")
         if current is not None and exists:
             if str(current.revision) != based_on:
                 raise ConcurrentModification(
-                    f"flow {flow_id} is at revision {current.revision} by now, not at {str(based_on)[:40]}"
+                    f"flow {flow_id}: expected the current revisionId {current.revision}, found "
+                    f"{str(based_on)[:40]}; get the flow and apply the change to its current revision"
                 )
             if paths := triggers_to_remove(current.document, document):
                 if not replace_triggers:
@@ -88,46 +103,48 @@ class FlowAuthoring(Struct, frozen=True):
         return revision
 
     def delete(self, portal_id: str, flow_id: str, now: Instant) -> FlowRevision:
-        """Whatever its revision is. Raises UnknownFlow, or Conflict when others go on writing it."""
+        """Delete a flow, whichever revision is current. Raises UnknownFlow, and ConcurrentModification if others wrote
+        it during every attempt."""
         for _ in range(ATTEMPTS):
-            current = _existing(self.flow_repository.get(portal_id, flow_id), flow_id)
+            current = _require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
             revision = deleted(current, now)
             try:
                 self.flow_repository.save(revision, current)
                 return revision
             except ConcurrentModification:
                 continue
-        raise ConcurrentModification(f"flow {flow_id} was written by others {ATTEMPTS} times while it was deleted")
+        raise ConcurrentModification(f"flow {flow_id} changed {ATTEMPTS} times while it was deleted; retrying is safe")
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision:
-        """Raises UnknownFlow."""
-        return _existing(self.flow_repository.get(portal_id, flow_id), flow_id)
+        """Return the current revision of a flow. Raises UnknownFlow."""
+        return _require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
 
     def last(self, portal_id: str, flow_id: str) -> FlowRevision:
-        """As ``get``, that of a deleted flow included. Raises UnknownFlow."""
+        """Return the last revision of a flow, which may be a deletion. Raises UnknownFlow if it never existed."""
         current = self.flow_repository.get(portal_id, flow_id)
         if current is None:
             raise UnknownFlow(f"no flow {flow_id} in this portal")
         return current
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
-        """By id; those that exist."""
-        found = self.flow_repository.get_many(portal_id, flow_ids)
-        return {flow_id: one for flow_id, one in found.items() if not one.is_deleted}
+        """Return the current revisions of the flows that exist, by flow ID."""
+        revisions = self.flow_repository.get_many(portal_id, flow_ids)
+        return {flow_id: revision for flow_id, revision in revisions.items() if not revision.is_deleted}
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
-        """By id, those whose ids come after ``after``."""
+        """Return the current revisions of at most ``limit`` flows, ordered by ID. ``after``: only flows whose ID
+        follows this one."""
         return self.flow_repository.list(portal_id, limit, after)
 
     def triggered_by_flows(self, flow: Flow) -> Sequence[Flow]:
-        """The flows that can stand with this one in a loop: of its portal and object type, triggered by enrollments in
-        flows. None when it is not such a flow itself."""
+        """Return the flows that can form a loop with this one: flows of the same portal and object type that
+        enrollments trigger. Empty if enrollments do not trigger this flow."""
         if ENROLLED not in flow.event_types:
             return ()
         return self.flows.candidates(flow.portal_id, flow.object_type_id, [ENROLLED])
 
 
-def _existing(current: FlowRevision | None, flow_id: str) -> FlowRevision:
+def _require_existing(current: FlowRevision | None, flow_id: str) -> FlowRevision:
     if current is None or current.is_deleted:
         raise UnknownFlow(f"no flow {flow_id} in this portal")
     return current

@@ -1,4 +1,9 @@
-"""What the story needs of the world. Each port has an adapter in AWS and a fake in the tests, held to one contract."""
+"""The ports: what the use cases need from storage, messaging and logging.
+
+Each port has an adapter for AWS in ``adapters`` and an in-memory fake in the tests. Contract tests hold both to the
+behavior that is described here. Instants and durations are in milliseconds. Every method can also raise the errors of
+its AWS client.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -19,268 +24,331 @@ from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
 
 Clock = Callable[[], Instant]
+"""Returns the current time in milliseconds since 1970, UTC."""
+
 NewId = Callable[[Instant], str]
+"""Returns a new unique ID that sorts by the given time."""
 
 
 class ConcurrentModification(Exception):
-    """What was to be changed has changed since it was read."""
+    """The stored item changed after it was read, so the write was rejected. Read it again before retrying."""
 
 
 class Throttled(Exception):
-    """AWS went on refusing a part of what it was asked. Nothing else stands in the way: it can be asked again."""
+    """AWS rejected a part of a request after all retries, or a write lost every attempt to others. Retrying is safe."""
 
 
 class Flows(Protocol):
+    """The flows that events can enroll in."""
+
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
-        """The flows, each once, that one of the events could enroll as of now: those that are on, and those turned
-        off or no longer triggered by it within the last weeks, which still owe the delivery of what they began."""
+        """Return every flow, once, that an event of one of these types can enroll in.
+
+        Flows that were turned off, or that lost this trigger, within the last weeks are included as disabled flows:
+        the enrollments that they claimed before may still have to be published.
+        """
         ...
 
     def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
-        """Of these candidates, those that an event has to do with; the others are counted."""
+        """Return the candidates that the query selects, and the number of the remaining ones."""
         ...
 
     def of_batch(self) -> "Flows":
-        """For events that were received together: what is read for one of them need not be read again for the others,
-        as a flow that was turned off before one of them was sent is off in it."""
+        """Return a reader for events that were received in one batch. It reads each list of flows once.
+
+        This is correct because every event of the batch was sent before the read. A flow that was turned off before an
+        event was sent is off in the list.
+        """
         ...
 
 
 class FlowRepository(Protocol):
-    """The flows as their authors see them."""
+    """The stored flows and their revisions, for authors."""
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
-        """The current revision, that of a deleted flow included."""
+        """Return the current revision, which may be a deletion. None: the flow never existed."""
         ...
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
-        """The current revisions of those that exist, by id; deleted ones included."""
+        """Return the current revisions by flow ID, deletions included. Unknown IDs are missing from the result."""
         ...
 
     def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
-        """The revision that was in force, that of a deletion included; None: there was no such flow yet."""
+        """Return the revision that was in force at an instant, which may be a deletion. None: the flow did not exist
+        yet."""
         ...
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
-        """The current revisions of the flows that are not deleted, ordered by id, of at most ``limit`` flows whose ids
-        come after ``after``."""
+        """Return the current revisions of at most ``limit`` flows that are not deleted, ordered by ID. ``after``: only
+        flows whose ID follows this one."""
         ...
 
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
-        """All at once or not at all. Raises Conflict when ``was`` is no longer the current revision."""
+        """Store a revision and the lists of candidates in one transaction. Raises ConcurrentModification if ``was`` is
+        not the current revision."""
         ...
 
 
 class Portals(Protocol):
+    """The settings of portals. A portal without stored settings has the default settings."""
+
     def settings(self, portal_id: str) -> PortalSettings:
-        """Those of a moment ago: a change holds within a minute."""
+        """Return the settings from a cache. They are at most one minute old."""
         ...
 
     def current(self, portal_id: str) -> PortalSettings:
-        """As of now, for those who show or change them."""
+        """Return the settings without a cache, to show or to change them."""
         ...
 
-    def save(self, portal_id: str, settings: PortalSettings) -> None: ...
+    def save(self, portal_id: str, settings: PortalSettings) -> None:
+        """Replace the settings. Readers of the cache see them within a minute."""
+        ...
 
 
 class Records(Protocol):
-    """Deleted records included: what is kept of them."""
+    """The stored records. A deleted record is returned with the time of its deletion and without its data."""
 
-    def get(self, key: RecordKey) -> Record | None: ...
+    def get(self, key: RecordKey) -> Record | None:
+        """Return the record with a strongly consistent read. None: nothing is stored of it."""
+        ...
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
-        """Those that are stored."""
+        """Return the records by key. Keys of which nothing is stored are missing from the result."""
         ...
 
     def save(self, record: Record) -> Record:
-        """The record with its new version. Raises Conflict when the stored version is not ``record.version``."""
+        """Store the record and return it with its new version. Raises ConcurrentModification if the stored version is
+        not ``record.version``."""
         ...
 
 
 class DeferredEvents(Protocol):
-    """Events whose decision is put off, beside the record that they wait for."""
+    """The events whose decision is deferred, stored beside the record that they wait for."""
 
-    def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None: ...
+    def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None:
+        """Return the deferred event. None: it is not deferred."""
+        ...
 
     def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
-        """At most ``limit`` of those that wait for a record."""
+        """Return at most ``limit`` events that wait for a record."""
         ...
 
     def save(self, waiting: DeferredEvent) -> None:
-        """Forgets it when no flow waits any more. Raises Conflict when the stored version is not its own."""
+        """Store the event, or delete it if no flow waits any more. Raises ConcurrentModification if the stored version
+        is not ``waiting.version``."""
         ...
 
 
 class EventHistoryStore(Protocol):
     """The stored events of a record. ``first`` and ``last`` are sort keys (``domain.events.sort_key``); both ends are
-    exclusive."""
+    exclusive. ``until`` is when an item expires."""
 
     def keep(self, event: Event, until: Instant) -> Instant:
-        """Store the event with its ``evaluated_at`` in its own place, unless it is there. Return the ``evaluated_at``
-        that is stored. Of two copies of one event that was sent twice, the one sent earlier is kept."""
+        """Store the event with its ``evaluated_at`` under its sort key, unless it is stored. Return the
+        ``evaluated_at`` that is stored. If two copies of the event were sent, the one that was sent earlier is kept."""
         ...
 
     def keep_evaluation(self, event: Event, until: Instant) -> Instant:
-        """As ``keep``, of the event's ``evaluated_at`` alone."""
+        """Store only the ``evaluated_at`` of the event, unless it is stored. Return the one that is stored."""
         ...
 
     def first_evaluation(self, event: Event) -> Instant | None:
-        """The ``evaluated_at`` that is stored of the event. None: it was not evaluated yet, or this is not known."""
+        """Return the stored ``evaluated_at`` of the event. None: it was not evaluated yet, or its time is not
+        stored."""
         ...
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
-        """Those between two places, read as far as they are asked for."""
+        """Return the events of a record between two sort keys. Pages are read as the result is consumed."""
         ...
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
-        """Those of all records of the portal, newest first, read as far as they are asked for. They follow the writes
-        within a second."""
+        """Return the events of all records of a portal between two sort keys, newest first. Pages are read as the
+        result is consumed. The read is eventually consistent: a write is normally visible within a second."""
         ...
 
 
 class RedeliveryScheduler(Protocol):
+    """Delivers an event again at a later time."""
+
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
-        """Has the event delivered again for these flows, at that time or soon after; at least once."""
+        """Deliver the event again for these flows, at that time or soon after, and at least once."""
         ...
 
 
 class RateLimits(Protocol):
+    """The rate limits of flows."""
+
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
-        """A place for one enrollment: when it enters. Each call takes another place; a changed limit begins anew."""
+        """Reserve a slot for one enrollment, and return when it enters the flow: ``now`` or later. Every call reserves
+        another slot. A changed limit does not continue the slots of the earlier one. Raises Throttled."""
         ...
 
 
 class Associations(Protocol):
+    """The stored associations. Each is stored twice, once from the view of each record."""
+
     def get(self, record: RecordKey, other: RecordKey) -> Association:
-        """One without types when nothing is stored."""
+        """Return the association. It has no types if nothing is stored."""
         ...
 
     def of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
-        """With at most ``limit`` records of a type, ordered by their ids, whose ids come after ``after``; only those
-        that hold."""
+        """Return at most ``limit`` associations with records of an object type, ordered by the ID of the other record.
+        Associations without a current type are left out. ``after``: only IDs that follow this one."""
         ...
 
     def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
-        """With at most ``limit`` records of a type, those that hold no more included."""
+        """Return at most ``limit`` associations with records of an object type, removed ones included."""
         ...
 
     def save(self, associations: Sequence[Association]) -> None:
-        """All at once or not at all. Raises Conflict when one has another version by now."""
+        """Store the associations in one transaction. Raises ConcurrentModification if the stored version of an
+        association is not its ``version``."""
         ...
 
 
 class Enrollments(Protocol):
+    """The stored enrollments, and which of them are published."""
+
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """By flow id, for every one of the flows, as of now (strongly consistent)."""
+        """Return the enrollments of a record by flow ID, with an entry for every flow. The read is strongly
+        consistent."""
         ...
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
-        """Writes the enrollment, unless its place is taken: then False. A record's first enrollment in a flow has one
-        place, each re-enrollment the place of its event. ``due_at`` and ``chain``: as StoredEnrollment's."""
+        """Store the enrollment unless one with its key exists. Return whether it was stored.
+
+        The first enrollment of a record in a flow has one key, and each re-enrollment has the key of its event.
+        ``due_at`` and ``chain`` are those of StoredEnrollment.
+        """
         ...
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
-        """Notes what has been delivered."""
+        """Store that the enrollment was published to the queue, or announced on the bus. False changes nothing. Raises
+        ConcurrentModification if another enrollment has its key."""
         ...
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
-        """At most ``limit`` of a record's enrollments, newest first, those before a ``position``."""
+        """Return at most ``limit`` enrollments of a record, newest first. ``before``: only those that precede this
+        ``Enrollment.position``."""
         ...
 
     def of_flow(
         self, portal_id: str, flow_id: str, limit: int, before: str | None = None
     ) -> Sequence[StoredEnrollment]:
-        """At most ``limit`` of a flow's enrollments, newest first, those before a ``position``."""
+        """Return at most ``limit`` enrollments in a flow, newest first. ``before``: only those that precede this
+        ``Enrollment.position``. The read is eventually consistent: a write is normally visible within a second."""
         ...
 
-    def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None: ...
+    def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
+        """Return the enrollment, with an eventually consistent read. None: it does not exist."""
+        ...
 
 
 class UnconfirmedEnrollments(Protocol):
+    """The enrollments whose publication is not confirmed."""
+
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """As Enrollments'."""
+        """Return what ``Enrollments.find`` returns."""
         ...
 
     def unconfirmed(self, until: Instant) -> Iterable[StoredEnrollment]:
-        """The enrollments of all portals that were to be published before an instant and are not confirmed. Those of
-        one record are in the order of ``publish_at``. They are read page by page. A write is visible within a
-        second."""
+        """Return the enrollments of all portals that were due before an instant and are not confirmed.
+
+        Those of one record are ordered by ``publish_at``. Pages are read as the result is consumed. The read is
+        eventually consistent: a write is normally visible within a second.
+        """
         ...
 
 
-# Of what a dry run counts, so that no part is too much to read at once. All events of a record are in one.
+# The results of a dry run are read in this number of parts, which bounds the size of each read. All events of one
+# record are in the same part.
 REPLAY_PARTS = 16
 
 
 class Replays(Protocol):
-    """Replays that were ordered, and what those that are dry runs would have done."""
+    """The requested replays, and the results of those that are dry runs."""
 
-    def get(self, name: str) -> Replay | None: ...
+    def get(self, name: str) -> Replay | None:
+        """Return the replay, which may have expired. None: it is not stored."""
+        ...
 
     def save(self, replay: Replay) -> None:
-        """It never changes again."""
+        """Store a new replay. A stored replay never changes."""
         ...
 
     def count(self, replay: Replay, event: Event, decisions: Sequence[Decision]) -> None:
-        """However often an event is counted, it counts once."""
+        """Store the decisions of a dry run on an event. A repeated call for the same event is counted once."""
         ...
 
     def counted(self, replay: Replay, part: int) -> Iterable[DryRunResult]:
-        """Of one of REPLAY_PARTS parts, each record's one after the other."""
+        """Return the results in one part (0 to REPLAY_PARTS - 1), grouped by record."""
         ...
 
 
 class Queue(Protocol):
+    """The queue from which consumers receive enrollments."""
+
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterable[str]:
-        """The ids of the enrollments that the queue accepts, after retries, as it accepts them: when a call fails for
-        good, those of the calls before are known."""
+        """Send the enrollments, with retries, as the result is consumed. Yield the ID of each enrollment that the queue
+        accepts. If a batch raises an error, the IDs of the batches before it have been yielded."""
         ...
 
 
 class Bus(Protocol):
+    """The event bus, as the receiver of announcements."""
+
     def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
-        """The ids of the enrollments whose announcement the bus accepts, as ``publish``."""
+        """Send the announcements as ``Queue.publish`` sends enrollments. Yield the IDs of the enrollments whose
+        announcement the bus accepts."""
         ...
 
 
 class EventPublisher(Protocol):
+    """The event bus, as the receiver of changes to records."""
+
     def publish(self, events: Sequence[OutboundEvent]) -> frozenset[str]:
-        """Puts events on the bus; the ids of those that it accepts, after retries."""
+        """Send the events, with retries. Return the IDs of those that the bus accepts."""
         ...
 
 
 class UnprocessedEvents(Protocol):
+    """The queue of events that cannot be processed."""
+
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
-        """Keeps the event, whole, with its reason and message."""
+        """Store the whole event with its reason and message."""
         ...
 
 
 class DecisionLog(Protocol):
-    """Every outcome is visible: a log line with stable fields, and a metric."""
+    """Writes a log line with stable fields, and counts a metric, for every outcome of an event."""
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
-        """The event changed a record that does not exist yet, of which ``changes`` are stored now."""
+        """Log that the event changed a record that does not exist yet. ``changes``: the number of changes that are now
+        stored for it."""
         ...
 
     def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
-        """Another event, with other content and the same id, enrolled the record."""
+        """Log that another event with the same ID and different content made the enrollment."""
         ...
 
     def not_decided_again(self, event: Event, left: int) -> None:
-        """The time for deciding waiting events again after a change was over, with ``left`` events to go. They are
-        decided when their tolerance ends."""
+        """Log that the time for deciding deferred events again after a change ran out. The remaining ``left`` events
+        are decided when their tolerance ends."""
         ...
 
     def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
-        """``others``: how many flows besides came to a decision of each code, and are not named."""
+        """Log the decisions on an event. ``others``: the number of flows, by code, that are counted without a line of
+        their own."""
         ...
 
-    def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None: ...
+    def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
+        """Log that an event is invalid. ``event_id`` None: it has no readable ID."""
+        ...
 
     def log_skipped(self, event: Event) -> None:
-        """It does not concern the replay that it is part of."""
+        """Log that a replayed event is not in the scope of its replay."""
         ...
 
     def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
-        """What would be decided, in a dry run."""
+        """Log the decisions of a dry run."""
         ...

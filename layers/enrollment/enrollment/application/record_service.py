@@ -1,9 +1,11 @@
-"""Changing records: each change goes onto the bus as the events that any producer would have sent of it, and into the
-store.
+"""Create, change, associate and delete records on behalf of API clients.
 
-The bus comes first. When this stops half-way, the handlers of those events make the same change, for an event tells of
-its record too; a change that were stored first could be lost to every flow. Each event makes its own part of the change
-only, so that what the bus did not take is not made, and asking again sends it.
+Each change is first published on the bus, as the events that any producer would send for it, and then stored. If the
+process stops between the two, the handlers of the events store the same change, because an event carries the data of
+its record. If the change were stored first, its events could be lost, and no flow would be triggered.
+
+Each event carries only its own part of the change. Parts whose events the bus does not accept are not stored, so a
+repeated request finds them missing and sends them again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,47 +21,59 @@ from enrollment.domain.records.change_events import OutboundEvent, change_events
 from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, changed, deleted
 from enrollment.domain.values import Instant
 
-# Attempts of a change that others are making at the same time; each lost one means that another made progress. Many,
-# for the bus has the change already when the store is busy.
+# A write that another one has overtaken is attempted this often. Each lost attempt means that another made progress.
+# The number is high because the change is on the bus already when the write fails.
 ATTEMPTS = 50
 
-# Of two records, those that were removed included: an item of DynamoDB bounds it.
-MAX_TYPES = 200
+# Association types between two records, including removed ones. The limit keeps them within one DynamoDB item.
+MAX_ASSOCIATION_TYPES = 200
 
 
 class UnknownRecord(LookupError):
-    pass
+    """The record does not exist, or was deleted."""
 
 
 class EventsNotAccepted(Exception):
-    """The bus did not take all events of a change, after retries. The whole can be asked for again: what is changed
-    already is then no change, and the rest is."""
+    """The bus did not accept all events of a change, after retries. Repeat the whole request: the parts that are stored
+    already have no effect then, and the others are sent again."""
 
 
 class RecordAlreadyExists(Exception):
-    """There is a record of this id already."""
+    """A record with this ID exists, so it cannot be created."""
 
 
 class StaleChange(Exception):
-    """The change occurred before the record was deleted, and so changes nothing."""
+    """The change occurred before the record was deleted, so it has no effect."""
 
 
 ChangeError = InvalidEvent | EventsNotAccepted | StaleChange | UnknownRecord | ConcurrentModification
+"""Why a change was not made, or not as a whole."""
 
 
 class RecordChange(Struct, frozen=True):
-    """A record after a change. ``was``: before it; None: it did not exist."""
+    """A record after a change. ``was``: the record before the change; None: nothing was stored of it."""
 
     record: Record
     was: Record | None
 
     @property
     def is_new(self) -> bool:
+        """Whether the change created the record."""
         return self.was is None or not self.was.exists
 
 
+class _PlannedChange(Struct, frozen=True):
+    """A change that passed all checks, with the events that announce it. ``stored``: the record before it."""
+
+    key: RecordKey
+    change: RecordUpdate
+    stored: Record | None
+    events: Sequence[OutboundEvent]
+
+
 class RecordService(Struct, frozen=True):
-    """``check`` raises InvalidEvent for an event that the bus' functions would refuse."""
+    """The use cases on records. ``check`` raises InvalidEvent for an event that the handlers of the bus would reject.
+    ``history_length``: the number of earlier values that are stored of each property."""
 
     records: Records
     associations: Associations
@@ -68,23 +82,30 @@ class RecordService(Struct, frozen=True):
     history_length: int = HISTORY_LENGTH
 
     def get(self, key: RecordKey) -> Record:
-        """Raises UnknownRecord."""
-        return _existing(self.records.get(key), key)
+        """Return a record. Raises UnknownRecord."""
+        return _require_existing(self.records.get(key), key)
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
-        """Those that exist."""
-        return {key: one for key, one in self.records.get_many(keys).items() if one.exists}
+        """Return the records that exist, by key."""
+        return {key: record for key, record in self.records.get_many(keys).items() if record.exists}
 
     def create(self, key: RecordKey, change: RecordUpdate) -> RecordChange:
-        """Raises Taken when there is a record of this id; else as ``change``."""
+        """Create a record. Raises RecordAlreadyExists if the ID is in use or was deleted, and the errors of
+        ``change``."""
         stored = self.records.get(key)
         if stored is not None and (stored.exists or stored.is_deleted):
-            raise RecordAlreadyExists(f"record {key.object_type_id}/{key.object_id} exists")
+            raise RecordAlreadyExists(
+                f"the ID of record {_label(key)} is in use or was used before; update the record, or use another ID"
+            )
         return self.change(key, change)
 
     def change(self, key: RecordKey, change: RecordUpdate) -> RecordChange:
-        """Raises UnknownRecord when it does not exist and the change does not create it, InvalidEvent, NotTaken,
-        DeletedLater, or Conflict when others go on changing it."""
+        """Change a record, or create it if ``change.creates``.
+
+        Raises UnknownRecord if it does not exist and is not to be created, and InvalidEvent if the change breaks a
+        rule. Also raises EventsNotAccepted, StaleChange, and ConcurrentModification if others changed the record during
+        every attempt.
+        """
         outcome = self.change_many([(key, change)])[0]
         if isinstance(outcome, RecordChange):
             return outcome
@@ -93,43 +114,36 @@ class RecordService(Struct, frozen=True):
     def change_many(
         self, changes: Sequence[tuple[RecordKey, RecordUpdate]], *, all_or_none: bool = False
     ) -> Sequence[RecordChange | ChangeError]:
-        """The outcome of each, in order; no two of one record. ``all_or_none``: raises the first refusal, before
-        anything is changed, unless it is that a record is unknown. What the bus does not take is seen only then."""
-        stored = self.records.get_many([key for key, _ in changes])
-        outcomes: dict[RecordKey, RecordChange | ChangeError] = {}
-        events: dict[RecordKey, list[OutboundEvent]] = {}
-        for key, change in changes:
-            try:
-                after = _after(stored.get(key), key, change, (), self.history_length)
-                events[key] = list(change_events(stored.get(key), after, change))
-                for one in events[key]:
-                    self.check(one)
-            except (InvalidEvent, StaleChange, UnknownRecord) as refusal:
-                if all_or_none and not isinstance(refusal, UnknownRecord):
-                    raise
-                outcomes[key] = refusal
+        """Change records that are all different. Return the result of each change, in order.
 
-        waiting = [one for key, mine in events.items() if key not in outcomes for one in mine]
-        taken = self.producer.publish(waiting) if waiting else frozenset()
+        ``all_or_none``: raise the first error that the checks find, except UnknownRecord, before anything is changed.
+        Errors of the bus and of the store appear later, and are returned in any case.
+        """
+        stored = self.records.get_many([key for key, _ in changes])
+        plans: list[_PlannedChange] = []
+        outcomes: dict[RecordKey, RecordChange | ChangeError] = {}
         for key, change in changes:
-            if key in outcomes:
-                continue
-            lost = [one for one in events[key] if one.id not in taken]
             try:
-                kept = self._store(stored.get(key), key, _without(change, lost), events[key])
-                outcomes[key] = RecordChange(kept, stored.get(key)) if not lost else _not_taken(key, lost)
-            except (InvalidEvent, StaleChange, UnknownRecord, ConcurrentModification) as refusal:
-                outcomes[key] = _not_taken(key, lost) if lost else refusal
+                plans.append(self._plan(stored.get(key), key, change))
+            except (InvalidEvent, StaleChange, UnknownRecord) as error:
+                if all_or_none and not isinstance(error, UnknownRecord):
+                    raise
+                outcomes[key] = error
+        events = [event for plan in plans for event in plan.events]
+        accepted_ids = self.producer.publish(events) if events else frozenset()
+        for plan in plans:
+            outcomes[plan.key] = self._store_accepted(plan, accepted_ids)
         return [outcomes[key] for key, _ in changes]
 
     def delete(self, key: RecordKey, now: Instant) -> None:
-        """Forgets all that is known of it. Does nothing when there is none."""
+        """Delete a record, with every change that is stored for it. Do nothing if nothing is stored. Raises
+        ConcurrentModification if others changed it during every attempt."""
         for _ in range(ATTEMPTS):
             stored = self.records.get(key)
             if stored is None or (stored.is_deleted and not stored.changes):
                 return
-            # A producer's clock may be ahead of ours: its record is deleted all the same.
-            # The time of a change that is known to the second only can lie in the future when its second ends.
+            # A change can have a time in the future: the clock of its source may be ahead of ours, and a time that is
+            # known to the second only counts until the second ends. The deletion must follow every change.
             changes = [dated.changed_at for dated in stored.changes]
             at = max([now, *changes, *([stored.created_at] if stored.exists else [])])
             try:
@@ -137,41 +151,87 @@ class RecordService(Struct, frozen=True):
                 return
             except ConcurrentModification:
                 continue
-        raise ConcurrentModification(f"record {key} was changed by others {ATTEMPTS} times while it was deleted")
+        raise ConcurrentModification(
+            f"record {_label(key)} changed {ATTEMPTS} times while it was deleted; retrying is safe"
+        )
 
     def associate(
         self, record: RecordKey, other: RecordKey, kinds: Sequence[AssociationType], at: Instant
     ) -> Association:
-        """Sets the types, and seen from the other record those whose id there is known. Raises UnknownRecord,
-        Conflict."""
-        found = self.records.get_many([record, other])
+        """Add association types, and the inverse of each type that has a known inverse. Return the association from the
+        view of ``record``.
+
+        Raises UnknownRecord, InvalidEvent if there are more than MAX_ASSOCIATION_TYPES, and ConcurrentModification if
+        others changed it during every attempt.
+        """
+        stored = self.records.get_many([record, other])
         for key in (record, other):
-            _existing(found.get(key), key)
-        return self._associate(record, other, kinds, at, holds=True)
+            _require_existing(stored.get(key), key)
+        return self._set_types(record, other, kinds, at, holds=True)
 
     def dissociate(self, record: RecordKey, other: RecordKey, at: Instant) -> None:
-        """Removes every type, both ways. Raises Conflict."""
+        """Remove every association type between two records, in both directions. Raises ConcurrentModification if
+        others changed it during every attempt."""
         there, back = self.associations.get(record, other), self.associations.get(other, record)
-        kinds = {*there.held, *_inverses(other, record, back.held)}
+        kinds = {*there.held, *_inverse_types(other, record, back.held)}
         if kinds or back.held:
-            self._associate(record, other, sorted(kinds), at, holds=False, also=back.held)
+            self._set_types(record, other, sorted(kinds), at, holds=False, also=back.held)
 
     def associated(
         self, record: RecordKey, object_type_id: str, limit: int, after: str = ""
     ) -> tuple[Sequence[tuple[RecordKey, Sequence[AssociationType]]], str | None]:
-        """Each record with the types that hold, and where the next page begins. Raises UnknownRecord."""
-        mine = self.get(record)
-        found = self.associations.of(record, object_type_id, limit + 1, after)
-        following = found[limit - 1].other.object_id if len(found) > limit else None
-        others = self.records.get_many([one.other for one in found[:limit]])
-        held = [
-            (one.other, one.held_since(max(mine.deleted_at or -1, others[one.other].deleted_at or -1)))
-            for one in found[:limit]
-            if one.other in others and others[one.other].exists
-        ]
-        return [(other, kinds) for other, kinds in held if kinds], following
+        """Return a page of the associated records with their current types, and the ``after`` of the next page (None:
+        this is the last page).
 
-    def _associate(
+        A page can have fewer than ``limit`` records although it is not the last, because deleted records are left out.
+        Types that were set before one of the two records was deleted do not count. Raises UnknownRecord.
+        """
+        source = self.get(record)
+        associations = self.associations.of(record, object_type_id, limit + 1, after)
+        page = associations[:limit]
+        next_after = page[-1].other.object_id if len(associations) > limit else None
+        records = self.records.get_many([association.other for association in page])
+        current_types = []
+        for association in page:
+            other = records.get(association.other)
+            if other is not None and other.exists:
+                last_deletion = max(source.deleted_at or -1, other.deleted_at or -1)
+                current_types.append((association.other, association.held_since(last_deletion)))
+        return [(key, kinds) for key, kinds in current_types if kinds], next_after
+
+    def _plan(self, stored: Record | None, key: RecordKey, change: RecordUpdate) -> _PlannedChange:
+        """Make and check the events of a change. Raises InvalidEvent, StaleChange and UnknownRecord."""
+        after = _changed_record(stored, key, change, (), self.history_length)
+        events = list(change_events(stored, after, change))
+        for event in events:
+            self.check(event)
+        return _PlannedChange(key, change, stored, events)
+
+    def _store_accepted(self, plan: _PlannedChange, accepted_ids: frozenset[str]) -> RecordChange | ChangeError:
+        """Store the parts of a change whose events the bus has accepted."""
+        rejected = [event for event in plan.events if event.id not in accepted_ids]
+        try:
+            record = self._store(plan, _without_rejected(plan.change, rejected))
+        except (InvalidEvent, StaleChange, UnknownRecord, ConcurrentModification) as error:
+            return _events_not_accepted(plan, rejected) if rejected else error
+        return _events_not_accepted(plan, rejected) if rejected else RecordChange(record, plan.stored)
+
+    def _store(self, plan: _PlannedChange, change: RecordUpdate) -> Record:
+        """Store a change, and read the record again whenever another change overtakes it."""
+        for attempt in range(ATTEMPTS):
+            current = plan.stored if attempt == 0 else self.records.get(plan.key)
+            after = _changed_record(current, plan.key, change, plan.events, self.history_length)
+            if after is current:
+                return after
+            try:
+                return self.records.save(after)
+            except ConcurrentModification:
+                continue
+        raise ConcurrentModification(
+            f"record {_label(plan.key)} changed {ATTEMPTS} times while a change was stored; retrying is safe"
+        )
+
+    def _set_types(
         self,
         record: RecordKey,
         other: RecordKey,
@@ -181,17 +241,19 @@ class RecordService(Struct, frozen=True):
         holds: bool,
         also: Sequence[AssociationType] = (),
     ) -> Association:
-        back_kinds = sorted({*_inverses(record, other, kinds), *also})
+        """Add (``holds``) or remove types from the view of both records. ``also``: further types from the view of
+        ``other``."""
+        back_kinds = sorted({*_inverse_types(record, other, kinds), *also})
         for _ in range(ATTEMPTS):
             there, back = self.associations.get(record, other), self.associations.get(other, record)
             after = associated(there, kinds, at, holds=holds)
             after_back = associated(back, back_kinds, at, holds=holds)
-            if record == other:  # one item, seen from both sides
+            if record == other:
+                # A record that is associated with itself has one item for both views.
                 after, after_back = associated(after, back_kinds, at, holds=holds), back
-            changes = [one for one, was in ((after, there), (after_back, back)) if one is not was]
-            if holds and max(len(one.types) for one in (after, after_back)) > MAX_TYPES:
-                message = f"$: the two records would have more than {MAX_TYPES} types of association"
-                raise InvalidEvent("TOO_MANY_TYPES", "$", message)
+            if holds:
+                _check_type_count(after, after_back)
+            changes = [new for new, old in ((after, there), (after_back, back)) if new is not old]
             if not changes:
                 return after
             try:
@@ -199,41 +261,34 @@ class RecordService(Struct, frozen=True):
                 return after
             except ConcurrentModification:
                 continue
-        raise ConcurrentModification(f"the association of {record} with {other} was changed by others {ATTEMPTS} times")
-
-    def _store(
-        self, stored: Record | None, key: RecordKey, change: RecordUpdate, events: Sequence[OutboundEvent]
-    ) -> Record:
-        for attempt in range(ATTEMPTS):
-            current = stored if attempt == 0 else self.records.get(key)
-            after = _after(current, key, change, events, self.history_length)
-            if after is current:
-                return after
-            try:
-                return self.records.save(after)
-            except ConcurrentModification:
-                continue
-        raise ConcurrentModification(f"record {key} was changed by others {ATTEMPTS} times")
+        raise ConcurrentModification(
+            f"the association of record {_label(record)} with {_label(other)} changed {ATTEMPTS} times while it was "
+            "updated; retrying is safe"
+        )
 
 
-def _after(
+def _changed_record(
     stored: Record | None, key: RecordKey, change: RecordUpdate, events: Sequence[OutboundEvent], history_length: int
 ) -> Record:
-    """``events``: those that announce the change. Each part of it is stored with the id of its event, so that the event
-    does not make the same change again."""
+    """Return the record after a change. ``events``: those that announce the change. Each part is stored with the ID of
+    its event, so that the handler of the event does not make the same change again."""
     after = stored
     if change.creates or (stored is not None and stored.exists):
-        for part in _parts(change, events):
+        for part in _split_by_event(change, events):
             after = changed(after, key, part, history_length)
     if after is not None and after.is_deleted and change.creates:
-        raise StaleChange(f"record {key.object_type_id}/{key.object_id} was deleted after the change occurred")
-    return _existing(after, key)
+        raise StaleChange(
+            f"record {_label(key)} was deleted after the change occurred, so the change has no effect; a later change "
+            "can create the record again"
+        )
+    return _require_existing(after, key)
 
 
-def _parts(change: RecordUpdate, events: Sequence[OutboundEvent]) -> Iterator[RecordUpdate]:
-    """The change in parts, each with the id of the event that announces it, if one does."""
+def _split_by_event(change: RecordUpdate, events: Sequence[OutboundEvent]) -> Iterator[RecordUpdate]:
+    """Split a change into parts, each with the ID of the event that announces it, or without one if there is none."""
     ids = {
-        (one.event_type, one.properties.get("hs_name") or one.properties.get("hs_list_id")): one.id for one in events
+        (event.event_type, event.properties.get("hs_name") or event.properties.get("hs_list_id")): event.id
+        for event in events
     }
     created = ids.get(("crm.object_created", None), "")
     announced = {name for name in change.properties if ("crm.property_changed", name) in ids}
@@ -247,32 +302,50 @@ def _parts(change: RecordUpdate, events: Sequence[OutboundEvent]) -> Iterator[Re
         yield replace(change, properties={}, memberships={list_id: is_member}, event_id=event_id)
 
 
-def _without(change: RecordUpdate, lost: Sequence[OutboundEvent]) -> RecordUpdate:
-    """What remains of a change when some of its events did not reach the bus."""
-    names = {one.properties.get("hs_name") for one in lost}
-    lists = {one.properties.get("hs_list_id") for one in lost}
-    is_created = not any(one.event_type == "crm.object_created" for one in lost)
+def _without_rejected(change: RecordUpdate, rejected: Sequence[OutboundEvent]) -> RecordUpdate:
+    """Return the part of a change that remains if the bus rejects some of its events."""
+    names = {event.properties.get("hs_name") for event in rejected}
+    lists = {event.properties.get("hs_list_id") for event in rejected}
+    is_created = not any(event.event_type == "crm.object_created" for event in rejected)
+    properties = {name: value for name, value in change.properties.items() if name not in names}
     return replace(
         change,
-        properties={name: one for name, one in change.properties.items() if name not in names} if is_created else {},
-        memberships={name: one for name, one in change.memberships.items() if name not in lists},
+        properties=properties if is_created else {},
+        memberships={list_id: is_member for list_id, is_member in change.memberships.items() if list_id not in lists},
         creates=change.creates and is_created,
     )
 
 
-def _not_taken(key: RecordKey, lost: Sequence[OutboundEvent]) -> EventsNotAccepted:
+def _check_type_count(*associations: Association) -> None:
+    """Raises InvalidEvent if two records would have more types than can be stored."""
+    count = max(len(association.types) for association in associations)
+    if count > MAX_ASSOCIATION_TYPES:
+        message = (
+            f"$: expected at most {MAX_ASSOCIATION_TYPES} association types between two records, including removed "
+            f"ones; found {count}"
+        )
+        raise InvalidEvent("TOO_MANY_TYPES", "$", message)
+
+
+def _events_not_accepted(plan: _PlannedChange, rejected: Sequence[OutboundEvent]) -> EventsNotAccepted:
     return EventsNotAccepted(
-        f"record {key.object_type_id}/{key.object_id}: the event bus did not take {len(lost)} of the changes; "
-        "these are not made. Ask for all of them again"
+        f"record {_label(plan.key)}: the event bus did not accept {len(rejected)} of the {len(plan.events)} events of "
+        "the change, so this part is not stored; repeat the whole request, which is safe"
     )
 
 
-def _existing(stored: Record | None, key: RecordKey) -> Record:
+def _require_existing(stored: Record | None, key: RecordKey) -> Record:
     if stored is None or not stored.exists:
-        raise UnknownRecord(f"no record {key.object_type_id}/{key.object_id} in this portal")
+        raise UnknownRecord(f"no record {_label(key)} in this portal")
     return stored
 
 
-def _inverses(record: RecordKey, other: RecordKey, kinds: Sequence[AssociationType]) -> Sequence[AssociationType]:
-    found = (inverse(record.object_type_id, other.object_type_id, one) for one in kinds)
-    return [one for one in found if one is not None]
+def _inverse_types(record: RecordKey, other: RecordKey, kinds: Sequence[AssociationType]) -> Sequence[AssociationType]:
+    """The types from the view of ``other``. Types without a known inverse are left out."""
+    inverses = (inverse(record.object_type_id, other.object_type_id, kind) for kind in kinds)
+    return [kind for kind in inverses if kind is not None]
+
+
+def _label(key: RecordKey) -> str:
+    """How messages name a record: ``0-1/101``."""
+    return f"{key.object_type_id}/{key.object_id}"

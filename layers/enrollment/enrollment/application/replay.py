@@ -1,4 +1,4 @@
-"""Events that are replayed for a purpose (docs/decisions/0010-replay.md)."""
+"""Process events that are replayed from the archive for a requested replay (docs/decisions/0010-replay.md)."""
 
 from collections.abc import Sequence
 
@@ -13,22 +13,27 @@ from enrollment.domain.events.event import Event, InvalidEvent
 
 
 class ReplayProcessor(Struct, frozen=True):
+    """Decides replayed events for the flows of their replay only."""
+
     processor: EventProcessor
     replays: Replays
     decision_log: DecisionLog
     clock: Clock
 
     def requested(self, name: str) -> Replay:
-        """Raises InvalidEvent when nobody knows any more what its events are for."""
-        found = self.replays.get(name)
-        if found is None or found.expires_at <= self.clock():
-            allowed = "a replay that was ordered here within the last 15 days"
-            raise InvalidEvent("UNKNOWN_REPLAY", "replay-name", f"found {name!a}, allowed is {allowed}")
-        return found
+        """Return the replay that was requested under a name. Raises InvalidEvent if there is none, or if it has
+        expired."""
+        replay = self.replays.get(name)
+        if replay is None or replay.expires_at <= self.clock():
+            expected = "expected the name of a replay that was requested here within the last 15 days"
+            raise InvalidEvent(
+                "UNKNOWN_REPLAY", "replay-name", f"{expected}, found {name!a}; start a new replay with enroll replay"
+            )
+        return replay
 
-    def __call__(self, event: Event, replay: Replay) -> Sequence[Decision]:
-        """Decides an event that concerns the replay, as the process does; in a dry run without consequences, and what
-        would be is counted."""
+    def process(self, event: Event, replay: Replay) -> Sequence[Decision]:
+        """Decide an event in the scope of its replay. In a dry run, decide it without consequences and store the
+        decisions for the result of the replay. Raises the errors of ``EventProcessor.process``."""
         if not replay.is_dry_run:
             return self.processor.process(event, replay.scope)
         decisions = simulated(self.processor, event, replay.scope)

@@ -1,8 +1,8 @@
-"""The story of an event without its consequences: every decision, by the production path, and no write and no message.
+"""Decide an event by the production code, without consequences: nothing is stored, sent or logged.
 
-The ports that write are replaced by ones that remember; what they remember is seen by the reads that follow, so that a
-simulated event finds the record that it would have changed, and the next one the enrollments that it would have made.
-What the event would have others decide, as the events that wait for its change, is left out.
+The ports that write are replaced. Records and enrollments that would be written are kept in memory, and later reads
+return them. So a simulated event sees the record as it would have changed it, and the next event of the same
+simulation sees the enrollments that would exist. Deferred events that wait for a change by the event are not decided.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ from enrollment.domain.values import Instant
 
 
 def simulated(processor: EventProcessor, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
-    """The decisions that the process would take on the event now. An enrollment that it would make has no id. Raises as
-    the process does."""
+    """Return the decisions that ``EventProcessor.process`` would make on the event now. Enrollments that it would make
+    have no ID. Raises the errors of ``process``."""
     return Simulation(processor).decide(event, scope)
 
 
@@ -48,18 +48,18 @@ def without_consequences(
     history_length: int,
     history: EventHistory,
 ) -> EventProcessor:
-    """The process to be simulated where there is nothing that writes."""
-    nowhere = NullPublisher()
+    """Return a processor that stores nothing except through ``records`` and ``enrollments``, and sends nothing."""
+    publisher = NullPublisher()
     return EventProcessor(
         event_types=event_types,
         flows=flows,
         records=records,
         evaluator=evaluator,
         enrollments=enrollments,
-        deferrals=Deferrals(NullDeferredEvents(), records, nowhere),
+        deferrals=Deferrals(NullDeferredEvents(), records, publisher),
         rate_limits=NullRateLimits(),
         history=EventHistory(_FirstEvaluations(history.events), history.days),
-        publisher=EnrollmentPublisher(enrollments, nowhere, nowhere, nowhere, clock),
+        publisher=EnrollmentPublisher(enrollments, publisher, publisher, publisher, clock),
         decision_log=NullDecisionLog(),
         clock=clock,
         new_id=new_id,
@@ -68,8 +68,8 @@ def without_consequences(
 
 
 class Simulation:
-    """Events in a row. ``records``: stand in the place of the stored ones. ``sees``: which of the stored enrollments
-    are there."""
+    """Simulates a sequence of events. ``records``: replace the stored records with the same keys. ``sees``: whether a
+    stored enrollment is visible to the simulation; default: all are."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Simulation:
         sees: Callable[[StoredEnrollment], bool] = lambda stored: True,
     ) -> None:
         self._flows = _Flows(processor.flows)
-        self._records = _Records(processor.records, {one.key: one for one in records})
+        self._records = _Records(processor.records, {record.key: record for record in records})
         self._enrollments = _Enrollments(processor.enrollments, sees)
         self._processor = without_consequences(
             event_types=processor.event_types,
@@ -94,60 +94,68 @@ class Simulation:
         )
 
     def decide(self, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
-        """Raises as the process does."""
+        """Return the decisions on the next event. Enrollments that it would make have no ID. Raises the errors of
+        ``EventProcessor.process``."""
         decisions = self._processor.process(event, scope)
-        made = self._enrollments.ids
-        return tuple(replace(one, enrollment_id=None) if one.enrollment_id in made else one for one in decisions)
+        simulated_ids = self._enrollments.ids
+        return tuple(
+            replace(decision, enrollment_id=None) if decision.enrollment_id in simulated_ids else decision
+            for decision in decisions
+        )
 
     def explain(self, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Explanation, ...]:
-        """The decisions, each with all that it rests on. Raises as the process does."""
+        """Return the decisions on the next event, each with the result of every trigger group and filter. Raises the
+        errors of ``EventProcessor.process``."""
         decisions = self.decide(event, scope)
-        flows = [self._flows.seen[one.flow_id] for one in decisions]
+        flows = [self._flows.seen[decision.flow_id] for decision in decisions]
         record = None if event.record_key is None else self._records.get(event.record_key)
-        verdicts: Mapping[str, CriteriaResult] = {}
+        results: Mapping[str, CriteriaResult] = {}
         if flows and record is not None and record.exists and record.existed_at(record.moment(event).latest):
             now = self._processor.clock()
-            verdicts = self._processor.evaluator.verdicts(event, record, flows, now, waits=scope.delivery.may_defer)
+            results = self._processor.evaluator.verdicts(event, record, flows, now, waits=scope.delivery.may_defer)
         satisfied = occurrences_of(event, self._processor.event_types, record)
         return tuple(
-            explain(flow, decision, satisfied, verdicts[flow.id].subject if flow.id in verdicts else None)
+            explain(flow, decision, satisfied, results[flow.id].subject if flow.id in results else None)
             for flow, decision in zip(flows, decisions, strict=True)
         )
 
 
 class Drafts(Struct, frozen=True):
-    """Flows in the place of those that are stored."""
+    """Implements ``Flows`` with given flows instead of the stored ones, for example drafts of an author."""
 
     flows: Sequence[Flow]
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        """Return the flows of the portal and object type that one of the event types triggers."""
         return [
-            one
-            for one in self.flows
-            if (one.portal_id, one.object_type_id) == (portal_id, object_type_id)
-            and one.event_types.intersection(event_types)
+            flow
+            for flow in self.flows
+            if (flow.portal_id, flow.object_type_id) == (portal_id, object_type_id)
+            and flow.event_types.intersection(event_types)
         ]
 
     def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+        """Return all candidates, because each decision is shown with its reasons."""
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
     def of_batch(self) -> "Drafts":
+        """Return the same object: nothing is read."""
         return self
 
 
 class _Flows(Struct, frozen=True):
-    """Remembers which flows were looked at."""
+    """Implements ``Flows`` with the stored flows, and keeps those that it has returned, by ID (``seen``)."""
 
     stored: Flows
     seen: dict[str, Flow] = field(default_factory=dict)
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
-        found = self.stored.candidates(portal_id, object_type_id, event_types)
-        self.seen.update({one.id: one for one in found})
-        return found
+        flows = self.stored.candidates(portal_id, object_type_id, event_types)
+        self.seen.update({flow.id: flow for flow in flows})
+        return flows
 
     def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
-        """All of them: each is to be shown with its reasons."""
+        """Return all candidates, because each decision is shown with its reasons."""
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
     def of_batch(self) -> "_Flows":
@@ -155,6 +163,8 @@ class _Flows(Struct, frozen=True):
 
 
 class _Records(Struct, frozen=True):
+    """Implements ``Records``. Writes are kept in memory and hide the stored records."""
+
     stored: Records
     changed: dict[RecordKey, Record] = field(default_factory=dict)
 
@@ -170,31 +180,40 @@ class _Records(Struct, frozen=True):
 
 
 def no_enrollments(stored: StoredEnrollment) -> bool:
-    """Nobody has been enrolled before."""
+    """A ``sees`` of Simulation that hides every stored enrollment, as if no record had been enrolled before."""
     return False
 
 
 class _Enrollments(Struct, frozen=True):
+    """Implements ``Enrollments``. Claims are kept in memory, by record and flow, beside the stored enrollments that
+    ``sees`` lets through. ``ids``: of the claimed enrollments."""
+
     stored: Enrollments
     sees: Callable[[StoredEnrollment], bool]
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        found = self.stored.find(record_key, event_id, flow_ids)
-        return {flow_id: self._seen(record_key, flow_id, event_id, one) for flow_id, one in found.items()}
+        stored = self.stored.find(record_key, event_id, flow_ids)
+        return {
+            flow_id: self._with_claimed(existing, record_key, flow_id, event_id) for flow_id, existing in stored.items()
+        }
 
-    def _seen(
-        self, record_key: RecordKey, flow_id: str, event_id: str, found: ExistingEnrollments
+    def _with_claimed(
+        self, existing: ExistingEnrollments, record_key: RecordKey, flow_id: str, event_id: str
     ) -> ExistingEnrollments:
+        """The visible stored enrollments, supplemented by the claimed ones."""
         claimed = self.claimed.get((record_key, flow_id), [])
-        mine = next((one for one in claimed if one.enrollment.cause.event_id == event_id), None)
-        first = found.first if found.first is not None and self.sees(found.first) else next(iter(claimed), None)
-        return ExistingEnrollments(first, found.own if found.own is not None and self.sees(found.own) else mine)
+        first, own = existing.first, existing.own
+        if first is None or not self.sees(first):
+            first = next(iter(claimed), None)
+        if own is None or not self.sees(own):
+            own = next((stored for stored in claimed if stored.enrollment.cause.event_id == event_id), None)
+        return ExistingEnrollments(first, own)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
-        place = (enrollment.record_key, enrollment.flow_id)
-        self.claimed.setdefault(place, []).append(StoredEnrollment(enrollment, due_at=due_at))
+        key = (enrollment.record_key, enrollment.flow_id)
+        self.claimed.setdefault(key, []).append(StoredEnrollment(enrollment, due_at=due_at))
         self.ids.add(enrollment.id)
         return True
 
@@ -214,31 +233,38 @@ class _Enrollments(Struct, frozen=True):
 
 
 class NullPublisher:
-    """Takes everything."""
+    """Implements ``Queue``, ``Bus`` and ``RedeliveryScheduler``: accepts everything and sends nothing."""
 
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterable[str]:
-        return [one.id for one in enrollments]
+        """Return the IDs of all enrollments, as accepted."""
+        return [enrollment.id for enrollment in enrollments]
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
-        return [one.enrollment.id for one in announcements]
+        """Return the enrollment IDs of all announcements, as accepted."""
+        return [announcement.enrollment.id for announcement in announcements]
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
-        pass
+        """Do nothing."""
 
 
 class NullDeferredEvents:
+    """Implements ``DeferredEvents``: no event is ever deferred."""
+
     def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None:
+        """Return None."""
         return None
 
     def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
+        """Return no events."""
         return ()
 
     def save(self, waiting: DeferredEvent) -> None:
-        pass
+        """Do nothing."""
 
 
 class _FirstEvaluations(Struct, frozen=True):
-    """An event that was evaluated before is simulated as it was then."""
+    """Implements ``EventHistoryStore``: nothing is stored, but an event that was evaluated before keeps the time of its
+    first evaluation, so that it is decided as it was then."""
 
     events: EventHistoryStore
 
@@ -259,28 +285,33 @@ class _FirstEvaluations(Struct, frozen=True):
 
 
 class NullRateLimits:
+    """Implements ``RateLimits``: every enrollment enters at once."""
+
     def take(self, portal_id: str, flow_id: str, limit: RateLimit, now: Instant) -> Instant:
+        """Return ``now``."""
         return now
 
 
 class NullDecisionLog:
+    """Implements ``DecisionLog``: nothing is logged."""
+
     def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
-        pass
+        """Do nothing."""
 
     def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
-        pass
+        """Do nothing."""
 
     def log_skipped(self, event: Event) -> None:
-        pass
+        """Do nothing."""
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
-        pass
+        """Do nothing."""
 
     def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
-        pass
+        """Do nothing."""
 
     def not_decided_again(self, event: Event, left: int) -> None:
-        pass
+        """Do nothing."""
 
     def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
-        pass
+        """Do nothing."""

@@ -1,8 +1,9 @@
-"""Enrollments that no delivery of their event has confirmed (docs/decisions/0017-nothing-stays-unpublished.md).
+"""Publish the enrollments that no delivery of their event has confirmed
+(docs/decisions/0017-nothing-stays-unpublished.md).
 
-A delivery that fails is repeated, and the last attempt ends in the unprocessed-events queue. If that event is
-discarded, or if a delivery is lost, its enrollments would stay unpublished, and the record would count as enrolled in a
-flow that it never enters. So a schedule finds them by key, some minutes after they were to be published.
+A delivery that fails is repeated, and after the last attempt its event is in the unprocessed-events queue. If that
+event is discarded, or if a delivery is lost, its enrollments would stay unpublished. The record would count as enrolled
+in a flow that it never enters. So a schedule finds such enrollments by an index, some minutes after they were due.
 """
 
 import itertools
@@ -17,48 +18,54 @@ from enrollment.domain.enrollment.enrollments import StoredEnrollment
 # Longer than an invocation takes, so that no enrollment is published while its own delivery is still running.
 UNCONFIRMED_AFTER_MS = 5 * 60 * 1000
 
-# Enrollments in one SendMessageBatch and one PutEvents.
-TOGETHER = 10
+# The maximum of one SendMessageBatch and of one PutEvents.
+BATCH_SIZE = 10
 
-InvocationResult = tuple[StoredEnrollment, Exception | None]
-"""An enrollment, and why it is still not confirmed."""
+PublicationResult = tuple[StoredEnrollment, Exception | None]
+"""An enrollment, and the error that prevented its confirmation. None: it is confirmed."""
 
 
 class UnconfirmedPublisher(Struct, frozen=True):
+    """Publishes the unconfirmed enrollments of all portals."""
+
     enrollments: UnconfirmedEnrollments
     publisher: EnrollmentPublisher
     clock: Clock
 
-    def __call__(self) -> Iterator[InvocationResult]:
-        """Publish, announce and confirm, batch by batch, as the results are consumed. Stopping at any point is safe:
-        the next run finds what is left. An enrollment that fails does not delay the others."""
-        found = self.enrollments.unconfirmed(self.clock() - UNCONFIRMED_AFTER_MS)
-        for some in _batches(found):
-            yield from self._finish(some)
+    def publish_all(self) -> Iterator[PublicationResult]:
+        """Publish and confirm the enrollments that were due more than UNCONFIRMED_AFTER_MS ago.
 
-    def _finish(self, some: Sequence[StoredEnrollment]) -> Iterable[InvocationResult]:
+        The batches are processed as the results are consumed. It is safe to stop at any point, because the next run
+        finds the rest. An enrollment that fails does not delay the others. Errors of a publication are returned; errors
+        of the search are raised.
+        """
+        unconfirmed = self.enrollments.unconfirmed(self.clock() - UNCONFIRMED_AFTER_MS)
+        for batch in _batches(unconfirmed):
+            yield from self._publish_batch(batch)
+
+    def _publish_batch(self, batch: Sequence[StoredEnrollment]) -> Iterable[PublicationResult]:
         try:
-            self.publisher.finish(some)
-        except NotDelivered as failure:
-            return [(one, failure if one.enrollment.id in failure.enrollment_ids else None) for one in some]
+            self.publisher.publish_unconfirmed(batch)
+        except NotDelivered as error:
+            return [(stored, error if stored.enrollment.id in error.enrollment_ids else None) for stored in batch]
         except Exception:
-            # It is not known which of them failed, and which were published before the failure.
-            return map(self._finish_alone, some)
-        return [(one, None) for one in some]
+            # The error does not tell which enrollments failed and which were published before. So each is read again
+            # and published alone.
+            return map(self._publish_alone, batch)
+        return [(stored, None) for stored in batch]
 
-    def _finish_alone(self, stored: StoredEnrollment) -> InvocationResult:
+    def _publish_alone(self, stored: StoredEnrollment) -> PublicationResult:
         try:
             enrollment = stored.enrollment
-            found = self.enrollments.find(enrollment.record_key, enrollment.cause.event_id, [enrollment.flow_id])[
-                enrollment.flow_id
-            ].own
-            self.publisher.finish([] if found is None else [found])
-        except Exception as failure:
-            return stored, failure
+            key, event_id, flow_id = enrollment.record_key, enrollment.cause.event_id, enrollment.flow_id
+            current = self.enrollments.find(key, event_id, [flow_id])[flow_id].own
+            self.publisher.publish_unconfirmed([] if current is None else [current])
+        except Exception as error:
+            return stored, error
         return stored, None
 
 
-def _batches(many: Iterable[StoredEnrollment]) -> Iterator[Sequence[StoredEnrollment]]:
-    rest = iter(many)
-    while some := list(itertools.islice(rest, TOGETHER)):
-        yield some
+def _batches(unconfirmed: Iterable[StoredEnrollment]) -> Iterator[Sequence[StoredEnrollment]]:
+    remaining = iter(unconfirmed)
+    while batch := list(itertools.islice(remaining, BATCH_SIZE)):
+        yield batch

@@ -8,7 +8,7 @@ from typing import Any
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.deadline import DeadlineReached
 from enrollment.adapters.observability import decision_fields
-from enrollment.application.unconfirmed_enrollments import InvocationResult
+from enrollment.application.unconfirmed_enrollments import PublicationResult
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import InvalidEvent
@@ -73,7 +73,7 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
         if replay is not None and not replay.concerns(event):
             app.decision_log.log_skipped(event)
             return {"eventId": event.id, "skipped": replay.name}
-        decisions = app.processor.process(event) if replay is None else app.replay_processor(event, replay)
+        decisions = app.processor.process(event) if replay is None else app.replay_processor.process(event, replay)
     except InvalidEvent as invalid:
         event_id = _event_id(envelope)
         if replay is None or not replay.is_dry_run:
@@ -233,11 +233,11 @@ def unconfirmed_handler() -> Handler:
 
 def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mapping[str, Any]:
     """Publish enrollments that were claimed and never confirmed, until done or until ``seconds`` have passed."""
-    finished: list[InvocationResult] = []
+    finished: list[PublicationResult] = []
     completed: list[str] = []
 
     def work(run: str) -> None:
-        for result in app.unconfirmed_publisher():
+        for result in app.unconfirmed_publisher.publish_all():
             finished.append(result)
             _log_finished(app, *result)
         completed.append(run)

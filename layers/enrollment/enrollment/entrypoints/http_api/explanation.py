@@ -48,7 +48,7 @@ def explain(services: Services, request: Request) -> Reply:
     results = [
         {
             "event": write_occurrence(event),
-            "decisions": [_write(event, one) for one in services.explaining(event, key, flow)],
+            "decisions": [_write(event, one) for one in services.explaining.explain(event, key, flow)],
         }
         for event in found.events
     ]
