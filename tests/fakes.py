@@ -60,10 +60,10 @@ class FakeFlows:
                 tuple(self._candidates.get((portal_id, object_type_id, one), {}).values()) for one in event_types
             )
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """As naive as can be: all, or those that are not to be counted, one by one."""
         flows = self.candidates(portal_id, object_type_id, question.event_types)
-        if len(flows) <= question.one_by_one or question.changed_since is None:
+        if len(flows) <= question.max_individual_decisions or question.changed_since is None:
             return Candidates(flows)
         types = frozenset(question.event_types)
         counted = [one for one in flows if not _is_looked_at(one, question)]

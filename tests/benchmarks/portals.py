@@ -121,9 +121,9 @@ def _kept(flows: DynamoFlows, answers: Answers, portals: int) -> int:
 
 def _ask(flows: DynamoFlows, portal: int) -> None:
     occurrence = Occurrence(SUBMITTED, {"hs_form_id": f"{portal}-form-3", "hs_url": "https://acme.example/landing/3"})
-    found = flows.concerned(str(portal), "0-1", CandidateQuery([occurrence], LATER))
+    found = flows.relevant(str(portal), "0-1", CandidateQuery([occurrence], LATER))
     assert [one.id for one in found.flows] == ["3"]
-    assert sum(found.others.values()) == FLOWS_EACH - 1
+    assert sum(found.counted.values()) == FLOWS_EACH - 1
 
 
 def main() -> None:

@@ -177,7 +177,7 @@ def test_an_enrollment(tables: Tables) -> None:
     assert stored(tables, tables.enrollments) == ENROLLMENT
     found = enrollments.find(KEY, "ev1", ["7"])["7"]
     assert found.first is not None
-    assert found == ExistingEnrollments(first=found.first, own=found.first)
+    assert found == ExistingEnrollments(first=found.first, for_event=found.first)
     assert (found.first.enrollment, found.first.is_confirmed, found.first.due_at) == (written, True, 77)
 
 
@@ -214,7 +214,7 @@ def test_an_enrollment_claimed_by_an_earlier_version_is_confirmed(tables: Tables
     item = {name: value for name, value in ENROLLMENT.items() if name not in ("publishedAt", "announcedAt")}
     put(tables, tables.enrollments, item)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
-    own = enrollments.find(KEY, "ev1", ["7"])["7"].own
+    own = enrollments.find(KEY, "ev1", ["7"])["7"].for_event
     assert own is not None
     assert (own.is_confirmed, own.chain, list(enrollments.unconfirmed(10**13))) == (False, (), [])
     enrollments.confirm(own.enrollment, is_published=True, is_announced=True, now=10**12 + 1)

@@ -210,17 +210,19 @@ def test_the_flows_that_an_event_has_to_do_with_are_told_from_those_that_are_cou
     put(stores, id=30, event="calls.ended")
     switch(stores.authoring, "p1", "9", NOW + 1, on=False)
 
-    def asked(since: int | None = NOW + 10, named: Sequence[str] = (), one_by_one: int = 0) -> tuple[list[str], int]:
+    def asked(
+        since: int | None = NOW + 10, named: Sequence[str] = (), max_individual_decisions: int = 0
+    ) -> tuple[list[str], int]:
         occurrence = Occurrence(EVENT_TYPES["forms.submitted"], {"hs_form_id": "f-3"})
-        found = stores.flows.concerned("p1", "0-1", CandidateQuery([occurrence], since, named, one_by_one))
-        assert set(found.others) <= {frozenset({"forms.submitted"})}
-        return sorted(one.id for one in found.flows), sum(found.others.values())
+        found = stores.flows.relevant("p1", "0-1", CandidateQuery([occurrence], since, named, max_individual_decisions))
+        assert set(found.counted) <= {frozenset({"forms.submitted"})}
+        return sorted(one.id for one in found.flows), sum(found.counted.values())
 
     everything = sorted(str(number) for number in range(30))
     assert asked() == (["3"], 28)
     assert asked(named=["4", "30", "x"]) == (["3", "4"], 27)
     assert asked(since=NOW + 1) == (["3", "9"], 28)
-    assert asked(since=NOW) == asked(since=None) == asked(one_by_one=30) == (everything, 0)
+    assert asked(since=NOW) == asked(since=None) == asked(max_individual_decisions=30) == (everything, 0)
     put(stores, id=5, where=[["hs_form_id", "IS_ANY_OF", ["f-3"]]], now=NOW + 2)
     assert asked() == (["3", "5"], 27)
 
@@ -467,7 +469,7 @@ def test_the_first_enrollment_and_the_events_own_are_found(stores: Stores) -> No
 
     def found(event_id: str, flow_id: str = "1") -> tuple[Enrollment | None, Enrollment | None]:
         one = stores.enrollments.find(ADA, event_id, [flow_id])[flow_id]
-        return one.first and one.first.enrollment, one.own and one.own.enrollment
+        return one.first and one.first.enrollment, one.for_event and one.for_event.enrollment
 
     assert found("e1") == (first, first)
     assert found("e2") == (first, again)
@@ -487,7 +489,7 @@ def test_what_is_delivered_is_noted_and_never_unnoted(stores: Stores) -> None:
     stores.enrollments.claim(mine)
 
     def noted() -> tuple[bool, bool]:
-        own = stores.enrollments.find(ADA, "e1", ["1"])["1"].own
+        own = stores.enrollments.find(ADA, "e1", ["1"])["1"].for_event
         assert own is not None
         return own.is_published, own.is_announced
 
@@ -512,7 +514,7 @@ def test_unconfirmed_enrollments_are_found_until_both_are_noted(stores: Stores) 
     assert unconfirmed(NOW) == []
     assert unconfirmed(NOW + 1) == unconfirmed(NOW + 10) == [claimed]
     assert unconfirmed(NOW + 11) == [claimed, StoredEnrollment(later)]
-    assert stores.enrollments.find(ADA, "e1", ["1"])["1"].own == claimed
+    assert stores.enrollments.find(ADA, "e1", ["1"])["1"].for_event == claimed
     stores.enrollments.confirm(mine, is_published=True, is_announced=False, now=NOW)
     assert unconfirmed(NOW + 1) == [replace(claimed, is_published=True)]
     stores.enrollments.confirm(mine, is_published=True, is_announced=True, now=NOW)

@@ -152,7 +152,7 @@ VALUES: tuple[Any, ...] = (
 ZONES = ("UTC", "Pacific/Kiritimati", "America/Adak")
 
 
-def subjects() -> Iterator[RecordSnapshot]:
+def snapshots() -> Iterator[RecordSnapshot]:
     """Records at both edges of the calendar, and now, whose values were hostile before too."""
     for number, value in enumerate(VALUES):
         dated = TimestampedValue(value, (0, NOW, LATEST)[number % 3])
@@ -177,13 +177,13 @@ def read_any_flow(document: Any, flow_id: str = "1") -> str:
     except InvalidFlow as invalid:
         return _refused(invalid.faults)
     json.dumps([*describe_flow(flow, EVENT_TYPES), *warnings(flow), write_flow(revision)])
-    for subject in subjects():
+    for snapshot in snapshots():
         for one in (flow.criteria, flow.suppression, flow.goal):
             if one is not None:
-                result = one.result(subject)
-                assert result.holds == one.holds(subject)
+                result = one.result(snapshot)
+                assert result.holds == one.holds(snapshot)
                 json.dumps(write_result(result))
-        criteria_decision(flow, subject)
+        criteria_decision(flow, snapshot)
     return "flow"
 
 

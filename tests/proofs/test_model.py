@@ -466,7 +466,7 @@ class Calls:
     """The product's calls to its ports, before or after which something can be made to happen."""
 
     PORTS: Mapping[str, Sequence[str]] = {
-        "flows": ("concerned",),
+        "flows": ("relevant",),
         "records": ("get", "save"),
         "enrollments": ("find", "claim", "confirm"),
         "queue": ("publish",),

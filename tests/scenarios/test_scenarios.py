@@ -33,7 +33,7 @@ def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
 def test_scenario_where_flows_are_counted(name: str, scenario: Mapping[str, Any]) -> None:
     """As where they are very many: what is not named is counted by the same code."""
     world = World()
-    world.processor = replace(world.processor, one_by_one=0)
+    world.processor = replace(world.processor, max_individual_decisions=0)
 
     named = Counter((event_id, code) for event_id, _, code in play(scenario, world))
     counted: Counter[tuple[str, str]] = Counter()

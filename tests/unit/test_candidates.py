@@ -36,7 +36,7 @@ class Listed:
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         return self._stored.candidates(portal_id, object_type_id, event_types)
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         listings = [self._listing(portal_id, object_type_id, one) for one in question.event_types]
         self.counted.append(candidates(listings, question))
         return self.counted[-1]
@@ -81,7 +81,7 @@ EVENTS = st.builds(
 STEPS = st.lists(st.one_of(FLOWS, EVENTS, EVENTS), min_size=2, max_size=14)
 
 
-def world(one_by_one: int, *, is_listed: bool) -> World:
+def world(max_individual_decisions: int, *, is_listed: bool) -> World:
     made = World()
     made.now = START
     for name, record in {
@@ -91,7 +91,7 @@ def world(one_by_one: int, *, is_listed: bool) -> World:
     }.items():
         made.put_record(RecordKey("p1", "0-1", name), record)
     flows = Listed(made) if is_listed else made.flows
-    made.processor = replace(made.processor, flows=flows, one_by_one=one_by_one)
+    made.processor = replace(made.processor, flows=flows, max_individual_decisions=max_individual_decisions)
     return made
 
 

@@ -290,7 +290,7 @@ values = st.one_of(
 
 @given(values)
 def test_no_operator_fails_on_any_value_and_no_pair_of_opposites_both_hold(value: Value) -> None:
-    verdicts = {(row[0], row[1], n): made(*row[:3]).holds(value) for n, row in enumerate(TABLE)}
+    evaluate = {(row[0], row[1], n): made(*row[:3]).holds(value) for n, row in enumerate(TABLE)}
     for kind, positive, negative, operands in [
         ("STRING", "IS_EQUAL_TO", "IS_NOT_EQUAL_TO", {"value": "3"}),
         ("STRING", "CONTAINS", "DOES_NOT_CONTAIN", {"value": "a"}),
@@ -300,7 +300,7 @@ def test_no_operator_fails_on_any_value_and_no_pair_of_opposites_both_hold(value
     ]:
         both = made(kind, positive, operands).holds(value), made(kind, negative, operands).holds(value)
         assert both != (True, True)
-    assert set(verdicts.values()) <= {True, False}
+    assert set(evaluate.values()) <= {True, False}
 
 
 def test_a_value_that_is_hard_to_compose_is_composed_once() -> None:

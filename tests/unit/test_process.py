@@ -263,11 +263,11 @@ class Interruption:
         ):
             fake = getattr(world, port)
             for name in (
-                *("concerned", "get", "of", "save", "find", "claim", "confirm"),
+                *("relevant", "get", "of", "save", "find", "claim", "confirm"),
                 *("publish", "announce", "schedule", "take", "keep", "keep_evaluation"),
             ):
                 method = getattr(fake, name, None)
-                if method is not None and (port != "flows" or name == "concerned"):
+                if method is not None and (port != "flows" or name == "relevant"):
                     setattr(fake, name, self._interrupted(method, before, number))
 
     def _interrupted(self, method: Callable[..., Any], before: bool, number: int) -> Callable[..., Any]:

@@ -27,7 +27,7 @@ def ms(text: str, zone: ZoneInfo = DUBLIN) -> Instant:
     return int(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000)
 
 
-def subject(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> RecordSnapshot:
+def snapshot(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> RecordSnapshot:
     """`story`: of each property, its (time of change, value)s."""
     record = Record(KEY, 0)
     for name, changes in story.items():
@@ -69,9 +69,9 @@ HISTORY = [
 
 @pytest.mark.parametrize(("kind", "operator", "operands", "expected"), HISTORY)
 def test_history(kind: str, operator: str, operands: dict[str, Any], expected: bool) -> None:
-    assert holds(subject(NOON, x=STORY), kind, operator, **operands) is expected
+    assert holds(snapshot(NOON, x=STORY), kind, operator, **operands) is expected
     # Of a property that never had a value nothing is known, of never as of ever.
-    for nothing in (subject(NOON), subject(NOON, x=[("2026-01-01", None)])):
+    for nothing in (snapshot(NOON), snapshot(NOON, x=[("2026-01-01", None)])):
         assert holds(nothing, kind, operator, **operands) is False
         assert holds(nothing, kind, operator, **operands, includeObjectsWithNoValueSet=True) is True
 
@@ -100,7 +100,9 @@ ROLLING = [
 
 @pytest.mark.parametrize(("value", "operator", "days", "expected"), ROLLING)
 def test_rolling(value: Any, operator: str, days: int, expected: bool) -> None:
-    assert holds(subject("2026-11-24T00:30:00", x=value), "ROLLING_DATE_RANGE", operator, numberOfDays=days) is expected
+    assert (
+        holds(snapshot("2026-11-24T00:30:00", x=value), "ROLLING_DATE_RANGE", operator, numberOfDays=days) is expected
+    )
 
 
 def test_days_are_those_of_the_portal() -> None:
@@ -129,7 +131,7 @@ def test_days_are_those_of_the_portal() -> None:
     ],
 )
 def test_updated(at: str, updated: str, days: int, is_recent: bool) -> None:
-    one = subject(at, x=[("2020-01-01", "a"), (updated, "b")])
+    one = snapshot(at, x=[("2020-01-01", "a"), (updated, "b")])
     assert holds(one, "ROLLING_PROPERTY_UPDATED", "UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is is_recent
     assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is not is_recent
 
@@ -152,13 +154,13 @@ def test_updated(at: str, updated: str, days: int, is_recent: bool) -> None:
     ],
 )
 def test_comparisons(kind: str, operator: str, mine: Any, other: Any, default: Any, expected: bool) -> None:
-    one = subject(NOON, x=mine, y=other)
+    one = snapshot(NOON, x=mine, y=other)
     given_operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
     assert holds(one, kind, operator, **given_operands) is expected
 
 
 def test_which_property_was_updated_first() -> None:
-    one = subject(NOON, x=[("2026-01-01", "a")], y=[("2026-01-02", "b"), ("2027-01-01", "later")])
+    one = snapshot(NOON, x=[("2026-01-01", "a")], y=[("2026-01-02", "b"), ("2027-01-01", "later")])
     for operator, expected in (("IS_BEFORE", True), ("IS_AFTER", False)):
         assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", operator, comparisonPropertyName="y") is expected
     assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", "IS_BEFORE", comparisonPropertyName="z") is False
@@ -194,7 +196,7 @@ CALENDAR = [
 
 @pytest.mark.parametrize(("value", "operator", "unit", "count", "expected"), CALENDAR)
 def test_calendar(value: Any, operator: str, unit: str, count: int, expected: bool) -> None:
-    one = subject(NOON, x=value)
+    one = snapshot(NOON, x=value)
     assert holds(one, "CALENDAR_DATE", operator, timeUnit=unit, timeUnitCount=count) is expected
 
 
@@ -247,7 +249,7 @@ POINTS = [
 
 @pytest.mark.parametrize(("value", "operator", "given_point", "endpoint", "expected"), POINTS)
 def test_points_in_time(value: Any, operator: str, given_point: Any, endpoint: str, expected: bool) -> None:
-    one = subject(NOON, x=value, y="2026-01-02")
+    one = snapshot(NOON, x=value, y="2026-01-02")
     assert holds(one, "TIME_POINT", operator, timePoint=given_point, endpointBehavior=endpoint) is expected
 
 
@@ -272,11 +274,11 @@ def test_anniversaries(value: str, at: str, expected: bool | None) -> None:
         "propertyParser": "ANNIVERSARY",
     }
     for operator, is_between in (("IS_BETWEEN", True), ("IS_NOT_BETWEEN", False)):
-        assert holds(subject(at, x=value), "TIME_RANGED", operator, **bounds) is (expected is is_between)
+        assert holds(snapshot(at, x=value), "TIME_RANGED", operator, **bounds) is (expected is is_between)
 
 
 def test_when_a_value_was_updated_is_a_time_too() -> None:
-    one = subject(NOON, x=[("2026-11-20T10:00:00", "a")])
+    one = snapshot(NOON, x=[("2026-11-20T10:00:00", "a")])
     week = {
         "lowerBoundTimePoint": now(offset={"days": -7}),
         "upperBoundTimePoint": now(),
@@ -290,7 +292,7 @@ def test_a_time_that_the_clock_leaves_out_or_repeats() -> None:
     """In Dublin on 29 March 2026 one o'clock is left out, on 25 October it comes twice."""
     at_one = {"referenceType": "TODAY", "hour": 1, "minute": 30}
     for day, instant in (("2026-03-29", "2026-03-29T01:30:00+00:00"), ("2026-10-25", "2026-10-25T00:30:00+00:00")):
-        one = subject(f"{day}T12:00:00", x=instant)
+        one = snapshot(f"{day}T12:00:00", x=instant)
         operands = {"timePoint": now(reference=at_one), "endpointBehavior": "INCLUSIVE"}
         assert holds(one, "TIME_POINT", "IS_BEFORE", **operands)
         assert holds(one, "TIME_POINT", "IS_AFTER", **operands)
@@ -393,7 +395,7 @@ def test_no_offset_leaves_the_calendar(zone: str, given_point: Any, at: int) -> 
 
 
 def test_an_offset_beyond_the_calendar_is_before_all() -> None:
-    one = subject(NOON, x="2026-11-23")
+    one = snapshot(NOON, x="2026-11-23")
     assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=now(offset={"hours": -100_000_000}))
     assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=now(offset={"hours": -100_000_000}))
 
@@ -401,22 +403,22 @@ def test_an_offset_beyond_the_calendar_is_before_all() -> None:
 def test_a_day_without_a_time_is_that_day_everywhere() -> None:
     today = now(reference={"referenceType": "TODAY"})
     for zone in (NEW_YORK, DUBLIN, ZoneInfo("Pacific/Auckland")):
-        one = subject("2026-11-24T08:00:00", zone, x="2026-11-24", y="2026-03-01")
+        one = snapshot("2026-11-24T08:00:00", zone, x="2026-11-24", y="2026-03-01")
         assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=today)
         assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=today, endpointBehavior="INCLUSIVE")
         assert holds(one, "CALENDAR_DATE", "IN_THIS_TIME_UNIT_SO_FAR", timeUnit="DAY")
         month_later = point("PROPERTY_REFERENCED", property="y", offset={"months": 1})
-        other = subject("2026-11-24T08:00:00", zone, x="2026-03-31", y="2026-03-01")
+        other = snapshot("2026-11-24T08:00:00", zone, x="2026-03-31", y="2026-03-01")
         assert holds(other, "TIME_POINT", "IS_BEFORE", timePoint=month_later)
 
 
 def test_to_be_told_the_same_is_no_update() -> None:
-    one = subject(NOON, x=[("2026-01-01", "a"), ("2026-11-24T11:00:00", "a")])
+    one = snapshot(NOON, x=[("2026-01-01", "a"), ("2026-11-24T11:00:00", "a")])
     assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=30)
 
 
 def test_defaults_that_python_finds_equal_are_two_questions() -> None:
-    one = subject(NOON, x="true")
+    one = snapshot(NOON, x="true")
     found = [
         one.memoized(operation, lambda operation=operation: operation.holds(one, "x"))
         for default in (1, True)
@@ -451,7 +453,7 @@ def test_defaults_that_python_finds_equal_are_two_questions() -> None:
 def test_the_update_of_a_property_without_value_is_that_of_its_default(
     other: Any, operator: str, default: Any, expected: bool
 ) -> None:
-    one = subject(NOON, x=[("2026-02-01", "a")], y=other)
+    one = snapshot(NOON, x=[("2026-02-01", "a")], y=other)
     operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
     assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", operator, **operands) is expected
 
@@ -468,12 +470,12 @@ def test_a_default_that_is_no_time_is_refused(kind: str, default: Any) -> None:
     ("mine", "theirs", "expected"), [("Cork ", "cork", True), (" Cork", "Cork", True), ("Cork", "Cor", False)]
 )
 def test_compared_texts_ignore_blanks_at_the_ends(mine: str, theirs: str, expected: bool) -> None:
-    one = subject(NOON, x=mine, y=theirs)
+    one = snapshot(NOON, x=mine, y=theirs)
     assert holds(one, "COMPARATIVE_STRING", "IS_EQUAL_TO", comparisonPropertyName="y") is expected
 
 
 def test_compared_texts_begin_as_they_are_written() -> None:
-    one = subject(NOON, x="Vanessa", y="Van ")
+    one = snapshot(NOON, x="Vanessa", y="Van ")
     assert not holds(one, "COMPARATIVE_STRING", "STARTS_WITH", comparisonPropertyName="y")
 
 
@@ -481,7 +483,7 @@ def test_a_time_of_change_needs_no_value_that_is_a_time() -> None:
     operation = record_operation(
         {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": now(), "propertyParser": "UPDATED_AT"}
     )
-    assert operation.objection(subject(NOON, x="Dublin"), "x") is None
+    assert operation.rejection_reason(snapshot(NOON, x="Dublin"), "x") is None
 
 
 def test_a_zone_that_is_named_is_meant() -> None:

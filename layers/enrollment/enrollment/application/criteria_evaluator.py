@@ -34,11 +34,11 @@ MAX_ASSOCIATIONS = 5_000
 
 
 class CriteriaResult(Struct, frozen=True):
-    """``objection``: the decision that rejects the record; None: the record may enter the flow. ``subject``: the
+    """``rejection``: the decision that rejects the record; None: the record may enter the flow. ``snapshot``: the
     snapshot of the record on which the criteria were evaluated."""
 
-    objection: Decision | None
-    subject: RecordSnapshot
+    rejection: Decision | None
+    snapshot: RecordSnapshot
 
 
 class CriteriaEvaluator(Struct, frozen=True):
@@ -48,16 +48,16 @@ class CriteriaEvaluator(Struct, frozen=True):
     associations: Associations
     portals: Portals
 
-    def subject(self, record: Record, at: Instant, flows: Sequence[Flow]) -> RecordSnapshot:
+    def snapshot(self, record: Record, at: Instant, flows: Sequence[Flow]) -> RecordSnapshot:
         """Return the record as it was at an instant, with the associated records that the criteria of these flows need.
 
         This takes one query for each associated object type and one batch read for the associated records. Without such
         criteria it reads neither.
         """
-        return self.subjects(record, [(at, as_of(at))], flows)[0]
+        return self.snapshots(record, [(at, as_of(at))], flows)[0]
 
-    def subjects(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[RecordSnapshot]:
-        """Return a snapshot for each view, as ``subject`` does, with the reads of a single snapshot."""
+    def snapshots(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[RecordSnapshot]:
+        """Return a snapshot for each view, as ``snapshot`` does, with the reads of a single snapshot."""
         has_criteria = any(
             criteria is not None for flow in flows for criteria in (flow.criteria, flow.suppression, flow.goal)
         )
@@ -83,19 +83,19 @@ class CriteriaEvaluator(Struct, frozen=True):
             return flow.record_tolerance
         return self.portals.settings(portal_id).record_tolerance
 
-    def verdicts(
+    def evaluate(
         self, event: Event, record: Record, flows: Sequence[Flow], now: Instant, *, waits: bool
     ) -> Mapping[str, CriteriaResult]:
         """Return the result of steps 8 to 10 by flow ID. ``waits``: a flow that tolerates late data may defer its
         decision; otherwise all results are final."""
         record = with_co_changed_properties(record, event)
-        subject = self.subjects(record, [(event.occurred_at, record.moment(event))], flows)[0]
-        results = {flow.id: CriteriaResult(criteria_decision(flow, subject), subject) for flow in flows}
+        snapshot = self.snapshots(record, [(event.occurred_at, record.moment(event))], flows)[0]
+        results = {flow.id: CriteriaResult(criteria_decision(flow, snapshot), snapshot) for flow in flows}
         tolerant = [
             (flow, tolerance)
             for flow in flows
-            if (objection := results[flow.id].objection) is not None
-            and objection.code is Code.FILTERED_OUT
+            if (rejection := results[flow.id].rejection) is not None
+            and rejection.code is Code.FILTERED_OUT
             and (tolerance := self._criteria_tolerance(flow)) > 0
         ]
         return results | self._results_with_late_data(event, record, tolerant, results, now, waits=waits)
@@ -124,18 +124,18 @@ class CriteriaEvaluator(Struct, frozen=True):
         evaluated_at = sorted({at for flow_instants in instants.values() for at in flow_instants})
         # A change whose time is known to the second only can be dated before an event that did not see it.
         views = [(max(at, event.occurred_at), record.moment(event).until(at)) for at in evaluated_at]
-        snapshots = self.subjects(record, views, [flow for flow, _ in tolerant]) if views else ()
-        subjects = dict(zip(evaluated_at, snapshots, strict=True))
+        taken = self.snapshots(record, views, [flow for flow, _ in tolerant]) if views else ()
+        snapshots = dict(zip(evaluated_at, taken, strict=True))
         for flow, tolerance in tolerant:
             result = results[flow.id]
             for at in instants[flow.id]:
-                result = CriteriaResult(criteria_decision(flow, subjects[at]), subjects[at])
-                if result.objection is None:
+                result = CriteriaResult(criteria_decision(flow, snapshots[at]), snapshots[at])
+                if result.rejection is None:
                     break
-            objection, until = result.objection, ends_at(event, tolerance, now)
-            if objection is not None:
-                objection = waiting(objection, until) if waits and until > now else missed(objection, tolerance)
-            late_results[flow.id] = replace(result, objection=objection)
+            rejection, until = result.rejection, ends_at(event, tolerance, now)
+            if rejection is not None:
+                rejection = waiting(rejection, until) if waits and until > now else missed(rejection, tolerance)
+            late_results[flow.id] = replace(result, rejection=rejection)
         return late_results
 
     def _read_associated(

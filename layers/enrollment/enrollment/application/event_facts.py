@@ -15,7 +15,7 @@ from enrollment.domain.enrollment.decision_steps import (
     FlowContext,
     unknown_record,
 )
-from enrollment.domain.enrollment.decisions import Code, Decision, may_become_known, objection
+from enrollment.domain.enrollment.decisions import Code, Decision, may_become_known, rejection_reason
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments
 from enrollment.domain.enrollment.late_data_tolerance import ends_at
 from enrollment.domain.enrollment.processing_scope import ProcessingScope
@@ -96,8 +96,8 @@ class EventFacts:
         if self.record is None or not flows:
             return {}
         may_defer = self.scope.delivery.may_defer
-        results = self._evaluator.verdicts(self.event, self.record, flows, self._now, waits=may_defer)
-        return {flow_id: result.objection for flow_id, result in results.items()}
+        results = self._evaluator.evaluate(self.event, self.record, flows, self._now, waits=may_defer)
+        return {flow_id: result.rejection for flow_id, result in results.items()}
 
     def ineligibility(self, occurrence: Occurrence) -> str | None:
         """Return why the event's own rule rejects an occurrence. None: it is eligible."""
@@ -105,7 +105,7 @@ class EventFacts:
         if name not in self._ineligibilities:
             assert self.event.record_key is not None
             record = absent(self.event.record_key) if self.record is None else self.record
-            self._ineligibilities[name] = objection(occurrence, self.event, record)
+            self._ineligibilities[name] = rejection_reason(occurrence, self.event, record)
         return self._ineligibilities[name]
 
     def creation_tolerance(self, flow: Flow | None) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from enrollment.application.ports import EventHistoryStore
-from enrollment.domain.enrollment.decisions import objection
+from enrollment.domain.enrollment.decisions import rejection_reason
 from enrollment.domain.events.event import Event, satisfying
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.sort_key import MAX_SORT_KEY, event_sort_key, sort_key_at
@@ -155,7 +155,7 @@ class EventHistory(Struct, frozen=True):
 def _satisfies(event: Event, group: TriggerGroup, event_types: Mapping[str, EventType], record: Record) -> bool:
     return any(
         occurrence.event_type.name == group.event_type
-        and objection(occurrence, event, record) is None
+        and rejection_reason(occurrence, event, record) is None
         and group.failure(occurrence.properties) is None
         for occurrence in occurrences_of(event, event_types, record)
     )

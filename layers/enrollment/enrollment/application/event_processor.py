@@ -74,7 +74,7 @@ class Attempt(Struct, frozen=True):
 
 
 class EventProcessor(Struct, frozen=True):
-    """``history_length``: changes that are kept of each property. ``one_by_one``: see ``MAX_INDIVIDUAL_DECISIONS``."""
+    """``history_length``: changes that are kept of each property. ``max_individual_decisions``: see the constant."""
 
     event_types: Mapping[str, EventType]
     flows: Flows
@@ -89,7 +89,7 @@ class EventProcessor(Struct, frozen=True):
     clock: Clock
     new_id: NewId
     history_length: int = HISTORY_LENGTH
-    one_by_one: int = MAX_INDIVIDUAL_DECISIONS
+    max_individual_decisions: int = MAX_INDIVIDUAL_DECISIONS
 
     def process(self, event: Event, scope: ProcessingScope = ALL_FLOWS) -> tuple[Decision, ...]:
         """Decide the event for each flow in scope that it can enroll in, and publish its enrollments. If the same event
@@ -122,7 +122,7 @@ class EventProcessor(Struct, frozen=True):
             self.deferrals.finish(event, attempt.record, due, rejected, self.clock())
         delayed = sorted(flow_ids - due)
         existing = self.enrollments.find(key, event.id, delayed) if delayed else {}
-        stored = [enrollments.own for enrollments in existing.values() if enrollments.own is not None]
+        stored = [enrollments.for_event for enrollments in existing.values() if enrollments.for_event is not None]
         self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)
 
@@ -164,14 +164,14 @@ class EventProcessor(Struct, frozen=True):
         now = self.clock()
         occurrences = self._occurrences(event, record)
         query = self._candidate_query(event, occurrences, scope, now)
-        selected = self.flows.concerned(event.portal_id, event.object_type_id, query)
+        selected = self.flows.relevant(event.portal_id, event.object_type_id, query)
         flows = [
             flow
             for flow in selected.flows
             # A flow that was off already when the event was sent cannot enroll by it.
             if scope.has(flow.id) and (flow.is_enabled or may_follow(flow.changed_at, event, now))
         ]
-        if (flows or selected.others) and event.record_key is not None and not affects_record(event):
+        if (flows or selected.counted) and event.record_key is not None and not affects_record(event):
             record = self.records.get(event.record_key)
         if is_stored and not affects_record(event):
             event = self._store_in_history(raw_event, record)
@@ -203,7 +203,7 @@ class EventProcessor(Struct, frozen=True):
             occurrences,
             changed_since=min(event.sent_at - CLOCK_SKEW_MS, event.occurred_at),
             named=event.chain if scope.flow_ids is None else scope.flow_ids,
-            one_by_one=self.one_by_one,
+            max_individual_decisions=self.max_individual_decisions,
         )
 
     def _store_in_history(self, raw_event: Event, record: Record | None) -> Event:
@@ -245,9 +245,9 @@ class EventProcessor(Struct, frozen=True):
     def _count_unsatisfied(self, facts: EventFacts, selected: Candidates) -> Mapping[Code, int]:
         """Count the flows that the event cannot match, by their code."""
         counted: dict[Code, int] = {}
-        if facts.scope.flow_ids is None and selected.others:
+        if facts.scope.flow_ids is None and selected.counted:
             tolerance = facts.creation_tolerance(None)
-            for event_types, count in selected.others.items():
+            for event_types, count in selected.counted.items():
                 code = code_of_unsatisfied(event_types, facts.event, facts.occurrences, facts.record, tolerance)
                 counted[code] = counted.get(code, 0) + count
         return counted
@@ -271,7 +271,7 @@ class EventProcessor(Struct, frozen=True):
         decisions: list[Decision] = []
         unpublished: list[StoredEnrollment] = []
         for context in facts.contexts:
-            existing = context.existing.own
+            existing = context.existing.for_event
             if existing is not None and has_other_content(existing.enrollment.cause, facts.event, facts.occurrences):
                 self.decision_log.id_used_before(facts.event, existing.enrollment)
             if not context.flow.is_enabled and duplicate_event(context) is None:
@@ -291,7 +291,7 @@ class EventProcessor(Struct, frozen=True):
         for _ in range(ATTEMPTS):
             rejection = context.rejection(DECISION_STEPS)
             if rejection is not None:
-                stored = context.existing.own
+                stored = context.existing.for_event
                 if stored is not None and stored.enrollment.id == enrollment_id:
                     # The response to our own write was lost, and the client repeated the write.
                     return _enrolled(flow, stored), stored

@@ -70,7 +70,7 @@ class DecisionExplainer(Struct, frozen=True):
             flows = {only.id: flows.get(only.id, retired(only))}
         existing = self.processor.enrollments.find(key, event.id, list(flows)) if flows else {}
         in_force = [
-            self._find_flow_in_force(flow, event, event_types, existing[flow.id].own) for flow in flows.values()
+            self._find_flow_in_force(flow, event, event_types, existing[flow.id].for_event) for flow in flows.values()
         ]
         drafts = Drafts([flow for _, flow in in_force if flow is not None])
         simulation = Simulation(replace(self.processor, flows=drafts), sees=_existed_before(event))
@@ -140,7 +140,7 @@ class DecisionExplainer(Struct, frozen=True):
             explanation=explanation,
             notes=(*outcome.notes, *self._notes_on_lost_values(explanation, record), *_notes_on_revision(outcome)),
         )
-        own = existing.own
+        own = existing.for_event
         if own is not None and explanation is not None and has_other_content(own.enrollment.cause, event, satisfied):
             return _enrolled_by_other_event(outcome, explanation, own)
         if own is not None:

@@ -49,7 +49,7 @@ class Flows(Protocol):
         """
         ...
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """Return the candidates that the query selects, and the number of the remaining ones."""
         ...
 

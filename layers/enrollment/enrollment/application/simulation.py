@@ -112,10 +112,10 @@ class Simulation:
         results: Mapping[str, CriteriaResult] = {}
         if flows and record is not None and record.exists and record.existed_at(record.moment(event).latest):
             now = self._processor.clock()
-            results = self._processor.evaluator.verdicts(event, record, flows, now, waits=scope.delivery.may_defer)
+            results = self._processor.evaluator.evaluate(event, record, flows, now, waits=scope.delivery.may_defer)
         satisfied = occurrences_of(event, self._processor.event_types, record)
         return tuple(
-            explain(flow, decision, satisfied, results[flow.id].subject if flow.id in results else None)
+            explain(flow, decision, satisfied, results[flow.id].snapshot if flow.id in results else None)
             for flow, decision in zip(flows, decisions, strict=True)
         )
 
@@ -134,7 +134,7 @@ class Drafts(Struct, frozen=True):
             and flow.event_types.intersection(event_types)
         ]
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """Return all candidates, because each decision is shown with its reasons."""
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
@@ -154,7 +154,7 @@ class _Flows(Struct, frozen=True):
         self.seen.update({flow.id: flow for flow in flows})
         return flows
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """Return all candidates, because each decision is shown with its reasons."""
         return Candidates(self.candidates(portal_id, object_type_id, question.event_types))
 
@@ -204,7 +204,7 @@ class _Enrollments(Struct, frozen=True):
     ) -> ExistingEnrollments:
         """The visible stored enrollments, supplemented by the claimed ones."""
         claimed = self.claimed.get((record_key, flow_id), [])
-        first, own = existing.first, existing.own
+        first, own = existing.first, existing.for_event
         if first is None or not self.sees(first):
             first = next(iter(claimed), None)
         if own is None or not self.sees(own):

@@ -58,7 +58,7 @@ class UnconfirmedPublisher(Struct, frozen=True):
         try:
             enrollment = stored.enrollment
             key, event_id, flow_id = enrollment.record_key, enrollment.cause.event_id, enrollment.flow_id
-            current = self.enrollments.find(key, event_id, [flow_id])[flow_id].own
+            current = self.enrollments.find(key, event_id, [flow_id])[flow_id].for_event
             self.publisher.publish_unconfirmed([] if current is None else [current])
         except Exception as error:
             return stored, error

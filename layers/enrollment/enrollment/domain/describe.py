@@ -178,8 +178,8 @@ def _describe_operator(kind: str, operator: str, given: Mapping[str, Any]) -> st
         instead = "" if default is None else f" (or {quoted(default)} when that has no value)"
         return f"{words_of(operator)} the property {given['comparisonPropertyName']}{instead}"
     if kind in ("TIME_POINT", "TIME_RANGED"):
-        subject = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
-        said_of = subject.get(given.get("propertyParser", "VALUE"), "")
+        snapshot = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
+        said_of = snapshot.get(given.get("propertyParser", "VALUE"), "")
         if kind == "TIME_POINT":
             return f"{said_of}{words_of(operator)} {_point(given['timePoint'])}"
         lower, upper = _point(given["lowerBoundTimePoint"]), _point(given["upperBoundTimePoint"])

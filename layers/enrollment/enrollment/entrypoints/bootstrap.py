@@ -161,7 +161,7 @@ def _processor(
         clock=now,
         new_id=new_id,
         history_length=config.history_length,
-        one_by_one=config.decided_one_by_one,
+        max_individual_decisions=config.decided_one_by_one,
     )
 
 

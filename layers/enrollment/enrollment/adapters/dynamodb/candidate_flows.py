@@ -135,8 +135,8 @@ class DynamoFlows:
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         return self.of_batch().candidates(portal_id, object_type_id, event_types)
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
-        return self.of_batch().concerned(portal_id, object_type_id, question)
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+        return self.of_batch().relevant(portal_id, object_type_id, question)
 
     def of_batch(self) -> "BatchFlows":
         return BatchFlows(self)
@@ -267,7 +267,7 @@ class BatchFlows(Struct, frozen=True):
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
         return self.flows.ask(portal_id, object_type_id, event_types, self.known, None).flows
 
-    def concerned(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+    def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         return self.flows.ask(portal_id, object_type_id, question.event_types, self.known, question)
 
     def of_batch(self) -> "BatchFlows":

@@ -41,7 +41,7 @@ class DynamoEnrollments:
         first = items.get(_place(flow_id))
         own = first if first is not None and first["eventId"] == event_id else items.get(_place(flow_id, event_id))
         return ExistingEnrollments(
-            first=None if first is None else self._stored(first), own=None if own is None else self._stored(own)
+            first=None if first is None else self._stored(first), for_event=None if own is None else self._stored(own)
         )
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:

@@ -42,16 +42,16 @@ class RecordFilter(Struct, frozen=True):
     property: str
     operation: RecordOperation
 
-    def holds(self, subject: RecordSnapshot) -> bool:
-        return subject.memoized(self, lambda: self.operation.holds(subject, self.property))
+    def holds(self, snapshot: RecordSnapshot) -> bool:
+        return snapshot.memoized(self, lambda: self.operation.holds(snapshot, self.property))
 
-    def result(self, subject: RecordSnapshot) -> FilterResult:
+    def result(self, snapshot: RecordSnapshot) -> FilterResult:
         return FilterResult(
             self.property,
             self.operation.given,
-            subject.value(self.property),
-            self.holds(subject),
-            self.operation.objection(subject, self.property),
+            snapshot.value(self.property),
+            self.holds(snapshot),
+            self.operation.rejection_reason(snapshot, self.property),
         )
 
 
@@ -61,22 +61,22 @@ class ListFilter(Struct, frozen=True):
     list_id: str
     is_member: bool
 
-    def holds(self, subject: RecordSnapshot) -> bool:
-        return subject.is_member(self.list_id) == self.is_member
+    def holds(self, snapshot: RecordSnapshot) -> bool:
+        return snapshot.is_member(self.list_id) == self.is_member
 
-    def result(self, subject: RecordSnapshot) -> FilterResult:
+    def result(self, snapshot: RecordSnapshot) -> FilterResult:
         operator = "IN_LIST" if self.is_member else "NOT_IN_LIST"
         given = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
-        return FilterResult(f"list {self.list_id}", given, subject.is_member(self.list_id), self.holds(subject))
+        return FilterResult(f"list {self.list_id}", given, snapshot.is_member(self.list_id), self.holds(snapshot))
 
 
 class ConstantFilter(Struct, frozen=True):
     accepts: bool
 
-    def holds(self, subject: RecordSnapshot) -> bool:
+    def holds(self, snapshot: RecordSnapshot) -> bool:
         return self.accepts
 
-    def result(self, subject: RecordSnapshot) -> FilterResult:
+    def result(self, snapshot: RecordSnapshot) -> FilterResult:
         return FilterResult("constant", {"filterType": "CONSTANT", "shouldAccept": self.accepts}, None, self.accepts)
 
 
@@ -85,12 +85,12 @@ class AllOf(Struct, frozen=True):
 
     parts: tuple["Criteria", ...]
 
-    def holds(self, subject: RecordSnapshot) -> bool:
-        return all(part.holds(subject) for part in self.parts)
+    def holds(self, snapshot: RecordSnapshot) -> bool:
+        return all(part.holds(snapshot) for part in self.parts)
 
-    def result(self, subject: RecordSnapshot) -> BranchResult:
+    def result(self, snapshot: RecordSnapshot) -> BranchResult:
         """Of every part, those after the first that fails included."""
-        return BranchResult("AND", tuple(part.result(subject) for part in self.parts), self.holds(subject))
+        return BranchResult("AND", tuple(part.result(snapshot) for part in self.parts), self.holds(snapshot))
 
 
 class AnyOf(Struct, frozen=True):
@@ -98,11 +98,11 @@ class AnyOf(Struct, frozen=True):
 
     parts: tuple["Criteria", ...]
 
-    def holds(self, subject: RecordSnapshot) -> bool:
-        return any(part.holds(subject) for part in self.parts)
+    def holds(self, snapshot: RecordSnapshot) -> bool:
+        return any(part.holds(snapshot) for part in self.parts)
 
-    def result(self, subject: RecordSnapshot) -> BranchResult:
-        return BranchResult("OR", tuple(part.result(subject) for part in self.parts), self.holds(subject))
+    def result(self, snapshot: RecordSnapshot) -> BranchResult:
+        return BranchResult("OR", tuple(part.result(snapshot) for part in self.parts), self.holds(snapshot))
 
 
 class AssociatedWith(Struct, frozen=True):
@@ -116,25 +116,25 @@ class AssociatedWith(Struct, frozen=True):
     def need(self) -> AssociationRequirement:
         return self.object_type_id, self.kind
 
-    def holds(self, subject: RecordSnapshot) -> bool:
-        return any(self.criteria.holds(one) for one in self._associates(subject).subjects)
+    def holds(self, snapshot: RecordSnapshot) -> bool:
+        return any(self.criteria.holds(one) for one in self._associates(snapshot).snapshots)
 
-    def result(self, subject: RecordSnapshot) -> FilterResult:
+    def result(self, snapshot: RecordSnapshot) -> FilterResult:
         given = {
             "filterBranchType": "ASSOCIATION",
             "objectTypeId": self.object_type_id,
             "associationCategory": self.kind.category,
             "associationTypeId": self.kind.type_id,
         }
-        associates = self._associates(subject)
+        associates = self._associates(snapshot)
         because = None
         if not associates.is_complete:
             because = f"only {MAX_ASSOCIATED:,} associated records are looked at, and there are more"
         what = f"associated {self.object_type_id}"
-        return FilterResult(what, given, len(associates.subjects), self.holds(subject), because)
+        return FilterResult(what, given, len(associates.snapshots), self.holds(snapshot), because)
 
-    def _associates(self, subject: RecordSnapshot) -> AssociatedRecords:
-        return subject.associates.get(self.need, AssociatedRecords())
+    def _associates(self, snapshot: RecordSnapshot) -> AssociatedRecords:
+        return snapshot.associates.get(self.need, AssociatedRecords())
 
 
 Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | AssociatedWith

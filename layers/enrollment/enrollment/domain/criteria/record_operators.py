@@ -50,9 +50,9 @@ class RecordOperation(Protocol):
         """The operation as the flow wrote it."""
         ...
 
-    def holds(self, subject: RecordSnapshot, name: str) -> bool: ...
+    def holds(self, snapshot: RecordSnapshot, name: str) -> bool: ...
 
-    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
+    def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
         """Why the value could not be compared at all; None: it could."""
         ...
 
@@ -69,11 +69,11 @@ class EventOperation(Struct, frozen=True):
     def given(self) -> Given:
         return self.operation.given
 
-    def holds(self, subject: RecordSnapshot, name: str) -> bool:
-        return self.operation.holds(subject.value(name))
+    def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        return self.operation.holds(snapshot.value(name))
 
-    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
-        value = subject.value(name)
+    def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
+        value = snapshot.value(name)
         if is_missing(value) or self.operation.type.read(value) is not None:
             return None
         return f"{as_text(value)[:80]!r} can't be read as {self.operation.type.name}"
@@ -90,18 +90,18 @@ class _Asked(ComparesByMeaning, frozen=True, eq=False):
         # All but `given`, which is the first.
         return astuple(self)[1:]
 
-    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
+    def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
         return None
 
 
 class _OfValues(_Asked, frozen=True, eq=False):
     """Of the value as it was."""
 
-    def holds(self, subject: RecordSnapshot, name: str) -> bool:
-        return self.include_missing if is_missing(subject.value(name)) else self._holds(subject, name)
+    def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        return self.include_missing if is_missing(snapshot.value(name)) else self._holds(snapshot, name)
 
     @abstractmethod
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
         """Of a value that is not missing."""
         raise NotImplementedError
 
@@ -109,8 +109,8 @@ class _OfValues(_Asked, frozen=True, eq=False):
 class _OfTimes(_OfValues, frozen=True, eq=False):
     """Of a property that holds a time."""
 
-    def objection(self, subject: RecordSnapshot, name: str) -> str | None:
-        value = subject.value(name)
+    def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
+        value = snapshot.value(name)
         is_read = self.given.get("propertyParser") != "UPDATED_AT"
         if is_missing(value) or not is_read or read_instant(value) is not None:
             return None
@@ -122,8 +122,8 @@ class HistoryOperator(_Asked, frozen=True, eq=False):
 
     ever: Operation
 
-    def holds(self, subject: RecordSnapshot, name: str) -> bool:
-        values = [one.value for one in subject.changes(name) if not is_missing(one.value)]
+    def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        values = [one.value for one in snapshot.changes(name) if not is_missing(one.value)]
         if not values:
             return self.include_missing
         return any(self.ever.holds(value) for value in values) == self.operator.startswith("HAS_EVER")
@@ -132,11 +132,11 @@ class HistoryOperator(_Asked, frozen=True, eq=False):
 class Updated(_OfValues, frozen=True, eq=False):
     days: int
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        today = calendars.local(subject.at, subject.zone).date()
-        updated_at = subject.updated_at(name)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        today = calendars.local(snapshot.at, snapshot.zone).date()
+        updated_at = snapshot.updated_at(name)
         assert updated_at is not None, "it has a value"
-        updated = calendars.local(updated_at, subject.zone).date()
+        updated = calendars.local(updated_at, snapshot.zone).date()
         is_recent = (today - updated).days < self.days
         return is_recent == (self.operator == "UPDATED_IN_LAST_X_DAYS")
 
@@ -144,11 +144,11 @@ class Updated(_OfValues, frozen=True, eq=False):
 class RollingDate(_OfTimes, frozen=True, eq=False):
     days: int
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        day = calendars.day_of(subject.value(name), subject.zone)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        day = calendars.day_of(snapshot.value(name), snapshot.zone)
         if day is None:
             return False
-        ahead = (day - calendars.local(subject.at, subject.zone).date()).days
+        ahead = (day - calendars.local(snapshot.at, snapshot.zone).date()).days
         return {
             "IS_LESS_THAN_X_DAYS_AGO": -self.days < ahead <= 0,
             "IS_MORE_THAN_X_DAYS_AGO": ahead < -self.days,
@@ -161,10 +161,10 @@ class ComparativeDate(_OfTimes, frozen=True, eq=False):
     other: str
     default: Value
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        compared = subject.value(self.other)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        compared = snapshot.value(self.other)
         mine, theirs = (
-            read_instant(subject.value(name)),
+            read_instant(snapshot.value(name)),
             read_given_time(self.default) if is_missing(compared) else read_instant(compared),
         )
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
@@ -177,22 +177,22 @@ class ComparativeString(_OfValues, frozen=True, eq=False):
     other: str
     default: Value
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        compared = subject.value(self.other)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        compared = snapshot.value(self.other)
         compared = self.default if is_missing(compared) else compared
         if is_missing(compared):
             return False
-        return self.type.tests[self.operator](self.type.read(subject.value(name)), text_operand(as_text(compared)))
+        return self.type.tests[self.operator](self.type.read(snapshot.value(name)), text_operand(as_text(compared)))
 
 
 class ComparativeUpdated(_OfValues, frozen=True, eq=False):
     other: str
     default: Value
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        mine = subject.updated_at(name)
-        has_value = not is_missing(subject.value(self.other))
-        theirs = subject.updated_at(self.other) if has_value else read_given_time(self.default)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        mine = snapshot.updated_at(name)
+        has_value = not is_missing(snapshot.value(self.other))
+        theirs = snapshot.updated_at(self.other) if has_value else read_given_time(self.default)
         return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
 
 
@@ -200,9 +200,9 @@ class CalendarDate(_OfTimes, frozen=True, eq=False):
     unit: str
     count: int
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        day = calendars.day_of(subject.value(name), subject.zone)
-        today = calendars.local(subject.at, subject.zone).date()
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        day = calendars.day_of(snapshot.value(name), snapshot.zone)
+        today = calendars.local(snapshot.at, snapshot.zone).date()
         if day is None:
             return False
         this = calendars.unit_start(today, self.unit)
@@ -216,9 +216,9 @@ class CalendarDate(_OfTimes, frozen=True, eq=False):
         }[self.operator]
         if not first <= day < end:
             return False
-        instant = read_instant(subject.value(name))
+        instant = read_instant(snapshot.value(name))
         is_past = instant is not None and (
-            day < today or instant <= subject.at or (day == today and calendars.is_day(instant))
+            day < today or instant <= snapshot.at or (day == today and calendars.is_day(instant))
         )
         return is_past or not self.operator.endswith("SO_FAR")
 
@@ -232,8 +232,8 @@ class FixedPoint(Struct, frozen=True):
     moment: datetime
     zone: ZoneInfo | None
 
-    def instant(self, subject: RecordSnapshot) -> Instant | None:
-        return calendars.instant_of(self.moment.replace(tzinfo=self.zone or subject.zone))
+    def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        return calendars.instant_of(self.moment.replace(tzinfo=self.zone or snapshot.zone))
 
 
 class IndexedPoint(Struct, frozen=True):
@@ -246,8 +246,8 @@ class IndexedPoint(Struct, frozen=True):
     offset: tuple[tuple[str, int], ...]
     zone: ZoneInfo | None
 
-    def instant(self, subject: RecordSnapshot) -> Instant | None:
-        moment = calendars.local(subject.at, self.zone or subject.zone)
+    def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        moment = calendars.local(snapshot.at, self.zone or snapshot.zone)
         if self.reference != "NOW":
             unit = "DAY" if self.reference == "TODAY" else self.reference
             day = calendars.unit_start(moment.date(), unit)
@@ -268,11 +268,11 @@ class PropertyPoint(Struct, frozen=True):
     offset: tuple[tuple[str, int], ...]
     zone: ZoneInfo | None
 
-    def instant(self, subject: RecordSnapshot) -> Instant | None:
-        instant = _parsed(subject, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE", self.zone)
+    def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        instant = _parsed(snapshot, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE", self.zone)
         if instant is None:
             return None
-        moment = calendars.local(instant, self.zone or subject.zone)
+        moment = calendars.local(instant, self.zone or snapshot.zone)
         return calendars.shifted(moment, dict(self.offset))
 
 
@@ -284,13 +284,13 @@ class PointInTime(_OfTimes, frozen=True, eq=False):
     is_inclusive: bool
     parser: str
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        point = self.point.instant(subject)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        point = self.point.instant(snapshot)
         if point is None:
             return False
         return any(
             (self.is_inclusive and one == point) or _is_side(self.operator, one, point)
-            for one in _readings(subject, name, self.parser)
+            for one in _readings(snapshot, name, self.parser)
         )
 
 
@@ -301,9 +301,9 @@ class RangeOfTime(_OfTimes, frozen=True, eq=False):
     includes_upper: bool
     parser: str
 
-    def _holds(self, subject: RecordSnapshot, name: str) -> bool:
-        lower, upper = self.lower.instant(subject), self.upper.instant(subject)
-        readings = _readings(subject, name, self.parser)
+    def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        lower, upper = self.lower.instant(snapshot), self.upper.instant(snapshot)
+        readings = _readings(snapshot, name, self.parser)
         if lower is None or upper is None or not readings:
             return False
         is_between = any(
@@ -318,27 +318,27 @@ def _is_side(operator: str, one: Instant, other: Instant) -> bool:
     return one < other if operator == "IS_BEFORE" else one > other
 
 
-def _parsed(subject: RecordSnapshot, name: str, parser: str, zone: tzinfo | None = None) -> Instant | None:
+def _parsed(snapshot: RecordSnapshot, name: str, parser: str, zone: tzinfo | None = None) -> Instant | None:
     """A day without a time is its beginning in the time zone."""
     if parser == "UPDATED_AT":
-        return subject.updated_at(name)
-    instant = read_instant(subject.value(name))
+        return snapshot.updated_at(name)
+    instant = read_instant(snapshot.value(name))
     if instant is None or not calendars.is_day(instant):
         return instant
-    return calendars.midnight(calendars.local(instant, UTC).date(), zone or subject.zone)
+    return calendars.midnight(calendars.local(instant, UTC).date(), zone or snapshot.zone)
 
 
-def _readings(subject: RecordSnapshot, name: str, parser: str) -> tuple[Instant, ...]:
+def _readings(snapshot: RecordSnapshot, name: str, parser: str) -> tuple[Instant, ...]:
     """The times that the property stands for; an anniversary comes every year."""
     if parser != "ANNIVERSARY":
-        instant = _parsed(subject, name, parser)
+        instant = _parsed(snapshot, name, parser)
         return () if instant is None else (instant,)
-    day = calendars.day_of(subject.value(name), subject.zone)
+    day = calendars.day_of(snapshot.value(name), snapshot.zone)
     if day is None:
         return ()
-    year = calendars.local(subject.at, subject.zone).year
+    year = calendars.local(snapshot.at, snapshot.zone).year
     years = (one for one in (year - 1, year, year + 1) if day.year <= one <= 9_998)
-    return tuple(calendars.midnight(calendars.anniversary(day, one), subject.zone) for one in years)
+    return tuple(calendars.midnight(calendars.anniversary(day, one), snapshot.zone) for one in years)
 
 
 # Reading: each raises InvalidOperand ----------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ Step = Callable[[FlowContext], Decision | None]
 
 
 def duplicate_event(context: FlowContext) -> Decision | None:
-    existing = context.existing.own
+    existing = context.existing.for_event
     if existing is None:
         return None
     reason = "an event with this ID has enrolled the record before"

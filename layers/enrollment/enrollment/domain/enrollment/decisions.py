@@ -11,7 +11,7 @@ from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.flow import Flow, TriggerGroup
 from enrollment.domain.operators.filters import Failure
-from enrollment.domain.records.record import Record, first_of, membership_objection
+from enrollment.domain.records.record import Record, first_of, membership_rejection_reason
 from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import Instant, iso
 
@@ -76,7 +76,7 @@ def code_of_unsatisfied(
     event's chain, and was on when the event occurred. ``record_tolerance``: as in ``unknown_record_reason``."""
     if record is None or unknown_record_reason(event, record, record_tolerance) is not None:
         return Code.UNKNOWN_RECORD
-    if all(one.event_type.name not in event_types or objection(one, event, record) for one in occurrences):
+    if all(one.event_type.name not in event_types or rejection_reason(one, event, record) for one in occurrences):
         return Code.NOT_ELIGIBLE
     return Code.LOOP_STOPPED if len(event.chain) > MAX_CHAIN else Code.NOT_MATCHED
 
@@ -123,31 +123,31 @@ def match(flow: Flow, occurrences: Sequence[Occurrence]) -> Match | Decision:
     return Decision(Code.NOT_MATCHED, flow.id, flow.revision_id, "no trigger group matched", groups=tuple(failures))
 
 
-def criteria_decision(flow: Flow, subject: RecordSnapshot) -> Decision | None:
+def criteria_decision(flow: Flow, snapshot: RecordSnapshot) -> Decision | None:
     """The first of the three criteria that rejects the record. None: the record may enter."""
     for step in CRITERIA_STEPS:
-        decision = step(flow, subject)
+        decision = step(flow, snapshot)
         if decision is not None:
             return decision
     return None
 
 
-def suppressed(flow: Flow, subject: RecordSnapshot) -> Decision | None:
-    if flow.suppression is None or not flow.suppression.holds(subject):
+def suppressed(flow: Flow, snapshot: RecordSnapshot) -> Decision | None:
+    if flow.suppression is None or not flow.suppression.holds(snapshot):
         return None
-    return decide(flow, Code.SUPPRESSED, f"the record is suppressed: {_held(flow.suppression.result(subject))}")
+    return decide(flow, Code.SUPPRESSED, f"the record is suppressed: {_held(flow.suppression.result(snapshot))}")
 
 
-def goal_met(flow: Flow, subject: RecordSnapshot) -> Decision | None:
-    if flow.goal is None or not flow.goal.holds(subject):
+def goal_met(flow: Flow, snapshot: RecordSnapshot) -> Decision | None:
+    if flow.goal is None or not flow.goal.holds(snapshot):
         return None
-    return decide(flow, Code.GOAL_MET, f"the record meets the goal: {_held(flow.goal.result(subject))}")
+    return decide(flow, Code.GOAL_MET, f"the record meets the goal: {_held(flow.goal.result(snapshot))}")
 
 
-def filtered_out(flow: Flow, subject: RecordSnapshot) -> Decision | None:
-    if flow.criteria is None or flow.criteria.holds(subject):
+def filtered_out(flow: Flow, snapshot: RecordSnapshot) -> Decision | None:
+    if flow.criteria is None or flow.criteria.holds(snapshot):
         return None
-    failure = first_failure(flow.criteria.result(subject))
+    failure = first_failure(flow.criteria.result(snapshot))
     assert failure is not None
     because = f"the record does not meet the refinement criteria on {failure.property}"
     if failure.because is not None:
@@ -178,15 +178,15 @@ def _held(result: Result) -> str:
     return " and ".join(held) if result.kind == "AND" else held[0]
 
 
-def objection(occurrence: Occurrence, event: Event, record: Record) -> str | None:
+def rejection_reason(occurrence: Occurrence, event: Event, record: Record) -> str | None:
     """What the event's own rule has against it; None: it is eligible."""
     for rule in occurrence.event_type.rules:
-        text = rule.objection(occurrence.properties)
+        text = rule.rejection_reason(occurrence.properties)
         if text is not None:
             return text
     if occurrence.event_type is not event.event_type:
         return None
-    unchanged = membership_objection(event, record)
+    unchanged = membership_rejection_reason(event, record)
     if unchanged is not None:
         return unchanged
     key = first_of(event)

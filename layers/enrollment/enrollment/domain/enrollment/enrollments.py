@@ -70,7 +70,7 @@ class ExistingEnrollments(Struct, frozen=True):
     (``own``); both may be the same."""
 
     first: StoredEnrollment | None = None
-    own: StoredEnrollment | None = None
+    for_event: StoredEnrollment | None = None
 
 
 def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[Occurrence]) -> bool:

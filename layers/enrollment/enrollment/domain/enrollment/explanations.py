@@ -38,16 +38,16 @@ class Explanation(Struct, frozen=True):
 
 
 def explain(
-    flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], subject: RecordSnapshot | None
+    flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], snapshot: RecordSnapshot | None
 ) -> Explanation:
     def result(criteria: Criteria | None) -> Result | None:
-        return None if criteria is None or subject is None else criteria.result(subject)
+        return None if criteria is None or snapshot is None else criteria.result(snapshot)
 
     return Explanation(
         flow=flow,
         decision=decision,
         groups=tuple(_group_result(group, occurrences) for group in flow.groups),
-        as_of=None if subject is None else subject.at,
+        as_of=None if snapshot is None else snapshot.at,
         suppression=result(flow.suppression),
         goal=result(flow.goal),
         criteria=result(flow.criteria),

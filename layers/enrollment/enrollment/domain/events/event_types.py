@@ -97,7 +97,7 @@ class IsNotTrue(Struct, frozen=True):
     property: str
     because: str
 
-    def objection(self, properties: Properties) -> str | None:
+    def rejection_reason(self, properties: Properties) -> str | None:
         return self.because if read_bool(properties.get(self.property)) is True else None
 
 
@@ -109,7 +109,7 @@ class IsOneOf(Struct, frozen=True):
     because: str
     or_missing: bool = False
 
-    def objection(self, properties: Properties) -> str | None:
+    def rejection_reason(self, properties: Properties) -> str | None:
         found = properties.get(self.property)
         if is_missing(found):
             accepted = self.or_missing
@@ -127,7 +127,7 @@ class Differs(Struct, frozen=True):
     after: str
     because: str
 
-    def objection(self, properties: Properties) -> str | None:
+    def rejection_reason(self, properties: Properties) -> str | None:
         before, after = properties.get(self.before), properties.get(self.after)
         same = as_text(before) == as_text(after)
         return f"{self.because} ({self.before} and {self.after} are both {_shown(after)})" if same else None

@@ -24,12 +24,12 @@ EventTypes = frozenset[str]
 
 class CandidateQuery(Struct, frozen=True):
     """``changed_since`` None: every flow is to be looked at. ``named``: flows that are to be looked at in any case.
-    ``one_by_one``: up to so many, all are."""
+    ``max_individual_decisions``: up to so many, all are."""
 
     occurrences: Sequence[Occurrence]
     changed_since: Instant | None
     named: Collection[str] = ()
-    one_by_one: int = 0
+    max_individual_decisions: int = 0
 
     @property
     def event_types(self) -> Sequence[str]:
@@ -37,11 +37,11 @@ class CandidateQuery(Struct, frozen=True):
 
 
 class Candidates(Struct, frozen=True):
-    """``flows``: to be looked at, each once. ``others``: how many there are besides, by those of the event's types
+    """``flows``: to be looked at, each once. ``counted``: how many there are besides, by those of the event's types
     that trigger them; all are on, and none is satisfied."""
 
     flows: Sequence[Flow]
-    others: Mapping[EventTypes, int] = field(default_factory=lambda: MappingProxyType({}))
+    counted: Mapping[EventTypes, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class CandidateList:
@@ -85,7 +85,7 @@ class CandidateList:
     def get(self, flow_id: str) -> Flow | None:
         return self._flows.get(flow_id)
 
-    def concerned(self, occurrence: Occurrence, question: CandidateQuery) -> Iterator[Flow]:
+    def relevant(self, occurrence: Occurrence, question: CandidateQuery) -> Iterator[Flow]:
         """Some more than once."""
         if question.changed_since is None:
             yield from self
@@ -104,13 +104,13 @@ class CandidateList:
 
 def candidates(listings: Sequence[CandidateList], question: CandidateQuery) -> Candidates:
     """``listings``: one for each of the question's occurrences, in their order."""
-    if sum(map(len, listings)) <= question.one_by_one or question.changed_since is None:
+    if sum(map(len, listings)) <= question.max_individual_decisions or question.changed_since is None:
         return Candidates(deduplicate(listings))
-    concerned = (
-        listing.concerned(occurrence, question)
+    relevant = (
+        listing.relevant(occurrence, question)
         for listing, occurrence in zip(listings, question.occurrences, strict=True)
     )
-    flows = deduplicate(concerned)
+    flows = deduplicate(relevant)
     return Candidates(flows, _others(listings, flows))
 
 

@@ -410,7 +410,7 @@ def occurrences_of(event: Event, event_types: Mapping[str, EventType], record: R
     return occurrences(replace(event, properties={**event.properties, "hs_previous_value": previous}), event_types)
 
 
-def membership_objection(event: Event, record: Record) -> str | None:
+def membership_rejection_reason(event: Event, record: Record) -> str | None:
     """Why a change of a membership is no change. None: it is one, or the event is not about a membership."""
     for list_id, is_added in _changed_memberships(event).items():
         if record.was_member_before(list_id, event) == is_added:

@@ -20,7 +20,7 @@ MAX_ASSOCIATED = 1_000
 class AssociatedRecords(Struct, frozen=True):
     """``is_complete``: there are no more than these."""
 
-    subjects: tuple["RecordSnapshot", ...] = ()
+    snapshots: tuple["RecordSnapshot", ...] = ()
     is_complete: bool = True
 
 

@@ -140,9 +140,9 @@ def dry_run_enrollment(services: Services, request: Request) -> Reply:
     else:
         known = {name: TimestampedValue(value, request.now) for name, value in properties.items()}
         record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, known)
-    subject = services.evaluator.subject(record, request.now, [flow])
+    snapshot = services.evaluator.snapshot(record, request.now, [flow])
     suppression, goal, criteria = (
-        None if one is None else one.result(subject) for one in (flow.suppression, flow.goal, flow.criteria)
+        None if one is None else one.result(snapshot) for one in (flow.suppression, flow.goal, flow.criteria)
     )
     is_kept_out = any(one is not None and one.holds for one in (suppression, goal))
     answer = {
