@@ -196,7 +196,7 @@ def _detail(event_type: EventType) -> Schema:
             "changedWith": _properties()
             | {"description": "Properties that changed together with what the event tells; seen, not stored."}
             if event_type.changes_properties
-            else {"description": "Only crm events carry it.", "type": "object", "maxProperties": 0},
+            else {"description": "Only crm events have it.", "type": ["object", "null"], "maxProperties": 0},
             "chain": {
                 "description": "The flows that led to this event: only the system's own events have it.",
                 "type": ["array", "null"],
