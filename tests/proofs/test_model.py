@@ -1008,15 +1008,23 @@ class Enrolling(RuleBasedStateMachine):
         codes = {(one.flow_id, event.object_id, event.id): one.code for event, one in self.world.journal.decisions}
         for place, wait in self.specification.waits.items():
             # A process that ended before it scheduled the final decision leaves an event waiting. Nothing is lost: the
-            # next delivery of the event has decided it finally, or the flow was turned off. A change can decide it
-            # again, by the flow as it is then, as one more delivery of the event would.
-            sent = next(one for one in self.sent if one.id == place[2])
-            evaluated = self.specification.first_evaluated[sent.record, sent.id]
-            verdict = self.specification.verdict(place[0], sent, evaluated, self.world.now, waits=False)
-            assert wait.is_rejected or verdict != ENROLLED or codes.get(place, Code.WAITING) is not Code.WAITING
+            # next delivery of the event has decided it finally, or the flow was turned off or changed. A change of the
+            # record can decide it again, by the flow as it is then, as one more delivery of the event would.
+            assert wait.is_rejected or codes.get(place) is not Code.WAITING or self._has_flow_changed_for(place)
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
+
+    def _has_flow_changed_for(self, place: Place) -> bool:
+        """Whether the flow is off now, was off since the event occurred, or is about other events now."""
+        given = self.specification.flows.get(place[0])
+        sent = next(one for one in self.sent if one.id == place[2])
+        return (
+            given is None
+            or not given["enabled"]
+            or given["on_since"] > sent.latest
+            or all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"])
+        )
 
     # The bus
 
