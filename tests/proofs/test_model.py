@@ -802,11 +802,14 @@ class Enrolling(RuleBasedStateMachine):
         is_partial = self._run(deliver, sent, meeting)
         evaluations = self._evaluations(sent, began)
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
+        ways_to_look = self._ways_to_look(candidates)
+        if is_partial and meeting is None:
+            ways_to_look = [one for looked_at in ways_to_look for one in without_refused(looked_at)]
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at, reads_again=reads_again)
                 for arrived, evaluated in itertools.product(arrivals, evaluations)
-                for looked_at in self._ways_to_look(candidates)
+                for looked_at in ways_to_look
                 for reads_again in ([False] if meeting is None or not looked_at else [False, True])
             ],
             meeting,
@@ -1051,6 +1054,16 @@ class Enrolling(RuleBasedStateMachine):
         assert all(one.envelope["detail"] == envelope["detail"] for one in same), "an id names one event"
         self.sent.append(sent)
         self.unfinished.append(sent)
+
+
+def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
+    """The queue and the bus refuse the enrollments of one event each. Such an event goes on waiting; the events after
+    it are decided all the same."""
+    return [
+        [one for one in looked_at if one not in refused]
+        for count in range(3)
+        for refused in itertools.combinations(looked_at, count)
+    ]
 
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:
