@@ -255,14 +255,15 @@ Place = tuple[str, str, str]
 @dataclass
 class Specification:
     """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: of the waiting events, by
-    record and event. ``existing``: the changes after which their record existed, by event."""
+    record and event. ``found``: by change, which events waited for its record when it was applied; none where the
+    record did not exist."""
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
     stories: dict[str, Story] = field(default_factory=dict)
     enrolled: set[Place] = field(default_factory=set)
     waits: dict[Place, Wait] = field(default_factory=dict)
     first_evaluated: dict[tuple[str, str], int] = field(default_factory=dict)
-    existing: set[str] = field(default_factory=set)
+    found: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def copy(self) -> "Specification":
         return Specification(
@@ -271,7 +272,7 @@ class Specification:
             set(self.enrolled),
             dict(self.waits),
             dict(self.first_evaluated),
-            set(self.existing),
+            dict(self.found),
         )
 
     def put_flow(self, given: Mapping[str, Any], now: int) -> None:
@@ -303,8 +304,12 @@ class Specification:
 
     def apply(self, sent: Sent, arrived: int) -> None:
         self._change(sent, arrived)
-        is_existing = self.stories.get(sent.record, NOTHING).created is not None
-        self.existing = self.existing | {sent.id} if is_existing else self.existing - {sent.id}
+        self.found[sent.id] = self._waiting_for(sent.record)
+
+    def _waiting_for(self, record: str) -> frozenset[str]:
+        if self.stories.get(record, NOTHING).created is None:
+            return frozenset()
+        return frozenset(event_id for _, awaited, event_id in self.waits if awaited == record)
 
     def _change(self, sent: Sent, arrived: int) -> None:
         deleted = self.stories.get(sent.record, NOTHING).deleted
@@ -329,10 +334,10 @@ class Specification:
             self._follow(flow_id, sent, evaluated, self.verdict(flow_id, sent, evaluated, now, waits=True))
 
     def look_again(self, sent: Sent, now: int, change: Sent, *, reads_again: bool) -> None:
-        """A change of the record can decide an event that waits. Only a record that exists is looked at: as it was
-        after the change, or (``reads_again``) as it is now, because others have changed or deleted it meanwhile."""
-        exists_now = self.stories.get(sent.record, NOTHING).created is not None
-        if not (exists_now if reads_again else change.id in self.existing):
+        """A change of the record can decide an event that waits for a record that exists. The delivery of the change
+        looks at the record as it was after the change, or (``reads_again``) as it is now, because others have changed
+        or deleted it meanwhile. An event that began to wait after the change has seen it, and may be left waiting."""
+        if sent.id not in (self._waiting_for(sent.record) if reads_again else self.found[change.id]):
             return
         for flow_id in FLOWS:
             place = (flow_id, sent.record, sent.id)
