@@ -248,7 +248,7 @@ class Wait:
 # REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
 ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecided"
 # A number: the event waits until then.
-CriteriaResult = str | int
+Verdict = str | int
 
 Place = tuple[str, str, str]
 """Flow, record, event."""
@@ -368,7 +368,7 @@ class Specification:
                 self.waits[place] = Wait(now, is_rejected=True)
             self._follow(flow_id, sent, evaluated, verdict)
 
-    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: CriteriaResult) -> None:
+    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: Verdict) -> None:
         place = (flow_id, sent.record, sent.id)
         if isinstance(verdict, int):
             if not any(one[1:] == place[1:] for one in self.waits):
@@ -377,7 +377,7 @@ class Specification:
         elif verdict == ENROLLED:
             self.enrolled.add(place)
 
-    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> CriteriaResult:
+    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
         given = self.flows.get(flow_id)
         if given is None or not given["enabled"]:
             return UNDECIDED
@@ -416,7 +416,7 @@ class Specification:
 
     def _criteria_verdict(
         self, given: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
-    ) -> CriteriaResult:
+    ) -> Verdict:
         if given["city"] is None:
             return ENROLLED
         tolerance = given["tolerance"] * MINUTE
