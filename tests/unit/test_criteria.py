@@ -205,7 +205,7 @@ def test_ten_thousand_associated_records_are_bounded_and_it_is_said() -> None:
     made.record_service.delete(RecordKey("p1", "0-2", f"{MAX_ASSOCIATED - 1:05d}"), AT)
     decision = decided(made, number="e2")
     assert str(decision.code) == "FILTERED_OUT"
-    assert "only 1,000 associated records are looked at" in decision.because
+    assert "only 1,000 associated records are evaluated" in decision.because
 
 
 def test_a_record_that_was_created_later_was_not_associated_then() -> None:
