@@ -76,6 +76,7 @@ class ListFilter(Struct, frozen=True):
         return snapshot.is_member(self.list_id) == self.is_member
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
+        """Return the result; ``found`` is whether the record is a member."""
         operator = "IN_LIST" if self.is_member else "NOT_IN_LIST"
         operation = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
         return FilterResult(f"list {self.list_id}", operation, snapshot.is_member(self.list_id), self.holds(snapshot))
@@ -134,6 +135,7 @@ class AssociatedWith(Struct, frozen=True):
         return any(self.criteria.holds(associate) for associate in self._associates(snapshot).snapshots)
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
+        """Return the result; ``found`` is the number of associated records that were loaded."""
         operation = {
             "filterBranchType": "ASSOCIATION",
             "objectTypeId": self.object_type_id,

@@ -253,6 +253,7 @@ class FixedPoint(Struct, frozen=True):
     zone: ZoneInfo | None
 
     def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        """Return the point in milliseconds since 1970 in UTC."""
         return calendars.instant_of(self.moment.replace(tzinfo=self.zone or snapshot.zone))
 
 
@@ -271,6 +272,7 @@ class IndexedPoint(Struct, frozen=True):
     zone: ZoneInfo | None
 
     def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        """Return the point relative to the snapshot's time, in milliseconds since 1970 in UTC."""
         moment = calendars.local(snapshot.at, self.zone or snapshot.zone)
         if self.reference != "NOW":
             unit = "DAY" if self.reference == "TODAY" else self.reference
@@ -293,6 +295,7 @@ class PropertyPoint(Struct, frozen=True):
     zone: ZoneInfo | None
 
     def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        """Return the property's time plus the offset, in milliseconds. None: the property has no time."""
         instant = _parsed(snapshot, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE", self.zone)
         if instant is None:
             return None
