@@ -1,4 +1,4 @@
-"""Associations, read and written by the API as PynamoDB models."""
+"""Associations, read and written by the API with PynamoDB models."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,8 @@ from enrollment.domain.records.associations import Association
 
 
 class AssociationRepository:
+    """The port Associations for the API (``application.ports``). Reads are strongly consistent."""
+
     def __init__(self, tables: Tables) -> None:
         self._store = ModelStore(tables)
 
@@ -48,5 +50,5 @@ class AssociationRepository:
 
 
 def _unchanged(value: Any) -> Any:
-    """The model encodes and decodes JSON."""
+    """Return the value as it is, because the model encodes and decodes JSON."""
     return value

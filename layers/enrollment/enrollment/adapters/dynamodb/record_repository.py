@@ -1,4 +1,4 @@
-"""Records, read and written by the API as PynamoDB models."""
+"""Records, read and written by the API with PynamoDB models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +16,8 @@ from enrollment.domain.records.record import Record
 
 
 class RecordRepository:
+    """The port Records for the API (``application.ports``). Reads are strongly consistent."""
+
     def __init__(self, tables: Tables) -> None:
         self._store = ModelStore(tables)
 
@@ -38,5 +40,5 @@ class RecordRepository:
 
 
 def _unchanged(value: Any) -> Any:
-    """The model encodes and decodes JSON."""
+    """Return the value as it is, because the model encodes and decodes JSON."""
     return value

@@ -1,4 +1,4 @@
-"""Replays, written by the API as PynamoDB models, and the results of their dry runs."""
+"""Replays, written by the API with PynamoDB models, and the results of their dry runs."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,8 @@ from enrollment.domain.enrollment.replays import DryRunResult, Replay
 
 
 class ReplayRepository(DynamoReplays):
+    """The port Replays for the API (``application.ports``)."""
+
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
         self._store = ModelStore(tables)
