@@ -90,6 +90,8 @@ class PowertoolsDecisionLog:
         self._metrics = metrics
 
     def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+        """Log each decision, and one line with the counted ones. Count the event, the decisions and each decision
+        code."""
         for decision in decisions:
             self._logger.info("decision", extra=decision_fields(event, decision))
         if others:
@@ -104,6 +106,7 @@ class PowertoolsDecisionLog:
                 self._metrics.count(METRIC_OF[code], number)
 
     def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
+        """Log and count an invalid event."""
         self._logger.warning(
             "refused",
             extra={
@@ -116,25 +119,32 @@ class PowertoolsDecisionLog:
         self._metrics.count("EventsRefused")
 
     def log_skipped(self, event: Event) -> None:
+        """Log and count an event that is not in the scope of its replay."""
         self._logger.info("skipped", extra=_event_fields(event))
         self._metrics.count("EventsSkipped")
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
+        """Log and count changes to a record that does not exist yet. ``changes``: the number of changes that are stored
+        for it."""
         fields = {**_event_fields(event), "objectTypeId": event.object_type_id, "objectId": event.object_id}
         self._logger.info("stored before creation", extra={**fields, "changes": changes})
         self._metrics.count("ChangesBeforeCreation")
 
     def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        """Log and count an event with the ID of an earlier event, whose content was different. ``enrollment``: an
+        enrollment by the earlier event."""
         cause = enrollment.cause
         earlier = {"earlierEventType": cause.event_type, "earlierOccurredAt": iso(cause.occurred_at)}
         self._logger.warning("event id used before", extra={**_event_fields(event), **earlier})
         self._metrics.count("EventIdsUsedBefore")
 
     def not_decided_again(self, event: Event, left: int) -> None:
+        """Log and count the deferred events that were not decided again after ``event``, because the time was over."""
         self._logger.warning("waiting events left", extra={**_event_fields(event), "left": left})
         self._metrics.count("WaitingEventsLeft", left)
 
     def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
+        """Log the decision codes of an event by flow, and count the event. The decisions themselves are not counted."""
         codes = {decision.flow_id: decision.code.value for decision in decisions}
         self._logger.info("rehearsed", extra={**_event_fields(event), "codes": codes})
         self._metrics.count("EventsRehearsed")

@@ -16,6 +16,7 @@ class CoalescingQueue:
         self._coalesce = coalescer.call
 
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterator[str]:
+        """Yield the ID of each enrollment whose message SQS accepts, as ``Queue.publish`` does."""
         published = frozenset(self._coalesce(self._queue.publish, enrollments)) if enrollments else frozenset[str]()
         yield from (enrollment.id for enrollment in enrollments if enrollment.id in published)
         if missing := [enrollment for enrollment in enrollments if enrollment.id not in published]:
@@ -30,6 +31,7 @@ class CoalescingBus:
         self._coalesce = coalescer.call
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
+        """Yield the ID of each enrollment whose announcement the bus accepts, as ``Bus.announce`` does."""
         announced = frozenset(self._coalesce(self._bus.announce, announcements)) if announcements else frozenset[str]()
         missing: list[Announcement] = []
         for announcement in announcements:

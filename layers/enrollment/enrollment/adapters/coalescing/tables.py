@@ -34,18 +34,22 @@ class TableOfBatch(Table):
         self._coalesce = coalescer.call
 
     def get(self, pk: str, sk: str) -> Item | None:
+        """Return the item, read in a shared BatchGetItem."""
         read = self._coalesce(self._read_all, [(pk, sk)])
         return read[0].get((pk, sk)) if read else super().get(pk, sk)
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        """Return the items that exist, read in a shared BatchGetItem. Raises Throttled."""
         read = self._coalesce(self._read_all, keys)
         return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
 
     def put_new(self, item: Item) -> Item | None:
+        """Write the item in a shared BatchExecuteStatement, as ``Table.put_new`` does."""
         is_written = any(written is item for written in self._coalesce(self._insert_all, [item]))
         return None if is_written else super().put_new(item)
 
     def change(self, change: ConditionalUpdate) -> bool:
+        """Update the item in a shared BatchExecuteStatement, as ``Table.change`` does."""
         is_written = any(written is change for written in self._coalesce(self._change_all, [change]))
         return is_written or super().change(change)
 

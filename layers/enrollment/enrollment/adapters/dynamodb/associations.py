@@ -22,10 +22,12 @@ class DynamoAssociations:
         self._table = tables.records
 
     def get(self, record: RecordKey, other: RecordKey) -> Association:
+        """Return the association from the view of ``record``. It has the version 0 if nothing is stored."""
         item = self._table.get(str(record), association_place(other.object_type_id, other.object_id))
         return Association(record, other) if item is None else read_association(record, item)
 
     def of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        """Return associations that have a current type, sorted by the ID of the other record. ``after``: such an ID."""
         current = (association for association in self._all(record, object_type_id, after) if association.held)
         return list(itertools.islice(current, limit))
 
@@ -39,6 +41,7 @@ class DynamoAssociations:
                 yield read_association(record, item)
 
     def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
+        """Return associations that have, or had, a type, sorted by the ID of the other record."""
         return list(itertools.islice(self._all(record, object_type_id, ""), limit))
 
     def save(self, associations: Sequence[Association]) -> None:

@@ -145,12 +145,15 @@ class DynamoFlows:
         self._lock = Lock()
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        """Return all candidates as they are now. Raises Throttled."""
         return self.of_batch().candidates(portal_id, object_type_id, event_types)
 
     def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+        """Return the candidates that the query selects, as they are now. Raises Throttled."""
         return self.of_batch().relevant(portal_id, object_type_id, question)
 
     def of_batch(self) -> "BatchFlows":
+        """Return a reader for one batch, which reads each list of candidates at most once."""
         return BatchFlows(self)
 
     def ask(
@@ -284,12 +287,15 @@ class BatchFlows(Struct, frozen=True):
     known: _Known = field(default_factory=dict)
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        """Return all candidates, as the first event of the batch read them. Raises Throttled."""
         return self.flows.ask(portal_id, object_type_id, event_types, self.known, None).flows
 
     def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
+        """Return the candidates that the query selects, as the first event of the batch read them. Raises Throttled."""
         return self.flows.ask(portal_id, object_type_id, question.event_types, self.known, question)
 
     def of_batch(self) -> "BatchFlows":
+        """Return this reader, because a batch has no batches of its own."""
         return self
 
 

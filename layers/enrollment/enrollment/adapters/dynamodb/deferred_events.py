@@ -36,10 +36,12 @@ class DynamoDeferredEvents:
         self._read = read
 
     def get(self, record: RecordKey, event_id: str) -> DeferredEvent | None:
+        """Return the deferred event, with its version. None: it is not deferred."""
         item = self._table.get(str(record), join(WAITING, event_id))
         return None if item is None else self._deferred(item)
 
     def of(self, record: RecordKey, limit: int) -> Sequence[DeferredEvent]:
+        """Return at most ``limit`` events that wait for a record, sorted by event ID."""
         condition = Expression(
             "pk = :record AND begins_with(sk, :prefix)", record=str(record), prefix=join(WAITING, "")
         )

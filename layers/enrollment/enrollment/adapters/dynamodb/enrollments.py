@@ -39,6 +39,7 @@ class DynamoEnrollments:
         self._read = read
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+        """Return by flow ID the record's first enrollment and the one by this event. Raises Throttled."""
         pk = str(record_key)
         keys = [(pk, sk) for flow_id in flow_ids for sk in (_sort_key(flow_id), _sort_key(flow_id, event_id))]
         items = {item["sk"]: item for item in self._table.get_many(keys)}
@@ -54,6 +55,8 @@ class DynamoEnrollments:
         )
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
+        """Write the enrollment if its sort key is free, and return whether it was written. ``due_at``: when a rate
+        limit lets it be published. ``chain``: the flows that led to it."""
         item = {
             "pk": str(enrollment.record_key),
             "sk": _sort_key_of(enrollment),
@@ -70,6 +73,8 @@ class DynamoEnrollments:
         return self._table.put(item, IS_NEW)
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
+        """Store that the enrollment was sent to the queue, to the bus, or both. Raises ConcurrentModification if
+        another enrollment is stored in its place."""
         steps = (("publishedAt", is_published), ("announcedAt", is_announced))
         change = ConditionalUpdate(
             str(enrollment.record_key),
@@ -96,6 +101,8 @@ class DynamoEnrollments:
                 yield from (stored for stored in self._read_entries(page) if not stored.is_confirmed)
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
+        """Return the record's enrollments, newest first, with strongly consistent reads. ``before``: the position of
+        the last one on the previous page."""
         condition = _before("pk = :record", before, record=str(record_key))
         entries = self._table.query(condition, index=schema.BY_TIME, newest_first=True, page=limit)
         return self._read_entries(itertools.islice(entries, limit))

@@ -37,6 +37,8 @@ class DynamoHistory:
         self._read = read
 
     def keep(self, event: Event, until: Instant) -> Instant:
+        """Store the event unless it is stored already, and return the time of its first evaluation. If two copies were
+        sent, the one that was sent earlier is kept."""
         record = str(event.record_key)
         item = {
             **_evaluation(event, until),
@@ -52,14 +54,17 @@ class DynamoHistory:
         return first
 
     def keep_evaluation(self, event: Event, until: Instant) -> Instant:
+        """Store only the time of the evaluation, and return the time of the first evaluation."""
         existing = self._table.put_new(_evaluation(event, until))
         return (event.evaluated_at or event.occurred_at) if existing is None else _evaluated_at(existing, event)
 
     def first_evaluation(self, event: Event) -> Instant | None:
+        """Return the time of the first evaluation. None: the event is not stored."""
         item = self._table.get(str(event.record_key), _sort_key(event_sort_key(event)))
         return None if item is None else item.get("evaluatedAt")
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        """Yield the record's events between two sort keys, both exclusive, with strongly consistent reads."""
         if first >= last:
             return
         bounds = {"first": _sort_key(first), "last": _sort_key(last)}
@@ -70,6 +75,8 @@ class DynamoHistory:
                 yield self._event(item)
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        """Yield the portal's events between two sort keys, both exclusive, newest first. The index is up to a second
+        behind the writes."""
         shards = [
             self._of_shard(_type_shard(portal_id, event_type, number), first, last)
             for event_type in sorted(event_types)

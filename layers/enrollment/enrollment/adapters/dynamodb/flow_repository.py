@@ -49,14 +49,18 @@ class DynamoFlowRepository:
         self._read_flow = read_flow
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
+        """Return the current revision, which may be a deletion. None: the flow never existed, or its deletion
+        expired."""
         item = self._item(portal_id, flow_id)
         return None if item is None else _revision(item)
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
+        """Return the current revisions by flow ID. Unknown IDs are missing. Raises Throttled."""
         keys = [_flow_key(portal_id, flow_id) for flow_id in dict.fromkeys(flow_ids)]
         return {item.flow_id: _revision(item) for item in self._store.get_many(FlowItem, keys)}
 
     def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        """Return the revision that was current at this time. None: the flow did not exist."""
         items = self._store.query(
             FlowRevisionItem,
             join(schema.REVISIONS, portal_id, flow_id),
@@ -67,6 +71,7 @@ class DynamoFlowRepository:
         return next((_revision(item) for item in items), None)
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
+        """Return flows that are not deleted, sorted by ID. ``after``: the last ID of the previous page."""
         condition = FlowItem.sk > join(after) if after else None
         items = self._store.query(FlowItem, join(schema.FLOWS, portal_id), condition, page_size=limit)
         live = (item for item in items if not item.is_deleted)

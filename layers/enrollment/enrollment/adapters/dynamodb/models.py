@@ -24,6 +24,7 @@ class Utf8JsonAttribute(JSONAttribute):
     """JSON without ASCII escapes, which take up to six times the bytes of a character."""
 
     def serialize(self, value: Any) -> str | None:
+        """Return the JSON text that is stored. None: the attribute is left out."""
         return None if value is None else json_text(value)
 
 
@@ -31,6 +32,7 @@ class PlainJsonAttribute(JSONAttribute):
     """JSON without any escapes that JSON itself does not need."""
 
     def serialize(self, value: Any) -> str | None:
+        """Return the JSON text that is stored. None: the attribute is left out."""
         return None if value is None else json.dumps(value, ensure_ascii=False)
 
 

@@ -60,6 +60,7 @@ class DynamoPortals:
         )
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
+        """Write the settings and cache them. Other processes use them within REMEMBERED_SECONDS."""
         key = {"pk": join(PORTALS, portal_id), "sk": SETTINGS}
         self._table.put(
             {

@@ -29,6 +29,7 @@ class PortalSettingsRepository(DynamoPortals):
         )
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
+        """Write the settings and cache them. Other processes use them within REMEMBERED_SECONDS."""
         item = PortalSettingsItem(
             join(PORTALS, portal_id),
             SETTINGS,

@@ -22,6 +22,7 @@ class RecordRepository:
         self._store = ModelStore(tables)
 
     def get(self, key: RecordKey) -> Record | None:
+        """Return the record, with its version. None: nothing is stored for it."""
         item = self._store.get(RecordItem, str(key), RECORD)
         return None if item is None else read_record(key, item.values, _unchanged)
 

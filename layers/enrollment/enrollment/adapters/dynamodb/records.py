@@ -29,10 +29,12 @@ class DynamoRecords:
         self._table = tables.records
 
     def get(self, key: RecordKey) -> Record | None:
+        """Return the record, with its version. None: nothing is stored for it."""
         item = self._table.get(str(key), RECORD)
         return None if item is None else read_record(key, item)
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
+        """Return the records that exist, by key. Raises Throttled."""
         by_partition = {str(key): key for key in keys}
         items = self._table.get_many([(pk, RECORD) for pk in by_partition])
         return {by_partition[item["pk"]]: read_record(by_partition[item["pk"]], item) for item in items}

@@ -27,6 +27,7 @@ class DynamoReplays:
         self._cache: OrderedDict[str, Replay] = OrderedDict()
 
     def get(self, name: str) -> Replay | None:
+        """Return a replay by its name, cached once it was read. None: no replay with this name was requested."""
         # A stored replay never changes, and each of its events needs it.
         if name not in self._cache:
             replay = self._read(name)
@@ -42,6 +43,7 @@ class DynamoReplays:
         return None if item is None else _replay(name, item)
 
     def save(self, replay: Replay) -> None:
+        """Store a replay. DynamoDB deletes it some time after it expires."""
         self._replays.put(
             {
                 "pk": order_key(replay.name),
@@ -56,6 +58,7 @@ class DynamoReplays:
         )
 
     def count(self, replay: Replay, event: Event, decisions: Sequence[Decision]) -> None:
+        """Store the decisions on an event. A second call for the same event overwrites the item."""
         # Digests, because two IDs of the greatest length would not fit into a sort key.
         record = _digest(join(event.object_type_id, event.object_id or ""))
         self._results.put(
@@ -68,6 +71,7 @@ class DynamoReplays:
         )
 
     def counted(self, replay: Replay, part: int) -> Iterator[DryRunResult]:
+        """Yield the results in one part. They are sorted by record, which is a digest."""
         for item in self._results.query(Expression("pk = :part", part=part_key(replay, part))):
             record, _ = item["sk"].split("/")
             yield DryRunResult(record, {flow_id: Code(code) for flow_id, code in json.loads(item["codes"]).items()})

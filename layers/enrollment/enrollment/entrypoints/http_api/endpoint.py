@@ -66,6 +66,7 @@ class Request(Struct, frozen=True):
 
     @property
     def portal_id(self) -> str:
+        """The portal of the request. Empty if the operation does not concern a portal and the request names none."""
         return self.caller.portal_id
 
 
