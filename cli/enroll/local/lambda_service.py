@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from enroll.local import gateway
+from enroll.local.code_changes import CodeChanges
 from enroll.local.emulator import refuse_taken_port
 from enroll.local.loopback_http import Answer, HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
@@ -47,6 +48,8 @@ BACKLOG_PER_SANDBOX = 10
 """Events waiting for each sandbox of a function before one more is worth its cold start."""
 
 DESTINATION_ATTEMPTS = 5
+
+CODE_POLLED_SECONDS = 1.0
 
 Destination = Callable[[str, str], None]
 """Sends a record (JSON text) to an ARN. Called outside the event loop, so that it may block."""
@@ -105,6 +108,11 @@ class Function:
         self._workers = 0
         self._log = service.log_folder / f"{configuration.name}.log"
         self._environment = lambda_environment(configuration, service.search_path, service.aws_endpoint)
+        self._code_version = 0
+
+    def use_new_code(self) -> None:
+        """Make every sandbox start again before its next invocation. An invocation in progress ends first."""
+        self._code_version += 1
 
     async def invoke(self, payload: bytes, events: int = 1) -> Outcome:
         """A synchronous invocation: one attempt, and its outcome. `events`: how many it has to do with."""
@@ -129,15 +137,20 @@ class Function:
         self._service.spawn(self.work())
 
     async def work(self) -> None:
-        """Takes invocations one by one into one sandbox, which is replaced when it died."""
+        """Run invocations one after the other in one sandbox. Replace it if its process ended or the code changed."""
         sandbox: Sandbox | None = None
+        code_version = self._code_version
         try:
             while True:
                 waiting = await self._waiting.get()
                 self._events_waiting -= waiting.events
                 waiting.invocation.attempts += 1
                 try:
+                    if sandbox is not None and code_version != self._code_version:
+                        await sandbox.stop()
                     if sandbox is None or not sandbox.alive:
+                        # Read before the start: a change during the start must start the sandbox again.
+                        code_version = self._code_version
                         sandbox, broken = await self._start_sandbox()
                         outcome = broken or await sandbox.invoke(waiting.invocation)
                     else:
@@ -245,6 +258,10 @@ def _unwatched(finished: CompletedAttempt) -> None:
     pass
 
 
+def _unannounced(files: list[Path]) -> None:
+    pass
+
+
 class LambdaService:
     """The service's own thread, its HTTP interface and what its functions share."""
 
@@ -262,8 +279,16 @@ class LambdaService:
         extra_sandboxes: int | None = None,
         api_port: int | None = None,
         allowed_hosts: Collection[str] = (),
+        code_folders: Iterable[Path] = (),
+        code_changed: Callable[[list[Path]], None] = _unannounced,
+        code_polled_seconds: float = CODE_POLLED_SECONDS,
     ) -> None:
-        """`api_port`: where the function of the HTTP API is served, if it is; 0 lets the operating system choose."""
+        """Prepare the service; `with` starts it.
+
+        `api_port`: the port of the HTTP API. None: the API is not served. 0: the operating system chooses.
+        `code_folders`: when a Python file under one of them changes, the functions start again at their next
+        invocation, and `code_changed` receives the changed files on the service's thread.
+        """
         self.port = port
         self.api_port = api_port
         self._allowed_hosts = allowed_hosts
@@ -273,6 +298,9 @@ class LambdaService:
         self.destination = destination
         self.watch = watch
         self.python = python
+        self._code_folders = list(code_folders)
+        self._code_changed = code_changed
+        self._code_polled_seconds = code_polled_seconds
         self._retry_delays = retry_delays
         cores = os.cpu_count() or 2
         # Every function may have one sandbox. More of them, for all functions together, only as the cores allow.
@@ -297,6 +325,9 @@ class LambdaService:
         self.port = self._listen(self._answer, self.port)
         if self.api_port is not None:
             self.api_port = self._listen(self._answer_api, self.api_port)
+        if self._code_folders:
+            changes = CodeChanges(self._code_folders)
+            self._loop.call_soon_threadsafe(lambda: self.spawn(self._watch_code(changes)))
         return self
 
     def _listen(self, answer: Answer, port: int) -> int:
@@ -357,6 +388,20 @@ class LambdaService:
     async def forget(self, invocation: Invocation) -> None:
         self._unfinished -= 1
         await self._room.give_back(len(invocation.payload))
+
+    async def _watch_code(self, changes: CodeChanges) -> None:
+        while True:
+            await asyncio.sleep(self._code_polled_seconds)
+            files = await asyncio.to_thread(changes.changed_files)
+            if not files:
+                continue
+            code_of_functions = {function.configuration.code: function for function in self._functions.values()}
+            for file in files:
+                # A file outside the folders of all functions belongs to a layer, which all functions use.
+                users = [function for code, function in code_of_functions.items() if file.is_relative_to(code)]
+                for function in users or code_of_functions.values():
+                    function.use_new_code()
+            self._code_changed(files)
 
     # HTTP
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -115,7 +116,7 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
     observer = Observer()
     try:
         with ExitStack() as stack:
-            service = stack.enter_context(_lambda_service(settings, observer))
+            service = stack.enter_context(_lambda_service(settings, observer, console))
             console.print("Starting the embedded AWS…")
             emulator = stack.enter_context(Emulator(settings))
             if settings.bind:
@@ -189,7 +190,7 @@ def end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
+def _lambda_service(settings: Settings, observer: Observer, console: PrintableConsole) -> LambdaService:
     sqs = client(settings, "sqs")
 
     def send(arn: str, record: str) -> None:
@@ -213,7 +214,15 @@ def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
         destination=send,
         watch=observer,
         python=settings.python,
+        code_folders=settings.code_folders,
+        code_changed=lambda files: console.print(code_changed_message(files, settings.project), soft_wrap=True),
     )
+
+
+def code_changed_message(files: list[Path], project: Path) -> str:
+    """One line: the first changed file, relative to the project, and the number of further ones."""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"code changed: {files[0].relative_to(project)}{more}; functions restart at their next invocation"
 
 
 def _demonstrate(

@@ -75,5 +75,10 @@ class Settings:
         return self.project / "layers" / "enrollment"
 
     @property
+    def code_folders(self) -> list[Path]:
+        """Functions start again when a Python file in one of these folders changes."""
+        return [self.project / "layers", self.project / "functions"]
+
+    @property
     def events(self) -> Path:
         return self.project / "events"
