@@ -54,6 +54,14 @@ def run_command(
             "host.docker.internal for containers. Give it once for each."
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps the state between runs, for example .enroll/data. Without it, the state is lost.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     project: Annotated[Path, typer.Option(help="Folder of the project.", file_okay=False)] = PROJECT,
     emulator_python: Annotated[
         Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
@@ -70,6 +78,7 @@ def run_command(
         allowed_hosts=_hosts([*(allow_host or []), *([EXAMPLE_HOST] if bind else [])]),
         parameters=_parameters(parameter or []),
         bind=bind,
+        data=data.resolve() if data else None,
         project=project.resolve(),
         emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
     )

@@ -5,6 +5,7 @@ What the embedded AWS cannot take is left out here, in one list with reasons, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
+from enroll.local.data_folder import unusable_state
 from enroll.local.lambda_service import EVENTS_PATH
 from enroll.local.sandbox import FunctionConfiguration
 from enroll.local.settings import ACCESS_KEY, REGION, STACK_NAME, LocalRunError, Settings
@@ -43,12 +45,15 @@ def _archive(settings: Settings, logical_id: str, resource: Template, outputs: d
     properties = resource.get("Properties", {})
     name = f"{STACK_NAME}-{logical_id}"
     pattern = properties.get("EventPattern")
-    client(settings, "events").create_archive(
-        ArchiveName=name,
-        EventSourceArn=outputs["EventBusArn"],
-        # No RetentionDays: it lasts as long as the local run, and the template's may be an expression.
-        **({"EventPattern": json.dumps(pattern)} if pattern else {}),
-    )
+    events = client(settings, "events")
+    # The archive of an earlier run with the same --data folder is kept.
+    with contextlib.suppress(events.exceptions.ResourceAlreadyExistsException):
+        events.create_archive(
+            ArchiveName=name,
+            EventSourceArn=outputs["EventBusArn"],
+            # No RetentionDays: it lasts as long as the local run, and the template's may be an expression.
+            **({"EventPattern": json.dumps(pattern)} if pattern else {}),
+        )
     return name
 
 
@@ -136,7 +141,10 @@ def load_template(path: Path) -> Template:
 
 
 def deploy(settings: Settings) -> Deployment:
-    """Creates the stack and waits for it."""
+    """Create the stack, or update the one that an earlier run saved with `--data`, and wait until it is complete.
+
+    Raises LocalRunError if the template cannot be read or the embedded AWS does not accept it.
+    """
     template = load_template(settings.template)
     _store_nested(settings, template)
     left_out = {
@@ -145,7 +153,7 @@ def deploy(settings: Settings) -> Deployment:
         for logical_id, resource in template["Resources"].items()
         if resource.get("Type") == omission.resource_type
     }
-    outputs = _create_stack(settings, _localised(template, set(left_out), settings))
+    outputs = _create_or_update_stack(settings, _localised(template, set(left_out), settings))
     _allow_loops(settings, template)
     names = {
         logical_id: omission.instead(settings, logical_id, resource, outputs)
@@ -196,7 +204,9 @@ def _localised(template: Template, left_out: set[str], settings: Settings) -> Te
 def _store_nested(settings: Settings, template: Template) -> None:
     """Nested templates are taken by their address in S3, to which `sam deploy` too brings them."""
     s3 = client(settings, "s3")
-    s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    # The bucket of an earlier run with the same --data folder exists; its objects are written again.
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     stacks = (one for one in template["Resources"].values() if one["Type"] == "AWS::CloudFormation::Stack")
     for path in {one["Properties"]["TemplateURL"] for one in stacks}:
         nested = load_template(settings.project / path)
@@ -215,24 +225,57 @@ def _refers_to(value: Any, logical_ids: set[str]) -> bool:
     return isinstance(value, list) and any(_refers_to(item, logical_ids) for item in value)
 
 
-def _create_stack(settings: Settings, template: Template) -> dict[str, str]:
+def _create_or_update_stack(settings: Settings, template: Template) -> dict[str, str]:
+    """Return the outputs of the stack."""
     cloudformation, key = client(settings, "cloudformation"), settings.template.name
     # By its address, as `sam deploy` does: a request takes no more than 51,200 bytes of it.
     client(settings, "s3").put_object(Bucket=CODE_BUCKET, Key=key, Body=json.dumps(template).encode())
+    request = {
+        "StackName": STACK_NAME,
+        "TemplateURL": f"{settings.endpoint}/{CODE_BUCKET}/{key}",
+        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in settings.parameters.items()],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    }
+    exists = _stack_exists(cloudformation)
     try:
-        cloudformation.create_stack(
-            StackName=STACK_NAME,
-            TemplateURL=f"{settings.endpoint}/{CODE_BUCKET}/{key}",
-            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in settings.parameters.items()],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        )
-        waiter = cloudformation.get_waiter("stack_create_complete")
-        waiter.wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        if exists:
+            _update_stack(cloudformation, request)
+        else:
+            cloudformation.create_stack(**request)
+            _wait(cloudformation, "stack_create_complete")
     except (ClientError, WaiterError) as error:
         why = _why(cloudformation, error)
+        if exists and settings.data:
+            raise unusable_state(
+                settings.data, f"its stack cannot be updated to {settings.template} ({why})"
+            ) from error
         raise LocalRunError(f"The embedded AWS did not take {settings.template}: {why}") from error
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _stack_exists(cloudformation: Any) -> bool:
+    try:
+        stacks = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return False
+        raise
+    return any(stack["StackStatus"] != "DELETE_COMPLETE" for stack in stacks)
+
+
+def _update_stack(cloudformation: Any, request: dict[str, Any]) -> None:
+    try:
+        cloudformation.update_stack(**request)
+    except ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return
+        raise
+    _wait(cloudformation, "stack_update_complete")
+
+
+def _wait(cloudformation: Any, state: str) -> None:
+    cloudformation.get_waiter(state).wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
 
 def _why(cloudformation: Any, error: Exception) -> str:

@@ -19,6 +19,18 @@ EMBEDDED_AWS = Path(child.__file__).with_name("embedded_aws.py")
 
 READY_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 5
+VERSION_WITHIN_SECONDS = 30
+SAVED_WITHIN_SECONDS = 60
+"""MiniStack writes its state while it stops."""
+
+STATE_ERRORS = (
+    "Persistence: failed to load",
+    "refusing to load",
+    "Failed to restore persisted state",
+    "Persistence: failed to save",
+    "Persistence: error getting state",
+)
+"""Parts of the log lines with which MiniStack reports a state that it could not read or write. It continues then."""
 
 
 def refuse_taken_port(port: int, option: str, host: str = HOST) -> None:
@@ -39,22 +51,40 @@ def refuse_taken_port(port: int, option: str, host: str = HOST) -> None:
             ) from error
 
 
+def refuse_missing_emulator(python: Path) -> None:
+    """Raise LocalRunError if the environment of the embedded AWS is not installed."""
+    if not python.exists():
+        raise LocalRunError(
+            f"The embedded AWS is not installed: {python} does not exist. "
+            "Start the local run with `make run`, which installs it, or give an interpreter that has MiniStack "
+            "with --emulator-python."
+        )
+
+
+def ministack_version(python: Path) -> str:
+    """Return the version of MiniStack that the environment of this interpreter has."""
+    refuse_missing_emulator(python)
+    command = [str(python), "-c", "from importlib import metadata; print(metadata.version('ministack'))"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=VERSION_WITHIN_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LocalRunError(f"{python} cannot report the version of MiniStack: {error}") from error
+    return output.stdout.strip()
+
+
 class Emulator:
     """MiniStack, started by `with` and stopped at its end; it cannot outlive this process (see `child.py`)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, state_folder: Path | None = None) -> None:
+        """`state_folder`: MiniStack reads its state there at the start, and writes it there at an orderly stop."""
         self._settings = settings
+        self._state_folder = state_folder
         self._process: subprocess.Popen[bytes] | None = None
         self.log = settings.run_folder / "emulator.log"
 
     def __enter__(self) -> Emulator:
         settings = self._settings
-        if not settings.emulator_python.exists():
-            raise LocalRunError(
-                f"The embedded AWS is not installed: {settings.emulator_python} does not exist. "
-                "Start the local run with `make run`, which installs it, or give an interpreter that has MiniStack "
-                "with --emulator-python."
-            )
+        refuse_missing_emulator(settings.emulator_python)
         refuse_taken_port(settings.port, "--port")
         settings.run_folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
@@ -90,7 +120,7 @@ class Emulator:
             return
         process.terminate()
         try:
-            process.wait(STOPPED_WITHIN_SECONDS)
+            process.wait(SAVED_WITHIN_SECONDS if self._state_folder else STOPPED_WITHIN_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -98,9 +128,16 @@ class Emulator:
             process.stdin.close()
         self._process = None
 
+    def state_problem(self) -> str | None:
+        """Return MiniStack's first report that it could not read or write its state; None if there is none."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return next((line for line in lines if any(error in line for error in STATE_ERRORS)), None)
+
     def _environment(self) -> dict[str, str]:
         """Only what is set here: the operator's own AWS settings and proxies have no business in the local run."""
+        state = {"PERSIST_STATE": "1", "STATE_DIR": str(self._state_folder)} if self._state_folder else {}
         return {
+            **state,
             "PATH": os.environ.get("PATH", os.defpath),
             "TMPDIR": str(self._settings.run_folder),
             "BIND_HOST": HOST,

@@ -21,9 +21,10 @@ from rich.live import Live
 from rich.table import Table
 
 from enroll.local import demonstration
+from enroll.local.data_folder import DataFolder, Origin, unusable_state
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
-from enroll.local.emulator import Emulator
+from enroll.local.emulator import Emulator, ministack_version
 from enroll.local.lambda_service import CompletedAttempt, LambdaService
 from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
@@ -39,6 +40,12 @@ QUIET_SECONDS = 2.0
 PARENT_POLLED_SECONDS = 0.5
 STOPPED_WITHIN_SECONDS = 15.0
 """How long stopping in order may take when the parent is gone."""
+
+SAVED_WITHIN_SECONDS = 90.0
+"""The same with `--data`: the invocations end first, then MiniStack writes its state."""
+
+IDLE_WITHIN_SECONDS = 15.0
+"""How long a stop with `--data` waits for the invocations in progress."""
 
 SHOWN_ROWS = 20
 EVENTS_A_CALL = 10
@@ -111,14 +118,25 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
     if once and not store_portal:
         raise LocalRunError("--once compares the enrollments of the demonstration: it cannot be without one.")
     end_when_interrupted()
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
+    stop_seconds = SAVED_WITHIN_SECONDS if settings.data else STOPPED_WITHIN_SECONDS
+    threading.Thread(
+        target=end_with_parent, args=(os.getppid(), stop_seconds), name="end-with-parent", daemon=True
+    ).start()
     started = time.monotonic()
     observer = Observer()
     try:
         with ExitStack() as stack:
+            data = stack.enter_context(_data_folder(settings)) if settings.data else None
+            if data:
+                _announce_state(data, console, once=once)
+                if data.restored_from:
+                    # Its events are in the state already: they would not enroll the records again.
+                    store_portal = None
             service = stack.enter_context(_lambda_service(settings, observer, console))
             console.print("Starting the embedded AWS…")
-            emulator = stack.enter_context(Emulator(settings))
+            emulator = stack.enter_context(Emulator(settings, data.working_folder if data else None))
+            if data and (problem := emulator.state_problem()):
+                raise unusable_state(data.folder, f"MiniStack reports: {problem}")
             if settings.bind:
                 stack.enter_context(Relay(settings.bind, settings.port))
                 console.print(
@@ -129,6 +147,8 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
                 )
             deployment = deploy(settings)
             service.deploy(deployment.functions)
+            if data:
+                stack.callback(_save_after_stop, data, emulator, service, console)
             for omission in OMISSIONS:
                 console.print(f"  {omission.resource_type}: {omission.reason}", style="dim")
             console.print(f"Deployed {settings.template.name} in {time.monotonic() - started:.1f} s.")
@@ -145,6 +165,49 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
         console.print("Stopped.")
         # What is asked for and done is no failure; a run that was to finish by itself did not.
         return 130 if once else 0
+
+
+def _data_folder(settings: Settings) -> DataFolder:
+    assert settings.data is not None
+    ports = {"--port": settings.port, "--lambda-port": settings.lambda_port, "--api-port": settings.api_port}
+    return DataFolder(settings.data, Origin(ministack_version(settings.emulator_python), ports))
+
+
+def _announce_state(data: DataFolder, console: PrintableConsole, *, once: bool) -> None:
+    if data.restored_from and once:
+        raise LocalRunError(
+            f"--once compares the enrollments of a new demonstration, but {data.folder} has the state of an earlier "
+            "run. Choose a new folder with --data, or leave --data out."
+        )
+    if data.interrupted:
+        console.print(
+            f"The previous run with {data.folder} did not stop in order: its changes are lost.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if data.restored_from:
+        console.print(f"Using the state in {data.folder}, saved at {data.restored_from}.", soft_wrap=True)
+
+
+def _save_after_stop(data: DataFolder, emulator: Emulator, service: LambdaService, console: PrintableConsole) -> None:
+    """Wait for the invocations in progress, and have the state saved once MiniStack stopped.
+
+    Ctrl-C ends the wait; the state is not saved then.
+    """
+    if not emulator.running:
+        return
+    deadline = time.monotonic() + IDLE_WITHIN_SECONDS
+    if service.unfinished:
+        console.print("Waiting for the invocations in progress. Ctrl-C stops without saving the state.")
+    while service.unfinished and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if service.unfinished:
+        console.print(
+            f"{service.unfinished} invocations did not end in {IDLE_WITHIN_SECONDS:.0f} s and are not saved.",
+            style="yellow",
+        )
+    console.print(f"Saving the state in {data.folder}…", soft_wrap=True)
+    data.save_after_stop(time.time(), emulator.state_problem)
 
 
 def container_environment(settings: Settings, deployed: Mapping[str, str]) -> dict[str, str]:
@@ -178,14 +241,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int, stop_seconds: float) -> None:
     """Interrupt this process when `parent`, which started it, has ended, for example because `make` was killed. Ctrl-C
     no longer reaches this process then. The parent is polled, because PR_SET_PDEATHSIG exists on Linux only, and is
     sent when the thread that started this process ends, although its process lives on."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLLED_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOPPED_WITHIN_SECONDS)
+    time.sleep(stop_seconds)
     # The children see their pipes close and end too (see `child.py`).
     os._exit(1)
 

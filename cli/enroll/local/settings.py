@@ -40,6 +40,8 @@ class Settings:
     """Of the template, where they are not its defaults."""
     bind: str | None = None
     """Another address of this machine at which the embedded AWS is reachable, for functions in containers."""
+    data: Path | None = None
+    """The folder that keeps the state between runs. None: the state is lost when the run ends."""
     project: Path = PROJECT
     emulator_python: Path = PROJECT / ".venv-emulator" / "bin" / "python"
     python: Path = Path(sys.executable)
