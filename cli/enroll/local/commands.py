@@ -94,7 +94,9 @@ def run_command(
 def _parameters(given: list[str]) -> dict[str, str]:
     pairs = [one.partition("=") for one in given]
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
-        raise typer.BadParameter(f"found {', '.join(wrong)}, allowed is NAME=VALUE", param_hint="--parameter")
+        raise typer.BadParameter(
+            f"expected NAME=VALUE, for example CrmDelivery=buffered; got {', '.join(wrong)}", param_hint="--parameter"
+        )
     return {name: value for name, _, value in pairs}
 
 
