@@ -15,7 +15,7 @@ from enroll.local import child
 from enroll.local.settings import ACCESS_KEY, HOST, REGION, LocalRunError, Settings
 
 EMBEDDED_AWS = Path(child.__file__).with_name("embedded_aws.py")
-"""MiniStack, guarded, and with what it lacks."""
+"""The program that runs MiniStack with the guard and the additions of the local run."""
 
 READY_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 5
@@ -34,9 +34,9 @@ STATE_ERRORS = (
 
 
 def refuse_taken_port(port: int, option: str, host: str = HOST) -> None:
-    """Fails with a message that names the port and the option, instead of with a traceback from the server."""
+    """Raise LocalRunError, with the port and the option to change, if the port is in use."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # A port that a server has just left is free; without this, the next start would have to wait for it.
+        # Without this option, a port that a server has just closed would count as in use for a while.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -73,7 +73,7 @@ def ministack_version(python: Path) -> str:
 
 
 class Emulator:
-    """MiniStack, started by `with` and stopped at its end; it cannot outlive this process (see `child.py`)."""
+    """MiniStack as a child process, which `with` starts and stops. It cannot outlive this process (see `child.py`)."""
 
     def __init__(self, settings: Settings, state_folder: Path | None = None) -> None:
         """`state_folder`: MiniStack reads its state there at the start, and writes it there at an orderly stop."""
@@ -95,7 +95,7 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
                 cwd=settings.run_folder,
-                # Ctrl-C is for this process, which stops its children in order.
+                # Ctrl-C must reach only this process, which stops its children in order.
                 start_new_session=True,
             )
         try:
@@ -134,7 +134,7 @@ class Emulator:
         return next((line for line in lines if any(error in line for error in STATE_ERRORS)), None)
 
     def _environment(self) -> dict[str, str]:
-        """Only what is set here: the operator's own AWS settings and proxies have no business in the local run."""
+        """Return the complete environment of MiniStack: the AWS settings and proxies of the shell must not apply."""
         state = {"PERSIST_STATE": "1", "STATE_DIR": str(self._state_folder)} if self._state_folder else {}
         return {
             **state,
@@ -147,10 +147,10 @@ class Emulator:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            # No limit on concurrent invocations here: the local Lambda service has its own queue and its own slots,
-            # and an event that this limit refused would be lost.
+            # No limit on concurrent invocations: the local Lambda service has its own queue and limits concurrency
+            # itself, and an event beyond this limit would be lost.
             "LAMBDA_ACCOUNT_CONCURRENCY": "0",
-            # Services with ports of their own, which nobody asked for.
+            # These services would open further ports.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
@@ -167,7 +167,7 @@ class Emulator:
         raise LocalRunError(f"The embedded AWS was not ready in {READY_WITHIN_SECONDS} s:\n{self._last_lines()}")
 
     def _answers(self) -> bool:
-        # No proxy: one configured for the operator's shell cannot reach this machine's loopback interface.
+        # A proxy from the shell's environment cannot reach this machine's loopback interface.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(f"{self._settings.endpoint}/_ministack/ready", timeout=1) as response:
@@ -177,4 +177,4 @@ class Emulator:
 
     def _last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
-        return "\n".join([*lines, f"The whole log: {self.log}"])
+        return "\n".join([*lines, f"Complete log: {self.log}"])
