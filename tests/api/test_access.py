@@ -4,9 +4,9 @@ import pytest
 
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Scope
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import example_portal, token
 from tests.api.test_examples import filled
-from tests.scenarios.scenario import event
+from tests.support.portal import example_portal, token
+from tests.support.scenario import event
 
 OF_A_PORTAL = [one for one in ENDPOINTS if one.concerns_a_portal]
 SCOPED = [one for one in ENDPOINTS if one.scope is not None]

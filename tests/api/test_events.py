@@ -7,8 +7,8 @@ import pytest
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal, token
-from tests.scenarios.scenario import event, property_filter
+from tests.support.portal import NOW, Api, example_portal, token
+from tests.support.scenario import event, property_filter
 
 EVENTS = "/events/v3/events"
 ADA = {"objectType": "contacts", "objectId": "101"}

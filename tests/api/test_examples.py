@@ -10,7 +10,7 @@ import pytest
 from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS, openapi_document
 from enrollment.entrypoints.http_api.write_openapi import openapi_text
-from tests.api.portal import example_portal
+from tests.support.portal import example_portal
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = openapi_document()

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
-from tests.api.portal import Api
 from tests.api.test_examples import conforms
-from tests.fakes import World, switch
-from tests.scenarios.scenario import event, flow, load, play
+from tests.support.fakes import World, switch
+from tests.support.portal import Api
+from tests.support.scenario import event, flow, load, play
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 EXPLAIN = "/enrollment/v1/explain"

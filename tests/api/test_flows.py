@@ -7,8 +7,8 @@ import pytest
 
 from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
-from tests.api.portal import example_portal
-from tests.scenarios.scenario import event, flow
+from tests.support.portal import example_portal
+from tests.support.scenario import event, flow
 
 FLOWS = "/automation/v4/flows"
 

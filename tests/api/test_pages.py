@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import example_portal
+from tests.support.portal import example_portal
 
 
 class Page(HTMLParser):

@@ -17,7 +17,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import Api, example_portal
+from tests.support.portal import Api, example_portal
 
 CONTACTS = "/crm/v3/objects/contacts"
 

@@ -10,8 +10,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import RecordUpdate
 from enrollment.domain.values import iso_second
-from tests.api.portal import NOW, Api, example_portal
-from tests.scenarios.scenario import event, flow
+from tests.support.portal import NOW, Api, example_portal
+from tests.support.scenario import event, flow
 
 CONTACTS = "/crm/v3/objects/contacts"
 LISTS = "/crm/v3/lists/42/memberships"

@@ -7,9 +7,9 @@ import pytest
 from enrollment.catalog import EVENT_TYPES
 from enrollment.entrypoints.http_api import replays
 from enrollment.serialization.envelopes import read_routed_event
-from tests.api.portal import EXAMPLE_REPLAY, Api, example_portal
-from tests.fakes import switch
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import switch
+from tests.support.portal import EXAMPLE_REPLAY, Api, example_portal
+from tests.support.scenario import event, flow
 
 PATH = "/enrollment/v1/replays"
 

@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from enrollment.entrypoints.http_api.routes import openapi_document
-from tests.api.portal import example_portal
-from tests.api.serving import served
+from tests.support.portal import example_portal
+from tests.support.serving import served
 
 schema = schemathesis.openapi.from_dict(openapi_document())
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal, token
 from tests.api.test_examples import conforms
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow, load, play
+from tests.support.fakes import World
+from tests.support.portal import NOW, Api, example_portal, token
+from tests.support.scenario import event, flow, load, play
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 SIMULATE = "/enrollment/v1/simulate"

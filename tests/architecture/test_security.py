@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from enrollment.adapters import aws_clients as clients
-from tests.aws import REGION
+from tests.support.aws import REGION
 from tests.template.test_template import DEFAULTS, FUNCTIONS, TEMPLATE, values_of
 
 ROOT = Path(__file__).parents[2]

@@ -20,10 +20,10 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
 from enrollment.entrypoints.bootstrap import now
-from tests.api.portal import Api, example_portal
-from tests.api.serving import served
-from tests.aws import REGION, aws
-from tests.scenarios.scenario import event, flow
+from tests.support.aws import REGION, aws
+from tests.support.portal import Api, example_portal
+from tests.support.scenario import event, flow
+from tests.support.serving import served
 
 OUTPUTS = (
     "FlowsTableName",

@@ -45,11 +45,11 @@ from enroll.stack import Stack
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal
-from tests.api.serving import served
 from tests.cli.test_queue import MESSAGE
 from tests.cli.test_replay import BUS, Aws
-from tests.scenarios.scenario import event, flow
+from tests.support.portal import NOW, Api, example_portal
+from tests.support.scenario import event, flow
+from tests.support.serving import served
 
 # Colours, a new title of the window, cursor movement by a C1 control, overwriting by a carriage return, text that is
 # shown backwards or not at all, line ends of every kind, and rich's own markup.

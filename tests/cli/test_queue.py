@@ -14,8 +14,8 @@ from enroll.commands import queue as commands
 from enroll.dead_letters import queue as dead_letter_queue
 from enroll.main import app
 from enroll.stack import Stack
-from tests.aws import REGION
 from tests.cli.test_cli import run
+from tests.support.aws import REGION
 
 MESSAGE = {
     "enrollmentId": "01K",

@@ -12,10 +12,10 @@ from enroll.stack import Stack
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.serialization.envelopes import read_routed_event
-from tests.api.portal import Api, example_portal
-from tests.api.serving import served
 from tests.cli.test_cli import answer, run
-from tests.scenarios.scenario import event
+from tests.support.portal import Api, example_portal
+from tests.support.scenario import event
+from tests.support.serving import served
 from tests.template.test_template import TEMPLATE, logical
 
 BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/enroll-events"

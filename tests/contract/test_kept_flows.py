@@ -22,10 +22,10 @@ from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import Throttled
 from enrollment.serialization.flows import read_flow
-from tests.aws import aws
-from tests.fakes import store
-from tests.scenarios.scenario import flow
-from tests.stores import open_tables
+from tests.support.aws import aws
+from tests.support.fakes import store
+from tests.support.scenario import flow
+from tests.support.stores import open_tables
 
 NOW = 1_764_000_000_000
 SUBMITTED, ENDED = "forms.submitted", "calls.ended"

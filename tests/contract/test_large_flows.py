@@ -17,12 +17,12 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.serialization.flows import MAX_ID, read_flow
-from tests.aws import aws
-from tests.emulated import emulated_aws
-from tests.fakes import FakeFlows, store
-from tests.flow_sizes import event_types, large_flow
-from tests.scenarios.scenario import flow
-from tests.stores import open_tables
+from tests.support.aws import aws
+from tests.support.emulated import emulated_aws
+from tests.support.fakes import FakeFlows, store
+from tests.support.flow_sizes import event_types, large_flow
+from tests.support.scenario import flow
+from tests.support.stores import open_tables
 
 # DynamoDB's limits.
 TRANSACTION_ITEMS = 100

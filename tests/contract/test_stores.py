@@ -61,8 +61,8 @@ from enrollment.serialization.envelopes import read_event, read_stored_event, wr
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
-from tests.aws import aws
-from tests.fakes import (
+from tests.support.aws import aws
+from tests.support.fakes import (
     FakeAssociations,
     FakeDeferredEvents,
     FakeEnrollments,
@@ -75,8 +75,8 @@ from tests.fakes import (
     store,
     switch,
 )
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
 
 NOW = 1_764_000_000_000
 ADA = RecordKey("p1", "0-1", "101")

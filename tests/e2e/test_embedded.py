@@ -35,10 +35,10 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.emulated import free_port
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import stores as open_stores
+from tests.support.emulated import free_port
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import stores as open_stores
 from tests.template.test_template import DEFAULTS
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]

@@ -13,12 +13,12 @@ from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.http_api import handler
 from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import IAM
 from tests.api.test_examples import conforms, filled
 from tests.functions.test_handlers import CONTEXT, Stack, counted, function, invoke
 from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow, property_filter
-from tests.stores import open_tables
+from tests.support.portal import IAM
+from tests.support.scenario import event, flow, property_filter
+from tests.support.stores import open_tables
 
 CONTACTS = "/crm/v3/objects/contacts"
 

@@ -21,10 +21,10 @@ from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import application, now
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.fakes import switch
 from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event
+from tests.support.fakes import switch
+from tests.support.scenario import event
 
 MakeCall = Callable[[Any, str, Any], Any]
 

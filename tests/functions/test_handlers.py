@@ -30,12 +30,12 @@ from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from enrollment.entrypoints import bootstrap
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.aws import REGION, aws
-from tests.fakes import store, switch
-from tests.flow_sizes import event_types, large_flow
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
-from tests.stores import stores as open_stores
+from tests.support.aws import REGION, aws
+from tests.support.fakes import store, switch
+from tests.support.flow_sizes import event_types, large_flow
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
+from tests.support.stores import stores as open_stores
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = SimpleNamespace(aws_request_id="r-1", function_name="FormsFunction")

@@ -15,12 +15,12 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.fakes import store, switch
 from tests.functions.test_handlers import Stack, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
-from tests.template.permissions import Permission, granted, needed
+from tests.support.fakes import store, switch
+from tests.support.permissions import Permission, granted, needed
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
 
 ADA = RecordKey("p1", "0-1", "101")
 

@@ -11,7 +11,7 @@ from tests.functions.test_api import call
 from tests.functions.test_api import fresh as fresh  # the fixture
 from tests.functions.test_handlers import Stack, invoke, put
 from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event
+from tests.support.scenario import event
 from tests.template.test_template import FUNCTIONS, of_type
 
 QUERIES = of_type("AWS::Logs::QueryDefinition")

@@ -15,7 +15,7 @@ from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import MAX_SQS_BYTES, NAMES, SQS_BYTES
 from enrollment.domain.events.event import OWN_SOURCE
 from templates.write_categories import BLOCKS, function_files, logical_name, with_categories
-from tests.aws import aws
+from tests.support.aws import aws
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = load_template(ROOT / "template.yaml")

@@ -9,8 +9,8 @@ from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.coalescing.publishers import CoalescingQueue
 from enrollment.domain.enrollment.enrollments import Enrollment
 from enrollment.entrypoints.batch_executor import in_groups
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World
+from tests.support.scenario import event, flow
 
 SECONDS = 10
 

@@ -15,8 +15,8 @@ from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World
+from tests.support.scenario import event, flow
 
 START = 1_764_000_000_000
 RECORDS = ("known", "created later", "deleted", "unknown")

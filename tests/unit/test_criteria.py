@@ -13,8 +13,8 @@ from enrollment.domain.records.associations import Association, AssociationType,
 from enrollment.domain.records.record import Record, RecordUpdate, changed
 from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED
 from enrollment.domain.values import read_instant
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow, property_filter
+from tests.support.fakes import World
+from tests.support.scenario import event, flow, property_filter
 
 ADA = RecordKey("p1", "0-1", "101")
 TO_COMPANY = AssociationType("HUBSPOT_DEFINED", 279)

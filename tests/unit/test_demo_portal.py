@@ -16,7 +16,7 @@ from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, read_instant
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import write_announcement
-from tests.fakes import World
+from tests.support.fakes import World
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "cli" / "enroll" / "demo"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.serialization.flows import InvalidFlow, read_flow, read_stored_flow
-from tests.scenarios.scenario import flow, property_filter
+from tests.support.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
 EVENTS = "$.enrollmentCriteria.eventFilterBranches[0]"

@@ -13,8 +13,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.serialization.flows import read_condition
-from tests.fakes import FakeHistory, World
-from tests.scenarios.scenario import event, flow, property_filter
+from tests.support.fakes import FakeHistory, World
+from tests.support.scenario import event, flow, property_filter
 
 ADA = RecordKey("p1", "0-1", "101")
 NOW = 1_795_514_400_000

@@ -27,9 +27,9 @@ from enrollment.domain.records.change_events import change_events
 from enrollment.domain.records.record import Record, RecordUpdate
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
-from tests.aws import CONFIG, REGION
-from tests.scenarios.scenario import flow
-from tests.stores import open_tables
+from tests.support.aws import CONFIG, REGION
+from tests.support.scenario import flow
+from tests.support.stores import open_tables
 
 # Parts of ids: separators of ours and of others, what keys begin and end with, look-alikes.
 PARTS = (

@@ -10,8 +10,8 @@ from enrollment.domain.enrollment.loop_detection import find_enrollment_loop
 from enrollment.domain.flows.flow import Flow, revised
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import read_flow
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World
+from tests.support.scenario import event, flow
 
 
 def after(flow_id: int, *where: Any, **given: Any) -> Flow:

@@ -14,8 +14,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import CLOCK_SKEW_MS, LATEST, iso, iso_second
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.fakes import World, switch
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World, switch
+from tests.support.scenario import event, flow
 
 ADA = RecordKey("p1", "0-1", "101")
 

@@ -16,8 +16,8 @@ from enrollment.domain.records.record import Record, RecordUpdate, changed
 from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import Instant
 from enrollment.serialization.flows import read_flow
-from tests.naive import Naive
-from tests.scenarios.scenario import flow
+from tests.support.naive import Naive
+from tests.support.scenario import flow
 
 KEY = RecordKey("p", "0-1", "1")
 DUBLIN, NEW_YORK, APIA = (ZoneInfo(name) for name in ("Europe/Dublin", "America/New_York", "Pacific/Apia"))

@@ -23,7 +23,7 @@ from enrollment.domain.records.record import (
 )
 from enrollment.domain.values import LATEST, Value, is_missing
 from enrollment.serialization.envelopes import read_routed_event
-from tests.scenarios.scenario import event
+from tests.support.scenario import event
 
 KEY = RecordKey("p", "0-1", "1")
 

@@ -12,8 +12,8 @@ from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.replays import KEPT, DryRunResult, Replay, tally
 from enrollment.domain.events.event import InvalidEvent, satisfying
 from enrollment.serialization.envelopes import read_routed_event
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World
+from tests.support.scenario import event, flow
 
 ALL = frozenset(EVENT_TYPES)
 

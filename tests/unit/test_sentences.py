@@ -13,7 +13,7 @@ from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import read_flow
-from tests.scenarios.scenario import flow, property_filter
+from tests.support.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
 

@@ -9,8 +9,8 @@ import pytest
 from enrollment.application.simulation import simulated
 from enrollment.domain.enrollment.decisions import Decision
 from enrollment.serialization.envelopes import read_event
-from tests.fakes import World
-from tests.scenarios.scenario import load, play
+from tests.support.fakes import World
+from tests.support.scenario import load, play
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 

@@ -18,8 +18,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow, property_filter
+from tests.support.fakes import World
+from tests.support.scenario import event, flow, property_filter
 from tests.unit.test_criteria import Counted, associate, with_company
 
 ADA = RecordKey("p1", "0-1", "101")

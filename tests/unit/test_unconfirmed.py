@@ -8,8 +8,8 @@ import pytest
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment
-from tests.fakes import World, switch
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World, switch
+from tests.support.scenario import event, flow
 
 LATER = UNCONFIRMED_AFTER_MS + 1
 

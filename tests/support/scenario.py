@@ -26,7 +26,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso, read_instant
-from tests.fakes import World, switch
+from tests.support.fakes import World, switch
 
 START = "2026-11-23T10:00:00.000Z"
 PORTAL = "p1"

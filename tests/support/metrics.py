@@ -28,9 +28,9 @@ from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 from enrollment.serialization.envelopes import read_event, replay_name
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.api.portal import IAM, services_of
-from tests.fakes import FakeUnprocessed, World
-from tests.scenarios.scenario import event, flow, property_filter
+from tests.support.fakes import FakeUnprocessed, World
+from tests.support.portal import IAM, services_of
+from tests.support.scenario import event, flow, property_filter
 
 Metric = tuple[str, str, frozenset[str]]
 """Namespace, name, and the names of its dimensions."""

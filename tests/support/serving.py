@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enroll.local import gateway
 from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import Outcome
-from tests.api.portal import Api
+from tests.support.portal import Api
 
 
 @contextmanager

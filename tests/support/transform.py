@@ -1,6 +1,6 @@
 """Prints a template as CloudFormation transforms it. Run in the environment of aws-sam-cli, which has the transform.
 
-    .venv-sam/bin/python tests/template/transform.py template.yaml
+    .venv-sam/bin/python tests/support/transform.py template.yaml
 
 The transform takes code from S3 only, so the folders are replaced with an address there.
 """

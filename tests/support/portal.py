@@ -17,8 +17,8 @@ from enrollment.entrypoints.http_api.endpoint import Services
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 from enrollment.serialization.flows import read_flow
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World
+from tests.support.scenario import event, flow
 
 NOW: Instant = 1_795_514_400_000
 IAM = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ada", "accountId": "123456789012"}}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enroll.local.emulator import Emulator
 from enroll.local.settings import ACCESS_KEY, REGION, Settings
 from enrollment.config import NAMES, Config
-from tests.aws import create_resources
+from tests.support.aws import create_resources
 
 
 @dataclass(frozen=True)
