@@ -15,7 +15,7 @@ from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import read_flow
 from tests.support.scenario import flow, property_filter
 
-DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
+DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
 
 
 def sentences(document: dict[str, Any]) -> list[str]:

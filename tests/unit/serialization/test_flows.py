@@ -15,7 +15,7 @@ from enrollment.domain.flows.flow import FlowRevision
 from enrollment.serialization.flows import InvalidFlow, read_flow, read_stored_flow
 from tests.support.scenario import flow, property_filter
 
-DEMO = Path(__file__).parents[2] / "cli" / "enroll" / "demo" / "flows"
+DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
 EVENTS = "$.enrollmentCriteria.eventFilterBranches[0]"
 REFINEMENT = "$.enrollmentCriteria.refinementCriteria"
 

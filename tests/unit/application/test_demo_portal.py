@@ -18,7 +18,7 @@ from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import write_announcement
 from tests.support.fakes import World
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "cli" / "enroll" / "demo"
 FLOWS = [json.loads(file.read_text(encoding="utf-8")) for file in sorted((DEMO / "flows").glob("*.json"))]
 RECORDS = json.loads((DEMO / "records.json").read_text(encoding="utf-8"))

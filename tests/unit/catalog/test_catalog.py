@@ -10,7 +10,7 @@ import pytest
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.events.event_types import PropertyType, RecordEffect, Trigger
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 CONTACT = {"0-1"}
 ALL = {"0-1", "0-2", "0-3", "0-5", "0-14", "2-77"}

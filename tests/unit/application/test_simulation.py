@@ -12,7 +12,7 @@ from enrollment.serialization.envelopes import read_event
 from tests.support.fakes import World
 from tests.support.scenario import load, play
 
-SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
+SCENARIOS = load(Path(__file__).parents[2] / "scenarios")
 
 
 def state(world: World) -> dict[str, Any]:

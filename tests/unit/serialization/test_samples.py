@@ -19,7 +19,7 @@ from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.messages import write_message
 from enrollment.serialization.schemas import all_schemas, enrollment_schema, event_schema, written
 
-EVENTS = Path(__file__).parents[2] / "events"
+EVENTS = Path(__file__).parents[3] / "events"
 TOUR = EVENTS.parent / "docs" / "get-started.md"
 SAMPLES = sorted(file for category in CATEGORIES for file in (EVENTS / category).glob("*.json"))
 INVALID = sorted((EVENTS / "invalid").glob("*.json"))

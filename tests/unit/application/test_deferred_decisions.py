@@ -20,7 +20,7 @@ from enrollment.domain.values import iso
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.support.fakes import World
 from tests.support.scenario import event, flow, property_filter
-from tests.unit.test_criteria import Counted, associate, with_company
+from tests.unit.application.test_criteria_evaluator import Counted, associate, with_company
 
 ADA = RecordKey("p1", "0-1", "101")
 AT = 1_763_892_000_000
