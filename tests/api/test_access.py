@@ -4,7 +4,7 @@ import pytest
 
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Scope
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.test_examples import filled
+from tests.support.api_document import filled
 from tests.support.portal import example_portal, token
 from tests.support.scenario import event
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
-from tests.api.test_examples import conforms
+from tests.support.api_document import conforms
 from tests.support.fakes import World, switch
 from tests.support.portal import Api
 from tests.support.scenario import event, flow, load, play

@@ -11,7 +11,7 @@ from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import MAX_BODY_BYTES
 from enrollment.serialization.requests import write_cursor
-from tests.api.test_examples import conforms, filled
+from tests.support.api_document import conforms, filled
 from tests.support.portal import Answer, Api, example_portal
 
 WITH_BODY = [one for one in ENDPOINTS if one.body is not None]

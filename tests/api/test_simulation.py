@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enrollment.domain.values import iso
-from tests.api.test_examples import conforms
+from tests.support.api_document import conforms
 from tests.support.fakes import World
 from tests.support.portal import NOW, Api, example_portal, token
 from tests.support.scenario import event, flow, load, play

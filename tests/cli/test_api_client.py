@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from enroll.api import Api, ApiError, is_private
-from tests.cli.test_cli import run
+from tests.support.command_line import run
 from tests.support.portal import example_portal
 from tests.support.serving import served
 

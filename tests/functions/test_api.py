@@ -1,8 +1,6 @@
 """The API's function as Lambda calls it, with the adapters on an AWS in memory."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -10,79 +8,16 @@ from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from enrollment.entrypoints.http_api import handler
-from enrollment.entrypoints.http_api.endpoint import Endpoint
-from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.test_examples import conforms, filled
-from tests.functions.test_handlers import CONTEXT, Stack, counted, function, invoke
-from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.support.portal import IAM
+from tests.support.api_function import CONTACTS, call, example_portal, play_examples
+from tests.support.functions import Stack, counted
 from tests.support.scenario import event, flow, property_filter
 from tests.support.stores import open_tables
 
-CONTACTS = "/crm/v3/objects/contacts"
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
-    handler._parts.cache_clear()
-    yield
-    handler._parts.cache_clear()
-
-
-def call(method: str, path: str, body: Any = None, portal: str = "p1", **query: str) -> tuple[int, Any]:
-    answer = function("api").handler(
-        {
-            "version": "2.0",
-            "rawPath": path,
-            "headers": {"x-portal-id": portal, "content-type": "application/json"},
-            "queryStringParameters": query,
-            "requestContext": {"requestId": "r", "stage": "$default", "http": {"method": method}, "authorizer": IAM},
-            **({} if body is None else {"body": json.dumps(body)}),
-            "isBase64Encoded": False,
-        },
-        CONTEXT,
-    )
-    assert json.loads(json.dumps(answer)) == answer
-    text = answer["body"]
-    is_json = answer["headers"].get("Content-Type") == "application/json"
-    return answer["statusCode"], json.loads(text) if text and is_json else text
-
-
-def example_portal() -> dict[str, str]:
-    """As that of tests/api, on DynamoDB; answers what an example's path says by another name."""
-    criteria = [["city", "IS_ANY_OF", ["Dublin", "Cork"]]]
-    for document in (
-        flow({"id": 1001, "event": "forms.submitted", "criteria": criteria}),
-        flow({"id": 1002, "event": "crm.property_changed", "re_enroll": True}),
-    ):
-        assert call("PUT", f"/automation/v4/flows/{document['id']}", document)[0] == 201
-    for kind, ids in (("contacts", ("101", "103", "104")), ("companies", ("201",))):
-        inputs = [{"id": one, "properties": {"city": "Dublin"}} for one in ids]
-        assert call("POST", f"/crm/v3/objects/{kind}/batch/upsert", {"inputs": inputs})[0] == 200
-    submitted = event({"forms.submitted": "101", "id": "e1", "at": iso(bootstrap.now())})
-    (decision,) = invoke(submitted)["decisions"]
-    status, replay = call("POST", "/enrollment/v1/replays", {"isDryRun": True})
-    assert status == 201
-    return {"enrollmentId": decision["enrollmentId"], "replayName": replay["name"]}
+pytestmark = pytest.mark.usefixtures("fresh_api")
 
 
 def test_every_example_works_on_dynamodb(stack: Stack) -> None:
     play_examples(example_portal())
-
-
-def play_examples(names: dict[str, str]) -> None:
-    """`names`: those of the portal, by what the examples call them."""
-    # What deletes comes last, so that one portal serves all.
-    for operation in sorted(ENDPOINTS, key=lambda one: one.method == "DELETE"):
-        example = operation.example
-        path = filled(
-            operation.path, {**example.path, **{key: one for key, one in names.items() if key in example.path}}
-        )
-        status, content = call(operation.method, path, example.body, **example.query)
-        assert status in operation.replies, (operation.name, content)
-        check(operation, status, content)
 
 
 def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +46,6 @@ def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytes
             assert answer["decisions"]
     assert [one["code"] for one in answer["decisions"]] == ["ENROLLED", "WAITING", "ENROLLED"]
     assert set(calls) == {"GetItem", "Query", "BatchGetItem"}
-
-
-def check(operation: Endpoint, status: int, content: Any) -> None:
-    schema = operation.replies[status]
-    if schema is not None and "/" not in schema:
-        conforms(content, schema)
 
 
 def test_ids_of_any_characters_are_kept_apart(stack: Stack) -> None:

@@ -4,10 +4,6 @@ import itertools
 import json
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
-from types import SimpleNamespace
 from typing import Any
 
 import botocore.client
@@ -15,67 +11,30 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
-import enrollment.entrypoints.batch_executor
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import application, now
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.support.fakes import switch
+from tests.support.functions import (
+    CONTEXT,
+    Hanging,
+    MakeCall,
+    Stack,
+    batch,
+    calls,
+    failed,
+    function,
+    has,
+    invoke,
+    left,
+    published,
+    put,
+    reach_deadline_when,
+    submitted,
+)
 from tests.support.scenario import event
-
-MakeCall = Callable[[Any, str, Any], Any]
-
-
-def batch(*bodies: Any) -> dict[str, Any]:
-    """As Lambda hands it over; a text is a message's body as it is."""
-    return {
-        "Records": [
-            {
-                "messageId": f"m{number}",
-                "body": one if isinstance(one, str) else json.dumps(one),
-                "eventSource": "aws:sqs",
-                "attributes": {"MessageGroupId": "p1", "ApproximateReceiveCount": "1"},
-            }
-            for number, one in enumerate(bodies)
-        ]
-    }
-
-
-def failed(answer: dict[str, Any]) -> list[str]:
-    assert set(answer) == {"batchItemFailures"}
-    return sorted(one["itemIdentifier"] for one in answer["batchItemFailures"])
-
-
-def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **given})
-
-
-def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = lambda *_: False) -> list[str]:
-    """The calls of AWS that are made from now on; those that `fails` names fail for good."""
-    made: list[str] = []
-    make: MakeCall = botocore.client.BaseClient._make_api_call
-
-    def noted(client: Any, operation: str, arguments: Any) -> Any:
-        made.append(operation)
-        if fails(operation, arguments):
-            raise ConnectionError(operation)
-        return make(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
-    return made
-
-
-def published(stack: Stack) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    while messages := stack.enrollments():
-        for one in messages:
-            body = json.loads(one["Body"])
-            found[body["objectId"], body["trigger"]["eventId"]] += 1
-            stack.sqs.delete_message(QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=one["ReceiptHandle"])
-    return found
 
 
 def test_each_event_of_a_batch_comes_to_its_decision(stack: Stack) -> None:
@@ -253,66 +212,6 @@ def test_what_was_taken_before_a_failure_is_not_sent_again(
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", seen)
     assert failed(invoke(batch(submitted("1", "e1")))) == []
     assert len(sent) == 5
-
-
-class Hanging:
-    """Holds back the first call of AWS that `hangs` names; `writes` are the operations that reach AWS afterwards."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, hangs: Callable[[str, Any], bool]) -> None:
-        self._goes_on = threading.Event()
-        self._hung = threading.Event()
-        self.writes: list[str] = []
-        make: MakeCall = botocore.client.BaseClient._make_api_call
-        answer = MotoResponder.__call__
-
-        def held(client: Any, operation: str, arguments: Any) -> Any:
-            if not self._hung.is_set() and hangs(operation, arguments):
-                self._hung.set()
-                assert self._goes_on.wait(120)
-            return make(client, operation, arguments)
-
-        def answered(stubber: Any, event_name: str, request: Any, **rest: Any) -> Any:
-            operation = event_name.rpartition(".")[2]
-            if self._goes_on.is_set() and not operation.startswith(("Get", "BatchGet", "Query", "Receive")):
-                self.writes.append(operation)
-            return answer(stubber, event_name, request, **rest)
-
-        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", held)
-        monkeypatch.setattr(MotoResponder, "__call__", answered)
-        reach_deadline_when(monkeypatch, self._hung)
-
-    def thaw(self) -> None:
-        """The sandbox is used again: the thread that hung goes on to its end."""
-        assert self._hung.is_set()
-        self._goes_on.set()
-        application().executor.shutdown()
-
-
-def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) -> None:
-    """A batch that has a deadline reaches it when a call hangs and all other groups are done, however slow the machine
-    is."""
-
-    def reached(futures: Sequence[Future[None]], timeout: float | None = None) -> Any:
-        if timeout is None:
-            return wait(futures)
-        assert hung.wait(60)
-        until = time.monotonic() + 60
-        while sum(one.done() for one in futures) < len(futures) - 1:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        return wait(futures, timeout=0)
-
-    monkeypatch.setattr(enrollment.entrypoints.batch_executor, "wait", reached)
-
-
-def has(text: str) -> Callable[[str, Any], bool]:
-    """Match the calls of an operation whose arguments contain a text: ``PutItem p1/0-1/slow``."""
-    operation, _, name = text.partition(" ")
-    return lambda made, arguments: made == operation and name in json.dumps(arguments, default=str)
-
-
-def left(milliseconds: int) -> SimpleNamespace:
-    return SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: milliseconds)
 
 
 def test_what_is_not_done_in_time_is_delivered_again_alone(

@@ -1,19 +1,12 @@
 """The functions as Lambda calls them, with the adapters on an AWS in memory."""
 
-import importlib.util
 import json
 import sys
 import time
-import uuid
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import botocore.client
 import pytest
 
@@ -21,8 +14,7 @@ from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb import portal_settings as portals_adapter
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.catalog import CATEGORIES
-from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
-from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
+from enrollment.config import NAMES, MissingConfiguration, from_environment
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
@@ -30,83 +22,11 @@ from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from enrollment.entrypoints import bootstrap
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.support.aws import REGION, aws
 from tests.support.fakes import store, switch
 from tests.support.flow_sizes import event_types, large_flow
+from tests.support.functions import CONTEXT, Stack, counted, function, invoke, put
 from tests.support.scenario import event, flow
 from tests.support.stores import open_tables
-from tests.support.stores import stores as open_stores
-
-ROOT = Path(__file__).parents[2]
-CONTEXT = SimpleNamespace(aws_request_id="r-1", function_name="FormsFunction")
-
-
-class Stack:
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.stores = open_stores(config)
-        self.sqs = boto3.client("sqs", region_name=REGION)
-        self.events = boto3.client("events", region_name=REGION)
-
-    def enrollments(self) -> list[dict[str, Any]]:
-        return self._messages(self.config.enrollments_queue_url)
-
-    def waiting(self) -> Sequence[DeferredEvent]:
-        return self.stores.deferred_events.of(RecordKey("p1", "0-1", "101"), 10)
-
-    def unprocessed(self) -> list[dict[str, Any]]:
-        return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]
-
-    def _messages(self, url: str) -> list[dict[str, Any]]:
-        answer = self.sqs.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=10,
-            MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=["All"],
-        )
-        return answer.get("Messages", [])
-
-
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    with aws(monkeypatch) as config:
-        values = [
-            config.flows_table,
-            config.records_table,
-            config.enrollments_table,
-            config.enrollments_queue_url,
-            config.unprocessed_queue_url,
-            config.redeliveries_queue_url,
-            config.event_bus_name,
-        ]
-        for name, value in zip(NAMES, values, strict=True):
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Enroll")
-        # Of one name, Powertools would keep the logger with the stdout of the test before.
-        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
-        bootstrap.application.cache_clear()
-        yield Stack(config)
-        bootstrap.application.cache_clear()
-
-
-def function(category: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"function_{category}", ROOT / "functions" / category / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def invoke(envelope: Any, category: str = "forms") -> dict[str, Any]:
-    answer = function(category).handler(envelope, CONTEXT)
-    result: dict[str, Any] = json.loads(json.dumps(answer))
-    return result
-
-
-def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
-    document = flow({"event": "forms.submitted", **given})
-    store(stack.stores.authoring, portal, document, 0)
 
 
 def test_an_event_becomes_a_message(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -421,20 +341,6 @@ def test_of_a_batch_only_what_failed_is_delivered_once_more(stack: Stack) -> Non
     records = [{"messageId": "bad", "body": "{}"}, {"messageId": "worse", "body": "no JSON"}]
     answer = function("redeliveries").handler({"Records": records}, CONTEXT)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}, {"itemIdentifier": "worse"}]}
-
-
-@contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    calls: Counter[str] = Counter()
-    call = botocore.client.BaseClient._make_api_call
-
-    def counting(client: Any, name: str, arguments: Any) -> Any:
-        calls[name] += 1
-        return call(client, name, arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(botocore.client.BaseClient, "_make_api_call", counting)
-        yield calls
 
 
 def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

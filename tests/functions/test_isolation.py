@@ -5,12 +5,12 @@ import pytest
 
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.functions.test_api import CONTACTS, call
-from tests.functions.test_api import fresh as fresh  # the API's fixture
-from tests.functions.test_handlers import Stack, invoke
-from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.support.api_function import CONTACTS, call
 from tests.support.fakes import store
+from tests.support.functions import Stack, invoke
 from tests.support.scenario import event, flow
+
+pytestmark = pytest.mark.usefixtures("fresh_api")
 
 PORTALS = ("a", "a/b", "a%2Fb", "A", "a\u200b", "\u0430", "flows/a", "a/0-1/101")
 # A flow and a record of each portal have, beside ids that all portals use, one that says where a key would end.

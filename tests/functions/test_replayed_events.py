@@ -15,9 +15,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.functions.test_handlers import Stack, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
 from tests.support.fakes import store, switch
+from tests.support.functions import Stack, invoke, put
 from tests.support.permissions import Permission, granted, needed
 from tests.support.scenario import event, flow
 from tests.support.stores import open_tables

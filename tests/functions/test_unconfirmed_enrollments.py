@@ -14,10 +14,21 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import application
-from tests.cli.test_cli import run
-from tests.functions.test_buffered_events import Hanging, batch, calls, has, left, published, submitted
-from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.support.command_line import run
+from tests.support.functions import (
+    CONTEXT,
+    Hanging,
+    Stack,
+    batch,
+    calls,
+    function,
+    has,
+    invoke,
+    left,
+    published,
+    put,
+    submitted,
+)
 
 ADA = RecordKey("p1", "0-1", "101")
 # What the scheduled rule sends.

@@ -36,8 +36,8 @@ from enrollment.serialization.redeliveries import read_redelivery
 from enrollment.serialization.requests import InvalidRequest
 from enrollment.serialization.validation_errors import ValidationError
 from tests.support.fakes import FakeUnprocessed, World
+from tests.support.samples import REASONS
 from tests.support.scenario import flow
-from tests.unit.serialization.test_samples import REASONS
 
 NOW = 1_795_428_000_000
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from enrollment.config import Config
-from tests.template.test_template import FUNCTIONS, RESOURCES, ROUTE, as_list, of_type
+from tests.support.template import FUNCTIONS, RESOURCES, ROUTE, as_list, of_type
 
 
 @dataclass(frozen=True, order=True)

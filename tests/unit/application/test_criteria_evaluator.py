@@ -13,11 +13,11 @@ from enrollment.domain.records.associations import Association, AssociationType,
 from enrollment.domain.records.record import Record, RecordUpdate, changed
 from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED
 from enrollment.domain.values import read_instant
+from tests.support.counting import Counted
+from tests.support.criteria import ADA, associate, with_company
 from tests.support.fakes import World
 from tests.support.scenario import event, flow, property_filter
 
-ADA = RecordKey("p1", "0-1", "101")
-TO_COMPANY = AssociationType("HUBSPOT_DEFINED", 279)
 AT = 1_763_900_000_000
 
 
@@ -55,23 +55,6 @@ def refined(branch: Any) -> dict[str, Any]:
 
 def in_list(list_id: str, operator: str = "IN_LIST") -> dict[str, Any]:
     return {"filterType": "IN_LIST", "operator": operator, "listId": list_id}
-
-
-def with_company(*filters: Any) -> dict[str, Any]:
-    return {
-        "filterBranchType": "ASSOCIATION",
-        "objectTypeId": "0-2",
-        "associationCategory": "HUBSPOT_DEFINED",
-        "associationTypeId": 279,
-        "operator": "IN_LIST",
-        "filterBranches": [],
-        "filters": list(filters),
-    }
-
-
-def associate(made: World, company: str, at: int, *, holds: bool = True) -> None:
-    there = made.associations.get(ADA, RecordKey("p1", "0-2", company))
-    made.associations.save([associated(there, [TO_COMPANY], at, holds=holds)])
 
 
 def test_lists_are_those_of_then() -> None:
@@ -367,23 +350,6 @@ def test_days_are_those_of_the_portal() -> None:
 
 
 # One read, one evaluation --------------------------------------------------------------------------------------------
-
-
-class Counted:
-    """Counts the calls of a port."""
-
-    def __init__(self, port: Any) -> None:
-        self._port = port
-        self.calls: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-
-        def counted(*arguments: Any, **named: Any) -> Any:
-            self.calls.append(name)
-            return found(*arguments, **named)
-
-        return counted
 
 
 def test_a_hundred_flows_read_a_record_once_and_ask_each_filter_once(monkeypatch: pytest.MonkeyPatch) -> None:

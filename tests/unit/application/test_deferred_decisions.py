@@ -18,9 +18,10 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.serialization.redeliveries import read_redelivery
+from tests.support.counting import Counted
+from tests.support.criteria import associate, with_company
 from tests.support.fakes import World
 from tests.support.scenario import event, flow, property_filter
-from tests.unit.application.test_criteria_evaluator import Counted, associate, with_company
 
 ADA = RecordKey("p1", "0-1", "101")
 AT = 1_763_892_000_000

@@ -18,6 +18,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.messages import write_message
 from enrollment.serialization.schemas import all_schemas, enrollment_schema, event_schema, written
+from tests.support.samples import REASONS
 
 EVENTS = Path(__file__).parents[3] / "events"
 TOUR = EVENTS.parent / "docs" / "get-started.md"
@@ -28,28 +29,6 @@ ENVELOPE = {"version", "id", "detail-type", "source", "account", "time", "region
 
 # Reasons without a sample: a file of more than 200 KB, and a record that many events made too large.
 WITHOUT_SAMPLE = {"DETAIL_TOO_LARGE", "RECORD_TOO_LARGE"}
-REASONS = {
-    "INVALID_ENVELOPE",
-    "UNKNOWN_EVENT_TYPE",
-    "WRONG_CATEGORY",
-    "DETAIL_TOO_LARGE",
-    "DETAIL_TOO_DEEP",
-    "MISSING_FIELD",
-    "MISSING_PROPERTY",
-    "UNKNOWN_OPTION",
-    "WRONG_TYPE",
-    "WRONG_LENGTH",
-    "BAD_CHARACTERS",
-    "BAD_NUMBER",
-    "BAD_TIME",
-    "BAD_BOOL",
-    "GIVEN_TWICE",
-    "UNKNOWN_OBJECT_TYPE",
-    "TOO_MANY_PROPERTIES",
-    "SOURCE_NOT_ALLOWED",
-    "CHANGED_WITH_NOT_ALLOWED",
-    "RECORD_TOO_LARGE",
-}
 
 
 # A time without a fraction of a second is known to the second only.
