@@ -17,6 +17,8 @@ from moto import mock_aws
 from enrollment.config import Config
 
 REGION = "eu-west-1"
+# The stubs of botocore do not declare the method that tests replace.
+BASE_CLIENT: Any = botocore.client.BaseClient
 CONFIG = Config("flows", "records", "enrollments", "", "", "", "bus")
 
 
@@ -30,21 +32,21 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    lock, call = threading.RLock(), botocore.client.BaseClient._make_api_call
+    lock, call = threading.RLock(), BASE_CLIENT._make_api_call
 
     def one_at_a_time(client: Any, name: str, arguments: Any) -> Any:
         with lock:
             return call(client, name, arguments)
 
     with mock_aws():
-        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", one_at_a_time)
+        monkeypatch.setattr(BASE_CLIENT, "_make_api_call", one_at_a_time)
         yield create_resources()
 
 
 def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
     """The tables, queues and bus of template.yaml, in the AWS of this process' environment. `dynamodb`: a client of
     another place for the tables."""
-    session = botocore.session.get_session()
+    session: Any = botocore.session.get_session()
     dynamodb = dynamodb or session.create_client("dynamodb", region_name=REGION)
     keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
     attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]

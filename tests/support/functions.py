@@ -14,7 +14,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
-import botocore.client
 import pytest
 from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
@@ -24,7 +23,7 @@ from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import application
-from tests.support.aws import REGION, aws
+from tests.support.aws import BASE_CLIENT, REGION, aws
 from tests.support.fakes import store
 from tests.support.scenario import event, flow
 from tests.support.stores import stores as open_stores
@@ -52,13 +51,14 @@ class Stack:
         return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]
 
     def _messages(self, url: str) -> list[dict[str, Any]]:
-        answer = self.sqs.receive_message(
+        answer: Any = self.sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
-        return answer.get("Messages", [])
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        return messages
 
 
 @contextmanager
@@ -107,14 +107,14 @@ def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     calls: Counter[str] = Counter()
-    call = botocore.client.BaseClient._make_api_call
+    call = BASE_CLIENT._make_api_call
 
     def counting(client: Any, name: str, arguments: Any) -> Any:
         calls[name] += 1
         return call(client, name, arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(botocore.client.BaseClient, "_make_api_call", counting)
+        patched.setattr(BASE_CLIENT, "_make_api_call", counting)
         yield calls
 
 
@@ -148,7 +148,7 @@ def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
 def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = lambda *_: False) -> list[str]:
     """The calls of AWS that are made from now on; those that `fails` names fail for good."""
     made: list[str] = []
-    make: MakeCall = botocore.client.BaseClient._make_api_call
+    make: MakeCall = BASE_CLIENT._make_api_call
 
     def noted(client: Any, operation: str, arguments: Any) -> Any:
         made.append(operation)
@@ -156,7 +156,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = l
             raise ConnectionError(operation)
         return make(client, operation, arguments)
 
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(BASE_CLIENT, "_make_api_call", noted)
     return made
 
 
@@ -177,7 +177,7 @@ class Hanging:
         self._goes_on = threading.Event()
         self._hung = threading.Event()
         self.writes: list[str] = []
-        make: MakeCall = botocore.client.BaseClient._make_api_call
+        make: MakeCall = BASE_CLIENT._make_api_call
         answer = MotoResponder.__call__
 
         def held(client: Any, operation: str, arguments: Any) -> Any:
@@ -192,7 +192,7 @@ class Hanging:
                 self.writes.append(operation)
             return answer(stubber, event_name, request, **rest)
 
-        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", held)
+        monkeypatch.setattr(BASE_CLIENT, "_make_api_call", held)
         monkeypatch.setattr(MotoResponder, "__call__", answered)
         reach_deadline_when(monkeypatch, self._hung)
 

@@ -133,7 +133,7 @@ def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         invoke(patch, world, submitted(id=f"e{number}", at=iso(world.now), sent=iso(world.now)))
     prepare(patch, world)
-    app = enrollment.entrypoints.event_handlers.application()
+    app = enrollment.entrypoints.bootstrap.application()
     ticks = iter(range(world.now, world.now + 10_000_000, REEVALUATION_TIME_MS + 1))
     processor = replace(app.processor, clock=lambda: next(ticks))
     patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: replace(app, processor=processor))

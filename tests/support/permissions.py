@@ -60,7 +60,7 @@ def _route(function: str) -> Mapping[str, Any]:
 def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
     """With what a nested template is given in the place of its parameters."""
     if isinstance(value, dict):
-        name = value.get("Ref")
+        name: Any = value.get("Ref")
         return parameters[name] if name in parameters else {key: _given(one, parameters) for key, one in value.items()}
     return [_given(one, parameters) for one in value] if isinstance(value, list) else value
 

@@ -179,7 +179,7 @@ def _and(filters: list[list[Any]]) -> dict[str, Any]:
 
 def property_filter(given: list[Any]) -> dict[str, Any]:
     name, operator, *rest = given
-    operand = rest[0] if rest else None
+    operand: Any = rest[0] if rest else None
     kind = rest[1] if len(rest) > 1 else _OPERATION_TYPE.get(operator, "STRING")
     operation: dict[str, Any] = {
         "operationType": kind,
