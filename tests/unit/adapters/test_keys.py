@@ -178,19 +178,19 @@ def _enrollment(ids: Ids, *, is_first: bool) -> Enrollment:
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(one=ID_SETS, two=ID_SETS)
-def test_a_key_is_of_one_thing(adapters: Adapters, one: Ids, two: Ids) -> None:
+def test_different_things_have_different_keys(adapters: Adapters, one: Ids, two: Ids) -> None:
     things: dict[Key, Thing] = {}
     for key, thing in itertools.chain(keys_of(one, adapters), keys_of(two, adapters)):
         assert things.setdefault(key, thing) == thing
 
 
 @given(st.lists(IDS, min_size=1, max_size=5), st.lists(IDS, min_size=1, max_size=5))
-def test_joined_parts_are_told_apart(one: list[str], two: list[str]) -> None:
+def test_joined_parts_stay_distinguishable(one: list[str], two: list[str]) -> None:
     assert split(join(*one)) == one
     assert (join(*one) == join(*two)) == (one == two)
 
 
-def test_a_ulid_is_written_as_its_specification_says() -> None:
+def test_ulid_matches_the_specification() -> None:
     """Crockford's base 32; the first ten characters are the time."""
     assert ulid(1469918176385, bytes(10)) == "01ARYZ6S41" + 16 * "0"
     assert ulid(0, bytes(9) + b"\x21") == 24 * "0" + "11"

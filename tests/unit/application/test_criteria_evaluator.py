@@ -57,7 +57,7 @@ def in_list(list_id: str, operator: str = "IN_LIST") -> dict[str, Any]:
     return {"filterType": "IN_LIST", "operator": operator, "listId": list_id}
 
 
-def test_lists_are_those_of_then() -> None:
+def test_lists_are_evaluated_at_the_time_of_the_event() -> None:
     made = world(**refined(all_of(in_list("42"), in_list("7", "NOT_IN_LIST"))))
     keep(
         made,
@@ -77,7 +77,7 @@ def membership(list_id: Any, change: str = "ADDED", at: int = AT - 10) -> dict[s
 
 @pytest.mark.parametrize("told", ["vip", "VIP", " Vip ", ["VIP"]])
 @pytest.mark.parametrize("written", ["vip", "VIP", "vip "])
-def test_a_list_has_one_spelling_for_triggers_suppression_and_criteria(told: Any, written: str) -> None:
+def test_list_ids_are_normalized_in_triggers_suppression_and_criteria(told: Any, written: str) -> None:
     made = World(now=AT + 1_000_000)
     made.put_flow(flow({"id": 1, "lists": [["IN_LIST", written]], "re_enroll": True}))
     submitted = flow({"id": 2, "event": "forms.submitted", "re_enroll": True})
@@ -93,14 +93,14 @@ def test_a_list_has_one_spelling_for_triggers_suppression_and_criteria(told: Any
 
 
 @pytest.mark.parametrize("list_id", ["vip;gold", ["vip", "gold"], ";", " ; "])
-def test_a_membership_is_of_one_list(list_id: Any) -> None:
+def test_membership_with_several_lists_is_rejected(list_id: Any) -> None:
     with pytest.raises(InvalidEvent, match="one list id, without a semicolon") as refused:
         world().deliver(membership(list_id))
     assert (refused.value.reason, refused.value.field) == ("BAD_CHARACTERS", "detail.properties.hs_list_id")
 
 
 @pytest.mark.parametrize("list_id", [" ", "\u3000", [" "]])
-def test_a_membership_names_its_list(list_id: Any) -> None:
+def test_membership_without_a_list_is_rejected(list_id: Any) -> None:
     with pytest.raises(InvalidEvent) as refused:
         world().deliver(membership(list_id))
     assert (refused.value.reason, refused.value.field) == ("MISSING_PROPERTY", "detail.properties.hs_list_id")
@@ -108,7 +108,7 @@ def test_a_membership_names_its_list(list_id: Any) -> None:
 
 @pytest.mark.parametrize("told", ["city", "City", " CITY "])
 @pytest.mark.parametrize("written", ["city", "City"])
-def test_a_property_has_one_spelling_for_events_records_and_criteria(told: str, written: str) -> None:
+def test_property_names_are_normalized_in_events_records_and_criteria(told: str, written: str) -> None:
     made = world(**refined(all_of(property_filter([written, "IS_EQUAL_TO", "Oslo"]))))
     keep(made, ADA, RecordUpdate(AT - 100, {"city": "Cork"}))
     properties = {"hs_name": told, "hs_value": "Oslo", "hs_previous_value": "Cork"}
@@ -119,14 +119,14 @@ def test_a_property_has_one_spelling_for_events_records_and_criteria(told: str, 
     assert set(made.records.get(ADA).properties) == {"city"}
 
 
-def test_a_compared_property_has_one_spelling_too() -> None:
+def test_compared_property_names_are_normalized() -> None:
     compared = {"operationType": "COMPARATIVE_STRING", "operator": "IS_EQUAL_TO", "comparisonPropertyName": "Town"}
     made = world(**refined(all_of({"filterType": "PROPERTY", "property": "city", "operation": compared})))
     keep(made, ADA, RecordUpdate(AT - 100, {"city": "Cork", "town": "Cork"}))
     assert str(decided(made).code) == "ENROLLED"
 
 
-def test_one_property_with_two_values_is_refused() -> None:
+def test_property_with_two_values_is_rejected() -> None:
     submitted = {"forms.submitted": "101", "id": "s", "at": AT}
     with pytest.raises(InvalidEvent, match="without case") as refused:
         world().deliver(event({**submitted, "record": {"City": "Oslo", "city": "Cork"}}))
@@ -136,7 +136,7 @@ def test_one_property_with_two_values_is_refused() -> None:
     assert made.records.get(ADA).values_at(as_of(AT)) == {"city": "Oslo"}
 
 
-def test_any_associated_record_of_then_is_enough() -> None:
+def test_one_matching_associated_record_passes_at_the_time_of_the_event() -> None:
     city = property_filter(["city", "IS_EQUAL_TO", "Cork"])
     made = world(**refined(all_of(branches=[with_company(city)])))
     keep(made, ADA)
@@ -153,7 +153,7 @@ def test_any_associated_record_of_then_is_enough() -> None:
     assert (str(early.code), early.filter.found) == ("FILTERED_OUT", 0)
 
 
-def test_an_associated_record_that_is_gone_or_of_another_type_does_not_count() -> None:
+def test_deleted_associated_records_and_other_types_do_not_count() -> None:
     made = world(**refined(all_of(branches=[with_company(in_list("9", "NOT_IN_LIST"))])))
     keep(made, ADA)
     keep(made, RecordKey("p1", "0-2", "1"))
@@ -167,7 +167,7 @@ def test_an_associated_record_that_is_gone_or_of_another_type_does_not_count() -
     assert str(decided(made, number="e3").code) == "FILTERED_OUT"
 
 
-def test_records_that_are_associated_with_each_other_end_somewhere() -> None:
+def test_mutually_associated_records_do_not_recurse_forever() -> None:
     made = World(now=AT + 1_000_000)
     made.put_flow(
         refined(all_of(branches=[{**with_company(in_list("9")), "objectTypeId": "0-1", "associationTypeId": 449}]))
@@ -178,7 +178,7 @@ def test_records_that_are_associated_with_each_other_end_somewhere() -> None:
     assert str(decided(made).code) == "ENROLLED"
 
 
-def test_ten_thousand_associated_records_are_bounded_and_it_is_said() -> None:
+def test_only_a_limited_number_of_associated_records_is_read_and_the_decision_says_so() -> None:
     made = world(**refined(all_of(branches=[with_company(in_list("9"))])))
     keep(made, ADA)
     for number in range(10_000):
@@ -191,7 +191,7 @@ def test_ten_thousand_associated_records_are_bounded_and_it_is_said() -> None:
     assert "only 1,000 associated records are looked at" in decision.because
 
 
-def test_a_record_that_was_created_later_was_not_associated_then() -> None:
+def test_record_created_after_the_event_is_not_associated() -> None:
     made = world(**refined(all_of(branches=[with_company(property_filter(["a", "IS_UNKNOWN"]))])))
     keep(made, ADA)
     made.records.save(Record(RecordKey("p1", "0-2", "1"), AT + 5_000))
@@ -200,7 +200,7 @@ def test_a_record_that_was_created_later_was_not_associated_then() -> None:
     assert str(decided(made, AT + 6_000, "e2").code) == "ENROLLED"
 
 
-def test_associations_of_another_type_hide_none() -> None:
+def test_associations_of_another_type_do_not_displace_matching_ones() -> None:
     made = world(**refined(all_of(branches=[with_company(in_list("9"))])))
     keep(made, ADA)
     kind = AssociationType("HUBSPOT_DEFINED", 449)
@@ -215,7 +215,7 @@ def test_associations_of_another_type_hide_none() -> None:
 # Suppression, goal ---------------------------------------------------------------------------------------------------
 
 
-def test_suppression_goal_and_criteria_in_their_order() -> None:
+def test_suppression_goal_and_criteria_are_checked_in_order() -> None:
     document = refined(all_of(property_filter(["city", "IS_EQUAL_TO", "Cork"])))
     document |= {
         "suppressionListIds": [12, "13"],
@@ -236,7 +236,7 @@ def test_suppression_goal_and_criteria_in_their_order() -> None:
     assert because == ["the record is suppressed: list 13 IN_LIST", "the record meets the goal: stage IS_EQUAL_TO"]
 
 
-def test_a_company_is_suppressed_by_a_filter() -> None:
+def test_suppression_filter_applies_to_a_company() -> None:
     made = World(now=AT)
     document = flow({"id": 1, "object": "company", "event": "crm.object_created"})
     made.put_flow({**document, "suppressionFilterBranch": all_of(property_filter(["size", "IS_LESS_THAN", 10]))})
@@ -248,7 +248,7 @@ def test_a_company_is_suppressed_by_a_filter() -> None:
     assert codes == ["SUPPRESSED", "ENROLLED"]
 
 
-def test_a_branch_without_filters_suppresses_nobody() -> None:
+def test_suppression_branch_without_filters_suppresses_no_record() -> None:
     made = world(
         suppressionFilterBranch={"filterBranchType": "OR", "filterBranches": [], "filters": []}, goalFilterBranch=None
     )
@@ -259,7 +259,7 @@ def test_a_branch_without_filters_suppresses_nobody() -> None:
 # As it was then ------------------------------------------------------------------------------------------------------
 
 
-def test_a_story_told_in_any_order_enrolls_the_same() -> None:
+def test_order_of_arrival_does_not_change_the_enrollments() -> None:
     """Whenever each event's own causes have come: a record's creation before all, and each change before its event."""
     where = [["hs_name", "IS_ANY_OF", ["city"]]]
     stories = [
@@ -328,7 +328,7 @@ def test_a_story_told_in_any_order_enrolls_the_same() -> None:
     assert {frozenset(told(one)) for one in orders} == {frozenset(told(tuple(range(len(stories)))))}
 
 
-def test_days_are_those_of_the_portal() -> None:
+def test_days_use_the_time_zone_of_the_portal() -> None:
     document = refined(
         all_of(
             {
@@ -352,7 +352,7 @@ def test_days_are_those_of_the_portal() -> None:
 # One read, one evaluation --------------------------------------------------------------------------------------------
 
 
-def test_a_hundred_flows_read_a_record_once_and_ask_each_filter_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_flows_read_a_record_once_and_evaluate_each_filter_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = World(now=AT + 1_000_000)
     city = property_filter(["city", "IS_EQUAL_TO", "Cork"])
     for number in range(100):

@@ -90,7 +90,7 @@ def test_the_final_decision_is_the_same_in_every_order_of_arrival(
     assert all(not waiting.flows for waiting in made.deferred_events.items.values())
 
 
-def test_the_decision_says_until_when_it_waits_and_what_it_missed() -> None:
+def test_deferred_decision_has_its_due_time_and_the_failed_filter() -> None:
     made = world()
     (waits,) = made.deliver(submitted())
     until = AT + MINUTES * MINUTE
@@ -102,7 +102,7 @@ def test_the_decision_says_until_when_it_waits_and_what_it_missed() -> None:
     assert at_last.because.endswith("nor after any change within 5 minutes")
 
 
-def test_a_portal_says_it_for_all_flows_that_say_nothing() -> None:
+def test_portal_tolerance_applies_to_flows_without_one() -> None:
     silent = {key: value for key, value in DUBLIN.items() if key != "tolerance"}
     made = world(silent, {**DUBLIN, "id": 2, "tolerance": 0})
     made.portals.save("p1", PortalSettings(tolerance=30 * MINUTE))
@@ -112,7 +112,7 @@ def test_a_portal_says_it_for_all_flows_that_say_nothing() -> None:
     assert final(made) == [("e1", "ENROLLED"), ("e1", "FILTERED_OUT")]
 
 
-def test_a_change_between_the_look_at_the_record_and_the_note_is_not_missed() -> None:
+def test_change_between_reading_the_record_and_storing_the_deferral_is_not_missed() -> None:
     """Neither when the event is the first that waits, nor when others wait already."""
     for waits_already in (False, True):
         made = world()
@@ -133,7 +133,7 @@ def test_a_change_between_the_look_at_the_record_and_the_note_is_not_missed() ->
         assert [one.cause.event_id for one in made.queue.messages] == ["e1"]
 
 
-def test_a_change_through_the_api_decides_too() -> None:
+def test_change_through_the_api_reevaluates_deferred_events() -> None:
     made = world()
     made.deliver(submitted())
     made.now += 1_000
@@ -142,7 +142,7 @@ def test_a_change_through_the_api_decides_too() -> None:
     assert final(made) == [("e1", "ENROLLED")]
 
 
-def test_what_belongs_to_other_records_counts_at_the_end() -> None:
+def test_changes_to_associated_records_count_in_the_final_decision() -> None:
     document = flow({**DUBLIN, "criteria": [["city", "IS_EQUAL_TO", "Dublin"]]})
     criteria = {
         "filterBranchType": "AND",
@@ -161,7 +161,7 @@ def test_what_belongs_to_other_records_counts_at_the_end() -> None:
     assert final(made) == [("e1", "ENROLLED")]
 
 
-def test_events_that_one_change_decides_enroll_in_the_order_in_which_they_occurred() -> None:
+def test_deferred_events_enroll_in_the_order_in_which_they_occurred() -> None:
     made = world({**DUBLIN, "re_enroll": False}, {**DUBLIN, "id": 2})
     for number, event_id in enumerate("cab"):
         made.deliver(submitted(AT + number, event_id))
@@ -170,7 +170,7 @@ def test_events_that_one_change_decides_enroll_in_the_order_in_which_they_occurr
     assert entered == [("1", "c"), ("2", "c"), ("2", "a"), ("2", "b")]
 
 
-def test_a_late_change_decides_an_event_whose_final_decision_is_due() -> None:
+def test_late_change_decides_an_event_whose_final_decision_is_due() -> None:
     """The decision may be under way, on the record as it was before the change."""
     made = world()
     save, made.records.save = made.records.save, Mock(side_effect=OSError)  # type: ignore[method-assign]
@@ -194,7 +194,7 @@ def test_the_final_decision_is_taken_although_the_clock_is_set_back_meanwhile() 
     assert [str(one.code) for one in decisions] == ["FILTERED_OUT"]
 
 
-def test_events_of_a_moment_share_one_note_on_their_record() -> None:
+def test_events_of_one_moment_share_one_deferral_on_their_record() -> None:
     """Else each would make the looks of all others outdated, and of many at once some would give up."""
     made = world()
     made.now += 1_000
@@ -211,7 +211,7 @@ def test_events_of_a_moment_share_one_note_on_their_record() -> None:
     assert next(others) <= ATTEMPTS
 
 
-def test_a_deleted_record_is_waited_for_in_vain() -> None:
+def test_deferred_event_of_a_deleted_record_does_not_enroll() -> None:
     made = world()
     made.deliver(submitted())
     made.record_service.delete(ADA, AT + 1)
@@ -219,7 +219,7 @@ def test_a_deleted_record_is_waited_for_in_vain() -> None:
     assert final(made) == [("e1", "UNKNOWN_RECORD")]
 
 
-def test_redeliveries_of_all_that_was_delivered_change_nothing() -> None:
+def test_redelivery_of_every_message_changes_nothing() -> None:
     story = [submitted(), submitted(event_id="e2"), moved("Dublin", AT + 1), submitted(AT + 2, "e3")]
     for repeated in itertools.product(story, repeat=2):
         made = world()
@@ -233,7 +233,7 @@ def test_redeliveries_of_all_that_was_delivered_change_nothing() -> None:
         assert {code for _, code in final(made)} <= {"ENROLLED", "DUPLICATE_EVENT"}
 
 
-def test_a_waiting_event_that_fails_keeps_no_other_from_being_decided() -> None:
+def test_failure_of_one_deferred_event_does_not_block_others() -> None:
     made = world()
     for event_id in ("e1", "e2", "e3"):
         made.deliver(submitted(event_id=event_id))
@@ -258,7 +258,7 @@ def test_a_waiting_event_that_fails_keeps_no_other_from_being_decided() -> None:
 LIMITED = {"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 2, "period": "MINUTE"}}
 
 
-def test_what_exceeds_a_flows_limit_is_delayed_and_never_dropped() -> None:
+def test_enrollments_above_the_rate_limit_are_delayed_and_not_dropped() -> None:
     made = world(LIMITED)
     decisions = [made.deliver(submitted(event_id=f"e{number}"))[0] for number in range(6)]
     assert {str(one.code) for one in decisions} == {"ENROLLED"}
@@ -278,7 +278,7 @@ def test_what_exceeds_a_flows_limit_is_delayed_and_never_dropped() -> None:
     assert made.deliver(submitted(event_id="later"))[0].due_at is None
 
 
-def test_a_redelivery_does_not_publish_before_the_time() -> None:
+def test_redelivery_does_not_publish_before_the_due_time() -> None:
     made = world(LIMITED)
     for number in range(3):
         made.deliver(submitted(event_id=f"e{number}"))
@@ -291,7 +291,7 @@ def test_a_redelivery_does_not_publish_before_the_time() -> None:
 @pytest.mark.parametrize(
     "change", [{"enabled": False}, {"limit": {"count": 1, "period": "DAY"}}, {"event": "calls.ended"}]
 )
-def test_what_is_delayed_is_published_although_the_flow_changed(change: dict[str, Any]) -> None:
+def test_delayed_enrollment_is_published_after_the_flow_changed(change: dict[str, Any]) -> None:
     made = world(LIMITED)
     for number in range(3):
         made.deliver(submitted(event_id=f"e{number}"))
@@ -322,7 +322,7 @@ def world_of_associates(waiting: int) -> World:
 
 
 @pytest.mark.parametrize("waiting", [2, 10, 25])
-def test_associated_records_are_read_once_for_all_events_that_wait(waiting: int) -> None:
+def test_associated_records_are_read_once_for_all_deferred_events(waiting: int) -> None:
     made = world_of_associates(waiting)
     records, associations = Counted(made.records), Counted(made.associations)
     made.processor = replace(made.processor, evaluator=CriteriaEvaluator(records, associations, made.portals))
@@ -335,7 +335,7 @@ def test_associated_records_are_read_once_for_all_events_that_wait(waiting: int)
     assert made.decision_log.left == []
 
 
-def test_waiting_events_that_there_is_no_time_for_are_decided_at_their_end() -> None:
+def test_deferred_events_beyond_the_time_budget_are_decided_when_due() -> None:
     made = world_of_associates(4)
     start = made.now
     reads = itertools.count()

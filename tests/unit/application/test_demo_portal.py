@@ -85,7 +85,7 @@ def enrolled(world: World) -> list[list[str]]:
     )
 
 
-def test_samples_in_the_order_in_which_they_occurred() -> None:
+def test_samples_in_order_of_occurrence_give_the_expected_decisions() -> None:
     world = portal()
     decisions = play(world, SAMPLES)
     assert enrolled(world) == EXPECTED["enrollments"]
@@ -93,7 +93,7 @@ def test_samples_in_the_order_in_which_they_occurred() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_samples_in_any_order(seed: int) -> None:
+def test_samples_in_any_order_give_the_expected_decisions(seed: int) -> None:
     """The bus keeps no order. Of two views of one document, the one that arrives first is the first."""
 
     def named(enrollments: list[list[str]]) -> list[list[str]]:
@@ -105,7 +105,7 @@ def test_samples_in_any_order(seed: int) -> None:
     assert Counter(str(one.code) for one in decisions) == EXPECTED["decisions"]
 
 
-def test_samples_twice_enroll_nobody_twice() -> None:
+def test_repeated_samples_do_not_enroll_twice() -> None:
     world = portal()
     play(world, SAMPLES)
     again = play(world, SAMPLES)
@@ -113,7 +113,7 @@ def test_samples_twice_enroll_nobody_twice() -> None:
     assert Code.ENROLLED not in {one.code for one in again}
 
 
-def test_flows_use_every_category_and_say_what_they_show() -> None:
+def test_demonstration_flows_use_every_category_and_describe_themselves() -> None:
     read = [read_flow(FlowRevision("demo", flow["id"], 1, flow, flow["isEnabled"], 0, 0, 0)) for flow in FLOWS]
     assert {EVENT_TYPES[name].category for flow in read for name in flow.event_types} == set(CATEGORIES)
     assert len({flow.id for flow in read}) == len(read) >= 12

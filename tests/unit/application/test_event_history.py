@@ -40,7 +40,7 @@ def read(world: World, **query: Any) -> list[str]:
     return [one.id for one in world.history.of(record, world.now, EventQuery(**query), 100).events]
 
 
-def test_every_event_of_a_known_record_is_kept_once_whatever_it_leads_to() -> None:
+def test_every_event_of_a_known_record_is_stored_once() -> None:
     world = world_with()
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     for envelope in (submitted(), submitted(), submitted("e2"), event({"calls.ended": "101", "id": "e3"})):
@@ -49,13 +49,13 @@ def test_every_event_of_a_known_record_is_kept_once_whatever_it_leads_to() -> No
     assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY_MS]
 
 
-def test_an_event_of_the_future_is_kept_no_longer_than_one_of_now() -> None:
+def test_future_event_expires_no_later_than_a_current_one() -> None:
     world = world_with()
     world.deliver(submitted(at=NOW + DAY_MS // 2))
     assert [until for _, until in world.kept_events.kept.values()] == [NOW + 30 * DAY_MS]
 
 
-def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
+def test_events_of_visitors_and_unknown_or_deleted_records_are_not_stored() -> None:
     world = world_with()
     for envelope in (submitted("e1", record=None), submitted("e2", record="9")):
         world.deliver(envelope)
@@ -68,7 +68,7 @@ def test_of_visitors_and_unknown_and_deleted_records_nothing_is_kept() -> None:
 
 
 @pytest.mark.parametrize("kind", ["forms.submitted", "sales_documents.viewed"])
-def test_an_event_that_waits_for_its_record_is_kept(kind: str) -> None:
+def test_event_that_waits_for_its_record_is_stored(kind: str) -> None:
     world = world_with()
     world.put_flow(flow({"id": 1, "event": kind}))
     viewed = {"properties": {"hs_document_id": "d"}}
@@ -80,7 +80,7 @@ def test_an_event_that_waits_for_its_record_is_kept(kind: str) -> None:
     assert {one.id: one.evaluated_at for one, _ in world.kept_events.kept.values()} == {"c": NOW + 5_000, "early": NOW}
 
 
-def test_what_is_older_than_the_history_costs_no_read_and_no_write() -> None:
+def test_event_older_than_the_history_makes_no_call() -> None:
     world = world_with()
     world.records.get = None  # type: ignore[assignment, method-assign]
     world.deliver(submitted(at=NOW - 31 * DAY_MS))
@@ -90,7 +90,7 @@ def test_what_is_older_than_the_history_costs_no_read_and_no_write() -> None:
     assert kept(world) == kept(turned_off) == []
 
 
-def test_who_takes_an_enrollment_finds_its_event_in_the_history() -> None:
+def test_event_is_in_the_history_before_its_enrollment_is_published() -> None:
     world = world_with()
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     publish, seen = world.queue.publish, list[list[str]]()
@@ -104,7 +104,7 @@ def test_who_takes_an_enrollment_finds_its_event_in_the_history() -> None:
     assert seen == [["e1"]]
 
 
-def test_an_event_whose_keeping_failed_is_decided_by_the_next_delivery() -> None:
+def test_event_that_could_not_be_stored_is_decided_by_the_next_delivery() -> None:
     world = world_with()
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     keep = world.kept_events.keep
@@ -121,7 +121,7 @@ def test_an_event_whose_keeping_failed_is_decided_by_the_next_delivery() -> None
     assert (kept(world), len(world.queue.messages)) == (["e1"], 1)
 
 
-def test_an_event_that_waits_is_in_the_history_before_a_change_can_have_it_enroll() -> None:
+def test_deferred_event_is_in_the_history_before_a_change_can_enroll_it() -> None:
     world = world_with()
     criteria = [["city", "IS_EQUAL_TO", "Cork"]]
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
@@ -140,7 +140,7 @@ def test_an_event_that_waits_is_in_the_history_before_a_change_can_have_it_enrol
     assert sorted(kept(world)) == ["c", "e1"]
 
 
-def test_an_event_that_waits_is_kept_once_by_its_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deferred_event_is_stored_once_by_its_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     world = world_with()
     criteria = [["city", "IS_EQUAL_TO", "Cork"]]
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
@@ -154,7 +154,7 @@ def test_an_event_that_waits_is_kept_once_by_its_first_decision(monkeypatch: pyt
     assert writes == ["e1", "c"]
 
 
-def test_what_has_expired_is_not_told_though_it_is_still_stored() -> None:
+def test_expired_events_are_not_returned_while_still_stored() -> None:
     world = world_with()
     world.deliver(submitted())
     assert read(world) == ["e1"]
@@ -162,7 +162,7 @@ def test_what_has_expired_is_not_told_though_it_is_still_stored() -> None:
     assert (read(world), kept(world)) == ([], ["e1"])
 
 
-def test_what_was_before_a_deletion_is_not_told_of_who_came_after() -> None:
+def test_events_before_a_deletion_are_not_returned_for_the_next_record() -> None:
     world = world_with()
     world.deliver(submitted())
     world.record_service.delete(ADA, NOW)
@@ -170,7 +170,7 @@ def test_what_was_before_a_deletion_is_not_told_of_who_came_after() -> None:
     assert (read(world), sorted(kept(world))) == (["e2"], ["e1", "e2"])
 
 
-def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> None:
+def test_one_query_scans_a_limited_number_of_events_and_returns_a_cursor() -> None:
     world = world_with()
     for number in range(MAX_EVENTS_SCANNED + 5):
         kind = "forms.viewed" if number else "forms.submitted"
@@ -187,7 +187,7 @@ def test_one_question_looks_at_so_many_events_and_tells_where_it_stopped() -> No
     assert (found.events, found.is_complete, found.since) == ((), False, NOW - 5_000 + 5)
 
 
-def test_a_page_is_bounded_though_a_source_gives_all_its_events_one_id_and_one_moment() -> None:
+def test_page_is_bounded_when_all_events_have_one_id_and_one_time() -> None:
     world = World(now=NOW)
     for number in range(MAX_EVENTS_SCANNED + 5):
         key = RecordKey("p1", "0-1", f"r{number}")
@@ -208,7 +208,7 @@ def occurred(world: World, name: str, filters: list[Any] | None = None, since: i
     return [one.id for one in found.events], found.is_complete
 
 
-def test_what_has_occurred_with_its_refinements_and_rules() -> None:
+def test_event_occurrences_respect_refinements_and_rules() -> None:
     world = world_with()
     by_hand = {"hs_logged_manually": True}
     for envelope in (
@@ -236,7 +236,7 @@ def test_what_has_occurred_with_its_refinements_and_rules() -> None:
     assert occurred(world, "lists.membership_changed", [["hs_list_id", "IS_ANY_OF", ["42"]]])[0] == ["l"]
 
 
-def test_it_is_told_whether_the_history_reaches_back_as_far_as_was_asked() -> None:
+def test_answer_says_whether_the_history_covers_the_period() -> None:
     world = world_with()
     assert occurred(world, "forms.submitted") == ([], False)
     assert occurred(world, "forms.submitted", since=NOW - 30 * DAY_MS) == ([], True)

@@ -61,7 +61,7 @@ def final_state(world: World) -> dict[str, Any]:
     }
 
 
-def test_what_the_queue_refuses_is_published_by_the_next_delivery_and_nothing_else_is() -> None:
+def test_next_delivery_publishes_only_what_the_queue_rejected() -> None:
     world = world_with(ONCE, AGAIN)
     world.queue.refuses = 1
     with pytest.raises(NotDelivered, match="e1"):
@@ -74,7 +74,7 @@ def test_what_the_queue_refuses_is_published_by_the_next_delivery_and_nothing_el
     assert [one.enrollment.flow_id for one in world.bus.announcements] == ["2", "1"]
 
 
-def test_what_the_bus_refuses_is_announced_by_the_next_delivery_without_a_second_message() -> None:
+def test_next_delivery_announces_what_the_bus_rejected_without_a_second_message() -> None:
     world = world_with(ONCE)
     world.bus.refuses = 1
     with pytest.raises(NotDelivered):
@@ -87,7 +87,7 @@ def test_what_the_bus_refuses_is_announced_by_the_next_delivery_without_a_second
     assert len(world.bus.announcements) == 1
 
 
-def test_a_redelivery_finishes_what_it_began_although_the_flow_is_off_changed_or_deleted() -> None:
+def test_redelivery_completes_an_enrollment_after_the_flow_is_off_changed_or_deleted() -> None:
     changes: list[Callable[[World], object]] = [
         lambda world: switch(world.authoring, "p1", "1", world.now, on=False),
         lambda world: world.authoring.delete("p1", "1", world.now),
@@ -116,9 +116,7 @@ def test_a_redelivery_finishes_what_it_began_although_the_flow_is_off_changed_or
 
 @pytest.mark.parametrize("ahead_ms", [-CLOCK_SKEW_MS, 3_000, CLOCK_SKEW_MS - 2_000])
 @pytest.mark.parametrize("flow_count", [1, 200])
-def test_a_redelivery_finishes_what_it_began_although_the_clock_of_the_bus_differs(
-    ahead_ms: int, flow_count: int
-) -> None:
+def test_redelivery_completes_an_enrollment_despite_a_different_bus_clock(ahead_ms: int, flow_count: int) -> None:
     """The envelope's time is ahead of the function's clock, or behind it; the author turns the flow off a second after
     the queue refused the message."""
     others = [{**ONCE, "id": 1_000 + n, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]} for n in range(flow_count)]
@@ -140,7 +138,7 @@ def test_a_redelivery_finishes_what_it_began_although_the_clock_of_the_bus_diffe
 
 
 @pytest.mark.parametrize("is_created_again", [False, True])
-def test_a_redelivery_finishes_what_it_began_although_the_record_was_deleted(is_created_again: bool) -> None:
+def test_redelivery_completes_an_enrollment_after_the_record_was_deleted(is_created_again: bool) -> None:
     world = world_with(ONCE, {**ONCE, "id": 2, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]})
     world.queue.refuses = 1
     sent = submitted(sent=iso(world.now))
@@ -169,7 +167,7 @@ def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
 
 
 @pytest.mark.parametrize(("occurred", "code"), [(100, "UNKNOWN_RECORD"), (101, "ENROLLED")])
-def test_a_form_from_before_a_deletion_does_not_enter_with_the_next_record(occurred: int, code: str) -> None:
+def test_event_from_before_a_deletion_does_not_enroll_the_next_record(occurred: int, code: str) -> None:
     world = world_with(ONCE)
     start = world.now
     world.record_service.delete(ADA, start + 100)
@@ -351,7 +349,7 @@ def test_a_crash_in_a_late_final_decision_keeps_the_time_for_late_changes() -> N
     assert number > 5
 
 
-def test_many_events_and_deliveries_at_once_enroll_once() -> None:
+def test_concurrent_events_and_deliveries_enroll_once() -> None:
     world = world_with(ONCE, AGAIN)
     events = [submitted(f"e{number % 5}") for number in range(100)]
     with ThreadPoolExecutor(8) as pool:
@@ -363,7 +361,7 @@ def test_many_events_and_deliveries_at_once_enroll_once() -> None:
     assert len({one.id for one in world.queue.messages}) == 6
 
 
-def test_a_write_whose_answer_was_lost_is_our_own() -> None:
+def test_write_with_a_lost_response_is_recognized_on_retry() -> None:
     world = world_with(ONCE)
     claim = world.enrollments.claim
 
@@ -376,7 +374,7 @@ def test_a_write_whose_answer_was_lost_is_our_own() -> None:
     assert len(world.queue.messages) == 1
 
 
-def test_others_that_change_the_record_at_the_same_time_lose_nothing() -> None:
+def test_concurrent_changes_of_a_record_are_all_kept() -> None:
     world = world_with()
     changes = [
         event({"crm.property_changed": "101", "id": f"c{n}", "properties": {"hs_name": f"p{n}", "hs_value": n}})
@@ -387,7 +385,7 @@ def test_others_that_change_the_record_at_the_same_time_lose_nothing() -> None:
     assert set(world.records.records[ADA].properties) == {f"p{n}" for n in range(30)}
 
 
-def test_changes_in_any_order_and_repeated_end_the_same() -> None:
+def test_changes_in_any_order_and_repeated_give_the_same_record() -> None:
     changes = [
         event(
             {
@@ -421,7 +419,7 @@ def test_an_event_without_candidates_reads_no_record() -> None:
 
 
 @pytest.mark.parametrize(("text", "count"), [("x" * 8000, 43), ("\u4e2d" * 2000, 58)])
-def test_a_record_that_would_outgrow_its_item_is_refused(text: str, count: int) -> None:
+def test_record_larger_than_its_item_is_rejected(text: str, count: int) -> None:
     world = world_with()
     stored = world.records.records[ADA]
     held = {f"p{n}": TimestampedValue(text, 1) for n in range(count)}

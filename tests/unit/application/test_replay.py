@@ -57,7 +57,7 @@ def counted(world: World, replay: Replay) -> dict[str, Counter[Code]]:
     return tally(rehearsals, {"3"})
 
 
-def test_a_new_flow_is_applied_to_past_events_and_no_other_is_touched() -> None:
+def test_replay_applies_only_the_given_flow_to_past_events() -> None:
     world, past = world_with_a_new_flow()
     before = dict(world.enrollments.items)
 
@@ -100,7 +100,7 @@ def test_a_dry_run_counts_what_the_replay_then_does(flow_ids: tuple[str, ...]) -
     assert sum(codes[Code.ENROLLED] for codes in found.values()) == len(world.enrollments.items) - len(enrollments)
 
 
-def test_nothing_waits_in_a_replay() -> None:
+def test_replay_does_not_defer_events() -> None:
     world = World()
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]], "tolerance": 5}))
     one = submitted("a", "a1", world.now, record={})
@@ -108,14 +108,14 @@ def test_nothing_waits_in_a_replay() -> None:
     assert (world.deferred_events.items, world.redeliveries.scheduled) == ({}, [])
 
 
-def test_only_events_of_its_portal_and_its_types_concern_it() -> None:
+def test_replay_skips_events_of_other_portals_and_types() -> None:
     made = Replay("enroll-1", "p1", None, frozenset(["forms.submitted"]), False, 0)
     assert made.concerns(read_routed_event(submitted("a", "1", 1_764_000_000_000)))
     assert not made.concerns(read_routed_event(submitted("a", "1", 1_764_000_000_000, portal="p2")))
     assert not made.concerns(read_routed_event(event({"calls.ended": "a", "id": "1"})))
 
 
-def test_a_replay_that_nobody_knows_is_refused() -> None:
+def test_unknown_replay_is_rejected() -> None:
     world = World()
     made = order(world)
     assert world.replay_processor.requested(made.name) is made
@@ -127,7 +127,7 @@ def test_a_replay_that_nobody_knows_is_refused() -> None:
     assert replace(made, created_at=1).expires_at == KEPT + 1
 
 
-def test_the_events_that_lead_to_a_trigger() -> None:
+def test_event_types_that_lead_to_a_trigger() -> None:
     """A row that another event also satisfies is reached by both."""
     assert satisfying({"forms.submitted"}, EVENT_TYPES) == {"forms.submitted"}
     found = satisfying({"sequences.unenrolled"}, EVENT_TYPES)

@@ -33,7 +33,7 @@ def shown(decisions: tuple[Decision, ...]) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])
-def test_every_event_of_every_scenario(name: str, scenario: Mapping[str, Any]) -> None:
+def test_simulation_decides_every_scenario_like_the_real_event(name: str, scenario: Mapping[str, Any]) -> None:
     world = World()
     deliver: Callable[[Mapping[str, Any]], tuple[Decision, ...]] = world.deliver
 

@@ -39,7 +39,7 @@ def finish(world: World) -> list[tuple[str, bool]]:
     ]
 
 
-def test_what_was_claimed_is_published_announced_and_confirmed_without_its_event() -> None:
+def test_claimed_enrollment_is_published_announced_and_confirmed_without_its_event() -> None:
     world = world_with()
     fail(world)
     assert world.queue.messages == []
@@ -62,7 +62,7 @@ def test_what_was_claimed_is_published_announced_and_confirmed_without_its_event
         lambda world: world.authoring.delete("p1", "1", world.now),
     ],
 )
-def test_a_flow_that_is_off_or_deleted_by_now_does_not_matter(change: Callable[[World], object]) -> None:
+def test_claimed_enrollment_is_published_after_its_flow_is_off_or_deleted(change: Callable[[World], object]) -> None:
     world = world_with()
     fail(world)
     change(world)
@@ -71,7 +71,7 @@ def test_a_flow_that_is_off_or_deleted_by_now_does_not_matter(change: Callable[[
     assert len(world.queue.messages) == 1
 
 
-def test_what_the_bus_refused_is_announced_and_not_published_again() -> None:
+def test_enrollment_rejected_by_the_bus_is_announced_and_not_published_again() -> None:
     world = world_with()
     world.bus.refuses = 1
     with pytest.raises(NotDelivered):
@@ -90,7 +90,7 @@ def test_the_chain_of_the_event_is_announced() -> None:
     assert [one.chain for one in world.bus.announcements] == [("7", "8", "1")]
 
 
-def test_an_enrollment_that_a_limit_delays_is_published_after_it_is_due_although_its_redelivery_is_lost() -> None:
+def test_delayed_enrollment_is_published_when_its_redelivery_is_lost() -> None:
     world = world_with({"id": 1, "re_enroll": True, "limit": {"count": 1, "period": "HOUR"}})
     for record in ("1", "2", "3"):
         world.deliver(submitted(record))
@@ -105,7 +105,7 @@ def test_an_enrollment_that_a_limit_delays_is_published_after_it_is_due_although
     assert [one.record_key.object_id for one in world.queue.messages] == ["1", "2", "3"]
 
 
-def test_one_that_is_refused_keeps_no_other_back() -> None:
+def test_rejected_enrollment_does_not_block_others() -> None:
     world = world_with()
     for number in range(25):
         fail(world, record=str(number))
@@ -120,7 +120,7 @@ def test_one_that_is_refused_keeps_no_other_back() -> None:
 
 
 @pytest.mark.parametrize("port", ["queue", "bus"])
-def test_one_that_makes_a_call_fail_keeps_no_other_back_and_nothing_is_sent_again(
+def test_enrollment_that_makes_a_call_fail_does_not_block_others_or_resend(
     port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQS and EventBridge refuse a request as a whole that has something in it that they can not read."""
@@ -152,7 +152,7 @@ def test_one_that_makes_a_call_fail_keeps_no_other_back_and_nothing_is_sent_agai
     assert announced == without
 
 
-def test_a_run_that_stops_leaves_the_rest_to_the_next() -> None:
+def test_stopped_run_leaves_the_rest_to_the_next_run() -> None:
     world = world_with()
     for number in range(25):
         fail(world, record=str(number))

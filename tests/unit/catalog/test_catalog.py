@@ -146,7 +146,7 @@ def test_an_event_is_named_after_its_category() -> None:
 
 
 @pytest.mark.parametrize(("name", "object_types", "ids", "properties"), ROWS, ids=[row[0] for row in ROWS])
-def test_row(name: str, object_types: set[str], ids: list[str], properties: str) -> None:
+def test_catalog_row_matches_the_contract(name: str, object_types: set[str], ids: list[str], properties: str) -> None:
     row = EVENT_TYPES[name]
     assert {one for one in ALL if row.object_types.allow(one)} == object_types
     assert [one.id for one in row.ids] == ids
@@ -162,7 +162,7 @@ def test_ids_are_unique_and_lead_to_their_events() -> None:
     }
 
 
-def test_labels_are_for_people_and_unique() -> None:
+def test_labels_are_readable_and_unique() -> None:
     labels = [one.label for one in EVENT_TYPES.values()]
     assert len(set(labels)) == len(labels)
     for event_type, one in PROPERTIES:
@@ -191,7 +191,7 @@ def test_options_and_types() -> None:
         assert one.holds_any_type == (one.name in ("hs_value", "hs_previous_value")), where
 
 
-def test_only_these_events_have_a_rule_an_effect_or_a_trigger_of_their_own() -> None:
+def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None:
     """The rules themselves are played in tests/scenarios."""
     rows = EVENT_TYPES.values()
     assert {one.name for one in rows if one.rules} == {
@@ -244,7 +244,7 @@ def test_what_a_row_refers_to_exists() -> None:
             assert {one.name for one in target.properties}.issuperset(also.adds), row.name
 
 
-def test_urls_are_taken_apart_wherever_an_event_has_one() -> None:
+def test_every_event_with_a_url_has_url_parts() -> None:
     for row in EVENT_TYPES.values():
         names = {one.name for one in row.properties}
         assert bool(row.derivations) == bool(names & {"hs_url", "hs_click_raw_url"}), row.name

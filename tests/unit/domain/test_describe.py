@@ -23,7 +23,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     return list(describe_flow(read_flow(revision), EVENT_TYPES))
 
 
-def test_a_flow_in_words() -> None:
+def test_description_of_a_flow() -> None:
     document = flow({"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]})
     document["enrollmentCriteria"]["refinementCriteria"] = {
         "filterBranchType": "OR",
@@ -53,7 +53,7 @@ def test_a_flow_in_words() -> None:
     ]
 
 
-def test_several_triggers_lists_and_associated_records() -> None:
+def test_description_of_several_triggers_lists_and_associated_records() -> None:
     document = flow(
         {"id": 1, "event": "calls.ended", "lists": [["NOT_IN_LIST", "7"]], "re_enroll": True, "enabled": False}
     )
@@ -81,13 +81,13 @@ def test_several_triggers_lists_and_associated_records() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DEMO.glob("*.json")), ids=lambda path: path.stem)
-def test_the_demonstration_in_words(path: Path) -> None:
+def test_description_of_the_demonstration_flows(path: Path) -> None:
     found = sentences(json.loads(path.read_text(encoding="utf-8")))
     assert found[0].startswith("Enrolls a")
     assert not any(sign in line for line in found for sign in ("{", "[", "None", "_OF"))
 
 
-def test_every_operator_has_words() -> None:
+def test_every_operator_has_a_description() -> None:
     calendar = set(RECORD_OPERATION_TYPES["CALENDAR_DATE"].operators)
     used = {one for row in RECORD_OPERATION_TYPES.values() for one in row.operators}
     used |= {one for row in OPERATION_TYPES.values() for one in row.tests}
@@ -135,11 +135,11 @@ MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "da
          "was updated at a time that is between Monday of the week, 09:00 and the event minus 7 days"),
     ],
 )  # fmt: skip
-def test_operations_in_words(kind: str, operator: str, operands: dict[str, Any], words: str) -> None:
+def test_description_of_operations(kind: str, operator: str, operands: dict[str, Any], words: str) -> None:
     assert describe_operation({"operationType": kind, "operator": operator, **operands}) == words
 
 
-def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
+def test_property_name_close_to_a_default_property_gives_a_warning() -> None:
     document = flow(
         {
             "id": 1,
@@ -167,13 +167,13 @@ def test_a_property_that_is_nearly_a_default_one_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
-def test_keys_that_an_operation_does_not_have_are_not_said(stray: dict[str, Any]) -> None:
+def test_description_omits_keys_that_the_operation_does_not_have(stray: dict[str, Any]) -> None:
     assert (
         describe_operation({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == 'contains "x"'
     )
 
 
-def test_an_option_that_a_closed_list_lacks_is_warned_of() -> None:
+def test_unknown_option_of_a_closed_list_gives_a_warning() -> None:
     where = [
         ["hs_ad_network", "IS_ANY_OF", ["linkedin", "LINKDIN", "TIKTOK"]],
         ["hs_ad_network", "IS_EQUAL_TO", "Facebook "],
@@ -192,7 +192,7 @@ def test_an_option_that_a_closed_list_lacks_is_warned_of() -> None:
     assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == ["LINKEDIN", "", "ADWORDS"]
 
 
-def test_waiting_and_a_limit_in_words() -> None:
+def test_description_of_tolerance_and_rate_limit() -> None:
     document = flow(
         {
             "id": 1,
@@ -219,7 +219,7 @@ def test_waiting_and_a_limit_in_words() -> None:
         ({"referenceType": "YEAR", "month": 2, "day": 5}, "month 2, day 5 of the year"),
     ],
 )
-def test_of_a_time_only_what_is_read_is_said(reference: dict[str, Any], words: str) -> None:
+def test_description_of_a_time_has_only_the_parts_that_are_evaluated(reference: dict[str, Any], words: str) -> None:
     point = {"timeType": "INDEXED", "indexReference": reference}
     assert (
         describe_operation({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point})

@@ -83,17 +83,17 @@ def test_a_time_is_read(value: Any, time: tuple[int, bool]) -> None:
         {},
     ],
 )
-def test_what_is_no_time_is_not_read(value: Any) -> None:
+def test_value_that_is_not_a_time_is_rejected(value: Any) -> None:
     assert read_time(value) is None
 
 
 @given(st.integers(0, LATEST))
-def test_a_time_that_was_written_is_read_again(instant: int) -> None:
+def test_written_time_is_read_back(instant: int) -> None:
     assert read_time(iso(instant)) == (instant, EXACT)
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text())
-def test_any_value_is_read_or_refused(value: Any) -> None:
+def test_any_value_is_read_or_rejected(value: Any) -> None:
     time = read_time(value)
     assert time is None or isinstance(time[0], int)
 
@@ -114,7 +114,7 @@ def test_a_value_that_is_no_boolean_is_not_read(value: Value) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", [], [""], ["", ""]])
-def test_missing_null_and_empty_are_one_thing(value: Value) -> None:
+def test_missing_null_and_empty_are_equal(value: Value) -> None:
     assert is_missing(value)
     assert with_defaults({"a": value, "b": "1"}, {"a": "2", "b": "2"}) == {"a": "2", "b": "1"}
 
@@ -150,12 +150,12 @@ DAY = 1_795_392_000_000  # 2026-11-23T00:00:00.000Z
         (17_954_280_200, 17_954_280_200),
     ],
 )
-def test_a_given_time_is_read(value: Value, instant: int) -> None:
+def test_request_time_is_read(value: Value, instant: int) -> None:
     assert read_given_time(value) == instant
 
 
 @pytest.mark.parametrize(
     "value", [10**13, str(10**14), -(10**13), 10**400, 1.5, True, None, "", "soon", [], ["2026-11-23"]]
 )
-def test_what_is_no_given_time_is_not_read(value: Value) -> None:
+def test_value_that_is_not_a_request_time_is_rejected(value: Value) -> None:
     assert read_given_time(value) is None

@@ -15,7 +15,7 @@ from tests.support.scenario import event, flow
 SECONDS = 10
 
 
-def test_items_of_a_group_come_one_after_the_other_and_groups_at_the_same_time() -> None:
+def test_items_of_a_group_run_in_sequence_and_groups_in_parallel() -> None:
     met = threading.Barrier(3, timeout=SECONDS)
     seen: dict[str, list[int]] = {"a": [], "b": [], "c": []}
 
@@ -47,7 +47,7 @@ class Calls:
             yield 2 * one
 
 
-def test_those_that_meet_at_a_call_are_one_call() -> None:
+def test_concurrent_identical_calls_are_coalesced() -> None:
     calls, meeting = Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
         answers = list(executor.map(lambda n: meeting.call(calls.double, [n]), (1, 2, 4, 5)))
@@ -55,7 +55,7 @@ def test_those_that_meet_at_a_call_are_one_call() -> None:
     assert answers == [[2, 4, 8, 10]] * 4
 
 
-def test_those_that_meet_at_several_calls_make_each_once() -> None:
+def test_concurrent_identical_calls_are_each_made_once() -> None:
     calls, others, meeting = Calls(), Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
         answers = list(
@@ -68,7 +68,7 @@ def test_those_that_meet_at_several_calls_make_each_once() -> None:
     assert answers == [[2, 4], [2, 4], [8, 10], [8, 10]]
 
 
-def test_one_that_is_done_is_not_waited_for() -> None:
+def test_finished_participant_does_not_delay_a_call() -> None:
     calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(2) as executor:
         asked = executor.submit(meeting.call, calls.double, [1])
@@ -78,18 +78,18 @@ def test_one_that_is_done_is_not_waited_for() -> None:
         assert asked.result(SECONDS / 2) == [2]
 
 
-def test_of_many_groups_those_are_waited_for_that_are_under_way() -> None:
+def test_only_running_groups_delay_a_call() -> None:
     calls, meeting = Calls(), CallCoalescer(20, 1, _ignored, max_wait_seconds=SECONDS)
     assert meeting.call(calls.double, [1]) == [2]
 
 
-def test_one_that_is_held_up_is_not_waited_for_long() -> None:
+def test_slow_participant_delays_a_call_only_briefly() -> None:
     calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=0.01)
     assert meeting.call(calls.double, [1]) == [2]
     assert meeting.call(calls.double, [2]) == [4]
 
 
-def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
+def test_call_longer_than_the_maximum_wait_is_made_once() -> None:
     made: list[Sequence[int]] = []
     meeting, goes_on = CallCoalescer(2, 2, _ignored, max_wait_seconds=0.5), threading.Event()
 
@@ -108,7 +108,7 @@ def test_a_call_that_takes_longer_than_the_patience_is_made_once() -> None:
     assert made == [[1, 2]]
 
 
-def test_what_came_before_a_failure_is_known_and_who_asks_again_meets_it() -> None:
+def test_results_before_a_failure_are_kept_and_a_retry_raises_it() -> None:
     failures: list[Exception] = []
     calls, meeting = Calls(), CallCoalescer(1, 1, failures.append)
     assert meeting.call(calls.double, [1, 2, 3, 4]) == [2, 4]
@@ -116,7 +116,7 @@ def test_what_came_before_a_failure_is_known_and_who_asks_again_meets_it() -> No
     assert meeting.call(calls.double, [3]) == [6]
 
 
-def test_what_is_not_begun_in_time_is_left() -> None:
+def test_groups_not_started_before_the_deadline_are_skipped() -> None:
     begun: list[str] = []
     goes_on = threading.Event()
 
@@ -145,7 +145,7 @@ class RefusingQueue:
             yield one.id
 
 
-def test_what_the_queue_does_not_take_fails_its_own_event_only() -> None:
+def test_message_rejected_by_the_queue_fails_only_its_event() -> None:
     world = World()
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     for name in ("good", "bad", "better"):

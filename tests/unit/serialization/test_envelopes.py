@@ -133,7 +133,7 @@ def test_broken(broken: Any, reason: str, field: str) -> None:
     raised.value.message.encode()
 
 
-def test_an_event_that_lacks_what_its_row_requires() -> None:
+def test_event_without_a_required_property_is_rejected() -> None:
     broken = envelope(**{"detail-type": "crm.property_changed"}, detail_properties={"hs_value": "x"})
     with pytest.raises(InvalidEvent) as raised:
         read_event(broken, "crm")
@@ -154,7 +154,7 @@ def test_an_event_that_lacks_what_its_row_requires() -> None:
         ("sales_documents.viewed", {"hs_document_id": ""}, "MISSING_PROPERTY", "hs_document_id"),
     ],
 )
-def test_what_an_event_says_of_its_record_can_be_stored(
+def test_record_snapshot_of_an_event_can_be_stored(
     name: str, properties: dict[str, Any], reason: str, field: str
 ) -> None:
     broken = envelope(**{"detail-type": name}, detail_properties=properties)
@@ -167,7 +167,7 @@ CHANGED = {"hs_name": "a", "hs_value": "1", "hs_previous_value": "0"}
 
 
 @pytest.mark.parametrize("name", [one for one in EVENT_TYPES if not one.startswith("crm.")])
-def test_only_crm_events_say_what_changed_with_them(name: str) -> None:
+def test_only_crm_events_accept_co_changed_properties(name: str) -> None:
     """From another one, criteria would see values that nothing has stored."""
     properties = {"hs_list_id": "4", "hs_membership_change": "ADDED", "hs_document_id": "7"}
     given = {"detail-type": name, "source": OWN_SOURCE}
@@ -182,13 +182,13 @@ def test_only_crm_events_say_what_changed_with_them(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "properties"), [("crm.property_changed", CHANGED), ("crm.object_created", {})])
-def test_crm_events_say_what_changed_with_them(name: str, properties: dict[str, Any]) -> None:
+def test_crm_events_accept_co_changed_properties(name: str, properties: dict[str, Any]) -> None:
     given = envelope(**{"detail-type": name}, detail_properties=properties, detail_changedWith={"city": "Cork"})
     assert read_event(given, "crm").changed_with == {"city": "Cork"}
 
 
 @pytest.mark.parametrize("source", ["acme", "Enroll", "enroll.x", "enroll ", "aws.events"])
-def test_only_the_stack_says_that_a_record_was_enrolled(source: str) -> None:
+def test_workflows_enrolled_is_accepted_only_from_the_stack(source: str) -> None:
     forged = envelope(**{"detail-type": "workflows.enrolled"}, source=source, detail_properties={})
     with pytest.raises(InvalidEvent) as raised:
         read_event(forged, "workflows")
@@ -196,11 +196,11 @@ def test_only_the_stack_says_that_a_record_was_enrolled(source: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["workflows.goal_achieved", "workflows.unenrolled"])
-def test_what_this_system_does_not_say_yet_is_open_to_an_engine_of_ones_own(name: str) -> None:
+def test_other_workflow_events_are_accepted_from_other_sources(name: str) -> None:
     assert read_event(envelope(**{"detail-type": name}, detail_properties={}), "workflows").source == "acme"
 
 
-def test_the_stacks_own_announcement_is_read() -> None:
+def test_announcement_of_the_stack_is_read() -> None:
     own = envelope(**{"detail-type": "workflows.enrolled"}, source=OWN_SOURCE, detail_properties={})
     assert read_event(own, "workflows").source == OWN_SOURCE
 
@@ -237,14 +237,14 @@ def test_a_portal_accepts_its_sources(allowed: tuple[str, ...], source: str, is_
     assert (raised.value.reason, raised.value.field) == ("SOURCE_NOT_ALLOWED", "source")
 
 
-def test_a_refusal_stays_short_however_many_sources_there_are() -> None:
+def test_rejection_message_stays_short_with_many_sources() -> None:
     settings = PortalSettings(allowed_sources=tuple(f"{number}" * 256 for number in range(50)))
     with pytest.raises(InvalidEvent) as raised:
         settings.check_source(read_event(envelope(source="x" * 256), "forms"))
     assert len(raised.value.message) < 1_000
 
 
-def test_the_whole_of_a_valid_event() -> None:
+def test_valid_event_is_read_completely() -> None:
     event = read_event(
         envelope(
             detail_objectType="COMPANY",
@@ -278,7 +278,7 @@ def test_a_stored_event_keeps_a_time_that_epoch_digits_could_not_say(occurred_at
     assert read_stored_event(write_event(event)) == event
 
 
-def test_what_may_be_absent() -> None:
+def test_optional_fields_may_be_absent() -> None:
     event = read_event(
         envelope(detail_id=..., detail_objectId=..., detail_occurredAt=..., detail_properties=...), "forms"
     )
@@ -301,7 +301,7 @@ def test_null_means_absent(key: str) -> None:
     assert read_event(null, "crm") == read_event(absent, "crm")
 
 
-def test_null_properties_of_a_snapshot_mean_that_there_is_none() -> None:
+def test_null_snapshot_properties_mean_no_properties() -> None:
     assert read_event(envelope(detail_record={"properties": None}), "forms").record_properties is None
 
 
@@ -311,7 +311,7 @@ def test_every_optional_field_may_be_null_at_once() -> None:
     assert (event.properties, event.record_properties, event.changed_with, event.chain) == ({}, None, {}, ())
 
 
-def test_null_properties_lack_what_their_event_requires() -> None:
+def test_null_properties_do_not_satisfy_required_properties() -> None:
     broken = envelope(**{"detail-type": "crm.property_changed"}, detail_properties=None)
     with pytest.raises(InvalidEvent) as raised:
         read_event(broken, "crm")
@@ -334,7 +334,7 @@ def test_a_boolean_that_decides_eligibility_is_read_in_every_spelling(value: Any
     assert read_event(call(value), "calls").properties == {"hs_logged_manually": value}
 
 
-def test_an_integer_is_one_however_json_writes_it() -> None:
+def test_integer_is_read_in_every_json_spelling() -> None:
     for found in ("101", 101, 101.0, 1.01e2):
         assert read_event(envelope(detail_objectId=found), "forms").object_id == "101"
     assert read_event(envelope(detail_objectId=-0.0), "forms").object_id == "0"
@@ -357,7 +357,7 @@ KEYS = ["id", "portalId", "objectType", "objectId", "occurredAt", "properties", 
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), scalars | nested | st.lists(nested, max_size=2)))
-def test_any_detail_is_read_or_refused_with_a_reason(detail: dict[str, Any]) -> None:
+def test_any_detail_is_read_or_rejected_with_a_reason(detail: dict[str, Any]) -> None:
     whole = envelope()
     whole["detail"] = {**whole["detail"], **detail}
     try:

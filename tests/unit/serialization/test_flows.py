@@ -331,13 +331,13 @@ def test_broken(document: dict[str, Any], path: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(RECORD_OPERATION_TYPES))
-def test_an_operator_that_a_record_does_not_have_is_refused_by_name(kind: str) -> None:
+def test_error_names_an_operator_that_records_do_not_have(kind: str) -> None:
     path = f"{REFINEMENT}.filters[0].operation.operator"
     given_filter = {"filterType": "PROPERTY", "property": "x", "operation": {"operationType": kind, "operator": "ANY"}}
     assert faults(refined({**AND, "filters": [given_filter]})) == [(path, "UNKNOWN_OPERATOR")]
 
 
-def test_all_faults_at_once_and_what_was_probably_meant() -> None:
+def test_all_errors_are_reported_at_once_with_suggestions() -> None:
     document = with_event("forms.submitted", property_filter(["hs_fom_id", "IS_KNOWN"]), operator="HAS_NOT_COMPLETED")
     document["suppressionListIds"] = [None]
     document["enrollmentCriteria"]["refinementCriteria"] = {**AND, "filters": [{**IN_LIST, "listId": None}]}
@@ -347,7 +347,7 @@ def test_all_faults_at_once_and_what_was_probably_meant() -> None:
     assert "did you mean hs_form_id?" in str(raised.value)
 
 
-def test_branches_without_filters_are_no_goal() -> None:
+def test_branches_without_filters_are_not_a_goal() -> None:
     assert faults(changed(goalFilterBranch={**OR, "filterBranches": [AND]}, suppressionFilterBranch=AND)) == []
 
 
@@ -356,7 +356,7 @@ def test_more_than_250_filters() -> None:
     assert faults(with_event("forms.submitted", *[FORM] * 251)) == [("$", "TOO_MANY_FILTERS")]
 
 
-def test_deep_branches_are_refused_and_exhaust_nothing() -> None:
+def test_deep_branches_are_rejected_without_exhausting_the_stack() -> None:
     branch: Any = {**AND, "filters": [CITY]}
     for _ in range(5_000):
         branch = {**OR, "filterBranches": [{**AND, "filterBranches": [branch]}]}
@@ -375,7 +375,7 @@ def test_deep_branches_are_refused_and_exhaust_nothing() -> None:
         ),
     ],
 )
-def test_what_is_too_deep_to_be_shown_is_refused_all_the_same(make: Callable[[Any], Any], path: str) -> None:
+def test_branch_too_deep_to_print_is_rejected(make: Callable[[Any], Any], path: str) -> None:
     deep: Any = []
     for _ in range(5_000):
         deep = [deep]
@@ -389,7 +389,7 @@ def test_a_filter_based_flow_that_is_off_is_stored() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DEMO.glob("*.json")), ids=lambda path: path.stem)
-def test_the_demonstration_is_written_right(path: Path) -> None:
+def test_demonstration_flows_are_valid(path: Path) -> None:
     assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
 
 
@@ -407,7 +407,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     st.sampled_from(places(WHOLE)),
     st.sampled_from([None, True, 0, -1, 1.5, float("nan"), "", "x", "\ud800", [], [None], {}, {"a": {}}, [[[]]]]),
 )
-def test_any_value_at_any_place_is_read_or_refused(place: tuple[Any, ...], value: Any) -> None:
+def test_any_value_in_any_place_is_read_or_rejected(place: tuple[Any, ...], value: Any) -> None:
     document = copy.deepcopy(WHOLE)
     holder: Any = document
     for key in place[:-1]:
@@ -473,7 +473,7 @@ UNKNOWN_KEYS = [
 
 
 @pytest.mark.parametrize(("document", "path", "code"), UNKNOWN_KEYS, ids=[one[1] for one in UNKNOWN_KEYS])
-def test_a_key_that_is_not_evaluated_is_refused_by_name(document: dict[str, Any], path: str, code: str) -> None:
+def test_error_names_a_key_that_is_not_evaluated(document: dict[str, Any], path: str, code: str) -> None:
     assert faults(document) == [(path, code)]
 
 
@@ -491,7 +491,7 @@ EXPORTED = {"frameworkFilterId": 7, "filterInsightsId": None, "context": None, "
 SHOWN = {"propertyType": "enumeration", "operatorName": "IS_ANY_OF", "defaultValue": None, "renderSpec": "x"}
 
 
-def test_keys_that_exports_carry_without_meaning_pass() -> None:
+def test_export_keys_without_meaning_are_accepted() -> None:
     every_history = {"coalescingRefineBy": {"type": "ALL_HISTORY"}, "pruningRefineBy": {"type": "ALL_HISTORY"}}
     spoken = {**OF_FORM, **NULLS, **EXPORTED, "operation": {**OF_FORM["operation"], **NULLS, **SHOWN}}
     document = with_event("forms.submitted", spoken, **every_history, **{"unknown": None})
@@ -522,7 +522,7 @@ def test_keys_that_exports_carry_without_meaning_pass() -> None:
     assert faults(document) == []
 
 
-def test_a_stored_flow_that_is_refused_by_now_is_reported_and_enrolls_nobody() -> None:
+def test_stored_flow_that_became_invalid_is_reported_and_does_not_enroll() -> None:
     document = with_event(coalescingRefineBy=TIMES_THREE)
     reported: list[tuple[str, str]] = []
     revision = FlowRevision("p", "1", 4, document, True, 5, 0, 9)

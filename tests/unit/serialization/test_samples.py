@@ -54,7 +54,7 @@ def test_every_event_has_a_sample_of_its_own_name() -> None:
     assert {f"{file.parent.name}.{file.stem}" for file in SAMPLES} >= set(EVENT_TYPES)
 
 
-def test_no_two_samples_have_one_id() -> None:
+def test_sample_ids_are_unique() -> None:
     samples = [read(file) for file in SAMPLES] + [read(file)["event"] for file in INVALID]
     for ids in ([one["id"] for one in samples if "id" in one], [one["detail"]["id"] for one in map(read, SAMPLES)]):
         assert not [one for one, count in Counter(ids).items() if count > 1]
@@ -126,7 +126,7 @@ ONLY_THE_PARSER = {
 
 
 @pytest.mark.parametrize("file", INVALID, ids=name_of)
-def test_schemas_refuse_what_they_can(file: Path) -> None:
+def test_schemas_reject_invalid_samples(file: Path) -> None:
     wrapped = read(file)
     if wrapped["reason"] in ONLY_THE_PARSER:
         return
@@ -146,7 +146,7 @@ def test_committed_schema_is_the_generated_one(name: str) -> None:
     assert committed == written(schema), f"events/schemas/{name}: run `make schemas`"
 
 
-def test_no_schema_is_left_over() -> None:
+def test_every_committed_schema_is_generated() -> None:
     committed = {file.relative_to(EVENTS / "schemas").as_posix() for file in (EVENTS / "schemas").rglob("*.json")}
     assert committed == set(all_schemas()), "events/schemas: run `make schemas`, and delete schemas of removed events"
     assert len(committed) == len(EVENT_TYPES) + 1, "expected a schema for each event, and one for enrollments"
@@ -154,7 +154,7 @@ def test_no_schema_is_left_over() -> None:
 
 @pytest.mark.parametrize("properties", [{"hs_form_id": "f-1"}, {f"p{n}": "x" * 8000 for n in range(40)}])
 @pytest.mark.parametrize("event_type_id", ["4-1639801", None])
-def test_a_written_enrollment_is_as_its_schema_says(properties: dict[str, Any], event_type_id: str | None) -> None:
+def test_written_enrollment_conforms_to_its_schema(properties: dict[str, Any], event_type_id: str | None) -> None:
     enrollment = Enrollment(
         id="01TEST",
         record_key=RecordKey("demo", "0-1", "101"),

@@ -68,7 +68,7 @@ HISTORY = [
 
 
 @pytest.mark.parametrize(("kind", "operator", "operands", "expected"), HISTORY)
-def test_history(kind: str, operator: str, operands: dict[str, Any], expected: bool) -> None:
+def test_property_history_operators(kind: str, operator: str, operands: dict[str, Any], expected: bool) -> None:
     assert holds(snapshot(NOON, x=STORY), kind, operator, **operands) is expected
     # Of a property that never had a value nothing is known, of never as of ever.
     for nothing in (snapshot(NOON), snapshot(NOON, x=[("2026-01-01", None)])):
@@ -99,13 +99,13 @@ ROLLING = [
 
 
 @pytest.mark.parametrize(("value", "operator", "days", "expected"), ROLLING)
-def test_rolling(value: Any, operator: str, days: int, expected: bool) -> None:
+def test_rolling_date_operators(value: Any, operator: str, days: int, expected: bool) -> None:
     assert (
         holds(snapshot("2026-11-24T00:30:00", x=value), "ROLLING_DATE_RANGE", operator, numberOfDays=days) is expected
     )
 
 
-def test_days_are_those_of_the_portal() -> None:
+def test_days_use_the_time_zone_of_the_portal() -> None:
     """The same moments, on two sides of the date line."""
     value, at = ms("2026-11-24T03:00:00"), ms("2026-11-24T09:00:00")
     record = changed(Record(KEY, 0), KEY, RecordUpdate(1, {"x": value}))
@@ -130,7 +130,7 @@ def test_days_are_those_of_the_portal() -> None:
         ("2026-03-29T23:30:00", "2026-03-28T23:50:00", 1, False),
     ],
 )
-def test_updated(at: str, updated: str, days: int, is_recent: bool) -> None:
+def test_updated_operators(at: str, updated: str, days: int, is_recent: bool) -> None:
     one = snapshot(at, x=[("2020-01-01", "a"), (updated, "b")])
     assert holds(one, "ROLLING_PROPERTY_UPDATED", "UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is is_recent
     assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is not is_recent
@@ -153,7 +153,9 @@ def test_updated(at: str, updated: str, days: int, is_recent: bool) -> None:
         ("COMPARATIVE_STRING", "ENDS_WITH", "abc", None, None, False),
     ],
 )
-def test_comparisons(kind: str, operator: str, mine: Any, other: Any, default: Any, expected: bool) -> None:
+def test_property_comparison_operators(
+    kind: str, operator: str, mine: Any, other: Any, default: Any, expected: bool
+) -> None:
     one = snapshot(NOON, x=mine, y=other)
     given_operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
     assert holds(one, kind, operator, **given_operands) is expected
@@ -195,7 +197,7 @@ CALENDAR = [
 
 
 @pytest.mark.parametrize(("value", "operator", "unit", "count", "expected"), CALENDAR)
-def test_calendar(value: Any, operator: str, unit: str, count: int, expected: bool) -> None:
+def test_calendar_date_operators(value: Any, operator: str, unit: str, count: int, expected: bool) -> None:
     one = snapshot(NOON, x=value)
     assert holds(one, "CALENDAR_DATE", operator, timeUnit=unit, timeUnitCount=count) is expected
 
@@ -248,7 +250,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize(("value", "operator", "given_point", "endpoint", "expected"), POINTS)
-def test_points_in_time(value: Any, operator: str, given_point: Any, endpoint: str, expected: bool) -> None:
+def test_relative_time_operators(value: Any, operator: str, given_point: Any, endpoint: str, expected: bool) -> None:
     one = snapshot(NOON, x=value, y="2026-01-02")
     assert holds(one, "TIME_POINT", operator, timePoint=given_point, endpointBehavior=endpoint) is expected
 
@@ -265,7 +267,7 @@ def test_points_in_time(value: Any, operator: str, given_point: Any, endpoint: s
         ("never", "2026-11-24T12:00:00", None),
     ],
 )
-def test_anniversaries(value: str, at: str, expected: bool | None) -> None:
+def test_anniversary_operators(value: str, at: str, expected: bool | None) -> None:
     """None: there is none to compare, and neither operator holds."""
     bounds = {
         "lowerBoundTimePoint": now(reference={"referenceType": "TODAY"}),
@@ -277,7 +279,7 @@ def test_anniversaries(value: str, at: str, expected: bool | None) -> None:
         assert holds(snapshot(at, x=value), "TIME_RANGED", operator, **bounds) is (expected is is_between)
 
 
-def test_when_a_value_was_updated_is_a_time_too() -> None:
+def test_time_of_an_update_is_a_time_value() -> None:
     one = snapshot(NOON, x=[("2026-11-20T10:00:00", "a")])
     week = {
         "lowerBoundTimePoint": now(offset={"days": -7}),
@@ -288,7 +290,7 @@ def test_when_a_value_was_updated_is_a_time_too() -> None:
     assert holds(one, "TIME_RANGED", "IS_NOT_BETWEEN", **week) is False
 
 
-def test_a_time_that_the_clock_leaves_out_or_repeats() -> None:
+def test_times_skipped_or_repeated_by_daylight_saving() -> None:
     """In Dublin on 29 March 2026 one o'clock is left out, on 25 October it comes twice."""
     at_one = {"referenceType": "TODAY", "hour": 1, "minute": 30}
     for day, instant in (("2026-03-29", "2026-03-29T01:30:00+00:00"), ("2026-10-25", "2026-10-25T00:30:00+00:00")):
@@ -353,7 +355,7 @@ def test_a_time_that_the_clock_leaves_out_or_repeats() -> None:
         ),
     ],
 )
-def test_operands_that_are_none(given_operation: dict[str, Any], key: str) -> None:
+def test_invalid_operands_are_rejected(given_operation: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidOperand) as invalid:
         record_operation(given_operation)
     assert invalid.value.key == key
@@ -375,7 +377,7 @@ def test_operands_that_are_none(given_operation: dict[str, Any], key: str) -> No
     ],
 )
 @pytest.mark.parametrize("at", [0, 1_764_000_000_000, 253_402_300_799_999])
-def test_no_offset_leaves_the_calendar(zone: str, given_point: Any, at: int) -> None:
+def test_large_offset_stays_within_the_calendar(zone: str, given_point: Any, at: int) -> None:
     for value in ("0001-01-01", "9999-12-31T23:59:59Z", 5, 10**15 - 1):
         record = changed(Record(KEY, 0), KEY, RecordUpdate(0, {"x": value}))
         assert record is not None
@@ -394,13 +396,13 @@ def test_no_offset_leaves_the_calendar(zone: str, given_point: Any, at: int) -> 
         assert found <= {True, False}
 
 
-def test_an_offset_beyond_the_calendar_is_before_all() -> None:
+def test_offset_beyond_the_calendar_is_before_every_time() -> None:
     one = snapshot(NOON, x="2026-11-23")
     assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=now(offset={"hours": -100_000_000}))
     assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=now(offset={"hours": -100_000_000}))
 
 
-def test_a_day_without_a_time_is_that_day_everywhere() -> None:
+def test_date_without_a_time_is_the_same_day_in_every_zone() -> None:
     today = now(reference={"referenceType": "TODAY"})
     for zone in (NEW_YORK, DUBLIN, ZoneInfo("Pacific/Auckland")):
         one = snapshot("2026-11-24T08:00:00", zone, x="2026-11-24", y="2026-03-01")
@@ -412,12 +414,12 @@ def test_a_day_without_a_time_is_that_day_everywhere() -> None:
         assert holds(other, "TIME_POINT", "IS_BEFORE", timePoint=month_later)
 
 
-def test_to_be_told_the_same_is_no_update() -> None:
+def test_same_value_does_not_change_updated_at() -> None:
     one = snapshot(NOON, x=[("2026-01-01", "a"), ("2026-11-24T11:00:00", "a")])
     assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=30)
 
 
-def test_defaults_that_python_finds_equal_are_two_questions() -> None:
+def test_defaults_that_are_equal_in_python_are_evaluated_separately() -> None:
     one = snapshot(NOON, x="true")
     found = [
         one.memoized(operation, lambda operation=operation: operation.holds(one, "x"))
@@ -450,7 +452,7 @@ def test_defaults_that_python_finds_equal_are_two_questions() -> None:
         ("IS_BEFORE", "1772323200", True),
     ],
 )
-def test_the_update_of_a_property_without_value_is_that_of_its_default(
+def test_property_without_a_value_uses_the_update_time_of_its_default(
     other: Any, operator: str, default: Any, expected: bool
 ) -> None:
     one = snapshot(NOON, x=[("2026-02-01", "a")], y=other)
@@ -460,7 +462,7 @@ def test_the_update_of_a_property_without_value_is_that_of_its_default(
 
 @pytest.mark.parametrize("kind", ["COMPARATIVE_DATE", "COMPARATIVE_PROPERTY_UPDATED"])
 @pytest.mark.parametrize("default", ["soon", "17954280200123", True])
-def test_a_default_that_is_no_time_is_refused(kind: str, default: Any) -> None:
+def test_default_that_is_not_a_time_is_rejected(kind: str, default: Any) -> None:
     operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
     with pytest.raises(InvalidOperand, match="defaultComparisonValue"):
         record_operation({"operationType": kind, "operator": "IS_BEFORE", **operands})
@@ -474,19 +476,19 @@ def test_compared_texts_ignore_blanks_at_the_ends(mine: str, theirs: str, expect
     assert holds(one, "COMPARATIVE_STRING", "IS_EQUAL_TO", comparisonPropertyName="y") is expected
 
 
-def test_compared_texts_begin_as_they_are_written() -> None:
+def test_compared_texts_keep_their_leading_characters() -> None:
     one = snapshot(NOON, x="Vanessa", y="Van ")
     assert not holds(one, "COMPARATIVE_STRING", "STARTS_WITH", comparisonPropertyName="y")
 
 
-def test_a_time_of_change_needs_no_value_that_is_a_time() -> None:
+def test_update_time_does_not_need_a_time_value() -> None:
     operation = record_operation(
         {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": now(), "propertyParser": "UPDATED_AT"}
     )
     assert operation.rejection_reason(snapshot(NOON, x="Dublin"), "x") is None
 
 
-def test_a_zone_that_is_named_is_meant() -> None:
+def test_named_time_zone_is_used() -> None:
     with pytest.raises(InvalidOperand) as invalid:
         record_operation(
             {
@@ -608,7 +610,7 @@ LISTS = st.dictionaries(st.sampled_from(["1", "vip"]), st.dictionaries(TIMES, st
     st.sampled_from(["UTC", "Europe/Dublin", "America/New_York", "Pacific/Apia"]),
     st.randoms(),
 )
-def test_any_criteria_on_any_record(
+def test_any_criteria_agree_with_the_naive_evaluator(
     branch: dict[str, Any], story: Any, lists: Any, at: Instant, zone: str, chance: Any
 ) -> None:
     document = flow({"id": 1, "event": "forms.submitted"})
@@ -655,7 +657,7 @@ SAME_QUESTION = [
 
 
 @pytest.mark.parametrize(("one", "same", "other"), SAME_QUESTION)
-def test_what_asks_the_same_is_asked_once(one: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
+def test_equal_filters_are_evaluated_once(one: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
     asked, asked_again, asked_otherwise = map(record_operation, (one, same, other))
     assert asked == asked_again
     assert not asked != asked_again  # noqa: SIM202 - the operator itself

@@ -67,14 +67,14 @@ def test_the_shortest_loop_through_a_flow(written: Flow, others: Sequence[Flow],
     assert find_enrollment_loop(written, others) == found
 
 
-def test_a_loop_is_told_in_order() -> None:
+def test_loop_lists_its_flows_in_order() -> None:
     (told,) = warnings(after(1, of(2)), [after(2, of(1))])
     assert "1 > 2 > 1" in told
     assert warnings(after(1, of(2))) == []
 
 
 @pytest.mark.parametrize("length", [1, 3, 11])
-def test_what_is_told_is_what_is_stopped(length: int) -> None:
+def test_every_reported_loop_is_stopped(length: int) -> None:
     """Each flow of a loop enrolls the record once; the announcement that would begin a second round is stopped."""
     world = World()
     ids = list(range(1, length + 1))

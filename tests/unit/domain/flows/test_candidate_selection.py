@@ -124,7 +124,7 @@ def play(made: World, steps: Sequence[Any]) -> list[Mapping[str, int]]:
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS)
-def test_counting_flows_decides_as_looking_at_each_of_them(steps: Sequence[Any]) -> None:
+def test_counting_flows_gives_the_same_decisions_as_evaluating_each(steps: Sequence[Any]) -> None:
     each, few, fake = world(1_000, is_listed=False), world(0, is_listed=True), world(0, is_listed=False)
     expected = play(each, steps)
     for other in (few, fake):
@@ -147,7 +147,7 @@ def submitted(**given: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("count", "named"), [(100, 100), (101, 1), (300, 1)])
-def test_beyond_so_many_flows_those_that_are_not_matched_are_counted(count: int, named: int) -> None:
+def test_unmatched_flows_beyond_the_limit_are_counted(count: int, named: int) -> None:
     made = many(count)
     decisions = made.deliver(submitted())
     assert len(decisions) == named
@@ -164,13 +164,13 @@ def test_beyond_so_many_flows_those_that_are_not_matched_are_counted(count: int,
         ({"chain": [f"x{n}" for n in range(12)]}, Code.LOOP_STOPPED),
     ],
 )
-def test_flows_that_are_counted_have_the_code_of_their_kind(given_event: Mapping[str, Any], code: Code) -> None:
+def test_counted_flows_have_the_code_of_their_kind(given_event: Mapping[str, Any], code: Code) -> None:
     made = many(200)
     assert made.deliver(event({"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), **given_event})) == ()
     assert [found for _, found in made.decision_log.others] == [{code: 200}]
 
 
-def test_a_flow_in_the_chain_or_changed_since_is_named() -> None:
+def test_flow_in_the_chain_or_changed_recently_has_its_own_decision() -> None:
     made = many(200)
     made.put_flow(flow({"id": 20, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["x"]]]}))
     sent = {"at": iso(made.now - 1), "chain": ["30"]}

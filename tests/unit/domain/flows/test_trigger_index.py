@@ -104,14 +104,14 @@ def found(index: TriggerIndex, properties: Properties) -> dict[str, tuple[Flow, 
 
 
 @given(st.lists(FLOWS, max_size=8, unique_by=lambda one: one.id), st.lists(EVENTS, min_size=1, max_size=4))
-def test_it_finds_what_asking_each_flow_finds(flows: list[Flow], events: list[Properties]) -> None:
+def test_index_finds_the_same_flows_as_evaluating_each(flows: list[Flow], events: list[Properties]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
     for properties in events:
         assert found(index, properties) == asked_each(flows, properties)
 
 
 @given(filters(), st.lists(VALUES, min_size=1))
-def test_it_finds_by_one_refinement_what_that_accepts(one: PropertyFilter, values: list[Value]) -> None:
+def test_index_finds_every_value_that_a_refinement_accepts(one: PropertyFilter, values: list[Value]) -> None:
     flows = [flow("1", (EVENT_TYPE, [one]))]
     index = TriggerIndex(EVENT_TYPE, flows)
     for value in values:
@@ -119,7 +119,7 @@ def test_it_finds_by_one_refinement_what_that_accepts(one: PropertyFilter, value
 
 
 @given(st.lists(FLOWS, max_size=6), st.lists(st.one_of(FLOWS, st.sampled_from("123456"))), EVENTS)
-def test_it_follows_every_change(flows: list[Flow], changes: Sequence[Flow | str], properties: Properties) -> None:
+def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | str], properties: Properties) -> None:
     index, kept = TriggerIndex(EVENT_TYPE, flows), {one.id: one for one in flows}
     for change in changes:
         if isinstance(change, Flow):
@@ -134,7 +134,7 @@ def test_it_follows_every_change(flows: list[Flow], changes: Sequence[Flow | str
 
 
 @given(st.lists(FLOWS))
-def test_nothing_is_left_of_removed_flows(flows: list[Flow]) -> None:
+def test_index_has_no_entries_of_removed_flows(flows: list[Flow]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
     for one in flows:
         index.remove(one.id)

@@ -112,7 +112,7 @@ def made(kind: str, operator: str, operands: dict[str, Any], *, include: bool = 
 
 
 @pytest.mark.parametrize(("kind", "operator", "operands", "accepted", "rejected"), ROWS)
-def test_truth(
+def test_operators_match_their_truth_table(
     kind: str, operator: str, operands: dict[str, Any], accepted: list[Value], rejected: list[Value]
 ) -> None:
     tested = made(kind, operator, operands)
@@ -121,7 +121,9 @@ def test_truth(
 
 
 @pytest.mark.parametrize(("kind", "operator", "operands", "accepted", "rejected"), ROWS)
-def test_missing(kind: str, operator: str, operands: dict[str, Any], accepted: Any, rejected: Any) -> None:
+def test_operators_on_missing_values(
+    kind: str, operator: str, operands: dict[str, Any], accepted: Any, rejected: Any
+) -> None:
     accepts_missing = operator in ("IS_UNKNOWN", "IS_BLANK")
     for value in MISSING:
         assert made(kind, operator, operands).holds(value) is accepts_missing
@@ -271,7 +273,7 @@ def test_every_operator_has_a_row() -> None:
         ("RANGED_DATE", "IS_BETWEEN", {"lowerBound": None, "upperBound": 1}, "lowerBound"),
     ],
 )
-def test_a_wrong_operand_is_named(kind: str, operator: str, operands: dict[str, Any], key: str) -> None:
+def test_error_names_a_wrong_operand(kind: str, operator: str, operands: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidOperand) as raised:
         made(kind, operator, operands)
     assert raised.value.key == key
@@ -303,7 +305,7 @@ def test_no_operator_fails_on_any_value_and_no_pair_of_opposites_both_hold(value
     assert set(evaluate.values()) <= {True, False}
 
 
-def test_a_value_that_is_hard_to_compose_is_composed_once() -> None:
+def test_expensive_value_is_normalized_once() -> None:
     """A run of combining characters takes the square of its length."""
     hard = "a" + "\u0300\u0316" * 2_047
     asked = [made("STRING", "IS_EQUAL_TO", {"value": f"x{number}"}) for number in range(1_000)]

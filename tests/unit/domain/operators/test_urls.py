@@ -107,11 +107,11 @@ def test_page_url_parts(url: str, base: str, domain: str | None, path: str, quer
         *("https://[::1", "https://a%2Fb.com/", "https://%00.com/", "https://acme.com..", "1.5", "3/4", "v1.2.3"),
     ],
 )
-def test_what_is_no_url_has_no_parts(url: Any) -> None:
+def test_text_that_is_not_a_url_has_no_parts(url: Any) -> None:
     assert page_url_parts({"hs_url": url}) == {}
 
 
-def test_one_page_has_one_base_url() -> None:
+def test_every_spelling_of_a_page_has_the_same_base_url() -> None:
     spellings = [
         "https://acme.com",
         "https://acme.com/",
@@ -144,12 +144,12 @@ def test_utm_parameters_are_derived_from_the_url(page: str, query: str, derived:
 
 
 @pytest.mark.parametrize("url", ["mailto:a@acme.com?utm_source=x", "index.html?utm_source=x", None, 7])
-def test_what_is_no_url_has_no_utm_parameters(url: Any) -> None:
+def test_text_that_is_not_a_url_has_no_utm_parameters(url: Any) -> None:
     assert utm_parameters({"hs_url": url}) == {}
 
 
 @given(st.text() | st.text(alphabet="ht:/?#[]@&=.wa1_%xn-2Fé"), st.sampled_from(UrlPart))
-def test_what_is_derived_is_equal_to_its_source(text: str, part: UrlPart) -> None:
+def test_derived_properties_are_equal_to_their_source(text: str, part: UrlPart) -> None:
     """The form of a derived part is that of the whole URL: nothing is decoded twice."""
     derived = page_url_parts({"hs_url": text})
     name = {"PATH": "hs_url_path", "DOMAIN": "hs_url_domain", "BASE_URL": "hs_base_url", "URL": "hs_url"}[part]
@@ -192,12 +192,12 @@ def test_original_url_is_the_raw_one_without_tracking(raw: str, original: str) -
 
 
 @pytest.mark.parametrize("raw", [None, "", "  ", 7, True, ["https://a.com"]])
-def test_what_is_no_link_has_no_original(raw: Any) -> None:
+def test_text_that_is_not_a_link_has_no_original_url(raw: Any) -> None:
     assert original_url({"hs_click_raw_url": raw}) == {}
 
 
 @given(st.text() | st.text(alphabet="ht:/?#[]@&=.wa1_%"))
-def test_no_text_breaks_a_derivation(text: str) -> None:
+def test_derivation_accepts_any_text(text: str) -> None:
     page_url_parts({"hs_url": text})
     utm_parameters({"hs_url": f"{text}?{text}"})
     for part in UrlPart:
