@@ -48,7 +48,7 @@ def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytes
     assert set(calls) == {"GetItem", "Query", "BatchGetItem"}
 
 
-def test_ids_of_any_characters_are_kept_apart(stack: Stack) -> None:
+def test_ids_with_special_characters_stay_distinct(stack: Stack) -> None:
     ids = ["a/b", "a%2Fb", "a", "%", "ä", "日本", "x" * 128, "a#b", "a?b"]
     inputs = [{"id": one, "properties": {"name": one}} for one in ids]
     assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs})[0] == 200
@@ -83,7 +83,7 @@ def test_the_longest_ids_fit_dynamodb_keys(stack: Stack) -> None:
     assert call("GET", f"/automation/v4/flows/{record}", None, portal)[0] == 404
 
 
-def test_settings_that_another_function_changed_a_moment_ago_are_kept(stack: Stack) -> None:
+def test_concurrent_settings_changes_are_kept(stack: Stack) -> None:
     assert call("PATCH", "/enrollment/v1/portal", {"timeZone": "Europe/Dublin"})[0] == 200
     DynamoPortals(open_tables(stack.config)).save("p1", PortalSettings("Pacific/Apia", 60_000))
     assert call("GET", "/enrollment/v1/portal")[1]["timeZone"] == "Pacific/Apia"
@@ -91,7 +91,7 @@ def test_settings_that_another_function_changed_a_moment_ago_are_kept(stack: Sta
     assert (changed["timeZone"], changed["criteriaTolerance"]) == ("Europe/Rome", 1)
 
 
-def test_one_line_and_one_metric_a_request(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_request_writes_one_log_line_and_one_metric(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     call("GET", "/automation/v4/flows/77")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (line,) = (one for one in lines if one.get("message") == "request")

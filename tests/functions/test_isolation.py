@@ -28,7 +28,7 @@ def portals(stack: Stack) -> None:
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
 
-def test_a_portal_sees_and_enrolls_what_is_its_own(portals: None) -> None:
+def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
     enrollments = {}
     for portal in PORTALS:
         _, found = call("GET", "/automation/v4/flows", None, portal)
