@@ -41,7 +41,7 @@ def test_the_document_is_openapi() -> None:
     assert len(named) == len(set(named)) == len(ENDPOINTS)
 
 
-def test_the_committed_document_is_that_of_the_code() -> None:
+def test_committed_openapi_document_is_up_to_date() -> None:
     committed = (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
     assert committed == openapi_text(), "run `make schemas`"
 
