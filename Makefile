@@ -57,7 +57,7 @@ fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_
 check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy $(LAYER) cli/enroll templates
+	$(VENV)/bin/mypy $(LAYER) cli/enroll templates tests/support
 	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml
 
 .PHONY: audit

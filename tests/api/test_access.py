@@ -4,9 +4,9 @@ import pytest
 
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Scope
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import example_portal, token
-from tests.api.test_examples import filled
-from tests.scenarios.scenario import event
+from tests.support.api_document import filled
+from tests.support.portal import example_portal, token
+from tests.support.scenario import event
 
 OF_A_PORTAL = [one for one in ENDPOINTS if one.concerns_a_portal]
 SCOPED = [one for one in ENDPOINTS if one.scope is not None]
@@ -17,7 +17,7 @@ def named(operation: Endpoint) -> str:
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=named)
-def test_nothing_is_open(operation: Endpoint) -> None:
+def test_every_route_requires_authorization(operation: Endpoint) -> None:
     """Were API Gateway's authorizer ever left out, the function would refuse."""
     answer = example_portal()(
         operation.method, filled(operation.path, operation.example.path), operation.example.body, authorizer=None
@@ -65,7 +65,7 @@ def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
-def test_a_token_of_one_portal_finds_nothing_of_another(operation: Endpoint) -> None:
+def test_token_cannot_read_another_portal(operation: Endpoint) -> None:
     """By the header that names another: 404. By ids alone: as if they did not exist."""
     path, body = filled(operation.path, operation.example.path), operation.example.body
     crossing = example_portal()(operation.method, path, body, authorizer=token(portal_id="p2"))
@@ -89,13 +89,13 @@ def test_a_token_of_one_portal_finds_nothing_of_another(operation: Endpoint) -> 
         "/crm/v4/objects/contact/101/associations/company",
     ],
 )
-def test_what_is_of_another_portal_does_not_exist(path: str) -> None:
+def test_data_of_another_portal_is_not_found(path: str) -> None:
     api = example_portal()
     assert api("GET", path).status == 200
     assert api("GET", path, headers={"x-portal-id": "p2"}).status == 404
 
 
-def test_a_token_without_a_portal_is_of_none() -> None:
+def test_token_without_a_portal_is_rejected() -> None:
     answer = example_portal()("GET", "/automation/v4/flows", authorizer=token(portal_id=""))
     assert (answer.status, answer.json["category"]) == (403, "MISSING_SCOPES")
     assert "portal_id" in answer.json["message"]
@@ -104,13 +104,13 @@ def test_a_token_without_a_portal_is_of_none() -> None:
 @pytest.mark.parametrize(
     "claims", [{"scope": "openid enroll/read"}, {"scope": "", "scp": "[enroll/read other]"}, {"scp": "enroll/read"}]
 )
-def test_scopes_are_read_from_what_issuers_write(claims: dict[str, str]) -> None:
+def test_scopes_are_read_in_every_format_of_issuers(claims: dict[str, str]) -> None:
     api = example_portal()
     assert api("GET", "/automation/v4/flows", authorizer=token(**claims)).status == 200
 
 
 @pytest.mark.parametrize("scope", ["enroll/readx", "enroll/flows.write", "", "xenroll/read"])
-def test_a_scope_is_its_whole_name(scope: str) -> None:
+def test_scope_must_match_completely(scope: str) -> None:
     assert example_portal()("GET", "/automation/v4/flows", authorizer=token(scope)).status == 403
 
 
@@ -132,7 +132,7 @@ def test_who_one_is() -> None:
     }
 
 
-def test_a_portal_has_a_time_zone() -> None:
+def test_portal_time_zone_is_stored() -> None:
     api = example_portal()
     assert api("PATCH", "/enrollment/v1/portal", {"timeZone": "Pacific/Apia"}).json["timeZone"] == "Pacific/Apia"
     assert api("GET", "/enrollment/v1/portal").json["timeZone"] == "Pacific/Apia"
@@ -141,7 +141,7 @@ def test_a_portal_has_a_time_zone() -> None:
         assert api("PATCH", "/enrollment/v1/portal", {"timeZone": wrong}).faults == [("$.timeZone", "INVALID_OPERAND")]
 
 
-def test_a_portal_waits_for_data_that_comes_late() -> None:
+def test_portal_tolerance_is_stored() -> None:
     api = example_portal()
     api("PATCH", "/enrollment/v1/portal", {"timeZone": "Pacific/Apia"})
     assert api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": 7.5}).json["criteriaTolerance"] == 7.5
@@ -151,7 +151,7 @@ def test_a_portal_waits_for_data_that_comes_late() -> None:
         assert answer.faults == [("$.criteriaTolerance", "INVALID_OPERAND")]
 
 
-def test_a_portal_allows_sources() -> None:
+def test_portal_allowed_sources_are_stored() -> None:
     api = example_portal()
     path = "/enrollment/v1/portal"
     given = ["acme.website", "acme.crm", "acme.website"]
@@ -165,7 +165,7 @@ def test_a_portal_allows_sources() -> None:
     assert api("PATCH", path, {"allowedSources": []}).json["allowedSources"] == []
 
 
-def test_a_simulation_says_that_a_source_is_not_allowed() -> None:
+def test_simulation_reports_a_source_that_is_not_allowed() -> None:
     api = example_portal()
     api("PATCH", "/enrollment/v1/portal", {"allowedSources": ["acme.crm"]})
     envelope = event({"forms.submitted": "101", "id": "x", "properties": {"hs_form_id": "f-1"}})
@@ -178,7 +178,7 @@ PORTAL_IDS = ["x" * 65, "x" * 5_000, "a\nb", "\x00"]
 
 
 @pytest.mark.parametrize("portal_id", PORTAL_IDS, ids=["65 characters", "5,000", "a line break", "zero"])
-def test_what_can_be_no_portal_is_refused_from_a_token_as_from_the_header(portal_id: str) -> None:
+def test_invalid_portal_id_is_rejected_in_tokens_and_headers(portal_id: str) -> None:
     for method, path, body in (
         ("GET", "/automation/v4/flows", None),
         ("POST", "/crm/v3/objects/contacts", {"properties": {"a": "1"}}),
@@ -194,7 +194,7 @@ def test_what_can_be_no_portal_is_refused_from_a_token_as_from_the_header(portal
         assert set(api.world.records.records) == before
 
 
-def test_the_longest_portal_id_of_a_token_is_taken() -> None:
+def test_longest_portal_id_of_a_token_is_accepted() -> None:
     longest = "ü" * 64
     answer = example_portal()(
         "GET", "/enrollment/v1/portal", authorizer=token(portal_id=longest), headers={"x-portal-id": None}

@@ -7,8 +7,8 @@ import pytest
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal, token
-from tests.scenarios.scenario import event, property_filter
+from tests.support.portal import NOW, Api, example_portal, token
+from tests.support.scenario import event, property_filter
 
 EVENTS = "/events/v3/events"
 ADA = {"objectType": "contacts", "objectId": "101"}
@@ -31,7 +31,7 @@ def ids(api: Api, **query: Any) -> list[str]:
     return [one["id"] for one in answer.json["results"]]
 
 
-def test_events_are_told_in_the_shape_of_hubspots_api() -> None:
+def test_events_are_returned_in_the_format_of_hubspots_api() -> None:
     answer = portal_with_events()("GET", EVENTS, query={**ADA, "id": "s/2"}).json
     assert answer["results"] == [
         {
@@ -47,7 +47,7 @@ def test_events_are_told_in_the_shape_of_hubspots_api() -> None:
     assert answer["since"] < iso(NOW - 29 * 86_400_000)
 
 
-def test_events_are_narrowed_and_sorted() -> None:
+def test_events_are_filtered_and_sorted() -> None:
     api = portal_with_events()
     assert ids(api) == ["e1", "s/1", "s/2", "call", "s/3", "s/4", "s/5"]
     assert ids(api, sort="ASCENDING") == list(reversed(ids(api)))
@@ -57,7 +57,7 @@ def test_events_are_narrowed_and_sorted() -> None:
     assert ids(api, eventType="forms.viewed") == []
 
 
-def test_events_are_told_page_by_page() -> None:
+def test_events_are_paginated() -> None:
     api = portal_with_events()
     for sort in ("DESCENDING", "ASCENDING"):
         found: list[str] = []
@@ -84,12 +84,12 @@ def test_events_are_told_page_by_page() -> None:
         ({**ADA, "after": "x"}, ("after", "BAD_CURSOR")),
     ],
 )
-def test_what_is_wrong_with_a_question(query: dict[str, str], fault: tuple[str, str]) -> None:
+def test_invalid_event_queries_are_rejected(query: dict[str, str], fault: tuple[str, str]) -> None:
     answer = example_portal()("GET", EVENTS, query=query)
     assert (answer.status, answer.faults) == (400, [fault])
 
 
-def test_of_another_portal_and_of_deleted_records_nothing_is_told() -> None:
+def test_events_of_other_portals_and_deleted_records_are_not_returned() -> None:
     api = portal_with_events()
     for path, query in ((EVENTS, ADA), (OCCURRED, {"eventType": "forms.submitted"})):
         assert (
@@ -132,6 +132,6 @@ def test_whether_something_has_occurred() -> None:
         ({"eventType": "calls.ended", "since": "2999-01-01T00:00:00Z"}, ("since", "BAD_TIME")),
     ],
 )
-def test_what_is_wrong_with_a_condition(query: dict[str, str], fault: tuple[str, str]) -> None:
+def test_invalid_occurrence_conditions_are_rejected(query: dict[str, str], fault: tuple[str, str]) -> None:
     answer = example_portal()("GET", OCCURRED, query=query)
     assert (answer.status, answer.faults) == (400, [fault])

@@ -1,30 +1,17 @@
 """Every operation's example works as the document of the API says, and the committed document is that of the code."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 
 from enrollment.entrypoints.http_api.endpoint import Endpoint
-from enrollment.entrypoints.http_api.routes import ENDPOINTS, openapi_document
+from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.write_openapi import openapi_text
-from tests.api.portal import example_portal
+from tests.support.api_document import DOCUMENT, conforms, filled
+from tests.support.portal import example_portal
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = openapi_document()
-
-
-def conforms(content: Any, name: str) -> None:
-    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
-    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(content)
-
-
-def filled(path: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", value)
-    return path
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=lambda one: one.name)
@@ -54,7 +41,7 @@ def test_the_document_is_openapi() -> None:
     assert len(named) == len(set(named)) == len(ENDPOINTS)
 
 
-def test_the_committed_document_is_that_of_the_code() -> None:
+def test_committed_openapi_document_is_up_to_date() -> None:
     committed = (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
     assert committed == openapi_text(), "run `make schemas`"
 

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
-from tests.api.portal import Api
-from tests.api.test_examples import conforms
-from tests.fakes import World, switch
-from tests.scenarios.scenario import event, flow, load, play
+from tests.support.api_document import conforms
+from tests.support.fakes import World, switch
+from tests.support.portal import Api
+from tests.support.scenario import event, flow, load, play
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 EXPLAIN = "/enrollment/v1/explain"
@@ -92,7 +92,7 @@ def test_decisions_are_explained_as_they_were_taken() -> None:
     assert sum(same for same, _ in told) > 100
 
 
-def test_decisions_that_waited_are_explained_as_they_were_taken_at_last() -> None:
+def test_deferred_decisions_are_explained_as_finally_taken() -> None:
     told = [differences(scenario) for name, scenario in SCENARIOS if name.startswith("tolerance")]
     # A change that arrives after the grace is known now. A flow that is turned off meanwhile takes no final decision.
     assert [one for _, others in told for one in others.values()] == [("FILTERED_OUT", None), ("WAITING", None)]
@@ -112,7 +112,7 @@ def test_an_enrollment_is_named_with_its_message(api: Api) -> None:
     assert (later["code"], later["enrollmentId"], later["enrollment"]) == ("ALREADY_ENROLLED", message.id, None)
 
 
-def test_an_enrollment_that_a_limit_delays_is_told_as_it_was_decided(api: Api) -> None:
+def test_delayed_enrollment_is_explained_as_decided(api: Api) -> None:
     world = api.world
     world.put_flow(
         flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "DAY"}})
@@ -126,7 +126,7 @@ def test_an_enrollment_that_a_limit_delays_is_told_as_it_was_decided(api: Api) -
     assert "dueAt" not in decision(api)
 
 
-def test_the_record_is_seen_as_it_was(api: Api) -> None:
+def test_explanation_uses_the_record_at_the_time_of_the_event(api: Api) -> None:
     api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
     assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
     assert submit(api, "e2", record={"city": "Cork"}) == ["ENROLLED"]
@@ -173,7 +173,7 @@ def test_an_enrollment_is_explained_by_the_revision_that_made_it(api: Api, ahead
     )
 
 
-def test_a_flow_is_asked_as_it_was_when_the_event_was_sent(api: Api) -> None:
+def test_explanation_uses_the_flow_revision_at_the_time_of_the_event(api: Api) -> None:
     world = api.world
     wanted = {"id": 1, "event": "forms.submitted"}
     world.put_flow(flow({**wanted, "where": [["hs_form_id", "IS_ANY_OF", ["f-2"]]]}))
@@ -217,7 +217,7 @@ def test_an_event_is_sent_in_a_second_and_the_flow_that_changed_in_it_is_the_lat
     assert (str(one.code), decision(api)["code"], decision(api)["flowRevisionId"]) == ("ENROLLED", "ENROLLED", "1")
 
 
-def test_what_is_decided_again_otherwise_than_it_was_is_told_so(api: Api) -> None:
+def test_explanation_reports_a_different_decision(api: Api) -> None:
     world = api.world
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
     sent = world.now + 10
@@ -239,7 +239,7 @@ def test_what_is_decided_again_otherwise_than_it_was_is_told_so(api: Api) -> Non
     ]
 
 
-def test_values_that_are_not_kept_any_more_are_told_as_such(api: Api) -> None:
+def test_explanation_reports_values_that_are_no_longer_stored(api: Api) -> None:
     api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}))
     assert submit(api, record={"city": "Bray"}) == ["FILTERED_OUT"]
     for number in range(25):
@@ -284,5 +284,5 @@ def test_events_are_explained_page_by_page_newest_first(api: Api) -> None:
     ("query", "status"),
     [({"objectId": "9"}, 404), ({"flowId": "9"}, 404), ({"objectType": "x"}, 400), ({"limit": "0"}, 400)],
 )
-def test_what_is_not_there(api: Api, query: dict[str, str], status: int) -> None:
+def test_explanations_of_missing_things_are_not_found(api: Api, query: dict[str, str], status: int) -> None:
     assert api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", **query}).status == status

@@ -7,8 +7,8 @@ import pytest
 
 from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
-from tests.api.portal import example_portal
-from tests.scenarios.scenario import event, flow
+from tests.support.portal import example_portal
+from tests.support.scenario import event, flow
 
 FLOWS = "/automation/v4/flows"
 
@@ -34,7 +34,7 @@ def event_based(*groups: dict[str, Any], **given: Any) -> dict[str, Any]:
     return {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": criteria}
 
 
-def test_every_fault_is_told_at_once_in_the_envelope() -> None:
+def test_all_errors_are_returned_at_once() -> None:
     document = event_based(
         group(filters=[where("hs_fom_id", "ENUMERATION", "IS_ANY_OF", values=["f-1"])]),
         group(eventTypeId="forms.submited"),
@@ -118,7 +118,7 @@ def test_a_rule_of_flows(document: dict[str, Any], fault: tuple[str, str]) -> No
     assert (answer.status, answer.faults) == (400, [fault])
 
 
-def test_every_key_is_kept_as_it_came() -> None:
+def test_every_key_of_a_flow_is_preserved() -> None:
     api = example_portal()
     extra = {
         "actions": [{"actionId": "1", "é": [None, 1.5, {"": True}]}],
@@ -141,7 +141,7 @@ def test_a_flow_has_a_place_of_its_own_when_it_is_put_without_a_revision() -> No
     assert gone.status == 404
 
 
-def test_of_many_who_change_one_revision_one_wins() -> None:
+def test_one_of_many_concurrent_flow_changes_wins() -> None:
     """Below the API, whose resolver serves one request at a time, as Lambda does."""
     api = example_portal()
     current = api("GET", f"{FLOWS}/1001").json
@@ -159,7 +159,7 @@ def test_of_many_who_change_one_revision_one_wins() -> None:
     assert api("PUT", f"{FLOWS}/1001", {**current, "name": "late"}).status == 409
 
 
-def test_what_an_update_does_not_carry_is_kept() -> None:
+def test_update_preserves_absent_keys() -> None:
     """HubSpot's own update has no objectTypeId."""
     api = example_portal()
     document = {**flow({"id": 1, "object": "company", "event": "crm.object_created"}), "flowType": "WORKFLOW"}
@@ -169,7 +169,7 @@ def test_what_an_update_does_not_carry_is_kept() -> None:
     assert (changed.status, changed.json["objectTypeId"], changed.json["flowType"]) == (200, "0-2", "WORKFLOW")
 
 
-def test_deleting_twice() -> None:
+def test_deleting_twice_is_idempotent() -> None:
     api = example_portal()
     assert [api("DELETE", f"{FLOWS}/1001").status for _ in range(2)] == [204, 404]
     assert [one["id"] for one in api("GET", FLOWS).json["results"]] == ["1002"]
@@ -270,7 +270,7 @@ def test_a_stored_record_is_tested() -> None:
 # The catalog ------------------------------------------------------------------------------------------------------
 
 
-def test_an_editor_is_told_what_is_valid() -> None:
+def test_event_catalog_lists_what_a_flow_can_use() -> None:
     api = example_portal()
     everything = api("GET", "/enrollment/v1/events").json["results"]
     assert len(everything) == len(EVENT_TYPES)
@@ -336,7 +336,7 @@ def test_what_the_catalog_offers_is_accepted(one: dict[str, Any]) -> None:
         {"operationType": "DATE", "operator": "EQUAL", "year": 10**20, "month": "JAN", "day": 1},
     ],
 )
-def test_times_beyond_the_calendar_are_faults(operation: dict[str, Any]) -> None:
+def test_times_beyond_the_calendar_are_rejected(operation: dict[str, Any]) -> None:
     criteria = {
         "filterBranchType": "AND",
         "filters": [{"filterType": "PROPERTY", "property": "d", "operation": operation}],
@@ -361,7 +361,7 @@ def test_every_kind_of_flow_says_properly_whether_records_re_enroll() -> None:
     assert example_portal()("POST", FLOWS, document).faults == [("$.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE")]
 
 
-def test_a_revision_is_no_truth_value() -> None:
+def test_boolean_revision_is_rejected() -> None:
     answer = example_portal()("PUT", f"{FLOWS}/1001", {**event_based(group()), "revisionId": True})
     assert answer.faults == [("$.revisionId", "WRONG_TYPE")]
 
@@ -379,7 +379,7 @@ def after(flow_id: int, before: int, **given: Any) -> dict[str, Any]:
     return flow({"id": flow_id, "event": "workflows.enrolled", "where": where, **given})
 
 
-def test_a_flow_that_closes_a_loop_is_stored_and_its_author_told() -> None:
+def test_flow_that_closes_a_loop_is_stored_with_a_warning() -> None:
     call = example_portal()
     assert "warnings" not in call("PUT", f"{FLOWS}/1", after(1, before=2)).json
 
@@ -396,7 +396,7 @@ def test_a_flow_that_closes_a_loop_is_stored_and_its_author_told() -> None:
     assert "warnings" not in call.world.authoring.get("p1", "2").document
 
 
-def test_a_new_flow_is_told_of_the_loop_of_its_own() -> None:
+def test_new_flow_that_triggers_itself_gives_a_warning() -> None:
     call = example_portal()
     created = call("POST", FLOWS, flow({"id": 1, "event": "workflows.enrolled"}))
     flow_id = created.json["id"]
@@ -404,7 +404,7 @@ def test_a_new_flow_is_told_of_the_loop_of_its_own() -> None:
     assert [f"{flow_id} > {flow_id}" in one for one in created.json["warnings"]] == [True]
 
 
-def test_flows_of_other_portals_and_object_types_close_no_loop() -> None:
+def test_flows_of_other_portals_and_object_types_do_not_close_a_loop() -> None:
     call = example_portal()
     assert call("PUT", f"{FLOWS}/1", after(1, before=2, object="company")).status == 201
     assert call("PUT", f"{FLOWS}/1", after(1, before=2), headers={"x-portal-id": "p2"}).status == 201

@@ -17,9 +17,9 @@ from hubspot.crm.objects import (
 )
 
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, example_portal
-from tests.api.serving import served
-from tests.scenarios.scenario import event, flow
+from tests.support.portal import NOW, example_portal
+from tests.support.scenario import event, flow
+from tests.support.serving import served
 
 # What HubSpot's own API marks as required of every flow.
 REQUIRED = {

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import example_portal
+from tests.support.portal import example_portal
 
 
 class Page(HTMLParser):
@@ -55,7 +55,7 @@ def test_the_page_runs_its_own_scripts_only() -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/automation/v4/flows", "/nothing", "/automation/v4/flows/404"])
-def test_no_answer_is_framed_or_taken_for_what_it_is_not(path: str) -> None:
+def test_responses_forbid_framing_and_content_sniffing(path: str) -> None:
     """Errors included: each may have a text of a caller's own in it."""
     headers = example_portal()("GET", path).headers
     assert directives(headers["Content-Security-Policy"]) == {"default-src": ["'none'"], "frame-ancestors": ["'none'"]}

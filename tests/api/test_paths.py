@@ -17,7 +17,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
-from tests.api.portal import Api, example_portal
+from tests.support.portal import Api, example_portal
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -137,7 +137,7 @@ def test_an_id_in_a_path_is_that_of_the_record(one: str) -> None:
 
 
 @pytest.mark.parametrize(("operation", "name"), WITH_AN_ID, ids=NAMES)
-def test_an_id_that_a_path_can_not_carry_is_refused(operation: Endpoint, name: str) -> None:
+def test_id_that_a_path_cannot_contain_is_rejected(operation: Endpoint, name: str) -> None:
     """By every route, and before anything is read or changed."""
     api = portal()
     before, flows = state(api), repr(api.world.flows.list("p1", 100))
@@ -151,7 +151,7 @@ def test_an_id_that_a_path_can_not_carry_is_refused(operation: Endpoint, name: s
     assert not api.world.bus.produced
 
 
-def test_the_refusal_names_the_way_out() -> None:
+def test_rejection_suggests_an_alternative() -> None:
     status, found = through_the_gateway(portal(), "DELETE", f"{CONTACTS}/50%25")
     assert (status, found["errors"][0]["in"]) == (400, "objectId")
     assert "batch" in found["message"]
@@ -169,7 +169,7 @@ def test_a_path_is_decoded_once() -> None:
     assert (status, found["id"]) == (200, "a+b")
 
 
-def test_bytes_that_are_no_text_name_no_record() -> None:
+def test_path_bytes_that_are_not_utf8_are_rejected() -> None:
     status, found = through_the_gateway(portal(), "GET", f"{CONTACTS}/a%FF")
     assert (status, found["errors"][0]["code"]) == (400, "NOT_IN_A_PATH")
 
@@ -242,7 +242,7 @@ def test_a_batch_is_deleted_as_a_whole_and_again() -> None:
         ({"inputs": [{"id": "a", "idProperty": "email"}]}, [("$.inputs[0].idProperty", "NOT_SUPPORTED")]),
     ],
 )
-def test_a_batch_with_a_fault_deletes_nothing(body: Any, faults: list[tuple[str, str]]) -> None:
+def test_batch_with_an_error_deletes_nothing(body: Any, faults: list[tuple[str, str]]) -> None:
     api = portal()
     before = state(api)
     answer = api("POST", f"{CONTACTS}/batch/archive", body)

@@ -10,8 +10,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import RecordUpdate
 from enrollment.domain.values import iso_second
-from tests.api.portal import NOW, Api, example_portal
-from tests.scenarios.scenario import event, flow
+from tests.support.portal import NOW, Api, example_portal
+from tests.support.scenario import event, flow
 
 CONTACTS = "/crm/v3/objects/contacts"
 LISTS = "/crm/v3/lists/42/memberships"
@@ -58,7 +58,7 @@ def test_a_change_is_an_event_for_each_property_that_changed() -> None:
     assert produced(api) == []
 
 
-def test_what_is_changed_here_enrolls() -> None:
+def test_change_through_the_api_enrolls() -> None:
     api = example_portal()
     api.world.put_flow(flow({"id": 1, "event": "crm.object_created", "criteria": [["city", "IS_ANY_OF", ["Cork"]]]}))
     where = [["hs_name", "IS_ANY_OF", ["city"]], ["hs_value", "IS_ANY_OF", ["Bray"]]]
@@ -87,7 +87,7 @@ def test_the_events_change_nothing_more() -> None:
     assert api.world.records.records == before
 
 
-def test_when_the_bus_refuses_nothing_is_changed() -> None:
+def test_rejection_by_the_bus_leaves_the_record_unchanged() -> None:
     api = example_portal()
     before = dict(api.world.records.records)
     api.world.bus.refuses = 9
@@ -135,7 +135,7 @@ def test_memberships_are_ordered_by_their_time_too() -> None:
     assert [one[0] for one in produced(api)] == ["lists.membership_changed"]
 
 
-def test_a_list_has_one_spelling() -> None:
+def test_list_ids_are_normalized() -> None:
     api = example_portal()
     api("PUT", "/crm/v3/lists/VIP/memberships/add", ["101"])
     assert api("PUT", "/crm/v3/lists/ vip/memberships/add", ["101"]).json["recordsIdsAdded"] == ["101"]
@@ -150,7 +150,7 @@ def test_a_list_is_one(list_id: str) -> None:
     assert answer.faults == [("listId", "BAD_CHARACTERS")]
 
 
-def test_a_property_has_one_spelling() -> None:
+def test_property_names_are_normalized() -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo"}})
     api("PATCH", f"{CONTACTS}/101", {"properties": {" CITY ": "Oslo"}})
@@ -162,7 +162,7 @@ def test_a_property_has_one_spelling() -> None:
     assert twice.faults == [("$.properties.city", "GIVEN_TWICE")]
 
 
-def test_changes_at_once_lose_none() -> None:
+def test_concurrent_changes_are_all_kept() -> None:
     """Below the API, whose resolver serves one request at a time, as Lambda does."""
     api = example_portal()
     ada = RecordKey("p1", "0-1", "101")
@@ -180,7 +180,7 @@ def test_changes_at_once_lose_none() -> None:
 # Creating, deleting -------------------------------------------------------------------------------------------------
 
 
-def test_an_upsert_creates_and_changes_and_tells_of_each_refusal() -> None:
+def test_upsert_creates_and_changes_and_reports_each_rejection() -> None:
     api = example_portal()
     api("DELETE", f"{CONTACTS}/104")
     answer = api(
@@ -206,7 +206,7 @@ def test_an_upsert_creates_and_changes_and_tells_of_each_refusal() -> None:
     assert kinds == {"crm.object_created": 1, "crm.property_changed": 41}
 
 
-def test_a_record_that_would_be_too_large_is_refused_whole() -> None:
+def test_too_large_record_is_rejected_completely() -> None:
     api = example_portal()
     big = {"properties": {f"p{n}": "x" * 8000 for n in range(40)}}
     assert api("POST", CONTACTS, big).faults == [("$", "DETAIL_TOO_LARGE")]
@@ -236,7 +236,7 @@ def test_a_deleted_record_is_gone_and_late_events_do_not_bring_it_back() -> None
     assert produced(api) == [("crm.object_created", "101", {}, {"city": "Bray"})]
 
 
-def test_what_is_asked_for_and_does_not_exist_is_named() -> None:
+def test_response_names_records_that_do_not_exist() -> None:
     answer = example_portal()("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": "9"}, {"id": "101"}, {"id": "9"}]})
     assert answer.status == 207
     assert [one["id"] for one in answer.json["results"]] == ["101"]
@@ -277,7 +277,7 @@ def test_what_is_asked_for_and_does_not_exist_is_named() -> None:
         ),
     ],
 )
-def test_bad_input(method: str, path: str, body: Any, faults: list[tuple[str, str]]) -> None:
+def test_invalid_record_requests_are_rejected(method: str, path: str, body: Any, faults: list[tuple[str, str]]) -> None:
     api = example_portal()
     before = dict(api.world.records.records)
     answer = api(method, path, body)
@@ -338,7 +338,7 @@ def test_the_later_change_of_an_association_wins() -> None:
     assert types(api, "/crm/v4/objects/contact/101/associations/company") == {"201": [279]}
 
 
-def test_a_record_that_is_gone_is_associated_with_nothing() -> None:
+def test_deleted_record_has_no_associations() -> None:
     api = example_portal()
     path = "/crm/v4/objects/contact/101/associations/company"
     api("PUT", ACME.replace("/companies", "/default/companies"))
@@ -526,7 +526,7 @@ def test_memberships_are_changed_all_or_none() -> None:
     assert members == [refused] * 3
 
 
-def test_an_answer_to_what_is_done_is_never_too_large() -> None:
+def test_response_to_a_completed_change_is_never_too_large() -> None:
     api = example_portal()
     for number in range(30):
         properties = {f"p{n}": '"' * 8000 for n in range(10)}
@@ -537,7 +537,7 @@ def test_an_answer_to_what_is_done_is_never_too_large() -> None:
     assert "Request fewer items" in api("POST", f"{CONTACTS}/batch/read", ids).json["message"]
 
 
-def test_an_id_that_is_taken_is_not_given_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_used_id_is_not_generated_again(monkeypatch: pytest.MonkeyPatch) -> None:
     api = example_portal()
     monkeypatch.setattr(api, "_tick", lambda: NOW)
     api.__post_init__()
@@ -559,7 +559,7 @@ def test_a_record_that_begins_anew_has_the_associations_of_then_no_more() -> Non
     assert types(api, there) == {"201": [279]}
 
 
-def test_two_records_have_so_many_types_of_association_at_most() -> None:
+def test_association_types_between_two_records_are_limited() -> None:
     api = example_portal()
     statuses = set()
     for start in range(0, 300, 50):
@@ -587,7 +587,7 @@ def test_a_value_is_another_when_it_reads_as_another(before: Any, after: Any, is
         ({"properties": {}, "occurredAt": "2062-01-01T00:00:00Z"}, "BAD_TIME"),
     ],
 )
-def test_times_that_are_none(body: Any, code: str) -> None:
+def test_invalid_times_are_rejected(body: Any, code: str) -> None:
     assert example_portal()("PATCH", f"{CONTACTS}/101", body).faults == [("$.occurredAt", code)]
 
 

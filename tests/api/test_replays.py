@@ -7,14 +7,14 @@ import pytest
 from enrollment.catalog import EVENT_TYPES
 from enrollment.entrypoints.http_api import replays
 from enrollment.serialization.envelopes import read_routed_event
-from tests.api.portal import EXAMPLE_REPLAY, Api, example_portal
-from tests.fakes import switch
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import switch
+from tests.support.portal import EXAMPLE_REPLAY, Api, example_portal
+from tests.support.scenario import event, flow
 
 PATH = "/enrollment/v1/replays"
 
 
-def test_an_order_is_for_flows_and_the_events_that_lead_to_them() -> None:
+def test_replay_is_for_flows_and_the_events_that_lead_to_them() -> None:
     api = example_portal()
     ordered = api("POST", PATH, {"flowIds": ["1001", 1002], "isDryRun": True})
     assert ordered.status == 201
@@ -25,7 +25,7 @@ def test_an_order_is_for_flows_and_the_events_that_lead_to_them() -> None:
     assert api.world.replays.get(ordered.json["name"]).flow_ids == {"1001", "1002"}
 
 
-def test_without_flows_it_is_for_all_and_may_be_narrowed_by_types() -> None:
+def test_replay_without_flows_is_for_all_and_can_be_limited_by_types() -> None:
     api = example_portal()
     ordered = api("POST", PATH, {"isDryRun": False}).json
     assert (ordered["flowIds"], ordered["eventTypes"]) == (None, sorted(EVENT_TYPES))
@@ -48,7 +48,7 @@ def test_without_flows_it_is_for_all_and_may_be_narrowed_by_types() -> None:
         ({"flowIds": ["1001"], "eventTypes": ["calls.ended"]}, ("$.eventTypes", "NO_EFFECT")),
     ],
 )
-def test_what_would_have_no_effect_is_refused(body: dict[str, Any], fault: tuple[str, str]) -> None:
+def test_replay_without_effect_is_rejected(body: dict[str, Any], fault: tuple[str, str]) -> None:
     api = example_portal()
     api.world.put_flow(flow({"id": "off", "event": "forms.submitted"}))
     switch(api.world.authoring, "p1", "off", api.world.now, on=False)
@@ -64,7 +64,7 @@ def count(api: Api, *event_ids: str) -> None:
         api.world.replay_processor.process(one, EXAMPLE_REPLAY)
 
 
-def test_counts_of_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dry_run_returns_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     api = example_portal()
     path = f"{PATH}/{EXAMPLE_REPLAY.name}/counts"
     assert api("GET", path).json == {"results": []}

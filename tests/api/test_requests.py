@@ -11,8 +11,8 @@ from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import MAX_BODY_BYTES
 from enrollment.serialization.requests import write_cursor
-from tests.api.portal import Answer, Api, example_portal
-from tests.api.test_examples import conforms, filled
+from tests.support.api_document import conforms, filled
+from tests.support.portal import Answer, Api, example_portal
 
 WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
 
@@ -50,7 +50,7 @@ def state(api: Api) -> str:
     ],
     ids=repr,
 )
-def test_a_body_that_is_none(operation: Endpoint, raw: str | None, code: str | None) -> None:
+def test_body_that_is_not_json_is_rejected(operation: Endpoint, raw: str | None, code: str | None) -> None:
     api = example_portal()
     before = state(api)
 
@@ -66,7 +66,7 @@ def test_a_body_that_is_none(operation: Endpoint, raw: str | None, code: str | N
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None, "application/jsonx"])
-def test_a_body_of_another_type(operation: Endpoint, content_type: str | None) -> None:
+def test_body_of_another_content_type_is_rejected(operation: Endpoint, content_type: str | None) -> None:
     api = example_portal()
     before = state(api)
     raw = json.dumps(operation.example.body)
@@ -77,7 +77,7 @@ def test_a_body_of_another_type(operation: Endpoint, content_type: str | None) -
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
-def test_a_huge_body(operation: Endpoint) -> None:
+def test_huge_body_is_rejected(operation: Endpoint) -> None:
     answer = send(example_portal(), operation, raw=json.dumps({"a": "x" * MAX_BODY_BYTES}))
     assert answer.status == 413
     assert f"{MAX_BODY_BYTES:,}" in answer.json["message"]
@@ -94,14 +94,14 @@ def test_a_body_that_the_gateway_encoded(operation: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=named)
-def test_another_method(operation: Endpoint) -> None:
+def test_method_that_is_not_allowed_is_rejected(operation: Endpoint) -> None:
     answer = example_portal()("TRACE", filled(operation.path, operation.example.path))
     assert (answer.status, answer.json["category"]) == (405, "METHOD_NOT_ALLOWED")
     assert operation.method in answer.headers["Allow"]
 
 
 @pytest.mark.parametrize("path", ["/", "/nope", "/automation/v4/flow", "/automation/v4/flows/1/2", "/crm/v3/objects"])
-def test_no_route(path: str) -> None:
+def test_unknown_route_is_not_found(path: str) -> None:
     answer = example_portal()("GET", path)
     assert (answer.status, answer.json["category"]) == (404, "OBJECT_NOT_FOUND")
     assert "/openapi.json" in answer.json["message"]
@@ -109,7 +109,7 @@ def test_no_route(path: str) -> None:
 
 @pytest.mark.parametrize("operation", [one for one in ENDPOINTS if "{" in one.path], ids=named)
 @pytest.mark.parametrize("value", ["x" * 129, "%00", "a%0Ab", "%ED%A0%80"], ids=["long", "null", "line", "surrogate"])
-def test_ids_in_the_path_that_can_be_none(operation: Endpoint, value: str) -> None:
+def test_invalid_ids_in_the_path_are_rejected(operation: Endpoint, value: str) -> None:
     path = filled(operation.path, dict.fromkeys(operation.example.path, value))
     answer = example_portal()(operation.method, path, operation.example.body)
     assert answer.status in (400, 404) or (answer.status, operation.method) == (204, "DELETE")
@@ -138,7 +138,7 @@ def test_parameters(path: str, query: dict[str, str], parameter: str) -> None:
     assert [where for where, _ in answer.faults] == [parameter]
 
 
-def test_near_misses_say_what_was_meant() -> None:
+def test_misspelled_names_get_a_suggestion() -> None:
     answer = example_portal()("GET", "/crm/v3/objects/contakt/1")
     assert answer.json["errors"][0]["context"] == {"didYouMean": ["contact"]}
 
@@ -147,7 +147,7 @@ def test_the_correlation_id_is_that_of_the_request() -> None:
     assert example_portal()("GET", "/nope").json["correlationId"] == "request-1"
 
 
-def test_what_nobody_foresaw_is_told_without_its_insides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_reported_without_internals(monkeypatch: pytest.MonkeyPatch) -> None:
     api = example_portal()
 
     def broken(*_: object) -> None:
@@ -184,16 +184,16 @@ def test_a_flow_and_an_answer_are_measured_by_their_bytes(unit: str) -> None:
 
 
 @pytest.mark.parametrize("raw", ['{"x": 1e999}', '{"x": "\\ud800"}', '{"\\udfff": 1}'])
-def test_what_json_can_not_say_is_not_stored(raw: str) -> None:
+def test_values_that_json_cannot_express_are_rejected(raw: str) -> None:
     answer = example_portal()("POST", "/automation/v4/flows", raw=raw)
     assert (answer.status, answer.faults[0][0]) == (400, "$")
 
 
-def test_a_path_is_no_pattern() -> None:
+def test_path_is_not_treated_as_a_pattern() -> None:
     assert example_portal()("GET", "/openapiXjson").status == 404
 
 
-def test_throttling_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttling_is_reported_as_throttling(monkeypatch: pytest.MonkeyPatch) -> None:
     api = example_portal()
 
     def throttled(*_: object) -> None:

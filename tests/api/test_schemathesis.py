@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from enrollment.entrypoints.http_api.routes import openapi_document
-from tests.api.portal import example_portal
-from tests.api.serving import served
+from tests.support.portal import example_portal
+from tests.support.serving import served
 
 schema = schemathesis.openapi.from_dict(openapi_document())
 
@@ -42,5 +42,5 @@ def url():
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_every_answer_is_as_declared(case: schemathesis.Case, url: str) -> None:
+def test_every_response_conforms_to_the_openapi_document(case: schemathesis.Case, url: str) -> None:
     case.call_and_validate(base_url=url, headers={"X-Portal-Id": "p1"}, checks=CHECKS)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal, token
-from tests.api.test_examples import conforms
-from tests.fakes import World
-from tests.scenarios.scenario import event, flow, load, play
+from tests.support.api_document import conforms
+from tests.support.fakes import World
+from tests.support.portal import NOW, Api, example_portal, token
+from tests.support.scenario import event, flow, load, play
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 SIMULATE = "/enrollment/v1/simulate"
@@ -79,7 +79,7 @@ def test_a_draft_is_explained_filter_by_filter() -> None:
     ]
 
 
-def test_drafts_stand_in_the_place_of_the_flows_that_are_stored() -> None:
+def test_drafts_replace_stored_flows() -> None:
     api = example_portal()
     drafts = [
         {**flow({"id": 1, "event": "forms.submitted", "enabled": False})},
@@ -92,7 +92,7 @@ def test_drafts_stand_in_the_place_of_the_flows_that_are_stored() -> None:
     assert [(one["flowId"], one["code"]) for one in found] == [("1001", "NOT_MATCHED")]
 
 
-def test_a_record_given_inline_stands_in_the_place_of_the_stored_one() -> None:
+def test_inline_record_replaces_the_stored_one() -> None:
     api = example_portal()
     body = {"event": submitted(properties={"hs_form_id": "f-1"})}
     assert [one["code"] for one in decisions(api, body)] == ["ALREADY_ENROLLED"]
@@ -111,7 +111,7 @@ def test_a_record_given_inline_stands_in_the_place_of_the_stored_one() -> None:
     assert (one["code"], one["suppression"]["passed"]) == ("SUPPRESSED", True)
 
 
-def test_an_invalid_event_is_told_as_the_unprocessed_queue_has_it() -> None:
+def test_invalid_event_is_reported_as_in_the_unprocessed_queue() -> None:
     api = example_portal()
     for envelope, reason in (
         (None, "INVALID_ENVELOPE"),
@@ -124,7 +124,7 @@ def test_an_invalid_event_is_told_as_the_unprocessed_queue_has_it() -> None:
         conforms(answer.json, "Simulation")
 
 
-def test_what_is_wrong_with_a_draft_is_told_by_its_place() -> None:
+def test_draft_errors_have_their_json_path() -> None:
     refused = flow({"id": 1, "event": "forms.submitted", "where": [["hs_fom_id", "IS_KNOWN"]]})
     answer = example_portal()("POST", SIMULATE, {"event": submitted(), "flows": [DRAFT, refused]})
     path = "$.flows[1].enrollmentCriteria.eventFilterBranches[0].filters[0].property"
@@ -141,19 +141,19 @@ def test_what_is_wrong_with_a_draft_is_told_by_its_place() -> None:
         ({"record": {"properties": {"a": {}}}}, "$.record.properties.a"),
     ],
 )
-def test_what_is_wrong_with_a_request(change: dict[str, Any], path: str) -> None:
+def test_invalid_simulation_requests_are_rejected(change: dict[str, Any], path: str) -> None:
     answer = example_portal()("POST", SIMULATE, {"event": submitted(), **change})
     assert (answer.status, answer.faults[0][0]) == (400, path)
     assert example_portal()("POST", SIMULATE, {}).faults == [("$.event", "MISSING_FIELD")]
 
 
-def test_of_another_portal_nothing_is_told() -> None:
+def test_simulation_does_not_reveal_another_portal() -> None:
     api = example_portal()
     answer = api("POST", SIMULATE, {"event": submitted(portal="p2")}, authorizer=token())
     assert (answer.status, answer.json["category"]) == (404, "OBJECT_NOT_FOUND")
 
 
-def test_nothing_is_left_behind() -> None:
+def test_simulation_stores_nothing() -> None:
     api = example_portal()
     world = api.world
     before = (dict(world.records.records), dict(world.enrollments.items), list(world.queue.messages))
@@ -254,6 +254,6 @@ def test_events_of_one_moment_are_on_one_page() -> None:
         ({"flow": DRAFT, "after": "x"}, "after"),
     ],
 )
-def test_what_is_wrong_with_a_preview(body: dict[str, Any], path: str) -> None:
+def test_invalid_preview_requests_are_rejected(body: dict[str, Any], path: str) -> None:
     answer = example_portal()("POST", PREVIEW, body)
     assert (answer.status, answer.faults[0][0]) == (400, path)

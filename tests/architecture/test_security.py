@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from enrollment.adapters import aws_clients as clients
-from tests.aws import REGION
-from tests.template.test_template import DEFAULTS, FUNCTIONS, TEMPLATE, values_of
+from tests.support.aws import REGION
+from tests.support.template import DEFAULTS, FUNCTIONS, TEMPLATE, values_of
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("cli", "docs", "events", "functions", "layers", "tests")

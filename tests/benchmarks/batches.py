@@ -22,10 +22,10 @@ from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from tests.benchmarks.measure import ROOT
-from tests.emulated import Emulated, emulated_aws
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import stores as open_stores
+from tests.support.emulated import Emulated, emulated_aws
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import stores as open_stores
 
 EVENTS = 600
 WARM = 50

@@ -33,9 +33,9 @@ from enrollment.entrypoints.event_handlers import handler_for
 from tests.benchmarks.capacity import INDEXES, Item, consumed, item_bytes
 from tests.benchmarks.machine import machine
 from tests.benchmarks.replayed import Recording, silenced
-from tests.fakes import store
-from tests.scenarios.scenario import flow
-from tests.stores import stores as open_stores
+from tests.support.fakes import store
+from tests.support.scenario import flow
+from tests.support.stores import stores as open_stores
 
 EVENTS = Path(__file__).parents[2] / "events"
 COUNTS = Path(__file__).with_name("counts.json")

@@ -28,9 +28,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enrollment.config import NAMES, Config
 from tests.benchmarks.path import costs
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import stores as open_stores
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import stores as open_stores
 
 ROOT = Path(__file__).parents[2]
 PORT, LAMBDA_PORT, API_PORT = 4586, 4587, 4588

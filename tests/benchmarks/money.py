@@ -39,7 +39,7 @@ from tests.benchmarks.prices import (
     REGION,
 )
 from tests.benchmarks.tables import Found, Plot, Table
-from tests.metrics import emitted_metrics
+from tests.support.metrics import emitted_metrics
 
 Usage = Mapping[str, float]
 

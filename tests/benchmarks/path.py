@@ -23,9 +23,9 @@ from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.event_handlers import handler_for
 from tests.benchmarks.replayed import Call, Recording, silenced
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import stores as open_stores
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import stores as open_stores
 
 # Turns of each, and events in one.
 TURNS = 60

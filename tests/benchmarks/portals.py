@@ -24,7 +24,7 @@ from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import split
 from enrollment.serialization.flows import read_flow
-from tests.scenarios.scenario import flow
+from tests.support.scenario import flow
 
 PORTALS = (10, 100, 1_000, 10_000)
 FLOWS_EACH = 5

@@ -25,9 +25,9 @@ from enrollment.config import Config
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from tests.benchmarks.measure import PORT, ROOT, embedded
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import stores as open_stores
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import stores as open_stores
 
 STORM = 6_000
 ALONE_SECONDS = 30

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from enroll.api import Api, ApiError, is_private
-from tests.api.portal import example_portal
-from tests.api.serving import served
-from tests.cli.test_cli import run
+from tests.support.command_line import run
+from tests.support.portal import example_portal
+from tests.support.serving import served
 
 TOKEN = "a-token-of-a-test"
 

@@ -20,10 +20,10 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso, read_instant
 from enrollment.entrypoints.bootstrap import now
-from tests.api.portal import Api, example_portal
-from tests.api.serving import served
-from tests.aws import REGION, aws
-from tests.scenarios.scenario import event, flow
+from tests.support.aws import REGION, aws
+from tests.support.command_line import answer, run
+from tests.support.portal import Api
+from tests.support.scenario import event, flow
 
 OUTPUTS = (
     "FlowsTableName",
@@ -63,30 +63,10 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def run(*arguments: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, result.output
-    return result
-
-
-def answer(*arguments: str) -> Any:
-    return json.loads(run(*arguments, "--json").stdout)
-
-
 def file(folder: Path, *documents: Any, name: str = "flows.json") -> str:
     path = folder / name
     path.write_text(json.dumps(list(documents) if len(documents) != 1 else documents[0]), encoding="utf-8")
     return str(path)
-
-
-@pytest.fixture
-def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The example portal, whose API the commands find as a shell would tell them."""
-    api = example_portal()
-    with served(api) as url:
-        monkeypatch.setenv("ENROLL_API", url)
-        monkeypatch.setenv("ENROLL_PORTAL", "p1")
-        yield api
 
 
 def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:

@@ -45,32 +45,12 @@ from enroll.stack import Stack
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal
-from tests.api.serving import served
-from tests.cli.test_queue import MESSAGE
-from tests.cli.test_replay import BUS, Aws
-from tests.scenarios.scenario import event, flow
-
-# Colours, a new title of the window, cursor movement by a C1 control, overwriting by a carriage return, text that is
-# shown backwards or not at all, line ends of every kind, and rich's own markup.
-TEXT = (
-    "\x1b[31mred\x1b]0;title\x07 \x9b2J \x08\x7f\r \u202eevil\u2069\u2066 \u200b\u200f\ufeff \u2028\u2029\x85\n"
-    "Error: a line of its own [/x][bold]b[/] :smile: \U000e0041"
-)
-# Ids have no C0 and C1 controls.
-ID = "[/x]\u202e\u2066\u200b\u2028[red]:smile:\U000e0041"
-# Ids of flows are printable.
-FLOW_ID = "[red]:smile:"
-# A part of both texts as it is printed.
-MARK = "u202e"
-
-ALLOWED = {"\n"}
-
-
-def unprintable(text: str) -> set[str]:
-    """The characters that a terminal acts on, hides or reorders."""
-    return {one for one in text if unicodedata.category(one) in ("Cc", "Cf", "Zl", "Zp", "Cs")} - ALLOWED
-
+from tests.support.command_line import MESSAGE
+from tests.support.hostile_text import FLOW_ID, ID, MARK, TEXT, unprintable
+from tests.support.portal import NOW, Api, example_portal
+from tests.support.replays import BUS, Aws
+from tests.support.scenario import event, flow
+from tests.support.serving import served
 
 # The one place --------------------------------------------------------------------------------------------------------
 

@@ -14,20 +14,8 @@ from enroll.commands import queue as commands
 from enroll.dead_letters import queue as dead_letter_queue
 from enroll.main import app
 from enroll.stack import Stack
-from tests.aws import REGION
-from tests.cli.test_cli import run
-
-MESSAGE = {
-    "enrollmentId": "01K",
-    "portalId": "p1",
-    "flowId": "1",
-    "flowName": "Welcome",
-    "objectTypeId": "0-1",
-    "objectId": "101",
-    "isReEnrollment": False,
-    "enrolledAt": "2026-11-23T10:00:00.000Z",
-    "trigger": {"eventType": "forms.submitted", "eventId": "e1"},
-}
+from tests.support.aws import REGION
+from tests.support.command_line import MESSAGE, run
 
 
 @dataclass

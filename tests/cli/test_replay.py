@@ -1,9 +1,5 @@
 """`enroll replay`: ordered through the API, replayed by EventBridge, followed to its end."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
-
 import pytest
 
 from enroll.commands import replay as commands
@@ -12,59 +8,13 @@ from enroll.stack import Stack
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.serialization.envelopes import read_routed_event
-from tests.api.portal import Api, example_portal
-from tests.api.serving import served
-from tests.cli.test_cli import answer, run
-from tests.scenarios.scenario import event
-from tests.template.test_template import TEMPLATE, logical
+from tests.support.command_line import answer, run
+from tests.support.portal import Api
+from tests.support.replays import ARCHIVE, BUS, Aws
+from tests.support.scenario import event
+from tests.support.template import TEMPLATE, logical
 
-BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/enroll-events"
-ARCHIVE = "arn:aws:events:eu-west-1:123456789012:archive/enroll-events"
 SINCE, UNTIL = "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"
-
-
-class Aws:
-    """EventBridge's replays and rules. `states`: what DescribeReplay answers, one after the
-    other; `delivers`: what happens when a replay begins."""
-
-    def __init__(self) -> None:
-        self.states: list[str | BaseException] = ["STARTING", "RUNNING", "COMPLETED"]
-        self.archives = ["enroll-events"]
-        self.delivers: Any = lambda name: None
-        self.started: list[dict[str, Any]] = []
-        self.cancelled: list[str] = []
-        self.rules = [rule_name("enroll", category) for category in CATEGORIES]
-
-    def list_archives(self, EventSourceArn: str) -> dict[str, Any]:
-        assert EventSourceArn == BUS
-        return {"Archives": [{"ArchiveName": one} for one in self.archives]}
-
-    def describe_archive(self, ArchiveName: str) -> dict[str, Any]:
-        return {"ArchiveArn": f"{ARCHIVE.rpartition('/')[0]}/{ArchiveName}"}
-
-    def start_replay(self, **given: Any) -> None:
-        self.started.append(given)
-        self.delivers(given["ReplayName"])
-
-    def describe_replay(self, ReplayName: str) -> dict[str, Any]:
-        assert ReplayName == self.started[-1]["ReplayName"]
-        state = self.states.pop(0)
-        if isinstance(state, BaseException):
-            raise state
-        reached = {"EventLastReplayedTime": datetime(2026, 11, 1, 12, tzinfo=UTC)} if state == "RUNNING" else {}
-        return {"State": state, "StateReason": "the archive is gone", **reached}
-
-    def cancel_replay(self, ReplayName: str) -> None:
-        self.cancelled.append(ReplayName)
-
-    def get_paginator(self, name: str) -> "Aws":
-        assert name == "list_rules"
-        return self
-
-    def paginate(self, EventBusName: str, NamePrefix: str) -> Iterator[dict[str, Any]]:
-        assert (EventBusName, NamePrefix) == ("enroll-events", "enroll-")
-        for one in self.rules:
-            yield {"Rules": [{"Name": one, "Arn": f"{BUS.replace(':event-bus/', ':rule/')}/{one}"}]}
 
 
 @pytest.fixture
@@ -79,15 +29,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     monkeypatch.setattr(commands, "QUIET_SECONDS", 0.2)
     monkeypatch.setenv("COLUMNS", "200")
     return found
-
-
-@pytest.fixture
-def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    api = example_portal()
-    with served(api) as url:
-        monkeypatch.setenv("ENROLL_API", url)
-        monkeypatch.setenv("ENROLL_PORTAL", "p1")
-        yield api
 
 
 def test_a_replay_is_ordered_then_started_for_the_rules_concerned(portal: Api, aws: Aws) -> None:

@@ -17,10 +17,10 @@ import pytest
 from enroll import tail as tailing
 from enroll.tail import LISTS_PER_POLL, MAX_NEW, MAX_PAGES, OVERLAP_MS, EnrollmentList, Tail
 from enrollment.domain.values import iso
-from tests.api.portal import NOW, Api, example_portal
-from tests.api.serving import served
-from tests.cli.test_cli import run
-from tests.scenarios.scenario import event, flow
+from tests.support.command_line import run
+from tests.support.portal import NOW, Api, example_portal
+from tests.support.scenario import event, flow
+from tests.support.serving import served
 
 START = NOW
 ENROLL = Path(sys.executable).with_name("enroll")

@@ -23,11 +23,11 @@ from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.serialization.envelopes import read_event, read_routed_event, replay_name
 from enrollment.serialization.redeliveries import write_redelivery
 from enrollment.serialization.unprocessed import write_unprocessed
-from tests.api.portal import example_portal
-from tests.api.serving import served
-from tests.aws import REGION
-from tests.cli.test_cli import answer, run
-from tests.scenarios.scenario import event
+from tests.support.aws import REGION
+from tests.support.command_line import answer, run
+from tests.support.portal import example_portal
+from tests.support.scenario import event
+from tests.support.serving import served
 
 
 def submitted(event_id: str = "e1", record: str = "103", **given: Any) -> dict[str, Any]:

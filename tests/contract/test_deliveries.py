@@ -18,7 +18,7 @@ from enrollment.domain.values import iso
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.messages import write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
-from tests.scenarios.scenario import event
+from tests.support.scenario import event
 
 
 def enrollments(count: int, size: int = 10) -> list[Enrollment]:

@@ -16,8 +16,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue
 from enrollment.serialization.messages import read_message, write_message
-from tests.aws import aws
-from tests.stores import open_tables
+from tests.support.aws import aws
+from tests.support.stores import open_tables
 
 KEY = RecordKey("p/1", "0-1", "1ü%")
 PK = {"pk": {"S": "p%2F1/0-1/1ü%25"}}

@@ -22,10 +22,10 @@ from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import Throttled
 from enrollment.serialization.flows import read_flow
-from tests.aws import aws
-from tests.fakes import store
-from tests.scenarios.scenario import flow
-from tests.stores import open_tables
+from tests.support.aws import aws
+from tests.support.fakes import store
+from tests.support.scenario import flow
+from tests.support.stores import open_tables
 
 NOW = 1_764_000_000_000
 SUBMITTED, ENDED = "forms.submitted", "calls.ended"
@@ -112,7 +112,7 @@ def test_events_of_a_batch_read_the_version_once(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("changes", [CHANGES_NAMED, CHANGES_NAMED + 1])
-def test_changes_that_are_no_longer_named_are_found_by_reading_all(kept: Kept, changes: int) -> None:
+def test_changes_no_longer_listed_are_found_by_reading_all_flows(kept: Kept, changes: int) -> None:
     kept.put(1)
     kept.seen()
     for number in range(changes):
@@ -206,7 +206,7 @@ def test_changes_that_an_earlier_version_did_not_name_are_found(kept: Kept) -> N
     assert set(kept.seen()) == set(Kept(kept.tables).seen()) == {"2", "3"}
 
 
-def test_what_can_not_be_read_is_waited_for_once_a_batch(kept: Kept) -> None:
+def test_unreadable_flow_delays_a_batch_only_once(kept: Kept) -> None:
     kept.put(1)
     batch = kept.flows.of_batch()
 
@@ -244,7 +244,7 @@ def test_authors_who_write_at_once_count_each_change(kept: Kept) -> None:
 
 
 @pytest.mark.verify
-def test_what_is_kept_of_many_portals_is_bounded(kept: Kept) -> None:
+def test_flow_cache_of_many_portals_is_bounded(kept: Kept) -> None:
     small = DynamoFlows(kept.tables, read_flow, kept_bytes=100_000)
     for number in range(120):
         kept.put(1, portal=f"p{number}")

@@ -17,12 +17,12 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.serialization.flows import MAX_ID, read_flow
-from tests.aws import aws
-from tests.emulated import emulated_aws
-from tests.fakes import FakeFlows, store
-from tests.flow_sizes import event_types, large_flow
-from tests.scenarios.scenario import flow
-from tests.stores import open_tables
+from tests.support.aws import aws
+from tests.support.emulated import emulated_aws
+from tests.support.fakes import FakeFlows, store
+from tests.support.flow_sizes import event_types, large_flow
+from tests.support.scenario import flow
+from tests.support.stores import open_tables
 
 # DynamoDB's limits.
 TRANSACTION_ITEMS = 100
@@ -159,7 +159,7 @@ def test_a_flow_that_moves_to_another_object_type_fits_into_a_transaction() -> N
     assert 2 + 2 * sum(sorted(counts.values())[-2:]) <= TRANSACTION_ITEMS
 
 
-def test_a_document_that_is_too_large_is_refused_by_its_bytes(stored: Portal) -> None:
+def test_document_larger_than_the_byte_limit_is_rejected(stored: Portal) -> None:
     for unit in ("x", "ж"):
         with pytest.raises(FlowTooLarge, match="300,001"):
             stored.put(large_flow(MAX_DOCUMENT_BYTES + 1, [SUBMITTED], unit))
@@ -221,7 +221,7 @@ def test_a_reader_never_combines_two_revisions(stored: Portal, is_warm: bool) ->
     read()
 
 
-def test_a_document_that_can_not_be_read_yet_is_awaited(stored: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partially_written_document_is_read_when_complete(stored: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     """DynamoDB shows a transaction item by item."""
     stored.put(large_flow(280_000, [SUBMITTED, ENDED]))
     left, call = [2], botocore.client.BaseClient._make_api_call

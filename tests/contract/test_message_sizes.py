@@ -27,8 +27,8 @@ from enrollment.serialization.messages import (
     write_outbound_event,
 )
 from enrollment.serialization.unprocessed import write_unprocessed
-from tests.scenarios.scenario import event
-from tests.sqs_rules import check_message
+from tests.support.scenario import event
+from tests.support.sqs_rules import check_message
 
 INVALID = InvalidEvent("DETAIL_TOO_LARGE", "detail", "found 300,000 bytes, allowed are 204,800")
 # A character of each length, one that JSON escapes, those that SQS refuses, and half of a surrogate pair.

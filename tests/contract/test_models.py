@@ -53,10 +53,10 @@ from enrollment.domain.records.record import NOT_CREATED, Record, TimestampedVal
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
-from tests.aws import aws
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
+from tests.support.aws import aws
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
 
 NOW = 1_764_000_000_000
 ADA = RecordKey("p1", "0-1", "1ü%")

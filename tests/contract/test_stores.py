@@ -61,8 +61,8 @@ from enrollment.serialization.envelopes import read_event, read_stored_event, wr
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
-from tests.aws import aws
-from tests.fakes import (
+from tests.support.aws import aws
+from tests.support.fakes import (
     FakeAssociations,
     FakeDeferredEvents,
     FakeEnrollments,
@@ -75,8 +75,8 @@ from tests.fakes import (
     store,
     switch,
 )
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
 
 NOW = 1_764_000_000_000
 ADA = RecordKey("p1", "0-1", "101")
@@ -153,7 +153,7 @@ def put(stores: Stores, now: int = NOW, portal: str = "p1", **given: Any) -> Non
 # Flows ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_flow_is_a_candidate_of_the_events_that_trigger_it_and_of_no_other(stores: Stores) -> None:
+def test_flow_is_a_candidate_only_of_its_trigger_events(stores: Stores) -> None:
     put(stores, id=1, groups=[{"event": "forms.submitted"}, {"event": "4-96000"}])
     put(stores, id=2, event="calls.ended")
     put(stores, id=3, portal="p2")
@@ -169,7 +169,7 @@ def test_a_flow_is_a_candidate_of_the_events_that_trigger_it_and_of_no_other(sto
     assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("4", True)]
 
 
-def test_a_change_holds_at_the_next_event_in_every_warm_function(stores: Stores) -> None:
+def test_flow_change_takes_effect_at_the_next_event_in_every_warm_function(stores: Stores) -> None:
     put(stores, id=1)
     for flows in (stores.flows, stores.other_flows):
         assert candidates(flows) == [("1", True)]
@@ -204,7 +204,7 @@ def test_a_flow_that_lost_one_of_several_triggers_is_found_by_the_others(stores:
     assert candidates(stores.flows) == [("1", False)]
 
 
-def test_the_flows_that_an_event_has_to_do_with_are_told_from_those_that_are_counted(stores: Stores) -> None:
+def test_relevant_flows_are_separated_from_counted_flows(stores: Stores) -> None:
     for number in range(30):
         put(stores, id=number, where=[["hs_form_id", "IS_ANY_OF", [f"f-{number}"]]])
     put(stores, id=30, event="calls.ended")
@@ -252,7 +252,7 @@ def test_flows_are_listed_by_portal_without_the_deleted_ones(stores: Stores) -> 
     assert set(stores.authoring.get_many("p1", ["3", "1", "2", "9", "1"])) == {"1", "3"}
 
 
-def test_a_deleted_flow_counts_on_when_it_is_written_again(stores: Stores) -> None:
+def test_rewritten_deleted_flow_continues_its_revision_numbers(stores: Stores) -> None:
     put(stores, id=1)
     stores.authoring.delete("p1", "1", NOW + 1)
     put(stores, id=1, now=NOW + 2)
@@ -261,7 +261,7 @@ def test_a_deleted_flow_counts_on_when_it_is_written_again(stores: Stores) -> No
     assert (current.revision, current.created_at, current.enabled_at) == (3, NOW + 2, NOW + 2)
 
 
-def test_every_key_of_a_flow_is_kept_as_it_came(stores: Stores) -> None:
+def test_every_key_of_a_flow_document_is_preserved(stores: Stores) -> None:
     document = {**flow({"id": 1, "event": "forms.submitted"}), "actions": [{"x": [1, None, "é", {"y": 2.5}]}], "": ""}
     stores.authoring.put("p1", "1", document, NOW)
 
@@ -269,7 +269,7 @@ def test_every_key_of_a_flow_is_kept_as_it_came(stores: Stores) -> None:
     assert kept == {key: value for key, value in document.items() if key != "id"}
 
 
-def test_portals_and_flows_with_separators_in_their_ids_stay_apart(stores: Stores) -> None:
+def test_portal_and_flow_ids_with_separators_stay_distinct(stores: Stores) -> None:
     put(stores, id="b/c", portal="a")
     put(stores, id="c", portal="a/b", event="calls.ended")
 
@@ -304,7 +304,7 @@ def test_a_record_is_read_as_it_was_saved(stores: Stores) -> None:
     assert stores.records.get(replace(ADA, portal_id="p2")) is None
 
 
-def test_of_two_that_change_the_same_version_one_is_told(stores: Stores) -> None:
+def test_concurrent_change_of_a_record_version_raises_for_one_writer(stores: Stores) -> None:
     saved = stores.records.save(Record(ADA, NOW))
     stores.records.save(saved)
 
@@ -314,7 +314,7 @@ def test_of_two_that_change_the_same_version_one_is_told(stores: Stores) -> None
         stores.records.save(Record(ADA, NOW))
 
 
-def test_a_deleted_record_is_read_as_what_is_kept_of_it(stores: Stores) -> None:
+def test_deleted_record_is_read_with_what_is_retained(stores: Stores) -> None:
     saved = stores.records.save(Record(ADA, NOW, {"city": TimestampedValue("Dublin", NOW)}))
     gone = stores.records.save(deleted(saved, NOW + 1))
 
@@ -367,7 +367,7 @@ def test_associations_of_a_type_page_by_page(stores: Stores) -> None:
     assert page(2, "2") == []
 
 
-def test_of_two_that_change_the_same_association_one_is_told_and_changes_nothing(stores: Stores) -> None:
+def test_concurrent_change_of_an_association_raises_for_one_writer(stores: Stores) -> None:
     first = associated(Association(ADA, company("7")), [TO_COMPANY], NOW, holds=True)
     stores.associations.save([first])
 
@@ -448,7 +448,7 @@ def enrollment(event_id: str = "e1", flow_id: str = "1", key: RecordKey = ADA, *
     return Enrollment(**(values | given))
 
 
-def test_a_place_is_claimed_once(stores: Stores) -> None:
+def test_enrollment_key_is_claimed_once(stores: Stores) -> None:
     assert stores.enrollments.claim(enrollment("e1"))
     assert not stores.enrollments.claim(enrollment("e2"))
     assert stores.enrollments.claim(enrollment("e2", is_re_enrollment=True))
@@ -456,13 +456,13 @@ def test_a_place_is_claimed_once(stores: Stores) -> None:
     assert stores.enrollments.claim(enrollment("e1", flow_id="2"))
 
 
-def test_of_forty_that_claim_at_once_one_wins(stores: Stores) -> None:
+def test_one_of_forty_concurrent_claims_wins(stores: Stores) -> None:
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda n: stores.enrollments.claim(enrollment(f"e{n}")), range(40)))
     assert won.count(True) == 1
 
 
-def test_the_first_enrollment_and_the_events_own_are_found(stores: Stores) -> None:
+def test_first_enrollment_and_enrollment_of_the_event_are_found(stores: Stores) -> None:
     first, again = enrollment("e1"), enrollment("e2", is_re_enrollment=True)
     stores.enrollments.claim(first)
     stores.enrollments.claim(again)
@@ -484,7 +484,7 @@ def test_more_flows_than_one_read_takes(stores: Stores) -> None:
     assert [flow_id for flow_id, one in found.items() if one.first] == ["149"]
 
 
-def test_what_is_delivered_is_noted_and_never_unnoted(stores: Stores) -> None:
+def test_delivery_confirmation_is_never_removed(stores: Stores) -> None:
     mine = enrollment()
     stores.enrollments.claim(mine)
 
@@ -502,7 +502,7 @@ def test_what_is_delivered_is_noted_and_never_unnoted(stores: Stores) -> None:
     assert noted() == (True, True)
 
 
-def test_unconfirmed_enrollments_are_found_until_both_are_noted(stores: Stores) -> None:
+def test_unconfirmed_enrollments_are_found_until_both_deliveries_are_confirmed(stores: Stores) -> None:
     mine, later = enrollment(), enrollment("e2", flow_id="2", enrolled_at=NOW + 10)
     assert stores.enrollments.claim(mine, chain=("7", "8/9"))
     assert stores.enrollments.claim(later)
@@ -583,14 +583,14 @@ def test_an_enrollment_is_found_by_its_id_in_its_own_portal_only(stores: Stores)
     assert stores.enrollments.get("p1", "id-1-e2") is None
 
 
-def test_records_and_flows_with_separators_in_their_ids_stay_apart(stores: Stores) -> None:
+def test_record_and_flow_ids_with_separators_stay_distinct(stores: Stores) -> None:
     one = enrollment("d", flow_id="b", key=RecordKey("p", "0-1", "a"), is_re_enrollment=True)
     other = enrollment("e", flow_id="b/d", key=RecordKey("p", "0-1", "a"))
     third = enrollment("e", flow_id="b", key=RecordKey("p/0-1", "0-1", "a"))
     assert all(stores.enrollments.claim(each) for each in (one, other, third))
 
 
-def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transaction_in_progress_is_retried_and_not_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two flows of one event count in one item."""
     with aws(monkeypatch) as config:
         tables = open_tables(config)
@@ -613,7 +613,7 @@ def test_to_meet_another_transaction_is_no_conflict(monkeypatch: pytest.MonkeyPa
         assert (stored.revision, left) == (1, [0])
 
 
-def test_an_answer_that_is_damaged_each_time_is_no_missing_item(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrupt_response_is_not_a_missing_item(monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         answer = AWSResponse(request.url, 200, HeadersDict({"x-amz-crc32": "1"}), None)
         answer._content = b'{"Item": {"pk"'
@@ -627,7 +627,7 @@ def test_an_answer_that_is_damaged_each_time_is_no_missing_item(monkeypatch: pyt
             DynamoRecords(tables).get(ADA)
 
 
-def test_a_call_is_repeated_and_tells_nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retried_call_sends_no_extra_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in Lambda, where more would be told."""
     sent: list[set[str]] = []
 
@@ -663,7 +663,7 @@ def test_the_largest_flow_fits_one_transaction(stores: Stores) -> None:
     assert candidates(stores.flows, "crm.object_created", object_type="0-2") == [("1", True)]
 
 
-def test_the_revision_that_was_in_force_at_an_instant(stores: Stores) -> None:
+def test_flow_revision_as_of_an_instant(stores: Stores) -> None:
     for number in range(7):
         store(
             stores.authoring,
@@ -692,7 +692,7 @@ def waiting(event_id: str = "e1", record: str = "101", portal: str = "p1", **flo
     return DeferredEvent(read_event(envelope, "forms"), flows)
 
 
-def test_a_waiting_event_is_found_beside_its_record_until_no_flow_waits(stores: Stores) -> None:
+def test_deferred_event_is_found_until_no_flow_defers_it(stores: Stores) -> None:
     for one in (waiting(a=5, b=7), waiting("e/2", a=1), waiting(record="102", a=9), waiting(portal="p1/x", a=9)):
         stores.deferred_events.save(one)
     found = stores.deferred_events.get(ADA, "e1")
@@ -710,7 +710,7 @@ def test_a_waiting_event_is_found_beside_its_record_until_no_flow_waits(stores: 
     assert stores.records.get(ADA) is None
 
 
-def test_a_waiting_event_is_changed_by_who_read_its_latest_version(stores: Stores) -> None:
+def test_deferred_event_uses_optimistic_locking(stores: Stores) -> None:
     stores.deferred_events.save(waiting(a=5))
     read = stores.deferred_events.get(ADA, "e1")
     assert read is not None
@@ -727,7 +727,7 @@ def large(event_id: str = "large") -> Event:
 
 
 @pytest.mark.parametrize("character", ["a", "\x7f", "é", "…", "😀", "\uffff"])
-def test_the_largest_event_can_wait(stores: Stores, character: str) -> None:
+def test_largest_event_can_be_deferred(stores: Stores, character: str) -> None:
     """As many bytes of UTF-8 as are allowed, however many an escape of each character takes."""
     value = character * (8_000 // len(character.encode()))
     envelope = event({"forms.submitted": "101", "id": "e1", "properties": {f"p{n}": value for n in range(25)}})
@@ -741,7 +741,7 @@ def test_the_largest_event_can_wait(stores: Stores, character: str) -> None:
     assert read_redelivery(message) == (found.event, {"1"}, NOW)
 
 
-def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:
+def test_record_stores_its_deferral_time(stores: Stores) -> None:
     stored = stores.records.save(Record(ADA, 0).with_deferral_until(77))
     assert stored.awaited_until == 77
     assert stores.records.get(ADA) == stored
@@ -749,7 +749,7 @@ def test_a_record_keeps_until_when_it_is_awaited(stores: Stores) -> None:
     assert deleted(stored, NOW).awaited_until == 77
 
 
-def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:
+def test_rate_limit_slots_are_assigned_once(stores: Stores) -> None:
     limit = RateLimit(3, 60_000)
 
     def take(_: int) -> int:
@@ -763,7 +763,7 @@ def test_places_under_a_limit_are_given_once_each(stores: Stores) -> None:
     assert stores.rate_limits.take("p1", "1", limit, NOW + 600_000) == NOW + 600_000
 
 
-def test_a_changed_limit_begins_anew(stores: Stores) -> None:
+def test_changed_rate_limit_starts_again(stores: Stores) -> None:
     """What entered slowly under the old one delays nothing under the new."""
     a_day, a_second = RateLimit(1, 86_400_000), RateLimit(1, 1_000)
     assert [stores.rate_limits.take("p1", "1", a_day, NOW) for _ in range(2)] == [NOW, NOW + 86_400_000]
@@ -776,7 +776,7 @@ def test_a_changed_limit_begins_anew(stores: Stores) -> None:
 DRY_RUN = Replay("enroll-1", "p1", frozenset(["1", "2"]), frozenset(["forms.submitted"]), True, NOW)
 
 
-def test_an_order_is_read_as_it_was_written(stores: Stores) -> None:
+def test_replay_request_is_read_as_written(stores: Stores) -> None:
     assert stores.replays.get("enroll-1") is None
     for order in (DRY_RUN, replace(DRY_RUN, name="enroll-2", flow_ids=None, is_dry_run=False)):
         stores.replays.save(order)

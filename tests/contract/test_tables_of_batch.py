@@ -20,9 +20,9 @@ from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.coalescing.tables import CoalescingTables, TableOfBatch
 from enrollment.adapters.dynamodb.tables import ConditionalUpdate, Expression, Table
 from enrollment.config import Config
-from tests.aws import REGION, create_resources
-from tests.dynamodb import dynamodb_local
-from tests.emulated import emulated_aws
+from tests.support.aws import REGION, create_resources
+from tests.support.dynamodb import dynamodb_local
+from tests.support.emulated import emulated_aws
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("emulated")]
 

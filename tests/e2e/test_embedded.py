@@ -1,25 +1,18 @@
 """The whole over HTTP: bus, rules, Lambda, DynamoDB, SQS, in the embedded AWS, by the commands that README.md names."""
 
-import itertools
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config as ClientConfig
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
@@ -29,106 +22,21 @@ from enroll.dead_letters import queue as dead_letter_queue
 from enroll.dead_letters.queue import QueueScan
 from enroll.main import app
 from enrollment.application.unconfirmed_enrollments import UNCONFIRMED_AFTER_MS
-from enrollment.config import NAMES, Config
+from enrollment.config import NAMES
 from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.emulated import free_port
-from tests.fakes import store
-from tests.scenarios.scenario import event, flow
-from tests.stores import stores as open_stores
-from tests.template.test_template import DEFAULTS
+from tests.support.embedded import ENROLL, ROOT, Embedded, start
+from tests.support.emulated import free_port
+from tests.support.scenario import event, flow
+from tests.support.template import DEFAULTS
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
-ROOT = Path(__file__).parents[2]
-ENROLL = Path(sys.executable).with_name("enroll")
 OTHER_ADDRESS = "127.0.0.2"
 """In the place of a container bridge's address."""
-
-
-def start(*options: str, ports: tuple[int, int, int]) -> "subprocess.Popen[str]":
-    """`ports`: of the embedded AWS, of the local Lambda service, of the HTTP API."""
-    named = zip(("--port", "--lambda-port", "--api-port"), map(str, ports), strict=True)
-    command = [str(ENROLL), "local", "run", *itertools.chain.from_iterable(named), *options]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-
-
-class Embedded:
-    def __init__(self, port: int, lambda_port: int, api_port: int) -> None:
-        self.port = port
-        self.lambda_port = lambda_port
-        self.api_url = f"http://127.0.0.1:{api_port}"
-        stack = self.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"][0]
-        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-        config = Config(
-            self.outputs["FlowsTableName"],
-            self.outputs["RecordsTableName"],
-            self.outputs["EnrollmentsTableName"],
-            self.outputs["EnrollmentsQueueUrl"],
-            self.outputs["UnprocessedEventsQueueUrl"],
-            self.outputs["RedeliveriesQueueUrl"],
-            self.outputs["EventBusName"],
-        )
-        self.stores = open_stores(
-            config,
-            region_name="eu-west-1",
-            endpoint_url=f"http://127.0.0.1:{port}",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-
-    def client(self, service: str) -> Any:
-        session: Any = boto3.session.Session("test", "test", region_name="eu-west-1")
-        return session.client(
-            service, endpoint_url=f"http://127.0.0.1:{self.port}", config=ClientConfig(max_pool_connections=20)
-        )
-
-    def put_flow(self, portal: str, **given: Any) -> None:
-        document = flow(given)
-        store(self.stores.authoring, portal, document, 0)
-
-    def send(self, *envelopes: dict[str, Any]) -> None:
-        bus = self.client("events")
-
-        def put(batch: tuple[dict[str, Any], ...]) -> None:
-            answer = bus.put_events(
-                Entries=[
-                    {
-                        "EventBusName": self.outputs["EventBusName"],
-                        "Source": one["source"],
-                        "DetailType": one["detail-type"],
-                        "Detail": json.dumps(one["detail"]),
-                    }
-                    for one in batch
-                ]
-            )
-            assert answer["FailedEntryCount"] == 0
-
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(put, (envelopes[n : n + 10] for n in range(0, len(envelopes), 10))))
-
-    def receive(self, queue: str, count: int, quiet: float = 3.0) -> list[dict[str, Any]]:
-        """At least `count` messages, and what follows until it is quiet."""
-        sqs, url = self.client("sqs"), self.outputs[queue]
-        found: list[dict[str, Any]] = []
-        deadline, last = time.monotonic() + 60, time.monotonic()
-        while time.monotonic() < deadline and (len(found) < count or time.monotonic() - last < quiet):
-            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
-            for one in messages:
-                found.append(json.loads(one["Body"]))
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
-                last = time.monotonic()
-        return found
 
 
 @pytest.fixture(scope="module")

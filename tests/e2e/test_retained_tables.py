@@ -12,7 +12,7 @@ from enroll.local.deployment import client, deploy
 from enroll.local.emulator import Emulator
 from enroll.local.settings import ACCESS_KEY, REGION, STACK_NAME, Settings
 from enroll.main import app
-from tests.emulated import free_port
+from tests.support.emulated import free_port
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 

@@ -4,10 +4,6 @@ import itertools
 import json
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
-from types import SimpleNamespace
 from typing import Any
 
 import botocore.client
@@ -15,71 +11,34 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
-import enrollment.entrypoints.batch_executor
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import application, now
 from enrollment.entrypoints.event_handlers import COALESCED_CALL_FAILED
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.fakes import switch
-from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event
-
-MakeCall = Callable[[Any, str, Any], Any]
-
-
-def batch(*bodies: Any) -> dict[str, Any]:
-    """As Lambda hands it over; a text is a message's body as it is."""
-    return {
-        "Records": [
-            {
-                "messageId": f"m{number}",
-                "body": one if isinstance(one, str) else json.dumps(one),
-                "eventSource": "aws:sqs",
-                "attributes": {"MessageGroupId": "p1", "ApproximateReceiveCount": "1"},
-            }
-            for number, one in enumerate(bodies)
-        ]
-    }
+from tests.support.fakes import switch
+from tests.support.functions import (
+    CONTEXT,
+    Hanging,
+    MakeCall,
+    Stack,
+    batch,
+    calls,
+    failed,
+    function,
+    has,
+    invoke,
+    left,
+    published,
+    put,
+    reach_deadline_when,
+    submitted,
+)
+from tests.support.scenario import event
 
 
-def failed(answer: dict[str, Any]) -> list[str]:
-    assert set(answer) == {"batchItemFailures"}
-    return sorted(one["itemIdentifier"] for one in answer["batchItemFailures"])
-
-
-def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **given})
-
-
-def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = lambda *_: False) -> list[str]:
-    """The calls of AWS that are made from now on; those that `fails` names fail for good."""
-    made: list[str] = []
-    make: MakeCall = botocore.client.BaseClient._make_api_call
-
-    def noted(client: Any, operation: str, arguments: Any) -> Any:
-        made.append(operation)
-        if fails(operation, arguments):
-            raise ConnectionError(operation)
-        return make(client, operation, arguments)
-
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
-    return made
-
-
-def published(stack: Stack) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    while messages := stack.enrollments():
-        for one in messages:
-            body = json.loads(one["Body"])
-            found[body["objectId"], body["trigger"]["eventId"]] += 1
-            stack.sqs.delete_message(QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=one["ReceiptHandle"])
-    return found
-
-
-def test_each_event_of_a_batch_comes_to_its_decision(stack: Stack) -> None:
+def test_every_event_of_a_batch_is_decided(stack: Stack) -> None:
     put(stack, id=1, re_enroll=True)
     put(stack, portal="p2", id=2, where=[["hs_form_id", "IS_EQUAL_TO", "never"]])
     events = [submitted(f"{number}", f"e{number}") for number in range(8)]
@@ -88,7 +47,7 @@ def test_each_event_of_a_batch_comes_to_its_decision(stack: Stack) -> None:
     assert stack.unprocessed() == []
 
 
-def test_a_batch_that_is_delivered_again_enrolls_nobody_twice(stack: Stack) -> None:
+def test_redelivered_batch_does_not_enroll_twice(stack: Stack) -> None:
     put(stack, id=1, re_enroll=True)
     given = batch(*(submitted(f"{number % 3}", f"e{number}") for number in range(9)))
     for _ in range(3):
@@ -96,13 +55,13 @@ def test_a_batch_that_is_delivered_again_enrolls_nobody_twice(stack: Stack) -> N
     assert published(stack) == {(f"{number % 3}", f"e{number}"): 1 for number in range(9)}
 
 
-def test_of_one_record_once_is_once_within_a_batch(stack: Stack) -> None:
+def test_record_enrolls_once_within_a_batch(stack: Stack) -> None:
     put(stack, id=1)
     assert failed(invoke(batch(*(submitted("101", f"e{number}") for number in range(6))))) == []
     assert published(stack) == {("101", "e0"): 1}
 
 
-def test_events_of_one_record_do_not_stand_in_each_others_way(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_of_one_record_do_not_conflict_within_a_batch(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each write of the record succeeds at once: it was read after the one before."""
     put(stack, id=1, re_enroll=True)
     changes = [submitted("101", f"e{number}", record={f"p{number}": number}) for number in range(6)]
@@ -125,7 +84,7 @@ def test_events_of_one_record_do_not_stand_in_each_others_way(stack: Stack, monk
         ({"objectType": "0-1", "objectId": 0}, {"objectType": "contact", "objectId": "0"}),
     ],
 )
-def test_events_of_one_record_are_decided_in_order_whatever_its_spelling(
+def test_events_of_one_record_are_decided_in_order_in_every_spelling_of_its_id(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, created: dict[str, Any], submitted_by: dict[str, Any]
 ) -> None:
     """The first event creates the record, slowly. In a thread of its own, the second would find no record."""
@@ -146,7 +105,7 @@ def test_events_of_one_record_are_decided_in_order_whatever_its_spelling(
     assert published(stack) == {(object_id, "e1"): 1, (object_id, "e2"): 1}
 
 
-def test_only_what_failed_is_delivered_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_failed_events_are_redelivered(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
     given = batch(submitted("1", "e1"), {"detail-type": "forms.submitted"}, submitted("2", "e2"), submitted("3", "e3"))
     with monkeypatch.context() as patch:
@@ -160,7 +119,7 @@ def test_only_what_failed_is_delivered_again(stack: Stack, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("body", ["", "{", "[" * 100_000, "null", "[1]", '"text"', '{"detail": ["a"]}'])
-def test_what_is_no_event_is_kept_with_its_reason_and_stops_no_other(stack: Stack, body: str) -> None:
+def test_invalid_message_is_stored_with_its_reason_and_does_not_block_others(stack: Stack, body: str) -> None:
     put(stack, id=1)
     assert failed(invoke(batch(body, submitted("1", "e1")))) == []
     assert published(stack) == {("1", "e1"): 1}
@@ -172,7 +131,7 @@ def test_what_is_no_event_is_kept_with_its_reason_and_stops_no_other(stack: Stac
         assert kept["event"] == body
 
 
-def test_what_is_read_of_flows_is_read_once_a_batch(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flows_are_read_once_per_batch(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1, where=[["hs_form_id", "IS_EQUAL_TO", "never"]])
     invoke(submitted("1", "warm"))
     made = calls(monkeypatch)
@@ -184,7 +143,7 @@ def test_what_is_read_of_flows_is_read_once_a_batch(stack: Stack, monkeypatch: p
     assert made.count("BatchGetItem") <= 5
 
 
-def test_switching_a_flow_off_holds_at_the_next_batch(stack: Stack) -> None:
+def test_switching_a_flow_off_takes_effect_at_the_next_batch(stack: Stack) -> None:
     put(stack, id=1)
     assert failed(invoke(batch(submitted("1", "e1")))) == []
     switch(stack.stores.authoring, "p1", "1", 1, on=False)
@@ -192,7 +151,7 @@ def test_switching_a_flow_off_holds_at_the_next_batch(stack: Stack) -> None:
     assert published(stack) == {("1", "e1"): 1}
 
 
-def test_a_replayed_event_is_named_in_its_own_lines_only(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_is_logged_only_in_the_lines_of_its_events(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=1)
     unknown = {**submitted("1", "e1"), "replay-name": "enroll-01ARZ3NDEKTSV4RRFFQ69G5FAV"}
     assert failed(invoke(batch(unknown, submitted("2", "e2"), submitted("3", "e3")))) == []
@@ -201,7 +160,7 @@ def test_a_replayed_event_is_named_in_its_own_lines_only(stack: Stack, capsys: p
     assert replays == {"refused": unknown["replay-name"], "decision": None}
 
 
-def test_a_call_for_all_that_fails_is_told_and_each_makes_its_own(
+def test_failed_coalesced_call_is_logged_and_falls_back_to_individual_calls(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
@@ -217,7 +176,7 @@ def test_a_call_for_all_that_fails_is_told_and_each_makes_its_own(
     assert published(stack) == {("1", "e1"): 1, ("2", "e2"): 1}
 
 
-def test_a_batch_is_counted_event_by_event(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_count_the_events_of_a_batch(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=1)
     invoke(batch(submitted("1", "e1"), submitted("2", "e2"), "no event"))
     documents = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
@@ -225,7 +184,7 @@ def test_a_batch_is_counted_event_by_event(stack: Stack, capsys: pytest.CaptureF
     assert (metrics["EventsProcessed"], metrics["Enrolled"], metrics["EventsRefused"]) == (2, 2, 1)
 
 
-def test_threads_are_those_of_the_function_and_not_of_a_batch(stack: Stack) -> None:
+def test_threads_are_reused_between_batches(stack: Stack) -> None:
     for number in range(4):
         invoke(batch(*(submitted(f"{one}", f"e{number}-{one}") for one in range(30))))
     threads = application().executor._threads  # type: ignore[attr-defined]
@@ -233,7 +192,7 @@ def test_threads_are_those_of_the_function_and_not_of_a_batch(stack: Stack) -> N
 
 
 @pytest.mark.parametrize(("operation", "noted"), [("SendMessageBatch", "publishedAt"), ("PutEvents", "announcedAt")])
-def test_what_was_taken_before_a_failure_is_not_sent_again(
+def test_messages_accepted_before_a_failure_are_not_sent_again(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, operation: str, noted: str
 ) -> None:
     """Fifteen enrollments go in two calls, of which the second fails."""
@@ -258,67 +217,7 @@ def test_what_was_taken_before_a_failure_is_not_sent_again(
     assert len(sent) == 5
 
 
-class Hanging:
-    """Holds back the first call of AWS that `hangs` names; `writes` are the operations that reach AWS afterwards."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, hangs: Callable[[str, Any], bool]) -> None:
-        self._goes_on = threading.Event()
-        self._hung = threading.Event()
-        self.writes: list[str] = []
-        make: MakeCall = botocore.client.BaseClient._make_api_call
-        answer = MotoResponder.__call__
-
-        def held(client: Any, operation: str, arguments: Any) -> Any:
-            if not self._hung.is_set() and hangs(operation, arguments):
-                self._hung.set()
-                assert self._goes_on.wait(120)
-            return make(client, operation, arguments)
-
-        def answered(stubber: Any, event_name: str, request: Any, **rest: Any) -> Any:
-            operation = event_name.rpartition(".")[2]
-            if self._goes_on.is_set() and not operation.startswith(("Get", "BatchGet", "Query", "Receive")):
-                self.writes.append(operation)
-            return answer(stubber, event_name, request, **rest)
-
-        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", held)
-        monkeypatch.setattr(MotoResponder, "__call__", answered)
-        reach_deadline_when(monkeypatch, self._hung)
-
-    def thaw(self) -> None:
-        """The sandbox is used again: the thread that hung goes on to its end."""
-        assert self._hung.is_set()
-        self._goes_on.set()
-        application().executor.shutdown()
-
-
-def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) -> None:
-    """A batch that has a deadline reaches it when a call hangs and all other groups are done, however slow the machine
-    is."""
-
-    def reached(futures: Sequence[Future[None]], timeout: float | None = None) -> Any:
-        if timeout is None:
-            return wait(futures)
-        assert hung.wait(60)
-        until = time.monotonic() + 60
-        while sum(one.done() for one in futures) < len(futures) - 1:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        return wait(futures, timeout=0)
-
-    monkeypatch.setattr(enrollment.entrypoints.batch_executor, "wait", reached)
-
-
-def has(text: str) -> Callable[[str, Any], bool]:
-    """Match the calls of an operation whose arguments contain a text: ``PutItem p1/0-1/slow``."""
-    operation, _, name = text.partition(" ")
-    return lambda made, arguments: made == operation and name in json.dumps(arguments, default=str)
-
-
-def left(milliseconds: int) -> SimpleNamespace:
-    return SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: milliseconds)
-
-
-def test_what_is_not_done_in_time_is_delivered_again_alone(
+def test_only_events_not_processed_before_the_deadline_are_redelivered(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
@@ -371,9 +270,7 @@ def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
             assert hanging.writes == [], operation
 
 
-def test_a_call_that_is_made_again_by_the_client_is_not_made_after_the_deadline(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_client_does_not_retry_a_call_after_the_deadline(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer is lost while the sandbox is frozen, and botocore would repeat it."""
     put(stack, id=1)
     goes_on, hung, sent = threading.Event(), threading.Event(), list[str]()
@@ -395,9 +292,7 @@ def test_a_call_that_is_made_again_by_the_client_is_not_made_after_the_deadline(
     assert len(sent) == 1
 
 
-def test_another_batch_is_not_concerned_by_the_deadline_of_the_one_before(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deadline_of_a_batch_does_not_affect_the_next(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
     hanging = Hanging(monkeypatch, has("PutItem p1/0-1/slow"))
     assert failed(function("forms").handler(batch(submitted("slow", "s1")), left(2_400))) == ["m0"]
@@ -408,7 +303,7 @@ def test_another_batch_is_not_concerned_by_the_deadline_of_the_one_before(
     assert published(stack) == {}
 
 
-def test_redeliveries_answer_before_the_time_is_over(
+def test_redeliveries_respond_before_the_timeout(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An invocation that was killed after its work would have all of its messages delivered and done again."""

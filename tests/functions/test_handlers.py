@@ -1,19 +1,12 @@
 """The functions as Lambda calls them, with the adapters on an AWS in memory."""
 
-import importlib.util
 import json
 import sys
 import time
-import uuid
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import botocore.client
 import pytest
 
@@ -21,8 +14,7 @@ from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb import portal_settings as portals_adapter
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.catalog import CATEGORIES
-from enrollment.config import NAMES, Config, MissingConfiguration, from_environment
-from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
+from enrollment.config import NAMES, MissingConfiguration, from_environment
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
@@ -30,86 +22,14 @@ from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from enrollment.entrypoints import bootstrap
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.aws import REGION, aws
-from tests.fakes import store, switch
-from tests.flow_sizes import event_types, large_flow
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
-from tests.stores import stores as open_stores
-
-ROOT = Path(__file__).parents[2]
-CONTEXT = SimpleNamespace(aws_request_id="r-1", function_name="FormsFunction")
+from tests.support.fakes import store, switch
+from tests.support.flow_sizes import event_types, large_flow
+from tests.support.functions import CONTEXT, Stack, counted, function, invoke, put
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
 
 
-class Stack:
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.stores = open_stores(config)
-        self.sqs = boto3.client("sqs", region_name=REGION)
-        self.events = boto3.client("events", region_name=REGION)
-
-    def enrollments(self) -> list[dict[str, Any]]:
-        return self._messages(self.config.enrollments_queue_url)
-
-    def waiting(self) -> Sequence[DeferredEvent]:
-        return self.stores.deferred_events.of(RecordKey("p1", "0-1", "101"), 10)
-
-    def unprocessed(self) -> list[dict[str, Any]]:
-        return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]
-
-    def _messages(self, url: str) -> list[dict[str, Any]]:
-        answer = self.sqs.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=10,
-            MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=["All"],
-        )
-        return answer.get("Messages", [])
-
-
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    with aws(monkeypatch) as config:
-        values = [
-            config.flows_table,
-            config.records_table,
-            config.enrollments_table,
-            config.enrollments_queue_url,
-            config.unprocessed_queue_url,
-            config.redeliveries_queue_url,
-            config.event_bus_name,
-        ]
-        for name, value in zip(NAMES, values, strict=True):
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Enroll")
-        # Of one name, Powertools would keep the logger with the stdout of the test before.
-        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
-        bootstrap.application.cache_clear()
-        yield Stack(config)
-        bootstrap.application.cache_clear()
-
-
-def function(category: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"function_{category}", ROOT / "functions" / category / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def invoke(envelope: Any, category: str = "forms") -> dict[str, Any]:
-    answer = function(category).handler(envelope, CONTEXT)
-    result: dict[str, Any] = json.loads(json.dumps(answer))
-    return result
-
-
-def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
-    document = flow({"event": "forms.submitted", **given})
-    store(stack.stores.authoring, portal, document, 0)
-
-
-def test_an_event_becomes_a_message(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_event_publishes_an_enrollment_message(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=585051946, event="4-1639801")
     envelope = event({"forms.submitted": "101", "id": "e-1", "record": {"a": 1}, "properties": {"hs_form_id": "f-1"}})
 
@@ -160,7 +80,7 @@ def test_an_event_becomes_a_message(stack: Stack, capsys: pytest.CaptureFixture[
     )
 
 
-def test_the_second_delivery_publishes_nothing(stack: Stack) -> None:
+def test_second_delivery_publishes_nothing(stack: Stack) -> None:
     put(stack, id=1)
     envelope = event({"forms.submitted": "101", "id": "e-1", "record": {}})
     assert [one["code"] for one in invoke(envelope)["decisions"]] == ["ENROLLED"]
@@ -169,7 +89,7 @@ def test_the_second_delivery_publishes_nothing(stack: Stack) -> None:
     assert stack.enrollments() == []
 
 
-def test_a_decision_against_names_what_failed(stack: Stack) -> None:
+def test_rejection_names_the_filter_that_failed(stack: Stack) -> None:
     put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-2"]]])
     put(stack, id=2, criteria=[["city", "IS_EQUAL_TO", "Dublin"]])
     answer = invoke(
@@ -184,7 +104,7 @@ def test_a_decision_against_names_what_failed(stack: Stack) -> None:
     assert filtered_out["filter"]["operation"]["value"] == "Dublin"
 
 
-def test_of_a_long_value_a_decision_names_the_beginning(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_decision_truncates_a_long_value(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-2"]]])
     put(stack, id=2, event="crm.property_changed")
     long = "x" * 8_000
@@ -218,7 +138,7 @@ for _ in range(400):
         ({"properties": {f"p{n}": n for n in range(10_000)}}, "TOO_MANY_PROPERTIES"),
     ],
 )
-def test_an_invalid_event_is_kept_whole_with_its_reason(stack: Stack, change: Any, reason: str) -> None:
+def test_invalid_event_is_stored_completely_with_its_reason(stack: Stack, change: Any, reason: str) -> None:
     envelope = event({"forms.submitted": "101", "id": "e-1"})
     envelope["detail"].update(change)
 
@@ -231,7 +151,7 @@ def test_an_invalid_event_is_kept_whole_with_its_reason(stack: Stack, change: An
     assert stack.enrollments() == []
 
 
-def test_what_is_nested_deeper_than_python_writes_is_kept_as_a_text(stack: Stack) -> None:
+def test_too_deeply_nested_event_is_stored_as_text(stack: Stack) -> None:
     limit, depth = sys.getrecursionlimit(), 20_000
     envelope, deep = event({"forms.submitted": "101", "id": "e-1", "properties": {"a": ["é", 1, None]}}), list[Any]()
     for _ in range(depth):
@@ -245,13 +165,13 @@ def test_what_is_nested_deeper_than_python_writes_is_kept_as_a_text(stack: Stack
     assert sys.getrecursionlimit() == limit
 
 
-def test_what_is_no_event_at_all_is_kept_too(stack: Stack) -> None:
+def test_value_that_is_not_an_event_is_stored(stack: Stack) -> None:
     for nonsense in (None, [], "x", 3, {}, {"detail": {}}):
         assert invoke(nonsense)["unprocessed"]["reason"] == "INVALID_ENVELOPE"
     assert len(stack.unprocessed()) == 6
 
 
-def test_the_answer_to_an_id_that_can_not_be_written_can_be(stack: Stack) -> None:
+def test_response_for_an_unencodable_id_is_valid_json(stack: Stack) -> None:
     """Lambda's runtime writes answers as UTF-8, and fails the invocation of what it can't write."""
     answer = invoke({**event({"forms.submitted": "101", "id": "e-1"}), "id": "\ud800"})
     assert answer["unprocessed"]["reason"] == "INVALID_ENVELOPE"
@@ -260,7 +180,7 @@ def test_the_answer_to_an_id_that_can_not_be_written_can_be(stack: Stack) -> Non
     assert kept["event"]["id"] == "\ud800"
 
 
-def test_ids_that_the_queue_can_not_take_are_published_all_the_same(stack: Stack) -> None:
+def test_ids_that_the_queue_does_not_accept_are_still_published(stack: Stack) -> None:
     put(stack, id="flow/ü", portal="p/ö")
     answer = invoke(event({"forms.submitted": "ä b" * 42, "id": "e/%", "portal": "p/ö", "record": {}}))
     assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
@@ -293,7 +213,7 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
         assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name
 
 
-def test_a_large_flow_of_many_types_enrolls_and_its_goal_keeps_out(stack: Stack) -> None:
+def test_large_flow_with_many_types_enrolls_and_respects_its_goal(stack: Stack) -> None:
     document = large_flow(186_000, event_types()[:32])
     store(stack.stores.authoring, "p1", document, 0)
     codes = []
@@ -312,7 +232,7 @@ def test_a_large_flow_of_many_types_enrolls_and_its_goal_keeps_out(stack: Stack)
 
 @pytest.mark.parametrize("unit", ["x", "ж", "𝄞", "\uffff", "\ud800", "\x00"])
 @pytest.mark.parametrize("count", [50_000, 200_000, 900_000])
-def test_a_large_event_is_kept_at_the_first_attempt(stack: Stack, unit: str, count: int) -> None:
+def test_large_event_is_stored_at_the_first_attempt(stack: Stack, unit: str, count: int) -> None:
     """It is refused, and must not fail the invocation: that would be repeated with the same result."""
     envelope = event({"forms.submitted": "101", "id": "e-1", "properties": {"message": unit * count}})
 
@@ -328,14 +248,14 @@ def test_a_large_event_is_kept_at_the_first_attempt(stack: Stack, unit: str, cou
         assert kept["event"] == envelope
 
 
-def test_a_message_size_that_no_queue_accepts_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_size_that_no_queue_accepts_is_rejected(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("1024", "1048577", "1 MiB"):
         monkeypatch.setenv("UNPROCESSED_MESSAGE_BYTES", wrong)
         with pytest.raises(MissingConfiguration, match=r"UNPROCESSED_MESSAGE_BYTES: .* 262144 to 1048576"):
             invoke(event({"forms.submitted": "101", "id": "e"}))
 
 
-def test_all_missing_names_of_the_configuration_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_lists_all_missing_configuration(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLOWS_TABLE")
     monkeypatch.setenv("EVENT_BUS_NAME", "")
     with pytest.raises(MissingConfiguration, match=r"FLOWS_TABLE, EVENT_BUS_NAME"):
@@ -380,7 +300,7 @@ def test_a_failure_of_aws_fails_the_invocation(stack: Stack, monkeypatch: pytest
     assert not stored.is_published
 
 
-def test_an_event_that_waited_is_decided_by_the_function_of_redeliveries(
+def test_redeliveries_function_decides_a_deferred_event(
     stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = bootstrap.now()
@@ -415,7 +335,7 @@ def test_an_event_that_waited_is_decided_by_the_function_of_redeliveries(
     assert sorted(final) == [("e", "FILTERED_OUT"), ("e2", "FILTERED_OUT")]
 
 
-def test_of_a_batch_only_what_failed_is_delivered_once_more(stack: Stack) -> None:
+def test_only_failed_messages_of_a_redeliveries_batch_are_redelivered(stack: Stack) -> None:
     put(stack, id=1, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
     invoke(event({"forms.submitted": "101", "id": "e", "record": {}, "at": 0, "sent": 0}))
     records = [{"messageId": "bad", "body": "{}"}, {"messageId": "worse", "body": "no JSON"}]
@@ -423,21 +343,7 @@ def test_of_a_batch_only_what_failed_is_delivered_once_more(stack: Stack) -> Non
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}, {"itemIdentifier": "worse"}]}
 
 
-@contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    calls: Counter[str] = Counter()
-    call = botocore.client.BaseClient._make_api_call
-
-    def counting(client: Any, name: str, arguments: Any) -> Any:
-        calls[name] += 1
-        return call(client, name, arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(botocore.client.BaseClient, "_make_api_call", counting)
-        yield calls
-
-
-def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_budget_of_calls_per_event(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """No candidate: at most one read. Enrolled: at most three reads, two writes a flow, and one send each. The first
     event of a portal reads its settings too, which the function keeps for a minute."""
     put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
@@ -481,7 +387,7 @@ def test_the_budget_of_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> N
     }
 
 
-def test_an_event_of_a_source_that_the_portal_does_not_allow(
+def test_event_from_a_source_that_the_portal_does_not_allow_is_rejected(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It changes no record, enrolls nobody, and is kept whole with its reason, as any invalid event."""
@@ -515,7 +421,7 @@ def test_an_event_of_a_source_that_the_portal_does_not_allow(
     assert invoke(change("other", "evil", portal="p2"), "crm")["decisions"] == []
 
 
-def test_the_settings_of_a_portal_are_read_once_a_minute(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_portal_settings_are_read_once_a_minute(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """By all events of a function, in batches or not; the criteria use the same ones. The system's own events need
     none."""
     clock = [1_000.0]
@@ -550,7 +456,7 @@ def test_the_settings_of_a_portal_are_read_once_a_minute(stack: Stack, monkeypat
     assert read == []
 
 
-def test_the_budget_of_an_event_that_waits(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_budget_of_calls_of_a_deferred_event(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two writes and a message, for however many flows. A change that decides none of them: four reads. The end: five
     reads and a write. (One GetItem of the first event is the portal's settings, which are remembered.)"""
     for number in range(3):
@@ -604,7 +510,7 @@ def test_the_history_costs_one_write_and_at_most_one_read(stack: Stack, monkeypa
     assert created == {"Query": 1, "GetItem": 1, "PutItem": 2}
 
 
-def test_a_traced_function_answers_the_same(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_does_not_change_the_response(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in Lambda with active tracing; the daemon's address is on loopback, and nobody has to listen there."""
     for name, value in {
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",

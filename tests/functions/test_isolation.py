@@ -5,12 +5,12 @@ import pytest
 
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.fakes import store
-from tests.functions.test_api import CONTACTS, call
-from tests.functions.test_api import fresh as fresh  # the API's fixture
-from tests.functions.test_handlers import Stack, invoke
-from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow
+from tests.support.api_function import CONTACTS, call
+from tests.support.fakes import store
+from tests.support.functions import Stack, invoke
+from tests.support.scenario import event, flow
+
+pytestmark = pytest.mark.usefixtures("fresh_api")
 
 PORTALS = ("a", "a/b", "a%2Fb", "A", "a\u200b", "\u0430", "flows/a", "a/0-1/101")
 # A flow and a record of each portal have, beside ids that all portals use, one that says where a key would end.
@@ -28,7 +28,7 @@ def portals(stack: Stack) -> None:
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
 
-def test_a_portal_sees_and_enrolls_what_is_its_own(portals: None) -> None:
+def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
     enrollments = {}
     for portal in PORTALS:
         _, found = call("GET", "/automation/v4/flows", None, portal)

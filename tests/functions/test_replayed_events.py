@@ -15,12 +15,11 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
-from tests.fakes import store, switch
-from tests.functions.test_handlers import Stack, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow
-from tests.stores import open_tables
-from tests.template.permissions import Permission, granted, needed
+from tests.support.fakes import store, switch
+from tests.support.functions import Stack, invoke, put
+from tests.support.permissions import Permission, granted, needed
+from tests.support.scenario import event, flow
+from tests.support.stores import open_tables
 
 ADA = RecordKey("p1", "0-1", "101")
 
@@ -67,7 +66,7 @@ def lines(capsys: pytest.CaptureFixture[str], message: str) -> list[dict[str, An
     return [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one.get("message") == message]
 
 
-def test_a_replay_reaches_the_flows_that_it_was_ordered_for(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_reaches_only_the_requested_flows(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     stack.stores.records.save(Record(ADA, 0))
     for number in (1, 2):
         put_new(stack, number)
@@ -86,7 +85,7 @@ def test_a_replay_reaches_the_flows_that_it_was_ordered_for(stack: Stack, capsys
     assert stack.enrollments() == []
 
 
-def test_a_replay_that_was_started_elsewhere_is_as_any_delivery(
+def test_replay_started_outside_the_api_is_an_ordinary_delivery(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
@@ -97,13 +96,13 @@ def test_a_replay_that_was_started_elsewhere_is_as_any_delivery(
 
 
 @pytest.mark.parametrize("name", ["enroll-" + "x" * 3_000, "enroll-\ud800", "enroll-", "enroll-a b"], ids=ascii)
-def test_a_source_that_writes_what_names_no_replay_sends_an_event_as_any(stack: Stack, name: str) -> None:
+def test_unknown_replay_name_in_an_event_is_ignored(stack: Stack, name: str) -> None:
     put(stack, id=1)
     envelope = past(record={})
     assert codes(invoke({**envelope, "detail": {**envelope["detail"], "replay-name": name}})) == [("1", "ENROLLED")]
 
 
-def test_what_does_not_concern_a_replay_is_skipped_and_said(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_outside_a_replay_are_skipped_and_logged(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=1, portal="p2")
     put(stack, id=2, event="forms.viewed")
     order(stack)
@@ -122,7 +121,7 @@ def test_what_does_not_concern_a_replay_is_skipped_and_said(stack: Stack, capsys
     assert stack.stores.records.get(ADA) is None
 
 
-def test_a_dry_run_writes_counts_alone_and_needs_no_more_than_the_functions_may(
+def test_dry_run_writes_only_counts_with_existing_permissions(
     stack: Stack, calls: list[Permission], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for record in ("a", "b"):
@@ -153,7 +152,7 @@ def test_a_dry_run_writes_counts_alone_and_needs_no_more_than_the_functions_may(
     assert all(not stack.stores.records.get(RecordKey("p1", "0-1", one)).properties for one in "ab")  # type: ignore[union-attr]
 
 
-def test_an_unknown_replay_is_kept_and_an_invalid_event_of_a_dry_run_is_not(stack: Stack) -> None:
+def test_unknown_replay_is_stored_as_unprocessed_but_invalid_dry_run_event_is_not(stack: Stack) -> None:
     answer = invoke({**past(), "replay-name": "enroll-nobody"})
     assert answer["unprocessed"]["reason"] == "UNKNOWN_REPLAY"
     (kept,) = stack.unprocessed()
@@ -182,7 +181,7 @@ def redriven(envelope: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("has_id", [True, False], ids=["its own id", "the bus' id"])
-def test_a_redriven_event_finishes_what_it_began_in_a_flow_that_is_off_by_now(stack: Stack, has_id: bool) -> None:
+def test_redriven_event_completes_an_enrollment_after_the_flow_is_off(stack: Stack, has_id: bool) -> None:
     put(stack, id=1)
     sent = iso(bootstrap.now())
     envelope = event({"forms.submitted": "101", "id": "e", "record": {}, "at": sent, "sent": sent})

@@ -14,10 +14,21 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import application
-from tests.cli.test_cli import run
-from tests.functions.test_buffered_events import Hanging, batch, calls, has, left, published, submitted
-from tests.functions.test_handlers import CONTEXT, Stack, function, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
+from tests.support.command_line import run
+from tests.support.functions import (
+    CONTEXT,
+    Hanging,
+    Stack,
+    batch,
+    calls,
+    function,
+    has,
+    invoke,
+    left,
+    published,
+    put,
+    submitted,
+)
 
 ADA = RecordKey("p1", "0-1", "101")
 # What the scheduled rule sends.
@@ -65,7 +76,7 @@ def give_up(monkeypatch: pytest.MonkeyPatch, envelope: dict[str, Any]) -> None:
                 invoke(envelope)
 
 
-def test_an_enrollment_whose_event_was_given_up_is_published(
+def test_enrollment_of_an_abandoned_event_is_published(
     stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
@@ -108,9 +119,7 @@ def test_an_enrollment_whose_event_was_given_up_is_published(
     assert published(stack) == {}
 
 
-def test_a_discarded_event_leaves_no_record_blocked(
-    stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_discarded_event_does_not_block_its_record(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A once-only flow counts the record as enrolled from the claim on. So the claim is finished, whether its event is
     discarded, expires in the queue, or is redriven."""
     put(stack, id=1)
@@ -132,7 +141,7 @@ def test_a_discarded_event_leaves_no_record_blocked(
     assert published(stack) == {("101", "e1"): 1}
 
 
-def test_a_run_answers_before_its_time_is_over_and_writes_nothing_afterwards(
+def test_run_responds_before_the_timeout_and_writes_nothing_afterwards(
     stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
@@ -151,7 +160,7 @@ def test_a_run_answers_before_its_time_is_over_and_writes_nothing_afterwards(
     assert published(stack) == {("101", "e-101"): 1, ("102", "e-102"): 1}
 
 
-def test_what_can_not_be_published_is_counted_and_logged(
+def test_unpublishable_enrollment_is_counted_and_logged(
     stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(stack, id=1)
@@ -172,14 +181,16 @@ def test_what_can_not_be_published_is_counted_and_logged(
     assert published(stack) == {("102", "e-102"): 1}
 
 
-def test_a_run_that_can_not_look_fails(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_fails_if_it_cannot_read_the_enrollments(
+    stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         calls(patch, lambda operation, _: operation == "Query")
         with pytest.raises(ConnectionError):
             finish()
 
 
-def test_a_batch_that_was_given_up_is_finished(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_abandoned_batch_is_completed(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
     given = batch(submitted("1", "e1"), submitted("2", "e2"))
     with monkeypatch.context() as patch:

@@ -13,7 +13,7 @@ from enroll.local.relay import Relay, bind_problem
 from enroll.local.run import container_environment
 from enroll.local.settings import HOST, LocalRunError, Settings
 from enroll.main import app
-from tests.template.test_template import DEFAULTS
+from tests.support.template import DEFAULTS
 
 ANOTHER_ADDRESS = "127.0.0.2"
 """Of this machine's loopback interface, as a container bridge's is another of its interfaces."""

@@ -17,8 +17,8 @@ from enroll.api import Api
 from enroll.local.data_folder import MANIFEST, REQUIRED_FILES, DataFolder, Origin
 from enroll.local.deployment import client
 from enroll.local.settings import LocalRunError, Settings
-from tests.emulated import free_port
 from tests.local.test_lifetime import ENROLL, GONE_WITHIN_SECONDS, started
+from tests.support.emulated import free_port
 
 ORIGIN = Origin("1.5.33", {"--port": 4566})
 

@@ -21,8 +21,8 @@ from enroll.local.lambda_service import LambdaService
 from enroll.local.sandbox import FunctionConfiguration
 from enroll.local.settings import Settings
 from enroll.main import app
-from tests.emulated import free_port
-from tests.local.browser import foreign_requests, own_requests, send
+from tests.support.browser import foreign_requests, own_requests, send
+from tests.support.emulated import free_port
 
 
 def lowered(headers: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulated import free_port
+from tests.support.emulated import free_port
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 

@@ -16,7 +16,7 @@ from enroll.local import run
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.lambda_service import CompletedAttempt
 from enroll.output import PrintableConsole
-from tests.cli.test_hostile_text import ID, MARK, TEXT, unprintable
+from tests.support.hostile_text import ID, MARK, TEXT, unprintable
 
 MESSAGE = {
     "enrollmentId": ID,

@@ -27,9 +27,9 @@ from typing import Any
 from enroll.dead_letters.queue import QueueScan
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
-from tests.e2e.test_embedded import ROOT, Embedded, start
-from tests.emulated import free_port
-from tests.scenarios.scenario import event
+from tests.support.embedded import ROOT, Embedded, start
+from tests.support.emulated import free_port
+from tests.support.scenario import event
 
 PORTAL = "chaos"
 CATEGORIES = ("Calls", "Crm", "Email", "Forms", "Lists", "Website", "Workflows")

@@ -27,16 +27,16 @@ from enrollment.entrypoints.http_api import bootstrap as api_bootstrap
 from enrollment.entrypoints.http_api import handler as api_handler
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
-from tests.aws import REGION
-from tests.emulated import emulated_aws
-from tests.fakes import store, switch
-from tests.functions.test_api import call as request
-from tests.functions.test_handlers import CONTEXT, function
 from tests.proofs.arrivals import Arrivals, without_arrivals
 from tests.proofs.processes import Call, Interference, Outcome, crash_before, run, undisturbed
 from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story, Unconfirmed
-from tests.scenarios.scenario import event
-from tests.stores import Stores, open_tables, stores
+from tests.support.api_function import call as request
+from tests.support.aws import REGION
+from tests.support.emulated import emulated_aws
+from tests.support.fakes import store, switch
+from tests.support.functions import CONTEXT, function
+from tests.support.scenario import event
+from tests.support.stores import Stores, open_tables, stores
 
 State = frozenset[str]
 """All that is stored of a portal, and all that was sent, without what differs each time."""
@@ -112,12 +112,6 @@ def stage() -> Iterator[Stage]:
         finally:
             bootstrap.application.cache_clear()
             api_handler._parts.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def on() -> Iterator[Stage]:
-    with stage() as one:
-        yield one
 
 
 def _warm_up(on: Stage) -> None:

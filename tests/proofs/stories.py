@@ -11,7 +11,7 @@ from typing import Any
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.values import iso, iso_second
 from enrollment.entrypoints.bootstrap import now
-from tests.scenarios.scenario import flow, property_filter
+from tests.support.scenario import flow, property_filter
 
 # Of all events. A second ago, so that what a story changes afterwards is changed later than they were sent.
 NOW = now() - 1000

@@ -35,9 +35,9 @@ from enrollment.serialization.records import (
 from enrollment.serialization.redeliveries import read_redelivery
 from enrollment.serialization.requests import InvalidRequest
 from enrollment.serialization.validation_errors import ValidationError
-from tests.fakes import FakeUnprocessed, World
-from tests.scenarios.scenario import flow
-from tests.unit.test_samples import REASONS
+from tests.support.fakes import FakeUnprocessed, World
+from tests.support.samples import REASONS
+from tests.support.scenario import flow
 
 NOW = 1_795_428_000_000
 

@@ -14,13 +14,11 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.entrypoints import event_handlers as handler
-from tests.functions.test_buffered_events import batch
-from tests.functions.test_handlers import CONTEXT, function
 from tests.proofs.faults import fail, faults_of
 from tests.proofs.processes import Call, Forward, Interference, Outcome, crash
 from tests.proofs.stage import NotDone, Play, Stage, State
-from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import AGAIN, ONCE, SUBMITTED, Story
+from tests.support.functions import CONTEXT, batch, function
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 

@@ -20,15 +20,15 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import HISTORY_LENGTH, Record
 from enrollment.domain.values import LATEST, Instant, iso, iso_second
 from enrollment.entrypoints.bootstrap import now
-from tests.aws import REGION, create_resources
-from tests.dynamodb import dynamodb_local, moto
-from tests.emulated import emulated_aws
-from tests.fakes import store
 from tests.proofs.looking_first import looking_first
 from tests.proofs.traffic import Outcome, Traffic, outcome_of, traffic
-from tests.scenarios.scenario import event, flow
-from tests.stores import Stores
-from tests.stores import stores as open_stores
+from tests.support.aws import REGION, create_resources
+from tests.support.dynamodb import dynamodb_local, moto
+from tests.support.emulated import emulated_aws
+from tests.support.fakes import store
+from tests.support.scenario import event, flow
+from tests.support.stores import Stores
+from tests.support.stores import stores as open_stores
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 

@@ -13,7 +13,6 @@ import pytest
 
 from tests.proofs.processes import Call, Outcome, crash
 from tests.proofs.stage import Known, Play, Stage, known
-from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import STORIES, Story
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]

@@ -14,7 +14,6 @@ import pytest
 
 from tests.proofs.faults import Fault, fail, faults_of
 from tests.proofs.stage import Known, Play, Stage, known
-from tests.proofs.stage import on as on  # the fixture
 from tests.proofs.stories import STORIES, Story
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]

@@ -22,10 +22,10 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.schemas import event_schema
-from tests.api.portal import example_portal
-from tests.api.test_examples import filled
 from tests.proofs.documents import BODIES, FLOWS, allowed, mutated
 from tests.proofs.targets import Events, Tried, read_any_body, read_any_flow
+from tests.support.api_document import filled
+from tests.support.portal import example_portal
 
 pytestmark = pytest.mark.verify
 

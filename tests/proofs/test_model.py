@@ -37,8 +37,8 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import RecordUpdate
 from enrollment.serialization.messages import write_announcement, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.fakes import World, store
-from tests.scenarios.scenario import event, flow
+from tests.support.fakes import World, store
+from tests.support.scenario import event, flow
 
 pytestmark = pytest.mark.verify
 

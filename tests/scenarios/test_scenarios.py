@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code
-from tests.fakes import World
-from tests.scenarios.scenario import load, play
+from tests.support.fakes import World
+from tests.support.scenario import load, play
 
 SCENARIOS = load(Path(__file__).parent)
 

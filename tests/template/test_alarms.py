@@ -11,7 +11,7 @@ import pytest
 from enroll.local.deployment import load_template
 from enrollment.adapters.observability import METRIC_OF
 from enrollment.domain.enrollment.decisions import Code
-from tests.metrics import Metric, emitted_metrics
+from tests.support.metrics import Metric, emitted_metrics
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS_PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

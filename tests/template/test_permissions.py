@@ -28,15 +28,13 @@ from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import now
 from enrollment.entrypoints.http_api import handler as api_handler
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.fakes import store
-from tests.functions.test_api import example_portal, play_examples
-from tests.functions.test_buffered_events import batch
-from tests.functions.test_handlers import CONTEXT, Stack, function, invoke
-from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event, flow, load, play, property_filter
-from tests.stores import open_tables
-from tests.template.permissions import Permission, granted, needed, of_the_key, taken
-from tests.template.test_template import DEFAULTS, FUNCTIONS, logical
+from tests.support.api_function import example_portal, play_examples
+from tests.support.fakes import store
+from tests.support.functions import CONTEXT, Stack, batch, function, invoke
+from tests.support.permissions import Permission, granted, needed, of_the_key, taken
+from tests.support.scenario import event, flow, load, play, property_filter
+from tests.support.stores import open_tables
+from tests.support.template import DEFAULTS, FUNCTIONS, logical
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 

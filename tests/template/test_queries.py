@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.functions.test_api import call
-from tests.functions.test_api import fresh as fresh  # the fixture
-from tests.functions.test_handlers import Stack, invoke, put
-from tests.functions.test_handlers import stack as stack  # the fixture
-from tests.scenarios.scenario import event
-from tests.template.test_template import FUNCTIONS, of_type
+from tests.support.api_function import call
+from tests.support.functions import Stack, invoke, put
+from tests.support.scenario import event
+from tests.support.template import FUNCTIONS, of_type
+
+pytestmark = pytest.mark.usefixtures("fresh_api")
 
 QUERIES = of_type("AWS::Logs::QueryDefinition")
 

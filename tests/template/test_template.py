@@ -3,25 +3,29 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from enroll.local.deployment import load_template
 from enrollment.adapters import aws_clients as clients
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.config import MAX_SQS_BYTES, NAMES, SQS_BYTES
 from enrollment.domain.events.event import OWN_SOURCE
-from templates.write_categories import BLOCKS, function_files, logical_name, with_categories
-from tests.aws import aws
-
-ROOT = Path(__file__).parents[2]
-TEMPLATE = load_template(ROOT / "template.yaml")
-RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
-ROUTE = load_template(ROOT / "templates" / "routes" / "category.yaml")
-DEFAULTS = TEMPLATE["Globals"]["Function"]
+from templates.write_categories import BLOCKS, function_files, with_categories
+from tests.support.aws import aws
+from tests.support.template import (
+    DEFAULTS,
+    FUNCTIONS,
+    RESOURCES,
+    ROOT,
+    ROUTE,
+    TEMPLATE,
+    as_list,
+    logical,
+    of_type,
+    values_of,
+)
 
 OWN_KEY = {"Fn::If": ["UsesKey", {"Ref": "KeyArn"}, {"Ref": "AWS::NoValue"}]}
 UNPROCESSED = {"Fn::GetAtt": ["UnprocessedEventsQueue", "Arn"]}
@@ -48,48 +52,12 @@ OUTPUTS = {
 TABLES = {"FlowsTable": "flows_table", "RecordsTable": "records_table", "EnrollmentsTable": "enrollments_table"}
 
 
-def of_type(resource_type: str, template: dict[str, Any] = TEMPLATE) -> dict[str, dict[str, Any]]:
-    """Properties by logical id."""
-    return {
-        logical_id: resource.get("Properties", {})
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"] == resource_type
-    }
-
-
-def logical(category: str, suffix: str) -> str:
-    """Return a logical ID of a category's resource. Fail if the template does not have the category."""
-    assert f"{logical_name(category)}Function" in RESOURCES, (
-        f"template.yaml has no blocks for the category {category}: run `make categories`"
-    )
-    return logical_name(category) + suffix
-
-
-FUNCTIONS = of_type("AWS::Serverless::Function")
-
-
 def route(category: str) -> dict[str, Any]:
     """What is said of the category to the template of its route."""
     properties = RESOURCES[logical(category, "Route")]["Properties"]
     assert properties["TemplateURL"] == "templates/routes/category.yaml"
     parameters: dict[str, Any] = properties["Parameters"]
     return parameters
-
-
-def values_of(value: Any, key: str) -> Iterator[Any]:
-    """Every value under that key, however deep."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name == key:
-                yield inner
-            yield from values_of(inner, key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from values_of(inner, key)
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 # Categories

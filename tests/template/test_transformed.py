@@ -85,7 +85,7 @@ def transformed() -> dict[str, Any]:
     if not SAM_PYTHON.exists():
         pytest.fail(f"expected {SAM_PYTHON.relative_to(ROOT)}: run the tests by `make test`, which sets it up")
     answer = subprocess.run(
-        [SAM_PYTHON, Path(__file__).with_name("transform.py"), ROOT / "template.yaml"],
+        [SAM_PYTHON, ROOT / "tests" / "support" / "transform.py", ROOT / "template.yaml"],
         env={**os.environ, "AWS_DEFAULT_REGION": "eu-west-1"},
         capture_output=True,
         text=True,

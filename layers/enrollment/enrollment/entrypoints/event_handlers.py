@@ -20,7 +20,7 @@ from enrollment.entrypoints.bootstrap import MAX_WORKERS, Application, applicati
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-Handler = Callable[[Any, "LambdaContext"], Mapping[str, Any]]
+Handler = Callable[[Any, "LambdaContext | None"], Mapping[str, Any]]
 
 # The handler returns this long before Lambda would end the process.
 DEADLINE_MARGIN_SECONDS = 2.0
@@ -38,7 +38,7 @@ def handler_for(category: str) -> Handler:
 
     For a batch it returns ``{"batchItemFailures": […]}`` with the messages that failed."""
 
-    def handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
+    def handler(event: Any, context: "LambdaContext | None") -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(
             category=category,
@@ -154,7 +154,7 @@ def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[s
     return list(groups.values())
 
 
-def _seconds_left(context: "LambdaContext") -> float | None:
+def _seconds_left(context: "LambdaContext | None") -> float | None:
     """Return the seconds left to respond before Lambda times out, or None if the context has no deadline."""
     left = getattr(context, "get_remaining_time_in_millis", None)
     return None if left is None else max(0.0, left() / 1000 - DEADLINE_MARGIN_SECONDS)
@@ -186,7 +186,7 @@ def redelivery_handler() -> Handler:
     """Return the handler of the redeliveries queue. It accepts an SQS batch and returns ``{"batchItemFailures": […]}``.
     SQS redelivers those messages, and finally moves them to the unprocessed-events queue."""
 
-    def handler(batch: Any, context: "LambdaContext") -> Mapping[str, Any]:
+    def handler(batch: Any, context: "LambdaContext | None") -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
         try:
@@ -227,7 +227,7 @@ def unconfirmed_handler() -> Handler:
     """Return the handler of the schedule, whose event is ignored. It returns ``{"found", "published", "isComplete"}``.
     The next run finds the enrollments that are left."""
 
-    def handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
+    def handler(event: Any, context: "LambdaContext | None") -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
         with _failures_reported(app):

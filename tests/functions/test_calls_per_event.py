@@ -1,0 +1,106 @@
+"""The calls to AWS that one event costs in a warm function, in order.
+
+The table has the calls that the code made before the event processor was split into steps. Each call costs money and
+time (docs/costs.md), so measure the cost before you change the table.
+"""
+
+import time
+from typing import Any
+
+import pytest
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.record import Record
+from enrollment.domain.values import iso
+from enrollment.entrypoints import bootstrap
+from tests.support.aws import BASE_CLIENT
+from tests.support.functions import Stack, invoke, put
+from tests.support.scenario import event
+
+FLOWS = "GetItem flows"
+RECORD = "GetItem records"
+PREVIOUS_ENROLLMENTS = "BatchGetItem enrollments"
+SAVE_RECORD = "PutItem records"
+CLAIM = "PutItem enrollments"
+PUBLISH = ["SendMessageBatch", "PutEvents"]
+CONFIRM = "UpdateItem enrollments"
+SCHEDULE = "SendMessage"
+
+FORM = {"hs_form_id": "f-1"}
+OTHER_FORM = {"hs_form_id": "f-2"}
+MEETING = {"hs_meeting_source": "MEETINGS_TOOL"}
+
+# Per kind of event: the event, the codes of its decisions, its calls.
+KINDS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    "no candidate flow": ({"email.opened": "101"}, [], [FLOWS]),
+    "one flow, not matched": (
+        {"forms.submitted": "101", "properties": OTHER_FORM},
+        ["NOT_MATCHED"],
+        [FLOWS, RECORD],
+    ),
+    "one flow enrolls": (
+        {"forms.submitted": "101", "properties": FORM},
+        ["ENROLLED"],
+        [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
+    ),
+    "one flow enrolls, the event changes the record": (
+        {"forms.submitted": "101", "properties": FORM, "record": {"city": "Cork"}},
+        ["ENROLLED"],
+        [RECORD, SAVE_RECORD, FLOWS, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
+    ),
+    "ten flows enroll": (
+        {"calls.ended": "101"},
+        10 * ["ENROLLED"],
+        [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, *10 * [CLAIM], *PUBLISH, *10 * [CONFIRM]],
+    ),
+    # The writes: the record, with the time until which a decision is deferred, and the deferred event.
+    "deferred": (
+        {"meetings.booked": "101", "properties": MEETING},
+        ["WAITING"],
+        [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, *2 * [SAVE_RECORD], SCHEDULE],
+    ),
+    "unknown record": (
+        {"forms.submitted": "unknown", "properties": FORM},
+        ["WAITING"],
+        [FLOWS, RECORD, *3 * [SAVE_RECORD], SCHEDULE],
+    ),
+}
+
+
+def operation_and_table(operation: str, arguments: dict[str, Any]) -> str:
+    """Return the operation with its tables, for example ``GetItem records``."""
+    tables = [arguments["TableName"]] if "TableName" in arguments else sorted(arguments.get("RequestItems", {}))
+    return " ".join([operation, *tables])
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, envelope: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the codes of the decisions about an event, and the calls to AWS in order."""
+    made: list[str] = []
+    make = BASE_CLIENT._make_api_call
+
+    def noted(client: Any, operation: str, arguments: Any) -> Any:
+        made.append(operation_and_table(operation, arguments))
+        return make(client, operation, arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BASE_CLIENT, "_make_api_call", noted)
+        answer = invoke(envelope, envelope["detail-type"].partition(".")[0])
+    return [decision["code"] for decision in answer["decisions"]], made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
+    for number in range(10, 20):
+        put(stack, id=number, event="calls.ended")
+    put(stack, id=20, event="meetings.booked", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
+    stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
+    stack.stores.records.save(Record(RecordKey("p1", "0-1", "warm"), 0))
+    time.sleep(0.01)  # the events are sent after the flows were written
+    given, codes, calls = KINDS[kind]
+    instant = iso(bootstrap.now())
+    sent = {"sent": instant, "at": instant}
+    (event_type,) = (name for name in given if "." in name)
+    invoke(event({event_type: "warm", "id": "warm", **sent}), event_type.partition(".")[0])
+
+    assert calls_of(monkeypatch, event({"id": "e", **sent, **given})) == (codes, calls)

@@ -1,0 +1,179 @@
+"""What each function of the template may do, and what a call to AWS needs to be allowed."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from enrollment.config import Config
+from tests.support.template import FUNCTIONS, RESOURCES, ROUTE, as_list, of_type
+
+
+@dataclass(frozen=True, order=True)
+class Permission:
+    """`resource` by its logical id, an index behind it; `where` holds of the call, for actions that are bound so."""
+
+    resource: str
+    action: str
+    where: tuple[tuple[str, str], ...] = ()
+
+
+# What may be done ----------------------------------------------------------------------------------------------------
+
+
+def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
+    """All that the function's policies allow, with or without a key of one's own; of its route with a buffer too."""
+    documents = [_document(policy) for policy in FUNCTIONS[function]["Policies"]]
+    if has_route(function):
+        of_route = of_type("AWS::IAM::Policy", ROUTE).values()
+        assert all(one["Roles"] == [{"Ref": "FunctionRole"}] for one in of_route)
+        documents += [_given(one["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for one in of_route]
+    return {
+        permission
+        for document in documents
+        for statement in resolved(document, uses_key)["Statement"]
+        for permission in _permissions(statement)
+    }
+
+
+def taken(function: str) -> set[Permission]:
+    """What Lambda does in the name of a function that takes from queues."""
+    mappings = of_type("AWS::Lambda::EventSourceMapping").values()
+    own = [one for one in mappings if one["FunctionName"] == {"Ref": function}]
+    if has_route(function):
+        own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
+    return {
+        Permission(_name(one["EventSourceArn"]), f"sqs:{action}")
+        for one in own
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+    }
+
+
+def has_route(function: str) -> bool:
+    return _route(function).get("Type") == "AWS::CloudFormation::Stack"
+
+
+def _route(function: str) -> Mapping[str, Any]:
+    return RESOURCES.get(function.removesuffix("Function") + "Route", {})
+
+
+def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """With what a nested template is given in the place of its parameters."""
+    if isinstance(value, dict):
+        name: Any = value.get("Ref")
+        return parameters[name] if name in parameters else {key: _given(one, parameters) for key, one in value.items()}
+    return [_given(one, parameters) for one in value] if isinstance(value, list) else value
+
+
+def _document(policy: Any) -> Any:
+    """A policy of the template itself: any other, as those that AWS manages, can't be seen here."""
+    if set(policy) == {"Ref"}:
+        assert RESOURCES[policy["Ref"]]["Type"] == "AWS::IAM::ManagedPolicy"
+        return RESOURCES[policy["Ref"]]["Properties"]["PolicyDocument"]
+    assert set(policy) == {"Version", "Statement"}
+    return policy
+
+
+def resolved(value: Any, uses_key: bool) -> Any:
+    """With the branch of each condition that holds."""
+    if isinstance(value, dict) and set(value) == {"Fn::If"}:
+        condition, then, otherwise = value["Fn::If"]
+        assert condition == "UsesKey"
+        return resolved(then if uses_key else otherwise, uses_key)
+    if isinstance(value, dict):
+        return {key: resolved(one, uses_key) for key, one in value.items()}
+    if isinstance(value, list):
+        found = [resolved(one, uses_key) for one in value]
+        return [one for one in found if one != {"Ref": "AWS::NoValue"}]
+    return value
+
+
+def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
+    assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}
+    assert statement["Effect"] == "Allow"
+    bounds = statement.get("Condition", {"StringEquals": {}})
+    assert set(bounds) == {"StringEquals"}
+    keys = sorted(bounds["StringEquals"])
+    allowed = [[_text(one) for one in as_list(bounds["StringEquals"][key])] for key in keys]
+    for resource, action in itertools.product(as_list(statement["Resource"]), as_list(statement["Action"])):
+        assert "*" not in action
+        for values in itertools.product(*allowed):
+            yield Permission(_name(resource), action, tuple(zip(keys, values, strict=True)))
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    """Of a resource of this stack, or of an index of it, or the parameter that names one: exactly one, each time."""
+    ((function, value),) = resource.items()
+    if function == "Fn::GetAtt":
+        name, attribute = value
+        assert attribute == "Arn"
+    elif function == "Fn::Sub":
+        name = value.replace(".Arn}", "").removeprefix("${")
+    else:
+        assert function == "Ref"
+        name = value
+    assert "*" not in name
+    return str(name)
+
+
+def _text(value: Any) -> str:
+    return str(value["Fn::Sub"]) if isinstance(value, dict) else str(value)
+
+
+# What is done --------------------------------------------------------------------------------------------------------
+
+
+def needed(service: str, operation: str, arguments: Mapping[str, Any], config: Config) -> Sequence[Permission]:
+    """Of one call of a client of botocore. KeyError for a service or a resource that is not the stack's."""
+    return list(_NEEDS[service](operation, arguments, config))
+
+
+def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -> Iterator[Permission]:
+    tables = {
+        config.flows_table: "FlowsTable",
+        config.records_table: "RecordsTable",
+        config.enrollments_table: "EnrollmentsTable",
+    }
+    if operation == "TransactWriteItems":
+        for item in arguments["TransactItems"]:
+            ((kind, one),) = item.items()
+            yield Permission(tables[one["TableName"]], f"dynamodb:{kind}Item")
+    elif operation == "BatchGetItem":
+        for table in arguments["RequestItems"]:
+            yield Permission(tables[table], f"dynamodb:{operation}")
+    elif operation == "BatchExecuteStatement":
+        for one in arguments["Statements"]:
+            verb, table = one["Statement"].split('"')[:2]
+            yield Permission(tables[table], f"dynamodb:PartiQL{verb.split()[0].capitalize()}")
+    else:
+        index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
+        yield Permission(tables[arguments["TableName"]] + index, f"dynamodb:{operation}")
+
+
+def _of_sqs(operation: str, arguments: Mapping[str, Any], config: Config) -> Iterator[Permission]:
+    queues = {
+        config.enrollments_queue_url: "EnrollmentsQueue",
+        config.redeliveries_queue_url: "RedeliveriesQueue",
+        config.unprocessed_queue_url: "UnprocessedEventsQueue",
+    }
+    yield Permission(queues[arguments["QueueUrl"]], f"sqs:{operation.removesuffix('Batch')}")
+
+
+def _of_events(operation: str, arguments: Mapping[str, Any], config: Config) -> Iterator[Permission]:
+    for entry in arguments["Entries"]:
+        assert entry["EventBusName"] == config.event_bus_name
+        where = (("events:detail-type", entry["DetailType"]), ("events:source", entry["Source"]))
+        yield Permission("EventBus", f"events:{operation}", where)
+
+
+_NEEDS = {"dynamodb": _of_dynamodb, "sqs": _of_sqs, "events": _of_events}
+
+
+def of_the_key(permissions: set[Permission]) -> set[Permission]:
+    """What those that use tables and queues need of the key that encrypts them."""
+    services = {one.action.partition(":")[0] for one in permissions} & {"dynamodb", "sqs"}
+    return {
+        Permission("KeyArn", action, (("kms:ViaService", service + ".${AWS::Region}.${AWS::URLSuffix}"),))
+        for service in services
+        for action in ("kms:Decrypt", "kms:GenerateDataKey")
+    }

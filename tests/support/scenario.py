@@ -1,0 +1,217 @@
+"""Scenarios as data: flows, records, events in order of arrival, and every decision that they must lead to.
+
+A scenario's `decisions` are exact: what is not listed must not happen. Shorthand of the YAML files:
+
+    flows:    {id, event: <event type or id>, where: [[property, OPERATOR, operand, operation type?], …]}, or several
+              groups under `groups`; `lists: [[IN_LIST, "42"]]`; `criteria: [[…], …]` is an AND of record filters,
+              `any: [[[…]], [[…]]]` an OR of them; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`,
+              `on_since`; `tolerance` in minutes, `record_tolerance` in seconds
+    records:  {contact: "101", created: <time>, properties: {…}}
+    events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
+              chain}, or
+              `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`,
+              `delete_record: <contact>`, `until: <time>` between them
+    decisions: [<event id>, <flow id>, <code>]
+    refused:   the reasons of the events that are refused, in order
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.identifiers import RecordKey, object_type_id
+from enrollment.domain.records.record import Record, TimestampedValue
+from enrollment.domain.values import iso, read_instant
+from tests.support.fakes import World, switch
+
+START = "2026-11-23T10:00:00.000Z"
+PORTAL = "p1"
+
+_OPERATION_TYPE = {
+    "IS_ANY_OF": "ENUMERATION",
+    "IS_NONE_OF": "ENUMERATION",
+    "IS_EXACTLY": "ENUMERATION",
+    "CONTAINS_ALL": "ENUMERATION",
+    "IS_GREATER_THAN": "NUMBER",
+    "IS_LESS_THAN": "NUMBER",
+    "IS_BETWEEN": "NUMBER_RANGED",
+    "IS_KNOWN": "ALL_PROPERTY",
+    "IS_UNKNOWN": "ALL_PROPERTY",
+    "IS_BEFORE": "DATETIME",
+    "IS_AFTER": "DATETIME",
+}
+
+
+def load(folder: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    return [
+        (f"{path.stem}: {scenario['name']}", scenario)
+        for path in sorted(folder.glob("*.yaml"))
+        for scenario in yaml.safe_load(path.read_text(encoding="utf-8"))
+    ]
+
+
+def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
+    """The decisions, as the scenario writes them."""
+    for given in scenario.get("flows", []):
+        _put(world, given)
+    for given in scenario.get("records", []):
+        record = _record(given)
+        world.put_record(record.key, record)
+    for number, given in enumerate(scenario["events"], 1):
+        step = next(iter(given))
+        if step != "until":
+            world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
+        if step in ("turn_on", "turn_off"):
+            switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
+        elif step == "delete_record":
+            world.record_service.delete(RecordKey(PORTAL, "0-1", str(given[step])), world.now)
+        elif step == "delete":
+            world.authoring.delete(PORTAL, str(given[step]), world.now)
+        elif step == "put":
+            _put(world, given[step])
+        elif step == "until":
+            world.pass_time(_instant(given["until"]))
+        else:
+            _deliver(world, event(given))
+    return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
+
+
+def _deliver(world: World, envelope: dict[str, Any]) -> None:
+    try:
+        world.deliver(envelope)
+    except InvalidEvent as invalid:
+        world.decision_log.log_rejected(envelope["detail"]["id"], invalid)
+
+
+def _put(world: World, given: Mapping[str, Any]) -> None:
+    since = given.get("on_since")
+    world.put_flow(flow(given), at=_instant(since) if isinstance(since, str) else since)
+
+
+def event(given: Mapping[str, Any]) -> dict[str, Any]:
+    name = next(key for key in given if key in EVENT_TYPES)
+    detail: dict[str, Any] = {
+        "id": given["id"],
+        "portalId": given.get("portal", PORTAL),
+        "objectType": given.get("object", "contact"),
+        "objectId": given[name],
+        "occurredAt": given.get("at", START),
+        "properties": given.get("properties", {}),
+    }
+    if detail["occurredAt"] is None:
+        del detail["occurredAt"]
+    if "record" in given:
+        detail["record"] = {"properties": given["record"]}
+    if "chain" in given:
+        detail["chain"] = given["chain"]
+    return {
+        "version": "0",
+        "id": f"bus-{given['id']}",
+        "detail-type": name,
+        "source": given.get("source", "enroll" if name == "workflows.enrolled" else "acme"),
+        "account": "123456789012",
+        "time": given.get("sent", given.get("at") or START),
+        "region": "eu-west-1",
+        "resources": [],
+        "detail": detail,
+    }
+
+
+def flow(given: Mapping[str, Any]) -> dict[str, Any]:
+    type_id = object_type_id(given.get("object", "contact"))
+    groups = given.get("groups") or ([given] if "event" in given else [])
+    criteria: dict[str, Any] = {
+        "type": "EVENT_BASED",
+        "shouldReEnroll": given.get("re_enroll", False),
+        "eventFilterBranches": [
+            {
+                "filterBranchType": "UNIFIED_EVENTS",
+                "filterBranchOperator": "AND",
+                "operator": "HAS_COMPLETED",
+                "eventTypeId": group["event"],
+                "filterBranches": [],
+                "filters": [property_filter(one) for one in group.get("where", [])],
+            }
+            for group in groups
+        ],
+        "listMembershipFilterBranches": [
+            {
+                "filterBranchType": "AND",
+                "filterBranches": [],
+                "filters": [{"filterType": "IN_LIST", "operator": operator, "listId": list_id}],
+            }
+            for operator, list_id in given.get("lists", [])
+        ],
+    }
+    if "criteria" in given:
+        criteria["refinementCriteria"] = _and(given["criteria"])
+    if "any" in given:
+        criteria["refinementCriteria"] = {
+            "filterBranchType": "OR",
+            "filters": [],
+            "filterBranches": [_and(one) for one in given["any"]],
+        }
+    return {
+        "id": str(given["id"]),
+        "name": f"Flow {given['id']}",
+        "type": "CONTACT_FLOW" if type_id == "0-1" else "PLATFORM_FLOW",
+        "objectTypeId": type_id,
+        "isEnabled": given.get("enabled", True),
+        "enrollmentCriteria": criteria,
+        **({"criteriaTolerance": given["tolerance"]} if "tolerance" in given else {}),
+        **({"recordTolerance": given["record_tolerance"]} if "record_tolerance" in given else {}),
+        **({"suppressionListIds": given["suppressed_by"]} if "suppressed_by" in given else {}),
+        **({"enrollmentRateLimit": given["limit"]} if "limit" in given else {}),
+    }
+
+
+def _and(filters: list[list[Any]]) -> dict[str, Any]:
+    return {
+        "filterBranchType": "AND",
+        "filterBranches": [],
+        "filters": [property_filter(one) for one in filters],
+    }
+
+
+def property_filter(given: list[Any]) -> dict[str, Any]:
+    name, operator, *rest = given
+    operand: Any = rest[0] if rest else None
+    kind = rest[1] if len(rest) > 1 else _OPERATION_TYPE.get(operator, "STRING")
+    operation: dict[str, Any] = {
+        "operationType": kind,
+        "operator": operator,
+        "includeObjectsWithNoValueSet": rest[2] if len(rest) > 2 else False,
+    }
+    if kind in ("ENUMERATION", "MULTISTRING"):
+        operation["values"] = operand
+    elif kind in ("NUMBER_RANGED", "RANGED_DATE"):
+        operation["lowerBound"], operation["upperBound"] = operand
+    elif kind == "DATETIME":
+        operation["timestamp"] = _instant(operand)
+    elif kind == "DATE":
+        operation["year"], operation["month"], operation["day"] = operand
+    elif kind != "ALL_PROPERTY":
+        operation["value"] = operand
+    return {"filterType": "PROPERTY", "property": name, "operation": operation}
+
+
+def _record(given: Mapping[str, Any]) -> Record:
+    kind = next(key for key in given if object_type_id(key))
+    key = RecordKey(given.get("portal", PORTAL), object_type_id(kind) or "", str(given[kind]))
+    created = _instant(given.get("created", "2026-01-01T00:00:00Z"))
+    properties = {name: TimestampedValue(value, created) for name, value in given.get("properties", {}).items()}
+    return Record(key, created, properties)
+
+
+def _instant(text: str) -> int:
+    found = read_instant(text)
+    assert found is not None, text
+    return found
+
+
+def at(seconds: int) -> str:
+    return iso(_instant(START) + seconds * 1000)

@@ -1,0 +1,227 @@
+"""Flows in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
+from enrollment.domain.describe import WORDS, describe_flow, describe_operation
+from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.operators.property_operators import OPERATION_TYPES
+from enrollment.serialization.flow_warnings import warnings
+from enrollment.serialization.flows import read_flow
+from tests.support.scenario import flow, property_filter
+
+DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    revision = FlowRevision("p", "1", 1, document, document.get("isEnabled") is True, 0, 0, 0)
+    return list(describe_flow(read_flow(revision), EVENT_TYPES))
+
+
+def test_description_of_a_flow() -> None:
+    document = flow({"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]})
+    document["enrollmentCriteria"]["refinementCriteria"] = {
+        "filterBranchType": "OR",
+        "filterBranches": [
+            {"filterBranchType": "AND", "filters": [property_filter(["city", "IS_EQUAL_TO", "Dublin"])]},
+            {
+                "filterBranchType": "AND",
+                "filters": [
+                    {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": 42},
+                    property_filter(["age", "IS_GREATER_THAN", 20]),
+                ],
+            },
+        ],
+    }
+    document |= {
+        "suppressionListIds": [12],
+        "goalFilterBranch": {
+            "filterBranchType": "AND",
+            "filters": [property_filter(["stage", "IS_ANY_OF", ["won", "lost"]])],
+        },
+    }
+    assert sentences(document) == [
+        'Enrolls a contact the first time this happens: form submission (forms.submitted), where form is "f-1".',
+        'Only if, as it was then, city is "Dublin" or (it is in list 42 and age is greater than 20).',
+        "Not if it is in list 12.",
+        'Not if it has met the goal already: stage is any of "won" or "lost".',
+    ]
+
+
+def test_description_of_several_triggers_lists_and_associated_records() -> None:
+    document = flow(
+        {"id": 1, "event": "calls.ended", "lists": [["NOT_IN_LIST", "7"]], "re_enroll": True, "enabled": False}
+    )
+    document["enrollmentCriteria"]["refinementCriteria"] = {
+        "filterBranchType": "AND",
+        "filters": [],
+        "filterBranches": [
+            {
+                "filterBranchType": "ASSOCIATION",
+                "objectTypeId": "0-2",
+                "associationCategory": "HUBSPOT_DEFINED",
+                "associationTypeId": 279,
+                "filters": [property_filter(["size", "IS_KNOWN"])],
+            }
+        ],
+    }
+    first, criteria, off = sentences(document)
+    assert first.startswith("Enrolls a contact every time one of these happens: ")
+    assert first.endswith("; or it is removed from list 7.")
+    assert criteria == (
+        "Only if, as it was then, of at least one company that it is associated with (HUBSPOT_DEFINED 279): "
+        "(size is known)."
+    )
+    assert "turned off" in off
+
+
+@pytest.mark.parametrize("path", sorted(DEMO.glob("*.json")), ids=lambda path: path.stem)
+def test_description_of_the_demonstration_flows(path: Path) -> None:
+    found = sentences(json.loads(path.read_text(encoding="utf-8")))
+    assert found[0].startswith("Enrolls a")
+    assert not any(sign in line for line in found for sign in ("{", "[", "None", "_OF"))
+
+
+def test_every_operator_has_a_description() -> None:
+    calendar = set(RECORD_OPERATION_TYPES["CALENDAR_DATE"].operators)
+    used = {one for row in RECORD_OPERATION_TYPES.values() for one in row.operators}
+    used |= {one for row in OPERATION_TYPES.values() for one in row.tests}
+    missing, unused = used - calendar - set(WORDS), set(WORDS) - used
+    assert not missing, f"add these operators to WORDS in domain/describe.py: {sorted(missing)}"
+    assert not unused, f"remove these operators from WORDS in domain/describe.py: {sorted(unused)}"
+
+
+def test_unknown_operators_and_operation_types_are_described_by_their_names() -> None:
+    new_operator = {"operationType": "STRING", "operator": "SOUNDS_LIKE", "value": "Ada"}
+    assert describe_operation(new_operator) == 'sounds like "Ada"'
+    new_type = {"operationType": "GEO", "operator": "IS_NEAR", "place": "Cork", "includeObjectsWithNoValueSet": True}
+    assert describe_operation(new_type) == "is near (or has no value)"
+    new_unit = {"operationType": "CALENDAR_DATE", "operator": "IN_EVERY_TIME_UNIT", "timeUnit": "DAY"}
+    assert describe_operation(new_unit) == "is in every time unit day"
+
+
+NOW = {"timeType": "INDEXED", "indexReference": {"referenceType": "NOW"}, "offset": {"days": -7}}
+MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "dayOfWeek": "MONDAY", "hour": 9}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "operands", "words"),
+    [
+        ("ROLLING_DATE_RANGE", "IS_LESS_THAN_X_DAYS_AGO", {"numberOfDays": 3}, "is less than 3 days ago"),
+        ("CALENDAR_DATE", "IN_LAST_TIME_UNIT", {"timeUnit": "MONTH", "timeUnitCount": 2}, "is in the last 2 months"),
+        ("CALENDAR_DATE", "IN_THIS_TIME_UNIT_SO_FAR", {"timeUnit": "YEAR"}, "is in this year so far"),
+        ("COMPARATIVE_DATE", "IS_BEFORE", {"comparisonPropertyName": "y"}, "is before the property y"),
+        (
+            "COMPARATIVE_PROPERTY_UPDATED",
+            "IS_AFTER",
+            {"comparisonPropertyName": "y"},
+            "was updated after the property y was",
+        ),
+        ("DATE", "EQUAL", {"year": 2026, "month": "NOV", "day": 3}, "is on 3 Nov 2026"),
+        ("NUMBER_RANGED", "IS_BETWEEN", {"lowerBound": 1, "upperBound": 2}, "is between 1 and 2"),
+        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"]}, 'is not "a"'),
+        ("ENUMERATION", "IS_NONE_OF", {"values": list("abc")}, 'is none of "a", "b" or "c"'),
+        ("STRING", "CONTAINS", {"value": "x", "includeObjectsWithNoValueSet": True}, 'contains "x" (or has no value)'),
+        ("STRING", "IS_EQUAL_TO", {"value": 'Van "the Man" '}, 'is "Van \\"the Man\\" "'),
+        ("MULTISTRING", "STARTS_WITH", {"values": ["Van "]}, 'begins with "Van "'),
+        ("TIME_POINT", "IS_AFTER", {"timePoint": NOW}, "is after the event minus 7 days"),
+        ("TIME_RANGED", "IS_BETWEEN",
+         {"lowerBoundTimePoint": MONDAY, "upperBoundTimePoint": NOW, "propertyParser": "UPDATED_AT"},
+         "was updated at a time that is between Monday of the week, 09:00 and the event minus 7 days"),
+    ],
+)  # fmt: skip
+def test_description_of_operations(kind: str, operator: str, operands: dict[str, Any], words: str) -> None:
+    assert describe_operation({"operationType": kind, "operator": operator, **operands}) == words
+
+
+def test_property_name_close_to_a_default_property_gives_a_warning() -> None:
+    document = flow(
+        {
+            "id": 1,
+            "event": "forms.submitted",
+            "criteria": [["lifecyclestge", "IS_KNOWN"], ["city", "IS_KNOWN"], ["shoe_size", "IS_KNOWN"]],
+        }
+    )
+    document["enrollmentCriteria"]["refinementCriteria"]["filterBranches"] = [
+        {
+            "filterBranchType": "ASSOCIATION",
+            "objectTypeId": "0-2",
+            "associationCategory": "HUBSPOT_DEFINED",
+            "associationTypeId": 279,
+            "filters": [property_filter(["numberofemployes", "IS_GREATER_THAN", 3])],
+        }
+    ]
+    found = warnings(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)))
+    assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == [
+        "lifecyclestage",
+        "numberofemployees",
+    ]
+    for path in DEMO.glob("*.json"):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        assert warnings(read_flow(FlowRevision("p", "1", 1, document, False, 0, 0, 0))) == []
+
+
+@pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
+def test_description_omits_keys_that_the_operation_does_not_have(stray: dict[str, Any]) -> None:
+    assert (
+        describe_operation({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == 'contains "x"'
+    )
+
+
+def test_unknown_option_of_a_closed_list_gives_a_warning() -> None:
+    where = [
+        ["hs_ad_network", "IS_ANY_OF", ["linkedin", "LINKDIN", "TIKTOK"]],
+        ["hs_ad_network", "IS_EQUAL_TO", "Facebook "],
+        ["hs_ad_network", "IS_NOT_EQUAL_TO", ["ADWRDS"], "MULTISTRING"],
+        ["hs_ad_network", "CONTAINS", "LINK"],
+        ["hs_interaction_type", "IS_ANY_OF", ["ANYTHING"]],
+        ["hs_ad_network", "IS_KNOWN"],
+    ]
+    document = flow({"id": 1, "event": "ads.interaction", "where": where})
+    found = warnings(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)))
+    assert [one.partition(" is no option of hs_ad_network")[0] for one in found] == [
+        "'LINKDIN'",
+        "'TIKTOK'",
+        "'ADWRDS'",
+    ]
+    assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == ["LINKEDIN", "", "ADWORDS"]
+
+
+def test_description_of_tolerance_and_rate_limit() -> None:
+    document = flow(
+        {
+            "id": 1,
+            "event": "forms.submitted",
+            "criteria": [["city", "IS_KNOWN"]],
+            "tolerance": 2.5,
+            "limit": {"count": 1_000, "period": "HOUR"},
+        }
+    )
+    sentences = describe_flow(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)), EVENT_TYPES)
+    assert sentences[-2:] == [
+        "Waits up to 2.5 minutes after the event for late changes to the record.",
+        "At most 1,000 enter per hour; those beyond enter later.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ({"referenceType": "TODAY", "day": 5}, "the beginning of the day"),
+        ({"referenceType": "NOW", "hour": 9}, "the event"),
+        ({"referenceType": "WEEK", "month": 2}, "the beginning of the week"),
+        ({"referenceType": "MONTH", "month": 2, "day": 5}, "day 5 of the month"),
+        ({"referenceType": "YEAR", "month": 2, "day": 5}, "month 2, day 5 of the year"),
+    ],
+)
+def test_description_of_a_time_has_only_the_parts_that_are_evaluated(reference: dict[str, Any], words: str) -> None:
+    point = {"timeType": "INDEXED", "indexReference": reference}
+    assert (
+        describe_operation({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point})
+        == f"is after {words}"
+    )

@@ -1,0 +1,533 @@
+"""Every broken flow is refused, with all its faults by JSON path; every flow that is written right is read."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
+from enrollment.domain.flows.flow import FlowRevision
+from enrollment.serialization.flows import InvalidFlow, read_flow, read_stored_flow
+from tests.support.scenario import flow, property_filter
+
+DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
+EVENTS = "$.enrollmentCriteria.eventFilterBranches[0]"
+REFINEMENT = "$.enrollmentCriteria.refinementCriteria"
+
+
+def faults(document: dict[str, Any]) -> list[tuple[str, str]]:
+    revision = FlowRevision("p", "1", 1, document, document.get("isEnabled") is True, 0, 0, 0)
+    try:
+        read_flow(revision)
+    except InvalidFlow as invalid:
+        found = invalid.faults
+    else:
+        return []
+    assert all(fault.message for fault in found)
+    return [(fault.path, fault.code) for fault in found]
+
+
+def with_event(event: str = "forms.submitted", *filters: Any, **changes: Any) -> dict[str, Any]:
+    document = flow({"id": 1, "event": event})
+    group = document["enrollmentCriteria"]["eventFilterBranches"][0]
+    group["filters"] = list(filters)
+    group.update(changes)
+    return document
+
+
+def refined(branch: Any) -> dict[str, Any]:
+    document = with_event()
+    document["enrollmentCriteria"]["refinementCriteria"] = branch
+    return document
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**with_event(), **changes}
+
+
+def criteria(**changes: Any) -> dict[str, Any]:
+    document = with_event()
+    document["enrollmentCriteria"].update(changes)
+    return document
+
+
+ASSOCIATION = {
+    "filterBranchType": "ASSOCIATION",
+    "objectTypeId": "0-2",
+    "associationCategory": "HUBSPOT_DEFINED",
+    "associationTypeId": 279,
+    "operator": "IN_LIST",
+    "filterBranches": [],
+    "filters": [{"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "42"}],
+}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in ASSOCIATION.items() if name != key}
+
+
+def on_record(*given: Any) -> dict[str, Any]:
+    return refined({"filterBranchType": "AND", "filterBranches": [], "filters": [property_filter(list(given))]})
+
+
+def group_with(filters: Any) -> list[dict[str, Any]]:
+    return [{"filterBranchType": "AND", "filterBranches": [], "filters": filters}]
+
+
+IN_LIST = {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "42"}
+AND: dict[str, Any] = {"filterBranchType": "AND", "filterBranches": [], "filters": []}
+OR: dict[str, Any] = {"filterBranchType": "OR", "filterBranches": [], "filters": []}
+FORM = property_filter(["hs_form_id", "IS_ANY_OF", ["f-1"]])
+CITY = property_filter(["city", "IS_EQUAL_TO", "Cork"])
+
+
+def form(**operation: Any) -> dict[str, Any]:
+    return with_event("forms.submitted", {"filterType": "PROPERTY", "property": "hs_form_id", "operation": operation})
+
+
+BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    ("type", changed(type="FLOW"), "$.type", "UNKNOWN_TYPE"),
+    ("contact flow of deals", changed(objectTypeId="0-3"), "$.objectTypeId", "WRONG_OBJECT_TYPE"),
+    ("platform flow of contacts", changed(type="PLATFORM_FLOW"), "$.objectTypeId", "WRONG_OBJECT_TYPE"),
+    ("object type", changed(objectTypeId="contacts"), "$.objectTypeId", "UNKNOWN_OBJECT_TYPE"),
+    ("enabled as text", changed(isEnabled="yes"), "$.isEnabled", "WRONG_TYPE"),
+    ("name", changed(name=7), "$.name", "WRONG_TYPE"),
+    ("criteria as text", changed(enrollmentCriteria="x"), "$.enrollmentCriteria", "WRONG_TYPE"),
+    ("criteria type", criteria(type="EVENTS"), "$.enrollmentCriteria.type", "UNKNOWN_TYPE"),
+    ("filter-based and on", criteria(type="LIST_BASED"), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    ("manual and on", changed(enrollmentCriteria=None), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    ("no trigger", criteria(eventFilterBranches=[]), "$.enrollmentCriteria", "NO_TRIGGER"),
+    (
+        "criteria without a trigger",
+        criteria(eventFilterBranches=[], refinementCriteria={**AND, "filters": [CITY]}),
+        "$.enrollmentCriteria",
+        "NO_TRIGGER",
+    ),
+    (
+        "groups as object",
+        criteria(eventFilterBranches={}),
+        "$.enrollmentCriteria.eventFilterBranches",
+        "WRONG_TYPE",
+    ),
+    ("re-enroll", criteria(shouldReEnroll="no"), "$.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE"),
+    ("schedule", changed(enrollmentSchedule={"x": 1}), "$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS"),
+    ("suppression lists", changed(suppressionListIds=[12, None]), "$.suppressionListIds[1]", "WRONG_TYPE"),
+    ("suppression filter", changed(suppressionFilterBranch="x"), "$.suppressionFilterBranch", "WRONG_TYPE"),
+    (
+        "goal",
+        changed(goalFilterBranch={**AND, "filters": [{"filterType": "SURVEY"}]}),
+        "$.goalFilterBranch.filters[0].filterType",
+        "UNKNOWN_FILTER",
+    ),
+    ("unenrollment", changed(unEnrollmentSetting={"type": "ALL"}), "$.unEnrollmentSetting", "NOT_YET_SUPPORTED"),
+    (
+        "operator of a branch",
+        refined({**AND, "filterBranchOperator": "OR", "filters": [CITY]}),
+        f"{REFINEMENT}.filterBranchOperator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "goal with another key",
+        changed(goalFilterBranch={**AND, "filter": [CITY]}),
+        "$.goalFilterBranch.filters",
+        "EMPTY_BRANCH",
+    ),
+    (
+        "goal of no type",
+        changed(goalFilterBranch={"filterBranchType": "XYZ"}),
+        "$.goalFilterBranch.filterBranchType",
+        "UNKNOWN_BRANCH",
+    ),
+    ("tolerance", changed(criteriaTolerance=31), "$.criteriaTolerance", "WRONG_TYPE"),
+    ("tolerance below", changed(criteriaTolerance=-1), "$.criteriaTolerance", "WRONG_TYPE"),
+    ("tolerance as text", changed(criteriaTolerance="5"), "$.criteriaTolerance", "WRONG_TYPE"),
+    ("limit", changed(enrollmentRateLimit=5), "$.enrollmentRateLimit", "WRONG_TYPE"),
+    ("limit of none", changed(enrollmentRateLimit={"count": 0}), "$.enrollmentRateLimit.count", "WRONG_TYPE"),
+    (
+        "limit of too many",
+        changed(enrollmentRateLimit={"count": 1_001, "period": "SECOND"}),
+        "$.enrollmentRateLimit.count",
+        "WRONG_TYPE",
+    ),
+    (
+        "limit in no period",
+        changed(enrollmentRateLimit={"count": 5, "period": "MINUTES"}),
+        "$.enrollmentRateLimit.period",
+        "UNKNOWN_OPTION",
+    ),
+    ("branch type", with_event(filterBranchType="AND"), f"{EVENTS}.filterBranchType", "UNKNOWN_BRANCH"),
+    ("branch operator", with_event(filterBranchOperator="OR"), f"{EVENTS}.filterBranchOperator", "UNKNOWN_OPERATOR"),
+    ("has not", with_event(operator="HAS_NOT_COMPLETED"), f"{EVENTS}.operator", "HAS_NOT_COMPLETED"),
+    ("operator", with_event(operator="HAS"), f"{EVENTS}.operator", "UNKNOWN_OPERATOR"),
+    ("nested", with_event(filterBranches=[AND]), f"{EVENTS}.filterBranches", "NESTED_BRANCHES"),
+    ("unknown event", with_event("forms.submited"), f"{EVENTS}.eventTypeId", "UNKNOWN_EVENT"),
+    ("unknown event id", with_event("4-1"), f"{EVENTS}.eventTypeId", "UNKNOWN_EVENT"),
+    ("lists as an event", with_event("lists.membership_changed"), f"{EVENTS}.eventTypeId", "WRONG_BRANCH"),
+    (
+        "contact event of a deal flow",
+        {**with_event(), "type": "PLATFORM_FLOW", "objectTypeId": "0-3"},
+        f"{EVENTS}.eventTypeId",
+        "EVENT_NOT_ALLOWED",
+    ),
+    ("object created refined", with_event("crm.object_created", FORM), f"{EVENTS}.filters", "NOT_REFINABLE"),
+    (
+        "unknown property",
+        with_event("forms.submitted", property_filter(["hs_fom_id", "IS_KNOWN"])),
+        f"{EVENTS}.filters[0].property",
+        "UNKNOWN_PROPERTY",
+    ),
+    (
+        "property of another event",
+        with_event("forms.submitted", property_filter(["hs_field_name", "IS_KNOWN"])),
+        f"{EVENTS}.filters[0].property",
+        "UNKNOWN_PROPERTY",
+    ),
+    (
+        "number on a form",
+        with_event("forms.submitted", property_filter(["hs_form_id", "IS_GREATER_THAN", 3])),
+        f"{EVENTS}.filters[0].operation.operationType",
+        "OPERATION_NOT_ALLOWED",
+    ),
+    (
+        "record operation on an event",
+        form(operationType="ROLLING_DATE_RANGE", operator="IS_LESS_THAN_X_DAYS_AGO", numberOfDays=3),
+        f"{EVENTS}.filters[0].operation.operationType",
+        "OPERATION_NOT_ALLOWED",
+    ),
+    (
+        "history on an event",
+        form(operationType="STRING", operator="HAS_EVER_BEEN_EQUAL_TO", value="x"),
+        f"{EVENTS}.filters[0].operation.operator",
+        "HISTORY_ON_EVENT",
+    ),
+    (
+        "equal on options",
+        form(operationType="ENUMERATION", operator="IS_EQUAL_TO", values=["x"]),
+        f"{EVENTS}.filters[0].operation.operator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "record's operator on an event",
+        form(operationType="ENUMERATION", operator="CONTAINS_ALL", values=["x"]),
+        f"{EVENTS}.filters[0].operation.operator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "no values",
+        form(operationType="ENUMERATION", operator="IS_ANY_OF"),
+        f"{EVENTS}.filters[0].operation.values",
+        "INVALID_OPERAND",
+    ),
+    ("no operation", form(), f"{EVENTS}.filters[0].operation.operationType", "WRONG_TYPE"),
+    ("filter type", with_event("forms.submitted", IN_LIST), f"{EVENTS}.filters[0].filterType", "UNKNOWN_FILTER"),
+    (
+        "two list filters",
+        criteria(listMembershipFilterBranches=group_with([IN_LIST, IN_LIST])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0]",
+        "WRONG_BRANCH",
+    ),
+    (
+        "list operator",
+        criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "operator": "IN"}])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].operator",
+        "UNKNOWN_OPERATOR",
+    ),
+    (
+        "list id",
+        criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "listId": None}])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].listId",
+        "WRONG_TYPE",
+    ),
+    (
+        "list group with a blank listId",
+        criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "listId": " "}])),
+        "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].listId",
+        "WRONG_TYPE",
+    ),
+    (
+        "branches that are no list",
+        changed(goalFilterBranch={**AND, "filterBranches": 5}),
+        "$.goalFilterBranch.filterBranches",
+        "WRONG_TYPE",
+    ),
+    ("empty AND", refined(AND), f"{REFINEMENT}.filters", "EMPTY_BRANCH"),
+    ("empty OR", refined(OR), f"{REFINEMENT}.filterBranches", "EMPTY_BRANCH"),
+    ("branch", refined({"filterBranchType": "XOR"}), f"{REFINEMENT}.filterBranchType", "UNKNOWN_BRANCH"),
+    ("no branch", refined("x"), REFINEMENT, "WRONG_TYPE"),
+    (
+        "filters in OR",
+        refined({**OR, "filters": [CITY], "filterBranches": [{**AND, "filters": [CITY]}]}),
+        f"{REFINEMENT}.filters",
+        "FILTERS_IN_OR",
+    ),
+    (
+        "OR in OR",
+        refined({**OR, "filterBranches": [OR]}),
+        f"{REFINEMENT}.filterBranches[0].filterBranchType",
+        "UNKNOWN_BRANCH",
+    ),
+    (
+        "AND in AND",
+        refined({**AND, "filterBranches": [{**AND, "filters": [CITY]}]}),
+        f"{REFINEMENT}.filterBranches[0]",
+        "UNKNOWN_BRANCH",
+    ),
+    *(
+        (f"association without {key}", refined({**AND, "filterBranches": [without(key)]}), path, code)
+        for key, path, code in (
+            ("objectTypeId", f"{REFINEMENT}.filterBranches[0].objectTypeId", "UNKNOWN_OBJECT_TYPE"),
+            ("associationCategory", f"{REFINEMENT}.filterBranches[0].associationCategory", "UNKNOWN_OPTION"),
+            ("associationTypeId", f"{REFINEMENT}.filterBranches[0].associationTypeId", "WRONG_TYPE"),
+            ("filters", f"{REFINEMENT}.filterBranches[0].filters", "EMPTY_BRANCH"),
+        )
+    ),
+    (
+        "association in association",
+        refined({**AND, "filterBranches": [{**ASSOCIATION, "filterBranches": [ASSOCIATION]}]}),
+        f"{REFINEMENT}.filterBranches[0].filterBranches",
+        "NESTED_BRANCHES",
+    ),
+    (
+        "list filter",
+        refined({**AND, "filters": [{**IN_LIST, "listId": ""}]}),
+        f"{REFINEMENT}.filters[0].listId",
+        "WRONG_TYPE",
+    ),
+    (
+        "constant",
+        refined({**AND, "filters": [{"filterType": "CONSTANT"}]}),
+        f"{REFINEMENT}.filters[0].shouldAccept",
+        "WRONG_TYPE",
+    ),
+    (
+        "other filter",
+        refined({**AND, "filters": [{"filterType": "SURVEY"}]}),
+        f"{REFINEMENT}.filters[0].filterType",
+        "UNKNOWN_FILTER",
+    ),
+    (
+        "unknown operation",
+        on_record("city", "IS_EQUAL_TO", "x", "STRNG"),
+        f"{REFINEMENT}.filters[0].operation.operationType",
+        "UNKNOWN_OPERATION",
+    ),
+    (
+        "date that is none",
+        on_record("d", "EQUAL", [2025, "FEB", 29], "DATE"),
+        f"{REFINEMENT}.filters[0].operation.day",
+        "INVALID_OPERAND",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "path", "code"), [one[1:] for one in BROKEN], ids=[one[0] for one in BROKEN])
+def test_broken(document: dict[str, Any], path: str, code: str) -> None:
+    assert (path, code) in faults(document)
+
+
+@pytest.mark.parametrize("kind", sorted(RECORD_OPERATION_TYPES))
+def test_error_names_an_operator_that_records_do_not_have(kind: str) -> None:
+    path = f"{REFINEMENT}.filters[0].operation.operator"
+    given_filter = {"filterType": "PROPERTY", "property": "x", "operation": {"operationType": kind, "operator": "ANY"}}
+    assert faults(refined({**AND, "filters": [given_filter]})) == [(path, "UNKNOWN_OPERATOR")]
+
+
+def test_all_errors_are_reported_at_once_with_suggestions() -> None:
+    document = with_event("forms.submitted", property_filter(["hs_fom_id", "IS_KNOWN"]), operator="HAS_NOT_COMPLETED")
+    document["suppressionListIds"] = [None]
+    document["enrollmentCriteria"]["refinementCriteria"] = {**AND, "filters": [{**IN_LIST, "listId": None}]}
+    with pytest.raises(InvalidFlow) as raised:
+        read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
+    assert len(raised.value.faults) == 4
+    assert "did you mean hs_form_id?" in str(raised.value)
+
+
+def test_branches_without_filters_are_not_a_goal() -> None:
+    assert faults(changed(goalFilterBranch={**OR, "filterBranches": [AND]}, suppressionFilterBranch=AND)) == []
+
+
+def test_more_than_250_filters() -> None:
+    assert faults(with_event("forms.submitted", *[FORM] * 250)) == []
+    assert faults(with_event("forms.submitted", *[FORM] * 251)) == [("$", "TOO_MANY_FILTERS")]
+
+
+def test_deep_branches_are_rejected_without_exhausting_the_stack() -> None:
+    branch: Any = {**AND, "filters": [CITY]}
+    for _ in range(5_000):
+        branch = {**OR, "filterBranches": [{**AND, "filterBranches": [branch]}]}
+    assert faults(refined(branch))
+    assert faults(changed(goalFilterBranch=branch))
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda deep: changed(name=deep), "$.name"),
+        (lambda deep: changed(goalFilterBranch=AND | {"filterBranches": deep}), "$.goalFilterBranch.filterBranches[0]"),
+        (
+            lambda deep: with_event("forms.submitted", FORM | {"operation": FORM["operation"] | {"values": deep}}),
+            f"{EVENTS}.filters[0].operation.values",
+        ),
+    ],
+)
+def test_branch_too_deep_to_print_is_rejected(make: Callable[[Any], Any], path: str) -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    assert path in {at for at, _ in faults(make(deep))}
+
+
+def test_a_filter_based_flow_that_is_off_is_stored() -> None:
+    filters = {"type": "LIST_BASED", "shouldReEnroll": False, "listFilterBranch": {**OR, "filterBranches": []}}
+    assert faults({"type": "CONTACT_FLOW", "isEnabled": False, "enrollmentCriteria": filters}) == []
+    assert faults({"type": "CONTACT_FLOW", "isEnabled": False}) == []
+
+
+@pytest.mark.parametrize("path", sorted(DEMO.glob("*.json")), ids=lambda path: path.stem)
+def test_demonstration_flows_are_valid(path: Path) -> None:
+    assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+WHOLE = with_event("forms.submitted", FORM)
+WHOLE["enrollmentCriteria"]["refinementCriteria"] = {**OR, "filterBranches": [{**AND, "filters": [CITY]}]}
+WHOLE["enrollmentCriteria"]["listMembershipFilterBranches"] = group_with([IN_LIST])
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path] * bool(path) + [one for key, child in children for one in places(child, (*path, key))]
+
+
+@given(
+    st.sampled_from(places(WHOLE)),
+    st.sampled_from([None, True, 0, -1, 1.5, float("nan"), "", "x", "\ud800", [], [None], {}, {"a": {}}, [[[]]]]),
+)
+def test_any_value_in_any_place_is_read_or_rejected(place: tuple[Any, ...], value: Any) -> None:
+    document = copy.deepcopy(WHOLE)
+    holder: Any = document
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    for path, code in faults(document):
+        assert path.startswith("$")
+        assert code.isupper()
+
+
+# Keys that are not evaluated ----------------------------------------------------------------------------------------
+
+TIMES_THREE = {"type": "NUM_OCCURRENCES", "minOccurrences": 3}
+CITY = property_filter(["city", "IS_KNOWN"])
+IN_LIST = {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "1"}
+OF_FORM = property_filter(["hs_form_id", "IS_ANY_OF", ["f-1"]])
+POINT = {"timeType": "INDEXED", "indexReference": {"referenceType": "NOW"}, "zoneId": "UTC", "offset": {"days": -1}}
+
+
+def at_time(point: Any, **more: Any) -> dict[str, Any]:
+    operation = {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": point, **more}
+    return refined({"filterBranchType": "AND", "filters": [{**CITY, "operation": operation}]})
+
+
+UNKNOWN_KEYS = [
+    (with_event(coalescingRefineBy=TIMES_THREE), f"{EVENTS}.coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event(pruningRefineBy={"type": "RELATIVE_COMPARATIVE"}), f"{EVENTS}.pruningRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event(coalesingRefineBy=TIMES_THREE), f"{EVENTS}.coalesingRefineBy", "UNKNOWN_KEY"),
+    (with_event("forms.submitted", {**OF_FORM, "coalescingRefineBy": TIMES_THREE}),
+     f"{EVENTS}.filters[0].coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event("forms.submitted", {**OF_FORM, "operation": {**OF_FORM["operation"], "pruningRefineBy": [1]}}),
+     f"{EVENTS}.filters[0].operation.pruningRefineBy", "NOT_YET_SUPPORTED"),
+    (with_event("forms.submitted", {**OF_FORM, "operation": {**OF_FORM["operation"], "defaultValue": "f-1"}}),
+     f"{EVENTS}.filters[0].operation.defaultValue", "UNKNOWN_KEY"),
+    (with_event("forms.submitted", {**OF_FORM, "negate": True}), f"{EVENTS}.filters[0].negate", "UNKNOWN_KEY"),
+    (criteria(unEnrollObjectsNotMeetingCriteria=True),
+     "$.enrollmentCriteria.unEnrollObjectsNotMeetingCriteria", "NOT_YET_SUPPORTED"),
+    (criteria(shouldReenroll=True), "$.enrollmentCriteria.shouldReenroll", "UNKNOWN_KEY"),
+    (criteria(listMembershipFilterBranches=[{**group_with([IN_LIST])[0], "coalescingRefineBy": TIMES_THREE}]),
+     "$.enrollmentCriteria.listMembershipFilterBranches[0].coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (criteria(listMembershipFilterBranches=group_with([{**IN_LIST, "metadata": {"id": "7", "inListType": "IMPORT"}}])),
+     "$.enrollmentCriteria.listMembershipFilterBranches[0].filters[0].metadata", "NOT_YET_SUPPORTED"),
+    (refined({"filterBranchType": "AND", "filters": [CITY], "negate": True}), f"{REFINEMENT}.negate", "UNKNOWN_KEY"),
+    (refined({"filterBranchType": "AND", "filters": [{**CITY, "coalescingRefineBy": TIMES_THREE}]}),
+     f"{REFINEMENT}.filters[0].coalescingRefineBy", "NOT_YET_SUPPORTED"),
+    (refined({"filterBranchType": "AND", "filters": [{**CITY, "operation": {**CITY["operation"], "operatr": "x"}}]}),
+     f"{REFINEMENT}.filters[0].operation.operatr", "UNKNOWN_KEY"),
+    (refined({"filterBranchType": "AND", "filters": [
+        {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "0", "metadata": {"id": "7"}}]}),
+     f"{REFINEMENT}.filters[0].metadata", "NOT_YET_SUPPORTED"),
+    (refined({"filterBranchType": "AND", "filters": [{"filterType": "CONSTANT", "shouldAccept": True, "accept": 1}]}),
+     f"{REFINEMENT}.filters[0].accept", "UNKNOWN_KEY"),
+    (refined({"filterBranchType": "AND", "filters": [], "filterBranches": [{**ASSOCIATION, "minimum": 3}]}),
+     f"{REFINEMENT}.filterBranches[0].minimum", "UNKNOWN_KEY"),
+    (changed(goalFilterBranch={"filterBranchType": "AND", "filters": [CITY], "pruningRefineBy": {"type": "X"}}),
+     "$.goalFilterBranch.pruningRefineBy", "NOT_YET_SUPPORTED"),
+    (at_time(POINT, endpointBehaviour="INCLUSIVE"),
+     f"{REFINEMENT}.filters[0].operation.endpointBehaviour", "UNKNOWN_KEY"),
+    (at_time({**POINT, "ofset": {"days": 1}}), f"{REFINEMENT}.filters[0].operation.timePoint.ofset", "UNKNOWN_KEY"),
+    (at_time({**POINT, "indexReference": {"referenceType": "TODAY", "weekday": "MONDAY"}}),
+     f"{REFINEMENT}.filters[0].operation.timePoint.indexReference.weekday", "UNKNOWN_KEY"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "path", "code"), UNKNOWN_KEYS, ids=[one[1] for one in UNKNOWN_KEYS])
+def test_error_names_a_key_that_is_not_evaluated(document: dict[str, Any], path: str, code: str) -> None:
+    assert faults(document) == [(path, code)]
+
+
+def test_a_misspelled_key_suggests_the_right_one() -> None:
+    document = with_event("forms.submitted", {**OF_FORM, "propery": "x"}, filterz=[])
+    document["enrollmentCriteria"]["refinmentCriteria"] = {"filterBranchType": "AND", "filters": [CITY]}
+    with pytest.raises(InvalidFlow) as refused:
+        read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
+    assert [one.meant for one in refused.value.faults] == ["refinementCriteria", "property"]
+    assert "did you mean refinementCriteria?" in str(refused.value)
+
+
+NULLS = {"coalescingRefineBy": None, "pruningRefineBy": None, "unknown": None}
+EXPORTED = {"frameworkFilterId": 7, "filterInsightsId": None, "context": None, "source": None}
+SHOWN = {"propertyType": "enumeration", "operatorName": "IS_ANY_OF", "defaultValue": None, "renderSpec": "x"}
+
+
+def test_export_keys_without_meaning_are_accepted() -> None:
+    every_history = {"coalescingRefineBy": {"type": "ALL_HISTORY"}, "pruningRefineBy": {"type": "ALL_HISTORY"}}
+    spoken = {**OF_FORM, **NULLS, **EXPORTED, "operation": {**OF_FORM["operation"], **NULLS, **SHOWN}}
+    document = with_event("forms.submitted", spoken, **every_history, **{"unknown": None})
+    dated = {"operationType": "DATETIME", "operator": "IS_BEFORE", "timestamp": 1_764_000_000_000}
+    timed = {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "type": "TIME_POINT", "propertyParser": None}
+    week = {"referenceType": "WEEK", "dayOfWeek": None, "hour": None, "day": None}
+    document["enrollmentCriteria"] |= {
+        **{"unEnrollObjectsNotMeetingCriteria": False, "reEnrollmentTriggersFilterBranches": []},
+        "listFilterBranch": None,
+        **{"listFilterBranches": [], "filters": None, "unEnrollmentType": "", "shouldReEnroll": None},
+        "listMembershipFilterBranches": [
+            {**NULLS, "filterBranchType": "AND", "filterBranchOperator": None, "filterBranches": [],
+             "filters": [{**IN_LIST, "metadata": None, **EXPORTED}]},
+        ],
+        "refinementCriteria": {
+            **{"filterBranchType": "AND", "filterBranchOperator": None, **NULLS},
+            "filters": [
+                {**CITY, **NULLS, **EXPORTED, "operation": {**CITY["operation"], **NULLS}},
+                {**CITY, "operation": {**CITY["operation"], "includeObjectsWithNoValueSet": None}},
+                {**CITY, "operation": {**dated, "requiresTimeZoneConversion": False, "value": None, "values": []}},
+                {**CITY, "operation": {**timed, "timePoint": {**POINT, "indexReference": week, "zoneId": None}}},
+                {"filterType": "CONSTANT", "shouldAccept": True, "source": "x", **NULLS},
+                {"filterType": "IN_LIST", "operator": None, "listId": 7, "metadata": None},
+            ],
+            "filterBranches": [{**ASSOCIATION, **NULLS, "operator": None}],
+        },
+    }  # fmt: skip
+    assert faults(document) == []
+
+
+def test_stored_flow_that_became_invalid_is_reported_and_does_not_enroll() -> None:
+    document = with_event(coalescingRefineBy=TIMES_THREE)
+    reported: list[tuple[str, str]] = []
+    revision = FlowRevision("p", "1", 4, document, True, 5, 0, 9)
+    found = read_stored_flow(revision, lambda one, invalid: reported.append((one.id, invalid.faults[0].path)))
+    assert (found.id, found.revision_id, found.is_enabled, found.groups) == ("1", "4", False, ())
+    assert reported == [("1", f"{EVENTS}.coalescingRefineBy")]
+    sound = FlowRevision("p", "1", 4, with_event(), True, 5, 0, 9)
+    assert read_stored_flow(sound, lambda one, invalid: pytest.fail("refused")) == read_flow(sound)
