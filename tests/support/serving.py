@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from enroll.local import gateway
 from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import Outcome
