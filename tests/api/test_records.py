@@ -534,7 +534,7 @@ def test_response_to_a_completed_change_is_never_too_large() -> None:
     inputs = [{"id": f"b{number}", "properties": {"tiny": 1}} for number in range(30)]
     assert api("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}).status == 200
     ids = {"inputs": [{"id": f"b{number}"} for number in range(30)]}
-    assert "ask for less" in api("POST", f"{CONTACTS}/batch/read", ids).json["message"]
+    assert "Request fewer items" in api("POST", f"{CONTACTS}/batch/read", ids).json["message"]
 
 
 def test_used_id_is_not_generated_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -577,7 +577,7 @@ def test_a_flow_id_that_looks_like_markup_is_printed_as_it_is(stage: Stage) -> N
     result = CliRunner().invoke(app, ["unprocessed", "redrive", "--dry-run"])
     assert result.exit_code == 0
     assert "[/x] ENROLLED" in result.stdout
-    assert "each event for itself: [/x] 1." in result.stdout
+    assert "each event simulated alone: [/x] 1." in result.stdout
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------

@@ -83,21 +83,21 @@ def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
     assert "ENROLLED 2, UNKNOWN_RECORD 1" in shown
 
     aws.states, aws.delivers = ["COMPLETED"], lambda name: None
-    assert "Nobody would be enrolled" in run("replay", "--from", SINCE, "--to", UNTIL, "--dry-run").stdout
+    assert "No record would be enrolled" in run("replay", "--from", SINCE, "--to", UNTIL, "--dry-run").stdout
 
 
 def test_interrupted_it_is_cancelled(portal: Api, aws: Aws) -> None:
     aws.states = ["RUNNING", KeyboardInterrupt()]
     told = run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
     assert aws.cancelled == [aws.started[0]["ReplayName"]]
-    assert "is cancelled" in told
+    assert "was cancelled" in told
 
 
 @pytest.mark.parametrize(
     ("states", "options", "told"),
     [
         (["FAILED"], [], "the archive is gone"),
-        (["RUNNING"], ["--timeout", "0"], "goes on"),
+        (["RUNNING"], ["--timeout", "0"], "continues in the background"),
         (["COMPLETED"], ["--timeout", "0", "--dry-run"], "/counts"),
     ],
 )

@@ -273,7 +273,7 @@ def test_filters(queue: Queue) -> None:
 
 def test_a_time_that_is_none_is_told(queue: Queue) -> None:
     assert "--since" in run("unprocessed", "list", "--since", "soon", code=2).stderr
-    assert "Nothing is unprocessed." in run("unprocessed", "list").stdout
+    assert "There are no unprocessed events." in run("unprocessed", "list").stdout
 
 
 def test_an_event_is_shown_mended_and_sent(
@@ -377,14 +377,14 @@ def test_a_cut_event_is_shown_and_stays(
     listed = {one["eventId"]: one for one in answer("unprocessed", "list")}
     assert listed["e-cut"]["truncated"]["archive"]["eventId"] == "bus-cut"
     assert "truncated" not in listed["e1"]
-    assert "(cut) detail: found 800,000 bytes" in run("unprocessed", "list").stdout
+    assert "(truncated) detail: found 800,000 bytes" in run("unprocessed", "list").stdout
 
     shown = run("unprocessed", "show", "e-cut")
     assert "archive of the bus enroll-events" in shown.stderr
     path = tmp_path / "event.json"
     path.write_text(shown.stdout)
     monkeypatch.setattr(sending, "open_stack", commands.open_stack)
-    assert "found one that was cut" in run("send", str(path), code=2).stderr
+    assert "got one that was truncated" in run("send", str(path), code=2).stderr
 
     (fate,) = answer("unprocessed", "redrive", "--event", "e-cut", "--dry-run")["events"]
     assert "archive of the bus enroll-events" in fate["left"]
@@ -409,7 +409,7 @@ def test_what_comes_back_while_it_runs_does_not_keep_it_running(
     monkeypatch.setattr(commands, "put", refused_again)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == len(bus) == 11
-    assert {one["why"] for one in report["left"]} == {"came back while this ran"}
+    assert {one["why"] for one in report["left"]} == {"came back during the run"}
     assert queue.visible == 11
 
 
@@ -493,7 +493,7 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
     assert fates["e5"]["replay"] == "enroll-01K"
     assert fates[None]["left"] == "no event"
     shown = run("unprocessed", "redrive", "--dry-run").stdout
-    for told in ("1001 ENROLLED", "refused again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
+    for told in ("1001 ENROLLED", "rejected again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
         assert told in shown
     assert (bus, queue.visible) == ([], 6)
 

@@ -73,7 +73,7 @@ class Service:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(backoff, "FIRST_WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture(params=["queue", "bus"])

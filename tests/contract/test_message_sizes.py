@@ -17,7 +17,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.records.change_events import change_events
-from enrollment.domain.records.record import Record, RecordUpdate, changed
+from enrollment.domain.records.record import Record, RecordUpdate, apply_change
 from enrollment.serialization.envelopes import read_routed_event
 from enrollment.serialization.messages import (
     MAX_MESSAGE_BYTES,
@@ -214,7 +214,7 @@ def test_events_of_a_change_carry_it_by_its_bytes(unit: str, count: int) -> None
     for number, is_carried in ((11, True), (12, False)):
         properties = {f"p{place}": unit * count for place in range(number)}
         change = RecordUpdate(5, properties=properties)
-        after = changed(before, key, change)
+        after = apply_change(before, key, change)
         made = list(change_events(before, after, change))
         assert len(made) == number
         assert {one.changed_with is not None for one in made} == {is_carried}

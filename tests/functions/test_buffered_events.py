@@ -14,6 +14,7 @@ from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import application, now
+from enrollment.entrypoints.event_handlers import COALESCED_CALL_FAILED
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
 from tests.support.fakes import switch
@@ -166,9 +167,11 @@ def test_failed_coalesced_call_is_logged_and_falls_back_to_individual_calls(
     with monkeypatch.context() as patch:
         made = calls(patch, fails=lambda name, _: name == "PutEvents" and made.count(name) == 1)
         assert failed(invoke(batch(submitted("1", "e1"), submitted("2", "e2")))) == []
-    told = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert "ConnectionError: PutEvents" in [
-        one["exception"].splitlines()[-1].rpartition(".")[2] for one in told if one.get("message") == "not together"
+        line["exception"].splitlines()[-1].rpartition(".")[2]
+        for line in lines
+        if line.get("message") == COALESCED_CALL_FAILED
     ]
     assert published(stack) == {("1", "e1"): 1, ("2", "e2"): 1}
 

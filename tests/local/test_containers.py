@@ -94,9 +94,9 @@ def test_private_addresses_can_be_bound(address: str) -> None:
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("0.0.0.0", "every network"),
-        ("::", "every network"),
-        (HOST, "without this option"),
+        ("0.0.0.0", "all networks"),
+        ("::", "all networks"),
+        (HOST, "always listens"),
         ("8.8.8.8", "not a private address"),
         ("224.0.0.1", "not a private address"),
         ("docker0", "got 'docker0'"),

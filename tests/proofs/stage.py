@@ -90,7 +90,7 @@ def stage() -> Iterator[Stage]:
         for place in (bootstrap, api_bootstrap, api_handler):
             patch.setattr(place, "now", lambda: clock[0])
         # What is to be delivered again later is seen at once.
-        patch.setattr(queues, "LONGEST_DELAY", 0)
+        patch.setattr(queues, "MAX_DELAY_SECONDS", 0)
         # Which of many has an entry would be another in each portal, and so the order of calls.
         patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
         config = emulated.config

@@ -248,7 +248,7 @@ class Wait:
 # REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
 ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecided"
 # A number: the event waits until then.
-CriteriaResult = str | int
+Verdict = str | int
 
 Place = tuple[str, str, str]
 """Flow, record, event."""
@@ -257,14 +257,15 @@ Place = tuple[str, str, str]
 @dataclass
 class Specification:
     """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: of the waiting events, by
-    record and event. ``existing``: the changes after which their record existed, by event."""
+    record and event. ``found``: by change, which events waited for its record when it was applied; none where the
+    record did not exist."""
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
     stories: dict[str, Story] = field(default_factory=dict)
     enrolled: set[Place] = field(default_factory=set)
     waits: dict[Place, Wait] = field(default_factory=dict)
     first_evaluated: dict[tuple[str, str], int] = field(default_factory=dict)
-    existing: set[str] = field(default_factory=set)
+    found: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def copy(self) -> "Specification":
         return Specification(
@@ -273,7 +274,7 @@ class Specification:
             set(self.enrolled),
             dict(self.waits),
             dict(self.first_evaluated),
-            set(self.existing),
+            dict(self.found),
         )
 
     def put_flow(self, given: Mapping[str, Any], now: int) -> None:
@@ -305,8 +306,12 @@ class Specification:
 
     def apply(self, sent: Sent, arrived: int) -> None:
         self._change(sent, arrived)
-        is_existing = self.stories.get(sent.record, NOTHING).created is not None
-        self.existing = self.existing | {sent.id} if is_existing else self.existing - {sent.id}
+        self.found[sent.id] = self._waiting_for(sent.record)
+
+    def _waiting_for(self, record: str) -> frozenset[str]:
+        if self.stories.get(record, NOTHING).created is None:
+            return frozenset()
+        return frozenset(event_id for _, awaited, event_id in self.waits if awaited == record)
 
     def _change(self, sent: Sent, arrived: int) -> None:
         deleted = self.stories.get(sent.record, NOTHING).deleted
@@ -331,10 +336,10 @@ class Specification:
             self._follow(flow_id, sent, evaluated, self.verdict(flow_id, sent, evaluated, now, waits=True))
 
     def look_again(self, sent: Sent, now: int, change: Sent, *, reads_again: bool) -> None:
-        """A change of the record can decide an event that waits. Only a record that exists is looked at: as it was
-        after the change, or (``reads_again``) as it is now, because others have changed or deleted it meanwhile."""
-        exists_now = self.stories.get(sent.record, NOTHING).created is not None
-        if not (exists_now if reads_again else change.id in self.existing):
+        """A change of the record can decide an event that waits for a record that exists. The delivery of the change
+        looks at the record as it was after the change, or (``reads_again``) as it is now, because others have changed
+        or deleted it meanwhile. An event that began to wait after the change has seen it, and may be left waiting."""
+        if sent.id not in (self._waiting_for(sent.record) if reads_again else self.found[change.id]):
             return
         for flow_id in FLOWS:
             place = (flow_id, sent.record, sent.id)
@@ -363,7 +368,7 @@ class Specification:
                 self.waits[place] = Wait(now, is_rejected=True)
             self._follow(flow_id, sent, evaluated, verdict)
 
-    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: CriteriaResult) -> None:
+    def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: Verdict) -> None:
         place = (flow_id, sent.record, sent.id)
         if isinstance(verdict, int):
             if not any(one[1:] == place[1:] for one in self.waits):
@@ -372,7 +377,7 @@ class Specification:
         elif verdict == ENROLLED:
             self.enrolled.add(place)
 
-    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> CriteriaResult:
+    def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
         given = self.flows.get(flow_id)
         if given is None or not given["enabled"]:
             return UNDECIDED
@@ -411,7 +416,7 @@ class Specification:
 
     def _criteria_verdict(
         self, given: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
-    ) -> CriteriaResult:
+    ) -> Verdict:
         if given["city"] is None:
             return ENROLLED
         tolerance = given["tolerance"] * MINUTE
@@ -804,11 +809,14 @@ class Enrolling(RuleBasedStateMachine):
         is_partial = self._run(deliver, sent, meeting)
         evaluations = self._evaluations(sent, began)
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
+        ways_to_look = self._ways_to_look(candidates)
+        if is_partial and meeting is None:
+            ways_to_look = [one for looked_at in ways_to_look for one in without_refused(looked_at)]
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at, reads_again=reads_again)
                 for arrived, evaluated in itertools.product(arrivals, evaluations)
-                for looked_at in self._ways_to_look(candidates)
+                for looked_at in ways_to_look
                 for reads_again in ([False] if meeting is None or not looked_at else [False, True])
             ],
             meeting,
@@ -1010,15 +1018,23 @@ class Enrolling(RuleBasedStateMachine):
         codes = {(one.flow_id, event.object_id, event.id): one.code for event, one in self.world.decision_log.decisions}
         for place, wait in self.specification.waits.items():
             # A process that ended before it scheduled the final decision leaves an event waiting. Nothing is lost: the
-            # next delivery of the event has decided it finally, or the flow was turned off. A change can decide it
-            # again, by the flow as it is then, as one more delivery of the event would.
-            sent = next(one for one in self.sent if one.id == place[2])
-            evaluated = self.specification.first_evaluated[sent.record, sent.id]
-            verdict = self.specification.verdict(place[0], sent, evaluated, self.world.now, waits=False)
-            assert wait.is_rejected or verdict != ENROLLED or codes.get(place, Code.WAITING) is not Code.WAITING
+            # next delivery of the event has decided it finally, or the flow was turned off or changed. A change of the
+            # record can decide it again, by the flow as it is then, as one more delivery of the event would.
+            assert wait.is_rejected or codes.get(place) is not Code.WAITING or self._has_flow_changed_for(place)
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
+
+    def _has_flow_changed_for(self, place: Place) -> bool:
+        """Whether the flow is off now, was off since the event occurred, or is about other events now."""
+        given = self.specification.flows.get(place[0])
+        sent = next(one for one in self.sent if one.id == place[2])
+        return (
+            given is None
+            or not given["enabled"]
+            or given["on_since"] > sent.latest
+            or all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"])
+        )
 
     # The bus
 
@@ -1045,6 +1061,16 @@ class Enrolling(RuleBasedStateMachine):
         assert all(one.envelope["detail"] == envelope["detail"] for one in same), "an id names one event"
         self.sent.append(sent)
         self.unfinished.append(sent)
+
+
+def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
+    """The queue and the bus refuse the enrollments of one event each. Such an event goes on waiting; the events after
+    it are decided all the same."""
+    return [
+        [one for one in looked_at if one not in refused]
+        for count in range(3)
+        for refused in itertools.combinations(looked_at, count)
+    ]
 
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enroll.local import gateway
 from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import Outcome
-from tests.support.portal import Api
+from tests.support.portal import NO_CONTEXT, Api
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def served(api: Api) -> Iterator[str]:
 
     async def answer(request: HttpRequest) -> Response:
         event = json.loads(gateway.to_event(request))
-        return gateway.to_response(Outcome(json.dumps(api.server.answer(event, None)).encode()))
+        return gateway.to_response(Outcome(json.dumps(api.server.answer(event, NO_CONTEXT)).encode()))
 
     server = asyncio.run_coroutine_threadsafe(listen(answer), loop).result()
     try:

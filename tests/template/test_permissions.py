@@ -242,7 +242,7 @@ def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: py
     monkeypatch.setattr(bootstrap, "now", lambda: Deployed.now)
     monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
     # What is to be delivered again later is seen at once.
-    monkeypatch.setattr(queues, "LONGEST_DELAY", 0)
+    monkeypatch.setattr(queues, "MAX_DELAY_SECONDS", 0)
     log_decisions = PowertoolsDecisionLog.log_decisions
 
     def noted(

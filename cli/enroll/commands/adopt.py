@@ -14,29 +14,31 @@ from enroll.stack import aws_errors_reported, client_of
 
 TABLE = "AWS::DynamoDB::Table"
 CHANGE_SET = "adopt-tables"
-# A stack that holds nothing but a change set that was not executed.
-UNBORN = "REVIEW_IN_PROGRESS"
+# The status of a stack that consists of a change set that was not executed.
+NOT_CREATED = "REVIEW_IN_PROGRESS"
 
 
 def adopt(
     stack: Annotated[str, typer.Option("--stack", envvar="ENROLL_STACK", help="The new stack.")] = "enroll",
-    flows_table: Annotated[str | None, typer.Option(help="The table of flows. Tables are found by name.")] = None,
+    flows_table: Annotated[
+        str | None, typer.Option(help="The table of flows. Default: the table whose name starts with the stack's.")
+    ] = None,
     records_table: Annotated[str | None, typer.Option(help="The table of records.")] = None,
     enrollments_table: Annotated[str | None, typer.Option(help="The table of enrollments.")] = None,
     key_arn: Annotated[str, typer.Option(help="KeyArn of the deleted stack, if it had one.")] = "",
     template: Annotated[Path, typer.Option(help="The template of Enroll.", dir_okay=False)] = Path("template.yaml"),
 ) -> None:
-    """Make a new stack of the tables that a deleted stack left. `sam deploy` then adds everything else to it."""
-    given = {"FlowsTable": flows_table, "RecordsTable": records_table, "EnrollmentsTable": enrollments_table}
+    """Create a stack from the tables that a deleted stack retained. `sam deploy` then adds everything else."""
+    named_tables = {"FlowsTable": flows_table, "RecordsTable": records_table, "EnrollmentsTable": enrollments_table}
     with aws_errors_reported():
         cloudformation = client_of("cloudformation")
         _refuse_existing(cloudformation, stack)
-        names = {logical_id: name or _find(stack, logical_id) for logical_id, name in given.items()}
+        names = {logical_id: name or _find(stack, logical_id) for logical_id, name in named_tables.items()}
         _import(cloudformation, stack, _tables(template), names, key_arn)
     for logical_id, name in names.items():
         console.print(f"{logical_id}  {name}", soft_wrap=True)
     console.print(
-        f"The stack {stack} has these tables now. Run `sam deploy` for the same stack name to add everything else.",
+        f"The stack {stack} now contains these tables. Run `sam deploy` with the same stack name to add the rest.",
         soft_wrap=True,
     )
 
@@ -48,29 +50,35 @@ def _refuse_existing(cloudformation: Any, stack: str) -> None:
         if "does not exist" in str(error):
             return
         raise
-    if status != UNBORN:
-        fail(f"expected no stack {stack}; got one that is {status}. Delete it, or give another name", CONFLICT)
+    if status != NOT_CREATED:
+        fail(
+            f"expected no stack {stack}; got one that is {status}. Delete it, or choose another name with --stack",
+            CONFLICT,
+        )
 
 
 def _find(stack: str, logical_id: str) -> str:
-    """The one table whose name CloudFormation made for this stack."""
+    """Return the name of the only table whose name CloudFormation generated for this stack.
+
+    Ends the command with NOT_FOUND if there is no such table, or more than one.
+    """
     prefix = f"{stack}-{logical_id}-"
     pages = client_of("dynamodb").get_paginator("list_tables").paginate()
-    found: list[str] = [name for page in pages for name in page["TableNames"] if name.startswith(prefix)]
-    if len(found) != 1:
+    tables: list[str] = [name for page in pages for name in page["TableNames"] if name.startswith(prefix)]
+    if len(tables) != 1:
         option = f"--{logical_id.removesuffix('Table').lower()}-table"
-        what = f"{len(found)} tables: {', '.join(found)}" if found else "none"
-        fail(f"expected one table named {prefix}…; got {what}. Name the table with {option}", NOT_FOUND)
-    return found[0]
+        got = f"{len(tables)} tables: {', '.join(tables)}" if tables else "none"
+        fail(f"expected one table named {prefix}…; got {got}. Name the table with {option}", NOT_FOUND)
+    return tables[0]
 
 
 def _tables(path: Path) -> dict[str, Any]:
-    """The template's tables, with the one condition and parameter that they use."""
+    """Return a template with the tables only, and with the condition and the parameter that they use."""
     try:
         template = load_template(path)
     except LocalRunError as error:
         fail(str(error), INVALID)
-    resources = {name: one for name, one in template["Resources"].items() if one["Type"] == TABLE}
+    resources = {name: resource for name, resource in template["Resources"].items() if resource["Type"] == TABLE}
     return {
         "AWSTemplateFormatVersion": template["AWSTemplateFormatVersion"],
         "Description": template["Description"],
@@ -81,7 +89,7 @@ def _tables(path: Path) -> dict[str, Any]:
 
 
 def _import(cloudformation: Any, stack: str, template: dict[str, Any], names: dict[str, str], key_arn: str) -> None:
-    made = cloudformation.create_change_set(
+    change_set = cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=CHANGE_SET,
         ChangeSetType="IMPORT",
@@ -94,13 +102,13 @@ def _import(cloudformation: Any, stack: str, template: dict[str, Any], names: di
     )
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(
-            ChangeSetName=made["Id"], WaiterConfig={"Delay": 2, "MaxAttempts": 90}
+            ChangeSetName=change_set["Id"], WaiterConfig={"Delay": 2, "MaxAttempts": 90}
         )
     except WaiterError as error:
-        # Its name is free again for the next attempt.
-        cloudformation.delete_change_set(ChangeSetName=made["Id"])
+        # The next attempt needs the name again.
+        cloudformation.delete_change_set(ChangeSetName=change_set["Id"])
         _fail(error.last_response.get("StatusReason") or str(error))
-    cloudformation.execute_change_set(ChangeSetName=made["Id"])
+    cloudformation.execute_change_set(ChangeSetName=change_set["Id"])
     try:
         cloudformation.get_waiter("stack_import_complete").wait(
             StackName=stack, WaiterConfig={"Delay": 2, "MaxAttempts": 150}
@@ -115,5 +123,5 @@ def _fail(reason: str) -> NoReturn:
 
 def _last_reason(cloudformation: Any, stack: str) -> str | None:
     events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-    reasons = [one["ResourceStatusReason"] for one in events if "FAILED" in one["ResourceStatus"]]
+    reasons = [event["ResourceStatusReason"] for event in events if "FAILED" in event["ResourceStatus"]]
     return reasons[0] if reasons else None

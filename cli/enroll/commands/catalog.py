@@ -13,27 +13,38 @@ from enrollment.serialization.validation_errors import suggestion
 
 def catalog(
     category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
-    event: Annotated[str | None, typer.Option(help="The properties of this event, by name or HubSpot id.")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="Show the properties of this event. Its name or HubSpot ID.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the events that can trigger a flow, and their properties."""
     if event is not None:
-        found = EVENT_TYPE_IDS[event][0] if event in EVENT_TYPE_IDS else EVENT_TYPES.get(event)
-        if found is None:
-            fail(f"no event {event}{suggestion(event, [*EVENT_TYPES, *EVENT_TYPE_IDS])}", NOT_FOUND)
-        _print_event(found, as_json)
+        event_type = EVENT_TYPE_IDS[event][0] if event in EVENT_TYPE_IDS else EVENT_TYPES.get(event)
+        if event_type is None:
+            fail(f"there is no event {event}{suggestion(event, [*EVENT_TYPES, *EVENT_TYPE_IDS])}", NOT_FOUND)
+        _print_event(event_type, as_json)
         return
     if category is not None and category not in CATEGORIES:
-        fail(f"no category {category}{suggestion(category, CATEGORIES)}; there are {', '.join(CATEGORIES)}", NOT_FOUND)
-    events = [one for one in EVENT_TYPES.values() if category in (None, one.category)]
+        fail(
+            f"expected a category, one of {', '.join(CATEGORIES)}; got {category}{suggestion(category, CATEGORIES)}",
+            NOT_FOUND,
+        )
+    events = [event_type for event_type in EVENT_TYPES.values() if category in (None, event_type.category)]
     if as_json:
-        print_json([write_event_type(one) for one in events])
+        print_json([write_event_type(event_type) for event_type in events])
         return
     print_table(
         ("event", "what happened", "HubSpot ids", "flows of", "properties"),
         (
-            (one.name, one.label, ", ".join(alias.id for alias in one.ids), one.object_types.label, len(one.properties))
-            for one in events
+            (
+                event_type.name,
+                event_type.label,
+                ", ".join(alias.id for alias in event_type.ids),
+                event_type.object_types.label,
+                len(event_type.properties),
+            )
+            for event_type in events
         ),
     )
 
@@ -45,8 +56,14 @@ def _print_event(event: EventType, as_json: bool) -> None:
     print_table(
         ("property", "label", "type", "values", "operations"),
         (
-            (one.name, one.label, one.type, ", ".join(one.options), ", ".join(sorted(one.operations)))
-            for one in event.properties
+            (
+                definition.name,
+                definition.label,
+                definition.type,
+                ", ".join(definition.options),
+                ", ".join(sorted(definition.operations)),
+            )
+            for definition in event.properties
         ),
         title=f"{event.name}: {event.label}, in flows of {event.object_types.label}",
     )

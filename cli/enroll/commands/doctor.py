@@ -29,25 +29,26 @@ STYLES = {CheckResult.OK: "green", CheckResult.FAULT: "red", CheckResult.NOT_CHE
 def doctor(
     stack: Annotated[
         str | None,
-        typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack; `enroll` when not given."),
+        typer.Option("--stack", envvar="ENROLL_STACK", help="The CloudFormation stack. Default: enroll."),
     ] = None,
     events: Annotated[
-        bool, typer.Option(help="Send a good, an invalid and an unroutable event, and look for what becomes of them.")
+        bool, typer.Option(help="Send a valid, an invalid and an unroutable event, and check their outcomes.")
     ] = True,
-    portal: Annotated[str, typer.Option(help="The portal of these events; it needs no other use.")] = PORTAL,
+    portal: Annotated[str, typer.Option(help="The portal of these events. It need not be in use.")] = PORTAL,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for the outcome of the events.", min=1)
+        float, typer.Option(help="Maximum seconds to wait for the outcomes of the events.", min=1)
     ] = DEFAULT_WAIT_SECONDS,
     before_update: Annotated[
-        bool, typer.Option("--check-update", help="Check the next deployment instead: its name and its parameters.")
+        bool,
+        typer.Option("--check-update", help="Check the stack name and the parameters of the next deployment instead."),
     ] = False,
     config_file: Annotated[
-        Path, typer.Option(help="With --check-update, the settings of `sam deploy`.", dir_okay=False)
+        Path, typer.Option(help="With --check-update: the file with the settings of `sam deploy`.", dir_okay=False)
     ] = Path("samconfig.toml"),
-    config_env: Annotated[str, typer.Option(help="With --check-update, the section of these settings.")] = "default",
+    config_env: Annotated[str, typer.Option(help="With --check-update: the section of that file.")] = "default",
     parameter: Annotated[
         list[str] | None,
-        typer.Option(help="With --check-update, NAME=VALUE instead of the settings' parameters; once for each."),
+        typer.Option(help="With --check-update: NAME=VALUE, instead of the parameters in that file. Repeatable."),
     ] = None,
     api: ApiUrl = None,
     as_json: AsJson = False,
@@ -60,41 +61,41 @@ def doctor(
     else:
         name = stack or "enroll"
         with aws_errors_reported():
-            found = find_stack(name, client_of)
-            if found is None:
-                fail(f"expected a deployed stack; there is no stack {name}. Name it with --stack", NOT_FOUND)
-            if "EventBusName" not in found.outputs:
+            deployed = find_stack(name, client_of)
+            if deployed is None:
+                fail(f"expected a deployed stack; there is no stack {name}. Name the stack with --stack", NOT_FOUND)
+            if "EventBusName" not in deployed.outputs:
                 fail(f"expected a stack of Enroll; the stack {name} has no output EventBusName", NOT_REACHED)
-            findings = list(check_configuration(found))
+            findings = list(check_configuration(deployed))
             if events:
-                findings += EventCheck(found, open_api(api, portal, name), wait).findings()
+                findings += EventCheck(deployed, open_api(api, portal, name), wait).findings()
     _print(findings, as_json)
-    if any(one.result == CheckResult.FAULT for one in findings):
+    if any(finding.result == CheckResult.FAULT for finding in findings):
         raise typer.Exit(FAILED)
 
 
 def _next_deployment(
     file: Path, environment: str, stack: str | None, parameter: list[str] | None
 ) -> tuple[str, dict[str, str]]:
-    """The stack's name and the parameters that `sam deploy` would give it."""
+    """Return the stack's name and the parameters that `sam deploy` would set."""
     if stack is not None and parameter is not None:
         return stack, _pairs(parameter, "--parameter")
     try:
         settings = tomllib.loads(file.read_text(encoding="utf-8"))[environment]["deploy"]["parameters"]
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         fail(
-            f"{file}: expected [{environment}.deploy.parameters]; got {error!r}. Run this in the project's folder, or "
-            "give --stack and --parameter",
+            f"{file}: expected [{environment}.deploy.parameters]; got {error!r}. Run this command in the "
+            "project's folder, or set --stack and --parameter",
             INVALID,
         )
-    given = settings.get("parameter_overrides", "")
-    overrides = shlex.split(given) if isinstance(given, str) else list(map(str, given))
+    configured = settings.get("parameter_overrides", "")
+    overrides = shlex.split(configured) if isinstance(configured, str) else list(map(str, configured))
     changes = _pairs(overrides if parameter is None else parameter, f"{file}, parameter_overrides")
     return stack or str(settings.get("stack_name", "enroll")), changes
 
 
-def _pairs(given: Iterable[str], where: str) -> dict[str, str]:
-    pairs = [one.partition("=") for one in given]
+def _pairs(assignments: Iterable[str], where: str) -> dict[str, str]:
+    pairs = [assignment.partition("=") for assignment in assignments]
     for name, equals, _ in pairs:
         if not (name and equals):
             fail(f"{where}: expected NAME=VALUE, for example CrmDelivery=buffered; got {name!r}", INVALID)
@@ -103,9 +104,11 @@ def _pairs(given: Iterable[str], where: str) -> dict[str, str]:
 
 def _print(findings: list[Finding], as_json: bool) -> None:
     if as_json:
-        print_json([{"check": one.check, "result": one.result, "detail": one.detail} for one in findings])
+        print_json(
+            [{"check": finding.check, "result": finding.result, "detail": finding.detail} for finding in findings]
+        )
         return
     table = Table("check", "result", "detail")
-    for one in findings:
-        table.add_row(one.check, styled(one.result, STYLES[one.result]), one.detail)
+    for finding in findings:
+        table.add_row(finding.check, styled(finding.result, STYLES[finding.result]), finding.detail)
     console.print(table)

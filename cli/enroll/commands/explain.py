@@ -11,27 +11,27 @@ from enroll.records import read_record
 from enroll.stack import StackName
 
 PATH = "/enrollment/v1/explain"
-# Events in one page of the API.
-PAGE = 100
+# The largest page of the API.
+PAGE_EVENTS = 100
 
 
 def explain(
-    record: Annotated[str, typer.Option(help="Type and id: contact/101, or 0-1/101.")],
+    record: Annotated[str, typer.Option(help="Type and ID of the record, for example contact/101 or 0-1/101.")],
     portal: Portal,
     event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
     last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
     flow: Annotated[
-        str | None, typer.Option(help="Only the flow with this ID. Default: every flow that the event may trigger.")
+        str | None, typer.Option(help="Only the flow with this ID. Default: every flow that the event can trigger.")
     ] = None,
-    details: Annotated[bool, typer.Option("--details", help="Show every filter with the value that it found.")] = False,
+    details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Show why a record was enrolled or not: its latest events, and the decision of each flow."""
+    """Show why a record was enrolled or not: its recent events and the decision of each flow."""
     type_id, object_id = read_record(record)
     query = {"objectType": type_id, "objectId": object_id}
-    query |= {"limit": str(min(last, PAGE))} if event is None else {"eventId": event}
+    query |= {"limit": str(min(last, PAGE_EVENTS))} if event is None else {"eventId": event}
     query |= {} if flow is None else {"flowId": flow}
     results: list[dict[str, Any]] = []
     with api_errors_reported():
@@ -45,12 +45,12 @@ def explain(
     if as_json:
         print_json({"results": results, "since": page["since"]})
         return
-    told = [(_describe_operator(one["event"]), one["decisions"]) for one in results]
-    is_alone = len(told) == 1 and len(told[0][1]) == 1
-    print_decisions(told, details=details or is_alone)
-    what = f"{count_of(len(results), 'event')} of {record}"
-    console.print(f"{what}; the history reaches back to {page['since']}.", style="dim")
+    explained = [(_event_cells(result["event"]), result["decisions"]) for result in results]
+    is_single_decision = len(explained) == 1 and len(explained[0][1]) == 1
+    print_decisions(explained, details=details or is_single_decision)
+    summary = f"{count_of(len(results), 'event')} of {record}"
+    console.print(f"{summary}; the history reaches back to {page['since']}.", style="dim")
 
 
-def _describe_operator(event: dict[str, Any]) -> tuple[str, str, str]:
+def _event_cells(event: dict[str, Any]) -> tuple[str, str, str]:
     return event["occurredAt"], event["eventType"], event["id"]

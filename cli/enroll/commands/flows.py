@@ -23,15 +23,15 @@ from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_flow
 
-app = typer.Typer(help="Write flows: who enters a workflow, by which events.", no_args_is_help=True)
+app = typer.Typer(help="Write flows, which say which events enroll which records.", no_args_is_help=True)
 
-FlowId = Annotated[str, typer.Argument(help="The flow's id.")]
+FlowId = Annotated[str, typer.Argument(help="The flow's ID.")]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
 FLOWS = "/automation/v4/flows"
 CHECK = "/enrollment/v1/flows/check"
-# Events in one page of a preview.
-PREVIEWED = 100
+# Events in a page of a preview.
+PAGE_EVENTS = 100
 
 
 @app.command()
@@ -39,17 +39,18 @@ def put(
     files: Files,
     portal: Portal,
     replace_triggers: Annotated[
-        bool, typer.Option("--replace-triggers", help="A filter-based or scheduled flow may become event-based.")
+        bool,
+        typer.Option("--replace-triggers", help="Allow that a filter-based or scheduled flow becomes event-based."),
     ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Store flows from files. All are checked first. If one has a fault, none is stored."""
+    """Store flows from files. All flows are checked first, and nothing is stored if one is invalid."""
     documents = _checked(files, portal)
     opened = open_api(api, portal, stack)
     for flow_id in documents:
-        path_segment(flow_id)  # before the first is stored
+        path_segment(flow_id)  # fails for an invalid ID before the first flow is stored
     rows = []
     with api_errors_reported():
         for flow_id, document in track(
@@ -59,7 +60,7 @@ def put(
             if current is not None and _same(current, document):
                 rows.append(_row(current, "unchanged"))
                 continue
-            # A file that says on which revision it is based is held to it; a new flow is based on none.
+            # A file with a revision ID may only replace that revision. A new flow replaces none.
             based_on = None if current is None else document.get("revisionId", current["revisionId"])
             query = {"replaceTriggers": "true"} if replace_triggers else None
             body = {**document, "revisionId": based_on}
@@ -70,43 +71,47 @@ def put(
 
 @app.command()
 def check(files: Files, as_json: AsJson = False) -> None:
-    """What flows mean, in plain sentences, or all that is wrong with them. Needs no stack; loops are those that the
-    given flows close among themselves."""
+    """Explain flows in plain sentences, or list their faults. Needs no stack.
+
+    Loops are reported only among the flows in these files.
+    """
     documents = list(_read(files))
-    given = [flow for _, document in documents if (flow := _flow(document)) is not None]
-    answers = [_check(path, document, given) for path, document in documents]
+    flows = [flow for _, document in documents if (flow := _flow(document)) is not None]
+    answers = [_check(path, document, flows) for path, document in documents]
     if as_json:
         print_json(answers)
     else:
-        for one in answers:
-            console.print(f"{one['file']}: {one['name'] or one['id'] or 'a flow without a name'}", style="bold")
-            for line in one["explanation"]:
+        for answer in answers:
+            console.print(
+                f"{answer['file']}: {answer['name'] or answer['id'] or 'a flow without a name'}", style="bold"
+            )
+            for line in answer["explanation"]:
                 console.print(f"  {line}", soft_wrap=True)
-            for warning in one["warnings"]:
+            for warning in answer["warnings"]:
                 console.print(f"  Warning: {warning}.", soft_wrap=True, style="yellow")
-            for fault in one["faults"]:
+            for fault in answer["faults"]:
                 console.print(f"  {fault}", soft_wrap=True, style="red")
-    if any(one["faults"] for one in answers):
+    if any(answer["faults"] for answer in answers):
         raise typer.Exit(INVALID)
 
 
 @app.command()
 def pull(
-    folder: Annotated[Path, typer.Argument(help="Where the files are, one for each flow.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the files, one for each flow.")],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Write the portal's flows into files, to keep them in git. A file that says the same is left as it is."""
+    """Write the portal's flows into files, for example to keep them in git. Equal files are not changed."""
     opened = open_api(api, portal, stack)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        fail(f"{folder}: {error.strerror}; allowed is a folder", INVALID)
+        fail(f"{folder}: expected a folder; {error.strerror}", INVALID)
     files: dict[str, tuple[Path, dict[str, Any]]] = {}
     for path, document in _read([folder]):
-        if any(path == other for other, _ in files.values()):
+        if any(path == known_path for known_path, _ in files.values()):
             fail(f"{path}: expected one flow in each file; got a list of flows", INVALID)
         if "id" in document:
             files[str(document["id"])] = (path, document)
@@ -128,11 +133,13 @@ def pull(
 def diff(
     files: Files,
     portal: Portal,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 when something differs.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with exit code 1 if there is a difference.")
+    ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
 ) -> None:
-    """Show what `put` of these files would change."""
+    """Show what `enroll flows put` would change."""
     opened = open_api(api, portal, stack)
     differs = False
     with api_errors_reported():
@@ -144,7 +151,7 @@ def diff(
                 difflib.unified_diff(
                     before.splitlines(keepends=True),
                     _text(_canonical(_completed(current, document))).splitlines(keepends=True),
-                    f"portal {portal}: flow {flow_id}" if current else "no such flow",
+                    f"portal {portal}: flow {flow_id}" if current else "no stored flow",
                     str(path),
                 )
             )
@@ -163,23 +170,23 @@ def diff(
 def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
     """List the flows of a portal."""
     with api_errors_reported():
-        found = list(open_api(api, portal, stack).pages(FLOWS))
+        flows = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
-        print_json(found)
+        print_json(flows)
         return
     print_table(
         ("flow", "name", "enrollment", "object", "revision", "state", "on since"),
         (
             (
-                one["id"],
-                one.get("name"),
-                one["enrollmentType"],
-                one["objectTypeId"],
-                one["revisionId"],
-                "on" if one["isEnabled"] else "off",
-                one["enabledAt"],
+                flow["id"],
+                flow.get("name"),
+                flow["enrollmentType"],
+                flow["objectTypeId"],
+                flow["revisionId"],
+                "on" if flow["isEnabled"] else "off",
+                flow["enabledAt"],
             )
-            for one in found
+            for flow in flows
         ),
     )
 
@@ -190,18 +197,18 @@ def show(
 ) -> None:
     """Show a flow as its author wrote it."""
     with api_errors_reported():
-        found = _read_flow(open_api(api, portal, stack), flow_id)
+        flow = _read_flow(open_api(api, portal, stack), flow_id)
     if as_json:
-        print_json(found)
+        print_json(flow)
     else:
-        print_json_document(found)
+        print_json_document(flow)
 
 
 @app.command()
 def on(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
-    """Turn a flow on. It enrolls by events that occur from now on."""
+    """Turn a flow on. Events that occur from now on can trigger it."""
     _switch(open_api(api, portal, stack), flow_id, is_on=True, as_json=as_json)
 
 
@@ -217,7 +224,7 @@ def off(
 def delete(
     flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
-    """Delete a flow. The enrollments that it made stay."""
+    """Delete a flow. Its enrollments are kept."""
     with api_errors_reported():
         open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
     if as_json:
@@ -229,7 +236,7 @@ def delete(
 @app.command("test")
 def enrollment_test(
     flow_id: FlowId,
-    record: Annotated[str, typer.Argument(help="The id of a stored record.")],
+    record: Annotated[str, typer.Argument(help="The ID of a stored record.")],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",
@@ -237,34 +244,36 @@ def enrollment_test(
 ) -> None:
     """Check whether a record passes the flow's refinement criteria. Triggers are not considered."""
     with api_errors_reported():
-        found = open_api(api, portal, stack).call(
+        result = open_api(api, portal, stack).call(
             "POST", f"/enrollment/v1/flows/{path_segment(flow_id)}/test", {"objectId": record}
         )
     if as_json:
-        print_json(found)
+        print_json(result)
         return
-    passes = "passes" if found["passed"] else "does not pass"
+    passes = "passes" if result["passed"] else "does not pass"
     console.print(f"Record {record} {passes} the criteria of flow {flow_id}.")
-    filters = list(_filters(found["refinementCriteria"] or {}))
+    filters = list(_filters(result["refinementCriteria"] or {}))
     if not filters:
         console.print("The flow has no refinement criteria.")
         return
     print_table(
-        ("filter", "found", "passes"),
+        ("filter", "value", "passes"),
         (
-            (f"{one['property']} {_operation(one['operation'])}", one["found"], "yes" if one["passed"] else "no")
-            for one in filters
+            (
+                f"{condition['property']} {_operation(condition['operation'])}",
+                condition["found"],
+                "yes" if condition["passed"] else "no",
+            )
+            for condition in filters
         ),
     )
 
 
 @app.command()
 def preview(
-    file: Annotated[Path, typer.Argument(help="A draft: HubSpot v4 flow JSON.")],
+    file: Annotated[Path, typer.Argument(help="A draft flow: HubSpot v4 flow JSON.")],
     portal: Portal,
-    last: Annotated[
-        int, typer.Option(min=1, help="Number of recent events, of those that could trigger the flow.")
-    ] = 1000,
+    last: Annotated[int, typer.Option(min=1, help="Number of recent events that can trigger the flow.")] = 1000,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
@@ -279,14 +288,18 @@ def preview(
     with api_errors_reported(), Progress(console=errors, disable=as_json, transient=True) as progress:
         task = progress.add_task("Deciding", total=last)
         while len(decisions) < last:
-            body["limit"] = min(PREVIEWED, last - len(decisions))
+            body["limit"] = min(PAGE_EVENTS, last - len(decisions))
             page = opened.call("POST", "/enrollment/v1/preview", body)
             decisions += page["results"]
             progress.update(task, completed=len(decisions))
             if "paging" not in page:
                 break
             body["after"] = page["paging"]["next"]["after"]
-    enrolled = {(one["objectTypeId"], one["objectId"]): one for one in decisions if one["code"] == "ENROLLED"}
+    enrolled = {
+        (decision["objectTypeId"], decision["objectId"]): decision
+        for decision in decisions
+        if decision["code"] == "ENROLLED"
+    }
     if as_json:
         records = [f"{kind}/{object_id}" for kind, object_id in enrolled]
         print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
@@ -302,14 +315,14 @@ def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
 
 
 def _flow(document: dict[str, Any]) -> Flow | None:
-    """None: it has a fault."""
+    """Return the flow in a document, or None if the document is invalid."""
     try:
         return read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow:
         return None
 
 
-def _check(path: Path, document: dict[str, Any], given: list[Flow]) -> dict[str, Any]:
+def _check(path: Path, document: dict[str, Any], flows: list[Flow]) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "file": str(path),
         "id": document.get("id"),
@@ -322,8 +335,11 @@ def _check(path: Path, document: dict[str, Any], given: list[Flow]) -> dict[str,
         flow = read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow as invalid:
         return answer | {"faults": [str(fault) for fault in invalid.faults]}
-    others = [one for one in given if one.object_type_id == flow.object_type_id]
-    return answer | {"explanation": list(describe_flow(flow, EVENT_TYPES)), "warnings": list(warnings(flow, others))}
+    flows_of_type = [other for other in flows if other.object_type_id == flow.object_type_id]
+    return answer | {
+        "explanation": list(describe_flow(flow, EVENT_TYPES)),
+        "warnings": list(warnings(flow, flows_of_type)),
+    }
 
 
 def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -334,21 +350,21 @@ def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _id_of(path: Path, document: Mapping[str, Any]) -> str:
-    found = document.get("id")
-    if not isinstance(found, str | int) or isinstance(found, bool):
-        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {found!r}", INVALID)
-    return str(found)
+    flow_id = document.get("id")
+    if not isinstance(flow_id, str | int) or isinstance(flow_id, bool):
+        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {flow_id!r}", INVALID)
+    return str(flow_id)
 
 
 def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     flows: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
     for path, document in _read(files):
-        found = document.get("id")
-        if not isinstance(found, str | int) or isinstance(found, bool):
-            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {found!r}")
+        raw_id = document.get("id")
+        if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
+            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {raw_id!r}")
             continue
-        flow_id = str(found)
+        flow_id = str(raw_id)
         if flow_id in flows:
             faults.append(f"{path}: $.id: expected each ID once; got {flow_id} a second time")
         flows[flow_id] = document
@@ -357,18 +373,21 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
         except InvalidFlow as invalid:
             faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
     if faults:
-        fail(["nothing is stored, for these faults:", *faults], INVALID)
+        fail(["nothing was stored, because flows are invalid:", *faults], INVALID)
     return flows
 
 
 def _read_flow(opened: Api, flow_id: str) -> dict[str, Any]:
-    """Raises ApiError. An id that no path can carry, as an older version stored it, is named in a body."""
+    """Return a stored flow. Raises ApiError.
+
+    Older versions stored IDs that do not fit into a path. Such an ID is sent in a body.
+    """
     if fits_in_path(flow_id):
         return opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
     body = {"inputs": [{"flowId": flow_id, "type": "FLOW_ID"}]}
     results: list[dict[str, Any]] = opened.call("POST", f"{FLOWS}/batch/read", body)["results"]
     if not results:
-        raise ApiError(404, {"message": f"no flow {flow_id} in this portal"})
+        raise ApiError(404, {"message": f"there is no flow {flow_id} in this portal"})
     return results[0]
 
 
@@ -382,18 +401,18 @@ def _current(opened: Api, flow_id: str) -> dict[str, Any] | None:
 
 
 def _kept(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a flow its author writes, its id first."""
-    return {"id": str(document["id"])} | {key: one for key, one in document.items() if key not in SYSTEM_KEYS}
+    """Return the keys of a flow that its author writes, its ID first."""
+    return {"id": str(document["id"])} | {key: value for key, value in document.items() if key not in SYSTEM_KEYS}
 
 
 def _canonical(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for every way of writing the same flow: with the keys that the system adds to all."""
+    """Return a form that is equal for all spellings of the same flow, with the keys that the system adds."""
     filled = write_flow(revised(None, "", str(document["id"]), document, 0))
     return dict(sorted(_kept(filled).items()))
 
 
 def _completed(current: Mapping[str, Any] | None, document: Mapping[str, Any]) -> dict[str, Any]:
-    """With what a flow keeps when a change of it does not say it."""
+    """Return the document with the keys that a stored flow keeps if a change omits them."""
     return {key: current[key] for key in KEPT_KEYS if current and key in current} | dict(document)
 
 
@@ -409,7 +428,7 @@ def _file_name(document: Mapping[str, Any]) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", str(document.get("name") or "").lower()).strip("-")[:60]
     flow_id = document["id"]
     if re.fullmatch(r"[A-Za-z0-9_]{1,64}", flow_id) is None:
-        # Any two ids have two names, on every file system.
+        # The digest makes the names of two IDs different on every file system.
         digest = hashlib.sha256(flow_id.encode()).hexdigest()[:12]
         flow_id = f"{re.sub(r'[^A-Za-z0-9_]', '_', flow_id)[:40]}-{digest}"
     return f"{flow_id}-{words}.json" if words else f"{flow_id}.json"
@@ -429,13 +448,13 @@ def _row(document: Mapping[str, Any], outcome: str) -> dict[str, Any]:
 def _filters(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if "property" in result:
         yield result
-    for one in (*result.get("filters", []), *result.get("filterBranches", [])):
-        yield from _filters(one)
+    for part in (*result.get("filters", []), *result.get("filterBranches", [])):
+        yield from _filters(part)
 
 
 def _operation(operation: Mapping[str, Any]) -> str:
-    unsaid = ("operationType", "operator", "includeObjectsWithNoValueSet")
-    operands = [json.dumps(value, ensure_ascii=False) for key, value in operation.items() if key not in unsaid]
+    omitted = ("operationType", "operator", "includeObjectsWithNoValueSet")
+    operands = [json.dumps(value, ensure_ascii=False) for key, value in operation.items() if key not in omitted]
     return " ".join([str(operation.get("operator")), *operands])
 
 
@@ -446,14 +465,14 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     print_table(
         ("flow", "name", "revision", "state", "outcome"),
         (
-            (one["id"], one["name"], one["revisionId"], "on" if one["isEnabled"] else "off", one["outcome"])
-            for one in rows
+            (row["id"], row["name"], row["revisionId"], "on" if row["isEnabled"] else "off", row["outcome"])
+            for row in rows
         ),
     )
-    for one in rows:
-        _print_warnings(one["id"], one["warnings"])
+    for row in rows:
+        _print_warnings(row["id"], row["warnings"])
 
 
-def _print_warnings(flow_id: str, found: list[str]) -> None:
-    for warning in found:
+def _print_warnings(flow_id: str, warning_texts: list[str]) -> None:
+    for warning in warning_texts:
         errors.print(f"Warning: flow {flow_id}: {warning}.", soft_wrap=True, style="yellow")

@@ -13,14 +13,14 @@ from enrollment.catalog import CATEGORIES
 
 
 def invoke_command(
-    category: Annotated[str, typer.Argument(help="The category whose function runs.")],
+    category: Annotated[str, typer.Argument(help="The category of the function to run.")],
     event: Annotated[Path, typer.Option("--event", "-e", help="The event, as EventBridge delivers it.")],
     lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.")] = LAMBDA_PORT,
     as_json: AsJson = False,
 ) -> None:
-    """Run a function in the local Lambda runtime (`make run`), and print its decisions."""
+    """Run a function in the local Lambda runtime (`make run`) and print its decisions."""
     if category not in CATEGORIES:
-        fail(f"no category {category!r}; there are {', '.join(CATEGORIES)}", INVALID)
+        fail(f"expected a category, one of {', '.join(CATEGORIES)}; got {category!r}", INVALID)
     envelope = read_json(event)
     if isinstance(envelope, dict) and "event" in envelope and "reason" in envelope:
         envelope = envelope["event"]  # a sample of events/invalid
@@ -38,32 +38,38 @@ def invoke_command(
 
 def _print(payload: dict[str, Any]) -> None:
     if unprocessed := payload.get("unprocessed"):
-        console.print(f"Event {payload['eventId']} is kept unprocessed: {unprocessed['reason']}", soft_wrap=True)
+        console.print(
+            f"Event {payload['eventId']} is kept as an unprocessed event: {unprocessed['reason']}", soft_wrap=True
+        )
         console.print(unprocessed["message"], soft_wrap=True)
         return
     if replay := payload.get("skipped"):
         console.print(f"Event {payload['eventId']} does not concern the replay {replay}.")
         return
     if not payload["decisions"]:
-        console.print(f"Event {payload['eventId']}: no flow is triggered by it.")
+        console.print(f"Event {payload['eventId']}: no matching flow.")
         return
     print_table(
         ("flow", "decision", "because", "failing condition"),
-        ((one["flowId"], one["code"], one["because"], Lines(_failures(one))) for one in payload["decisions"]),
+        (
+            (decision["flowId"], decision["code"], decision["because"], Lines(_failures(decision)))
+            for decision in payload["decisions"]
+        ),
         title=f"Event {payload['eventId']}",
     )
 
 
 def _failures(decision: dict[str, Any]) -> list[str]:
-    """`hs_form_id IS_ANY_OF ["f-2"], found "f-1"`"""
-    given = [*decision.get("groups", []), *([decision["filter"]] if "filter" in decision else [])]
-    words = []
-    for one in given:
+    """Return a line for each failing condition, for example `hs_form_id IS_ANY_OF ["f-2"], got f-1`."""
+    conditions = [*decision.get("groups", []), *([decision["filter"]] if "filter" in decision else [])]
+    lines = []
+    for condition in conditions:
         operands = {
             key: value
-            for key, value in one["operation"].items()
+            for key, value in condition["operation"].items()
             if key not in ("operationType", "operator", "includeObjectsWithNoValueSet")
         }
-        wanted = " ".join(shown(value) for value in operands.values())
-        words.append(f"{one['property']} {one['operation']['operator']} {wanted}, found {shown(one['found'])}")
-    return words
+        expected = " ".join(shown(value) for value in operands.values())
+        operator = condition["operation"]["operator"]
+        lines.append(f"{condition['property']} {operator} {expected}, got {shown(condition['found'])}")
+    return lines

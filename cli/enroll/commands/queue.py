@@ -12,16 +12,16 @@ from enroll.dead_letters.queue import VISIBILITY_TIMEOUT_SECONDS, NotDeleted, Qu
 from enroll.output import FAILED, AsJson, confirm, console, errors, fail, print_json_line
 from enroll.stack import StackName, aws_errors_reported, open_stack
 
-app = typer.Typer(help="Take messages from the enrollments queue, in the place of its consumers.", no_args_is_help=True)
+app = typer.Typer(help="Receive messages from the enrollments queue, in place of its consumers.", no_args_is_help=True)
 
-# Messages of one command, when not said otherwise and at most.
+# The default and the largest number of messages of a command.
 DEFAULT_COUNT = 10
 MAX_COUNT = 1000
 
 
 @app.callback()
 def queue_commands() -> None:
-    """Take messages from the enrollments queue, in the place of its consumers."""
+    """Receive messages from the enrollments queue, in place of its consumers."""
 
 
 @app.command()
@@ -30,19 +30,19 @@ def receive(
         bool, typer.Option("--no-delete", help="Return the messages to the queue instead of deleting them.")
     ] = False,
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=MAX_COUNT, help="Messages to receive at most.")
+        int, typer.Option("--count", "-n", min=1, max=MAX_COUNT, help="Maximum number of messages to receive.")
     ] = DEFAULT_COUNT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Receive messages of the enrollments queue, and delete them.
+    """Receive messages from the enrollments queue and delete them.
 
     No consumer gets a deleted message. With --no-delete, the messages
-    return to the queue when the command ends; each receive counts toward
+    return to the queue when the command ends. Each receive counts toward
     the limit after which SQS moves a message to the dead-letter queue.
 
-    To look at enrollments without touching the queue, use `enroll tail`.
+    To show enrollments without touching the queue, use `enroll tail`.
     """
     opened = open_stack(stack)
     sqs, url = opened.client("sqs"), opened.outputs["EnrollmentsQueueUrl"]
@@ -54,7 +54,7 @@ def receive(
         received = 0
         with QueueScan(sqs, url, count) as messages:
             for message in messages:
-                # Shown before it is deleted, so that it can't get lost in between.
+                # Print the message before deleting it: it must not get lost if the command is killed in between.
                 _show(message.body, as_json)
                 if not no_delete:
                     try:
@@ -68,7 +68,7 @@ def receive(
 
 
 def _consequences(sqs: Any, url: str, count: int, *, is_deleted: bool) -> list[str]:
-    """What happens to the messages, with the numbers of this queue."""
+    """Return lines that say what happens to the messages, with the limits of this queue."""
     lines = [f"This receives up to {count} messages from {url}."]
     if is_deleted:
         return [

@@ -13,78 +13,84 @@ from enroll.records import read_record
 from enroll.stack import StackName
 from enrollment.domain.identifiers import object_type_id
 
-app = typer.Typer(help="Look at stored records, and import them.", no_args_is_help=True)
+app = typer.Typer(help="Show stored records and import records.", no_args_is_help=True)
 
-# Enrollments shown of a record.
-LATEST = 100
+# Number of recent enrollments that `show` prints.
+SHOWN_ENROLLMENTS = 100
 
 
 @app.command()
 def show(
-    record: Annotated[str, typer.Argument(help="Type and id: contact/101, or 0-1/101.")],
+    record: Annotated[str, typer.Argument(help="Type and ID of the record, for example contact/101 or 0-1/101.")],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Show a record: its properties with the times of their changes, its lists and its enrollments."""
+    """Show a record: its properties and when they changed, its lists and its enrollments."""
     type_id, object_id = read_record(record)
     opened = open_api(api, portal, stack)
     with api_errors_reported():
-        found, enrollments = _read(opened, type_id, object_id)
+        content, enrollments = _read(opened, type_id, object_id)
     if as_json:
-        print_json({**found, "enrollments": enrollments})
+        print_json({**content, "enrollments": enrollments})
         return
-    console.print(f"{record} of portal {portal}, created {found['createdAt']}")
+    console.print(f"{record} of portal {portal}, created {content['createdAt']}")
     print_table(
         ("property", "value", "changed"),
-        ((name, shown(one["value"]), one["changedAt"]) for name, one in found["properties"].items()),
+        ((name, shown(value["value"]), value["changedAt"]) for name, value in content["properties"].items()),
     )
-    if found["lists"]:
+    if content["lists"]:
         print_table(
             ("list", "member", "changed"),
-            ((one["listId"], "yes" if one["isMember"] else "no", one["changedAt"]) for one in found["lists"]),
+            (
+                (membership["listId"], "yes" if membership["isMember"] else "no", membership["changedAt"])
+                for membership in content["lists"]
+            ),
         )
     if enrollments:
         print_table(
-            ("flow", "event", "event id", "enrolled", "enrollment", "delivered"),
+            ("flow", "event", "event ID", "enrolled", "enrollment", "delivered"),
             (
                 (
-                    f"{one['flowName']} ({one['flowId']})",
-                    one["trigger"]["eventType"],
-                    one["trigger"]["eventId"],
-                    one["enrolledAt"],
-                    one["enrollmentId"],
-                    "yes" if one["isPublished"] and one["isAnnounced"] else "not yet",
+                    f"{enrollment['flowName']} ({enrollment['flowId']})",
+                    enrollment["trigger"]["eventType"],
+                    enrollment["trigger"]["eventId"],
+                    enrollment["enrolledAt"],
+                    enrollment["enrollmentId"],
+                    "yes" if enrollment["isPublished"] and enrollment["isAnnounced"] else "not yet",
                 )
-                for one in enrollments
+                for enrollment in enrollments
             ),
         )
 
 
 def _read(api: Api, type_id: str, object_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The record and its enrollments. Raises ApiError."""
+    """Return the record and its enrollments. Raises ApiError, with status 404 if there is no such record."""
     path = f"/enrollment/v1/records/{type_id}"
     if fits_in_path(object_id):
-        # By GET, which a policy that only lets its holder read allows.
+        # A GET request needs only a policy that permits reading.
         path = f"{path}/{path_segment(object_id)}"
-        found = api.call("GET", path)
-        return found, api.call("GET", f"{path}/enrollments", query={"limit": str(LATEST)})["results"]
+        content = api.call("GET", path)
+        return content, api.call("GET", f"{path}/enrollments", query={"limit": str(SHOWN_ENROLLMENTS)})["results"]
     answer = api.call("POST", f"{path}/batch/read", {"inputs": [{"id": object_id}]})
     if not answer["results"]:
-        raise ApiError(404, {"message": f"no record {type_id}/{object_id} in this portal"})
-    query = {"objectId": object_id, "limit": LATEST}
+        raise ApiError(404, {"message": f"there is no record {type_id}/{object_id} in this portal"})
+    query = {"objectId": object_id, "limit": SHOWN_ENROLLMENTS}
     return answer["results"][0], api.call("POST", f"{path}/enrollments", query)["results"]
 
 
 @app.command("import")
 def import_records(
     file: Annotated[
-        Path, typer.Argument(help="FILE.csv, a column a property; or FILE.jsonl, as batch/upsert has them.")
+        Path,
+        typer.Argument(help="FILE.csv with a column for each property, or FILE.jsonl with the inputs of batch/upsert."),
     ],
     portal: Portal,
-    object_type: Annotated[str, typer.Option("--type", help="contact, company, 0-3, 2-77…")] = "contact",
-    id_column: Annotated[str, typer.Option(help="The column, or key, that has the record's id.")] = "id",
+    object_type: Annotated[
+        str, typer.Option("--type", help="Object type, for example contact, company, 0-3 or 2-77.")
+    ] = "contact",
+    id_column: Annotated[str, typer.Option(help="The column or key with the record's ID.")] = "id",
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
@@ -110,4 +116,4 @@ def import_records(
     else:
         console.print(f"{len(work.rows)} rows: {work.created} created, {work.changed} changed, {work.refused} refused.")
     if report:
-        fail(f"refused rows, each with its reason: {report}", FAILED)
+        fail(f"some rows were refused; {report} has each of them with its reason", FAILED)

@@ -17,7 +17,7 @@ from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.entrypoints.bootstrap import now
 
 POLL_SECONDS = 2.0
-# For which the counts of a dry run must not change before they are taken for all.
+# The counts of a dry run are complete when they have not changed for this time.
 QUIET_SECONDS = 10.0
 
 Counts = Mapping[str, Counter[str]]
@@ -25,30 +25,30 @@ Counts = Mapping[str, Counter[str]]
 
 def replay(
     portal: Portal,
-    since: Annotated[str, typer.Option("--from", help="Events sent then or later: ISO-8601.")],
+    since: Annotated[str, typer.Option("--from", help="Replay events sent at this time or later (ISO 8601).")],
     until: Annotated[
-        str | None, typer.Option("--to", help="Events sent until then; until now, when not given.")
+        str | None, typer.Option("--to", help="Replay events sent before this time (ISO 8601). Default: now.")
     ] = None,
     flow: Annotated[
         list[str] | None,
-        typer.Option("--flow", help="For this flow alone, whenever it was turned on; several times for several."),
+        typer.Option("--flow", help="Only for this flow, regardless of when it was turned on. Repeatable."),
     ] = None,
     event_type: Annotated[
-        list[str] | None, typer.Option("--event-type", help="Only events of this type; several times for several.")
+        list[str] | None, typer.Option("--event-type", help="Only events of this type. Repeatable.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Enroll no record, and count the records that would be enrolled.")
+        bool, typer.Option("--dry-run", help="Enroll no record. Count the records that would be enrolled.")
     ] = False,
-    archive: Annotated[str | None, typer.Option(help="The archive, where the bus has several.")] = None,
-    timeout: Annotated[float, typer.Option(help="Minutes to wait for the end; the replay itself goes on.")] = 60,
+    archive: Annotated[str | None, typer.Option(help="The archive. Required if the bus has several.")] = None,
+    timeout: Annotated[float, typer.Option(help="Maximum minutes to wait. The replay itself continues.")] = 60,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Deliver archived events again: none enrolls twice, and a new flow can be applied to what happened before it."""
+    """Deliver archived events again, for example to a new flow. An event never enrolls a record twice."""
     start_at, end_at = _moment("--from", since), _moment("--to", until)
     if start_at >= end_at:
-        fail(f"--from {iso(start_at)} must be before --to {iso(end_at)}", INVALID)
+        fail(f"--from: expected a time before --to {iso(end_at)}; got {iso(start_at)}", INVALID)
     opened, caller = open_stack(stack), open_api(api, portal, stack)
     deadline = time.monotonic() + timeout * 60
     with aws_errors_reported(), api_errors_reported():
@@ -69,41 +69,51 @@ def replay(
     _report(order, counts, as_json)
 
 
-def _moment(option: str, given: str | None) -> Instant:
-    found = now() if given is None else read_given_time(given)
-    if found is None:
-        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {given!r}", INVALID)
-    return found
+def _moment(option: str, text: str | None) -> Instant:
+    """Return the time in an option, or the current time without the option."""
+    instant = now() if text is None else read_given_time(text)
+    if instant is None:
+        fail(f"{option}: expected a time, for example 2026-11-23T10:00:00Z; got {text!r}", INVALID)
+    return instant
 
 
 def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline: float, *, quiet: bool) -> None:
-    """Until EventBridge has delivered the last event. Interrupted, it is cancelled."""
+    """Wait until EventBridge has delivered the last event. Ctrl-C cancels the replay."""
     columns = (TextColumn("Replaying"), BarColumn(), TextColumn("{task.fields[reached]}"))
     with Progress(*columns, console=errors, disable=quiet, transient=True) as shown:
         task = shown.add_task("Replaying", total=end_at - start_at, reached="")
         try:
             while not (progress := started.progress()).is_over:
                 if time.monotonic() > deadline:
-                    fail(f"the replay {started.name} has not ended; it goes on, and nobody waits for it", FAILED)
+                    fail(
+                        f"the replay {started.name} has not ended within --timeout; it continues in the background",
+                        FAILED,
+                    )
                 if progress.reached is not None:
                     shown.update(task, completed=progress.reached - start_at, reached=iso(progress.reached))
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             started.cancel()
-            fail(f"the replay {started.name} is cancelled; what it delivered before is processed", FAILED)
+            fail(f"the replay {started.name} was cancelled; events delivered before are processed", FAILED)
     if progress.state != "COMPLETED":
-        fail(f"the replay {started.name} ended as {progress.state}: {progress.reason or 'no reason given'}", FAILED)
+        fail(
+            f"the replay {started.name} ended as {progress.state}: {progress.reason or 'EventBridge gave no reason'}",
+            FAILED,
+        )
 
 
 def _settled(caller: Api, name: str, deadline: float, *, quiet: bool) -> Counts:
-    """The counts, once the functions are done with what was delivered: when they change no more."""
+    """Return the counts when they no longer change: the functions have then processed the delivered events."""
     columns = (TextColumn("Counting"), TextColumn("{task.completed} decisions"))
     with Progress(*columns, console=errors, disable=quiet, transient=True) as shown:
         task = shown.add_task("Counting", total=None)
         counts, changed_at = _counts(caller, name), time.monotonic()
         while time.monotonic() - changed_at < QUIET_SECONDS:
             if time.monotonic() > deadline:
-                fail(f"the events of the replay {name} are still being counted; ask {_path(name)}", FAILED)
+                fail(
+                    f"the events of the replay {name} are still being counted; GET {_path(name)} returns the counts",
+                    FAILED,
+                )
             shown.update(task, completed=sum(codes.total() for codes in counts.values()))
             time.sleep(min(POLL_SECONDS, QUIET_SECONDS))
             latest = _counts(caller, name)
@@ -113,10 +123,10 @@ def _settled(caller: Api, name: str, deadline: float, *, quiet: bool) -> Counts:
 
 
 def _counts(caller: Api, name: str) -> Counts:
-    """The pages are parts that add up."""
+    """Return the decisions by flow and code. The pages contain partial counts, which are added up."""
     counts: dict[str, Counter[str]] = {}
-    for one in caller.pages(_path(name)):
-        counts.setdefault(one["flowId"], Counter()).update(one["decisions"])
+    for partial in caller.pages(_path(name)):
+        counts.setdefault(partial["flowId"], Counter()).update(partial["decisions"])
     return counts
 
 
@@ -136,9 +146,9 @@ def _report(order: Mapping[str, Any], counts: Counts | None, as_json: bool) -> N
         )
         print_json({**order, "flows": flows})
     elif counts is None:
-        console.print("All events are delivered. Their decisions are in the log, with the name of the replay.")
+        console.print("All events were delivered. The log has their decisions, with the name of the replay.")
     elif not counts:
-        console.print("Nobody would be enrolled: no event of that time is one that a flow takes.")
+        console.print("No record would be enrolled: no event of that time matches a flow.")
     else:
         print_table(
             ("flow", "would enroll", "decisions"),

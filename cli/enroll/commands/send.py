@@ -17,20 +17,22 @@ from enrollment.entrypoints.bootstrap import now
 
 
 def send(
-    files: Annotated[list[Path], typer.Argument(help="Events as EventBridge delivers them, as those in events/.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files with events as EventBridge delivers them, for example those in events/.")
+    ],
     at_now: Annotated[bool, typer.Option("--now", help="Set occurredAt of every event to the current time.")] = False,
-    new_id: Annotated[bool, typer.Option("--new-id", help="Each is a new event: a fresh id.")] = False,
-    portal: Annotated[str | None, typer.Option(help="To this portal instead.")] = None,
+    new_id: Annotated[bool, typer.Option("--new-id", help="Give every event a new ID.")] = False,
+    portal: Annotated[str | None, typer.Option(help="Replace the portal of every event.")] = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
     """Put events on the bus.
 
     An event without occurredAt gets the current time, with milliseconds.
-    A time without a fraction of a second, as the bus itself gives it, is
-    known to the second only.
+    A time without a fraction of a second, such as the time that the bus
+    itself sets, is precise to the second only.
     """
-    events = [(path, one) for path in files for one in read_objects(path)]
+    events = [(path, event) for path in files for event in read_objects(path)]
     opened = open_stack(stack)
     entries = [
         _entry(opened.outputs["EventBusName"], envelope, _detail(envelope["detail"], at_now, new_id, portal))
@@ -43,7 +45,7 @@ def send(
     else:
         console.print(f"Sent {len(entries) - len(refused)} of {len(entries)} events.")
     if refused:
-        fail("the bus refused: " + "; ".join(refused), FAILED)
+        fail("the bus rejected events: " + "; ".join(refused), FAILED)
 
 
 def put(client: Any, entries: list[BusEntry], *, quiet: bool = True) -> list[str]:
@@ -58,13 +60,16 @@ def put(client: Any, entries: list[BusEntry], *, quiet: bool = True) -> list[str
 
 
 def _envelope(path: Path, event: dict[str, Any]) -> dict[str, Any]:
-    """Return the envelope of an event. End the command with INVALID if the file has no whole event."""
+    """Return the envelope of an event. End the command with INVALID if the file has no complete event."""
     if "event" in event and "truncated" in event:  # as `enroll unprocessed show` prints it
-        fail(f"{path}: expected a whole event, found one that was cut; restore it first (docs/unprocessed.md)", INVALID)
+        fail(
+            f"{path}: expected a complete event; got one that was truncated. Restore it first (docs/unprocessed.md)",
+            INVALID,
+        )
     event = event.get("event", event)  # a sample of events/invalid
     missing = [key for key in ("detail-type", "source", "detail") if key not in event]
     if missing:
-        fail(f"{path}: no event as EventBridge delivers it: {', '.join(missing)} absent", INVALID)
+        fail(f"{path}: expected an event as EventBridge delivers it; {', '.join(missing)} is missing", INVALID)
     return event
 
 

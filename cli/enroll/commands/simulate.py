@@ -15,21 +15,23 @@ from enrollment.entrypoints.bootstrap import now
 
 
 def simulate(
-    event: Annotated[Path, typer.Argument(help="The event as EventBridge delivers it, as those in events/.")],
+    event: Annotated[
+        Path, typer.Argument(help="A file with an event as EventBridge delivers it, for example one in events/.")
+    ],
     portal: Portal,
     flow: Annotated[
-        list[Path] | None, typer.Option(help="Draft flows, taken as turned on, in the place of those that are stored.")
+        list[Path] | None, typer.Option(help="Draft flows to use instead of the stored flows. They count as turned on.")
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(help='A record in the place of the stored one: {"properties": {…}, "lists": […]}.')
+        Path | None, typer.Option(help='A record to use instead of the stored one: {"properties": {…}, "lists": […]}.')
     ] = None,
-    at_now: Annotated[bool, typer.Option("--now", help="It occurs now.")] = False,
-    details: Annotated[bool, typer.Option("--details", help="Show every filter with the value that it found.")] = False,
+    at_now: Annotated[bool, typer.Option("--now", help="Set occurredAt of the event to the current time.")] = False,
+    details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Show what would be decided on an event. Nothing is written, and no message is sent."""
+    """Show the decisions that an event would cause. Nothing is written, and no message is sent."""
     body: dict[str, Any] = {"event": _envelope(event, portal, at_now=at_now)}
     if flow:
         body["flows"] = [document for path in flow for document in read_objects(path)]
@@ -41,15 +43,15 @@ def simulate(
         print_json(answer)
         return
     if refused := answer.get("unprocessed"):
-        fail([f"the event would be kept unprocessed: {refused['reason']}", refused["message"]], INVALID)
+        fail([f"the event would become an unprocessed event: {refused['reason']}", refused["message"]], INVALID)
     detail, kind = body["event"]["detail"], body["event"]["detail-type"]
     about = f"{detail['objectType']} {detail.get('objectId') or '(an unknown visitor)'}"
     print_decisions([((kind, answer["eventId"], about), answer["decisions"])], details=details)
-    console.print("Nothing was written, and no message sent.", style="dim")
+    console.print("Nothing was written, and no message was sent.", style="dim")
 
 
 def _envelope(path: Path, portal: str, *, at_now: bool) -> Any:
-    """As one of this portal."""
+    """Return the event in the file as an event of this portal."""
     envelope = read_json(path)
     if isinstance(envelope, dict) and "event" in envelope and "reason" in envelope:
         envelope = envelope["event"]  # a sample of events/invalid

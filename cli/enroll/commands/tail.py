@@ -18,9 +18,9 @@ from enroll.tail import MAX_NEW, Tail
 def tail(
     portal: Portal,
     flow: Annotated[
-        list[str] | None, typer.Option(help="Only this flow; repeat it for several. Without it, all flows that are on.")
+        list[str] | None, typer.Option(help="Only this flow. Repeatable. Default: all flows that are on.")
     ] = None,
-    record: Annotated[str | None, typer.Option(help="Only this record: contact/101, or 0-1/101.")] = None,
+    record: Annotated[str | None, typer.Option(help="Only this record, for example contact/101 or 0-1/101.")] = None,
     last: Annotated[int, typer.Option("--last", "-n", min=0, max=100, help="Show the latest enrollments first.")] = 10,
     timeout: Annotated[
         float | None,
@@ -30,15 +30,16 @@ def tail(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Show enrollments as they are made. Leaves the queue alone.
+    """Show enrollments as they are made. Does not use the queue.
 
-    Consumers get every message: this reads the enrollments table, through
-    the HTTP API. Ctrl-C ends it. With --json, each line is an enrollment.
+    The command reads the enrollments table through the HTTP API, so
+    consumers get every message. Ctrl-C ends it. With --json, each line is
+    an enrollment.
 
-    Latency: about 3 seconds. With more than 10 flows, 2 seconds more for
-    each further 10.
+    Latency: about 3 seconds, and 2 more seconds for every 10 flows after
+    the first 10.
 
-    Cost: each flow takes 1,800 API requests and about 35,000 DynamoDB read
+    Cost: each flow needs 1,800 API requests and about 35,000 DynamoDB read
     units an hour, about 1 US cent.
 
     Bounds: 5 API requests a second while nothing is new, and at most 910
@@ -52,9 +53,9 @@ def tail(
             shown_at = time.monotonic()
             if timeout == 0:
                 return
-            for found in opened.follow():
-                _show(found, as_json)
-                if found:
+            for enrollments in opened.follow():
+                _show(enrollments, as_json)
+                if enrollments:
                     shown_at = time.monotonic()
                 if timeout is not None and time.monotonic() - shown_at >= timeout:
                     return
@@ -72,21 +73,22 @@ def _report_gap(path: str) -> None:
 
 def _report_skipped(flow_id: str) -> None:
     errors.print(
-        f"Warning: flow {flow_id} is not shown, because no path of the API can carry its id. Use --record instead.",
+        f"Warning: flow {flow_id} is not shown: its ID does not fit into a path of the API. Use --record instead.",
         style="yellow",
         soft_wrap=True,
     )
 
 
 def _show(enrollments: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    for one in enrollments:
+    for enrollment in enrollments:
         if as_json:
-            print_json_line(one)
+            print_json_line(enrollment)
         else:
-            console.print(enrollment_line(one), soft_wrap=True)
+            console.print(enrollment_line(enrollment), soft_wrap=True)
 
 
 def enrollment_line(enrollment: Mapping[str, Any]) -> str:
+    """Return an enrollment, or a message of the enrollments queue, as one line of text."""
     trigger = enrollment["trigger"]
     record = f"{enrollment['objectTypeId']}/{enrollment['objectId']}"
     flow = f"{enrollment['flowName']} ({enrollment['flowId']})"

@@ -41,11 +41,11 @@ from enrollment.serialization.envelopes import read_routed_event, replay_name
 
 app = typer.Typer(help="List, show, redrive and discard events that could not be processed.", no_args_is_help=True)
 
-# Events a second that redriving puts on the bus, when not told otherwise and at most.
+# The default and the largest number of events per second that redriving puts on the bus.
 DEFAULT_RATE = 50
 MAX_RATE = 1000
 
-# Said before events are discarded (docs/unprocessed.md).
+# Printed before events are discarded (docs/unprocessed.md).
 DISCARD_WARNING = (
     "Discarding does not cancel enrollments that these events have already claimed. They are published within 10 "
     "minutes."
@@ -73,7 +73,7 @@ class MessageFilter:
 
     def matches(self, message: QueueMessage) -> bool:
         event = message.unprocessed
-        # An event without a time of its own counts as old as its message.
+        # If the event has no time, use the time of its message.
         occurred_at = message.sent_at if event.occurred_at is None else event.occurred_at
         return (
             self.reason in (None, event.reason)
@@ -117,12 +117,12 @@ class Selection:
 
     def __iter__(self) -> Iterator[QueueMessage]:
         taken = 0
-        for one in self.messages:
-            if not self.filter.matches(one):
+        for message in self.messages:
+            if not self.filter.matches(message):
                 self.skipped += 1
                 continue
             taken += 1
-            yield one
+            yield message
             if taken == self.limit:
                 return
 
@@ -146,71 +146,73 @@ def list_unprocessed(
     """List the unprocessed events and their reasons. The queue keeps them."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
-        found = list(Selection(messages, wanted, limit))
-    found.sort(key=lambda one: one.sent_at)
+        matches = list(Selection(messages, wanted, limit))
+    matches.sort(key=lambda message: message.sent_at)
     if as_json:
-        print_json([_written(one) for one in found])
+        print_json([_written(message) for message in matches])
         return
-    if not found:
-        console.print("Nothing is unprocessed." if wanted == MessageFilter() else "No unprocessed events match.")
+    if not matches:
+        console.print(
+            "There are no unprocessed events." if wanted == MessageFilter() else "No unprocessed events match."
+        )
         return
     print_table(
         ("event", "type", "portal", "record", "occurred", "kept since", "reason", "message"),
         (
             (
-                shown(one.event_id or "?", 40),
-                shown(one.event_type or "?"),
-                shown(one.portal_id or "?", 30),
-                shown(one.record or "", 30),
-                "" if one.occurred_at is None else iso(one.occurred_at),
+                shown(event.event_id or "?", 40),
+                shown(event.event_type or "?"),
+                shown(event.portal_id or "?", 30),
+                shown(event.record or "", 30),
+                "" if event.occurred_at is None else iso(event.occurred_at),
                 iso(message.sent_at),
-                one.reason,
-                shown(one.message if one.truncated is None else f"(cut) {one.message}", 100),
+                event.reason,
+                shown(event.message if event.truncated is None else f"(truncated) {event.message}", 100),
             )
-            for message, one in ((message, message.unprocessed) for message in found)
+            for message, event in ((message, message.unprocessed) for message in matches)
         ),
     )
-    reasons = Counter(one.unprocessed.reason for one in found)
-    console.print(f"{len(found)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
+    reasons = Counter(message.unprocessed.reason for message in matches)
+    console.print(f"{len(matches)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
 
 
 def _written(message: QueueMessage) -> dict[str, Any]:
-    one = message.unprocessed
+    event = message.unprocessed
     return {
-        "eventId": one.event_id,
-        "eventType": one.event_type,
-        "portalId": one.portal_id,
-        "reason": one.reason,
-        "field": one.field,
-        "message": one.message,
+        "eventId": event.event_id,
+        "eventType": event.event_type,
+        "portalId": event.portal_id,
+        "reason": event.reason,
+        "field": event.field,
+        "message": event.message,
         "keptSince": iso(message.sent_at),
-        "event": one.event,
-        **({} if one.truncated is None else {"truncated": one.truncated}),
+        "event": event.event,
+        **({} if event.truncated is None else {"truncated": event.truncated}),
     }
 
 
 @app.command()
 def show(
-    event: Annotated[str, typer.Argument(help="The event's id.")],
+    event: Annotated[str, typer.Argument(help="The event's ID.")],
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
     """Print an event so that you can fix it and resend it with `enroll send`. --json adds the reason."""
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
-        found = next(iter(Selection(messages, MessageFilter(event=event), 1)), None)
-    if found is None:
-        fail(f"no event {event} is unprocessed", NOT_FOUND)
+        message = next(iter(Selection(messages, MessageFilter(event=event), 1)), None)
+    if message is None:
+        fail(f"there is no unprocessed event {event}", NOT_FOUND)
     if as_json:
-        print_json(_written(found))
+        print_json(_written(message))
         return
-    one = found.unprocessed
-    errors.print(f"{one.reason}: {one.message}", soft_wrap=True)
-    if one.truncated is not None:
-        # Not printed as an event: sending what is left of it would lose the rest.
-        errors.print(one.obstacle, soft_wrap=True)
-        print_json({"truncated": one.truncated, "event": one.event})
+    unprocessed = message.unprocessed
+    errors.print(f"{unprocessed.reason}: {unprocessed.message}", soft_wrap=True)
+    if unprocessed.truncated is not None:
+        # Not printed as an event: resending the truncated event would lose the rest.
+        errors.print(unprocessed.obstacle, soft_wrap=True)
+        print_json({"truncated": unprocessed.truncated, "event": unprocessed.event})
         return
-    print_json(one.event if one.complete_event is None else one.complete_event)
+    print_json(unprocessed.event if unprocessed.complete_event is None else unprocessed.complete_event)
 
 
 @app.command()
@@ -236,7 +238,7 @@ def redrive(
     with aws_errors_reported(), _scan(opened) as messages:
         selection = Selection(messages, wanted, limit)
         if dry_run:
-            _rehearse(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
+            _print_dry_run(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
             return
         work = Redriving(opened.client("events"), opened.outputs["EventBusName"], messages, rate, _own_bus(opened))
         columns = (TextColumn("Redriving"), TextColumn("{task.completed} redriven"))
@@ -263,9 +265,12 @@ def _own_bus(opened: Stack) -> Callable[[], Any]:
 
 @dataclass
 class Redriving:
-    """``own_bus`` makes a client that may put the stack's own events on the bus, as the bus' policy denies it to
-    everyone else. ``redriven``: how many, by reason. ``refused``: by the bus, with why. ``kept``: what is no event, or
-    came back while this ran."""
+    """Puts unprocessed events on the bus and deletes their messages.
+
+    ``own_bus`` returns a client that may put the stack's own events on the bus. The bus policy denies that to all other
+    clients. ``redriven`` counts events by reason. ``refused`` are events that the bus rejected, with its reason.
+    ``kept`` are messages without an event, and events that came back during the run.
+    """
 
     bus: Any
     bus_name: str
@@ -278,7 +283,7 @@ class Redriving:
     _waiting: deque[QueueMessage] = field(default_factory=deque)
 
     def run(self, selection: Selection, advance: Callable[[], None]) -> None:
-        """Raises NotDeleted."""
+        """Redrive the selected events at `rate` events per second. Raises NotDeleted."""
         for batch in batches(self._entries(selection), min(BATCH_ENTRIES, self.rate)):
             started = time.monotonic()
             self._put([self._waiting.popleft() for _ in batch], batch)
@@ -286,39 +291,39 @@ class Redriving:
             time.sleep(max(0.0, len(batch) / self.rate - (time.monotonic() - started)))
 
     def _entries(self, selection: Selection) -> Iterator[BusEntry]:
-        met: set[str | None] = set()
+        redriven_ids: set[str | None] = set()
         for message in selection:
-            one = message.unprocessed
-            entry = one.entry(self.bus_name)
+            event = message.unprocessed
+            entry = event.entry(self.bus_name)
             if entry is None:
-                self.kept.append((message, one.obstacle or "no event"))
-            elif one.event_id in met:
-                # Refused again, or kept twice: the next run takes it. This one would not end.
-                self.kept.append((message, "came back while this ran"))
+                self.kept.append((message, event.obstacle or "no event"))
+            elif event.event_id in redriven_ids:
+                # The event failed again, or the queue has it twice. Redriving it again could go on without end.
+                self.kept.append((message, "came back during the run"))
             else:
-                met.add(one.event_id)
+                redriven_ids.add(event.event_id)
                 self._waiting.append(message)
                 yield entry
 
     def _put(self, messages: Sequence[QueueMessage], entries: Sequence[BusEntry]) -> None:
         refused: dict[int, str] = {}
-        own = [place for place, one in enumerate(entries) if one["Source"] == OWN_SOURCE]
-        others = [place for place in range(len(entries)) if place not in own]
-        if others:
-            answer = put(self.bus, [entries[place] for place in others])
-            refused |= {others[number]: why for number, why in answer.items()}
-        if own:
+        own_places = [place for place, entry in enumerate(entries) if entry["Source"] == OWN_SOURCE]
+        other_places = [place for place in range(len(entries)) if place not in own_places]
+        if other_places:
+            answer = put(self.bus, [entries[place] for place in other_places])
+            refused |= {other_places[number]: why for number, why in answer.items()}
+        if own_places:
             try:
-                answer = put(self.own_bus(), [entries[place] for place in own])
+                answer = put(self.own_bus(), [entries[place] for place in own_places])
             except ClientError as error:
                 answer = dict.fromkeys(
-                    range(len(own)), f"the stack's own events need its output RedriveRoleArn: {error}"
+                    range(len(own_places)), f"the stack's own events need its output RedriveRoleArn: {error}"
                 )
-            refused |= {own[number]: why for number, why in answer.items()}
-        taken = [one for place, one in enumerate(messages) if place not in refused]
+            refused |= {own_places[number]: why for number, why in answer.items()}
+        accepted = [message for place, message in enumerate(messages) if place not in refused]
         self.refused += [(messages[place], why) for place, why in refused.items()]
-        self.redriven.update(one.unprocessed.reason for one in taken)
-        self.messages.delete(taken)
+        self.redriven.update(message.unprocessed.reason for message in accepted)
+        self.messages.delete(accepted)
 
 
 def _report(work: Redriving, skipped: int, as_json: bool) -> None:
@@ -334,61 +339,62 @@ def _report(work: Redriving, skipped: int, as_json: bool) -> None:
         console.print(
             f"Redriven {count}" + (f": {reasons}." if reasons else ".") + f" Skipped by the filters: {skipped}."
         )
-        for one in left:
-            console.print(f"Left in the queue: {one['eventId'] or one['messageId']}: {one['why']}")
+        for message in left:
+            console.print(f"Left in the queue: {message['eventId'] or message['messageId']}: {message['why']}")
     if work.refused:
-        fail(f"the bus refused {len(work.refused)} events; they are still in the queue", FAILED)
+        fail(f"the bus rejected {len(work.refused)} events; they are still in the queue", FAILED)
 
 
-def _rehearse(selection: Selection, api_of: Callable[[str], Api], as_json: bool) -> None:
-    """What redriving would do, by simulation, in the order in which the queue has the events."""
+def _print_dry_run(selection: Selection, api_of: Callable[[str], Api], as_json: bool) -> None:
+    """Print what redriving would do. Simulates the events in the order of the queue."""
     apis: dict[str, Api] = {}
-    found = []
+    outcomes = []
     with api_errors_reported():
         for message in selection:
-            one = message.unprocessed
-            found.append({"eventId": one.event_id, "reason": one.reason, **_simulated(one, apis, api_of)})
-    would = Counter(
+            event = message.unprocessed
+            outcomes.append({"eventId": event.event_id, "reason": event.reason, **_simulated(event, apis, api_of)})
+    would_enroll = Counter(
         decision["flowId"]
-        for one in found
-        for decision in one.get("decisions", [])
+        for outcome in outcomes
+        for decision in outcome.get("decisions", [])
         if decision["code"] == Code.ENROLLED
     )
     if as_json:
-        print_json({"wouldEnroll": dict(would), "skipped": selection.skipped, "events": found})
+        print_json({"wouldEnroll": dict(would_enroll), "skipped": selection.skipped, "events": outcomes})
         return
     print_table(
-        ("event", "kept for", "would be"), ((one["eventId"] or "?", one["reason"], _fate(one)) for one in found)
+        ("event", "reason", "outcome"),
+        ((outcome["eventId"] or "?", outcome["reason"], _outcome_text(outcome)) for outcome in outcomes),
     )
-    flows = ", ".join(f"{flow_id} {count}" for flow_id, count in would.most_common()) or "none"
-    console.print(f"{len(found)} events. Enrollments by flow, each event for itself: {flows}.")
+    flows = ", ".join(f"{flow_id} {count}" for flow_id, count in would_enroll.most_common()) or "none"
+    console.print(f"{len(outcomes)} events. Enrollments by flow, each event simulated alone: {flows}.")
 
 
-def _simulated(one: UnprocessedEvent, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
-    whole = one.complete_event
-    if whole is None:
-        return {"left": one.obstacle or "no event"}
+def _simulated(unprocessed: UnprocessedEvent, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
+    envelope = unprocessed.complete_event
+    if envelope is None:
+        return {"left": unprocessed.obstacle or "no event"}
     try:
-        event = read_routed_event(whole)
+        event = read_routed_event(envelope)
     except InvalidEvent as invalid:
         refusal = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
         return {"unprocessed": refusal}
-    if (name := replay_name(whole)) is not None:
+    if (name := replay_name(envelope)) is not None:
         return {"replay": name}
     if event.portal_id not in apis:
         apis[event.portal_id] = api_of(event.portal_id)
-    answer = apis[event.portal_id].call("POST", "/enrollment/v1/simulate", {"event": whole})
+    answer = apis[event.portal_id].call("POST", "/enrollment/v1/simulate", {"event": envelope})
     return {key: answer[key] for key in ("decisions", "unprocessed") if key in answer}
 
 
-def _fate(one: Mapping[str, Any]) -> str:
-    if "left" in one:
-        return f"left in the queue: {one['left']}"
-    if "unprocessed" in one:
-        return f"refused again: {one['unprocessed']['reason']}: {one['unprocessed']['message']}"
-    if "replay" in one:
-        return f"decided as part of the replay {one['replay']}"
-    codes = ", ".join(f"{decision['flowId']} {decision['code']}" for decision in one["decisions"])
+def _outcome_text(outcome: Mapping[str, Any]) -> str:
+    if "left" in outcome:
+        return f"left in the queue: {outcome['left']}"
+    if "unprocessed" in outcome:
+        return f"rejected again: {outcome['unprocessed']['reason']}: {outcome['unprocessed']['message']}"
+    if "replay" in outcome:
+        return f"decided as part of the replay {outcome['replay']}"
+    codes = ", ".join(f"{decision['flowId']} {decision['code']}" for decision in outcome["decisions"])
     return codes or "no matching flow"
 
 
@@ -401,9 +407,7 @@ def discard(
     since: Since = None,
     until: Until = None,
     limit: Limit = None,
-    keep: Annotated[
-        Path | None, typer.Option(help="Writes what is discarded to this file, an event a line; it is not overwritten.")
-    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Append the discarded events to this file, as JSON Lines.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
     as_json: AsJson = False,
@@ -411,33 +415,33 @@ def discard(
     """Delete events from the queue. Enrollments that they have already claimed are still published."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
-        found = list(Selection(messages, wanted, limit))
-        if found:
+        selected = list(Selection(messages, wanted, limit))
+        if selected:
             errors.print(DISCARD_WARNING)
-        if found and not yes:
-            reasons = Counter(one.unprocessed.reason for one in found)
-            named = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
-            confirm(f"Discard {len(found)} events ({named})?")
+        if selected and not yes:
+            reasons = Counter(message.unprocessed.reason for message in selected)
+            counts = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
+            confirm(f"Discard {len(selected)} events ({counts})?")
         try:
-            for start in range(0, len(found), BATCH_MESSAGES):
-                batch = found[start : start + BATCH_MESSAGES]
+            for start in range(0, len(selected), BATCH_MESSAGES):
+                batch = selected[start : start + BATCH_MESSAGES]
                 if keep is not None:
                     _keep(keep, batch)
                 messages.delete(batch)
         except NotDeleted as error:
             fail(str(error), FAILED)
     if as_json:
-        print_json({"discarded": len(found), "kept": None if keep is None else str(keep)})
+        print_json({"discarded": len(selected), "kept": None if keep is None else str(keep)})
     else:
-        console.print(f"Discarded {len(found)} events.")
+        console.print(f"Discarded {len(selected)} events.")
 
 
 def _keep(file: Path, messages: Sequence[QueueMessage]) -> None:
-    """Before they are deleted: a line may come twice, and none is lost."""
+    """Write messages to a file before they are deleted: a line may be written twice, but no event is lost."""
     try:
         with file.open("a", encoding="utf-8") as kept:
-            for one in messages:
-                kept.write(json.dumps(_written(one)) + "\n")
+            for message in messages:
+                kept.write(json.dumps(_written(message)) + "\n")
             kept.flush()
             os.fsync(kept.fileno())
     except OSError as error:

@@ -1,4 +1,4 @@
 """The local run: the template deployed into an embedded AWS, its functions run by the real Lambda runtime client.
 
-Start reading at `run.py`. Nothing here is part of what is deployed.
+Start reading at `run.py`. Nothing in this package is deployed to AWS.
 """

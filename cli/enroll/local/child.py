@@ -1,10 +1,10 @@
-"""Runs a Python module, or a file, that ends when its parent ends: `python child.py MODULE [ARGUMENT…]`.
+"""Run a Python module or file in a process that ends when its parent ends: `python child.py MODULE [ARGUMENT…]`.
 
-The parent holds the writing end of the pipe that is this process's standard input and never writes to it. When the
-parent is gone, killed included, the operating system closes the pipe, the read below returns, and the process ends.
-This needs nothing that only one operating system has, and no process between the two that could itself be orphaned.
+Standard input is a pipe whose writing end the parent keeps open and never writes to. When the parent ends, even by
+SIGKILL, the operating system closes the pipe, the read below returns, and this process ends. This works on every POSIX
+system and needs no process in between, which could itself be orphaned.
 
-Run by path, with any interpreter: it must import nothing but the standard library.
+Any interpreter may run this file by its path: it must import nothing but the standard library.
 """
 
 import os
@@ -20,7 +20,7 @@ def end_with_parent() -> None:
 
 def main() -> None:
     module = sys.argv[1]
-    # Python put this file's folder first on the path; the module must not find its neighbours there.
+    # Python put this file's folder first on the path. The module must not import files of this folder.
     sys.path.pop(0)
     sys.argv = sys.argv[1:]
     threading.Thread(target=end_with_parent, name="end-with-parent", daemon=True).start()

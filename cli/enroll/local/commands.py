@@ -14,52 +14,65 @@ from enroll.local.run import StorePortal, run
 from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
 from enroll.output import INVALID, console, fail
 
-app = typer.Typer(help="The whole system on this machine, without an AWS account.", no_args_is_help=True)
+app = typer.Typer(help="Run the whole system on this machine, without an AWS account.", no_args_is_help=True)
 
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 
 store_portal: StorePortal | None = None
-"""Set by what mounts these commands, which knows the stores."""
+"""Stores the demonstration's flows and records. `enroll.main` sets it, because it needs the API client."""
 
 
 @app.callback()
 def local() -> None:
-    """The whole system on this machine, without an AWS account."""
+    """Run the whole system on this machine, without an AWS account."""
 
 
 @app.command("run")
 def run_command(
-    once: Annotated[bool, typer.Option("--once", help="Demonstrate, compare, exit: 0 only if all is right.")] = False,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once", help="Run the demonstration and exit. Exit code 0 only if the enrollments are the expected ones."
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(help="Port of the embedded AWS.", min=1, max=65535)] = EMULATOR_PORT,
     lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.", min=1, max=65535)] = LAMBDA_PORT,
     api_port: Annotated[int, typer.Option(help="Port of the HTTP API.", min=1, max=65535)] = API_PORT,
     demo: Annotated[bool, typer.Option(help="Load the demonstration portal and send the sample events.")] = True,
     retry_delay: Annotated[
-        list[float], typer.Option(help="Seconds before each retry of a failed event; give it once for each.", min=0)
-    ] = [1.0, 2.0],  # noqa: B006 - typer reads it, and nothing changes it
+        list[float], typer.Option(help="Seconds before a retry of a failed event. Repeat it for each retry.", min=0)
+    ] = [1.0, 2.0],  # noqa: B006 - typer reads the list, and nothing changes it
     parameter: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of the template's parameters; give it once for each.")
+        list[str] | None, typer.Option(help="A parameter of the template as NAME=VALUE. Repeatable.")
     ] = None,
     bind: Annotated[
         str | None,
         typer.Option(
-            help="Address of a container bridge, as 172.17.0.1, where the embedded AWS listens too.",
+            help="Address of a container bridge, for example 172.17.0.1, at which the embedded AWS also listens.",
             show_default=False,
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="A host name, beside 127.0.0.1, localhost and [::1], under which programs may address the local run: "
-            "host.docker.internal for containers. Give it once for each."
+            help="A host name that requests may use, in addition to 127.0.0.1, localhost and [::1]. Repeatable. "
+            "Containers need host.docker.internal."
         ),
     ] = None,
-    project: Annotated[Path, typer.Option(help="Folder of the project.", file_okay=False)] = PROJECT,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps the state between runs, for example .enroll/data. Without it, the state is lost.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    project: Annotated[Path, typer.Option(help="The folder of the project.", file_okay=False)] = PROJECT,
     emulator_python: Annotated[
         Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
     ] = None,
 ) -> None:
-    """Start the embedded AWS, deploy the template, demonstrate it, and stay up until Ctrl-C."""
+    """Start the embedded AWS, deploy the template, run the demonstration, and stay up until Ctrl-C."""
     if bind is not None and (problem := bind_problem(bind)):
         raise typer.BadParameter(problem, param_hint=OPTION)
     settings = Settings(
@@ -70,28 +83,31 @@ def run_command(
         allowed_hosts=_hosts([*(allow_host or []), *([EXAMPLE_HOST] if bind else [])]),
         parameters=_parameters(parameter or []),
         bind=bind,
+        data=data.resolve() if data else None,
         project=project.resolve(),
         emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
     )
     try:
         if demo and store_portal is None:
-            raise LocalRunError("Nothing here can store the demonstration's portal: run with --no-demo.")
+            raise LocalRunError("The demonstration needs store_portal, which is not set. Use --no-demo.")
         code = run(settings, store_portal if demo else None, once=once, console=console)
     except LocalRunError as error:
         fail(str(error).split("\n"), INVALID)
     raise typer.Exit(code)
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
-    pairs = [one.partition("=") for one in given]
+def _parameters(assignments: list[str]) -> dict[str, str]:
+    pairs = [assignment.partition("=") for assignment in assignments]
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
-        raise typer.BadParameter(f"found {', '.join(wrong)}, allowed is NAME=VALUE", param_hint="--parameter")
+        raise typer.BadParameter(
+            f"expected NAME=VALUE, for example CrmDelivery=buffered; got {', '.join(wrong)}", param_hint="--parameter"
+        )
     return {name: value for name, _, value in pairs}
 
 
-def _hosts(given: list[str]) -> tuple[str, ...]:
-    names = tuple(one.lower() for one in given)
-    if wrong := [one for one in names if not HOST_NAME.fullmatch(one)]:
+def _hosts(host_names: list[str]) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in host_names)
+    if wrong := [name for name in names if not HOST_NAME.fullmatch(name)]:
         expected = f"expected a host name without scheme and port, for example {EXAMPLE_HOST}"
         raise typer.BadParameter(f"{expected}; got {', '.join(map(repr, wrong))}", param_hint="--allow-host")
     return names

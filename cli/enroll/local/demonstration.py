@@ -1,4 +1,4 @@
-"""The demonstration portal: its flows and records, the sample events, and the enrollments that must come of them."""
+"""The demonstration portal: its flows, its records, the sample events, and the enrollments that they must cause."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from enroll.local.settings import LocalRunError
 FOLDER = Path(__file__).resolve().parents[1] / "demo"
 
 NO_SAMPLES = {"invalid", "schemas"}
-"""Folders of `events/` that are no category."""
+"""Folders of `events/` that do not contain samples of a category."""
 
 
 class Enrollee(NamedTuple):
-    """What an enrollment is compared by. Its ids are new in every run, as is the id of an event it announces.
+    """The part of an enrollment that is the same in every run. Enrollment IDs and the IDs of announcements are not.
 
-    `event_type` is the type of the event on the bus; the row that triggered may be another that it also satisfies.
+    `event_type` is the type of the event on the bus. The event can also satisfy triggers of other types.
     """
 
     flow_id: str
@@ -36,26 +36,28 @@ class Demonstration:
     records: list[dict[str, Any]]
     expected: Counter[Enrollee]
     event_types: Mapping[str, str] = field(default_factory=dict)
-    """Of the samples, by their ids."""
+    """Types of the samples, by event ID."""
 
     def enrollee(self, message: Mapping[str, Any]) -> Enrollee:
-        """From a message of the enrollments queue."""
+        """Return the comparable part of a message of the enrollments queue."""
         trigger = message["trigger"]
         event_type = self.event_types.get(trigger["eventId"], trigger["eventType"])
         return Enrollee(message["flowId"], message["objectTypeId"], message["objectId"], event_type)
 
     def differences(self, received: Counter[Enrollee]) -> list[str]:
-        """What is missing and what came too much, in words; nothing when the run is as it must be."""
+        """Return a line for each missing and each unexpected enrollment. Empty if the run was as expected."""
         missing = [f"missing: {_shown(enrollee, count)}" for enrollee, count in (self.expected - received).items()]
         extra = [f"not expected: {_shown(enrollee, count)}" for enrollee, count in (received - self.expected).items()]
         return sorted(missing) + sorted(extra)
 
 
 def load(events: Sequence[Mapping[str, Any]], folder: Path = FOLDER) -> Demonstration:
-    """`flows/*.json`, `records.json`, and `expected.json`, which names each enrollment by flow, object type, object and
-    event: a sample's id, or `workflows.enrolled:<flow>` for one that the system itself puts on the bus.
+    """Load the demonstration from `flows/*.json`, `records.json` and `expected.json`. Raises LocalRunError.
 
-    An event that is not the first of its kind may arrive first, so that what is compared is the event's type.
+    `expected.json` identifies an enrollment by flow, object type, object and event. The event is the ID of a sample, or
+    `workflows.enrolled:<flow>` for an event that the system itself puts on the bus.
+
+    Events are compared by type: of several matching events, the one that is processed first enrolls the record.
     """
     types = {event["detail"].get("id", event["id"]): event["detail-type"] for event in events}
     expected = (
@@ -71,16 +73,18 @@ def load(events: Sequence[Mapping[str, Any]], folder: Path = FOLDER) -> Demonstr
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
-    """The sample events of every category, in the order in which they occurred."""
+    """Return the sample events of all categories, ordered by the time at which they occurred."""
     files = [file for file in sorted(folder.glob("*/*.json")) if file.parent.name not in NO_SAMPLES]
     events = [_read(file) for file in files]
-    # Stable: samples that occurred at the same moment stay in the order of their files' names.
+    # The sort is stable: samples of the same time stay in the order of their file names.
     return sorted(events, key=_occurred_at)
 
 
 def occurring_now(events: Sequence[Mapping[str, Any]], now: int) -> list[dict[str, Any]]:
-    """The same events in the same order, a millisecond apart from ``now`` (epoch milliseconds): flows enroll by what
-    occurs after they were turned on."""
+    """Return the events in the same order, one millisecond apart, starting at ``now`` (epoch milliseconds).
+
+    A flow enrolls only records of events that occur after it was turned on.
+    """
     return [
         {**event, "time": _iso(now + number), "detail": {**event["detail"], "occurredAt": now + number}}
         for number, event in enumerate(events)
@@ -102,7 +106,7 @@ def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LocalRunError(f"The demonstration needs {file}: {error}") from error
+        raise LocalRunError(f"The demonstration cannot read {file}: {error}") from error
 
 
 def _shown(enrollee: Enrollee, count: int) -> str:

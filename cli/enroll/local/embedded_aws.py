@@ -1,12 +1,11 @@
-"""MiniStack as the local run needs it: `python child.py embedded_aws.py [ALLOWED_HOST…]`.
+"""MiniStack with the changes that the local run needs: `python child.py embedded_aws.py [ALLOWED_HOST…]`.
 
-- The guard refuses what other web pages send, before MiniStack sees it.
-- Functions run in the local Lambda service only: this process may start no other process, and may connect to the
-  loopback interface only. MiniStack's own executors (Lambda, Glue, JavaScript resolvers, Docker) therefore run nothing,
-  whatever a request asks for.
-- It has the fair queues of SQS, which MiniStack lacks (`fair_queues.py`).
+- The guard refuses requests of other web pages before they reach MiniStack.
+- Functions run in the local Lambda service only: this process may not start other processes, and may connect only to
+  the loopback interface. MiniStack's own executors (Lambda, Glue, JavaScript resolvers, Docker) therefore run nothing.
+- SQS has fair queues, which MiniStack lacks (`fair_queues.py`).
 
-Run in MiniStack's own environment: it loads its neighbours by their paths and imports nothing else of this project.
+It runs in MiniStack's environment. It loads two files of this folder by path and imports nothing else of this project.
 """
 
 import importlib.util
@@ -30,15 +29,18 @@ PROCESS_EVENTS = frozenset(
         "pty.spawn",
     }
 )
-"""Events of Python's audit table that start a process, or replace this one."""
+"""Python audit events for starting a process or replacing this one."""
 
 CONNECT_EVENTS = frozenset({"socket.connect", "socket.sendto"})
 
-NO_PROCESS = "The embedded AWS starts no process: the local run executes only the functions of its own stack."
+NO_PROCESS = "The embedded AWS may not start processes: the local run executes only the functions of its stack."
 
 
 def refuse_to_leave(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook, which nothing can remove. Raises PermissionError."""
+    """Refuse to start processes and to connect beyond the loopback interface. Raises PermissionError.
+
+    This is an audit hook: no later code can remove it.
+    """
     if event in PROCESS_EVENTS:
         raise PermissionError(f"{NO_PROCESS} Refused: {event}.")
     if event in CONNECT_EVENTS and not is_loopback(arguments[1]):
@@ -46,7 +48,7 @@ def refuse_to_leave(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def is_loopback(address: Any) -> bool:
-    """Whether a socket's address is one of an IP socket on the loopback interface."""
+    """Return whether the address of a socket is an IP address of the loopback interface."""
     if not isinstance(address, tuple):
         return False  # a Unix socket, such as Docker's
     try:
@@ -56,7 +58,7 @@ def is_loopback(address: Any) -> bool:
 
 
 def load(path: Path) -> Any:
-    """A module by its path."""
+    """Import the module at a path."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
@@ -67,7 +69,7 @@ def load(path: Path) -> Any:
 
 def main() -> None:
     allowed_hosts = frozenset(sys.argv[1:])
-    # MiniStack reads the command line itself.
+    # MiniStack parses the remaining command line.
     sys.argv = sys.argv[:1]
     here = Path(__file__).parent
     load(here / "fair_queues.py").install()

@@ -15,16 +15,28 @@ from enroll.local import child
 from enroll.local.settings import ACCESS_KEY, HOST, REGION, LocalRunError, Settings
 
 EMBEDDED_AWS = Path(child.__file__).with_name("embedded_aws.py")
-"""MiniStack, guarded, and with what it lacks."""
+"""The program that runs MiniStack with the guard and the additions of the local run."""
 
 READY_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 5
+VERSION_WITHIN_SECONDS = 30
+SAVED_WITHIN_SECONDS = 60
+"""MiniStack writes its state while it stops."""
+
+STATE_ERRORS = (
+    "Persistence: failed to load",
+    "refusing to load",
+    "Failed to restore persisted state",
+    "Persistence: failed to save",
+    "Persistence: error getting state",
+)
+"""Parts of the log lines with which MiniStack reports a state that it could not read or write. It continues then."""
 
 
 def refuse_taken_port(port: int, option: str, host: str = HOST) -> None:
-    """Fails with a message that names the port and the option, instead of with a traceback from the server."""
+    """Raise LocalRunError, with the port and the option to change, if the port is in use."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # A port that a server has just left is free; without this, the next start would have to wait for it.
+        # Without this option, a port that a server has just closed would count as in use for a while.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -39,22 +51,40 @@ def refuse_taken_port(port: int, option: str, host: str = HOST) -> None:
             ) from error
 
 
-class Emulator:
-    """MiniStack, started by `with` and stopped at its end; it cannot outlive this process (see `child.py`)."""
+def refuse_missing_emulator(python: Path) -> None:
+    """Raise LocalRunError if the environment of the embedded AWS is not installed."""
+    if not python.exists():
+        raise LocalRunError(
+            f"The embedded AWS is not installed: {python} does not exist. "
+            "Start the local run with `make run`, which installs it, or give an interpreter that has MiniStack "
+            "with --emulator-python."
+        )
 
-    def __init__(self, settings: Settings) -> None:
+
+def ministack_version(python: Path) -> str:
+    """Return the version of MiniStack that the environment of this interpreter has."""
+    refuse_missing_emulator(python)
+    command = [str(python), "-c", "from importlib import metadata; print(metadata.version('ministack'))"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=VERSION_WITHIN_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LocalRunError(f"{python} cannot report the version of MiniStack: {error}") from error
+    return output.stdout.strip()
+
+
+class Emulator:
+    """MiniStack as a child process, which `with` starts and stops. It cannot outlive this process (see `child.py`)."""
+
+    def __init__(self, settings: Settings, state_folder: Path | None = None) -> None:
+        """`state_folder`: MiniStack reads its state there at the start, and writes it there at an orderly stop."""
         self._settings = settings
+        self._state_folder = state_folder
         self._process: subprocess.Popen[bytes] | None = None
         self.log = settings.run_folder / "emulator.log"
 
     def __enter__(self) -> Emulator:
         settings = self._settings
-        if not settings.emulator_python.exists():
-            raise LocalRunError(
-                f"The embedded AWS is not installed: {settings.emulator_python} does not exist. "
-                "Start the local run with `make run`, which installs it, or give an interpreter that has MiniStack "
-                "with --emulator-python."
-            )
+        refuse_missing_emulator(settings.emulator_python)
         refuse_taken_port(settings.port, "--port")
         settings.run_folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
@@ -65,7 +95,7 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
                 cwd=settings.run_folder,
-                # Ctrl-C is for this process, which stops its children in order.
+                # Ctrl-C must reach only this process, which stops its children in order.
                 start_new_session=True,
             )
         try:
@@ -90,7 +120,7 @@ class Emulator:
             return
         process.terminate()
         try:
-            process.wait(STOPPED_WITHIN_SECONDS)
+            process.wait(SAVED_WITHIN_SECONDS if self._state_folder else STOPPED_WITHIN_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -98,9 +128,16 @@ class Emulator:
             process.stdin.close()
         self._process = None
 
+    def state_problem(self) -> str | None:
+        """Return MiniStack's first report that it could not read or write its state; None if there is none."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return next((line for line in lines if any(error in line for error in STATE_ERRORS)), None)
+
     def _environment(self) -> dict[str, str]:
-        """Only what is set here: the operator's own AWS settings and proxies have no business in the local run."""
+        """Return the complete environment of MiniStack: the AWS settings and proxies of the shell must not apply."""
+        state = {"PERSIST_STATE": "1", "STATE_DIR": str(self._state_folder)} if self._state_folder else {}
         return {
+            **state,
             "PATH": os.environ.get("PATH", os.defpath),
             "TMPDIR": str(self._settings.run_folder),
             "BIND_HOST": HOST,
@@ -110,10 +147,10 @@ class Emulator:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            # No limit on concurrent invocations here: the local Lambda service has its own queue and its own slots,
-            # and an event that this limit refused would be lost.
+            # No limit on concurrent invocations: the local Lambda service has its own queue and limits concurrency
+            # itself, and an event beyond this limit would be lost.
             "LAMBDA_ACCOUNT_CONCURRENCY": "0",
-            # Services with ports of their own, which nobody asked for.
+            # These services would open further ports.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
@@ -130,7 +167,7 @@ class Emulator:
         raise LocalRunError(f"The embedded AWS was not ready in {READY_WITHIN_SECONDS} s:\n{self._last_lines()}")
 
     def _answers(self) -> bool:
-        # No proxy: one configured for the operator's shell cannot reach this machine's loopback interface.
+        # A proxy from the shell's environment cannot reach this machine's loopback interface.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(f"{self._settings.endpoint}/_ministack/ready", timeout=1) as response:
@@ -140,4 +177,4 @@ class Emulator:
 
     def _last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
-        return "\n".join([*lines, f"The whole log: {self.log}"])
+        return "\n".join([*lines, f"Complete log: {self.log}"])

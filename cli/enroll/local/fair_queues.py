@@ -1,11 +1,11 @@
-"""The fair queues of SQS, which MiniStack does not have; `embedded_aws.py` installs them.
+"""Fair queues of SQS, which MiniStack lacks. `embedded_aws.py` installs them.
 
-A message's group is its tenant. By AWS's documentation one that has more than a tenth of all messages in flight, and at
-least 30, is noisy; while it is, the messages of the others are handed out first, and of several noisy ones those of the
-one with the fewest in flight. AWS says that its thresholds are approximate, and looks at the time that consumers take
-as well, which is not done here.
+The group of a message is its tenant. According to AWS's documentation, a group is noisy if it has more than a tenth of
+all messages in flight, and at least 30. Messages of other groups are delivered first, then those of the noisy group
+with the fewest messages in flight. AWS says that its thresholds are approximate. It also considers the processing time
+of consumers, which is not emulated.
 
-Runs in MiniStack's own environment: it imports nothing of this project.
+This file runs in MiniStack's environment: it imports nothing of this project.
 """
 
 import json
@@ -24,22 +24,26 @@ _concurrency = lambda_svc._sqs_esm_concurrency
 
 
 def noisy(messages: list[dict[str, Any]], now: float) -> dict[str, int]:
-    """The noisy groups, with how many messages of each are in flight."""
-    in_flight = Counter(one.get("group_id") for one in messages if one["receipt_handle"] and one["visible_at"] > now)
+    """Return the noisy groups with their numbers of messages in flight. `now`: epoch seconds."""
+    in_flight = Counter(
+        message.get("group_id") for message in messages if message["receipt_handle"] and message["visible_at"] > now
+    )
     least = max(NOISY_MESSAGES, NOISY_SHARE * in_flight.total())
     return {group: count for group, count in in_flight.items() if group is not None and count >= least}
 
 
 def collect(queue: dict[str, Any], most: int, visibility_timeout: int) -> Any:
-    """The next messages of a queue. Called under the lock of all queues."""
-    if not queue["is_fifo"] and (loud := noisy(queue["messages"], time.time())):
-        queue["messages"].sort(key=lambda one: loud.get(one.get("group_id"), 0))
+    """Return the next messages of a queue. The caller has the lock of all queues."""
+    if not queue["is_fifo"] and (noisy_groups := noisy(queue["messages"], time.time())):
+        queue["messages"].sort(key=lambda message: noisy_groups.get(message.get("group_id"), 0))
     return _collect(queue, most, visibility_timeout)
 
 
 def dispatch(spec: Any, payload: str, parameters: dict[str, Any] | None = None) -> None:
-    """A rule's event to a queue, with its group. Under the lock, without which MiniStack loses what is sent while it
-    deletes."""
+    """Send the event of a rule to a queue, with its group.
+
+    Takes the lock of the queues: without it, MiniStack loses messages that are sent during a deletion.
+    """
     with sqs._queues_lock:
         _dispatch(spec, payload, parameters)
         queue, path = sqs._queue_by_arn(str(spec)), (parameters or {}).get("MessageGroupId", "")
@@ -48,7 +52,7 @@ def dispatch(spec: Any, payload: str, parameters: dict[str, Any] | None = None) 
 
 
 def value_at(path: str, event: Any) -> str | None:
-    """Of a JSON path as EventBridge takes it; what is no path is the value itself."""
+    """Return the text at a JSON path of EventBridge, or None. Text that is not a path is the value itself."""
     if not path.startswith("$."):
         return path
     for key in path.split(".")[1:]:
@@ -57,7 +61,7 @@ def value_at(path: str, event: Any) -> str | None:
 
 
 def concurrency(mapping: dict[str, Any], *rest: Any) -> Any:
-    """Batches of a mapping at once. A number that is a parameter of a template comes to it as a text."""
+    """Return how many batches of a mapping run at once. Template parameters arrive as text and become numbers here."""
     scaling = {name: int(value) for name, value in mapping.get("ScalingConfig", {}).items()}
     return _concurrency({**mapping, "ScalingConfig": scaling}, *rest)
 

@@ -1,7 +1,7 @@
-"""What API Gateway does with a request, on the loopback interface: HTTP to the function's event, and its answer back.
+"""The part of API Gateway: converts an HTTP request to the event of a function, and its result to a response.
 
-MiniStack has API Gateway too, but answers under a host name for each API, which a browser on this machine does not
-find. Everyone who reaches this port is let in, as an operator under IAM is.
+MiniStack has API Gateway too, but serves each API under its own host name, which a browser on this machine cannot
+resolve. Every caller on this port is authorized, like an operator with IAM permissions.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ OPERATOR = {"userArn": "arn:aws:iam::000000000000:user/local", "accountId": "000
 
 
 def to_event(request: HttpRequest) -> bytes:
-    """Payload format 2.0. API Gateway decodes the path, and what then follows a `?` is lost: `/contacts/a%3Fb` arrives
-    as `/contacts/a`."""
+    """Return the event of a request, in payload format 2.0.
+
+    Like API Gateway, decode the path and drop everything after a `?`: `/contacts/a%3Fb` becomes `/contacts/a`.
+    """
     raw_path, _, query = request.path.partition("?")
     path = unquote(raw_path, errors="replace").partition("?")[0]
     parameters: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        # The gateway joins what is given several times.
+        # API Gateway joins the values of a repeated parameter.
         parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
     try:
         body, is_base64 = request.body.decode("utf-8"), False
@@ -70,6 +72,7 @@ def to_event(request: HttpRequest) -> bytes:
 
 
 def to_response(outcome: Outcome) -> Response:
+    """Return the response of a function of the HTTP API. Status 500 if the function failed."""
     answer = None if outcome.failed else json.loads(outcome.payload)
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response.of(500, {"message": "Internal Server Error"})

@@ -37,16 +37,16 @@ def refusal(headers: Mapping[str, str], allowed_hosts: Collection[str] = ()) -> 
     name = _without_port(host)
     if name not in LOOPBACK_NAMES and name not in allowed_hosts:
         return (
-            f"Host: expected 127.0.0.1, localhost or [::1], found {host[:200]!r}. "
+            f"Host: expected 127.0.0.1, localhost or [::1], got {host[:200]!r}. "
             f"To allow another name, start the local run with --allow-host, for example --allow-host {EXAMPLE_HOST}."
         )
     origin = headers.get("origin")
     if origin is not None and origin.lower() != f"http://{host}":
-        return f"Origin: expected http://{host} or none, found {origin[:200]!r}. Other web pages may not use this port."
+        return f"Origin: expected http://{host} or none, got {origin[:200]!r}. Other web pages may not use this port."
     site = headers.get("sec-fetch-site")
     if site is not None and site.lower() not in OWN_SITES:
         return (
-            f"Sec-Fetch-Site: expected same-origin or none, found {site[:200]!r}. Other web pages may not use this "
+            f"Sec-Fetch-Site: expected same-origin or none, got {site[:200]!r}. Other web pages may not use this "
             "port; to open a page of it, type its address."
         )
     return None
@@ -67,7 +67,7 @@ def body_of(reason: str) -> bytes:
 
 
 def guarded(app: AsgiApp, allowed_hosts: Collection[str] = ()) -> AsgiApp:
-    """Return an ASGI application that passes on to `app` only what may be answered."""
+    """Return an ASGI application that passes only allowed requests to `app`."""
 
     async def guard(scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -82,7 +82,7 @@ def guarded(app: AsgiApp, allowed_hosts: Collection[str] = ()) -> AsgiApp:
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers as a mapping, names in lower case; values of a name that comes several times are joined by commas."""
+    """Headers as a mapping, names in lower case; values of a repeated name are joined by commas."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name, value = raw_name.strip().lower(), raw_value.strip()

@@ -1,4 +1,4 @@
-"""Invokes a function of the running local stack and waits for its answer."""
+"""Invokes a function of the local run and waits for its result."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ class InvocationError(Exception):
 @dataclass(frozen=True)
 class FunctionAnswer:
     payload: Any
-    """What the handler returned or, when it failed, its `errorType`, `errorMessage` and `stackTrace`."""
+    """The value that the handler returned. If it failed: `errorType`, `errorMessage` and `stackTrace`."""
     failed: bool
 
 
 def invoke(function: str, event: Mapping[str, Any], settings: Settings | None = None) -> FunctionAnswer:
-    """`function` is a category, or the name or ARN of a function."""
+    """Invoke a function synchronously. Raises InvocationError.
+
+    `function` is a category, or the name or ARN of a function.
+    """
     service = (settings or Settings()).lambda_endpoint
-    request = urllib.request.Request(  # noqa: S310 - the address is ours
+    request = urllib.request.Request(  # noqa: S310 - the URL is that of the local run
         f"{service}/2015-03-31/functions/{quote(function, safe='')}/invocations",
         data=json.dumps(event).encode(),
         headers={"Content-Type": "application/json", "X-Amz-Invocation-Type": "RequestResponse"},
     )
-    # No proxy: one configured for the operator's shell cannot reach this machine's loopback interface.
+    # A proxy from the shell's environment cannot reach this machine's loopback interface.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=LONGEST_WAIT_SECONDS) as response:
@@ -44,7 +47,7 @@ def invoke(function: str, event: Mapping[str, Any], settings: Settings | None = 
         raise InvocationError(_message(error)) from error
     except (urllib.error.URLError, OSError) as error:
         raise InvocationError(
-            f"No local Lambda service answers at {service} ({getattr(error, 'reason', error)}). "
+            f"The local Lambda service does not respond at {service} ({getattr(error, 'reason', error)}). "
             "Start it with `make run`, or name its port with --lambda-port."
         ) from error
 
@@ -53,5 +56,5 @@ def _message(error: urllib.error.HTTPError) -> str:
     try:
         content = json.loads(error.read())
     except ValueError:
-        return f"The local Lambda service answered {error.code}."
+        return f"The local Lambda service responded with status {error.code}."
     return str(content.get("Message") or content.get("message") or content)

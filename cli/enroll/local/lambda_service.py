@@ -1,9 +1,10 @@
-"""The local Lambda service: what stands between an event and a function's process in AWS.
+"""The local Lambda service, which runs the functions of the stack.
 
-It takes invocations from the embedded bus and from `enroll invoke`, runs them in a bounded number of sandboxes, and
-gives asynchronous ones what AWS gives them: an answer at once, two retries, then the on-failure destination.
+It accepts invocations from the embedded bus and from `enroll invoke`, and runs them in a bounded number of sandboxes.
+As in AWS, an asynchronous invocation is accepted at once, retried twice if it fails, and then sent to the on-failure
+destination.
 
-Start reading at `Function.work`: the life of an invocation.
+Start reading at `Function.work`, which runs an invocation.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from enroll.local import gateway
+from enroll.local.code_changes import CodeChanges
 from enroll.local.emulator import refuse_taken_port
 from enroll.local.loopback_http import Answer, HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
@@ -36,47 +38,49 @@ logger = logging.getLogger(__name__)
 
 INVOKE_API = "/2015-03-31/functions/"
 EVENTS_PATH = "/events"
-"""Where the embedded AWS sends what its bus or a queue has for a function, whose name is in a header. For the answer to
-a queue's batch it waits: it says what of the batch is done."""
+"""Path to which the embedded AWS sends events of its bus and batches of its queues. A header names the function. For a
+batch it waits for the response, which says which messages failed."""
 FUNCTION_HEADER = "x-amzn-lambda-function-name"
 
 QUEUED_BYTES = 256 * 1024 * 1024
-"""Payloads held at once, of waiting and running asynchronous invocations. Past it, accepting waits for room."""
+"""Limit for the payloads of waiting and running asynchronous invocations. Beyond it, accepting an invocation waits."""
 
 BACKLOG_PER_SANDBOX = 10
-"""Events waiting for each sandbox of a function before one more is worth its cold start."""
+"""A function gets another sandbox when this many events wait for each of its sandboxes."""
 
 DESTINATION_ATTEMPTS = 5
 
+CODE_POLLED_SECONDS = 1.0
+
 Destination = Callable[[str, str], None]
-"""Sends a record (JSON text) to an ARN. Called outside the event loop, so that it may block."""
+"""Sends a record (JSON text) to an ARN. It may block, because it is called outside the event loop."""
 
 
 @dataclass(frozen=True)
 class CompletedAttempt:
-    """An attempt that ended, for whoever watches the service."""
+    """A completed attempt of an invocation, for an observer of the service."""
 
     function: str
     payload: Any
     failed: bool
     final: bool
-    """No retry follows."""
+    """Whether no retry follows."""
 
 
 @dataclass(order=True)
 class QueuedInvocation:
-    """An invocation in a function's queue: those that somebody waits for come before those that nobody does."""
+    """An invocation in a function's queue. Synchronous invocations run before asynchronous ones."""
 
     priority: int
     number: int
     invocation: Invocation = field(compare=False)
     answer: asyncio.Future[Outcome] | None = field(compare=False)
-    """Who waits for the outcome; None for an asynchronous invocation."""
+    """Receives the outcome of a synchronous invocation. None for an asynchronous one."""
     events: int = field(compare=False)
 
 
 class ByteLimiter:
-    """A bound on the bytes of queued payloads."""
+    """Limits the total size of queued payloads."""
 
     def __init__(self, size: int) -> None:
         self._free = self._size = size
@@ -94,7 +98,7 @@ class ByteLimiter:
 
 
 class Function:
-    """A deployed function: its queue, its sandboxes, and what becomes of its failures."""
+    """A deployed function with its queue and its sandboxes. Handles retries and the on-failure destination."""
 
     def __init__(self, configuration: FunctionConfiguration, service: LambdaService) -> None:
         self.configuration = configuration
@@ -105,15 +109,20 @@ class Function:
         self._workers = 0
         self._log = service.log_folder / f"{configuration.name}.log"
         self._environment = lambda_environment(configuration, service.search_path, service.aws_endpoint)
+        self._code_version = 0
+
+    def use_new_code(self) -> None:
+        """Make every sandbox start again before its next invocation. An invocation in progress ends first."""
+        self._code_version += 1
 
     async def invoke(self, payload: bytes, events: int = 1) -> Outcome:
-        """A synchronous invocation: one attempt, and its outcome. `events`: how many it has to do with."""
+        """Run a synchronous invocation: one attempt. `events`: number of events in the payload."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._enqueue(Invocation(payload), answer, events)
         return await answer
 
     def accept(self, invocation: Invocation) -> None:
-        """An asynchronous invocation, or a retry of one."""
+        """Queue an asynchronous invocation or a retry of one."""
         self._enqueue(invocation, None)
 
     def _enqueue(self, invocation: Invocation, answer: asyncio.Future[Outcome] | None, events: int = 1) -> None:
@@ -129,21 +138,26 @@ class Function:
         self._service.spawn(self.work())
 
     async def work(self) -> None:
-        """Takes invocations one by one into one sandbox, which is replaced when it died."""
+        """Run invocations one after the other in one sandbox. Replace it if its process ended or the code changed."""
         sandbox: Sandbox | None = None
+        code_version = self._code_version
         try:
             while True:
                 waiting = await self._waiting.get()
                 self._events_waiting -= waiting.events
                 waiting.invocation.attempts += 1
                 try:
+                    if sandbox is not None and code_version != self._code_version:
+                        await sandbox.stop()
                     if sandbox is None or not sandbox.alive:
+                        # Read before the start: a change during the start must start the sandbox again.
+                        code_version = self._code_version
                         sandbox, broken = await self._start_sandbox()
                         outcome = broken or await sandbox.invoke(waiting.invocation)
                     else:
                         outcome = await sandbox.invoke(waiting.invocation)
                 except OSError as error:
-                    # No process, or no port for it: the machine's trouble, which a retry may well find over.
+                    # The process could not be started, or no port was free. A retry may succeed.
                     outcome = failure(waiting.invocation.request_id, "Runtime.NotStarted", str(error))
                 await self._conclude(waiting, outcome)
         finally:
@@ -185,7 +199,7 @@ class Function:
             self._service.spawn(self._give_up(invocation, outcome, condition))
 
     async def _give_up(self, invocation: Invocation, outcome: Outcome, condition: str) -> None:
-        """Sends AWS's record of the failure to the destination, trying again when that fails too."""
+        """Send a failure record in AWS's format to the on-failure destination, with retries."""
         try:
             if self.configuration.on_failure is None:
                 logger.error("%s gave up %s; it has no destination", self.configuration.name, invocation.request_id)
@@ -195,7 +209,7 @@ class Function:
                 try:
                     await asyncio.to_thread(self._service.destination, self.configuration.on_failure, record)
                     return
-                except Exception:  # whatever the destination's client raises: the record must not be lost for it
+                except Exception:  # any error of the destination's client: the record must not be lost
                     logger.exception("Destination of %s, attempt %d", self.configuration.name, attempt)
                     await asyncio.sleep(0.2 * 2**attempt)
             logger.error("Lost: no destination took the record %s", record)
@@ -209,7 +223,7 @@ class Function:
 def destination_record(
     function: FunctionConfiguration, invocation: Invocation, outcome: Outcome, condition: str
 ) -> dict[str, Any]:
-    """The message that an on-failure destination of Lambda receives, field by field."""
+    """Return the record that an on-failure destination of Lambda receives."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "version": "1.0",
@@ -238,15 +252,19 @@ def _shown(outcome: Outcome) -> str:
 
 
 def _nowhere(arn: str, record: str) -> None:
-    raise LookupError(f"Nobody told this Lambda service how to reach {arn}.")
+    raise LookupError(f"This Lambda service has no destination, so it cannot send a record to {arn}.")
 
 
 def _unwatched(finished: CompletedAttempt) -> None:
     pass
 
 
+def _unannounced(files: list[Path]) -> None:
+    pass
+
+
 class LambdaService:
-    """The service's own thread, its HTTP interface and what its functions share."""
+    """The service: its thread, its HTTP interface and the resources that its functions share."""
 
     def __init__(
         self,
@@ -262,8 +280,16 @@ class LambdaService:
         extra_sandboxes: int | None = None,
         api_port: int | None = None,
         allowed_hosts: Collection[str] = (),
+        code_folders: Iterable[Path] = (),
+        code_changed: Callable[[list[Path]], None] = _unannounced,
+        code_polled_seconds: float = CODE_POLLED_SECONDS,
     ) -> None:
-        """`api_port`: where the function of the HTTP API is served, if it is; 0 lets the operating system choose."""
+        """Prepare the service; `with` starts it.
+
+        `api_port`: the port of the HTTP API. None: the API is not served. 0: the operating system chooses.
+        `code_folders`: when a Python file under one of them changes, the functions start again at their next
+        invocation, and `code_changed` receives the changed files on the service's thread.
+        """
         self.port = port
         self.api_port = api_port
         self._allowed_hosts = allowed_hosts
@@ -273,9 +299,12 @@ class LambdaService:
         self.destination = destination
         self.watch = watch
         self.python = python
+        self._code_folders = list(code_folders)
+        self._code_changed = code_changed
+        self._code_polled_seconds = code_polled_seconds
         self._retry_delays = retry_delays
         cores = os.cpu_count() or 2
-        # Every function may have one sandbox. More of them, for all functions together, only as the cores allow.
+        # Every function may have one sandbox. The number of cores limits further sandboxes, for all functions together.
         self._extra_sandboxes = cores if extra_sandboxes is None else extra_sandboxes
         self.cold_starts = asyncio.Semaphore(cores)
         self._room = ByteLimiter(QUEUED_BYTES)
@@ -297,6 +326,9 @@ class LambdaService:
         self.port = self._listen(self._answer, self.port)
         if self.api_port is not None:
             self.api_port = self._listen(self._answer_api, self.api_port)
+        if self._code_folders:
+            changes = CodeChanges(self._code_folders)
+            self._loop.call_soon_threadsafe(lambda: self.spawn(self._watch_code(changes)))
         return self
 
     def _listen(self, answer: Answer, port: int) -> int:
@@ -323,12 +355,11 @@ class LambdaService:
 
     @property
     def unfinished(self) -> int:
-        """Asynchronous invocations, and batches, accepted and neither done nor given up: waiting, running or between
-        attempts."""
+        """Number of asynchronous invocations and batches that are waiting, running or between two attempts."""
         return self._unfinished
 
     def deploy(self, functions: Mapping[str, FunctionConfiguration]) -> None:
-        """Makes functions known, each under its name and under the given alias."""
+        """Add functions. Each can be invoked by its name and by its key in `functions`."""
 
         async def deploy() -> None:
             for alias, configuration in functions.items():
@@ -338,7 +369,7 @@ class LambdaService:
 
         self._call(deploy())
 
-    # What functions ask of the service; on its thread only.
+    # Called by functions, on the thread of the service only.
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -358,6 +389,20 @@ class LambdaService:
         self._unfinished -= 1
         await self._room.give_back(len(invocation.payload))
 
+    async def _watch_code(self, changes: CodeChanges) -> None:
+        while True:
+            await asyncio.sleep(self._code_polled_seconds)
+            files = await asyncio.to_thread(changes.changed_files)
+            if not files:
+                continue
+            code_of_functions = {function.configuration.code: function for function in self._functions.values()}
+            for file in files:
+                # A file outside the folders of all functions belongs to a layer, which all functions use.
+                users = [function for code, function in code_of_functions.items() if file.is_relative_to(code)]
+                for function in users or code_of_functions.values():
+                    function.use_new_code()
+            self._code_changed(files)
+
     # HTTP
 
     async def _answer(self, request: HttpRequest) -> Response:
@@ -368,7 +413,9 @@ class LambdaService:
             name = unquote(path.removeprefix(INVOKE_API).removesuffix("/invocations"))
             wait = request.headers.get("x-amz-invocation-type", "RequestResponse") != "Event"
             return await self._take(request, name, wait=wait)
-        return Response.of(404, {"message": f"No {request.method} {path} here: POST to {INVOKE_API}NAME/invocations."})
+        return Response.of(
+            404, {"message": f"There is no {request.method} {path}. Use POST {INVOKE_API}NAME/invocations."}
+        )
 
     async def _answer_api(self, request: HttpRequest) -> Response:
         function = self._function(gateway.FUNCTION)
@@ -377,15 +424,15 @@ class LambdaService:
         return gateway.to_response(await function.invoke(gateway.to_event(request)))
 
     async def _take_events(self, request: HttpRequest) -> Response:
-        name, given = request.headers.get(FUNCTION_HEADER, ""), _parsed(request.body)
-        if not isinstance(given, dict) or "Records" not in given:
+        name, payload = request.headers.get(FUNCTION_HEADER, ""), _parsed(request.body)
+        if not isinstance(payload, dict) or "Records" not in payload:
             return await self._take(request, name, wait=False)
         function = self._function(name)
         if function is None:
             return Response.of(503, {"message": "The function is not deployed yet."})
         self._unfinished += 1
         try:
-            outcome = await function.invoke(request.body, events=len(given["Records"]))
+            outcome = await function.invoke(request.body, events=len(payload["Records"]))
         finally:
             self._unfinished -= 1
         return Response(500 if outcome.failed else 200, outcome.payload)
@@ -416,7 +463,7 @@ class LambdaService:
         return Response(202)
 
     def _function(self, name: str) -> Function | None:
-        """By name, ARN or alias."""
+        """Return the function with this name, ARN or alias, or None."""
         if name.startswith("arn:"):
             name = name.split(":")[6] if name.count(":") >= 6 else name
         return self._functions.get(self._names.get(name, ""))
@@ -433,7 +480,7 @@ class LambdaService:
     async def _stop(self) -> None:
         for server in self._servers:
             server.close()
-        # First the workers, which stop their sandboxes and need the loop's other tasks for that; then connections.
+        # Stop the workers first: they need the loop's other tasks to stop their sandboxes. Then stop the connections.
         for tasks in (list(self._tasks), [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]):
             for task in tasks:
                 task.cancel()

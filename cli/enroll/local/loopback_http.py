@@ -1,7 +1,7 @@
-"""HTTP/1.1 as far as the local Lambda service needs it: kept-alive connections and bodies of a known length.
+"""A minimal HTTP/1.1 server for the local Lambda service: persistent connections, and bodies with a Content-Length.
 
-The standard library has no asynchronous HTTP server, and its threaded one serves a few hundred requests a second on
-the two cores that it shares with the functions: too few to take a burst of events from the bus as it comes.
+The standard library has no asynchronous HTTP server. Its threaded server handles a few hundred requests a second on two
+cores that it shares with the functions, which is too slow for a burst of events from the bus.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from enroll.local.guard import body_of, joined, refusal
 from enroll.local.settings import HOST
 
 LARGEST_BODY = 6 * 1024 * 1024
-"""Lambda's own limit for a synchronous invocation."""
+"""Lambda's limit for the payload of a synchronous invocation."""
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted: a burst of events arrives as one connection each."""
+"""Connections that may wait to be accepted. In a burst, each event arrives on its own connection."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,15 @@ Answer = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class MalformedRequest(Exception):
-    """The bytes received are no request that this server takes."""
+    """The received bytes are not a request that this server supports."""
 
 
 async def listen(answer: Answer, port: int = 0, allowed_hosts: Collection[str] = ()) -> asyncio.Server:
-    """A server on the loopback interface; port 0 lets the operating system choose. It refuses requests of other web
-    pages, and those that are addressed to a host other than this machine or `allowed_hosts` (see `guard.py`)."""
+    """Start a server on the loopback interface. Port 0 lets the operating system choose the port.
+
+    The server refuses requests of other web pages, and requests whose host is neither this machine nor one of
+    `allowed_hosts` (see `guard.py`).
+    """
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -66,7 +69,7 @@ async def listen(answer: Answer, port: int = 0, allowed_hosts: Collection[str] =
         except MalformedRequest as error:
             _write(writer, Response.of(400, {"message": str(error)}))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            # The other side went away, or the service stops: there is nobody to answer.
+            # The client closed the connection, or the service stops: a response is not possible.
             pass
         finally:
             writer.close()
@@ -93,11 +96,11 @@ async def _read(reader: asyncio.StreamReader) -> HttpRequest | None:
         headers = joined((name, value) for name, value in (line.split(":", 1) for line in lines if line))
         length = int(headers.get("content-length", "0"))
     except ValueError as error:
-        raise MalformedRequest(f"Not an HTTP request: {first[:80]!r}.") from error
+        raise MalformedRequest(f"Expected an HTTP request; got {first[:80]!r}.") from error
     if "chunked" in headers.get("transfer-encoding", ""):
-        raise MalformedRequest("Send the body with Content-Length: chunks are not taken here.")
+        raise MalformedRequest("Expected a body with Content-Length; got a chunked body.")
     if not 0 <= length <= LARGEST_BODY:
-        raise MalformedRequest(f"A body of {length} bytes: at most {LARGEST_BODY} are allowed.")
+        raise MalformedRequest(f"Expected a body of at most {LARGEST_BODY} bytes; got {length}.")
     return HttpRequest(method, path, headers, await reader.readexactly(length))
 
 

@@ -1,4 +1,4 @@
-"""Sets the demonstration's portal up, through the HTTP API."""
+"""Stores the flows and records of the demonstration through the HTTP API."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -10,18 +10,21 @@ PORTAL = "demo"
 
 
 def store_portal(api_url: str, demonstration: Demonstration, wait: Callable[[], None]) -> None:
-    """Records first: what their creation puts on the bus then meets no flow. ``wait`` returns when the functions have
-    dealt with it."""
+    """Store the records first, so that the events of their creation match no flow. Raises ApiError.
+
+    ``wait`` returns when the functions have processed these events.
+    """
     api = Api(api_url, PORTAL)
-    for object_type, records in groupby(demonstration.records, lambda one: one["objectType"]):
+    for object_type, records in groupby(demonstration.records, lambda record: record["objectType"]):
         inputs = [
-            {"id": one["objectId"], "properties": one["properties"], "occurredAt": one["createdAt"]} for one in records
+            {"id": record["objectId"], "properties": record["properties"], "occurredAt": record["createdAt"]}
+            for record in records
         ]
         api.call("POST", f"/crm/v3/objects/{object_type}/batch/upsert", {"inputs": inputs})
-    for one in demonstration.records:
-        for list_id in one.get("lists", []):
-            query = {"objectTypeId": one["objectType"], "occurredAt": one["createdAt"]}
-            api.call("PUT", f"/crm/v3/lists/{list_id}/memberships/add", [one["objectId"]], query)
+    for record in demonstration.records:
+        for list_id in record.get("lists", []):
+            query = {"objectTypeId": record["objectType"], "occurredAt": record["createdAt"]}
+            api.call("PUT", f"/crm/v3/lists/{list_id}/memberships/add", [record["objectId"]], query)
     wait()
     for flow in demonstration.flows:
         api.call("PUT", f"/automation/v4/flows/{flow['id']}", flow)

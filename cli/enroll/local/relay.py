@@ -1,7 +1,7 @@
-"""Makes the embedded AWS reachable at one more address of this machine, for functions that run in containers.
+"""Makes the embedded AWS reachable at another address of this machine, for functions in containers.
 
-A container can't reach the loopback interface of its host on Linux. Docker's bridge has an address of the host that it
-can reach. The relay accepts connections there and passes their bytes to the same port of the loopback interface.
+On Linux, a container can't reach the loopback interface of its host, but it can reach the host's address on Docker's
+bridge. The relay accepts connections there and forwards them to the same port of the loopback interface.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ CHUNK_BYTES = 64 * 1024
 
 
 def bind_problem(address: str) -> str | None:
-    """Why the embedded AWS must not be reachable at this address; None when it may be."""
+    """Return why the embedded AWS must not be reachable at this address, or None if it may be."""
     expected = "expected the address of a container bridge, for example 172.17.0.1"
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return f"{expected}; got {address!r}"
     if parsed.is_unspecified:
-        return f"{expected}; got {address}, which is every network of this machine"
+        return f"{expected}; got {address}, which means all networks of this machine"
     if parsed == ipaddress.ip_address(HOST):
-        return f"{expected}; got {address}, where the local run listens without this option"
+        return f"{expected}; got {address}, where the local run always listens"
     if parsed.is_multicast or not parsed.is_private:
         return f"{expected}; got {address}, which is not a private address"
     return None
 
 
 class Relay:
-    """Started by `with` and stopped at its end. It changes nothing of what it passes on."""
+    """Forwards connections unchanged. `with` starts and stops it."""
 
     def __init__(self, address: str, port: int) -> None:
         self._address = address
@@ -82,7 +82,7 @@ class Relay:
         assert task is not None
         self._connections.add(task)
         try:
-            # A connection that breaks ends here: the client sees the same as without the relay.
+            # If a connection breaks, end it: the client sees the same as without the relay.
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 to_reader, to_writer = await asyncio.open_connection(HOST, self._port)
                 await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))

@@ -1,4 +1,4 @@
-"""Run `enroll local run` from top to bottom: start, deploy, demonstrate, and stay up."""
+"""The command `enroll local run`: start the embedded AWS, deploy, run the demonstration, and stay up."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,32 +21,39 @@ from rich.live import Live
 from rich.table import Table
 
 from enroll.local import demonstration
+from enroll.local.data_folder import DataFolder, Origin, unusable_state
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
-from enroll.local.emulator import Emulator
+from enroll.local.emulator import Emulator, ministack_version
 from enroll.local.lambda_service import CompletedAttempt, LambdaService
 from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
 from enroll.output import PrintableConsole
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
-"""Sets the demonstration's portal up, through the HTTP API at a URL."""
+"""Stores the flows and records of the demonstration through the HTTP API. Arguments: see `portal.store_portal`."""
 
 ALL_RECEIVED_WITHIN_SECONDS = 120.0
 QUIET_SECONDS = 2.0
-"""How long nothing more must arrive before what has arrived is all: only then are surplus enrollments seen."""
+"""All enrollments have arrived when none arrives for this time. The wait also reveals unexpected enrollments."""
 
 PARENT_POLLED_SECONDS = 0.5
 STOPPED_WITHIN_SECONDS = 15.0
-"""How long stopping in order may take when the parent is gone."""
+"""Maximum duration of an orderly stop after the parent has ended."""
+
+SAVED_WITHIN_SECONDS = 90.0
+"""The same with `--data`, which waits for invocations and for MiniStack to write its state."""
+
+IDLE_WITHIN_SECONDS = 15.0
+"""Maximum time for which a stop with `--data` waits for invocations in progress."""
 
 SHOWN_ROWS = 20
 EVENTS_A_CALL = 10
-"""PutEvents' own limit."""
+"""The limit of PutEvents."""
 
 
 class Observer:
-    """Counts what the functions answered, and passes each answer on. Called from the Lambda service's thread."""
+    """Counts the decisions of functions and forwards each attempt to `follow`. Runs on the Lambda service's thread."""
 
     def __init__(self) -> None:
         self.decisions: Counter[str] = Counter()
@@ -64,7 +72,7 @@ class Observer:
 
 
 def codes(answer: Any) -> list[str]:
-    """The codes of a handler's answer: of its decisions, or the reason for which the event was not processed."""
+    """Return the decision codes in a handler's result, or the reason why the event was not processed."""
     if not isinstance(answer, dict):
         return []
     if unprocessed := answer.get("unprocessed"):
@@ -74,7 +82,7 @@ def codes(answer: Any) -> list[str]:
 
 @dataclass
 class Received:
-    """The enrollments that arrived: the latest to show, all of them to compare."""
+    """The enrollments that arrived: the latest are shown, and all are compared."""
 
     enrollee: Callable[[dict[str, Any]], Enrollee]
     latest: list[dict[str, Any]] = field(default_factory=list)
@@ -82,7 +90,7 @@ class Received:
     ids: set[str] = field(default_factory=set)
 
     def add(self, message: dict[str, Any]) -> None:
-        # The queue may deliver a message again; an enrollment is the same one as long as its id is.
+        # The queue may deliver a message again. The ID identifies an enrollment.
         if message["enrollmentId"] in self.ids:
             return
         self.ids.add(message["enrollmentId"])
@@ -103,31 +111,46 @@ class Received:
 
 
 def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: PrintableConsole) -> int:
-    """Runs until the demonstration is over (`once`) or until interrupted; the answer is the exit code.
+    """Run until the demonstration is over (`once`) or until Ctrl-C, and return the exit code.
 
-    Without `store_portal` there is no demonstration.
+    Without `store_portal`, there is no demonstration. Raises LocalRunError.
     """
     if once and not store_portal:
-        raise LocalRunError("--once compares the enrollments of the demonstration: it cannot be without one.")
+        raise LocalRunError(
+            "--once compares the enrollments of the demonstration, so it cannot be combined with --no-demo."
+        )
     end_when_interrupted()
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
+    stop_seconds = SAVED_WITHIN_SECONDS if settings.data else STOPPED_WITHIN_SECONDS
+    threading.Thread(
+        target=end_with_parent, args=(os.getppid(), stop_seconds), name="end-with-parent", daemon=True
+    ).start()
     started = time.monotonic()
     observer = Observer()
     try:
         with ExitStack() as stack:
-            service = stack.enter_context(_lambda_service(settings, observer))
+            data = stack.enter_context(_data_folder(settings)) if settings.data else None
+            if data:
+                _announce_state(data, console, once=once)
+                if data.restored_from:
+                    # Its events are in the state already: they would not enroll the records again.
+                    store_portal = None
+            service = stack.enter_context(_lambda_service(settings, observer, console))
             console.print("Starting the embedded AWS…")
-            emulator = stack.enter_context(Emulator(settings))
+            emulator = stack.enter_context(Emulator(settings, data.working_folder if data else None))
+            if data and (problem := emulator.state_problem()):
+                raise unusable_state(data.folder, f"MiniStack reports: {problem}")
             if settings.bind:
                 stack.enter_context(Relay(settings.bind, settings.port))
                 console.print(
-                    f"The embedded AWS also accepts connections at {settings.bind}:{settings.port}, from everyone who "
-                    "reaches that address.",
+                    f"The embedded AWS also accepts connections at {settings.bind}:{settings.port}, from every program "
+                    "that can reach that address.",
                     style="yellow",
                     soft_wrap=True,
                 )
             deployment = deploy(settings)
             service.deploy(deployment.functions)
+            if data:
+                stack.callback(_save_after_stop, data, emulator, service, console)
             for omission in OMISSIONS:
                 console.print(f"  {omission.resource_type}: {omission.reason}", style="dim")
             console.print(f"Deployed {settings.template.name} in {time.monotonic() - started:.1f} s.")
@@ -139,18 +162,61 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
                 return code
             _explain(settings, deployment, console)
             _stay(emulator, observer, console)
-            raise LocalRunError(f"The embedded AWS ended by itself; its log is {emulator.log}.")
+            raise LocalRunError(f"The embedded AWS ended unexpectedly. Its log is {emulator.log}.")
     except KeyboardInterrupt:
         console.print("Stopped.")
-        # What is asked for and done is no failure; a run that was to finish by itself did not.
+        # Ctrl-C is the normal end of a run, except with --once, which ends by itself.
         return 130 if once else 0
 
 
-def container_environment(settings: Settings, deployed: Mapping[str, str]) -> dict[str, str]:
-    """What a function in a container needs to talk to the local run, from its environment as it is `deployed`.
+def _data_folder(settings: Settings) -> DataFolder:
+    assert settings.data is not None
+    ports = {"--port": settings.port, "--lambda-port": settings.lambda_port, "--api-port": settings.api_port}
+    return DataFolder(settings.data, Origin(ministack_version(settings.emulator_python), ports))
 
-    SAM passes on only variables that the template declares. Region and credentials are no variables of a template:
-    SAM takes them from the shell in which it runs (docs/local.md).
+
+def _announce_state(data: DataFolder, console: PrintableConsole, *, once: bool) -> None:
+    if data.restored_from and once:
+        raise LocalRunError(
+            f"--once compares the enrollments of a new demonstration, but {data.folder} has the state of an earlier "
+            "run. Choose a new folder with --data, or leave --data out."
+        )
+    if data.interrupted:
+        console.print(
+            f"The previous run with {data.folder} did not stop in order: its changes are lost.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if data.restored_from:
+        console.print(f"Using the state in {data.folder}, saved at {data.restored_from}.", soft_wrap=True)
+
+
+def _save_after_stop(data: DataFolder, emulator: Emulator, service: LambdaService, console: PrintableConsole) -> None:
+    """Wait for the invocations in progress, and have the state saved once MiniStack stopped.
+
+    Ctrl-C ends the wait; the state is not saved then.
+    """
+    if not emulator.running:
+        return
+    deadline = time.monotonic() + IDLE_WITHIN_SECONDS
+    if service.unfinished:
+        console.print("Waiting for the invocations in progress. Ctrl-C stops without saving the state.")
+    while service.unfinished and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if service.unfinished:
+        console.print(
+            f"{service.unfinished} invocations did not end in {IDLE_WITHIN_SECONDS:.0f} s and are not saved.",
+            style="yellow",
+        )
+    console.print(f"Saving the state in {data.folder}…", soft_wrap=True)
+    data.save_after_stop(time.time(), emulator.state_problem)
+
+
+def container_environment(settings: Settings, deployed: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which a function in a container reaches the local run. `deployed`: its variables here.
+
+    SAM passes only variables that the template declares. It takes the region and the credentials from the shell
+    (docs/local.md).
     """
     return {
         **deployed,
@@ -160,15 +226,17 @@ def container_environment(settings: Settings, deployed: Mapping[str, str]) -> di
 
 
 def _write_environment(settings: Settings, deployment: Deployment) -> None:
-    """For `sam local invoke --env-vars`, where Docker exists."""
+    """Write the file for `sam local invoke --env-vars`."""
     variables = container_environment(settings, next(iter(deployment.functions.values())).environment)
     text = json.dumps({"Parameters": variables}, indent=2)
     (settings.run_folder / "sam-env.json").write_text(text, encoding="utf-8")
 
 
 def end_when_interrupted() -> None:
-    """Install the handlers. A shell starts what a script puts into the background with SIGINT ignored, and then Python
-    installs none itself."""
+    """Install the signal handlers.
+
+    A shell starts the background processes of a script with SIGINT ignored. Python then installs no handler itself.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
 
@@ -177,19 +245,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int, stop_seconds: float) -> None:
     """Interrupt this process when `parent`, which started it, has ended, for example because `make` was killed. Ctrl-C
     no longer reaches this process then. The parent is polled, because PR_SET_PDEATHSIG exists on Linux only, and is
     sent when the thread that started this process ends, although its process lives on."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLLED_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOPPED_WITHIN_SECONDS)
+    time.sleep(stop_seconds)
     # The children see their pipes close and end too (see `child.py`).
     os._exit(1)
 
 
-def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
+def _lambda_service(settings: Settings, observer: Observer, console: PrintableConsole) -> LambdaService:
     sqs = client(settings, "sqs")
 
     def send(arn: str, record: str) -> None:
@@ -213,7 +281,15 @@ def _lambda_service(settings: Settings, observer: Observer) -> LambdaService:
         destination=send,
         watch=observer,
         python=settings.python,
+        code_folders=settings.code_folders,
+        code_changed=lambda files: console.print(code_changed_message(files, settings.project), soft_wrap=True),
     )
+
+
+def code_changed_message(files: list[Path], project: Path) -> str:
+    """One line: the first changed file, relative to the project, and the number of further ones."""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"code changed: {files[0].relative_to(project)}{more}; functions restart at their next invocation"
 
 
 def _demonstrate(
@@ -224,7 +300,7 @@ def _demonstrate(
     store_portal: StorePortal,
     console: PrintableConsole,
 ) -> int:
-    """Loads the portal, sends every sample, and compares what arrives with what must; the answer is an exit code."""
+    """Store the portal, send every sample, and compare the enrollments. Return the exit code."""
     events = demonstration.samples(settings.events)
     portal = demonstration.load(events)
     store_portal(settings.api_url, portal, lambda: _wait_until_idle(service))
@@ -240,7 +316,7 @@ def _demonstrate(
     )
     differences = portal.differences(received.enrollees)
     if observer.gave_up:
-        differences.append(f"{observer.gave_up} events were given up after their retries: see {settings.run_folder}")
+        differences.append(f"{observer.gave_up} events failed after all retries: see the logs in {settings.run_folder}")
     for difference in differences:
         console.print(difference, style="red")
     if not differences:
@@ -251,10 +327,10 @@ def _demonstrate(
 def _wait_until_idle(service: LambdaService) -> None:
     deadline = time.monotonic() + ALL_RECEIVED_WITHIN_SECONDS
     quiet_since = time.monotonic()
-    # The bus may not have handed over yet what it took a moment ago.
+    # The bus may not have delivered the latest events yet.
     while time.monotonic() - quiet_since < QUIET_SECONDS / 4:
         if time.monotonic() > deadline:
-            raise LocalRunError(f"The functions did not come to rest in {ALL_RECEIVED_WITHIN_SECONDS:.0f} s.")
+            raise LocalRunError(f"The functions did not become idle within {ALL_RECEIVED_WITHIN_SECONDS:.0f} s.")
         if service.unfinished:
             quiet_since = time.monotonic()
         time.sleep(0.05)
@@ -275,13 +351,13 @@ def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any
     for start in range(0, len(entries), EVENTS_A_CALL):
         answer = bus.put_events(Entries=entries[start : start + EVENTS_A_CALL])
         if answer["FailedEntryCount"]:
-            raise LocalRunError(f"The bus refused sample events: {answer['Entries']}")
+            raise LocalRunError(f"The bus rejected sample events: {answer['Entries']}")
 
 
 def _receive(
     settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: PrintableConsole
 ) -> Received:
-    """Receives until all has arrived that is expected and no more comes, or the time is over."""
+    """Receive enrollments until none arrives for QUIET_SECONDS, or until the time limit."""
     sqs = client(settings, "sqs")
     queue = deployment.outputs["EnrollmentsQueueUrl"]
     received = Received(portal.enrollee)
@@ -297,7 +373,7 @@ def _receive(
             live.update(received.table())
             if messages or service.unfinished:
                 quiet_since = time.monotonic()
-            # Quiet is the end whether or not all came: with nothing left to run, nothing more can come.
+            # This is the end even if enrollments are missing: nothing is running that could still cause them.
             if time.monotonic() - quiet_since >= QUIET_SECONDS:
                 break
     return received
@@ -313,7 +389,7 @@ def _explain(settings: Settings, deployment: Deployment, console: PrintableConso
     console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)", soft_wrap=True)
     console.print(f"Logs        {settings.run_folder}", soft_wrap=True)
     console.print()
-    console.print("To use it from another shell:")
+    console.print("To use the local run from another shell:")
     console.print()
     for name, value in {
         "AWS_ENDPOINT_URL": settings.endpoint,
@@ -331,8 +407,10 @@ def _explain(settings: Settings, deployment: Deployment, console: PrintableConso
 
 
 def put_events_command(bus_name: str) -> str:
-    """A command for any POSIX shell that puts an event on the bus. The event occurs when the command runs, to the
-    millisecond."""
+    """Return a command for a POSIX shell that puts an event on the bus.
+
+    The event occurs at the time at which the command runs, with milliseconds.
+    """
     detail = {
         "id": "my-event-1",
         "portalId": "demo",
@@ -353,19 +431,19 @@ def put_events_command(bus_name: str) -> str:
 
 
 def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> None:
-    """Shows every decision until interrupted. The queue is left alone: its messages are the user's now."""
+    """Print every decision until Ctrl-C. Does not receive from the queue: its messages are for the user."""
 
     def show(finished: CompletedAttempt) -> None:
         now = datetime.now().strftime("%H:%M:%S")
         if finished.failed:
-            what = f"failed{'' if finished.final else ', will be retried'}: {finished.payload}"
+            outcome = f"failed{'' if finished.final else ', will be retried'}: {finished.payload}"
         elif isinstance(finished.payload, dict) and "statusCode" in finished.payload:
-            what = f"answered {finished.payload['statusCode']}"
+            outcome = f"answered {finished.payload['statusCode']}"
         elif isinstance(finished.payload, dict) and "batchItemFailures" in finished.payload:
-            what = f"took a batch of events, {len(finished.payload['batchItemFailures'])} failed"
+            outcome = f"processed a batch of events, {len(finished.payload['batchItemFailures'])} failed"
         else:
-            what = ", ".join(codes(finished.payload)) or "no flow is triggered by it"
-        console.print(f"{now} {finished.function} {what}", soft_wrap=True)
+            outcome = ", ".join(codes(finished.payload)) or "no matching flow"
+        console.print(f"{now} {finished.function} {outcome}", soft_wrap=True)
 
     observer.follow = show
     while emulator.running:

@@ -1,7 +1,7 @@
-"""One execution environment of a function: a process of AWS's runtime client, and the Runtime API that it talks to.
+"""An execution environment of a function: a process of AWS's runtime client, and the Runtime API that it calls.
 
-The process takes one invocation at a time, as in Lambda. Each has a Runtime API of its own, on a port of its own:
-the port tells the processes apart, which the protocol itself does not.
+The process runs one invocation at a time, as in Lambda. Each process has its own Runtime API on its own port, because
+the protocol does not identify the calling process.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from enroll.local.settings import ACCESS_KEY, HOST, REGION
 
 RUNTIME_API = "/2018-06-01/runtime"
 INIT_SECONDS = 60.0
-"""Lambda allows 10. Here a cold start shares a few cores with the embedded AWS and with other cold starts."""
+"""Lambda allows 10 seconds. In the local run, cold starts share a few cores with the embedded AWS."""
 
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """What a deployed function is, as far as running it goes."""
+    """The settings of a deployed function that are needed to run it. Times are in seconds, memory in MB."""
 
     name: str
     arn: str
@@ -42,12 +42,12 @@ class FunctionConfiguration:
     maximum_retries: int = 2
     maximum_age: float = 6 * 60 * 60
     on_failure: str | None = None
-    """ARN of the destination of asynchronous invocations that failed for good."""
+    """ARN of the destination for asynchronous invocations that failed after all retries."""
 
 
 @dataclass
 class Invocation:
-    """An event on its way through a function; a retry is the same invocation, with the same request id."""
+    """An event for a function. A retry is the same invocation, with the same request ID."""
 
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -57,20 +57,23 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a function answered, or how it failed."""
+    """The result of a function, or its error."""
 
     payload: bytes
     failed: bool = False
 
 
 def failure(request_id: str, error_type: str, message: str) -> Outcome:
-    """A failure that the function could not report itself, in the words that Lambda has for it."""
+    """Return the outcome of a failure that the function could not report, in Lambda's format."""
     content = {"errorType": error_type, "errorMessage": f"RequestId: {request_id} Error: {message}"}
     return Outcome(Response.of(200, content).body, failed=True)
 
 
 class Sandbox:
-    """Started by `start`, used by one caller at a time, and useless after `stop` or once its process has ended."""
+    """A process and its Runtime API. `start` creates it, and one caller at a time may use it.
+
+    It cannot be used after `stop` or after its process has ended.
+    """
 
     def __init__(self, function: FunctionConfiguration, server: asyncio.Server) -> None:
         self._function = function
@@ -87,7 +90,7 @@ class Sandbox:
     async def start(
         cls, function: FunctionConfiguration, environment: Mapping[str, str], log: Path, python: Path
     ) -> Sandbox:
-        """The process, started but not yet ready: `invoke` waits for that."""
+        """Start the process. `ready` waits until it is initialized. Raises OSError if it cannot be started."""
         sandbox: Sandbox
 
         async def answer(request: HttpRequest) -> Response:
@@ -118,7 +121,7 @@ class Sandbox:
     @property
     def pid(self) -> int:
         if self._process is None:
-            raise RuntimeError("A sandbox is made by Sandbox.start.")
+            raise RuntimeError("Create a sandbox with Sandbox.start.")
         return self._process.pid
 
     @property
@@ -126,7 +129,7 @@ class Sandbox:
         return self._exit is not None and not self._exit.done()
 
     async def ready(self) -> Outcome | None:
-        """Waits until the runtime asks for its first invocation; the answer is how initialising failed, or None."""
+        """Wait until the runtime requests its first invocation. Return the error if initialization failed, or None."""
         polled = asyncio.create_task(self._polled.wait())
         try:
             ends: set[asyncio.Future[Any]] = {polled, self._exited}
@@ -142,7 +145,7 @@ class Sandbox:
         return failure(str(uuid.uuid4()), "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        """One attempt. After a time-out or a crash the sandbox is dead."""
+        """Run one attempt. After a timeout or a crash, the sandbox cannot be used."""
         self._current = invocation
         self._settled = asyncio.get_running_loop().create_future()
         self._mailbox.put_nowait(invocation)
@@ -158,10 +161,10 @@ class Sandbox:
         return failure(invocation.request_id, "Sandbox.Timedout", f"Task timed out after {timeout:.2f} seconds")
 
     async def stop(self) -> None:
-        """Kills the process: a handler that hangs heeds nothing gentler, and one that is idle loses nothing."""
+        """Kill the process. A handler that hangs may ignore other signals, and an idle process loses nothing."""
         if self._process is not None and self.alive:
             with suppress(ProcessLookupError):
-                # The whole session, so that nothing a handler started outlives it.
+                # Kill the whole session, which includes processes that a handler started.
                 os.killpg(self._process.pid, signal.SIGKILL)
         if self._exit is not None:
             await self._exit
@@ -170,7 +173,7 @@ class Sandbox:
     @property
     def _exited(self) -> asyncio.Task[int]:
         if self._exit is None:
-            raise RuntimeError("A sandbox is made by Sandbox.start.")
+            raise RuntimeError("Create a sandbox with Sandbox.start.")
         return self._exit
 
     def _exit_reason(self) -> str:
@@ -189,7 +192,9 @@ class Sandbox:
         match path.strip("/").split("/"):
             case ["invocation", request_id, "response" | "error" as result] if request.method == "POST":
                 return self._settle(request_id, Outcome(request.body, failed=result == "error"))
-        return Response.of(404, {"errorType": "NotFound", "errorMessage": f"No {request.method} {request.path} here."})
+        return Response.of(
+            404, {"errorType": "NotFound", "errorMessage": f"There is no {request.method} {request.path}."}
+        )
 
     def _handed_over(self, invocation: Invocation) -> Response:
         trace = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
@@ -207,17 +212,17 @@ class Sandbox:
     def _settle(self, request_id: str, outcome: Outcome) -> Response:
         current, settled = self._current, self._settled
         if current is None or settled is None or settled.done() or current.request_id != request_id:
-            message = f"{request_id} is not the invocation under way."
+            message = f"{request_id} is not the invocation in progress."
             return Response.of(400, {"errorType": "InvalidRequestID", "errorMessage": message})
         settled.set_result(outcome)
         return Response.of(202, {"status": "OK"})
 
 
 def lambda_environment(function: FunctionConfiguration, search_path: list[Path], aws_endpoint: str) -> dict[str, str]:
-    """What a function finds in its environment in Lambda, and nothing of the operator's."""
+    """Return the environment that a function has in Lambda, without variables of the shell."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {
-        # The function's own variables come first, so that none of them can change those that Lambda reserves.
+        # The function's variables come first, so that they cannot replace variables that Lambda reserves.
         **function.environment,
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "en_US.UTF-8",
@@ -237,7 +242,7 @@ def lambda_environment(function: FunctionConfiguration, search_path: list[Path],
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
         "AWS_ENDPOINT_URL": aws_endpoint,
-        # There is no X-Ray daemon here to send to.
+        # The local run has no X-Ray daemon.
         "POWERTOOLS_TRACE_DISABLED": "true",
         "AWS_XRAY_SDK_ENABLED": "false",
     }

@@ -1,4 +1,4 @@
-"""The only reader of the environment."""
+"""The configuration of a function. No other module reads environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -6,30 +6,32 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import fields
 
+# The largest values of the settings below.
 MAX_HISTORY = 200
 MAX_EVENT_HISTORY_DAYS = 3650
 MAX_ONE_BY_ONE = 100_000
-# What every SQS queue accepts; since August 2025 a queue accepts up to 1 MiB where its MaximumMessageSize says so.
+# Every SQS queue accepts messages of this size. Since August 2025, MaximumMessageSize can raise it to 1 MiB.
 SQS_BYTES = 256 * 1024
 MAX_SQS_BYTES = 1024 * 1024
 
 
 class MissingConfiguration(RuntimeError):
-    """Names every variable that is missing, or wrong."""
+    """An environment variable is missing or wrong. The message names it; all missing variables are in one message."""
 
 
 class Config(Struct, frozen=True):
-    """Names of this stack's resources: each is a required environment variable of the same name in capitals.
+    """The fields without a default are names of this stack's resources. Each is read from the required environment
+    variable of the same name in capitals.
 
-    ``history_length``: earlier values kept of each property; HISTORY_LENGTH, as many as are usual when it is not set.
-    ``event_history_days``: how long events are kept beside their record; EVENT_HISTORY_DAYS, not at all when it is not
-    set.
-    ``decided_one_by_one``: flows of one event up to which each decision is named; DECIDED_ONE_BY_ONE.
-    ``unprocessed_message_bytes``: MaximumMessageSize of the unprocessed-events queue; UNPROCESSED_MESSAGE_BYTES.
-    ``metrics_namespace`` and ``service``: of the metrics and logs; Powertools' POWERTOOLS_METRICS_NAMESPACE and
-    POWERTOOLS_SERVICE_NAME.
-    ``is_traced``: X-Ray collects traces here; Lambda says so by the address of its daemon, and Powertools'
-    ``POWERTOOLS_TRACE_DISABLED`` turns it off.
+    ``history_length``: number of earlier values stored for each property (HISTORY_LENGTH).
+    ``event_history_days``: number of days for which events are stored with their record (EVENT_HISTORY_DAYS). 0: events
+    are not stored.
+    ``decided_one_by_one``: number of flows up to which every decision on an event is logged (DECIDED_ONE_BY_ONE).
+    ``unprocessed_message_bytes``: MaximumMessageSize of the unprocessed-events queue (UNPROCESSED_MESSAGE_BYTES).
+    ``metrics_namespace``: namespace of the metrics (POWERTOOLS_METRICS_NAMESPACE).
+    ``service``: service name in metrics and logs (POWERTOOLS_SERVICE_NAME).
+    ``is_traced``: whether X-Ray traces the function. Lambda then sets AWS_XRAY_DAEMON_ADDRESS.
+    POWERTOOLS_TRACE_DISABLED turns tracing off.
     """
 
     flows_table: str
@@ -52,9 +54,9 @@ NAMES = tuple(field.name.upper() for field in fields(Config) if field.required)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
-    """Raises MissingConfiguration."""
+    """Read and check the configuration. Raises MissingConfiguration."""
     if environment.get("AWS_SAM_LOCAL") and not environment.get("AWS_ENDPOINT_URL"):
-        # SAM gives the container the credentials of its shell, which are those of a real account.
+        # SAM passes the credentials of its shell to the container, and they belong to a real account.
         raise MissingConfiguration(
             "AWS_ENDPOINT_URL: expected the address of the local run, because SAM runs this function locally, for "
             "example http://host.docker.internal:4566; got no value. Start `make run`, and name the file that it "
@@ -63,8 +65,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     missing = [name for name in NAMES if not environment.get(name)]
     if missing:
         raise MissingConfiguration(
-            f"environment variables that must be set and are not: {', '.join(missing)}. template.yaml sets them for "
-            "the deployed functions (Globals.Function.Environment); the local run takes them from there"
+            f"required environment variables are not set: {', '.join(missing)}. template.yaml sets them for the "
+            "deployed functions (Globals.Function.Environment), and the local run reads them from there"
         )
     is_disabled = environment.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("1", "true")
     names = {name.lower(): environment[name] for name in NAMES}
@@ -77,13 +79,13 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),
         decided_one_by_one=_number(environment, "DECIDED_ONE_BY_ONE", 100, MAX_ONE_BY_ONE),
         unprocessed_message_bytes=_number(
-            environment, "UNPROCESSED_MESSAGE_BYTES", SQS_BYTES, MAX_SQS_BYTES, least=SQS_BYTES
+            environment, "UNPROCESSED_MESSAGE_BYTES", SQS_BYTES, MAX_SQS_BYTES, minimum=SQS_BYTES
         ),
     )
 
 
-def _number(environment: Mapping[str, str], name: str, default: int, most: int, least: int = 0) -> int:
-    given = environment.get(name, str(default))
-    if not given.isdigit() or not least <= int(given) <= most:
-        raise MissingConfiguration(f"{name}: expected a number from {least} to {most}, found {given!r}")
-    return int(given)
+def _number(environment: Mapping[str, str], name: str, default: int, maximum: int, minimum: int = 0) -> int:
+    text = environment.get(name, str(default))
+    if not text.isdigit() or not minimum <= int(text) <= maximum:
+        raise MissingConfiguration(f"{name}: expected a number from {minimum} to {maximum}, got {text!r}")
+    return int(text)

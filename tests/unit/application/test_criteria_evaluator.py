@@ -10,7 +10,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
-from enrollment.domain.records.record import Record, RecordUpdate, changed
+from enrollment.domain.records.record import Record, RecordUpdate, apply_change
 from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED
 from enrollment.domain.values import read_instant
 from tests.support.counting import Counted
@@ -30,7 +30,7 @@ def world(**flow_changes: Any) -> World:
 def keep(made: World, key: RecordKey, *changes: RecordUpdate) -> None:
     record = made.records.get(key)
     for one in (RecordUpdate(1, creates=True), *changes):
-        record = changed(record, key, one)
+        record = apply_change(record, key, one)
     assert record is not None
     made.records.save(record)
 
@@ -188,7 +188,7 @@ def test_only_a_limited_number_of_associated_records_is_read_and_the_decision_sa
     made.record_service.delete(RecordKey("p1", "0-2", f"{MAX_ASSOCIATED - 1:05d}"), AT)
     decision = decided(made, number="e2")
     assert str(decision.code) == "FILTERED_OUT"
-    assert "only 1,000 associated records are looked at" in decision.because
+    assert "only 1,000 associated records are evaluated" in decision.because
 
 
 def test_record_created_after_the_event_is_not_associated() -> None:

@@ -219,6 +219,17 @@ def test_deferred_event_of_a_deleted_record_does_not_enroll() -> None:
     assert final(made) == [("e1", "UNKNOWN_RECORD")]
 
 
+def test_an_event_that_enrolled_already_does_not_wait_for_its_record() -> None:
+    """Another event with its ID that comes after the deletion of the record would wait for the next one."""
+    made = world({"id": 1, "event": "forms.submitted"})
+    made.deliver(submitted())
+    made.record_service.delete(ADA, AT + 1_000)
+    made.now = AT + 2_000
+    assert [str(one.code) for one in made.deliver(submitted(made.now))] == ["DUPLICATE_EVENT"]
+    assert not made.deferred_events.items
+    assert not made.redeliveries.scheduled
+
+
 def test_redelivery_of_every_message_changes_nothing() -> None:
     story = [submitted(), submitted(event_id="e2"), moved("Dublin", AT + 1), submitted(AT + 2, "e3")]
     for repeated in itertools.product(story, repeat=2):

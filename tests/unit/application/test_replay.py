@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from enrollment.application.ports import REPLAY_PARTS
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.replays import KEPT, DryRunResult, Replay, tally
+from enrollment.domain.enrollment.replays import RETENTION_MS, DryRunResult, Replay, tally
 from enrollment.domain.events.event import InvalidEvent, satisfying
 from enrollment.serialization.envelopes import read_routed_event
 from tests.support.fakes import World
@@ -119,12 +119,12 @@ def test_unknown_replay_is_rejected() -> None:
     world = World()
     made = order(world)
     assert world.replay_processor.requested(made.name) is made
-    for name, later in (("enroll-x", 0), (made.name, KEPT)):
+    for name, later in (("enroll-x", 0), (made.name, RETENTION_MS)):
         world.now += later
         with pytest.raises(InvalidEvent, match="15 days") as refused:
             world.replay_processor.requested(name)
         assert refused.value.reason == "UNKNOWN_REPLAY"
-    assert replace(made, created_at=1).expires_at == KEPT + 1
+    assert replace(made, created_at=1).expires_at == RETENTION_MS + 1
 
 
 def test_event_types_that_lead_to_a_trigger() -> None:

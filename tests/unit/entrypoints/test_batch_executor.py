@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.coalescing.publishers import CoalescingQueue
 from enrollment.domain.enrollment.enrollments import Enrollment
-from enrollment.entrypoints.batch_executor import in_groups
+from enrollment.entrypoints.batch_executor import run_grouped
 from tests.support.fakes import World
 from tests.support.scenario import event, flow
 
@@ -25,7 +25,7 @@ def test_items_of_a_group_run_in_sequence_and_groups_in_parallel() -> None:
         seen[group].append(number)
 
     with ThreadPoolExecutor(3) as executor:
-        in_groups([[(group, n) for n in range(20)] for group in "abc"], work, executor, CallCoalescer(3, 3, _ignored))
+        run_grouped([[(group, n) for n in range(20)] for group in "abc"], work, executor, CallCoalescer(3, 3, _ignored))
     assert seen == {group: list(range(20)) for group in "abc"}
 
 
@@ -125,7 +125,7 @@ def test_groups_not_started_before_the_deadline_are_skipped() -> None:
         assert goes_on.wait(SECONDS)
 
     with ThreadPoolExecutor(2) as executor:
-        in_groups([["a1", "a2"], ["b1"], ["c1"]], work, executor, CallCoalescer(3, 2, _ignored), seconds=0.05)
+        run_grouped([["a1", "a2"], ["b1"], ["c1"]], work, executor, CallCoalescer(3, 2, _ignored), timeout_seconds=0.05)
         assert sorted(begun) == ["a1", "b1"]
         goes_on.set()
     assert sorted(begun) == ["a1", "b1"]

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.events.event_types import EventType
 from enrollment.domain.identifiers import RecordKey
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.messages import write_message
@@ -144,6 +145,13 @@ def test_committed_schema_is_the_generated_one(name: str) -> None:
     file = EVENTS / "schemas" / name
     committed = file.read_text(encoding="utf-8") if file.exists() else None
     assert committed == written(schema), f"events/schemas/{name}: run `make schemas`"
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES.values(), ids=lambda event_type: event_type.name)
+def test_schemas_allow_null_for_the_optional_fields_of_every_event(event_type: EventType) -> None:
+    optional = ("id", "occurredAt", "record", "changedWith", "chain")
+    properties = event_schema(event_type)["properties"]["detail"]["properties"]
+    assert [key for key in optional if not Draft202012Validator(properties[key]).is_valid(None)] == []
 
 
 def test_every_committed_schema_is_generated() -> None:

@@ -1,6 +1,7 @@
-"""The clients of AWS, from one session: it keeps what it has read of the services and of the credentials.
+"""The AWS clients. They share one session, which caches the service descriptions and the credentials.
 
-botocore's own, not boto3's: they are the same, without 250 ms of imports for file transfers that nothing here makes.
+They are made with botocore. boto3 makes the same clients, but its import takes 250 ms more, for file transfers that
+this package does not use.
 """
 
 from binascii import crc32
@@ -23,9 +24,11 @@ Client = TypeVar("Client", bound=BaseClient)
 
 
 def _config(attempts: int) -> Config:
-    """AWS answers in milliseconds. A call that takes seconds is better made again, and an invocation that waits longer
-    is better off failing and coming back. What is sent is written here, and need not be validated; a user agent that is
-    given is not put together anew for each call, a twelfth of what the call costs."""
+    """Return the client configuration. ``attempts``: the maximum number of attempts of a call, the first included.
+
+    AWS responds in milliseconds, so a call that takes seconds is repeated, and an invocation that waits longer fails
+    and is retried. Parameters are not validated, because this package makes all of them. A fixed user agent saves a
+    twelfth of the CPU time of a call: botocore would otherwise assemble it for each call."""
     return Config(
         connect_timeout=2,
         read_timeout=5,
@@ -35,50 +38,56 @@ def _config(attempts: int) -> Config:
     )
 
 
-# What botocore tells AWS beside each request: which attempt of how many it is, and which invocation made it, for Lambda
-# to stop a loop of functions. Nothing of a call to DynamoDB depends on it, and no loop is found there; it takes a
-# twentieth of the CPU time of the call. By names: botocore is the runtime's own, and may come to have others.
+# botocore handlers that add headers to each request: the number of the attempt, and the invocation, with which Lambda
+# detects recursive loops. DynamoDB uses neither, and they take a twentieth of the CPU time of a call. They are removed
+# by name, because the runtime provides botocore and a later version may not have them.
 _DISABLED_HANDLERS = {"request-created": "add_retry_headers", "before-call": "add_recursion_detection_header"}
 
 
 class CorruptResponse(Exception):
-    """An answer of DynamoDB did not arrive whole."""
+    """A response of DynamoDB does not have its checksum, at every attempt."""
 
 
 def open_session() -> Session:
+    """Return a session that is configured by the environment."""
     return botocore.session.get_session()
 
 
-def dynamodb(session: Session, **place: str) -> "DynamoDBClient":
-    """``place``: ``region_name``, ``endpoint_url``, ``aws_access_key_id``… of those who don't take them from the
-    environment."""
-    client: Any = session.create_client("dynamodb", config=_config(7), **place)  # type: ignore[arg-type]
-    for moment, name in _DISABLED_HANDLERS.items():
-        client.meta.events.unregister(moment, getattr(handlers, name, None))
-    client.meta.events.register("after-call.dynamodb", _refuse_damaged)
-    made: DynamoDBClient = client
-    return _with_deadline(made)
+def dynamodb(session: Session, **options: str) -> "DynamoDBClient":
+    """Return a DynamoDB client that raises CorruptResponse for a damaged response, and DeadlineReached once the batch's
+    deadline is reached. ``options``: ``region_name``, ``endpoint_url``, ``aws_access_key_id`` and so on, for callers
+    that do not take them from the environment."""
+    client: Any = session.create_client("dynamodb", config=_config(7), **options)  # type: ignore[arg-type]
+    for event_name, handler_name in _DISABLED_HANDLERS.items():
+        client.meta.events.unregister(event_name, getattr(handlers, handler_name, None))
+    client.meta.events.register("after-call.dynamodb", _check_checksum)
+    typed_client: DynamoDBClient = client
+    return _with_deadline(typed_client)
 
 
 def _with_deadline(client: Client) -> Client:
-    """First of the handlers: another one may make the request itself, as moto does."""
+    """Check the deadline before all other handlers, because one of them may send the request itself, as moto does."""
     client.meta.events.register_first("before-send", check_deadline)
     return client
 
 
-def _refuse_damaged(http_response: Any, **_: object) -> None:
-    """The client repeats a call whose answer is not whole, and when its attempts are over takes the last answer as it
-    is: what can't be read of it would be taken for an item that does not exist."""
+def _check_checksum(http_response: Any, **_: object) -> None:
+    """Raise CorruptResponse if the checksum is wrong. The client retries such a call, but returns the last response
+    unchanged when its attempts are used up. An item that is missing from it would be taken for one that does not
+    exist."""
     expected = http_response.headers.get("x-amz-crc32")
     if expected is not None and int(expected) != crc32(http_response.content):
-        raise CorruptResponse("DynamoDB's answer is not what its checksum says, at every attempt")
+        raise CorruptResponse("the response of DynamoDB does not have its checksum, at every attempt")
 
 
-def sqs(session: Session, **place: str) -> "SQSClient":
-    client: SQSClient = session.create_client("sqs", config=_config(5), **place)  # type: ignore[arg-type, assignment]
+def sqs(session: Session, **options: str) -> "SQSClient":
+    """Return an SQS client that raises DeadlineReached once the batch's deadline is reached. ``options``: see
+    ``dynamodb``."""
+    client: SQSClient = session.create_client("sqs", config=_config(5), **options)  # type: ignore[arg-type, assignment]
     return _with_deadline(client)
 
 
-def events(session: Session, **place: str) -> "EventBridgeClient":
-    client: EventBridgeClient = session.create_client("events", config=_config(5), **place)  # type: ignore[arg-type, assignment]
+def events(session: Session, **options: str) -> "EventBridgeClient":
+    """Return an EventBridge client, as ``sqs`` does."""
+    client: EventBridgeClient = session.create_client("events", config=_config(5), **options)  # type: ignore[arg-type, assignment]
     return _with_deadline(client)

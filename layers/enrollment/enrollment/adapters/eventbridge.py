@@ -1,4 +1,4 @@
-"""EventBridge: what this system itself puts on the bus."""
+"""Publish this system's own events on the EventBridge bus: announcements of enrollments, and changes of records."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -12,16 +12,21 @@ from enrollment.domain.records.change_events import OutboundEvent
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-# Entries and bytes in one PutEvents, EventBridge's limits; what an entry has beside its detail is below the margin.
+# EventBridge's limits for one PutEvents call. ENTRY_MARGIN exceeds the size of an entry without its detail.
 BATCH_ENTRIES = 10
 BATCH_BYTES = 256 * 1024
 ENTRY_MARGIN = 1024
 
-# An entry's id here, its type and its detail.
+# The ID of an entry in this module, its type and its detail as JSON.
 Entry = tuple[str, str, str]
 
 
 class EventBridgeBus:
+    """The ports Bus and EventPublisher (``application.ports``). Entries that EventBridge rejects are sent again with
+    backoff. The methods return the IDs of the accepted ones, and raise botocore's ClientError.
+
+    ``name``: the bus. ``write_announcement`` and ``write_outbound_event`` return the detail as JSON."""
+
     def __init__(
         self,
         client: "EventBridgeClient",
@@ -35,32 +40,39 @@ class EventBridgeBus:
         self._write_outbound_event = write_outbound_event
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterator[str]:
-        yield from self._put([(one.enrollment.id, ENROLLED, self._write_announcement(one)) for one in announcements])
+        """Yield the ID of each enrollment as soon as its announcement is accepted."""
+        yield from self._put(
+            [
+                (announcement.enrollment.id, ENROLLED, self._write_announcement(announcement))
+                for announcement in announcements
+            ]
+        )
 
     def publish(self, events: Sequence[OutboundEvent]) -> frozenset[str]:
-        entries = [(one.id, one.event_type, self._write_outbound_event(one)) for one in events]
+        """Return the IDs of the events that were accepted."""
+        entries = [(event.id, event.event_type, self._write_outbound_event(event)) for event in events]
         return frozenset(self._put(entries))
 
     def _put(self, entries: Sequence[Entry]) -> Iterator[str]:
         for batch in _batches(entries):
             yield from self._put_batch(batch)
 
-    def _put_batch(self, waiting: Sequence[Entry]) -> Iterator[str]:
+    def _put_batch(self, entries: Sequence[Entry]) -> Iterator[str]:
         for attempt in attempts():
-            answer = self._client.put_events(
+            response = self._client.put_events(
                 Entries=[
-                    {"EventBusName": self._name, "Source": OWN_SOURCE, "DetailType": kind, "Detail": detail}
-                    for _, kind, detail in waiting
+                    {"EventBusName": self._name, "Source": OWN_SOURCE, "DetailType": event_type, "Detail": detail}
+                    for _, event_type, detail in entries
                 ]
             )
-            refused = []
-            for one, entry in zip(waiting, answer["Entries"], strict=True):
-                if entry.get("EventId"):
-                    yield one[0]
+            rejected = []
+            for entry, result in zip(entries, response["Entries"], strict=True):
+                if result.get("EventId"):
+                    yield entry[0]
                 else:
-                    refused.append(one)
-            waiting = refused
-            if not waiting:
+                    rejected.append(entry)
+            entries = rejected
+            if not entries:
                 break
             attempt.wait()
 
@@ -68,12 +80,12 @@ class EventBridgeBus:
 def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     batch: list[Entry] = []
     size = 0
-    for one in entries:
-        bytes_of_it = len(one[2].encode()) + ENTRY_MARGIN
-        if batch and (len(batch) == BATCH_ENTRIES or size + bytes_of_it > BATCH_BYTES):
+    for entry in entries:
+        entry_size = len(entry[2].encode()) + ENTRY_MARGIN
+        if batch and (len(batch) == BATCH_ENTRIES or size + entry_size > BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(one)
-        size += bytes_of_it
+        batch.append(entry)
+        size += entry_size
     if batch:
         yield batch

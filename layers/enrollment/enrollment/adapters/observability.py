@@ -1,15 +1,21 @@
-"""The metrics, and the journal of every outcome; logger and tracer are Powertools'.
+"""Metrics, and the log of every outcome. The logger and the tracer are those of Powertools.
 
-A decision is one log line, `decision`, with the fields of `decision_fields`; where there are very many, those that are
-only counted are one line, `others`, with the count of each code. A refused event is one line, `refused`. An event that
-its replay does not concern is one line, `skipped`; one that a dry run decided is one line, `rehearsed`. A change of a
-record that does not exist yet is one line, `stored before creation`; an event whose ID came before with other content,
-`event id used before`; waiting events that there was no time to decide again, `waiting events left`. A stored flow that
-this version refuses is one line, `flow refused`.
-Metrics (namespace from the template), all counts: one for each decision code (`Enrolled`, `NotMatched`…), `Decisions`
-of every code, `EventsProcessed`, `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`,
-`EventsRehearsed`, `ChangesBeforeCreation`, `EventIdsUsedBefore`, `WaitingEventsLeft`. Their dimension `service` is the
-stack's name.
+Messages of log lines:
+
+    decision                  a decision, with the fields of `decision_fields`
+    others                    for an event with very many flows, the number of further decisions by code
+    refused                   an invalid event
+    skipped                   an event that is not in the scope of its replay
+    rehearsed                 the decisions of a dry run about an event
+    stored before creation    a change of a record that does not exist yet
+    event id used before      an event that has the ID of an earlier event with other content
+    waiting events left       deferred events that were not decided again, because the time was over
+    flow refused              a stored flow that this version rejects
+
+All metrics are counts, with the namespace of the configuration and the dimension `service`, which is the stack's name:
+one for each decision code (`Enrolled`, `NotMatched`, …), `Decisions` for all codes together, `EventsProcessed`,
+`EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`, `EventsRehearsed`, `ChangesBeforeCreation`,
+`EventIdsUsedBefore` and `WaitingEventsLeft`.
 """
 
 import sys
@@ -29,22 +35,24 @@ from enrollment.domain.values import Instant, Value, as_text, iso
 
 
 class Metrics:
-    """Counts, of one invocation at a time: a line of CloudWatch's embedded metric format for each. As Powertools' own,
-    in a third of the time (docs/decisions/0013-event-path.md)."""
+    """The counts of one invocation, which are written as one line in CloudWatch's embedded metric format. Powertools'
+    own metrics write the same and take three times as long (docs/decisions/0013-event-path.md)."""
 
     def __init__(self, namespace: str, service: str, clock: Callable[[], Instant]) -> None:
         self._namespace = namespace
         self._service = service
         self._clock = clock
         self._counts: dict[str, int] = {}
-        # The events of a batch are decided at the same time.
+        # The threads of a batch count at the same time.
         self._lock = Lock()
 
     def count(self, name: str, number: int = 1) -> None:
+        """Add to a count of this invocation."""
         with self._lock:
             self._counts[name] = self._counts.get(name, 0) + number
 
     def flush(self) -> None:
+        """Write the counts, unless there are none, and start again at zero."""
         with self._lock:
             counts, self._counts = self._counts, {}
         if not counts:
@@ -56,11 +64,13 @@ class Metrics:
         }
         metadata = {"Timestamp": self._clock(), "CloudWatchMetrics": [directive]}
         line = msgspec.json.encode({"_aws": metadata, "service": self._service, **counts}).decode()
-        # CloudWatch reads it. Not printed: where nothing is buffered, as in Lambda, the end of a line is a write more.
+        # CloudWatch reads this line. `print` would write the end of the line separately, because Lambda does not
+        # buffer.
         sys.stdout.write(f"{line}\n")
 
 
 def log_refused_flow(logger: Logger, revision: FlowRevision, invalid: ValueError) -> None:
+    """Log a stored flow that this version rejects, with its errors."""
     logger.error(
         "flow refused",
         extra={
@@ -73,11 +83,15 @@ def log_refused_flow(logger: Logger, revision: FlowRevision, invalid: ValueError
 
 
 class PowertoolsDecisionLog:
+    """The port DecisionLog (``application.ports``): a log line and a metric for each outcome."""
+
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
         self._logger = logger
         self._metrics = metrics
 
     def log_decisions(self, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]) -> None:
+        """Log each decision, and one line with the counted ones. Count the event, the decisions and each decision
+        code."""
         for decision in decisions:
             self._logger.info("decision", extra=decision_fields(event, decision))
         if others:
@@ -92,6 +106,7 @@ class PowertoolsDecisionLog:
                 self._metrics.count(METRIC_OF[code], number)
 
     def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
+        """Log and count an invalid event."""
         self._logger.warning(
             "refused",
             extra={
@@ -104,26 +119,33 @@ class PowertoolsDecisionLog:
         self._metrics.count("EventsRefused")
 
     def log_skipped(self, event: Event) -> None:
+        """Log and count an event that is not in the scope of its replay."""
         self._logger.info("skipped", extra=_event_fields(event))
         self._metrics.count("EventsSkipped")
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
+        """Log and count changes to a record that does not exist yet. ``changes``: the number of changes that are stored
+        for it."""
         fields = {**_event_fields(event), "objectTypeId": event.object_type_id, "objectId": event.object_id}
         self._logger.info("stored before creation", extra={**fields, "changes": changes})
         self._metrics.count("ChangesBeforeCreation")
 
     def id_used_before(self, event: Event, enrollment: Enrollment) -> None:
+        """Log and count an event with the ID of an earlier event, whose content was different. ``enrollment``: an
+        enrollment by the earlier event."""
         cause = enrollment.cause
         earlier = {"earlierEventType": cause.event_type, "earlierOccurredAt": iso(cause.occurred_at)}
         self._logger.warning("event id used before", extra={**_event_fields(event), **earlier})
         self._metrics.count("EventIdsUsedBefore")
 
     def not_decided_again(self, event: Event, left: int) -> None:
+        """Log and count the deferred events that were not decided again after ``event``, because the time was over."""
         self._logger.warning("waiting events left", extra={**_event_fields(event), "left": left})
         self._metrics.count("WaitingEventsLeft", left)
 
     def log_dry_run(self, event: Event, decisions: Sequence[Decision]) -> None:
-        codes = {one.flow_id: one.code.value for one in decisions}
+        """Log the decision codes of an event by flow, and count the event. The decisions themselves are not counted."""
+        codes = {decision.flow_id: decision.code.value for decision in decisions}
         self._logger.info("rehearsed", extra={**_event_fields(event), "codes": codes})
         self._metrics.count("EventsRehearsed")
 
@@ -132,15 +154,15 @@ def _event_fields(event: Event) -> dict[str, Any]:
     return {"eventId": event.id, "eventType": event.event_type.name, "portalId": event.portal_id}
 
 
-# Characters of a value that a decision names. What decided can be seen; a person's whole text is not for a log.
+# Characters of a value in a decision. They show why the decision was taken. Logs should not have long personal texts.
 MAX_FOUND = 200
 
-# Enrolled, DuplicateEvent, …
+# The metric of each decision code: Enrolled, DuplicateEvent, …
 METRIC_OF = {code: code.replace("_", " ").title().replace(" ", "") for code in Code}
 
 
 def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
-    """The stable fields of a decision, in logs and in the handler's answer."""
+    """Return the stable fields of a decision, in logs and in responses."""
     fields: dict[str, Any] = {
         "code": decision.code.value,
         "flowId": decision.flow_id,
@@ -159,22 +181,22 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
     if decision.groups:
         fields["groups"] = [
             {
-                "groupIndex": one.group_index,
-                "property": one.failure.property,
-                "found": _trim_history(one.failure.found),
-                "operation": dict(one.failure.operation),
+                "groupIndex": group.group_index,
+                "property": group.failure.property,
+                "found": _shorten(group.failure.found),
+                "operation": dict(group.failure.operation),
             }
-            for one in decision.groups
+            for group in decision.groups
         ]
     if decision.filter is not None:
         fields["filter"] = {
             "property": decision.filter.property,
-            "found": _trim_history(decision.filter.found),
+            "found": _shorten(decision.filter.found),
             "operation": dict(decision.filter.operation),
         }
     return fields
 
 
-def _trim_history(found: Value) -> Value:
-    text = as_text(found)
-    return found if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}…"
+def _shorten(value: Value) -> Value:
+    text = as_text(value)
+    return value if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}…"

@@ -1,4 +1,4 @@
-"""SQS: the enrollments queue, the events to be delivered again at a time, and those that could not be processed."""
+"""Send messages to the SQS queues: enrollments, redeliveries of events at a given time, and unprocessed events."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,41 +15,47 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-# One SendMessageBatch: entries, and bytes of all together.
+# The limits of one SendMessageBatch call: entries, and the bytes of all entries together.
 BATCH_ENTRIES = 10
 BATCH_BYTES = 256 * 1024
 
-# Seconds, SQS' own limit.
-LONGEST_DELAY = 900
+# SQS's own limit.
+MAX_DELAY_SECONDS = 900
 
-# What SQS allows in a message group id: at most 128 letters, digits and punctuation of ASCII.
+# A valid message group ID: at most 128 ASCII letters, digits and punctuation characters.
 _GROUP = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
 class SqsQueue:
+    """The port Queue (``application.ports``): the enrollments queue. ``write`` returns the text of a message."""
+
     def __init__(self, client: "SQSClient", url: str, write: Callable[[Enrollment], str]) -> None:
         self._client = client
         self._url = url
         self._write = write
 
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterator[str]:
-        for batch in _batches([(one, self._write(one)) for one in enrollments]):
+        """Yield the ID of each enrollment as soon as SQS has accepted its message. Rejected messages are sent again
+        with backoff. Raises botocore's ClientError."""
+        for batch in _batches([(enrollment, self._write(enrollment)) for enrollment in enrollments]):
             yield from self._send(batch)
 
     def _send(self, batch: Sequence[tuple[Enrollment, str]]) -> Iterator[str]:
-        waiting = {str(number): one for number, one in enumerate(batch)}
+        unsent = {str(number): message for number, message in enumerate(batch)}
         for attempt in attempts():
-            answer = self._client.send_message_batch(
-                QueueUrl=self._url, Entries=[_entry(number, *one) for number, one in waiting.items()]
+            response = self._client.send_message_batch(
+                QueueUrl=self._url,
+                Entries=[_entry(entry_id, enrollment, text) for entry_id, (enrollment, text) in unsent.items()],
             )
-            for success in answer.get("Successful", []):
-                yield waiting.pop(success["Id"])[0].id
-            if not waiting:
+            for success in response.get("Successful", []):
+                enrollment, _ = unsent.pop(success["Id"])
+                yield enrollment.id
+            if not unsent:
                 break
             attempt.wait()
 
 
-def _entry(number: str, enrollment: Enrollment, message: str) -> "SendMessageBatchRequestEntryTypeDef":
+def _entry(entry_id: str, enrollment: Enrollment, message: str) -> "SendMessageBatchRequestEntryTypeDef":
     key = enrollment.record_key
     attributes = {
         "portalId": key.portal_id,
@@ -58,7 +64,7 @@ def _entry(number: str, enrollment: Enrollment, message: str) -> "SendMessageBat
         "eventType": enrollment.cause.event_type,
     }
     return {
-        "Id": number,
+        "Id": entry_id,
         "MessageBody": message,
         "MessageGroupId": group_id(str(key)),
         "MessageDeduplicationId": enrollment.deduplication_id,
@@ -67,7 +73,8 @@ def _entry(number: str, enrollment: Enrollment, message: str) -> "SendMessageBat
 
 
 def group_id(key: str) -> str:
-    """The record's key; its SHA-256 where SQS does not allow its characters or its length."""
+    """Return the message group of a record: its key, or the key's SHA-256 if SQS does not accept its characters or
+    length."""
     return key if _GROUP.fullmatch(key) else sha256(key.encode()).hexdigest()
 
 
@@ -75,18 +82,19 @@ def _batches(messages: Sequence[tuple[Enrollment, str]]) -> list[list[tuple[Enro
     batches: list[list[tuple[Enrollment, str]]] = []
     size = BATCH_BYTES
     for enrollment, message in messages:
-        # Attributes count too; ids are short.
-        own = byte_length(message) + 1_024
-        if size + own > BATCH_BYTES or len(batches[-1]) == BATCH_ENTRIES:
+        # The attributes count too. They contain IDs only, which take less than 1 KiB.
+        message_size = byte_length(message) + 1_024
+        if size + message_size > BATCH_BYTES or len(batches[-1]) == BATCH_ENTRIES:
             batches.append([])
             size = 0
         batches[-1].append((enrollment, message))
-        size += own
+        size += message_size
     return batches
 
 
 class SqsRedeliveryScheduler:
-    """``write``: the message of an event that is to be delivered again for some flows at a time."""
+    """The port RedeliveryScheduler (``application.ports``). ``write`` returns the message for an event, the IDs of its
+    flows, and the time of the redelivery."""
 
     def __init__(
         self,
@@ -101,17 +109,19 @@ class SqsRedeliveryScheduler:
         self._clock = clock
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
-        """SQS delays a message for a quarter of an hour at most: one that comes before its time is sent again."""
+        """Send the event with a delay. SQS delays a message by at most MAX_DELAY_SECONDS, so it can arrive before its
+        time. The receiver then schedules it again. Raises botocore's ClientError."""
         seconds = -(-(at - self._clock()) // 1000)
         self._client.send_message(
             QueueUrl=self._url,
             MessageBody=self._write(event, flow_ids, at),
-            DelaySeconds=min(max(seconds, 0), LONGEST_DELAY),
+            DelaySeconds=min(max(seconds, 0), MAX_DELAY_SECONDS),
         )
 
 
 class SqsUnprocessed:
-    """``write``: the message of an event and why it is invalid."""
+    """The port UnprocessedEvents (``application.ports``). ``write`` returns the message for an envelope and the reason
+    why it is invalid."""
 
     def __init__(self, client: "SQSClient", url: str, write: Callable[[object, InvalidEvent], str]) -> None:
         self._client = client
@@ -119,6 +129,7 @@ class SqsUnprocessed:
         self._write = write
 
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
+        """Send the envelope to the unprocessed-events queue. Raises botocore's ClientError."""
         attributes: Mapping[str, Any] = {"reason": {"DataType": "String", "StringValue": invalid.reason}}
         self._client.send_message(
             QueueUrl=self._url, MessageBody=self._write(envelope, invalid), MessageAttributes=attributes

@@ -18,7 +18,7 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated, inverse
 from enrollment.domain.records.change_events import OutboundEvent, change_events
-from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, changed, deleted
+from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, apply_change, deleted
 from enrollment.domain.values import Instant
 
 # A write that another one has overtaken is attempted this often. Each lost attempt means that another made progress.
@@ -275,7 +275,7 @@ def _changed_record(
     after = stored
     if change.creates or (stored is not None and stored.exists):
         for part in _split_by_event(change, events):
-            after = changed(after, key, part, history_length)
+            after = apply_change(after, key, part, history_length)
     if after is not None and after.is_deleted and change.creates:
         raise StaleChange(
             f"record {_label(key)} was deleted after the change occurred, so the change has no effect; a later change "

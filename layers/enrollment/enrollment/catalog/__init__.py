@@ -1,4 +1,4 @@
-"""The catalog: 35 events in 11 categories, one module a category (docs/events.md).
+"""The catalog: 35 events in 11 categories, one module for each category (docs/events.md).
 
 To add a category: a module here, its line in CATEGORIES, a function folder, a block in template.yaml, samples.
 """
@@ -41,10 +41,10 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
 )
 
 EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
-    {one.name: one for category in CATEGORIES.values() for one in category.event_types}
+    {event_type.name: event_type for category in CATEGORIES.values() for event_type in category.event_types}
 )
 
-# HubSpot's ids, each with the event that it names.
+# Event types by HubSpot's ID, with what the ID implies. Some event types have several IDs.
 EVENT_TYPE_IDS: Mapping[str, tuple[EventType, EventTypeId]] = MappingProxyType(
-    {alias.id: (one, alias) for one in EVENT_TYPES.values() for alias in one.ids}
+    {alias.id: (event_type, alias) for event_type in EVENT_TYPES.values() for alias in event_type.ids}
 )

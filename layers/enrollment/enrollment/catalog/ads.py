@@ -1,4 +1,4 @@
-"""Ads: seen or clicked, in any network."""
+"""Ads: interactions in any ad network."""
 
 from enrollment.domain.events.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
 

@@ -1,4 +1,4 @@
-"""Calls: only those placed through the platform, or a calling app that is wired to it."""
+"""Calls. Only calls that were placed through HubSpot or a connected calling app are eligible."""
 
 from enrollment.domain.events.event_types import (
     CONTACTS,

@@ -1,4 +1,4 @@
-"""CRM: records created and changed."""
+"""CRM: creations of records and changes of their properties."""
 
 from enrollment.domain.events.event_types import (
     ALL_OBJECTS,
@@ -15,7 +15,7 @@ CATEGORY = Category(
     "crm",
     "CRM",
     (
-        # No properties of its own: what the record is like is asked by refinement criteria.
+        # The event has no properties. Flows filter the record in their refinement criteria.
         EventType(
             "crm.object_created",
             "Record created",

@@ -1,4 +1,4 @@
-"""Marketing email, and subscriptions."""
+"""Marketing emails and subscriptions."""
 
 from enrollment.domain.events.event_types import (
     CONTACTS,
@@ -20,8 +20,8 @@ _EMAIL = (
     Property("hs_email_type", "Email type", PropertyType.ENUMERATION, ("AB_TEST", "AUTOMATED", "BATCH")),
 )
 
-# A trigger that names particular emails matches only A/B and automated ones; one that names none matches every
-# marketing email, batch included.
+# A trigger with a refinement on particular emails matches only A/B tests and automated emails. A trigger without one
+# matches all marketing emails, including batch emails.
 _PARTICULAR = RequiredFilter(
     frozenset({"hs_email_campaign_id", "hs_email_meta_content_id"}), any_of("hs_email_type", "AB_TEST", "AUTOMATED")
 )
@@ -51,7 +51,7 @@ CATEGORY = Category(
             "email.bounced",
             "Marketing email bounced",
             EventTypeId("4-5470331"),
-            # HubSpot has an id of its own for hard bounces.
+            # HubSpot has a separate ID for hard bounces.
             EventTypeId("4-666439", implies=(any_of("hs_bounce_type", "HARD"),)),
             more=(Property("hs_bounce_type", "Bounce type", PropertyType.ENUMERATION, ("HARD", "SOFT")),),
         ),

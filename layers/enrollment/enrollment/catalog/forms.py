@@ -1,4 +1,4 @@
-"""Forms: seen, touched, submitted."""
+"""Forms: views, interactions and submissions."""
 
 from enrollment.catalog.pages import DERIVED_FROM_URL, PAGE_URL, REFERRER, UTM
 from enrollment.domain.events.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType
@@ -18,7 +18,7 @@ CATEGORY = Category(
     "forms",
     "Forms",
     (
-        # A click into a field: it comes before a submission, and may come without one.
+        # A click into a field. A submission may follow.
         EventType(
             "forms.interaction",
             "Form interaction",

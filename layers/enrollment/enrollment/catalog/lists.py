@@ -1,4 +1,4 @@
-"""Lists: a record was added or removed."""
+"""Lists: changes of memberships."""
 
 from enrollment.domain.events.event_types import (
     LISTED_OBJECTS,

@@ -1,4 +1,4 @@
-"""Meetings."""
+"""Meetings. Only bookings through the meetings tool are eligible."""
 
 from enrollment.domain.events.event_types import (
     CONTACTS,

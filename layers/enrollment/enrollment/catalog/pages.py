@@ -1,4 +1,4 @@
-"""Properties that the events of several categories share: the page on which something happened."""
+"""Properties of the page on which an event happened, which several categories share."""
 
 from enrollment.domain.events.event_types import Property
 from enrollment.domain.operators.urls import UrlPart, page_url_parts, utm_parameters
@@ -21,5 +21,5 @@ UTM = (
 
 REFERRER = Property("hs_referrer", "Referrer", url_part=UrlPart.URL)
 
-# Of events that have both.
+# For events with the properties of both.
 DERIVED_FROM_URL = (page_url_parts, utm_parameters)

@@ -1,6 +1,6 @@
-"""HubSpot's default properties of the standard objects, by their internal names: what a misspelt one was meant to be.
+"""HubSpot's default properties of the standard objects, by their internal names, to detect misspelt properties.
 
-Records may have any others; these are the ones that every account has and that criteria name most.
+Records may have other properties. Every account has these, and most criteria use them.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Sales documents."""
+"""Sales documents: views and shares."""
 
 from enrollment.domain.events.event_types import CONTACTS, Category, EventType, Property, PropertyType
 
@@ -13,7 +13,7 @@ CATEGORY = Category(
     "sales_documents",
     "Sales documents",
     (
-        # The viewer left the document.
+        # The viewer closed the document.
         EventType(
             "sales_documents.view_finished",
             "Document view finished",
@@ -24,7 +24,7 @@ CATEGORY = Category(
                 Property("hs_pages_viewed", "Pages viewed", PropertyType.NUMBER),
             ),
         ),
-        # The first view of a document by a contact, finished or not.
+        # The first view of a document by a contact, whether or not it is finished.
         EventType(
             "sales_documents.viewed",
             "Document viewed",

@@ -1,4 +1,4 @@
-"""Sequences."""
+"""Sequences of emails: enrollments, results and unenrollments."""
 
 from enrollment.domain.events.event_types import (
     CONTACTS,
@@ -18,7 +18,7 @@ _SEQUENCE = (
     Property("hs_user_id", "User", PropertyType.ENUMERATION),
 )
 
-# Any way of being unenrolled is `sequences.unenrolled`; two ways are events of their own. A source may send either.
+# All unenrollments satisfy `sequences.unenrolled`. Two kinds also have their own event type. A source may send either.
 _BY_WORKFLOW = "sequences.unenrolled_by_workflow"
 _MANUALLY = "sequences.unenrolled_manually"
 

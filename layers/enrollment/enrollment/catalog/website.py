@@ -1,4 +1,4 @@
-"""Website: pages and calls to action."""
+"""Website: page visits and calls to action."""
 
 from enrollment.catalog.pages import DERIVED_FROM_URL, PAGE_URL, REFERRER, UTM
 from enrollment.domain.events.event_types import CONTACTS, Category, EventType, EventTypeId, Property, PropertyType

@@ -1,4 +1,4 @@
-"""Workflows: what other flows did with the record."""
+"""Workflows: enrollments, unenrollments and goals in other flows."""
 
 from enrollment.domain.events.event_types import (
     ALL_OBJECTS,

@@ -1,4 +1,4 @@
-"""A flow in plain words: what a tree of JSON means."""
+"""Descriptions of flows, criteria and operations in plain English."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,17 @@ from enrollment.domain.operators.filters import Failure, PropertyFilter
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.domain.values import Value, as_text, is_missing
 
-# Characters of a value that is shown in a sentence.
-SHOWN = 80
+# A longer value is cut in a sentence.
+MAX_CHARACTERS = 80
 
 _NAMES = {number: name.replace("_", " ") for name, number in OBJECT_TYPE_IDS.items()}
 
 
 def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
-    """Sentences. The first says who enters and when, the others who does not."""
+    """Return sentences that describe a flow. The first names the records and the triggers, the others the conditions.
+
+    ``event_types``: the catalog, by name.
+    """
     if not flow.groups:
         return ["Enrolls no record by itself, because it has no event trigger."]
     often = "every time" if flow.should_re_enroll else "the first time"
@@ -65,16 +68,16 @@ def _with_article(noun: str) -> str:
 
 def _trigger(group: TriggerGroup, event_type: EventType) -> str:
     if event_type.trigger is Trigger.LIST_MEMBERSHIP:
-        given = {one.property: one.operation.given["values"][0] for one in group.filters}
-        verb = "added to" if given["hs_membership_change"] == "ADDED" else "removed from"
-        return f"it is {verb} list {given['hs_list_id']}"
+        operands = {refinement.property: refinement.operation.given["values"][0] for refinement in group.filters}
+        verb = "added to" if operands["hs_membership_change"] == "ADDED" else "removed from"
+        return f"it is {verb} list {operands['hs_list_id']}"
     label = _inside(event_type.label)
-    conditions = " and ".join(_refinement(one, event_type) for one in group.filters)
+    conditions = " and ".join(_refinement(refinement, event_type) for refinement in group.filters)
     return f"{label} ({event_type.name})" + (f", where {conditions}" if conditions else "")
 
 
-def _refinement(one: PropertyFilter, event_type: EventType) -> str:
-    return f"{_label(one.property, event_type)} {describe_operation(one.operation.given)}"
+def _refinement(refinement: PropertyFilter, event_type: EventType) -> str:
+    return f"{_label(refinement.property, event_type)} {describe_operation(refinement.operation.given)}"
 
 
 def _label(name: str, event_type: EventType) -> str:
@@ -83,7 +86,7 @@ def _label(name: str, event_type: EventType) -> str:
 
 
 def _inside(label: str) -> str:
-    """As it is written inside a sentence; URL stays URL."""
+    """Return a label as it is written inside a sentence. A label that begins with an acronym is not changed."""
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
@@ -101,7 +104,7 @@ def _criteria(criteria: Criteria) -> str:
             return f"of at least one {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
         case AllOf() | AnyOf():
             word = " and " if isinstance(criteria, AllOf) else " or "
-            # Brackets only where two words of different kinds would meet.
+            # Parentheses only where "and" and "or" would be ambiguous.
             parts = [
                 f"({_criteria(part)})" if isinstance(part, AllOf | AnyOf) and len(part.parts) > 1 else _criteria(part)
                 for part in criteria.parts
@@ -110,50 +113,60 @@ def _criteria(criteria: Criteria) -> str:
 
 
 def failed_conditions(decision: Decision, flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[str]:
-    """What stood against the record, with what was found: of each trigger group of the event the first refinement that
-    failed, or the failing filter of the criteria."""
+    """Return the conditions that rejected the record, each with the value found.
+
+    These are the first failing refinement of each trigger group of the event, or the failing filter of the criteria.
+    """
     groups = {group.index: group for group in flow.groups}
     refinements = [
-        _failed(_label(one.failure.property, event_types[groups[one.group_index].event_type]), one.failure)
-        for one in decision.groups
+        _condition(
+            _label(failed.failure.property, event_types[groups[failed.group_index].event_type]),
+            failed.failure,
+        )
+        for failed in decision.groups
     ]
-    return [*refinements, *([] if decision.filter is None else [_failed(decision.filter.property, decision.filter)])]
+    return [
+        *refinements,
+        *([] if decision.filter is None else [_condition(decision.filter.property, decision.filter)]),
+    ]
 
 
-def _failed(name: str, failure: Failure) -> str:
+def _condition(name: str, failure: Failure) -> str:
     because = "" if failure.because is None else f" ({failure.because})"
-    return f"{name} {expected(failure.operation)}, found {_found(failure.found)}{because}"
+    return f"{name} {expected(failure.operation)}, found {_found_value(failure.found)}{because}"
 
 
-def _found(value: Value) -> str:
+def _found_value(value: Value) -> str:
     if is_missing(value):
         return "no value"
     return quoted(value) if isinstance(value, str | list) else as_text(value)
 
 
 def quoted(value: Value) -> str:
-    """Return a text in quotation marks, so that blanks at its ends are visible."""
+    """Return a value in quotation marks, so that blanks at its ends are visible."""
     text = as_text(value)
-    return json.dumps(text if len(text) <= SHOWN else f"{text[:SHOWN]}…", ensure_ascii=False)
+    return json.dumps(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…", ensure_ascii=False)
 
 
-def expected(given: Mapping[str, Any]) -> str:
-    """What a filter of any kind asks for, in words."""
-    match given.get("filterType", given.get("filterBranchType")):
+def expected(operation: Mapping[str, Any]) -> str:
+    """Return the condition of a filter in words. ``operation``: a filter or an operation of the flow JSON."""
+    match operation.get("filterType", operation.get("filterBranchType")):
         case "IN_LIST":
-            return "has the record as a member" if given["operator"] == "IN_LIST" else "does not have it as a member"
+            return (
+                "has the record as a member" if operation["operator"] == "IN_LIST" else "does not have it as a member"
+            )
         case "CONSTANT":
-            return "accepts every record" if given["shouldAccept"] else "accepts no record"
+            return "accepts every record" if operation["shouldAccept"] else "accepts no record"
         case "ASSOCIATION":
             return "with at least one that meets its filters"
-    return describe_operation(given)
+    return describe_operation(operation)
 
 
-def describe_operation(given: Mapping[str, Any]) -> str:
-    """An operation in words."""
-    kind, operator = given["operationType"], given["operator"]
-    text = _describe_operator(kind, operator, given)
-    return f"{text} (or has no value)" if given.get("includeObjectsWithNoValueSet") is True else text
+def describe_operation(operation: Mapping[str, Any]) -> str:
+    """Return an operation of the flow JSON in words."""
+    kind, operator = operation["operationType"], operation["operator"]
+    text = _describe_operator(kind, operator, operation)
+    return f"{text} (or has no value)" if operation.get("includeObjectsWithNoValueSet") is True else text
 
 
 def words_of(operator: str) -> str:
@@ -162,53 +175,51 @@ def words_of(operator: str) -> str:
     return WORDS.get(operator) or operator.lower().replace("_", " ")
 
 
-def _describe_operator(kind: str, operator: str, given: Mapping[str, Any]) -> str:
+def _describe_operator(kind: str, operator: str, operation: Mapping[str, Any]) -> str:
     if kind not in OPERATION_TYPES and kind not in _DESCRIBED_TYPES:
         return words_of(operator)
     if kind == "CALENDAR_DATE":
-        return f"is in {_unit(operator, given)}"
+        return f"is in {_unit(operator, operation)}"
     if kind in ("ROLLING_DATE_RANGE", "ROLLING_PROPERTY_UPDATED"):
-        return words_of(operator).format(given["numberOfDays"])
+        return words_of(operator).format(operation["numberOfDays"])
     if kind == "COMPARATIVE_PROPERTY_UPDATED":
-        return (
-            f"was updated {words_of(operator).removeprefix('is ')} the property {given['comparisonPropertyName']} was"
-        )
+        words = words_of(operator).removeprefix("is ")
+        return f"was updated {words} the property {operation['comparisonPropertyName']} was"
     if kind.startswith("COMPARATIVE"):
-        default = given.get("defaultComparisonValue")
+        default = operation.get("defaultComparisonValue")
         instead = "" if default is None else f" (or {quoted(default)} when that has no value)"
-        return f"{words_of(operator)} the property {given['comparisonPropertyName']}{instead}"
+        return f"{words_of(operator)} the property {operation['comparisonPropertyName']}{instead}"
     if kind in ("TIME_POINT", "TIME_RANGED"):
-        snapshot = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
-        said_of = snapshot.get(given.get("propertyParser", "VALUE"), "")
+        prefixes = {"UPDATED_AT": "was updated at a time that ", "ANNIVERSARY": "has an anniversary that "}
+        prefix = prefixes.get(operation.get("propertyParser", "VALUE"), "")
         if kind == "TIME_POINT":
-            return f"{said_of}{words_of(operator)} {_point(given['timePoint'])}"
-        lower, upper = _point(given["lowerBoundTimePoint"]), _point(given["upperBoundTimePoint"])
-        return f"{said_of}{words_of(operator)} {lower} and {upper}"
+            return f"{prefix}{words_of(operator)} {_point(operation['timePoint'])}"
+        lower, upper = _point(operation["lowerBoundTimePoint"]), _point(operation["upperBoundTimePoint"])
+        return f"{prefix}{words_of(operator)} {lower} and {upper}"
     if kind == "DATE":
-        return f"{words_of(operator)} {given['day']} {str(given['month']).title()} {given['year']}"
+        return f"{words_of(operator)} {operation['day']} {str(operation['month']).title()} {operation['year']}"
     keys = OPERATION_TYPES[kind].keys
     if keys == ("lowerBound", "upperBound"):
-        return f"{words_of(operator)} {given['lowerBound']} and {given['upperBound']}"
+        return f"{words_of(operator)} {operation['lowerBound']} and {operation['upperBound']}"
     if not keys:
         return words_of(operator)
-    found = given[keys[0]]
-    if isinstance(found, list):
-        return (
-            f"{_ONE_OF[operator] if len(found) == 1 and operator in _ONE_OF else words_of(operator)} {_several(found)}"
-        )
-    return f"{words_of(operator)} {quoted(found) if kind == 'STRING' else found}"
+    operand = operation[keys[0]]
+    if isinstance(operand, list):
+        words = _ONE_OF[operator] if len(operand) == 1 and operator in _ONE_OF else words_of(operator)
+        return f"{words} {_several(operand)}"
+    return f"{words_of(operator)} {quoted(operand) if kind == 'STRING' else operand}"
 
 
 def _several(values: Sequence[Any]) -> str:
-    shown = [quoted(one) for one in values[:10]]
+    shown = [quoted(value) for value in values[:10]]
     if len(values) > len(shown):
         return f"{', '.join(shown)} and {len(values) - len(shown)} others"
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
 
-def _unit(operator: str, given: Mapping[str, Any]) -> str:
-    unit, count = str(given["timeUnit"]).lower(), given.get("timeUnitCount", 1)
-    assert given["timeUnit"] in UNITS
+def _unit(operator: str, operation: Mapping[str, Any]) -> str:
+    unit, count = str(operation["timeUnit"]).lower(), operation.get("timeUnitCount", 1)
+    assert operation["timeUnit"] in UNITS
     several = unit if count == 1 else f"{count} {unit}s"
     words = {
         "IN_THIS_TIME_UNIT": f"this {unit}",

@@ -1,17 +1,17 @@
-"""JSON text as it is stored and sent: each character costs the bytes of its UTF-8, not those of an escape."""
+"""JSON text as it is stored and sent. Characters are not escaped, so that each takes only its bytes in UTF-8."""
 
 import json
 import re
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
-# SQS refuses U+FFFE and U+FFFF, and half of a surrogate pair has no UTF-8. JSON escapes control characters anyway.
+# SQS rejects U+FFFE and U+FFFF, and an unpaired surrogate has no UTF-8. JSON always escapes control characters.
 _REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def json_text(value: object) -> str:
-    """The JSON of a value, in characters that DynamoDB, EventBridge and SQS all accept. Raises RecursionError for a
-    value that is nested too deeply for Python's encoder."""
+    """Return the JSON of a value, in characters that DynamoDB, EventBridge and SQS accept. Raises RecursionError if the
+    value is nested too deeply for Python's encoder."""
     text = _ENCODER.encode(value)
     return text if text.isascii() else _REFUSED.sub(_escape, text)
 

@@ -1,7 +1,7 @@
-"""Property values and how an operation reads them.
+"""Property values, and their conversion to text, numbers, booleans, options and times.
 
-A value arrives as JSON: HubSpot sends every value as a string, other sources send numbers and booleans,
-so each reader takes both and ``"3"`` and ``3`` read the same.
+Values are JSON. HubSpot sends every value as a string, other sources send numbers and booleans. So each function
+accepts both, with the same result for ``"3"`` and ``3``.
 """
 
 import math
@@ -18,15 +18,15 @@ Properties = Mapping[str, Value]
 # Milliseconds since 1970-01-01T00:00:00Z. All times inside the package are instants.
 Instant = int
 
-# The clocks of a source, of EventBridge and of two functions may differ by this much. Whether something happened after
-# an event was sent is known only beyond it.
+# The clocks of a source, of EventBridge and of two functions may differ by this much. The order of two times from
+# different clocks is reliable only beyond it.
 CLOCK_SKEW_MS = 5 * 60 * 1000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LATEST: Instant = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
-# Several values held in one property are one string joined with this (docs/flows.md).
+# Separates the values of a property with several values (docs/flows.md).
 SEPARATOR = ";"
 
 _NUMBER = re.compile(r"[+-]?(\d{1,64}(\.\d{0,64})?|\.\d{1,64})([eE][+-]?\d{1,4})?", re.ASCII)
@@ -37,25 +37,25 @@ _BOOLS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "yes", "1", "on"), True),
     **dict.fromkeys(("false", "no", "0", "off"), False),
 }
-# The spellings, for messages.
+# The spellings of booleans, for messages.
 BOOLS = "true, yes, 1, on, false, no, 0 or off"
 
 
 def is_missing(value: Value) -> bool:
-    """Missing, null and empty are one thing everywhere. A list of empty texts is empty too."""
+    """Whether a property has no value: null, empty, or a list of empty texts. An absent property is read as null."""
     if isinstance(value, list):
         return not any(value)
     return value is None or value == ""
 
 
 def with_defaults(properties: Properties, defaults: Properties) -> Properties:
-    """Return the properties, and the defaults for those that have no value."""
+    """Return the properties with defaults for those that have no value."""
     added = {name: value for name, value in defaults.items() if is_missing(properties.get(name))}
     return {**properties, **added} if added else properties
 
 
 def as_text(value: Value) -> str:
-    """The value as HubSpot would have sent it: ``true``, ``3``, ``a;b``."""
+    """Return the value as HubSpot sends it: ``true``, ``3``, ``a;b``. Null is an empty text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -68,40 +68,44 @@ def as_text(value: Value) -> str:
 
 
 def fold(text: str) -> str:
-    """The form in which text is compared: without case, and composed, so that both spellings of é are equal."""
+    """Return the form in which texts are compared: case-folded and in NFC, so that both encodings of é are equal."""
     return text.lower() if text.isascii() else _composed(text)
 
 
 @lru_cache(maxsize=256)
 def _composed(text: str) -> str:
-    # Once for all filters that ask: the time that it takes grows with the square of a run of combining characters,
-    # to 10 ms for the longest value.
+    # Cached for all filters on the value, because the time grows with the square of a run of combining characters, to
+    # 10 ms for the longest value.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def read_name(value: Value) -> str:
-    """Return the one spelling of a property name or a list id: no blanks at the ends, and no upper case."""
+    """Return the normalized spelling of a property name or a list ID: case-folded, without blanks at the ends."""
     return fold(as_text(value).strip())
 
 
-def is_list_id(found: object) -> bool:
-    """Return whether this is the id of one list: not blank, and without the character that separates several values."""
-    if isinstance(found, bool) or not isinstance(found, str | int):
+def is_list_id(value: object) -> bool:
+    """Whether a value is the ID of one list: a text or an integer, not blank, and without SEPARATOR."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
         return False
-    return bool(str(found).strip()) and SEPARATOR not in str(found)
+    return bool(str(value).strip()) and SEPARATOR not in str(value)
 
 
 def are_names(texts: Iterable[str]) -> bool:
-    """Return whether all texts are surely in the spelling that ``read_name`` returns. Cheap, for many texts."""
+    """Whether all texts consist of ASCII characters that ``read_name`` does not change. Faster than ``read_name``.
+
+    False does not mean that one would change.
+    """
     return _PLAIN_NAMES.fullmatch("".join(texts)) is not None
 
 
 def read_text(value: Value) -> str:
+    """Return the value as text in the form in which texts are compared."""
     return fold(as_text(value))
 
 
 def read_number(value: Value) -> Decimal | None:
-    """Exact, so that a long id is never equal to its neighbour. None: the value is not a number."""
+    """Return the exact number, so that long IDs that differ in the last digit differ. None: it is not a number."""
     if isinstance(value, bool | list) or value is None:
         return None
     text = as_text(value).strip()
@@ -109,14 +113,15 @@ def read_number(value: Value) -> Decimal | None:
 
 
 def read_bool(value: Value) -> bool | None:
+    """Return the boolean that a value stands for (BOOLS, in any case). None: it stands for none."""
     if isinstance(value, bool):
         return value
     return _BOOLS.get(read_text(value).strip())
 
 
 def read_options(value: Value) -> frozenset[str]:
-    """The set of values held in the property."""
-    if isinstance(value, str) and SEPARATOR not in value:  # nearly always
+    """Return the values of a property with several values, in the form in which they are compared."""
+    if isinstance(value, str) and SEPARATOR not in value:  # fast path for nearly all values
         part = value.strip()
         return frozenset((fold(part),)) if part else frozenset()
     parts = value if isinstance(value, list) else as_text(value).split(SEPARATOR)
@@ -124,7 +129,10 @@ def read_options(value: Value) -> frozenset[str]:
 
 
 def read_instant(value: Value) -> Instant | None:
-    """Epoch milliseconds, or ISO-8601; a time without zone and a date alone are UTC. None: neither."""
+    """Return the instant of a value in epoch milliseconds or ISO-8601. None: it is neither.
+
+    A time without a zone and a date without a time are in UTC.
+    """
     number = _read_integer(value)
     if number is None:
         return _from_iso(value.strip()) if isinstance(value, str) else None
@@ -148,7 +156,7 @@ def _from_iso(text: str) -> Instant | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     instant = (moment - EPOCH) // timedelta(milliseconds=1)
-    # A zone can carry the first and the last day over the edge of the calendar.
+    # With its zone, a time on the first or the last day can be outside the calendar.
     return instant if _EARLIEST <= instant <= LATEST else None
 
 
@@ -161,7 +169,7 @@ def read_time(value: object) -> tuple[Instant, bool] | None:
     if isinstance(value, str):
         return _read_digits(value) if value.isascii() and value.isdigit() else _read_iso_time(value)
     if isinstance(value, float) and math.isfinite(value):
-        # Some clocks count fractions of a millisecond. A fraction of a second is refused.
+        # Some sources send fractions of a millisecond, which are cut. Epoch seconds with a fraction are refused.
         number = math.floor(value)
         return read_epoch(number) if number == value or number in _EPOCH_MILLISECONDS else None
     return read_epoch(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -220,23 +228,24 @@ def _read_iso_time(text: str) -> tuple[Instant, bool] | None:
 
 
 def read_date(value: Value) -> date | None:
-    """The calendar day in UTC."""
+    """Return the calendar day of a value in UTC. None: it is not a time."""
     instant = read_instant(value)
     return None if instant is None else date_of(instant)
 
 
 def date_of(instant: Instant) -> date:
+    """Return the calendar day of an instant in UTC. Instants outside Python's calendar are moved to its edge."""
     return (EPOCH + timedelta(milliseconds=min(max(instant, _EARLIEST), LATEST))).date()
 
 
 def iso(instant: Instant) -> str:
-    """``2026-11-23T10:00:00.000Z``"""
+    """Return an instant in ISO-8601 with milliseconds, in UTC: ``2026-11-23T10:00:00.000Z``."""
     moment = EPOCH + timedelta(milliseconds=instant)
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def iso_second(instant: Instant) -> str:
-    """``2026-11-23T10:00:00Z``, of a time that is known to the second only."""
+    """Return an instant that is known to the second in ISO-8601, in UTC: ``2026-11-23T10:00:00Z``."""
     return f"{iso(instant)[:-5]}Z"
 
 

@@ -1,5 +1,5 @@
-"""A batch of events: several at a time, those of one record one after the other, which would else stand in each
-other's way (docs/decisions/0014-buffer.md)."""
+"""Process the events of a batch on several threads. Events of one record are processed one after the other, because
+they would otherwise conflict when they write the record (docs/decisions/0014-buffer.md)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, wait
@@ -11,19 +11,22 @@ from enrollment.adapters.deadline import Deadline
 T = TypeVar("T")
 
 
-def in_groups(
+def run_grouped(
     groups: Iterable[Sequence[T]],
     work: Callable[[T], None],
     executor: Executor,
-    meeting: CallCoalescer | None = None,
-    seconds: float | None = None,
+    coalescer: CallCoalescer | None = None,
+    timeout_seconds: float | None = None,
 ) -> None:
-    """Groups at the same time, each in order, until all is done; or until so many seconds are over: then no more is
-    begun, what is under way makes no further call to AWS, and the caller does not wait for it. ``work`` handles
-    its own failures."""
+    """Run ``work`` for each item: groups at the same time, the items of a group in order.
+
+    Return when all is done, or after ``timeout_seconds``. Then no further item starts, and running items make no
+    further call to AWS. ``work`` is expected to handle its exceptions: those that it raises before the timeout are
+    raised here, after the other groups are done.
+    """
     deadline = Deadline()
 
-    def one_by_one(group: Sequence[T]) -> None:
+    def run_group(group: Sequence[T]) -> None:
         try:
             with deadline.applies():
                 for item in group:
@@ -31,10 +34,10 @@ def in_groups(
                         return
                     work(item)
         finally:
-            if meeting is not None:
-                meeting.leave()
+            if coalescer is not None:
+                coalescer.leave()
 
-    done = wait([executor.submit(one_by_one, one) for one in groups], timeout=seconds).done
+    done = wait([executor.submit(run_group, group) for group in groups], timeout=timeout_seconds).done
     deadline.is_reached = True
-    for one in done:
-        one.result()  # raises what work did not deal with
+    for future in done:
+        future.result()  # raises an exception that work did not handle

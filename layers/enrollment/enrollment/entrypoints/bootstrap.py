@@ -1,5 +1,5 @@
-"""The composition root of the functions that take events: what is made of the configuration, once, at the first
-invocation. That of the API is ``entrypoints.http_api.bootstrap``."""
+"""The composition root of the functions that handle events. Its parts are made from the configuration once, at the
+first invocation. ``entrypoints.http_api.bootstrap`` is the composition root of the API."""
 
 import os
 import time
@@ -52,12 +52,13 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-# Events of a batch that are decided at the same time: as many as a client keeps connections.
+# Events of a batch that are decided at the same time. A botocore client keeps this number of connections.
 MAX_WORKERS = 10
 
 
 class Application(Struct, frozen=True):
-    """``executor``: of the events of a batch."""
+    """The parts that the handlers use. ``executor`` runs the events of a batch. ``trace`` wraps a function in an X-Ray
+    subsegment if tracing is on. ``processor_of_batch`` makes the processor of one batch."""
 
     read_event: Callable[[object, str], Event]
     read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
@@ -71,23 +72,24 @@ class Application(Struct, frozen=True):
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
     processor_of_batch: Callable[[CallCoalescer], EventProcessor]
-    # Without a thread before the first batch.
+    # The executor starts its threads at the first batch.
     executor: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_WORKERS, "event"))
 
-    def of_batch(self, meeting: CallCoalescer) -> "Application":
-        """For the events of one batch, which share what they read of flows, and calls that they make at the same
-        time."""
-        processor = self.processor_of_batch(meeting)
+    def of_batch(self, coalescer: CallCoalescer) -> "Application":
+        """Return the application for one batch. Its events share the flows that they read, and merge their concurrent
+        calls to AWS."""
+        processor = self.processor_of_batch(coalescer)
         return replace(self, processor=processor, replay_processor=replace(self.replay_processor, processor=processor))
 
 
 @cache
 def application() -> Application:
-    """Raises MissingConfiguration."""
+    """Return the application of this process, configured by the environment. Raises MissingConfiguration."""
     return assemble(from_environment())
 
 
 def assemble(config: Config) -> Application:
+    """Make the application from a configuration."""
     logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
     session = clients.open_session()
     decision_log, dynamodb, sqs = (
@@ -100,14 +102,14 @@ def assemble(config: Config) -> Application:
     flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
     portals = DynamoPortals(tables)
 
-    def processor_of_batch(meeting: CallCoalescer) -> EventProcessor:
-        shared = CoalescingTables(dynamodb, config, meeting)
-        queue_of_batch, bus_of_batch = CoalescingQueue(queue, meeting), CoalescingBus(bus, meeting)
-        return _processor(config, shared, flows.of_batch(), portals, queue_of_batch, bus_of_batch, sqs, decision_log)
+    def processor_of_batch(coalescer: CallCoalescer) -> EventProcessor:
+        batch_tables = CoalescingTables(dynamodb, config, coalescer)
+        batch_queue, batch_bus = CoalescingQueue(queue, coalescer), CoalescingBus(bus, coalescer)
+        return _processor(config, batch_tables, flows.of_batch(), portals, batch_queue, batch_bus, sqs, decision_log)
 
     def read_accepted_event(envelope: object, category: str) -> Event:
         event = read_event(envelope, category)
-        # One read a minute for each portal; criteria use the same settings.
+        # The settings are read once a minute for each portal. The stack's own events need no check.
         if event.source != OWN_SOURCE:
             portals.settings(event.portal_id).check_source(event)
         return event
@@ -166,9 +168,10 @@ def _processor(
 
 
 def tracing(config: Config) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that records an X-Ray subsegment for each call, or one that does nothing if tracing is off."""
     if not config.is_traced:
         return lambda function: function
-    # The X-Ray SDK is half a second of imports: only where it is used.
+    # The import of the X-Ray SDK takes half a second, so it is imported only where tracing is on.
     from aws_lambda_powertools import Tracer
 
     tracer = Tracer(patch_modules=["botocore"])
@@ -176,9 +179,10 @@ def tracing(config: Config) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 
 def now() -> Instant:
+    """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def new_id(at: Instant) -> str:
-    """A ULID: sorts by time."""
+    """Return a new ULID, which sorts by the given time."""
     return ulid(at, os.urandom(10))

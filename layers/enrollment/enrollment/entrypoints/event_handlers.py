@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.deadline import DeadlineReached
@@ -14,13 +14,18 @@ from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.values import iso
-from enrollment.entrypoints.batch_executor import in_groups
+from enrollment.entrypoints.batch_executor import run_grouped
 from enrollment.entrypoints.bootstrap import MAX_WORKERS, Application, application
 
-Handler = Callable[[Any, Any], Mapping[str, Any]]
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+Handler = Callable[[Any, "LambdaContext"], Mapping[str, Any]]
 
 # The handler returns this long before Lambda would end the process.
 DEADLINE_MARGIN_SECONDS = 2.0
+
+COALESCED_CALL_FAILED = "coalesced AWS call failed; falling back to individual calls"
 
 
 def handler_for(category: str) -> Handler:
@@ -33,7 +38,7 @@ def handler_for(category: str) -> Handler:
 
     For a batch it returns ``{"batchItemFailures": […]}`` with the messages that failed."""
 
-    def handler(event: Any, context: Any) -> Mapping[str, Any]:
+    def handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(
             category=category,
@@ -95,21 +100,21 @@ def handle_batch(
     redeliver the whole batch."""
     received = [(message["messageId"], _envelope(message["body"])) for message in messages]
     groups = _by_record(received)
-    meeting = CallCoalescer(len(groups), MAX_WORKERS, lambda failure: _not_together(app, failure))
-    of_batch = app.of_batch(meeting)
+    coalescer = CallCoalescer(len(groups), MAX_WORKERS, lambda failure: _log_failed_batch_call(app, failure))
+    batch_app = app.of_batch(coalescer)
 
     def decide(message_id: str, envelope: Any) -> None:
         app.logger.thread_safe_append_keys(replay=app.replay_name(envelope))
-        app.trace(handle)(of_batch, category, envelope)
+        app.trace(handle)(batch_app, category, envelope)
 
-    return _process_messages(app, groups, decide, meeting, seconds)
+    return _process_messages(app, groups, decide, coalescer, seconds)
 
 
 def _process_messages(
     app: Application,
     groups: Sequence[Sequence[tuple[str, Any]]],
     decide: Callable[[str, Any], None],
-    meeting: CallCoalescer | None,
+    coalescer: CallCoalescer | None,
     seconds: float | None,
 ) -> Mapping[str, Any]:
     """Return the messages that failed and those that were unfinished when the deadline was reached."""
@@ -121,13 +126,13 @@ def _process_messages(
             decide(message_id, envelope)
             done.add(message_id)
         except DeadlineReached:
-            # Reported below, when the deadline was reached; this may be long after the batch was answered.
+            # Reported below. This thread can get here long after the response to the batch was returned.
             return
         except Exception:
             app.logger.exception("failed", extra={"messageId": message_id, "eventId": _event_id(envelope)})
             logged.add(message_id)
 
-    in_groups(groups, work, app.executor, meeting, seconds)
+    run_grouped(groups, work, app.executor, coalescer, seconds)
     failed = [received for group in groups for received in group if received[0] not in done]
     for message_id, envelope in failed:
         app.metrics.count("EventsFailed")
@@ -137,9 +142,9 @@ def _process_messages(
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id, _ in failed]}
 
 
-def _not_together(app: Application, failure: Exception) -> None:
+def _log_failed_batch_call(app: Application, failure: Exception) -> None:
     if not isinstance(failure, DeadlineReached):
-        app.logger.warning("not together", exc_info=failure)
+        app.logger.warning(COALESCED_CALL_FAILED, exc_info=failure)
 
 
 def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[str, Any]]]:
@@ -149,7 +154,7 @@ def _by_record(received: Iterable[tuple[str, Any]]) -> Sequence[Sequence[tuple[s
     return list(groups.values())
 
 
-def _seconds_left(context: Any) -> float | None:
+def _seconds_left(context: "LambdaContext") -> float | None:
     """Return the seconds left to respond before Lambda times out, or None if the context has no deadline."""
     left = getattr(context, "get_remaining_time_in_millis", None)
     return None if left is None else max(0.0, left() / 1000 - DEADLINE_MARGIN_SECONDS)
@@ -181,7 +186,7 @@ def redelivery_handler() -> Handler:
     """Return the handler of the redeliveries queue. It accepts an SQS batch and returns ``{"batchItemFailures": […]}``.
     SQS redelivers those messages, and finally moves them to the unprocessed-events queue."""
 
-    def handler(batch: Any, context: Any) -> Mapping[str, Any]:
+    def handler(batch: Any, context: "LambdaContext") -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
         try:
@@ -222,7 +227,7 @@ def unconfirmed_handler() -> Handler:
     """Return the handler of the schedule, whose event is ignored. It returns ``{"found", "published", "isComplete"}``.
     The next run finds the enrollments that are left."""
 
-    def handler(event: Any, context: Any) -> Mapping[str, Any]:
+    def handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
         app = application()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
         with _failures_reported(app):
@@ -242,14 +247,15 @@ def finish_unconfirmed(app: Application, seconds: float | None = None) -> Mappin
             _log_finished(app, *result)
         completed.append(run)
 
-    in_groups([["run"]], work, app.executor, None, seconds)
-    found, is_complete = list(finished), bool(completed)
-    published = sum(failure is None for _, failure in found)
-    app.metrics.count("UnconfirmedFound", len(found))
+    run_grouped([["run"]], work, app.executor, None, seconds)
+    # A copy, because a thread that outlives the timeout can still append.
+    results, is_complete = list(finished), bool(completed)
+    published = sum(failure is None for _, failure in results)
+    app.metrics.count("UnconfirmedFound", len(results))
     app.metrics.count("UnconfirmedPublished", published)
-    # A run that did not get to the end has left at least one.
-    app.metrics.count("UnconfirmedLeft", len(found) - published + (not is_complete))
-    counts = {"found": len(found), "published": published, "isComplete": is_complete}
+    # An incomplete run counts as one more, because it may have left enrollments that it did not find.
+    app.metrics.count("UnconfirmedLeft", len(results) - published + (not is_complete))
+    counts = {"found": len(results), "published": published, "isComplete": is_complete}
     app.logger.info("unconfirmed", extra=counts)
     return counts
 
@@ -275,5 +281,5 @@ def _log_finished(app: Application, stored: StoredEnrollment, failure: Exception
 
 def _event_id(envelope: Any) -> str | None:
     """Return the event's EventBridge ID, or None if it is absent or not printable, such as half a surrogate pair."""
-    found = envelope.get("id") if isinstance(envelope, dict) else None
-    return found[:128] if isinstance(found, str) and found.isprintable() else None
+    event_id = envelope.get("id") if isinstance(envelope, dict) else None
+    return event_id[:128] if isinstance(event_id, str) and event_id.isprintable() else None

@@ -1,9 +1,9 @@
-"""The EventBridge envelope of an event, to the domain (docs/events.md, "Envelope").
+"""Reading and writing of events in the EventBridge envelope (docs/events.md, "Envelope").
 
-Reasons of an InvalidEvent: INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
+The reasons of InvalidEvent are INVALID_ENVELOPE, UNKNOWN_EVENT_TYPE, WRONG_CATEGORY, DETAIL_TOO_LARGE, DETAIL_TOO_DEEP,
 MISSING_FIELD, MISSING_PROPERTY, UNKNOWN_OPTION, WRONG_TYPE, WRONG_LENGTH, BAD_CHARACTERS, BAD_NUMBER, BAD_TIME,
-BAD_BOOL, GIVEN_TWICE, UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES, SOURCE_NOT_ALLOWED, CHANGED_WITH_NOT_ALLOWED (and
-RECORD_TOO_LARGE and OCCURRED_IN_FUTURE, when it is applied; UNKNOWN_CATEGORY is the rule's).
+BAD_BOOL, GIVEN_TWICE, UNKNOWN_OBJECT_TYPE, TOO_MANY_PROPERTIES, SOURCE_NOT_ALLOWED, CHANGED_WITH_NOT_ALLOWED.
+RECORD_TOO_LARGE and OCCURRED_IN_FUTURE can follow when the event is applied. The bus sets UNKNOWN_CATEGORY by a rule.
 """
 
 import json
@@ -40,7 +40,7 @@ from enrollment.serialization.messages import write_outbound_event
 from enrollment.serialization.validation_errors import expectation, expectation_of, suggestion
 
 MAX_DETAIL_BYTES = 200 * 1024
-# By which an event that is written again may be longer than it came: a time as a number, a type by its id.
+# A stored event may be longer than its source sent it, because times and object types are normalized.
 REWRITTEN_BYTES = 1024
 MAX_DEPTH = 32
 MAX_PROPERTIES = 200
@@ -48,13 +48,13 @@ MAX_NAME = 128
 MAX_VALUE_BYTES = 8 * 1024
 MAX_CHAIN_PARTS = 100
 MAX_NUMBER = 10**38
-# Up to which a float tells every integer from its neighbours.
+# The largest integer up to which a float represents every integer exactly.
 MAX_EXACT = 2**53
 _NESTED = (dict, list)
-# Required properties that name one thing of the record. Elsewhere a semicolon separates several values.
+# Required properties with a single value. In other properties a semicolon separates several values.
 _NAMES = {"hs_name": "property name", "hs_list_id": "list id"}
 
-# EventBridge's key of an event that is replayed; in the detail of one that was replayed and is put on the bus again.
+# EventBridge's key in the envelope of a replayed event. A replayed event that is sent again has it in the detail.
 REPLAY_NAME = "replay-name"
 
 # Key of a stored event: when its first delivery was evaluated, in milliseconds.
@@ -64,8 +64,11 @@ EVALUATED_AT = "evaluatedAt"
 def read_event(
     envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES, is_stored: bool = False
 ) -> Event:
-    """Raises InvalidEvent, for the first rule that the envelope breaks. ``is_stored``: it was accepted before,
-    and who may say what is not checked again."""
+    """Read an event. Raises InvalidEvent for the first rule that the envelope breaks.
+
+    ``category``: of the function that reads it; an event of another category is rejected. ``allowed_bytes``: of the
+    detail. ``is_stored``: the event was accepted before, so the permissions of its source are not checked again.
+    """
     if not isinstance(envelope, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "$", expectation("an EventBridge event", envelope))
     event_type = _event_type(envelope, category)
@@ -85,8 +88,8 @@ def read_event(
         allowed = "contact, company, deal…, a HubSpot id like 0-1, or a custom object 2-<n>"
         near = suggestion(object_type, OBJECT_TYPE_IDS)
         raise InvalidEvent("UNKNOWN_OBJECT_TYPE", "detail.objectType", expectation(allowed, object_type) + near)
-    found = detail.get("properties")
-    properties = {} if found is None else checked_properties("detail.properties", found)
+    raw_properties = detail.get("properties")
+    properties = {} if raw_properties is None else checked_properties("detail.properties", raw_properties)
     for name in event_type.required:
         _check_required(event_type, name, properties.get(name))
     for rule in event_type.rules:
@@ -110,7 +113,7 @@ def read_event(
 
 
 def read_routed_event(envelope: object) -> Event:
-    """As the bus routes it: to its category. Raises InvalidEvent, of an event of no category as the rule of these."""
+    """Read an event by its own category, as the bus routes it. Raises InvalidEvent, also for an unknown category."""
     name = envelope.get("detail-type") if isinstance(envelope, dict) else None
     category = name.partition(".")[0] if isinstance(name, str) else ""
     if isinstance(name, str) and category not in CATEGORIES:
@@ -123,19 +126,22 @@ def read_routed_event(envelope: object) -> Event:
 
 
 def replay_name(envelope: object) -> str | None:
-    """Of the ordered replay that the event is part of. EventBridge names it in the envelope. The detail of an event
-    that was put on the bus again has it too; whatever replays that one counts instead."""
+    """Return the name of the requested replay that delivered the event. None: no such replay did.
+
+    EventBridge sets the name in the envelope. A replayed event that was sent again has it in the detail. If that event
+    is replayed in turn, the envelope takes precedence.
+    """
     if not isinstance(envelope, dict):
         return None
     detail = envelope.get("detail")
     named = envelope if REPLAY_NAME in envelope else detail if isinstance(detail, dict) else {}
-    found = named.get(REPLAY_NAME)
-    return found if isinstance(found, str) and is_requested(found) else None
+    name = named.get(REPLAY_NAME)
+    return name if isinstance(name, str) and is_requested(name) else None
 
 
 def write_event(event: Event) -> dict[str, Any]:
-    """The envelope of an event as it was understood: what ``read_stored_event`` reads back. Its id is that of the
-    envelope, so that nothing is longer than the source sent it."""
+    """Return the normalized envelope of an event, for ``read_stored_event``. The event's ID is in the envelope only, so
+    that the detail does not become longer."""
     detail: dict[str, Any] = {
         "portalId": event.portal_id,
         "objectType": event.object_type_id,
@@ -161,46 +167,46 @@ def write_event(event: Event) -> dict[str, Any]:
 
 
 def read_stored_event(envelope: Mapping[str, Any]) -> Event:
-    """Of ``write_event``."""
+    """Read an event that ``write_event`` wrote."""
     name = envelope["detail-type"]
     allowed_bytes = MAX_DETAIL_BYTES + REWRITTEN_BYTES
     event = read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=allowed_bytes, is_stored=True)
     return event.evaluated(envelope[EVALUATED_AT]) if EVALUATED_AT in envelope else event
 
 
-def check_production(production: OutboundEvent) -> None:
-    """Raises InvalidEvent for an event that would be refused when it comes back from the bus."""
+def check_production(event: OutboundEvent) -> None:
+    """Raise InvalidEvent if the event would be rejected when the bus delivers it."""
     envelope = {
-        "id": production.id,
-        "detail-type": production.event_type,
+        "id": event.id,
+        "detail-type": event.event_type,
         "source": OWN_SOURCE,
-        "time": iso(production.occurred_at),
-        "detail": json.loads(write_outbound_event(production)),
+        "time": iso(event.occurred_at),
+        "detail": json.loads(write_outbound_event(event)),
     }
-    read_event(envelope, EVENT_TYPES[production.event_type].category)
+    read_event(envelope, EVENT_TYPES[event.event_type].category)
 
 
 def _event_type(envelope: Mapping[str, Any], category: str) -> EventType:
     name = envelope.get("detail-type")
     if not isinstance(name, str):
         raise InvalidEvent("INVALID_ENVELOPE", "detail-type", expectation("an event type", name))
-    found = EVENT_TYPES.get(name)
-    if found is not None and found.category == category:
-        return found
-    own = [one.name for one in CATEGORIES[category].event_types]
-    if found is not None:
+    event_type = EVENT_TYPES.get(name)
+    if event_type is not None and event_type.category == category:
+        return event_type
+    names = [known.name for known in CATEGORIES[category].event_types]
+    if event_type is not None:
         raise InvalidEvent(
-            "WRONG_CATEGORY", "detail-type", expectation(f"one of {', '.join(own)} for this function", name)
+            "WRONG_CATEGORY", "detail-type", expectation(f"one of {', '.join(names)} for this function", name)
         )
     raise InvalidEvent(
         "UNKNOWN_EVENT_TYPE",
         "detail-type",
-        expectation(f"{', '.join(own)}{suggestion(name, own)}", name),
+        expectation(f"{', '.join(names)}{suggestion(name, names)}", name),
     )
 
 
 def _check_trust(event_type: EventType, source: str, detail: Mapping[str, Any]) -> None:
-    """What only some producers may say: docs/security.md, "Who may say what on the bus"."""
+    """Check what only some producers may send (docs/security.md, "Who may say what on the bus")."""
     if event_type.name == ENROLLED and source != OWN_SOURCE:
         raise InvalidEvent(
             "SOURCE_NOT_ALLOWED",
@@ -224,8 +230,8 @@ def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:
     if not isinstance(detail, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "detail", expectation("an object", detail))
     _check_depth(detail)
-    # No character of Python's own notation stands for more than four bytes of JSON, so most details need not be encoded
-    # to know that they fit.
+    # A character of Python's notation takes at most four bytes of JSON. This check is cheaper than encoding, and is
+    # enough for most events.
     if len(str(detail)) * 4 > allowed_bytes:
         size = len(json.dumps(detail, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         if size > allowed_bytes:
@@ -236,13 +242,13 @@ def _detail(envelope: Mapping[str, Any], allowed_bytes: int) -> dict[str, Any]:
 
 
 def _check_depth(detail: object) -> None:
-    """Without recursion, so that no nesting can exhaust the stack."""
+    """Check the depth level by level. Recursion could exhaust the stack."""
     level: list[Any] = [detail]
     for _ in range(MAX_DEPTH):
         level = [
             child
-            for one in level
-            for child in (one.values() if isinstance(one, dict) else one)
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
             if isinstance(child, _NESTED)
         ]
         if not level:
@@ -251,94 +257,99 @@ def _check_depth(detail: object) -> None:
 
 
 def _text(holder: Mapping[str, Any], prefix: str, key: str, longest: int, reason: str | None = None) -> str:
-    found = holder.get(key)
-    if isinstance(found, str) and 0 < len(found) <= longest and found.isascii() and found.isprintable():
-        return found  # as nearly every text: the rest says what is wrong
+    value = holder.get(key)
+    if isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable():
+        return value  # fast path for nearly all texts; the rest finds the reason
     field = prefix + key
     if key not in holder:
         raise InvalidEvent(
             reason or "MISSING_FIELD", field, expectation_of(f"a string of 1 to {longest} characters", "no value")
         )
-    if not isinstance(found, str):
+    if not isinstance(value, str):
         raise InvalidEvent(
             reason or "WRONG_TYPE",
             field,
-            expectation(f"a string of 1 to {longest} characters", found),
+            expectation(f"a string of 1 to {longest} characters", value),
         )
-    return checked_id(found, field, longest, reason)
+    return checked_id(value, field, longest, reason)
 
 
-def checked_id(found: str, field: str, longest: int, reason: str | None = None) -> str:
-    """Raises InvalidEvent for what can't be an id."""
-    if not 1 <= len(found) <= longest:
+def checked_id(value: str, field: str, longest: int, reason: str | None = None) -> str:
+    """Return an ID of 1 to ``longest`` characters that can be a key and a message attribute. Raises InvalidEvent.
+
+    ``reason``: the code of all faults; None: a code for each.
+    """
+    if not 1 <= len(value) <= longest:
         raise InvalidEvent(
-            reason or "WRONG_LENGTH", field, expectation_of(f"1 to {longest} characters", f"{len(found):,} characters")
+            reason or "WRONG_LENGTH", field, expectation_of(f"1 to {longest} characters", f"{len(value):,} characters")
         )
     # Control characters and lone surrogates can't be keys, group ids or message attributes.
-    if not found.isascii() or not found.isprintable():
-        for character in found:
+    if not value.isascii() or not value.isprintable():
+        for character in value:
             if unicodedata.category(character) in ("Cc", "Cs") or ord(character) & 0xFFFE == 0xFFFE:
                 raise InvalidEvent(
                     reason or "BAD_CHARACTERS", field, expectation_of("printable characters only", f"{character!a}")
                 )
-    return found
+    return value
 
 
-def _object_id(found: object) -> str | None:
-    if found is None:
+def _object_id(value: object) -> str | None:
+    if value is None:
         return None
     allowed = "a string of 1 to 128 characters, an integer, or null for an unknown visitor"
-    if isinstance(found, int) and not isinstance(found, bool):
-        if abs(found) >= MAX_NUMBER:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= MAX_NUMBER:
             raise InvalidEvent("BAD_NUMBER", "detail.objectId", expectation_of(allowed, "an integer beyond 10^38"))
-        return str(found)
-    if isinstance(found, float) and found.is_integer():
-        # In JSON 101.0 is the integer 101.
-        if abs(found) > MAX_EXACT:
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        # JSON does not distinguish 101.0 from the integer 101.
+        if abs(value) > MAX_EXACT:
             # A float of this size has lost its last digits.
             action = "Write a number of this size as a string"
-            raise InvalidEvent("BAD_NUMBER", "detail.objectId", expectation(allowed, found, action))
-        return str(int(found))
-    if not isinstance(found, str):
-        raise InvalidEvent("WRONG_TYPE", "detail.objectId", expectation(allowed, found))
-    return checked_id(found, "detail.objectId", 128)
+            raise InvalidEvent("BAD_NUMBER", "detail.objectId", expectation(allowed, value, action))
+        return str(int(value))
+    if not isinstance(value, str):
+        raise InvalidEvent("WRONG_TYPE", "detail.objectId", expectation(allowed, value))
+    return checked_id(value, "detail.objectId", 128)
 
 
-def checked_time(field: str, found: object, reason: str = "BAD_TIME") -> tuple[Instant, bool]:
-    """Return when something occurred, and whether that is known to the second only. Raise InvalidEvent if ``found`` is
-    not such a time."""
-    time = read_time(found)
+def checked_time(field: str, value: object, reason: str = "BAD_TIME") -> tuple[Instant, bool]:
+    """Return an instant, and whether it is known to the second only. Raises InvalidEvent if the value is not a time
+    from 1970 to 9999 in one of the accepted notations."""
+    time = read_time(value)
     if time is None or not 0 <= time[0] <= LATEST:
         expected = (
             "a time from 1970 to 9999 in ISO-8601 with a zone (2026-11-23T10:00:00.000Z), in epoch seconds "
             "(9 or 10 digits), or in epoch milliseconds (12 or 13 digits)"
         )
-        raise InvalidEvent(reason, field, expectation(expected, found))
+        raise InvalidEvent(reason, field, expectation(expected, value))
     return time
 
 
-def checked_properties(field: str, found: object) -> Properties:
-    """Raises InvalidEvent for what can't be the properties of an event or a record."""
-    if not isinstance(found, dict):
-        raise InvalidEvent("WRONG_TYPE", field, expectation("an object", found))
-    if len(found) > MAX_PROPERTIES:
+def checked_properties(field: str, raw_properties: object) -> Properties:
+    """Return valid properties of an event or a record. Raises InvalidEvent."""
+    if not isinstance(raw_properties, dict):
+        raise InvalidEvent("WRONG_TYPE", field, expectation("an object", raw_properties))
+    if len(raw_properties) > MAX_PROPERTIES:
         raise InvalidEvent(
-            "TOO_MANY_PROPERTIES", field, expectation_of(f"at most {MAX_PROPERTIES} properties", f"{len(found):,}")
+            "TOO_MANY_PROPERTIES",
+            field,
+            expectation_of(f"at most {MAX_PROPERTIES} properties", f"{len(raw_properties):,}"),
         )
-    for name, value in found.items():
-        # The name is shown in messages, so it is checked before it is used in one.
+    for name, value in raw_properties.items():
+        # The name is checked first, because the messages on the value contain it.
         checked_id(name, f"{field} (a name)", MAX_NAME)
         _check_value(f"{field}.{name}", value)
-    return found
+    return raw_properties
 
 
-def _record_properties(field: str, found: object) -> Properties | None:
-    return None if found is None else checked_record_properties(field, found)
+def _record_properties(field: str, raw_properties: object) -> Properties | None:
+    return None if raw_properties is None else checked_record_properties(field, raw_properties)
 
 
-def checked_record_properties(field: str, found: object) -> Properties:
-    """As ``checked_properties``, with the names in their one spelling."""
-    properties = checked_properties(field, found)
+def checked_record_properties(field: str, raw_properties: object) -> Properties:
+    """As ``checked_properties``, with normalized names. Two spellings of a name must have the same value."""
+    properties = checked_properties(field, raw_properties)
     if are_names(properties):
         return properties
     named: dict[str, Value] = {}
@@ -358,7 +369,7 @@ def checked_record_properties(field: str, found: object) -> Properties:
 
 
 def _check_required(event_type: EventType, name: str, value: Value) -> None:
-    """What an event says about the record must be said in a way that can be stored."""
+    """Check a required property: it has a value, which can be stored as a name, and one of the known options if any."""
     field = f"detail.properties.{name}"
     if is_missing(value) or not any(part.strip() for part in (value if isinstance(value, list) else [as_text(value)])):
         raise InvalidEvent(
@@ -379,7 +390,7 @@ def _check_required(event_type: EventType, name: str, value: Value) -> None:
 
 
 def _check_bool(name: str, value: Value) -> None:
-    """Whether an event is eligible depends on the value, so it must not be guessed."""
+    """Check a boolean on which the eligibility of the event depends. A value that is not clear is rejected."""
     if not is_missing(value) and read_bool(value) is None:
         field = f"detail.properties.{name}"
         raise InvalidEvent("BAD_BOOL", field, expectation(f"{BOOLS} in any case", value))
@@ -391,7 +402,7 @@ def _check_value(field: str, value: Value) -> None:
     elif value is None or isinstance(value, bool):
         return
     elif isinstance(value, int | float):
-        # `not <` also holds of NaN.
+        # `not <` is also true for NaN.
         if not abs(value) < MAX_NUMBER:
             raise InvalidEvent(
                 "BAD_NUMBER", field, expectation_of("a finite number below 10^38", "a larger number or NaN")
@@ -430,15 +441,15 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
     return _record_properties("detail.record.properties", record.get("properties"))
 
 
-def _chain(found: object) -> tuple[str, ...]:
-    if found is None or found == []:
+def _chain(value: object) -> tuple[str, ...]:
+    if value is None or value == []:
         return ()
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise InvalidEvent("WRONG_TYPE", "detail.chain", expectation("a list of flow IDs", found))
-    if len(found) > MAX_CHAIN_PARTS:
+    if not isinstance(value, list) or not all(isinstance(flow_id, str) for flow_id in value):
+        raise InvalidEvent("WRONG_TYPE", "detail.chain", expectation("a list of flow IDs", value))
+    if len(value) > MAX_CHAIN_PARTS:
         raise InvalidEvent(
             "WRONG_LENGTH",
             "detail.chain",
-            expectation_of(f"at most {MAX_CHAIN_PARTS} flow IDs", f"{len(found):,} flow IDs"),
+            expectation_of(f"at most {MAX_CHAIN_PARTS} flow IDs", f"{len(value):,} flow IDs"),
         )
-    return tuple(checked_id(one, "detail.chain", 128) for one in found)
+    return tuple(checked_id(flow_id, "detail.chain", 128) for flow_id in value)

@@ -1,4 +1,4 @@
-"""Past events in the shape of HubSpot's Events API."""
+"""Writing of past events in the format of HubSpot's Events API."""
 
 from typing import Any
 

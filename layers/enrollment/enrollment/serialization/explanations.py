@@ -1,4 +1,4 @@
-"""What decisions rest on, as the API tells it; and what it is asked to simulate."""
+"""Reading of simulation and preview requests, and writing of explanations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from enrollment.serialization.validation_errors import expectation, expectation_
 
 
 class SimulationRequest(Struct, frozen=True):
-    """``flows`` None: those that are stored. ``record``: what is said of it; None: the stored one."""
+    """A request to simulate an event. ``flows`` None: the stored flows. ``record`` None: the stored record."""
 
     envelope: Any
     flows: Sequence[Flow] | None
@@ -28,41 +28,43 @@ class SimulationRequest(Struct, frozen=True):
 
 
 class InlineRecord(Struct, frozen=True):
-    """All of it holds since ``created_at``."""
+    """A record that is given in the request. All values are set since ``created_at``. ``lists``: IDs of its lists."""
 
     created_at: Instant
     properties: Mapping[str, Any]
     lists: Sequence[str]
 
     def of(self, event: Event) -> Sequence[Record]:
-        """None, when the event is about no record."""
+        """Return the record under the event's key. Empty if the event has no record."""
         if event.record_key is None:
             return ()
         properties = {name: TimestampedValue(value, self.created_at) for name, value in self.properties.items()}
-        memberships = {read_name(one): TimestampedValue(True, self.created_at) for one in self.lists}
+        memberships = {read_name(list_id): TimestampedValue(True, self.created_at) for list_id in self.lists}
         return (Record(event.record_key, self.created_at, properties, memberships),)
 
 
 def read_simulation(body: Any, portal_id: str, now: Instant) -> SimulationRequest:
-    """``{"event": <envelope>, "flows": [<flow>, …], "record": {"properties": {…}, "lists": […], "createdAt": …}}``.
-    Raises InvalidRequest."""
+    """Read a simulation. Raises InvalidRequest.
+
+    ``{"event": <envelope>, "flows": [<flow>, …], "record": {"properties": {…}, "lists": […], "createdAt": …}}``
+    """
     reader = BodyReader()
-    given = reader.mapping(body, "$")
-    if "event" not in given:
+    document = reader.mapping(body, "$")
+    if "event" not in document:
         reader.fault("$.event", "MISSING_FIELD", expectation_of("an event as EventBridge delivers it", "no value"))
-    flows = None if given.get("flows") is None else _drafts(reader, given["flows"], "$.flows", portal_id)
-    record = None if given.get("record") is None else _inline_record(reader, given["record"], now)
+    flows = None if document.get("flows") is None else _drafts(reader, document["flows"], "$.flows", portal_id)
+    record = None if document.get("record") is None else _inline_record(reader, document["record"], now)
     reader.finish()
-    return SimulationRequest(given["event"], flows, record)
+    return SimulationRequest(document["event"], flows, record)
 
 
 def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
-    """``{"flow": <flow>, "limit": …, "after": …}``: the draft, how many events, and where to go on. Raises
-    InvalidRequest."""
+    """Read ``{"flow": <flow>, "limit": …, "after": …}``. Return the draft, the number of events, and the position
+    of the cursor. Raises InvalidRequest."""
     reader = BodyReader()
-    given = reader.mapping(body, "$")
-    draft = _draft(reader, given.get("flow"), "$.flow", "draft", portal_id)
-    limit, after = given.get("limit", MAX_INPUTS), given.get("after")
+    document = reader.mapping(body, "$")
+    draft = _draft(reader, document.get("flow"), "$.flow", "draft", portal_id)
+    limit, after = document.get("limit", MAX_INPUTS), document.get("after")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
         reader.fault("$.limit", "WRONG_TYPE", expectation(f"a number from 1 to {MAX_INPUTS}", limit))
     if after is not None and not isinstance(after, str):
@@ -72,12 +74,12 @@ def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
     return draft, limit, read_cursor(after)
 
 
-def _drafts(reader: BodyReader, found: Any, path: str, portal_id: str) -> list[Flow]:
-    """Flows that are not stored, taken as turned on for all events. One without an id is called draft-1, draft-2…"""
+def _drafts(reader: BodyReader, raw_flows: Any, path: str, portal_id: str) -> list[Flow]:
+    """Read drafts of flows, turned on since before all events. A draft without an ID gets draft-1, draft-2…"""
     flows: dict[str, Flow] = {}
-    for number, one in enumerate(reader.items(found, path, "flows")):
+    for number, raw_flow in enumerate(reader.items(raw_flows, path, "flows")):
         at = f"{path}[{number}]"
-        draft = _draft(reader, one, at, f"draft-{number + 1}", portal_id)
+        draft = _draft(reader, raw_flow, at, f"draft-{number + 1}", portal_id)
         if draft is not None and draft.id in flows:
             reader.fault(f"{at}.id", "GIVEN_TWICE", expectation("each flow ID once", draft.id))
         elif draft is not None:
@@ -85,10 +87,10 @@ def _drafts(reader: BodyReader, found: Any, path: str, portal_id: str) -> list[F
     return list(flows.values())
 
 
-def _draft(reader: BodyReader, found: Any, path: str, name: str, portal_id: str) -> Flow | None:
-    document = reader.mapping(found, path)
+def _draft(reader: BodyReader, raw_flow: Any, path: str, name: str, portal_id: str) -> Flow | None:
+    document = reader.mapping(raw_flow, path)
     flow_id = reader.id(document.get("id", name), f"{path}.id")
-    # Turned on, whatever it says; but what is no answer to that is a fault here as anywhere.
+    # A draft is always on. A value that is not a boolean is still reported.
     is_enabled = document.get("isEnabled", True)
     turned_on = {**document, "isEnabled": True if isinstance(is_enabled, bool) else is_enabled}
     try:
@@ -99,23 +101,23 @@ def _draft(reader: BodyReader, found: Any, path: str, name: str, portal_id: str)
         return None
 
 
-def _inline_record(reader: BodyReader, found: Any, now: Instant) -> InlineRecord:
-    given = reader.mapping(found, "$.record")
-    lists, created_at = given.get("lists"), given.get("createdAt")
+def _inline_record(reader: BodyReader, raw_record: Any, now: Instant) -> InlineRecord:
+    document = reader.mapping(raw_record, "$.record")
+    lists, created_at = document.get("lists"), document.get("createdAt")
     return InlineRecord(
         created_at=0 if created_at is None else reader.time(created_at, "$.record.createdAt", now),
-        properties=reader.properties(given.get("properties", {}), "$.record.properties"),
+        properties=reader.properties(document.get("properties", {}), "$.record.properties"),
         lists=[] if lists in (None, []) else reader.ids(lists, "$.record.lists"),
     )
 
 
 def write_explanation(explanation: Explanation) -> dict[str, Any]:
-    """Beside the fields of the decision."""
+    """Return the fields that an explanation has in addition to those of the decision."""
     flow = explanation.flow
     return {
         "flowName": flow.name,
         "failedConditions": list(failed_conditions(explanation.decision, flow, EVENT_TYPES)),
-        "triggerGroups": [_write_group(one) for one in explanation.groups],
+        "triggerGroups": [_write_group(group) for group in explanation.groups],
         "recordAsOf": None if explanation.as_of is None else iso(explanation.as_of),
         "suppression": _write_result(explanation.suppression),
         "goal": _write_result(explanation.goal),
@@ -128,7 +130,7 @@ def _write_group(result: GroupResult) -> dict[str, Any]:
         "groupIndex": result.group.index,
         "eventType": result.group.event_type,
         "isConcerned": result.is_concerned,
-        "filters": [write_result(one) for one in result.filters],
+        "filters": [write_result(filter_result) for filter_result in result.filters],
         "passed": result.holds,
     }
 

@@ -1,4 +1,4 @@
-"""A flow's JSON as the API gives it: HubSpot's keys that every flow has, and all that its author wrote."""
+"""Writing of flows in the format of HubSpot's API: the keys that every flow has, and the author's document."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from enrollment.domain.values import iso
 from enrollment.serialization.requests import BodyReader
 from enrollment.serialization.validation_errors import expectation
 
-# What HubSpot's flows have whether or not their author wrote it.
+# Keys that HubSpot's flows have even if the author did not set them.
 _DEFAULTS: Mapping[str, Any] = {
     "flowType": "WORKFLOW",
     "actions": [],
@@ -27,6 +27,7 @@ _CONTACT_DEFAULTS: Mapping[str, Any] = {
 
 
 def write_flow(revision: FlowRevision) -> dict[str, Any]:
+    """Return a flow in HubSpot's format. Keys that this system does not evaluate are returned unchanged."""
     document = revision.document
     is_contact = document.get("type") == "CONTACT_FLOW"
     return {
@@ -44,7 +45,7 @@ def write_flow(revision: FlowRevision) -> dict[str, Any]:
 
 
 def write_flow_summary(revision: FlowRevision) -> dict[str, Any]:
-    """Of a list of flows. ``enabledAt`` and ``enrollmentType`` are beyond HubSpot's."""
+    """Return a flow as an item of a list of flows. ``enabledAt`` and ``enrollmentType`` are not in HubSpot's format."""
     whole = write_flow(revision)
     keys = ("id", "name", "type", "flowType", "objectTypeId", "revisionId", "isEnabled", "createdAt", "updatedAt")
     criteria = whole.get("enrollmentCriteria")
@@ -56,22 +57,22 @@ def write_flow_summary(revision: FlowRevision) -> dict[str, Any]:
 
 
 def read_flow_ids(body: Any) -> list[str]:
-    """``{"inputs": [{"flowId": …, "type": "FLOW_ID"}]}``. Raises InvalidRequest."""
+    """Read ``{"inputs": [{"flowId": …, "type": "FLOW_ID"}]}``. Return each ID once. Raises InvalidRequest."""
     reader = BodyReader()
     inputs = reader.items(reader.mapping(body, "$").get("inputs"), "$.inputs", "inputs")
     ids = []
-    for number, one in enumerate(inputs):
+    for number, raw_input in enumerate(inputs):
         path = f"$.inputs[{number}]"
-        given = reader.mapping(one, path)
-        if given.get("type", "FLOW_ID") != "FLOW_ID":
-            reader.fault(f"{path}.type", "UNKNOWN_TYPE", expectation("FLOW_ID", given["type"]))
-        ids.append(reader.id(given.get("flowId"), f"{path}.flowId"))
+        document = reader.mapping(raw_input, path)
+        if document.get("type", "FLOW_ID") != "FLOW_ID":
+            reader.fault(f"{path}.type", "UNKNOWN_TYPE", expectation("FLOW_ID", document["type"]))
+        ids.append(reader.id(document.get("flowId"), f"{path}.flowId"))
     reader.finish()
     return list(dict.fromkeys(ids))
 
 
 def write_result(result: Result) -> dict[str, Any]:
-    """What came of a filter, or of a branch and all that is under it."""
+    """Return the result of a filter, or of a branch with everything in it, as JSON."""
     if isinstance(result, FilterResult):
         return {
             "property": result.property,
@@ -83,20 +84,20 @@ def write_result(result: Result) -> dict[str, Any]:
         }
     return {
         "filterBranchType": result.kind,
-        "filters": [write_result(one) for one in result.parts if isinstance(one, FilterResult)],
-        "filterBranches": [write_result(one) for one in result.parts if isinstance(one, BranchResult)],
+        "filters": [write_result(part) for part in result.parts if isinstance(part, FilterResult)],
+        "filterBranches": [write_result(part) for part in result.parts if isinstance(part, BranchResult)],
         "passed": result.holds,
     }
 
 
 def _next_action_id(actions: Any) -> str:
     numbers = [
-        int(one["actionId"])
-        for one in (actions if isinstance(actions, list) else [])
-        if isinstance(one, dict)
-        and isinstance(one.get("actionId"), str)
-        and one["actionId"].isascii()
-        and one["actionId"].isdigit()
-        and len(one["actionId"]) < 16
+        int(action["actionId"])
+        for action in (actions if isinstance(actions, list) else [])
+        if isinstance(action, dict)
+        and isinstance(action.get("actionId"), str)
+        and action["actionId"].isascii()
+        and action["actionId"].isdigit()
+        and len(action["actionId"]) < 16
     ]
     return str(max(numbers, default=0) + 1)

@@ -1,6 +1,6 @@
-"""The keys of HubSpot's flow JSON inside triggers and criteria: which are evaluated, and which mean nothing here.
+"""The keys of HubSpot's flow JSON in triggers and criteria that are evaluated or can be ignored.
 
-A key that this system does not evaluate may change who enrolls, so every other key is refused by name.
+Any other key could change which records enroll, so it is rejected by name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.validation_errors import ValidationError, expectation, hint, nearest
 
-# HubSpot's keys that are not evaluated yet, with what they mean.
+# HubSpot's keys that are not evaluated yet, with their meaning.
 NOT_YET: Mapping[str, str] = MappingProxyType(
     {
         "coalescingRefineBy": "it counts how often the event happened",
@@ -25,20 +25,20 @@ _BRANCH = frozenset({"filterBranchType", "filterBranchOperator", "filters", "fil
 CRITERIA = frozenset(
     {
         *("type", "shouldReEnroll", "eventFilterBranches", "listMembershipFilterBranches", "refinementCriteria"),
-        # Of flows of another type: refused elsewhere when they are not empty.
+        # Keys of other types of flow. ``flows.refuse_mixed`` reports them if they are not empty.
         *("listFilterBranch", "reEnrollmentTriggersFilterBranches"),
     }
 )
 EVENT_BRANCH = _BRANCH | {"operator", "eventTypeId"}
 BRANCH = _BRANCH
 ASSOCIATION_BRANCH = _BRANCH | {"operator", "objectTypeId", "associationCategory", "associationTypeId"}
-# What HubSpot's editor writes beside a filter means nothing to it.
+# HubSpot's editor adds keys to a filter that do not change its meaning.
 _FILTER = frozenset({"filterType", "frameworkFilterId", "filterInsightsId"})
 PROPERTY_FILTER = _FILTER | {"property", "operation"}
 LIST_FILTER = _FILTER | {"operator", "listId"}
 CONSTANT_FILTER = _FILTER | {"shouldAccept", "source"}
 
-# The operands of every operation, for one that the operation's own type does not have is not looked at.
+# The operands of all operation types. An operand of another type than the operation's is ignored.
 _OPERANDS = frozenset(
     {
         *(key for kind in OPERATION_TYPES.values() for key in kind.keys),
@@ -48,7 +48,7 @@ _OPERANDS = frozenset(
         *("lowerBoundTimePoint", "upperBoundTimePoint", "lowerBoundEndpointBehavior", "upperBoundEndpointBehavior"),
     }
 )
-# With what exports carry without effect: another name of the operation's type, how the editor shows it, and whether it
+# Exports have keys without effect: another name of the operation's type, how the editor shows it, and whether it
 # converts time zones.
 OPERATION = _OPERANDS | {
     *("operationType", "operator", "includeObjectsWithNoValueSet"),
@@ -63,11 +63,11 @@ INDEX_REFERENCE = _TIME_OF_DAY | {"referenceType", "dayOfWeek", "day", "month"}
 _POINTS = ("timePoint", "lowerBoundTimePoint", "upperBoundTimePoint")
 
 
-def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[ValidationError]:
+def unknown_keys(document: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[ValidationError]:
     """Yield a fault for each key that is not evaluated and has a value. Null and empty mean absent."""
-    if given.keys() <= known:
+    if document.keys() <= known:
         return
-    for key, value in given.items():
+    for key, value in document.items():
         if key in known or value in (None, "", [], {}) or _means_nothing(key, value):
             continue
         at = f"{path}.{key}"
@@ -83,11 +83,11 @@ def unknown_keys(given: Mapping[str, Any], known: frozenset[str], path: str) -> 
         yield ValidationError(at, "UNKNOWN_KEY", message, near)
 
 
-def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[ValidationError]:
-    """As ``unknown_keys``, of an operation and of the points in time in it."""
-    yield from unknown_keys(given, OPERATION, path)
+def unknown_operation_keys(document: Mapping[str, Any], path: str) -> Iterator[ValidationError]:
+    """As ``unknown_keys``, for an operation and its points in time."""
+    yield from unknown_keys(document, OPERATION, path)
     for key in _POINTS:
-        point = given.get(key)
+        point = document.get(key)
         if isinstance(point, dict):
             yield from unknown_keys(point, TIME_POINT, f"{path}.{key}")
             reference = point.get("indexReference")
@@ -96,7 +96,7 @@ def unknown_operation_keys(given: Mapping[str, Any], path: str) -> Iterator[Vali
 
 
 def _means_nothing(key: str, value: Any) -> bool:
-    """Whether the value says what holds without the key too."""
+    """Whether the value is the default, so that the key has no effect."""
     if key == "unEnrollObjectsNotMeetingCriteria":
         return value is False
     if key in ("coalescingRefineBy", "pruningRefineBy"):

@@ -1,4 +1,4 @@
-"""What is allowed in a flow, and probably not meant."""
+"""Warnings about a valid flow that its author probably did not intend."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,30 +13,33 @@ from enrollment.serialization.validation_errors import format_value, nearest
 
 
 def warnings(flow: Flow, others: Iterable[Flow] = ()) -> Sequence[str]:
-    """Sentences without a full stop. ``others``: the flows that could stand with it in a loop."""
+    """Return warnings as sentences without a full stop. ``others``: the flows of the portal and the object type, for
+    the detection of loops."""
     return [*_misspelt(flow), *_unknown_options(flow), *_loops(flow, others)]
 
 
 def _loops(flow: Flow, others: Iterable[Flow]) -> Iterator[str]:
-    found = find_enrollment_loop(flow, others)
-    if found is not None:
+    loop = find_enrollment_loop(flow, others)
+    if loop is not None:
         yield (
-            f"it closes a loop of flows that enroll one another: {' > '.join(found)}. "
+            f"it closes a loop of flows that enroll one another: {' > '.join(loop)}. "
             "A record goes round it once, and is then stopped (LOOP_STOPPED)"
         )
 
 
 def _unknown_options(flow: Flow) -> Iterator[str]:
-    """Refinements on an option that a closed list lacks. HubSpot may add options, so it is no fault."""
+    """Yield warnings for options that HubSpot does not document. HubSpot may add options, so they are not faults."""
     for group in flow.groups:
         event_type = EVENT_TYPES[group.event_type]
-        for one in group.filters:
-            known, given = event_type.property(one.property), one.operation.given
-            if known is None or not known.options or one.operation.operator not in _WHOLE_VALUES:
+        for refinement in group.filters:
+            known, document = event_type.property(refinement.property), refinement.operation.given
+            if known is None or not known.options or refinement.operation.operator not in _WHOLE_VALUES:
                 continue
             options = {fold(option): option for option in known.options}
             for value in (
-                given["values"] if "values" in OPERATION_TYPES[given["operationType"]].keys else [given["value"]]
+                document["values"]
+                if "values" in OPERATION_TYPES[document["operationType"]].keys
+                else [document["value"]]
             ):
                 if read_name(value) not in options:
                     near = nearest(fold(as_text(value)), options)
@@ -56,21 +59,21 @@ _WHOLE_VALUES = frozenset(
 
 
 def _misspelt(flow: Flow) -> Sequence[str]:
-    """Record properties that look like a misspelt default one: a filter on a property that no record has never holds,
-    and nothing else would ever say so."""
+    """Return warnings for properties that look like a misspelt default property. Without a warning, a filter on a
+    property that no record has would never hold and never be reported."""
     named = {
-        one for tree in (flow.criteria, flow.suppression, flow.goal) for one in _properties(tree, flow.object_type_id)
+        name for tree in (flow.criteria, flow.suppression, flow.goal) for name in _properties(tree, flow.object_type_id)
     }
-    found = []
+    misspelt = []
     for object_type, name in sorted(named):
         known = DEFAULT_PROPERTIES.get(object_type, frozenset())
         near = nearest(name, known) if name not in known else None
         if near is not None:
-            found.append(
+            misspelt.append(
                 f"{format_value(name)} is no default property of {object_type} - did you mean {near}? "
                 "A filter on a property that no record has never holds"
             )
-    return found
+    return misspelt
 
 
 def _properties(criteria: Criteria | None, object_type: str) -> Iterator[tuple[str, str]]:

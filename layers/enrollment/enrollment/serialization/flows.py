@@ -1,4 +1,4 @@
-"""HubSpot's Automation v4 flow JSON, to the domain (docs/flows.md). All faults are found at once."""
+"""Reading of HubSpot's Automation v4 flow JSON (docs/flows.md). All faults of a flow are reported together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,16 +36,16 @@ from enrollment.serialization.validation_errors import (
 
 MAX_FILTERS = 250
 MAX_GROUPS = 100
-# With an event's id in one sort key, of which DynamoDB takes 1,024 bytes.
+# A sort key has a flow ID and an event ID, escaped. DynamoDB limits it to 1,024 bytes.
 MAX_ID = 64
 MAX_DEPTH = 12
-# Enrollments in a period.
+# Enrollments in a period of a rate limit.
 MAX_RATE = 1_000_000
 
 EXPECTED_RECORD_TOLERANCE = f"a number of seconds from 0 to {MAX_TOLERANCE // 1000}"
 ALLOWED_TOLERANCE = f"a number of minutes from 0 to {MAX_TOLERANCE // MINUTE}"
 
-# Keys of the enrollment criteria to the types of flow that have them.
+# For keys of the enrollment criteria, the types of flow that may have them.
 TRIGGERS = {
     "eventFilterBranches": ("EVENT_BASED",),
     "listMembershipFilterBranches": ("EVENT_BASED",),
@@ -57,7 +57,7 @@ NOT_YET = "is not supported yet. Remove it, because it would be ignored"
 
 
 class InvalidFlow(ValueError):
-    """The flow is refused as a whole; ``faults`` are all that is wrong with it."""
+    """The flow is rejected as a whole. ``faults``: everything that is wrong with it."""
 
     def __init__(self, flow_id: str, faults: Sequence[ValidationError]) -> None:
         super().__init__(f"flow {flow_id} is refused:\n" + "\n".join(f"  {fault}" for fault in faults))
@@ -66,7 +66,7 @@ class InvalidFlow(ValueError):
 
 
 def read_flow(revision: FlowRevision) -> Flow:
-    """Raises InvalidFlow."""
+    """Return the flow of a stored or proposed revision. Raises InvalidFlow with all faults of the document."""
     reader = _Reader()
     document = revision.document
     if not (1 <= len(revision.id) <= MAX_ID and revision.id.isprintable()):
@@ -106,8 +106,11 @@ def read_flow(revision: FlowRevision) -> Flow:
 
 
 def read_stored_flow(revision: FlowRevision, report: Callable[[FlowRevision, InvalidFlow], None]) -> Flow:
-    """Return a flow that was accepted when it was stored. One that is refused by now is reported and enrolls nobody,
-    so that it can't make the events fail that other flows wait for."""
+    """Return a flow that was valid when it was stored.
+
+    If a newer version of this package rejects it, call ``report`` and return a flow that enrolls no record. An
+    exception would make the event fail for all other flows.
+    """
     try:
         return read_flow(revision)
     except InvalidFlow as invalid:
@@ -116,8 +119,10 @@ def read_stored_flow(revision: FlowRevision, report: Callable[[FlowRevision, Inv
 
 
 def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
-    """An event with refinements, as a trigger group has them, of which it is asked whether it has happened. Raises
-    InvalidFlow, whose paths are ``eventType`` and ``filters[0]…``."""
+    """Read an event type with refinements, for a search of past events.
+
+    Raises InvalidFlow; the paths of the faults are ``eventType`` and ``filters[0]…``.
+    """
     reader = _Reader()
     named = reader.named_event_type(event_type_id, "eventType")
     if not isinstance(filters, list):
@@ -137,19 +142,20 @@ def read_condition(event_type_id: str, filters: Any) -> TriggerGroup:
 
 
 class _Reader:
-    """Reads parts of a flow and collects faults: each method returns what it could read."""
+    """Reads parts of a flow and collects faults. Methods return what they could read, or None or an empty value."""
 
     def __init__(self) -> None:
         self.faults: list[ValidationError] = []
         self.filters = 0
 
     def fault(self, path: str, code: str, message: str, meant: str | None = None) -> None:
+        """Add a fault. ``meant``: what the author probably meant, as a hint."""
         self.faults.append(ValidationError(path, code, message + hint(meant), meant))
 
     # The flow ------------------------------------------------------------------------------------------------------
 
     def flow_object_type(self, document: Mapping[str, Any]) -> str:
-        kind, given, name = document.get("type"), document.get("objectTypeId"), document.get("name")
+        kind, raw_object_type, name = document.get("type"), document.get("objectTypeId"), document.get("name")
         if name is not None and (not isinstance(name, str) or len(name) > 1000):
             self.fault("$.name", "WRONG_TYPE", expectation("a text of at most 1000 characters", name))
         enabled = document.get("isEnabled", False)
@@ -158,55 +164,57 @@ class _Reader:
         if kind not in ("CONTACT_FLOW", "PLATFORM_FLOW"):
             self.fault("$.type", "UNKNOWN_TYPE", expectation("CONTACT_FLOW or PLATFORM_FLOW", kind))
         if "objectTypeId" not in document and kind == "CONTACT_FLOW":
-            given = "0-1"
-        type_id = object_type_id(given) if isinstance(given, str) else None
+            raw_object_type = "0-1"
+        type_id = object_type_id(raw_object_type) if isinstance(raw_object_type, str) else None
         if type_id is None:
             self.fault(
-                "$.objectTypeId", "UNKNOWN_OBJECT_TYPE", expectation("an object type ID, for example 0-1", given)
+                "$.objectTypeId",
+                "UNKNOWN_OBJECT_TYPE",
+                expectation("an object type ID, for example 0-1", raw_object_type),
             )
         elif (kind == "CONTACT_FLOW") != (type_id == "0-1") and kind in ("CONTACT_FLOW", "PLATFORM_FLOW"):
             allowed = "0-1 in a CONTACT_FLOW" if kind == "CONTACT_FLOW" else "any but 0-1 in a PLATFORM_FLOW"
-            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", expectation(allowed, given))
+            self.fault("$.objectTypeId", "WRONG_OBJECT_TYPE", expectation(allowed, raw_object_type))
         return type_id or "0-1"
 
     def suppression(self, document: Mapping[str, Any]) -> Criteria | None:
-        """Of contacts by lists, of other records by a branch."""
+        """Read suppressionListIds and suppressionFilterBranch. A record that meets either is suppressed."""
         ids = self.list_of(document, "$", "suppressionListIds")
         filters: list[Criteria] = []
-        for number, one in enumerate(ids):
-            if not is_list_id(one):
-                self.fault(f"$.suppressionListIds[{number}]", "WRONG_TYPE", wrong_list_id(one))
+        for number, list_id in enumerate(ids):
+            if not is_list_id(list_id):
+                self.fault(f"$.suppressionListIds[{number}]", "WRONG_TYPE", wrong_list_id(list_id))
             else:
-                filters.append(ListFilter(str(one), True))
+                filters.append(ListFilter(str(list_id), True))
         if len(ids) > MAX_FILTERS:
             self.fault(
                 "$.suppressionListIds",
                 "TOO_MANY_LISTS",
                 expectation_of(f"at most {MAX_FILTERS} lists", f"{len(ids)} lists"),
             )
-        given = self.given_branch(document, "suppressionFilterBranch")
-        if given is not None:
-            filters.append(given)
+        branch = self.given_branch(document, "suppressionFilterBranch")
+        if branch is not None:
+            filters.append(branch)
         return AnyOf(tuple(filters)) if filters else None
 
     def given_branch(self, document: Mapping[str, Any], key: str) -> Criteria | None:
-        given = document.get(key)
-        if not given or _is_empty(given):
+        branch = document.get(key)
+        if not branch or _is_empty(branch):
             return None
-        return self.branch(given, f"$.{key}", 1)
+        return self.branch(branch, f"$.{key}", 1)
 
     def tolerance(self, document: Mapping[str, Any]) -> int | None:
-        """In milliseconds."""
-        found = document.get("criteriaTolerance")
-        if found is None:
+        """Return the criteria tolerance in milliseconds. None: the flow has none."""
+        minutes = document.get("criteriaTolerance")
+        if minutes is None:
             return None
-        milliseconds = read_tolerance(found)
+        milliseconds = read_tolerance(minutes)
         if milliseconds is None:
-            self.fault("$.criteriaTolerance", "WRONG_TYPE", expectation(f"{ALLOWED_TOLERANCE}", found))
+            self.fault("$.criteriaTolerance", "WRONG_TYPE", expectation(f"{ALLOWED_TOLERANCE}", minutes))
         return milliseconds
 
     def record_tolerance(self, document: Mapping[str, Any]) -> int | None:
-        """In milliseconds."""
+        """Return the record tolerance in milliseconds. None: the portal's setting applies."""
         seconds = document.get("recordTolerance")
         if seconds is None:
             return None
@@ -217,13 +225,13 @@ class _Reader:
         return milliseconds
 
     def rate_limit(self, document: Mapping[str, Any]) -> RateLimit | None:
-        found, path = document.get("enrollmentRateLimit"), "$.enrollmentRateLimit"
-        if found is None:
+        raw_limit, path = document.get("enrollmentRateLimit"), "$.enrollmentRateLimit"
+        if raw_limit is None:
             return None
-        if not isinstance(found, dict):
-            self.fault(path, "WRONG_TYPE", expectation("an object with count and period", found))
+        if not isinstance(raw_limit, dict):
+            self.fault(path, "WRONG_TYPE", expectation("an object with count and period", raw_limit))
             return None
-        count, period = found.get("count"), found.get("period")
+        count, period = raw_limit.get("count"), raw_limit.get("period")
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_RATE:
             self.fault(
                 f"{path}.count",
@@ -252,13 +260,14 @@ class _Reader:
     def enrollment_criteria(
         self, document: Mapping[str, Any], object_type: str
     ) -> tuple[list[TriggerGroup], Criteria | None, bool]:
+        """Return the trigger groups, the refinement criteria, and whether the flow re-enrolls."""
         path = "$.enrollmentCriteria"
-        found = document.get("enrollmentCriteria")
-        given: Mapping[str, Any] = {"type": "MANUAL"} if found is None else found
-        if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", expectation("an object", given))
+        raw_criteria = document.get("enrollmentCriteria")
+        criteria_document: Mapping[str, Any] = {"type": "MANUAL"} if raw_criteria is None else raw_criteria
+        if not isinstance(criteria_document, dict):
+            self.fault(path, "WRONG_TYPE", expectation("an object", criteria_document))
             return [], None, False
-        kind = given.get("type")
+        kind = criteria_document.get("type")
         if kind not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
             self.fault(
                 f"{path}.type",
@@ -266,10 +275,10 @@ class _Reader:
                 expectation("EVENT_BASED, LIST_BASED or MANUAL", kind),
             )
             return [], None, False
-        re_enroll = given.get("shouldReEnroll")
+        re_enroll = criteria_document.get("shouldReEnroll")
         if not isinstance(re_enroll, bool | None):
             self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", expectation("true or false", re_enroll))
-        self.refuse_mixed(given, kind, path)
+        self.refuse_mixed(criteria_document, kind, path)
         if kind != "EVENT_BASED":
             if document.get("isEnabled") is True:
                 self.fault(
@@ -284,28 +293,28 @@ class _Reader:
                 "SCHEDULE_WITH_EVENTS",
                 expectation_of("either a schedule or event triggers", "both", "Remove enrollmentSchedule"),
             )
-        self.refuse_unknown(given, flow_keys.CRITERIA, path)
-        groups = self.trigger_groups(given, path, object_type)
+        self.refuse_unknown(criteria_document, flow_keys.CRITERIA, path)
+        groups = self.trigger_groups(criteria_document, path, object_type)
         criteria = None
-        if given.get("refinementCriteria") is not None:
-            criteria = self.branch(given["refinementCriteria"], f"{path}.refinementCriteria", 1)
+        if criteria_document.get("refinementCriteria") is not None:
+            criteria = self.branch(criteria_document["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
 
-    def refuse_unknown(self, given: Mapping[str, Any], known: frozenset[str], path: str) -> None:
-        """A key that is not evaluated may change who enrolls."""
-        self.faults += flow_keys.unknown_keys(given, known, path)
+    def refuse_unknown(self, document: Mapping[str, Any], known: frozenset[str], path: str) -> None:
+        """Report keys that are not evaluated, because they may change which records enroll."""
+        self.faults += flow_keys.unknown_keys(document, known, path)
 
-    def refuse_mixed(self, given: Mapping[str, Any], kind: str, path: str) -> None:
-        """A flow is event-based, filter-based, or manual, never two at once."""
+    def refuse_mixed(self, document: Mapping[str, Any], kind: str, path: str) -> None:
+        """Report triggers of another type than the flow's. A flow is event-based, filter-based or manual."""
         for key in TRIGGERS:
-            if given.get(key) and kind not in TRIGGERS[key]:
+            if document.get(key) and kind not in TRIGGERS[key]:
                 allowed = " or ".join(TRIGGERS[key])
                 self.fault(
                     f"{path}.{key}",
                     "MIXED_TRIGGERS",
                     expectation_of(f"{key} only in a flow of type {allowed}", f"it in one of type {kind}", "Remove it"),
                 )
-        if given.get("refinementCriteria") and kind != "EVENT_BASED":
+        if document.get("refinementCriteria") and kind != "EVENT_BASED":
             self.fault(
                 f"{path}.refinementCriteria",
                 "CRITERIA_WITHOUT_TRIGGER",
@@ -314,9 +323,9 @@ class _Reader:
 
     # Trigger groups --------------------------------------------------------------------------------------------------
 
-    def trigger_groups(self, given: Mapping[str, Any], path: str, object_type: str) -> list[TriggerGroup]:
-        events = self.list_of(given, path, "eventFilterBranches")
-        lists = self.list_of(given, path, "listMembershipFilterBranches")
+    def trigger_groups(self, criteria_document: Mapping[str, Any], path: str, object_type: str) -> list[TriggerGroup]:
+        events = self.list_of(criteria_document, path, "eventFilterBranches")
+        lists = self.list_of(criteria_document, path, "listMembershipFilterBranches")
         if not events and not lists:
             self.fault(path, "NO_TRIGGER", expectation_of("at least one trigger group in an EVENT_BASED flow", "none"))
         if len(events) + len(lists) > MAX_GROUPS:
@@ -327,29 +336,31 @@ class _Reader:
             )
             return []
         groups = [
-            self.event_group(one, f"{path}.eventFilterBranches[{index}]", index, object_type)
-            for index, one in enumerate(events)
+            self.event_group(raw_branch, f"{path}.eventFilterBranches[{index}]", index, object_type)
+            for index, raw_branch in enumerate(events)
         ] + [
-            self.list_group(one, f"{path}.listMembershipFilterBranches[{index}]", len(events) + index, object_type)
-            for index, one in enumerate(lists)
+            self.list_group(
+                raw_branch, f"{path}.listMembershipFilterBranches[{index}]", len(events) + index, object_type
+            )
+            for index, raw_branch in enumerate(lists)
         ]
         return [group for group in groups if group is not None]
 
-    def event_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
-        if not isinstance(given, dict):
-            self.fault(path, "WRONG_TYPE", expectation("an object", given))
+    def event_group(self, raw_branch: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
+        if not isinstance(raw_branch, dict):
+            self.fault(path, "WRONG_TYPE", expectation("an object", raw_branch))
             return None
-        self.refuse_unknown(given, flow_keys.EVENT_BRANCH, path)
-        kind = given.get("filterBranchType")
+        self.refuse_unknown(raw_branch, flow_keys.EVENT_BRANCH, path)
+        kind = raw_branch.get("filterBranchType")
         if kind != "UNIFIED_EVENTS":
             self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("UNIFIED_EVENTS", kind))
-        if (given.get("filterBranchOperator") or "AND") != "AND":
+        if (raw_branch.get("filterBranchOperator") or "AND") != "AND":
             self.fault(
                 f"{path}.filterBranchOperator",
                 "UNKNOWN_OPERATOR",
-                expectation("AND", given["filterBranchOperator"]),
+                expectation("AND", raw_branch["filterBranchOperator"]),
             )
-        operator = given.get("operator")
+        operator = raw_branch.get("operator")
         if operator == "HAS_NOT_COMPLETED":
             self.fault(
                 f"{path}.operator",
@@ -362,15 +373,15 @@ class _Reader:
             )
         elif operator != "HAS_COMPLETED":
             self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("HAS_COMPLETED", operator))
-        if given.get("filterBranches"):
+        if raw_branch.get("filterBranches"):
             self.fault(
                 f"{path}.filterBranches",
                 "NESTED_BRANCHES",
                 expectation_of("only filters in a trigger group", "branches"),
             )
 
-        named = self.event_type(given.get("eventTypeId"), f"{path}.eventTypeId", object_type)
-        filters = self.list_of(given, path, "filters")
+        named = self.event_type(raw_branch.get("eventTypeId"), f"{path}.eventTypeId", object_type)
+        filters = self.list_of(raw_branch, path, "filters")
         self.filters += len(filters)
         if named is None:
             return None
@@ -380,7 +391,7 @@ class _Reader:
         return TriggerGroup(index, event_type.name, event_type_id, (*implied, *kept), also)
 
     def refinements(self, filters: list[Any], path: str, event_type: EventType) -> tuple[PropertyFilter, ...]:
-        """With what those on some properties stand for besides."""
+        """Read the refinements of a trigger group, and add those that they imply (``RequiredFilter``)."""
         if filters and not event_type.properties:
             self.fault(
                 path,
@@ -392,17 +403,17 @@ class _Reader:
                 ),
             )
             return ()
-        read = [self.event_filter(one, f"{path}[{number}]", event_type) for number, one in enumerate(filters)]
-        kept = tuple(one for one in read if one is not None)
+        read = [self.event_filter(raw, f"{path}[{number}]", event_type) for number, raw in enumerate(filters)]
+        kept = tuple(refinement for refinement in read if refinement is not None)
         narrowing = event_type.narrowing
-        if narrowing is not None and any(one.property in narrowing.on_properties for one in kept):
+        if narrowing is not None and any(refinement.property in narrowing.on_properties for refinement in kept):
             return (narrowing.implies, *kept)
         return kept
 
     def event_type(
-        self, given: Any, path: str, object_type: str
+        self, name: Any, path: str, object_type: str
     ) -> tuple[EventType, str | None, tuple[PropertyFilter, ...]] | None:
-        named = self.named_event_type(given, path)
+        named = self.named_event_type(name, path)
         if named is None:
             return None
         event_type = named[0]
@@ -420,21 +431,19 @@ class _Reader:
         self.check_object_type(event_type, path, object_type)
         return named
 
-    def named_event_type(
-        self, given: Any, path: str
-    ) -> tuple[EventType, str | None, tuple[PropertyFilter, ...]] | None:
-        """The event, the id of it that was meant, and the refinements that naming it so stands for."""
+    def named_event_type(self, name: Any, path: str) -> tuple[EventType, str | None, tuple[PropertyFilter, ...]] | None:
+        """Return an event type by HubSpot's ID or its name, with the ID to store and the refinements it implies."""
         implied: tuple[PropertyFilter, ...] = ()
-        if isinstance(given, str) and given in EVENT_TYPE_IDS:
-            event_type, alias = EVENT_TYPE_IDS[given]
+        if isinstance(name, str) and name in EVENT_TYPE_IDS:
+            event_type, alias = EVENT_TYPE_IDS[name]
             event_type_id: str | None = alias.id
             implied = alias.implies
-        elif isinstance(given, str) and given in EVENT_TYPES:
-            event_type = EVENT_TYPES[given]
+        elif isinstance(name, str) and name in EVENT_TYPES:
+            event_type = EVENT_TYPES[name]
             event_type_id = event_type.event_type_id
         else:
-            near = nearest(given, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(given, str) else None
-            message = expectation("an event type of the catalog, for example forms.submitted", given)
+            near = nearest(name, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(name, str) else None
+            message = expectation("an event type of the catalog, for example forms.submitted", name)
             self.fault(path, "UNKNOWN_EVENT", message, near)
             return None
         return event_type, event_type_id, implied
@@ -449,19 +458,19 @@ class _Reader:
                 ),
             )
 
-    def list_group(self, given: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
+    def list_group(self, raw_branch: Any, path: str, index: int, object_type: str) -> TriggerGroup | None:
         event_type = EVENT_TYPES["lists.membership_changed"]
-        filters = self.list_of(given, path, "filters") if isinstance(given, dict) else []
-        if len(filters) != 1 or not isinstance(filters[0], dict) or given.get("filterBranches"):
-            self.fault(path, "WRONG_BRANCH", expectation("a branch with one IN_LIST filter", given))
+        filters = self.list_of(raw_branch, path, "filters") if isinstance(raw_branch, dict) else []
+        if len(filters) != 1 or not isinstance(filters[0], dict) or raw_branch.get("filterBranches"):
+            self.fault(path, "WRONG_BRANCH", expectation("a branch with one IN_LIST filter", raw_branch))
             return None
         self.filters += 1
-        one, at = filters[0], f"{path}.filters[0]"
-        self.refuse_unknown(given, flow_keys.BRANCH, path)
-        self.refuse_unknown(one, flow_keys.LIST_FILTER, at)
-        list_id, operator = one.get("listId"), one.get("operator")
-        if one.get("filterType") != "IN_LIST":
-            self.fault(f"{at}.filterType", "WRONG_FILTER", expectation("IN_LIST", one.get("filterType")))
+        raw_filter, at = filters[0], f"{path}.filters[0]"
+        self.refuse_unknown(raw_branch, flow_keys.BRANCH, path)
+        self.refuse_unknown(raw_filter, flow_keys.LIST_FILTER, at)
+        list_id, operator = raw_filter.get("listId"), raw_filter.get("operator")
+        if raw_filter.get("filterType") != "IN_LIST":
+            self.fault(f"{at}.filterType", "WRONG_FILTER", expectation("IN_LIST", raw_filter.get("filterType")))
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
                 f"{at}.operator",
@@ -482,13 +491,13 @@ class _Reader:
 
     # Filters -------------------------------------------------------------------------------------------------------
 
-    def event_filter(self, given: Any, path: str, event_type: EventType) -> PropertyFilter | None:
-        name = self.property_name(given, path, allowed="PROPERTY")
+    def event_filter(self, raw_filter: Any, path: str, event_type: EventType) -> PropertyFilter | None:
+        name = self.property_name(raw_filter, path, allowed="PROPERTY")
         if name is None:
             return None
         known = event_type.property(name)
         if known is None:
-            names = [one.name for one in event_type.properties]
+            names = [known_property.name for known_property in event_type.properties]
             self.fault(
                 f"{path}.property",
                 "UNKNOWN_PROPERTY",
@@ -497,7 +506,7 @@ class _Reader:
             )
             return None
         at = f"{path}.operation"
-        kind, operator = self.operation_names(given, at)
+        kind, operator = self.operation_names(raw_filter, at)
         if kind is None or operator is None:
             return None
         row = OPERATION_TYPES.get(kind)
@@ -524,7 +533,7 @@ class _Reader:
         if operator not in row.on_events:
             self.unknown_operator(at, kind, operator, sorted(row.on_events))
             return None
-        return self.filter(known, given["operation"], at)
+        return self.filter(known, raw_filter["operation"], at)
 
     def branch(self, raw: Any, path: str, depth: int) -> Criteria | None:
         """Read a branch by its type: OR, AND or ASSOCIATION. ``depth`` counts from 1."""
@@ -589,9 +598,9 @@ class _Reader:
         return AllOf(tuple(part for part in parts if part is not None))
 
     def association(
-        self, given: Mapping[str, Any], path: str, filters: list[Any], branches: list[Any]
+        self, raw_branch: Mapping[str, Any], path: str, filters: list[Any], branches: list[Any]
     ) -> AssociatedWith | None:
-        self.refuse_unknown(given, flow_keys.ASSOCIATION_BRANCH, path)
+        self.refuse_unknown(raw_branch, flow_keys.ASSOCIATION_BRANCH, path)
         if branches:
             self.fault(
                 f"{path}.filterBranches",
@@ -604,12 +613,12 @@ class _Reader:
                 "EMPTY_BRANCH",
                 expectation_of("at least one filter", "none", "Without a filter every associated record passes"),
             )
-        if (given.get("operator") or "IN_LIST") != "IN_LIST":
-            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST", given["operator"]))
+        if (raw_branch.get("operator") or "IN_LIST") != "IN_LIST":
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST", raw_branch["operator"]))
         named, category, number = (
-            given.get("objectTypeId"),
-            given.get("associationCategory"),
-            given.get("associationTypeId"),
+            raw_branch.get("objectTypeId"),
+            raw_branch.get("associationCategory"),
+            raw_branch.get("associationTypeId"),
         )
         object_type = object_type_id(named) if isinstance(named, str) else None
         if object_type is None:
@@ -621,26 +630,26 @@ class _Reader:
             self.fault(f"{path}.associationCategory", "UNKNOWN_OPTION", expectation(allowed, category))
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             self.fault(f"{path}.associationTypeId", "WRONG_TYPE", expectation("a number", number))
-        parts = [self.record_filter(one, f"{path}.filters[{n}]") for n, one in enumerate(filters)]
+        parts = [self.record_filter(raw_filter, f"{path}.filters[{index}]") for index, raw_filter in enumerate(filters)]
         if object_type is None or category not in ASSOCIATION_CATEGORIES or not isinstance(number, int):
             return None
         kept = tuple(part for part in parts if part is not None)
         return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept))
 
-    def record_filter(self, given: Any, path: str) -> Criteria | None:
-        if isinstance(given, dict) and given.get("filterType") == "IN_LIST":
-            return self.list_filter(given, path)
-        if isinstance(given, dict) and given.get("filterType") == "CONSTANT":
-            self.refuse_unknown(given, flow_keys.CONSTANT_FILTER, path)
-            accepts = given.get("shouldAccept")
+    def record_filter(self, raw_filter: Any, path: str) -> Criteria | None:
+        if isinstance(raw_filter, dict) and raw_filter.get("filterType") == "IN_LIST":
+            return self.list_filter(raw_filter, path)
+        if isinstance(raw_filter, dict) and raw_filter.get("filterType") == "CONSTANT":
+            self.refuse_unknown(raw_filter, flow_keys.CONSTANT_FILTER, path)
+            accepts = raw_filter.get("shouldAccept")
             if not isinstance(accepts, bool):
                 self.fault(f"{path}.shouldAccept", "WRONG_TYPE", expectation("true or false", accepts))
             return ConstantFilter(accepts is True)
-        name = self.property_name(given, path, allowed="PROPERTY, IN_LIST or CONSTANT")
+        name = self.property_name(raw_filter, path, allowed="PROPERTY, IN_LIST or CONSTANT")
         if name is None:
             return None
         at = f"{path}.operation"
-        kind, operator = self.operation_names(given, at)
+        kind, operator = self.operation_names(raw_filter, at)
         if kind is None or operator is None:
             return None
         row = RECORD_OPERATION_TYPES.get(kind)
@@ -652,16 +661,16 @@ class _Reader:
         if operator not in row.operators:
             self.unknown_operator(at, kind, operator, row.operators)
             return None
-        self.check_include(given["operation"], at)
+        self.check_include(raw_filter["operation"], at)
         try:
-            return RecordFilter(read_name(name), record_operation(given["operation"]))
+            return RecordFilter(read_name(name), record_operation(raw_filter["operation"]))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, at)
             return None
 
-    def list_filter(self, given: Mapping[str, Any], path: str) -> ListFilter | None:
-        self.refuse_unknown(given, flow_keys.LIST_FILTER, path)
-        list_id, operator = given.get("listId"), given.get("operator") or "IN_LIST"
+    def list_filter(self, raw_filter: Mapping[str, Any], path: str) -> ListFilter | None:
+        self.refuse_unknown(raw_filter, flow_keys.LIST_FILTER, path)
+        list_id, operator = raw_filter.get("listId"), raw_filter.get("operator") or "IN_LIST"
         if operator not in ("IN_LIST", "NOT_IN_LIST"):
             self.fault(
                 f"{path}.operator",
@@ -682,16 +691,16 @@ class _Reader:
             instead.get(operator) or nearest(operator, allowed),
         )
 
-    def filter(self, known: Property, given: Mapping[str, Any], path: str) -> PropertyFilter | None:
-        self.check_include(given, path)
+    def filter(self, known: Property, raw_operation: Mapping[str, Any], path: str) -> PropertyFilter | None:
+        self.check_include(raw_operation, path)
         try:
-            return PropertyFilter(known.name, operation(given, known.url_part))
+            return PropertyFilter(known.name, operation(raw_operation, known.url_part))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, path)
             return None
 
-    def check_include(self, given: Mapping[str, Any], path: str) -> None:
-        include = given.get("includeObjectsWithNoValueSet")
+    def check_include(self, raw_operation: Mapping[str, Any], path: str) -> None:
+        include = raw_operation.get("includeObjectsWithNoValueSet")
         if not isinstance(include, bool | None):
             self.fault(
                 f"{path}.includeObjectsWithNoValueSet",
@@ -706,69 +715,70 @@ class _Reader:
             expectation(invalid.expected, invalid.found),
         )
 
-    def property_name(self, given: Any, path: str, allowed: str) -> str | None:
-        kind = given.get("filterType") if isinstance(given, dict) else given
-        if not isinstance(given, dict) or kind != "PROPERTY":
+    def property_name(self, raw_filter: Any, path: str, allowed: str) -> str | None:
+        kind = raw_filter.get("filterType") if isinstance(raw_filter, dict) else raw_filter
+        if not isinstance(raw_filter, dict) or kind != "PROPERTY":
             self.fault(f"{path}.filterType", "UNKNOWN_FILTER", expectation(allowed, kind))
             return None
-        name = given.get("property")
+        name = raw_filter.get("property")
         if not isinstance(name, str) or not name.strip():
             self.fault(f"{path}.property", "WRONG_TYPE", expectation("the name of a property", name))
             return None
-        self.refuse_unknown(given, flow_keys.PROPERTY_FILTER, path)
+        self.refuse_unknown(raw_filter, flow_keys.PROPERTY_FILTER, path)
         return name
 
-    def operation_names(self, given: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
-        found = given.get("operation")
-        if not isinstance(found, dict):
-            self.fault(path, "WRONG_TYPE", expectation("an object", found))
+    def operation_names(self, raw_filter: Mapping[str, Any], path: str) -> tuple[str | None, str | None]:
+        raw_operation = raw_filter.get("operation")
+        if not isinstance(raw_operation, dict):
+            self.fault(path, "WRONG_TYPE", expectation("an object", raw_operation))
             return None, None
-        self.faults += flow_keys.unknown_operation_keys(found, path)
+        self.faults += flow_keys.unknown_operation_keys(raw_operation, path)
         names: list[str | None] = []
         for key in ("operationType", "operator"):
-            name = found.get(key)
+            name = raw_operation.get(key)
             if not isinstance(name, str):
                 self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("the name of one", name))
             names.append(name if isinstance(name, str) else None)
         return names[0], names[1]
 
-    def list_of(self, given: Mapping[str, Any], path: str, key: str) -> list[Any]:
-        found = given.get(key)
-        if found is None:
+    def list_of(self, document: Mapping[str, Any], path: str, key: str) -> list[Any]:
+        value = document.get(key)
+        if value is None:
             return []
-        if not isinstance(found, list):
-            self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("a list", found))
+        if not isinstance(value, list):
+            self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("a list", value))
             return []
-        return found
+        return value
 
 
-def read_tolerance(found: Any) -> int | None:
-    """Minutes, to milliseconds; None: not allowed."""
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= MAX_TOLERANCE // MINUTE:
+def read_tolerance(minutes: Any) -> int | None:
+    """Convert minutes to milliseconds. None: the value is not an allowed tolerance."""
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes <= MAX_TOLERANCE // MINUTE:
         return None
-    return round(found * MINUTE)
+    return round(minutes * MINUTE)
 
 
 def _is_about_creation(event_type: EventType, filters: Sequence[PropertyFilter]) -> bool:
-    """Whether the group names a change of the creation date, which happens when a record is created."""
-    names = [one for one in filters if one.property == "hs_name"]
+    """Whether the refinements match a change of the creation date, so that a creation satisfies the group too."""
+    names = [refinement for refinement in filters if refinement.property == "hs_name"]
     is_change = event_type.effect is RecordEffect.CHANGES_PROPERTY
-    return is_change and bool(names) and all(one.failure(CREATION_CHANGE) is None for one in names)
+    return is_change and bool(names) and all(refinement.failure(CREATION_CHANGE) is None for refinement in names)
 
 
-def read_record_tolerance(found: Any) -> int | None:
-    """Milliseconds, of a number of seconds. None: it is not allowed."""
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= MAX_TOLERANCE // 1000:
+def read_record_tolerance(seconds: Any) -> int | None:
+    """Convert seconds to milliseconds. None: the value is not an allowed tolerance."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_TOLERANCE // 1000:
         return None
-    return round(found * 1000)
+    return round(seconds * 1000)
 
 
 def wrong_list_id(list_id: Any) -> str:
+    """Return the message for a value that is not the ID of one list."""
     return expectation("the ID of one list, for example 42", list_id)
 
 
 def _is_empty(branch: Any, depth: int = 1) -> bool:
-    """HubSpot writes a branch without filters where nothing is set. What has other keys was meant to say something."""
+    """Whether a branch is what HubSpot writes if nothing is set. A branch with other keys has a meaning."""
     if (
         depth > MAX_DEPTH
         or not isinstance(branch, dict)
@@ -778,4 +788,4 @@ def _is_empty(branch: Any, depth: int = 1) -> bool:
     ):
         return False
     branches = branch.get("filterBranches") or []
-    return isinstance(branches, list) and all(_is_empty(one, depth + 1) for one in branches)
+    return isinstance(branches, list) and all(_is_empty(nested, depth + 1) for nested in branches)

@@ -1,4 +1,5 @@
-"""The message on the enrollments queue (docs/enrollments.md), both ways."""
+"""Reading and writing of messages on the enrollments queue, and of the events that this system publishes
+(docs/enrollments.md)."""
 
 import json
 from typing import Any
@@ -11,12 +12,12 @@ from enrollment.domain.values import Properties, iso, iso_second, read_instant
 
 SCHEMA_VERSION = "1.0"
 
-# The queue takes 256 KB with the message attributes; ids of at most 128 characters leave room enough in the rest.
+# SQS limits a message with its attributes to 256 KB. The attributes are IDs of at most 128 characters.
 MAX_MESSAGE_BYTES = 250_000
 
 
 def write_message(enrollment: Enrollment) -> str:
-    """Properties that would exceed the limit, in bytes of UTF-8, are left out, the longest first."""
+    """Return the JSON of a message of at most MAX_MESSAGE_BYTES in UTF-8. Omit the longest properties if needed."""
     cause = enrollment.cause
     text = _dump(enrollment, cause.properties, truncated=False)
     size = byte_length(text)
@@ -25,7 +26,7 @@ def write_message(enrollment: Enrollment) -> str:
     excess = size - MAX_MESSAGE_BYTES + len(', "propertiesTruncated": true')
     sizes = {name: byte_length(json_text({name: value})) for name, value in cause.properties.items()}
     kept = dict(cause.properties)
-    for name in sorted(sizes, key=lambda one: (-sizes[one], one)):
+    for name in sorted(sizes, key=lambda key: (-sizes[key], key)):
         if excess <= 0:
             break
         del kept[name]
@@ -34,7 +35,7 @@ def write_message(enrollment: Enrollment) -> str:
 
 
 def read_message(text: str) -> Enrollment:
-    """What write_message wrote; a property left out there is missing here."""
+    """Read what ``write_message`` wrote. Omitted properties are missing."""
     message: dict[str, Any] = json.loads(text)
     trigger = message["trigger"]
     return Enrollment(
@@ -96,7 +97,7 @@ def _instant(text: str) -> int:
 
 
 def write_announcement(announcement: Announcement) -> str:
-    """The ``Detail`` of ``workflows.enrolled``."""
+    """Return the ``Detail`` of the event ``workflows.enrolled``."""
     enrollment = announcement.enrollment
     return json_text(
         {
@@ -111,26 +112,26 @@ def write_announcement(announcement: Announcement) -> str:
     )
 
 
-def write_outbound_event(production: OutboundEvent) -> str:
-    """The ``Detail`` of an event that a change made here puts on the bus."""
-    key = production.record_key
+def write_outbound_event(event: OutboundEvent) -> str:
+    """Return the ``Detail`` of an event about a change through the records API."""
+    key = event.record_key
     detail: dict[str, Any] = {
-        "id": production.id,
+        "id": event.id,
         "portalId": key.portal_id,
         "objectType": key.object_type_id,
         "objectId": key.object_id,
-        "occurredAt": (iso_second if production.is_to_second else iso)(production.occurred_at),
-        "properties": dict(production.properties),
+        "occurredAt": (iso_second if event.is_to_second else iso)(event.occurred_at),
+        "properties": dict(event.properties),
     }
-    if production.record_properties is not None:
-        detail["record"] = {"properties": dict(production.record_properties)}
-    if production.changed_with is not None:
-        detail["changedWith"] = dict(production.changed_with)
+    if event.record_properties is not None:
+        detail["record"] = {"properties": dict(event.record_properties)}
+    if event.changed_with is not None:
+        detail["changedWith"] = dict(event.changed_with)
     return json_text(detail)
 
 
 def write_stored(stored: StoredEnrollment) -> dict[str, Any]:
-    """The message, with what is noted of its delivery."""
+    """Return the message of an enrollment with the state of its delivery."""
     message: dict[str, Any] = json.loads(write_message(stored.enrollment))
     due = {} if stored.due_at is None else {"dueAt": iso(stored.due_at)}
     return message | {"isPublished": stored.is_published, "isAnnounced": stored.is_announced} | due

@@ -1,4 +1,4 @@
-"""Records, list memberships and associations in the shapes of HubSpot's CRM APIs."""
+"""Reading and writing of records, list memberships and associations in the format of HubSpot's CRM APIs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,18 +18,18 @@ ASSOCIATIONS_ELSEWHERE = "expected no associations in the body. Set each with PU
 
 
 def read_creation(body: Any, now: Instant) -> RecordUpdate:
-    """``{"properties": {…}}``, and when it became so: ``occurredAt`` (now). Raises InvalidRequest."""
+    """Read ``{"properties": {…}, "occurredAt": …}``. ``occurredAt`` defaults to ``now``. Raises InvalidRequest."""
     reader = BodyReader()
-    given = reader.mapping(body, "$")
-    if given.get("associations"):
+    document = reader.mapping(body, "$")
+    if document.get("associations"):
         reader.fault("$.associations", "NOT_SUPPORTED", ASSOCIATIONS_ELSEWHERE)
-    change = _change(reader, given, "$", now, creates=True)
+    change = _change(reader, document, "$", now, creates=True)
     reader.finish()
     return change
 
 
 def read_update(body: Any, now: Instant) -> RecordUpdate:
-    """As ``read_creation``. Raises InvalidRequest."""
+    """As ``read_creation``, for a change of an existing record. Raises InvalidRequest."""
     reader = BodyReader()
     change = _change(reader, reader.mapping(body, "$"), "$", now, creates=False)
     reader.finish()
@@ -37,35 +37,38 @@ def read_update(body: Any, now: Instant) -> RecordUpdate:
 
 
 def read_upserts(body: Any, now: Instant) -> list[tuple[str, RecordUpdate]]:
-    """Each input's record id, and its change. Raises InvalidRequest."""
+    """Return the record ID and the change of each input. Raises InvalidRequest."""
     reader = BodyReader()
     changes: dict[str, RecordUpdate] = {}
-    for number, given in enumerate(reader.inputs(body)):
+    for number, document in enumerate(reader.inputs(body)):
         path = f"$.inputs[{number}]"
-        record_id = reader.id(given.get("id"), f"{path}.id")
+        record_id = reader.id(document.get("id"), f"{path}.id")
         if record_id and record_id in changes:
             reader.fault(
                 f"{path}.id", "GIVEN_TWICE", expectation("each ID once", record_id, "Send one input for each record")
             )
-        changes[record_id] = _change(reader, given, path, now, creates=True)
+        changes[record_id] = _change(reader, document, path, now, creates=True)
     reader.finish()
     return list(changes.items())
 
 
 def read_record_ids(body: Any) -> tuple[list[str], list[str] | None, list[str]]:
-    """``{"inputs": [{"id": …}]}``: the ids, the names of the properties asked for (None: all), and of those asked for
-    with their history. Raises InvalidRequest."""
+    """Read ``{"inputs": [{"id": …}], "properties": […], "propertiesWithHistory": […]}``.
+
+    Return the IDs, the names of the requested properties (None: all), and the names of those requested with their
+    history. Raises InvalidRequest.
+    """
     reader = BodyReader()
     ids = _ids(reader, body)
-    given = body if isinstance(body, dict) else {}
-    names = reader.names(given.get("properties"), "$.properties")
-    history = reader.names(given.get("propertiesWithHistory"), "$.propertiesWithHistory") or []
+    document = body if isinstance(body, dict) else {}
+    names = reader.names(document.get("properties"), "$.properties")
+    history = reader.names(document.get("propertiesWithHistory"), "$.propertiesWithHistory") or []
     reader.finish()
     return ids, names, history
 
 
 def read_ids(body: Any) -> list[str]:
-    """``{"inputs": [{"id": …}]}``: each id once. Raises InvalidRequest."""
+    """Read ``{"inputs": [{"id": …}]}``. Return the IDs without duplicates. Raises InvalidRequest."""
     reader = BodyReader()
     ids = _ids(reader, body)
     reader.finish()
@@ -73,16 +76,16 @@ def read_ids(body: Any) -> list[str]:
 
 
 def read_enrollments_query(body: Any) -> tuple[str, int, str | None]:
-    """``{"objectId": …, "limit": …, "after": …}``: the record's id, the limit and the position. Raises
-    InvalidRequest."""
+    """Read ``{"objectId": …, "limit": …, "after": …}``. Return the record's ID, the limit and the position of the
+    cursor. Raises InvalidRequest."""
     reader = BodyReader()
-    given = reader.mapping(body, "$")
-    object_id = reader.id(given.get("objectId"), "$.objectId")
-    limit = given.get("limit", DEFAULT_LIMIT)
+    document = reader.mapping(body, "$")
+    object_id = reader.id(document.get("objectId"), "$.objectId")
+    limit = document.get("limit", DEFAULT_LIMIT)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
         message = expectation(f"a number from 1 to {MAX_INPUTS}", limit)
         reader.fault("$.limit", "WRONG_LENGTH", message)
-    after = given.get("after")
+    after = document.get("after")
     if after is not None and not isinstance(after, str):
         reader.fault("$.after", "BAD_CURSOR", expectation("paging.next.after of the previous page", after))
     reader.finish()
@@ -90,7 +93,7 @@ def read_enrollments_query(body: Any) -> tuple[str, int, str | None]:
 
 
 def read_members(body: Any) -> list[str]:
-    """``["101", …]``. Raises InvalidRequest."""
+    """Read a list of record IDs: ``["101", …]``. Raises InvalidRequest."""
     reader = BodyReader()
     ids = reader.ids(body, "$")
     reader.finish()
@@ -98,11 +101,12 @@ def read_members(body: Any) -> list[str]:
 
 
 def read_membership_changes(body: Any) -> tuple[list[str], list[str]]:
-    """``{"recordIdsToAdd": […], "recordIdsToRemove": […]}``. Raises InvalidRequest."""
+    """Read ``{"recordIdsToAdd": […], "recordIdsToRemove": […]}``. Return both lists. Raises InvalidRequest."""
     reader = BodyReader()
-    given = reader.mapping(body, "$")
+    document = reader.mapping(body, "$")
     lists = [
-        reader.ids(given[key], f"$.{key}") if given.get(key) else [] for key in ("recordIdsToAdd", "recordIdsToRemove")
+        reader.ids(document[key], f"$.{key}") if document.get(key) else []
+        for key in ("recordIdsToAdd", "recordIdsToRemove")
     ]
     added, removed = lists
     if not reader.faults and not (added or removed):
@@ -116,13 +120,13 @@ def read_membership_changes(body: Any) -> tuple[list[str], list[str]]:
 
 
 def read_association_types(body: Any) -> list[AssociationType]:
-    """``[{"associationCategory": …, "associationTypeId": …}]``. Raises InvalidRequest."""
+    """Read ``[{"associationCategory": …, "associationTypeId": …}]``. Raises InvalidRequest."""
     reader = BodyReader()
     types: list[AssociationType] = []
-    for number, one in enumerate(reader.items(body, "$", "association types")):
+    for number, raw_type in enumerate(reader.items(body, "$", "association types")):
         path = f"$[{number}]"
-        given = reader.mapping(one, path)
-        category, type_id = given.get("associationCategory"), given.get("associationTypeId")
+        document = reader.mapping(raw_type, path)
+        category, type_id = document.get("associationCategory"), document.get("associationTypeId")
         if category not in CATEGORIES:
             allowed = " or ".join(CATEGORIES)
             reader.fault(f"{path}.associationCategory", "UNKNOWN_OPTION", expectation(allowed, category))
@@ -143,7 +147,11 @@ def read_association_types(body: Any) -> list[AssociationType]:
 
 
 def write_record(record: Record, names: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
-    """``names`` None: all properties, and those that HubSpot gives every record. Values are texts, as HubSpot's are."""
+    """Return a record in the format of ``GET /crm/v3/objects``. All values are texts, as HubSpot's are.
+
+    ``names``: the properties to return; None: all, including the system properties. ``history``: the properties to
+    return with the time of their last change.
+    """
     if names is None:
         names = list(dict.fromkeys((*record.properties, *_system_properties(record.key.object_type_id))))
     written: dict[str, Any] = {
@@ -171,14 +179,14 @@ def _current(record: Record, name: str) -> TimestampedValue | None:
 
 
 def _system_properties(object_type_id: str) -> Sequence[str]:
-    """HubSpot's names of them, which differ by object type."""
+    """Return HubSpot's names of the system properties, which differ by object type."""
     created = "hs_createdate" if object_type_id.startswith("2-") else "createdate"
     modified = "lastmodifieddate" if object_type_id == "0-1" else "hs_lastmodifieddate"
     return created, modified, "hs_object_id"
 
 
 def write_whole_record(record: Record) -> dict[str, Any]:
-    """All that is stored of it, with the times of the changes."""
+    """Return all current values of a record with the times of their changes."""
     return {
         "portalId": record.key.portal_id,
         "objectTypeId": record.key.object_type_id,
@@ -196,24 +204,25 @@ def write_whole_record(record: Record) -> dict[str, Any]:
 
 
 def write_association(other: RecordKey, kinds: Sequence[AssociationType]) -> dict[str, Any]:
+    """Return an association with ``other`` in the format of HubSpot's v4 API. This system has no labels."""
     types = [{"category": kind.category, "typeId": kind.type_id, "label": None} for kind in kinds]
     return {"toObjectId": other.object_id, "associationTypes": types}
 
 
-def _change(reader: BodyReader, given: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> RecordUpdate:
-    occurred_at = given.get("occurredAt")
+def _change(reader: BodyReader, document: Mapping[str, Any], path: str, now: Instant, *, creates: bool) -> RecordUpdate:
+    occurred_at = document.get("occurredAt")
     time = None if occurred_at is None else read_time(occurred_at)
     return RecordUpdate(
         at=reader.time(occurred_at, f"{path}.occurredAt", now),
         arrived_at=now,
         is_to_second=time is not None and time[1],
-        properties=reader.properties(given.get("properties", {}), f"{path}.properties"),
+        properties=reader.properties(document.get("properties", {}), f"{path}.properties"),
         creates=creates,
     )
 
 
 def _ids(reader: BodyReader, body: Any) -> list[str]:
-    ids = [reader.id(one.get("id"), f"$.inputs[{number}].id") for number, one in enumerate(reader.inputs(body))]
+    ids = [reader.id(item.get("id"), f"$.inputs[{number}].id") for number, item in enumerate(reader.inputs(body))]
     return list(dict.fromkeys(ids))
 
 

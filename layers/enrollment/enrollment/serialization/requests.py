@@ -1,4 +1,4 @@
-"""Reading the bodies and parameters of requests: all faults at once, each with where it was found."""
+"""Reading of the bodies and parameters of requests. All faults of a request are reported together, with their paths."""
 
 import base64
 import binascii
@@ -11,14 +11,14 @@ from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_
 from enrollment.serialization.envelopes import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
 from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of, hint, nearest
 
-# Ids and inputs in one request, HubSpot's own limit.
+# IDs or inputs in one request. HubSpot has the same limit.
 MAX_INPUTS = 100
 MAX_ID = 128
 MAX_PORTAL_ID = 64
-# Bytes, of an id of the longest characters, and a time; a key of DynamoDB takes twice as many.
+# Bytes of a cursor's position: an ID of 4-byte characters, and a time. A sort key in DynamoDB may be twice as long.
 MAX_POSITION = 4 * MAX_ID + 32
 
-# API Gateway passes a path on decoded, and cut at a decoded question mark; U+FFFD stands for bytes that are not UTF-8.
+# API Gateway decodes a path and cuts it at a decoded question mark. It replaces bytes that are not UTF-8 by U+FFFD.
 NOT_IN_PATHS = frozenset("/?#%\ufffd")
 DOT_SEGMENTS = frozenset({".", ".."})
 
@@ -27,7 +27,7 @@ CLOCK_SKEW = 5 * 60 * 1000
 
 
 class InvalidRequest(ValueError):
-    """``faults`` are all that is wrong with it."""
+    """The request is rejected. ``faults``: everything that is wrong with it."""
 
     def __init__(self, faults: Sequence[ValidationError]) -> None:
         super().__init__("; ".join(str(fault) for fault in faults))
@@ -40,93 +40,98 @@ def refuse(path: str, code: str, message: str, meant: str | None = None) -> Inva
 
 
 class BodyReader:
-    """Reads parts of a body and collects faults: each method returns what it could read."""
+    """Reads parts of a body and collects faults. Methods return what they could read, or an empty value."""
 
     def __init__(self) -> None:
         self.faults: list[ValidationError] = []
 
     def finish(self) -> None:
-        """Raises InvalidRequest when anything was wrong."""
+        """Raise InvalidRequest if there are faults. Call this after the last value is read."""
         if self.faults:
             raise InvalidRequest(self.faults)
 
     def fault(self, path: str, code: str, message: str) -> None:
+        """Add a fault. ``path``: the JSON path, for example ``$.inputs[0].id``."""
         self.faults.append(ValidationError(path, code, message))
 
-    def mapping(self, found: Any, path: str) -> Mapping[str, Any]:
-        if isinstance(found, dict):
-            return found
-        self.fault(path, "WRONG_TYPE", expectation("an object", found))
+    def mapping(self, value: Any, path: str) -> Mapping[str, Any]:
+        """Return a JSON object, or an empty one if the value is not an object."""
+        if isinstance(value, dict):
+            return value
+        self.fault(path, "WRONG_TYPE", expectation("an object", value))
         return {}
 
-    def items(self, found: Any, path: str, allowed: str) -> list[Any]:
-        if not isinstance(found, list):
-            self.fault(path, "WRONG_TYPE", expectation(f"a list of {allowed}", found))
+    def items(self, value: Any, path: str, allowed: str) -> list[Any]:
+        """Return a list of 1 to MAX_INPUTS items. ``allowed``: the plural of the items, for messages."""
+        if not isinstance(value, list):
+            self.fault(path, "WRONG_TYPE", expectation(f"a list of {allowed}", value))
             return []
-        if not 1 <= len(found) <= MAX_INPUTS:
+        if not 1 <= len(value) <= MAX_INPUTS:
             self.fault(
-                path, "WRONG_LENGTH", expectation_of(f"1 to {MAX_INPUTS} {allowed}", f"{len(found):,} {allowed}")
+                path, "WRONG_LENGTH", expectation_of(f"1 to {MAX_INPUTS} {allowed}", f"{len(value):,} {allowed}")
             )
             return []
-        return found
+        return value
 
-    def id(self, found: Any, path: str) -> str:
-        """HubSpot's clients write ids as texts or as numbers."""
-        if isinstance(found, int) and not isinstance(found, bool) and abs(found) < 10**38:
-            return str(found)
-        if not isinstance(found, str):
-            self.fault(path, "WRONG_TYPE", expectation(f"an id of 1 to {MAX_ID} characters", found))
+    def id(self, value: Any, path: str) -> str:
+        """Return an ID as text. HubSpot's clients send IDs as texts or as numbers. Empty if it is invalid."""
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**38:
+            return str(value)
+        if not isinstance(value, str):
+            self.fault(path, "WRONG_TYPE", expectation(f"an id of 1 to {MAX_ID} characters", value))
             return ""
         try:
-            return checked_id(found, path, MAX_ID)
+            return checked_id(value, path, MAX_ID)
         except InvalidEvent as invalid:
             self._add(invalid)
             return ""
 
-    def id_property(self, given: Mapping[str, Any], path: str) -> None:
-        """Refuses every one but that of the record's own id."""
-        if (fault := other_id_property(given.get("idProperty"), f"{path}.idProperty")) is not None:
+    def id_property(self, body: Mapping[str, Any], path: str) -> None:
+        """Report an ``idProperty`` other than the record's ID."""
+        if (fault := other_id_property(body.get("idProperty"), f"{path}.idProperty")) is not None:
             self.faults.append(fault)
 
     def inputs(self, body: Any) -> Iterator[Mapping[str, Any]]:
-        """``{"inputs": [{…}]}``, as every batch has it: one after the other."""
-        given = self.mapping(body, "$")
-        self.id_property(given, "$")
-        for number, found in enumerate(self.items(given.get("inputs"), "$.inputs", "inputs")):
-            one = self.mapping(found, f"$.inputs[{number}]")
-            self.id_property(one, f"$.inputs[{number}]")
-            yield one
+        """Yield the inputs of a batch request: ``{"inputs": [{…}]}``."""
+        document = self.mapping(body, "$")
+        self.id_property(document, "$")
+        for number, raw_input in enumerate(self.items(document.get("inputs"), "$.inputs", "inputs")):
+            item = self.mapping(raw_input, f"$.inputs[{number}]")
+            self.id_property(item, f"$.inputs[{number}]")
+            yield item
 
-    def ids(self, found: Any, path: str) -> list[str]:
-        """Each once."""
-        given = [self.id(one, f"{path}[{number}]") for number, one in enumerate(self.items(found, path, "ids"))]
-        return list(dict.fromkeys(given))
+    def ids(self, value: Any, path: str) -> list[str]:
+        """Return a list of IDs without duplicates."""
+        ids = [self.id(raw_id, f"{path}[{number}]") for number, raw_id in enumerate(self.items(value, path, "ids"))]
+        return list(dict.fromkeys(ids))
 
-    def names(self, found: Any, path: str) -> list[str] | None:
-        """Of properties; None: nothing was said."""
-        if found is None:
+    def names(self, value: Any, path: str) -> list[str] | None:
+        """Return a list of property names. None: the value is absent or invalid."""
+        if value is None:
             return None
-        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            self.fault(path, "WRONG_TYPE", expectation("a list of names of properties", found))
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            self.fault(path, "WRONG_TYPE", expectation("a list of names of properties", value))
             return None
         try:
-            return read_names(found, path)
+            return read_names(value, path)
         except InvalidRequest as invalid:
             self.faults += invalid.faults
             return None
 
-    def properties(self, found: Any, path: str) -> Properties:
+    def properties(self, value: Any, path: str) -> Properties:
+        """Return the properties of a record, with normalized names."""
         try:
-            return checked_record_properties(path, found)
+            return checked_record_properties(path, value)
         except InvalidEvent as invalid:
             self._add(invalid)
             return {}
 
-    def time(self, found: Any, path: str, now: Instant) -> Instant:
-        if found is None:
+    def time(self, value: Any, path: str, now: Instant) -> Instant:
+        """Return a time that is not in the future. ``now`` if the value is absent or invalid."""
+        if value is None:
             return now
         try:
-            return _past(path, checked_time(path, found)[0], now)
+            return _past(path, checked_time(path, value)[0], now)
         except InvalidEvent as invalid:
             self._add(invalid)
             return now
@@ -136,125 +141,129 @@ class BodyReader:
 
 
 def fault_of(invalid: InvalidEvent) -> ValidationError:
+    """Return the fault of a request for a rule of events that it breaks."""
     return ValidationError(invalid.field, invalid.reason, invalid.message.removeprefix(f"{invalid.field}: "))
 
 
 # Parameters ----------------------------------------------------------------------------------------------------------
 
 
-def read_object_type(found: str) -> str:
-    """The id of an object type, by its id, its name, or the plural of it as HubSpot's paths have it. Raises
+def read_object_type(value: str) -> str:
+    """Return the ID of an object type, given its ID, its name, or the plural as in HubSpot's paths. Raises
     InvalidRequest."""
-    singular = found[:-3] + "y" if found.lower().endswith("ies") else found.removesuffix("s").removesuffix("S")
-    known = object_type_id(found) or object_type_id(singular)
+    singular = value[:-3] + "y" if value.lower().endswith("ies") else value.removesuffix("s").removesuffix("S")
+    known = object_type_id(value) or object_type_id(singular)
     if known is None:
         allowed = "contacts, companies, deals…, a HubSpot id like 0-1, or a custom object 2-<n>"
-        message = expectation(allowed, found)
-        raise refuse("objectType", "UNKNOWN_OBJECT_TYPE", message, nearest(found.lower(), OBJECT_TYPE_IDS))
+        message = expectation(allowed, value)
+        raise refuse("objectType", "UNKNOWN_OBJECT_TYPE", message, nearest(value.lower(), OBJECT_TYPE_IDS))
     return known
 
 
-def read_id(found: str, name: str, longest: int = MAX_ID) -> str:
-    """Raises InvalidRequest."""
+def read_id(value: str, name: str, longest: int = MAX_ID) -> str:
+    """Return a valid ID of at most ``longest`` characters. ``name``: of the parameter. Raises InvalidRequest."""
     try:
-        return checked_id(found, name, longest)
+        return checked_id(value, name, longest)
     except InvalidEvent as invalid:
         raise InvalidRequest([fault_of(invalid)]) from invalid
 
 
-def read_path_id(found: str, name: str) -> str:
-    """An id in a path, decoded. Raises InvalidRequest for one that API Gateway may have changed: it decodes a path, and
-    cuts it at a decoded ``?``, so that what arrives could be the id of another record."""
-    if found in DOT_SEGMENTS or any(one in NOT_IN_PATHS for one in found):
+def read_path_id(value: str, name: str) -> str:
+    """Return an ID from a decoded path. Raises InvalidRequest.
+
+    API Gateway decodes paths and cuts them at a decoded ``?``. So an ID with one of the characters that it may have
+    changed is rejected, because it could be the ID of another record.
+    """
+    if value in DOT_SEGMENTS or any(character in NOT_IN_PATHS for character in value):
         raise refuse(
             name,
             "NOT_IN_A_PATH",
             expectation(
                 "an ID in a path without / ? # %, and not . or ..",
-                found,
+                value,
                 "Send it in the body of a batch route, for example POST /crm/v3/objects/{objectType}/batch/read",
             ),
         )
-    return read_id(found, name)
+    return read_id(value, name)
 
 
 def check_id_property(query: Mapping[str, str]) -> None:
-    """Raises InvalidRequest for a property by whose value a record is to be found."""
+    """Raise InvalidRequest if the query names another property than the record's ID to find records by."""
     if (fault := other_id_property(query.get("idProperty"), "idProperty")) is not None:
         raise InvalidRequest([fault])
 
 
-def other_id_property(found: Any, path: str) -> ValidationError | None:
-    """The fault of an ``idProperty`` that is not the record's own id."""
-    if found in (None, "hs_object_id"):
+def other_id_property(value: Any, path: str) -> ValidationError | None:
+    """Return the fault of an ``idProperty`` other than the record's ID. None: it is absent or the record's ID."""
+    if value in (None, "hs_object_id"):
         return None
     return ValidationError(
-        path, "NOT_SUPPORTED", expectation("hs_object_id, because records are found by ID only", found)
+        path, "NOT_SUPPORTED", expectation("hs_object_id, because records are found by ID only", value)
     )
 
 
-def read_list_id(found: str, name: str) -> str:
-    """Return the id of a list in its one spelling. Raise InvalidRequest if it is blank or has a semicolon."""
-    if not is_list_id(found):
-        raise refuse(name, "BAD_CHARACTERS", expectation("the ID of one list, for example 42", found))
-    return read_name(found)
+def read_list_id(value: str, name: str) -> str:
+    """Return the normalized ID of a list. Raises InvalidRequest if it is blank or has a semicolon."""
+    if not is_list_id(value):
+        raise refuse(name, "BAD_CHARACTERS", expectation("the ID of one list, for example 42", value))
+    return read_name(value)
 
 
-def read_names(found: Sequence[str], path: str) -> list[str]:
-    """Return names of properties in their one spelling, each once. Raise InvalidRequest if there are too many."""
-    names = list(dict.fromkeys(map(read_name, found)))
+def read_names(raw_names: Sequence[str], path: str) -> list[str]:
+    """Return normalized property names without duplicates. Raises InvalidRequest if there are too many."""
+    names = list(dict.fromkeys(map(read_name, raw_names)))
     if len(names) > MAX_PROPERTIES:
         raise refuse(path, "WRONG_LENGTH", expectation_of(f"at most {MAX_PROPERTIES} names", f"{len(names):,} names"))
     return names
 
 
-def read_limit(found: str | None, default: int = MAX_INPUTS) -> int:
-    """Raises InvalidRequest."""
-    if found is None:
+def read_limit(value: str | None, default: int = MAX_INPUTS) -> int:
+    """Return the limit of a page, from 1 to MAX_INPUTS. Raises InvalidRequest."""
+    if value is None:
         return default
-    number = int(found) if found.isascii() and found.isdigit() and len(found) < 6 else 0
+    number = int(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0
     if not 1 <= number <= MAX_INPUTS:
-        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {MAX_INPUTS}", found))
+        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {MAX_INPUTS}", value))
     return number
 
 
-def read_flag(found: str | None, name: str) -> bool:
-    """Raises InvalidRequest."""
-    if found is not None and found.lower() not in ("true", "false"):
-        raise refuse(name, "WRONG_TYPE", expectation("true or false", found))
-    return found is not None and found.lower() == "true"
+def read_flag(value: str | None, name: str) -> bool:
+    """Return a flag of the query; False if it is absent. Raises InvalidRequest."""
+    if value is not None and value.lower() not in ("true", "false"):
+        raise refuse(name, "WRONG_TYPE", expectation("true or false", value))
+    return value is not None and value.lower() == "true"
 
 
-def read_moment(found: str | None, name: str, now: Instant) -> Instant:
-    """Return the time of a query parameter, or ``now`` if it is absent. Raise InvalidRequest if it is no time."""
-    if found is None:
+def read_moment(value: str | None, name: str, now: Instant) -> Instant:
+    """Return the time of a query parameter, or ``now`` if it is absent. Raises InvalidRequest for a future time."""
+    if value is None:
         return now
     try:
-        return _past(name, checked_time(name, found)[0], now)
+        return _past(name, checked_time(name, value)[0], now)
     except InvalidEvent as invalid:
         raise InvalidRequest([fault_of(invalid)]) from invalid
 
 
 def _past(field: str, instant: Instant, now: Instant) -> Instant:
-    """A value from the future would win over every change until then."""
+    """Return the instant. Raises InvalidEvent for a future time: its value would override all changes until then."""
     if instant > now + CLOCK_SKEW:
         raise InvalidEvent("BAD_TIME", field, expectation_of("a time that is not in the future", iso(instant)))
     return instant
 
 
 def write_cursor(position: str) -> str:
-    """Opaque to callers, so that what it stands for can change."""
+    """Return the cursor of a position. It is opaque to clients, so that positions can change."""
     return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 
-def read_cursor(found: str | None) -> str | None:
-    """Raises InvalidRequest for one that was not given out here."""
-    if found is None:
+def read_cursor(cursor: str | None) -> str | None:
+    """Return the position of a cursor. None: no cursor. Raises InvalidRequest if it is not one of ``write_cursor``."""
+    if cursor is None:
         return None
     try:
-        position = base64.urlsafe_b64decode(found + "=" * (-len(found) % 4)).decode()
+        position = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError):
         position = ""
-    if not 1 <= len(position.encode()) <= MAX_POSITION or write_cursor(position) != found:
-        raise refuse("after", "BAD_CURSOR", expectation("paging.next.after of the previous page", found))
+    if not 1 <= len(position.encode()) <= MAX_POSITION or write_cursor(position) != cursor:
+        raise refuse("after", "BAD_CURSOR", expectation("paging.next.after of the previous page", cursor))
     return position

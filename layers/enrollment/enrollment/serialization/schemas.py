@@ -1,9 +1,9 @@
-"""JSON Schemas, from the catalog: of the events as EventBridge delivers them, and of the enrollment message.
+"""JSON Schemas of the events in the EventBridge envelope and of the enrollment message, generated from the catalog.
 
     python -m enrollment.serialization.schemas events/schemas
 
-The schemas help authors and their editors. ``serialization.envelopes`` decides what is accepted. What a schema cannot
-express (sizes in bytes, depth, unpaired surrogates) is in its descriptions.
+The schemas are for authors and their editors. ``serialization.envelopes`` decides which events are accepted. Rules that
+a schema cannot express (sizes in bytes, depth, unpaired surrogates) are in its descriptions.
 """
 
 import json
@@ -39,7 +39,7 @@ _READ_AS = {
     PropertyType.DATETIME: "Epoch milliseconds, or ISO-8601.",
 }
 
-# What ``read_time`` reads: ISO-8601, epoch seconds, epoch milliseconds.
+# The notations that ``read_time`` accepts: ISO-8601, epoch seconds, epoch milliseconds.
 TIMES: list[Schema] = [
     {"type": "string", "format": "date-time"},
     {"type": "string", "pattern": "^([0-9]{9,10}|[0-9]{12,13})$"},
@@ -65,7 +65,7 @@ _GIVEN: Schema = {
 
 
 def event_schema(event_type: EventType) -> Schema:
-    """Of one event in the EventBridge envelope. Unknown keys are allowed everywhere."""
+    """Return the schema of an event type in the EventBridge envelope. Unknown keys are allowed everywhere."""
     return {
         "$schema": _DIALECT,
         "$id": f"urn:enroll:event:{event_type.name}",
@@ -91,7 +91,7 @@ def event_schema(event_type: EventType) -> Schema:
 
 
 def enrollment_schema() -> Schema:
-    """Of a message on the enrollments queue."""
+    """Return the schema of a message on the enrollments queue."""
     identifier = {"type": "string", "minLength": 1}
     moment = {"type": "string", "format": "date-time"}
     trigger = {
@@ -148,17 +148,20 @@ def enrollment_schema() -> Schema:
 
 
 def all_schemas() -> dict[str, Schema]:
-    """By file name below the folder of schemas."""
-    events = {f"{one.name.replace('.', '/')}.json": event_schema(one) for one in EVENT_TYPES.values()}
+    """Return all schemas by the path of their file in the folder of schemas."""
+    events = {
+        f"{event_type.name.replace('.', '/')}.json": event_schema(event_type) for event_type in EVENT_TYPES.values()
+    }
     return events | {"enrollment.json": enrollment_schema()}
 
 
 def written(schema: Schema) -> str:
-    """The text of a schema's file."""
+    """Return the text of a schema's file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_schemas(folder: Path) -> None:
+    """Write the files of all schemas. Existing files are overwritten."""
     for name, schema in all_schemas().items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +199,7 @@ def _detail(event_type: EventType) -> Schema:
             "changedWith": _properties()
             | {"description": "Properties that changed together with what the event tells; seen, not stored."}
             if event_type.changes_properties
-            else {"description": "Only crm events carry it.", "type": "object", "maxProperties": 0},
+            else {"description": "Only crm events have it.", "type": ["object", "null"], "maxProperties": 0},
             "chain": {
                 "description": "The flows that led to this event: only the system's own events have it.",
                 "type": ["array", "null"],
@@ -215,7 +218,7 @@ def _properties(known: Sequence[Property] = (), required: Sequence[str] = ()) ->
         "additionalProperties": {"$ref": "#/$defs/value"},
     }
     if known:
-        schema["properties"] = {one.name: _property(one, one.name in required) for one in known}
+        schema["properties"] = {prop.name: _property(prop, prop.name in required) for prop in known}
     if required:
         schema["required"] = list(required)
     return schema
@@ -227,7 +230,7 @@ def _property(known: Property, is_required: bool) -> Schema:
         "description": "Of any type." if known.holds_any_type else _READ_AS[known.type],
     }
     if known.options:
-        # Examples, not an enumeration: texts compare in any case, and HubSpot may add options.
+        # Examples instead of an enumeration, because case is ignored and HubSpot may add options.
         schema["examples"] = list(known.options)
     elif known.type is PropertyType.BOOL:
         schema["examples"] = [True, False]

@@ -1,4 +1,4 @@
-"""The message of an event that could not be processed (docs/unprocessed.md). The command line reads it."""
+"""Writing of the message of an event that could not be processed (docs/unprocessed.md). The command line reads it."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -7,26 +7,31 @@ from typing import Any
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.json_text import byte_length, json_text
 
-# SQS counts the message attributes too: the reason, with its name and type.
+# SQS counts message attributes. The only one is the reason, with its name and type.
 ATTRIBUTE_BYTES = 256
-# Bounds the explanation in the message of a cut event.
+# Characters of the explanation and of the path in the message of a cut event.
 MAX_EXPLANATION = 1000
-# What is kept of a cut event as it was: values by which it is found and recognized, each up to this many bytes of JSON.
+# A cut event keeps the values that identify it, if each has at most this many bytes of JSON.
 MAX_KEPT_BYTES = 512
 ENVELOPE_KEYS = ("id", "detail-type", "source", "account", "region", "time")
 DETAIL_KEYS = ("id", "portalId", "objectType", "objectId", "occurredAt")
 
 
 def write_unprocessed(envelope: object, invalid: InvalidEvent, *, bus: str, max_bytes: int) -> str:
-    """A message of at most ``max_bytes`` with its attributes. An event that is too large for it is cut: the message
-    then has the event's identity, its size, its beginning, and where the event archive has it whole."""
+    """Return a message of at most ``max_bytes``, including its attributes.
+
+    An event that is too large is cut. The message then has the event's identity, its size, its beginning, and its place
+    in the event archive. ``bus``: the name of the bus whose archive has the event.
+    """
     try:
         event = json_text(envelope)
-        told = envelope
+        shown_event = envelope
     except RecursionError:
-        # A text can be read again whatever nesting the reader's JSON parser accepts.
-        told = event = _written(envelope)
-    text = json_text({"reason": invalid.reason, "message": invalid.message, "field": invalid.field, "event": told})
+        # As a text, the event does not add to the nesting that the reader's JSON parser has to accept.
+        shown_event = event = _written(envelope)
+    text = json_text(
+        {"reason": invalid.reason, "message": invalid.message, "field": invalid.field, "event": shown_event}
+    )
     available = max_bytes - ATTRIBUTE_BYTES
     return text if byte_length(text) <= available else _cut(envelope, event, invalid, bus, available)
 
@@ -46,12 +51,12 @@ def _cut(envelope: object, event: str, invalid: InvalidEvent, bus: str, availabl
         "event": {**kept, "detail": _kept(detail, DETAIL_KEYS)},
         "truncated": truncated,
     }
-    room = available - byte_length(json_text(message))
-    # No character takes less than a byte.
-    beginning = event[: max(room, 0)]
+    free_bytes = available - byte_length(json_text(message))
+    # Each character takes at least one byte.
+    beginning = event[: max(free_bytes, 0)]
     lengths = range(1, len(beginning) + 1)
-    # The two quotes are counted already.
-    fitting = bisect_right(lengths, room + 2, key=lambda length: byte_length(json_text(beginning[:length])))
+    # The two quotation marks are included in the length of the message already.
+    fitting = bisect_right(lengths, free_bytes + 2, key=lambda length: byte_length(json_text(beginning[:length])))
     truncated["beginning"] = beginning[:fitting]
     return json_text(message)
 
@@ -66,25 +71,25 @@ def _is_short(value: object) -> bool:
 
 
 def _written(value: object) -> str:
-    """JSON, without recursion."""
-    written, rest = list[str](), [("", value)]
-    while rest:
-        before, one = rest.pop()
-        written.append(before)
-        if isinstance(one, dict):
-            written.append("{")
-            members = [(f"{json_text(name)}: ", member) for name, member in one.items()]
-            rest += [("}", _NOTHING), *reversed(_separated(members))]
-        elif isinstance(one, list):
-            written.append("[")
-            rest += [("]", _NOTHING), *reversed(_separated([("", member) for member in one]))]
-        elif one is not _NOTHING:
-            written.append(json_text(one))
-    return "".join(written)
+    """Return the JSON of a value without recursion."""
+    parts, pending = list[str](), [("", value)]
+    while pending:
+        prefix, item = pending.pop()
+        parts.append(prefix)
+        if isinstance(item, dict):
+            parts.append("{")
+            members = [(f"{json_text(name)}: ", member) for name, member in item.items()]
+            pending += [("}", _NOTHING), *reversed(_separated(members))]
+        elif isinstance(item, list):
+            parts.append("[")
+            pending += [("]", _NOTHING), *reversed(_separated([("", member) for member in item]))]
+        elif item is not _NOTHING:
+            parts.append(json_text(item))
+    return "".join(parts)
 
 
 def _separated(members: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
-    return [(f"{', ' if number else ''}{before}", member) for number, (before, member) in enumerate(members)]
+    return [(f"{', ' if number else ''}{prefix}", member) for number, (prefix, member) in enumerate(members)]
 
 
 _NOTHING = object()

@@ -12,7 +12,7 @@ from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES, 
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.operators.property_operators import InvalidOperand
-from enrollment.domain.records.record import Record, RecordUpdate, changed
+from enrollment.domain.records.record import Record, RecordUpdate, apply_change
 from enrollment.domain.records.record_snapshot import RecordSnapshot
 from enrollment.domain.values import Instant
 from enrollment.serialization.flows import read_flow
@@ -32,7 +32,7 @@ def snapshot(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> RecordSnapshot:
     record = Record(KEY, 0)
     for name, changes in story.items():
         for when, value in changes if isinstance(changes, list) else [("1970-01-02", changes)]:
-            record = changed(record, KEY, RecordUpdate(ms(when, zone), {name: value})) or record
+            record = apply_change(record, KEY, RecordUpdate(ms(when, zone), {name: value})) or record
     return RecordSnapshot(record, ms(at, zone), zone)
 
 
@@ -108,7 +108,7 @@ def test_rolling_date_operators(value: Any, operator: str, days: int, expected: 
 def test_days_use_the_time_zone_of_the_portal() -> None:
     """The same moments, on two sides of the date line."""
     value, at = ms("2026-11-24T03:00:00"), ms("2026-11-24T09:00:00")
-    record = changed(Record(KEY, 0), KEY, RecordUpdate(1, {"x": value}))
+    record = apply_change(Record(KEY, 0), KEY, RecordUpdate(1, {"x": value}))
     assert record is not None
     found = {
         zone.key: holds(
@@ -379,7 +379,7 @@ def test_invalid_operands_are_rejected(given_operation: dict[str, Any], key: str
 @pytest.mark.parametrize("at", [0, 1_764_000_000_000, 253_402_300_799_999])
 def test_large_offset_stays_within_the_calendar(zone: str, given_point: Any, at: int) -> None:
     for value in ("0001-01-01", "9999-12-31T23:59:59Z", 5, 10**15 - 1):
-        record = changed(Record(KEY, 0), KEY, RecordUpdate(0, {"x": value}))
+        record = apply_change(Record(KEY, 0), KEY, RecordUpdate(0, {"x": value}))
         assert record is not None
         one = RecordSnapshot(record, at, ZoneInfo(zone))
         anniversary = {
@@ -624,7 +624,7 @@ def test_any_criteria_agree_with_the_naive_evaluator(
     chance.shuffle(changes)
     record = Record(KEY, 0)
     for change in changes:
-        record = changed(record, KEY, change) or record
+        record = apply_change(record, KEY, change) or record
 
     naive = Naive(
         {name: list(many.items()) for name, many in story.items()},

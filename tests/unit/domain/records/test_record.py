@@ -17,7 +17,7 @@ from enrollment.domain.records.record import (
     RecordUpdate,
     TimestampedValue,
     absent,
-    changed,
+    apply_change,
     deleted,
     with_co_changed_properties,
 )
@@ -43,7 +43,7 @@ def after(changes: Sequence[tuple[int, str, str | None]], history_length: int = 
 
 
 def apply(record: Record | None, change: RecordUpdate, history_length: int = 20) -> Record:
-    found = changed(record, KEY, change, history_length)
+    found = apply_change(record, KEY, change, history_length)
     assert found is not None
     return found
 

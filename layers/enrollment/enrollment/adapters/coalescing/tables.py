@@ -17,6 +17,8 @@ WRITTEN_AT_ONCE = 25
 
 
 class CoalescingTables(Tables):
+    """The tables for one batch. Calls to the records and enrollments tables are merged."""
+
     def __init__(self, client: "DynamoDBClient", config: Config, coalescer: CallCoalescer) -> None:
         super().__init__(client, config)
         self.records = TableOfBatch(client, config.records_table, coalescer)
@@ -32,31 +34,37 @@ class TableOfBatch(Table):
         self._coalesce = coalescer.call
 
     def get(self, pk: str, sk: str) -> Item | None:
+        """Return the item, read in a shared BatchGetItem."""
         read = self._coalesce(self._read_all, [(pk, sk)])
         return read[0].get((pk, sk)) if read else super().get(pk, sk)
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        """Return the items that exist, read in a shared BatchGetItem. Raises Throttled."""
         read = self._coalesce(self._read_all, keys)
         return [read[0][key] for key in keys if key in read[0]] if read else super().get_many(keys)
 
     def put_new(self, item: Item) -> Item | None:
-        is_written = any(one is item for one in self._coalesce(self._insert_all, [item]))
+        """Write the item in a shared BatchExecuteStatement, as ``Table.put_new`` does."""
+        is_written = any(written is item for written in self._coalesce(self._insert_all, [item]))
         return None if is_written else super().put_new(item)
 
     def change(self, change: ConditionalUpdate) -> bool:
-        return any(one is change for one in self._coalesce(self._change_all, [change])) or super().change(change)
+        """Update the item in a shared BatchExecuteStatement, as ``Table.change`` does."""
+        is_written = any(written is change for written in self._coalesce(self._change_all, [change]))
+        return is_written or super().change(change)
 
     def _read_all(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Item]]:
         yield {_key_of(item): item for item in super().get_many(list(dict.fromkeys(keys)))}
 
     def _insert_all(self, items: Sequence[Item]) -> Iterator[Item]:
-        """Only batches in PartiQL have conditions. An INSERT fails if the item exists."""
-        for some in _by_key(items, _key_of):
-            statements = [self._insert(one) for one in some.values()]
-            answer: Any = self._client.batch_execute_statement(Statements=statements)
-            yield from (
-                one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
-            )
+        """Yield the items that were written. The writes are PartiQL statements, because BatchWriteItem has no
+        conditions. An INSERT fails if the item exists."""
+        for batch in _batches(items, _key_of):
+            statements = [self._insert(item) for item in batch]
+            response: Any = self._client.batch_execute_statement(Statements=statements)
+            for item, result in zip(batch, response["Responses"], strict=True):
+                if "Error" not in result:
+                    yield item
 
     def _insert(self, item: Item) -> Any:
         values = encoded(item)
@@ -64,13 +72,13 @@ class TableOfBatch(Table):
         return {"Statement": f'INSERT INTO "{self.name}" VALUE {{{names}}}', "Parameters": list(values.values())}
 
     def _change_all(self, changes: Sequence[ConditionalUpdate]) -> Iterator[ConditionalUpdate]:
-        """Only batches in PartiQL have conditions."""
-        for some in _by_key(changes, lambda one: (one.pk, one.sk)):
-            statements = [self._statement(one) for one in some.values()]
-            answer: Any = self._client.batch_execute_statement(Statements=statements)
-            yield from (
-                one for one, done in zip(some.values(), answer["Responses"], strict=True) if "Error" not in done
-            )
+        """Yield the changes that were made, as ``_insert_all`` does."""
+        for batch in _batches(changes, lambda change: (change.pk, change.sk)):
+            statements = [self._statement(change) for change in batch]
+            response: Any = self._client.batch_execute_statement(Statements=statements)
+            for change, result in zip(batch, response["Responses"], strict=True):
+                if "Error" not in result:
+                    yield change
 
     def _statement(self, change: ConditionalUpdate) -> Any:
         clauses = " ".join(
@@ -84,10 +92,11 @@ class TableOfBatch(Table):
         }
 
 
-def _by_key(many: Iterable[T], key_of: Callable[[T], Key]) -> Iterator[dict[Key, T]]:
-    """Split into calls of the size that DynamoDB accepts. DynamoDB rejects a call that names an item twice."""
-    those = list({key_of(one): one for one in many}.items())
-    return (dict(those[start : start + WRITTEN_AT_ONCE]) for start in range(0, len(those), WRITTEN_AT_ONCE))
+def _batches(requests: Iterable[T], key_of: Callable[[T], Key]) -> Iterator[list[T]]:
+    """Split requests into batches of the size that DynamoDB accepts. Of several requests for one key, the last is
+    taken, because DynamoDB rejects a batch that names an item twice."""
+    unique = list({key_of(request): request for request in requests}.values())
+    return (unique[start : start + WRITTEN_AT_ONCE] for start in range(0, len(unique), WRITTEN_AT_ONCE))
 
 
 def _key_of(item: Item) -> Key:

@@ -1,4 +1,4 @@
-"""Associations, read and written by the API as PynamoDB models."""
+"""Associations, read and written by the API with PynamoDB models."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -13,18 +13,23 @@ from enrollment.domain.records.associations import Association
 
 
 class AssociationRepository:
+    """The port Associations for the API (``application.ports``). Reads are strongly consistent."""
+
     def __init__(self, tables: Tables) -> None:
         self._store = ModelStore(tables)
 
     def get(self, record: RecordKey, other: RecordKey) -> Association:
+        """Return the association from the view of ``record``. It has the version 0 if nothing is stored."""
         item = self._store.get(AssociationItem, str(record), association_place(other.object_type_id, other.object_id))
         return Association(record, other) if item is None else read_association(record, item.values, _unchanged)
 
     def of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        """Return associations that have a current type, sorted by the ID of the other record. ``after``: such an ID."""
         current = (association for association in self._all(record, object_type_id, after) if association.held)
         return list(itertools.islice(current, limit))
 
     def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
+        """Return associations that have, or had, a type, sorted by the ID of the other record."""
         return list(itertools.islice(self._all(record, object_type_id, ""), limit))
 
     def _all(self, record: RecordKey, object_type_id: str, after: str) -> Iterator[Association]:
@@ -48,5 +53,5 @@ class AssociationRepository:
 
 
 def _unchanged(value: Any) -> Any:
-    """The model encodes and decodes JSON."""
+    """Return the value as it is, because the model encodes and decodes JSON."""
     return value

@@ -1,4 +1,5 @@
-"""Enrollments in DynamoDB."""
+"""Enrollments in DynamoDB. They are in the partition of their record. Indexes find them by flow, by ID and by time, and
+find those that are not confirmed (``tables``)."""
 
 import heapq
 import itertools
@@ -6,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.tables import IS_NEW, ConditionalUpdate, Expression, Item, Tables
 from enrollment.application.ports import ConcurrentModification
 from enrollment.domain.enrollment.enrollments import Enrollment, ExistingEnrollments, StoredEnrollment
@@ -18,14 +20,18 @@ SHARDS = 16
 # Partitions of the whole stack in the index of unconfirmed enrollments. Each takes about 500 enrollments a second,
 # because an entry is written and removed. Lowering this number would leave entries that no run finds.
 UNCONFIRMED_SHARDS = 64
-UNCONFIRMED = "unconfirmed"
-UNCONFIRMED_KEYS = ("unconfirmedShard", "publishAt")
-PAGE = 25
+# An item without these attributes has no entry in the index of unconfirmed enrollments.
+UNCONFIRMED_KEYS = (schema.UNCONFIRMED_SHARD, schema.PUBLISH_AT)
+# Entries in one read of this index.
+PAGE_ENTRIES = 25
 MINUTE_MS = 60_000
 
 
 class DynamoEnrollments:
-    """`message`: by ``write`` and ``read``, what the queue gets, word for word, whenever it is sent."""
+    """The ports Enrollments and UnconfirmedEnrollments (``application.ports``).
+
+    The attribute `message` is the text that ``write`` returns and ``read`` accepts. It is sent to the queue unchanged,
+    however late that is."""
 
     def __init__(self, tables: Tables, write: Callable[[Enrollment], str], read: Callable[[str], Enrollment]) -> None:
         self._table = tables.enrollments
@@ -33,92 +39,103 @@ class DynamoEnrollments:
         self._read = read
 
     def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        keys = [(str(record_key), place) for flow in flow_ids for place in (_place(flow), _place(flow, event_id))]
+        """Return by flow ID the record's first enrollment and the one by this event. Raises Throttled."""
+        pk = str(record_key)
+        keys = [(pk, sk) for flow_id in flow_ids for sk in (_sort_key(flow_id), _sort_key(flow_id, event_id))]
         items = {item["sk"]: item for item in self._table.get_many(keys)}
-        return {flow: self._enrolled(items, flow, event_id) for flow in flow_ids}
+        return {flow_id: self._existing(items, flow_id, event_id) for flow_id in flow_ids}
 
-    def _enrolled(self, items: Mapping[str, Item], flow_id: str, event_id: str) -> ExistingEnrollments:
-        first = items.get(_place(flow_id))
-        own = first if first is not None and first["eventId"] == event_id else items.get(_place(flow_id, event_id))
+    def _existing(self, items: Mapping[str, Item], flow_id: str, event_id: str) -> ExistingEnrollments:
+        first = items.get(_sort_key(flow_id))
+        is_first = first is not None and first["eventId"] == event_id
+        for_event = first if is_first else items.get(_sort_key(flow_id, event_id))
         return ExistingEnrollments(
-            first=None if first is None else self._stored(first), for_event=None if own is None else self._stored(own)
+            first=None if first is None else self._stored(first),
+            for_event=None if for_event is None else self._stored(for_event),
         )
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
+        """Write the enrollment if its sort key is free, and return whether it was written. ``due_at``: when a rate
+        limit lets it be published. ``chain``: the flows that led to it."""
         item = {
             "pk": str(enrollment.record_key),
-            "sk": _place_of(enrollment),
-            "enrollmentId": enrollment.id,
+            "sk": _sort_key_of(enrollment),
+            schema.ENROLLMENT_ID: enrollment.id,
             "eventId": enrollment.cause.event_id,
-            "flowShard": _shard(enrollment),
-            "enrolledAt": enrollment.position,
+            schema.FLOW_SHARD: _flow_shard(enrollment),
+            schema.ENROLLED_AT: enrollment.position,
             "message": self._write(enrollment),
             "dueAt": due_at,
             "chain": json.dumps(chain) if chain else None,
-            "unconfirmedShard": str(_number(enrollment, UNCONFIRMED_SHARDS)),
-            "publishAt": enrollment.enrolled_at if due_at is None else due_at,
+            schema.UNCONFIRMED_SHARD: str(_shard_number(enrollment, UNCONFIRMED_SHARDS)),
+            schema.PUBLISH_AT: enrollment.enrolled_at if due_at is None else due_at,
         }
         return self._table.put(item, IS_NEW)
 
     def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
-        done = (("publishedAt", is_published), ("announcedAt", is_announced))
+        """Store that the enrollment was sent to the queue, to the bus, or both. Raises ConcurrentModification if
+        another enrollment is stored in its place."""
+        steps = (("publishedAt", is_published), ("announcedAt", is_announced))
         change = ConditionalUpdate(
             str(enrollment.record_key),
-            _place_of(enrollment),
-            sets={name: iso(now) for name, is_done in done if is_done},
-            where={"enrollmentId": enrollment.id},
+            _sort_key_of(enrollment),
+            sets={name: iso(now) for name, is_done in steps if is_done},
+            where={schema.ENROLLMENT_ID: enrollment.id},
             removes=UNCONFIRMED_KEYS if is_published and is_announced else (),
         )
         if not self._table.change(change):
-            raise ConcurrentModification(f"the place of enrollment {enrollment.id} has another by now")
+            raise ConcurrentModification(f"another enrollment is stored in place of enrollment {enrollment.id}")
 
     def unconfirmed(self, until: Instant) -> Iterator[StoredEnrollment]:
         """Start at another shard each minute, so that a shard with many entries does not starve the others."""
         first = until // MINUTE_MS
         for number in range(UNCONFIRMED_SHARDS):
-            those = Expression(
-                "unconfirmedShard = :shard AND publishAt < :until",
+            condition = Expression(
+                f"{schema.UNCONFIRMED_SHARD} = :shard AND {schema.PUBLISH_AT} < :until",
                 shard=str((first + number) % UNCONFIRMED_SHARDS),
                 until=until,
             )
-            for page in self._table.pages(those, IndexName=UNCONFIRMED, ConsistentRead=False, Limit=PAGE):
-                yield from (one for one in self._whole(page) if not one.is_confirmed)
+            for page in self._table.pages(
+                condition, IndexName=schema.UNCONFIRMED, ConsistentRead=False, Limit=PAGE_ENTRIES
+            ):
+                yield from (stored for stored in self._read_entries(page) if not stored.is_confirmed)
 
     def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
-        those = _before("pk = :record", before, record=str(record_key))
-        items = self._table.query(those, index="by-time", newest_first=True, page=limit)
-        return self._whole(itertools.islice(items, limit))
+        """Return the record's enrollments, newest first, with strongly consistent reads. ``before``: the position of
+        the last one on the previous page."""
+        condition = _before("pk = :record", before, record=str(record_key))
+        entries = self._table.query(condition, index=schema.BY_TIME, newest_first=True, page=limit)
+        return self._read_entries(itertools.islice(entries, limit))
 
     def of_flow(
         self, portal_id: str, flow_id: str, limit: int, before: str | None = None
     ) -> Sequence[StoredEnrollment]:
-        """The index follows the writes within a second."""
+        """Return the newest enrollments of all shards. The index is up to a second behind the writes."""
         shards = [
             self._table.query(
-                _before("flowShard = :shard", before, shard=join(portal_id, flow_id, str(number))),
-                index="by-flow",
+                _before(f"{schema.FLOW_SHARD} = :shard", before, shard=join(portal_id, flow_id, str(number))),
+                index=schema.BY_FLOW,
                 is_consistent=False,
                 newest_first=True,
                 page=limit,
             )
             for number in range(SHARDS)
         ]
-        newest = heapq.merge(*shards, key=lambda item: item["enrolledAt"], reverse=True)
-        return self._whole(itertools.islice(newest, limit))
+        newest = heapq.merge(*shards, key=lambda entry: entry[schema.ENROLLED_AT], reverse=True)
+        return self._read_entries(itertools.islice(newest, limit))
 
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
-        """The index follows the writes within a second."""
-        found = self._table.query(
-            Expression("enrollmentId = :id", id=enrollment_id), index="by-id", is_consistent=False, page=2
-        )
-        mine = (
-            one for one in self._whole(itertools.islice(found, 2)) if one.enrollment.record_key.portal_id == portal_id
-        )
-        return next(mine, None)
+        """Return the enrollment if it is one of this portal. The index is up to a second behind the writes."""
+        condition = Expression(f"{schema.ENROLLMENT_ID} = :id", id=enrollment_id)
+        entries = self._table.query(condition, index=schema.BY_ID, is_consistent=False, page=2)
+        for stored in self._read_entries(itertools.islice(entries, 2)):
+            if stored.enrollment.record_key.portal_id == portal_id:
+                return stored
+        return None
 
-    def _whole(self, of_index: Iterable[Item]) -> list[StoredEnrollment]:
-        """The items of which an index has the keys, in their order."""
-        keys = [(item["pk"], item["sk"]) for item in of_index]
+    def _read_entries(self, entries: Iterable[Item]) -> list[StoredEnrollment]:
+        """Read the items of index entries, in the same order. The indexes contain keys only."""
+        keys = [(entry["pk"], entry["sk"]) for entry in entries]
         items = {(item["pk"], item["sk"]): item for item in self._table.get_many(keys)}
         return [self._stored(items[key]) for key in keys if key in items]
 
@@ -135,23 +152,24 @@ class DynamoEnrollments:
 def _before(condition: str, before: str | None, **values: str) -> Expression:
     if before is None:
         return Expression(condition, **values)
-    return Expression(f"{condition} AND enrolledAt < :before", **values, before=before)
+    return Expression(f"{condition} AND {schema.ENROLLED_AT} < :before", **values, before=before)
 
 
-def _place(flow_id: str, event_id: str | None = None) -> str:
+def _sort_key(flow_id: str, event_id: str | None = None) -> str:
     return join(flow_id) if event_id is None else join(flow_id, event_id)
 
 
-def _place_of(enrollment: Enrollment) -> str:
-    """The record's first enrollment in a flow has one place, whatever the flow's setting and the event, so that two
-    events, or two deliveries that met different settings, can't both be the first."""
-    return _place(enrollment.flow_id, enrollment.cause.event_id if enrollment.is_re_enrollment else None)
+def _sort_key_of(enrollment: Enrollment) -> str:
+    """Return the sort key of an enrollment. The record's first enrollment in a flow has the same key for every event
+    and for every setting of the flow. So two events, or two deliveries between which the flow changed, cannot both be
+    the first."""
+    return _sort_key(enrollment.flow_id, enrollment.cause.event_id if enrollment.is_re_enrollment else None)
 
 
-def _shard(enrollment: Enrollment) -> str:
-    return join(enrollment.record_key.portal_id, enrollment.flow_id, str(_number(enrollment, SHARDS)))
+def _flow_shard(enrollment: Enrollment) -> str:
+    return join(enrollment.record_key.portal_id, enrollment.flow_id, str(_shard_number(enrollment, SHARDS)))
 
 
-def _number(enrollment: Enrollment, shards: int) -> int:
-    """The enrollments of one record are in one shard."""
+def _shard_number(enrollment: Enrollment, shards: int) -> int:
+    """Return the shard of the enrollment's record: all enrollments of a record are in the same one."""
     return zlib.crc32(str(enrollment.record_key).encode()) % shards

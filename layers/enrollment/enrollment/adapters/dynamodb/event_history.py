@@ -1,4 +1,4 @@
-"""Events in DynamoDB: beside the record that they happened to, until they expire."""
+"""The event history in DynamoDB. An event is in the partition of its record until it expires."""
 
 import heapq
 import itertools
@@ -7,23 +7,24 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from enrollment.adapters.dynamodb.schema import BY_EVENT_TYPE, EVENT, TIME_TO_LIVE, TYPE_SHARD
 from enrollment.adapters.dynamodb.tables import BATCH, Expression, Item, Tables
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.sort_key import event_sort_key
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant
 
-EVENT = "event"
-
-# Partitions of a portal's events of one type in the index. Each takes about 1,000 events a second; one that takes more
-# would hold back the events themselves.
+# Partitions of a portal's events of one type in the index. Each takes about 1,000 events a second. If there are more,
+# the index throttles the writes of the events themselves.
 SHARDS = 16
 
 
 class DynamoHistory:
-    """`event`: an envelope, by ``write`` and ``read``; no longer than the event came, as a waiting event's. An item
-    without it has the time of evaluation alone. No other item of the table has a `typeShard`: the index holds events
-    alone."""
+    """The port EventHistoryStore (``application.ports``).
+
+    The attribute `event` is the envelope that ``write`` returns and ``read`` accepts, as in ``DynamoDeferredEvents``.
+    An item without it has only the time of the evaluation. No other item of the table has a `typeShard`, so the index
+    by event type contains events only."""
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class DynamoHistory:
         self._read = read
 
     def keep(self, event: Event, until: Instant) -> Instant:
+        """Store the event unless it is stored already, and return the time of its first evaluation. If two copies were
+        sent, the one that was sent earlier is kept."""
         record = str(event.record_key)
         item = {
             **_evaluation(event, until),
             "event": json.dumps(self._write(event), ensure_ascii=False),
-            "typeShard": _shard(event.portal_id, event.event_type.name, zlib.crc32(record.encode()) % SHARDS),
+            TYPE_SHARD: _type_shard(event.portal_id, event.event_type.name, zlib.crc32(record.encode()) % SHARDS),
         }
         existing = self._table.put_new(item)
         if existing is None:
@@ -51,26 +54,32 @@ class DynamoHistory:
         return first
 
     def keep_evaluation(self, event: Event, until: Instant) -> Instant:
+        """Store only the time of the evaluation, and return the time of the first evaluation."""
         existing = self._table.put_new(_evaluation(event, until))
         return (event.evaluated_at or event.occurred_at) if existing is None else _evaluated_at(existing, event)
 
     def first_evaluation(self, event: Event) -> Instant | None:
-        item = self._table.get(str(event.record_key), _place(event_sort_key(event)))
+        """Return the time of the first evaluation. None: the event is not stored."""
+        item = self._table.get(str(event.record_key), _sort_key(event_sort_key(event)))
         return None if item is None else item.get("evaluatedAt")
 
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
+        """Yield the record's events between two sort keys, both exclusive, with strongly consistent reads."""
         if first >= last:
             return
-        bounds = {"first": _place(first), "last": _place(last)}
-        those = Expression("pk = :record AND sk BETWEEN :first AND :last", record=str(record), **bounds)
-        for item in self._table.query(those, newest_first=newest_first):
+        bounds = {"first": _sort_key(first), "last": _sort_key(last)}
+        condition = Expression("pk = :record AND sk BETWEEN :first AND :last", record=str(record), **bounds)
+        for item in self._table.query(condition, newest_first=newest_first):
+            # BETWEEN includes the bounds.
             if item["sk"] not in bounds.values() and "event" in item:
                 yield self._event(item)
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        """Yield the portal's events between two sort keys, both exclusive, newest first. The index is up to a second
+        behind the writes."""
         shards = [
-            self._of_shard(_shard(portal_id, name, number), first, last)
-            for name in sorted(event_types)
+            self._of_shard(_type_shard(portal_id, event_type, number), first, last)
+            for event_type in sorted(event_types)
             for number in range(SHARDS)
         ]
         newest = heapq.merge(*shards, reverse=True)
@@ -79,26 +88,28 @@ class DynamoHistory:
             yield from (self._event(items[key]) for key in keys if key in items)
 
     def _of_shard(self, shard: str, first: str, last: str) -> Iterator[tuple[str, str]]:
+        """Yield the sort key and the partition key of each event, newest first."""
         if first >= last:
             return
-        bounds = {"first": _place(first), "last": _place(last)}
-        those = Expression("typeShard = :shard AND sk BETWEEN :first AND :last", shard=shard, **bounds)
-        for item in self._table.query(those, index="by-event-type", is_consistent=False, newest_first=True, page=BATCH):
-            if item["sk"] not in bounds.values():
-                yield item["sk"], item["pk"]
+        bounds = {"first": _sort_key(first), "last": _sort_key(last)}
+        condition = Expression(f"{TYPE_SHARD} = :shard AND sk BETWEEN :first AND :last", shard=shard, **bounds)
+        entries = self._table.query(condition, index=BY_EVENT_TYPE, is_consistent=False, newest_first=True, page=BATCH)
+        for entry in entries:
+            if entry["sk"] not in bounds.values():
+                yield entry["sk"], entry["pk"]
 
     def _event(self, item: Item) -> Event:
         event = self._read(json.loads(item["event"]))
-        # Events that were stored before the time of evaluation was have none.
+        # Items of an earlier version of this code have no time of evaluation.
         return event.evaluated(item["evaluatedAt"]) if "evaluatedAt" in item else event
 
 
 def _evaluation(event: Event, until: Instant) -> dict[str, Any]:
     return {
         "pk": str(event.record_key),
-        "sk": _place(event_sort_key(event)),
+        "sk": _sort_key(event_sort_key(event)),
         "evaluatedAt": event.evaluated_at,
-        "expiresAt": until // 1000,
+        TIME_TO_LIVE: until // 1000,
     }
 
 
@@ -107,9 +118,10 @@ def _evaluated_at(existing: Item, event: Event) -> Instant:
     return stored if stored is not None else event.evaluated_at or event.occurred_at
 
 
-def _shard(portal_id: str, event_type: str, number: int) -> str:
+def _type_shard(portal_id: str, event_type: str, number: int) -> str:
     return join(portal_id, event_type, str(number))
 
 
-def _place(position: str) -> str:
+def _sort_key(position: str) -> str:
+    """``position``: a sort key of the domain (``domain.events.sort_key``)."""
     return f"{EVENT}/{position}"

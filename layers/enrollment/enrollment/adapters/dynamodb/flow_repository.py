@@ -1,5 +1,5 @@
-"""Flows in DynamoDB as their authors see them: written by the API, and read as candidates by the functions that handle
-events (``candidate_flows``)."""
+"""Flows in DynamoDB, for their authors. The API writes them with PynamoDB models, and the functions that handle events
+read them as candidates (``candidate_flows``)."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -25,12 +25,13 @@ from enrollment.domain.identifiers import join
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.values import Instant
 
-# A flow that is off stays among the candidates for as long as an event that it began to enroll can still be delivered
-# again (the unprocessed-events queue keeps events for 14 days), then DynamoDB deletes it.
+# DynamoDB deletes the candidate item of a flow this long after the flow was turned off. Until then, events that it
+# began to enroll can be delivered again, because the unprocessed-events queue keeps them for 14 days.
 RETIRED_SECONDS = 15 * 24 * 3600
-# Revisions that are read at once, to find the one of some time; most often it is the last but one.
+# Revisions in one read of the search for the revision of a given time, which is usually the last but one.
 REVISIONS_READ = 4
-# The number of a deleted flow's last revision is kept, so that one of the same id counts on.
+# DynamoDB deletes a deleted flow this long after its deletion. Until then, a new flow with the same ID continues the
+# revision numbers.
 DELETED_SECONDS = 90 * 24 * 3600
 
 # A flow's enrolling part is copied into each of its candidate items, where one read finds it, as long as the copies
@@ -39,7 +40,8 @@ MAX_COPIED_BYTES = 500_000
 
 
 class DynamoFlowRepository:
-    """``read_flow`` raises ValueError for a revision that is not a valid flow."""
+    """The port FlowRepository (``application.ports``). Reads are strongly consistent. ``read_flow`` raises ValueError
+    for a revision that is not a valid flow."""
 
     def __init__(self, tables: Tables, read_flow: ReadFlow) -> None:
         self._table = tables.flows
@@ -47,14 +49,18 @@ class DynamoFlowRepository:
         self._read_flow = read_flow
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision | None:
+        """Return the current revision, which may be a deletion. None: the flow never existed, or its deletion
+        expired."""
         item = self._item(portal_id, flow_id)
         return None if item is None else _revision(item)
 
     def get_many(self, portal_id: str, flow_ids: Sequence[str]) -> Mapping[str, FlowRevision]:
+        """Return the current revisions by flow ID. Unknown IDs are missing. Raises Throttled."""
         keys = [_flow_key(portal_id, flow_id) for flow_id in dict.fromkeys(flow_ids)]
         return {item.flow_id: _revision(item) for item in self._store.get_many(FlowItem, keys)}
 
     def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
+        """Return the revision that was current at this time. None: the flow did not exist."""
         items = self._store.query(
             FlowRevisionItem,
             join(schema.REVISIONS, portal_id, flow_id),
@@ -65,6 +71,7 @@ class DynamoFlowRepository:
         return next((_revision(item) for item in items), None)
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
+        """Return flows that are not deleted, sorted by ID. ``after``: the last ID of the previous page."""
         condition = FlowItem.sk > join(after) if after else None
         items = self._store.query(FlowItem, join(schema.FLOWS, portal_id), condition, page_size=limit)
         live = (item for item in items if not item.is_deleted)
@@ -90,14 +97,14 @@ class DynamoFlowRepository:
                     raise
             # Another flow with the same event type was written in the meantime.
             attempt.wait()
-        raise Throttled(f"flow {revision.id}: other flows of the same event types kept changing")
+        raise Throttled(f"flow {revision.id}: other flows of the same event types kept changing; retrying is safe")
 
     def _item(self, portal_id: str, flow_id: str) -> FlowItem | None:
         return self._store.get(FlowItem, *_flow_key(portal_id, flow_id))
 
 
 def _flow_puts(revision: FlowRevision, was: FlowRevision | None, listed: Set[str]) -> Sequence[Put]:
-    """The current revision, and the same revision where it stays."""
+    """Return the item of the current revision, and the permanent item of the same revision."""
     condition = FlowItem.pk.does_not_exist() if was is None else FlowItem.revision == was.revision
     attributes = _attributes(revision)
     flow = FlowItem(
@@ -111,7 +118,8 @@ def _flow_puts(revision: FlowRevision, was: FlowRevision | None, listed: Set[str
 
 
 def _candidate_puts(revision: FlowRevision, heads: Mapping[str, Head], listed: Set[str]) -> Iterator[Put]:
-    """``heads``: of each listing that the flow is in or leaves, by partition key."""
+    """Yield the flow's item and the new head for each list of candidates. ``heads``: by partition key, the heads of the
+    lists that the flow is in or leaves."""
     is_copied = _is_copied(revision, len(listed))
     for key, head in heads.items():
         is_live = key in listed and revision.is_enabled
@@ -134,7 +142,8 @@ def _flow_key(portal_id: str, flow_id: str) -> tuple[str, str]:
 
 
 def _listings(flow: Flow) -> set[str]:
-    return {candidates_key(flow.portal_id, flow.object_type_id, one) for one in flow.event_types}
+    """Return the partition keys of the lists of candidates that the flow belongs to."""
+    return {candidates_key(flow.portal_id, flow.object_type_id, event_type) for event_type in flow.event_types}
 
 
 def _attributes(revision: FlowRevision) -> dict[str, Any]:
@@ -170,7 +179,7 @@ def _is_copied(revision: FlowRevision, listings: int) -> bool:
 
 
 def enrolling(revision: FlowRevision, *, is_live: bool, is_copied: bool = True) -> dict[str, Any]:
-    """What a candidate item stores. A retired flow enrolls no record and needs no document."""
+    """Return the attribute `flow` of a candidate item. A retired flow enrolls no record and needs no document."""
     part = enrolling_part(revision.document) if is_copied else None
     return {
         "portalId": revision.portal_id,

@@ -26,6 +26,8 @@ class Put(NamedTuple):
 
 
 class ModelStore:
+    """The three tables by their models. Methods raise botocore's ClientError."""
+
     def __init__(self, tables: Tables) -> None:
         self._client = tables.client
         self._tables = {
@@ -35,6 +37,7 @@ class ModelStore:
         }
 
     def get(self, model: type[M], pk: str, sk: str) -> M | None:
+        """Return the item, or None if there is none."""
         key = model.get_operation_kwargs_from_class(pk, sk)["Key"]
         raw_item = self._client.get_item(TableName=self._table(model).name, Key=key, ConsistentRead=True).get("Item")
         return None if raw_item is None else model.from_raw_data(dict(raw_item))
@@ -105,6 +108,6 @@ class ModelStore:
 
 
 def is_unchanged(model: Any, version: int) -> Condition:
-    """The stored item has this version. 0: there is no item."""
+    """Return the condition that the stored item has this version. 0: there is no item."""
     condition: Condition = model.version == version if version else model.pk.does_not_exist()
     return condition

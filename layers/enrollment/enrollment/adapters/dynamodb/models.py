@@ -24,6 +24,7 @@ class Utf8JsonAttribute(JSONAttribute):
     """JSON without ASCII escapes, which take up to six times the bytes of a character."""
 
     def serialize(self, value: Any) -> str | None:
+        """Return the JSON text that is stored. None: the attribute is left out."""
         return None if value is None else json_text(value)
 
 
@@ -31,6 +32,7 @@ class PlainJsonAttribute(JSONAttribute):
     """JSON without any escapes that JSON itself does not need."""
 
     def serialize(self, value: Any) -> str | None:
+        """Return the JSON text that is stored. None: the attribute is left out."""
         return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
@@ -49,14 +51,16 @@ class Item(Model):
     @property
     def values(self) -> dict[str, Any]:
         """The values that the item has, by their names in the table."""
-        given = ((attribute.attr_name, getattr(self, name)) for name, attribute in self.get_attributes().items())
-        return {name: value for name, value in given if value is not None}
+        pairs = ((attribute.attr_name, getattr(self, name)) for name, attribute in self.get_attributes().items())
+        return {name: value for name, value in pairs if value is not None}
 
 
 # Items of the flows table ---------------------------------------------------------------------------------------------
 
 
 class FlowsTableItem(Item):
+    """The keys of the items of the flows table."""
+
     class Meta:
         table_name = schema.FLOWS_TABLE
 
@@ -128,17 +132,19 @@ class ByEventType(GlobalSecondaryIndex["HistoryEventItem"]):  # type: ignore[no-
         index_name = schema.BY_EVENT_TYPE
         projection = KeysOnlyProjection()
 
-    type_shard = UnicodeAttribute(hash_key=True, attr_name="typeShard")
+    type_shard = UnicodeAttribute(hash_key=True, attr_name=schema.TYPE_SHARD)
     sk = UnicodeAttribute(range_key=True, attr_name=schema.SORT_KEY)
 
 
 class RecordsTableItem(Item):
+    """The keys of the items of the records table."""
+
     class Meta:
         table_name = schema.RECORDS_TABLE
 
 
 class RecordItem(RecordsTableItem):
-    """``DynamoRecords`` describes the JSON."""
+    """A record. ``DynamoRecords`` describes the JSON."""
 
     version = NumberAttribute()
     created_at = NumberAttribute(attr_name="createdAt", null=True)
@@ -155,13 +161,15 @@ class RecordItem(RecordsTableItem):
 
 
 class AssociationItem(RecordsTableItem):
-    """``DynamoAssociations`` describes the JSON."""
+    """One direction of an association. ``DynamoAssociations`` describes the JSON."""
 
     version = NumberAttribute()
     types = JSONAttribute()
 
 
 class DeferredEventItem(RecordsTableItem):
+    """An event with deferred decisions. ``DynamoDeferredEvents`` describes the JSON."""
+
     version = NumberAttribute()
     event = PlainJsonAttribute()
     flows = JSONAttribute()
@@ -174,7 +182,7 @@ class HistoryEventItem(RecordsTableItem):
 
     evaluated_at = NumberAttribute(attr_name="evaluatedAt", null=True)
     event = PlainJsonAttribute(null=True)
-    type_shard = UnicodeAttribute(attr_name="typeShard", null=True)
+    type_shard = UnicodeAttribute(attr_name=schema.TYPE_SHARD, null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
     by_event_type = ByEventType()
@@ -197,25 +205,29 @@ class ByFlow(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped
         index_name = schema.BY_FLOW
         projection = KeysOnlyProjection()
 
-    flow_shard = UnicodeAttribute(hash_key=True, attr_name="flowShard")
-    enrolled_at = UnicodeAttribute(range_key=True, attr_name="enrolledAt")
+    flow_shard = UnicodeAttribute(hash_key=True, attr_name=schema.FLOW_SHARD)
+    enrolled_at = UnicodeAttribute(range_key=True, attr_name=schema.ENROLLED_AT)
 
 
 class ById(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
+    """Finds an enrollment by its ID."""
+
     class Meta:
         index_name = schema.BY_ID
         projection = KeysOnlyProjection()
 
-    enrollment_id = UnicodeAttribute(hash_key=True, attr_name="enrollmentId")
+    enrollment_id = UnicodeAttribute(hash_key=True, attr_name=schema.ENROLLMENT_ID)
 
 
 class ByTime(LocalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
+    """Sorts the enrollments of a record by time."""
+
     class Meta:
         index_name = schema.BY_TIME
         projection = KeysOnlyProjection()
 
     pk = UnicodeAttribute(hash_key=True, attr_name=schema.PARTITION_KEY)
-    enrolled_at = UnicodeAttribute(range_key=True, attr_name="enrolledAt")
+    enrolled_at = UnicodeAttribute(range_key=True, attr_name=schema.ENROLLED_AT)
 
 
 class Unconfirmed(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-untyped-call]
@@ -225,11 +237,13 @@ class Unconfirmed(GlobalSecondaryIndex["EnrollmentItem"]):  # type: ignore[no-un
         index_name = schema.UNCONFIRMED
         projection = KeysOnlyProjection()
 
-    unconfirmed_shard = UnicodeAttribute(hash_key=True, attr_name="unconfirmedShard")
-    publish_at = NumberAttribute(range_key=True, attr_name="publishAt")
+    unconfirmed_shard = UnicodeAttribute(hash_key=True, attr_name=schema.UNCONFIRMED_SHARD)
+    publish_at = NumberAttribute(range_key=True, attr_name=schema.PUBLISH_AT)
 
 
 class EnrollmentsTableItem(Item):
+    """The keys of the items of the enrollments table."""
+
     class Meta:
         table_name = schema.ENROLLMENTS_TABLE
 
@@ -238,15 +252,15 @@ class EnrollmentItem(EnrollmentsTableItem):
     """``message``: the text that the queue gets, whenever it is sent. ``enrolled_at``: an ISO time, "/" and the
     enrollment's ID. ``published_at`` and ``announced_at``: ISO times."""
 
-    enrollment_id = UnicodeAttribute(attr_name="enrollmentId")
+    enrollment_id = UnicodeAttribute(attr_name=schema.ENROLLMENT_ID)
     event_id = UnicodeAttribute(attr_name="eventId")
-    flow_shard = UnicodeAttribute(attr_name="flowShard")
-    enrolled_at = UnicodeAttribute(attr_name="enrolledAt")
+    flow_shard = UnicodeAttribute(attr_name=schema.FLOW_SHARD)
+    enrolled_at = UnicodeAttribute(attr_name=schema.ENROLLED_AT)
     message = UnicodeAttribute()
     due_at = NumberAttribute(attr_name="dueAt", null=True)
     chain = JSONAttribute(null=True)
-    unconfirmed_shard = UnicodeAttribute(attr_name="unconfirmedShard", null=True)
-    publish_at = NumberAttribute(attr_name="publishAt", null=True)
+    unconfirmed_shard = UnicodeAttribute(attr_name=schema.UNCONFIRMED_SHARD, null=True)
+    publish_at = NumberAttribute(attr_name=schema.PUBLISH_AT, null=True)
     published_at = UnicodeAttribute(attr_name="publishedAt", null=True)
     announced_at = UnicodeAttribute(attr_name="announcedAt", null=True)
 

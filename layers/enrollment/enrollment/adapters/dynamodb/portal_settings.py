@@ -1,5 +1,5 @@
-"""Settings of portals in DynamoDB, kept in memory for a minute: an event costs no read of its own, and a change takes
-effect within a minute."""
+"""Settings of portals in DynamoDB, for the event path. They are cached for a minute, so most events need no read and a
+change takes effect within a minute."""
 
 import json
 import time
@@ -12,30 +12,37 @@ from enrollment.domain.enrollment.late_data_tolerance import RECORD_TOLERANCE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.identifiers import join
 
+# The limits of the cache.
 REMEMBERED_SECONDS = 60
 REMEMBERED_PORTALS = 10_000
 
 
 class DynamoPortals:
+    """The port Portals (``application.ports``), with a cache that is safe for threads."""
+
     def __init__(self, tables: Tables) -> None:
         self._table = tables.flows
-        self._known: OrderedDict[str, tuple[float, PortalSettings]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[float, PortalSettings]] = OrderedDict()
         self._lock = Lock()
 
     def settings(self, portal_id: str) -> PortalSettings:
-        found = self._remembered(portal_id)
-        if found is None:
-            # The events of a batch begin at the same time: the first reads, the others find what it has read.
+        """Return the settings, which can be up to REMEMBERED_SECONDS old."""
+        settings = self._cached(portal_id)
+        if settings is None:
+            # The events of a batch start at the same time. The first one reads the settings for all.
             with self._lock:
-                found = self._remembered(portal_id) or self.current(portal_id)
-        return found
+                settings = self._cached(portal_id) or self.current(portal_id)
+        return settings
 
-    def _remembered(self, portal_id: str) -> PortalSettings | None:
-        found = self._known.get(portal_id)
-        is_fresh = found is not None and time.monotonic() - found[0] < REMEMBERED_SECONDS
-        return found[1] if found is not None and is_fresh else None
+    def _cached(self, portal_id: str) -> PortalSettings | None:
+        entry = self._cache.get(portal_id)
+        if entry is None:
+            return None
+        read_at, settings = entry
+        return settings if time.monotonic() - read_at < REMEMBERED_SECONDS else None
 
     def current(self, portal_id: str) -> PortalSettings:
+        """Read the settings. A portal that has none stored has the default settings."""
         settings = self._read(portal_id) or PortalSettings()
         self._remember(portal_id, settings)
         return settings
@@ -53,6 +60,7 @@ class DynamoPortals:
         )
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
+        """Write the settings and cache them. Other processes use them within REMEMBERED_SECONDS."""
         key = {"pk": join(PORTALS, portal_id), "sk": SETTINGS}
         self._table.put(
             {
@@ -66,8 +74,8 @@ class DynamoPortals:
         self._remember(portal_id, settings)
 
     def _remember(self, portal_id: str, settings: PortalSettings) -> None:
-        # Step by step, of which each holds beside other threads.
-        self._known.pop(portal_id, None)
-        self._known[portal_id] = (time.monotonic(), settings)
-        if len(self._known) > REMEMBERED_PORTALS:
-            self._known.popitem(last=False)
+        # Without the lock: each of these steps is atomic, and other threads may run between them.
+        self._cache.pop(portal_id, None)
+        self._cache[portal_id] = (time.monotonic(), settings)
+        if len(self._cache) > REMEMBERED_PORTALS:
+            self._cache.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Settings of portals, read and written by the API as PynamoDB models."""
+"""Settings of portals, read and written by the API with PynamoDB models."""
 
 from enrollment.adapters.dynamodb.model_store import ModelStore
 from enrollment.adapters.dynamodb.models import PortalSettingsItem
@@ -11,6 +11,8 @@ from enrollment.domain.identifiers import join
 
 
 class PortalSettingsRepository(DynamoPortals):
+    """The port Portals for the API (``application.ports``)."""
+
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
         self._store = ModelStore(tables)
@@ -27,6 +29,7 @@ class PortalSettingsRepository(DynamoPortals):
         )
 
     def save(self, portal_id: str, settings: PortalSettings) -> None:
+        """Write the settings and cache them. Other processes use them within REMEMBERED_SECONDS."""
         item = PortalSettingsItem(
             join(PORTALS, portal_id),
             SETTINGS,

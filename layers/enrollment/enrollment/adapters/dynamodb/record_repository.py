@@ -1,4 +1,4 @@
-"""Records, read and written by the API as PynamoDB models."""
+"""Records, read and written by the API with PynamoDB models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +16,13 @@ from enrollment.domain.records.record import Record
 
 
 class RecordRepository:
+    """The port Records for the API (``application.ports``). Reads are strongly consistent."""
+
     def __init__(self, tables: Tables) -> None:
         self._store = ModelStore(tables)
 
     def get(self, key: RecordKey) -> Record | None:
+        """Return the record, with its version. None: nothing is stored for it."""
         item = self._store.get(RecordItem, str(key), RECORD)
         return None if item is None else read_record(key, item.values, _unchanged)
 
@@ -38,5 +41,5 @@ class RecordRepository:
 
 
 def _unchanged(value: Any) -> Any:
-    """The model encodes and decodes JSON."""
+    """Return the value as it is, because the model encodes and decodes JSON."""
     return value

@@ -1,4 +1,4 @@
-"""Records in DynamoDB: one item each, changed by whoever has read its latest version."""
+"""Records in DynamoDB, for the event path. A record is one item, and its version is an optimistic lock."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.adapters.dynamodb.schema import RECORD
+from enrollment.adapters.dynamodb.schema import RECORD, TIME_TO_LIVE
 from enrollment.adapters.dynamodb.tables import Item, Tables, is_at
 from enrollment.application.ports import ConcurrentModification
 from enrollment.domain.identifiers import RecordKey
@@ -14,28 +14,33 @@ from enrollment.domain.records.name_normalization import in_one_spelling
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue, ValueHistory
 from enrollment.domain.values import Instant
 
-# What brought a change: the id of its event, and when it arrived. The changes of one arrival share it.
+# The origin of a change: the ID of its event, and when the event arrived. All changes by one event share an origin.
 Origin = tuple[str, Instant | None]
 
 
 class DynamoRecords:
-    """`properties` and `memberships`: name to a change; `earlier…`: name to a list of changes. A change is
-    [value, time of the change, number of its origin in `origins`, 1 if the time is known to the second only]; of those
-    that were stored before origins were, [value, time of the change]."""
+    """The port Records for the event path (``application.ports``). Reads are strongly consistent.
+
+    The attributes `properties` and `memberships` map a name to a change, `earlierProperties` and `earlierMemberships`
+    to a list of changes. A change is [value, time of the change, index in `origins`, 1 if the time has only whole
+    seconds]. A change without an origin is [value, time of the change]. Times are in milliseconds since 1970."""
 
     def __init__(self, tables: Tables) -> None:
         self._table = tables.records
 
     def get(self, key: RecordKey) -> Record | None:
+        """Return the record, with its version. None: nothing is stored for it."""
         item = self._table.get(str(key), RECORD)
         return None if item is None else read_record(key, item)
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
-        wanted = {str(key): key for key in keys}
-        items = self._table.get_many([(pk, RECORD) for pk in wanted])
-        return {wanted[item["pk"]]: read_record(wanted[item["pk"]], item) for item in items}
+        """Return the records that exist, by key. Raises Throttled."""
+        by_partition = {str(key): key for key in keys}
+        items = self._table.get_many([(pk, RECORD) for pk in by_partition])
+        return {by_partition[item["pk"]]: read_record(by_partition[item["pk"]], item) for item in items}
 
     def save(self, record: Record) -> Record:
+        """Return the record with its new version. Raises ConcurrentModification if the stored version is another."""
         if not self._table.put(record_item(record), is_at(record.version)):
             raise ConcurrentModification(f"record {record.key} has changed since version {record.version}")
         return replace(record, version=record.version + 1)
@@ -47,7 +52,7 @@ def _json(value: Any) -> str:
 
 
 def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
-    """``write``: of the attributes whose text is JSON."""
+    """Return the item of the next version. ``write`` encodes the attributes that are stored as JSON."""
     is_created = record.created_at != NOT_CREATED
     origins: dict[Origin, int] = {}
 
@@ -78,18 +83,19 @@ def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
         "origins": write(list(origins)) if origins else None,
         "deletedAt": record.deleted_at,
         "awaitedUntil": record.awaited_until,
-        # A deletion is kept for good. What arrived for a record that was never created expires.
-        "expiresAt": None if is_created or record.deleted_at is not None else _expiry(record),
+        # A deleted record stays. Changes to a record that is never created expire.
+        TIME_TO_LIVE: None if is_created or record.deleted_at is not None else _expiry(record),
     }
 
 
 def _expiry(record: Record) -> int:
-    """Seconds since 1970."""
+    """Return the expiry in seconds since 1970."""
     arrivals = [dated.arrival for dated in record.changes]
     return (max([record.awaited_until or 0, *arrivals]) + EARLY_CHANGES_KEPT_MS) // 1000
 
 
 def read_record(key: RecordKey, item: Item, read: Callable[[Any], Any] = json.loads) -> Record:
+    """Return the record that an item stores. ``read`` decodes the attributes that are stored as JSON."""
     origins: list[list[Any]] = read(item["origins"]) if "origins" in item else []
 
     def dated(value: Any, changed_at: Instant, origin: int | None = None, is_to_second: int = 0) -> TimestampedValue:
@@ -102,8 +108,8 @@ def read_record(key: RecordKey, item: Item, read: Callable[[Any], Any] = json.lo
         return {name: dated(*change) for name, change in read(item[name]).items()}
 
     def earlier(name: str) -> ValueHistory:
-        found = read(item[name])
-        return {name: tuple(dated(*change) for change in history) for name, history in found.items()}
+        histories = read(item[name]).items()
+        return {name: tuple(dated(*change) for change in history) for name, history in histories}
 
     record = Record(
         key=key,

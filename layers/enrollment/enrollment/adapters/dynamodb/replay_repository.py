@@ -1,4 +1,4 @@
-"""Replays, written by the API as PynamoDB models, and the results of their dry runs."""
+"""Replays, written by the API with PynamoDB models, and the results of their dry runs."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,8 @@ from enrollment.domain.enrollment.replays import DryRunResult, Replay
 
 
 class ReplayRepository(DynamoReplays):
+    """The port Replays for the API (``application.ports``)."""
+
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
         self._store = ModelStore(tables)
@@ -30,6 +32,7 @@ class ReplayRepository(DynamoReplays):
         )
 
     def save(self, replay: Replay) -> None:
+        """Store a replay. DynamoDB deletes it some time after it expires."""
         item = ReplayItem(
             order_key(replay.name),
             ORDER,
@@ -43,6 +46,7 @@ class ReplayRepository(DynamoReplays):
         self._store.put(item)
 
     def counted(self, replay: Replay, part: int) -> Iterator[DryRunResult]:
+        """Yield the results in one part. They are sorted by record, which is a digest."""
         for item in self._store.query(DryRunItem, part_key(replay, part)):
             record, _ = item.sk.split("/")
             yield DryRunResult(record, {flow_id: Code(code) for flow_id, code in item.codes.items()})

@@ -1,4 +1,4 @@
-"""Names of tables, keys and indexes that the event path and the PynamoDB models (``models``) share.
+"""Names of tables, keys, indexes and index attributes that the event path and the PynamoDB models (``models``) share.
 
 This module does not import PynamoDB, so the functions that handle events can import it.
 """
@@ -13,13 +13,19 @@ SORT_KEY = "sk"
 # Seconds since 1970. DynamoDB deletes the item after this time.
 TIME_TO_LIVE = "expiresAt"
 
-# Indexes of the records table.
+# Indexes of the records table, and the attributes of their keys.
 BY_EVENT_TYPE = "by-event-type"
-# Indexes of the enrollments table.
+TYPE_SHARD = "typeShard"
+# Indexes of the enrollments table, and the attributes of their keys.
 BY_FLOW = "by-flow"
+FLOW_SHARD = "flowShard"
 BY_ID = "by-id"
+ENROLLMENT_ID = "enrollmentId"
 BY_TIME = "by-time"
+ENROLLED_AT = "enrolledAt"
 UNCONFIRMED = "unconfirmed"
+UNCONFIRMED_SHARD = "unconfirmedShard"
+PUBLISH_AT = "publishAt"
 
 # First parts of partition keys in the flows table.
 FLOWS = "flows"

@@ -1,27 +1,26 @@
-"""The three tables and their items, by the client of DynamoDB.
+"""The three tables and their items, read and written with the DynamoDB client.
 
     flows        flows/<portal>                                     <flow>          the current revision
                  revisions/<portal>/<flow>                          <number>        every revision; never changed
-                 candidates/<portal>/<object type>/<event type>     #version        counts their changes, names the last
-                                                                    flow/<flow>     a flow that it may enroll
-                 portals/<portal>                                   settings        what is set for all of it
-                 replays/<name>                                     order           what a replay is for
-    records      <portal>/<object type>/<object>                    record
+                 candidates/<portal>/<object type>/<event type>     #version        version and latest changes
+                                                                    flow/<flow>     a flow that the event may enroll in
+                 portals/<portal>                                   settings        the portal's settings
+                 replays/<name>                                     order           the purpose of a replay
+    records      <portal>/<object type>/<object>                    record          the record's values and changes
                                                                     associated/<object type>/<object>
-                                                                    waiting/<event>
-                                                                    event/<time>/<event>
-                 replay/<portal>/<name>/<part>                      <record>/<event>  what a dry run decided; digests
+                                                                    waiting/<event> an event with deferred decisions
+                                                                    event/<time>/<event>  an event of the history
+                 replay/<portal>/<name>/<part>                      <record>/<event>  decisions of a dry run; digests
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
-                                                                    <flow>/<event>  a later one, by that event
-                 rate-limit/<portal>/<flow>/                        <count>/<period>  how far its entries reach
+                                                                    <flow>/<event>  a re-enrollment by that event
+                 rate-limit/<portal>/<flow>/                        <count>/<period>  end of the scheduled entries
 
-Enrollments are partitioned by record, so that no flow, however popular, is one partition. Newest first they are found
-by record through the local index `by-time`, and by flow through the index `by-flow`, whose partitions are
-<portal>/<flow>/<shard>; by id through the index `by-id`. Those that are not confirmed yet are in the sparse index
-`unconfirmed`, whose partitions are shards of the whole stack: a claim adds the entry, the confirmation removes it.
-Events of all records are found by their type through the
-index `by-event-type`, whose partitions are <portal>/<event type>/<shard>. The indexes hold keys only, so that
-confirming an enrollment writes no other of them.
+Enrollments are partitioned by record, so that the enrollments of a popular flow are spread over many partitions. The
+indexes find them: `by-time` (local) by record, newest first; `by-flow` by flow, newest first, with the partitions
+<portal>/<flow>/<shard>; `by-id` by ID; `unconfirmed` those that are not confirmed yet. That index is sparse, and its
+partitions are shards of the whole stack: a claim adds the entry, and the confirmation removes it. The index
+`by-event-type` finds the events of all records by type, with the partitions <portal>/<event type>/<shard>. All indexes
+contain keys only, so a confirmation writes to `unconfirmed` and no other index.
 
 An item is a dictionary of strings, integers and booleans here. A structured value is stored as JSON text. This is the
 client of the event path. The API uses PynamoDB models, which declare the same items (``models``,
@@ -50,7 +49,7 @@ Key = tuple[str, str]
 
 
 class Expression:
-    """In DynamoDB's language; ``:x`` is the value given as ``x``."""
+    """An expression in DynamoDB's syntax. The placeholder ``:x`` stands for the value ``x``."""
 
     __slots__ = ("text", "values")
 
@@ -60,7 +59,8 @@ class Expression:
 
 
 class ConditionalUpdate(NamedTuple):
-    """Of one item: what is set and removed, and what it must have for that."""
+    """An update of one item. ``sets``: new values. ``where``: values that the item must have. ``removes``: names of
+    attributes."""
 
     pk: str
     sk: str
@@ -69,17 +69,17 @@ class ConditionalUpdate(NamedTuple):
     removes: Sequence[str] = ()
 
 
-# Nothing has the item's key yet.
+# The condition that no item has this key yet.
 IS_NEW = Expression("attribute_not_exists(pk)")
 
 
 def is_at(version: int) -> Expression:
-    """The item has not been written since this version of it was read; 0: there was none."""
+    """Return the condition that the stored item has this version. 0: there is no item."""
     return Expression("version = :version", version=version) if version else IS_NEW
 
 
 class Tables:
-    """This stack's tables, by one client: a client costs a twentieth of a second to make."""
+    """This stack's tables. They share one client, because making a client takes 50 ms."""
 
     def __init__(self, client: "DynamoDBClient", config: Config) -> None:
         self.client = client
@@ -89,37 +89,38 @@ class Tables:
 
 
 class Table:
-    """Reads are strongly consistent."""
+    """One table. Reads are strongly consistent unless a method says otherwise. Methods raise botocore's ClientError."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
         self.name = name
 
     def get(self, pk: str, sk: str) -> Item | None:
-        answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
-        found = answer.get("Item")
-        return None if found is None else decoded(found)
+        """Return the item, or None if there is none."""
+        response = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
+        item = response.get("Item")
+        return None if item is None else decoded(item)
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        """Those that exist, in any order."""
+        """Return the items that exist, in any order. Raises Throttled."""
         return [decoded(item) for item in self.get_many_encoded(keys)]
 
     def get_many_encoded(self, keys: Sequence[Key]) -> list[Mapping[str, Any]]:
-        """Keys that DynamoDB leaves unprocessed are asked for again, with backoff; raises Throttled when it goes on
-        refusing them."""
-        found: list[Mapping[str, Any]] = []
+        """Return the items that exist, in the client's format and any order. Keys that DynamoDB leaves unprocessed are
+        read again with backoff. Raises Throttled if some are left after all attempts."""
+        items: list[Mapping[str, Any]] = []
         for start in range(0, len(keys), BATCH):
-            asked: Any = {"Keys": [_key(*one) for one in keys[start : start + BATCH]], "ConsistentRead": True}
+            request: Any = {"Keys": [_key(*key) for key in keys[start : start + BATCH]], "ConsistentRead": True}
             for attempt in attempts():
-                answer = self._client.batch_get_item(RequestItems={self.name: asked})
-                found += answer["Responses"].get(self.name, ())
-                asked = answer.get("UnprocessedKeys", {}).get(self.name)
-                if not asked:
+                response = self._client.batch_get_item(RequestItems={self.name: request})
+                items += response["Responses"].get(self.name, ())
+                request = response.get("UnprocessedKeys", {}).get(self.name)
+                if not request:
                     break
                 attempt.wait()
             else:
-                raise Throttled(f"DynamoDB left {len(asked['Keys'])} keys of {self.name} unread")
-        return found
+                raise Throttled(f"DynamoDB left {len(request['Keys'])} keys of {self.name} unread; retrying is safe")
+        return items
 
     def query(
         self,
@@ -130,75 +131,77 @@ class Table:
         newest_first: bool = False,
         page: int | None = None,
     ) -> Iterator[Item]:
-        """Read page by page, as far as it is asked for. A global index has no consistent reads."""
-        asked: dict[str, Any] = {"ConsistentRead": is_consistent, "ScanIndexForward": not newest_first}
+        """Yield items in the order of the sort key. Pages are read as they are needed. ``page``: items in a page. A
+        global index does not support consistent reads."""
+        parameters: dict[str, Any] = {"ConsistentRead": is_consistent, "ScanIndexForward": not newest_first}
         if index is not None:
-            asked["IndexName"] = index
+            parameters["IndexName"] = index
         if page is not None:
-            asked["Limit"] = page
-        return itertools.chain.from_iterable(self.pages(condition, **asked))
+            parameters["Limit"] = page
+        return itertools.chain.from_iterable(self.pages(condition, **parameters))
 
-    def pages(self, condition: Expression, **how: Any) -> Iterator[list[Item]]:
-        """``how``: what more the client's query is told, in its own words."""
-        asked: dict[str, Any] = {
+    def pages(self, condition: Expression, **parameters: Any) -> Iterator[list[Item]]:
+        """Yield pages of items. ``parameters``: further parameters of the client's ``query``."""
+        request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": condition.text,
             "ExpressionAttributeValues": _values(condition),
             "ConsistentRead": True,
-            **how,
+            **parameters,
         }
         while True:
-            answer = self._client.query(**asked)
-            yield [decoded(item) for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
+            response = self._client.query(**request)
+            yield [decoded(item) for item in response["Items"]]
+            if "LastEvaluatedKey" not in response:
                 return
-            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
     def put_new(self, item: Item) -> Item | None:
-        """Write the item, unless its key has one. Return that one; None: there was none."""
+        """Write the item if no item has its key, and return None. Otherwise return the existing item."""
         request = _with_condition(IS_NEW, {"Item": encoded(item)})
         try:
             self._client.put_item(TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            # What this error alone has.
+            # Only this error has the item, so botocore's types do not declare it.
             existing: Any = error.response.get("Item")
             return decoded(existing) if existing else self.get(item["pk"], item["sk"])
         return None
 
     def put(self, item: Item, condition: Expression | None = None) -> bool:
-        """Whether the condition held, and so the item was written. Attributes that are None are left out."""
+        """Return whether the condition was true, so that the item was written. Attributes that are None are left
+        out."""
         return self._write(self._client.put_item, {"Item": encoded(item)}, condition) is not None
 
     def delete(self, pk: str, sk: str, condition: Expression) -> bool:
-        """Whether the condition held, and so there is no such item."""
+        """Return whether the condition was true, so that the item does not exist any more."""
         return self._write(self._client.delete_item, {"Key": _key(pk, sk)}, condition) is not None
 
     def update(self, pk: str, sk: str, update: Expression, condition: Expression) -> Item | None:
-        """What has been changed, as it is now; None: the condition did not hold."""
-        asked = {
+        """Return the new values of the updated attributes, or None if the condition was false."""
+        request = {
             "Key": _key(pk, sk),
             "UpdateExpression": update.text,
             "ExpressionAttributeValues": _values(update),
             "ReturnValues": "UPDATED_NEW",
         }
-        answer = self._write(self._client.update_item, asked, condition)
-        return None if answer is None else decoded(answer["Attributes"])
+        response = self._write(self._client.update_item, request, condition)
+        return None if response is None else decoded(response["Attributes"])
 
-    def _write(self, write: Any, asked: dict[str, Any], condition: Expression | None) -> Any:
-        """None: the condition did not hold."""
+    def _write(self, write: Any, request: dict[str, Any], condition: Expression | None) -> Any:
+        """Return the response, or None if the condition was false."""
         try:
-            return write(TableName=self.name, **_with_condition(condition, asked))
+            return write(TableName=self.name, **_with_condition(condition, request))
         except ClientError as error:
-            # By its code: the client makes the classes of its errors when they are first asked for, and two threads
-            # that ask at the same time get two.
+            # The code identifies the error. The client creates its exception classes at their first use, and two
+            # threads that use them at the same time get different classes.
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             return None
 
     def change(self, change: ConditionalUpdate) -> bool:
-        """Whether the item had what it must, and so was changed."""
+        """Return whether the item had the values of ``where``, so that it was updated."""
         text = f"SET {', '.join(f'{name} = :{name}' for name in change.sets)}"
         if change.removes:
             text += f" REMOVE {', '.join(change.removes)}"
@@ -206,12 +209,13 @@ class Table:
         return self.update(change.pk, change.sk, Expression(text, **change.sets), where) is not None
 
     def put_all(self, items: Sequence[tuple[Item, Expression]], what: str) -> None:
-        """Each under its condition, as ``write_all`` writes."""
-        asked: list[Any] = [
+        """Write items in one transaction, each with its condition. ``what``: the subject of error messages. Raises as
+        ``write_all``."""
+        requests: list[Any] = [
             {"Put": {"TableName": self.name, **_with_condition(condition, {"Item": encoded(item)})}}
             for item, condition in items
         ]
-        write_all(lambda: self._client.transact_write_items(TransactItems=asked), what)
+        write_all(lambda: self._client.transact_write_items(TransactItems=requests), what)
 
 
 def write_all(transact: Callable[[], object], what: str) -> None:
@@ -222,7 +226,7 @@ def write_all(transact: Callable[[], object], what: str) -> None:
             transact()
             return
         except ClientError as error:
-            # What a transaction's error has, and no other.
+            # Only a transaction's error has reasons, so botocore's types do not declare them.
             reasons: Any = error.response.get("CancellationReasons", ())
             codes = {reason.get("Code") for reason in reasons} | {error.response["Error"]["Code"]}
             if "ConditionalCheckFailed" in codes:
@@ -234,11 +238,12 @@ def write_all(transact: Callable[[], object], what: str) -> None:
 
 
 def encoded(item: Item) -> dict[str, Any]:
-    """As the client takes it. Attributes that are None are left out."""
+    """Return an item in the client's format. Attributes that are None are left out."""
     return {name: encoded_value(value) for name, value in item.items() if value is not None}
 
 
 def encoded_value(value: Scalar) -> dict[str, Any]:
+    """Return a value in the client's format."""
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, bool):
@@ -247,20 +252,25 @@ def encoded_value(value: Scalar) -> dict[str, Any]:
 
 
 def decoded(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: int(given) if kind == "N" else given for name, value in item.items() for kind, given in value.items()}
+    """Return an item of the client as a dictionary of strings, integers and booleans."""
+    return {
+        name: int(value) if data_type == "N" else value
+        for name, encoded_attribute in item.items()
+        for data_type, value in encoded_attribute.items()
+    }
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def _with_condition(condition: Expression | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _with_condition(condition: Expression | None, request: dict[str, Any]) -> dict[str, Any]:
     if condition is None:
-        return asked
-    asked["ConditionExpression"] = condition.text
+        return request
+    request["ConditionExpression"] = condition.text
     if condition.values:
-        asked["ExpressionAttributeValues"] = asked.get("ExpressionAttributeValues", {}) | _values(condition)
-    return asked
+        request["ExpressionAttributeValues"] = request.get("ExpressionAttributeValues", {}) | _values(condition)
+    return request
 
 
 def _values(expression: Expression) -> dict[str, Any]:

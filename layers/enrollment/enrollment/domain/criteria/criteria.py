@@ -1,4 +1,8 @@
-"""Criteria: trees of filters over a record as it was. What refinement, suppression and goals are made of."""
+"""Criteria: trees of filters on a record as it was at a moment.
+
+Refinement criteria, suppression and goals of flows are criteria. ``holds`` is for decisions and stops at the first part
+that determines the result. ``result`` is for explanations and evaluates all parts.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +22,11 @@ from enrollment.domain.values import Value
 
 
 class FilterResult(Struct, frozen=True):
-    """What a filter found, and whether it holds. ``property`` says in words what was looked at."""
+    """The result of a filter.
+
+    ``property``: the property, or a description of what was evaluated. ``operation``: the filter as the flow JSON has
+    it. ``found``: the value. ``because``: why the value could not be compared, or not completely.
+    """
 
     property: str
     operation: Mapping[str, Any]
@@ -28,7 +36,7 @@ class FilterResult(Struct, frozen=True):
 
 
 class BranchResult(Struct, frozen=True):
-    """``kind``: AND or OR."""
+    """The result of a branch. ``kind``: AND or OR."""
 
     kind: str
     parts: tuple["Result", ...]
@@ -39,10 +47,13 @@ Result = FilterResult | BranchResult
 
 
 class RecordFilter(Struct, frozen=True):
+    """An operation on a property of the record."""
+
     property: str
     operation: RecordOperation
 
     def holds(self, snapshot: RecordSnapshot) -> bool:
+        """Whether the record passes the filter. Memoized for the snapshot."""
         return snapshot.memoized(self, lambda: self.operation.holds(snapshot, self.property))
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
@@ -56,7 +67,7 @@ class RecordFilter(Struct, frozen=True):
 
 
 class ListFilter(Struct, frozen=True):
-    """Whether the record is a member of a list, or is not."""
+    """The record is a member of a list (``is_member``), or is not."""
 
     list_id: str
     is_member: bool
@@ -65,12 +76,15 @@ class ListFilter(Struct, frozen=True):
         return snapshot.is_member(self.list_id) == self.is_member
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
+        """Return the result; ``found`` is whether the record is a member."""
         operator = "IN_LIST" if self.is_member else "NOT_IN_LIST"
-        given = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
-        return FilterResult(f"list {self.list_id}", given, snapshot.is_member(self.list_id), self.holds(snapshot))
+        operation = {"filterType": "IN_LIST", "operator": operator, "listId": self.list_id}
+        return FilterResult(f"list {self.list_id}", operation, snapshot.is_member(self.list_id), self.holds(snapshot))
 
 
 class ConstantFilter(Struct, frozen=True):
+    """A filter that accepts every record, or none."""
+
     accepts: bool
 
     def holds(self, snapshot: RecordSnapshot) -> bool:
@@ -81,7 +95,7 @@ class ConstantFilter(Struct, frozen=True):
 
 
 class AllOf(Struct, frozen=True):
-    """An AND branch: every filter and every branch under it must hold."""
+    """An AND branch: all filters and branches in it must hold."""
 
     parts: tuple["Criteria", ...]
 
@@ -89,12 +103,12 @@ class AllOf(Struct, frozen=True):
         return all(part.holds(snapshot) for part in self.parts)
 
     def result(self, snapshot: RecordSnapshot) -> BranchResult:
-        """Of every part, those after the first that fails included."""
+        """Return the results of all parts, including those after the first that fails."""
         return BranchResult("AND", tuple(part.result(snapshot) for part in self.parts), self.holds(snapshot))
 
 
 class AnyOf(Struct, frozen=True):
-    """An OR branch: one of its branches is enough."""
+    """An OR branch: at least one of its branches must hold."""
 
     parts: tuple["Criteria", ...]
 
@@ -106,7 +120,7 @@ class AnyOf(Struct, frozen=True):
 
 
 class AssociatedWith(Struct, frozen=True):
-    """An ASSOCIATION branch: accepts when at least one associated record passes."""
+    """An ASSOCIATION branch: at least one associated record must meet ``criteria``."""
 
     object_type_id: str
     kind: AssociationType
@@ -114,24 +128,26 @@ class AssociatedWith(Struct, frozen=True):
 
     @property
     def need(self) -> AssociationRequirement:
+        """The associated records that must be loaded before the evaluation."""
         return self.object_type_id, self.kind
 
     def holds(self, snapshot: RecordSnapshot) -> bool:
-        return any(self.criteria.holds(one) for one in self._associates(snapshot).snapshots)
+        return any(self.criteria.holds(associate) for associate in self._associates(snapshot).snapshots)
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
-        given = {
+        """Return the result; ``found`` is the number of associated records that were loaded."""
+        operation = {
             "filterBranchType": "ASSOCIATION",
             "objectTypeId": self.object_type_id,
             "associationCategory": self.kind.category,
             "associationTypeId": self.kind.type_id,
         }
         associates = self._associates(snapshot)
-        because = None
+        reason = None
         if not associates.is_complete:
-            because = f"only {MAX_ASSOCIATED:,} associated records are looked at, and there are more"
-        what = f"associated {self.object_type_id}"
-        return FilterResult(what, given, len(associates.snapshots), self.holds(snapshot), because)
+            reason = f"only {MAX_ASSOCIATED:,} associated records are evaluated, and there are more"
+        label = f"associated {self.object_type_id}"
+        return FilterResult(label, operation, len(associates.snapshots), self.holds(snapshot), reason)
 
     def _associates(self, snapshot: RecordSnapshot) -> AssociatedRecords:
         return snapshot.associates.get(self.need, AssociatedRecords())
@@ -141,8 +157,8 @@ Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | Associat
 
 
 def first_failure(result: Result) -> Failure | None:
-    """The first filter, in the order in which the flow wrote them, for which the criteria do not hold; of an OR, that
-    of its first branch."""
+    """Return the first filter, in the order of the flow JSON, that makes the criteria fail. None: the criteria hold.
+    For an OR branch, it is the first failing filter of the first branch."""
     if result.holds:
         return None
     if isinstance(result, FilterResult):
@@ -151,7 +167,7 @@ def first_failure(result: Result) -> Failure | None:
 
 
 def needs(criteria: Criteria | None) -> Iterator[AssociationRequirement]:
-    """The associated records that the criteria look at."""
+    """Yield the associated records that the criteria depend on."""
     match criteria:
         case AssociatedWith():
             yield criteria.need

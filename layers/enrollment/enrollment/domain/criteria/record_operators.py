@@ -1,9 +1,9 @@
-"""The operations of a filter on a record: those of a refinement on an event, and those that need the record's history,
+"""The operations of filters on records: all operations on event properties, and those that need the record's history,
 the time of the event, or another property.
 
-"Now" is when the event occurred, and days are those of the portal's time zone. docs/flows.md "Operations" is the
-source. As on events, a missing value satisfies nothing but IS_UNKNOWN, IS_BLANK and ``includeObjectsWithNoValueSet``;
-to an operator on history a value is missing that the property never had.
+"Now" is when the event occurred, and days are those of the portal's time zone. The source of all rules is
+docs/flows.md, "Operations". As for events, a missing value satisfies only IS_UNKNOWN, IS_BLANK and
+``includeObjectsWithNoValueSet``. For an operator on history, the value is missing if the property never had one.
 """
 
 from abc import abstractmethod
@@ -45,28 +45,32 @@ MAX_NAME = 128
 
 
 class RecordOperation(Protocol):
+    """An operation on a property of a record."""
+
     @property
     def given(self) -> Mapping[str, Any]:
-        """The operation as the flow wrote it."""
+        """The operation as the flow JSON has it."""
         ...
 
-    def holds(self, snapshot: RecordSnapshot, name: str) -> bool: ...
+    def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
+        """Whether the property ``name`` satisfies the operation."""
+        ...
 
     def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
-        """Why the value could not be compared at all; None: it could."""
+        """Return why the value could not be compared. None: it could."""
         ...
 
 
-Given = Mapping[str, Any]
+OperationDocument = Mapping[str, Any]
 
 
 class EventOperation(Struct, frozen=True):
-    """What an event's refinement may ask too, of the value as it was."""
+    """An operation that event properties have too, applied to the value at the snapshot's moment."""
 
     operation: Operation
 
     @property
-    def given(self) -> Given:
+    def given(self) -> OperationDocument:
         return self.operation.given
 
     def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
@@ -79,57 +83,59 @@ class EventOperation(Struct, frozen=True):
         return f"{as_text(value)[:80]!r} can't be read as {self.operation.type.name}"
 
 
-class _Asked(ComparesByMeaning, frozen=True, eq=False):
-    """What the others have in common."""
+class _RecordOperation(ComparesByMeaning, frozen=True, eq=False):
+    """The base of the other operations. ``include_missing``: the result for a property without a value."""
 
-    given: Given
+    given: OperationDocument
     operator: str
     include_missing: bool
 
     def identity(self) -> tuple[object, ...]:
-        # All but `given`, which is the first.
+        # All fields except the first, which is `given`.
         return astuple(self)[1:]
 
     def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
         return None
 
 
-class _OfValues(_Asked, frozen=True, eq=False):
-    """Of the value as it was."""
+class _ValueOperation(_RecordOperation, frozen=True, eq=False):
+    """An operation on the value at the snapshot's moment."""
 
     def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
         return self.include_missing if is_missing(snapshot.value(name)) else self._holds(snapshot, name)
 
     @abstractmethod
     def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
-        """Of a value that is not missing."""
+        """Whether a value that is not missing satisfies the operation."""
         raise NotImplementedError
 
 
-class _OfTimes(_OfValues, frozen=True, eq=False):
-    """Of a property that holds a time."""
+class _TimeOperation(_ValueOperation, frozen=True, eq=False):
+    """An operation on a property that holds a time."""
 
     def rejection_reason(self, snapshot: RecordSnapshot, name: str) -> str | None:
         value = snapshot.value(name)
         is_read = self.given.get("propertyParser") != "UPDATED_AT"
         if is_missing(value) or not is_read or read_instant(value) is not None:
             return None
-        return f"{as_text(value)[:80]!r} is no time"
+        return f"{as_text(value)[:80]!r} is not a time"
 
 
-class HistoryOperator(_Asked, frozen=True, eq=False):
-    """``HAS_EVER_…`` and ``HAS_NEVER_…``: ``ever`` is what one of the values must satisfy, or none."""
+class HistoryOperator(_RecordOperation, frozen=True, eq=False):
+    """``HAS_EVER_…`` and ``HAS_NEVER_…``. ``ever``: the operation that at least one value, or none, must satisfy."""
 
     ever: Operation
 
     def holds(self, snapshot: RecordSnapshot, name: str) -> bool:
-        values = [one.value for one in snapshot.changes(name) if not is_missing(one.value)]
+        values = [change.value for change in snapshot.changes(name) if not is_missing(change.value)]
         if not values:
             return self.include_missing
         return any(self.ever.holds(value) for value in values) == self.operator.startswith("HAS_EVER")
 
 
-class Updated(_OfValues, frozen=True, eq=False):
+class Updated(_ValueOperation, frozen=True, eq=False):
+    """ROLLING_PROPERTY_UPDATED: updated, or not, in the last ``days`` calendar days."""
+
     days: int
 
     def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
@@ -141,7 +147,9 @@ class Updated(_OfValues, frozen=True, eq=False):
         return is_recent == (self.operator == "UPDATED_IN_LAST_X_DAYS")
 
 
-class RollingDate(_OfTimes, frozen=True, eq=False):
+class RollingDate(_TimeOperation, frozen=True, eq=False):
+    """ROLLING_DATE_RANGE: more or less than ``days`` calendar days ago or from now."""
+
     days: int
 
     def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
@@ -157,46 +165,58 @@ class RollingDate(_OfTimes, frozen=True, eq=False):
         }[self.operator]
 
 
-class ComparativeDate(_OfTimes, frozen=True, eq=False):
+class ComparativeDate(_TimeOperation, frozen=True, eq=False):
+    """COMPARATIVE_DATE: before or after the time in the property ``other``, or ``default`` if that has no value."""
+
     other: str
     default: Value
 
     def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
-        compared = snapshot.value(self.other)
-        mine, theirs = (
+        other_value = snapshot.value(self.other)
+        instant, other = (
             read_instant(snapshot.value(name)),
-            read_given_time(self.default) if is_missing(compared) else read_instant(compared),
+            read_given_time(self.default) if is_missing(other_value) else read_instant(other_value),
         )
-        return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
+        return instant is not None and other is not None and _is_side(self.operator, instant, other)
 
 
-class ComparativeString(_OfValues, frozen=True, eq=False):
-    """``type`` is STRING, whose operand is here the other property's text."""
+class ComparativeString(_ValueOperation, frozen=True, eq=False):
+    """COMPARATIVE_STRING: an operator of STRING (``type``) with the value of the property ``other`` as operand.
+    ``default`` applies if that has no value."""
 
     type: OperationType
     other: str
     default: Value
 
     def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
-        compared = snapshot.value(self.other)
-        compared = self.default if is_missing(compared) else compared
-        if is_missing(compared):
+        other_value = snapshot.value(self.other)
+        other_value = self.default if is_missing(other_value) else other_value
+        if is_missing(other_value):
             return False
-        return self.type.tests[self.operator](self.type.read(snapshot.value(name)), text_operand(as_text(compared)))
+        return self.type.tests[self.operator](self.type.read(snapshot.value(name)), text_operand(as_text(other_value)))
 
 
-class ComparativeUpdated(_OfValues, frozen=True, eq=False):
+class ComparativeUpdated(_ValueOperation, frozen=True, eq=False):
+    """COMPARATIVE_PROPERTY_UPDATED: updated before or after the property ``other`` was. ``default`` is the time that
+    applies if that has no value."""
+
     other: str
     default: Value
 
     def _holds(self, snapshot: RecordSnapshot, name: str) -> bool:
-        mine = snapshot.updated_at(name)
+        updated_at = snapshot.updated_at(name)
         has_value = not is_missing(snapshot.value(self.other))
-        theirs = snapshot.updated_at(self.other) if has_value else read_given_time(self.default)
-        return mine is not None and theirs is not None and _is_side(self.operator, mine, theirs)
+        other_updated_at = snapshot.updated_at(self.other) if has_value else read_given_time(self.default)
+        return (
+            updated_at is not None
+            and other_updated_at is not None
+            and _is_side(self.operator, updated_at, other_updated_at)
+        )
 
 
-class CalendarDate(_OfTimes, frozen=True, eq=False):
+class CalendarDate(_TimeOperation, frozen=True, eq=False):
+    """CALENDAR_DATE: in this, the last or the next ``count`` calendar units. ``unit``: one of ``calendar.UNITS``."""
+
     unit: str
     count: int
 
@@ -205,13 +225,13 @@ class CalendarDate(_OfTimes, frozen=True, eq=False):
         today = calendars.local(snapshot.at, snapshot.zone).date()
         if day is None:
             return False
-        this = calendars.unit_start(today, self.unit)
-        following = calendars.plus_units(this, self.unit, 1)
+        current = calendars.unit_start(today, self.unit)
+        following = calendars.plus_units(current, self.unit, 1)
         first, end = {
-            "IN_THIS_TIME_UNIT": (this, following),
-            "IN_THIS_TIME_UNIT_SO_FAR": (this, following),
-            "IN_LAST_TIME_UNIT": (calendars.plus_units(this, self.unit, -self.count), this),
-            "IN_LAST_TIME_UNIT_SO_FAR": (calendars.plus_units(this, self.unit, -self.count), following),
+            "IN_THIS_TIME_UNIT": (current, following),
+            "IN_THIS_TIME_UNIT_SO_FAR": (current, following),
+            "IN_LAST_TIME_UNIT": (calendars.plus_units(current, self.unit, -self.count), current),
+            "IN_LAST_TIME_UNIT_SO_FAR": (calendars.plus_units(current, self.unit, -self.count), following),
             "IN_NEXT_TIME_UNIT": (following, calendars.plus_units(following, self.unit, self.count)),
         }[self.operator]
         if not first <= day < end:
@@ -227,17 +247,22 @@ class CalendarDate(_OfTimes, frozen=True, eq=False):
 
 
 class FixedPoint(Struct, frozen=True):
-    """DATE. ``zone`` None: the portal's."""
+    """A fixed date and time (DATE). ``zone`` None: the portal's time zone."""
 
     moment: datetime
     zone: ZoneInfo | None
 
     def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        """Return the point in milliseconds since 1970 in UTC."""
         return calendars.instant_of(self.moment.replace(tzinfo=self.zone or snapshot.zone))
 
 
 class IndexedPoint(Struct, frozen=True):
-    """INDEXED: relative to when the event occurred. ``at``: hour, minute, second and millisecond of the day."""
+    """A point relative to the time of the event (INDEXED).
+
+    ``reference``: NOW, TODAY, WEEK, MONTH, QUARTER or YEAR. ``day`` and ``month``: within the reference, from 1.
+    ``at``: hour, minute, second and millisecond of the day. ``offset``: units and counts to add.
+    """
 
     reference: str
     day: int | None
@@ -247,6 +272,7 @@ class IndexedPoint(Struct, frozen=True):
     zone: ZoneInfo | None
 
     def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        """Return the point relative to the snapshot's time, in milliseconds since 1970 in UTC."""
         moment = calendars.local(snapshot.at, self.zone or snapshot.zone)
         if self.reference != "NOW":
             unit = "DAY" if self.reference == "TODAY" else self.reference
@@ -261,7 +287,7 @@ class IndexedPoint(Struct, frozen=True):
 
 
 class PropertyPoint(Struct, frozen=True):
-    """PROPERTY_REFERENCED: another property's time, or that of its last change."""
+    """The time in another property, or that of its last update (PROPERTY_REFERENCED)."""
 
     name: str
     is_updated_at: bool
@@ -269,6 +295,7 @@ class PropertyPoint(Struct, frozen=True):
     zone: ZoneInfo | None
 
     def instant(self, snapshot: RecordSnapshot) -> Instant | None:
+        """Return the property's time plus the offset, in milliseconds. None: the property has no time."""
         instant = _parsed(snapshot, self.name, "UPDATED_AT" if self.is_updated_at else "VALUE", self.zone)
         if instant is None:
             return None
@@ -279,7 +306,9 @@ class PropertyPoint(Struct, frozen=True):
 TimePoint = FixedPoint | IndexedPoint | PropertyPoint
 
 
-class PointInTime(_OfTimes, frozen=True, eq=False):
+class PointInTime(_TimeOperation, frozen=True, eq=False):
+    """TIME_POINT: before or after a point. ``parser``: VALUE, UPDATED_AT or ANNIVERSARY."""
+
     point: TimePoint
     is_inclusive: bool
     parser: str
@@ -289,12 +318,14 @@ class PointInTime(_OfTimes, frozen=True, eq=False):
         if point is None:
             return False
         return any(
-            (self.is_inclusive and one == point) or _is_side(self.operator, one, point)
-            for one in _readings(snapshot, name, self.parser)
+            (self.is_inclusive and instant == point) or _is_side(self.operator, instant, point)
+            for instant in _readings(snapshot, name, self.parser)
         )
 
 
-class RangeOfTime(_OfTimes, frozen=True, eq=False):
+class RangeOfTime(_TimeOperation, frozen=True, eq=False):
+    """TIME_RANGED: between two points, or not. ``parser``: VALUE, UPDATED_AT or ANNIVERSARY."""
+
     lower: TimePoint
     upper: TimePoint
     includes_lower: bool
@@ -307,19 +338,19 @@ class RangeOfTime(_OfTimes, frozen=True, eq=False):
         if lower is None or upper is None or not readings:
             return False
         is_between = any(
-            (lower < one or (self.includes_lower and one == lower))
-            and (one < upper or (self.includes_upper and one == upper))
-            for one in readings
+            (lower < instant or (self.includes_lower and instant == lower))
+            and (instant < upper or (self.includes_upper and instant == upper))
+            for instant in readings
         )
         return is_between == (self.operator == "IS_BETWEEN")
 
 
-def _is_side(operator: str, one: Instant, other: Instant) -> bool:
-    return one < other if operator == "IS_BEFORE" else one > other
+def _is_side(operator: str, instant: Instant, other: Instant) -> bool:
+    return instant < other if operator == "IS_BEFORE" else instant > other
 
 
 def _parsed(snapshot: RecordSnapshot, name: str, parser: str, zone: tzinfo | None = None) -> Instant | None:
-    """A day without a time is its beginning in the time zone."""
+    """Return the time that a property stands for. A day without a time stands for its beginning in the time zone."""
     if parser == "UPDATED_AT":
         return snapshot.updated_at(name)
     instant = read_instant(snapshot.value(name))
@@ -329,7 +360,7 @@ def _parsed(snapshot: RecordSnapshot, name: str, parser: str, zone: tzinfo | Non
 
 
 def _readings(snapshot: RecordSnapshot, name: str, parser: str) -> tuple[Instant, ...]:
-    """The times that the property stands for; an anniversary comes every year."""
+    """Return the times that a property stands for. For ANNIVERSARY, these are the days in last, this and next year."""
     if parser != "ANNIVERSARY":
         instant = _parsed(snapshot, name, parser)
         return () if instant is None else (instant,)
@@ -337,89 +368,91 @@ def _readings(snapshot: RecordSnapshot, name: str, parser: str) -> tuple[Instant
     if day is None:
         return ()
     year = calendars.local(snapshot.at, snapshot.zone).year
-    years = (one for one in (year - 1, year, year + 1) if day.year <= one <= 9_998)
-    return tuple(calendars.midnight(calendars.anniversary(day, one), snapshot.zone) for one in years)
+    years = (candidate for candidate in (year - 1, year, year + 1) if day.year <= candidate <= 9_998)
+    return tuple(calendars.midnight(calendars.anniversary(day, candidate), snapshot.zone) for candidate in years)
 
 
 # Reading: each raises InvalidOperand ----------------------------------------------------------------------------------
 
 
-def _days(given: Given) -> int:
-    found = given.get("numberOfDays")
-    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= MAX_DAYS:
-        raise InvalidOperand("numberOfDays", found, f"a number of days from 0 to {MAX_DAYS:,}, for example 30")
-    return found
+def _days(document: OperationDocument) -> int:
+    value = document.get("numberOfDays")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_DAYS:
+        raise InvalidOperand("numberOfDays", value, f"a number of days from 0 to {MAX_DAYS:,}, for example 30")
+    return value
 
 
-def _name(given: Given, key: str) -> str:
-    found = given.get(key)
-    if not isinstance(found, str) or not found.strip() or len(found) > MAX_NAME:
-        raise InvalidOperand(key, found, "the name of a property, for example city")
-    return read_name(found)
+def _name(document: OperationDocument, key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME:
+        raise InvalidOperand(key, value, "the name of a property, for example city")
+    return read_name(value)
 
 
-def _default(given: Given) -> Value:
-    found = given.get("defaultComparisonValue")
-    if found is not None and not isinstance(found, str | int | float):
-        raise InvalidOperand("defaultComparisonValue", found, "a text, a number, or null")
-    # As text: 1 and true are equal to Python, and not to the comparison.
-    return None if found is None else as_text(found)
+def _default(document: OperationDocument) -> Value:
+    value = document.get("defaultComparisonValue")
+    if value is not None and not isinstance(value, str | int | float):
+        raise InvalidOperand("defaultComparisonValue", value, "a text, a number, or null")
+    # As text, because 1 and true are equal in Python and differ in the comparison.
+    return None if value is None else as_text(value)
 
 
-def _default_time(given: Given) -> Value:
-    found = _default(given)
-    if not is_missing(found) and read_given_time(found) is None:
-        raise InvalidOperand("defaultComparisonValue", found, f"{GIVEN_TIMES}, or null")
-    return found
+def _default_time(document: OperationDocument) -> Value:
+    value = _default(document)
+    if not is_missing(value) and read_given_time(value) is None:
+        raise InvalidOperand("defaultComparisonValue", value, f"{GIVEN_TIMES}, or null")
+    return value
 
 
-def _one_of(given: Given, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-    found = default if given.get(key) is None else given[key]
-    if found not in allowed:
-        raise InvalidOperand(key, found, " or ".join(allowed))
-    return str(found)
+def _one_of(document: OperationDocument, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
+    value = default if document.get(key) is None else document[key]
+    if value not in allowed:
+        raise InvalidOperand(key, value, " or ".join(allowed))
+    return str(value)
 
 
-def _integer(given: Given, key: str, least: int, most: int, default: int | None = None) -> int:
-    found = default if given.get(key) is None else given[key]
-    if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
-        raise InvalidOperand(key, found, f"a number from {least} to {most}")
-    return found
+def _integer(document: OperationDocument, key: str, least: int, most: int, default: int | None = None) -> int:
+    value = default if document.get(key) is None else document[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidOperand(key, value, f"a number from {least} to {most}")
+    return value
 
 
-def _count(given: Given) -> int:
-    return _integer(given, "timeUnitCount", 1, 10_000, default=1)
+def _count(document: OperationDocument) -> int:
+    return _integer(document, "timeUnitCount", 1, 10_000, default=1)
 
 
-def _unit(given: Given) -> str:
-    if given.get("useFiscalYear"):
-        raise InvalidOperand("useFiscalYear", given["useFiscalYear"], "false, because fiscal years are not supported")
-    return _one_of(given, "timeUnit", calendars.UNITS)
+def _unit(document: OperationDocument) -> str:
+    if document.get("useFiscalYear"):
+        raise InvalidOperand(
+            "useFiscalYear", document["useFiscalYear"], "false, because fiscal years are not supported"
+        )
+    return _one_of(document, "timeUnit", calendars.UNITS)
 
 
-def _point(given: Given, key: str) -> TimePoint:
-    found = given.get(key)
-    if not isinstance(found, dict):
-        raise InvalidOperand(key, found, "an object")
+def _point(document: OperationDocument, key: str) -> TimePoint:
+    point = document.get(key)
+    if not isinstance(point, dict):
+        raise InvalidOperand(key, point, "an object")
     try:
-        kind = _one_of(found, "timeType", ("DATE", "INDEXED", "PROPERTY_REFERENCED"))
-        if kind == "DATE":
-            return _fixed(found)
-        return _indexed(found) if kind == "INDEXED" else _referenced(found)
+        time_type = _one_of(point, "timeType", ("DATE", "INDEXED", "PROPERTY_REFERENCED"))
+        if time_type == "DATE":
+            return _fixed(point)
+        return _indexed(point) if time_type == "INDEXED" else _referenced(point)
     except InvalidOperand as invalid:
         raise InvalidOperand(f"{key}.{invalid.key}", invalid.found, invalid.expected) from None
 
 
-def _zone(given: Given) -> ZoneInfo | None:
+def _zone(document: OperationDocument) -> ZoneInfo | None:
     source = _one_of(
-        given,
+        document,
         "timezoneSource",
         ("CUSTOM", "USER", "PORTAL"),
-        default="PORTAL" if given.get("zoneId") is None else "CUSTOM",
+        default="PORTAL" if document.get("zoneId") is None else "CUSTOM",
     )
     if source != "CUSTOM":
         return None
-    name = given.get("zoneId")
+    name = document.get("zoneId")
     try:
         return ZoneInfo(name) if isinstance(name, str) and len(name) <= MAX_NAME else _no_zone(name)
     except (KeyError, ValueError, OSError):
@@ -430,24 +463,24 @@ def _no_zone(name: object) -> ZoneInfo:
     raise InvalidOperand("zoneId", name, "a time zone, for example Europe/Dublin")
 
 
-def _fixed(given: Given) -> FixedPoint:
-    month = given.get("month")
-    number = MONTHS.index(str(month)) + 1 if month in MONTHS else _integer(given, "month", 1, 12)
-    year, day = _integer(given, "year", 1970, 9_998), _integer(given, "day", 1, 31)
-    hour, minute, second, millisecond = _time_of_day(given)
-    zone = _zone(given)
+def _fixed(document: OperationDocument) -> FixedPoint:
+    month = document.get("month")
+    number = MONTHS.index(str(month)) + 1 if month in MONTHS else _integer(document, "month", 1, 12)
+    year, day = _integer(document, "year", 1970, 9_998), _integer(document, "day", 1, 31)
+    hour, minute, second, millisecond = _time_of_day(document)
+    zone = _zone(document)
     try:
         return FixedPoint(datetime(year, number, day, hour, minute, second, millisecond * 1000), zone)
     except ValueError:
         raise InvalidOperand("day", day, f"a day of {month} {year}") from None
 
 
-def _time_of_day(given: Given) -> tuple[int, int, int, int]:
+def _time_of_day(document: OperationDocument) -> tuple[int, int, int, int]:
     return (
-        _integer(given, "hour", 0, 23, default=0),
-        _integer(given, "minute", 0, 59, default=0),
-        _integer(given, "second", 0, 59, default=0),
-        _integer(given, "millisecond", 0, 999, default=0),
+        _integer(document, "hour", 0, 23, default=0),
+        _integer(document, "minute", 0, 59, default=0),
+        _integer(document, "second", 0, 59, default=0),
+        _integer(document, "millisecond", 0, 999, default=0),
     )
 
 
@@ -455,8 +488,8 @@ _WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY",
 _OFFSETS = ("years", "quarters", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds")
 
 
-def _indexed(given: Given) -> IndexedPoint:
-    reference = given.get("indexReference")
+def _indexed(document: OperationDocument) -> IndexedPoint:
+    reference = document.get("indexReference")
     if not isinstance(reference, dict):
         raise InvalidOperand("indexReference", reference, "an object")
     try:
@@ -472,54 +505,59 @@ def _indexed(given: Given) -> IndexedPoint:
         at = _time_of_day(reference)
     except InvalidOperand as invalid:
         raise InvalidOperand(f"indexReference.{invalid.key}", invalid.found, invalid.expected) from None
-    return IndexedPoint(kind, day, month, at, _offset(given), _zone(given))
+    return IndexedPoint(kind, day, month, at, _offset(document), _zone(document))
 
 
-def _referenced(given: Given) -> PropertyPoint:
-    kind = _one_of(given, "referenceType", ("VALUE", "UPDATED_AT"), default="VALUE")
-    return PropertyPoint(_name(given, "property"), kind == "UPDATED_AT", _offset(given), _zone(given))
+def _referenced(document: OperationDocument) -> PropertyPoint:
+    kind = _one_of(document, "referenceType", ("VALUE", "UPDATED_AT"), default="VALUE")
+    return PropertyPoint(_name(document, "property"), kind == "UPDATED_AT", _offset(document), _zone(document))
 
 
-def _offset(given: Given) -> tuple[tuple[str, int], ...]:
-    found = given.get("offset") or {}
-    if not isinstance(found, dict):
-        raise InvalidOperand("offset", found, "an object")
-    for key in found:
+def _offset(document: OperationDocument) -> tuple[tuple[str, int], ...]:
+    offset = document.get("offset") or {}
+    if not isinstance(offset, dict):
+        raise InvalidOperand("offset", offset, "an object")
+    for key in offset:
         if key not in _OFFSETS:
-            raise InvalidOperand(f"offset.{key}", found[key], f"one of {', '.join(_OFFSETS)}")
+            raise InvalidOperand(f"offset.{key}", offset[key], f"one of {', '.join(_OFFSETS)}")
     try:
-        return tuple((key, _integer(found, key, -100_000_000, 100_000_000)) for key in _OFFSETS if found.get(key))
+        return tuple((key, _integer(offset, key, -100_000_000, 100_000_000)) for key in _OFFSETS if offset.get(key))
     except InvalidOperand as invalid:
         raise InvalidOperand(f"offset.{invalid.key}", invalid.found, invalid.expected) from None
 
 
-def _parser(given: Given) -> str:
-    return _one_of(given, "propertyParser", ("VALUE", "UPDATED_AT", "ANNIVERSARY"), default="VALUE")
+def _parser(document: OperationDocument) -> str:
+    return _one_of(document, "propertyParser", ("VALUE", "UPDATED_AT", "ANNIVERSARY"), default="VALUE")
 
 
-def _includes(given: Given, key: str) -> bool:
-    return _one_of(given, key, ("INCLUSIVE", "EXCLUSIVE"), default="EXCLUSIVE") == "INCLUSIVE"
+def _includes(document: OperationDocument, key: str) -> bool:
+    return _one_of(document, key, ("INCLUSIVE", "EXCLUSIVE"), default="EXCLUSIVE") == "INCLUSIVE"
 
 
 # The table ----------------------------------------------------------------------------------------------------------
 
 _SIDES = ("IS_BEFORE", "IS_AFTER")
 
-_Read = Callable[[Given, str, bool], RecordOperation]
+_Read = Callable[[OperationDocument, str, bool], RecordOperation]
 
 
 class RecordOperationType(Struct, frozen=True):
+    """A row of the table: the operators of an operation type, and the function that reads an operation.
+
+    ``read`` takes the flow JSON of the operation, the operator, and ``include_missing``. It raises InvalidOperand.
+    """
+
     operators: tuple[str, ...]
     read: _Read
 
 
-def _plain(given: Given, operator: str, include_missing: bool) -> RecordOperation:
-    row = OPERATION_TYPES[given["operationType"]]
+def _plain(document: OperationDocument, operator: str, include_missing: bool) -> RecordOperation:
+    row = OPERATION_TYPES[document["operationType"]]
     if operator not in row.history:
-        return EventOperation(operation(given))
+        return EventOperation(operation(document))
     positive = _POSITIVES[operator.removeprefix("HAS_EVER_").removeprefix("HAS_NEVER_")]
-    ever = operation_of(row, positive, given, include_missing=False)
-    return HistoryOperator(given, operator, include_missing, ever)
+    ever = operation_of(row, positive, document, include_missing=False)
+    return HistoryOperator(document, operator, include_missing, ever)
 
 
 _POSITIVES = {
@@ -540,33 +578,33 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
                 "IS_LESS_THAN_X_DAYS_FROM_NOW",
                 "IS_MORE_THAN_X_DAYS_FROM_NOW",
             ),
-            lambda given, operator, missing: RollingDate(given, operator, missing, _days(given)),
+            lambda document, operator, missing: RollingDate(document, operator, missing, _days(document)),
         ),
         "ROLLING_PROPERTY_UPDATED": RecordOperationType(
             ("UPDATED_IN_LAST_X_DAYS", "NOT_UPDATED_IN_LAST_X_DAYS"),
-            lambda given, operator, missing: Updated(given, operator, missing, _days(given)),
+            lambda document, operator, missing: Updated(document, operator, missing, _days(document)),
         ),
         "COMPARATIVE_DATE": RecordOperationType(
             _SIDES,
-            lambda given, operator, missing: ComparativeDate(
-                given, operator, missing, _name(given, "comparisonPropertyName"), _default_time(given)
+            lambda document, operator, missing: ComparativeDate(
+                document, operator, missing, _name(document, "comparisonPropertyName"), _default_time(document)
             ),
         ),
         "COMPARATIVE_STRING": RecordOperationType(
             tuple(OPERATION_TYPES["STRING"].tests),
-            lambda given, operator, missing: ComparativeString(
-                given,
+            lambda document, operator, missing: ComparativeString(
+                document,
                 operator,
                 missing,
                 OPERATION_TYPES["STRING"],
-                _name(given, "comparisonPropertyName"),
-                _default(given),
+                _name(document, "comparisonPropertyName"),
+                _default(document),
             ),
         ),
         "COMPARATIVE_PROPERTY_UPDATED": RecordOperationType(
             _SIDES,
-            lambda given, operator, missing: ComparativeUpdated(
-                given, operator, missing, _name(given, "comparisonPropertyName"), _default_time(given)
+            lambda document, operator, missing: ComparativeUpdated(
+                document, operator, missing, _name(document, "comparisonPropertyName"), _default_time(document)
             ),
         ),
         "CALENDAR_DATE": RecordOperationType(
@@ -577,43 +615,48 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
                 "IN_LAST_TIME_UNIT_SO_FAR",
                 "IN_NEXT_TIME_UNIT",
             ),
-            lambda given, operator, missing: CalendarDate(given, operator, missing, _unit(given), _count(given)),
+            lambda document, operator, missing: CalendarDate(
+                document, operator, missing, _unit(document), _count(document)
+            ),
         ),
         "TIME_POINT": RecordOperationType(
             _SIDES,
-            lambda given, operator, missing: PointInTime(
-                given,
+            lambda document, operator, missing: PointInTime(
+                document,
                 operator,
                 missing,
-                _point(given, "timePoint"),
-                _includes(given, "endpointBehavior"),
-                _parser(given),
+                _point(document, "timePoint"),
+                _includes(document, "endpointBehavior"),
+                _parser(document),
             ),
         ),
         "TIME_RANGED": RecordOperationType(
             ("IS_BETWEEN", "IS_NOT_BETWEEN"),
-            lambda given, operator, missing: RangeOfTime(
-                given,
+            lambda document, operator, missing: RangeOfTime(
+                document,
                 operator,
                 missing,
-                _point(given, "lowerBoundTimePoint"),
-                _point(given, "upperBoundTimePoint"),
-                _includes(given, "lowerBoundEndpointBehavior"),
-                _includes(given, "upperBoundEndpointBehavior"),
-                _parser(given),
+                _point(document, "lowerBoundTimePoint"),
+                _point(document, "upperBoundTimePoint"),
+                _includes(document, "lowerBoundEndpointBehavior"),
+                _includes(document, "upperBoundEndpointBehavior"),
+                _parser(document),
             ),
         ),
     }
 )
 
 
-def record_operation(given: Given) -> RecordOperation:
-    """Raises InvalidOperand. Operation type and operator must be ones of RECORD_OPERATION_TYPES."""
-    kept = MappingProxyType(dict(given))
-    row = RECORD_OPERATION_TYPES[kept["operationType"]]
-    return row.read(kept, kept["operator"], kept.get("includeObjectsWithNoValueSet") is True)
+def record_operation(document: OperationDocument) -> RecordOperation:
+    """Read an operation of the flow JSON. Raises InvalidOperand.
+
+    The operation type and the operator must be in RECORD_OPERATION_TYPES.
+    """
+    document = MappingProxyType(dict(document))
+    row = RECORD_OPERATION_TYPES[document["operationType"]]
+    return row.read(document, document["operator"], document.get("includeObjectsWithNoValueSet") is True)
 
 
 def zone_of(name: str) -> tzinfo:
-    """Raises InvalidOperand."""
+    """Return the time zone with an IANA name. Raises InvalidOperand if it does not exist."""
     return _zone({"timezoneSource": "CUSTOM", "zoneId": name}) or _no_zone(name)

@@ -13,7 +13,8 @@ from enrollment.domain.values import Instant, Properties, is_missing, iso
 
 
 class TriggerEvent(Struct, frozen=True):
-    """The event, and the trigger group that it satisfied."""
+    """The event that caused an enrollment, and the trigger group that it satisfied. ``event_type``: the row of the
+    catalog by which it did."""
 
     group_index: int
     event_type: str
@@ -25,6 +26,12 @@ class TriggerEvent(Struct, frozen=True):
 
 
 class Enrollment(Struct, frozen=True):
+    """A record entered a flow.
+
+    ``id``: a ULID, the same on every copy of the message. ``idempotency_key``: see ``idempotency_key()``.
+    ``is_re_enrollment``: the record was enrolled in the flow before.
+    """
+
     id: str
     record_key: RecordKey
     flow_id: str
@@ -37,18 +44,23 @@ class Enrollment(Struct, frozen=True):
 
     @property
     def deduplication_id(self) -> str:
+        """The deduplication ID of the SQS message: a hash, because SQS limits its length and characters."""
         return hashlib.sha256(self.idempotency_key.encode()).hexdigest()
 
     @property
     def position(self) -> str:
-        """Where it stands among others: as text, in the order of time."""
+        """The sort key among enrollments: a text in the order of time."""
         return f"{iso(self.enrolled_at)}/{self.id}"
 
 
 class StoredEnrollment(Struct, frozen=True):
-    """An enrollment with what is noted of its delivery: until both are noted, a redelivery of its event goes on.
-    ``due_at``: when it is published, if the flow's limit delays it. ``chain``: that of the event, for the announcement
-    when the event is not at hand."""
+    """An enrollment with the state of its delivery.
+
+    ``is_published``: the message is in the enrollments queue. ``is_announced``: ``workflows.enrolled`` is on the bus.
+    Until both are true, a redelivery of the event publishes what is missing. ``due_at``: when the message is published,
+    if the flow's rate limit delays it. ``chain``: the event's chain, for an announcement after a delay, when the event
+    is not available.
+    """
 
     enrollment: Enrollment
     is_published: bool = False
@@ -58,25 +70,29 @@ class StoredEnrollment(Struct, frozen=True):
 
     @property
     def is_confirmed(self) -> bool:
+        """Whether nothing is left to publish."""
         return self.is_published and self.is_announced
 
     @property
     def publish_at(self) -> Instant:
+        """When the message is published: at once, or when the rate limit lets the record enter."""
         return self.enrollment.enrolled_at if self.due_at is None else self.due_at
 
 
 class ExistingEnrollments(Struct, frozen=True):
-    """What is stored of a record in a flow: the ``first`` enrollment ever, and the one by the event at hand
-    (``own``); both may be the same."""
+    """The stored enrollments of a record in a flow: the ``first`` one, and the one by the current event. Both may be
+    the same."""
 
     first: StoredEnrollment | None = None
     for_event: StoredEnrollment | None = None
 
 
 def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[Occurrence]) -> bool:
-    """Whether the event that caused an enrollment differs from another event with the same id. ``occurrences``: the
-    catalog rows that the other event satisfies."""
-    if all(one.event_type.name != cause.event_type for one in occurrences):
+    """Whether the event that caused an enrollment differs from another event with the same ID.
+
+    ``occurrences``: the catalog rows that the other event satisfies.
+    """
+    if all(occurrence.event_type.name != cause.event_type for occurrence in occurrences):
         return True
     # Properties can be missing from a message that was too large.
     sent = {name: value for name, value in event.properties.items() if not is_missing(value)}
@@ -84,6 +100,10 @@ def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[O
 
 
 def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
+    """Return the key by which duplicates of an enrollment are recognized.
+
+    A flow that re-enrolls has one enrollment for each record and event; another flow has one for each record.
+    """
     parts = (record_key.portal_id, flow.id, record_key.object_type_id, record_key.object_id)
     return join(*parts, event_id) if flow.should_re_enroll else join(*parts)
 
@@ -98,6 +118,7 @@ def enroll(
     enrollment_id: str,
     now: Instant,
 ) -> Enrollment:
+    """Return the enrollment of a record by an event. ``enrolled_before``: the flow enrolled the record before."""
     return Enrollment(
         id=enrollment_id,
         record_key=record_key,
@@ -120,7 +141,7 @@ def enroll(
 
 
 class Announcement(Struct, frozen=True):
-    """``workflows.enrolled`` for the same record; ``chain`` ends in the flow itself."""
+    """The event ``workflows.enrolled`` for an enrollment. The last flow ID of ``chain`` is that of the flow itself."""
 
     enrollment: Enrollment
     chain: tuple[str, ...]

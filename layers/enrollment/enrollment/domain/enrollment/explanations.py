@@ -1,4 +1,4 @@
-"""What a decision rests on: every trigger group and every filter of a flow, with what it found."""
+"""Explanations of decisions: the results of all trigger groups and filters of a flow, with the values found."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from enrollment.domain.values import Instant
 
 
 class GroupResult(Struct, frozen=True):
-    """``is_concerned``: the event is one of the group's type; else there is nothing to filter."""
+    """The result of a trigger group. ``is_concerned`` False: the event is of another type; ``filters`` is empty."""
 
     group: TriggerGroup
     is_concerned: bool
@@ -21,12 +21,16 @@ class GroupResult(Struct, frozen=True):
 
     @property
     def holds(self) -> bool:
-        return self.is_concerned and all(one.holds for one in self.filters)
+        """Whether the event satisfies the group."""
+        return self.is_concerned and all(result.holds for result in self.filters)
 
 
 class Explanation(Struct, frozen=True):
-    """All filters, those that were not asked for the decision included. ``as_of``: the moment at which the criteria
-    see the record; None: there was none to see."""
+    """A decision with the results of all filters, including those that the decision did not need.
+
+    ``as_of``: the time at which the criteria see the record. It is None, and so are the results of the criteria, if the
+    record is not known.
+    """
 
     flow: Flow
     decision: Decision
@@ -40,6 +44,8 @@ class Explanation(Struct, frozen=True):
 def explain(
     flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], snapshot: RecordSnapshot | None
 ) -> Explanation:
+    """Evaluate all trigger groups and criteria of a flow. ``snapshot`` None: the record is not known."""
+
     def result(criteria: Criteria | None) -> Result | None:
         return None if criteria is None or snapshot is None else criteria.result(snapshot)
 
@@ -55,12 +61,17 @@ def explain(
 
 
 def _group_result(group: TriggerGroup, occurrences: Sequence[Occurrence]) -> GroupResult:
-    occurrence = next((one for one in occurrences if one.event_type.name in group.event_types), None)
+    occurrence = next((each for each in occurrences if each.event_type.name in group.event_types), None)
     if occurrence is None:
         return GroupResult(group, is_concerned=False)
     properties = occurrence.properties
     filters = (
-        FilterResult(one.property, one.operation.given, properties.get(one.property), one.failure(properties) is None)
-        for one in group.filters
+        FilterResult(
+            refinement.property,
+            refinement.operation.given,
+            properties.get(refinement.property),
+            refinement.failure(properties) is None,
+        )
+        for refinement in group.filters
     )
     return GroupResult(group, is_concerned=True, filters=tuple(filters))

@@ -1,9 +1,10 @@
-"""Data that comes after its event: many sources send an event a moment before the change that belongs to it.
+"""Tolerance for data that arrives after its event. Many sources send an event shortly before the related change.
 
-Two waits exist. A flow with a criteria tolerance waits for changes of the record: when only its criteria failed, they
-are evaluated again as the record was after each of its changes within the tolerance, and at its end; the first result
-that holds enrolls. A flow with a record tolerance waits for the record itself, when the event arrives before it. So the
-decision does not depend on the order in which the event, the record and its changes arrive.
+A flow with a criteria tolerance waits for changes of the record. If only the criteria reject the record, they are
+evaluated again after each of its changes within the tolerance, and at the end of it. The first evaluation that passes
+enrolls the record. A flow with a record tolerance waits for the record itself, if the event arrives before it.
+
+So a decision does not depend on the order in which the event, the record and its changes arrive.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,23 +17,29 @@ from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
 
 MINUTE = 60_000
-MAX_TOLERANCE = 30 * MINUTE
+"""Milliseconds."""
 
-# Milliseconds by which an event may arrive before its record, unless the portal or the flow says otherwise.
+MAX_TOLERANCE = 30 * MINUTE
+"""The longest tolerance that a flow or a portal may set."""
+
+# Milliseconds by which an event may arrive before its record, unless the portal or the flow sets another value.
 RECORD_TOLERANCE = 60_000
 
-# An event or a change that is delivered again after a crash can be late by minutes. An event that is first evaluated
-# after the end of its tolerance waits this long, and a change that arrives this long after the final decision counts.
+# A redelivery after a crash can be late by minutes. So an event that is first evaluated after its tolerance still waits
+# this long, and a change that arrives up to this long after the final decision still counts.
 GRACE_MS = 15 * MINUTE
 
-# Changes within the tolerance that are evaluated, the latest.
+# Number of changes within the tolerance after which criteria are evaluated again; the latest ones. Bounds the work.
 MAX_CHANGES = 200
 
 
 class DeferredEvent(Struct, frozen=True):
-    """An event whose decision is postponed. ``flows``: until when, for each flow that waits. ``rejected``: the flows
-    that rejected the record at the end of their tolerance, with the time until which a change that arrives late can
-    still enroll it. ``version`` counts the stored changes; 0: not stored yet."""
+    """An event whose decision is deferred.
+
+    ``flows``: the end of the tolerance by flow ID, for the flows that wait. ``rejected``: the flows that rejected the
+    record finally; by flow ID, until when a change that arrives late can still enroll it. ``version``: the number of
+    stored changes, for optimistic locking; 0: not stored yet.
+    """
 
     event: Event
     flows: Mapping[str, Instant]
@@ -40,45 +47,58 @@ class DeferredEvent(Struct, frozen=True):
     rejected: Mapping[str, Instant] = field(default_factory=dict)
 
     def with_flows(self, flows: Mapping[str, Instant]) -> "DeferredEvent":
-        """The same object when they wait already."""
+        """Return the event with more waiting flows. The same object if all of them wait already."""
         if flows.items() <= self.flows.items():
             return self
-        rejected = {flow: until for flow, until in self.rejected.items() if flow not in flows}
+        rejected = {flow_id: until for flow_id, until in self.rejected.items() if flow_id not in flows}
         return replace(self, flows={**self.flows, **flows}, rejected=rejected)
 
     def without(self, decided: frozenset[str], rejected: Mapping[str, Instant] | None = None) -> "DeferredEvent":
-        """Without flows that are decided; ``rejected`` ones are noted as such. The same object when nothing changes."""
-        left = {flow: until for flow, until in self.flows.items() if flow not in decided}
-        late = {flow: until for flow, until in self.rejected.items() if flow not in decided} | dict(rejected or {})
+        """Return the event without the flows ``decided``. The same object if nothing changes.
+
+        ``rejected``: the flows of these that rejected the record, as in the field.
+        """
+        left = {flow_id: until for flow_id, until in self.flows.items() if flow_id not in decided}
+        late = {flow_id: until for flow_id, until in self.rejected.items() if flow_id not in decided}
+        late |= rejected or {}
         if left == self.flows and late == self.rejected:
             return self
         return replace(self, flows=left, rejected=late)
 
     def due(self, now: Instant) -> frozenset[str]:
-        """The flows whose final decision is due."""
-        return frozenset(flow for flow, until in self.flows.items() if until <= now)
+        """Return the IDs of the flows whose final decision is due."""
+        return frozenset(flow_id for flow_id, until in self.flows.items() if until <= now)
 
     def awaiting(self, now: Instant) -> Mapping[str, Instant]:
-        """The flows that a change may enroll now, each with the end of its tolerance. That is past for rejected flows,
-        and for flows whose final decision is due: a change can arrive while that decision is taken."""
-        return {**self.flows} | {flow: until - GRACE_MS for flow, until in self.rejected.items() if until > now}
+        """Return the end of the tolerance by flow ID, for the flows in which a change can enroll the record now.
+
+        The end is past for rejected flows. It is past for flows whose final decision is due too: a change can arrive
+        while that decision is made.
+        """
+        return {**self.flows} | {flow_id: until - GRACE_MS for flow_id, until in self.rejected.items() if until > now}
 
     def is_over(self, now: Instant) -> bool:
-        """Whether nothing waits for a change, or for a final decision, any more."""
+        """Whether no flow waits for a change or for a final decision, so that the event can be deleted."""
         return not self.flows and all(until <= now for until in self.rejected.values())
 
 
 def ends_at(event: Event, tolerance: int, now: Instant) -> Instant:
-    """When the final decision is due; ``tolerance`` in milliseconds. It counts from when the event was sent; a time of
-    sending in the future is the source's mistake."""
+    """Return when the final decision on the event is due. ``tolerance`` is in milliseconds.
+
+    The tolerance begins when the event was sent, or when it was first evaluated if that is earlier, because a time of
+    sending in the future is wrong. If the tolerance is over at the first evaluation, GRACE_MS applies.
+    """
     first = now if event.evaluated_at is None else event.evaluated_at
     end = min(event.sent_at, first) + tolerance
     return end if first <= end else first + GRACE_MS
 
 
 def later_instants(record: Record, event: Event, tolerance: int, *, is_final: bool) -> Sequence[Instant]:
-    """When the criteria are evaluated again, in order: after each change of the record within the tolerance that the
-    event did not see, and in the final decision at its end."""
+    """Return the instants at which the criteria are evaluated again, ascending.
+
+    These are the changes of the record within the tolerance (milliseconds) that the event did not see, and in the final
+    decision the end of the tolerance.
+    """
     end = event.latest + tolerance
     changes = record.changed_between(record.moment(event), end)[-MAX_CHANGES:]
     return [*changes, *([end] if is_final and end not in changes else [])]

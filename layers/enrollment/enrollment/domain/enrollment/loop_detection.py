@@ -1,4 +1,7 @@
-"""Loops: flows whose enrollments trigger one another. They end with LOOP_STOPPED; their author is told beforehand."""
+"""Detection of flows whose enrollments trigger one another.
+
+At run time such a loop ends with LOOP_STOPPED. The check warns the author when the flow is stored.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,22 +12,22 @@ ENROLLED = "workflows.enrolled"
 
 
 def find_enrollment_loop(flow: Flow, others: Iterable[Flow]) -> Sequence[str] | None:
-    """The ids of the flows of a shortest loop through ``flow``, which is first and last; None: there is none that a
-    record could go round, for a chain that is too long ends before.
+    """Return the flow IDs of a shortest loop through ``flow``, which is first and last. None if there is no loop.
 
-    ``others`` are of the same portal and object type. A flow leads to another when its announcement satisfies a trigger
-    group of that one, as it will when it is on the bus.
+    Loops that are so long that MAX_CHAIN stops a record before it has completed them are ignored. ``others``: flows of
+    the same portal and object type. A flow leads to another if its ``workflows.enrolled`` event satisfies one of the
+    other's trigger groups.
     """
     if not _is_triggered_by_flows(flow):
         return None
-    unreached = {one.id: one for one in others if _is_triggered_by_flows(one)} | {flow.id: flow}
+    unreached = {other.id: other for other in others if _is_triggered_by_flows(other)} | {flow.id: flow}
     paths: list[tuple[Flow, ...]] = [(flow,)]
-    for path in paths:  # grows while it is read: the shortest paths come first
+    for path in paths:  # breadth-first: the list grows while it is read
         if len(path) > MAX_CHAIN + 1:
             return None
-        for follower in [one for one in unreached.values() if _leads_to(path[-1], one)]:
+        for follower in [other for other in unreached.values() if _leads_to(path[-1], other)]:
             if follower.id == flow.id:
-                return [one.id for one in (*path, flow)]
+                return [other.id for other in (*path, flow)]
             del unreached[follower.id]
             paths.append((*path, follower))
     return None

@@ -1,4 +1,4 @@
-"""An event as the story sees it: valid, with everything derived that the catalog says."""
+"""A valid event, and the catalog rows that it satisfies."""
 
 from collections.abc import Collection, Mapping
 
@@ -11,13 +11,14 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import LATEST, Instant, Properties, iso, with_defaults
 
 OWN_SOURCE = "enroll"
-"""The source of the events that this system itself puts on the bus. The bus' policy denies it to everyone else."""
+"""The source of the events that this system publishes. The policy of the bus denies it to other producers."""
 
 
 class InvalidEvent(Exception):
-    """The event breaks a rule of docs/events.md. It is never retried: it would be invalid again.
+    """The event breaks a rule of docs/events.md. It is not retried, because it would be invalid again.
 
-    ``reason`` is a stable code, ``field`` the path of what is wrong, ``message`` says what was found and is allowed.
+    ``reason``: a stable code. ``field``: the path of the wrong value. ``message``: the path, what was expected, what
+    was found, and what to do.
     """
 
     def __init__(self, reason: str, field: str, message: str) -> None:
@@ -29,18 +30,20 @@ class InvalidEvent(Exception):
 
 DAY = 24 * 3600 * 1000
 
-# Milliseconds by which the clocks of two machines may differ.
+# A time of occurrence that is ahead by more than this is not explained by clocks that usually differ.
 CLOCK_DIFFERENCE_MS = 1_000
 
 
 class Event(Struct, frozen=True):
-    """``sent_at`` is when the bus received it, ``occurred_at`` when it happened. ``object_id`` None: a visitor.
+    """A valid event. All times are milliseconds since 1970 in UTC.
 
-    ``record_properties``: the snapshot that travels with the event; None: there is none. ``changed_with``: properties
-    that changed together with what the event tells; each has an event of its own.
-    ``is_to_second``: ``occurred_at`` is known to the second only. ``evaluated_at``: when the first delivery of the
-    event was evaluated; None: not yet, or not known. ``claimed_at``: the time of occurrence that the source gave, where
-    that was later than ``evaluated_at``; ``occurred_at`` is then ``evaluated_at``.
+    ``object_id``: the record; None: an unknown visitor. ``sent_at``: when the bus received the event. ``occurred_at``:
+    when it happened. ``is_to_second``: ``occurred_at`` is known to the second only.
+    ``evaluated_at``: when the first delivery of the event was evaluated; None: not yet, or not known. ``claimed_at``:
+    the time of occurrence that the source gave, if it is ahead of ``evaluated_at``. Then ``occurred_at`` is
+    ``evaluated_at``.
+    ``record_properties``: a snapshot of the record; None: the event has none. ``changed_with``: properties that changed
+    together with the event's own; each has its own event. ``chain``: the IDs of the flows that led to this event.
     """
 
     id: str
@@ -61,63 +64,64 @@ class Event(Struct, frozen=True):
 
     @property
     def given_time(self) -> Instant:
-        """The time of occurrence as the source gave it."""
+        """The time of occurrence that the source gave."""
         return self.occurred_at if self.claimed_at is None else self.claimed_at
 
     @property
     def latest(self) -> Instant:
-        """The last instant at which it may have occurred."""
+        """The last millisecond at which the event can have occurred."""
         return last_instant(self.occurred_at, is_to_second=self.is_to_second)
 
     @property
     def moment(self) -> Moment:
-        """What it sees of the changes of a record."""
+        """The moment in the history of a record at which the event sees it."""
         known_until = LATEST if self.evaluated_at is None else self.evaluated_at
         return moment_of(self.occurred_at, is_to_second=self.is_to_second, known_until=known_until, event_id=self.id)
 
     def is_ahead(self, now: Instant) -> bool:
-        """Whether its source's clock is ahead by more than clocks usually differ."""
+        """Whether the given time of occurrence is ahead of ``now`` by more than CLOCK_DIFFERENCE_MS."""
         return self.given_time > now + CLOCK_DIFFERENCE_MS
 
     def depends_on_evaluation(self, now: Instant) -> bool:
-        """Whether its place among the changes of a record depends on when it was first evaluated."""
+        """Whether the order of the event among the changes of a record depends on the time of its first evaluation."""
         return self.is_to_second or self.is_ahead(min(self.sent_at, now))
 
     def evaluated(self, at: Instant) -> "Event":
-        """The event with the time of its first evaluation. A time of occurrence ahead of it counts as that time."""
+        """Return the event with the time of its first evaluation, which replaces a given time that is ahead of it."""
         if self.is_ahead(at):
             return replace(self, evaluated_at=at, occurred_at=at, claimed_at=self.given_time, is_to_second=False)
         return replace(self, evaluated_at=at, occurred_at=self.given_time, claimed_at=None)
 
     @property
     def record_key(self) -> RecordKey | None:
+        """The key of the event's record. None: an unknown visitor."""
         if self.object_id is None:
             return None
         return RecordKey(self.portal_id, self.object_type_id, self.object_id)
 
 
 def check_not_in_future(event: Event, now: Instant) -> None:
-    """Raise InvalidEvent for an event that occurs more than a day from now. A time within that day is taken for a
-    clock that is ahead."""
+    """Raise InvalidEvent if the given time is more than 24 hours ahead. A smaller lead is attributed to the source's
+    clock and accepted."""
     if event.given_time > now + DAY:
         raise InvalidEvent(
             "OCCURRED_IN_FUTURE",
             "detail.occurredAt",
-            f"expected a time that is at most 24 hours ahead of {iso(now)}, found {iso(event.given_time)}; "
-            "send the time at which the event occurred",
+            f"expected a time that is at most 24 hours ahead of {iso(now)}; got {iso(event.given_time)}. "
+            "Send the time at which the event occurred",
         )
 
 
 class Occurrence(Struct, frozen=True):
-    """One row of the catalog that an event satisfies, with the properties that it has there."""
+    """A row of the catalog that an event satisfies, with the event's properties as that row defines them."""
 
     event_type: EventType
     properties: Properties
 
 
 def occurrences(event: Event, event_types: Mapping[str, EventType]) -> tuple[Occurrence, ...]:
-    """The event's own row first, then the rows that it also satisfies. A value that the source sent wins over a
-    derived one."""
+    """Return the event's own row, then the rows that it also satisfies. A value that the source sent takes precedence
+    over a derived one."""
     own = _occurrence(event.event_type, event.properties)
     return (
         own,
@@ -130,11 +134,11 @@ def occurrences(event: Event, event_types: Mapping[str, EventType]) -> tuple[Occ
 
 
 def satisfying(names: Collection[str], event_types: Mapping[str, EventType]) -> frozenset[str]:
-    """The events that can satisfy one of these rows: themselves, and those that also satisfy one."""
+    """Return the names of the event types whose events can satisfy one of the rows ``names``."""
     return frozenset(
-        one.name
-        for one in event_types.values()
-        if one.name in names or any(also.event_type in names for also in one.also)
+        event_type.name
+        for event_type in event_types.values()
+        if event_type.name in names or any(also.event_type in names for also in event_type.also)
     )
 
 

@@ -1,4 +1,4 @@
-"""What the catalog says of an event: its vocabulary. The 35 rows themselves are data, in ``enrollment.catalog``."""
+"""The types of which the catalog of events is made. Its 35 rows are data in ``enrollment.catalog``."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -12,6 +12,8 @@ from enrollment.domain.values import Properties, Value, as_text, fold, is_missin
 
 
 class PropertyType(StrEnum):
+    """HubSpot's types of event properties. The type determines the operations that a refinement may use."""
+
     STRING = "STRING"
     ENUMERATION = "ENUMERATION"
     NUMBER = "NUMBER"
@@ -21,8 +23,8 @@ class PropertyType(StrEnum):
 
 _TEXT_OPERATIONS = frozenset({"ALL_PROPERTY", "STRING", "MULTISTRING", "ENUMERATION"})
 
-# The operation types that a refinement may use on a property of each type. HubSpot's exports write ids now as
-# texts, now as options, so these two share their operations.
+# The operation types that a refinement may use on a property of each type. HubSpot's exports write IDs both as STRING
+# and as ENUMERATION, so these two have the same operations.
 OPERATIONS_OF: Mapping[PropertyType, frozenset[str]] = MappingProxyType(
     {
         PropertyType.STRING: _TEXT_OPERATIONS,
@@ -36,9 +38,12 @@ EVERY_OPERATION = frozenset().union(*OPERATIONS_OF.values())
 
 
 class Property(Struct, frozen=True):
-    """``options`` are the values that the platform knows; none for an ENUMERATION whose values are the account's own
-    objects (forms, emails, lists). ``holds_any_type``: the value of some other property, whose type decides.
-    ``url_part``: what of a URL it holds, if it holds any."""
+    """A property of an event type.
+
+    ``label``: the name in HubSpot's editor. ``options``: the values that HubSpot documents; empty for an ENUMERATION of
+    the account's own objects (forms, emails, lists). ``holds_any_type``: the value is that of a record property of any
+    type, so all operations are allowed. ``url_part``: the part of a URL that it holds; None: it holds none.
+    """
 
     name: str
     label: str
@@ -49,17 +54,19 @@ class Property(Struct, frozen=True):
 
     @property
     def operations(self) -> frozenset[str]:
+        """The operation types that a refinement may use on the property."""
         return EVERY_OPERATION if self.holds_any_type else OPERATIONS_OF[self.type]
 
 
 class ObjectTypes(Struct, frozen=True):
-    """Which object types' flows may use an event. ``ids`` None: all."""
+    """The object types whose flows may use an event. ``ids`` None: all. ``custom``: custom objects (2-<n>) too."""
 
     ids: frozenset[str] | None
     custom: bool
     label: str
 
     def allow(self, object_type_id: str) -> bool:
+        """Whether flows of this object type may use the event."""
         return self.ids is None or object_type_id in self.ids or (self.custom and object_type_id.startswith("2-"))
 
 
@@ -73,7 +80,7 @@ LISTED_OBJECTS = ObjectTypes(
 
 
 class RecordEffect(StrEnum):
-    """What an event says about the stored record, beside the snapshot that any event may carry."""
+    """How an event changes the stored record, in addition to the snapshot that any event may carry."""
 
     NOTHING = "nothing"
     CREATES = "creates"
@@ -82,7 +89,7 @@ class RecordEffect(StrEnum):
 
 
 class Trigger(StrEnum):
-    """Where a flow names the event: in ``eventFilterBranches`` or in ``listMembershipFilterBranches``."""
+    """Where a flow refers to the event: in ``eventFilterBranches`` or in ``listMembershipFilterBranches``."""
 
     EVENT = "event"
     LIST_MEMBERSHIP = "list membership"
@@ -92,17 +99,19 @@ class Trigger(StrEnum):
 
 
 class IsNotTrue(Struct, frozen=True):
-    """Not eligible when the property is true."""
+    """The event is eligible unless the property is true. ``because``: the reason that a rejection is logged with."""
 
     property: str
     because: str
 
     def rejection_reason(self, properties: Properties) -> str | None:
+        """Return why the event is not eligible. None: it is eligible."""
         return self.because if read_bool(properties.get(self.property)) is True else None
 
 
 class IsOneOf(Struct, frozen=True):
-    """Eligible only when the property holds one of the options; ``or_missing``: or when the source says nothing."""
+    """The event is eligible if the property has one of the options, in any case. ``or_missing``: or has no value.
+    ``because``: the reason that a rejection is logged with."""
 
     property: str
     options: tuple[str, ...]
@@ -110,24 +119,26 @@ class IsOneOf(Struct, frozen=True):
     or_missing: bool = False
 
     def rejection_reason(self, properties: Properties) -> str | None:
-        found = properties.get(self.property)
-        if is_missing(found):
+        """Return why the event is not eligible. None: it is eligible."""
+        value = properties.get(self.property)
+        if is_missing(value):
             accepted = self.or_missing
         else:
-            accepted = read_name(found) in {fold(option) for option in self.options}
+            accepted = read_name(value) in {fold(option) for option in self.options}
         if accepted:
             return None
-        return f"{self.because} ({self.property}: found {_shown(found)}, allowed is {' or '.join(self.options)})"
+        return f"{self.because} ({self.property}: expected {' or '.join(self.options)}; got {_shown(value)})"
 
 
 class Differs(Struct, frozen=True):
-    """Eligible only when the two properties hold different values (both missing counts as the same)."""
+    """The event is eligible if the values of two properties differ. Two missing values are equal."""
 
     before: str
     after: str
     because: str
 
     def rejection_reason(self, properties: Properties) -> str | None:
+        """Return why the event is not eligible. None: it is eligible."""
         before, after = properties.get(self.before), properties.get(self.after)
         same = as_text(before) == as_text(after)
         return f"{self.because} ({self.before} and {self.after} are both {_shown(after)})" if same else None
@@ -137,7 +148,7 @@ Rule = IsNotTrue | IsOneOf | Differs
 
 
 def _shown(value: Value) -> str:
-    """For a sentence that is logged: enough to recognise it."""
+    """Return the value for a log line, limited in length."""
     return repr(value)[:80]
 
 
@@ -145,15 +156,15 @@ def _shown(value: Value) -> str:
 
 
 class EventTypeId(Struct, frozen=True):
-    """HubSpot's id. ``implies``: refinements that naming the event by this id stands for."""
+    """HubSpot's ID of an event type. ``implies``: refinements that a trigger with this ID has in addition."""
 
     id: str
     implies: tuple[PropertyFilter, ...] = ()
 
 
 class AlsoSatisfies(Struct, frozen=True):
-    """The bus event is one of ``event_type`` too, when ``when`` holds; there it has the properties ``adds`` as well
-    (those that the source sent win)."""
+    """The event also satisfies ``event_type``, if ``when`` holds (None: always). There it has the properties ``adds``
+    too. A value that the source sent takes precedence."""
 
     event_type: str
     when: PropertyFilter | None = None
@@ -161,7 +172,7 @@ class AlsoSatisfies(Struct, frozen=True):
 
 
 class RequiredFilter(Struct, frozen=True):
-    """A trigger with a refinement on one of the properties is held to ``implies`` too."""
+    """A trigger with a refinement on one of ``on_properties`` has the refinement ``implies`` too."""
 
     on_properties: frozenset[str]
     implies: PropertyFilter
@@ -171,11 +182,13 @@ Derivation = Callable[[Properties], Mapping[str, Value]]
 
 
 class EventType(Struct, frozen=True):
-    """One of the catalog's rows (docs/events.md).
+    """A row of the catalog (docs/events.md).
 
-    ``may_create_record``: the event may be what made its record known, so the record may be created a moment after it.
-    ``required`` properties: an event without one is invalid. ``derivations`` give the properties that the source did
-    not send. ``first_of``: only the first event of this type with a value of that property is eligible, for a record.
+    ``ids``: HubSpot's IDs, the one that HubSpot shows first. ``required``: an event without one of these properties is
+    invalid. ``rules``: conditions for the event to be eligible. ``first_of``: for each record and value of this
+    property, only the first event is eligible. ``derivations``: functions that compute properties that the source did
+    not send. ``also``: other rows that the event can satisfy. ``may_create_record``: such an event can lead to the
+    creation of its record, so the record may be created after the event (record tolerance).
     """
 
     name: str
@@ -195,23 +208,27 @@ class EventType(Struct, frozen=True):
 
     @property
     def category(self) -> str:
+        """The part of the name before the dot: the category's name."""
         return self.name.partition(".")[0]
 
     @property
     def event_type_id(self) -> str | None:
-        """The id under which HubSpot shows it; None where no public one exists."""
+        """The ID that HubSpot shows for the event type. None: it has no public ID."""
         return self.ids[0].id if self.ids else None
 
     @property
     def changes_properties(self) -> bool:
-        """Whether it tells of properties of the record: others may have changed together with these."""
+        """Whether the event is about properties of the record, so that it may carry ``changedWith``."""
         return self.effect in (RecordEffect.CREATES, RecordEffect.CHANGES_PROPERTY)
 
     def property(self, name: str) -> Property | None:
-        return next((one for one in self.properties if one.name == name), None)
+        """Return the property with this name. None: the event type does not have it."""
+        return next((known for known in self.properties if known.name == name), None)
 
 
 class Category(Struct, frozen=True):
+    """Event types that one function processes. ``name`` is the first part of their names."""
+
     name: str
     label: str
     event_types: tuple[EventType, ...]

@@ -1,8 +1,8 @@
-"""Which changes of a record an observer sees.
+"""Which changes of a record an event sees.
 
-Some times are known to the second only: EventBridge's ``time`` has whole seconds, and many sources write times without
-a fraction. A time in whole seconds stands for the whole second. Where two times do not tell which came first, the order
-of arrival does (docs/events.md, "Time and order").
+Some times are known to the second only: EventBridge's ``time`` has whole seconds, and many sources send times without
+a fraction. A time in whole seconds stands for any instant of that second. If two times do not determine which change
+was first, the order of arrival does (docs/events.md, "Time and order").
 """
 
 from msgspec import Struct
@@ -14,16 +14,16 @@ SECOND = 1000
 
 
 def last_instant(at: Instant, *, is_to_second: bool) -> Instant:
-    """The last millisecond that a time can mean."""
+    """Return the last millisecond that a time can stand for."""
     return at - at % SECOND + SECOND - 1 if is_to_second else at
 
 
 class Moment(Struct, frozen=True):
     """A point in the history of a record.
 
-    A change is seen if its time is exact and not after ``exact_until``, or known to the second and not after
-    ``second_until``. Up to ``latest`` its order is unknown: then it is seen if it arrived until ``known_until``, or if
-    the event ``event_id`` brought it. All times are in milliseconds.
+    A change with an exact time is seen until ``exact_until``; one that is known to the second, until ``second_until``.
+    A change after that and until ``latest`` may be before or after the moment. It is seen if it arrived until
+    ``known_until``, or if the event ``event_id`` made it. All times are in milliseconds.
     """
 
     exact_until: Instant
@@ -33,6 +33,7 @@ class Moment(Struct, frozen=True):
     event_id: str | None = None
 
     def sees(self, changed_at: Instant, arrived_at: Instant, event_id: str, *, is_to_second: bool) -> bool:
+        """Whether a change is seen. ``event_id``: the ID of the event that made it; empty: not known."""
         if changed_at <= (self.second_until if is_to_second else self.exact_until):
             return True
         if changed_at > self.latest:
@@ -40,7 +41,7 @@ class Moment(Struct, frozen=True):
         return arrived_at <= self.known_until or (self.event_id is not None and event_id == self.event_id)
 
     def until(self, instant: Instant) -> "Moment":
-        """The same observer at a later instant: all that changed by then is seen too, whenever it arrived."""
+        """Return the moment extended to a later instant: all changes until then are seen too, whenever they arrived."""
         return Moment(
             max(self.exact_until, instant),
             max(self.second_until, instant),
@@ -51,13 +52,16 @@ class Moment(Struct, frozen=True):
 
 
 def as_of(instant: Instant) -> Moment:
-    """All that changed until an instant, whenever it arrived."""
+    """Return the moment that sees all changes until an instant, whenever they arrived."""
     return Moment(instant, instant, instant)
 
 
 def moment_of(at: Instant, *, is_to_second: bool, known_until: Instant, event_id: str) -> Moment:
-    """What an event sees: all that changed before it, and of what may have changed before or after it, that which
-    arrived before its first evaluation."""
+    """Return the moment at which an event sees a record.
+
+    The event sees all changes before it. Of changes that may be before or after it, it sees those that arrived until
+    ``known_until``, the time of its first evaluation, and its own.
+    """
     before = at - at % SECOND - 1
     latest = last_instant(at, is_to_second=is_to_second)
     return Moment(before if is_to_second else at, before, latest, known_until, event_id)

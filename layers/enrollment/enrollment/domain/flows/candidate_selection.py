@@ -1,10 +1,14 @@
-"""Which of many flows one event has to do with.
+"""Selection of the flows that have to be decided individually for an event.
 
-Every flow that an event triggers is owed a decision. Of thousands, nearly all are NOT_MATCHED, and an event must not
-cost more with each of them: so those that can't be anything else are counted, and only the others are looked at. A flow
-is looked at when one of its trigger groups is satisfied; when it changed after the event occurred or was sent, for then
-an earlier delivery may have met another revision of it, or the flow may have been turned on later; or when it stands in
-the event's chain. Where they are few, all are looked at.
+Every flow with a trigger for the event type gets a decision. If there are thousands, nearly all are NOT_MATCHED, and
+the cost of an event must not grow with their number. So flows that cannot have another result are only counted.
+
+A flow is decided individually in these cases:
+- The event satisfies one of its trigger groups.
+- It changed after the event occurred or was sent. An earlier delivery may have seen another revision of the flow, or
+  the flow may have been turned on after the event.
+- It is in the event's chain.
+- There are at most ``max_individual_decisions`` flows with a trigger for the event.
 """
 
 from bisect import bisect_left, insort
@@ -23,8 +27,12 @@ EventTypes = frozenset[str]
 
 
 class CandidateQuery(Struct, frozen=True):
-    """``changed_since`` None: every flow is to be looked at. ``named``: flows that are to be looked at in any case.
-    ``max_individual_decisions``: up to so many, all are."""
+    """Which flows are needed for an event.
+
+    ``occurrences``: the catalog rows that the event satisfies. ``changed_since``: flows that changed since then are
+    selected too; None: all flows are. ``named``: the IDs of flows that are selected in any case.
+    ``max_individual_decisions``: up to this number of flows, all are selected.
+    """
 
     occurrences: Sequence[Occurrence]
     changed_since: Instant | None
@@ -33,31 +41,38 @@ class CandidateQuery(Struct, frozen=True):
 
     @property
     def event_types(self) -> Sequence[str]:
-        return [one.event_type.name for one in self.occurrences]
+        """The names of the event types, in the order of the occurrences."""
+        return [occurrence.event_type.name for occurrence in self.occurrences]
 
 
 class Candidates(Struct, frozen=True):
-    """``flows``: to be looked at, each once. ``counted``: how many there are besides, by those of the event's types
-    that trigger them; all are on, and none is satisfied."""
+    """The result of a query.
+
+    ``flows``: the flows to be decided individually, without duplicates. ``counted``: the number of other flows, by the
+    event types of the query that trigger them. These flows are on, and the event satisfies none of them.
+    """
 
     flows: Sequence[Flow]
     counted: Mapping[EventTypes, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class CandidateList:
-    """The flows that one event type triggers: of a portal, for an object type. Those that are off are owed nothing
-    new, and stand here to be found by what changed."""
+    """The flows of a portal and an object type with a trigger for one event type.
+
+    Flows that are off are included, because a redelivery may have to complete an enrollment from before they changed.
+    They are not counted.
+    """
 
     def __init__(self, event_type: str, flows: Iterable[Flow] = ()) -> None:
         self.event_type = event_type
         self._flows = {flow.id: flow for flow in flows}
         self._index = TriggerIndex(event_type, self._flows.values())
         self._changes = sorted((flow.changed_at, flow.id) for flow in self._flows.values())
-        # Of the flows that are on, by all the types that trigger them.
+        # The number of flows that are on, by the set of event types that trigger them.
         self._types = Counter(flow.event_types for flow in self._flows.values() if flow.is_enabled)
 
     def put(self, flow: Flow) -> None:
-        """Adds a flow, or exchanges the one of its id."""
+        """Add a flow, or replace the flow with the same ID."""
         self.remove(flow.id)
         self._flows[flow.id] = flow
         self._index.put(flow)
@@ -66,6 +81,7 @@ class CandidateList:
             self._types[flow.event_types] += 1
 
     def remove(self, flow_id: str) -> None:
+        """Remove a flow. Has no effect if the list does not contain it."""
         flow = self._flows.pop(flow_id, None)
         if flow is None:
             return
@@ -83,56 +99,63 @@ class CandidateList:
         return iter(self._flows.values())
 
     def get(self, flow_id: str) -> Flow | None:
+        """Return the flow with this ID. None: the list does not contain it."""
         return self._flows.get(flow_id)
 
-    def relevant(self, occurrence: Occurrence, question: CandidateQuery) -> Iterator[Flow]:
-        """Some more than once."""
-        if question.changed_since is None:
+    def relevant(self, occurrence: Occurrence, query: CandidateQuery) -> Iterator[Flow]:
+        """Yield the flows to be decided individually, some of them more than once."""
+        if query.changed_since is None:
             yield from self
             return
         for satisfied in self._index.matching(occurrence.properties):
             yield satisfied.flow
-        for _, flow_id in self._changes[bisect_left(self._changes, (question.changed_since, "")) :]:
+        for _, flow_id in self._changes[bisect_left(self._changes, (query.changed_since, "")) :]:
             yield self._flows[flow_id]
-        for flow_id in question.named:
+        for flow_id in query.named:
             if flow_id in self._flows:
                 yield self._flows[flow_id]
 
     def counts(self) -> Iterable[tuple[EventTypes, int]]:
+        """Return the number of flows that are on, by all event types that trigger them."""
         return self._types.items()
 
 
-def candidates(listings: Sequence[CandidateList], question: CandidateQuery) -> Candidates:
-    """``listings``: one for each of the question's occurrences, in their order."""
-    if sum(map(len, listings)) <= question.max_individual_decisions or question.changed_since is None:
-        return Candidates(deduplicate(listings))
+def candidates(candidate_lists: Sequence[CandidateList], query: CandidateQuery) -> Candidates:
+    """Select the flows for an event. ``candidate_lists``: one for each occurrence of the query, in the same order."""
+    if sum(map(len, candidate_lists)) <= query.max_individual_decisions or query.changed_since is None:
+        return Candidates(deduplicate(candidate_lists))
     relevant = (
-        listing.relevant(occurrence, question)
-        for listing, occurrence in zip(listings, question.occurrences, strict=True)
+        candidate_list.relevant(occurrence, query)
+        for candidate_list, occurrence in zip(candidate_lists, query.occurrences, strict=True)
     )
     flows = deduplicate(relevant)
-    return Candidates(flows, _others(listings, flows))
+    return Candidates(flows, _count_others(candidate_lists, flows))
 
 
-def deduplicate(many: Iterable[Iterable[Flow]]) -> Sequence[Flow]:
-    """A flow that lost one of several triggers is off in the listing of that, and on in another's."""
-    found: dict[str, Flow] = {}
-    for flows in many:
+def deduplicate(groups_of_flows: Iterable[Iterable[Flow]]) -> Sequence[Flow]:
+    """Return each flow once. A flow that is on takes precedence.
+
+    A flow that lost one of several triggers is off in the list of that event type, and on in the lists of the others.
+    """
+    flows_by_id: dict[str, Flow] = {}
+    for flows in groups_of_flows:
         for flow in flows:
-            if flow.id not in found or flow.is_enabled:
-                found[flow.id] = flow
-    return tuple(found.values())
+            if flow.id not in flows_by_id or flow.is_enabled:
+                flows_by_id[flow.id] = flow
+    return tuple(flows_by_id.values())
 
 
-def _others(listings: Sequence[CandidateList], flows: Sequence[Flow]) -> Mapping[EventTypes, int]:
-    asked = frozenset(one.event_type for one in listings)
-    others: Counter[EventTypes] = Counter()
-    before: set[str] = set()
-    for listing in listings:
-        looked_at = Counter(one.event_types for flow in flows if (one := listing.get(flow.id)) and one.is_enabled)
-        for types, count in listing.counts():
-            # A flow that several of the types trigger stands in several listings, and counts in the first.
-            if before.isdisjoint(types):
-                others[types & asked] += count - looked_at[types]
-        before.add(listing.event_type)
-    return {types: count for types, count in others.items() if count}
+def _count_others(candidate_lists: Sequence[CandidateList], flows: Sequence[Flow]) -> Mapping[EventTypes, int]:
+    queried = frozenset(candidate_list.event_type for candidate_list in candidate_lists)
+    counted: Counter[EventTypes] = Counter()
+    earlier: set[str] = set()
+    for candidate_list in candidate_lists:
+        selected = Counter(
+            listed.event_types for flow in flows if (listed := candidate_list.get(flow.id)) and listed.is_enabled
+        )
+        for types, count in candidate_list.counts():
+            # A flow that several of the types trigger is in several lists, and is counted in the first of them.
+            if earlier.isdisjoint(types):
+                counted[types & queried] += count - selected[types]
+        earlier.add(candidate_list.event_type)
+    return {types: count for types, count in counted.items() if count}

@@ -1,4 +1,4 @@
-"""A flow: who may enter it, by which events."""
+"""A flow: which events enroll which records."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,12 @@ from enrollment.domain.values import Instant, Properties
 
 
 class TriggerGroup(Struct, frozen=True):
-    """``index`` counts eventFilterBranches first, then listMembershipFilterBranches. ``event_type`` is the catalog's
-    name; ``event_type_id`` HubSpot's id of it, None where there is none. No filters: every such event. ``also``: other
-    event types that can satisfy the group."""
+    """A trigger of a flow: an event type with refinements on the event's properties, all of which must hold.
+
+    ``index``: the position in eventFilterBranches, followed by listMembershipFilterBranches; from 0. ``event_type``:
+    the name in the catalog. ``event_type_id``: HubSpot's ID; None: it has none. ``filters``: empty if every event of
+    the type matches. ``also``: other event types that can satisfy the group.
+    """
 
     index: int
     event_type: str
@@ -26,22 +29,28 @@ class TriggerGroup(Struct, frozen=True):
 
     @property
     def event_types(self) -> tuple[str, ...]:
+        """The names of all event types that can satisfy the group."""
         return (self.event_type, *self.also)
 
     def failure(self, properties: Properties) -> Failure | None:
-        """The first refinement that does not hold; None: the group matches."""
-        for one in self.filters:
-            failure = one.failure(properties)
+        """Return the first refinement that does not hold. None: the group matches."""
+        for refinement in self.filters:
+            failure = refinement.failure(properties)
             if failure is not None:
                 return failure
         return None
 
 
 class Flow(Struct, frozen=True):
-    """``enabled_at``: when it was last turned on; None: never. ``changed_at``: when anything of it last changed.
-    ``suppression``: records that must not enter; ``goal``: those that need not. ``tolerance``: milliseconds by which
-    data may come after its event, ``record_tolerance``: by which the record may; None: as the portal says.
-    ``rate_limit``: how fast records may enter; None: at once.
+    """The current revision of a flow, as far as enrollment depends on it.
+
+    ``enabled_at``: when the flow was last turned on; None: never. ``changed_at``: when it last changed.
+    ``groups``: an event triggers the flow if it satisfies one of them. ``criteria``: refinement criteria, which the
+    record must meet. ``suppression``: records that meet these criteria do not enter. ``goal``: nor do records that meet
+    these. None: no such criteria.
+    ``tolerance``: milliseconds by which data may arrive after its event. ``record_tolerance``: milliseconds by which
+    the record may be created after its event. None: the portal's setting applies.
+    ``rate_limit``: how fast records may enter; None: without a limit.
     """
 
     portal_id: str
@@ -63,17 +72,22 @@ class Flow(Struct, frozen=True):
 
     @property
     def needs(self) -> frozenset[AssociationRequirement]:
-        """The associated records that its criteria look at."""
-        return frozenset(need for one in (self.suppression, self.goal, self.criteria) for need in needs(one))
+        """The associated records that the criteria depend on."""
+        return frozenset(need for criteria in (self.suppression, self.goal, self.criteria) for need in needs(criteria))
 
     @property
     def event_types(self) -> frozenset[str]:
+        """The names of all event types that can trigger the flow."""
         return frozenset(event_type for group in self.groups for event_type in group.event_types)
 
 
 class FlowRevision(Struct, frozen=True):
-    """A flow as it was written, with what the system adds. ``document`` is HubSpot's JSON, every key as it came.
-    ``is_deleted``: only its number is kept, so that a flow of the same id continues to count."""
+    """A stored revision of a flow: the author's document and the attributes that this system adds.
+
+    ``document``: HubSpot's flow JSON without SYSTEM_KEYS. Keys that this system does not evaluate are kept unchanged.
+    ``revision``: counts from 1. ``is_deleted``: the revision keeps only the number, so that a new flow with the same ID
+    continues to count.
+    """
 
     portal_id: str
     id: str
@@ -86,17 +100,20 @@ class FlowRevision(Struct, frozen=True):
     is_deleted: bool = False
 
 
-# Keys of a flow's JSON that the system writes; what an author sends of them is not kept.
+# Keys of the flow JSON that this system sets. Their values in a request are ignored.
 SYSTEM_KEYS = ("id", "revisionId", "createdAt", "updatedAt", "crmObjectCreationStatus", "warnings")
 
-# Keys that a flow has from its creation; HubSpot's update does not carry them.
+# Keys that are set when a flow is created. They are kept if an update lacks them, because HubSpot's updates do.
 KEPT_KEYS = ("objectTypeId", "flowType", "dataSources")
 
 
 def revised(
     current: FlowRevision | None, portal_id: str, flow_id: str, document: Mapping[str, Any], now: Instant
 ) -> FlowRevision:
-    """The next revision. A flow that stays on keeps the time at which it was turned on."""
+    """Return the next revision of a flow. A flow that stays on keeps ``enabled_at``.
+
+    ``current`` None: the flow is new. ``document``: the flow JSON of the request.
+    """
     enabled = document.get("isEnabled") is True
     was_enabled = current is not None and current.is_enabled
     previously = current.enabled_at if current is not None else None
@@ -114,13 +131,14 @@ def revised(
 
 
 def deleted(current: FlowRevision, now: Instant) -> FlowRevision:
+    """Return the revision that records the deletion of a flow."""
     return replace(
         current, revision=current.revision + 1, document={}, is_enabled=False, changed_at=now, is_deleted=True
     )
 
 
 def retired(revision: FlowRevision) -> Flow:
-    """A flow that no longer enrolls, and is asked only what it began."""
+    """Return a flow that enrolls no record for a revision. Enrollments that it made before are still completed."""
     return Flow(
         portal_id=revision.portal_id,
         id=revision.id,
@@ -135,14 +153,14 @@ def retired(revision: FlowRevision) -> Flow:
     )
 
 
-# What a flow has that is not event-based, and an event-based one can't keep.
+# Keys of filter-based and scheduled flows that an event-based flow cannot have.
 _CRITERIA = "enrollmentCriteria"
 _FILTER_KEYS = ("listFilterBranch", "reEnrollmentTriggersFilterBranches", "unEnrollObjectsNotMeetingCriteria")
 _SCHEDULE = "enrollmentSchedule"
 
 
 def triggers_to_remove(current: Mapping[str, Any], changed: Mapping[str, Any]) -> tuple[str, ...]:
-    """The JSON paths of the filter-based and scheduled triggers that the flow loses by becoming event-based."""
+    """Return the JSON paths of the filter-based and scheduled triggers that a flow loses if it becomes event-based."""
     if _kind(current) == "EVENT_BASED" or _kind(changed) != "EVENT_BASED":
         return ()
     criteria = current.get(_CRITERIA)
@@ -154,6 +172,7 @@ def triggers_to_remove(current: Mapping[str, Any], changed: Mapping[str, Any]) -
 
 
 def without_replaced_triggers(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the flow JSON of an event-based flow without filter-based and scheduled triggers."""
     criteria = {key: value for key, value in document[_CRITERIA].items() if key not in _FILTER_KEYS}
     return {key: value for key, value in document.items() if key != _SCHEDULE} | {_CRITERIA: criteria}
 

@@ -1,9 +1,9 @@
-"""How fast records may enter a flow. What exceeds the limit is delayed, never dropped.
+"""Rate limits of flows. An enrollment that exceeds the limit is delayed, never dropped.
 
-The limit is kept by one number for each flow, its horizon: the time at which all that has entered would have entered
-at an even pace. Of a burst the first ``count`` enter at once, the others as the pace allows, so that in no period of
-the limit more than twice ``count`` enter, and ``count`` in the long run. A changed limit begins with a horizon of its
-own; what the one before delayed keeps its time.
+The algorithm is a leaky bucket with one number for each flow, the horizon: the time until which the enrollments so far
+would take at an even pace. The first ``count`` enrollments of a burst enter at once, the others at the pace of the
+limit. So at most twice ``count`` records enter in any period, and ``count`` on average. A changed limit starts with a
+new horizon; enrollments that the previous limit delayed keep their time.
 """
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ PERIODS = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_0
 
 
 class RateLimit(Struct, frozen=True):
-    """``count`` enrollments in a ``period`` of milliseconds."""
+    """``count`` enrollments in each ``period`` (milliseconds)."""
 
     count: int
     period: int
@@ -26,5 +26,5 @@ class RateLimit(Struct, frozen=True):
         return max(1, self.period * 1_000 // self.count)
 
     def enters_at(self, horizon: int) -> Instant:
-        """When an enrollment enters that moved the horizon (microseconds) to where it is."""
+        """Return when an enrollment enters, in milliseconds. ``horizon``: after this enrollment, in microseconds."""
         return horizon // 1_000 - self.period

@@ -1,10 +1,11 @@
-"""The trigger groups of one event type as an index: an event finds the flows that it satisfies, and asks no others.
+"""An index of the trigger groups of one event type, by which an event finds the flows that it satisfies.
 
-Of each group one refinement that can be looked up (``operations.Lookup``) becomes its key, the one for which the fewest
-groups ask. The event's own values are what is looked up: each leads to a bucket of the groups that may match, with
-what else must hold for them. A group that can't be looked up waits behind a gate, the refinement that it shares with
-the most others; one without refinements behind none. Refinements are tested once an event, for all groups that have
-them, and each of the event's values is read once.
+One refinement of each group becomes its key: of those that support a lookup (``property_operators.Lookup``), the one
+that the fewest groups have. Each value of the event leads to a bucket with the groups that may match, and with the
+other refinements that must hold for each. A group without such a refinement is in a bucket behind a gate: the
+refinement that it shares with the most other groups. A group without refinements is behind an empty gate.
+
+For each event, a refinement is tested at most once for all groups that have it, and each value is read at most once.
 """
 
 from collections import Counter
@@ -21,21 +22,21 @@ from enrollment.domain.values import Properties, is_missing
 
 
 class Satisfied(Struct, frozen=True, eq=False):
-    """A flow, and the first of its trigger groups that matches."""
+    """A flow and one of its trigger groups. As a result of ``matching``, the first that the event satisfies."""
 
     flow: Flow
     group: TriggerGroup
 
 
 class _View(Struct, frozen=True, eq=False):
-    """A property, as operations of one type read it: like predicates, one object each."""
+    """A property as operations of one type read it. One object for each pair, so that it is compared by identity."""
 
     property: str
     read: Read
 
 
 class _Predicate:
-    """A refinement: one object for all groups that have it, so that its identity says which it is."""
+    """A refinement. One object for all groups that have it, so that it is compared by identity."""
 
     __slots__ = ("__weakref__", "operation", "view")
 
@@ -50,8 +51,8 @@ _Buckets = dict[Any, _Bucket]
 
 
 class _Table:
-    """The lookup table of a property. ``groups`` counts the trigger groups that could use each key; ``buckets`` has the
-    groups that do."""
+    """The lookup table of a property. ``groups``: the number of trigger groups that could use each key. ``buckets``:
+    the groups that use it."""
 
     __slots__ = ("buckets", "groups", "parts", "view")
 
@@ -63,7 +64,7 @@ class _Table:
 
 
 class _Key(NamedTuple):
-    """A refinement that can be looked up, by any of the values."""
+    """A refinement that supports a lookup, with the values under which it is found."""
 
     refinement: PropertyFilter
     table: _Table
@@ -71,25 +72,27 @@ class _Key(NamedTuple):
 
     @property
     def groups(self) -> int:
+        """The number of trigger groups that could use the key. The lower it is, the more selective is the key."""
         return sum(map(self.table.groups.__getitem__, self.values))
 
 
 class TriggerIndex:
-    """Says of flows what ``TriggerGroup.failure`` says of their groups; whether a flow is on is not looked at."""
+    """Finds the flows whose trigger groups an event satisfies, as ``TriggerGroup.failure`` decides it. Includes flows
+    that are off."""
 
     def __init__(self, event_type: str, flows: Iterable[Flow] = ()) -> None:
         self._event_type = event_type
         self._flows = {flow.id: flow for flow in flows}
         self._tables: dict[tuple[_View, Parts], _Table] = {}
         self._gates: _Buckets = {}
-        # How many groups share a refinement, of those that can't be looked up.
+        # The number of groups that share a refinement, among groups that do not support a lookup.
         self._shared: Counter[PropertyFilter] = Counter()
         self._places: dict[str, list[tuple[Satisfied, _Buckets, Iterable[Hashable]]]] = {}
-        # Of a flow with several groups, to each those after it.
+        # For flows with several groups: the groups that follow each of them.
         self._later: dict[Satisfied, Sequence[Satisfied]] = {}
         self._views: dict[tuple[str, Read], _View] = {}
         self._predicates: WeakValueDictionary[PropertyFilter, _Predicate] = WeakValueDictionary()
-        # All are counted before the first is placed, so that each finds its best key.
+        # The best key of a group depends on the counts of all groups.
         for flow in self._flows.values():
             self._count(flow, 1)
         for flow in self._flows.values():
@@ -99,6 +102,7 @@ class TriggerIndex:
         return len(self._flows)
 
     def flow(self, flow_id: str) -> Flow | None:
+        """Return the flow with this ID. None: the index does not contain it."""
         return self._flows.get(flow_id)
 
     def put(self, flow: Flow) -> None:
@@ -109,6 +113,7 @@ class TriggerIndex:
         self._place(flow)
 
     def remove(self, flow_id: str) -> None:
+        """Remove a flow. Has no effect if the index does not contain it."""
         flow = self._flows.pop(flow_id, None)
         if flow is None:
             return
@@ -192,7 +197,7 @@ class TriggerIndex:
                 self._predicate(refinement) for refinement in group.filters if refinement is not key.refinement
             )
             return key.table.buckets, key.values, rest
-        # The most shared first: most likely it is tested already.
+        # The most shared refinement first, because it is the most likely to be tested already.
         shared = sorted(group.filters, key=self._shared.__getitem__, reverse=True)
         needs = tuple(map(self._predicate, shared))
         return self._gates, (needs[:1],), needs[1:]
@@ -220,7 +225,7 @@ def _add(counter: Counter[Any], keys: Iterable[Hashable], change: int) -> None:
 
 
 class _Event(dict[_View, Any]):
-    """What is read of one event's properties, and which refinements hold: each found out when it is first asked."""
+    """The values of an event as operations read them, and the results of refinements. Computed on first use."""
 
     __slots__ = ("_properties", "_results")
 
@@ -234,6 +239,7 @@ class _Event(dict[_View, Any]):
         return reading
 
     def satisfies(self, needs: _Needs) -> bool:
+        """Whether all of these refinements hold."""
         for predicate in needs:
             holds = self._results.get(predicate)
             if holds is None:

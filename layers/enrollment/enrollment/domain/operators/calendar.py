@@ -1,6 +1,6 @@
-"""Calendar time: days, units and offsets in a time zone. Instants are milliseconds, as everywhere.
+"""Calendar arithmetic: days, units and offsets in a time zone. Instants are milliseconds since 1970 in UTC.
 
-A time that a change of the clock leaves out is read an hour later, one that it repeats is the first of the two.
+A local time that daylight saving skips is read as an hour later. One that occurs twice is the first of the two.
 Weeks begin on Monday.
 """
 
@@ -17,24 +17,29 @@ _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
 def local(instant: Instant, zone: tzinfo) -> datetime:
-    # The calendar ends a day early, so that no zone carries an instant over its edge.
+    """Return an instant in a time zone. Instants outside Python's calendar are moved to its edge."""
+    # The limit is a day earlier than Python's, so that no offset of a zone exceeds it.
     return (EPOCH + timedelta(milliseconds=min(max(instant, -LATEST // 5), LATEST - DAY_MS))).astimezone(zone)
 
 
 def instant_of(moment: datetime) -> Instant:
+    """Return the instant of a time with a zone."""
     try:
         return (moment.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1)
-    except OverflowError:  # at the edge of the calendar a zone is of no matter
+    except OverflowError:  # the offset exceeds Python's calendar, and is ignored
         return (moment.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
 def midnight(day: date, zone: tzinfo) -> Instant:
+    """Return the beginning of a day in a time zone."""
     return instant_of(datetime.combine(day, time(), zone))
 
 
 def day_of(value: Value, zone: tzinfo) -> date | None:
-    """The calendar day of a value. A day without a time, which HubSpot's date properties write as midnight in UTC, is
-    that day everywhere. None: no time."""
+    """Return the calendar day of a value in a time zone. None if the value is not a time.
+
+    Midnight in UTC stands for a day without a time, as in HubSpot's date properties. It is the same day in every zone.
+    """
     instant = read_instant(value)
     if instant is None:
         return None
@@ -42,12 +47,12 @@ def day_of(value: Value, zone: tzinfo) -> date | None:
 
 
 def is_day(instant: Instant) -> bool:
-    """Whether it stands for a day without a time."""
+    """Whether the instant is midnight in UTC, which stands for a day without a time."""
     return instant % DAY_MS == 0
 
 
 def unit_start(day: date, unit: str) -> date:
-    """The first day of the DAY, WEEK, MONTH, QUARTER or YEAR that a day lies in."""
+    """Return the first day of the DAY, WEEK, MONTH, QUARTER or YEAR that contains a day."""
     if unit == "DAY":
         return day
     if unit == "WEEK":
@@ -60,13 +65,14 @@ def unit_start(day: date, unit: str) -> date:
 
 
 def plus_units(day: date, unit: str, count: int) -> date:
+    """Return a day plus a number of units (DAY, WEEK, MONTH, QUARTER or YEAR), which may be negative."""
     if unit in _MONTHS:
         return plus_months(day, _MONTHS[unit] * count)
     return _plus_days(day, count * (7 if unit == "WEEK" else 1))
 
 
 def plus_months(day: date, months: int) -> date:
-    """The same day of another month, or its last day; the edge of the calendar when it would lie beyond."""
+    """Return the same day of another month, or its last day. A result outside the calendar is moved to its edge."""
     number = day.year * 12 + day.month - 1 + months
     if not 12 <= number < 9_999 * 12:
         return date.min if months < 0 else date.max.replace(year=9_998)
@@ -75,7 +81,10 @@ def plus_months(day: date, months: int) -> date:
 
 
 def shifted(moment: datetime, offset: Mapping[str, int]) -> Instant:
-    """``offset``: years, quarters, months, weeks and days of the calendar, then hours and smaller units of time."""
+    """Return the instant of a time plus an offset.
+
+    ``offset``: counts by unit. Years to days are added in the calendar first, then hours to milliseconds in time.
+    """
     months = offset.get("years", 0) * 12 + offset.get("quarters", 0) * 3 + offset.get("months", 0)
     day = plus_months(moment.date(), months) if months else moment.date()
     day = _plus_days(day, offset.get("weeks", 0) * 7 + offset.get("days", 0))
@@ -84,7 +93,7 @@ def shifted(moment: datetime, offset: Mapping[str, int]) -> Instant:
 
 
 def anniversary(day: date, year: int) -> date:
-    """Of 29 February it is the 28th in years that have none."""
+    """Return the anniversary of a day in a year. For 29 February, it is the 28th in years that are not leap years."""
     try:
         return day.replace(year=year)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A refinement on an event's own properties, and what is said of a filter that did not hold."""
+"""Refinements on event properties, and the failures of filters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,10 @@ from enrollment.domain.values import Properties, Value
 
 
 class Failure(Struct, frozen=True):
-    """A filter that did not hold: which, what it found, and the operation as the flow wrote it. ``because``: why it
-    could not be compared at all."""
+    """A filter that does not hold.
+
+    ``operation``: as the flow JSON has it. ``found``: the value. ``because``: why it could not be compared, if so.
+    """
 
     property: str
     operation: Mapping[str, Any]
@@ -20,16 +22,18 @@ class Failure(Struct, frozen=True):
 
 
 class PropertyFilter(Struct, frozen=True):
+    """An operation on a property of the event."""
+
     property: str
     operation: Operation
 
     def failure(self, properties: Properties) -> Failure | None:
-        """None: the filter holds."""
-        found = properties.get(self.property)
-        return None if self.operation.holds(found) else Failure(self.property, self.operation.given, found)
+        """Return the failure for an event with these properties. None: the filter holds."""
+        value = properties.get(self.property)
+        return None if self.operation.holds(value) else Failure(self.property, self.operation.given, value)
 
 
 def any_of(name: str, *options: str) -> PropertyFilter:
-    """``name`` is one of ``options``."""
-    given = {"operationType": "ENUMERATION", "operator": "IS_ANY_OF", "values": list(options)}
-    return PropertyFilter(name, operation(given | {"includeObjectsWithNoValueSet": False}))
+    """Return a filter that holds if the property ``name`` has one of the options."""
+    document = {"operationType": "ENUMERATION", "operator": "IS_ANY_OF", "values": list(options)}
+    return PropertyFilter(name, operation(document | {"includeObjectsWithNoValueSet": False}))

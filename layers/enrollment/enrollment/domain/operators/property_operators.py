@@ -1,8 +1,8 @@
-"""The operations of a refinement: what each operator means, as one table.
+"""The operations on properties: a table with the meaning of each operator.
 
-docs/flows.md "Operations" is the source. A missing value never satisfies an operation, except IS_UNKNOWN and
-IS_BLANK, and where ``includeObjectsWithNoValueSet`` is true. A value that can't be read as the operation's type
-satisfies none of its operators, negative ones included: nothing is known of it that could be compared.
+The source of all rules is docs/flows.md, "Operations". A missing value satisfies an operation only if the operator is
+IS_UNKNOWN or IS_BLANK, or if ``includeObjectsWithNoValueSet`` is true. A value that cannot be read as the operation's
+type satisfies none of its operators, not even negative ones, because it cannot be compared.
 """
 
 from abc import abstractmethod
@@ -28,10 +28,10 @@ class _Missing:
         return "MISSING"
 
 
-# What is read of a property without a value.
+# The reading of a property without a value.
 MISSING = _Missing()
 
-# Characters of a text to compare with: no value is longer.
+# Characters of an operand. Values of events and records are not longer, so a longer operand could not match.
 MAX_TEXT = 8 * 1024
 
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -51,16 +51,23 @@ class InvalidOperand(ValueError):
 
 
 class Lookup(Struct, frozen=True, eq=False):
-    """An operator that need not be tested, for it can be looked up: it holds exactly where one of the ``parts`` of
-    what was read is among those of the operand, ``wanted``."""
+    """A hash lookup that is equivalent to an operator's test.
+
+    The operator holds if and only if one of the ``parts`` of the reading is among the ``wanted`` parts of the operand.
+    """
 
     parts: Parts
     wanted: Parts
 
 
 class OperationType(Struct, frozen=True, eq=False):
-    """One row of the table: ``read`` brings a property's value, ``operand`` the operation's keys, to what ``tests``
-    compare. ``on_events`` are the operators that a trigger may use (an event is one change, it has no history)."""
+    """A row of the table.
+
+    ``keys``: the keys of the operands in the flow JSON. ``operand``: converts them; raises InvalidOperand. ``read``:
+    converts a property's value; None: it cannot be read. ``tests``: a function of both for each operator.
+    ``on_events``: the operators that triggers may use. ``history``: the operators on the record's history, which events
+    do not have. ``lookups``: for operators that the trigger index can look up.
+    """
 
     name: str
     keys: tuple[str, ...]
@@ -73,11 +80,11 @@ class OperationType(Struct, frozen=True, eq=False):
 
 
 class ComparesByMeaning(Struct, frozen=True, eq=False):
-    """Operations that mean the same are equal, however the flows wrote them, so that each is evaluated once."""
+    """Operations with the same meaning are equal, whatever notation the flows use, so that each is evaluated once."""
 
     @abstractmethod
     def identity(self) -> tuple[object, ...]:
-        """Return everything that decides what the operation means, and nothing of how the flow wrote it."""
+        """Return all attributes that determine the meaning of the operation, without those of its notation."""
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
@@ -87,7 +94,7 @@ class ComparesByMeaning(Struct, frozen=True, eq=False):
         return self.identity() == other.identity()
 
     def __ne__(self, other: object) -> bool:
-        # A Struct has one of its own, by identity.
+        # Struct defines __ne__ by identity, so it must be overridden too.
         return not self == other
 
     def __hash__(self) -> int:
@@ -95,15 +102,17 @@ class ComparesByMeaning(Struct, frozen=True, eq=False):
 
 
 class Operation(ComparesByMeaning, frozen=True, eq=False):
-    """An operator with its operands, ready to be tested; made by ``operation`` and ``operation_of`` only. ``given`` is
-    the operation as the flow wrote it."""
+    """An operator with its operands, converted for the test. Create it with ``operation`` or ``operation_of``.
+
+    ``given``: the operation as the flow JSON has it. ``include_missing``: ``includeObjectsWithNoValueSet``.
+    """
 
     type: OperationType
     operator: str
     operand: Any
     include_missing: bool
     given: Mapping[str, Any]
-    # Looked up once, for they are asked of every event.
+    # Precomputed, because each event needs them.
     test: Test
     accepts_missing: bool
 
@@ -111,10 +120,11 @@ class Operation(ComparesByMeaning, frozen=True, eq=False):
         return self.type, self.operator, self.operand, self.include_missing
 
     def holds(self, value: Value) -> bool:
+        """Whether a property with this value satisfies the operation."""
         return self.accepts(MISSING if values.is_missing(value) else self.type.read(value))
 
     def accepts(self, reading: Any) -> bool:
-        """``reading``: MISSING, or what the type's ``read`` has read of the value."""
+        """As ``holds``, for a value that is converted. ``reading``: MISSING, or the result of the type's ``read``."""
         if reading is MISSING:
             return self.accepts_missing
         return reading is not None and self.test(reading, self.operand)
@@ -123,22 +133,25 @@ class Operation(ComparesByMeaning, frozen=True, eq=False):
 ACCEPT_MISSING = frozenset({"IS_UNKNOWN", "IS_BLANK"})
 
 
-def operation(given: Mapping[str, Any], url_part: UrlPart | None = None) -> Operation:
-    """Raises InvalidOperand. The operation type and the operator must be ones of OPERATION_TYPES. ``url_part``: what
-    of a URL the property holds, if it holds any."""
-    name, include_missing = given["operationType"], given.get("includeObjectsWithNoValueSet") is True
+def operation(document: Mapping[str, Any], url_part: UrlPart | None = None) -> Operation:
+    """Read an operation of the flow JSON. Raises InvalidOperand.
+
+    The operation type and the operator must be in OPERATION_TYPES. ``url_part``: the part of a URL that the property
+    holds; None: it holds none.
+    """
+    name, include_missing = document["operationType"], document.get("includeObjectsWithNoValueSet") is True
     kind = OPERATION_TYPES[name] if url_part is None else URL_OPERATION_TYPES[url_part].get(name, OPERATION_TYPES[name])
-    return operation_of(kind, given["operator"], given, include_missing)
+    return operation_of(kind, document["operator"], document, include_missing)
 
 
-def operation_of(kind: OperationType, operator: str, given: Mapping[str, Any], include_missing: bool) -> Operation:
-    """With the operands of ``given``, whatever its operator. Raises InvalidOperand."""
+def operation_of(kind: OperationType, operator: str, document: Mapping[str, Any], include_missing: bool) -> Operation:
+    """Return an operation with this operator and the operands of ``document``. Raises InvalidOperand."""
     return Operation(
         type=kind,
         operator=operator,
-        operand=kind.operand(given),
+        operand=kind.operand(document),
         include_missing=include_missing,
-        given=MappingProxyType(dict(given)),
+        given=MappingProxyType(dict(document)),
         test=kind.tests[operator],
         accepts_missing=include_missing or operator in ACCEPT_MISSING,
     )
@@ -148,68 +161,68 @@ def operation_of(kind: OperationType, operator: str, given: Mapping[str, Any], i
 
 
 class Text(NamedTuple):
-    """An operand of STRING. ``written`` is what CONTAINS, STARTS_WITH and ENDS_WITH compare, ``equal`` what equality
-    does."""
+    """An operand of STRING. ``written``: the form that CONTAINS, STARTS_WITH and ENDS_WITH compare. ``equal``: the form
+    that equality compares."""
 
     written: str
     equal: str
 
 
 class Texts(NamedTuple):
-    """As ``Text``, of MULTISTRING."""
+    """An operand of MULTISTRING, with the two forms of each value as in ``Text``."""
 
     written: tuple[str, ...]
     equal: tuple[str, ...]
 
 
-def _value(given: Mapping[str, Any]) -> str:
-    value = given.get("value")
+def _value(document: Mapping[str, Any]) -> str:
+    value = document.get("value")
     if not isinstance(value, str | int | float) or value == "" or len(values.as_text(value)) > MAX_TEXT:
         raise InvalidOperand("value", value, f"a text of 1 to {MAX_TEXT} characters")
     return values.as_text(value)
 
 
-def _values(given: Mapping[str, Any]) -> list[str]:
-    found = given.get("values")
-    if not isinstance(found, list) or not found:
-        raise InvalidOperand("values", found, "a list with at least one value")
-    for value in found:
+def _values(document: Mapping[str, Any]) -> list[str]:
+    operands = document.get("values")
+    if not isinstance(operands, list) or not operands:
+        raise InvalidOperand("values", operands, "a list with at least one value")
+    for value in operands:
         if not isinstance(value, str | int | float) or value == "" or len(values.as_text(value)) > MAX_TEXT:
             raise InvalidOperand("values", value, f"texts of 1 to {MAX_TEXT} characters")
-    return [values.as_text(value) for value in found]
+    return [values.as_text(value) for value in operands]
 
 
-def _options(given: Mapping[str, Any]) -> tuple[str, ...]:
-    found = _values(given)
-    for value in found:
+def _options(document: Mapping[str, Any]) -> tuple[str, ...]:
+    operands = _values(document)
+    for value in operands:
         if not value.strip():
             raise InvalidOperand("values", value, f"texts of 1 to {MAX_TEXT} characters, not only blanks")
-    return tuple(dict.fromkeys(fold(value.strip()) for value in found))
+    return tuple(dict.fromkeys(fold(value.strip()) for value in operands))
 
 
 def text_operand(text: str) -> Text:
-    """The operand of STRING for a text."""
+    """Return the operand of STRING for a text."""
     folded = fold(text)
     return Text(folded, folded.strip())
 
 
 def _number(key: str) -> Callable[[Mapping[str, Any]], Decimal]:
-    def read(given: Mapping[str, Any]) -> Decimal:
-        found = given.get(key)
-        number = values.read_number(found) if isinstance(found, str | int | float) else None
+    def read(document: Mapping[str, Any]) -> Decimal:
+        operand = document.get(key)
+        number = values.read_number(operand) if isinstance(operand, str | int | float) else None
         if number is None:
-            raise InvalidOperand(key, found, "a number, for example 5")
+            raise InvalidOperand(key, operand, "a number, for example 5")
         return number
 
     return read
 
 
 def _instant(key: str) -> Callable[[Mapping[str, Any]], Instant]:
-    def read(given: Mapping[str, Any]) -> Instant:
-        found = given.get(key)
-        instant = values.read_given_time(found) if isinstance(found, str | int | float) else None
+    def read(document: Mapping[str, Any]) -> Instant:
+        operand = document.get(key)
+        instant = values.read_given_time(operand) if isinstance(operand, str | int | float) else None
         if instant is None:
-            raise InvalidOperand(key, found, values.GIVEN_TIMES)
+            raise InvalidOperand(key, operand, values.GIVEN_TIMES)
         return instant
 
     return read
@@ -218,25 +231,25 @@ def _instant(key: str) -> Callable[[Mapping[str, Any]], Instant]:
 def _range(read: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Callable[[Mapping[str, Any]], tuple[Any, Any]]:
     lower, upper = read("lowerBound"), read("upperBound")
 
-    def bounds(given: Mapping[str, Any]) -> tuple[Any, Any]:
-        low, high = lower(given), upper(given)
+    def bounds(document: Mapping[str, Any]) -> tuple[Any, Any]:
+        low, high = lower(document), upper(document)
         if low > high:
-            raise InvalidOperand("lowerBound", given["lowerBound"], "a lower bound that is not above upperBound")
+            raise InvalidOperand("lowerBound", document["lowerBound"], "a lower bound that is not above upperBound")
         return low, high
 
     return bounds
 
 
-def _bool(given: Mapping[str, Any]) -> bool:
-    found = given.get("value")
-    value = values.read_bool(found) if isinstance(found, str | int | float) else None
+def _bool(document: Mapping[str, Any]) -> bool:
+    operand = document.get("value")
+    value = values.read_bool(operand) if isinstance(operand, str | int | float) else None
     if value is None:
-        raise InvalidOperand("value", found, "true or false")
+        raise InvalidOperand("value", operand, "true or false")
     return value
 
 
-def _date(given: Mapping[str, Any]) -> date:
-    year, month, day = given.get("year"), given.get("month"), given.get("day")
+def _date(document: Mapping[str, Any]) -> date:
+    year, month, day = document.get("year"), document.get("month"), document.get("day")
     if month not in MONTHS:
         raise InvalidOperand("month", month, f"one of {', '.join(MONTHS)}")
     for key, number in (("year", year), ("day", day)):
@@ -250,19 +263,19 @@ def _date(given: Mapping[str, Any]) -> date:
         raise InvalidOperand("day", day, f"a day of {month} {year}") from None
 
 
-def _nothing(given: Mapping[str, Any]) -> None:
+def _nothing(document: Mapping[str, Any]) -> None:
     return None
 
 
-# Lookups: what of a reading is looked up, among what of the operand --------------------------------------------------
+# Lookups: the parts of a reading and of an operand -------------------------------------------------------------------
 
 
-def _alone(one: Hashable) -> tuple[Hashable]:
-    return (one,)
+def _alone(value: Hashable) -> tuple[Hashable]:
+    return (value,)
 
 
-def _each(many: Iterable[Hashable]) -> Iterable[Hashable]:
-    return many
+def _each(items: Iterable[Hashable]) -> Iterable[Hashable]:
+    return items
 
 
 _NO_LOOKUPS: Mapping[str, Lookup] = MappingProxyType({})
@@ -275,7 +288,7 @@ _ANY_OF = MappingProxyType({"IS_ANY_OF": Lookup(_each, _each)})
 
 
 def _negated(tests: Mapping[str, tuple[str, Test]]) -> dict[str, Test]:
-    """Each positive operator with its negative one, so that the two can never both hold of one value."""
+    """Add to each positive operator its negative one as the opposite, so that exactly one of them holds for a value."""
     both: dict[str, Test] = {}
     for positive, (negative, test) in tests.items():
         both[positive] = test
@@ -362,10 +375,10 @@ def _text_types(read: Read, prepare: Callable[[str], str], equal: Callable[[str]
     def form(reading: str) -> tuple[str]:
         return (equal(reading),)
 
-    def held(reading: str) -> set[str]:
+    def separate(reading: str) -> set[str]:
         return {equal(part) for part in reading.split(SEPARATOR) if part.strip()}
 
-    def one(operand: Text) -> tuple[str]:
+    def single(operand: Text) -> tuple[str]:
         return (operand.equal,)
 
     def each(operand: Texts) -> tuple[str, ...]:
@@ -386,11 +399,14 @@ def _text_types(read: Read, prepare: Callable[[str], str], equal: Callable[[str]
         **_negated(
             {
                 "IS_EQUAL_TO": ("IS_NOT_EQUAL_TO", lambda text, operand: equal(text) in operand.equal),
-                "CONTAINS": ("DOES_NOT_CONTAIN", lambda text, operand: any(one in text for one in operand.written)),
-                # "Exactly" looks at each of the values held in the property, not at parts of their text.
+                "CONTAINS": (
+                    "DOES_NOT_CONTAIN",
+                    lambda text, operand: any(single in text for single in operand.written),
+                ),
+                # "Exactly" compares each value in the property as a whole, not parts of the text.
                 "CONTAINS_EXACTLY": (
                     "DOES_NOT_CONTAIN_EXACTLY",
-                    lambda text, operand: not held(text).isdisjoint(operand.equal),
+                    lambda text, operand: not separate(text).isdisjoint(operand.equal),
                 ),
             }
         ),
@@ -405,7 +421,7 @@ def _text_types(read: Read, prepare: Callable[[str], str], equal: Callable[[str]
             read,
             string,
             history=_EVER_EQUAL | {"HAS_EVER_CONTAINED", "HAS_NEVER_CONTAINED"},
-            lookups={"IS_EQUAL_TO": Lookup(form, one)},
+            lookups={"IS_EQUAL_TO": Lookup(form, single)},
         ),
         _type(
             "MULTISTRING",
@@ -414,7 +430,7 @@ def _text_types(read: Read, prepare: Callable[[str], str], equal: Callable[[str]
             read,
             multistring,
             history=_EVER_EQUAL,
-            lookups={"IS_EQUAL_TO": Lookup(form, each), "CONTAINS_EXACTLY": Lookup(held, each)},
+            lookups={"IS_EQUAL_TO": Lookup(form, each), "CONTAINS_EXACTLY": Lookup(separate, each)},
         ),
     )
 
@@ -463,7 +479,7 @@ OPERATION_TYPES: Mapping[str, OperationType] = MappingProxyType(
 
 
 def _url_types(part: UrlPart) -> Mapping[str, OperationType]:
-    """The types that compare text, of a property that holds this part of a URL."""
+    """Return the operation types that compare text, for a property that holds this part of a URL."""
     equal = equal_form(part)
 
     def prepare(text: str) -> str:
@@ -478,11 +494,11 @@ def _url_types(part: UrlPart) -> Mapping[str, OperationType]:
     def read_options(value: Value) -> frozenset[str]:
         return frozenset(forms(value if isinstance(value, list) else values.as_text(value).split(SEPARATOR)))
 
-    def options(given: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(forms(_options(given))))
+    def options(document: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(forms(_options(document))))
 
     types = (*_text_types(read, prepare, equal), _enumeration(read_options, options))
-    return MappingProxyType({one.name: one for one in types})
+    return MappingProxyType({kind.name: kind for kind in types})
 
 
 URL_OPERATION_TYPES: Mapping[UrlPart, Mapping[str, OperationType]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Parts of URLs: how they are derived, and when two of them are equal (docs/events.md, "Page URL parts")."""
+"""Parts of URLs: how they are derived and how they are compared (docs/events.md, "Page URL parts")."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from enrollment.domain.values import Properties, Value, fold, is_missing
 
-# What the email platform appends to a link to recognise the click. The user's own parameters stay.
+# Parameters that HubSpot appends to links in emails. Other parameters are the author's and are kept.
 TRACKING_PARAMETERS = frozenset({"_hsenc", "_hsmi", "__hstc", "__hssc", "__hsfp", "hsctatracking"})
 
 # Query parameters and the properties that are derived from them.
@@ -21,7 +21,7 @@ UTM_PARAMETERS = MappingProxyType(
 
 
 class UrlPart(StrEnum):
-    """What of a URL a property holds."""
+    """The part of a URL that a property holds."""
 
     URL = "URL"
     BASE_URL = "BASE_URL"
@@ -41,11 +41,13 @@ class Page(NamedTuple):
 
     @property
     def domain(self) -> str:
+        """The host without ``www.``."""
         rest = self.host.removeprefix("www.")
         return rest if "." in rest else self.host
 
     @property
     def base(self) -> str:
+        """Host, port and path, without scheme, query and fragment."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}{self.port}{self.path}"
 
@@ -54,6 +56,7 @@ class Page(NamedTuple):
 
 
 def page_url_parts(properties: Properties) -> Mapping[str, Value]:
+    """Derive base URL, path, domain and query from ``hs_url``. Empty if that is not a page's URL."""
     page = _page(properties)
     if page is None:
         return {}
@@ -66,7 +69,7 @@ def page_url_parts(properties: Properties) -> Mapping[str, Value]:
 
 
 def utm_parameters(properties: Properties) -> Mapping[str, Value]:
-    """Of a parameter that the URL has several times, the first value counts."""
+    """Derive the UTM properties from the query of ``hs_url``. If a parameter occurs several times, the first counts."""
     page = _page(properties)
     if page is None or not page.query:
         return {}
@@ -81,15 +84,16 @@ def utm_parameters(properties: Properties) -> Mapping[str, Value]:
 
 
 def original_url(properties: Properties) -> Mapping[str, Value]:
+    """Derive ``hs_click_original_url`` from ``hs_click_raw_url`` by removing TRACKING_PARAMETERS."""
     raw = properties.get("hs_click_raw_url")
     if not isinstance(raw, str) or not raw.strip():
         return {}
-    # By hand, because taking a URL apart and putting it together again changes more of it than its parameters.
+    # Without urllib, because urlsplit followed by urlunsplit changes more of a URL than its parameters.
     page, hash_mark, fragment = raw.strip().partition("#")
     address, query_mark, query = page.partition("?")
-    given = query.split("&")
-    kept = [one for one in given if one.partition("=")[0].lower() not in TRACKING_PARAMETERS]
-    if len(kept) != len(given):
+    parameters = query.split("&")
+    kept = [parameter for parameter in parameters if parameter.partition("=")[0].lower() not in TRACKING_PARAMETERS]
+    if len(kept) != len(parameters):
         query_mark, query = "?" if kept else "", "&".join(kept)
     return {"hs_click_original_url": f"{address}{query_mark}{query}{hash_mark}{fragment}"}
 
@@ -103,7 +107,7 @@ def _page(properties: Properties) -> Page | None:
 
 
 def as_compared(part: UrlPart, text: str) -> str:
-    """Return the text of a value or an operand as CONTAINS, STARTS_WITH and ENDS_WITH compare it."""
+    """Return the form of a value or an operand that CONTAINS, STARTS_WITH and ENDS_WITH compare."""
     if part is UrlPart.URL:
         return fold(text)
     decoded = _decoded(text)
@@ -111,7 +115,7 @@ def as_compared(part: UrlPart, text: str) -> str:
 
 
 def equal_form(part: UrlPart) -> Callable[[str], str]:
-    """Return the function that brings what ``as_compared`` returned to the form in which equal values are equal."""
+    """Return the function that converts a result of ``as_compared`` to the form that equality compares."""
     return _EQUAL_FORMS[part]
 
 
@@ -160,7 +164,7 @@ _AUTHORITY = re.compile(r"[^/?#]*")
 _IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", re.ASCII)
 # Characters that no host has (WHATWG, "forbidden domain code point"), and quotes.
 _NO_HOST = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
-# Of a label's length at most: the time to decode one grows with the square of it.
+# Limited to the length of a label, because the time to decode punycode grows with the square of it.
 _XN_LABEL = re.compile(r"(?<![a-z0-9-])xn--[a-z0-9-]{1,59}(?![a-z0-9-])", re.ASCII | re.IGNORECASE)
 _ESCAPES = re.compile(r"(?:%[0-9a-f]{2})+", re.ASCII | re.IGNORECASE)
 _DEFAULT_PORTS = {"http": (80,), "https": (443,), "": (80, 443)}
@@ -168,7 +172,7 @@ _DEFAULT_PORTS = {"http": (80,), "https": (443,), "": (80, 443)}
 MAX_AUTHORITY = 1024
 MAX_HOST = 253
 MAX_LABEL = 63
-# Endings of files, which a text without a scheme may have where a host has its top-level domain.
+# File extensions. A text without a scheme that ends in one is a file name, not a host with a top-level domain.
 _FILES = frozenset({"html", "htm", "xhtml", "php", "asp", "aspx", "jsp", "jspx", "cgi", "cfm", "pdf", "xml", "txt"})
 
 
@@ -220,11 +224,11 @@ def _begins_with_host(text: str, scheme: re.Match[str] | None) -> bool:
     return bool(name and dot) and len(last) > 1 and is_top_level and last not in _FILES
 
 
-def _host(found: str) -> str | None:
-    """Return the host in its one form, lower case and in Unicode. Return None if it is malformed."""
-    if ":" in found:
-        return found  # IPv6, which urlsplit has checked
-    host = unquote(found) if "%" in found else found
+def _host(written: str) -> str | None:
+    """Return the host in lower case and in Unicode. None: it is malformed."""
+    if ":" in written:
+        return written  # IPv6, which urlsplit has checked
+    host = unquote(written) if "%" in written else written
     if not host.isascii():
         host = unicodedata.normalize("NFKC", host).replace("\u3002", ".")
     if "xn--" in host:
@@ -236,7 +240,7 @@ def _host(found: str) -> str | None:
 
 
 def _label(match: re.Match[str]) -> str:
-    """A label in Unicode; as it is written if it is no punycode."""
+    """Return a label in Unicode, or unchanged if it is not valid punycode."""
     try:
         text = match[0][len("xn--") :].encode("ascii").decode("punycode")
     except ValueError:
@@ -245,16 +249,16 @@ def _label(match: re.Match[str]) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Decode what is percent-encoded, but for characters that would change the meaning of the URL (``/ ? # %``) and
-    those that can't be printed. So a text that is decoded already stays as it is."""
+    """Decode percent-encoded characters, except those that would change the meaning of the URL (``/ ? # %``) and those
+    that cannot be printed. So decoding a text again does not change it."""
     return text if "%" not in text else _ESCAPES.sub(_characters, text)
 
 
 def _characters(match: re.Match[str]) -> str:
     text = bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "surrogateescape")
     return "".join(
-        one if one.isprintable() and one not in "/?#%" else _escaped(one.encode("utf-8", "surrogateescape"))
-        for one in text
+        char if char.isprintable() and char not in "/?#%" else _escaped(char.encode("utf-8", "surrogateescape"))
+        for char in text
     )
 
 

@@ -1,4 +1,4 @@
-"""Which records belong together, and as what."""
+"""Associations between records, and HubSpot's association types."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,22 +7,28 @@ from msgspec.structs import replace
 
 from enrollment.domain.events.moments import Moment
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Stamp, TimestampedValue, merged, until
+from enrollment.domain.records.record import Stamp, TimestampedValue, merge_values, until
 from enrollment.domain.values import Instant
 
 CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
 
 
 class AssociationType(Struct, frozen=True, order=True):
-    """As HubSpot writes it. A type has a direction: contact to company is 279, company to contact 280."""
+    """A type in HubSpot's notation. A type has a direction: contact to company is 279, company to contact is 280.
+
+    ``category``: one of CATEGORIES.
+    """
 
     category: str
     type_id: int
 
 
 class Association(Struct, frozen=True):
-    """How ``record`` is associated with ``other``: each type, whether it holds, and since when; ``earlier``: what was
-    before. ``version`` counts the stored changes; 0: not stored yet."""
+    """The association of ``record`` with ``other``, seen from ``record``.
+
+    ``types``: whether each type is set, and since when. ``earlier``: the previous states, oldest first. ``version``:
+    the number of stored changes, for optimistic locking; 0: not stored yet.
+    """
 
     record: RecordKey
     other: RecordKey
@@ -32,33 +38,34 @@ class Association(Struct, frozen=True):
 
     @property
     def held(self) -> Sequence[AssociationType]:
+        """The types that are set now, sorted."""
         return sorted(kind for kind, dated in self.types.items() if dated.value is True)
 
     def held_at(self, kind: AssociationType, moment: Moment) -> bool:
-        """As it was at a moment."""
+        """Whether a type was set at a moment."""
         changes = until(self.types.get(kind), self.earlier.get(kind, ()), moment)
         return bool(changes) and changes[-1].value is True
 
     def held_since(self, instant: Instant) -> Sequence[AssociationType]:
-        """Those that were set after an instant, as the deletion of one of the records."""
+        """Return the types that were set after an instant, for example after one of the records was deleted."""
         return [kind for kind in self.held if self.types[kind].changed_at > instant]
 
 
-# Earlier states kept of each type between two records.
+# Previous states that are kept of each type between two records.
 HISTORY_LENGTH = 5
 
 
 def associated(association: Association, kinds: Sequence[AssociationType], at: Instant, *, holds: bool) -> Association:
-    """With the types set or removed as of an instant; the later change of each type wins. The same object when nothing
-    changed."""
+    """Return the association with the types set (``holds``) or removed as of an instant. The same object if nothing
+    changed. The later change of each type wins."""
     changes = dict.fromkeys(kinds, holds)
-    types, earlier = merged(association.types, association.earlier, changes, Stamp(at), HISTORY_LENGTH)
+    types, earlier = merge_values(association.types, association.earlier, changes, Stamp(at), HISTORY_LENGTH)
     if types is association.types and earlier is association.earlier:
         return association
     return replace(association, types=types, earlier=earlier)
 
 
-# HubSpot's ids of the unlabelled types, there and back, and of the primary company.
+# HubSpot's IDs of the unlabelled types in both directions, and of the primary company.
 _DEFAULTS = {
     ("0-1", "0-1"): (449, 449),
     ("0-1", "0-2"): (279, 280),
@@ -77,13 +84,13 @@ _PRIMARIES = {("0-1", "0-2"): (1, 2), ("0-3", "0-2"): (5, 6), ("0-5", "0-2"): (2
 _INVERSES = {
     (source, target, there): back
     for table in (_DEFAULTS, _PRIMARIES)
-    for (one, two), (to_two, to_one) in table.items()
-    for source, target, there, back in ((one, two, to_two, to_one), (two, one, to_one, to_two))
+    for (first, second), (to_second, to_first) in table.items()
+    for source, target, there, back in ((first, second, to_second, to_first), (second, first, to_first, to_second))
 }
 
 
 def default_type(object_type_id: str, other_type_id: str) -> AssociationType | None:
-    """HubSpot's unlabelled type of a pair of object types; None where it has no public id."""
+    """Return HubSpot's unlabelled type from one object type to another. None if it has no public ID."""
     there = _DEFAULTS.get((object_type_id, other_type_id))
     back = _DEFAULTS.get((other_type_id, object_type_id))
     number = there[0] if there else back[1] if back else None
@@ -91,7 +98,7 @@ def default_type(object_type_id: str, other_type_id: str) -> AssociationType | N
 
 
 def inverse(object_type_id: str, other_type_id: str, kind: AssociationType) -> AssociationType | None:
-    """The same association, seen from the other record; None when its id there is not known here."""
+    """Return the type of the same association in the other direction. None if HubSpot publishes no ID for it."""
     if kind.category != "HUBSPOT_DEFINED":
         return None
     back = _INVERSES.get((object_type_id, other_type_id, kind.type_id))

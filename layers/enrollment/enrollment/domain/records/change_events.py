@@ -1,4 +1,4 @@
-"""What a change made here puts on the bus: the events that any producer would have sent of it."""
+"""The events that a change through the records API publishes: the same that another producer would have sent."""
 
 import hashlib
 import json
@@ -12,17 +12,19 @@ from enrollment.domain.json_text import byte_length, json_text
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import Instant, Properties, as_text, is_missing
 
-# Bytes of JSON that the events of one change carry together of the whole change.
+# Bytes of JSON that ``changedWith`` may add to all events of one change together.
 MAX_CARRIED = 1_000_000
 
 
 class OutboundEvent(Struct, frozen=True):
-    """An event to be put on the bus; ``record_properties``: the snapshot that travels with it; ``changed_with``: the
-    properties that changed together with what it tells.
+    """An event to be published on the bus.
 
-    ``id`` is made of what was and what is, so that the same change, asked for again or by two at once, is one event.
-    It is made of the last deletion too, because a record that is created anew can change in the same way again, and of
-    the event that brought what was, because within one second a value can change back and forth.
+    ``record_properties``: a snapshot of the record; None: the event has none. ``changed_with``: the properties that
+    changed together with the event's own; None: no others. ``is_to_second``: ``occurred_at`` is known to the second.
+
+    ``id`` is a hash of the previous and the new value, so that a repeated or concurrent request yields the same event.
+    The time of the last deletion is part of it, because a record that is created again can change in the same way. The
+    event that set the previous value is part of it, because a value can change back and forth within a second.
     """
 
     id: str
@@ -36,9 +38,12 @@ class OutboundEvent(Struct, frozen=True):
 
 
 def change_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
-    """Yield the events of a change: for a new record one event with all its properties, else one event for each
-    property whose value changed; then one event for each membership that changed. A value that is older than the stored
-    one changes nothing, so it yields no event."""
+    """Yield the events of a change.
+
+    A new record yields one event with all properties. Otherwise each property whose value changed yields one. Each
+    membership that changed yields another. A value that is older than the stored one changes nothing and yields none.
+    ``before`` None: nothing was stored. ``after``: the record with the change applied.
+    """
     if before is not None and before.exists:
         events = _property_events(before, after, change)
     else:
@@ -54,28 +59,30 @@ def _creation_events(before: Record | None, after: Record, change: RecordUpdate)
 
 
 def _property_events(before: Record, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
-    """Each event carries the whole change, unless that exceeds MAX_CARRIED. So a flow that is triggered by one property
-    sees the others, whichever event is processed first.
+    """Each event carries the whole change, unless that exceeds MAX_CARRIED. So the criteria of a flow that one property
+    triggers see the others too, whichever event is processed first.
 
-    The whole change is there to be seen by criteria, not to be stored. If the event of one property stored the others,
-    a repeated request would find no change, and events that the bus has not accepted yet would never be sent.
+    Criteria see the whole change, but the event stores only its own property. If it stored the others, a repeated
+    request would find no change, and events that the bus has not accepted yet would never be sent.
     """
     names = [name for name in change.properties if _differs(before.properties.get(name), after.properties.get(name))]
     whole = dict(change.properties)
     carried = whole if len(names) > 1 and len(names) * byte_length(json_text(whole)) <= MAX_CARRIED else None
     for name in names:
-        was, value = before.properties.get(name), after.properties[name].value
-        properties = {"hs_name": name, "hs_value": value, "hs_previous_value": was.value if was else None}
-        event_id = _id(after.key, "property", before.deleted_at, name, _origin(was), as_text(value))
+        previous, value = before.properties.get(name), after.properties[name].value
+        properties = {"hs_name": name, "hs_value": value, "hs_previous_value": previous.value if previous else None}
+        event_id = _id(after.key, "property", before.deleted_at, name, _origin(previous), as_text(value))
         yield OutboundEvent(event_id, "crm.property_changed", after.key, change.at, properties, changed_with=carried)
 
 
 def _membership_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:
     for list_id in change.memberships:
-        was, now = _membership(before, list_id), _membership(after, list_id)
-        if _is_member(was) != _is_member(now):
-            properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(now) else "REMOVED"}
-            event_id = _id(after.key, "membership", _deleted_at(before), list_id, _origin(was), str(_is_member(now)))
+        previous, current = _membership(before, list_id), _membership(after, list_id)
+        if _is_member(previous) != _is_member(current):
+            properties = {"hs_list_id": list_id, "hs_membership_change": "ADDED" if _is_member(current) else "REMOVED"}
+            event_id = _id(
+                after.key, "membership", _deleted_at(before), list_id, _origin(previous), str(_is_member(current))
+            )
             yield OutboundEvent(event_id, "lists.membership_changed", after.key, change.at, properties)
 
 
@@ -83,13 +90,13 @@ def _deleted_at(record: Record | None) -> Instant | None:
     return None if record is None else record.deleted_at
 
 
-def _differs(was: TimestampedValue | None, now: TimestampedValue | None) -> bool:
-    """``3`` and ``"3"`` are one value, as are null and empty."""
-    if now is None or now == was:
+def _differs(previous: TimestampedValue | None, current: TimestampedValue | None) -> bool:
+    """Whether two values differ. ``3`` and ``"3"`` are equal, and so are null and empty."""
+    if current is None or current == previous:
         return False
-    if was is None or is_missing(was.value) or is_missing(now.value):
-        return is_missing(was.value if was else None) != is_missing(now.value)
-    return as_text(was.value) != as_text(now.value)
+    if previous is None or is_missing(previous.value) or is_missing(current.value):
+        return is_missing(previous.value if previous else None) != is_missing(current.value)
+    return as_text(previous.value) != as_text(current.value)
 
 
 def _membership(record: Record | None, list_id: str) -> TimestampedValue | None:

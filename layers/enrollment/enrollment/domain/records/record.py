@@ -1,16 +1,17 @@
-"""The stored record: properties, list memberships, what they were before, and what a change does to them.
+"""The stored record: its properties and list memberships, their history, and how a change is applied to them.
 
-Every value keeps the time of its change, the time of its arrival, and the id of the event that brought it. Changes are
-ordered by the time of the change. Where two times do not tell the order (they are equal, or one is known to the second
-only and both are in that second), the change that arrived later counts as the later one. The values before the current
-one are kept, so that the record can be seen as it was when an event occurred: the latest ones of each property, and
-fewer when the record grows too large.
+Every value is stored with the time of its change, the time of its arrival, and the ID of its event. Changes are ordered
+by the time of the change. If two times do not determine the order, the change that arrived later is the later one. That
+is so if the times are equal, or if one of them is known to the second only and both are in that second.
 
-A record that does not exist yet can have changes already: those that arrived before its creation. They count from its
-creation on. They are kept for 30 days, and at most 100 of them.
+The latest previous values of each property are kept, so that criteria can see the record as it was when an event
+occurred. If the record grows too large, fewer are kept.
 
-A deleted record keeps the time of its deletion, and changes that are dated after it. Earlier changes are ignored, so
-that neither a late event nor a replay brings its data back. A later creation starts a new record.
+Changes can arrive before the creation of their record. At most 100 of them are stored, for 30 days, and they take
+effect when the record is created.
+
+A deleted record keeps the time of its deletion and the changes that are dated after it. Earlier changes are ignored, so
+that neither a late event nor a replay restores its data. A later creation starts a new record.
 """
 
 import json
@@ -29,14 +30,14 @@ from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text
 
 K = TypeVar("K")
 
-# Bytes of the record as JSON in UTF-8, which is how it is stored. A DynamoDB item holds 400 KB.
+# The record is stored as JSON in UTF-8. The limit leaves a margin below DynamoDB's 400 KB for an item.
 MAX_RECORD_BYTES = 350_000
 
-# Earlier values kept of each property and membership, unless the stack says otherwise.
+# Previous values that are kept of each property and membership, unless the stack's parameters set another number.
 HISTORY_LENGTH = 20
 
-# Changes that cannot be ordered by their times against the current value are kept beyond the history's length, up to
-# this number: they tell a redelivered event from a new one.
+# Changes whose times do not determine whether they precede the current value are kept beyond the history's length, up
+# to this number. A redelivered event is recognized by them.
 MAX_UNORDERED = 20
 
 NOT_CREATED: Instant = LATEST + 1
@@ -44,18 +45,19 @@ NOT_CREATED: Instant = LATEST + 1
 
 DAY = 24 * 3600 * 1000
 MAX_EARLY_CHANGES = 100
-# Bytes of these changes, so that there is room for what the creation brings.
+# Bytes of these changes. The rest of the record's limit is left for the properties of the creation.
 MAX_EARLY_BYTES = 100_000
 EARLY_CHANGES_KEPT_MS = 30 * DAY
 
-# Bytes that a change takes in the stored record beside its value, its time and its origin.
+# Bytes that a change takes in the stored record in addition to its value, its time and its origin.
 STAMP_BYTES = 10
 
 
 class Stamp(Struct, frozen=True):
-    """When something changed, when the change arrived here, and which event brought it ("": none).
+    """The time and the origin of a change.
 
-    ``is_to_second``: the time of the change is known to the second only.
+    ``changed_at``: when it happened. ``is_to_second``: that time is known to the second only. ``arrived_at``: when its
+    event was first evaluated; None: when it happened. ``event_id``: the ID of its event; empty if it has none.
     """
 
     changed_at: Instant
@@ -65,7 +67,7 @@ class Stamp(Struct, frozen=True):
 
 
 class TimestampedValue(Struct, frozen=True):
-    """A value with its stamp. ``arrived_at`` None: it was stored before arrivals were, and arrived when it changed."""
+    """A value with the time and the origin of its change, as in ``Stamp``. None or an empty value: it was removed."""
 
     value: Value
     changed_at: Instant
@@ -75,24 +77,26 @@ class TimestampedValue(Struct, frozen=True):
 
     @property
     def arrival(self) -> Instant:
+        """When the change arrived. Records of an older version have no arrival; the time of the change replaces it."""
         return self.changed_at if self.arrived_at is None else self.arrived_at
 
     @property
     def latest(self) -> Instant:
+        """The last millisecond at which the change can have happened."""
         return last_instant(self.changed_at, is_to_second=self.is_to_second)
 
     def is_before(self, other: "TimestampedValue") -> bool:
-        """Whether the times of the changes alone tell that this one came first."""
+        """Whether the times of the changes determine that this one happened first, without the order of arrival."""
         return self.latest < other.changed_at
 
     def precedes(self, other: "TimestampedValue") -> bool:
-        """By the times of the changes, or where they do not tell, by arrival."""
+        """Whether this change is ordered first: by the times of the changes, or by arrival if these do not decide."""
         if self.is_before(other):
             return True
         return not other.is_before(self) and self.arrival < other.arrival
 
     def is_repeated_by(self, other: "TimestampedValue") -> bool:
-        """Whether the other is the same change, delivered again."""
+        """Whether the other is the same change, delivered again: same time, value and event."""
         return (
             self.changed_at == other.changed_at
             and self.is_to_second == other.is_to_second
@@ -101,19 +105,25 @@ class TimestampedValue(Struct, frozen=True):
         )
 
     def is_seen_at(self, moment: Moment) -> bool:
+        """Whether an observer at this moment sees the change (``moments``)."""
         return moment.sees(self.changed_at, self.arrival, self.event_id, is_to_second=self.is_to_second)
 
 
 ValueHistory = Mapping[str, tuple[TimestampedValue, ...]]
-"""By name, the values before the current one, oldest first."""
+"""The values before the current one, by the name of the property or the ID of the list; oldest first."""
 
 
 class Record(Struct, frozen=True):
-    """``memberships``: list id to whether the record is a member. ``firsts``: for the events of which only the first
-    counts, "<event type>/<value>" to the id of the event that was first. ``version`` counts the stored changes;
-    0: not stored yet. ``created_at``: NOT_CREATED for a record that does not exist yet. ``known_at``: when its creation
-    arrived here. ``deleted_at``: when it was last deleted. ``earlier_…``: what the values were before.
-    ``awaited_until``: until when events wait for a change of the record; None or a time in the past: none does."""
+    """A record as it is stored. Immutable; a change returns a new record.
+
+    ``properties``: the current values by name. ``memberships``: whether the record is a member, by list ID.
+    ``earlier_properties`` and ``earlier_memberships``: the previous values.
+    ``created_at``: NOT_CREATED if the record does not exist yet. ``known_at``: when its creation arrived.
+    ``deleted_at``: when it was last deleted; None: never.
+    ``firsts``: the ID of the first event by "<event type>/<value>", for event types of which only the first counts.
+    ``version``: the number of stored changes, for optimistic locking; 0: not stored yet.
+    ``awaited_until``: until when events wait for a change of the record. None or a past time: no event waits.
+    """
 
     key: RecordKey
     created_at: Instant
@@ -129,32 +139,36 @@ class Record(Struct, frozen=True):
 
     @property
     def is_deleted(self) -> bool:
-        """Whether it was deleted and not created again."""
+        """Whether the record was deleted and not created again."""
         return self.deleted_at is not None and (self.created_at <= self.deleted_at or self.created_at == NOT_CREATED)
 
     @property
     def exists(self) -> bool:
+        """Whether the record was created and is not deleted."""
         return self.created_at != NOT_CREATED and not self.is_deleted
 
     @property
     def updated_at(self) -> Instant:
-        """The time of the latest change."""
+        """The time of the latest change, or of the creation if that is later."""
         return self._changed_by(as_of(LATEST))
 
     @property
     def changes(self) -> Sequence[TimestampedValue]:
-        """Every change that is kept, in no order."""
+        """All changes that are kept, in no particular order."""
         current = (*self.properties.values(), *self.memberships.values())
         earlier = (*self.earlier_properties.values(), *self.earlier_memberships.values())
         return [*current, *(dated for history in earlier for dated in history)]
 
     def values_at(self, moment: Moment) -> dict[str, Value]:
-        """The properties as they were; those that had no value yet are missing."""
+        """Return the properties as they were at a moment, without those that had no value yet."""
         changes = ((name, self.property_changes(name, moment)) for name in self.properties)
         return {name: history[-1].value for name, history in changes if history}
 
     def property_changes(self, name: str, moment: Moment) -> tuple[TimestampedValue, ...]:
-        """The values that the property had until a moment, oldest first, as far as they are kept."""
+        """Return the values that the property had until a moment, oldest first, as far as they are kept.
+
+        A system property without a value of a source has one that is derived from the record.
+        """
         changes = until(self.properties.get(name), self.earlier_properties.get(name, ()), moment)
         if name in SYSTEM_PROPERTIES and self.exists and not (changes and not is_missing(changes[-1].value)):
             return (*changes, self._system_property(name, moment))
@@ -174,53 +188,61 @@ class Record(Struct, frozen=True):
         return max([self.created_at, *seen])
 
     def property_before(self, name: str, event: Event) -> Value:
-        """The value just before the event's own place in the history, without what the event itself stored."""
+        """Return the value of a property just before the change that the event made. None if it had no value."""
         return _value_before(
             self.properties.get(name), self.earlier_properties.get(name, ()), self.moment(event), event
         )
 
     def was_member_before(self, list_id: str, event: Event) -> bool:
-        """As ``property_before``, of a membership."""
+        """Return whether the record was a member of a list just before the change that the event made."""
         earlier = self.earlier_memberships.get(list_id, ())
         return _value_before(self.memberships.get(list_id), earlier, self.moment(event), event) is True
 
     def has_lost(self, name: str, moment: Moment, history_length: int) -> bool:
-        """Whether the property may have had a value at a moment that is not kept any more."""
+        """Whether the value at a moment may have been removed, because only ``history_length`` values are kept."""
         if name not in self.properties or self.property_changes(name, moment):
             return False
         return len(self.earlier_properties.get(name, ())) >= history_length
 
     def is_member(self, list_id: str, moment: Moment) -> bool:
+        """Whether the record was a member of a list at a moment. ``list_id`` may have any spelling."""
         name = read_name(list_id)
         changes = until(self.memberships.get(name), self.earlier_memberships.get(name, ()), moment)
         return bool(changes) and changes[-1].value is True
 
     def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
-        """The times, each once and in order, of the changes that are not seen at ``after`` and are not later than
-        ``until``."""
-        return sorted({one.changed_at for one in self.changes if one.changed_at <= until and not one.is_seen_at(after)})
+        """Return the times of the changes until ``until`` that are not seen at ``after``, ascending, without
+        duplicates."""
+        return sorted(
+            {
+                change.changed_at
+                for change in self.changes
+                if change.changed_at <= until and not change.is_seen_at(after)
+            }
+        )
 
     def with_deferral_until(self, until: Instant) -> "Record":
-        """With the note that events wait for it. The same object when that is noted already."""
+        """Return the record with ``awaited_until`` at ``until`` or later. The same object if that is so already."""
         if self.awaited_until is not None and self.awaited_until >= until:
             return self
         return replace(self, awaited_until=until)
 
     def existed_at(self, instant: Instant) -> bool:
+        """Whether the record was created until an instant. Does not consider its deletion."""
         return self.created_at <= instant
 
     def moment(self, event: Event) -> Moment:
-        """What the event sees of the record.
+        """Return the moment at which the event's criteria see the record.
 
-        An event that may come before its record's creation sees the record as it was created. An event that arrived
-        before its record sees what was known when the record became known.
+        If the event occurred before the creation, the criteria see the record as it was created. If the event arrived
+        before the record, they see what was known when the creation arrived.
         """
         moment = event.moment
         if self.known_at is not None and self.known_at > moment.known_until:
             moment = replace(moment, known_until=self.known_at)
         if self.exists and self.created_at > moment.latest:
             creation = moment_of(self.created_at, is_to_second=True, known_until=moment.known_until, event_id=event.id)
-            # Of the creation's second too, what arrived later is not seen.
+            # As in an event's own second, changes of the creation's second that arrived later are not seen.
             moment = replace(creation, exact_until=self.created_at)
         return moment
 
@@ -228,22 +250,24 @@ class Record(Struct, frozen=True):
 _CREATION = frozenset({"createdate", "hs_createdate"})
 _MODIFICATION = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
 SYSTEM_PROPERTIES = _CREATION | _MODIFICATION | {"hs_object_id"}
-"""HubSpot's names of what every record has. A value that a source sent wins."""
+"""Properties that HubSpot gives every record. A value that a source sent takes precedence."""
 
 
 CREATION_CHANGE: Properties = MappingProxyType({"hs_name": "createdate"})
-"""As which change of a property a creation is matched."""
+"""A creation is also matched as a change of this property."""
 
 
 def absent(key: RecordKey) -> Record:
-    """A record that does not exist, with nothing stored."""
+    """Return a record that does not exist and has no stored changes."""
     return Record(key, NOT_CREATED)
 
 
 class RecordUpdate(Struct, frozen=True):
-    """What becomes known of a record as of an instant. ``memberships``: list id to whether it is a member from then.
-    ``creates``: the record exists from then at the latest. ``first``: the key and the id of an event of which only the
-    first counts. ``arrived_at`` None: the change arrived when it happened. ``event_id``: of the event that brings it.
+    """A change of a record, dated ``at``.
+
+    ``properties``: new values by name. ``memberships``: whether the record is a member, by list ID. ``creates``: the
+    record exists from ``at`` at the latest. ``first``: the key of ``Record.firsts`` and the event's ID, for an event
+    type of which only the first event counts. ``arrived_at``, ``event_id``, ``is_to_second``: as in ``Stamp``.
     """
 
     at: Instant
@@ -257,32 +281,38 @@ class RecordUpdate(Struct, frozen=True):
 
     @property
     def stamp(self) -> Stamp:
+        """The time and the origin that are stored with each value."""
         return Stamp(self.at, self.arrived_at, self.event_id, self.is_to_second)
 
     @property
     def latest(self) -> Instant:
+        """The last millisecond at which the change can have happened."""
         return last_instant(self.at, is_to_second=self.is_to_second)
 
     @property
     def arrival(self) -> Instant:
+        """When the change arrived; ``at`` if that is not known."""
         return self.at if self.arrived_at is None else self.arrived_at
 
 
-def changed(
+def apply_change(
     record: Record | None, key: RecordKey, change: RecordUpdate, history_length: int = HISTORY_LENGTH
 ) -> Record | None:
-    """The record after the change; the same object when nothing changed. None: nothing is stored, and the change stores
-    nothing. Raises InvalidEvent when the record would exceed what can be stored."""
+    """Return the record after a change. The same object, or None for no record, if the change has no effect.
+
+    ``record`` None: nothing is stored under ``key``. ``history_length``: previous values that are kept of each name.
+    Raises InvalidEvent with reason RECORD_TOO_LARGE if the record would exceed MAX_RECORD_BYTES without its history.
+    """
     before = absent(key) if record is None else record
     if _concerns_deleted_data(before, change):
         return record
     if change.creates and not before.exists:
         before = _created(before, change)
     stamp = change.stamp
-    properties, earlier_properties = merged(
+    properties, earlier_properties = merge_values(
         before.properties, before.earlier_properties, change.properties, stamp, history_length
     )
-    memberships, earlier_memberships = merged(
+    memberships, earlier_memberships = merge_values(
         before.memberships, before.earlier_memberships, change.memberships, stamp, history_length
     )
     after = replace(
@@ -301,19 +331,19 @@ def changed(
 
 
 def _created(record: Record, change: RecordUpdate) -> Record:
-    """A record that exists from now on, with the changes that arrived before its creation and are not expired."""
+    """Return the created record, with the changes that arrived before its creation and are not expired."""
     kept_since = change.arrival - EARLY_CHANGES_KEPT_MS
     recent = _filtered(record, lambda dated: dated.arrival >= kept_since)
     return replace(recent, created_at=_creation(record, change), known_at=change.arrival)
 
 
 def _creation(record: Record, change: RecordUpdate) -> Instant:
-    """The time of a creation. It comes after a deletion in the same second if it arrived after it."""
+    """Return the time of a creation. A creation that arrived after a deletion is dated after it."""
     return change.at if record.deleted_at is None else max(change.at, record.deleted_at + 1)
 
 
 def _with_latest_arrivals(record: Record) -> Record:
-    """A record that does not exist yet, with as many of its latest arrivals as are kept and fit."""
+    """Return a record that does not exist yet with as many of the latest arrivals as its two limits allow."""
     arrivals = sorted(record.changes, key=lambda dated: dated.arrival, reverse=True)
     most = min(len(arrivals), MAX_EARLY_CHANGES)
     kept = record if most == len(arrivals) else _with_changes(record, arrivals[:most])
@@ -324,13 +354,13 @@ def _with_latest_arrivals(record: Record) -> Record:
 
 
 def _with_changes(record: Record, changes: Sequence[TimestampedValue]) -> Record:
-    """With these of its changes alone."""
+    """Return the record with only these of its changes."""
     kept = {id(dated) for dated in changes}
     return _filtered(record, lambda dated: id(dated) in kept)
 
 
 def _filtered(record: Record, keeps: Callable[[TimestampedValue], bool]) -> Record:
-    """With the changes for which ``keeps`` returns true."""
+    """Return the record with the changes for which ``keeps`` returns true."""
     properties, earlier_properties = _filtered_values(record.properties, record.earlier_properties, keeps)
     memberships, earlier_memberships = _filtered_values(record.memberships, record.earlier_memberships, keeps)
     return replace(
@@ -356,8 +386,10 @@ def _filtered_values(
 
 
 def deleted(record: Record, at: Instant) -> Record:
-    """What is kept of a deleted record: the time of the deletion, and until when events wait for a change. The same
-    object when it was deleted already and no change arrived since, or when it was created again later."""
+    """Return the record after its deletion. It keeps only its key, version, ``created_at`` and ``awaited_until``.
+
+    The same object if the record was deleted before and no change arrived since, or if it was created after ``at``.
+    """
     if (record.is_deleted and not record.changes) or (record.exists and record.created_at > at):
         return record
     return Record(
@@ -366,39 +398,44 @@ def deleted(record: Record, at: Instant) -> Record:
 
 
 def affects_record(event: Event) -> bool:
-    """Whether the event changes the stored record, so that it must be read and perhaps written."""
+    """Whether the event can change the stored record: its data, or which event was the first of its kind."""
     return changes_record(event) or (event.object_id is not None and event.event_type.first_of is not None)
 
 
 def changes_record(event: Event) -> bool:
-    """Whether the event creates the record or changes its data."""
+    """Whether the event creates the record or changes its properties or memberships."""
     return event.object_id is not None and (
         event.event_type.effect is not RecordEffect.NOTHING or event.record_properties is not None
     )
 
 
 def apply_event(record: Record | None, event: Event, history_length: int = HISTORY_LENGTH) -> Record | None:
-    """As ``changed``, by the change that the event brings."""
+    """Apply the change that the event makes, as ``apply_change`` does. None if the event has no record."""
     key = event.record_key
-    return None if key is None else changed(record, key, _change_of(event), history_length)
+    return None if key is None else apply_change(record, key, _change_of(event), history_length)
 
 
 def with_co_changed_properties(record: Record, event: Event) -> Record:
-    """The record as the event's criteria see it: with the properties that changed together with it. Not to be stored,
-    because each of those changes has an event of its own that stores it."""
+    """Return the record with the properties that changed together with the event (``changedWith``), for its criteria.
+
+    Do not store the result: each of these changes has its own event, which stores it.
+    """
     if not event.changed_with:
         return record
-    # All history is kept, and no size limits apply, because the result is only read.
+    # The result is not stored, so it keeps all history and no size limit applies.
     stamp = Stamp(event.occurred_at, event.evaluated_at, "", event.is_to_second)
-    properties, earlier_properties = merged(
+    properties, earlier_properties = merge_values(
         record.properties, record.earlier_properties, event.changed_with, stamp, MAX_RECORD_BYTES
     )
     return replace(record, properties=properties, earlier_properties=earlier_properties)
 
 
 def occurrences_of(event: Event, event_types: Mapping[str, EventType], record: Record | None) -> tuple[Occurrence, ...]:
-    """The catalog rows that the event satisfies. The previous value of a changed property is taken from the record's
-    history where the source did not send it. A creation is also a change of the creation date."""
+    """Return the catalog rows that the event satisfies, its own first.
+
+    If the source did not send the previous value of a changed property, it is taken from the record's history. A
+    creation is also a change of the creation date. ``record`` None: the history is not known.
+    """
     if event.event_type.effect is RecordEffect.CREATES:
         derived = {**CREATION_CHANGE, "hs_value": iso(event.occurred_at)}
         return occurrences(replace(event, properties={**derived, **event.properties}), event_types)
@@ -411,7 +448,7 @@ def occurrences_of(event: Event, event_types: Mapping[str, EventType], record: R
 
 
 def membership_rejection_reason(event: Event, record: Record) -> str | None:
-    """Why a change of a membership is no change. None: it is one, or the event is not about a membership."""
+    """Return why an event about a list membership changed nothing. None if it did, or if the event is another."""
     for list_id, is_added in _changed_memberships(event).items():
         if record.was_member_before(list_id, event) == is_added:
             return f"the record was {'already' if is_added else 'not'} a member of list {list_id}"
@@ -441,7 +478,7 @@ def _change_of(event: Event) -> RecordUpdate:
 
 
 def first_of(event: Event) -> str | None:
-    """The key under which the record remembers which event was the first of its kind."""
+    """Return the event's key in ``Record.firsts``. None: every event of its type counts."""
     name = event.event_type.first_of
     if name is None:
         return None
@@ -462,17 +499,17 @@ def _changed_memberships(event: Event) -> Mapping[str, bool]:
     return {read_name(event.properties["hs_list_id"]): added}
 
 
-def merged(
+def merge_values(
     current: Mapping[K, TimestampedValue],
     earlier: Mapping[K, tuple[TimestampedValue, ...]],
     changes: Mapping[K, Value],
     stamp: Stamp,
     history_length: int,
 ) -> tuple[Mapping[K, TimestampedValue], Mapping[K, tuple[TimestampedValue, ...]]]:
-    """The values and those before them, after changes; the same objects when nothing changed.
+    """Return the current and the previous values after changes. The same objects if nothing changed.
 
-    A change is put after all changes that its time tells to be earlier, and before the first later one. A change that
-    is known already is not stored again.
+    A change is inserted after all changes that its time determines to be earlier, and before the first later one. A
+    change that is stored already is not stored again. ``history_length``: previous values that are kept of each name.
     """
     values: dict[K, TimestampedValue] = {}
     histories: dict[K, tuple[TimestampedValue, ...]] = {}
@@ -484,13 +521,13 @@ def merged(
             stamp.event_id,
             stamp.is_to_second,
         )
-        was = current.get(name)
-        history = [*earlier.get(name, ()), was] if was is not None else []
+        previous = current.get(name)
+        history = [*earlier.get(name, ()), previous] if previous is not None else []
         if any(dated.is_repeated_by(change) for dated in history):
             continue
-        history.insert(_place(change, history), change)
+        history.insert(_insertion_index(change, history), change)
         *before, values[name] = history
-        if was is not None:
+        if previous is not None:
             histories[name] = tuple(_trim_history(before, values[name], history_length))
     news = {name: history for name, history in histories.items() if history != earlier.get(name, ())}
     changed_values = {name: dated for name, dated in values.items() if dated is not current.get(name)}
@@ -500,14 +537,17 @@ def merged(
     )
 
 
-def _place(change: TimestampedValue, history: Sequence[TimestampedValue]) -> int:
+def _insertion_index(change: TimestampedValue, history: Sequence[TimestampedValue]) -> int:
+    """Return where the change belongs in a history that is ordered, oldest first."""
     after = next((number for number in range(len(history), 0, -1) if history[number - 1].is_before(change)), 0)
     return next((number for number in range(after, len(history)) if change.precedes(history[number])), len(history))
 
 
 def _trim_history(history: list[TimestampedValue], current: TimestampedValue, length: int) -> list[TimestampedValue]:
-    """Without what exceeds the length: first what only repeats the value between two that are the same, then the
-    oldest. What cannot be ordered against the current value by its time is kept longer."""
+    """Remove values until ``length`` are left: first those between two equal values, then the oldest.
+
+    Values whose times do not determine whether they precede the current one are kept longer (MAX_UNORDERED).
+    """
     unordered = sum(not dated.is_before(current) for dated in history)
     while len(history) > max(length, min(unordered, MAX_UNORDERED)):
         following = [*history[1:], current]
@@ -528,24 +568,24 @@ def _text(dated: TimestampedValue) -> str:
 def until(
     current: TimestampedValue | None, earlier: tuple[TimestampedValue, ...], moment: Moment
 ) -> tuple[TimestampedValue, ...]:
-    """What something has been until a moment, oldest first, as far as it is kept."""
+    """Return the values that are seen at a moment, oldest first. Empty if there was none yet."""
     if current is None:
         return ()
-    return _ordered(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)), moment.event_id)
+    return _in_known_order(tuple(dated for dated in (*earlier, current) if dated.is_seen_at(moment)), moment.event_id)
 
 
-def _ordered(history: tuple[TimestampedValue, ...], event_id: str | None) -> tuple[TimestampedValue, ...]:
-    """In the order that these changes have among themselves, whichever others exist and whenever each was stored.
+def _in_known_order(history: tuple[TimestampedValue, ...], event_id: str | None) -> tuple[TimestampedValue, ...]:
+    """Return the changes in an order that depends on them alone, not on other changes or on the time of storing.
 
-    Exact times have one order. A change that is known to the second can follow two others of which it precedes one, so
-    the order of some changes does not follow from that of all.
+    Exact times have one order. With times that are known to the second, "precedes" is not transitive, so a part of the
+    history has to be ordered again by itself.
     """
     if not any(dated.is_to_second for dated in history):
         return history
     ordered: list[TimestampedValue] = []
-    # Of changes that arrived in one millisecond, the observing event's own comes last.
+    # The observing event's change is the last of those that arrived in the same millisecond.
     for dated in sorted(history, key=lambda dated: (dated.arrival, dated.event_id == event_id)):
-        ordered.insert(_place(dated, ordered), dated)
+        ordered.insert(_insertion_index(dated, ordered), dated)
     return tuple(ordered)
 
 
@@ -558,7 +598,7 @@ def _value_before(
 
 
 def _is_own(dated: TimestampedValue, event: Event) -> bool:
-    """Whether the event brought the change. Changes that an earlier version stored have no origin."""
+    """Whether the event made the change. Changes that an older version of this package stored have no event ID."""
     if dated.event_id:
         return dated.event_id == event.id
     return dated.arrived_at is None and dated.changed_at == event.occurred_at
@@ -572,37 +612,38 @@ def _with_first(firsts: Mapping[str, str], first: tuple[str, str] | None) -> Map
 
 
 def _trim_to_size(record: Record) -> Record:
-    """With as much of its history as fits."""
+    """Return the record with as much of its history as fits. Raises InvalidEvent if it does not fit without any."""
     while (size := _size(record)) > MAX_RECORD_BYTES:
         longest = max(map(len, (*record.earlier_properties.values(), *record.earlier_memberships.values())), default=0)
         if longest == 0:
             raise InvalidEvent(
                 "RECORD_TOO_LARGE",
                 "detail.record.properties",
-                f"expected a record of at most {MAX_RECORD_BYTES:,} bytes, found {size:,} bytes after this change; "
-                "send only the properties that flows refer to",
+                f"expected a record of at most {MAX_RECORD_BYTES:,} bytes; got {size:,} bytes after this change. "
+                "Send only the properties that flows refer to",
             )
         kept = longest // 2
         record = replace(
             record,
-            earlier_properties=_cut(record.earlier_properties, kept),
-            earlier_memberships=_cut(record.earlier_memberships, kept),
+            earlier_properties=_latest_values(record.earlier_properties, kept),
+            earlier_memberships=_latest_values(record.earlier_memberships, kept),
         )
     return record
 
 
-def _cut(earlier: ValueHistory, kept: int) -> ValueHistory:
-    return {name: one[-kept:] for name, one in earlier.items()} if kept else {}
+def _latest_values(earlier: ValueHistory, kept: int) -> ValueHistory:
+    return {name: history[-kept:] for name, history in earlier.items()} if kept else {}
 
 
 def _size(record: Record) -> int:
+    """Return the estimated bytes of the record as it is stored."""
     current = (*record.properties.items(), *record.memberships.items())
     earlier = (*record.earlier_properties.items(), *record.earlier_memberships.items())
     return (
-        _json_bytes([[name, one.value, one.changed_at] for name, one in current])
-        + _json_bytes([[name, [[one.value, one.changed_at] for one in many]] for name, many in earlier])
+        _json_bytes([[name, dated.value, dated.changed_at] for name, dated in current])
+        + _json_bytes([[name, [[dated.value, dated.changed_at] for dated in history]] for name, history in earlier])
         + _json_bytes(record.firsts)
-        + _json_bytes(list({(one.event_id, one.arrived_at) for one in record.changes}))
+        + _json_bytes(list({(dated.event_id, dated.arrived_at) for dated in record.changes}))
         + STAMP_BYTES * len(record.changes)
     )
 

@@ -1,4 +1,4 @@
-"""A record as criteria see it: as it was at a moment, with the records that it was associated with."""
+"""A record as criteria see it: as it was at a moment, with its associated records."""
 
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, tzinfo
@@ -10,24 +10,27 @@ from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, Value, as_text
 
-# Of which object type, and as what.
+# The object type and the association type of the associated records.
 AssociationRequirement = tuple[str, AssociationType]
 
-# Associated records that are looked at.
+# Associated records that are evaluated for each requirement. Bounds the reads of one event.
 MAX_ASSOCIATED = 1_000
 
 
 class AssociatedRecords(Struct, frozen=True):
-    """``is_complete``: there are no more than these."""
+    """The associated records of one requirement. ``is_complete``: False if there are more than MAX_ASSOCIATED."""
 
     snapshots: tuple["RecordSnapshot", ...] = ()
     is_complete: bool = True
 
 
 class RecordSnapshot(Struct, frozen=True, eq=False):
-    """``at``: the current time of operations that compare with it. ``moment``: which changes are seen; None: all until
-    ``at``. ``zone`` is the portal's.
-    Results of filters are memoized, so that equal filters of several flows are evaluated once."""
+    """A record at a moment, for the evaluation of criteria.
+
+    ``at``: the current time for operations relative to now. ``moment``: which changes are seen; None: all until ``at``.
+    ``zone``: the portal's time zone. ``associates``: the records that were loaded for each requirement.
+    Results of filters are memoized, so that equal filters of several flows are evaluated once.
+    """
 
     record: Record
     at: Instant
@@ -38,18 +41,20 @@ class RecordSnapshot(Struct, frozen=True, eq=False):
 
     @property
     def seen(self) -> Moment:
+        """The moment at which the record is seen."""
         return as_of(self.at) if self.moment is None else self.moment
 
     def changes(self, name: str) -> tuple[TimestampedValue, ...]:
-        """What the property has been until then, oldest first."""
+        """Return the values of a property until the moment, oldest first. Empty if it had none."""
         return self.record.property_changes(name, self.seen)
 
     def value(self, name: str) -> Value:
+        """Return the value of a property at the moment. None if it had none."""
         changes = self.changes(name)
         return changes[-1].value if changes else None
 
     def updated_at(self, name: str) -> Instant | None:
-        """Return since when the property has had its value. Writing the same value again is not an update."""
+        """Return since when the property has its value. None: it has none. Writing the same value is not an update."""
         changes = self.changes(name)
         updated_at = None
         for change in reversed(changes):
@@ -59,10 +64,11 @@ class RecordSnapshot(Struct, frozen=True, eq=False):
         return updated_at
 
     def is_member(self, list_id: str) -> bool:
+        """Whether the record is a member of a list at the moment."""
         return self.record.is_member(list_id, self.seen)
 
     def memoized(self, key: Hashable, evaluate: Callable[[], bool]) -> bool:
-        """Return the result for this key; it is evaluated once for each snapshot."""
+        """Return the result for this key. ``evaluate`` is called at most once for each snapshot and key."""
         result = self._results.get(key)
         if result is None:
             result = self._results[key] = evaluate()

@@ -1,78 +1,82 @@
-"""Who calls, for which portal, and whether they may. API Gateway has checked the signature or the token before."""
+"""Identify the caller and the portal of a request, and check the scope. API Gateway has already verified the signature
+or the token."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from enrollment.entrypoints.http_api.endpoint import Caller, Endpoint, Scope
 from enrollment.serialization.requests import MAX_PORTAL_ID, InvalidRequest, read_id
-from enrollment.serialization.validation_errors import ValidationError
+from enrollment.serialization.validation_errors import ValidationError, expectation_of
 
 PORTAL_HEADER = "x-portal-id"
 PORTAL_CLAIM = "portal_id"
 
 
 class Unauthenticated(Exception):
-    pass
+    """The request has no identity that API Gateway has verified."""
 
 
 class Forbidden(Exception):
-    pass
+    """The token lacks the scope of the operation, or the claim that names its portal."""
 
 
 class OtherPortal(LookupError):
-    """Nothing of another portal exists for the caller."""
+    """The request names a portal that the caller has no access to. The response is the same as for a portal that does
+    not exist."""
 
 
-def caller_of(event: Mapping[str, Any], operation: Endpoint) -> Caller:
-    """Raises Unauthenticated, Forbidden, OtherPortal, or InvalidRequest when no portal is named."""
+def caller_of(event: Mapping[str, Any], endpoint: Endpoint) -> Caller:
+    """Return the caller of an API Gateway event. Raises Unauthenticated, Forbidden, OtherPortal, and InvalidRequest if
+    the portal is missing or invalid."""
     authorizer = event.get("requestContext", {}).get("authorizer") or {}
-    named = {name.lower(): value for name, value in (event.get("headers") or {}).items()}.get(PORTAL_HEADER)
+    portal_header = {name.lower(): value for name, value in (event.get("headers") or {}).items()}.get(PORTAL_HEADER)
     if iam := authorizer.get("iam"):
-        caller = _operator(iam, named, operation)
+        caller = _iam_caller(iam, portal_header, endpoint)
     elif token := authorizer.get("jwt"):
-        caller = _holder(token.get("claims") or {}, named, operation)
+        caller = _token_caller(token.get("claims") or {}, portal_header, endpoint)
     else:
-        raise Unauthenticated("the request carries neither a signature nor a token that API Gateway has checked")
-    if operation.scope is not None and operation.scope not in caller.scopes:
-        raise Forbidden(f"the token has no scope {operation.scope}")
+        raise Unauthenticated("expected a signature or a token that API Gateway has verified, got neither")
+    if endpoint.scope is not None and endpoint.scope not in caller.scopes:
+        raise Forbidden(f"expected a token with the scope {endpoint.scope}, got one without it")
     return caller
 
 
 def portal_named(event: Mapping[str, Any]) -> str | None:
-    """For the log: the portal that the request is about, whether or not the caller was let in."""
+    """Return the portal that the request names, for the log. The caller may have no access to it."""
     claims = ((event.get("requestContext") or {}).get("authorizer") or {}).get("jwt", {}).get("claims") or {}
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    named = headers.get(PORTAL_HEADER) or claims.get(PORTAL_CLAIM)
-    return None if named is None else str(named)[:MAX_PORTAL_ID]
+    portal_id = headers.get(PORTAL_HEADER) or claims.get(PORTAL_CLAIM)
+    return None if portal_id is None else str(portal_id)[:MAX_PORTAL_ID]
 
 
-def _operator(iam: Mapping[str, Any], named: str | None, operation: Endpoint) -> Caller:
-    """Under IAM the caller looks after every portal, and says which one is meant."""
-    if named is None and operation.concerns_a_portal:
-        raise InvalidRequest([ValidationError("X-Portal-Id", "MISSING_PORTAL", "absent; this header names the portal")])
-    portal_id = "" if named is None else _portal_id(named, "X-Portal-Id")
+def _iam_caller(iam: Mapping[str, Any], portal_header: str | None, endpoint: Endpoint) -> Caller:
+    """A caller with IAM credentials has access to every portal, and names one in the header."""
+    if portal_header is None and endpoint.concerns_a_portal:
+        message = expectation_of("the ID of the portal in this header", "no header")
+        raise InvalidRequest([ValidationError("X-Portal-Id", "MISSING_PORTAL", message)])
+    portal_id = "" if portal_header is None else _portal_id(portal_header, "X-Portal-Id")
     return Caller(str(iam.get("userArn") or iam.get("callerId") or "iam"), portal_id, frozenset(Scope))
 
 
-def _holder(claims: Mapping[str, Any], named: str | None, operation: Endpoint) -> Caller:
-    """A token is of one portal."""
-    claimed = claims.get(PORTAL_CLAIM)
-    portal_id = "" if claimed in (None, "") else _portal_id(str(claimed), f"the token's claim {PORTAL_CLAIM}")
-    if operation.concerns_a_portal:
+def _token_caller(claims: Mapping[str, Any], portal_header: str | None, endpoint: Endpoint) -> Caller:
+    """A token belongs to the portal that its claim names. A header may repeat the portal, but not change it."""
+    claim = claims.get(PORTAL_CLAIM)
+    portal_id = "" if claim in (None, "") else _portal_id(str(claim), f"the token's claim {PORTAL_CLAIM}")
+    if endpoint.concerns_a_portal:
         if not portal_id:
-            raise Forbidden(f"the token has no claim {PORTAL_CLAIM}")
-        if named is not None and named != portal_id:
+            raise Forbidden(f"expected a token with the claim {PORTAL_CLAIM}, got one without it")
+        if portal_header is not None and portal_header != portal_id:
             raise OtherPortal("no such portal")
     return Caller(str(claims.get("sub") or "token"), portal_id, _scopes(claims))
 
 
-def _portal_id(found: str, named_by: str) -> str:
-    """Raises InvalidRequest for what no portal can be called."""
-    return read_id(found, named_by, MAX_PORTAL_ID)
+def _portal_id(portal_id: str, source: str) -> str:
+    """Return a valid portal ID. Raises InvalidRequest. ``source``: where the ID is, for the message."""
+    return read_id(portal_id, source, MAX_PORTAL_ID)
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[Scope]:
-    """From the claim ``scope`` (OAuth 2) or ``scp`` (a list, which API Gateway writes as ``[a b]``)."""
-    given = f"{claims.get('scope') or ''} {claims.get('scp') or ''}".replace("[", " ").replace("]", " ")
-    names = given.replace(",", " ").split()
+    """Read the claim ``scope`` (OAuth 2) or ``scp`` (a list, which API Gateway writes as ``[a b]``)."""
+    text = f"{claims.get('scope') or ''} {claims.get('scp') or ''}".replace("[", " ").replace("]", " ")
+    names = text.replace(",", " ").split()
     return frozenset(scope for scope in Scope if scope in names)

@@ -1,4 +1,4 @@
-"""The composition root of the API: what is made of the configuration, once, at the first request."""
+"""The composition root of the API. Its parts are made from the configuration once, at the first request."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +36,7 @@ from enrollment.serialization.messages import read_message, write_announcement, 
 
 
 class ApiApplication(Struct, frozen=True):
-    """``process``: to be simulated."""
+    """``processor`` has no consequences: it is for simulations and explanations only."""
 
     authoring: FlowAuthoring
     evaluator: CriteriaEvaluator
@@ -53,7 +53,7 @@ class ApiApplication(Struct, frozen=True):
 
 
 def api_application() -> ApiApplication:
-    """Raises MissingConfiguration."""
+    """Make the API's parts. Raises MissingConfiguration."""
     config = from_environment()
     session = clients.open_session()
     tables = Tables(clients.dynamodb(session), config)

@@ -1,4 +1,5 @@
-"""`/enrollment/v1/events`: what can trigger a flow; `/enrollment/v1/portal`: who the caller is."""
+"""Serve `/enrollment/v1/events`, the catalog of events that can trigger a flow, and `/enrollment/v1/portal`, the
+portal's settings and the caller's rights."""
 
 from msgspec.structs import replace
 
@@ -17,8 +18,9 @@ from enrollment.serialization.flows import (
     read_tolerance,
 )
 from enrollment.serialization.requests import BodyReader, read_id, read_object_type, refuse
-from enrollment.serialization.validation_errors import format_value, nearest, suggestion
+from enrollment.serialization.validation_errors import expectation, format_value, nearest, suggestion
 
+# The keys of the body of PATCH. The two limits below are those of the list of sources, and of the characters of each.
 SETTINGS = ("timeZone", "criteriaTolerance", "recordTolerance", "allowedSources")
 MAX_SOURCES = 50
 MAX_SOURCE = 256
@@ -26,87 +28,95 @@ FLOW_TYPES = ("CONTACT_FLOW", "PLATFORM_FLOW")
 
 
 def list_event_types(services: Services, request: Request) -> Reply:
+    """List the events of the catalog, filtered by category, flow type and object type."""
     category, flow_type = request.query.get("category"), request.query.get("flowType")
     object_type = request.query.get("objectTypeId")
     if category is not None and category not in CATEGORIES:
-        message = f"found {format_value(category)}, allowed is {', '.join(CATEGORIES)}"
+        message = expectation(f"one of {', '.join(CATEGORIES)}", category)
         raise refuse("category", "UNKNOWN_OPTION", message, nearest(category, CATEGORIES))
     if flow_type is not None and flow_type not in FLOW_TYPES:
-        message = f"found {format_value(flow_type)}, allowed is {' or '.join(FLOW_TYPES)}"
+        message = expectation(" or ".join(FLOW_TYPES), flow_type)
         raise refuse("flowType", "UNKNOWN_OPTION", message, nearest(flow_type, FLOW_TYPES))
-    type_id = None if object_type is None else read_object_type(object_type)
-    found = [
-        write_event_type(one)
-        for one in EVENT_TYPES.values()
-        if category in (None, one.category) and (type_id is None or one.object_types.allow(type_id))
+    object_type_id = None if object_type is None else read_object_type(object_type)
+    results = [
+        write_event_type(event_type)
+        for event_type in EVENT_TYPES.values()
+        if category in (None, event_type.category)
+        and (object_type_id is None or event_type.object_types.allow(object_type_id))
     ]
-    return Reply(200, {"results": [one for one in found if flow_type is None or flow_type in one["flowTypes"]]})
+    return Reply(
+        200, {"results": [result for result in results if flow_type is None or flow_type in result["flowTypes"]]}
+    )
 
 
 def get_event_type(services: Services, request: Request) -> Reply:
+    """Return an event of the catalog, by its name or HubSpot's ID. Raises RouteNotFound."""
     name = request.path["eventType"]
-    found = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
-    if found is None:
+    event_type = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
+    if event_type is None:
         raise RouteNotFound(f"no event {format_value(name)}{suggestion(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])}")
-    return Reply(200, write_event_type(found))
+    return Reply(200, write_event_type(event_type))
 
 
 def get_portal(services: Services, request: Request) -> Reply:
+    """Return the portal's settings and the caller's rights."""
     return Reply(200, _portal(request, services.portals.current(request.portal_id)))
 
 
 def change_portal(services: Services, request: Request) -> Reply:
+    """Change the settings that the body names, and return all. Raises InvalidRequest."""
     reader = BodyReader()
-    given = reader.mapping(request.body, "$")
-    for key in given:
+    body = reader.mapping(request.body, "$")
+    for key in body:
         if key not in SETTINGS:
-            near = nearest(key, SETTINGS)
-            hint = f" - did you mean {near}?" if near else ""
-            reader.fault(
-                f"$.{key[:80]}", "UNKNOWN_OPTION", f"no such setting, allowed is {' or '.join(SETTINGS)}{hint}"
-            )
+            expected = f"a setting: {', '.join(SETTINGS[:-1])} or {SETTINGS[-1]}"
+            reader.fault(f"$.{key[:80]}", "UNKNOWN_OPTION", expectation(expected, key) + suggestion(key, SETTINGS))
     reader.finish()
     settings = services.portals.current(request.portal_id)
-    if "timeZone" in given:
-        settings = replace(settings, time_zone=_time_zone(given["timeZone"]))
-    if "criteriaTolerance" in given:
-        tolerance = read_tolerance(given["criteriaTolerance"])
+    if "timeZone" in body:
+        settings = replace(settings, time_zone=_time_zone(body["timeZone"]))
+    if "criteriaTolerance" in body:
+        tolerance = read_tolerance(body["criteriaTolerance"])
         if tolerance is None:
-            found = format_value(given["criteriaTolerance"])
-            raise refuse("$.criteriaTolerance", "INVALID_OPERAND", f"found {found}, allowed is {ALLOWED_TOLERANCE}")
+            message = expectation(f"{ALLOWED_TOLERANCE}, for example 5", body["criteriaTolerance"])
+            raise refuse("$.criteriaTolerance", "INVALID_OPERAND", message)
         settings = replace(settings, tolerance=tolerance)
-    if "recordTolerance" in given:
-        record_tolerance = read_record_tolerance(given["recordTolerance"])
+    if "recordTolerance" in body:
+        record_tolerance = read_record_tolerance(body["recordTolerance"])
         if record_tolerance is None:
-            expected = f"expected {EXPECTED_RECORD_TOLERANCE}, for example 60"
-            raise refuse(
-                "$.recordTolerance", "INVALID_OPERAND", f"{expected}; found {format_value(given['recordTolerance'])}"
-            )
+            message = expectation(f"{EXPECTED_RECORD_TOLERANCE}, for example 60", body["recordTolerance"])
+            raise refuse("$.recordTolerance", "INVALID_OPERAND", message)
         settings = replace(settings, record_tolerance=record_tolerance)
-    if "allowedSources" in given:
-        settings = replace(settings, allowed_sources=_sources(given["allowedSources"]))
+    if "allowedSources" in body:
+        settings = replace(settings, allowed_sources=_sources(body["allowedSources"]))
     services.portals.save(request.portal_id, settings)
     return Reply(200, _portal(request, settings))
 
 
-def _time_zone(found: object) -> str:
+def _time_zone(name: object) -> str:
     try:
-        zone_of(found if isinstance(found, str) else "")
+        zone_of(name if isinstance(name, str) else "")
     except InvalidOperand as invalid:
-        raise refuse(
-            "$.timeZone", "INVALID_OPERAND", f"found {format_value(found)}, allowed is {invalid.expected}"
-        ) from invalid
-    return str(found)
+        raise refuse("$.timeZone", "INVALID_OPERAND", expectation(invalid.expected, name)) from invalid
+    return str(name)
 
 
-def _sources(found: object) -> tuple[str, ...]:
-    if not isinstance(found, list) or len(found) > MAX_SOURCES or not all(isinstance(one, str) for one in found):
-        expected = (
-            f'expected a list of up to {MAX_SOURCES} sources, for example ["acme.website"]; [] allows every source'
+def _sources(sources: object) -> tuple[str, ...]:
+    if (
+        not isinstance(sources, list)
+        or len(sources) > MAX_SOURCES
+        or not all(isinstance(source, str) for source in sources)
+    ):
+        message = expectation(
+            f'a list of up to {MAX_SOURCES} sources, for example ["acme.website"]',
+            sources,
+            "Send [] to allow every source",
         )
-        raise refuse("$.allowedSources", "WRONG_TYPE", f"{expected}; found {format_value(found)}")
+        raise refuse("$.allowedSources", "WRONG_TYPE", message)
     return tuple(
-        dict.fromkeys(read_id(one, f"$.allowedSources[{number}]", MAX_SOURCE) for number, one in enumerate(found))
+        dict.fromkeys(
+            read_id(source, f"$.allowedSources[{number}]", MAX_SOURCE) for number, source in enumerate(sources)
+        )
     )
 
 
@@ -128,13 +138,17 @@ ENDPOINTS = (
         "listEventTypes",
         "GET",
         "/enrollment/v1/events",
-        "The events that can trigger a flow, with their properties and what may be asked of them",
+        "List the events that can trigger a flow, with their properties and operators",
         list_event_types,
         {200: "EventTypes"},
         query=(
-            Query("category", "Only of this category.", {"type": "string", "enum": list(CATEGORIES)}),
-            Query("flowType", "Only what flows of this type may use.", {"type": "string", "enum": list(FLOW_TYPES)}),
-            Query("objectTypeId", "Only what flows of this object type may use."),
+            Query("category", "Only the events of this category.", {"type": "string", "enum": list(CATEGORIES)}),
+            Query(
+                "flowType",
+                "Only events that can trigger this type of flow.",
+                {"type": "string", "enum": list(FLOW_TYPES)},
+            ),
+            Query("objectTypeId", "Only events that can trigger flows of this object type."),
         ),
         example=Example(query={"category": "forms"}),
         concerns_a_portal=False,
@@ -143,7 +157,7 @@ ENDPOINTS = (
         "readEventType",
         "GET",
         "/enrollment/v1/events/{eventType}",
-        "One event of the catalog, by its name or HubSpot's id",
+        "Get an event of the catalog, by its name or HubSpot's ID",
         get_event_type,
         {200: "EventType"},
         example=Example(path={"eventType": "forms.submitted"}),
@@ -153,7 +167,7 @@ ENDPOINTS = (
         "readPortal",
         "GET",
         "/enrollment/v1/portal",
-        "Which portal this is, how it is set, and what the caller may do in it",
+        "Get the portal's settings and the caller's scopes",
         get_portal,
         {200: "Portal"},
     ),
@@ -165,10 +179,11 @@ ENDPOINTS = (
         change_portal,
         {200: "Portal"},
         scope=Scope.WRITE_FLOWS,
-        description="The time zone is that of the days, weeks and months of criteria. criteriaTolerance, in minutes, "
-        "is how long flows that do not set their own wait for data that arrives after its event; recordTolerance, in "
-        "seconds, how long they wait for the record itself. allowedSources are the sources of the bus whose events the "
-        "portal accepts besides the stack's own; none: every source. A change takes effect within a minute.",
+        description="`timeZone` applies to days, weeks and months in criteria. `criteriaTolerance` is the number of "
+        "minutes that a flow waits for data that arrives after its event; `recordTolerance` is the number of seconds "
+        "that it waits for the record itself. Both apply to flows without a value of their own. `allowedSources` lists "
+        "the EventBridge sources from which the portal accepts events; an empty list allows every source. The stack's "
+        "own source is always allowed. A change takes effect within a minute.",
         body="PortalInput",
         example=Example(body={"timeZone": "Europe/Dublin"}),
     ),

@@ -1,4 +1,5 @@
-"""What an operation of the HTTP API is: one entry of the table from which routes, access and OpenAPI come."""
+"""The parts of an operation of the HTTP API. ``routes.ENDPOINTS`` lists all operations; the server's routes, the access
+rules and the OpenAPI document derive from it."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -15,12 +16,13 @@ from enrollment.application.ports import Enrollments, NewId, Portals, Replays
 from enrollment.application.record_service import RecordService
 from enrollment.domain.values import Instant
 from enrollment.serialization.requests import read_id, refuse
+from enrollment.serialization.validation_errors import expectation_of
 
 Schema = Mapping[str, Any]
 
 
 class Scope(StrEnum):
-    """What a caller with a token may do; under IAM, whoever may call the API may do all."""
+    """The rights of a caller with a token. A caller with IAM credentials has all of them."""
 
     READ = "enroll/read"
     WRITE_FLOWS = "enroll/flows.write"
@@ -28,7 +30,8 @@ class Scope(StrEnum):
 
 
 class Services(Struct, frozen=True):
-    """``process``: to be simulated."""
+    """The application's use cases, made once for the function. ``processor`` has no consequences: it is for simulations
+    and explanations only."""
 
     authoring: FlowAuthoring
     evaluator: CriteriaEvaluator
@@ -43,7 +46,8 @@ class Services(Struct, frozen=True):
 
 
 class Caller(Struct, frozen=True):
-    """Who asks, and in which portal; "" where the operation concerns none."""
+    """``name``: the ARN of the IAM identity, or the token's subject. ``portal_id``: empty if the operation does not
+    concern a portal and the request names none."""
 
     name: str
     portal_id: str
@@ -51,7 +55,8 @@ class Caller(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """``path`` and ``query`` by name; ``body`` is parsed JSON."""
+    """``path`` and ``query``: decoded parameters by name. ``body``: parsed JSON, or None if the operation has no body.
+    ``now``: milliseconds since 1970."""
 
     caller: Caller
     path: Mapping[str, str]
@@ -61,12 +66,13 @@ class Request(Struct, frozen=True):
 
     @property
     def portal_id(self) -> str:
+        """The portal of the request. Empty if the operation does not concern a portal and the request names none."""
         return self.caller.portal_id
 
 
 class Reply(Struct, frozen=True):
-    """``content`` is JSON, or a text of ``content_type``; None: nothing. ``headers`` are sent besides those that every
-    answer has, and replace them."""
+    """``content``: a value to be written as JSON, or a text of ``content_type``. None: the response has no body.
+    ``headers`` are added to those of every response, and replace them."""
 
     status: int
     content: Any = None
@@ -75,7 +81,7 @@ class Reply(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """A parameter after the question mark."""
+    """A query parameter. ``schema``: its JSON Schema."""
 
     name: str
     description: str
@@ -84,7 +90,7 @@ class Query(Struct, frozen=True):
 
 
 class Example(Struct, frozen=True):
-    """A request that works in the example portal, which ``tests/api`` keeps."""
+    """A request that succeeds in the example portal, which ``tests/api`` sets up."""
 
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -92,8 +98,9 @@ class Example(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """``body`` names the schema of the request's body, ``replies`` those of the answers by status; None: empty.
-    ``scope`` None: any caller that is let in."""
+    """An operation. ``name``: its OpenAPI operation ID. ``body``: the name of the request body's schema, or None.
+    ``replies``: by status, the name of the response's schema or its content type, or None if the response has no body.
+    ``scope``: None for an operation that every caller may use."""
 
     name: str
     method: str
@@ -109,22 +116,25 @@ class Endpoint(Struct, frozen=True):
     concerns_a_portal: bool = True
 
 
-LIMIT = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100})
-FEWER = Query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20})
-AFTER = Query("after", "`paging.next.after` of the page before.")
+_PAGE_SIZE = "Maximum number of results on a page."
+LIMIT = Query("limit", _PAGE_SIZE, {"type": "integer", "minimum": 1, "maximum": 100, "default": 100})
+FEWER = Query("limit", _PAGE_SIZE, {"type": "integer", "minimum": 1, "maximum": 100, "default": 20})
+AFTER = Query("after", "`paging.next.after` of the previous page.")
 OCCURRED_AT = Query(
-    "occurredAt", "When it became so: ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Now when absent."
+    "occurredAt",
+    "When the change occurred: ISO-8601 with a time zone, epoch seconds, or epoch milliseconds. Now if absent.",
 )
 
 
 def required(request: Request, name: str) -> str:
-    """An id in the query. Raises InvalidRequest."""
+    """Return an ID that the query must have. Raises InvalidRequest."""
     if name not in request.query:
-        raise refuse(name, "MISSING_FIELD", "absent; it must be named")
+        raise refuse(name, "MISSING_FIELD", expectation_of("this query parameter", "no value"))
     return read_id(request.query[name], name)
 
 
 def page(results: list[Any], next_position: str | None) -> dict[str, Any]:
+    """Return a page in HubSpot's format. ``next_position``: an encoded cursor; None: this is the last page."""
     answer: dict[str, Any] = {"results": results}
     if next_position is not None:
         answer["paging"] = {"next": {"after": next_position}}

@@ -1,4 +1,4 @@
-"""`/events/v3/events`: what happened to a record; `…/occurred`: whether something has."""
+"""Serve the event history: `/events/v3/events` lists the events of a record, and `…/occurred` searches for one."""
 
 import json
 
@@ -33,20 +33,21 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
-from enrollment.serialization.validation_errors import format_value, nearest
+from enrollment.serialization.validation_errors import expectation, nearest
 
-# Whether the newest comes first.
+# The values of the parameter `sort`; True: newest first.
 SORTS = {"DESCENDING": True, "ASCENDING": False, "-occurredAt": True, "occurredAt": False}
 PROPERTIES_FILTER = '[{"filterType": "PROPERTY", "property": "hs_form_id", …}]'
 
 
 def list_events(services: Services, request: Request) -> Reply:
+    """List the stored events of a record. Raises InvalidRequest and UnknownRecord."""
     query = request.query
     key = RecordKey(request.portal_id, read_object_type(required(request, "objectType")), required(request, "objectId"))
     sort = query.get("sort", "DESCENDING")
     if sort not in SORTS:
-        raise refuse("sort", "UNKNOWN_OPTION", f"found {format_value(sort)}, allowed is {' or '.join(SORTS)}")
-    asked = EventQuery(
+        raise refuse("sort", "UNKNOWN_OPTION", expectation(" or ".join(SORTS), sort))
+    event_query = EventQuery(
         event_types=frozenset([_event_type(query["eventType"])]) if "eventType" in query else None,
         event_id=read_id(query["id"], "id") if "id" in query else None,
         after=_moment(request, "occurredAfter"),
@@ -56,35 +57,37 @@ def list_events(services: Services, request: Request) -> Reply:
     )
     limit = read_limit(query.get("limit"), 20)
     record = services.record_service.get(key)
-    found = services.history.of(record, request.now, asked, limit)
-    following = None if found.following is None else write_cursor(found.following)
-    answer = page([write_occurrence(one) for one in found.events], following)
+    history = services.history.of(record, request.now, event_query, limit)
+    next_position = None if history.following is None else write_cursor(history.following)
+    answer = page([write_occurrence(event) for event in history.events], next_position)
     return Reply(200, answer | {"since": iso(services.history.since(record, request.now))})
 
 
 def get_occurred(services: Services, request: Request) -> Reply:
+    """Return whether, and how often, an event with the given filters happened to a record. Raises InvalidRequest and
+    UnknownRecord."""
     key = RecordKey(request.portal_id, read_object_type(request.path["objectType"]), request.path["objectId"])
     condition = _condition(request)
     since = _moment(request, "since")
     record = services.record_service.get(key)
-    found = services.history.occurred(record, request.now, condition, EVENT_TYPES, since or 0)
+    search = services.history.occurred(record, request.now, condition, EVENT_TYPES, since or 0)
     answer = {
-        "occurred": bool(found.events),
-        "count": len(found.events),
-        "first": write_occurrence(found.events[-1]) if found.events else None,
-        "last": write_occurrence(found.events[0]) if found.events else None,
-        "since": iso(found.since),
-        "isComplete": found.is_complete,
+        "occurred": bool(search.events),
+        "count": len(search.events),
+        "first": write_occurrence(search.events[-1]) if search.events else None,
+        "last": write_occurrence(search.events[0]) if search.events else None,
+        "since": iso(search.since),
+        "isComplete": search.is_complete,
     }
     return Reply(200, answer)
 
 
 def _condition(request: Request) -> TriggerGroup:
-    given = request.query.get("filters", "[]")
+    text = request.query.get("filters", "[]")
     try:
-        filters = json.loads(given)
+        filters = json.loads(text)
     except (ValueError, RecursionError) as error:
-        message = f"found {format_value(given)}, allowed is JSON like {PROPERTIES_FILTER}"
+        message = expectation(f"JSON, for example {PROPERTIES_FILTER}", text)
         raise refuse("filters", "MALFORMED_JSON", message) from error
     try:
         return read_condition(required(request, "eventType"), filters)
@@ -96,37 +99,46 @@ def _moment(request: Request, name: str) -> Instant | None:
     return read_moment(request.query[name], name, request.now) if name in request.query else None
 
 
-def _event_type(named: str) -> str:
-    if named in EVENT_TYPE_IDS:
-        return EVENT_TYPE_IDS[named][0].name
-    if named not in EVENT_TYPES:
-        near = nearest(named, [*EVENT_TYPES, *EVENT_TYPE_IDS])
-        raise refuse(
-            "eventType", "UNKNOWN_EVENT", f"found {format_value(named)}, allowed is an event of the catalog", near
-        )
-    return named
+def _event_type(name: str) -> str:
+    if name in EVENT_TYPE_IDS:
+        return EVENT_TYPE_IDS[name][0].name
+    if name not in EVENT_TYPES:
+        meant = nearest(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])
+        message = expectation("an event of the catalog, for example forms.submitted", name)
+        raise refuse("eventType", "UNKNOWN_EVENT", message, meant)
+    return name
 
 
-EVENT_TYPE = Query("eventType", "An event of the catalog, by its name or HubSpot's id.")
+EVENT_TYPE = Query("eventType", "An event of the catalog, by its name or HubSpot's ID.")
 
 ENDPOINTS = (
     Endpoint(
         "listEvents",
         "GET",
         "/events/v3/events",
-        "The events that happened to a record, newest first",
+        "List the events of a record, newest first",
         list_events,
         {200: "EventPage"},
-        description="As far as the stack keeps them, which `since` says. A page may be short, or empty, and yet have a "
-        "next one.",
+        description="Returns the events that the stack still keeps; `since` is the time from which it keeps them. A "
+        "page can be short or empty and still have a next page.",
         query=(
-            Query("objectType", "The record's type.", is_required=True),
-            Query("objectId", "The record's id.", is_required=True),
+            Query("objectType", "The record's object type.", is_required=True),
+            Query("objectId", "The record's ID.", is_required=True),
             EVENT_TYPE,
-            Query("id", "Of one event."),
-            Query("occurredAfter", "ISO-8601 with a zone, epoch seconds, or epoch milliseconds."),
-            Query("occurredBefore", "ISO-8601 with a zone, epoch seconds, or epoch milliseconds."),
-            Query("sort", "By when they occurred.", {"type": "string", "enum": list(SORTS), "default": "DESCENDING"}),
+            Query("id", "The ID of one event."),
+            Query(
+                "occurredAfter",
+                "Only events later than this: ISO-8601 with a time zone, epoch seconds, or epoch milliseconds.",
+            ),
+            Query(
+                "occurredBefore",
+                "Only events earlier than this: ISO-8601 with a time zone, epoch seconds, or epoch milliseconds.",
+            ),
+            Query(
+                "sort",
+                "The order by time of occurrence.",
+                {"type": "string", "enum": list(SORTS), "default": "DESCENDING"},
+            ),
             FEWER,
             AFTER,
         ),
@@ -136,18 +148,19 @@ ENDPOINTS = (
         "readOccurred",
         "GET",
         "/enrollment/v1/records/{objectType}/{objectId}/occurred",
-        "Has an event happened to a record?",
+        "Find out whether an event happened to a record",
         get_occurred,
         {200: "Occurred"},
-        description="What the if/then branch of a workflow asks. Refinements are written as those of a trigger group, "
-        "and an event counts as every row of the catalog that it satisfies. `isComplete` says whether the history "
-        "reaches back as far as was asked; when it does not, it was looked at from `since` on.",
+        description="Answers the if/then branch of a workflow. `filters` has the format of a trigger group's filters. "
+        "An event counts as every event type of the catalog that it satisfies. `isComplete` is false if the history "
+        "does not reach back to the requested time; the search then begins at the returned `since`.",
         query=(
             replace(EVENT_TYPE, is_required=True),
-            Query("filters", f"JSON: {PROPERTIES_FILTER}"),
+            Query("filters", f"Filters on the event's properties, as JSON: {PROPERTIES_FILTER}"),
             Query(
                 "since",
-                "ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Absent: since the record was created.",
+                "The beginning of the search: ISO-8601 with a time zone, epoch seconds, or epoch milliseconds. The "
+                "creation of the record if absent.",
             ),
         ),
         example=Example(

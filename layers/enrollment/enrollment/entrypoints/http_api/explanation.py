@@ -1,4 +1,4 @@
-"""`/enrollment/v1/explain`: why a record was enrolled by the events that happened to it, or was not."""
+"""Serve `/enrollment/v1/explain`: why the events of a record enrolled it in flows or did not."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from enrollment.serialization.explanations import write_explanation
 from enrollment.serialization.messages import write_stored
 from enrollment.serialization.requests import read_cursor, read_id, read_limit, read_object_type, write_cursor
 
-# Where there was no flow to decide.
+# The keys of an explanation, for a flow that took no decision on the event.
 UNDECIDED: dict[str, Any] = {
     "triggerGroups": [],
     **dict.fromkeys(("recordAsOf", "suppression", "goal", "refinementCriteria")),
@@ -34,40 +34,42 @@ UNDECIDED: dict[str, Any] = {
 
 
 def explain(services: Services, request: Request) -> Reply:
+    """Explain the latest events of a record, or one of them, for every flow or for one. Raises UnknownRecord,
+    UnknownFlow, and RouteNotFound if the history does not have the event."""
     query = request.query
     key = RecordKey(request.portal_id, read_object_type(required(request, "objectType")), required(request, "objectId"))
     limit, position = read_limit(query.get("limit"), 20), read_cursor(query.get("after"))
     event_id = read_id(query["eventId"], "eventId") if "eventId" in query else None
-    # What a flow that was deleted did can be asked too.
+    # The last revision, because the decisions of a deleted flow can be explained too.
     flow = services.authoring.last(request.portal_id, read_id(query["flowId"], "flowId")) if "flowId" in query else None
     record = services.record_service.get(key)
     since = iso(services.history.since(record, request.now))
-    found = services.history.of(record, request.now, EventQuery(event_id=event_id, position=position), limit)
-    if event_id is not None and not found.events and found.following is None:
-        raise RouteNotFound(f"no event {event_id} of this record in the history, which reaches back to {since}")
+    history = services.history.of(record, request.now, EventQuery(event_id=event_id, position=position), limit)
+    if event_id is not None and not history.events and history.following is None:
+        raise RouteNotFound(f"no event {event_id} in the record's history, which reaches back to {since}")
     results = [
         {
             "event": write_occurrence(event),
-            "decisions": [_write(event, one) for one in services.explaining.explain(event, key, flow)],
+            "decisions": [_write(event, outcome) for outcome in services.explaining.explain(event, key, flow)],
         }
-        for event in found.events
+        for event in history.events
     ]
-    following = None if found.following is None else write_cursor(found.following)
-    return Reply(200, page(results, following) | {"since": since})
+    next_position = None if history.following is None else write_cursor(history.following)
+    return Reply(200, page(results, next_position) | {"since": since})
 
 
-def _write(event: Event, account: FlowOutcome) -> dict[str, Any]:
-    explained, decided = account.explanation, account.decision
+def _write(event: Event, outcome: FlowOutcome) -> dict[str, Any]:
+    explanation, decision = outcome.explanation, outcome.decision
     return {
-        **({"code": None, "flowId": account.flow_id} if decided is None else decision_fields(event, decided)),
-        **(UNDECIDED if explained is None else write_explanation(explained)),
-        **({} if explained is not None and explained.decision is decided else {"failedConditions": []}),
-        "flowName": account.flow_name,
-        "flowRevisionId": account.revision_id,
-        "currentFlowRevisionId": account.current_revision_id,
-        "because": account.because,
-        "enrollment": None if account.enrollment is None else write_stored(account.enrollment),
-        "notes": list(account.notes),
+        **({"code": None, "flowId": outcome.flow_id} if decision is None else decision_fields(event, decision)),
+        **(UNDECIDED if explanation is None else write_explanation(explanation)),
+        **({} if explanation is not None and explanation.decision is decision else {"failedConditions": []}),
+        "flowName": outcome.flow_name,
+        "flowRevisionId": outcome.revision_id,
+        "currentFlowRevisionId": outcome.current_revision_id,
+        "because": outcome.because,
+        "enrollment": None if outcome.enrollment is None else write_stored(outcome.enrollment),
+        "notes": list(outcome.notes),
     }
 
 
@@ -76,18 +78,18 @@ ENDPOINTS = (
         "explain",
         "GET",
         "/enrollment/v1/explain",
-        "Why did a record enroll, or not?",
+        "Explain why a record was enrolled, or was not",
         explain,
         {200: "AccountPage"},
-        description="For the latest events of a record, or one of them: the decision for each flow, with every trigger "
-        "group and every filter, what was expected and what found. Decided again, by the flow's revision that was in "
-        "force when the event was sent, and the record as it was then; an enrollment that exists is told as such. "
-        "`code` is null where the flow took no decision.",
+        description="Returns the decision for each flow on the latest events of a record, or on one event, with the "
+        "expected and the found value of every filter. Each event is decided again, with the flow's revision and the "
+        "record as they were when the event was sent. Existing enrollments are returned too. `code` is null if the "
+        "flow took no decision.",
         query=(
-            Query("objectType", "The record's type.", is_required=True),
-            Query("objectId", "The record's id.", is_required=True),
-            Query("eventId", "One event; the latest when absent."),
-            Query("flowId", "One flow; all that the event may have concerned when absent."),
+            Query("objectType", "The record's object type.", is_required=True),
+            Query("objectId", "The record's ID.", is_required=True),
+            Query("eventId", "The ID of one event. The latest events if absent."),
+            Query("flowId", "The ID of one flow. Every flow that the event may trigger if absent."),
             FEWER,
             AFTER,
         ),

@@ -1,4 +1,4 @@
-"""`/automation/v4/flows`, and what Enroll adds to a flow."""
+"""Serve the flows API: `/automation/v4/flows`, and the check and the test of a flow under `/enrollment/v1/flows`."""
 
 import hashlib
 
@@ -34,43 +34,45 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
-from enrollment.serialization.validation_errors import format_value
+from enrollment.serialization.validation_errors import expectation, expectation_of
 
-# Of a thousand ids a millisecond.
+# New IDs that are attempted. There are 1,000 for each millisecond, so a concurrent request can take the same one.
 ID_ATTEMPTS = 20
 
 
 def list_flows(services: Services, request: Request) -> Reply:
+    """List summaries of the portal's flows, in the order of their IDs."""
     limit = read_limit(request.query.get("limit"))
     after = read_cursor(request.query.get("after")) or ""
-    found = services.authoring.list(request.portal_id, limit + 1, after)
-    following = write_cursor(found[limit - 1].id) if len(found) > limit else None
-    return Reply(200, page([write_flow_summary(one) for one in found[:limit]], following))
+    revisions = services.authoring.list(request.portal_id, limit + 1, after)
+    next_position = write_cursor(revisions[limit - 1].id) if len(revisions) > limit else None
+    return Reply(200, page([write_flow_summary(revision) for revision in revisions[:limit]], next_position))
 
 
 def create_flow(services: Services, request: Request) -> Reply:
+    """Create a flow under a new ID. Raises ConcurrentModification if every ID that it attempts exists."""
     document = _document(request)
     for _ in range(ID_ATTEMPTS):
         flow_id = new_number(services, request)
         try:
             revision = services.authoring.put(request.portal_id, flow_id, document, request.now)
-        except (ConcurrentModification, RevisionRequired):  # the id is taken
+        except (ConcurrentModification, RevisionRequired):  # the ID exists already
             continue
-        return Reply(201, _written(services, revision))
-    raise ConcurrentModification("no free id was found for the flow; ask again")
+        return Reply(201, _write_with_warnings(services, revision))
+    raise ConcurrentModification(f"{ID_ATTEMPTS} new flow IDs already exist; retrying is safe")
 
 
 def get_flow(services: Services, request: Request) -> Reply:
+    """Return the current revision of a flow. Raises UnknownFlow."""
     return Reply(200, write_flow(services.authoring.get(request.portal_id, request.path["flowId"])))
 
 
 def put_flow(services: Services, request: Request) -> Reply:
+    """Replace a flow, or create it if the body has no ``revisionId``. Raises as ``FlowAuthoring.put``."""
     document = _document(request)
     based_on = document.get("revisionId")
     if based_on is not None and (isinstance(based_on, bool) or not isinstance(based_on, str | int)):
-        raise refuse(
-            "$.revisionId", "WRONG_TYPE", f"found {format_value(based_on)}, allowed is the revisionId that was read"
-        )
+        raise refuse("$.revisionId", "WRONG_TYPE", expectation('a revision ID, for example "3"', based_on))
     flow_id = read_id(request.path["flowId"], "flowId")
     revision = services.authoring.put(
         request.portal_id,
@@ -80,28 +82,31 @@ def put_flow(services: Services, request: Request) -> Reply:
         based_on=None if based_on is None else str(based_on),
         replace_triggers=read_flag(request.query.get("replaceTriggers"), "replaceTriggers"),
     )
-    return Reply(201 if based_on is None else 200, _written(services, revision))
+    return Reply(201 if based_on is None else 200, _write_with_warnings(services, revision))
 
 
-def _written(services: Services, revision: FlowRevision) -> dict[str, object]:
-    """Asked once it is stored: of two flows that close a loop and are written at once, one at least sees the other."""
+def _write_with_warnings(services: Services, revision: FlowRevision) -> dict[str, object]:
+    """Return the flow with its warnings. Call this after the flow is stored: if two flows that form a loop are written
+    at the same time, at least one of them then gets the warning."""
     flow = read_flow(revision)
-    found = list(warnings(flow, services.authoring.triggered_by_flows(flow)))
-    return write_flow(revision) | ({"warnings": found} if found else {})
+    flow_warnings = list(warnings(flow, services.authoring.triggered_by_flows(flow)))
+    return write_flow(revision) | ({"warnings": flow_warnings} if flow_warnings else {})
 
 
 def delete_flow(services: Services, request: Request) -> Reply:
+    """Delete a flow. Raises UnknownFlow."""
     services.authoring.delete(request.portal_id, request.path["flowId"], request.now)
     return Reply(204)
 
 
 def batch_get_flows(services: Services, request: Request) -> Reply:
-    ids = read_flow_ids(request.body)
-    found = services.authoring.get_many(request.portal_id, ids)
-    missing = [one for one in ids if one not in found]
+    """Return flows in the order of the request. The status is 207 if some do not exist."""
+    flow_ids = read_flow_ids(request.body)
+    revisions = services.authoring.get_many(request.portal_id, flow_ids)
+    missing = [flow_id for flow_id in flow_ids if flow_id not in revisions]
     answer: dict[str, object] = {
         "status": "COMPLETE",
-        "results": [write_flow(found[one]) for one in ids if one in found],
+        "results": [write_flow(revisions[flow_id]) for flow_id in flow_ids if flow_id in revisions],
         "startedAt": iso(request.now),
         "completedAt": iso(request.now),
     }
@@ -111,7 +116,7 @@ def batch_get_flows(services: Services, request: Request) -> Reply:
 
 
 def not_found(what: str, missing: list[str]) -> dict[str, object]:
-    """The part of a batch's answer that tells of ids that name nothing."""
+    """Return the keys of a batch response that list missing IDs. ``what`` is a plural noun, such as ``flows``."""
     error = {
         "status": "error",
         "category": "OBJECT_NOT_FOUND",
@@ -122,35 +127,45 @@ def not_found(what: str, missing: list[str]) -> dict[str, object]:
 
 
 def dry_run_enrollment(services: Services, request: Request) -> Reply:
-    """As HubSpot's test: triggers are not considered."""
+    """Return whether a record passes a flow's refinement criteria, suppression and goal. Triggers are not considered,
+    as in HubSpot's own test. The record is stored, or consists of the properties in the body."""
     revision = services.authoring.get(request.portal_id, request.path["flowId"])
     flow = read_flow(revision)
     if not flow.groups:
-        kind = write_flow_summary(revision)["enrollmentType"]
-        raise refuse("flowId", "NOT_EVENT_BASED", f"found a flow of type {kind}, allowed is an EVENT_BASED one")
+        enrollment_type = write_flow_summary(revision)["enrollmentType"]
+        raise refuse(
+            "flowId", "NOT_EVENT_BASED", expectation_of("an EVENT_BASED flow", f"a flow of type {enrollment_type}")
+        )
     reader = BodyReader()
-    given = reader.mapping(request.body, "$")
-    if ("objectId" in given) == ("properties" in given):
-        reader.fault("$", "WRONG_TYPE", "allowed is either objectId, of a stored record, or the properties of one")
-    object_id = reader.id(given["objectId"], "$.objectId") if "objectId" in given else None
-    properties = reader.properties(given.get("properties", {}), "$.properties")
+    body = reader.mapping(request.body, "$")
+    if ("objectId" in body) == ("properties" in body):
+        reader.fault(
+            "$",
+            "WRONG_TYPE",
+            expectation_of(
+                'either the objectId of a stored record or properties, for example {"objectId": "101"}',
+                "both" if "objectId" in body else "neither",
+            ),
+        )
+    object_id = reader.id(body["objectId"], "$.objectId") if "objectId" in body else None
+    properties = reader.properties(body.get("properties", {}), "$.properties")
     reader.finish()
     if object_id is not None:
         record = services.record_service.get(RecordKey(request.portal_id, flow.object_type_id, object_id))
     else:
-        known = {name: TimestampedValue(value, request.now) for name, value in properties.items()}
-        record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, known)
+        values = {name: TimestampedValue(value, request.now) for name, value in properties.items()}
+        record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, values)
     snapshot = services.evaluator.snapshot(record, request.now, [flow])
     suppression, goal, criteria = (
-        None if one is None else one.result(snapshot) for one in (flow.suppression, flow.goal, flow.criteria)
+        None if branch is None else branch.result(snapshot) for branch in (flow.suppression, flow.goal, flow.criteria)
     )
-    is_kept_out = any(one is not None and one.holds for one in (suppression, goal))
+    is_rejected = any(result is not None and result.holds for result in (suppression, goal))
     answer = {
         "flowId": flow.id,
         "flowRevisionId": flow.revision_id,
         "objectTypeId": flow.object_type_id,
         "objectId": object_id,
-        "passed": not is_kept_out and (criteria is None or criteria.holds),
+        "passed": not is_rejected and (criteria is None or criteria.holds),
         "refinementCriteria": None if criteria is None else write_result(criteria),
         "suppression": None if suppression is None else write_result(suppression),
         "goal": None if goal is None else write_result(goal),
@@ -159,25 +174,26 @@ def dry_run_enrollment(services: Services, request: Request) -> Reply:
 
 
 def check_flow(services: Services, request: Request) -> Reply:
-    """Nothing is stored."""
+    """Describe a flow in sentences, with its warnings. Nothing is stored. Raises InvalidFlow with every fault."""
     document = _document(request)
-    # An id says which flow it would replace: what it leads to depends on that.
+    # The loop warning needs the ID of the flow that the document would replace.
     flow_id = str(document.get("id") or "check")
     flow = read_flow(revised(None, request.portal_id, flow_id, document, request.now))
-    found = warnings(flow, services.authoring.triggered_by_flows(flow))
-    return Reply(200, {"explanation": list(describe_flow(flow, EVENT_TYPES)), "warnings": list(found)})
+    flow_warnings = warnings(flow, services.authoring.triggered_by_flows(flow))
+    return Reply(200, {"explanation": list(describe_flow(flow, EVENT_TYPES)), "warnings": list(flow_warnings)})
 
 
 def _document(request: Request) -> dict[str, object]:
     if not isinstance(request.body, dict):
-        raise refuse("$", "WRONG_TYPE", f"found {format_value(request.body)}, allowed is a flow, an object")
+        raise refuse("$", "WRONG_TYPE", expectation("a flow as a JSON object", request.body))
     return request.body
 
 
 def new_number(services: Services, request: Request) -> str:
-    """An id as HubSpot's are: the time, and three digits by chance. JavaScript reads it without loss."""
-    chance = hashlib.sha256(services.new_id(request.now).encode()).digest()
-    return f"{request.now}{int.from_bytes(chance) % 1000:03d}"
+    """Return a numeric ID in the style of HubSpot: epoch milliseconds, and three random digits. It stays below 2**53,
+    so JavaScript reads it exactly."""
+    digest = hashlib.sha256(services.new_id(request.now).encode()).digest()
+    return f"{request.now}{int.from_bytes(digest) % 1000:03d}"
 
 
 FLOW_BODY = {
@@ -209,7 +225,7 @@ FLOW_BODY = {
 
 REPLACE_TRIGGERS = Query(
     "replaceTriggers",
-    "Confirms that a filter-based or scheduled flow becomes event-based and loses its old triggers.",
+    "Confirm that a filter-based or scheduled flow becomes event-based and loses its old triggers.",
     {"type": "boolean", "default": False},
 )
 
@@ -218,7 +234,7 @@ ENDPOINTS = (
         "listFlows",
         "GET",
         "/automation/v4/flows",
-        "The flows of the portal",
+        "List the flows of the portal",
         list_flows,
         {200: "FlowPage"},
         query=(LIMIT, AFTER),
@@ -231,8 +247,8 @@ ENDPOINTS = (
         create_flow,
         {201: "Flow"},
         scope=Scope.WRITE_FLOWS,
-        description="The id is chosen here. To create a flow under an id of its own, as one that was exported has, "
-        "PUT it there without a revisionId.",
+        description="The API generates the ID. To create a flow under an ID that you choose, for example that of an "
+        "exported flow, use PUT without a revisionId.",
         body="FlowInput",
         example=Example(body=FLOW_BODY),
     ),
@@ -240,7 +256,7 @@ ENDPOINTS = (
         "readFlows",
         "POST",
         "/automation/v4/flows/batch/read",
-        "Several flows by their ids",
+        "Get up to 100 flows by ID",
         batch_get_flows,
         {200: "FlowBatch", 207: "FlowBatch"},
         body="FlowIds",
@@ -250,7 +266,7 @@ ENDPOINTS = (
         "readFlow",
         "GET",
         "/automation/v4/flows/{flowId}",
-        "A flow",
+        "Get a flow",
         get_flow,
         {200: "Flow"},
         example=Example(path={"flowId": "1001"}),
@@ -259,12 +275,12 @@ ENDPOINTS = (
         "putFlow",
         "PUT",
         "/automation/v4/flows/{flowId}",
-        "Change a flow, as a whole",
+        "Replace a flow, or create it",
         put_flow,
         {200: "Flow", 201: "Flow"},
         scope=Scope.WRITE_FLOWS,
-        description="With the revisionId that was read: when the flow has been changed since, the answer is 409, and "
-        "nothing is lost. Without a revisionId it creates the flow, and an existing one is refused.",
+        description="To replace a flow, send the revisionId that you read. If the flow has changed since, the status "
+        "is 409 and nothing is stored. Without a revisionId, PUT creates the flow, and rejects an ID that exists.",
         query=(REPLACE_TRIGGERS,),
         body="FlowChange",
         example=Example(path={"flowId": "1001"}, body={**FLOW_BODY, "revisionId": "1"}),
@@ -277,17 +293,18 @@ ENDPOINTS = (
         delete_flow,
         {204: None},
         scope=Scope.WRITE_FLOWS,
-        description="It enrolls nobody from the next event on. The enrollments that it made stay.",
+        description="The flow stops enrolling at the next event. Its existing enrollments stay.",
         example=Example(path={"flowId": "1002"}),
     ),
     Endpoint(
         "checkFlow",
         "POST",
         "/enrollment/v1/flows/check",
-        "What a flow means, in plain sentences, and what in it is probably not meant",
+        "Check a flow and describe it in plain sentences",
         check_flow,
         {200: "FlowCheck"},
-        description="Or all that is wrong with it. Nothing is stored.",
+        description="Returns the description and warnings of a valid flow, or every fault of an invalid one. Nothing "
+        "is stored.",
         body="FlowInput",
         example=Example(body=FLOW_BODY),
     ),
@@ -295,12 +312,11 @@ ENDPOINTS = (
         "testEnrollment",
         "POST",
         "/enrollment/v1/flows/{flowId}/test",
-        "Would this record pass the flow's criteria?",
+        "Test whether a record passes the criteria of a flow",
         dry_run_enrollment,
         {200: "EnrollmentTest"},
-        description="Considers refinement criteria, suppression and goal, and no trigger, as HubSpot's test does, with "
-        "the result of every filter. "
-        "For a stored record, or for properties that are given.",
+        description="Evaluates the refinement criteria, the suppression and the goal, but no triggers, as HubSpot's "
+        "own test does. Returns the result of every filter. The body names a stored record, or gives properties.",
         body="EnrollmentTestInput",
         example=Example(path={"flowId": "1001"}, body={"objectId": "101"}),
     ),

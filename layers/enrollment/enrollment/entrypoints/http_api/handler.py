@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enrollment.entrypoints.bootstrap import new_id, now
 from enrollment.entrypoints.http_api.bootstrap import ApiApplication, api_application
@@ -10,13 +10,16 @@ from enrollment.entrypoints.http_api.endpoint import Services
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 
-Handler = Callable[[Any, Any], dict[str, Any]]
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+Handler = Callable[[Any, "LambdaContext"], dict[str, Any]]
 
 
 def api_handler() -> Handler:
-    """Answers API Gateway's HTTP API events, payload format 2.0."""
+    """Return the handler of API Gateway's HTTP API events, payload format 2.0."""
 
-    def handler(event: Any, context: Any) -> dict[str, Any]:
+    def handler(event: Any, context: "LambdaContext") -> dict[str, Any]:
         app, server = _parts()
         app.logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
         try:

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the table of operations."""
+"""Make the OpenAPI document from the endpoints."""
 
 import re
 from collections.abc import Sequence
@@ -11,28 +11,29 @@ VERSION = "1.0"
 MAX_PATH_ID = 128
 
 _PATH_PARAMETERS = {
-    "flowId": "The flow's id.",
-    "objectType": "A name (contact, contacts), an id (0-1), or a custom object (2-77).",
-    "objectId": "The record's id.",
-    "toObjectType": "The type of the other record.",
-    "toObjectId": "The id of the other record.",
-    "listId": "The list's id.",
-    "eventType": "An event type of the catalog, or HubSpot's id of it.",
-    "enrollmentId": "The enrollment's id.",
+    "flowId": "The flow's ID.",
+    "objectType": "An object type: a name (contact, contacts), an ID (0-1), or a custom object (2-77).",
+    "objectId": "The record's ID.",
+    "toObjectType": "The object type of the other record.",
+    "toObjectId": "The ID of the other record.",
+    "listId": "The list's ID.",
+    "eventType": "An event type of the catalog, or HubSpot's ID of it.",
+    "enrollmentId": "The enrollment's ID.",
     "replayName": "The replay's name.",
 }
 
 
-def openapi(operations: Sequence[Endpoint]) -> dict[str, Any]:
+def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return an OpenAPI 3.1 document. Its order is that of the endpoints, so that its text is reproducible."""
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Enroll",
             "version": VERSION,
-            "description": "Flows, records and enrollments, in the format that HubSpot's clients speak.",
+            "description": "Flows, records and enrollments, in the format of HubSpot's APIs and clients.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -42,7 +43,7 @@ def openapi(operations: Sequence[Endpoint]) -> dict[str, Any]:
             "schemas": SCHEMAS,
             "responses": {
                 "Error": {
-                    "description": "Why it was refused.",
+                    "description": "The request failed: what was wrong, and where.",
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
                 }
             },
@@ -58,13 +59,13 @@ def openapi(operations: Sequence[Endpoint]) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-Portal-Id",
-                    "description": "Under IAM: the portal that is meant.",
+                    "description": "With IAM credentials: the ID of the portal.",
                 },
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "With an OIDC issuer: a token whose claim portal_id binds it to one portal. Scopes: "
+                    "description": "With an OIDC issuer: a token whose claim portal_id names its portal. Scopes: "
                     + ", ".join(Scope),
                 },
             },
@@ -72,29 +73,29 @@ def openapi(operations: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Endpoint) -> dict[str, Any]:
-    needs = f"Needs the scope `{operation.scope}`." if operation.scope else "Needs no scope."
-    written: dict[str, Any] = {
-        "operationId": operation.name,
-        "summary": operation.summary,
-        "description": f"{operation.description} {needs}".strip(),
-        "tags": [_tag(operation)],
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    scope = f"Needs the scope `{endpoint.scope}`." if endpoint.scope else "Needs no scope."
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "description": f"{endpoint.description} {scope}".strip(),
+        "tags": [_tag(endpoint)],
         "responses": {
-            **{str(status): _reply(operation, schema) for status, schema in operation.replies.items()},
+            **{str(status): _reply(endpoint, schema) for status, schema in endpoint.replies.items()},
             "default": {"$ref": "#/components/responses/Error"},
         },
     }
-    if parameters := _parameters(operation):
-        written["parameters"] = parameters
-    if operation.body is not None:
-        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{operation.body}"}}
-        if operation.example.body is not None:
-            content["example"] = operation.example.body
-        written["requestBody"] = {"required": True, "content": {"application/json": content}}
-    return written
+    if parameters := _parameters(endpoint):
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{endpoint.body}"}}
+        if endpoint.example.body is not None:
+            content["example"] = endpoint.example.body
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return operation
 
 
-def _tag(operation: Endpoint) -> str:
+def _tag(endpoint: Endpoint) -> str:
     for part, tag in (
         ("enrollments", "Enrollments"),
         ("/simulate", "Decisions"),
@@ -107,12 +108,12 @@ def _tag(operation: Endpoint) -> str:
         ("/lists", "Records"),
         ("/replays", "Events"),
     ):
-        if part in operation.path:
+        if part in endpoint.path:
             return tag
     return "Catalog"
 
 
-def _parameters(operation: Endpoint) -> list[dict[str, Any]]:
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     in_path = [
         {
             "name": name,
@@ -120,30 +121,30 @@ def _parameters(operation: Endpoint) -> list[dict[str, Any]]:
             "required": True,
             "description": _PATH_PARAMETERS[name],
             "schema": {"type": "string", "minLength": 1, "maxLength": MAX_PATH_ID},
-            **({"example": operation.example.path[name]} if name in operation.example.path else {}),
+            **({"example": endpoint.example.path[name]} if name in endpoint.example.path else {}),
         }
-        for name in re.findall(r"{(\w+)}", operation.path)
+        for name in re.findall(r"{(\w+)}", endpoint.path)
     ]
     in_query = [
         {
-            "name": one.name,
+            "name": query.name,
             "in": "query",
-            "required": one.is_required,
-            "description": one.description,
-            "schema": dict(one.schema),
-            **({"example": operation.example.query[one.name]} if one.name in operation.example.query else {}),
+            "required": query.is_required,
+            "description": query.description,
+            "schema": dict(query.schema),
+            **({"example": endpoint.example.query[query.name]} if query.name in endpoint.example.query else {}),
         }
-        for one in operation.query
+        for query in endpoint.query
     ]
     return in_path + in_query
 
 
-def _reply(operation: Endpoint, schema: str | None) -> dict[str, Any]:
+def _reply(endpoint: Endpoint, schema: str | None) -> dict[str, Any]:
     if schema is None:
         return {"description": "Done."}
     if schema.startswith("text/"):
-        return {"description": operation.summary, "content": {schema: {"schema": {"type": "string"}}}}
+        return {"description": endpoint.summary, "content": {schema: {"schema": {"type": "string"}}}}
     if schema == "application/json":
-        return {"description": operation.summary, "content": {schema: {"schema": {"type": "object"}}}}
+        return {"description": endpoint.summary, "content": {schema: {"schema": {"type": "object"}}}}
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": operation.summary, "content": content}
+    return {"description": endpoint.summary, "content": content}

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: the API, described by itself."""
+"""Serve `/openapi.json`, the OpenAPI document, and `/docs`, a page with Swagger UI."""
 
 import base64
 import hashlib
@@ -14,7 +14,8 @@ Document = Mapping[str, Any]
 
 
 def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
-    """``describe`` returns the OpenAPI document of all operations, these two included."""
+    """Return the two operations. ``describe`` returns the OpenAPI document of all operations, including these two.
+    It is a function because the document needs the whole list first."""
 
     def get_openapi(services: Services, request: Request) -> Reply:
         return Reply(200, describe())
@@ -32,7 +33,7 @@ def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
             "readOpenApi",
             "GET",
             "/openapi.json",
-            "This API as an OpenAPI 3.1 document",
+            "Get the OpenAPI 3.1 document of this API",
             get_openapi,
             {200: "application/json"},
             scope=None,
@@ -42,7 +43,7 @@ def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
             "readDocs",
             "GET",
             "/docs",
-            "This API, to browse and to try",
+            "Browse and try the API in Swagger UI",
             get_docs,
             {200: "text/html"},
             scope=None,
@@ -52,13 +53,15 @@ def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
 
 
 def _page(document: Document) -> tuple[str, str]:
-    """Return Swagger UI as one page, which loads nothing from elsewhere, and its Content-Security-Policy: it may run
-    its own two scripts, named by their digests, and call the API. Powertools ships the files of Swagger UI. Its own
-    function that serves them needs pydantic, which is larger than this whole package."""
+    """Return Swagger UI as one page that loads nothing else, and its Content-Security-Policy. The policy allows the two
+    scripts of the page, by their digests, and calls to the API.
+
+    Powertools ships the files of Swagger UI. Its own function that serves them needs pydantic, which is larger than
+    this whole package."""
     assets = files("aws_lambda_powertools").joinpath("event_handler", "openapi", "swagger_ui")
     bundle = assets.joinpath("swagger-ui-bundle.min.js").read_text("utf-8")
     style = assets.joinpath("swagger-ui.min.css").read_text("utf-8")
-    # `</` would end the script element in the middle of the text.
+    # `</` inside the text would end the script element.
     spec = json.dumps(document).replace("</", "<\\/")
     start = f"SwaggerUIBundle({{dom_id: '#ui', spec: {spec}, deepLinking: true}});"
     page = (
@@ -69,7 +72,7 @@ def _page(document: Document) -> tuple[str, str]:
     directives = (
         "default-src 'none'",
         f"script-src {_digest(bundle)} {_digest(start)}",
-        # Swagger UI sets styles of its elements, too.
+        # Swagger UI sets the style attribute of its elements.
         "style-src 'unsafe-inline'",
         "img-src data:",
         "connect-src 'self'",
@@ -81,6 +84,7 @@ def _page(document: Document) -> tuple[str, str]:
 
 
 def _digest(script: str) -> str:
-    """A script's text as a Content-Security-Policy names it. Browsers read CR LF as LF before they compare."""
+    """Return a script's source expression for a Content-Security-Policy. Browsers convert CR LF to LF before they
+    compare the digest."""
     text = script.replace("\r\n", "\n").replace("\r", "\n")
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

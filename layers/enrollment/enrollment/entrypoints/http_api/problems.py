@@ -33,7 +33,7 @@ class AnswerTooLarge(ValueError):
 
 
 class MethodNotAllowed(Exception):
-    """The path exists, but not with this method. ``allowed`` are the methods that it has."""
+    """The path exists, but not with this method. ``allowed``: the methods of the path."""
 
     def __init__(self, message: str, allowed: Sequence[str]) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ def _invalid_input(error: Exception) -> Problem | None:
             message = f"The {what} is refused for {count} {'fault' if count == 1 else 'faults'}: {error.faults[0]}"
             return Problem(400, VALIDATION, message, error.faults)
         case InvalidEvent():
-            # What the change would have been as an event: its fields are those of the request.
+            # A change is checked as the event that it would publish, so the field is translated to one of the request.
             fault = fault_of(error)
             path = fault.path.removeprefix("detail.record.").removeprefix("detail.") if "." in fault.path else "$"
             return Problem(400, VALIDATION, error.message, (ValidationError(path, fault.code, fault.message),))
@@ -88,7 +88,7 @@ def _conflict(error: Exception) -> Problem | None:
     return None
 
 
-# Errors whose message is the whole answer: the status and the category of each.
+# The status and the category of errors that have no faults with paths.
 _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     AnswerTooLarge: (400, VALIDATION),
     Unauthenticated: (401, "INVALID_AUTHENTICATION"),

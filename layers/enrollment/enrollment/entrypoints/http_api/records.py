@@ -1,6 +1,7 @@
-"""`/crm/v3/objects`, `/crm/v3/lists` and `/crm/v4/objects/…/associations`."""
+"""Serve the records API: `/crm/v3/objects`, `/crm/v3/lists`, `/crm/v4/objects/…/associations`, and the records with
+their history under `/enrollment/v1/records`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from enrollment.application.ports import ConcurrentModification
 from enrollment.application.record_service import ChangeError, RecordAlreadyExists, RecordChange, UnknownRecord
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType, default_type
-from enrollment.domain.records.record import RecordUpdate
+from enrollment.domain.records.record import Record, RecordUpdate
 from enrollment.domain.values import iso, read_time
 from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
@@ -50,11 +51,13 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
+from enrollment.serialization.validation_errors import expectation_of
 
 # Objects ------------------------------------------------------------------------------------------------------------
 
 
 def create_record(services: Services, request: Request) -> Reply:
+    """Create a record under a new ID. Raises ConcurrentModification if every ID that it attempts exists."""
     change = read_creation(request.body, request.now)
     for _ in range(ID_ATTEMPTS):
         key = _key(request, object_id=new_number(services, request))
@@ -62,10 +65,11 @@ def create_record(services: Services, request: Request) -> Reply:
             return Reply(201, write_record(services.record_service.create(key, change).record))
         except RecordAlreadyExists:
             continue
-    raise ConcurrentModification("no free id was found for the record; ask again")
+    raise ConcurrentModification(f"{ID_ATTEMPTS} new record IDs already exist; retrying is safe")
 
 
 def get_record(services: Services, request: Request) -> Reply:
+    """Return a record in HubSpot's format, with the properties that the query names."""
     record = services.record_service.get(_key(request))
     return Reply(
         200, write_record(record, _names(request, "properties"), _names(request, "propertiesWithHistory") or ())
@@ -73,64 +77,73 @@ def get_record(services: Services, request: Request) -> Reply:
 
 
 def update_record(services: Services, request: Request) -> Reply:
+    """Change an existing record, and return all its properties. Raises UnknownRecord."""
     change = read_update(request.body, request.now)
     return Reply(200, write_record(services.record_service.change(_key(request), change).record))
 
 
 def delete_record(services: Services, request: Request) -> Reply:
+    """Delete a record. A record that does not exist is not an error."""
     services.record_service.delete(_key(request), request.now)
     return Reply(204)
 
 
 def upsert_records(services: Services, request: Request) -> Reply:
-    changes = [(_key(request, object_id=one), change) for one, change in read_upserts(request.body, request.now)]
-    outcomes = services.record_service.change_many(changes)
-    # What was asked for, and not all that is known: an answer has its limits, and the change is made.
-    results = [
-        {**write_record(one.record, list(change.properties)), "new": one.is_new}
-        for (_, change), one in zip(changes, outcomes, strict=True)
-        if isinstance(one, RecordChange)
+    """Create or change records. The status is 207 if some were rejected, and ``errors`` has an entry for each."""
+    changes = [
+        (_key(request, object_id=object_id), change) for object_id, change in read_upserts(request.body, request.now)
     ]
-    refused = [
-        (key.object_id, one)
-        for (key, _), one in zip(changes, outcomes, strict=True)
-        if not isinstance(one, RecordChange)
+    outcomes = services.record_service.change_many(changes)
+    # Only the changed properties: all properties of 100 records could exceed the size of a response, after the change.
+    results = [
+        {**write_record(outcome.record, list(change.properties)), "new": outcome.is_new}
+        for (_, change), outcome in zip(changes, outcomes, strict=True)
+        if isinstance(outcome, RecordChange)
+    ]
+    errors = [
+        _change_error(key.object_id, outcome)
+        for (key, _), outcome in zip(changes, outcomes, strict=True)
+        if not isinstance(outcome, RecordChange)
     ]
     answer = _batch(request, results)
-    if refused:
-        answer |= {"numErrors": len(refused), "errors": [_refusal(object_id, one) for object_id, one in refused]}
-    return Reply(207 if refused else 200, answer)
+    if errors:
+        answer |= {"numErrors": len(errors), "errors": errors}
+    return Reply(207 if errors else 200, answer)
 
 
 def batch_get_records(services: Services, request: Request) -> Reply:
+    """Return records in the order of the request. The status is 207 if some do not exist."""
     ids, names, history = read_record_ids(request.body)
-    keys = [_key(request, object_id=one) for one in ids]
-    found = services.record_service.get_many(keys)
-    missing = [key.object_id for key in keys if key not in found]
-    answer = _batch(request, [write_record(found[key], names, history) for key in keys if key in found])
-    if missing:
-        answer |= not_found("records", missing)
-    return Reply(207 if missing else 200, answer)
+    return _batch_of_records(services, request, ids, lambda record: write_record(record, names, history))
 
 
 def delete_records(services: Services, request: Request) -> Reply:
-    for one in read_ids(request.body):
-        # When one fails, the caller sends the whole request again: deleting what is deleted does nothing.
-        services.record_service.delete(_key(request, object_id=one), request.now)
+    """Delete records one after the other. The first failure ends the request."""
+    for object_id in read_ids(request.body):
+        # After a failure the caller sends the whole request again. A record that is already deleted is no error.
+        services.record_service.delete(_key(request, object_id=object_id), request.now)
     return Reply(204)
 
 
 def batch_get_records_with_history(services: Services, request: Request) -> Reply:
-    keys = [_key(request, object_id=one) for one in read_ids(request.body)]
-    found = services.record_service.get_many(keys)
-    missing = [key.object_id for key in keys if key not in found]
-    answer = _batch(request, [write_whole_record(found[key]) for key in keys if key in found])
+    """Return all that is stored of records, in the order of the request. The status is 207 if some do not exist."""
+    return _batch_of_records(services, request, read_ids(request.body), write_whole_record)
+
+
+def _batch_of_records(
+    services: Services, request: Request, object_ids: Sequence[str], write: Callable[[Record], dict[str, Any]]
+) -> Reply:
+    keys = [_key(request, object_id=object_id) for object_id in object_ids]
+    records = services.record_service.get_many(keys)
+    missing = [key.object_id for key in keys if key not in records]
+    answer = _batch(request, [write(records[key]) for key in keys if key in records])
     if missing:
         answer |= not_found("records", missing)
     return Reply(207 if missing else 200, answer)
 
 
 def get_record_with_history(services: Services, request: Request) -> Reply:
+    """Return all that is stored of a record, with the time of each change."""
     return Reply(200, write_whole_record(services.record_service.get(_key(request))))
 
 
@@ -138,14 +151,17 @@ def get_record_with_history(services: Services, request: Request) -> Reply:
 
 
 def add_members(services: Services, request: Request) -> Reply:
+    """Add records to a list. ``recordIdsMissing`` names those that do not exist."""
     return _change_memberships(services, request, read_members(request.body), [])
 
 
 def remove_members(services: Services, request: Request) -> Reply:
+    """Remove records from a list. ``recordIdsMissing`` names those that do not exist."""
     return _change_memberships(services, request, [], read_members(request.body))
 
 
 def add_and_remove_members(services: Services, request: Request) -> Reply:
+    """Add records to a list and remove others from it in one request."""
     return _change_memberships(services, request, *read_membership_changes(request.body))
 
 
@@ -157,9 +173,9 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
     change = RecordUpdate(at, arrived_at=request.now, is_to_second=time is not None and time[1])
     list_id = read_list_id(request.path["listId"], "listId")
     changes = [
-        (RecordKey(request.portal_id, object_type, one), replace(change, memberships={list_id: is_member}))
-        for ids, is_member in ((added, True), (removed, False))
-        for one in ids
+        (RecordKey(request.portal_id, object_type, object_id), replace(change, memberships={list_id: is_member}))
+        for object_ids, is_member in ((added, True), (removed, False))
+        for object_id in object_ids
     ]
     outcomes = services.record_service.change_many(changes, all_or_none=True)
     answer: dict[str, list[str]] = {"recordsIdsAdded": [], "recordIdsRemoved": [], "recordIdsMissing": []}
@@ -169,7 +185,7 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
         elif isinstance(outcome, RecordChange):
             answer["recordsIdsAdded" if change.memberships[list_id] else "recordIdsRemoved"].append(key.object_id)
         else:
-            # It is harmless to ask for all of them again: those that are done are no change.
+            # The caller can repeat the whole request: memberships that are stored already do not change.
             raise outcome
     return Reply(200, answer)
 
@@ -178,9 +194,10 @@ def _change_memberships(services: Services, request: Request, added: Sequence[st
 
 
 def associate(services: Services, request: Request) -> Reply:
+    """Add the association types of the body between two records. Existing types stay."""
     record, other = _pair(request)
-    kinds = read_association_types(request.body)
-    services.record_service.associate(record, other, kinds, _at(request))
+    types = read_association_types(request.body)
+    services.record_service.associate(record, other, types, _at(request))
     answer = {
         "fromObjectTypeId": record.object_type_id,
         "fromObjectId": record.object_id,
@@ -192,43 +209,46 @@ def associate(services: Services, request: Request) -> Reply:
 
 
 def associate_by_default(services: Services, request: Request) -> Reply:
+    """Associate two records by HubSpot's unlabelled type, and return both directions."""
     record, other = _pair(request)
-    kind = default_type(record.object_type_id, other.object_type_id)
-    if kind is None:
+    association_type = default_type(record.object_type_id, other.object_type_id)
+    if association_type is None:
         raise refuse(
             "toObjectType",
             "NO_DEFAULT_TYPE",
-            f"{record.object_type_id} and {other.object_type_id} have no default association; "
-            "name its type in the body of a PUT without /default",
+            expectation_of(
+                "object types with a default association, for example contacts and companies",
+                f"{record.object_type_id} and {other.object_type_id}",
+                "Name an association type in the body of a PUT without /default",
+            ),
         )
-    services.record_service.associate(record, other, [kind], _at(request))
-    back = default_type(other.object_type_id, record.object_type_id)
-    both = ((record, other, kind), (other, record, back))
-    return Reply(200, _batch(request, [_set(*one) for one in both if one[2] is not None]))
+    services.record_service.associate(record, other, [association_type], _at(request))
+    directions = [_direction(record, other, association_type)]
+    if (inverse_type := default_type(other.object_type_id, record.object_type_id)) is not None:
+        directions.append(_direction(other, record, inverse_type))
+    return Reply(200, _batch(request, directions))
 
 
 def dissociate(services: Services, request: Request) -> Reply:
+    """Remove every association between two records, in both directions."""
     services.record_service.dissociate(*_pair(request), _at(request))
     return Reply(204)
 
 
 def list_associations(services: Services, request: Request) -> Reply:
+    """List the records of one type with which a record is associated, in the order of their IDs."""
     limit = read_limit(request.query.get("limit"))
     other_type = read_object_type(request.path["toObjectType"])
     record = _key(request)
     after = read_cursor(request.query.get("after")) or ""
-    found, following = services.record_service.associated(record, other_type, limit, after)
-    results = [write_association(other, kinds) for other, kinds in found]
-    return Reply(200, page(results, None if following is None else write_cursor(following)))
+    associated, next_position = services.record_service.associated(record, other_type, limit, after)
+    results = [write_association(other, types) for other, types in associated]
+    return Reply(200, page(results, None if next_position is None else write_cursor(next_position)))
 
 
-def _set(record: RecordKey, other: RecordKey, kind: AssociationType | None) -> dict[str, Any]:
-    assert kind is not None
-    return {
-        "from": {"id": record.object_id},
-        "to": {"id": other.object_id},
-        "associationSpec": {"associationCategory": kind.category, "associationTypeId": kind.type_id},
-    }
+def _direction(record: RecordKey, other: RecordKey, association_type: AssociationType) -> dict[str, Any]:
+    spec = {"associationCategory": association_type.category, "associationTypeId": association_type.type_id}
+    return {"from": {"id": record.object_id}, "to": {"id": other.object_id}, "associationSpec": spec}
 
 
 def _pair(request: Request) -> tuple[RecordKey, RecordKey]:
@@ -240,7 +260,7 @@ def _at(request: Request) -> int:
     return read_moment(request.query.get("occurredAt"), "occurredAt", request.now)
 
 
-# Both ---------------------------------------------------------------------------------------------------------------
+# Objects, lists and associations ------------------------------------------------------------------------------------
 
 
 def _key(request: Request, object_id: str | None = None) -> RecordKey:
@@ -249,8 +269,8 @@ def _key(request: Request, object_id: str | None = None) -> RecordKey:
 
 
 def _names(request: Request, parameter: str) -> list[str] | None:
-    found = request.query.get(parameter)
-    return None if found is None else read_names([one for one in found.split(",") if one], parameter)
+    text = request.query.get(parameter)
+    return None if text is None else read_names([name for name in text.split(",") if name], parameter)
 
 
 def _batch(request: Request, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -262,23 +282,21 @@ def _batch(request: Request, results: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _refusal(object_id: str, refusal: ChangeError) -> dict[str, Any]:
-    problem = problem_of(refusal)
+def _change_error(object_id: str, error: ChangeError) -> dict[str, Any]:
+    problem = problem_of(error)
     return {
         "status": "error",
         "category": problem.category if problem else VALIDATION,
-        "message": problem.message if problem else str(refusal),
+        "message": problem.message if problem else str(error),
         "context": {"ids": [object_id]},
-        "errors": [write_fault(one) for one in problem.faults] if problem else [],
+        "errors": [write_fault(fault) for fault in problem.faults] if problem else [],
     }
 
 
-ID_PROPERTY = Query(
-    "idProperty", "Only the record's id: others are not implemented.", {"type": "string", "enum": ["hs_object_id"]}
-)
-PROPERTIES = Query("properties", "Names of properties, separated by commas; all when absent.")
-HISTORY = Query("propertiesWithHistory", "Names of properties to give with the time of their change.")
-LIST_OBJECT_TYPE = Query("objectTypeId", "Of the records.", {"type": "string", "default": "0-1"})
+ID_PROPERTY = Query("idProperty", "Records are found by their ID only.", {"type": "string", "enum": ["hs_object_id"]})
+PROPERTIES = Query("properties", "Names of the properties to return, separated by commas. All if absent.")
+HISTORY = Query("propertiesWithHistory", "Names of properties to return with their history, separated by commas.")
+LIST_OBJECT_TYPE = Query("objectTypeId", "The object type of the records.", {"type": "string", "default": "0-1"})
 
 _CONTACT = {"objectType": "contacts"}
 _ADA = {**_CONTACT, "objectId": "101"}
@@ -286,7 +304,7 @@ _ADA_AND_ACME = {**_ADA, "toObjectType": "companies", "toObjectId": "201"}
 _RECORD = "/crm/v3/objects/{objectType}"
 _MEMBERSHIPS = "/crm/v3/lists/{listId}/memberships"
 _ASSOCIATIONS = "/crm/v4/objects/{objectType}/{objectId}/associations"
-EVENTS_FOLLOW = "Puts the same events on the bus as a producer would, so that it triggers flows."
+EVENTS_FOLLOW = "Publishes the same events as a producer would, so the change can trigger flows."
 
 ENDPOINTS = (
     Endpoint(
@@ -297,7 +315,7 @@ ENDPOINTS = (
         create_record,
         {201: "Record"},
         scope=Scope.WRITE_RECORDS,
-        description=f"The id is chosen here; batch/upsert takes an id of your own. {EVENTS_FOLLOW}",
+        description=f"The API generates the ID. Use batch/upsert to choose it yourself. {EVENTS_FOLLOW}",
         body="RecordInput",
         example=Example(path=_CONTACT, body={"properties": {"email": "eve@example.com", "city": "Dublin"}}),
     ),
@@ -305,11 +323,11 @@ ENDPOINTS = (
         "upsertRecords",
         "POST",
         f"{_RECORD}/batch/upsert",
-        "Create or change up to 100 records by their ids",
+        "Create or change up to 100 records by ID",
         upsert_records,
         {200: "UpsertedBatch", 207: "UpsertedBatch"},
         scope=Scope.WRITE_RECORDS,
-        description=f"207: some were refused, and `errors` says which and why. {EVENTS_FOLLOW}",
+        description=f"The status is 207 if some were rejected; `errors` lists them with the reason. {EVENTS_FOLLOW}",
         body="Upserts",
         example=Example(
             path=_CONTACT,
@@ -325,7 +343,7 @@ ENDPOINTS = (
         "readRecords",
         "POST",
         f"{_RECORD}/batch/read",
-        "Up to 100 records by their ids",
+        "Get up to 100 records by ID",
         batch_get_records,
         {200: "RecordBatch", 207: "RecordBatch"},
         body="RecordIds",
@@ -335,11 +353,11 @@ ENDPOINTS = (
         "deleteRecords",
         "POST",
         f"{_RECORD}/batch/archive",
-        "Delete up to 100 records by their ids",
+        "Delete up to 100 records by ID",
         delete_records,
         {204: None},
         scope=Scope.WRITE_RECORDS,
-        description="As the deletion of each. After an error, send the same request again.",
+        description="Deletes the records one after the other. After an error, send the same request again.",
         body="Inputs",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "103"}, {"id": "a/b?c#d%"}]}),
     ),
@@ -347,7 +365,7 @@ ENDPOINTS = (
         "readRecord",
         "GET",
         f"{_RECORD}/{{objectId}}",
-        "A record",
+        "Get a record",
         get_record,
         {200: "Record"},
         query=(PROPERTIES, HISTORY, ID_PROPERTY),
@@ -361,8 +379,8 @@ ENDPOINTS = (
         update_record,
         {200: "Record"},
         scope=Scope.WRITE_RECORDS,
-        description="The last change by its time of occurrence wins, property by property: an older one than is stored "
-        f"changes nothing. A null or empty value clears. {EVENTS_FOLLOW}",
+        description="For each property, the change with the latest `occurredAt` wins: a change older than the stored "
+        f"value has no effect. A null or empty value clears the property. {EVENTS_FOLLOW}",
         query=(ID_PROPERTY,),
         body="RecordInput",
         example=Example(path=_ADA, body={"properties": {"city": "Galway"}}),
@@ -371,11 +389,12 @@ ENDPOINTS = (
         "deleteRecord",
         "DELETE",
         f"{_RECORD}/{{objectId}}",
-        "Delete a record and all that is known of it",
+        "Delete a record with its properties and list memberships",
         delete_record,
         {204: None},
         scope=Scope.WRITE_RECORDS,
-        description="Deleting what is not there is the same. Late events of before do not bring it back.",
+        description="A record that does not exist is not an error. Late events that occurred before the deletion do "
+        "not create the record again.",
         query=(ID_PROPERTY,),
         example=Example(path={**_CONTACT, "objectId": "103"}),
     ),
@@ -383,7 +402,7 @@ ENDPOINTS = (
         "readWholeRecord",
         "GET",
         "/enrollment/v1/records/{objectType}/{objectId}",
-        "All that is stored of a record, with the times of the changes",
+        "Get all that is stored of a record, with the time of each change",
         get_record_with_history,
         {200: "WholeRecord"},
         example=Example(path=_ADA),
@@ -392,7 +411,7 @@ ENDPOINTS = (
         "readWholeRecords",
         "POST",
         "/enrollment/v1/records/{objectType}/batch/read",
-        "All that is stored of up to 100 records, by their ids",
+        "Get all that is stored of up to 100 records, by ID",
         batch_get_records_with_history,
         {200: "WholeRecordBatch", 207: "WholeRecordBatch"},
         body="Inputs",
@@ -441,7 +460,7 @@ ENDPOINTS = (
         "listAssociations",
         "GET",
         f"{_ASSOCIATIONS}/{{toObjectType}}",
-        "The records of a type that a record is associated with",
+        "List the records of a type with which a record is associated",
         list_associations,
         {200: "AssociationPage"},
         query=(LIMIT, AFTER),
@@ -455,8 +474,8 @@ ENDPOINTS = (
         associate,
         {201: "LabelsBetweenRecords"},
         scope=Scope.WRITE_RECORDS,
-        description="HubSpot's own types are set as seen from the other record too; of types that you defined, set "
-        "each direction.",
+        description="For a type that HubSpot defines, the opposite direction is set too. For a type that you define, "
+        "set each direction.",
         query=(OCCURRED_AT,),
         body="AssociationTypes",
         example=Example(path=_ADA_AND_ACME, body=[{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}]),
@@ -476,7 +495,7 @@ ENDPOINTS = (
         "dissociate",
         "DELETE",
         f"{_ASSOCIATIONS}/{{toObjectType}}/{{toObjectId}}",
-        "Remove every association of two records",
+        "Remove every association between two records",
         dissociate,
         {204: None},
         scope=Scope.WRITE_RECORDS,

@@ -1,4 +1,5 @@
-"""`/enrollment/v1/replays`: what a replay of archived events is for, said before it starts."""
+"""Serve `/enrollment/v1/replays`: the purpose of a replay of archived events, stored before EventBridge starts it, and
+the counts of a dry run."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -15,50 +16,61 @@ from enrollment.entrypoints.http_api.endpoint import AFTER, Endpoint, Example, R
 from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.requests import BodyReader, read_cursor, refuse, write_cursor
-from enrollment.serialization.validation_errors import format_value, suggestion
+from enrollment.serialization.validation_errors import expectation, expectation_of, format_value, suggestion
 
-# Of one answer: the next part of the counts is left to the next page once so many events were read.
+# A page of counts ends with the part of the dry run's results in which this number of events is reached.
 COUNTED_EVENTS = 20_000
 
 
 def order_replay(services: Services, request: Request) -> Reply:
-    """Only what can have an effect is ordered: flows that are on, and events that lead to them."""
+    """Store the purpose of a replay. Raises InvalidRequest for flows that are off or have no event triggers, and for
+    event types that trigger none of the flows: such a replay would have no effect."""
     reader = BodyReader()
-    given = reader.mapping(request.body, "$")
-    flow_ids = reader.ids(given["flowIds"], "$.flowIds") if given.get("flowIds") is not None else None
-    named = _event_types(reader, given["eventTypes"]) if given.get("eventTypes") is not None else frozenset(EVENT_TYPES)
-    is_dry_run = given.get("isDryRun")
+    body = reader.mapping(request.body, "$")
+    flow_ids = reader.ids(body["flowIds"], "$.flowIds") if body.get("flowIds") is not None else None
+    event_types = frozenset(EVENT_TYPES)
+    if body.get("eventTypes") is not None:
+        event_types = _event_types(reader, body["eventTypes"])
+    is_dry_run = body.get("isDryRun")
     if not isinstance(is_dry_run, bool):
-        reader.fault("$.isDryRun", "WRONG_TYPE", f"found {format_value(is_dry_run)}, allowed is true or false")
+        reader.fault("$.isDryRun", "WRONG_TYPE", expectation("true or false", is_dry_run))
     reader.finish()
     if flow_ids is not None:
         flows = _flows(services, request, reader, flow_ids)
         reader.finish()
-        named &= satisfying({name for one in flows for name in one.event_types}, EVENT_TYPES)
-        if not named:
-            raise refuse("$.eventTypes", "NO_EFFECT", "none of these events leads to one of the flows")
+        triggers = {event_type for flow in flows for event_type in flow.event_types}
+        event_types &= satisfying(triggers, EVENT_TYPES)
+        if not event_types:
+            raise refuse(
+                "$.eventTypes",
+                "NO_EFFECT",
+                expectation_of(
+                    f"an event that triggers one of the flows, for example {min(triggers)}",
+                    "events that trigger none of them",
+                ),
+            )
     replay = Replay(
         name=PREFIX + services.new_id(request.now),
         portal_id=request.portal_id,
         flow_ids=None if flow_ids is None else frozenset(flow_ids),
-        event_types=named,
+        event_types=event_types,
         is_dry_run=bool(is_dry_run),
         created_at=request.now,
     )
     services.replays.save(replay)
-    return Reply(201, _written(replay))
+    return Reply(201, _write(replay))
 
 
-def _event_types(reader: BodyReader, given: Any) -> frozenset[str]:
+def _event_types(reader: BodyReader, raw_names: Any) -> frozenset[str]:
     names = set()
-    for number, one in enumerate(reader.items(given, "$.eventTypes", "event types")):
-        name = one if isinstance(one, str) else ""
-        known = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
-        if known is None:
-            message = f"found {format_value(one)}, allowed is an event of the catalog{suggestion(name, EVENT_TYPES)}"
-            reader.fault(f"$.eventTypes[{number}]", "UNKNOWN_EVENT_TYPE", message)
+    for number, raw_name in enumerate(reader.items(raw_names, "$.eventTypes", "event types")):
+        name = raw_name if isinstance(raw_name, str) else ""
+        event_type = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
+        if event_type is None:
+            message = expectation("an event of the catalog, for example forms.submitted", raw_name)
+            reader.fault(f"$.eventTypes[{number}]", "UNKNOWN_EVENT_TYPE", message + suggestion(name, EVENT_TYPES))
         else:
-            names.add(known.name)
+            names.add(event_type.name)
     return frozenset(names)
 
 
@@ -68,31 +80,37 @@ def _flows(services: Services, request: Request, reader: BodyReader, flow_ids: C
     for number, flow_id in enumerate(flow_ids):
         flow = read_flow(revisions[flow_id]) if flow_id in revisions else None
         if flow is None:
-            reader.fault(f"$.flowIds[{number}]", "UNKNOWN_FLOW", f"no flow {format_value(flow_id)} in this portal")
+            message = expectation("the ID of a flow in this portal", flow_id, "List them with GET /automation/v4/flows")
+            reader.fault(f"$.flowIds[{number}]", "UNKNOWN_FLOW", message)
         elif not flow.is_enabled or not flow.groups:
-            what = "is off" if flow.groups else "has no events as triggers"
-            reader.fault(f"$.flowIds[{number}]", "NO_EFFECT", f"flow {flow_id} {what}: nothing would be enrolled")
+            reason = "is off" if flow.groups else "has no events as triggers"
+            message = expectation_of("a flow that is on and has events as triggers", f"flow {flow_id}, which {reason}")
+            reader.fault(f"$.flowIds[{number}]", "NO_EFFECT", message)
         else:
             flows.append(flow)
     return flows
 
 
 def get_replay(services: Services, request: Request) -> Reply:
-    return Reply(200, _written(_ordered(services, request)))
+    """Return the purpose of a replay. Raises RouteNotFound."""
+    return Reply(200, _write(_requested_replay(services, request)))
 
 
 def count_replay(services: Services, request: Request) -> Reply:
-    replay = _ordered(services, request)
+    """Count the decisions of a dry run by flow. A page covers whole parts of the results, so a flow can be on several
+    pages, and its counts add up."""
+    replay = _requested_replay(services, request)
     part = _part(request.query.get("after"))
-    rehearsals = list(services.replays.counted(replay, part))
-    while part < REPLAY_PARTS - 1 and len(rehearsals) < COUNTED_EVENTS:
+    results = list(services.replays.counted(replay, part))
+    while part < REPLAY_PARTS - 1 and len(results) < COUNTED_EVENTS:
         part += 1
-        rehearsals += services.replays.counted(replay, part)
-    found = services.authoring.get_many(request.portal_id, sorted({one for each in rehearsals for one in each.codes}))
-    re_enrolling = {flow_id for flow_id, one in found.items() if read_flow(one).should_re_enroll}
+        results += services.replays.counted(replay, part)
+    flow_ids = sorted({flow_id for result in results for flow_id in result.codes})
+    revisions = services.authoring.get_many(request.portal_id, flow_ids)
+    re_enrolling = {flow_id for flow_id, revision in revisions.items() if read_flow(revision).should_re_enroll}
     counts = [
         {"flowId": flow_id, "events": sum(codes.values()), "decisions": _by_code(codes)}
-        for flow_id, codes in sorted(tally(rehearsals, re_enrolling).items())
+        for flow_id, codes in sorted(tally(results, re_enrolling).items())
     ]
     return Reply(200, page(counts, write_cursor(str(part + 1)) if part < REPLAY_PARTS - 1 else None))
 
@@ -102,9 +120,7 @@ def _part(after: str | None) -> int:
     if position is None:
         return 0
     if position not in map(str, range(1, REPLAY_PARTS)):
-        raise refuse(
-            "after", "BAD_CURSOR", f"found {format_value(after)}, allowed is paging.next.after of the page before"
-        )
+        raise refuse("after", "BAD_CURSOR", expectation("paging.next.after of the previous page", after))
     return int(position)
 
 
@@ -112,15 +128,18 @@ def _by_code(codes: Counter[Code]) -> dict[str, int]:
     return {code.value: codes[code] for code in Code if codes[code]}
 
 
-def _ordered(services: Services, request: Request) -> Replay:
+def _requested_replay(services: Services, request: Request) -> Replay:
     name = request.path["replayName"]
     replay = services.replays.get(name)
     if replay is None or replay.portal_id != request.portal_id or replay.expires_at <= request.now:
-        raise RouteNotFound(f"no replay {format_value(name)} was ordered in this portal within the last 15 days")
+        raise RouteNotFound(
+            f"no replay {format_value(name)} was created in this portal in the last 15 days. Create one with "
+            "POST /enrollment/v1/replays"
+        )
     return replay
 
 
-def _written(replay: Replay) -> dict[str, Any]:
+def _write(replay: Replay) -> dict[str, Any]:
     return {
         "name": replay.name,
         "portalId": replay.portal_id,
@@ -137,13 +156,13 @@ ENDPOINTS = (
         "orderReplay",
         "POST",
         "/enrollment/v1/replays",
-        "Say what a replay of archived events will be for",
+        "Create a replay: which flows and events it is for",
         order_replay,
         {201: "Replay"},
         scope=Scope.WRITE_FLOWS,
-        description="EventBridge replays: start one there with the name that is answered, as `enroll replay` does. "
-        "Its events are decided for these flows alone, whose activation then does not matter; without flowIds for all. "
-        "In a dry run nothing is enrolled, and what would be is counted.",
+        description="EventBridge runs the replay: start it there under the returned name, as `enroll replay` does. "
+        "Its events are decided for the named flows only, or for all flows without flowIds. The time at which a named "
+        "flow was turned on does not matter. A dry run enrolls no records; it counts the decisions.",
         body="ReplayInput",
         example=Example(body={"flowIds": ["1001"], "isDryRun": True}),
     ),
@@ -151,7 +170,7 @@ ENDPOINTS = (
         "readReplay",
         "GET",
         "/enrollment/v1/replays/{replayName}",
-        "What a replay is for",
+        "Get a replay",
         get_replay,
         {200: "Replay"},
         example=Example(path={"replayName": "enroll-example"}),
@@ -160,11 +179,11 @@ ENDPOINTS = (
         "countReplay",
         "GET",
         "/enrollment/v1/replays/{replayName}/counts",
-        "What a dry run would have done so far",
+        "Count the decisions of a dry run so far",
         count_replay,
         {200: "ReplayCounts"},
-        description="By flow, how often each decision was taken; ENROLLED is the number of enrollments. The counts of "
-        "all pages add up. They grow while the replay goes on and its events are processed.",
+        description="Returns for each flow how often each decision was taken; ENROLLED is the number of enrollments. "
+        "Add the counts of all pages. They grow while the replay runs and its events are processed.",
         query=(AFTER,),
         example=Example(path={"replayName": "enroll-example"}),
     ),

@@ -1,4 +1,4 @@
-"""The table of all operations of the API."""
+"""The list of all operations of the API."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from enrollment.entrypoints.http_api.endpoint import Endpoint
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of the whole table."""
-    # Imported at the first call: the schemas are large, and only two operations need them.
+    """Return the OpenAPI document of all operations."""
+    # Imported at the first call, because the schemas are large and only two operations need them.
     from enrollment.entrypoints.http_api.openapi import openapi
 
     return openapi(ENDPOINTS)

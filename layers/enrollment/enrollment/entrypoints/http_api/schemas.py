@@ -1,4 +1,5 @@
-"""JSON Schemas of what the API takes and gives. Unknown keys are allowed everywhere; a flow's are kept."""
+"""JSON Schemas of the API's requests and responses. Unknown keys are allowed everywhere. Those of a flow are stored and
+returned."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -60,17 +61,18 @@ _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
 _RECORD_TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 1800, "description": "Seconds."}
 _SOURCES: Schema = {
-    "description": "Sources of the bus whose events are accepted besides the stack's own; empty: every source.",
+    "description": "EventBridge sources from which events are accepted. Empty: every source. The stack's own source is "
+    "always accepted.",
     "type": "array",
     "maxItems": 50,
     "items": {"type": "string", "minLength": 1, "maxLength": 256},
 }
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
-# HubSpot's clients write ids as texts or as numbers.
-_GIVEN_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
+# HubSpot's clients write IDs as strings or as numbers.
+_INPUT_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
 _OBJECT_TYPE: Schema = {"type": "string", "pattern": "^[02]-[0-9]{1,16}$"}
 _VALUE: Schema = {
-    "description": f"A text of at most {MAX_VALUE_BYTES} bytes, a number, a boolean, null, or a list of texts.",
+    "description": f"A string of at most {MAX_VALUE_BYTES} bytes, a number, a boolean, null, or a list of strings.",
     "anyOf": [
         {"type": "string", "maxLength": MAX_VALUE_BYTES},
         {"type": ["number", "boolean", "null"]},
@@ -84,7 +86,8 @@ _PROPERTIES: Schema = {
     "additionalProperties": _VALUE,
 }
 _OCCURRED_AT: Schema = {
-    "description": "When it became so: ISO-8601 with a zone, epoch seconds, or epoch milliseconds. Now when absent.",
+    "description": "When the change occurred: ISO-8601 with a time zone, epoch seconds, or epoch milliseconds. Now if "
+    "absent.",
     "anyOf": [*TIMES, {"type": "null"}],
 }
 _RECORD: dict[str, Schema] = {
@@ -101,11 +104,11 @@ _RECORD: dict[str, Schema] = {
 _FLOW_KEYS: dict[str, Schema] = {
     "name": {"type": ["string", "null"], "maxLength": 1000},
     "type": {"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]},
-    "objectTypeId": {"type": "string", "description": "0-1 in a CONTACT_FLOW, any other in a PLATFORM_FLOW."},
+    "objectTypeId": {"type": "string", "description": "0-1 in a CONTACT_FLOW, any other ID in a PLATFORM_FLOW."},
     "isEnabled": _FLAG,
     "enrollmentCriteria": {
         "type": ["object", "null"],
-        "description": "Who enters, by which events: see docs/flows.md.",
+        "description": "The triggers and the refinement criteria: see docs/flows.md.",
         "properties": {
             "type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
             "shouldReEnroll": {"type": ["boolean", "null"]},
@@ -117,7 +120,7 @@ _FLOW_KEYS: dict[str, Schema] = {
         _object({"count": {"type": "integer", "minimum": 1, "maximum": MAX_RATE}, "period": {"enum": list(PERIODS)}})
     ),
 }
-_WARNINGS: Schema = {"description": "What is allowed and probably not meant.", **_list(_TEXT)}
+_WARNINGS: Schema = {"description": "Valid settings that are probably not intended.", **_list(_TEXT)}
 
 _DECISION: dict[str, Schema] = {
     "code": {"enum": [str(code) for code in Code]},
@@ -142,9 +145,9 @@ _SOMETIMES = ("enrollmentId", "dueAt", "groups", "filter")
 _RESULT: Schema = _nullable({"anyOf": [_ref("BranchResult"), _ref("FilterResult")]})
 _EXPLANATION: dict[str, Schema] = {
     "flowName": _TEXT,
-    "failedConditions": {**_list(_TEXT), "description": "What stood against it, in words, with what was found."},
+    "failedConditions": {**_list(_TEXT), "description": "The conditions that failed, in words, with the value found."},
     "triggerGroups": _list(_ref("GroupResult")),
-    "recordAsOf": {**_nullable(_MOMENT), "description": "The moment at which the criteria see the record."},
+    "recordAsOf": {**_nullable(_MOMENT), "description": "The time for which the criteria evaluate the record."},
     "suppression": _RESULT,
     "goal": _RESULT,
     "refinementCriteria": _RESULT,
@@ -155,18 +158,18 @@ SCHEMAS: dict[str, Schema] = {
     "FlowInput": _object(
         _FLOW_KEYS,
         *(key for key in _FLOW_KEYS if key != "type"),
-        description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
+        description="HubSpot's Automation v4 flow. Every key is stored and returned unchanged.",
     ),
     "FlowChange": _object(
         _FLOW_KEYS
         | {
             "revisionId": {
                 "type": ["string", "integer", "null"],
-                "description": "That was read. Absent: the flow is created.",
+                "description": "The revision that the change is based on. If absent, the flow is created.",
             }
         },
         *(key for key in (*_FLOW_KEYS, "revisionId") if key != "type"),
-        description="HubSpot's Automation v4 flow. Every key is kept and returned as it came.",
+        description="HubSpot's Automation v4 flow. Every key is stored and returned unchanged.",
     ),
     "Flow": _object(
         {
@@ -184,7 +187,7 @@ SCHEMAS: dict[str, Schema] = {
         "recordTolerance",
         "enrollmentRateLimit",
         "warnings",
-        description="HubSpot's Automation v4 flow. `warnings`: of a flow just written, when there are any.",
+        description="HubSpot's Automation v4 flow. `warnings` is in the response to a write only, if there are any.",
     ),
     "FlowSummary": _object(
         {
@@ -208,15 +211,17 @@ SCHEMAS: dict[str, Schema] = {
     "FlowIds": _object(
         {
             "inputs": _list(
-                _object({"flowId": _GIVEN_ID, "type": {"const": "FLOW_ID"}}, "type"), minItems=1, maxItems=MAX_INPUTS
+                _object({"flowId": _INPUT_ID, "type": {"const": "FLOW_ID"}}, "type"), minItems=1, maxItems=MAX_INPUTS
             )
         }
     ),
     "FlowBatch": _batch("Flow"),
-    "FlowCheck": _object({"explanation": {"description": "Sentences.", **_list(_TEXT)}, "warnings": _WARNINGS}),
+    "FlowCheck": _object(
+        {"explanation": {"description": "The flow in plain sentences.", **_list(_TEXT)}, "warnings": _WARNINGS}
+    ),
     "EnrollmentTestInput": {
-        "description": "A stored record, or the properties of one.",
-        "oneOf": [_object({"objectId": _GIVEN_ID}), _object({"properties": _PROPERTIES})],
+        "description": "The ID of a stored record, or the properties of a record.",
+        "oneOf": [_object({"objectId": _INPUT_ID}), _object({"properties": _PROPERTIES})],
     },
     "EnrollmentTest": _object(
         {
@@ -245,11 +250,11 @@ SCHEMAS: dict[str, Schema] = {
             "expected": {"type": "string", "description": "The operation in words."},
             "found": _VALUE,
             "passed": _FLAG,
-            "because": {"type": "string", "description": "Why the value could not be compared at all."},
+            "because": {"type": "string", "description": "Why the value could not be compared, if so."},
         },
         "because",
     ),
-    # What happened
+    # The event history
     "EventOccurrence": _object(
         {
             "objectType": _TEXT,
@@ -266,7 +271,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "results": _list(_ref("EventOccurrence")),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
-            "since": {**_MOMENT, "description": "From when on events are kept."},
+            "since": {**_MOMENT, "description": "The time from which events are kept."},
         },
         "paging",
     ),
@@ -276,11 +281,11 @@ SCHEMAS: dict[str, Schema] = {
             "count": {"type": "integer", "minimum": 0},
             "first": _nullable(_ref("EventOccurrence")),
             "last": _nullable(_ref("EventOccurrence")),
-            "since": {**_MOMENT, "description": "From when on was looked."},
+            "since": {**_MOMENT, "description": "The beginning of the search."},
             "isComplete": _FLAG,
         }
     ),
-    # Decisions, and what they rest on
+    # Decisions and their explanations
     "SimulationInput": _object(
         {
             "event": {"description": "As EventBridge delivers it, valid or not: see docs/events.md."},
@@ -293,13 +298,13 @@ SCHEMAS: dict[str, Schema] = {
     "InlineRecord": _object(
         {
             "properties": _PROPERTIES,
-            "lists": _nullable(_list(_GIVEN_ID, maxItems=MAX_INPUTS)),
+            "lists": _nullable(_list(_INPUT_ID, maxItems=MAX_INPUTS)),
             "createdAt": _OCCURRED_AT,
         },
         "properties",
         "lists",
         "createdAt",
-        description="All of it holds since createdAt; long ago when absent.",
+        description="A record whose values all apply since createdAt. If that is absent, they apply since long ago.",
     ),
     "Simulation": _object(
         {
@@ -315,7 +320,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "flow": _ref("FlowInput"),
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
-            "after": {"type": ["string", "null"], "description": "`paging.next.after` of the page before."},
+            "after": {"type": ["string", "null"], "description": "`paging.next.after` of the previous page."},
         },
         "limit",
         "after",
@@ -329,7 +334,7 @@ SCHEMAS: dict[str, Schema] = {
                 )
             ),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
-            "isOnce": {"type": "boolean", "description": "A record enters the flow once."},
+            "isOnce": {"type": "boolean", "description": "Whether a record enters the flow only once."},
         },
         "paging",
     ),
@@ -337,7 +342,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
-            "since": {**_MOMENT, "description": "From when on events are kept."},
+            "since": {**_MOMENT, "description": "The time from which events are kept."},
         },
         "paging",
     ),
@@ -346,10 +351,10 @@ SCHEMAS: dict[str, Schema] = {
         | _EXPLANATION
         | {
             "code": _nullable(_DECISION["code"]),
-            "flowRevisionId": {"type": ["string", "null"], "description": "In force when the event was sent."},
+            "flowRevisionId": {"type": ["string", "null"], "description": "The revision when the event was sent."},
             "currentFlowRevisionId": _TEXT,
             "enrollment": _nullable(_ref("Enrollment")),
-            "notes": {**_list(_TEXT), "description": "What the answer can't know, or is to be known beside it."},
+            "notes": {**_list(_TEXT), "description": "Limits of the explanation, and related facts."},
         },
         *_SOMETIMES,
         *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
@@ -359,7 +364,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "groupIndex": {"type": "integer"},
             "eventType": _TEXT,
-            "isConcerned": {"type": "boolean", "description": "Whether the event is one of the group's type."},
+            "isConcerned": {"type": "boolean", "description": "Whether the event has the group's event type."},
             "filters": _list(_ref("FilterResult")),
             "passed": _FLAG,
         }
@@ -403,7 +408,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "PortalInput": _object(
         {
-            "timeZone": {"type": "string", "description": "As Europe/Dublin."},
+            "timeZone": {"type": "string", "description": "An IANA time zone, for example Europe/Dublin."},
             "criteriaTolerance": _TOLERANCE,
             "recordTolerance": _RECORD_TOLERANCE,
             "allowedSources": _SOURCES,
@@ -418,7 +423,7 @@ SCHEMAS: dict[str, Schema] = {
     "Record": _object(_RECORD, "propertiesWithHistory"),
     "RecordIds": _object(
         {
-            "inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS),
+            "inputs": _list(_object({"id": _INPUT_ID}), minItems=1, maxItems=MAX_INPUTS),
             "properties": _nullable(_list(_TEXT)),
             "propertiesWithHistory": _nullable(_list(_TEXT)),
         },
@@ -426,11 +431,11 @@ SCHEMAS: dict[str, Schema] = {
         "propertiesWithHistory",
     ),
     "RecordBatch": _batch("Record"),
-    "Inputs": _object({"inputs": _list(_object({"id": _GIVEN_ID}), minItems=1, maxItems=MAX_INPUTS)}),
+    "Inputs": _object({"inputs": _list(_object({"id": _INPUT_ID}), minItems=1, maxItems=MAX_INPUTS)}),
     "WholeRecordBatch": _batch("WholeRecord"),
     "EnrollmentsQuery": _object(
         {
-            "objectId": _GIVEN_ID,
+            "objectId": _INPUT_ID,
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": 20},
             "after": _nullable(_TEXT),
         },
@@ -441,7 +446,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "inputs": _list(
                 _object(
-                    {"id": _GIVEN_ID, "properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"
+                    {"id": _INPUT_ID, "properties": _PROPERTIES, "occurredAt": _OCCURRED_AT}, "properties", "occurredAt"
                 ),
                 minItems=1,
                 maxItems=MAX_INPUTS,
@@ -463,11 +468,11 @@ SCHEMAS: dict[str, Schema] = {
             "lists": _list(_object({"listId": _TEXT, "isMember": _FLAG, "changedAt": _MOMENT})),
         }
     ),
-    "Ids": _list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS),
+    "Ids": _list(_INPUT_ID, minItems=1, maxItems=MAX_INPUTS),
     "MembershipsInput": _object(
         {
-            "recordIdsToAdd": _list(_GIVEN_ID, maxItems=MAX_INPUTS),
-            "recordIdsToRemove": _list(_GIVEN_ID, maxItems=MAX_INPUTS),
+            "recordIdsToAdd": _list(_INPUT_ID, maxItems=MAX_INPUTS),
+            "recordIdsToRemove": _list(_INPUT_ID, maxItems=MAX_INPUTS),
         },
         "recordIdsToAdd",
         "recordIdsToRemove",
@@ -518,7 +523,7 @@ SCHEMAS: dict[str, Schema] = {
     # Replays
     "ReplayInput": _object(
         {
-            "flowIds": _nullable(_list(_GIVEN_ID, minItems=1, maxItems=MAX_INPUTS)),
+            "flowIds": _nullable(_list(_INPUT_ID, minItems=1, maxItems=MAX_INPUTS)),
             "eventTypes": _nullable(_list(_TEXT, minItems=1, maxItems=MAX_INPUTS)),
             "isDryRun": _FLAG,
         },
@@ -554,13 +559,13 @@ SCHEMAS: dict[str, Schema] = {
             "errors": _list(_ref("ErrorDetail")),
         },
         "errors",
-        description="HubSpot's envelope of errors.",
+        description="HubSpot's error envelope.",
     ),
     "ErrorDetail": _object(
         {
             "message": _TEXT,
-            "in": {"type": "string", "description": "The JSON path, or the name of the parameter."},
-            "code": {"type": "string", "description": "Stable."},
+            "in": {"type": "string", "description": "The JSON path or the name of the parameter."},
+            "code": {"type": "string", "description": "A stable code, for programs."},
             "context": {"type": "object", "additionalProperties": _list(_TEXT)},
         }
     ),
@@ -580,7 +585,7 @@ SCHEMAS: dict[str, Schema] = {
 def _enrollment() -> Schema:
     whole = enrollment_schema()
     text = {key: whole[key] for key in ("type", "description")}
-    due = {**_MOMENT, "description": "When it is published, where the flow's limit delays it."}
+    due = {**_MOMENT, "description": "When it is published, if the flow's rate limit delays it."}
     properties = whole["properties"] | {"isPublished": _FLAG, "isAnnounced": _FLAG, "dueAt": due}
     trigger = dict(properties["trigger"])
     trigger["properties"] = trigger["properties"] | {"properties": {"type": "object", "additionalProperties": _VALUE}}

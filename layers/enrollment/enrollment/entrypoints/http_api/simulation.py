@@ -1,5 +1,5 @@
-"""`/enrollment/v1/simulate`: what would be decided on an event that is not put on the bus; `/enrollment/v1/preview`:
-what a draft would have decided on the events that happened."""
+"""Serve `/enrollment/v1/simulate`, which decides an event without publishing it, and `/enrollment/v1/preview`, which
+decides past events for a draft flow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,40 +23,47 @@ from enrollment.serialization.requests import write_cursor
 
 
 def simulate(services: Services, request: Request) -> Reply:
-    asked = read_simulation(request.body, request.portal_id, request.now)
-    processor = services.processor if asked.flows is None else replace(services.processor, flows=Drafts(asked.flows))
+    """Return what would be decided on the event, or why it is invalid. Raises InvalidRequest for anything else in the
+    body, and OtherPortal if the event is about another portal."""
+    inputs = read_simulation(request.body, request.portal_id, request.now)
+    processor = services.processor if inputs.flows is None else replace(services.processor, flows=Drafts(inputs.flows))
     try:
-        event = read_routed_event(asked.envelope)
+        event = read_routed_event(inputs.envelope)
         if event.portal_id != request.portal_id:
             raise OtherPortal(f"no portal {event.portal_id}")
         services.portals.current(request.portal_id).check_source(event)
         simulation = Simulation(processor)
-        if asked.record is not None:
-            simulation = Simulation(processor, asked.record.of(event), sees=no_enrollments)
+        if inputs.record is not None:
+            simulation = Simulation(processor, inputs.record.of(event), sees=no_enrollments)
         explanations = simulation.explain(event)
     except InvalidEvent as invalid:
-        found = asked.envelope.get("id") if isinstance(asked.envelope, dict) else None
+        event_id = inputs.envelope.get("id") if isinstance(inputs.envelope, dict) else None
         unprocessed = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
-        return Reply(200, {"eventId": found if isinstance(found, str) else None, "unprocessed": unprocessed})
-    return Reply(200, {"eventId": event.id, "decisions": [written(event, one) for one in explanations]})
+        return Reply(200, {"eventId": event_id if isinstance(event_id, str) else None, "unprocessed": unprocessed})
+    return Reply(
+        200, {"eventId": event.id, "decisions": [write_decision(event, explanation) for explanation in explanations]}
+    )
 
 
 def preview_flow(services: Services, request: Request) -> Reply:
+    """Return what a draft flow would have decided on the latest events in the history, newest first. Raises InvalidFlow
+    and InvalidRequest."""
     flow, limit, after = read_preview(request.body, request.portal_id)
-    found = preview(services.processor, services.history, flow, request.now, limit, after)
+    previewed = preview(services.processor, services.history, flow, request.now, limit, after)
     results = [
         {
             **decision_fields(event, decision),
             "occurredAt": iso(event.occurred_at),
             "failedConditions": list(failed_conditions(decision, flow, EVENT_TYPES)),
         }
-        for event, decision in found.decisions
+        for event, decision in previewed.decisions
     ]
-    following = None if found.following is None else write_cursor(found.following)
-    return Reply(200, page(results, following) | {"isOnce": not flow.should_re_enroll})
+    next_position = None if previewed.following is None else write_cursor(previewed.following)
+    return Reply(200, page(results, next_position) | {"isOnce": not flow.should_re_enroll})
 
 
-def written(event: Event, explanation: Explanation) -> Mapping[str, Any]:
+def write_decision(event: Event, explanation: Explanation) -> Mapping[str, Any]:
+    """Return the fields of a decision as they are logged, and those that explain it."""
     return {**decision_fields(event, explanation.decision), **write_explanation(explanation)}
 
 
@@ -79,12 +86,12 @@ ENDPOINTS = (
         "simulateEvent",
         "POST",
         "/enrollment/v1/simulate",
-        "What would be decided on an event, without its consequences",
+        "Simulate an event",
         simulate,
         {200: "Simulation"},
-        description="By the same code that enrolls; nothing is written and no message is sent. Against the flows that "
-        "are stored, or those given here, taken as turned on; for the stored record, or one given here, which has "
-        "never been enrolled. An event that would be refused is answered as `unprocessed`.",
+        description="Decides the event with the code that enrolls, but writes nothing and sends no message. `flows` "
+        "replaces the stored flows, and counts as turned on. `record` replaces the stored record, and has no "
+        "enrollments. For an invalid event, the response has `unprocessed` instead of `decisions`.",
         body="SimulationInput",
         example=Example(body={"event": EVENT_BODY, "flows": [FLOW_BODY], "record": {"properties": {"city": "Dublin"}}}),
     ),
@@ -92,12 +99,12 @@ ENDPOINTS = (
         "previewFlow",
         "POST",
         "/enrollment/v1/preview",
-        "Whom would a draft have enrolled?",
+        "Show which records a draft flow would have enrolled from past events",
         preview_flow,
         {200: "PreviewPage"},
-        description="By the latest events in the history, newest first, as though the flow had been on and nobody "
-        "enrolled. On a page, a record that enters once is enrolled by its first event; over several pages count it "
-        "once (`isOnce`). A page may be short, or empty, and yet have a next one.",
+        description="Decides the latest events in the history, newest first, as if the flow had been on and no record "
+        "enrolled. If `isOnce` is true, a record enters the flow once: a page enrolls it by its first event, so count "
+        "it once over all pages. A page can be short or empty and still have a next page.",
         body="PreviewInput",
         example=Example(body={"flow": FLOW_BODY, "limit": 100}),
     ),

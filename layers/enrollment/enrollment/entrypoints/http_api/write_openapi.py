@@ -11,7 +11,7 @@ from enrollment.entrypoints.http_api.routes import openapi_document
 
 
 def openapi_text() -> str:
-    """The content of docs/openapi.json."""
+    """Return the content of docs/openapi.json."""
     return json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
 
 
