@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec.structs import replace
 
 import enrollment.entrypoints.event_handlers
@@ -30,7 +29,7 @@ from enrollment.entrypoints.http_api.server import Server
 from enrollment.serialization.envelopes import read_event, replay_name
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.support.fakes import FakeUnprocessed, World
-from tests.support.portal import IAM, services_of
+from tests.support.portal import IAM, NO_CONTEXT, services_of
 from tests.support.scenario import event, flow, property_filter
 
 Metric = tuple[str, str, frozenset[str]]
@@ -108,7 +107,7 @@ def submitted(**given: Any) -> dict[str, Any]:
 def invoke(patch: pytest.MonkeyPatch, world: World, envelope: dict[str, Any]) -> Any:
     """The handler of the event's category."""
     prepare(patch, world)
-    return handler_for(envelope["detail-type"].partition(".")[0])(envelope, None)
+    return handler_for(envelope["detail-type"].partition(".")[0])(envelope, NO_CONTEXT)
 
 
 def redeliver(patch: pytest.MonkeyPatch) -> None:
@@ -117,7 +116,9 @@ def redeliver(patch: pytest.MonkeyPatch) -> None:
     invoke(patch, world, envelope)
     ((at, body),) = world.redeliveries.scheduled
     world.now = at
-    assert redelivery_handler()({"Records": [{"messageId": "m", "body": body}]}, None) == {"batchItemFailures": []}
+    assert redelivery_handler()({"Records": [{"messageId": "m", "body": body}]}, NO_CONTEXT) == {
+        "batchItemFailures": []
+    }
 
 
 def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
@@ -134,13 +135,14 @@ def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         invoke(patch, world, submitted(id=f"e{number}", at=iso(world.now), sent=iso(world.now)))
     prepare(patch, world)
-    app = enrollment.entrypoints.bootstrap.application()
+    handlers: Any = enrollment.entrypoints.event_handlers
+    app = handlers.application()
     ticks = iter(range(world.now, world.now + 10_000_000, REEVALUATION_TIME_MS + 1))
     processor = replace(app.processor, clock=lambda: next(ticks))
     patch.setattr(enrollment.entrypoints.event_handlers, "application", lambda: replace(app, processor=processor))
     named = {"hs_name": "age", "hs_value": 7}
     late = {"crm.property_changed": "101", "id": "c", "at": iso(world.now), "properties": named}
-    handler_for("crm")(event(late), None)
+    handler_for("crm")(event(late), NO_CONTEXT)
 
 
 def replay(patch: pytest.MonkeyPatch) -> None:
@@ -178,7 +180,7 @@ def fail(patch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Exception, match="the queue or the bus did not accept"):
         invoke(patch, world, submitted())
     world.now += 600_000
-    assert unconfirmed_handler()({}, None) == {"found": 1, "published": 1, "isComplete": True}
+    assert unconfirmed_handler()({}, NO_CONTEXT) == {"found": 1, "published": 1, "isComplete": True}
 
 
 def ask(patch: pytest.MonkeyPatch) -> None:
@@ -202,5 +204,5 @@ def status(path: str) -> int:
         "requestContext": {"http": {"method": "GET", "path": path}, "requestId": "r", "stage": "$default"}
         | {"authorizer": IAM},
     }
-    found: int = api_handler()(request, LambdaContext())["statusCode"]
+    found: int = api_handler()(request, NO_CONTEXT)["statusCode"]
     return found

@@ -21,6 +21,8 @@ from tests.support.fakes import World
 from tests.support.scenario import event, flow
 
 NOW: Instant = 1_795_514_400_000
+# The functions do not use the context of an invocation in memory.
+NO_CONTEXT: Any = None
 IAM = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ada", "accountId": "123456789012"}}
 
 
@@ -114,7 +116,7 @@ class Api:
                 **({} if raw is None else {"body": raw}),
                 "isBase64Encoded": given.get("base64", False),
             },
-            None,
+            NO_CONTEXT,
         )
         return Answer(answer["statusCode"], answer["headers"], answer["body"] or "")
 

@@ -6,12 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from enroll.local import gateway
 from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import Outcome
-from tests.support.portal import Api
+from tests.support.portal import NO_CONTEXT, Api
 
 
 @contextmanager
@@ -23,7 +21,7 @@ def served(api: Api) -> Iterator[str]:
 
     async def answer(request: HttpRequest) -> Response:
         event = json.loads(gateway.to_event(request))
-        return gateway.to_response(Outcome(json.dumps(api.server.answer(event, LambdaContext())).encode()))
+        return gateway.to_response(Outcome(json.dumps(api.server.answer(event, NO_CONTEXT)).encode()))
 
     server = asyncio.run_coroutine_threadsafe(listen(answer), loop).result()
     try:
