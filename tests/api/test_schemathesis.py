@@ -1,8 +1,8 @@
-"""The API against its own document, by requests that nobody thought of."""
+"""The API against its own OpenAPI document, with generated requests."""
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, assume, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -43,4 +43,6 @@ def url():
     suppress_health_check=list(HealthCheck),
 )
 def test_every_response_conforms_to_the_openapi_document(case: schemathesis.Case, url: str) -> None:
+    # API Gateway cuts a path at a decoded "?", so such a request reaches another route (docs/api.md, IDs in paths).
+    assume(not any("?" in str(value) for value in (case.path_parameters or {}).values()))
     case.call_and_validate(base_url=url, headers={"X-Portal-Id": "p1"}, checks=CHECKS)

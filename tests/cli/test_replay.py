@@ -111,7 +111,10 @@ def test_an_end_that_is_none_is_told(
 def test_what_can_not_be_replayed_is_told(portal: Api, aws: Aws) -> None:
     assert "--from" in run("replay", "--from", UNTIL, "--to", SINCE, code=2).stderr
     assert "--to" in run("replay", "--from", SINCE, "--to", "soon", code=2).stderr
-    assert "no flow '9'" in run("replay", "--from", SINCE, "--flow", "9", code=2).stderr
+    assert (
+        "expected the ID of a flow in this portal, got '9'"
+        in run("replay", "--from", SINCE, "--flow", "9", code=2).stderr
+    )
     aws.archives = []
     assert "0 archives" in run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
     aws.archives = ["a", "b"]
