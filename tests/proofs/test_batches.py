@@ -82,7 +82,7 @@ def undisturbed(on: Stage) -> tuple[int, State]:
 
 def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten events create a record each, and enroll it in two flows."""
-    monkeypatch.setattr(handler, "Meeting", partial(CallCoalescer, max_wait_seconds=10))
+    monkeypatch.setattr(handler, "CallCoalescer", partial(CallCoalescer, max_wait_seconds=10))
     story = [
         {**SUBMITTED, "forms.submitted": f"{number}", "id": f"e{number}", "record": {"n": number}}
         for number in range(10)
