@@ -5,7 +5,6 @@ the flows, and an event that matches no flow makes none of them.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.ports import Enrollments
@@ -49,6 +48,10 @@ class EventFacts:
         self._evaluator = evaluator
         self._enrollments = enrollments
         self._ineligibilities: dict[str, str | None] = {}
+        # Loaded once. Not by functools.cached_property: until Python 3.12 it holds one lock for all events of a batch.
+        self._existing: Mapping[str, ExistingEnrollments] | None = None
+        self._criteria_rejections: Mapping[str, Decision | None] | None = None
+        self._with_absent_record: EventFacts | None = None
 
     def with_event(self, event: Event, record: Record | None) -> "EventFacts":
         """The facts of the same flows for another version of the event or of the record."""
@@ -65,10 +68,11 @@ class EventFacts:
 
     def existing(self, flow: Flow) -> ExistingEnrollments:
         """Return the enrollments of the record in a flow. Empty if the flow did not have to be looked up."""
+        if self._existing is None:
+            self._existing = self._load_existing()
         return self._existing.get(flow.id, ExistingEnrollments())
 
-    @cached_property
-    def _existing(self) -> Mapping[str, ExistingEnrollments]:
+    def _load_existing(self) -> Mapping[str, ExistingEnrollments]:
         """By flow ID: for the flows that the event can enroll in, and for those that an earlier delivery of it may have
         enrolled in."""
         key, record = self.event.record_key, self.record
@@ -84,10 +88,11 @@ class EventFacts:
 
     def criteria_rejection(self, flow: Flow) -> Decision | None:
         """Return the result of steps 8 to 10 for an enabled flow that passes the steps before."""
+        if self._criteria_rejections is None:
+            self._criteria_rejections = self._evaluate_criteria()
         return self._criteria_rejections[flow.id]
 
-    @cached_property
-    def _criteria_rejections(self) -> Mapping[str, Decision | None]:
+    def _evaluate_criteria(self) -> Mapping[str, Decision | None]:
         flows = [
             context.flow
             for context in self.contexts
@@ -122,17 +127,15 @@ class EventFacts:
         """Return until when the flow waits for the record to arrive. None: it does not wait."""
         if not self.scope.delivery.may_defer or not may_become_known(self.event, self.record):
             return None
+        if self._with_absent_record is None:
+            # The facts if nothing were known of the record.
+            assert self.event.record_key is not None
+            self._with_absent_record = self.with_event(self.event, absent(self.event.record_key))
         if FlowContext(flow, self._with_absent_record).rejection(TRIGGER_STEPS) is not None:
             return None
         tolerance = self._evaluator.record_tolerance(self.event.portal_id, flow)
         until = ends_at(self.event, tolerance, self._now)
         return until if tolerance and until > self._now else None
-
-    @cached_property
-    def _with_absent_record(self) -> "EventFacts":
-        """The facts if nothing were known of the record."""
-        assert self.event.record_key is not None
-        return self.with_event(self.event, absent(self.event.record_key))
 
     def _may_follow(self, instant: Instant) -> bool:
         return may_follow(instant, self.event, self._now)
