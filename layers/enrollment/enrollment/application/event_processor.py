@@ -175,6 +175,8 @@ class EventProcessor(Struct, frozen=True):
             record = self.records.get(event.record_key)
         if is_stored and not affects_record(event):
             event = self._store_in_history(raw_event, record)
+        if not flows and not selected.counted:
+            return Attempt(event, record)
 
         facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments)
         if is_stored and not changes_record(event) and facts.awaits_record:
