@@ -54,7 +54,7 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
         period = next(name for name, length in PERIODS.items() if length == flow.rate_limit.period).lower()
         sentences.append(f"At most {flow.rate_limit.count:,} enter per {period}; those beyond enter later.")
     if not flow.is_enabled:
-        sentences.append("It is turned off: it enrolls nobody now.")
+        sentences.append("It is turned off and enrolls no record now.")
     return sentences
 
 
