@@ -35,7 +35,7 @@ run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=-
 	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
-test: check $(EMULATOR)/.ready ## Check the code and run the fast tests, with the coverage of the layer
+test: check $(EMULATOR)/.ready $(SAM)/.ready ## Check the code and run the fast tests, with the coverage of the layer
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" --cov --cov-report=term $(ARGS)
 
 .PHONY: verify
