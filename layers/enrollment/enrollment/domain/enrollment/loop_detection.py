@@ -14,8 +14,8 @@ ENROLLED = "workflows.enrolled"
 def find_enrollment_loop(flow: Flow, others: Iterable[Flow]) -> Sequence[str] | None:
     """Return the flow IDs of a shortest loop through ``flow``, which is first and last. None if there is no loop.
 
-    Loops that are so long that MAX_CHAIN stops a record before it has completed them are ignored. ``others``: flows of
-    the same portal and object type. A flow leads to another if its ``workflows.enrolled`` event satisfies one of the
+    Loops that MAX_CHAIN stops before a record completes them are ignored. ``others``: flows of the same portal and
+    object type. A flow leads to another if its ``workflows.enrolled`` event satisfies one of the
     other's trigger groups.
     """
     if not _is_triggered_by_flows(flow):
