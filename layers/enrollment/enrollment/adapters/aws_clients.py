@@ -7,7 +7,6 @@ this package does not use.
 from binascii import crc32
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import botocore.session
 from botocore import handlers
 from botocore.client import BaseClient
 from botocore.config import Config
@@ -38,19 +37,24 @@ def _config(attempts: int) -> Config:
     )
 
 
-# botocore handlers that add headers to each request: the number of the attempt, and the invocation, with which Lambda
-# detects recursive loops. DynamoDB uses neither, and they take a twentieth of the CPU time of a call. They are removed
-# by name, because the runtime provides botocore and a later version may not have them.
-_DISABLED_HANDLERS = {"request-created": "add_retry_headers", "before-call": "add_recursion_detection_header"}
-
-
 class CorruptResponse(Exception):
     """A response of DynamoDB does not have its checksum, at every attempt."""
 
 
+class _ClientSession(Session):
+    """A session that ignores the handlers of created requests. botocore registers one that adds the number of the
+    attempt to the headers. Powertools registers one on every session of the process, which adds its name to the user
+    agent. Together they take a twentieth of the CPU time of a call (decision 13). The handlers that sign requests are
+    registered on the client, not here."""
+
+    def register(self, event_name: str, *args: Any, **options: Any) -> None:
+        if event_name != "request-created":
+            super().register(event_name, *args, **options)
+
+
 def open_session() -> Session:
     """Return a session that is configured by the environment."""
-    return botocore.session.get_session()
+    return _ClientSession()
 
 
 def dynamodb(session: Session, **options: str) -> "DynamoDBClient":
@@ -58,8 +62,8 @@ def dynamodb(session: Session, **options: str) -> "DynamoDBClient":
     deadline is reached. ``options``: ``region_name``, ``endpoint_url``, ``aws_access_key_id`` and so on, for callers
     that do not take them from the environment."""
     client: Any = session.create_client("dynamodb", config=_config(7), **options)  # type: ignore[arg-type]
-    for event_name, handler_name in _DISABLED_HANDLERS.items():
-        client.meta.events.unregister(event_name, getattr(handlers, handler_name, None))
+    # The header of the invocation, with which Lambda detects recursive loops. Only SQS needs it.
+    client.meta.events.unregister("before-call", getattr(handlers, "add_recursion_detection_header", None))
     client.meta.events.register("after-call.dynamodb", _check_checksum)
     typed_client: DynamoDBClient = client
     return _with_deadline(typed_client)
