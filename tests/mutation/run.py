@@ -133,6 +133,8 @@ def confirm(workspace: Path, folder: str, *, seconds: float) -> set[str]:
             ).returncode
         except subprocess.TimeoutExpired:
             code = 1
+        if code in (4, 5):
+            sys.exit(f"pytest ran no tests for {mutant} in {workspace} (exit code {code}); expected it to run them.")
         outcomes[mutant] = code == 0
         cache.write_text(json.dumps(outcomes, indent=1), encoding="utf-8")
     return {mutant for mutant, survived in outcomes.items() if survived}
