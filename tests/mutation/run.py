@@ -43,6 +43,7 @@ CONFIRMATION_SECONDS = 120.0
 CONFIGURATION = """\
 [tool.mutmut]
 source_paths = ["src"]
+also_copy = ["cli"]
 only_mutate = ["{pattern}"]
 do_not_mutate = [{excluded}]
 pytest_add_cli_args = ["--hypothesis-seed=0", "-p", "no:cacheprovider", "-m", "not verify"]
@@ -65,6 +66,8 @@ def prepare(folder: str) -> Path:
     _mirror(PACKAGE, workspace / "src" / "enrollment")
     for name in TESTS:
         _mirror(ROOT / "tests" / name, workspace / "tests" / name)
+    # test_describe.py describes the flows of the demonstration.
+    _mirror(ROOT / "cli" / "enroll" / "demo", workspace / "cli" / "enroll" / "demo")
     in_folders = ", ".join(f'"src/enrollment/domain/{name}/*"' for name in FOLDERS) if folder == "values" else ""
     pattern = "src/enrollment/domain/*" if folder == "values" else f"src/enrollment/domain/{folder}/*"
     (workspace / "pyproject.toml").write_text(
