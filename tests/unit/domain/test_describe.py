@@ -11,7 +11,6 @@ from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
 from enrollment.domain.describe import WORDS, describe_flow, describe_operation
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
-from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import read_flow
 from tests.support.scenario import flow, property_filter
 
@@ -139,57 +138,11 @@ def test_description_of_operations(kind: str, operator: str, operands: dict[str,
     assert describe_operation({"operationType": kind, "operator": operator, **operands}) == words
 
 
-def test_property_name_close_to_a_default_property_gives_a_warning() -> None:
-    document = flow(
-        {
-            "id": 1,
-            "event": "forms.submitted",
-            "criteria": [["lifecyclestge", "IS_KNOWN"], ["city", "IS_KNOWN"], ["shoe_size", "IS_KNOWN"]],
-        }
-    )
-    document["enrollmentCriteria"]["refinementCriteria"]["filterBranches"] = [
-        {
-            "filterBranchType": "ASSOCIATION",
-            "objectTypeId": "0-2",
-            "associationCategory": "HUBSPOT_DEFINED",
-            "associationTypeId": 279,
-            "filters": [property_filter(["numberofemployes", "IS_GREATER_THAN", 3])],
-        }
-    ]
-    found = warnings(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)))
-    assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == [
-        "lifecyclestage",
-        "numberofemployees",
-    ]
-    for path in DEMO.glob("*.json"):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        assert warnings(read_flow(FlowRevision("p", "1", 1, document, False, 0, 0, 0))) == []
-
-
 @pytest.mark.parametrize("stray", [{"lowerBound": 1}, {"values": []}, {"values": ["y"]}, {"numberOfDays": 3}])
 def test_description_omits_keys_that_the_operation_does_not_have(stray: dict[str, Any]) -> None:
     assert (
         describe_operation({"operationType": "STRING", "operator": "CONTAINS", "value": "x", **stray}) == 'contains "x"'
     )
-
-
-def test_unknown_option_of_a_closed_list_gives_a_warning() -> None:
-    where = [
-        ["hs_ad_network", "IS_ANY_OF", ["linkedin", "LINKDIN", "TIKTOK"]],
-        ["hs_ad_network", "IS_EQUAL_TO", "Facebook "],
-        ["hs_ad_network", "IS_NOT_EQUAL_TO", ["ADWRDS"], "MULTISTRING"],
-        ["hs_ad_network", "CONTAINS", "LINK"],
-        ["hs_interaction_type", "IS_ANY_OF", ["ANYTHING"]],
-        ["hs_ad_network", "IS_KNOWN"],
-    ]
-    document = flow({"id": 1, "event": "ads.interaction", "where": where})
-    found = warnings(read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)))
-    assert [one.partition(" is no option of hs_ad_network")[0] for one in found] == [
-        "'LINKDIN'",
-        "'TIKTOK'",
-        "'ADWRDS'",
-    ]
-    assert [one.partition("did you mean ")[2].partition("?")[0] for one in found] == ["LINKEDIN", "", "ADWORDS"]
 
 
 def test_description_of_tolerance_and_rate_limit() -> None:
