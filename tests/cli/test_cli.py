@@ -135,6 +135,30 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
 
 
+def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api, tmp_path: Path) -> None:
+    bad = flow({"id": 2, "event": "forms.submitted"})
+    bad["enrolmentCriteria"] = bad.pop("enrollmentCriteria")
+    file(tmp_path, bad, name="1-bad.json")
+    file(tmp_path, flow({"id": 3, "event": "forms.submitted"}), name="3-good.json")
+    (tmp_path / "2-broken.json").write_text("{", encoding="utf-8")
+    (tmp_path / "4-bytes.json").write_bytes(b"\xff")
+
+    result = run("flows", "check", str(tmp_path), "--json", code=2)
+    faults = {Path(one["file"]).name: one["faults"] for one in json.loads(result.stdout)}
+    assert {name for name, messages in faults.items() if messages} == {"1-bad.json", "2-broken.json", "4-bytes.json"}
+    assert faults["2-broken.json"][0].startswith("expected JSON; ")
+    assert "did you mean enrollmentCriteria?" in faults["1-bad.json"][0]
+    shown = run("flows", "check", str(tmp_path), code=2).stdout
+    assert "2-broken.json: not a flow" in shown
+
+    for command in (("put", str(tmp_path)), ("diff", str(tmp_path))):
+        refused = run("flows", *command, code=2).stderr.replace("\n", "")
+        assert "2-broken.json: expected JSON" in refused
+        assert "4-bytes.json: expected UTF-8" in refused
+    assert "did you mean enrollmentCriteria?" in run("flows", "put", str(tmp_path), code=2).stderr.replace("\n", "")
+    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+
+
 def test_an_enrollment_is_tested(portal: Api) -> None:
     found = answer("flows", "test", "1001", "101")
     assert found["passed"] is True

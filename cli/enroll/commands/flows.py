@@ -13,7 +13,7 @@ from rich.progress import Progress, track
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.decision_rendering import print_preview
-from enroll.files import read_objects
+from enroll.files import InvalidFile, load_objects, read_objects
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
@@ -21,7 +21,7 @@ from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
-from enrollment.serialization.flows import InvalidFlow, read_flow
+from enrollment.serialization.flows import InvalidFlow, read_new_flow
 
 app = typer.Typer(help="Write flows, which say which events enroll which records.", no_args_is_help=True)
 
@@ -75,16 +75,16 @@ def check(files: Files, as_json: AsJson = False) -> None:
 
     Loops are reported only among the flows in these files.
     """
-    documents = list(_read(files))
+    documents, unreadable = _load(files)
     flows = [flow for _, document in documents if (flow := _flow(document)) is not None]
     answers = [_check(path, document, flows) for path, document in documents]
+    answers += [_answer(invalid.path, faults=[invalid.message]) for invalid in unreadable]
     if as_json:
         print_json(answers)
     else:
         for answer in answers:
-            console.print(
-                f"{answer['file']}: {answer['name'] or answer['id'] or 'a flow without a name'}", style="bold"
-            )
+            name = answer["name"] or answer["id"] or ("not a flow" if answer["faults"] else "a flow without a name")
+            console.print(f"{answer['file']}: {name}", style="bold")
             for line in answer["explanation"]:
                 console.print(f"  {line}", soft_wrap=True)
             for warning in answer["warnings"]:
@@ -317,22 +317,15 @@ def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
 def _flow(document: dict[str, Any]) -> Flow | None:
     """Return the flow in a document, or None if the document is invalid."""
     try:
-        return read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
+        return read_new_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow:
         return None
 
 
 def _check(path: Path, document: dict[str, Any], flows: list[Flow]) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "file": str(path),
-        "id": document.get("id"),
-        "name": document.get("name"),
-        "explanation": [],
-        "warnings": [],
-        "faults": [],
-    }
+    answer = _answer(path, id=document.get("id"), name=document.get("name"))
     try:
-        flow = read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
+        flow = read_new_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow as invalid:
         return answer | {"faults": [str(fault) for fault in invalid.faults]}
     flows_of_type = [other for other in flows if other.object_type_id == flow.object_type_id]
@@ -342,11 +335,37 @@ def _check(path: Path, document: dict[str, Any], flows: list[Flow]) -> dict[str,
     }
 
 
-def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _answer(path: Path, **parts: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "file": str(path),
+        "id": None,
+        "name": None,
+        "explanation": [],
+        "warnings": [],
+        "faults": [],
+    }
+    return empty | parts
+
+
+def _load(paths: list[Path]) -> tuple[list[tuple[Path, dict[str, Any]]], list[InvalidFile]]:
+    """Return the flows in files and folders, and the files that cannot be read."""
+    documents: list[tuple[Path, dict[str, Any]]] = []
+    faults: list[InvalidFile] = []
     for path in paths:
         for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-            for document in read_objects(file):
-                yield file, document
+            try:
+                documents += [(file, document) for document in load_objects(file)]
+            except InvalidFile as invalid:
+                faults.append(invalid)
+    return documents, faults
+
+
+def _read(paths: list[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the flows in files and folders. End the command with INVALID if a file cannot be read."""
+    documents, faults = _load(paths)
+    if faults:
+        fail([str(fault) for fault in faults], INVALID)
+    return documents
 
 
 def _id_of(path: Path, document: Mapping[str, Any]) -> str:
@@ -358,8 +377,9 @@ def _id_of(path: Path, document: Mapping[str, Any]) -> str:
 
 def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     flows: dict[str, dict[str, Any]] = {}
-    faults: list[str] = []
-    for path, document in _read(files):
+    documents, unreadable = _load(files)
+    faults = [str(invalid) for invalid in unreadable]
+    for path, document in documents:
         raw_id = document.get("id")
         if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
             faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {raw_id!r}")
@@ -369,7 +389,7 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
             faults.append(f"{path}: $.id: expected each ID once; got {flow_id} a second time")
         flows[flow_id] = document
         try:
-            read_flow(revised(None, portal, flow_id, document, 0))
+            read_new_flow(revised(None, portal, flow_id, document, 0))
         except InvalidFlow as invalid:
             faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
     if faults:

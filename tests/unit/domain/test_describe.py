@@ -8,7 +8,7 @@ import pytest
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
-from enrollment.domain.describe import WORDS, describe_flow, describe_operation
+from enrollment.domain.describe import WORDS, describe_flow, describe_operation, is_negative
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.flows import read_flow
@@ -95,6 +95,12 @@ def test_every_operator_has_a_description() -> None:
     assert not unused, f"remove these operators from WORDS in domain/describe.py: {sorted(unused)}"
 
 
+def test_negative_operators_are_those_that_sound_as_if_a_missing_value_satisfied_them() -> None:
+    negative_words = {"not", "none", "never"}
+    expected = {operator for operator, words in WORDS.items() if negative_words & set(words.split())}
+    assert {operator for operator in WORDS if is_negative(operator)} == expected - {"IS_NOT_BLANK"}
+
+
 def test_unknown_operators_and_operation_types_are_described_by_their_names() -> None:
     new_operator = {"operationType": "STRING", "operator": "SOUNDS_LIKE", "value": "Ada"}
     assert describe_operation(new_operator) == 'sounds like "Ada"'
@@ -123,8 +129,11 @@ MONDAY = {"timeType": "INDEXED", "indexReference": {"referenceType": "WEEK", "da
         ),
         ("DATE", "EQUAL", {"year": 2026, "month": "NOV", "day": 3}, "is on 3 Nov 2026"),
         ("NUMBER_RANGED", "IS_BETWEEN", {"lowerBound": 1, "upperBound": 2}, "is between 1 and 2"),
-        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"]}, 'is not "a"'),
-        ("ENUMERATION", "IS_NONE_OF", {"values": list("abc")}, 'is none of "a", "b" or "c"'),
+        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"]}, 'is not "a" (fails without a value)'),
+        ("ENUMERATION", "IS_NONE_OF", {"values": ["a"], "includeObjectsWithNoValueSet": True},
+         'is not "a" (or has no value)'),
+        ("STRING", "IS_NOT_EQUAL_TO", {"value": "a"}, 'is not "a" (fails without a value)'),
+        ("ENUMERATION", "IS_NONE_OF", {"values": list("abc")}, 'is none of "a", "b" or "c" (fails without a value)'),
         ("STRING", "CONTAINS", {"value": "x", "includeObjectsWithNoValueSet": True}, 'contains "x" (or has no value)'),
         ("STRING", "IS_EQUAL_TO", {"value": 'Van "the Man" '}, 'is "Van \\"the Man\\" "'),
         ("MULTISTRING", "STARTS_WITH", {"values": ["Van "]}, 'begins with "Van "'),

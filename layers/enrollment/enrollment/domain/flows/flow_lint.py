@@ -20,7 +20,7 @@ from enrollment.domain.criteria.record_operators import (
     RollingDate,
     Updated,
 )
-from enrollment.domain.describe import describe_operation
+from enrollment.domain.describe import FAILS_WITHOUT_VALUE, describe_operation
 from enrollment.domain.events.event_types import (
     EventType,
     IsNotTrue,
@@ -387,7 +387,7 @@ _SEPARATE = "Remove a filter, or put the filters into separate branches of an OR
 
 
 def _contradiction(path: str, subject: str, operations: Sequence[Operation] | Sequence[RecordOperation]) -> FlowWarning:
-    words = [describe_operation(each.given) for each in operations]
+    words = [describe_operation(each.given).removesuffix(FAILS_WITHOUT_VALUE) for each in operations]
     return FlowWarning(path, "CONTRADICTION", f"no {subject} that {' and '.join(words)}", _SEPARATE)
 
 
