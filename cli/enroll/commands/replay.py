@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.flow_names import find_earlier_flow_id
 from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
 from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
 from enroll.stack import StackName, aws_errors_reported, open_stack
@@ -31,7 +32,9 @@ def replay(
     ] = None,
     flow: Annotated[
         list[str] | None,
-        typer.Option("--flow", help="Only for this flow, regardless of when it was turned on. Repeatable."),
+        typer.Option(
+            "--flow", help="Only for this flow, by ID or name, regardless of when it was turned on. Repeatable."
+        ),
     ] = None,
     event_type: Annotated[
         list[str] | None, typer.Option("--event-type", help="Only events of this type. Repeatable.")
@@ -52,10 +55,11 @@ def replay(
     opened, caller = open_stack(stack), open_api(api, portal, stack)
     deadline = time.monotonic() + timeout * 60
     with aws_errors_reported(), api_errors_reported():
+        flow_ids = [find_earlier_flow_id(caller, name) for name in flow or []]
         order = caller.call(
             "POST",
             "/enrollment/v1/replays",
-            {"flowIds": flow or None, "eventTypes": event_type or None, "isDryRun": dry_run},
+            {"flowIds": flow_ids or None, "eventTypes": event_type or None, "isDryRun": dry_run},
         )
         try:
             request = ReplayRequest(order["name"], order["eventTypes"], start_at, end_at, archive)
