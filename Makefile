@@ -45,7 +45,7 @@ verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Run the slow tests: 
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m verify $(ARGS)
 
 .PHONY: prove
-prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz mutate ## The proofs of the guarantees at full length (docs/guarantees.md)
+prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
 	$(VENV)/bin/pytest tests/proofs tests/contract/test_tables_of_batch.py --prove -s $(ARGS)
 
 .PHONY: fuzz
