@@ -44,11 +44,6 @@ def find_flow(opened: Api, text: str) -> dict[str, Any]:
     return flow if flow is not None else get_flow(opened, _id_by_name(opened, text))
 
 
-def find_flow_id(opened: Api, text: str) -> str:
-    """Return the ID of a flow, like ``find_flow``."""
-    return text if text and get_flow_if_stored(opened, text) is not None else _id_by_name(opened, text)
-
-
 def find_earlier_flow_id(opened: Api, text: str) -> str:
     """Return the ID of a flow, like ``find_flow``, or the text if no flow has that ID or name. It can be the ID of a
     flow that was deleted."""

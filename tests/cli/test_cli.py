@@ -184,7 +184,7 @@ def test_a_flow_is_found_by_its_name(portal: Api, tmp_path: Path) -> None:
     assert answer("flows", "off", "A/B test")[0]["id"] == "31"
     assert answer("flows", "test", " FLOW 1001", "contact/101")["flowId"] == "1001"
     assert answer("flows", "show", "32")["name"] == "Calls", "an ID comes before a name"
-    assert answer("flows", "delete", "a/b TEST")["id"] == "31"
+    assert answer("flows", "on", "a/b TEST")[0]["id"] == "31"
 
     refused = run("flows", "off", "CALLS", code=2).stderr
     assert "2 flows have the name 'CALLS'" in refused
@@ -196,6 +196,17 @@ def test_a_flow_is_found_by_its_name(portal: Api, tmp_path: Path) -> None:
         assert similar in missing
     assert "Similar" not in run("flows", "show", "zzz", code=4).stderr
     run("flows", "show", "", code=4)
+
+
+def test_a_repeated_deletion_does_not_delete_the_flow_that_is_named_like_the_id(portal: Api, tmp_path: Path) -> None:
+    documents = [
+        {**flow({"id": flow_id, "event": "calls.ended"}), "name": name}
+        for flow_id, name in (("32", "Calls"), ("34", "32"))
+    ]
+    run("flows", "put", file(tmp_path, *documents))
+    run("flows", "delete", "32")
+    run("flows", "delete", "32", code=4)
+    assert answer("flows", "show", "34")["name"] == "32"
 
 
 def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Api) -> None:
@@ -219,7 +230,7 @@ def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Ap
     named = answer("explain", "--record", "contact/101", "--flow", "3", "--event", "c1")
     assert "has no trigger" in named["results"][0]["decisions"][0]["because"]
     # The decisions of a deleted flow are explained on all events.
-    run("flows", "delete", "Meetings")
+    run("flows", "delete", "3")
     assert len(answer("explain", "--record", "contact/101", "--flow", "3")["results"]) == 10
     run("explain", "--record", "contact/101", "--flow", "9", code=4)
 
@@ -325,8 +336,8 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     before = repr(portal.world.flows.list("p1", 100))
     good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
     run("flows", "put", file(tmp_path, good, bad), code=2)
-    for command in (("delete", flow_id), ("test", flow_id, "101")):
-        assert "there is no flow with the ID or the name" in run("flows", *command, code=4).output
+    assert "expected an ID for a URL path" in run("flows", "delete", flow_id, code=2).output
+    assert "there is no flow with the ID or the name" in run("flows", "test", flow_id, "101", code=4).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
     assert not [one for one in requested if "%" in one or ".." in one]

@@ -14,7 +14,7 @@ from rich.progress import Progress, track
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.decision_rendering import print_preview
 from enroll.files import InvalidFile, load_objects, read_objects
-from enroll.flow_names import FLOWS, find_flow, find_flow_id, get_flow, get_flow_if_stored
+from enroll.flow_names import FLOWS, find_flow, get_flow, get_flow_if_stored
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.records import read_record
 from enroll.stack import StackName
@@ -28,6 +28,8 @@ from enrollment.serialization.flows import InvalidFlow, read_new_flow
 
 app = typer.Typer(help="Write flows, which say which events enroll which records.", no_args_is_help=True)
 
+# Not by name: repeating the command must never delete another flow, whose name is the ID of the deleted one.
+FlowId = Annotated[str, typer.Argument(help="The flow's ID.")]
 FlowName = Annotated[str, typer.Argument(help="The flow's ID, or its name if no other flow has it.")]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
@@ -224,13 +226,11 @@ def off(
 
 @app.command()
 def delete(
-    flow: FlowName, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
-    """Delete a flow. Its enrollments are kept."""
+    """Delete a flow by its ID. Its enrollments are kept."""
     with api_errors_reported():
-        opened = open_api(api, portal, stack)
-        flow_id = find_flow_id(opened, flow)
-        opened.call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
+        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
     if as_json:
         print_json({"id": flow_id, "deleted": True})
     else:
