@@ -190,7 +190,8 @@ def unjudged(workspace: Path, survivors: list[str], judged: list[dict[str, str]]
 
 
 def report(workspace: Path, folder: str, survivors: set[str], judged: list[dict[str, str]]) -> bool:
-    """Print the counts and the open survivors. Return whether all mutants are tested and all survivors judged."""
+    """Print the counts and the open survivors. Return whether there are mutants, all are tested, and all survivors
+    are judged."""
     codes = results(workspace)
     confirmed = json.loads(path.read_text(encoding="utf-8")) if (path := workspace / "confirmed.json").exists() else {}
     untested = sum(
@@ -205,7 +206,7 @@ def report(workspace: Path, folder: str, survivors: set[str], judged: list[dict[
     )
     for function, change in open_survivors:
         print(f"  {function}: {change}")
-    return not open_survivors and not untested
+    return bool(codes) and not open_survivors and not untested
 
 
 def main() -> None:
@@ -230,7 +231,10 @@ def main() -> None:
         survivors = confirm(workspace, folder, seconds=seconds)
         is_complete = report(workspace, folder, survivors, judged) and is_complete
     if not is_complete:
-        sys.exit("Add a test for each survivor above, or an entry with its reason. Run again to test the others.")
+        sys.exit(
+            "expected every mutant to be tested, and every survivor to have an entry in survivors.yaml. Add a test for "
+            "each survivor above, or an entry with its reason. Run again to test the others"
+        )
 
 
 if __name__ == "__main__":

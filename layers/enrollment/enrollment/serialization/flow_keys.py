@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
+from enrollment.domain.similar_names import nearest
 from enrollment.serialization.validation_errors import (
     ValidationError,
     expectation,
     expectation_of,
     format_value,
     hint,
-    nearest,
 )
 
 # HubSpot's keys that are not evaluated yet, with their meaning.

@@ -24,6 +24,7 @@ from enrollment.domain.operators.property_operators import OPERATION_TYPES, Inva
 from enrollment.domain.records.associations import CATEGORIES as ASSOCIATION_CATEGORIES
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import CREATION_CHANGE
+from enrollment.domain.similar_names import nearest
 from enrollment.domain.values import is_list_id, read_name
 from enrollment.serialization import flow_keys
 from enrollment.serialization.validation_errors import (
@@ -31,7 +32,6 @@ from enrollment.serialization.validation_errors import (
     expectation,
     expectation_of,
     hint,
-    nearest,
 )
 
 MAX_FILTERS = 250

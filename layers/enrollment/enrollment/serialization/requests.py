@@ -7,9 +7,10 @@ from typing import Any
 
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
+from enrollment.domain.similar_names import nearest
 from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_name
 from enrollment.serialization.envelopes import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
-from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of, hint, nearest
+from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of, hint
 
 # IDs or inputs in one request. HubSpot has the same limit.
 MAX_INPUTS = 100

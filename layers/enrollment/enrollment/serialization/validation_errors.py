@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from enrollment.domain.similar_names import nearest as nearest  # other modules of the package import it from here
+from enrollment.domain.similar_names import nearest
 
 
 class ValidationError(Struct, frozen=True):

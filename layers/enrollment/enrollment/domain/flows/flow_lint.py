@@ -330,7 +330,7 @@ def _operand_warnings(name: str, operation: RecordOperation, path: str) -> Itera
 
 
 # Every hour of a day, and every day of more than four years, because months and years have several lengths.
-_SAMPLES = tuple(
+_INSTANTS = tuple(
     1_767_225_600_000 + day * DAY_MS + day % 24 * 3_600_000 for day in range(0, 4 * 366 + 24)
 )  # from 2026-01-01
 
@@ -341,7 +341,9 @@ def _is_reversed(between: RangeOfTime) -> bool:
         if isinstance(between.lower, kind) and isinstance(between.upper, kind):
             if between.lower.zone != between.upper.zone:
                 return False  # the portal's time zone is not known here
-            return all(_is_reversed_at(between, at) for at in _SAMPLES[:: 1 if kind is IndexedPoint else len(_SAMPLES)])
+            # Fixed points are the same at all times.
+            instants = _INSTANTS if kind is IndexedPoint else _INSTANTS[:1]
+            return all(_is_reversed_at(between, at) for at in instants)
     return False
 
 

@@ -8,6 +8,7 @@ from enrollment.domain.criteria.record_operators import zone_of
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.operators.property_operators import InvalidOperand
+from enrollment.domain.similar_names import nearest
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Query, Reply, Request, Scope, Services
 from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.catalog import write_event_type
@@ -18,7 +19,7 @@ from enrollment.serialization.flows import (
     read_tolerance,
 )
 from enrollment.serialization.requests import BodyReader, read_id, read_object_type, refuse
-from enrollment.serialization.validation_errors import expectation, format_value, nearest, suggestion
+from enrollment.serialization.validation_errors import expectation, format_value, suggestion
 
 # The keys of the body of PATCH. The two limits below are those of the list of sources, and of the characters of each.
 SETTINGS = ("timeZone", "criteriaTolerance", "recordTolerance", "allowedSources")

@@ -8,6 +8,7 @@ from enrollment.application.event_history import EventQuery
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.flows.flow import TriggerGroup
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.similar_names import nearest
 from enrollment.domain.values import Instant, iso
 from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
@@ -33,7 +34,7 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
-from enrollment.serialization.validation_errors import expectation, nearest
+from enrollment.serialization.validation_errors import expectation
 
 # The values of the parameter `sort`; True: newest first.
 SORTS = {"DESCENDING": True, "ASCENDING": False, "-occurredAt": True, "occurredAt": False}
