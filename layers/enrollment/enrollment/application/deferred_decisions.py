@@ -29,7 +29,14 @@ LATENESS_MS = MINUTE
 
 
 class StaleRecord(Exception):
-    """The record changed after its evaluation and before the deferral of the decision was stored."""
+    """The record changed after its evaluation and before the deferral of the decision was complete.
+
+    ``deferred``: the flows that this delivery of the event has already stored as waiting.
+    """
+
+    def __init__(self, deferred: frozenset[str]) -> None:
+        super().__init__("the record changed while a decision was deferred; the event must be decided again")
+        self.deferred = deferred
 
 
 class Deferrals(Struct, frozen=True):
@@ -50,18 +57,17 @@ class Deferrals(Struct, frozen=True):
 
         Raises StaleRecord if the record has changed since its evaluation; then the event must be decided again.
         """
-        if not extends:
-            self._save(event, record, waits)
+        deferred = frozenset[str]() if extends else self._save(event, record, waits)
         awaiting = record.with_deferral_until(_awaited_until(max(waits.values()) + GRACE_MS))
         if awaiting is not record:
             try:
                 self.records.save(awaiting)
             except ConcurrentModification:
-                raise StaleRecord from None
+                raise StaleRecord(deferred) from None
         else:
             current = self.records.get(record.key)
             if current is None or current.version != record.version:
-                raise StaleRecord
+                raise StaleRecord(deferred)
         for until in sorted(set(waits.values())):
             self.redeliveries.schedule(event, [flow for flow, end in waits.items() if end == until], until)
         if extends:
@@ -139,18 +145,19 @@ class Deferrals(Struct, frozen=True):
                 continue
         raise _changed_during_every_attempt(event)
 
-    def _save(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> None:
-        """Store the deferred event, or add the flows to the stored one."""
-        deferred = DeferredEvent(event, waits)
+    def _save(self, event: Event, record: Record, waits: Mapping[str, Instant]) -> frozenset[str]:
+        """Store the deferred event, or add the flows to the stored one. Return the flows that did not wait before."""
+        deferred, waiting_before = DeferredEvent(event, waits), frozenset[str]()
         for _ in range(ATTEMPTS):
             try:
                 self.events.save(deferred)
-                return
+                return frozenset(waits.keys() - waiting_before)
             except ConcurrentModification:
                 stored = self.events.get(record.key, event.id)
                 deferred = DeferredEvent(event, waits) if stored is None else stored.with_flows(waits)
+                waiting_before = frozenset() if stored is None else frozenset(stored.flows)
                 if deferred is stored:
-                    return
+                    return frozenset()
         raise _changed_during_every_attempt(event)
 
 

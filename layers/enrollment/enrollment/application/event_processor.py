@@ -129,14 +129,17 @@ class EventProcessor(Struct, frozen=True):
     def _decide(self, event: Event, scope: ProcessingScope) -> Attempt:
         """Attempt until the record does not change between its evaluation and the deferral of a decision. Then log the
         decisions and publish the enrollments."""
-        for number in range(ATTEMPTS):
+        deferred = frozenset[str]()
+        for _ in range(ATTEMPTS):
             try:
                 attempt = self._attempt(event, scope)
-            except StaleRecord:
+            except StaleRecord as error:
+                deferred |= error.deferred
                 continue
-            if number:
-                decided = [decision.flow_id for decision in attempt.decisions if decision.code is not Code.WAITING]
-                self.deferrals.forget(attempt.event, frozenset(decided))
+            # Flows that an earlier attempt deferred, and that this attempt decided, do not wait.
+            if deferred:
+                waiting = {decision.flow_id for decision in attempt.decisions if decision.code is Code.WAITING}
+                self.deferrals.forget(attempt.event, deferred - waiting)
             news = [decision for decision in attempt.decisions if self._is_news(decision, scope)]
             if news or not scope.deferred_until:
                 self.decision_log.log_decisions(attempt.event, news, attempt.counted)

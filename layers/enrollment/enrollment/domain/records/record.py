@@ -234,16 +234,14 @@ class Record(Struct, frozen=True):
     def moment(self, event: Event) -> Moment:
         """Return the moment at which the event's criteria see the record.
 
-        If the event occurred before the creation, the criteria see the record as it was created. If the event arrived
-        before the record, they see what was known when the creation arrived.
+        If the event occurred before the creation, the criteria see the record as it was created: changes until the
+        time of the creation. If the event arrived before the record, they see what was known when the creation arrived.
         """
         moment = event.moment
         if self.known_at is not None and self.known_at > moment.known_until:
             moment = replace(moment, known_until=self.known_at)
         if self.exists and self.created_at > moment.latest:
-            creation = moment_of(self.created_at, is_to_second=True, known_until=moment.known_until, event_id=event.id)
-            # As in an event's own second, changes of the creation's second that arrived later are not seen.
-            moment = replace(creation, exact_until=self.created_at)
+            return moment_of(self.created_at, is_to_second=False, known_until=moment.known_until, event_id=event.id)
         return moment
 
 
