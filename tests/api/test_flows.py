@@ -106,7 +106,10 @@ def test_all_errors_are_returned_at_once() -> None:
             {**event_based(group()), "type": "PLATFORM_FLOW", "objectTypeId": "0-2"},
             ("$.enrollmentCriteria.eventFilterBranches[0].eventTypeId", "EVENT_NOT_ALLOWED"),
         ),
-        ({"type": "CONTACT_FLOW", "isEnabled": True}, ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED")),
+        (
+            {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentSchedule": {"type": "DAILY"}},
+            ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
+        ),
         (
             {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": {"type": "LIST_BASED"}},
             ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
@@ -196,8 +199,52 @@ def test_filter_based_and_scheduled_flows_are_stored_unchanged() -> None:
     created = api("POST", FLOWS, FILTERS).json
     assert {key: created[key] for key in FILTERS} == FILTERS
     refused = api("PUT", f"{FLOWS}/{created['id']}", {**created, "isEnabled": True})
-    assert (refused.status, refused.faults) == (400, [("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED")])
+    assert refused.status == 400
+    assert refused.faults == [
+        ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+        ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
+    ]
     assert "LIST_BASED does not run yet" in refused.json["message"]
+
+
+# HubSpot's format, but nothing that runs here.
+CUSTOM_EVENT = {**group(), "eventTypeId": "6-12"}
+REMOVES = {**event_based(CUSTOM_EVENT), "unEnrollmentSetting": {"type": "ALL"}}
+
+
+def test_flow_that_cannot_run_is_stored_off_with_the_reasons_as_warnings() -> None:
+    api = example_portal()
+    refused = api("POST", FLOWS, {**REMOVES, "isEnabled": True})
+    assert refused.faults == [
+        ("$.enrollmentCriteria.eventFilterBranches[0].eventTypeId", "NOT_YET_SUPPORTED"),
+        ("$.unEnrollmentSetting", "NOT_YET_SUPPORTED"),
+    ]
+
+    created = api("POST", FLOWS, {**REMOVES, "isEnabled": False})
+    assert created.status == 201
+    assert [text.partition(": ")[0] for text in created.json["warnings"]] == [
+        "the flow cannot be turned on; $.enrollmentCriteria.eventFilterBranches[0].eventTypeId",
+        "the flow cannot be turned on; $.unEnrollmentSetting",
+    ]
+    path = f"{FLOWS}/{created.json['id']}"
+    assert api("GET", path).json["unEnrollmentSetting"] == {"type": "ALL"}
+    assert api("PUT", path, {**api("GET", path).json, "name": "Renamed"}).status == 200
+    assert api("PUT", path, {**api("GET", path).json, "isEnabled": True}).status == 400
+    assert api("POST", f"/enrollment/v1/flows/{created.json['id']}/test", {"objectId": "101"}).status == 400
+
+
+def test_flow_with_a_misspelled_event_is_refused_even_if_it_is_off() -> None:
+    misspelled = event_based({**group(), "eventTypeId": "forms.submited"})
+    assert example_portal()("POST", FLOWS, {**misspelled, "isEnabled": False}).status == 400
+
+
+def test_flow_that_lost_its_triggers_by_a_part_that_cannot_run_enrolls_no_record() -> None:
+    api = example_portal()
+    flow = api("GET", f"{FLOWS}/1001").json
+    off = api("PUT", f"{FLOWS}/1001", {**flow, **REMOVES, "isEnabled": False})
+    assert off.status == 200
+    candidates = api.world.flows.candidates("p1", "0-1", ["forms.submitted"])
+    assert [candidate.id for candidate in candidates if candidate.is_enabled] == []
 
 
 def test_a_flow_becomes_event_based_only_when_the_loss_is_confirmed() -> None:

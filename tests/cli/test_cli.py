@@ -130,7 +130,7 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     result = run("flows", "put", file(tmp_path, good, bad, nameless, good), code=2)
 
     assert "did you mean forms.submitted?" in result.stderr
-    for part in ("$.goalFilterBranch", "got None", "got 1 a second time"):
+    for part in ("$.goalFilterBranch", "got None", "expected each ID once; got 1 2 times"):
         assert part in result.stderr
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
 
@@ -151,12 +151,65 @@ def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api,
     shown = run("flows", "check", str(tmp_path), code=2).stdout
     assert "2-broken.json: not a flow" in shown
 
-    for command in (("put", str(tmp_path)), ("diff", str(tmp_path))):
+    for command in (("put", str(tmp_path), "--strict"), ("diff", str(tmp_path))):
         refused = run("flows", *command, code=2).stderr.replace("\n", "")
         assert "2-broken.json: expected JSON" in refused
         assert "4-bytes.json: expected UTF-8" in refused
-    assert "did you mean enrollmentCriteria?" in run("flows", "put", str(tmp_path), code=2).stderr.replace("\n", "")
+    strict = run("flows", "put", str(tmp_path), "--strict", code=2)
+    assert "did you mean enrollmentCriteria?" in strict.stderr.replace("\n", "")
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+
+
+SCHEDULED = {
+    "name": "Every Monday",
+    "type": "CONTACT_FLOW",
+    "isEnabled": True,
+    "enrollmentCriteria": {"type": "LIST_BASED", "shouldReEnroll": False},
+    "enrollmentSchedule": {"type": "WEEKLY", "daysOfWeek": ["MONDAY"]},
+}
+
+
+def test_flows_that_cannot_run_are_stored_turned_off_with_a_report(portal: Api, tmp_path: Path) -> None:
+    good = flow({"id": 3, "event": "forms.submitted"})
+    custom = flow({"id": 5, "event": "forms.submitted"}) | {"isEnabled": False}
+    custom["enrollmentCriteria"]["eventFilterBranches"][0]["eventTypeId"] = "6-12"
+    misspelled = flow({"id": 6, "event": "forms.submited"})
+    file(tmp_path, good, {**SCHEDULED, "id": "4"}, custom, misspelled, name="flows.json")
+    (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+
+    assert "nothing was stored" in run("flows", "put", str(tmp_path), "--strict", code=2).stderr
+    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+
+    shown = run("flows", "put", str(tmp_path), code=2).stdout
+    for line in (
+        "Stored, but they cannot run and are off:",
+        "  4 Every Monday (LIST_BASED)",
+        "    $.enrollmentSchedule: enrollmentSchedule is not supported yet (it enrolls records at times). Remove it",
+        "Not stored:",
+        "did you mean forms.submitted?",
+        "5 flows: 1 stored as they are, 2 stored turned off, 2 not stored.",
+    ):
+        assert line in shown
+    assert {one["id"]: one["isEnabled"] for one in answer("flows", "list")} == {
+        **{"1001": True, "1002": True, "3": True},
+        **{"4": False, "5": False},
+    }
+    assert answer("flows", "show", "4")["enrollmentSchedule"] == SCHEDULED["enrollmentSchedule"]
+    run("flows", "on", "4", code=2)
+
+
+def test_report_as_json_names_the_kind_and_the_reasons_of_each_flow(portal: Api, tmp_path: Path) -> None:
+    path = file(tmp_path, flow({"id": 3, "event": "forms.submitted"}), {**SCHEDULED, "id": "4"})
+    for outcome in ("created", "unchanged"):
+        on, off = json.loads(run("flows", "put", path, "--json", code=1).stdout)
+        assert (on["outcome"], on["isEnabled"], on["reasons"]) == (outcome, True, [])
+        assert (off["outcome"], off["isEnabled"], off["isTurnedOff"]) == (outcome, False, True)
+        assert (off["name"], off["kind"]) == ("Every Monday", "LIST_BASED")
+        assert [(one["path"], one["code"]) for one in off["reasons"]] == [
+            ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+            ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
+        ]
+    run("flows", "put", file(tmp_path, {**SCHEDULED, "id": "4", "isEnabled": False}))
 
 
 def test_an_enrollment_is_tested(portal: Api) -> None:

@@ -40,7 +40,7 @@ from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
-from enrollment.serialization.flows import read_flow, read_new_flow
+from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 
@@ -98,7 +98,7 @@ class FakeFlows:
             if (current and current.revision) != (was and was.revision):
                 raise ConcurrentModification(f"flow {revision.id} has changed")
             retired = _retired(current, revision)
-            live = {} if revision.is_deleted else _listed(read_flow(revision))
+            live = {} if revision.is_deleted else _listed(read_flow_or_retired(revision))
             self._current[key] = revision
             self._revisions.setdefault(key, []).append(revision)
             for place, flow in (retired | live).items():
@@ -121,7 +121,7 @@ def _listed(flow: Flow) -> dict[tuple[str, str, str], Flow]:
 def _retired(current: FlowRevision | None, revision: FlowRevision) -> dict[tuple[str, str, str], Flow]:
     if current is None or current.is_deleted:
         return {}
-    return {place: retired(replace(revision, is_enabled=False)) for place in _listed(read_flow(current))}
+    return {place: retired(replace(revision, is_enabled=False)) for place in _listed(read_flow_or_retired(current))}
 
 
 class FakeRecords:
@@ -473,7 +473,7 @@ class World:
         )
         self.unconfirmed_publisher = UnconfirmedPublisher(self.enrollments, self.processor.publisher, lambda: self.now)
         self.replay_processor = ReplayProcessor(self.processor, self.replays, self.decision_log, lambda: self.now)
-        self.authoring = FlowAuthoring(self.flows, self.flows, read_new_flow)
+        self.authoring = FlowAuthoring(self.flows, self.flows, read_flow_to_store)
         self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
 
     def new_id(self, at: Instant) -> str:

@@ -16,7 +16,7 @@ from enrollment.domain.values import Instant, iso
 from enrollment.entrypoints.http_api.endpoint import Services
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
-from enrollment.serialization.flows import read_flow
+from enrollment.serialization.flows import read_flow_or_retired
 from tests.support.fakes import World
 from tests.support.scenario import event, flow
 
@@ -57,7 +57,7 @@ def services_of(world: World) -> Services:
         world.enrollments,
         world.history,
         world.processor,
-        DecisionExplainer(world.processor, world.flows, read_flow),
+        DecisionExplainer(world.processor, world.flows, read_flow_or_retired),
         world.replays,
         world.new_id,
     )

@@ -13,7 +13,8 @@ from rich.progress import Progress, track
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.decision_rendering import print_preview
-from enroll.files import InvalidFile, load_objects, read_objects
+from enroll.files import read_objects
+from enroll.flow_files import CheckedFlow, check_files, exit_code_of, load_flows, print_report
 from enroll.flow_names import FLOWS, find_flow, get_flow, get_flow_if_stored
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.records import read_record
@@ -34,6 +35,8 @@ FlowName = Annotated[str, typer.Argument(help="The flow's ID, or its name if no 
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
 CHECK = "/enrollment/v1/flows/check"
+# How `isEnabled` is shown. None: the flow is not stored.
+_STATES = {True: "on", False: "off", None: ""}
 # Events in a page of a preview.
 PAGE_EVENTS = 100
 
@@ -46,31 +49,48 @@ def put(
         bool,
         typer.Option("--replace-triggers", help="Allow that a filter-based or scheduled flow becomes event-based."),
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Store nothing unless every flow can be stored as it is.")
+    ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Store flows from files. All flows are checked first, and nothing is stored if one is invalid."""
-    documents = _checked(files, portal)
+    """Store flows from files. A flow that Enroll cannot run is stored turned off, and the report says why.
+
+    Exit code 0: every flow is stored as its file says. 1: flows were turned off. 2: flows were not stored.
+    """
+    checked = check_files(files, portal)
+    faults = [line for flow in checked for line in flow.lines]
+    if faults and (strict or not any(flow.is_storable for flow in checked)):
+        fail(["nothing was stored, because flows are invalid:", *faults], INVALID)
     opened = open_api(api, portal, stack)
-    for flow_id in documents:
-        path_segment(flow_id)  # fails for an invalid ID before the first flow is stored
+    to_store = [flow for flow in checked if flow.is_storable]
+    for flow in to_store:
+        path_segment(flow.id)  # fails for an invalid ID before the first flow is stored
     rows = []
     with api_errors_reported():
-        for flow_id, document in track(
-            documents.items(), "Storing", console=errors, disable=len(documents) < 10 or as_json, transient=True
-        ):
-            current = get_flow_if_stored(opened, flow_id)
-            if current is not None and _same(current, document):
-                rows.append(_row(current, "unchanged"))
-                continue
-            # A file with a revision ID may only replace that revision. A new flow replaces none.
-            based_on = None if current is None else document.get("revisionId", current["revisionId"])
-            query = {"replaceTriggers": "true"} if replace_triggers else None
-            body = {**document, "revisionId": based_on}
-            stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow_id)}", body, query)
-            rows.append(_row(stored, "created" if current is None else "changed"))
+        for flow in track(to_store, "Storing", console=errors, disable=len(to_store) < 10 or as_json, transient=True):
+            rows.append(_store(opened, flow, replace_triggers=replace_triggers))
+    rows += [flow.row() for flow in checked if not flow.is_storable]
     _print(rows, as_json)
+    if not as_json:
+        print_report(checked)
+    if code := exit_code_of(checked):
+        raise typer.Exit(code)
+
+
+def _store(opened: Api, flow: CheckedFlow, *, replace_triggers: bool) -> dict[str, Any]:
+    """Store a flow unless an equal one is stored. Return its row."""
+    document = flow.document_to_store
+    current = get_flow_if_stored(opened, flow.id)
+    if current is not None and _same(current, document):
+        return _row(current, "unchanged") | flow.report()
+    # A file with a revision ID may only replace that revision. A new flow replaces none.
+    based_on = None if current is None else document.get("revisionId", current["revisionId"])
+    query = {"replaceTriggers": "true"} if replace_triggers else None
+    stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow.id)}", {**document, "revisionId": based_on}, query)
+    return _row(stored, "created" if current is None else "changed") | flow.report()
 
 
 @app.command()
@@ -79,7 +99,7 @@ def check(files: Files, as_json: AsJson = False) -> None:
 
     Loops are reported only among the flows in these files.
     """
-    documents, unreadable = _load(files)
+    documents, unreadable = load_flows(files)
     flows = [flow for _, document in documents if (flow := _flow(document)) is not None]
     answers = [_check(path, document, flows) for path, document in documents]
     answers += [_answer(invalid.path, faults=[invalid.message]) for invalid in unreadable]
@@ -364,22 +384,9 @@ def _answer(path: Path, **parts: Any) -> dict[str, Any]:
     return empty | parts
 
 
-def _load(paths: list[Path]) -> tuple[list[tuple[Path, dict[str, Any]]], list[InvalidFile]]:
-    """Return the flows in files and folders, and the files that cannot be read."""
-    documents: list[tuple[Path, dict[str, Any]]] = []
-    faults: list[InvalidFile] = []
-    for path in paths:
-        for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-            try:
-                documents += [(file, document) for document in load_objects(file)]
-            except InvalidFile as invalid:
-                faults.append(invalid)
-    return documents, faults
-
-
 def _read(paths: list[Path]) -> list[tuple[Path, dict[str, Any]]]:
     """Return the flows in files and folders. End the command with INVALID if a file cannot be read."""
-    documents, faults = _load(paths)
+    documents, faults = load_flows(paths)
     if faults:
         fail([str(fault) for fault in faults], INVALID)
     return documents
@@ -390,28 +397,6 @@ def _id_of(path: Path, document: Mapping[str, Any]) -> str:
     if not isinstance(flow_id, str | int) or isinstance(flow_id, bool):
         fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {flow_id!r}", INVALID)
     return str(flow_id)
-
-
-def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
-    flows: dict[str, dict[str, Any]] = {}
-    documents, unreadable = _load(files)
-    faults = [str(invalid) for invalid in unreadable]
-    for path, document in documents:
-        raw_id = document.get("id")
-        if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
-            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {raw_id!r}")
-            continue
-        flow_id = str(raw_id)
-        if flow_id in flows:
-            faults.append(f"{path}: $.id: expected each ID once; got {flow_id} a second time")
-        flows[flow_id] = document
-        try:
-            read_new_flow(revised(None, portal, flow_id, document, 0))
-        except InvalidFlow as invalid:
-            faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
-    if faults:
-        fail(["nothing was stored, because flows are invalid:", *faults], INVALID)
-    return flows
 
 
 def _kept(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -478,13 +463,12 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     print_table(
         ("flow", "name", "revision", "state", "outcome"),
-        (
-            (row["id"], row["name"], row["revisionId"], "on" if row["isEnabled"] else "off", row["outcome"])
-            for row in rows
-        ),
+        ((row["id"], row["name"], row["revisionId"], _STATES[row["isEnabled"]], row["outcome"]) for row in rows),
     )
     for row in rows:
-        _print_warnings(row["id"], row["warnings"])
+        # The report has the reasons why a flow cannot be turned on.
+        if not row.get("reasons"):
+            _print_warnings(row["id"], row["warnings"])
 
 
 def _print_warnings(flow_id: str, warning_texts: list[str]) -> None:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
 from enrollment.domain.flows.flow import FlowRevision
-from enrollment.serialization.flows import InvalidFlow, read_flow, read_new_flow, read_stored_flow
+from enrollment.serialization.flows import (
+    InvalidFlow,
+    read_flow,
+    read_flow_or_retired,
+    read_flow_to_store,
+    read_new_flow,
+    read_stored_flow,
+)
 from tests.support.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
@@ -100,7 +107,12 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("criteria as text", changed(enrollmentCriteria="x"), "$.enrollmentCriteria", "WRONG_TYPE"),
     ("criteria type", criteria(type="EVENTS"), "$.enrollmentCriteria.type", "UNKNOWN_TYPE"),
     ("filter-based and on", criteria(type="LIST_BASED"), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
-    ("manual and on", changed(enrollmentCriteria=None), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    (
+        "manual and on, with a schedule",
+        changed(enrollmentCriteria=None, enrollmentSchedule={"type": "DAILY"}),
+        "$.enrollmentSchedule",
+        "NOT_YET_SUPPORTED",
+    ),
     ("no trigger", criteria(eventFilterBranches=[]), "$.enrollmentCriteria", "NO_TRIGGER"),
     (
         "criteria without a trigger",
@@ -416,6 +428,187 @@ def test_any_value_in_any_place_is_read_or_rejected(place: tuple[Any, ...], valu
     for path, code in faults(document):
         assert path.startswith("$")
         assert code.isupper()
+
+
+# Kinds of flow ------------------------------------------------------------------------------------------------------
+
+KINDS: dict[str, dict[str, Any]] = {
+    "EVENT_BASED": with_event(),
+    "MANUAL": changed(enrollmentCriteria={"type": "MANUAL", "shouldReEnroll": True}),
+    "LIST_BASED": changed(enrollmentCriteria={"type": "LIST_BASED", "listFilterBranch": {**AND, "filters": [CITY]}}),
+}
+CRITERIA = "$.enrollmentCriteria"
+MEMBER_OF_FLOW = {**IN_LIST, "listId": "0", "metadata": {"id": "7", "inListType": "WORKFLOWS_ACTIVE"}}
+DAILY = {"type": "DAILY", "timeOfDay": {"hour": 9, "minute": 0}}
+RANGE = {"type": "RELATIVE_COMPARATIVE", "comparison": "AFTER"}
+TIMES_TWO = {"type": "NUM_OCCURRENCES", "minOccurrences": 2}
+
+# By key of HubSpot's format that changes who enrolls: its value, and by kind of flow its path and the code of the
+# fault. A key of ``enrollmentCriteria`` starts with a dot.
+NOT_EVALUATED: list[tuple[str, Any, dict[str, tuple[str, str]]]] = [
+    ("unEnrollmentSetting", {"type": "ALL"}, dict.fromkeys(KINDS, ("$.unEnrollmentSetting", "NOT_YET_SUPPORTED"))),
+    ("entryPolicy", {"maxEntryCount": 3}, dict.fromkeys(KINDS, ("$.entryPolicy", "NOT_YET_SUPPORTED"))),
+    ("enrollMergedRecords", True, dict.fromkeys(KINDS, ("$.enrollMergedRecords", "NOT_YET_SUPPORTED"))),
+    ("historyHorizon", "AS_KEPT", dict.fromkeys(KINDS, ("$.historyHorizon", "NOT_YET_SUPPORTED"))),
+    (
+        "enrollmentSchedule",
+        DAILY,
+        {
+            "EVENT_BASED": ("$.enrollmentSchedule", "SCHEDULE_WITH_EVENTS"),
+            "MANUAL": ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
+            "LIST_BASED": ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
+        },
+    ),
+    (
+        ".unEnrollObjectsNotMeetingCriteria",
+        True,
+        dict.fromkeys(KINDS, (f"{CRITERIA}.unEnrollObjectsNotMeetingCriteria", "NOT_YET_SUPPORTED")),
+    ),
+    (
+        ".listFilterBranch",
+        {**AND, "filters": [CITY]},
+        dict.fromkeys(("EVENT_BASED", "MANUAL"), (f"{CRITERIA}.listFilterBranch", "MIXED_TRIGGERS")),
+    ),
+    (
+        ".reEnrollmentTriggersFilterBranches",
+        [AND],
+        dict.fromkeys(("EVENT_BASED", "MANUAL"), (f"{CRITERIA}.reEnrollmentTriggersFilterBranches", "MIXED_TRIGGERS")),
+    ),
+    (
+        ".eventFilterBranches",
+        with_event()["enrollmentCriteria"]["eventFilterBranches"],
+        dict.fromkeys(("LIST_BASED", "MANUAL"), (f"{CRITERIA}.eventFilterBranches", "MIXED_TRIGGERS")),
+    ),
+    (
+        ".listMembershipFilterBranches",
+        group_with([IN_LIST]),
+        dict.fromkeys(("LIST_BASED", "MANUAL"), (f"{CRITERIA}.listMembershipFilterBranches", "MIXED_TRIGGERS")),
+    ),
+    (
+        ".refinementCriteria",
+        {**AND, "filters": [CITY]},
+        dict.fromkeys(("LIST_BASED", "MANUAL"), (f"{CRITERIA}.refinementCriteria", "CRITERIA_WITHOUT_TRIGGER")),
+    ),
+    (
+        ".eventFilterBranches",
+        [{**with_event()["enrollmentCriteria"]["eventFilterBranches"][0], "eventTypeId": "6-12"}],
+        {"EVENT_BASED": (f"{EVENTS}.eventTypeId", "NOT_YET_SUPPORTED")},
+    ),
+    (
+        ".eventFilterBranches",
+        [{**with_event()["enrollmentCriteria"]["eventFilterBranches"][0], "coalescingRefineBy": TIMES_TWO}],
+        {"EVENT_BASED": (f"{EVENTS}.coalescingRefineBy", "NOT_YET_SUPPORTED")},
+    ),
+    (
+        ".eventFilterBranches",
+        [{**with_event()["enrollmentCriteria"]["eventFilterBranches"][0], "pruningRefineBy": RANGE}],
+        {"EVENT_BASED": (f"{EVENTS}.pruningRefineBy", "NOT_YET_SUPPORTED")},
+    ),
+    (
+        ".listMembershipFilterBranches",
+        group_with([MEMBER_OF_FLOW]),
+        {"EVENT_BASED": (f"{CRITERIA}.listMembershipFilterBranches[0].filters[0].metadata", "NOT_YET_SUPPORTED")},
+    ),
+]
+
+
+def with_key(kind: str, key: str, value: Any) -> dict[str, Any]:
+    document = copy.deepcopy(KINDS[kind])
+    part = document["enrollmentCriteria"] if key.startswith(".") else document
+    part[key.removeprefix(".")] = value
+    return document
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "fault"),
+    [(kind, key, value, fault) for key, value, kinds in NOT_EVALUATED for kind, fault in kinds.items()],
+)
+def test_key_that_changes_who_enrolls_is_refused_in_every_kind_of_flow(
+    kind: str, key: str, value: Any, fault: tuple[str, str]
+) -> None:
+    assert fault in faults(with_key(kind, key, value))
+
+
+EVENT_FILTERS = [
+    *("UNIFIED_EVENTS", "EVENT", "FORM_SUBMISSION", "FORM_SUBMISSION_ON_PAGE", "PAGE_VIEW", "EMAIL_EVENT"),
+    *("CTA", "EMAIL_SUBSCRIPTION", "COMMUNICATION_SUBSCRIPTION", "ASSOCIATION"),
+]
+BRANCH_ABOUT_EVENTS = {"filterBranchType": "UNIFIED_EVENTS", "operator": "HAS_COMPLETED", "eventTypeId": "4-1639801"}
+NO_SOURCE = [
+    *("INTEGRATION_EVENT", "SURVEY_MONKEY", "SURVEY_MONKEY_VALUE", "WEBINAR", "PRIVACY", "ADS_SEARCH", "ADS_TIME"),
+    *("NUM_ASSOCIATIONS", "CAMPAIGN_INFLUENCED", "PROPERTY_ASSOCIATION"),
+]
+
+
+def in_criteria(place: str, branch: Any) -> tuple[dict[str, Any], str]:
+    """A flow with a branch in one of its criteria, and the path of the branch."""
+    if place == "refinementCriteria":
+        return refined(branch), REFINEMENT
+    return {**KINDS["MANUAL"], place: branch}, f"$.{place}"
+
+
+@pytest.mark.parametrize("place", ["refinementCriteria", "suppressionFilterBranch", "goalFilterBranch"])
+def test_criteria_that_are_not_evaluated_are_refused_by_name(place: str) -> None:
+    for kinds, code in ((EVENT_FILTERS, "NOT_YET_SUPPORTED"), (NO_SOURCE, "UNKNOWN_FILTER")):
+        document, path = in_criteria(place, {**AND, "filters": [{"filterType": kind} for kind in kinds]})
+        assert faults(document) == [(f"{path}.filters[{n}].filterType", code) for n in range(len(kinds))]
+    member, path = in_criteria(place, {**AND, "filters": [MEMBER_OF_FLOW]})
+    assert faults(member) == [(f"{path}.filters[0].metadata", "NOT_YET_SUPPORTED")]
+    for branch in ({**AND, "filterBranches": [BRANCH_ABOUT_EVENTS]}, {**OR, "filterBranches": [BRANCH_ABOUT_EVENTS]}):
+        document, path = in_criteria(place, branch)
+        assert faults(document) == [(f"{path}.filterBranches[0].filterBranchType", "NOT_YET_SUPPORTED")]
+    document, path = in_criteria(place, BRANCH_ABOUT_EVENTS)
+    assert faults(document) == [(f"{path}.filterBranchType", "NOT_YET_SUPPORTED")]
+
+
+def test_all_keys_that_are_not_evaluated_are_reported_at_once() -> None:
+    document = with_key("MANUAL", ".unEnrollObjectsNotMeetingCriteria", True)
+    document |= {"enrollmentSchedule": DAILY, "unEnrollmentSetting": {"type": "SELECTIVE", "flowIds": ["9"]}}
+    assert {path for path, _ in faults(document)} == {
+        f"{CRITERIA}.unEnrollObjectsNotMeetingCriteria",
+        "$.enrollmentSchedule",
+        "$.unEnrollmentSetting",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("unEnrollmentSetting", {"type": "NONE", "flowIds": []}),
+        (".unEnrollObjectsNotMeetingCriteria", False),
+        ("enrollMergedRecords", False),
+        ("enrollmentSchedule", None),
+        (".eventFilterBranches", []),
+        (".refinementCriteria", None),
+        # They say when and how actions run.
+        ("eventAnchor", {"type": "STATIC_DATE_ANCHOR", "month": "JUNE", "dayOfMonth": 1}),
+        ("timeWindows", [{"day": "MONDAY"}]),
+        ("canEnrollFromSalesforce", True),
+    ],
+)
+def test_key_without_an_effect_on_enrollment_is_accepted(key: str, value: Any) -> None:
+    assert faults(with_key("MANUAL", key, value)) == []
+
+
+def test_manual_flow_has_suppression_goal_and_re_enrollment() -> None:
+    document = {**KINDS["MANUAL"], "suppressionListIds": [7], "goalFilterBranch": {**AND, "filters": [CITY]}}
+    read = read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
+    assert (read.groups, read.criteria, read.should_re_enroll) == ((), None, True)
+    assert read.suppression is not None
+    assert read.goal is not None
+
+
+def test_flow_that_cannot_run_is_stored_only_if_it_is_off() -> None:
+    document = {**KINDS["MANUAL"], "enrollmentSchedule": DAILY}
+    off = FlowRevision("p", "1", 1, {**document, "isEnabled": False}, False, None, 0, 0)
+    assert read_flow_to_store(off).groups == ()
+    assert read_flow_or_retired(off).is_enabled is False
+    for revision in (
+        FlowRevision("p", "1", 1, document, True, 0, 0, 0),
+        FlowRevision("p", "1", 1, {**document, "isEnabled": False, "recordTolerance": -1}, False, None, 0, 0),
+    ):
+        with pytest.raises(InvalidFlow):
+            read_flow_to_store(revision)
 
 
 # Keys that are not evaluated ----------------------------------------------------------------------------------------

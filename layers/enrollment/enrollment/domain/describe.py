@@ -38,12 +38,7 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
 
     ``event_types``: the catalog, by name.
     """
-    if not flow.groups:
-        return ["Enrolls no record by itself, because it has no event trigger."]
-    often = "every time" if flow.should_re_enroll else "the first time"
-    triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
-    when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
-    sentences = [f"Enrolls {_with_article(_object(flow.object_type_id))} {often} {when}."]
+    sentences = [_entry(flow, event_types)]
     if flow.criteria is not None:
         sentences.append(f"Only if, as it was then, {_criteria(flow.criteria)}.")
     if flow.suppression is not None:
@@ -59,6 +54,17 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
     if not flow.is_enabled:
         sentences.append("It is turned off and enrolls no record now.")
     return sentences
+
+
+def _entry(flow: Flow, event_types: Mapping[str, EventType]) -> str:
+    """Return the sentence that names the records of a flow and its triggers."""
+    if not flow.groups:
+        often = "; a record may enter again" if flow.should_re_enroll else "; each record enters once"
+        return f"Enrolls no record by itself, because it has no event trigger. Takes manual enrollments{often}."
+    often = "every time" if flow.should_re_enroll else "the first time"
+    triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
+    when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
+    return f"Enrolls {_with_article(_object(flow.object_type_id))} {often} {when}."
 
 
 def _object(type_id: str) -> str:

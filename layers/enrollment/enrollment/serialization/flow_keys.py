@@ -27,12 +27,37 @@ NOT_YET: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Keys of a whole flow that are not evaluated yet, with their meaning.
+FLOW_NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        "unEnrollmentSetting": "it removes records from other flows",
+        "entryPolicy": "it limits how often a record may enter",
+        "enrollMergedRecords": "it enrolls records that a merge changed",
+        "historyHorizon": "it limits how far back events are searched",
+    }
+)
+
+# HubSpot's filters and branches in criteria that are not evaluated yet, with their meaning.
+CRITERIA_NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (
+                *("UNIFIED_EVENTS", "EVENT", "FORM_SUBMISSION", "FORM_SUBMISSION_ON_PAGE", "PAGE_VIEW"),
+                *("EMAIL_EVENT", "CTA", "EMAIL_SUBSCRIPTION", "COMMUNICATION_SUBSCRIPTION"),
+            ),
+            "it searches events that happened",
+        ),
+        "ASSOCIATION": "it searches associated records in a list",
+    }
+)
+
 # The keys of a flow that are evaluated. All other keys are stored and returned.
 FLOW = frozenset(
     {
         *("name", "type", "objectTypeId", "isEnabled", "enrollmentCriteria", "enrollmentSchedule"),
         *("suppressionListIds", "suppressionFilterBranch", "goalFilterBranch", "unEnrollmentSetting"),
         *("criteriaTolerance", "recordTolerance", "enrollmentRateLimit"),
+        *FLOW_NOT_YET,
     }
 )
 # HubSpot's keys that are stored and returned, so that a similar spelling is no error.
@@ -96,13 +121,27 @@ def unknown_keys(document: Mapping[str, Any], known: frozenset[str], path: str) 
             continue
         at = f"{path}.{key}"
         if key in NOT_YET:
-            message = f"{key} is not supported yet ({NOT_YET[key]}). Remove it, because it would be ignored"
-            yield ValidationError(at, "NOT_YET_SUPPORTED", message)
+            yield not_yet_supported(at, key, NOT_YET[key])
             continue
         near = nearest(key, known)
         action = "" if near else "Remove it, because it would be ignored"
         message = expectation(f"only known keys ({', '.join(sorted(known))})", key, action) + hint(near)
         yield ValidationError(at, "UNKNOWN_KEY", message, near)
+
+
+def unsupported_flow_keys(document: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """Yield a fault for each key of a flow that is not evaluated yet and has a value with an effect."""
+    for key, meaning in FLOW_NOT_YET.items():
+        value = document.get(key)
+        if value not in (None, "", [], {}) and not _means_nothing(key, value):
+            yield not_yet_supported(f"$.{key}", key, meaning)
+
+
+def not_yet_supported(path: str, name: str, meaning: str) -> ValidationError:
+    """Return the fault of a part of HubSpot's format that is not evaluated yet. ``meaning``: a clause, for example
+    ``it counts how often the event happened``."""
+    message = f"{name} is not supported yet ({meaning}). Remove it, because it would be ignored"
+    return ValidationError(path, "NOT_YET_SUPPORTED", message)
 
 
 def misspelled_keys(document: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[ValidationError]:
@@ -123,8 +162,8 @@ def misplaced_keys(document: Mapping[str, Any]) -> Iterator[ValidationError]:
             message = expectation_of(f"{key} inside enrollmentCriteria", "it beside enrollmentCriteria", "Move it")
             yield ValidationError(f"$.{key}", "UNKNOWN_KEY", message, f"enrollmentCriteria.{key}")
     criteria = document.get("enrollmentCriteria")
-    # In an event-based flow, every unknown key is a fault (``unknown_keys``).
-    if isinstance(criteria, Mapping) and criteria.get("type") != "EVENT_BASED":
+    # In event-based and manual flows, every unknown key is a fault (``unknown_keys``).
+    if isinstance(criteria, Mapping) and criteria.get("type") not in ("EVENT_BASED", "MANUAL"):
         yield from misspelled_keys(criteria, CRITERIA, "$.enrollmentCriteria")
 
 
@@ -156,8 +195,10 @@ def unknown_operation_keys(document: Mapping[str, Any], path: str) -> Iterator[V
 
 def _means_nothing(key: str, value: Any) -> bool:
     """Whether the value is the default, so that the key has no effect."""
-    if key == "unEnrollObjectsNotMeetingCriteria":
+    if key in ("unEnrollObjectsNotMeetingCriteria", "enrollMergedRecords"):
         return value is False
+    if key == "unEnrollmentSetting":
+        return isinstance(value, dict) and value.get("type") == "NONE"
     if key in ("coalescingRefineBy", "pruningRefineBy"):
         return isinstance(value, dict) and value.get("type") == "ALL_HISTORY"
     return False

@@ -1,5 +1,6 @@
 """Reading of HubSpot's Automation v4 flow JSON (docs/flows.md). All faults of a flow are reported together."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,16 @@ TRIGGERS = {
     "reEnrollmentTriggersFilterBranches": ("LIST_BASED",),
 }
 
-NOT_YET = "is not supported yet. Remove it, because it would be ignored"
+# HubSpot gives the event types that an account defines such IDs.
+CUSTOM_EVENT_ID = re.compile(r"6-\d+")
+
+# Codes of faults in well-formed flows of HubSpot that this system cannot run.
+CANNOT_RUN = frozenset(
+    {
+        *("NOT_YET_SUPPORTED", "NOT_SUPPORTED", "UNKNOWN_EVENT", "UNKNOWN_BRANCH", "UNKNOWN_FILTER"),
+        *("NESTED_BRANCHES", "HAS_NOT_COMPLETED"),
+    }
+)
 
 
 class InvalidFlow(ValueError):
@@ -76,7 +86,7 @@ def read_flow(revision: FlowRevision) -> Flow:
     suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
     tolerance, rate_limit = reader.tolerance(document), reader.rate_limit(document)
     record_tolerance = reader.record_tolerance(document)
-    reader.refuse_unsupported(document)
+    reader.faults += flow_keys.unsupported_flow_keys(document)
     if reader.filters > MAX_FILTERS:
         reader.fault(
             "$",
@@ -114,15 +124,38 @@ def read_new_flow(revision: FlowRevision) -> Flow:
     try:
         flow = read_flow(revision)
     except InvalidFlow as invalid:
-        has_criteria = all(fault.meant != "enrollmentCriteria" for fault in faults)
-        # Without the misspelled criteria, read_flow finds a manual flow and reports that.
-        others = [
-            fault for fault in invalid.faults if has_criteria or not fault.path.startswith("$.enrollmentCriteria")
-        ]
-        raise InvalidFlow(revision.id, [*faults, *others]) from None
+        raise InvalidFlow(revision.id, [*faults, *invalid.faults]) from None
     if faults:
         raise InvalidFlow(revision.id, faults)
     return flow
+
+
+def read_flow_to_store(revision: FlowRevision) -> Flow:
+    """As ``read_new_flow``, but a flow that is off and that this system cannot run is accepted: it is returned without
+    triggers. Raises InvalidFlow for any other fault."""
+    try:
+        return read_new_flow(revision)
+    except InvalidFlow as invalid:
+        if revision.is_enabled or not all(map(cannot_run, invalid.faults)):
+            raise
+        return retired(revision)
+
+
+def read_flow_or_retired(revision: FlowRevision) -> Flow:
+    """Return the flow of a stored revision. A flow that is off and cannot run is returned without triggers. Raises
+    InvalidFlow for a flow that is on."""
+    try:
+        return read_flow(revision)
+    except InvalidFlow:
+        if revision.is_enabled:
+            raise
+        return retired(revision)
+
+
+def cannot_run(fault: ValidationError) -> bool:
+    """Whether the fault is a part of HubSpot's format that this system cannot run. A flow with such faults can be
+    stored if it is off. A name that is nearly a known one is a typing error."""
+    return fault.code in CANNOT_RUN and fault.meant is None
 
 
 def read_stored_flow(revision: FlowRevision, report: Callable[[FlowRevision, InvalidFlow], None]) -> Flow:
@@ -272,11 +305,6 @@ class _Reader:
             )
         return RateLimit(count, PERIODS[period])
 
-    def refuse_unsupported(self, document: Mapping[str, Any]) -> None:
-        setting = document.get("unEnrollmentSetting")
-        if setting and not (isinstance(setting, dict) and setting.get("type") == "NONE"):
-            self.fault("$.unEnrollmentSetting", "NOT_YET_SUPPORTED", f"unEnrollmentSetting {NOT_YET}")
-
     def enrollment_criteria(
         self, document: Mapping[str, Any], object_type: str
     ) -> tuple[list[TriggerGroup], Criteria | None, bool]:
@@ -299,14 +327,13 @@ class _Reader:
         if not isinstance(re_enroll, bool | None):
             self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", expectation("true or false", re_enroll))
         self.refuse_mixed(criteria_document, kind, path)
-        if kind != "EVENT_BASED":
-            if document.get("isEnabled") is True:
-                self.fault(
-                    f"{path}.type",
-                    "NOT_YET_SUPPORTED",
-                    f"expected EVENT_BASED in a flow that is on; got {kind}. {kind} does not run yet: turn it off",
-                )
+        if kind == "LIST_BASED":
+            self.refuse_if_on(criteria_document, document, path)
             return [], None, False
+        if kind == "MANUAL":
+            self.refuse_unknown(criteria_document, flow_keys.CRITERIA, path)
+            self.refuse_schedule(document)
+            return [], None, re_enroll is True
         if document.get("enrollmentSchedule"):
             self.fault(
                 "$.enrollmentSchedule",
@@ -319,6 +346,25 @@ class _Reader:
         if criteria_document.get("refinementCriteria") is not None:
             criteria = self.branch(criteria_document["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
+
+    def refuse_if_on(self, criteria_document: Mapping[str, Any], document: Mapping[str, Any], path: str) -> None:
+        """Report a filter-based flow that is on, and what else in it does not run yet."""
+        if document.get("isEnabled") is not True:
+            return
+        self.fault(
+            f"{path}.type",
+            "NOT_YET_SUPPORTED",
+            "expected EVENT_BASED or MANUAL in a flow that is on; got LIST_BASED. LIST_BASED does not run yet: turn it "
+            "off",
+        )
+        removes = criteria_document.get("unEnrollObjectsNotMeetingCriteria")
+        self.refuse_unknown({"unEnrollObjectsNotMeetingCriteria": removes}, frozenset(), path)
+        self.refuse_schedule(document)
+
+    def refuse_schedule(self, document: Mapping[str, Any]) -> None:
+        if document.get("enrollmentSchedule"):
+            meaning = "it enrolls records at times"
+            self.faults.append(flow_keys.not_yet_supported("$.enrollmentSchedule", "enrollmentSchedule", meaning))
 
     def refuse_unknown(self, document: Mapping[str, Any], known: frozenset[str], path: str) -> None:
         """Report keys that are not evaluated, because they may change which records enroll."""
@@ -461,6 +507,9 @@ class _Reader:
         elif isinstance(name, str) and name in EVENT_TYPES:
             event_type = EVENT_TYPES[name]
             event_type_id = event_type.event_type_id
+        elif isinstance(name, str) and CUSTOM_EVENT_ID.fullmatch(name):
+            self.faults.append(flow_keys.not_yet_supported(path, name, "it is an event type that the account defines"))
+            return None
         else:
             near = nearest(name, [*EVENT_TYPES, *EVENT_TYPE_IDS]) if isinstance(name, str) else None
             message = expectation("an event type of the catalog, for example forms.submitted", name)
@@ -569,6 +618,8 @@ class _Reader:
         self.filters += len(filters)
         if kind == "ASSOCIATION":
             return self.association(raw, path, filters, branches)
+        if self.refuse_unsupported(raw, "filterBranchType", path):
+            return None
         if kind not in ("AND", "OR"):
             self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("OR or AND", kind))
             return None
@@ -588,11 +639,12 @@ class _Reader:
         if not branches:
             self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", expectation_of("at least one AND branch", "none"))
         for number, branch in enumerate(branches):
-            if isinstance(branch, dict) and branch.get("filterBranchType") not in ("AND", "ASSOCIATION"):
+            kind = branch.get("filterBranchType") if isinstance(branch, dict) else "AND"
+            if kind not in ("AND", "ASSOCIATION") and str(kind) not in flow_keys.CRITERIA_NOT_YET:
                 self.fault(
                     f"{path}.filterBranches[{number}].filterBranchType",
                     "UNKNOWN_BRANCH",
-                    expectation("AND or ASSOCIATION in an OR branch", branch.get("filterBranchType")),
+                    expectation("AND or ASSOCIATION in an OR branch", kind),
                 )
                 return None
         parts = [
@@ -612,7 +664,7 @@ class _Reader:
             at = f"{path}.filterBranches[{number}]"
             if isinstance(branch, dict) and branch.get("filterBranchType") == "ASSOCIATION":
                 parts.append(self.branch(branch, at, depth + 1))
-            else:
+            elif not self.refuse_unsupported(branch, "filterBranchType", at):
                 expected = "only filters and ASSOCIATION branches in an AND branch"
                 self.fault(at, "UNKNOWN_BRANCH", expectation_of(expected, "another branch"))
         return AllOf(tuple(part for part in parts if part is not None))
@@ -656,7 +708,18 @@ class _Reader:
         kept = tuple(part for part in parts if part is not None)
         return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept))
 
+    def refuse_unsupported(self, document: Any, key: str, path: str) -> bool:
+        """Report a branch or filter of HubSpot's format that is not evaluated yet. Return whether it is one. ``key``:
+        the key of its type."""
+        kind = document.get(key) if isinstance(document, dict) else None
+        if not isinstance(kind, str) or kind not in flow_keys.CRITERIA_NOT_YET:
+            return False
+        self.faults.append(flow_keys.not_yet_supported(f"{path}.{key}", kind, flow_keys.CRITERIA_NOT_YET[kind]))
+        return True
+
     def record_filter(self, raw_filter: Any, path: str) -> Criteria | None:
+        if self.refuse_unsupported(raw_filter, "filterType", path):
+            return None
         if isinstance(raw_filter, dict) and raw_filter.get("filterType") == "IN_LIST":
             return self.list_filter(raw_filter, path)
         if isinstance(raw_filter, dict) and raw_filter.get("filterType") == "CONSTANT":

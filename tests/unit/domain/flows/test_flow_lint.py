@@ -53,6 +53,17 @@ def test_the_demonstration_has_no_warnings() -> None:
         assert lint_document(json.loads(path.read_text(encoding="utf-8"))) == [], path
 
 
+def test_operation_without_time_zone_conversion_gives_a_warning() -> None:
+    for value, expected in ((False, ["TIME_ZONE_CONVERSION"]), (True, []), (None, [])):
+        operands = {"timestamp": 1_764_000_000_000, "requiresTimeZoneConversion": value}
+        assert codes(on_record("DATETIME", "IS_BEFORE", **operands)) == expected
+    document = flow({"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_KNOWN"]]})
+    filters = document["enrollmentCriteria"]["eventFilterBranches"][0]["filters"]
+    filters[0]["operation"]["requiresTimeZoneConversion"] = False
+    (warning,) = lint_document(document)
+    assert warning.path == f"{GROUP}.filters[0].operation.requiresTimeZoneConversion"
+
+
 URL = "https://www.acme.com/pricing?x=1"
 
 

@@ -5,7 +5,7 @@ Each rule is a generator of ``FlowWarning``. docs/flows.md, "Warnings", lists th
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -106,6 +106,7 @@ def _group_warnings(
         yield from _separator_warnings(refinement.operation, refinement.property, at)
         if known.url_part is not None:
             yield from _url_warnings(refinement.operation, known.name, known.url_part, at)
+        yield from _time_zone_warnings(refinement.operation.given, f"{at}.operation")
         if known.name == "hs_name":
             yield from _changed_property_warnings(refinement.operation, known_properties, at)
     yield from _contradictory_refinements(group.filters, event_type, f"{path}.filters")
@@ -300,8 +301,20 @@ def _part_warnings(part: _Part, default_properties: Mapping[str, frozenset[str]]
             if isinstance(part.criteria.operation, EventOperation):
                 yield from _separator_warnings(part.criteria.operation.operation, part.criteria.property, part.path)
             yield from _operand_warnings(part.criteria.property, part.criteria.operation, f"{part.path}.operation")
+            yield from _time_zone_warnings(part.criteria.operation.given, f"{part.path}.operation")
         case AllOf():
             yield from _contradictory_criteria(part.criteria, part.path)
+
+
+def _time_zone_warnings(given: Mapping[str, Any], path: str) -> Iterator[FlowWarning]:
+    """HubSpot's documentation does not say which time zone applies without the conversion."""
+    if given.get("requiresTimeZoneConversion") is False:
+        yield FlowWarning(
+            f"{path}.requiresTimeZoneConversion",
+            "TIME_ZONE_CONVERSION",
+            "false has no effect: days are those of the portal's time zone, or of the time point's zoneId",
+            "Remove it, or check the days with `enroll flows preview`",
+        )
 
 
 def _name_warnings(name: str, known_properties: frozenset[str], path: str) -> Iterator[FlowWarning]:

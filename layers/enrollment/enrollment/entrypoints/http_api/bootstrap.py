@@ -31,7 +31,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.config import from_environment
 from enrollment.entrypoints.bootstrap import new_id, now, tracing
 from enrollment.serialization.envelopes import check_production, read_stored_event, write_event
-from enrollment.serialization.flows import read_flow, read_new_flow, read_stored_flow
+from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 
 
@@ -65,7 +65,7 @@ def api_application() -> ApiApplication:
     evaluator = CriteriaEvaluator(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
     logger = Logger()
-    flow_repository = DynamoFlowRepository(tables, read_flow)
+    flow_repository = DynamoFlowRepository(tables, read_flow_or_retired)
     flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
     history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
     processor = without_consequences(
@@ -80,7 +80,7 @@ def api_application() -> ApiApplication:
         history=history,
     )
     return ApiApplication(
-        authoring=FlowAuthoring(flow_repository, flows, read_new_flow),
+        authoring=FlowAuthoring(flow_repository, flows, read_flow_to_store),
         evaluator=evaluator,
         portals=portals,
         record_service=RecordService(
@@ -95,7 +95,7 @@ def api_application() -> ApiApplication:
         enrollments=enrollments,
         history=history,
         processor=processor,
-        explaining=DecisionExplainer(processor, flow_repository, read_flow),
+        explaining=DecisionExplainer(processor, flow_repository, read_flow_or_retired),
         replays=ReplayRepository(tables),
         logger=logger,
         metrics=Metrics(config.metrics_namespace, config.service, now),

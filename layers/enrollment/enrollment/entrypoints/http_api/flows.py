@@ -24,7 +24,7 @@ from enrollment.entrypoints.http_api.endpoint import (
 )
 from enrollment.serialization.flow_documents import read_flow_ids, write_flow, write_flow_summary, write_result
 from enrollment.serialization.flow_warnings import warnings
-from enrollment.serialization.flows import read_flow, read_new_flow
+from enrollment.serialization.flows import InvalidFlow, read_flow, read_new_flow
 from enrollment.serialization.requests import (
     BodyReader,
     read_cursor,
@@ -88,8 +88,13 @@ def put_flow(services: Services, request: Request) -> Reply:
 def _write_with_warnings(services: Services, revision: FlowRevision) -> dict[str, object]:
     """Return the flow with its warnings. Call this after the flow is stored: if two flows that form a loop are written
     at the same time, at least one of them then gets the warning."""
-    flow = read_flow(revision)
-    flow_warnings = list(warnings(flow, services.authoring.triggered_by_flows(flow)))
+    try:
+        flow = read_flow(revision)
+    except InvalidFlow as invalid:
+        # It was stored because it is off.
+        flow_warnings = [f"the flow cannot be turned on; {fault}" for fault in invalid.faults]
+    else:
+        flow_warnings = list(warnings(flow, services.authoring.triggered_by_flows(flow)))
     return write_flow(revision) | ({"warnings": flow_warnings} if flow_warnings else {})
 
 
@@ -131,11 +136,10 @@ def dry_run_enrollment(services: Services, request: Request) -> Reply:
     as in HubSpot's own test. The record is stored, or consists of the properties in the body."""
     revision = services.authoring.get(request.portal_id, request.path["flowId"])
     flow = read_flow(revision)
-    if not flow.groups:
-        enrollment_type = write_flow_summary(revision)["enrollmentType"]
-        raise refuse(
-            "flowId", "NOT_EVENT_BASED", expectation_of("an EVENT_BASED flow", f"a flow of type {enrollment_type}")
-        )
+    enrollment_type = write_flow_summary(revision)["enrollmentType"]
+    if enrollment_type not in ("EVENT_BASED", "MANUAL"):
+        message = expectation_of("an EVENT_BASED or MANUAL flow", f"a flow of type {enrollment_type}")
+        raise refuse("flowId", "NOT_EVENT_BASED", message)
     reader = BodyReader()
     body = reader.mapping(request.body, "$")
     if ("objectId" in body) == ("properties" in body):

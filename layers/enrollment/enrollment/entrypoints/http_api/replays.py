@@ -14,7 +14,7 @@ from enrollment.domain.flows.flow import Flow
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.endpoint import AFTER, Endpoint, Example, Reply, Request, Scope, Services, page
 from enrollment.entrypoints.http_api.problems import RouteNotFound
-from enrollment.serialization.flows import read_flow
+from enrollment.serialization.flows import read_flow_or_retired
 from enrollment.serialization.requests import BodyReader, read_cursor, refuse, write_cursor
 from enrollment.serialization.validation_errors import expectation, expectation_of, format_value, suggestion
 
@@ -78,7 +78,7 @@ def _flows(services: Services, request: Request, reader: BodyReader, flow_ids: C
     revisions = services.authoring.get_many(request.portal_id, list(flow_ids))
     flows = []
     for number, flow_id in enumerate(flow_ids):
-        flow = read_flow(revisions[flow_id]) if flow_id in revisions else None
+        flow = read_flow_or_retired(revisions[flow_id]) if flow_id in revisions else None
         if flow is None:
             message = expectation("the ID of a flow in this portal", flow_id, "List them with GET /automation/v4/flows")
             reader.fault(f"$.flowIds[{number}]", "UNKNOWN_FLOW", message)
@@ -107,7 +107,9 @@ def count_replay(services: Services, request: Request) -> Reply:
         results += services.replays.counted(replay, part)
     flow_ids = sorted({flow_id for result in results for flow_id in result.codes})
     revisions = services.authoring.get_many(request.portal_id, flow_ids)
-    re_enrolling = {flow_id for flow_id, revision in revisions.items() if read_flow(revision).should_re_enroll}
+    re_enrolling = {
+        flow_id for flow_id, revision in revisions.items() if read_flow_or_retired(revision).should_re_enroll
+    }
     counts = [
         {"flowId": flow_id, "events": sum(codes.values()), "decisions": _by_code(codes)}
         for flow_id, codes in sorted(tally(results, re_enrolling).items())
