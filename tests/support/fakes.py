@@ -303,12 +303,12 @@ class FakeEnrollments:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
         self._lock = threading.Lock()
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         found = {}
         for flow in flow_ids:
             first = self.items.get((record_key, flow, None))
-            is_own = first is not None and first.enrollment.cause.event_id == event_id
-            found[flow] = ExistingEnrollments(first, first if is_own else self.items.get((record_key, flow, event_id)))
+            is_own = first is not None and first.enrollment.cause.key == cause_key
+            found[flow] = ExistingEnrollments(first, first if is_own else self.items.get((record_key, flow, cause_key)))
         return found
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
@@ -352,8 +352,8 @@ class FakeEnrollments:
 
 
 def _place(enrollment: Enrollment) -> tuple[RecordKey, str, str | None]:
-    event_id = enrollment.cause.event_id if enrollment.is_re_enrollment else None
-    return enrollment.record_key, enrollment.flow_id, event_id
+    cause_key = enrollment.cause.key if enrollment.is_re_enrollment else None
+    return enrollment.record_key, enrollment.flow_id, cause_key
 
 
 class FakeQueue:

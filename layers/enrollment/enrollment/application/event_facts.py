@@ -84,7 +84,7 @@ class EventFacts:
             or self._may_follow(context.flow.changed_at)
             or context.rejection((unknown_record, *TRIGGER_STEPS)) is None
         ]
-        return self._enrollments.find(key, self.event.id, flow_ids) if key is not None and flow_ids else {}
+        return self._enrollments.find(key, self.event.cause_key, flow_ids) if key is not None and flow_ids else {}
 
     def criteria_rejection(self, flow: Flow) -> Decision | None:
         """Return the result of steps 8 to 10 for an enabled flow that passes the steps before."""

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.deferred_decisions import Deferrals, StaleRecord
+from enrollment.application.enrollment_claims import ATTEMPTS, EnrollmentClaims
 from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_facts import EventFacts, may_follow
 from enrollment.application.event_history import EventHistory
@@ -29,13 +30,13 @@ from enrollment.application.ports import (
     Records,
 )
 from enrollment.domain.enrollment.decision_steps import DECISION_STEPS, FlowContext, duplicate_event
-from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied, decide
-from enrollment.domain.enrollment.enrollments import StoredEnrollment, enroll, has_other_content
+from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied
+from enrollment.domain.enrollment.enrollments import StoredEnrollment, has_other_content, trigger_event
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
+from enrollment.domain.events.manual import MANUAL
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
-from enrollment.domain.flows.flow import Flow
 from enrollment.domain.records.record import (
     HISTORY_LENGTH,
     Record,
@@ -45,10 +46,7 @@ from enrollment.domain.records.record import (
     changes_record,
     occurrences_of,
 )
-from enrollment.domain.values import CLOCK_SKEW_MS, Instant, iso
-
-# A write that another one has overtaken is attempted this often. Each lost attempt means that another made progress.
-ATTEMPTS = 12
+from enrollment.domain.values import CLOCK_SKEW_MS, Instant
 
 # If an event triggers more flows than this, those that it does not match are counted, without a log line each.
 MAX_INDIVIDUAL_DECISIONS = 100
@@ -113,7 +111,8 @@ class EventProcessor(Struct, frozen=True):
         if at > now:
             self.deferrals.redeliveries.schedule(event, flow_ids, at)
             return ()
-        due = self.deferrals.due(event, now) & flow_ids
+        # A manual enrollment is never deferred, and an event that is deferred can have the same ID.
+        due = self.deferrals.due(event, now) & flow_ids if event.event_type is not MANUAL else frozenset[str]()
         decisions: Sequence[Decision] = ()
         if due:
             attempt = self._decide(event, ProcessingScope(due, Delivery.DEFERRAL_DUE))
@@ -121,7 +120,7 @@ class EventProcessor(Struct, frozen=True):
             rejected = [decision.flow_id for decision in decisions if decision.code in LATE_CHANGES_MAY_LIFT]
             self.deferrals.finish(event, attempt.record, due, rejected, self.clock())
         delayed = sorted(flow_ids - due)
-        existing = self.enrollments.find(key, event.id, delayed) if delayed else {}
+        existing = self.enrollments.find(key, event.cause_key, delayed) if delayed else {}
         stored = [enrollments.for_event for enrollments in existing.values() if enrollments.for_event is not None]
         self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)
@@ -290,46 +289,9 @@ class EventProcessor(Struct, frozen=True):
     def _claim(self, context: FlowContext) -> tuple[Decision, StoredEnrollment | None]:
         """Enroll the record in the flow unless a step rejects it. Return the decision, and the enrollment that this
         event made, now or at an earlier delivery."""
-        facts, flow = context.facts, context.flow
-        enrollment_id: str | None = None
-        due_at: Instant | None = None
-        for _ in range(ATTEMPTS):
-            rejection = context.rejection(DECISION_STEPS)
-            if rejection is not None:
-                stored = context.existing.for_event
-                if stored is not None and stored.enrollment.id == enrollment_id:
-                    # The response to our own write was lost, and the client repeated the write.
-                    return _enrolled(flow, stored), stored
-                return rejection, stored
-            key, now = facts.event.record_key, self.clock()
-            assert key is not None
-            if enrollment_id is None:
-                enrollment_id, due_at = self.new_id(now), self._due_at(flow, now)
-            enrollment = enroll(
-                flow,
-                context.match,
-                facts.event,
-                key,
-                enrolled_before=context.existing.first is not None,
-                enrollment_id=enrollment_id,
-                now=now,
-            )
-            if self.enrollments.claim(enrollment, due_at, facts.event.chain):
-                stored = StoredEnrollment(enrollment, due_at=due_at)
-                return _enrolled(flow, stored), stored
-            # Another event, or another delivery of this one, wrote between our read and our write.
-            context = context.with_existing(self.enrollments.find(key, facts.event.id, [flow.id])[flow.id])
-        raise ConcurrentModification(
-            f"flow {flow.id}: the enrollment by event {facts.event.id} could not be claimed in {ATTEMPTS} attempts; "
-            "retrying is safe"
-        )
-
-    def _due_at(self, flow: Flow, now: Instant) -> Instant | None:
-        """When the flow's rate limit lets the record enter. None: at once."""
-        if flow.rate_limit is None:
-            return None
-        enters_at = self.rate_limits.take(flow.portal_id, flow.id, flow.rate_limit, now)
-        return enters_at if enters_at > now else None
+        event = context.facts.event
+        claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
+        return claims.claim(context, DECISION_STEPS, lambda passed: trigger_event(passed.match, event))
 
     def _reevaluate_deferred(self, record: Record, cause: Event) -> None:
         """Decide the events again that wait for a change of the record. Errors are collected and raised together at the
@@ -361,10 +323,3 @@ class EventProcessor(Struct, frozen=True):
             if decision.code is not Code.WAITING and self._is_news(decision, scope)
         )
         self.deferrals.forget(event, final_flow_ids)
-
-
-def _enrolled(flow: Flow, stored: StoredEnrollment) -> Decision:
-    reason = "the record enters the flow"
-    if stored.due_at is not None:
-        reason = f"{reason}; the flow's limit delays it until {iso(stored.due_at)}"
-    return replace(decide(flow, Code.ENROLLED, reason, stored.enrollment.id), due_at=stored.due_at)

@@ -79,7 +79,7 @@ class DecisionExplainer(Struct, frozen=True):
         flows = {flow.id: flow for flow in candidates}
         if only is not None:
             flows = {only.id: flows.get(only.id, retired(only))}
-        existing = self.processor.enrollments.find(key, event.id, list(flows)) if flows else {}
+        existing = self.processor.enrollments.find(key, event.cause_key, list(flows)) if flows else {}
         in_force = [
             self._find_flow_in_force(flow, event, event_types, existing[flow.id].for_event) for flow in flows.values()
         ]

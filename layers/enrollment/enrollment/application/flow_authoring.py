@@ -106,7 +106,7 @@ class FlowAuthoring(Struct, frozen=True):
         """Delete a flow, whichever revision is current. Raises UnknownFlow, and ConcurrentModification if others wrote
         it during every attempt."""
         for _ in range(ATTEMPTS):
-            current = _require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
+            current = require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
             revision = deleted(current, now)
             try:
                 self.flow_repository.save(revision, current)
@@ -117,7 +117,7 @@ class FlowAuthoring(Struct, frozen=True):
 
     def get(self, portal_id: str, flow_id: str) -> FlowRevision:
         """Return the current revision of a flow. Raises UnknownFlow."""
-        return _require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
+        return require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
 
     def last(self, portal_id: str, flow_id: str) -> FlowRevision:
         """Return the last revision of a flow, which may be a deletion. Raises UnknownFlow if it never existed."""
@@ -144,7 +144,8 @@ class FlowAuthoring(Struct, frozen=True):
         return self.flows.candidates(flow.portal_id, flow.object_type_id, [ENROLLED])
 
 
-def _require_existing(current: FlowRevision | None, flow_id: str) -> FlowRevision:
+def require_existing(current: FlowRevision | None, flow_id: str) -> FlowRevision:
+    """Return the revision. Raises UnknownFlow if the flow never existed or was deleted."""
     if current is None or current.is_deleted:
         raise UnknownFlow(f"no flow {flow_id} in this portal")
     return current

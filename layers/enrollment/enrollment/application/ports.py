@@ -209,15 +209,15 @@ class Associations(Protocol):
 class Enrollments(Protocol):
     """The stored enrollments, and which of them are published."""
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """Return the enrollments of a record by flow ID, with an entry for every flow. The read is strongly
-        consistent."""
+    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+        """Return the enrollments of a record by flow ID, with an entry for every flow. ``cause_key``: of the event, or
+        of the manual enrollment (``Event.cause_key``). The read is strongly consistent."""
         ...
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         """Store the enrollment unless one with its key exists. Return whether it was stored.
 
-        The first enrollment of a record in a flow has one key, and each re-enrollment has the key of its event.
+        The first enrollment of a record in a flow has one key, and each re-enrollment has the key of its cause.
         ``due_at`` and ``chain`` are those of StoredEnrollment.
         """
         ...
@@ -247,7 +247,7 @@ class Enrollments(Protocol):
 class UnconfirmedEnrollments(Protocol):
     """The enrollments whose publication is not confirmed."""
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
         """Return what ``Enrollments.find`` returns."""
         ...
 

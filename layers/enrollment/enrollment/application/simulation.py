@@ -193,14 +193,15 @@ class _Enrollments(Struct, frozen=True):
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        stored = self.stored.find(record_key, event_id, flow_ids)
+    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+        stored = self.stored.find(record_key, cause_key, flow_ids)
         return {
-            flow_id: self._with_claimed(existing, record_key, flow_id, event_id) for flow_id, existing in stored.items()
+            flow_id: self._with_claimed(existing, record_key, flow_id, cause_key)
+            for flow_id, existing in stored.items()
         }
 
     def _with_claimed(
-        self, existing: ExistingEnrollments, record_key: RecordKey, flow_id: str, event_id: str
+        self, existing: ExistingEnrollments, record_key: RecordKey, flow_id: str, cause_key: str
     ) -> ExistingEnrollments:
         """The visible stored enrollments, supplemented by the claimed ones."""
         claimed = self.claimed.get((record_key, flow_id), [])
@@ -208,7 +209,7 @@ class _Enrollments(Struct, frozen=True):
         if first is None or not self.sees(first):
             first = next(iter(claimed), None)
         if own is None or not self.sees(own):
-            own = next((stored for stored in claimed if stored.enrollment.cause.event_id == event_id), None)
+            own = next((stored for stored in claimed if stored.enrollment.cause.key == cause_key), None)
         return ExistingEnrollments(first, own)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:

@@ -57,8 +57,8 @@ class UnconfirmedPublisher(Struct, frozen=True):
     def _publish_alone(self, stored: StoredEnrollment) -> PublicationResult:
         try:
             enrollment = stored.enrollment
-            key, event_id, flow_id = enrollment.record_key, enrollment.cause.event_id, enrollment.flow_id
-            current = self.enrollments.find(key, event_id, [flow_id])[flow_id].for_event
+            key, cause_key, flow_id = enrollment.record_key, enrollment.cause.key, enrollment.flow_id
+            current = self.enrollments.find(key, cause_key, [flow_id])[flow_id].for_event
             self.publisher.publish_unconfirmed([] if current is None else [current])
         except Exception as error:
             return stored, error

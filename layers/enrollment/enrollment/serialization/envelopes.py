@@ -16,6 +16,7 @@ from enrollment.domain.enrollment.loop_detection import ENROLLED
 from enrollment.domain.enrollment.replays import is_requested
 from enrollment.domain.events.event import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.events.event_types import EventType, IsNotTrue
+from enrollment.domain.events.manual import MANUAL
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
 from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.values import (
@@ -71,7 +72,7 @@ def read_event(
     """
     if not isinstance(envelope, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "$", expectation("an EventBridge event", envelope))
-    event_type = _event_type(envelope, category)
+    event_type = MANUAL if is_stored and envelope.get("detail-type") == MANUAL.name else _event_type(envelope, category)
     detail = _detail(envelope, allowed_bytes)
     sent_at, is_to_second = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
     occurred_at = sent_at
@@ -107,7 +108,7 @@ def read_event(
         properties=properties,
         record_properties=_snapshot(detail),
         changed_with=_record_properties("detail.changedWith", detail.get("changedWith")) or {},
-        chain=_chain(detail.get("chain")),
+        chain=checked_chain(detail.get("chain")),
         is_to_second=is_to_second,
     )
 
@@ -170,7 +171,7 @@ def read_stored_event(envelope: Mapping[str, Any]) -> Event:
     """Read an event that ``write_event`` wrote."""
     name = envelope["detail-type"]
     allowed_bytes = MAX_DETAIL_BYTES + REWRITTEN_BYTES
-    event = read_event(envelope, EVENT_TYPES[name].category, allowed_bytes=allowed_bytes, is_stored=True)
+    event = read_event(envelope, name.partition(".")[0], allowed_bytes=allowed_bytes, is_stored=True)
     return event.evaluated(envelope[EVALUATED_AT]) if EVALUATED_AT in envelope else event
 
 
@@ -441,15 +442,16 @@ def _snapshot(detail: Mapping[str, Any]) -> Properties | None:
     return _record_properties("detail.record.properties", record.get("properties"))
 
 
-def _chain(value: object) -> tuple[str, ...]:
+def checked_chain(value: object, field: str = "detail.chain") -> tuple[str, ...]:
+    """Return the IDs of the flows that led to an event, or to a request. Raises InvalidEvent. ``field``: the path."""
     if value is None or value == []:
         return ()
     if not isinstance(value, list) or not all(isinstance(flow_id, str) for flow_id in value):
-        raise InvalidEvent("WRONG_TYPE", "detail.chain", expectation("a list of flow IDs", value))
+        raise InvalidEvent("WRONG_TYPE", field, expectation("a list of flow IDs", value))
     if len(value) > MAX_CHAIN_PARTS:
         raise InvalidEvent(
             "WRONG_LENGTH",
-            "detail.chain",
+            field,
             expectation_of(f"at most {MAX_CHAIN_PARTS} flow IDs", f"{len(value):,} flow IDs"),
         )
-    return tuple(checked_id(flow_id, "detail.chain", 128) for flow_id in value)
+    return tuple(checked_id(flow_id, field, 128) for flow_id in value)

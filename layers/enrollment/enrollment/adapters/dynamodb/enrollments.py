@@ -38,21 +38,19 @@ class DynamoEnrollments:
         self._write = write
         self._read = read
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """Return by flow ID the record's first enrollment and the one by this event. Raises Throttled."""
+    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+        """Return by flow ID the record's first enrollment and the one by this cause. Raises Throttled."""
         pk = str(record_key)
-        keys = [(pk, sk) for flow_id in flow_ids for sk in (_sort_key(flow_id), _sort_key(flow_id, event_id))]
+        keys = [(pk, sk) for flow_id in flow_ids for sk in (_sort_key(flow_id), _sort_key(flow_id, cause_key))]
         items = {item["sk"]: item for item in self._table.get_many(keys)}
-        return {flow_id: self._existing(items, flow_id, event_id) for flow_id in flow_ids}
+        return {flow_id: self._existing(items, flow_id, cause_key) for flow_id in flow_ids}
 
-    def _existing(self, items: Mapping[str, Item], flow_id: str, event_id: str) -> ExistingEnrollments:
-        first = items.get(_sort_key(flow_id))
-        is_first = first is not None and first["eventId"] == event_id
-        for_event = first if is_first else items.get(_sort_key(flow_id, event_id))
-        return ExistingEnrollments(
-            first=None if first is None else self._stored(first),
-            for_event=None if for_event is None else self._stored(for_event),
-        )
+    def _existing(self, items: Mapping[str, Item], flow_id: str, cause_key: str) -> ExistingEnrollments:
+        first, own = (items.get(sk) for sk in (_sort_key(flow_id), _sort_key(flow_id, cause_key)))
+        stored_first = None if first is None else self._stored(first)
+        if stored_first is not None and stored_first.enrollment.cause.key == cause_key:
+            return ExistingEnrollments(stored_first, stored_first)
+        return ExistingEnrollments(stored_first, None if own is None else self._stored(own))
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         """Write the enrollment if its sort key is free, and return whether it was written. ``due_at``: when a rate
@@ -155,15 +153,15 @@ def _before(condition: str, before: str | None, **values: str) -> Expression:
     return Expression(f"{condition} AND {schema.ENROLLED_AT} < :before", **values, before=before)
 
 
-def _sort_key(flow_id: str, event_id: str | None = None) -> str:
-    return join(flow_id) if event_id is None else join(flow_id, event_id)
+def _sort_key(flow_id: str, cause_key: str | None = None) -> str:
+    return join(flow_id) if cause_key is None else f"{join(flow_id)}/{cause_key}"
 
 
 def _sort_key_of(enrollment: Enrollment) -> str:
-    """Return the sort key of an enrollment. The record's first enrollment in a flow has the same key for every event
-    and for every setting of the flow. So two events, or two deliveries between which the flow changed, cannot both be
+    """Return the sort key of an enrollment. The record's first enrollment in a flow has the same key for every cause
+    and for every setting of the flow. So two causes, or two deliveries between which the flow changed, cannot both be
     the first."""
-    return _sort_key(enrollment.flow_id, enrollment.cause.event_id if enrollment.is_re_enrollment else None)
+    return _sort_key(enrollment.flow_id, enrollment.cause.key if enrollment.is_re_enrollment else None)
 
 
 def _flow_shard(enrollment: Enrollment) -> str:

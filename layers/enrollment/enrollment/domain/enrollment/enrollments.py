@@ -1,4 +1,4 @@
-"""An enrollment: a record enters a flow, because of an event."""
+"""An enrollment: a record enters a flow, because of an event or because a caller enrolls it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from enrollment.domain.enrollment.decisions import Match
+from enrollment.domain.events.causes import cause_key
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey, join
@@ -13,16 +14,21 @@ from enrollment.domain.values import Instant, Properties, is_missing, iso
 
 
 class TriggerEvent(Struct, frozen=True):
-    """The event that caused an enrollment, and the trigger group that it satisfied. ``event_type``: the row of the
-    catalog by which it did."""
+    """The event that caused an enrollment, and the trigger group that it satisfied. ``group_index`` None: a manual
+    enrollment, which has no trigger group. ``event_type``: the row of the catalog by which it did, or MANUAL_EVENT."""
 
-    group_index: int
+    group_index: int | None
     event_type: str
     event_type_id: str | None
     event_id: str
     occurred_at: Instant
     source: str
     properties: Properties
+
+    @property
+    def key(self) -> str:
+        """The key of the cause. No other cause has the same."""
+        return cause_key(self.event_type, self.event_id)
 
 
 class Enrollment(Struct, frozen=True):
@@ -80,7 +86,7 @@ class StoredEnrollment(Struct, frozen=True):
 
 
 class ExistingEnrollments(Struct, frozen=True):
-    """The stored enrollments of a record in a flow: the ``first`` one, and the one by the current event. Both may be
+    """The stored enrollments of a record in a flow: the ``first`` one, and the one by the current cause. Both may be
     the same."""
 
     first: StoredEnrollment | None = None
@@ -99,43 +105,52 @@ def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[O
     return any(cause.properties.get(name, value) != value for name, value in sent.items())
 
 
-def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
+def idempotency_key(record_key: RecordKey, flow: Flow, cause: TriggerEvent) -> str:
     """Return the key by which duplicates of an enrollment are recognized.
 
-    A flow that re-enrolls has one enrollment for each record and event; another flow has one for each record.
+    A flow that re-enrolls has one enrollment for each record and cause; another flow has one for each record.
     """
-    parts = (record_key.portal_id, flow.id, record_key.object_type_id, record_key.object_id)
-    return join(*parts, event_id) if flow.should_re_enroll else join(*parts)
+    of_record = join(record_key.portal_id, flow.id, record_key.object_type_id, record_key.object_id)
+    return f"{of_record}/{cause.key}" if flow.should_re_enroll else of_record
+
+
+def trigger_event(match: Match, event: Event) -> TriggerEvent:
+    """Return the cause of an enrollment by an event that satisfies a trigger group."""
+    return TriggerEvent(
+        group_index=match.group.index,
+        event_type=match.occurrence.event_type.name,
+        event_type_id=match.group.event_type_id,
+        event_id=event.id,
+        occurred_at=event.occurred_at,
+        source=event.source,
+        properties=match.occurrence.properties,
+    )
+
+
+def manual_cause(event: Event) -> TriggerEvent:
+    """Return the cause of a manual enrollment. ``event``: of ``manual_event``."""
+    return TriggerEvent(None, event.event_type.name, None, event.id, event.occurred_at, event.source, event.properties)
 
 
 def enroll(
     flow: Flow,
-    match: Match,
-    event: Event,
+    cause: TriggerEvent,
     record_key: RecordKey,
     *,
     enrolled_before: bool,
     enrollment_id: str,
     now: Instant,
 ) -> Enrollment:
-    """Return the enrollment of a record by an event. ``enrolled_before``: the flow enrolled the record before."""
+    """Return the enrollment of a record by a cause. ``enrolled_before``: the flow enrolled the record before."""
     return Enrollment(
         id=enrollment_id,
         record_key=record_key,
         flow_id=flow.id,
         flow_name=flow.name,
         flow_revision_id=flow.revision_id,
-        idempotency_key=idempotency_key(record_key, flow, event.id),
+        idempotency_key=idempotency_key(record_key, flow, cause),
         is_re_enrollment=enrolled_before,
-        cause=TriggerEvent(
-            group_index=match.group.index,
-            event_type=match.occurrence.event_type.name,
-            event_type_id=match.group.event_type_id,
-            event_id=event.id,
-            occurred_at=event.occurred_at,
-            source=event.source,
-            properties=match.occurrence.properties,
-        ),
+        cause=cause,
         enrolled_at=now,
     )
 

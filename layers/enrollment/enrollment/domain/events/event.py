@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from enrollment.domain.events.causes import cause_key
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.moments import Moment, last_instant, moment_of
 from enrollment.domain.identifiers import RecordKey
@@ -91,6 +92,11 @@ class Event(Struct, frozen=True):
         if self.is_ahead(at):
             return replace(self, evaluated_at=at, occurred_at=at, claimed_at=self.given_time, is_to_second=False)
         return replace(self, evaluated_at=at, occurred_at=self.given_time, claimed_at=None)
+
+    @property
+    def cause_key(self) -> str:
+        """The key of the event as the cause of an enrollment. A manual enrollment and an event never have the same."""
+        return cause_key(self.event_type.name, self.id)
 
     @property
     def record_key(self) -> RecordKey | None:

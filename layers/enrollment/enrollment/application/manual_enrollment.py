@@ -1,0 +1,167 @@
+"""Enroll records in a flow on behalf of a caller (docs/enrollments.md, "Manual enrollment").
+
+The enrollment is claimed, published and confirmed like one by an event. If a request is repeated with its idempotency
+key, it continues where it stopped and has the same answer.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from enrollment.application.criteria_evaluator import CriteriaEvaluator
+from enrollment.application.enrollment_claims import EnrollmentClaims, enrolled
+from enrollment.application.enrollment_publisher import EnrollmentPublisher, NotDelivered
+from enrollment.application.flow_authoring import require_existing
+from enrollment.application.ports import DecisionLog, Enrollments, FlowRepository, Records
+from enrollment.domain.enrollment.decision_steps import FlowContext
+from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision
+from enrollment.domain.enrollment.enrollments import (
+    ExistingEnrollments,
+    StoredEnrollment,
+    TriggerEvent,
+    manual_cause,
+)
+from enrollment.domain.enrollment.manual_steps import MANUAL_STEPS
+from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingScope
+from enrollment.domain.events.event import Event, Occurrence
+from enrollment.domain.events.manual import manual_event
+from enrollment.domain.flows.flow import Flow, FlowRevision
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.record import Record
+from enrollment.domain.values import Instant
+
+
+class FlowIsOff(Exception):
+    """The flow is turned off, so it takes no enrollments."""
+
+
+class EnrollmentsNotPublished(Exception):
+    """The enrollments are stored, but the queue or the bus did not accept them yet."""
+
+
+class ManualRequest(Struct, frozen=True):
+    """``object_ids``: records of the flow's object type, each once. ``idempotency_key``: of the whole request; each
+    record has its own enrollment under it. ``caller``: who asks. ``chain``: the flows that led to the request."""
+
+    portal_id: str
+    flow_id: str
+    object_ids: Sequence[str]
+    idempotency_key: str
+    caller: str
+    chain: tuple[str, ...] = ()
+
+
+class ManualEnrollment(Struct, frozen=True):
+    """``read_flow`` raises InvalidFlow for a flow that is on and cannot run."""
+
+    flow_repository: FlowRepository
+    read_flow: Callable[[FlowRevision], Flow]
+    records: Records
+    evaluator: CriteriaEvaluator
+    claims: EnrollmentClaims
+    publisher: EnrollmentPublisher
+    decision_log: DecisionLog
+
+    def enroll(self, request: ManualRequest, now: Instant) -> Sequence[tuple[Event, Decision]]:
+        """Decide each record in the order of the request, and publish its enrollment. Return the decisions.
+
+        A repeated request has the decisions ENROLLED of the first one. Rejections are not stored: they are decided
+        again. Raises UnknownFlow, FlowIsOff, EnrollmentsNotPublished, Throttled, and the errors of AWS.
+        """
+        revision = require_existing(self.flow_repository.get(request.portal_id, request.flow_id), request.flow_id)
+        # The record need not meet the refinement criteria.
+        flow = replace(self.read_flow(revision), criteria=None)
+        keys = [RecordKey(request.portal_id, flow.object_type_id, object_id) for object_id in request.object_ids]
+        records = self.records.get_many(keys)
+        facts = [
+            _ManualFacts(
+                manual_event(key, request.idempotency_key, caller=request.caller, chain=request.chain, now=now),
+                records.get(key),
+                self.evaluator,
+                self.claims.enrollments,
+            )
+            for key in keys
+        ]
+        if not flow.is_enabled and any(fact.existing(flow).for_event is None for fact in facts):
+            raise FlowIsOff(f"flow {flow.id} is off. Turn it on to enroll records in it")
+        decisions: list[tuple[Event, Decision]] = []
+        unpublished: list[tuple[Event, StoredEnrollment]] = []
+        try:
+            for fact in facts:
+                decision, stored = self.claims.claim(FlowContext(flow, fact), MANUAL_STEPS, _cause_of)
+                self.decision_log.log_decisions(fact.event, [decision], {})
+                if stored is not None and not stored.is_confirmed:
+                    unpublished.append((fact.event, stored))
+                decisions.append((fact.event, _answer(flow, decision, stored)))
+        finally:
+            # Also if a later record fails: what is claimed is published.
+            self._publish(request, unpublished)
+        return decisions
+
+    def _publish(self, request: ManualRequest, unpublished: Sequence[tuple[Event, StoredEnrollment]]) -> None:
+        """Publish the enrollments that are due, and schedule those that the flow's rate limit delays."""
+        try:
+            for event, stored in unpublished:
+                if stored.due_at is not None:
+                    # Schedules it, or publishes it if it is due by now.
+                    self.publisher.publish(event, [stored])
+            self.publisher.publish_unconfirmed([stored for _, stored in unpublished if stored.due_at is None])
+        except NotDelivered as error:
+            raise EnrollmentsNotPublished(
+                f"{len(error.enrollment_ids)} of {len(request.object_ids)} enrollments are stored, but not published "
+                f"yet. Repeat the request with the Idempotency-Key {request.idempotency_key!r}, or wait: they are "
+                "published within 10 minutes"
+            ) from error
+
+
+def _cause_of(context: FlowContext) -> TriggerEvent:
+    return manual_cause(context.facts.event)
+
+
+def _answer(flow: Flow, decision: Decision, stored: StoredEnrollment | None) -> Decision:
+    """Return the decision ENROLLED of the first request if this one repeats it."""
+    if decision.code is not Code.DUPLICATE_EVENT or stored is None:
+        return decision
+    return replace(enrolled(flow, stored), flow_revision_id=stored.enrollment.flow_revision_id)
+
+
+class _ManualFacts:
+    """Implements ``decision_steps.Facts`` for one record. ``record`` None: nothing is stored of it."""
+
+    def __init__(
+        self, event: Event, record: Record | None, evaluator: CriteriaEvaluator, enrollments: Enrollments
+    ) -> None:
+        self.event = event
+        self.record = record
+        self.occurrences: Sequence[Occurrence] = ()
+        self.scope: ProcessingScope = ALL_FLOWS
+        self._evaluator = evaluator
+        self._enrollments = enrollments
+        self._existing: ExistingEnrollments | None = None
+
+    def existing(self, flow: Flow) -> ExistingEnrollments:
+        """Return the enrollments of the record in the flow."""
+        if self._existing is None:
+            key = self.event.record_key
+            assert key is not None
+            self._existing = self._enrollments.find(key, self.event.cause_key, [flow.id])[flow.id]
+        return self._existing
+
+    def criteria_rejection(self, flow: Flow) -> Decision | None:
+        """Return SUPPRESSED or GOAL_MET for the record as it is now. None: neither."""
+        if self.record is None or (flow.suppression is None and flow.goal is None):
+            return None
+        return criteria_decision(flow, self._evaluator.snapshot(self.record, self.event.occurred_at, [flow]))
+
+    def creation_tolerance(self, flow: Flow) -> int:
+        """Return 0: a record that does not exist yet cannot be enrolled."""
+        return 0
+
+    def record_awaited_until(self, flow: Flow) -> Instant | None:
+        """Return None: a manual enrollment does not wait."""
+        return None
+
+    def ineligibility(self, occurrence: Occurrence) -> str | None:
+        """Return None: no rule of an event applies."""
+        return None

@@ -1,0 +1,12 @@
+"""What causes an enrollment: an event of the bus, or a caller who enrolls the record."""
+
+from enrollment.domain.identifiers import join
+
+MANUAL_EVENT = "workflows.manual"
+"""The event type of a manual enrollment. It is not in the catalog."""
+
+
+def cause_key(event_type: str, event_id: str) -> str:
+    """Return the end of the key of a re-enrollment: the escaped event ID, or, for a manual enrollment, an empty part
+    and the ID. No event ID gives the key of a manual enrollment, because ``join`` escapes the slash."""
+    return join("", event_id) if event_type == MANUAL_EVENT else join(event_id)
