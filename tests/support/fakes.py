@@ -15,10 +15,12 @@ from msgspec.structs import replace
 
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.deferred_decisions import Deferrals
+from enrollment.application.enrollment_claims import EnrollmentClaims
 from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.flow_authoring import FlowAuthoring
+from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import REPLAY_PARTS, ConcurrentModification
 from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
@@ -473,6 +475,15 @@ class World:
         )
         self.unconfirmed_publisher = UnconfirmedPublisher(self.enrollments, self.processor.publisher, lambda: self.now)
         self.replay_processor = ReplayProcessor(self.processor, self.replays, self.decision_log, lambda: self.now)
+        self.manual_enrollment = ManualEnrollment(
+            self.flows,
+            read_flow_or_retired,
+            self.records,
+            self.evaluator,
+            EnrollmentClaims(self.enrollments, self.rate_limits, lambda: self.now, self.new_id),
+            self.processor.publisher,
+            self.decision_log,
+        )
         self.authoring = FlowAuthoring(self.flows, self.flows, read_flow_to_store)
         self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
 

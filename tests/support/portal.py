@@ -26,7 +26,9 @@ NO_CONTEXT: Any = None
 IAM = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ada", "accountId": "123456789012"}}
 
 
-def token(scope: str = "enroll/read enroll/flows.write enroll/records.write", **claims: str) -> dict[str, Any]:
+def token(
+    scope: str = "enroll/read enroll/flows.write enroll/records.write enroll/enrollments.write", **claims: str
+) -> dict[str, Any]:
     return {"jwt": {"claims": {"sub": "user-1", "portal_id": "p1", "scope": scope, **claims}, "scopes": None}}
 
 
@@ -59,6 +61,7 @@ def services_of(world: World) -> Services:
         world.processor,
         DecisionExplainer(world.processor, world.flows, read_flow_or_retired),
         world.replays,
+        world.manual_enrollment,
         world.new_id,
     )
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.enrollment_claims import EnrollmentClaims, enrolled
 from enrollment.application.enrollment_publisher import EnrollmentPublisher, NotDelivered
-from enrollment.application.flow_authoring import require_existing
+from enrollment.application.flow_authoring import UnknownFlow, require_existing
 from enrollment.application.ports import DecisionLog, Enrollments, FlowRepository, Records
 from enrollment.domain.enrollment.decision_steps import FlowContext
 from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision
@@ -42,7 +42,8 @@ class EnrollmentsNotPublished(Exception):
 
 class ManualRequest(Struct, frozen=True):
     """``object_ids``: records of the flow's object type, each once. ``idempotency_key``: of the whole request; each
-    record has its own enrollment under it. ``caller``: who asks. ``chain``: the flows that led to the request."""
+    record has its own enrollment under it. ``caller``: who asks. ``chain``: the flows that led to the request.
+    ``object_type_id``: the type that the flow must have; None: any."""
 
     portal_id: str
     flow_id: str
@@ -50,6 +51,7 @@ class ManualRequest(Struct, frozen=True):
     idempotency_key: str
     caller: str
     chain: tuple[str, ...] = ()
+    object_type_id: str | None = None
 
 
 class ManualEnrollment(Struct, frozen=True):
@@ -72,6 +74,8 @@ class ManualEnrollment(Struct, frozen=True):
         revision = require_existing(self.flow_repository.get(request.portal_id, request.flow_id), request.flow_id)
         # The record need not meet the refinement criteria.
         flow = replace(self.read_flow(revision), criteria=None)
+        if request.object_type_id not in (None, flow.object_type_id):
+            raise UnknownFlow(f"no flow {request.flow_id} for records of type {request.object_type_id} in this portal")
         keys = [RecordKey(request.portal_id, flow.object_type_id, object_id) for object_id in request.object_ids]
         records = self.records.get_many(keys)
         facts = [

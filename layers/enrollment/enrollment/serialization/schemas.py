@@ -14,6 +14,7 @@ from typing import Any
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.loop_detection import ENROLLED
+from enrollment.domain.events.causes import MANUAL_EVENT
 from enrollment.domain.events.event import OWN_SOURCE
 from enrollment.domain.events.event_types import EventType, Property, PropertyType
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
@@ -96,11 +97,15 @@ def enrollment_schema() -> Schema:
     moment = {"type": "string", "format": "date-time"}
     trigger = {
         "groupIndex": {
-            "type": "integer",
+            "type": ["integer", "null"],
             "minimum": 0,
-            "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches.",
+            "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches. Null for "
+            "a manual enrollment.",
         },
-        "eventType": {"enum": list(EVENT_TYPES), "description": "As what the event triggered."},
+        "eventType": {
+            "enum": [*EVENT_TYPES, MANUAL_EVENT],
+            "description": f"As what the event triggered. {MANUAL_EVENT}: a caller enrolled the record.",
+        },
         "eventTypeId": {"type": ["string", "null"], "description": "HubSpot's id of it; null where there is none."},
         "eventId": identifier,
         "occurredAt": moment,

@@ -14,16 +14,21 @@ from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
+from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
 from enrollment.adapters.dynamodb.record_repository import RecordRepository
 from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
-from enrollment.adapters.observability import Metrics, log_refused_flow
+from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog, log_refused_flow
+from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
+from enrollment.application.enrollment_claims import EnrollmentClaims
+from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
 from enrollment.application.flow_authoring import FlowAuthoring
+from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, Portals, Replays
 from enrollment.application.record_service import RecordService
 from enrollment.application.simulation import without_consequences
@@ -33,6 +38,7 @@ from enrollment.entrypoints.bootstrap import new_id, now, tracing
 from enrollment.serialization.envelopes import check_production, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
+from enrollment.serialization.redeliveries import write_redelivery
 
 
 class ApiApplication(Struct, frozen=True):
@@ -47,6 +53,7 @@ class ApiApplication(Struct, frozen=True):
     processor: EventProcessor
     explaining: DecisionExplainer
     replays: Replays
+    manual_enrollment: ManualEnrollment
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -64,7 +71,7 @@ def api_application() -> ApiApplication:
     )
     evaluator = CriteriaEvaluator(records, associations, portals)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
-    logger = Logger()
+    logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
     flow_repository = DynamoFlowRepository(tables, read_flow_or_retired)
     flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
     history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
@@ -79,6 +86,8 @@ def api_application() -> ApiApplication:
         history_length=config.history_length,
         history=history,
     )
+    bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_outbound_event)
+    sqs = clients.sqs(session)
     return ApiApplication(
         authoring=FlowAuthoring(flow_repository, flows, read_flow_to_store),
         evaluator=evaluator,
@@ -86,9 +95,7 @@ def api_application() -> ApiApplication:
         record_service=RecordService(
             records=records,
             associations=associations,
-            producer=EventBridgeBus(
-                clients.events(session), config.event_bus_name, write_announcement, write_outbound_event
-            ),
+            producer=bus,
             check=check_production,
             history_length=config.history_length,
         ),
@@ -97,7 +104,22 @@ def api_application() -> ApiApplication:
         processor=processor,
         explaining=DecisionExplainer(processor, flow_repository, read_flow_or_retired),
         replays=ReplayRepository(tables),
+        manual_enrollment=ManualEnrollment(
+            flow_repository=flow_repository,
+            read_flow=read_flow_or_retired,
+            records=records,
+            evaluator=evaluator,
+            claims=EnrollmentClaims(enrollments, DynamoRateLimits(tables), now, new_id),
+            publisher=EnrollmentPublisher(
+                enrollments,
+                SqsQueue(sqs, config.enrollments_queue_url, write_message),
+                bus,
+                SqsRedeliveryScheduler(sqs, config.redeliveries_queue_url, write_redelivery, now),
+                now,
+            ),
+            decision_log=PowertoolsDecisionLog(logger, metrics),
+        ),
         logger=logger,
-        metrics=Metrics(config.metrics_namespace, config.service, now),
+        metrics=metrics,
         trace=tracing(config),
     )

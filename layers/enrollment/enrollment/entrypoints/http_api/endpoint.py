@@ -12,6 +12,7 @@ from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
 from enrollment.application.flow_authoring import FlowAuthoring
+from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
 from enrollment.application.record_service import RecordService
 from enrollment.domain.values import Instant
@@ -27,6 +28,7 @@ class Scope(StrEnum):
     READ = "enroll/read"
     WRITE_FLOWS = "enroll/flows.write"
     WRITE_RECORDS = "enroll/records.write"
+    WRITE_ENROLLMENTS = "enroll/enrollments.write"
 
 
 class Services(Struct, frozen=True):
@@ -42,6 +44,7 @@ class Services(Struct, frozen=True):
     processor: EventProcessor
     explaining: DecisionExplainer
     replays: Replays
+    manual_enrollment: ManualEnrollment
     new_id: NewId
 
 
@@ -56,13 +59,14 @@ class Caller(Struct, frozen=True):
 
 class Request(Struct, frozen=True):
     """``path`` and ``query``: decoded parameters by name. ``body``: parsed JSON, or None if the operation has no body.
-    ``now``: milliseconds since 1970."""
+    ``now``: milliseconds since 1970. ``headers``: by lower-case name."""
 
     caller: Caller
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
     now: Instant
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def portal_id(self) -> str:
@@ -81,7 +85,7 @@ class Reply(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """A query parameter. ``schema``: its JSON Schema."""
+    """A query parameter, or a header. ``schema``: its JSON Schema."""
 
     name: str
     description: str
@@ -100,7 +104,7 @@ class Example(Struct, frozen=True):
 class Endpoint(Struct, frozen=True):
     """An operation. ``name``: its OpenAPI operation ID. ``body``: the name of the request body's schema, or None.
     ``replies``: by status, the name of the response's schema or its content type, or None if the response has no body.
-    ``scope``: None for an operation that every caller may use."""
+    ``scope``: None for an operation that every caller may use. ``headers``: the optional headers that it reads."""
 
     name: str
     method: str
@@ -111,6 +115,7 @@ class Endpoint(Struct, frozen=True):
     scope: Scope | None = Scope.READ
     description: str = ""
     query: tuple[Query, ...] = ()
+    headers: tuple[Query, ...] = ()
     body: str | None = None
     example: Example = field(default_factory=Example)
     concerns_a_portal: bool = True

@@ -44,6 +44,7 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.processor,
         app.explaining,
         app.replays,
+        app.manual_enrollment,
         new_id,
     )
     return app, Server(ENDPOINTS, services, now, app.logger, app.metrics)

@@ -20,6 +20,7 @@ _PATH_PARAMETERS = {
     "eventType": "An event type of the catalog, or HubSpot's ID of it.",
     "enrollmentId": "The enrollment's ID.",
     "replayName": "The replay's name.",
+    "contactId": "The contact's record ID. HubSpot's route has the email here, by which no contact is found.",
 }
 
 
@@ -136,7 +137,17 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         }
         for query in endpoint.query
     ]
-    return in_path + in_query
+    in_header = [
+        {
+            "name": header.name,
+            "in": "header",
+            "required": header.is_required,
+            "description": header.description,
+            "schema": dict(header.schema),
+        }
+        for header in endpoint.headers
+    ]
+    return in_path + in_query + in_header
 
 
 def _reply(endpoint: Endpoint, schema: str | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from enrollment.application.flow_authoring import FlowTooLarge, RevisionRequired, TriggersReplaced, UnknownFlow
+from enrollment.application.manual_enrollment import EnrollmentsNotPublished, FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.record_service import EventsNotAccepted, StaleChange, UnknownRecord
 from enrollment.domain.events.event import InvalidEvent
@@ -83,6 +84,8 @@ def _conflict(error: Exception) -> Problem | None:
                 for path in error.paths
             )
             return Problem(409, "CONFLICT", f"{error}; confirm with ?replaceTriggers=true", faults)
+        case FlowIsOff():
+            return Problem(409, "CONFLICT", str(error), (ValidationError("flowId", "FLOW_IS_OFF", str(error)),))
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
     return None
@@ -101,6 +104,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     BodyTooLarge: (413, VALIDATION),
     WrongContentType: (415, VALIDATION),
     EventsNotAccepted: (503, "SERVICE_UNAVAILABLE"),
+    EnrollmentsNotPublished: (503, "SERVICE_UNAVAILABLE"),
     Throttled: (503, "SERVICE_UNAVAILABLE"),
 }
 

@@ -8,7 +8,7 @@ from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
 from enrollment.entrypoints.http_api.endpoint import Schema
-from enrollment.serialization.envelopes import MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.envelopes import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.serialization.flows import MAX_RATE
 from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
 from enrollment.serialization.schemas import TIMES, enrollment_schema
@@ -142,6 +142,13 @@ _DECISION: dict[str, Schema] = {
     "filter": _ref("FailedFilter"),
 }
 _SOMETIMES = ("enrollmentId", "dueAt", "groups", "filter")
+_MANUAL: dict[str, Schema] = {
+    "chain": {
+        "description": "The IDs of the flows that led to the request, if a consumer acts for a flow.",
+        "anyOf": [_list(_ID, maxItems=MAX_CHAIN_PARTS), {"type": "null"}],
+    },
+    "override": {"type": ["boolean", "null"], "description": "true is not supported yet."},
+}
 _RESULT: Schema = _nullable({"anyOf": [_ref("BranchResult"), _ref("FilterResult")]})
 _EXPLANATION: dict[str, Schema] = {
     "flowName": _TEXT,
@@ -362,6 +369,22 @@ SCHEMAS: dict[str, Schema] = {
         *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
     ),
     "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
+    # Manual enrollments
+    "ManualEnrollmentInput": {
+        "description": "A record of the flow's object type, or a batch.",
+        "oneOf": [
+            _object({"objectId": _INPUT_ID, **_MANUAL}, *_MANUAL),
+            _object(
+                {"inputs": _list(_object({"objectId": _INPUT_ID}), minItems=1, maxItems=MAX_INPUTS), **_MANUAL},
+                *_MANUAL,
+            ),
+        ],
+    },
+    "EnrollmentDecision": _object(_DECISION, *_SOMETIMES),
+    "ManualEnrollment": {
+        "description": "The decision on the record, or those on the records of a batch, each once.",
+        "anyOf": [_ref("EnrollmentDecision"), _batch("EnrollmentDecision")],
+    },
     "GroupResult": _object(
         {
             "groupIndex": {"type": "integer"},

@@ -94,6 +94,7 @@ class Server:
             query=query,
             body=None if endpoint.body is None else read_body(event.raw_event),
             now=self._clock(),
+            headers={name.lower(): value for name, value in (event.raw_event.get("headers") or {}).items()},
         )
         return endpoint.serve(self._services, request)
 

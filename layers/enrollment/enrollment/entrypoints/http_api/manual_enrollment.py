@@ -1,0 +1,142 @@
+"""Serve manual enrollments: `POST /enrollment/v1/flows/{flowId}/enrollments` for every object type, and HubSpot's
+`/automation/v2/workflows/…/enrollments/contacts/…`."""
+
+from enrollment.adapters.observability import decision_fields
+from enrollment.application.manual_enrollment import ManualRequest
+from enrollment.application.record_service import UnknownRecord
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.values import iso
+from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Query, Reply, Request, Scope, Services
+from enrollment.entrypoints.http_api.problems import RouteNotFound
+from enrollment.serialization.manual_enrollments import IDEMPOTENCY_KEY, read_idempotency_key, read_manual_enrollment
+from enrollment.serialization.requests import refuse
+
+# The header of HubSpot's route with the code of the decision, because its response has no body.
+DECISION_HEADER = "X-Enroll-Decision"
+CONTACT = "0-1"
+
+
+def enroll_records(services: Services, request: Request) -> Reply:
+    """Enroll one record, or each record of a batch. Raises UnknownFlow and FlowIsOff."""
+    object_ids, chain, is_batch = read_manual_enrollment(request.body)
+    decisions = services.manual_enrollment.enroll(
+        ManualRequest(
+            portal_id=request.portal_id,
+            flow_id=request.path["flowId"],
+            object_ids=object_ids,
+            idempotency_key=_idempotency_key(services, request),
+            caller=request.caller.name,
+            chain=chain,
+        ),
+        request.now,
+    )
+    results = [decision_fields(event, decision) for event, decision in decisions]
+    if is_batch:
+        times = {"startedAt": iso(request.now), "completedAt": iso(request.now)}
+        return Reply(200, {"status": "COMPLETE", "results": results, **times})
+    return Reply(201 if decisions[0][1].code is Code.ENROLLED else 200, results[0])
+
+
+def enroll_contact(services: Services, request: Request) -> Reply:
+    """Enroll a contact, as HubSpot's v2 route. Raises UnknownFlow, FlowIsOff and UnknownRecord."""
+    contact_id = request.path["contactId"]
+    if "@" in contact_id:
+        raise RouteNotFound(
+            f"no contact {contact_id}: contacts are found by their record ID only, and not by email. Use the ID, for "
+            "example /automation/v2/workflows/1001/enrollments/contacts/101"
+        )
+    manual_request = ManualRequest(
+        portal_id=request.portal_id,
+        flow_id=request.path["flowId"],
+        object_ids=[contact_id],
+        idempotency_key=_idempotency_key(services, request),
+        caller=request.caller.name,
+        object_type_id=CONTACT,
+    )
+    ((_, decision),) = services.manual_enrollment.enroll(manual_request, request.now)
+    if decision.code is Code.UNKNOWN_RECORD:
+        raise UnknownRecord(decision.because)
+    return Reply(204, headers={DECISION_HEADER: decision.code.value})
+
+
+def remove_contact(services: Services, request: Request) -> Reply:
+    """Reject the request: enrollments are not tracked yet."""
+    raise _not_yet_supported("Removing a contact from a flow")
+
+
+def list_active_flows(services: Services, request: Request) -> Reply:
+    """Reject the request: enrollments are not tracked yet."""
+    raise _not_yet_supported("Listing the flows in which a contact is active")
+
+
+def _not_yet_supported(what: str) -> Exception:
+    message = (
+        f"{what} is not supported yet, because Enroll does not know when a record leaves a flow. List the enrollments "
+        "with GET /enrollment/v1/records/contacts/{objectId}/enrollments"
+    )
+    return refuse("contactId", "NOT_YET_SUPPORTED", message)
+
+
+def _idempotency_key(services: Services, request: Request) -> str:
+    return read_idempotency_key(request.headers, services.new_id(request.now))
+
+
+KEY_HEADER = Query(
+    IDEMPOTENCY_KEY,
+    "Names the request. A request that is repeated with the same key has the same answer and makes no second "
+    "enrollment. Without it, each request is a new one.",
+    {"type": "string", "minLength": 1, "maxLength": 100},
+)
+_V2_CONTACT = "/automation/v2/workflows/{flowId}/enrollments/contacts/{contactId}"
+
+ENDPOINTS = (
+    Endpoint(
+        "enrollRecords",
+        "POST",
+        "/enrollment/v1/flows/{flowId}/enrollments",
+        "Enroll a record, or up to 100 records, in a flow",
+        enroll_records,
+        {200: "ManualEnrollment", 201: "EnrollmentDecision"},
+        scope=Scope.WRITE_ENROLLMENTS,
+        description="The flow must be on. The record need not satisfy its triggers and criteria, but suppression, goal "
+        "and re-enrollment apply. The status is 201 if the record is enrolled. It is 200 for every other decision, and "
+        "for a batch. If the flow is off, the status is 409 (FLOW_IS_OFF).",
+        headers=(KEY_HEADER,),
+        body="ManualEnrollmentInput",
+        example=Example(path={"flowId": "1001"}, body={"objectId": "103"}),
+    ),
+    Endpoint(
+        "enrollContact",
+        "POST",
+        _V2_CONTACT,
+        "Enroll a contact in a flow (HubSpot's v2)",
+        enroll_contact,
+        {204: None},
+        scope=Scope.WRITE_ENROLLMENTS,
+        description=f"As the route above, for one contact. The response has no body; the header {DECISION_HEADER} has "
+        "the code of the decision.",
+        headers=(KEY_HEADER,),
+        example=Example(path={"flowId": "1001", "contactId": "103"}),
+    ),
+    Endpoint(
+        "removeContact",
+        "DELETE",
+        _V2_CONTACT,
+        "Remove a contact from a flow (HubSpot's v2): not supported yet",
+        remove_contact,
+        {400: "Error"},
+        scope=Scope.WRITE_ENROLLMENTS,
+        description="Answers 400 (NOT_YET_SUPPORTED).",
+        example=Example(path={"flowId": "1001", "contactId": "103"}),
+    ),
+    Endpoint(
+        "listActiveFlows",
+        "GET",
+        "/automation/v2/workflows/enrollments/contacts/{contactId}",
+        "List the flows in which a contact is active (HubSpot's v2): not supported yet",
+        list_active_flows,
+        {400: "Error"},
+        description="Answers 400 (NOT_YET_SUPPORTED).",
+        example=Example(path={"contactId": "103"}),
+    ),
+)
