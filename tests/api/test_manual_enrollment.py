@@ -43,7 +43,7 @@ def test_record_is_enrolled_with_the_caller_as_the_source() -> None:
 def test_requests_without_a_key_are_different_requests() -> None:
     api = manual_portal(enrollmentCriteria={"type": "MANUAL", "shouldReEnroll": True})
     assert [api("POST", PATH, {"objectId": "103"}).status for _ in range(2)] == [201, 201]
-    keys = [enrollment.idempotency_key for enrollment in api.world.queue.published[-2:]]
+    keys = [enrollment.idempotency_key for enrollment in api.world.queue.messages[-2:]]
     assert len(set(keys)) == 2
     assert all("//manual:" in key for key in keys)
 
@@ -58,7 +58,7 @@ def test_batch_has_the_decision_on_each_record_once() -> None:
         ("999", "UNKNOWN_RECORD"),
         ("104", "ENROLLED"),
     ]
-    assert [announcement.chain for announcement in api.world.bus.announced[-2:]] == [("1001", "7")] * 2
+    assert [announcement.chain for announcement in api.world.bus.announcements[-2:]] == [("1001", "7")] * 2
 
 
 def test_flow_that_is_off_or_unknown_is_refused() -> None:
@@ -103,7 +103,7 @@ def test_enrollment_needs_its_own_scope() -> None:
     for scope, status in (("enroll/flows.write enroll/records.write", 403), ("enroll/enrollments.write", 201)):
         headers = {"x-portal-id": None}
         assert api("POST", PATH, {"objectId": "103"}, authorizer=token(scope), headers=headers).status == status
-    assert api.world.queue.published[-1].cause.source == "user-1"
+    assert api.world.queue.messages[-1].cause.source == "user-1"
 
 
 def test_hubspot_v2_route_enrolls_a_contact_by_its_id() -> None:

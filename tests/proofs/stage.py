@@ -18,6 +18,7 @@ from enrollment.adapters import sqs as queues
 from enrollment.adapters.dynamodb import enrollments
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.config import Config
+from enrollment.domain.events.causes import MANUAL_EVENT
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records.associations import Association, associated
 from enrollment.domain.records.record import Record, TimestampedValue
@@ -208,7 +209,7 @@ class Play:
         assert isinstance(asked, Request)
         path, _, query = asked.path.partition("?")
         given = dict(one.split("=") for one in query.split("&") if one)
-        status, content = request(asked.method, path, asked.body, self.portal, **given)
+        status, content = request(asked.method, path, asked.body, self.portal, asked.headers, **given)
         if status not in (200, 201, 204):
             raise NotDone(f"{status} {content}")
         return content
@@ -427,6 +428,8 @@ def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
     message = {
         name: one for name, one in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
     }
+    if message["trigger"]["eventType"] == MANUAL_EVENT:
+        message["trigger"] = {**message["trigger"], "occurredAt": "asked"}
     if item["eventId"] in ids:
         message["trigger"] = {**message["trigger"], "eventId": "announced", "occurredAt": "announced"}
     return {"place": [item["pk"], item["sk"]], "message": message}

@@ -5,7 +5,7 @@ written as in tests/scenarios; portals have their names when they are played.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from enrollment.domain.records.associations import AssociationType
@@ -26,6 +26,7 @@ class Request:
     method: str
     path: str
     body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,22 @@ OF_A_LARGE_COMPANY = _all_of(
         }
     ]
 )
+
+BY_HAND = {
+    "id": "5",
+    "type": "CONTACT_FLOW",
+    "isEnabled": True,
+    "enrollmentCriteria": {"type": "MANUAL", "shouldReEnroll": True},
+}
+
+
+def _enrolls_by_hand(flow_id: str, *object_ids: str, **body: Any) -> Request:
+    """A request with an idempotency key, so that asking again enrolls once."""
+    records = [{"objectId": object_id} for object_id in object_ids]
+    whole = {"inputs": records} if len(records) > 1 else records[0]
+    path = f"/enrollment/v1/flows/{flow_id}/enrollments"
+    return Request("POST", path, {**whole, **body}, {"Idempotency-Key": "k1"})
+
 
 STORIES = (
     Story("once", SUBMITTED, [ONCE], ["1"], ADA),
@@ -376,6 +393,23 @@ STORIES = (
         ["1", "1"],
         {**ADA, "contact/102": {}},
     ),
+    Story("a request that enrolls", _enrolls_by_hand("5", "101"), [BY_HAND], ["5"], ADA),
+    Story(
+        "a request that enrolls in a flow of events, once more",
+        _enrolls_by_hand("2", "101", chain=["8"]),
+        [AGAIN, flow({"id": 9, "event": "workflows.enrolled", "where": [["hs_flow_id", "IS_ANY_OF", ["2"]]]})],
+        ["2", "2", "9"],
+        ADA,
+        before=[EARLIER],
+    ),
+    Story(
+        "a request that enrolls many records",
+        _enrolls_by_hand("5", "101", "102", "103"),
+        [{**BY_HAND, "suppressionListIds": [13]}],
+        ["5", "5"],
+        {**ADA, "contact/102": {"in 13": True}, "contact/103": {}},
+    ),
+    Story("a request beyond a flow's limit", _enrolls_by_hand("1", "101"), [LIMITED], ["1", "1"], ADA, [], [EARLIER]),
     Story("a request that deletes", Request("DELETE", "/crm/v3/objects/contacts/101"), records=ADA),
     Story(
         "a request that associates",

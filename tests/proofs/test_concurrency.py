@@ -21,7 +21,7 @@ from enrollment.domain.records.record import HISTORY_LENGTH, Record
 from enrollment.domain.values import LATEST, Instant, iso, iso_second
 from enrollment.entrypoints.bootstrap import now
 from tests.proofs.looking_first import looking_first
-from tests.proofs.traffic import Outcome, Traffic, outcome_of, traffic
+from tests.proofs.traffic import Outcome, Traffic, manual_request, outcome_of, traffic
 from tests.support.aws import REGION, create_resources
 from tests.support.dynamodb import dynamodb_local, moto
 from tests.support.emulated import emulated_aws
@@ -203,6 +203,28 @@ def test_the_same_event_many_times_at_once_enrolls_once(place: Place, seeds: ran
         assert sorted(one.enrollment.flow_id for one in items) == ["1", "2"], portal
         assert doubles(outcome) == 0, portal
         tally.add(len(events), len(items), messages.total(), outcome)
+    print(tally)
+
+
+def test_requests_and_events_at_once_enroll_once(place: Place, seeds: range, prove: bool) -> None:
+    tally = Tally(place.name, "one request, another and an event at once, a once-only and a re-enrolling flow")
+    for seed in seeds:
+        portal = f"manual-{seed}"
+        place.put_flow(portal, id=1, event="forms.submitted")
+        place.put_flow(portal, id=2, event="forms.submitted", re_enroll=True)
+        (ada,) = keys = place.records(portal, 1)
+        requests = [manual_request(ada, flow_id, key) for flow_id in ("1", "2") for key in ("k1", "k2")]
+        deliveries = [submitted(ada, "e1"), *requests] * (100 if prove else 10)
+
+        outcome = place.deliver(deliveries, portal)
+
+        items, messages = checked(place, keys, outcome)
+        places = sorted((one.enrollment.flow_id, one.enrollment.cause.event_id) for one in items)
+        assert [one for one in places if one[0] == "2"] == [("2", "e1"), ("2", "manual:k1"), ("2", "manual:k2")], portal
+        assert len(places) == 4, portal
+        answers = {(one["flowId"], one["eventId"], one["enrollmentId"]) for one in outcome.enrolled}
+        assert len(answers) == 4, "a repeated request has the answer of the first"
+        tally.add(len(deliveries), len(items), messages.total(), Outcome(errors=outcome.errors))
     print(tally)
 
 

@@ -28,9 +28,12 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 import enrollment.entrypoints.event_handlers
-from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog
+from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog, decision_fields
+from enrollment.application.manual_enrollment import ManualRequest
+from enrollment.domain.identifiers import RecordKey
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import Application
+from enrollment.entrypoints.http_api.bootstrap import api_application
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = SimpleNamespace(aws_request_id="r-1")
@@ -46,6 +49,14 @@ LONGEST_EVENT = 120
 CONFLICTS = {"ConditionalCheckFailedException", "TransactionCanceledException", "TransactionConflictException"}
 
 Envelope = Mapping[str, Any]
+
+MANUAL = "manual"
+
+
+def manual_request(key: RecordKey, flow_id: str, idempotency_key: str) -> Envelope:
+    """A request to enroll a record, to be sent like an event."""
+    record = {"portal_id": key.portal_id, "flow_id": flow_id, "object_ids": [key.object_id]}
+    return {MANUAL: {**record, "idempotency_key": idempotency_key, "caller": "proof"}}
 
 
 def unchanged(application: Application) -> Application:
@@ -182,15 +193,26 @@ def _deliver_lane(share: Share, number: int, application: Application) -> Outcom
         if envelope is None:
             continue
         try:
-            answer = _handler(str(envelope["detail-type"]).partition(".")[0])(envelope, CONTEXT)
+            decisions = _decide(envelope)
         except Exception as error:
             outcome.failed.append(envelope)
             outcome.errors[type(error).__name__] += 1
             continue
-        decisions = answer["decisions"]
         outcome.codes.update(one["code"] for one in decisions)
         outcome.enrolled += [one for one in decisions if one["code"] == "ENROLLED"]
     return outcome
+
+
+def _decide(envelope: Envelope) -> Sequence[Mapping[str, Any]]:
+    """Deliver an event, or make the request of a manual enrollment (``manual_request``)."""
+    if MANUAL not in envelope:
+        answer = _handler(str(envelope["detail-type"]).partition(".")[0])(envelope, CONTEXT)
+        return list(answer["decisions"])
+    if not hasattr(_lane, "manual_enrollment"):
+        # One for each thread, as Lambda has one request at a time in a process.
+        _lane.manual_enrollment = api_application().manual_enrollment
+    decisions = _lane.manual_enrollment.enroll(ManualRequest(**envelope[MANUAL]), bootstrap.now())
+    return [decision_fields(event, decision) for event, decision in decisions]
 
 
 def _of_this_thread(application: Application) -> Application:

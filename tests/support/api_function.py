@@ -1,8 +1,9 @@
 """The function of the HTTP API on an AWS in memory, with the example portal."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -29,12 +30,19 @@ def without_cached_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     handler._parts.cache_clear()
 
 
-def call(method: str, path: str, body: Any = None, portal: str = "p1", **query: str) -> tuple[int, Any]:
+def call(
+    method: str,
+    path: str,
+    body: Any = None,
+    portal: str = "p1",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    **query: str,
+) -> tuple[int, Any]:
     answer = function("api").handler(
         {
             "version": "2.0",
             "rawPath": path,
-            "headers": {"x-portal-id": portal, "content-type": "application/json"},
+            "headers": {"x-portal-id": portal, "content-type": "application/json", **headers},
             "queryStringParameters": query,
             "requestContext": {"requestId": "r", "stage": "$default", "http": {"method": method}, "authorizer": IAM},
             **({} if body is None else {"body": json.dumps(body)}),

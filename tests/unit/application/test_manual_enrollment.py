@@ -48,14 +48,14 @@ def codes(decisions: Sequence[Decision]) -> list[str]:
 def test_manual_enrollment_is_published_and_announced() -> None:
     world = portal(manual())
     (decision,) = enroll(world)
-    (published,) = world.queue.published
+    (published,) = world.queue.messages
     assert decision.enrollment_id == published.id
     assert (published.flow_id, published.record_key.object_id, published.is_re_enrollment) == ("1", "101", False)
     cause = published.cause
     assert (cause.group_index, cause.event_type, cause.event_type_id) == (None, "workflows.manual", None)
     assert (cause.event_id, cause.source, cause.properties) == ("manual:k1", CALLER, {})
     assert published.idempotency_key == "p1/1/0-1/101"
-    (announcement,) = world.bus.announced
+    (announcement,) = world.bus.announcements
     assert announcement.chain == ("1",)
 
 
@@ -65,7 +65,7 @@ def test_repeated_key_has_the_same_answer_and_makes_no_second_enrollment(re_enro
     first = enroll(world)
     switch(world.authoring, "p1", "1", world.now, on=False)
     assert enroll(world) == first
-    assert len(world.queue.published) == 1
+    assert len(world.queue.messages) == 1
     logged = [decision.code for _, decision in world.decision_log.decisions]
     assert logged == ["ENROLLED", "DUPLICATE_EVENT"]
 
@@ -81,12 +81,12 @@ def test_flow_that_re_enrolls_has_one_enrollment_for_each_key() -> None:
     world = portal(manual(re_enroll=True))
     for key in ("k1", "k2", "k2", "a/b"):
         assert codes(enroll(world, key=key)) == ["ENROLLED"]
-    assert [enrollment.idempotency_key for enrollment in world.queue.published] == [
+    assert [enrollment.idempotency_key for enrollment in world.queue.messages] == [
         "p1/1/0-1/101//manual:k1",
         "p1/1/0-1/101//manual:k2",
         "p1/1/0-1/101//manual:a%2Fb",
     ]
-    assert [enrollment.is_re_enrollment for enrollment in world.queue.published] == [False, True, True]
+    assert [enrollment.is_re_enrollment for enrollment in world.queue.messages] == [False, True, True]
 
 
 def test_event_with_the_name_of_a_manual_enrollment_is_another_cause() -> None:
@@ -96,7 +96,7 @@ def test_event_with_the_name_of_a_manual_enrollment_is_another_cause() -> None:
     for event_id, expected in (("manual:k1", "ENROLLED"), ("/manual:k1", "ENROLLED"), ("manual:k1", "DUPLICATE_EVENT")):
         assert codes(world.deliver(event({"forms.submitted": "101", "id": event_id}))) == [expected]
     assert codes(enroll(world, key="k2")) == ["ENROLLED"]
-    assert len(world.queue.published) == 4
+    assert len(world.queue.messages) == 4
 
 
 def test_record_need_not_satisfy_triggers_and_criteria() -> None:
@@ -117,7 +117,7 @@ def test_record_need_not_satisfy_triggers_and_criteria() -> None:
 def test_suppression_and_goal_apply(document: dict[str, Any], properties: dict[str, str], expected: str) -> None:
     world = portal(document, **properties)
     assert codes(enroll(world)) == [expected]
-    assert len(world.queue.published) == (expected == "ENROLLED")
+    assert len(world.queue.messages) == (expected == "ENROLLED")
 
 
 def test_rejection_is_decided_again_when_it_is_repeated() -> None:
@@ -153,14 +153,14 @@ def test_chain_of_a_consumer_stops_loops() -> None:
     world = portal(manual())
     assert codes(enroll(world, chain=("7", "1"))) == ["LOOP_STOPPED"]
     assert codes(enroll(world, chain=("7",))) == ["ENROLLED"]
-    assert [announcement.chain for announcement in world.bus.announced] == [("7", "1")]
+    assert [announcement.chain for announcement in world.bus.announcements] == [("7", "1")]
 
 
 def test_batch_decides_each_record() -> None:
     world = portal(manual())
     enroll(world, "102", key="k0")
     assert codes(enroll(world, "101", "102", "999")) == ["ENROLLED", "ALREADY_ENROLLED", "UNKNOWN_RECORD"]
-    assert [enrollment.record_key.object_id for enrollment in world.queue.published] == ["102", "101"]
+    assert [enrollment.record_key.object_id for enrollment in world.queue.messages] == ["102", "101"]
 
 
 def test_rate_limit_delays_the_message() -> None:
@@ -169,12 +169,12 @@ def test_rate_limit_delays_the_message() -> None:
     (delayed,) = enroll(world, key="k2")
     assert delayed.due_at is not None
     assert enroll(world, key="k2") == [delayed]
-    assert len(world.queue.published) == 1
+    assert len(world.queue.messages) == 1
     world.pass_time(delayed.due_at + 1)
-    assert [enrollment.id for enrollment in world.queue.published][1:] == [delayed.enrollment_id]
+    assert [enrollment.id for enrollment in world.queue.messages][1:] == [delayed.enrollment_id]
     assert world.unconfirmed_publisher.clock() > 0
     world.pass_time(world.now + 3_600_000)
-    assert len(world.queue.published) == 2
+    assert len(world.queue.messages) == 2
 
 
 def test_event_that_is_deferred_under_the_same_id_is_not_decided_by_a_delayed_enrollment() -> None:
@@ -186,7 +186,7 @@ def test_event_that_is_deferred_under_the_same_id_is_not_decided_by_a_delayed_en
     (delayed,) = enroll(world, key="k2")
     assert delayed.due_at is not None
     assert codes(world.pass_time(delayed.due_at + 1)) == []
-    assert len(world.queue.published) == 2
+    assert len(world.queue.messages) == 2
 
 
 def test_enrollment_that_the_queue_refuses_is_published_by_the_same_request() -> None:
@@ -196,7 +196,7 @@ def test_enrollment_that_the_queue_refuses_is_published_by_the_same_request() ->
         enroll(world)
     assert isinstance(refused.value.__cause__, NotDelivered)
     assert codes(enroll(world)) == ["ENROLLED"]
-    assert len(world.queue.published) == len(world.enrollments.items) == 1
+    assert len(world.queue.messages) == len(world.enrollments.items) == 1
 
 
 def test_what_is_claimed_is_published_when_a_later_record_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +212,6 @@ def test_what_is_claimed_is_published_when_a_later_record_fails(monkeypatch: pyt
     monkeypatch.setattr(world.enrollments, "claim", fail_second)
     with pytest.raises(OSError, match="no connection"):
         enroll(world, "101", "102")
-    assert [enrollment.record_key.object_id for enrollment in world.queue.published] == ["101"]
+    assert [enrollment.record_key.object_id for enrollment in world.queue.messages] == ["101"]
     assert codes(enroll(world, "101", "102")) == ["ENROLLED", "ENROLLED"]
-    assert len(world.queue.published) == 2
+    assert len(world.queue.messages) == 2
