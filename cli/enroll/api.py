@@ -74,13 +74,20 @@ class Api:
     portal: str
     token: str | None = None
 
-    def call(self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Send a request and return the JSON object in the response. Retry statuses 429 and 503 with backoff.
 
         Raises ApiError for every other status from 300 on, and when the last attempt fails.
         """
         for attempt in range(ATTEMPTS):
-            status, content = self._send(method, path, body, query)
+            status, content = self._send(method, path, body, query, headers or {})
             if status < 300:
                 return content
             if status < 400:
@@ -101,8 +108,10 @@ class Api:
                 return
             after = {"after": page["paging"]["next"]["after"]}
 
-    def _send(self, method: str, path: str, body: Any, query: Mapping[str, str] | None) -> tuple[int, dict[str, Any]]:
-        headers = {"X-Portal-Id": self.portal}
+    def _send(
+        self, method: str, path: str, body: Any, query: Mapping[str, str] | None, more_headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"X-Portal-Id": self.portal, **more_headers}
         data = None
         if body is not None:
             data = json.dumps(body).encode()

@@ -113,7 +113,7 @@ class RecordImport:
             try:
                 response = self._upsert(pending)
             except ApiError as error:
-                if (faults := _faults_by_index(error)) is None:
+                if (faults := faults_by_index(error)) is None:
                     return rejected + self._isolate_fault(pending, error)
                 rejected += [(pending[index], fault) for index, fault in faults.items()]
                 pending = [row for index, row in enumerate(pending) if index not in faults]
@@ -271,7 +271,7 @@ def _next_batch(rows: Sequence[ImportRow]) -> Sequence[ImportRow]:
     return rows[:BATCH_ROWS]
 
 
-def _faults_by_index(error: ApiError) -> dict[int, str] | None:
+def faults_by_index(error: ApiError) -> dict[int, str] | None:
     """Return the faults of the inputs by their index, or None if the error is not about inputs alone."""
     if error.status != 400 or not error.errors:
         return None

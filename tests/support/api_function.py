@@ -36,6 +36,7 @@ def call(
     body: Any = None,
     portal: str = "p1",
     headers: Mapping[str, str] = MappingProxyType({}),
+    /,
     **query: str,
 ) -> tuple[int, Any]:
     answer = function("api").handler(

@@ -12,17 +12,17 @@ import typer
 from rich.progress import Progress, track
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.commands.flow_enrollment import enroll_records
 from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
 from enroll.flow_files import CheckedFlow, check_files, exit_code_of, load_flows, print_report
 from enroll.flow_names import FLOWS, find_flow, get_flow, get_flow_if_stored
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
-from enroll.records import read_record
+from enroll.records import record_id_of
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
-from enrollment.domain.identifiers import object_type_id
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_new_flow
@@ -270,7 +270,7 @@ def enrollment_test(
     with api_errors_reported():
         opened = open_api(api, portal, stack)
         stored = find_flow(opened, flow)
-        flow_id, object_id = stored["id"], _record_id(record, stored)
+        flow_id, object_id = stored["id"], record_id_of(record, stored)
         result = opened.call("POST", f"/enrollment/v1/flows/{path_segment(flow_id)}/test", {"objectId": object_id})
     if as_json:
         print_json(result)
@@ -292,6 +292,9 @@ def enrollment_test(
             for condition in filters
         ),
     )
+
+
+app.command("enroll")(enroll_records)
 
 
 @app.command()
@@ -330,18 +333,6 @@ def preview(
         print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
         return
     print_preview(decisions, len(enrolled))
-
-
-def _record_id(record: str, flow: Mapping[str, Any]) -> str:
-    """Return the ID of a record of the flow's type. Ends the command with INVALID for a record of another type."""
-    prefix, slash, _ = record.partition("/")
-    if not slash or object_type_id(prefix) is None:
-        return record
-    type_id, object_id = read_record(record)
-    flow_type = flow.get("objectTypeId", "0-1")
-    if type_id != object_type_id(flow_type):
-        fail(f"expected a record of the flow's type, for example {flow_type}/{object_id}; got {record!r}", INVALID)
-    return object_id
 
 
 def _switch(opened: Api, flow: str, *, is_on: bool, as_json: bool) -> None:
