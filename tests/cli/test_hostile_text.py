@@ -49,7 +49,7 @@ from tests.support.command_line import MESSAGE
 from tests.support.hostile_text import FLOW_ID, ID, MARK, TEXT, unprintable
 from tests.support.portal import NOW, Api, example_portal
 from tests.support.replays import BUS, Aws
-from tests.support.scenario import event, flow
+from tests.support.scenario import event, flow, property_filter
 from tests.support.serving import served
 
 # The one place --------------------------------------------------------------------------------------------------------
@@ -395,6 +395,18 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (FLOW_ID, "evil")
     yield (FLOW_ID, TEXT)
+
+
+@case("flows enroll")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    suppressed = {"filterBranchType": "AND", "filters": [property_filter([TEXT, "IS_KNOWN"])]}
+    stage.portal.world.put_flow(hostile_flow("s") | {"suppressionFilterBranch": suppressed})
+    yield ("s", "evil")
+    yield (FLOW_ID, "evil")
+    yield (FLOW_ID, TEXT)
+    path = stage.folder / "evil.csv"
+    path.write_text(f"id,{ID}\nevil,{ID}\n,{ID}\n{ID},x\n", encoding="utf-8")
+    yield (FLOW_ID, "--file", str(path))
 
 
 @case("flows preview")

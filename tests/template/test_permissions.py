@@ -28,7 +28,7 @@ from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import now
 from enrollment.entrypoints.http_api import handler as api_handler
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.support.api_function import example_portal, play_examples
+from tests.support.api_function import call, example_portal, play_examples
 from tests.support.fakes import store
 from tests.support.functions import CONTEXT, Stack, batch, function, invoke
 from tests.support.permissions import Permission, granted, needed, of_the_key, taken
@@ -196,8 +196,13 @@ def play_api(stack: Stack, recorder: Recorder, function: str) -> None:
     # The API has the clock of this machine, and its events are sent after what it changes.
     Deployed.now = now() + 60_000
     names = example_portal()
+    limited = flow({"id": 7, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "HOUR"}})
     with recorder.of(function):
         play_examples(names)
+        assert call("PUT", "/automation/v4/flows/7", limited)[0] == 201
+        # The second one is delayed.
+        for _ in range(2):
+            assert call("POST", "/enrollment/v1/flows/7/enrollments", {"objectId": "101"})[0] == 201
     api_handler._parts.cache_clear()
 
 

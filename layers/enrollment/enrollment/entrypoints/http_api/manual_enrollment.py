@@ -103,7 +103,7 @@ ENDPOINTS = (
         "for a batch. If the flow is off, the status is 409 (FLOW_IS_OFF).",
         headers=(KEY_HEADER,),
         body="ManualEnrollmentInput",
-        example=Example(path={"flowId": "1001"}, body={"objectId": "103"}),
+        example=Example(path={"flowId": "1002"}, body={"objectId": "101"}),
     ),
     Endpoint(
         "enrollContact",
@@ -116,7 +116,7 @@ ENDPOINTS = (
         description=f"As the route above, for one contact. The response has no body; the header {DECISION_HEADER} has "
         "the code of the decision.",
         headers=(KEY_HEADER,),
-        example=Example(path={"flowId": "1001", "contactId": "103"}),
+        example=Example(path={"flowId": "1002", "contactId": "101"}),
     ),
     Endpoint(
         "removeContact",
@@ -127,7 +127,7 @@ ENDPOINTS = (
         {400: "Error"},
         scope=Scope.WRITE_ENROLLMENTS,
         description="Answers 400 (NOT_YET_SUPPORTED).",
-        example=Example(path={"flowId": "1001", "contactId": "103"}),
+        example=Example(path={"flowId": "1002", "contactId": "101"}),
     ),
     Endpoint(
         "listActiveFlows",
@@ -137,6 +137,6 @@ ENDPOINTS = (
         list_active_flows,
         {400: "Error"},
         description="Answers 400 (NOT_YET_SUPPORTED).",
-        example=Example(path={"contactId": "103"}),
+        example=Example(path={"contactId": "101"}),
     ),
 )
