@@ -399,7 +399,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 
 @case("flows enroll")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
-    suppressed = {"filterBranchType": "AND", "filters": [property_filter([TEXT, "IS_KNOWN"])]}
+    suppressed = {"filterBranchType": "AND", "filters": [property_filter([TEXT, "IS_UNKNOWN"])]}
     stage.portal.world.put_flow(hostile_flow("s") | {"suppressionFilterBranch": suppressed})
     yield ("s", "evil")
     yield (FLOW_ID, "evil")
