@@ -47,11 +47,12 @@ from enrollment.application.ports import (
 )
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.enrollments import Enrollment, StoredEnrollment, TriggerEvent
+from enrollment.domain.enrollment.enrollments import Enrollment, StoredEnrollment, TriggerEvent, manual_cause
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import Event, Occurrence
+from enrollment.domain.events.manual import manual_event
 from enrollment.domain.events.sort_key import MAX_SORT_KEY, MIN_SORT_KEY, event_sort_key, sort_key_at
 from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -476,6 +477,24 @@ def test_first_enrollment_and_enrollment_of_the_event_are_found(stores: Stores) 
     assert found("e2") == (first, again)
     assert found("e3") == (first, None)
     assert found("e1", "2") == (None, None)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_manual_enrollment_and_event_with_the_same_id_are_different_causes(stores: Stores, is_first: bool) -> None:
+    if not is_first:
+        stores.enrollments.claim(enrollment("e0"))
+    cause = manual_cause(manual_event(ADA, "k1", caller="ada", chain=(), now=NOW))
+    manual = enrollment(id="by-hand", cause=cause, is_re_enrollment=not is_first)
+    assert stores.enrollments.claim(manual)
+    assert not stores.enrollments.claim(replace(manual, id="again"))
+    by_event = [enrollment(event_id, is_re_enrollment=True) for event_id in ("manual:k1", "/manual:k1")]
+    for other in by_event:
+        assert stores.enrollments.claim(other)
+    for claimed in (manual, *by_event):
+        own = stores.enrollments.find(ADA, claimed.cause.key, ["1"])["1"].for_event
+        assert own is not None
+        assert own.enrollment == claimed
+        stores.enrollments.confirm(claimed, is_published=True, is_announced=True, now=NOW)
 
 
 def test_more_flows_than_one_batch_read_are_found(stores: Stores) -> None:

@@ -224,7 +224,9 @@ def test_requests_and_events_at_once_enroll_once(place: Place, seeds: range, pro
         assert len(places) == 4, portal
         answers = {(one["flowId"], one["eventId"], one["enrollmentId"]) for one in outcome.enrolled}
         assert len(answers) == 4, "a repeated request has the answer of the first"
-        tally.add(len(deliveries), len(items), messages.total(), Outcome(errors=outcome.errors, conflicts=outcome.conflicts))
+        tally.add(
+            len(deliveries), len(items), messages.total(), Outcome(errors=outcome.errors, conflicts=outcome.conflicts)
+        )
     print(tally)
 
 

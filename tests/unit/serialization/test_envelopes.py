@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
+from enrollment.domain.events.manual import manual_event
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import read_instant
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
+from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 
 NESTED: Any = []
 for _ in range(900):
@@ -353,6 +356,18 @@ def test_limits_are_inclusive() -> None:
 # Text like that of hostile sources, from few enough pieces that examples are made fast.
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "\ud800", "é" * 5000])
 nested = st.lists(scalars, max_size=3) | st.dictionaries(st.sampled_from(["a", "", "properties"]), scalars, max_size=3)
+
+
+def test_manual_enrollment_is_read_when_it_is_stored_and_refused_from_the_bus() -> None:
+    key = RecordKey("p1", "2-77", "a/b")
+    event = manual_event(key, "x" * 100, caller="arn:" + "y" * 300, chain=("8", "1"), now=1_795_514_400_123)
+    text = write_redelivery(event, ["5"], 1_795_514_500_000)
+    assert read_redelivery(text) == (event, frozenset({"5"}), 1_795_514_500_000)
+    with pytest.raises(InvalidEvent) as refused:
+        read_event(json.loads(text)["event"], "workflows")
+    assert refused.value.reason == "UNKNOWN_EVENT_TYPE"
+
+
 KEYS = ["id", "portalId", "objectType", "objectId", "occurredAt", "properties", "record", "chain", "unknown"]
 
 
