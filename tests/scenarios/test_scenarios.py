@@ -12,9 +12,11 @@ from tests.support.fakes import World
 from tests.support.scenario import load, play
 
 SCENARIOS = load(Path(__file__).parent)
+# Other than events, a manual enrollment is not explained or simulated.
+MANUAL = load(Path(__file__).parent / "manual")
 
 
-@pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])
+@pytest.mark.parametrize(("name", "scenario"), [*SCENARIOS, *MANUAL], ids=[name for name, _ in [*SCENARIOS, *MANUAL]])
 def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
     world = World()
 

@@ -5,12 +5,14 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
     flows:    {id, event: <event type or id>, where: [[property, OPERATOR, operand, operation type?], …]}, or several
               groups under `groups`; `lists: [[IN_LIST, "42"]]`; `criteria: [[…], …]` is an AND of record filters,
               `any: [[[…]], [[…]]]` an OR of them; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`,
-              `on_since`; `tolerance` in minutes, `record_tolerance` in seconds
+              `on_since`; `manual: true` for a flow without triggers; `tolerance` in minutes,
+              `record_tolerance` in seconds
     records:  {contact: "101", created: <time>, properties: {…}}
     events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
               chain}, or
               `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`,
-              `delete_record: <contact>`, `until: <time>` between them
+              `delete_record: <contact>`, `until: <time>`,
+              `manual: <contact>` (flow, key, chain) between them
     decisions: [<event id>, <flow id>, <code>]
     refused:   the reasons of the events that are refused, in order
 """
@@ -21,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from enrollment.application.manual_enrollment import FlowIsOff, ManualRequest
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey, object_type_id
@@ -73,11 +76,22 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
             world.authoring.delete(PORTAL, str(given[step]), world.now)
         elif step == "put":
             _put(world, given[step])
+        elif step == "manual":
+            _enroll(world, given)
         elif step == "until":
             world.pass_time(_instant(given["until"]))
         else:
             _deliver(world, event(given))
     return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
+
+
+def _enroll(world: World, given: Mapping[str, Any]) -> None:
+    chain = tuple(given.get("chain", ()))
+    request = ManualRequest(PORTAL, str(given["flow"]), [given["manual"]], given["key"], "ada", chain)
+    try:
+        world.manual_enrollment.enroll(request, world.now)
+    except FlowIsOff as error:
+        world.decision_log.log_rejected(None, InvalidEvent("FLOW_IS_OFF", "flowId", str(error)))
 
 
 def _deliver(world: World, envelope: dict[str, Any]) -> None:
@@ -147,6 +161,8 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
             for operator, list_id in given.get("lists", [])
         ],
     }
+    if given.get("manual"):
+        criteria = {"type": "MANUAL", "shouldReEnroll": given.get("re_enroll", False)}
     if "criteria" in given:
         criteria["refinementCriteria"] = _and(given["criteria"])
     if "any" in given:

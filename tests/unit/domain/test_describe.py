@@ -22,6 +22,17 @@ def sentences(document: dict[str, Any]) -> list[str]:
     return list(describe_flow(read_flow(revision), EVENT_TYPES))
 
 
+def test_description_of_a_manual_flow() -> None:
+    document = flow({"id": 1, "manual": True, "suppressed_by": [12]})
+    assert sentences(document) == [
+        "Enrolls no record by itself, because it has no event trigger. Takes manual enrollments; each record enters "
+        "once.",
+        "Not if it is in list 12.",
+    ]
+    document["enrollmentCriteria"]["shouldReEnroll"] = True
+    assert sentences(document)[0].endswith("Takes manual enrollments; a record may enter again.")
+
+
 def test_description_of_a_flow() -> None:
     document = flow({"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]})
     document["enrollmentCriteria"]["refinementCriteria"] = {

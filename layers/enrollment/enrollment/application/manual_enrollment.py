@@ -105,12 +105,14 @@ class ManualEnrollment(Struct, frozen=True):
 
     def _publish(self, request: ManualRequest, unpublished: Sequence[tuple[Event, StoredEnrollment]]) -> None:
         """Publish the enrollments that are due, and schedule those that the flow's rate limit delays."""
+        now = self.claims.clock()
         try:
+            # Scheduled first, so that an error of the queue or of the bus cannot prevent it.
             for event, stored in unpublished:
-                if stored.due_at is not None:
-                    # Schedules it, or publishes it if it is due by now.
+                if stored.publish_at > now:
                     self.publisher.publish(event, [stored])
-            self.publisher.publish_unconfirmed([stored for _, stored in unpublished if stored.due_at is None])
+            # With the stored chain, also if a repeated request names another one.
+            self.publisher.publish_unconfirmed([stored for _, stored in unpublished])
         except NotDelivered as error:
             raise EnrollmentsNotPublished(
                 f"{len(error.enrollment_ids)} of {len(request.object_ids)} enrollments are stored, but not published "
