@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress, track
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.commands.flow_impact import impact
 from enroll.decision_rendering import print_preview
 from enroll.files import InvalidFile, load_objects, read_objects
 from enroll.flow_names import FLOWS, find_flow, find_flow_id, get_flow, get_flow_if_stored
@@ -310,6 +311,9 @@ def preview(
         print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
         return
     print_preview(decisions, len(enrolled))
+
+
+app.command()(impact)
 
 
 def _record_id(record: str, flow: Mapping[str, Any]) -> str:
