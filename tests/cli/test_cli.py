@@ -108,6 +108,43 @@ def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
     assert path.read_text() == json.dumps({**document, "name": "Renamed"}), "the same flow: the file is left as it was"
 
 
+def test_differences_are_listed_as_json(portal: Api, tmp_path: Path) -> None:
+    folder = tmp_path / "flows"
+    run("flows", "pull", str(folder))
+    assert {(one["id"], one["state"]) for one in answer("flows", "diff", str(folder), "--exit-code")} == {
+        ("1001", "unchanged"),
+        ("1002", "unchanged"),
+    }
+    (path,) = folder.glob("1001*.json")
+    document = json.loads(path.read_text())
+    document["name"] = "Renamed"
+    document["x-note"] = [1]
+    filters = document["enrollmentCriteria"]["eventFilterBranches"][0]["filters"]
+    filters[0]["operation"]["values"] = ["f-2", "f-3"]
+    path.write_text(json.dumps(document))
+    file(folder, flow({"id": 1003, "event": "workflows.enrolled"}), name="new.json")
+
+    shown = run("flows", "diff", str(folder), "--exit-code", "--json", code=1)
+    changed, unchanged, new = json.loads(shown.stdout)
+    values = "$.enrollmentCriteria.eventFilterBranches[0].filters[0].operation.values"
+    assert changed == {
+        "file": str(path),
+        "id": "1001",
+        "revisionId": "1",
+        "state": "changed",
+        "changes": [
+            {"path": f"{values}[0]", "change": "changed", "before": "f-1", "after": "f-2"},
+            {"path": f"{values}[1]", "change": "added", "before": None, "after": "f-3"},
+            {"path": "$.name", "change": "changed", "before": "Flow 1001", "after": "Renamed"},
+            {"path": "$['x-note']", "change": "added", "before": None, "after": [1]},
+        ],
+        "warnings": [],
+    }
+    assert (unchanged["state"], unchanged["changes"]) == ("unchanged", [])
+    assert (new["state"], new["revisionId"], new["changes"][0]["change"]) == ("new", None, "added")
+    assert "closes a loop" in new["warnings"][0]
+
+
 def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: Path) -> None:
     filters = {
         "type": "LIST_BASED",
