@@ -404,6 +404,15 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (stage.file("draft.json", flow(draft)),)
 
 
+@case("flows impact")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    stage.portal.world.deliver(hostile_event(id="other", at=iso(stage.portal.world.now)) | {"source": ID})
+    draft = {"id": "9", "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "x"]]}
+    yield (stage.file("draft.json", flow(draft)), "--last", "99999w")
+    yield (stage.file("new.json", hostile_flow("new")), "--last", "99999w")
+    yield (stage.file("new.json", hostile_flow("new")), "--last", TEXT)
+
+
 class Queue:
     """A queue that returns the same messages at every second receive."""
 

@@ -12,8 +12,10 @@ import typer
 from rich.progress import Progress, track
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.commands.flow_impact import impact
 from enroll.decision_rendering import print_preview
 from enroll.files import InvalidFile, load_objects, read_objects
+from enroll.flow_differences import differences
 from enroll.flow_names import FLOWS, find_flow, get_flow, get_flow_if_stored
 from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
 from enroll.records import read_record
@@ -142,32 +144,51 @@ def diff(
     ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    as_json: AsJson = False,
 ) -> None:
     """Show what `enroll flows put` would change."""
     opened = open_api(api, portal, stack)
-    differs = False
+    documents = [(path, _id_of(path, document), document) for path, document in _read(files)]
+    rows: list[dict[str, Any]] = []
     with api_errors_reported():
-        for path, document in _read(files):
-            flow_id = _id_of(path, document)
+        for path, flow_id, document in documents:
             current = get_flow_if_stored(opened, flow_id)
-            before = "" if current is None else _text(_canonical(current))
-            lines = list(
-                difflib.unified_diff(
-                    before.splitlines(keepends=True),
-                    _text(_canonical(_completed(current, document))).splitlines(keepends=True),
-                    f"portal {portal}: flow {flow_id}" if current else "no stored flow",
-                    str(path),
+            before = None if current is None else _canonical(current)
+            proposed = _completed(current, document)
+            after = _canonical(proposed)
+            changes = list(differences(before or {}, after))
+            row = {
+                "file": str(path),
+                "id": flow_id,
+                "revisionId": None if current is None else current["revisionId"],
+                "state": "new" if current is None else "changed" if changes else "unchanged",
+                "changes": changes,
+                "warnings": opened.call("POST", CHECK, proposed)["warnings"] if changes else [],
+            }
+            rows.append(row)
+            if changes and not as_json:
+                _print_difference(
+                    row, f"portal {portal}: flow {flow_id}" if current else "no stored flow", before, after
                 )
-            )
-            for line in lines:
-                differs = True
-                style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
-                console.print(line.rstrip("\n"), style=style, highlight=False, soft_wrap=True)
-            if lines:
-                checked = opened.call("POST", CHECK, _completed(current, document))
-                _print_warnings(flow_id, checked["warnings"])
-    if differs and exit_code:
+    if as_json:
+        print_json(rows)
+    if exit_code and any(row["changes"] for row in rows):
         raise typer.Exit(1)
+
+
+def _print_difference(
+    row: Mapping[str, Any], title: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]
+) -> None:
+    lines = difflib.unified_diff(
+        [] if before is None else _text(before).splitlines(keepends=True),
+        _text(after).splitlines(keepends=True),
+        title,
+        row["file"],
+    )
+    for line in lines:
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
+        console.print(line.rstrip("\n"), style=style, highlight=False, soft_wrap=True)
+    _print_warnings(row["id"], row["warnings"])
 
 
 @app.command("list")
@@ -310,6 +331,9 @@ def preview(
         print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
         return
     print_preview(decisions, len(enrolled))
+
+
+app.command()(impact)
 
 
 def _record_id(record: str, flow: Mapping[str, Any]) -> str:
