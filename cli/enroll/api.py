@@ -9,19 +9,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import botocore.session
 import typer
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
 
 from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fail
 from enroll.stack import open_stack
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
+    from botocore.httpsession import URLLib3Session
+    from botocore.session import Session
 
 TOKEN = "ENROLL_API_TOKEN"  # noqa: S105 - the variable's name
 
@@ -102,6 +102,8 @@ class Api:
             after = {"after": page["paging"]["next"]["after"]}
 
     def _send(self, method: str, path: str, body: Any, query: Mapping[str, str] | None) -> tuple[int, dict[str, Any]]:
+        from botocore.awsrequest import AWSRequest
+
         headers = {"X-Portal-Id": self.portal}
         data = None
         if body is not None:
@@ -119,6 +121,9 @@ class Api:
 
     def _session(self) -> URLLib3Session:
         """Return an HTTP session, which does not follow redirects."""
+        from botocore.httpsession import URLLib3Session
+        from botocore.utils import get_environ_proxies
+
         proxies = {} if is_loopback(_host(self.url)) else get_environ_proxies(self.url)
         return URLLib3Session(proxies=proxies, timeout=TIMEOUT_SECONDS)
 
@@ -127,6 +132,9 @@ class Api:
         if self.token:
             request.headers["Authorization"] = f"Bearer {self.token}"
         elif not is_loopback(host):
+            import botocore.session
+            from botocore.auth import SigV4Auth
+
             session = botocore.session.get_session()
             credentials = session.get_credentials()
             if credentials is None:
@@ -218,7 +226,7 @@ def path_segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _region(host: str, session: botocore.session.Session) -> str:
+def _region(host: str, session: Session) -> str:
     """Return the region in the host name of API Gateway. For a custom domain, return the shell's region."""
     labels = host.split(".")
     if "execute-api" in labels:

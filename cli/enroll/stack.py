@@ -1,14 +1,16 @@
-"""Find the stack that a command works on, by the ordinary AWS configuration."""
+"""Find the stack that a command works on, by the ordinary AWS configuration.
 
+botocore takes longer to import than most commands to run, so it is imported when a client is made.
+"""
+
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
-import boto3
-import botocore.session
 import typer
-from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enroll.output import FAILED, NOT_REACHED, fail
@@ -19,7 +21,7 @@ MAX_STACK_NAME_LENGTH = 41
 """The archive of events has the name `<stack>-events`, and EventBridge accepts 48 characters."""
 
 ClientOf = Callable[[str], Any]
-"""Makes a boto3 client of a service, for example `sqs`."""
+"""Makes a client of an AWS service, for example `sqs`."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,16 @@ class Stack:
 
 def client_of(service: str) -> Any:
     """Return a client with the credentials and the region of the shell."""
-    session: Any = boto3.session.Session()
-    return session.client(service)
+    variables = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    return session_of(variables).create_client(service)
+
+
+@lru_cache(maxsize=1)
+def session_of(variables: tuple[tuple[str, str], ...]) -> Any:
+    """Return the session of the whole command. It depends on these variables of the environment."""
+    import botocore.session
+
+    return botocore.session.get_session()
 
 
 def open_stack(name: str, client: ClientOf = client_of) -> Stack:
@@ -62,6 +72,8 @@ def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
 
     Raises ClientError if the caller may not assume the role.
     """
+    import botocore.session
+    from botocore.credentials import RefreshableCredentials
 
     def temporary_credentials() -> dict[str, str]:
         credentials = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
@@ -75,12 +87,11 @@ def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
     credentials = RefreshableCredentials.create_from_metadata(
         temporary_credentials(), temporary_credentials, "sts-assume-role"
     )
-    inner: Any = botocore.session.get_session()  # its types declare no way to set credentials that are renewed
-    inner._credentials = credentials
-    session: Any = boto3.session.Session(botocore_session=inner)
+    session: Any = botocore.session.get_session()  # its types declare no way to set credentials that are renewed
+    session._credentials = credentials
 
     def client_of(service: str) -> Any:
-        return session.client(service)
+        return session.create_client(service)
 
     return client_of
 

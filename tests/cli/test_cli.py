@@ -521,11 +521,12 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
         world.deliver(
             event({"forms.submitted": "101", "id": f"s{number}", "at": at, "properties": {"hs_form_id": "f-9"}})
         )
-    shown = run("explain", "--record", "contact/101").stdout
+    result = run("explain", "--record", "contact/101")
+    shown = result.stdout
     assert shown.index("s2") < shown.index("s0") < shown.index("e1")
     assert 'form is "f-1", found "f-9"' in shown
     assert "its message is published" in shown
-    assert "4 events of contact/101; the history reaches back to" in shown
+    assert "4 events of contact/101; the history reaches back to" in result.stderr
     one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
     assert "✗ trigger group 0: forms.submitted" in one
     assert '✗ hs_form_id is "f-1": found "f-9"' in one
@@ -544,8 +545,9 @@ def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
         given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
         world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
     draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
-    shown = run("flows", "preview", draft, "--last", "130").stdout
-    assert "2 records would have been enrolled, by 130 events from" in shown
+    result = run("flows", "preview", draft, "--last", "130")
+    shown = result.stdout
+    assert "2 records would have been enrolled, by 130 events from" in result.stderr
     assert 'town is "Town 1", found "Town 2"' in shown
     assert "by an earlier event" in shown
     whole = answer("flows", "preview", draft)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from enroll.output import NOT_FOUND, AsJson, fail, print_json, print_table
+from enroll.tables import Column
 from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.events.event_types import EventType
 from enrollment.serialization.catalog import write_event_type
@@ -35,14 +36,14 @@ def catalog(
         print_json([write_event_type(event_type) for event_type in events])
         return
     print_table(
-        ("event", "what happened", "HubSpot ids", "flows of", "properties"),
+        ("event", "properties", "flows of", Column("what happened", is_message=True), "HubSpot IDs"),
         (
             (
                 event_type.name,
+                len(event_type.properties),
+                event_type.object_types.label,
                 event_type.label,
                 ", ".join(alias.id for alias in event_type.ids),
-                event_type.object_types.label,
-                len(event_type.properties),
             )
             for event_type in events
         ),
@@ -54,12 +55,12 @@ def _print_event(event: EventType, as_json: bool) -> None:
         print_json(write_event_type(event))
         return
     print_table(
-        ("property", "label", "type", "values", "operations"),
+        ("property", "type", "label", Column("values", is_message=True), Column("operations", is_message=True)),
         (
             (
                 definition.name,
-                definition.label,
                 definition.type,
+                definition.label,
                 ", ".join(definition.options),
                 ", ".join(sorted(definition.operations)),
             )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from enroll.api import ApiUrl, open_api
 from enroll.doctor import (
@@ -20,8 +19,9 @@ from enroll.doctor import (
     check_update,
     find_stack,
 )
-from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json, styled
+from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, fail, print_json, print_table, styled
 from enroll.stack import aws_errors_reported, client_of
+from enroll.tables import Column
 
 STYLES = {CheckResult.OK: "green", CheckResult.FAULT: "red", CheckResult.NOT_CHECKED: "yellow"}
 
@@ -108,7 +108,8 @@ def _print(findings: list[Finding], as_json: bool) -> None:
             [{"check": finding.check, "result": finding.result, "detail": finding.detail} for finding in findings]
         )
         return
-    table = Table("check", "result", "detail")
-    for finding in findings:
-        table.add_row(finding.check, styled(finding.result, STYLES[finding.result]), finding.detail)
-    console.print(table)
+    print_table(
+        ("result", "check", Column("detail", is_message=True)),
+        [(styled(finding.result, STYLES[finding.result]), finding.check, finding.detail) for finding in findings],
+        is_full=True,
+    )

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decision_rendering import count_of, print_decisions
-from enroll.output import AsJson, console, print_json
+from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
+from enroll.output import AsJson, Utc, print_json, print_note, times
 from enroll.records import read_record
 from enroll.stack import StackName
 
@@ -26,6 +26,7 @@ def explain(
     details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show why a record was enrolled or not: its recent events and the decision of each flow."""
@@ -45,12 +46,13 @@ def explain(
     if as_json:
         print_json({"results": results, "since": page["since"]})
         return
-    explained = [(_event_cells(result["event"]), result["decisions"]) for result in results]
-    is_single_decision = len(explained) == 1 and len(explained[0][1]) == 1
-    print_decisions(explained, details=details or is_single_decision)
+    events = [_decided(result["event"], result["decisions"], record) for result in results]
+    is_single_decision = len(events) == 1 and len(events[0].decisions) == 1
+    clock = times(utc)
+    print_decisions(events, clock, details=details or is_single_decision)
     summary = f"{count_of(len(results), 'event')} of {record}"
-    console.print(f"{summary}; the history reaches back to {page['since']}.", style="dim")
+    print_note(f"{summary}; the history reaches back to {clock.text(page['since'])}.")
 
 
-def _event_cells(event: dict[str, Any]) -> tuple[str, str, str]:
-    return event["occurredAt"], event["eventType"], event["id"]
+def _decided(event: dict[str, Any], decisions: list[dict[str, Any]], record: str) -> DecidedEvent:
+    return DecidedEvent(event["id"], event["eventType"], decisions, event["occurredAt"], record)

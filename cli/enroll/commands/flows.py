@@ -9,12 +9,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, track
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
+from enroll.command_group import CommandGroup
 from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
-from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
+from enroll.output import (
+    INVALID,
+    AsJson,
+    Utc,
+    console,
+    errors,
+    fail,
+    print_json,
+    print_json_document,
+    print_table,
+    shown,
+    times,
+)
+from enroll.progress import progress_bar
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import describe_flow
@@ -23,7 +36,7 @@ from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_flow
 
-app = typer.Typer(help="Write flows, which say which events enroll which records.", no_args_is_help=True)
+app = CommandGroup("Write flows, which say which events enroll which records.")
 
 FlowId = Annotated[str, typer.Argument(help="The flow's ID.")]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
@@ -32,6 +45,7 @@ FLOWS = "/automation/v4/flows"
 CHECK = "/enrollment/v1/flows/check"
 # Events in a page of a preview.
 PAGE_EVENTS = 100
+MIN_FLOWS_FOR_PROGRESS = 10
 
 
 @app.command()
@@ -52,10 +66,10 @@ def put(
     for flow_id in documents:
         path_segment(flow_id)  # fails for an invalid ID before the first flow is stored
     rows = []
-    with api_errors_reported():
-        for flow_id, document in track(
-            documents.items(), "Storing", console=errors, disable=len(documents) < 10 or as_json, transient=True
-        ):
+    quiet = as_json or len(documents) < MIN_FLOWS_FOR_PROGRESS
+    with api_errors_reported(), progress_bar("Storing", len(documents), quiet=quiet) as progress:
+        for flow_id, document in documents.items():
+            progress.advance()
             current = _current(opened, flow_id)
             if current is not None and _same(current, document):
                 rows.append(_row(current, "unchanged"))
@@ -157,8 +171,8 @@ def diff(
             )
             for line in lines:
                 differs = True
-                style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
-                console.print(line.rstrip("\n"), style=style, highlight=False, soft_wrap=True)
+                style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0], "")
+                console.print(line.rstrip("\n"), style=style)
             if lines:
                 checked = opened.call("POST", CHECK, _completed(current, document))
                 _print_warnings(flow_id, checked["warnings"])
@@ -167,24 +181,27 @@ def diff(
 
 
 @app.command("list")
-def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
+def list_flows(
+    portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", utc: Utc = False, as_json: AsJson = False
+) -> None:
     """List the flows of a portal."""
     with api_errors_reported():
         flows = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
         print_json(flows)
         return
+    clock = times(utc)
     print_table(
-        ("flow", "name", "enrollment", "object", "revision", "state", "on since"),
+        ("flow", "state", "on since", "revision", "object", "enrollment", "name"),
         (
             (
                 flow["id"],
-                flow.get("name"),
-                flow["enrollmentType"],
-                flow["objectTypeId"],
-                flow["revisionId"],
                 "on" if flow["isEnabled"] else "off",
-                flow["enabledAt"],
+                clock.text(flow["enabledAt"]),
+                flow["revisionId"],
+                flow["objectTypeId"],
+                flow["enrollmentType"],
+                flow.get("name"),
             )
             for flow in flows
         ),
@@ -261,7 +278,7 @@ def enrollment_test(
         (
             (
                 f"{condition['property']} {_operation(condition['operation'])}",
-                condition["found"],
+                _value(condition["found"]),
                 "yes" if condition["passed"] else "no",
             )
             for condition in filters
@@ -276,6 +293,7 @@ def preview(
     last: Annotated[int, typer.Option(min=1, help="Number of recent events that can trigger the flow.")] = 1000,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show which records a draft flow would have enrolled from past events, and why. Nothing is stored."""
@@ -285,13 +303,12 @@ def preview(
     opened = open_api(api, portal, stack)
     decisions: list[dict[str, Any]] = []
     body: dict[str, Any] = {"flow": drafts[0]}
-    with api_errors_reported(), Progress(console=errors, disable=as_json, transient=True) as progress:
-        task = progress.add_task("Deciding", total=last)
+    with api_errors_reported(), progress_bar("Deciding", last, quiet=as_json) as progress:
         while len(decisions) < last:
             body["limit"] = min(PAGE_EVENTS, last - len(decisions))
             page = opened.call("POST", "/enrollment/v1/preview", body)
             decisions += page["results"]
-            progress.update(task, completed=len(decisions))
+            progress.update(len(decisions))
             if "paging" not in page:
                 break
             body["after"] = page["paging"]["next"]["after"]
@@ -304,7 +321,7 @@ def preview(
         records = [f"{kind}/{object_id}" for kind, object_id in enrolled]
         print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
         return
-    print_preview(decisions, len(enrolled))
+    print_preview(decisions, len(enrolled), times(utc))
 
 
 def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
@@ -452,10 +469,14 @@ def _filters(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _filters(part)
 
 
+def _value(value: Any) -> str:
+    return "no value" if value is None else shown(value)
+
+
 def _operation(operation: Mapping[str, Any]) -> str:
     omitted = ("operationType", "operator", "includeObjectsWithNoValueSet")
     operands = [json.dumps(value, ensure_ascii=False) for key, value in operation.items() if key not in omitted]
-    return " ".join([str(operation.get("operator")), *operands])
+    return " ".join([str(operation.get("operator", "?")), *operands])
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -463,9 +484,9 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("flow", "name", "revision", "state", "outcome"),
+        ("flow", "state", "revision", "outcome", "name"),
         (
-            (row["id"], row["name"], row["revisionId"], "on" if row["isEnabled"] else "off", row["outcome"])
+            (row["id"], "on" if row["isEnabled"] else "off", row["revisionId"], row["outcome"], row["name"])
             for row in rows
         ),
     )

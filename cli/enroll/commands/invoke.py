@@ -8,7 +8,8 @@ import typer
 from enroll.files import read_json
 from enroll.local.invocation import InvocationError, invoke
 from enroll.local.settings import LAMBDA_PORT, Settings
-from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, Lines, console, fail, print_json, print_table, shown
+from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, console, fail, print_json, print_table, shown
+from enroll.tables import Column, Lines
 from enrollment.catalog import CATEGORIES
 
 
@@ -50,7 +51,7 @@ def _print(payload: dict[str, Any]) -> None:
         console.print(f"Event {payload['eventId']}: no matching flow.")
         return
     print_table(
-        ("flow", "decision", "because", "failing condition"),
+        ("flow", "decision", Column("because", is_message=True), Column("failing condition", is_message=True)),
         (
             (decision["flowId"], decision["code"], decision["because"], Lines(_failures(decision)))
             for decision in payload["decisions"]

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
-from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
+from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json, print_table
+from enroll.progress import progress_bar
 from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
 from enroll.stack import StackName, aws_errors_reported, open_stack
+from enroll.tables import Column
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.entrypoints.bootstrap import now
@@ -79,9 +80,7 @@ def _moment(option: str, text: str | None) -> Instant:
 
 def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline: float, *, quiet: bool) -> None:
     """Wait until EventBridge has delivered the last event. Ctrl-C cancels the replay."""
-    columns = (TextColumn("Replaying"), BarColumn(), TextColumn("{task.fields[reached]}"))
-    with Progress(*columns, console=errors, disable=quiet, transient=True) as shown:
-        task = shown.add_task("Replaying", total=end_at - start_at, reached="")
+    with progress_bar("Replaying", (end_at - start_at) // 1000, quiet=quiet) as bar:
         try:
             while not (progress := started.progress()).is_over:
                 if time.monotonic() > deadline:
@@ -90,7 +89,7 @@ def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline
                         FAILED,
                     )
                 if progress.reached is not None:
-                    shown.update(task, completed=progress.reached - start_at, reached=iso(progress.reached))
+                    bar.update((progress.reached - start_at) // 1000, iso(progress.reached))
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             started.cancel()
@@ -104,9 +103,7 @@ def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline
 
 def _settled(caller: Api, name: str, deadline: float, *, quiet: bool) -> Counts:
     """Return the counts when they no longer change: the functions have then processed the delivered events."""
-    columns = (TextColumn("Counting"), TextColumn("{task.completed} decisions"))
-    with Progress(*columns, console=errors, disable=quiet, transient=True) as shown:
-        task = shown.add_task("Counting", total=None)
+    with progress_bar("Counting", unit="decisions", quiet=quiet) as bar:
         counts, changed_at = _counts(caller, name), time.monotonic()
         while time.monotonic() - changed_at < QUIET_SECONDS:
             if time.monotonic() > deadline:
@@ -114,7 +111,7 @@ def _settled(caller: Api, name: str, deadline: float, *, quiet: bool) -> Counts:
                     f"the events of the replay {name} are still being counted; GET {_path(name)} returns the counts",
                     FAILED,
                 )
-            shown.update(task, completed=sum(codes.total() for codes in counts.values()))
+            bar.update(sum(codes.total() for codes in counts.values()))
             time.sleep(min(POLL_SECONDS, QUIET_SECONDS))
             latest = _counts(caller, name)
             if latest != counts:
@@ -151,7 +148,7 @@ def _report(order: Mapping[str, Any], counts: Counts | None, as_json: bool) -> N
         console.print("No record would be enrolled: no event of that time matches a flow.")
     else:
         print_table(
-            ("flow", "would enroll", "decisions"),
+            ("flow", "would enroll", Column("decisions", is_message=True)),
             (
                 (flow_id, codes[Code.ENROLLED], ", ".join(f"{code} {count}" for code, count in codes.most_common()))
                 for flow_id, codes in sorted(counts.items())
