@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import Default
 
-from enroll.output import FAILED, printable, report_unexpected
+from enroll.output import FAILED, NOT_REACHED, fail, printable, report_unexpected
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -135,6 +135,10 @@ class RootGroup(Group):
                 # This is a usage error. Its message quotes the arguments.
                 error.message = printable(error.message)  # type: ignore[attr-defined]
                 raise
+            from enroll.api import NotTheApi
+
+            if isinstance(error, NotTheApi):
+                fail(error.lines, NOT_REACHED)
             report_unexpected(error)
             raise typer.Exit(FAILED) from error
 

@@ -40,7 +40,7 @@ class EnrollCommands(RootGroup):
         "portal": "Show and change the settings of a portal.",
         "unprocessed": "List, show, redrive and discard events that could not be processed.",
         "replay": "Deliver archived events again, for example to a new flow.",
-        "invoke": "Run a function in the local Lambda runtime and print its decisions.",
+        "invoke": "Run a function in the local Lambda runtime (`make run`) and print its decisions.",
         "doctor": "Check a deployed stack from end to end.",
         "adopt": "Create a stack from the tables that a deleted stack retained.",
         "local": "Run the whole system on this machine, without an AWS account.",

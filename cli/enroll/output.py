@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from enroll.tables import Cell, Column, Lines, Styled, lay_out, tab_separated
+from enroll.tables import Cell, Column, Lines, Styled, lay_out, tab_separated, wrapped
 from enroll.times import Times
 
 # Exit codes; 0 is success. docs/command-line.md has the table.
@@ -201,7 +201,8 @@ def print_table(
             console.print_escaped(line)
         return
     if title is not None:
-        console.print(title, style="bold")
+        for line in wrapped(printable(title), console.width):
+            console.print(line, style="bold")
     for line_of_table in lay_out(all_columns, cells, console.width, is_full=is_full):
         console.print(line_of_table)
 

@@ -28,6 +28,14 @@ class Styled:
     def __add__(self, other: Styled | str) -> Styled:
         return Styled(self.spans + (((other, ""),) if isinstance(other, str) else other.spans))
 
+    def without_trailing_spaces(self) -> Styled:
+        spans = list(self.spans)
+        while spans and not spans[-1][0].strip(" "):
+            spans.pop()
+        if spans:
+            spans[-1] = (spans[-1][0].rstrip(" "), spans[-1][1])
+        return Styled(tuple(spans))
+
     @property
     def text(self) -> str:
         return "".join(text for text, _ in self.spans)
@@ -72,7 +80,9 @@ def lay_out(
     widths = {index: max(cell_width(text) for text in _texts(columns, rows, index)) for index in shown}
     beside = _beside(columns, rows, shown, widths, width)
     below = [index for index in shown if index not in beside]
-    yield Styled(((_padded([columns[index].title for index in beside], [widths[index] for index in beside]), "bold"),))
+    yield Styled(
+        ((_row([columns[index].title for index in beside], [widths[index] for index in beside]).text, "bold"),)
+    )
     for row in rows:
         yield _row([row[index] for index in beside], [widths[index] for index in beside])
         yield from _lines_below(columns, row, below, width)
@@ -91,7 +101,7 @@ def _constant_lines(
     notes = [f"All rows: {same}"] if same else []
     notes += [f"Empty in all rows: {empty}"] if empty else []
     for note in notes:
-        for line in _wrapped(note, width, ""):
+        for line in wrapped(note, width):
             yield Styled(((line, "dim"),))
 
 
@@ -120,15 +130,16 @@ def _lines_below(columns: Sequence[Column], row: Sequence[Cell], below: Sequence
         lines = [line for line in _lines(row[index]) if line]
         if columns[index].is_message or len(lines) > 1:
             for part in ([SEPARATOR.join(parts)] if parts else []) + lines:
-                yield from (Styled(((line, ""),)) for line in _wrapped(part, width, INDENT))
+                yield from (Styled(((line, ""),)) for line in wrapped(part, width, INDENT))
             parts = []
         elif lines:
             parts.append(f"{columns[index].title} {lines[0]}")
     if parts:
-        yield from (Styled(((line, ""),)) for line in _wrapped(SEPARATOR.join(parts), width, INDENT))
+        yield from (Styled(((line, ""),)) for line in wrapped(SEPARATOR.join(parts), width, INDENT))
 
 
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text. Words longer than a line, such as IDs, are not broken."""
     return textwrap.wrap(
         text,
         max(width, len(indent) + MIN_TEXT_WIDTH),
@@ -158,11 +169,7 @@ def _row(cells: Sequence[Cell], widths: Sequence[int]) -> Styled:
         is_last = number == len(cells) - 1
         padding = "" if is_last else " " * (width - cell_width(text)) + GAP
         line = line + (cell if isinstance(cell, Styled) else text) + padding
-    return line
-
-
-def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
-    return _row(texts, widths).text.rstrip()
+    return line.without_trailing_spaces()
 
 
 def cell_width(text: str) -> int:

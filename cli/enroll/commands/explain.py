@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
+from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
 from enroll.output import AsJson, Utc, print_json, print_note, times
 from enroll.records import read_record
@@ -16,12 +17,21 @@ PAGE_EVENTS = 100
 
 
 def explain(
-    record: Annotated[str, typer.Option(help="Type and ID of the record, for example contact/101 or 0-1/101.")],
+    record: Annotated[
+        str,
+        typer.Option(
+            help="Type and ID of the record, for example contact/101 or 0-1/101.", autocompletion=complete_records
+        ),
+    ],
     portal: Portal,
     event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
     last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
     flow: Annotated[
-        str | None, typer.Option(help="Only the flow with this ID. Default: every flow that the event can trigger.")
+        str | None,
+        typer.Option(
+            help="Only the flow with this ID. Default: every flow that the event can trigger.",
+            autocompletion=complete_flows,
+        ),
     ] = None,
     details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
     api: ApiUrl = None,

@@ -12,6 +12,7 @@ import typer
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.command_group import CommandGroup
+from enroll.completion import complete_flows
 from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
 from enroll.output import (
@@ -35,10 +36,11 @@ from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_flow
+from enrollment.serialization.validation_errors import format_value
 
 app = CommandGroup("Write flows, which say which events enroll which records.")
 
-FlowId = Annotated[str, typer.Argument(help="The flow's ID.")]
+FlowId = Annotated[str, typer.Argument(help="The flow's ID.", autocompletion=complete_flows)]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
 FLOWS = "/automation/v4/flows"
@@ -97,7 +99,7 @@ def check(files: Files, as_json: AsJson = False) -> None:
     else:
         for answer in answers:
             console.print(
-                f"{answer['file']}: {answer['name'] or answer['id'] or 'a flow without a name'}", style="bold"
+                f"{answer['file']}: {shown(answer['name'] or answer['id'] or 'a flow without a name')}", style="bold"
             )
             for line in answer["explanation"]:
                 console.print(f"  {line}", soft_wrap=True)
@@ -369,7 +371,7 @@ def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
 def _id_of(path: Path, document: Mapping[str, Any]) -> str:
     flow_id = document.get("id")
     if not isinstance(flow_id, str | int) or isinstance(flow_id, bool):
-        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {flow_id!r}", INVALID)
+        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {format_value(flow_id)}", INVALID)
     return str(flow_id)
 
 
@@ -379,7 +381,7 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     for path, document in _read(files):
         raw_id = document.get("id")
         if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
-            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {raw_id!r}")
+            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {format_value(raw_id)}")
             continue
         flow_id = str(raw_id)
         if flow_id in flows:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from enroll.completion import complete_categories
 from enroll.files import read_json
 from enroll.local.invocation import InvocationError, invoke
 from enroll.local.settings import LAMBDA_PORT, Settings
@@ -14,7 +15,9 @@ from enrollment.catalog import CATEGORIES
 
 
 def invoke_command(
-    category: Annotated[str, typer.Argument(help="The category of the function to run.")],
+    category: Annotated[
+        str, typer.Argument(help="The category of the function to run.", autocompletion=complete_categories)
+    ],
     event: Annotated[Path, typer.Option("--event", "-e", help="The event, as EventBridge delivers it.")],
     lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.")] = LAMBDA_PORT,
     as_json: AsJson = False,

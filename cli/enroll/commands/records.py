@@ -7,6 +7,7 @@ import typer
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.command_group import CommandGroup
+from enroll.completion import complete_records
 from enroll.output import FAILED, INVALID, AsJson, Utc, console, fail, print_json, print_note, print_table, shown, times
 from enroll.progress import progress_bar
 from enroll.record_import import UnreadableFile, read_import
@@ -23,7 +24,12 @@ SHOWN_ENROLLMENTS = 100
 
 @app.command()
 def show(
-    record: Annotated[str, typer.Argument(help="Type and ID of the record, for example contact/101 or 0-1/101.")],
+    record: Annotated[
+        str,
+        typer.Argument(
+            help="Type and ID of the record, for example contact/101 or 0-1/101.", autocompletion=complete_records
+        ),
+    ],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.completion import complete_event_types, complete_flows
 from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json, print_table
 from enroll.progress import progress_bar
 from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
@@ -32,10 +33,15 @@ def replay(
     ] = None,
     flow: Annotated[
         list[str] | None,
-        typer.Option("--flow", help="Only for this flow, regardless of when it was turned on. Repeatable."),
+        typer.Option(
+            "--flow",
+            help="Only for this flow, regardless of when it was turned on. Repeatable.",
+            autocompletion=complete_flows,
+        ),
     ] = None,
     event_type: Annotated[
-        list[str] | None, typer.Option("--event-type", help="Only events of this type. Repeatable.")
+        list[str] | None,
+        typer.Option("--event-type", help="Only events of this type. Repeatable.", autocompletion=complete_event_types),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Enroll no record. Count the records that would be enrolled.")

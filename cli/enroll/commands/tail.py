@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
+from enroll.completion import complete_flows, complete_records
 from enroll.output import AsJson, Utc, console, errors, print_json_line, times
 from enroll.records import read_record
 from enroll.stack import StackName
@@ -19,9 +20,13 @@ from enroll.times import Times
 def tail(
     portal: Portal,
     flow: Annotated[
-        list[str] | None, typer.Option(help="Only this flow. Repeatable. Default: all flows that are on.")
+        list[str] | None,
+        typer.Option(help="Only this flow. Repeatable. Default: all flows that are on.", autocompletion=complete_flows),
     ] = None,
-    record: Annotated[str | None, typer.Option(help="Only this record, for example contact/101 or 0-1/101.")] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(help="Only this record, for example contact/101 or 0-1/101.", autocompletion=complete_records),
+    ] = None,
     last: Annotated[int, typer.Option("--last", "-n", min=0, max=100, help="Show the latest enrollments first.")] = 10,
     timeout: Annotated[
         float | None,

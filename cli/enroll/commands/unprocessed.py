@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from enroll.api import Api, ApiUrl, api_errors_reported, open_api
 from enroll.bus import BATCH_ENTRIES, BusEntry, batches, put
 from enroll.command_group import CommandGroup
+from enroll.completion import complete_event_types
 from enroll.dead_letters.message import NOT_AN_EVENT, UnprocessedEvent
 from enroll.dead_letters.queue import BATCH_MESSAGES, NotDeleted, QueueMessage, QueueScan
 from enroll.output import (
@@ -54,7 +55,9 @@ DISCARD_WARNING = (
 
 Reason = Annotated[str | None, typer.Option(help="Only events with this reason, for example RetriesExhausted.")]
 PortalOf = Annotated[str | None, typer.Option("--portal", help="Only events of this portal.")]
-EventType = Annotated[str | None, typer.Option("--event-type", help="Only events of this type.")]
+EventType = Annotated[
+    str | None, typer.Option("--event-type", help="Only events of this type.", autocompletion=complete_event_types)
+]
 Event = Annotated[str | None, typer.Option("--event", help="Only the event with this ID.")]
 Since = Annotated[str | None, typer.Option(help="Only events that occurred at this time or later (ISO 8601).")]
 Until = Annotated[str | None, typer.Option(help="Only events that occurred before this time (ISO 8601).")]

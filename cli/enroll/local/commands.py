@@ -24,7 +24,7 @@ HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 PIPE_WIDTH = 200
 
 store_portal: StorePortal | None = None
-"""Stores the demonstration's flows and records. `enroll.main` sets it, because it needs the API client."""
+"""Stores the demonstration's flows and records. `enroll.commands.local` sets it, because it needs the API client."""
 
 
 @app.callback()
