@@ -13,9 +13,11 @@ BENCH := .venv-bench
 AUDIT := .venv-audit
 DYNAMODB := .venv-dynamodb
 DOCS := .venv-docs
+MUTATE := .venv-mutate
 MERMAID := mermaid@11.16.0
 MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
+MUTATE_SECONDS ?= 3600
 UV := $(VENV)/bin/uv
 # Each requirements file is complete and has the hash of each package, so that nothing is resolved here.
 INSTALL := $(UV) pip install --quiet --require-hashes
@@ -52,6 +54,10 @@ fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_
 		$(FUZZ)/bin/python -m tests.proofs.coverage_guided $$target build/fuzz \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -verbosity=0 || exit 1; \
 	done
+
+.PHONY: mutate
+mutate: $(MUTATE)/.ready ## Mutation testing of the domain, at most MUTATE_SECONDS for each folder; continues an earlier run; ARGS=records
+	$(MUTATE)/bin/python -m tests.mutation.run --seconds $(MUTATE_SECONDS) $(if $(filter mutate,$(MAKECMDGOALS)),$(ARGS))
 
 .PHONY: check
 check: $(VENV)/.tested ## Format, lint, types, template
@@ -115,7 +121,7 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) .aws-sam .enroll build *.egg-info
 
 $(UV): cli/build-requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -167,6 +173,13 @@ $(AUDIT)/.ready: $(UV) tests/audit-requirements.txt
 	@echo "Setting up $(AUDIT) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(AUDIT)
 	@$(INSTALL) --python $(AUDIT)/bin/python --requirement tests/audit-requirements.txt
+	@touch $@
+
+# Without the project: the tests of a mutant must import the mutant.
+$(MUTATE)/.ready: $(UV) tests/requirements.txt tests/mutate-requirements.txt
+	@echo "Setting up $(MUTATE) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(MUTATE)
+	@$(INSTALL) --python $(MUTATE)/bin/python --requirement tests/requirements.txt --requirement tests/mutate-requirements.txt
 	@touch $@
 
 # Amazon's DynamoDB Local. Its licence does not allow to pass it on, so each who proves fetches it.

@@ -32,7 +32,7 @@ EXAMPLES = {
     "flows pull": ("enroll flows pull flows/ --portal demo",),
     "flows put": ("enroll flows put flows/ --portal demo",),
     "flows show": ("enroll flows show 1001 --portal demo", "enroll flows show 1001 --portal demo --json > 1001.json"),
-    "flows test": ("enroll flows test 1001 101 --portal demo",),
+    "flows test": ("enroll flows test 1001 contact/101 --portal demo",),
     "invoke": ("enroll invoke forms --event events/forms/submitted.json",),
     "local": ("enroll local run",),
     "local run": ("enroll local run --once", "enroll local run --data .enroll/data --no-demo"),

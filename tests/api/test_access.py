@@ -37,7 +37,7 @@ def test_an_operator_names_the_portal(operation: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("operation", SCOPED, ids=named)
-def test_a_token_needs_the_scope_of_the_operation(operation: Endpoint) -> None:
+def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
     assert operation.scope is not None
     path, body = filled(operation.path, operation.example.path), operation.example.body
     others = " ".join(one for one in Scope if one != operation.scope)
@@ -114,7 +114,7 @@ def test_scope_must_match_completely(scope: str) -> None:
     assert example_portal()("GET", "/automation/v4/flows", authorizer=token(scope)).status == 403
 
 
-def test_who_one_is() -> None:
+def test_portal_settings_include_caller_and_scopes() -> None:
     api = example_portal()
     operator = api("GET", "/enrollment/v1/portal").json
     assert operator["portalId"] == "p1"

@@ -86,13 +86,13 @@ OTHERWISE = {
 }
 
 
-def test_decisions_are_explained_as_they_were_taken() -> None:
+def test_explanation_repeats_the_original_decisions() -> None:
     told = [differences(scenario) for name, scenario in SCENARIOS if not name.startswith("tolerance")]
     assert {key: one for _, others in told for key, one in others.items()} == OTHERWISE
     assert sum(same for same, _ in told) > 100
 
 
-def test_deferred_decisions_are_explained_as_finally_taken() -> None:
+def test_explanation_of_a_deferred_event_gives_the_final_decision() -> None:
     told = [differences(scenario) for name, scenario in SCENARIOS if name.startswith("tolerance")]
     # A change that arrives after the grace is known now. A flow that is turned off meanwhile takes no final decision.
     assert [one for _, others in told for one in others.values()] == [("FILTERED_OUT", None), ("WAITING", None)]
@@ -156,7 +156,7 @@ def test_a_flow_that_changed_near_an_event_without_a_time_of_evaluation_is_noted
 
 
 @pytest.mark.parametrize("ahead_ms", [0, 3_000])
-def test_an_enrollment_is_explained_by_the_revision_that_made_it(api: Api, ahead_ms: int) -> None:
+def test_explanation_of_an_enrollment_uses_the_revision_that_enrolled(api: Api, ahead_ms: int) -> None:
     """The envelope's time is ahead of the function's clock, and the flow changes in between."""
     world = api.world
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
@@ -186,7 +186,7 @@ def test_explanation_uses_the_flow_revision_at_the_time_of_the_event(api: Api) -
     assert one["notes"] == ["the flow has changed since then; its current revision is 2"]
 
 
-def test_why_a_flow_took_no_decision(api: Api) -> None:
+def test_explanation_states_why_a_flow_made_no_decision(api: Api) -> None:
     world = api.world
     for number in ("1", "2", "3"):
         world.put_flow(flow({"id": number, "event": "forms.submitted", "where": [["hs_form_id", "IS_KNOWN"]]}))
@@ -207,7 +207,7 @@ def test_why_a_flow_took_no_decision(api: Api) -> None:
     assert decision(api, "5")["because"] == "the flow has no trigger on forms.submitted of records of type 0-1"
 
 
-def test_an_event_is_sent_in_a_second_and_the_flow_that_changed_in_it_is_the_later_one(api: Api) -> None:
+def test_flow_change_in_the_second_of_an_event_is_later_than_the_event(api: Api) -> None:
     """EventBridge's time has no fractions."""
     world = api.world
     world.now += 5_400

@@ -131,7 +131,7 @@ def test_every_key_of_a_flow_is_preserved() -> None:
     assert again["enrollmentCriteria"] == event_based(group())["enrollmentCriteria"]
 
 
-def test_a_flow_has_a_place_of_its_own_when_it_is_put_without_a_revision() -> None:
+def test_put_without_a_revision_creates_a_flow_with_the_id_of_its_path() -> None:
     api = example_portal()
     created = api("PUT", f"{FLOWS}/585051946", flow({"id": 1, "event": "forms.submitted"}))
     assert (created.status, created.json["id"], created.json["revisionId"]) == (201, "585051946", "1")
@@ -191,7 +191,7 @@ FILTERS = {
 }
 
 
-def test_filter_based_and_scheduled_flows_are_kept_faithfully() -> None:
+def test_filter_based_and_scheduled_flows_are_stored_unchanged() -> None:
     api = example_portal()
     created = api("POST", FLOWS, FILTERS).json
     assert {key: created[key] for key in FILTERS} == FILTERS
@@ -293,7 +293,7 @@ def test_event_catalog_lists_what_a_flow_can_use() -> None:
 @pytest.mark.parametrize(
     "one", example_portal()("GET", "/enrollment/v1/events").json["results"], ids=lambda one: one["eventType"]
 )
-def test_what_the_catalog_offers_is_accepted(one: dict[str, Any]) -> None:
+def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) -> None:
     """Each operator on each property, in a flow of each type that is offered."""
     operands = {
         "value": {"STRING": "x", "NUMBER": 1, "BOOL": True},
@@ -356,7 +356,7 @@ def test_a_value_beyond_the_calendar_fails_its_filter_and_no_event() -> None:
     assert decisions[flow_id] == "FILTERED_OUT"
 
 
-def test_every_kind_of_flow_says_properly_whether_records_re_enroll() -> None:
+def test_description_of_every_kind_of_flow_states_whether_records_re_enroll() -> None:
     document = {"type": "CONTACT_FLOW", "enrollmentCriteria": {"type": "MANUAL", "shouldReEnroll": 5}}
     assert example_portal()("POST", FLOWS, document).faults == [("$.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE")]
 

@@ -37,7 +37,7 @@ def directives(policy: str) -> dict[str, list[str]]:
     return {name: values for name, *values in (one.split() for one in policy.split(";"))}
 
 
-def test_the_page_runs_its_own_scripts_only() -> None:
+def test_page_runs_only_its_own_scripts() -> None:
     answer = example_portal()("GET", "/docs")
     page = Page()
     page.feed(answer.text)

@@ -114,7 +114,7 @@ NAMES = [f"{operation.name}-{name}" for operation, name in WITH_AN_ID]
 
 
 @pytest.mark.parametrize("one", ADDRESSABLE)
-def test_an_id_in_a_path_is_that_of_the_record(one: str) -> None:
+def test_encoded_id_in_a_path_addresses_its_record(one: str) -> None:
     api = portal()
     path = f"{CONTACTS}/{escaped(one)}"
     status, found = through_the_gateway(api, "GET", path)
@@ -185,7 +185,7 @@ def test_a_slash_after_an_id_belongs_to_the_id() -> None:
 
 
 @pytest.mark.parametrize("one", CUT)
-def test_the_gateway_cuts_a_path_as_aws_does(one: str) -> None:
+def test_local_gateway_truncates_a_path_as_aws_does(one: str) -> None:
     """Why such ids go into bodies only: no function can know that something was cut. docs/api.md warns of it."""
     event = json.loads(gateway.to_event(HttpRequest("GET", f"{CONTACTS}/{escaped(one)}?limit=1", {}, b"")))
     assert event["rawPath"] == event["requestContext"]["http"]["path"] == f"{CONTACTS}/{one.partition('?')[0]}"
@@ -193,7 +193,7 @@ def test_the_gateway_cuts_a_path_as_aws_does(one: str) -> None:
 
 
 @pytest.mark.parametrize("one", [*ADDRESSABLE, *ONLY_IN_BODIES, *CUT])
-def test_every_id_can_be_named_in_bodies(one: str) -> None:
+def test_every_id_is_accepted_in_a_body(one: str) -> None:
     api = portal()
     inputs = {"inputs": [{"id": one}]}
     status, found = through_the_gateway(api, "POST", f"{CONTACTS}/batch/read", inputs)
@@ -250,7 +250,7 @@ def test_batch_with_an_error_deletes_nothing(body: Any, faults: list[tuple[str, 
     assert changed(before, api) == set()
 
 
-def test_enrollments_of_a_record_in_a_body_come_page_by_page() -> None:
+def test_enrollments_of_a_record_in_a_body_are_paginated() -> None:
     api = example_portal()
     path = "/enrollment/v1/records/contacts/enrollments"
     assert (
@@ -273,7 +273,7 @@ OF_HUBSPOT = [one for one in ENDPOINTS if one.path.startswith("/crm/")]
 
 
 @pytest.mark.parametrize("operation", OF_HUBSPOT, ids=lambda one: one.name)
-def test_another_id_property_is_refused_by_name(operation: Endpoint) -> None:
+def test_other_id_property_in_a_query_is_rejected(operation: Endpoint) -> None:
     """Ignored, it would have the value of another property taken for an id."""
     api = example_portal()
     before = state(api)
@@ -288,7 +288,7 @@ def test_another_id_property_is_refused_by_name(operation: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("route", ["read", "upsert", "archive"])
-def test_another_id_property_in_a_body_is_refused_by_name(route: str) -> None:
+def test_other_id_property_in_a_body_is_rejected(route: str) -> None:
     api = example_portal()
     before = state(api)
     one = {"id": "101", "properties": {}} if route == "upsert" else {"id": "101"}

@@ -31,7 +31,7 @@ def changed(name: str, before: Any, after: Any) -> dict[str, Any]:
     return {"hs_name": name, "hs_value": after, "hs_previous_value": before}
 
 
-def test_a_created_record_is_one_event_with_all_that_is_known_of_it() -> None:
+def test_creating_a_record_publishes_one_event_with_all_its_properties() -> None:
     api = example_portal()
     created = api("POST", CONTACTS, {"properties": {"city": "Cork", "age": 3}}).json
     system = {
@@ -43,7 +43,7 @@ def test_a_created_record_is_one_event_with_all_that_is_known_of_it() -> None:
     assert produced(api) == [("crm.object_created", created["id"], {}, {"city": "Cork", "age": 3})]
 
 
-def test_a_change_is_an_event_for_each_property_that_changed() -> None:
+def test_change_publishes_one_event_per_changed_property() -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "email": "101@example.com", "age": 3}})
     # Each carries the whole change, so that whichever comes first sees it.
@@ -98,7 +98,7 @@ def test_rejection_by_the_bus_leaves_the_record_unchanged() -> None:
     assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}}).status == 200
 
 
-def test_a_change_that_the_store_never_took_is_made_by_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_applies_a_change_that_was_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the process dies between the bus and the store."""
     api = example_portal()
 
@@ -116,7 +116,7 @@ def test_a_change_that_the_store_never_took_is_made_by_its_event(monkeypatch: py
 # Time of occurrence -------------------------------------------------------------------------------------------------
 
 
-def test_the_last_change_by_its_time_of_occurrence_wins_property_by_property() -> None:
+def test_change_with_the_latest_occurrence_time_wins_for_each_property() -> None:
     api = example_portal()
     for properties, at in (({"city": "Cork", "age": 1}, NOW - 1_000), ({"city": "Bray", "vip": True}, NOW - 3_000)):
         api("PATCH", f"{CONTACTS}/101", {"properties": properties, "occurredAt": at})
@@ -126,7 +126,7 @@ def test_the_last_change_by_its_time_of_occurrence_wins_property_by_property() -
     assert [one[2]["hs_name"] for one in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
 
 
-def test_memberships_are_ordered_by_their_time_too() -> None:
+def test_membership_change_with_the_latest_occurrence_time_wins() -> None:
     api = example_portal()
     api("PUT", f"{LISTS}/add", ["101"], query={"occurredAt": "2025-11-01T09:00:00Z"})
     api("PUT", f"{LISTS}/remove", ["101"], query={"occurredAt": "2025-10-01T09:00:00Z"})
@@ -145,7 +145,7 @@ def test_list_ids_are_normalized() -> None:
 
 
 @pytest.mark.parametrize("list_id", ["a;b", " "])
-def test_a_list_is_one(list_id: str) -> None:
+def test_list_id_with_invalid_characters_is_rejected(list_id: str) -> None:
     answer = example_portal()("PUT", f"/crm/v3/lists/{list_id}/memberships/add", ["101"])
     assert answer.faults == [("listId", "BAD_CHARACTERS")]
 
@@ -348,7 +348,7 @@ def test_deleted_record_has_no_associations() -> None:
     assert api("GET", path.replace("101", "9")).status == 404
 
 
-def test_a_pair_without_a_default_says_what_to_do() -> None:
+def test_object_types_without_a_default_association_type_are_rejected() -> None:
     api = example_portal()
     key = RecordKey("p1", "2-7", "1")
     api("POST", "/crm/v3/objects/2-7/batch/upsert", {"inputs": [{"id": key.object_id}]})
@@ -359,7 +359,7 @@ def test_a_pair_without_a_default_says_what_to_do() -> None:
 # Enrollments --------------------------------------------------------------------------------------------------------
 
 
-def test_enrollments_come_newest_first_page_by_page() -> None:
+def test_enrollments_are_paginated_newest_first() -> None:
     api = example_portal()
     for number in range(5):
         api.world.now += 1
@@ -385,7 +385,7 @@ def test_enrollments_come_newest_first_page_by_page() -> None:
 
 
 @pytest.mark.parametrize("stored_first", [True, False])
-def test_a_flow_sees_the_whole_change_whichever_event_comes_first(
+def test_each_event_of_a_change_is_decided_with_the_whole_change(
     stored_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = example_portal()
@@ -407,7 +407,7 @@ def test_a_flow_sees_the_whole_change_whichever_event_comes_first(
     assert sorted(decided) == ["ENROLLED", "NOT_MATCHED"]
 
 
-def test_the_same_change_asked_for_by_two_at_once_enrolls_once() -> None:
+def test_same_change_by_two_simultaneous_requests_has_the_same_event_id() -> None:
     """And again after an answer that was lost, while the store does not know of it yet."""
     one, other = example_portal(), example_portal()
     for api in (one, other):
@@ -424,7 +424,7 @@ def test_the_same_change_asked_for_by_two_at_once_enrolls_once() -> None:
     assert set(first.world.bus.produced) == set(second.world.bus.produced)
 
 
-def test_the_same_change_of_a_record_that_was_created_anew_is_another_event() -> None:
+def test_same_change_of_a_recreated_record_is_a_new_event() -> None:
     api = example_portal()
     for _ in range(2):
         api.world.now += 1_000
@@ -455,7 +455,7 @@ def test_the_same_change_of_a_record_that_was_created_anew_is_another_event() ->
         ),
     ],
 )
-def test_the_same_change_after_each_of_two_events_of_one_second_enrolls_each_time(
+def test_same_change_after_different_events_of_one_second_enrolls_each_time(
     trigger: dict[str, Any], back: dict[str, Any], change: tuple[str, str, Any]
 ) -> None:
     """The value that is changed is the same and has the same time, in whole seconds. Another event brought it."""
@@ -469,7 +469,7 @@ def test_the_same_change_after_each_of_two_events_of_one_second_enrolls_each_tim
     assert codes == ["ENROLLED"] * 3
 
 
-def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:
+def test_only_properties_whose_events_the_bus_accepted_are_changed() -> None:
     api = example_portal()
     api.world.bus.refuses = 1
     answer = api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}})
@@ -481,7 +481,7 @@ def test_what_the_bus_took_of_a_change_is_made_and_the_rest_is_not() -> None:
     assert sorted(one[2]["hs_name"] for one in produced(api)) == ["age", "city"]
 
 
-def test_a_property_whose_event_the_bus_refused_is_not_made_by_the_event_of_another() -> None:
+def test_event_of_another_property_does_not_apply_a_property_rejected_by_the_bus() -> None:
     api = example_portal()
     api.world.put_flow(flow({"id": 5, "event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]}))
     whole = {"properties": {"city": "Cork", "age": 3}}
@@ -496,7 +496,7 @@ def test_a_property_whose_event_the_bus_refused_is_not_made_by_the_event_of_anot
     assert [one.flow_id for one in decisions if one.code == "ENROLLED"] == ["1002", "5"]
 
 
-def test_an_event_sees_what_changed_with_it_and_stores_its_own_part_only() -> None:
+def test_event_is_decided_with_co_changed_properties_but_stores_only_its_own() -> None:
     api = example_portal()
     criteria = [["city", "IS_EQUAL_TO", "Cork"]]
     of_age = [["hs_name", "IS_ANY_OF", ["age"]]]
@@ -513,7 +513,7 @@ def test_an_event_sees_what_changed_with_it_and_stores_its_own_part_only() -> No
     assert (stored.properties["age"].value, stored.properties["city"].value) == (3, "Dublin")
 
 
-def test_memberships_are_changed_all_or_none() -> None:
+def test_memberships_are_changed_atomically() -> None:
     api = example_portal()
     full = {f"p{n}": "x" * 8000 for n in range(43)}
     assert api("PATCH", f"{CONTACTS}/103", {"properties": full}).status == 200
@@ -548,7 +548,7 @@ def test_used_id_is_not_generated_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(set(ids)) == len(set(flows)) == 150
 
 
-def test_a_record_that_begins_anew_has_the_associations_of_then_no_more() -> None:
+def test_recreated_record_does_not_have_its_earlier_associations() -> None:
     api = example_portal()
     api("PUT", ACME.replace("/companies", "/default/companies"))
     api("DELETE", "/crm/v3/objects/companies/201")
@@ -572,7 +572,7 @@ def test_association_types_between_two_records_are_limited() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "is_event"), [(True, 1, True), ("3", 3, False), (None, "", False), (0, "", True)]
 )
-def test_a_value_is_another_when_it_reads_as_another(before: Any, after: Any, is_event: bool) -> None:
+def test_value_changes_when_its_text_form_changes(before: Any, after: Any, is_event: bool) -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"x": before}})
     produced(api)
@@ -591,16 +591,16 @@ def test_invalid_times_are_rejected(body: Any, code: str) -> None:
     assert example_portal()("PATCH", f"{CONTACTS}/101", body).faults == [("$.occurredAt", code)]
 
 
-def test_names_are_bounded() -> None:
+def test_number_of_property_names_is_limited() -> None:
     body = {"inputs": [{"id": "101"}], "properties": [str(n) for n in range(201)]}
     assert example_portal()("POST", f"{CONTACTS}/batch/read", body).faults == [("$.properties", "WRONG_LENGTH")]
 
 
-def test_an_object_type_has_one_id() -> None:
+def test_object_type_id_with_leading_zeros_is_rejected() -> None:
     assert example_portal()("GET", "/crm/v3/objects/0-01/101").faults == [("objectType", "UNKNOWN_OBJECT_TYPE")]
 
 
-def test_what_a_producer_dated_ahead_does_not_come_back_after_its_deletion() -> None:
+def test_event_with_a_future_time_does_not_restore_a_deleted_record() -> None:
     api = example_portal()
     ahead = event(
         {"crm.object_created": "101", "id": "ahead", "at": api.world.now + 60_000, "record": {"city": "Cork"}}

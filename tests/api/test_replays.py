@@ -83,7 +83,7 @@ def test_dry_run_returns_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert api("GET", path, query={"after": "eDE"}).faults == [("after", "BAD_CURSOR")]
 
 
-def test_a_replay_is_of_its_portal_and_of_its_time() -> None:
+def test_replay_is_not_found_from_another_portal_or_after_it_expires() -> None:
     api = example_portal()
     for path in (f"{PATH}/{EXAMPLE_REPLAY.name}", f"{PATH}/{EXAMPLE_REPLAY.name}/counts"):
         assert api("GET", path).status == 200

@@ -159,7 +159,7 @@ def test_unexpected_error_is_reported_without_internals(monkeypatch: pytest.Monk
     assert "secret" not in answer.text
 
 
-def test_an_answer_that_no_function_may_give_is_refused_as_too_much() -> None:
+def test_response_larger_than_the_lambda_limit_is_rejected() -> None:
     api = example_portal()
     document = {"type": "CONTACT_FLOW", "isEnabled": False, "padding": "x" * 250_000}
     ids = [str(number) for number in range(24)]

@@ -232,7 +232,7 @@ def test_a_preview_leaves_out_other_types_other_portals_and_records_that_are_del
     assert len(found) == 13
 
 
-def test_events_of_one_moment_are_on_one_page() -> None:
+def test_preview_keeps_events_of_one_instant_on_one_page() -> None:
     api = example_portal()
     for contact in ("301", "302", "303"):
         api.world.deliver(event({"forms.submitted": contact, "id": "same", "at": iso(NOW + 1), "record": {}}))

@@ -20,6 +20,7 @@ ARROWS = {
     "domain.values": set(),
     "domain.identifiers": set(),
     "domain.json_text": set(),
+    "domain.similar_names": set(),
     "domain.operators": {"domain.values"},
     "domain.events": {"domain.values", "domain.identifiers", "domain.operators"},
     "domain.records": {"domain.values", "domain.identifiers", "domain.json_text", "domain.events"},
@@ -35,6 +36,8 @@ ARROWS = {
         "domain.flows",
     },
     "domain.describe": {"domain"},
+    # Its messages use the words of domain.describe.
+    "domain.flows.flow_lint": {"domain"},
     "catalog": {"domain.values", "domain.operators", "domain.events"},
     "serialization": {"domain", "catalog"},
     "application": {"domain"},

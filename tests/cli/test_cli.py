@@ -135,11 +135,93 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
 
 
+def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api, tmp_path: Path) -> None:
+    bad = flow({"id": 2, "event": "forms.submitted"})
+    bad["enrolmentCriteria"] = bad.pop("enrollmentCriteria")
+    file(tmp_path, bad, name="1-bad.json")
+    file(tmp_path, flow({"id": 3, "event": "forms.submitted"}), name="3-good.json")
+    (tmp_path / "2-broken.json").write_text("{", encoding="utf-8")
+    (tmp_path / "4-bytes.json").write_bytes(b"\xff")
+
+    result = run("flows", "check", str(tmp_path), "--json", code=2)
+    faults = {Path(one["file"]).name: one["faults"] for one in json.loads(result.stdout)}
+    assert {name for name, messages in faults.items() if messages} == {"1-bad.json", "2-broken.json", "4-bytes.json"}
+    assert faults["2-broken.json"][0].startswith("expected JSON; ")
+    assert "did you mean enrollmentCriteria?" in faults["1-bad.json"][0]
+    shown = run("flows", "check", str(tmp_path), code=2).stdout
+    assert "2-broken.json: not a flow" in shown
+
+    for command in (("put", str(tmp_path)), ("diff", str(tmp_path))):
+        refused = run("flows", *command, code=2).stderr.replace("\n", "")
+        assert "2-broken.json: expected JSON" in refused
+        assert "4-bytes.json: expected UTF-8" in refused
+    assert "did you mean enrollmentCriteria?" in run("flows", "put", str(tmp_path), code=2).stderr.replace("\n", "")
+    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+
+
 def test_an_enrollment_is_tested(portal: Api) -> None:
     found = answer("flows", "test", "1001", "101")
     assert found["passed"] is True
     assert "city IS_ANY_OF" in run("flows", "test", "1001", "101").stdout
     run("flows", "test", "1001", "999", code=4)
+
+
+def test_an_enrollment_is_tested_for_a_record_with_its_type(portal: Api) -> None:
+    for record in ("contact/101", "0-1/101", "101"):
+        assert answer("flows", "test", "1001", record)["objectId"] == "101"
+    refused = run("flows", "test", "1001", "deal/101", code=2).stderr
+    assert "expected a record of the flow's type, for example 0-1/101; got 'deal/101'" in refused
+
+
+def test_a_flow_is_found_by_its_name(portal: Api, tmp_path: Path) -> None:
+    documents = [
+        {**flow({"id": flow_id, "event": "calls.ended"}), "name": name}
+        for flow_id, name in (("31", "A/B test"), ("32", "Calls"), ("33", "calls "), ("34", "32"))
+    ]
+    run("flows", "put", file(tmp_path, *documents))
+
+    assert answer("flows", "show", "flow 1001")["id"] == "1001"
+    assert answer("flows", "off", "A/B test")[0]["id"] == "31"
+    assert answer("flows", "test", " FLOW 1001", "contact/101")["flowId"] == "1001"
+    assert answer("flows", "show", "32")["name"] == "Calls", "an ID comes before a name"
+    assert answer("flows", "delete", "a/b TEST")["id"] == "31"
+
+    refused = run("flows", "off", "CALLS", code=2).stderr
+    assert "2 flows have the name 'CALLS'" in refused
+    assert "32  Calls" in refused
+    assert "33  calls" in refused
+    for text, similar in (("flow", "1002  Flow 1002"), ("Flow 101", "1001  Flow 1001")):
+        missing = run("flows", "show", text, code=4).stderr
+        assert f"there is no flow with the ID or the name '{text}' in portal p1. Similar flows:" in missing
+        assert similar in missing
+    assert "Similar" not in run("flows", "show", "zzz", code=4).stderr
+    run("flows", "show", "", code=4)
+
+
+def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Api) -> None:
+    world = portal.world
+    for number in range(30):
+        world.deliver(event({"calls.ended": "101", "id": f"c{number}", "at": iso(world.now + number)}))
+    world.put_flow(flow({"id": 3, "event": "meetings.booked"}) | {"name": "Meetings"})
+    world.put_flow(flow({"id": 4, "event": "calls.ended"}))
+
+    explained = answer("explain", "--record", "contact/101", "--flow", "Flow 1001", "--last", "5")
+    assert [one["event"]["id"] for one in explained["results"]] == ["e1"]
+    assert explained["eventTypes"] == ["forms.submitted"]
+    calls = answer("explain", "--record", "contact/101", "--flow", "4", "--last", "3")
+    assert [one["event"]["id"] for one in calls["results"]] == ["c29", "c28", "c27"]
+
+    shown = run("explain", "--record", "contact/101", "--flow", "meetings").stderr
+    assert shown.startswith("No such event of contact/101 since 2026-10-2")
+    assert "flow 3 is triggered by meetings.booked." in shown
+    assert "No event of contact/103 since" in run("explain", "--record", "contact/103").stderr
+    # An event that is named is explained, even if it does not trigger the flow.
+    named = answer("explain", "--record", "contact/101", "--flow", "3", "--event", "c1")
+    assert "has no trigger" in named["results"][0]["decisions"][0]["because"]
+    # The decisions of a deleted flow are explained on all events.
+    run("flows", "delete", "Meetings")
+    assert len(answer("explain", "--record", "contact/101", "--flow", "3")["results"]) == 10
+    run("explain", "--record", "contact/101", "--flow", "9", code=4)
 
 
 def test_who_one_is(portal: Api) -> None:
@@ -244,7 +326,7 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
     run("flows", "put", file(tmp_path, good, bad), code=2)
     for command in (("delete", flow_id), ("test", flow_id, "101")):
-        assert "expected an ID for a URL path" in run("flows", *command, code=2).output
+        assert "there is no flow with the ID or the name" in run("flows", *command, code=4).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
     assert not [one for one in requested if "%" in one or ".." in one]

@@ -118,5 +118,4 @@ def test_every_parameter_of_a_flow_or_a_record_is_completed() -> None:
         and param._custom_shell_complete is None
         and "path" not in str(param.type_descriptor.annotation).lower()
     ]
-    # `flows test` takes the ID of a record without its type.
-    assert missing == ["enroll flows test record"]
+    assert missing == []

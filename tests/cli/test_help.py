@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from enroll import output
 from enroll.examples import EXAMPLES
 from enroll.main import EnrollCommands, app
+from tests.support.portal import Api
 
 DOCS = Path(__file__).parents[2] / "docs" / "command-line.md"
 
@@ -85,7 +86,7 @@ def test_documented_exit_codes_are_those_of_the_code() -> None:
     assert documented == ["0", *map(str, codes), "130"]
 
 
-def test_documentation_has_the_json_keys_of_every_command() -> None:
+def test_documentation_names_every_command_that_prints_json() -> None:
     text = DOCS.read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([a-z ]+)` \|", text, re.MULTILINE))
     assert documented == set(SINGLE) - WITHOUT_JSON
@@ -126,3 +127,27 @@ def test_a_command_imports_no_boto3_and_no_rich(monkeypatch: pytest.MonkeyPatch)
     packages = imported("unprocessed", "list")
     assert "botocore" in packages
     assert packages & {"boto3", "rich", "pydantic", "msgspec"} == set()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "catalog",
+        "flows list",
+        "flows off 1001",
+        "flows on 1001",
+        "flows test 1001 101",
+        "flows delete 1001",
+        "portal show",
+        "portal set --time-zone UTC",
+        "records show contact/101",
+        "explain --record contact/101",
+    ],
+)
+def test_documented_keys_are_those_of_the_output(command: str, portal: Api) -> None:
+    document = json.loads(CliRunner().invoke(app, [*command.split(), "--json"]).stdout)
+    keys = set(document[0] if isinstance(document, list) else document)
+    path = next(path for path in SINGLE if f"{command} ".startswith(f"{path} "))
+    rows = dict(re.findall(r"^\| `([a-z ]+)` \| [^|]+ \| (.*) \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE))
+    text = rows["portal set"] + rows[path] if path == "portal show" else rows[path]
+    assert keys <= set(re.findall(r"`(\w+)`", text))

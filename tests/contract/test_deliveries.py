@@ -98,35 +98,35 @@ def test_all_are_sent_in_batches(deliver: Any) -> None:
     assert [len(call) for call in service.calls] == [10, 10, 3]
 
 
-def test_what_is_refused_is_sent_again_and_nothing_else(deliver: Any) -> None:
+def test_only_rejected_entries_are_sent_again(deliver: Any) -> None:
     service, taken = Service(["id-1", "id-3"], ["id-3"]), list[str]()
     deliver(service, enrollments(5), taken)
     assert sorted(taken) == [f"id-{number}" for number in range(5)]
     assert service.calls[1:] == [["id-1", "id-3"], ["id-3"]]
 
 
-def test_what_is_refused_for_good_is_not_among_the_taken(deliver: Any) -> None:
+def test_entries_rejected_by_every_attempt_are_not_returned(deliver: Any) -> None:
     service, taken = Service(*[["id-1"]] * 99), list[str]()
     deliver(service, enrollments(3), taken)
     assert sorted(taken) == ["id-0", "id-2"]
     assert len(service.calls) == backoff.ATTEMPTS
 
 
-def test_what_was_taken_before_a_call_failed_is_known(deliver: Any) -> None:
+def test_entries_accepted_before_a_failed_call_are_returned(deliver: Any) -> None:
     service, taken = Service([], TimeoutError("no answer")), list[str]()
     with pytest.raises(TimeoutError):
         deliver(service, enrollments(12), taken)
     assert taken == [f"id-{number}" for number in range(10)]
 
 
-def test_large_messages_share_no_batch_that_would_be_too_large() -> None:
+def test_batches_of_large_messages_stay_below_the_size_limit() -> None:
     service = Service()
     taken = list(SqsQueue(service, "url", write_message).publish(enrollments(7, size=90_000)))  # type: ignore[arg-type]
     assert len(taken) == 7
     assert [len(call) for call in service.calls] == [2, 2, 2, 1]
 
 
-def test_an_event_that_is_delivered_again_is_the_same_and_waits_a_quarter_of_an_hour_at_most() -> None:
+def test_redelivered_event_is_unchanged_and_delayed_by_at_most_15_minutes() -> None:
     sent: list[dict[str, Any]] = []
     service: Any = SimpleNamespace(send_message=lambda **message: sent.append(message))
     queue = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 1_000)
@@ -144,7 +144,7 @@ def test_an_event_that_is_delivered_again_is_the_same_and_waits_a_quarter_of_an_
     st.integers(0, 253_402_300_799_999),
     st.booleans(),
 )
-def test_a_stored_event_is_read_as_it_was(properties: Any, record: str | None, at: int, has_snapshot: bool) -> None:
+def test_stored_event_round_trips(properties: Any, record: str | None, at: int, has_snapshot: bool) -> None:
     given = {"crm.object_created": record, "id": "e%", "at": iso(at), "sent": iso(7), "properties": properties}
     envelope = event(given | ({"record": properties} if has_snapshot else {}))
     envelope["detail"]["changedWith"] = properties
@@ -152,7 +152,7 @@ def test_a_stored_event_is_read_as_it_was(properties: Any, record: str | None, a
     assert read_stored_event(json.loads(json.dumps(write_event(one)))) == one
 
 
-def test_group_ids_that_sqs_can_not_take_are_hashed() -> None:
+def test_group_ids_that_sqs_does_not_accept_are_hashed() -> None:
     assert group_id("p1/0-1/101") == "p1/0-1/101"
     for key in ("p/ü", "p/a b", "x" * 129, "", "p/\n"):
         assert len(group_id(key)) == 64

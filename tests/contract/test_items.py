@@ -221,7 +221,7 @@ def test_an_enrollment_claimed_by_an_earlier_version_is_confirmed(tables: Tables
     assert stored(tables, tables.enrollments) == ENROLLMENT
 
 
-def test_a_confirmation_is_of_its_own_enrollment_alone(tables: Tables) -> None:
+def test_confirmation_changes_only_its_enrollment(tables: Tables) -> None:
     """Whoever took the place in between is not confirmed by it."""
     put(tables, tables.enrollments, ENROLLMENT | {"enrollmentId": {"S": "01Z"}})
     cause = TriggerEvent(0, "forms.submitted", None, "ev1", 1, "s", {"a": 1})

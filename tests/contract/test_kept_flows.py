@@ -141,7 +141,7 @@ def test_any_changes_are_seen_as_a_new_function_sees_them(kept: Kept) -> None:
 @pytest.mark.parametrize("asked", [(SUBMITTED, ENDED), (ENDED, SUBMITTED)])
 @pytest.mark.parametrize("begins_in", [SUBMITTED, ENDED])
 @pytest.mark.parametrize(("is_warm", "operation", "number"), [(False, "Query", 2), (True, "BatchGetItem", 3)])
-def test_several_listings_are_seen_at_one_moment(
+def test_listings_of_several_event_types_are_consistent(
     kept: Kept, asked: tuple[str, str], begins_in: str, is_warm: bool, operation: str, number: int
 ) -> None:
     """A flow that moves from one listing to the other, when one is read and the other is not yet, is not missed."""
@@ -162,7 +162,7 @@ def test_several_listings_are_seen_at_one_moment(
     assert left[0] < 1
 
 
-def test_a_flow_that_a_transaction_is_still_writing_is_awaited(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_waits_for_a_transaction_that_is_writing_the_flow(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """The version of a transaction can be read before its flows can."""
     kept.put(1)
     kept.seen()
@@ -225,7 +225,7 @@ def test_unreadable_flow_delays_a_batch_only_once(kept: Kept) -> None:
     assert set(kept.seen()) == {"1"}
 
 
-def test_authors_who_write_at_once_count_each_change(kept: Kept) -> None:
+def test_concurrent_authors_count_each_change(kept: Kept) -> None:
     def put_until_accepted(number: int) -> None:
         """The waits between attempts are off in this module, so one author can lose all attempts to the other authors.
         Each lost attempt is another author's success: 12 rounds are enough."""

@@ -107,7 +107,7 @@ def test_any_event_becomes_a_message(envelope: Any, max_bytes: int) -> None:
 @pytest.mark.verify
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(envelopes().map(as_received))
-def test_any_event_is_kept_with_the_reason_for_which_it_is_refused(envelope: Any) -> None:
+def test_rejected_event_of_any_size_is_stored_with_its_reason(envelope: Any) -> None:
     try:
         read_routed_event(envelope)
     except InvalidEvent as invalid:

@@ -415,7 +415,7 @@ def test_threads_that_need_a_portals_settings_at_the_same_time_read_them_once(
         assert len(reads) == 1
 
 
-def test_a_read_of_settings_that_fails_is_made_again_by_the_next_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_read_of_settings_is_repeated_by_the_next_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     with aws(monkeypatch) as config:
         tables = open_tables(config)
         portals, get = DynamoPortals(tables), tables.flows.get
@@ -478,7 +478,7 @@ def test_first_enrollment_and_enrollment_of_the_event_are_found(stores: Stores) 
     assert found("e1", "2") == (None, None)
 
 
-def test_more_flows_than_one_read_takes(stores: Stores) -> None:
+def test_more_flows_than_one_batch_read_are_found(stores: Stores) -> None:
     stores.enrollments.claim(enrollment(flow_id="149"))
     found = stores.enrollments.find(ADA, "e1", [str(number) for number in range(150)])
     assert len(found) == 150
@@ -574,7 +574,7 @@ def test_the_history_of_a_record_and_of_a_flow_newest_first(stores: Stores) -> N
     assert events(stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 2, mine[-1].enrollment.position)) == ["e3"]
 
 
-def test_an_enrollment_is_found_by_its_id_in_its_own_portal_only(stores: Stores) -> None:
+def test_enrollment_is_found_by_its_id_only_in_its_portal(stores: Stores) -> None:
     stores.enrollments.claim(enrollment("e1"))
     found = stores.enrollments.get("p1", "id-1-e1")
 
@@ -824,7 +824,7 @@ def happened(event_id: str, at: int, record: str = "101", portal: str = "p1") ->
     return read_event(event({**given, "sent": "2026-11-23T10:00:00Z"}), "forms")
 
 
-def test_events_are_kept_in_the_order_of_time_each_once(stores: Stores) -> None:
+def test_history_has_each_event_once_in_order_of_time(stores: Stores) -> None:
     told = [happened("b", NOW + 5), happened("a/c", NOW + 5), happened("a", NOW + 5), happened("z", NOW)]
     for one in (*told, told[0], happened("x", NOW, "10"), happened("x", NOW, portal="p1/0-1")):
         stores.history.keep(one, NOW + 1_000_000)
@@ -895,7 +895,7 @@ def test_the_largest_event_is_kept(stores: Stores) -> None:
     assert list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=True)) == [large()]
 
 
-def test_an_event_expires_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_has_the_requested_expiry_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with aws(monkeypatch) as config:
         tables = open_tables(config)
         DynamoHistory(tables, write_event, read_stored_event).keep(happened("e", NOW), NOW + 86_400_000)

@@ -100,7 +100,7 @@ def test_reads(shared: Shared) -> None:
     assert shared.calls == {"BatchGetItem": 1}
 
 
-def test_reads_that_can_not_be_answered_together(shared: Shared) -> None:
+def test_rejected_batch_read_is_repeated_as_single_reads(shared: Shared) -> None:
     """DynamoDB refuses an empty key, and with it all that is asked beside it."""
     one = shared.key()
     shared.by_itself.put({"pk": one, "sk": "record"})
@@ -110,7 +110,7 @@ def test_reads_that_can_not_be_answered_together(shared: Shared) -> None:
     assert shared.calls == {"BatchGetItem": 1, "GetItem": 2}
 
 
-def test_what_is_asked_again_is_read_again(shared: Shared) -> None:
+def test_repeated_read_is_not_cached(shared: Shared) -> None:
     one = shared.key()
     item = {"pk": one, "sk": "record", "n": 1}
     story = shared.at_once(lambda table: [table.get(one, "record"), table.put(item), table.get(one, "record")])
@@ -147,7 +147,7 @@ def test_insert_reports_a_duplicate_for_its_statement_alone(shared: Shared) -> N
     assert [one.get("Error", {}).get("Code") for one in answer["Responses"]] == ["DuplicateItem", None]
 
 
-def test_one_new_item_several_times(shared: Shared) -> None:
+def test_concurrent_puts_of_one_new_item_store_one_of_them(shared: Shared) -> None:
     one = shared.key()
     puts = [lambda table, n=n: table.put_new({"pk": one, "sk": "event", "n": n}) for n in range(3)]
     found = shared.at_once(*puts)
@@ -158,7 +158,7 @@ def test_one_new_item_several_times(shared: Shared) -> None:
     assert sorted(found, key=str) == [None, stored, stored]
 
 
-def test_a_new_item_that_looks_like_partiql(shared: Shared) -> None:
+def test_new_item_with_partiql_characters_is_stored_unchanged(shared: Shared) -> None:
     """Values are parameters, and never part of a statement; a missing attribute is left out."""
     item = {"pk": shared.key(), "sk": "?'--", "text": "\"'; ?} \u00f8", "isTrue": True}
     assert shared.at_once(lambda table: table.put_new({**item, "missing": None})) == [None]
@@ -166,7 +166,7 @@ def test_a_new_item_that_looks_like_partiql(shared: Shared) -> None:
     assert shared.by_itself.get(item["pk"], "?'--") == item
 
 
-def test_a_new_item_that_is_refused_is_refused_alone(shared: Shared) -> None:
+def test_rejected_new_item_does_not_prevent_the_others(shared: Shared) -> None:
     one, large = shared.key(), shared.key()
     written, refused = shared.at_once(
         lambda table: table.put_new({"pk": one, "sk": "event"}),
@@ -178,14 +178,14 @@ def test_a_new_item_that_is_refused_is_refused_alone(shared: Shared) -> None:
     assert shared.by_itself.get(large, "event") is None
 
 
-def test_writes_without_a_condition_are_not_shared(shared: Shared) -> None:
+def test_writes_without_a_condition_are_not_coalesced(shared: Shared) -> None:
     """BatchWriteItem could remove items, and its permission is not given."""
     keys = [shared.key() for _ in range(2)]
     assert shared.at_once(*(lambda table, pk=pk: table.put({"pk": pk, "sk": "event"}) for pk in keys)) == [True] * 2
     assert shared.calls == {"PutItem": 2}
 
 
-def test_a_condition_is_met_alone(shared: Shared) -> None:
+def test_conditional_put_is_not_coalesced(shared: Shared) -> None:
     one = shared.key()
     is_new = Expression("attribute_not_exists(pk)")
     put = [lambda table: table.put({"pk": one, "sk": "record"}, is_new)] * 2
@@ -233,7 +233,7 @@ def test_changes_that_remove_attributes(shared: Shared) -> None:
     assert shared.by_itself.get(refused, "f") == {"pk": refused, "sk": "f", "id": refused, "doneAt": "now"}
 
 
-def test_changes_of_one_item(shared: Shared) -> None:
+def test_concurrent_changes_of_one_item_are_all_applied(shared: Shared) -> None:
     one = shared.key()
     shared.by_itself.put({"pk": one, "sk": "f", "id": "x"})
     changes = [
@@ -243,7 +243,7 @@ def test_changes_of_one_item(shared: Shared) -> None:
     assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": "x", "a": 1, "b": 1, "c": 1}
 
 
-def test_changes_of_keys_that_look_like_partiql(shared: Shared) -> None:
+def test_keys_with_partiql_characters_are_changed_correctly(shared: Shared) -> None:
     """Values are parameters, and never part of a statement."""
     one = "p' OR \"pk\" <> '"
     shared.by_itself.put({"pk": one, "sk": "?'--", "id": "'?"})

@@ -40,7 +40,7 @@ from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
-from enrollment.serialization.flows import read_flow
+from enrollment.serialization.flows import read_flow, read_new_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 
@@ -473,7 +473,7 @@ class World:
         )
         self.unconfirmed_publisher = UnconfirmedPublisher(self.enrollments, self.processor.publisher, lambda: self.now)
         self.replay_processor = ReplayProcessor(self.processor, self.replays, self.decision_log, lambda: self.now)
-        self.authoring = FlowAuthoring(self.flows, self.flows, read_flow)
+        self.authoring = FlowAuthoring(self.flows, self.flows, read_new_flow)
         self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
 
     def new_id(self, at: Instant) -> str:

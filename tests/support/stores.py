@@ -12,7 +12,7 @@ from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.config import Config
 from enrollment.serialization.envelopes import read_stored_event, write_event
-from enrollment.serialization.flows import read_flow
+from enrollment.serialization.flows import read_flow, read_new_flow
 from enrollment.serialization.messages import read_message, write_message
 
 
@@ -33,7 +33,7 @@ def stores(config: Config, **place: str) -> Stores:
     """`place` as of the client."""
     tables = open_tables(config, **place)
     return Stores(
-        authoring=FlowAuthoring(DynamoFlowRepository(tables, read_flow), DynamoFlows(tables, read_flow), read_flow),
+        authoring=FlowAuthoring(DynamoFlowRepository(tables, read_flow), DynamoFlows(tables, read_flow), read_new_flow),
         records=DynamoRecords(tables),
         deferred_events=DynamoDeferredEvents(tables, write_event, read_stored_event),
         enrollments=DynamoEnrollments(tables, write_message, read_message),

@@ -80,11 +80,11 @@ def test_every_alarm_has_its_entry_in_the_runbook_and_every_entry_its_alarm() ->
 
 
 @pytest.mark.parametrize("entry", runbook().values(), ids=list(runbook()))
-def test_an_entry_says_what_one_needs_at_night(entry: str) -> None:
+def test_runbook_entry_has_the_four_required_sections(entry: str) -> None:
     assert re.findall(r"^- \*\*(.+?)\*\*", entry, re.MULTILINE) == ["Means.", "Look.", "Do.", "Over."]
 
 
-def test_alarms_tell_the_topic_if_there_is_one() -> None:
+def test_alarms_notify_the_topic_if_it_is_set() -> None:
     assert TEMPLATE["Parameters"]["AlarmTopicArn"]["Default"] == ""
     told = {"Fn::If": ["Notifies", [{"Ref": "AlarmTopicArn"}], []]}
     for alarm in ALARMS.values():
@@ -95,7 +95,7 @@ def test_alarms_tell_the_topic_if_there_is_one() -> None:
     assert all(one["Parameters"]["AlarmTopicArn"] == {"Ref": "AlarmTopicArn"} for one in NESTED.values())
 
 
-def test_no_two_alarms_have_one_name() -> None:
+def test_alarm_names_are_unique() -> None:
     names = [alarm["AlarmName"]["Fn::Sub"] for (path, _), alarm in ALARMS.items() if path == "template.yaml"]
     for nested in NESTED.values():
         inner = of_type(NESTED_TEMPLATES[nested["TemplateURL"]]["Resources"], "AWS::CloudWatch::Alarm")
@@ -114,7 +114,7 @@ def test_every_function_and_every_table_has_its_alarms() -> None:
         assert sorted(watched) == sorted(of_type(RESOURCES, resource_type))
 
 
-def test_a_long_invocation_is_told_before_its_time_is_over() -> None:
+def test_duration_alarm_threshold_is_below_every_function_timeout() -> None:
     limits = [
         one.get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
         for one in of_type(RESOURCES, "AWS::Serverless::Function").values()
@@ -179,14 +179,14 @@ def emitted() -> set[Metric]:
     return emitted_metrics(VARIABLES["POWERTOOLS_METRICS_NAMESPACE"])
 
 
-def test_an_alarm_looks_at_a_metric_that_there_is(emitted: set[Metric]) -> None:
+def test_alarms_use_only_existing_metrics(emitted: set[Metric]) -> None:
     for (path, name), alarm in ALARMS.items():
         used = set(of_alarm(alarm))
         assert used, f"{path}: {name}"
         assert used <= emitted | AWS_METRICS, f"{path}: {name}"
 
 
-def test_an_alarm_says_whose_metric_it_is() -> None:
+def test_alarm_metrics_have_a_dimension_of_the_stack() -> None:
     """By a dimension of this stack's: Metrics Insights takes no OR, an alarm no SEARCH and ten metrics at most."""
     for alarm in ALARMS.values():
         for one in [alarm, *alarm.get("Metrics", [])]:
@@ -199,7 +199,7 @@ def test_an_alarm_says_whose_metric_it_is() -> None:
                 assert not re.search("SELECT|SEARCH", expression)
 
 
-def test_the_dashboard_draws_metrics_that_there_are(emitted: set[Metric]) -> None:
+def test_dashboard_uses_only_existing_metrics(emitted: set[Metric]) -> None:
     widgets = dashboard()["widgets"]
     assert all(set(of_widget(one)) <= emitted | AWS_METRICS for one in widgets)
     drawn = {metric for one in widgets for metric in of_widget(one)}
@@ -217,7 +217,7 @@ def test_the_dashboard_shows_every_function_and_every_table() -> None:
         )
 
 
-def test_the_dashboard_shows_every_buffer_that_there_may_be() -> None:
+def test_dashboard_shows_the_buffer_of_every_category() -> None:
     _, variables = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     (name,) = of_type(NESTED_TEMPLATES["templates/routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
     routes = [
@@ -227,7 +227,7 @@ def test_the_dashboard_shows_every_buffer_that_there_may_be() -> None:
     assert re.findall(r'"(\S+)\\"', variables["Buffers"]["Fn::Sub"]) == buffers
 
 
-def test_every_metric_of_our_own_is_documented(emitted: set[Metric]) -> None:
+def test_every_custom_metric_is_documented(emitted: set[Metric]) -> None:
     text = OPERATIONS_PAGE.partition("\n## Metrics\n")[2].partition("\n## ")[0]
     documented = {
         name for row in re.findall(r"^\| (`.+?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
@@ -235,7 +235,7 @@ def test_every_metric_of_our_own_is_documented(emitted: set[Metric]) -> None:
     assert emitted == {("Enroll", name, frozenset({"service"})) for name in documented}
 
 
-def test_no_metric_of_our_own_is_missed(emitted: set[Metric]) -> None:
+def test_every_metric_in_the_code_is_emitted_in_the_test(emitted: set[Metric]) -> None:
     code = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "layers").rglob("*.py"))
     named = set(re.findall(r"metrics\.count\(\s*\"(\w+)\"", code))
     assert named

@@ -112,7 +112,7 @@ def test_the_build_warns_of_nothing(build: Build) -> None:
     assert not re.findall("^WARNING.*", build.log, re.MULTILINE)
 
 
-def test_the_built_template_names_what_was_built(build: Build) -> None:
+def test_built_template_refers_to_the_built_folders(build: Build) -> None:
     assert build.layers == {one: (build.folder / one).resolve() for one in build.layers}
     # Functions are a file each, with nothing to build.
     assert set(build.functions.values()) == {
@@ -148,7 +148,7 @@ def test_dependencies_are_for_the_deployed_runtime(build: Build) -> None:
         assert int.from_bytes(library.read_bytes()[18:20], "little") == AARCH64, library
 
 
-def test_dependencies_leave_out_what_lambda_has(build: Build) -> None:
+def test_dependencies_exclude_packages_of_the_lambda_runtime(build: Build) -> None:
     assert not {one.name for one in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
 
 
@@ -208,7 +208,7 @@ def test_uv_builds_the_same_dependencies_where_there_is_no_pip(build: Build, tmp
     assert packages(tmp_path / "built" / "python") == packages(build.layers["DependenciesLayer"] / "python")
 
 
-def test_a_build_without_pip_and_uv_says_what_is_missing(tmp_path: Path) -> None:
+def test_build_without_pip_and_uv_names_the_missing_tool(tmp_path: Path) -> None:
     answer = made(tmp_path, python3="exit 1", uv="exit 1")
     assert answer.returncode != 0
     assert "expected pip (python3 -m pip) or uv, found neither" in answer.stderr

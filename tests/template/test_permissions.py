@@ -237,7 +237,7 @@ PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
 }
 
 
-def test_functions_may_do_what_they_do_and_no_more(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that share a policy are looked at together: what one of them never does another does."""
     monkeypatch.setattr(bootstrap, "now", lambda: Deployed.now)
     monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")

@@ -64,7 +64,7 @@ def test_every_field_of_a_query_is_in_a_line_that_it_finds(stack: Stack, capsys:
         assert codes <= {"FILTERED_OUT", "WAITING", "NOT_MATCHED"}
 
 
-def test_queries_are_over_the_functions_that_write_what_they_find() -> None:
+def test_queries_cover_the_log_groups_of_the_functions_that_write_their_lines() -> None:
     all_groups = {one["LoggingConfig"]["LogGroup"]["Ref"] for one in FUNCTIONS.values()}
     deciding = all_groups - {"ApiLogGroup", "UnconfirmedLogGroup"}
     assert len(QUERIES) == 8

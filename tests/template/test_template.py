@@ -94,7 +94,7 @@ def test_every_function_of_the_template_has_a_folder() -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_the_events_of_a_category_come_to_its_function(category: str) -> None:
+def test_events_of_a_category_are_routed_to_its_function(category: str) -> None:
     assert set(route(category)) == set(ROUTE["Parameters"])
     assert route(category) == {
         "Name": {"Fn::Sub": f"${{AWS::StackName}}-{category}"},
@@ -115,7 +115,7 @@ def test_the_events_of_a_category_come_to_its_function(category: str) -> None:
     assert TEMPLATE["Parameters"][logical(category, "Delivery")] == expected
 
 
-def test_a_rule_has_one_target_that_is_told_what_it_could_not_send() -> None:
+def test_rule_has_one_target_with_a_dead_letter_queue() -> None:
     ((name, rule),) = of_type("AWS::Events::Rule", ROUTE).items()
     assert rule["EventBusName"] == {"Ref": "EventBusName"}
     assert rule["EventPattern"] == PATTERN
@@ -136,7 +136,7 @@ def test_each_route_may_invoke_its_function() -> None:
     }
 
 
-def test_what_no_category_takes_goes_to_the_unprocessed_events() -> None:
+def test_events_without_a_category_go_to_the_unprocessed_events_queue() -> None:
     assert set(of_type("AWS::Events::Rule")) == {"UnroutedEventsRule"}
     unrouted = RESOURCES["UnroutedEventsRule"]["Properties"]
     ((excluded,),) = (pattern.values() for pattern in unrouted["EventPattern"]["detail-type"])
@@ -147,7 +147,7 @@ def test_what_no_category_takes_goes_to_the_unprocessed_events() -> None:
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
-def test_an_event_type_goes_to_one_function(event_type: str) -> None:
+def test_event_type_is_routed_to_one_function(event_type: str) -> None:
     ((pattern,),) = (of_pattern for of_pattern in PATTERN.values())
     takers = [
         category
@@ -170,7 +170,7 @@ def test_functions_differ_only_in_their_name() -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_a_category_has_concurrency_of_its_own_when_it_is_given(category: str) -> None:
+def test_category_reserves_concurrency_if_the_parameter_is_set(category: str) -> None:
     parameter, condition = logical(category, "Concurrency"), f"Reserves{logical(category, '')}"
     assert TEMPLATE["Parameters"][parameter] == {"Type": "Number", "Default": 0, "MinValue": 0, "MaxValue": 1000}
     assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]}
@@ -179,7 +179,7 @@ def test_a_category_has_concurrency_of_its_own_when_it_is_given(category: str) -
     }
 
 
-def test_functions_share_what_is_global() -> None:
+def test_functions_use_the_global_defaults() -> None:
     assert DEFAULTS["Runtime"] == "python3.13"
     assert DEFAULTS["Architectures"] == ["arm64"]
     assert DEFAULTS["Handler"] == "app.handler"
@@ -213,7 +213,7 @@ def test_the_size_of_an_unprocessed_message_is_set_in_one_place() -> None:
     assert (sizes["MinValue"], sizes["MaxValue"]) == (SQS_BYTES, MAX_SQS_BYTES)
 
 
-def test_two_stacks_of_one_account_do_not_mix_their_metrics() -> None:
+def test_metrics_have_the_stack_name_as_their_service() -> None:
     assert DEFAULTS["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
 
 
@@ -232,7 +232,7 @@ def test_a_function_logs_to_a_group_with_retention(category: str) -> None:
 # Nothing is lost
 
 
-def test_what_fails_goes_to_the_unprocessed_events() -> None:
+def test_failed_events_go_to_the_unprocessed_events_queue() -> None:
     dead_letters = list(values_of(RESOURCES, "DeadLetterConfig"))
     of_the_bus = {"Fn::If": ["UsesKey", {"Arn": UNPROCESSED}, {"Ref": "AWS::NoValue"}]}
     assert dead_letters == [of_the_bus, {"Arn": UNPROCESSED}]
@@ -263,7 +263,7 @@ def test_tables_are_those_of_the_adapters() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_kept_and_restorable_and_encrypted(table: str) -> None:
+def test_table_is_retained_restorable_and_encrypted(table: str) -> None:
     """Kept when the stack is deleted, and removed when its first deployment fails."""
     resource = RESOURCES[table]
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
@@ -322,7 +322,7 @@ def test_the_api_is_throttled_and_its_requests_are_logged() -> None:
     json.loads(stage["AccessLogSettings"]["Format"])
 
 
-def test_api_gateway_alone_may_invoke_the_function() -> None:
+def test_only_api_gateway_may_invoke_the_api_function() -> None:
     (permission,) = of_type("AWS::Lambda::Permission").values()
     assert permission["Principal"] == "apigateway.amazonaws.com"
     assert permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/*")
@@ -349,7 +349,7 @@ def test_enrollments_of_a_record_are_in_order_and_records_in_parallel() -> None:
     assert queue["FifoThroughputLimit"] == "perMessageGroupId"
 
 
-def test_what_is_stored_is_under_the_key_that_is_given() -> None:
+def test_stored_data_is_encrypted_with_the_key_of_the_parameter() -> None:
     """Beside tables and queues: every log group, the bus and its archive."""
     assert TEMPLATE["Conditions"]["UsesKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "KeyArn"}, ""]}]}
     assert TEMPLATE["Parameters"]["KeyArn"]["Default"] == ""
@@ -358,12 +358,12 @@ def test_what_is_stored_is_under_the_key_that_is_given() -> None:
         assert RESOURCES[resource]["Properties"]["KmsKeyIdentifier"] == OWN_KEY
 
 
-def test_the_bus_is_open_to_no_other_account() -> None:
+def test_bus_accepts_no_events_of_other_accounts() -> None:
     """Its policy only denies: it takes events of this account's principals only, of each by its permissions."""
     assert {one["Statement"]["Effect"] for one in of_type("AWS::Events::EventBusPolicy").values()} == {"Deny"}
 
 
-def test_only_the_stack_itself_puts_events_of_its_own_source_on_the_bus() -> None:
+def test_only_the_stack_may_put_events_of_its_own_source() -> None:
     """None of its functions may be missing: it could announce nothing."""
     (policy,) = of_type("AWS::Events::EventBusPolicy").values()
     statement = {**policy["Statement"], "Condition": dict(policy["Statement"]["Condition"])}
@@ -383,7 +383,7 @@ def test_only_the_stack_itself_puts_events_of_its_own_source_on_the_bus() -> Non
     assert len(json.dumps(statement)) + 100 * len(roles) < 5_000
 
 
-def test_the_redrive_role_puts_the_stacks_own_events_on_the_bus_and_nothing_else() -> None:
+def test_redrive_role_may_only_put_the_stacks_events_on_the_bus() -> None:
     (role,) = of_type("AWS::IAM::Role").values()
     (policy,) = role["Policies"]
     (statement,) = policy["PolicyDocument"]["Statement"]
@@ -394,7 +394,7 @@ def test_the_redrive_role_puts_the_stacks_own_events_on_the_bus_and_nothing_else
     assert trust["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 
 
-def test_enrollments_that_nobody_takes_are_kept() -> None:
+def test_unconsumed_enrollments_go_to_a_dead_letter_queue() -> None:
     redrive = RESOURCES["EnrollmentsQueue"]["Properties"]["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["EnrollmentsDeadLetterQueue", "Arn"]}
     assert redrive["maxReceiveCount"] > 1
@@ -402,7 +402,7 @@ def test_enrollments_that_nobody_takes_are_kept() -> None:
     assert RESOURCES["EnrollmentsDeadLetterQueue"]["Properties"]["FifoQueue"] is True
 
 
-def test_unprocessed_events_need_no_order() -> None:
+def test_unprocessed_events_queue_is_not_fifo() -> None:
     # Rules and functions' destinations send without a message group.
     assert "FifoQueue" not in RESOURCES["UnprocessedEventsQueue"]["Properties"]
 
@@ -410,7 +410,7 @@ def test_unprocessed_events_need_no_order() -> None:
 QUEUES = of_type("AWS::SQS::Queue") | of_type("AWS::SQS::Queue", ROUTE)
 
 
-def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
+def test_queues_are_encrypted_and_retain_messages_for_14_days() -> None:
     assert set(QUEUES) == {
         "EnrollmentsQueue",
         "EnrollmentsDeadLetterQueue",
@@ -424,7 +424,7 @@ def test_queues_are_encrypted_and_keep_for_two_weeks() -> None:
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
 
 
-def test_queues_take_encrypted_transport_only() -> None:
+def test_queues_require_encrypted_transport() -> None:
     refused = [
         resource
         for template in (TEMPLATE, ROUTE)
@@ -439,7 +439,7 @@ def test_queues_take_encrypted_transport_only() -> None:
     assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(QUEUES)
 
 
-def test_redeliveries_are_taken_one_by_one_and_what_fails_is_kept() -> None:
+def test_redeliveries_mapping_reports_failures_per_message() -> None:
     queue = RESOURCES["RedeliveriesQueue"]["Properties"]
     assert queue["RedrivePolicy"]["deadLetterTargetArn"] == UNPROCESSED
     assert queue["VisibilityTimeout"] == 6 * DEFAULTS["Timeout"]
@@ -478,7 +478,7 @@ def test_a_buffer_is_fair_to_portals() -> None:
     assert "FifoQueue" not in ROUTE["Resources"]["Buffer"]["Properties"]
 
 
-def test_of_a_buffer_events_are_taken_one_by_one_and_what_fails_is_kept() -> None:
+def test_buffer_mapping_reports_failures_per_message() -> None:
     queue = ROUTE["Resources"]["Buffer"]["Properties"]
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": {"Ref": "UnprocessedEventsQueueArn"}, "maxReceiveCount": 5}
     assert queue["VisibilityTimeout"] == 6 * DEFAULTS["Timeout"]
@@ -517,7 +517,7 @@ def test_only_its_rule_may_send_to_a_buffer() -> None:
 # Those who use the template
 
 
-def test_outputs_are_those_that_are_looked_for() -> None:
+def test_outputs_are_those_that_the_command_line_reads() -> None:
     assert set(TEMPLATE["Outputs"]) == OUTPUTS
     code = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "cli").rglob("*.py"))
     asked_for = set(re.findall(r'outputs\["(\w+)"\]', code))
@@ -526,7 +526,7 @@ def test_outputs_are_those_that_are_looked_for() -> None:
 
 
 @pytest.mark.parametrize(("name", "stack"), [("default", "enroll"), ("dev", "enroll-dev"), ("prod", "enroll-prod")])
-def test_an_environment_is_a_stack_of_its_own(name: str, stack: str) -> None:
+def test_each_environment_has_its_own_stack(name: str, stack: str) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     assert set(settings) == {"version", "default", "dev", "prod"}
     deploy = settings[name]["deploy"]["parameters"]
@@ -542,7 +542,7 @@ def test_an_environment_is_a_stack_of_its_own(name: str, stack: str) -> None:
         assert not allowed or value in map(str, allowed), f"{parameter}={value}"
 
 
-def test_the_reason_of_an_unrouted_event_takes_no_text_of_the_event() -> None:
+def test_reason_of_an_unrouted_event_has_no_text_of_the_event() -> None:
     """EventBridge refuses a template with a placeholder that it does not know, and escapes nothing inside a text."""
     (target,) = RESOURCES["UnroutedEventsRule"]["Properties"]["Targets"]
     transformer = target["InputTransformer"]

@@ -173,12 +173,12 @@ def test_cfn_lint_finds_nothing_in_any_region(tmp_path: Path) -> None:
 # Names
 
 
-def test_every_type_that_can_have_a_name_is_looked_at() -> None:
+def test_every_resource_type_is_listed_as_named_or_unnamed() -> None:
     types = {one["Type"] for part in parts(pseudo_of("s")) for one in part.template["Resources"].values()}
     assert types <= NAMING.keys() | UNNAMED
 
 
-def test_the_longest_stack_name_is_what_the_shortest_limit_leaves() -> None:
+def test_longest_stack_name_follows_from_the_shortest_name_limit() -> None:
     """Computed: the room that each name's limit leaves for the stack's name."""
     room = {name: NAMING[kind][1] - len(name) + 1 for kind, name in names("s") if len(name) > 1}
     shortest = min(room, key=lambda name: room[name])
@@ -190,7 +190,7 @@ def test_the_longest_stack_name_is_what_the_shortest_limit_leaves() -> None:
     ]
 
 
-def test_the_stacks_of_samconfig_have_names_that_are_short_enough() -> None:
+def test_stack_names_of_samconfig_are_within_the_limit() -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     stacks = [one["deploy"]["parameters"]["stack_name"] for one in settings.values() if isinstance(one, dict)]
     assert stacks
@@ -284,7 +284,7 @@ def sources(part: Part) -> dict[str, list[str]]:
     return found
 
 
-def test_a_function_that_sends_to_its_own_queue_is_allowed_to() -> None:
+def test_function_that_sends_to_its_own_queue_allows_recursive_loops() -> None:
     """Lambda's loop detection would drop what is on its way after some 16 hops, which rate limits need."""
     main = Part("template.yaml", transformed(), {})
     sends = senders(main, "sqs:SendMessage")

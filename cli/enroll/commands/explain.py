@@ -7,9 +7,11 @@ import typer
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
+from enroll.flow_names import find_earlier_flow_id
 from enroll.output import AsJson, Utc, print_json, print_note, times
 from enroll.records import read_record
 from enroll.stack import StackName
+from enroll.times import Times
 
 PATH = "/enrollment/v1/explain"
 # The largest page of the API.
@@ -29,7 +31,8 @@ def explain(
     flow: Annotated[
         str | None,
         typer.Option(
-            help="Only the flow with this ID. Default: every flow that the event can trigger.",
+            help="Only this flow, by its ID or name, and only events that can trigger it. Default: every flow that the "
+            "event can trigger.",
             autocompletion=complete_flows,
         ),
     ] = None,
@@ -43,10 +46,11 @@ def explain(
     type_id, object_id = read_record(record)
     query = {"objectType": type_id, "objectId": object_id}
     query |= {"limit": str(min(last, PAGE_EVENTS))} if event is None else {"eventId": event}
-    query |= {} if flow is None else {"flowId": flow}
     results: list[dict[str, Any]] = []
     with api_errors_reported():
         opened = open_api(api, portal, stack)
+        flow_id = None if flow is None else find_earlier_flow_id(opened, flow)
+        query |= {} if flow_id is None else {"flowId": flow_id}
         page = opened.call("GET", PATH, query=query)
         results += page["results"]
         while "paging" in page and len(results) < (last if event is None else 1):
@@ -54,7 +58,11 @@ def explain(
             results += page["results"]
     results = results[:last]
     if as_json:
-        print_json({"results": results, "since": page["since"]})
+        types = {"eventTypes": page["eventTypes"]} if "eventTypes" in page else {}
+        print_json({"results": results, "since": page["since"], **types})
+        return
+    if not results:
+        print_note(_nothing(record, flow_id, page, times(utc)))
         return
     events = [_decided(result["event"], result["decisions"], record) for result in results]
     is_single_decision = len(events) == 1 and len(events[0].decisions) == 1
@@ -66,3 +74,17 @@ def explain(
 
 def _decided(event: dict[str, Any], decisions: list[dict[str, Any]], record: str) -> DecidedEvent:
     return DecidedEvent(event["id"], event["eventType"], decisions, event["occurredAt"], record)
+
+
+def _nothing(record: str, flow_id: str | None, page: dict[str, Any], clock: Times) -> str:
+    """Say which events were looked for, and since when."""
+    if "eventTypes" not in page:
+        return f"No event of {record} since {clock.text(page['since'])}."
+    return (
+        f"No such event of {record} since {clock.text(page['since'])}: flow {flow_id} is triggered by {_listed(page)}."
+    )
+
+
+def _listed(page: dict[str, Any]) -> str:
+    *types, last = page["eventTypes"] or ["no event"]
+    return f"{', '.join(types)} or {last}" if types else str(last)

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
+from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.command_group import CommandGroup
-from enroll.completion import complete_flows
+from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import print_preview
-from enroll.files import read_objects
+from enroll.files import InvalidFile, load_objects, read_objects
+from enroll.flow_names import FLOWS, find_flow, find_flow_id, get_flow, get_flow_if_stored
 from enroll.output import (
     INVALID,
     AsJson,
@@ -29,21 +30,25 @@ from enroll.output import (
     times,
 )
 from enroll.progress import progress_bar
+from enroll.records import read_record
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
+from enrollment.domain.identifiers import object_type_id
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
-from enrollment.serialization.flows import InvalidFlow, read_flow
+from enrollment.serialization.flows import InvalidFlow, read_new_flow
 from enrollment.serialization.validation_errors import format_value
 
 app = CommandGroup("Write flows, which say which events enroll which records.")
 
-FlowId = Annotated[str, typer.Argument(help="The flow's ID.", autocompletion=complete_flows)]
+FlowName = Annotated[
+    str,
+    typer.Argument(help="The flow's ID, or its name if no other flow has it.", autocompletion=complete_flows),
+]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
-FLOWS = "/automation/v4/flows"
 CHECK = "/enrollment/v1/flows/check"
 # Events in a page of a preview.
 PAGE_EVENTS = 100
@@ -72,7 +77,7 @@ def put(
     with api_errors_reported(), progress_bar("Storing", len(documents), quiet=quiet) as progress:
         for flow_id, document in documents.items():
             progress.advance()
-            current = _current(opened, flow_id)
+            current = get_flow_if_stored(opened, flow_id)
             if current is not None and _same(current, document):
                 rows.append(_row(current, "unchanged"))
                 continue
@@ -91,16 +96,16 @@ def check(files: Files, as_json: AsJson = False) -> None:
 
     Loops are reported only among the flows in these files.
     """
-    documents = list(_read(files))
+    documents, unreadable = _load(files)
     flows = [flow for _, document in documents if (flow := _flow(document)) is not None]
     answers = [_check(path, document, flows) for path, document in documents]
+    answers += [_answer(invalid.path, faults=[invalid.message]) for invalid in unreadable]
     if as_json:
         print_json(answers)
     else:
         for answer in answers:
-            console.print(
-                f"{answer['file']}: {shown(answer['name'] or answer['id'] or 'a flow without a name')}", style="bold"
-            )
+            name = answer["name"] or answer["id"] or ("not a flow" if answer["faults"] else "a flow without a name")
+            console.print(f"{answer['file']}: {shown(name)}", style="bold")
             for line in answer["explanation"]:
                 console.print(f"  {line}", soft_wrap=True)
             for warning in answer["warnings"]:
@@ -134,7 +139,7 @@ def pull(
     rows = []
     with api_errors_reported():
         for summary in opened.pages(FLOWS):
-            remote = _read_flow(opened, summary["id"])
+            remote = get_flow(opened, summary["id"])
             path, local = files.pop(remote["id"], (folder / _file_name(remote), None))
             state = "new" if local is None else "unchanged" if _same(remote, local) else "changed"
             if state != "unchanged":
@@ -161,7 +166,7 @@ def diff(
     with api_errors_reported():
         for path, document in _read(files):
             flow_id = _id_of(path, document)
-            current = _current(opened, flow_id)
+            current = get_flow_if_stored(opened, flow_id)
             before = "" if current is None else _text(_canonical(current))
             lines = list(
                 difflib.unified_diff(
@@ -212,40 +217,42 @@ def list_flows(
 
 @app.command()
 def show(
-    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow: FlowName, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
     """Show a flow as its author wrote it."""
     with api_errors_reported():
-        flow = _read_flow(open_api(api, portal, stack), flow_id)
+        document = find_flow(open_api(api, portal, stack), flow)
     if as_json:
-        print_json(flow)
+        print_json(document)
     else:
-        print_json_document(flow)
+        print_json_document(document)
 
 
 @app.command()
 def on(
-    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow: FlowName, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
     """Turn a flow on. Events that occur from now on can trigger it."""
-    _switch(open_api(api, portal, stack), flow_id, is_on=True, as_json=as_json)
+    _switch(open_api(api, portal, stack), flow, is_on=True, as_json=as_json)
 
 
 @app.command()
 def off(
-    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow: FlowName, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
     """Turn a flow off. Takes effect at the next event."""
-    _switch(open_api(api, portal, stack), flow_id, is_on=False, as_json=as_json)
+    _switch(open_api(api, portal, stack), flow, is_on=False, as_json=as_json)
 
 
 @app.command()
 def delete(
-    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow: FlowName, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
 ) -> None:
     """Delete a flow. Its enrollments are kept."""
     with api_errors_reported():
-        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
+        opened = open_api(api, portal, stack)
+        flow_id = find_flow_id(opened, flow)
+        opened.call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
     if as_json:
         print_json({"id": flow_id, "deleted": True})
     else:
@@ -254,8 +261,13 @@ def delete(
 
 @app.command("test")
 def enrollment_test(
-    flow_id: FlowId,
-    record: Annotated[str, typer.Argument(help="The ID of a stored record.")],
+    flow: FlowName,
+    record: Annotated[
+        str,
+        typer.Argument(
+            help="A stored record: type and ID, for example contact/101, or its ID.", autocompletion=complete_records
+        ),
+    ],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",
@@ -263,9 +275,10 @@ def enrollment_test(
 ) -> None:
     """Check whether a record passes the flow's refinement criteria. Triggers are not considered."""
     with api_errors_reported():
-        result = open_api(api, portal, stack).call(
-            "POST", f"/enrollment/v1/flows/{path_segment(flow_id)}/test", {"objectId": record}
-        )
+        opened = open_api(api, portal, stack)
+        stored = find_flow(opened, flow)
+        flow_id, object_id = stored["id"], _record_id(record, stored)
+        result = opened.call("POST", f"/enrollment/v1/flows/{path_segment(flow_id)}/test", {"objectId": object_id})
     if as_json:
         print_json(result)
         return
@@ -326,32 +339,37 @@ def preview(
     print_preview(decisions, len(enrolled), times(utc))
 
 
-def _switch(opened: Api, flow_id: str, *, is_on: bool, as_json: bool) -> None:
+def _record_id(record: str, flow: Mapping[str, Any]) -> str:
+    """Return the ID of a record of the flow's type. Ends the command with INVALID for a record of another type."""
+    prefix, slash, _ = record.partition("/")
+    if not slash or object_type_id(prefix) is None:
+        return record
+    type_id, object_id = read_record(record)
+    flow_type = flow.get("objectTypeId", "0-1")
+    if type_id != object_type_id(flow_type):
+        fail(f"expected a record of the flow's type, for example {flow_type}/{object_id}; got {record!r}", INVALID)
+    return object_id
+
+
+def _switch(opened: Api, flow: str, *, is_on: bool, as_json: bool) -> None:
     with api_errors_reported():
-        current = opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
-        stored = opened.call("PUT", f"{FLOWS}/{path_segment(flow_id)}", {**current, "isEnabled": is_on})
+        current = find_flow(opened, flow)
+        stored = opened.call("PUT", f"{FLOWS}/{path_segment(current['id'])}", {**current, "isEnabled": is_on})
     _print([_row(stored, "on" if is_on else "off")], as_json)
 
 
 def _flow(document: dict[str, Any]) -> Flow | None:
     """Return the flow in a document, or None if the document is invalid."""
     try:
-        return read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
+        return read_new_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow:
         return None
 
 
 def _check(path: Path, document: dict[str, Any], flows: list[Flow]) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "file": str(path),
-        "id": document.get("id"),
-        "name": document.get("name"),
-        "explanation": [],
-        "warnings": [],
-        "faults": [],
-    }
+    answer = _answer(path, id=document.get("id"), name=document.get("name"))
     try:
-        flow = read_flow(revised(None, "", str(document.get("id", "new")), document, 0))
+        flow = read_new_flow(revised(None, "", str(document.get("id", "new")), document, 0))
     except InvalidFlow as invalid:
         return answer | {"faults": [str(fault) for fault in invalid.faults]}
     flows_of_type = [other for other in flows if other.object_type_id == flow.object_type_id]
@@ -361,11 +379,37 @@ def _check(path: Path, document: dict[str, Any], flows: list[Flow]) -> dict[str,
     }
 
 
-def _read(paths: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _answer(path: Path, **parts: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "file": str(path),
+        "id": None,
+        "name": None,
+        "explanation": [],
+        "warnings": [],
+        "faults": [],
+    }
+    return empty | parts
+
+
+def _load(paths: list[Path]) -> tuple[list[tuple[Path, dict[str, Any]]], list[InvalidFile]]:
+    """Return the flows in files and folders, and the files that cannot be read."""
+    documents: list[tuple[Path, dict[str, Any]]] = []
+    faults: list[InvalidFile] = []
     for path in paths:
         for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-            for document in read_objects(file):
-                yield file, document
+            try:
+                documents += [(file, document) for document in load_objects(file)]
+            except InvalidFile as invalid:
+                faults.append(invalid)
+    return documents, faults
+
+
+def _read(paths: list[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the flows in files and folders. End the command with INVALID if a file cannot be read."""
+    documents, faults = _load(paths)
+    if faults:
+        fail([str(fault) for fault in faults], INVALID)
+    return documents
 
 
 def _id_of(path: Path, document: Mapping[str, Any]) -> str:
@@ -377,8 +421,9 @@ def _id_of(path: Path, document: Mapping[str, Any]) -> str:
 
 def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     flows: dict[str, dict[str, Any]] = {}
-    faults: list[str] = []
-    for path, document in _read(files):
+    documents, unreadable = _load(files)
+    faults = [str(invalid) for invalid in unreadable]
+    for path, document in documents:
         raw_id = document.get("id")
         if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
             faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {format_value(raw_id)}")
@@ -388,35 +433,12 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
             faults.append(f"{path}: $.id: expected each ID once; got {flow_id} a second time")
         flows[flow_id] = document
         try:
-            read_flow(revised(None, portal, flow_id, document, 0))
+            read_new_flow(revised(None, portal, flow_id, document, 0))
         except InvalidFlow as invalid:
             faults += [f"{path}: flow {flow_id}: {fault}" for fault in invalid.faults]
     if faults:
         fail(["nothing was stored, because flows are invalid:", *faults], INVALID)
     return flows
-
-
-def _read_flow(opened: Api, flow_id: str) -> dict[str, Any]:
-    """Return a stored flow. Raises ApiError.
-
-    Older versions stored IDs that do not fit into a path. Such an ID is sent in a body.
-    """
-    if fits_in_path(flow_id):
-        return opened.call("GET", f"{FLOWS}/{path_segment(flow_id)}")
-    body = {"inputs": [{"flowId": flow_id, "type": "FLOW_ID"}]}
-    results: list[dict[str, Any]] = opened.call("POST", f"{FLOWS}/batch/read", body)["results"]
-    if not results:
-        raise ApiError(404, {"message": f"there is no flow {flow_id} in this portal"})
-    return results[0]
-
-
-def _current(opened: Api, flow_id: str) -> dict[str, Any] | None:
-    try:
-        return _read_flow(opened, flow_id)
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def _kept(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.completion import complete_event_types, complete_flows
+from enroll.flow_names import find_earlier_flow_id
 from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json, print_table
 from enroll.progress import progress_bar
 from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
@@ -35,7 +36,7 @@ def replay(
         list[str] | None,
         typer.Option(
             "--flow",
-            help="Only for this flow, regardless of when it was turned on. Repeatable.",
+            help="Only for this flow, by ID or name, regardless of when it was turned on. Repeatable.",
             autocompletion=complete_flows,
         ),
     ] = None,
@@ -59,10 +60,11 @@ def replay(
     opened, caller = open_stack(stack), open_api(api, portal, stack)
     deadline = time.monotonic() + timeout * 60
     with aws_errors_reported(), api_errors_reported():
+        flow_ids = [find_earlier_flow_id(caller, name) for name in flow or []]
         order = caller.call(
             "POST",
             "/enrollment/v1/replays",
-            {"flowIds": flow or None, "eventTypes": event_type or None, "isDryRun": dry_run},
+            {"flowIds": flow_ids or None, "eventTypes": event_type or None, "isDryRun": dry_run},
         )
         try:
             request = ReplayRequest(order["name"], order["eventTypes"], start_at, end_at, archive)

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
 
@@ -156,10 +157,15 @@ def test_catalog_row_matches_the_contract(name: str, object_types: set[str], ids
 
 def test_ids_are_unique_and_lead_to_their_events() -> None:
     ids = [one for _, _, ids, _ in ROWS for one in ids]
-    assert not [one for one, count in Counter(ids).items() if count > 1]
-    assert {one: EVENT_TYPE_IDS[one][0].name for one in EVENT_TYPE_IDS} == {
-        one: name for name, _, ids, _ in ROWS for one in ids
-    }
+    repeated = [event_type_id for event_type_id, count in Counter(ids).items() if count > 1]
+    assert not repeated, f"ROWS of this file: {', '.join(repeated)} is in two rows; expected each event type ID once"
+    expected = {one: name for name, _, ids, _ in ROWS for one in ids}
+    for event_type_id, (event_type, _) in EVENT_TYPE_IDS.items():
+        assert expected.get(event_type_id) == event_type.name, (
+            f"the catalog gives the ID {event_type_id} to {event_type.name}: add it to the row of this event type in "
+            "ROWS of this file, or correct the module of its category in catalog/"
+        )
+    assert set(EVENT_TYPE_IDS) == set(expected), "ROWS of this file has IDs that the catalog does not have"
 
 
 def test_labels_are_readable_and_unique() -> None:
@@ -177,43 +183,78 @@ def test_properties_are_named_once_in_an_event() -> None:
 
 
 def test_options_and_types() -> None:
-    for event_type, one in PROPERTIES:
-        where = f"{event_type.name} {one.name}"
-        assert one.options == OPTIONS.get(one.name, ()), where
-        is_option = bool(one.options) or (one.name.endswith("_id"))
-        kind = TYPES.get(one.name)
-        if kind is not None:
-            assert one.type is kind, where
+    for event_type, event_property in PROPERTIES:
+        name = event_property.name
+        where = f"catalog/{event_type.category}.py, {event_type.name}, {name}"
+        options = OPTIONS.get(name, ())
+        assert event_property.options == options, (
+            f"{where}: the options are {event_property.options}; OPTIONS of this file has {options}. Correct one"
+        )
+        is_option = bool(options) or name.endswith("_id")
+        if name in TYPES:
+            expected = [TYPES[name]]
         elif is_option:
-            assert one.type is PropertyType.ENUMERATION, where
+            expected = [PropertyType.ENUMERATION]
         else:
-            assert one.type in (PropertyType.STRING, PropertyType.ENUMERATION), where
-        assert one.holds_any_type == (one.name in ("hs_value", "hs_previous_value")), where
+            expected = [PropertyType.STRING, PropertyType.ENUMERATION]
+        assert event_property.type in expected, (
+            f"{where}: expected the type {' or '.join(expected)}, got {event_property.type}. A property whose name "
+            "ends with _id, or that has options, is an ENUMERATION. Add any other type to TYPES of this file"
+        )
+        assert event_property.holds_any_type == (name in ("hs_value", "hs_previous_value")), where
+
+
+def assert_listed(actual: Collection[str], field: str, expected: Collection[str]) -> None:
+    """Compare the event types that set a field, or their values of it, with the list in the test."""
+    different = sorted(set(actual) ^ set(expected))
+    if not different and actual != expected:
+        different = sorted(name for name in expected if actual[name] != expected[name])
+    assert actual == expected, (
+        f"{', '.join(different)}: `{field}` in catalog/ differs from the list in this test. If it is intended, correct "
+        "the list, and add a scenario that shows it to tests/scenarios/"
+    )
 
 
 def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None:
     """The rules themselves are played in tests/scenarios."""
     rows = EVENT_TYPES.values()
-    assert {one.name for one in rows if one.rules} == {
-        "calls.ended",
-        "calls.started",
-        "crm.property_changed",
-        "meetings.booked",
-        "sequences.unenrolled_by_workflow",
-        "sequences.unenrolled_manually",
-    }
-    assert {one.name: one.first_of for one in rows if one.first_of} == {"sales_documents.viewed": "hs_document_id"}
-    assert {one.name: one.effect for one in rows if one.effect is not RecordEffect.NOTHING} == {
-        "crm.object_created": RecordEffect.CREATES,
-        "crm.property_changed": RecordEffect.CHANGES_PROPERTY,
-        "lists.membership_changed": RecordEffect.CHANGES_MEMBERSHIP,
-    }
-    assert [one.name for one in rows if one.trigger is Trigger.LIST_MEMBERSHIP] == ["lists.membership_changed"]
-    assert {one.name: one.required for one in rows if one.required} == {
-        "crm.property_changed": ("hs_name",),
-        "lists.membership_changed": ("hs_list_id", "hs_membership_change"),
-        "sales_documents.viewed": ("hs_document_id",),
-    }
+    assert_listed(
+        {one.name for one in rows if one.rules},
+        "rules",
+        {
+            "calls.ended",
+            "calls.started",
+            "crm.property_changed",
+            "meetings.booked",
+            "sequences.unenrolled_by_workflow",
+            "sequences.unenrolled_manually",
+        },
+    )
+    assert_listed(
+        {one.name: one.first_of for one in rows if one.first_of},
+        "first_of",
+        {"sales_documents.viewed": "hs_document_id"},
+    )
+    assert_listed(
+        {one.name: one.effect for one in rows if one.effect is not RecordEffect.NOTHING},
+        "effect",
+        {
+            "crm.object_created": RecordEffect.CREATES,
+            "crm.property_changed": RecordEffect.CHANGES_PROPERTY,
+            "lists.membership_changed": RecordEffect.CHANGES_MEMBERSHIP,
+        },
+    )
+    by_list = {one.name for one in rows if one.trigger is Trigger.LIST_MEMBERSHIP}
+    assert_listed(by_list, "trigger", {"lists.membership_changed"})
+    assert_listed(
+        {one.name: one.required for one in rows if one.required},
+        "required",
+        {
+            "crm.property_changed": ("hs_name",),
+            "lists.membership_changed": ("hs_list_id", "hs_membership_change"),
+            "sales_documents.viewed": ("hs_document_id",),
+        },
+    )
 
 
 def test_marketing_emails_are_narrowed_when_a_trigger_names_one() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
 from enrollment.domain.flows.flow import FlowRevision
-from enrollment.serialization.flows import InvalidFlow, read_flow, read_stored_flow
+from enrollment.serialization.flows import InvalidFlow, read_flow, read_new_flow, read_stored_flow
 from tests.support.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
@@ -484,6 +484,66 @@ def test_a_misspelled_key_suggests_the_right_one() -> None:
         read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
     assert [one.meant for one in refused.value.faults] == ["refinementCriteria", "property"]
     assert "did you mean refinementCriteria?" in str(refused.value)
+
+
+def new_faults(document: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """The paths of the faults of a proposed flow, with the keys that were probably meant."""
+    try:
+        read_new_flow(FlowRevision("p", "1", 1, document, document.get("isEnabled") is True, 0, 0, 0))
+    except InvalidFlow as invalid:
+        return [(fault.path, fault.meant) for fault in invalid.faults]
+    return []
+
+
+def renamed(old: str, new: str) -> dict[str, Any]:
+    document = {"suppressionListIds": [7], "goalFilterBranch": group_with([CITY])[0], **with_event()}
+    return {new if key == old else key: value for key, value in document.items()}
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (renamed("enrollmentCriteria", "enrolmentCriteria"), [("$.enrolmentCriteria", "enrollmentCriteria")]),
+        (renamed("enrollmentCriteria", "EnrollmentCriteria"), [("$.EnrollmentCriteria", "enrollmentCriteria")]),
+        (renamed("enrollmentCriteria", "enrollment_criteria"), [("$.enrollment_criteria", "enrollmentCriteria")]),
+        (renamed("suppressionListIds", "supressionListIds"), [("$.supressionListIds", "suppressionListIds")]),
+        (renamed("goalFilterBranch", "goalFilterBranches"), [("$.goalFilterBranches", "goalFilterBranch")]),
+        (renamed("isEnabled", "enabled"), [("$.enabled", "isEnabled")]),
+        (changed(criteriaTolerence=5), [("$.criteriaTolerence", "criteriaTolerance")]),
+        (changed(shouldReEnroll=True), [("$.shouldReEnroll", "enrollmentCriteria.shouldReEnroll")]),
+        (criteria(shouldReenroll=True), [("$.enrollmentCriteria.shouldReenroll", "shouldReEnroll")]),
+        ({**changed(isEnabled=False), "enrollmentCriteria": {"type": "LIST_BASED", "shouldReenroll": True}},
+         [("$.enrollmentCriteria.shouldReenroll", "shouldReEnroll")]),
+        ({**changed(isEnabled=False), "enrollmentCriteria": {"Type": "EVENT_BASED"}},
+         [("$.enrollmentCriteria.Type", "type"), ("$.enrollmentCriteria.type", None)]),
+        # Other keys of exports, and keys without a value, are stored and returned.
+        (changed(flowType="WORKFLOW", types=["x"], names="x", description="x", unknown={"x": 1}, dataSources=[]), []),
+        (changed(enrolmentCriteria=None, suppressionListId=[]), []),
+        ({**changed(isEnabled=False), "enrollmentCriteria": {"type": "LIST_BASED", "unEnrollmentType": "x"}}, []),
+    ],
+)  # fmt: skip
+def test_misspelled_key_of_a_proposed_flow_names_the_right_key(
+    document: dict[str, Any], expected: list[tuple[str, str | None]]
+) -> None:
+    assert new_faults(document) == expected
+
+
+def test_misspelled_keys_are_reported_with_all_other_faults() -> None:
+    document = {**renamed("enrollmentCriteria", "enrolmentCriteria"), "recordTolerance": -1, "supressionListIds": [1]}
+    assert [path for path, _ in new_faults(document)] == [
+        "$.enrolmentCriteria", "$.supressionListIds", "$.recordTolerance",
+    ]  # fmt: skip
+    with pytest.raises(InvalidFlow) as refused:
+        read_new_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
+    message = refused.value.faults[0].message
+    assert message == (
+        "expected enrollmentCriteria, got 'enrolmentCriteria', which would be ignored - did you mean "
+        "enrollmentCriteria?"
+    )
+
+
+def test_stored_flow_with_a_misspelled_key_continues_to_enroll() -> None:
+    assert faults(changed(supressionListIds=[7])) == []
 
 
 NULLS = {"coalescingRefineBy": None, "pruningRefineBy": None, "unknown": None}

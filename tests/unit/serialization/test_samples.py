@@ -51,14 +51,21 @@ def test_every_event_has_a_sample() -> None:
     assert not missing, f"expected a sample event, as EventBridge delivers it, in {', '.join(missing)}"
 
 
-def test_every_event_has_a_sample_of_its_own_name() -> None:
-    assert {f"{file.parent.name}.{file.stem}" for file in SAMPLES} >= set(EVENT_TYPES)
+def test_every_event_has_a_sample_in_the_file_of_its_name() -> None:
+    files = {f"{file.parent.name}.{file.stem}" for file in SAMPLES}
+    missing = [f"events/{name.replace('.', '/', 1)}.json" for name in EVENT_TYPES if name not in files]
+    assert not missing, f"expected the first sample of an event type in the file of its name: {', '.join(missing)}"
 
 
 def test_sample_ids_are_unique() -> None:
-    samples = [read(file) for file in SAMPLES] + [read(file)["event"] for file in INVALID]
-    for ids in ([one["id"] for one in samples if "id" in one], [one["detail"]["id"] for one in map(read, SAMPLES)]):
-        assert not [one for one, count in Counter(ids).items() if count > 1]
+    samples = {file: read(file) for file in SAMPLES}
+    invalid = {file: read(file)["event"] for file in INVALID}
+    envelope_ids = {file: sample["id"] for file, sample in (samples | invalid).items() if "id" in sample}
+    event_ids = {file: sample["detail"]["id"] for file, sample in samples.items()}
+    for field, ids in (("id", envelope_ids), ("detail.id", event_ids)):
+        counts = Counter(ids.values())
+        repeated = [f"{file.relative_to(EVENTS.parent)}: {ids[file]}" for file in ids if counts[ids[file]] > 1]
+        assert not repeated, f"samples with the same `{field}`; give each sample its own: {', '.join(repeated)}"
 
 
 @pytest.mark.parametrize("file", SAMPLES, ids=name_of)

@@ -16,7 +16,7 @@ from enrollment.domain.criteria.criteria import FilterResult, Result
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments, StoredEnrollment, has_other_content
 from enrollment.domain.enrollment.explanations import Explanation
-from enrollment.domain.events.event import Event, Occurrence, occurrences
+from enrollment.domain.events.event import Event, Occurrence, occurrences, satisfying
 from enrollment.domain.events.moments import as_of, last_instant
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.identifiers import RecordKey
@@ -59,6 +59,17 @@ class DecisionExplainer(Struct, frozen=True):
     processor: EventProcessor
     flow_repository: FlowRepository
     read_flow: Callable[[FlowRevision], Flow]
+
+    def event_types_of(self, flow: FlowRevision) -> frozenset[str] | None:
+        """Return the names of the event types that can trigger a flow. None if its triggers cannot be read: the flow is
+        deleted, or this version refuses it."""
+        if flow.is_deleted:
+            return None
+        try:
+            triggers = self.read_flow(flow).event_types
+        except ValueError:  # InvalidFlow, which the application layer does not know
+            return None
+        return satisfying(triggers, self.processor.event_types)
 
     def explain(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[FlowOutcome]:
         """Return the outcome of an event for every flow that it may have concerned. ``key``: its record. ``only``: the

@@ -49,7 +49,7 @@ class TriggersReplaced(Exception):
 
 class FlowAuthoring(Struct, frozen=True):
     """The use cases of flow authors. ``check`` raises InvalidFlow with every fault of a flow
-    (``serialization.flows.read_flow``)."""
+    (``serialization.flows.read_new_flow``)."""
 
     flow_repository: FlowRepository
     flows: Flows

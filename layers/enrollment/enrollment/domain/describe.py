@@ -24,6 +24,9 @@ from enrollment.domain.operators.filters import Failure, PropertyFilter
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.domain.values import Value, as_text, is_missing
 
+# Follows the words of a negative operator, because "is not Dublin" sounds as if a missing value satisfied it.
+FAILS_WITHOUT_VALUE = " (fails without a value)"
+
 # A longer value is cut in a sentence.
 MAX_CHARACTERS = 80
 
@@ -166,7 +169,17 @@ def describe_operation(operation: Mapping[str, Any]) -> str:
     """Return an operation of the flow JSON in words."""
     kind, operator = operation["operationType"], operation["operator"]
     text = _describe_operator(kind, operator, operation)
-    return f"{text} (or has no value)" if operation.get("includeObjectsWithNoValueSet") is True else text
+    if operation.get("includeObjectsWithNoValueSet") is True:
+        return f"{text} (or has no value)"
+    return f"{text}{FAILS_WITHOUT_VALUE}" if is_negative(operator) else text
+
+
+def is_negative(operator: str) -> bool:
+    """Whether an operator sounds as if a missing value satisfied it. None does without includeObjectsWithNoValueSet."""
+    return operator.startswith(_NEGATIVE_PREFIXES) and operator != "IS_NOT_BLANK"
+
+
+_NEGATIVE_PREFIXES = ("IS_NOT_", "IS_NONE_", "DOES_NOT_", "HAS_NEVER_", "NOT_UPDATED_")
 
 
 def words_of(operator: str) -> str:

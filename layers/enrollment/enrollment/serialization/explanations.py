@@ -14,7 +14,7 @@ from enrollment.domain.flows.flow import Flow, revised
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso, read_name
 from enrollment.serialization.flow_documents import write_result
-from enrollment.serialization.flows import InvalidFlow, read_flow
+from enrollment.serialization.flows import InvalidFlow, read_new_flow
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
 from enrollment.serialization.validation_errors import expectation, expectation_of
 
@@ -94,7 +94,7 @@ def _draft(reader: BodyReader, raw_flow: Any, path: str, name: str, portal_id: s
     is_enabled = document.get("isEnabled", True)
     turned_on = {**document, "isEnabled": True if isinstance(is_enabled, bool) else is_enabled}
     try:
-        return read_flow(revised(None, portal_id, flow_id, turned_on, 0))
+        return read_new_flow(revised(None, portal_id, flow_id, turned_on, 0))
     except InvalidFlow as invalid:
         for fault in invalid.faults:
             reader.fault(f"{path}{fault.path.removeprefix('$')}", fault.code, fault.message)

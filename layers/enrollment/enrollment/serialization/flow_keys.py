@@ -8,7 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
-from enrollment.serialization.validation_errors import ValidationError, expectation, hint, nearest
+from enrollment.serialization.validation_errors import (
+    ValidationError,
+    expectation,
+    expectation_of,
+    format_value,
+    hint,
+    nearest,
+)
 
 # HubSpot's keys that are not evaluated yet, with their meaning.
 NOT_YET: Mapping[str, str] = MappingProxyType(
@@ -17,6 +24,23 @@ NOT_YET: Mapping[str, str] = MappingProxyType(
         "pruningRefineBy": "it limits when the event happened",
         "metadata": "it names a group of records that is no list",
         "unEnrollObjectsNotMeetingCriteria": "it removes records from the flow",
+    }
+)
+
+# The keys of a flow that are evaluated. All other keys are stored and returned.
+FLOW = frozenset(
+    {
+        *("name", "type", "objectTypeId", "isEnabled", "enrollmentCriteria", "enrollmentSchedule"),
+        *("suppressionListIds", "suppressionFilterBranch", "goalFilterBranch", "unEnrollmentSetting"),
+        *("criteriaTolerance", "recordTolerance", "enrollmentRateLimit"),
+    }
+)
+# HubSpot's keys that are stored and returned, so that a similar spelling is no error.
+_STORED = frozenset(
+    {
+        *("id", "revisionId", "flowType", "uuid", "description", "createdAt", "updatedAt", "crmObjectCreationStatus"),
+        *("actions", "startActionId", "nextAvailableActionId", "timeWindows", "blockedDates", "customProperties"),
+        *("dataSources", "canEnrollFromSalesforce", "eventAnchor"),
     }
 )
 
@@ -76,11 +100,46 @@ def unknown_keys(document: Mapping[str, Any], known: frozenset[str], path: str) 
             yield ValidationError(at, "NOT_YET_SUPPORTED", message)
             continue
         near = nearest(key, known)
-        allowed = ", ".join(sorted(known))
-        message = expectation(f"only known keys ({allowed})", key, "Remove it, because it would be ignored") + hint(
-            near
-        )
+        action = "" if near else "Remove it, because it would be ignored"
+        message = expectation(f"only known keys ({', '.join(sorted(known))})", key, action) + hint(near)
         yield ValidationError(at, "UNKNOWN_KEY", message, near)
+
+
+def misspelled_keys(document: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[ValidationError]:
+    """Yield a fault for each key that is nearly one of the known keys, for an object that may have other keys too."""
+    for key, value in document.items():
+        near = _meant(key, known) if value not in (None, "", [], {}) else None
+        if near is not None:
+            message = expectation_of(near, f"{format_value(key)}, which would be ignored") + hint(near)
+            yield ValidationError(f"{path}.{key}", "UNKNOWN_KEY", message, near)
+
+
+def misplaced_keys(document: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """Yield a fault for each key of a flow that is nearly one of its evaluated keys, or belongs into its enrollment
+    criteria."""
+    yield from misspelled_keys({key: document[key] for key in document if key not in _STORED}, FLOW, "$")
+    for key in sorted((CRITERIA - {"type"}) & document.keys()):
+        if document[key] not in (None, "", [], {}):
+            message = expectation_of(f"{key} inside enrollmentCriteria", "it beside enrollmentCriteria", "Move it")
+            yield ValidationError(f"$.{key}", "UNKNOWN_KEY", message, f"enrollmentCriteria.{key}")
+    criteria = document.get("enrollmentCriteria")
+    # In an event-based flow, every unknown key is a fault (``unknown_keys``).
+    if isinstance(criteria, Mapping) and criteria.get("type") != "EVENT_BASED":
+        yield from misspelled_keys(criteria, CRITERIA, "$.enrollmentCriteria")
+
+
+def _meant(key: str, known: frozenset[str]) -> str | None:
+    """The known key that a key differs from in case, in separators, or in few letters. None: it is another key."""
+    if key in known or key in NOT_YET:
+        return None
+    plain = {_plain(name): name for name in sorted(known)}
+    near = _plain(key) if _plain(key) in plain else nearest(_plain(key), plain, cutoff=0.85)
+    is_short = near is not None and len(near) < 5  # "types" is another word than "type"
+    return None if near is None or (is_short and near != _plain(key)) else plain[near]
+
+
+def _plain(key: str) -> str:
+    return key.casefold().replace("_", "").replace("-", "")
 
 
 def unknown_operation_keys(document: Mapping[str, Any], path: str) -> Iterator[ValidationError]:

@@ -105,6 +105,26 @@ def read_flow(revision: FlowRevision) -> Flow:
     )
 
 
+def read_new_flow(revision: FlowRevision) -> Flow:
+    """Return the flow of a revision that its author proposes. Raises InvalidFlow with all faults of the document.
+
+    Misspelled keys, which ``read_flow`` ignores, are faults too. A stored flow that has such a key continues to enroll.
+    """
+    faults = list(flow_keys.misplaced_keys(revision.document))
+    try:
+        flow = read_flow(revision)
+    except InvalidFlow as invalid:
+        has_criteria = all(fault.meant != "enrollmentCriteria" for fault in faults)
+        # Without the misspelled criteria, read_flow finds a manual flow and reports that.
+        others = [
+            fault for fault in invalid.faults if has_criteria or not fault.path.startswith("$.enrollmentCriteria")
+        ]
+        raise InvalidFlow(revision.id, [*faults, *others]) from None
+    if faults:
+        raise InvalidFlow(revision.id, faults)
+    return flow
+
+
 def read_stored_flow(revision: FlowRevision, report: Callable[[FlowRevision, InvalidFlow], None]) -> Flow:
     """Return a flow that was valid when it was stored.
 

@@ -5,11 +5,12 @@ Every message has one form, and the JSON path is given beside it:
     expected <what>[, for example <value>]; got <value>[. <What to do next>]
 """
 
-import difflib
 import json
 from collections.abc import Iterable
 
 from msgspec import Struct
+
+from enrollment.domain.similar_names import nearest as nearest  # other modules of the package import it from here
 
 
 class ValidationError(Struct, frozen=True):
@@ -54,13 +55,6 @@ def format_value(value: object, limit: int = 80) -> str:
     except RecursionError:
         return "a value that is nested too deeply to be shown"
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
-
-
-def nearest(text: str, known: Iterable[str]) -> str | None:
-    """Return the known text that is spelled most like this one. None if all differ too much."""
-    # The comparison takes time that grows with the square of the length.
-    matches = difflib.get_close_matches(text[:200], list(known), n=1, cutoff=0.75)
-    return matches[0] if matches else None
 
 
 def suggestion(text: str, known: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.config import from_environment
 from enrollment.entrypoints.bootstrap import new_id, now, tracing
 from enrollment.serialization.envelopes import check_production, read_stored_event, write_event
-from enrollment.serialization.flows import read_flow, read_stored_flow
+from enrollment.serialization.flows import read_flow, read_new_flow, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 
 
@@ -80,7 +80,7 @@ def api_application() -> ApiApplication:
         history=history,
     )
     return ApiApplication(
-        authoring=FlowAuthoring(flow_repository, flows, read_flow),
+        authoring=FlowAuthoring(flow_repository, flows, read_new_flow),
         evaluator=evaluator,
         portals=portals,
         record_service=RecordService(

@@ -34,8 +34,9 @@ UNDECIDED: dict[str, Any] = {
 
 
 def explain(services: Services, request: Request) -> Reply:
-    """Explain the latest events of a record, or one of them, for every flow or for one. Raises UnknownRecord,
-    UnknownFlow, and RouteNotFound if the history does not have the event."""
+    """Explain the latest events of a record, or one of them, for every flow or for one. For one flow, the latest events
+    are those of the types that trigger it. Raises UnknownRecord, UnknownFlow, and RouteNotFound if the history does not
+    have the event."""
     query = request.query
     key = RecordKey(request.portal_id, read_object_type(required(request, "objectType")), required(request, "objectId"))
     limit, position = read_limit(query.get("limit"), 20), read_cursor(query.get("after"))
@@ -44,7 +45,9 @@ def explain(services: Services, request: Request) -> Reply:
     flow = services.authoring.last(request.portal_id, read_id(query["flowId"], "flowId")) if "flowId" in query else None
     record = services.record_service.get(key)
     since = iso(services.history.since(record, request.now))
-    history = services.history.of(record, request.now, EventQuery(event_id=event_id, position=position), limit)
+    event_types = None if flow is None or event_id is not None else services.explaining.event_types_of(flow)
+    question = EventQuery(event_types=event_types, event_id=event_id, position=position)
+    history = services.history.of(record, request.now, question, limit)
     if event_id is not None and not history.events and history.following is None:
         raise RouteNotFound(f"no event {event_id} in the record's history, which reaches back to {since}")
     results = [
@@ -55,7 +58,8 @@ def explain(services: Services, request: Request) -> Reply:
         for event in history.events
     ]
     next_position = None if history.following is None else write_cursor(history.following)
-    return Reply(200, page(results, next_position) | {"since": since})
+    types = {} if event_types is None else {"eventTypes": sorted(event_types)}
+    return Reply(200, page(results, next_position) | {"since": since} | types)
 
 
 def _write(event: Event, outcome: FlowOutcome) -> dict[str, Any]:
@@ -89,7 +93,11 @@ ENDPOINTS = (
             Query("objectType", "The record's object type.", is_required=True),
             Query("objectId", "The record's ID.", is_required=True),
             Query("eventId", "The ID of one event. The latest events if absent."),
-            Query("flowId", "The ID of one flow. Every flow that the event may trigger if absent."),
+            Query(
+                "flowId",
+                "The ID of one flow. Without `eventId`, only events of the types that trigger its current revision are "
+                "explained. Every flow that the event may trigger if absent.",
+            ),
             FEWER,
             AFTER,
         ),

@@ -24,7 +24,7 @@ from enrollment.entrypoints.http_api.endpoint import (
 )
 from enrollment.serialization.flow_documents import read_flow_ids, write_flow, write_flow_summary, write_result
 from enrollment.serialization.flow_warnings import warnings
-from enrollment.serialization.flows import read_flow
+from enrollment.serialization.flows import read_flow, read_new_flow
 from enrollment.serialization.requests import (
     BodyReader,
     read_cursor,
@@ -178,7 +178,7 @@ def check_flow(services: Services, request: Request) -> Reply:
     document = _document(request)
     # The loop warning needs the ID of the flow that the document would replace.
     flow_id = str(document.get("id") or "check")
-    flow = read_flow(revised(None, request.portal_id, flow_id, document, request.now))
+    flow = read_new_flow(revised(None, request.portal_id, flow_id, document, request.now))
     flow_warnings = warnings(flow, services.authoring.triggered_by_flows(flow))
     return Reply(200, {"explanation": list(describe_flow(flow, EVENT_TYPES)), "warnings": list(flow_warnings)})
 

@@ -343,8 +343,10 @@ SCHEMAS: dict[str, Schema] = {
             "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
             "since": {**_MOMENT, "description": "The time from which events are kept."},
+            "eventTypes": {**_list(_TEXT), "description": "The types of events that trigger the flow of `flowId`."},
         },
         "paging",
+        "eventTypes",
     ),
     "Account": _object(
         _DECISION
