@@ -61,7 +61,10 @@ def _command(name: str, source: Any) -> Any:
 
 
 class PlainValues:
-    """Accepts values that need no conversion. Typer converts all others, for which it imports Pydantic (0.1 s)."""
+    """Accepts values that need no conversion. Typer converts all others, for which it imports Pydantic.
+
+    docs/decisions/0021-start-of-commands.md has the reason.
+    """
 
     def __init__(self, typer_conversion: Callable[[], Any], annotation: Any) -> None:
         self._typer_conversion = typer_conversion

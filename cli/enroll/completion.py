@@ -66,7 +66,7 @@ def complete_properties(ctx: typer.Context, incomplete: str) -> list[Completion]
 
     event_type = EVENT_TYPES.get(ctx.params.get("event") or "")
     event_types = EVENT_TYPES.values() if event_type is None else [event_type]
-    labels = {definition.name: definition.label for one in event_types for definition in one.properties}
+    labels = {definition.name: definition.label for each in event_types for definition in each.properties}
     return _offered(incomplete, labels.items)
 
 

@@ -91,8 +91,8 @@ class LineConsole:
         """The number of columns. The variable COLUMNS overrides the terminal's own width."""
         return shutil.get_terminal_size().columns
 
-    def print(self, *parts: str | Styled, style: str = "", sep: str = " ", soft_wrap: bool = True) -> None:
-        """Print the parts as one line. The terminal wraps long lines, so ``soft_wrap`` is always true."""
+    def print(self, *parts: str | Styled, style: str = "", sep: str = " ") -> None:
+        """Print the parts as one line. The terminal wraps it if it is longer than the terminal is wide."""
         line = sep.join(self._rendered(part, style) for part in parts)
         self._write(f"{line}\n")
 

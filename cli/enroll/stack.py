@@ -6,7 +6,6 @@ botocore takes longer to import than most commands to run, so it is imported whe
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, NoReturn
@@ -21,9 +20,6 @@ StackName = Annotated[str, typer.Option("--stack", envvar="ENROLL_STACK", help="
 
 MAX_STACK_NAME_LENGTH = 41
 """The archive of events has the name `<stack>-events`, and EventBridge accepts 48 characters."""
-
-SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "events", "iam", "lambda", "logs", "sns", "sqs", "sts")
-"""The services whose clients the commands use."""
 
 ClientOf = Callable[[str], Any]
 """Makes a client of an AWS service, for example `sqs`."""
@@ -65,12 +61,7 @@ def session_of(variables: tuple[tuple[str, str], ...]) -> Any:
     """Return the session of the whole command. It depends on these variables of the environment."""
     import botocore.session
 
-    session: Any = botocore.session.get_session()
-    # To find that a service exists, botocore reads the folders of all services, which takes longer than any request.
-    loader = copy(session.get_component("data_loader"))
-    loader.list_available_services = lambda type_name: SERVICES
-    session.register_component("data_loader", loader)
-    return session
+    return botocore.session.get_session()
 
 
 def open_stack(name: str, client: ClientOf = client_of) -> Stack:

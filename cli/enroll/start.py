@@ -2,8 +2,8 @@
 
 import gc
 
-# The allocations after which Python looks for unreachable objects. Imported modules make many objects, which all stay:
-# with the default, the collector takes a sixth of the time of a command. Long commands still collect.
+# The allocations after which Python looks for unreachable objects. Imported modules make many objects, which all stay,
+# so the default lets the collector run in vain. Long commands still collect. See docs/decisions/0021-start-of-commands.md.
 ALLOCATIONS_BEFORE_COLLECTION = 200_000
 
 

@@ -134,7 +134,7 @@ def test_a_text_is_as_wide_as_its_escapes() -> None:
 def test_a_value_can_not_imitate_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit):
         output.fail([f"first {TEXT}", "second"], 2)
-    output.errors.print(TEXT, soft_wrap=True)
+    output.errors.print(TEXT)
     lines = capsys.readouterr().err.splitlines()
     assert [line[:12] for line in lines] == ["Error: first", "second", r"\x1b[31mred\\"[:12]]
     print_table(("a",), [(TEXT,)])

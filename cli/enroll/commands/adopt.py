@@ -40,10 +40,9 @@ def adopt(
         print_json({"stack": stack, "tables": names})
         return
     for logical_id, name in names.items():
-        console.print(f"{logical_id}  {name}", soft_wrap=True)
+        console.print(f"{logical_id}  {name}")
     console.print(
         f"The stack {stack} now contains these tables. Run `sam deploy` with the same stack name to add the rest.",
-        soft_wrap=True,
     )
 
 

@@ -69,7 +69,7 @@ def _print_event(event: EventType, property_name: str | None, as_json: bool) -> 
     if as_json:
         document = write_event_type(event)
         properties = document["properties"]
-        print_json({**document, "properties": [one for one in properties if property_name in (None, one["name"])]})
+        print_json({**document, "properties": [each for each in properties if property_name in (None, each["name"])]})
         return
     print_table(
         ("property", "type", "label", Column("values", is_message=True), Column("operations", is_message=True)),

@@ -111,11 +111,11 @@ def check(files: Files, as_json: AsJson = False) -> None:
             name = answer["name"] or answer["id"] or ("not a flow" if answer["faults"] else "a flow without a name")
             console.print(f"{answer['file']}: {shown(name)}", style="bold")
             for line in answer["explanation"]:
-                console.print(f"  {line}", soft_wrap=True)
+                console.print(f"  {line}")
             for warning in answer["warnings"]:
-                console.print(f"  Warning: {warning}.", soft_wrap=True, style="yellow")
+                console.print(f"  Warning: {warning}.", style="yellow")
             for fault in answer["faults"]:
-                console.print(f"  {fault}", soft_wrap=True, style="red")
+                console.print(f"  {fault}", style="red")
     if any(answer["faults"] for answer in answers):
         raise typer.Exit(INVALID)
 
@@ -151,7 +151,7 @@ def pull(
             rows.append(_row(remote, f"{state}: {path}"))
     _print(rows, as_json)
     for flow_id, (path, _) in files.items():
-        errors.print(f"{path}: flow {flow_id} is not in portal {portal}", soft_wrap=True)
+        errors.print(f"{path}: flow {flow_id} is not in portal {portal}")
 
 
 @app.command()
@@ -544,4 +544,4 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _print_warnings(flow_id: str, warning_texts: list[str]) -> None:
     for warning in warning_texts:
-        errors.print(f"Warning: flow {flow_id}: {warning}.", soft_wrap=True, style="yellow")
+        errors.print(f"Warning: flow {flow_id}: {warning}.", style="yellow")

@@ -42,10 +42,8 @@ def invoke_command(
 
 def _print(payload: dict[str, Any]) -> None:
     if unprocessed := payload.get("unprocessed"):
-        console.print(
-            f"Event {payload['eventId']} is kept as an unprocessed event: {unprocessed['reason']}", soft_wrap=True
-        )
-        console.print(unprocessed["message"], soft_wrap=True)
+        console.print(f"Event {payload['eventId']} is kept as an unprocessed event: {unprocessed['reason']}")
+        console.print(unprocessed["message"])
         return
     if replay := payload.get("skipped"):
         console.print(f"Event {payload['eventId']} does not concern the replay {replay}.")

@@ -51,7 +51,7 @@ def receive(
     with aws_errors_reported():
         if not yes:
             for line in _consequences(sqs, url, count, is_deleted=not no_delete):
-                errors.print(line, soft_wrap=True)
+                errors.print(line)
             confirm("Receive them and return them to the queue?" if no_delete else "Receive them and delete them?")
         received = 0
         with QueueScan(sqs, url, count) as messages:
@@ -106,4 +106,4 @@ def _show(body: str, utc: bool, as_json: bool) -> None:
         line = enrollment_line(message, times(utc))
     except (KeyError, TypeError):
         line = f"Not an enrollment: {body}"
-    console.print(line, soft_wrap=True)
+    console.print(line)

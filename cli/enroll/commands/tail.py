@@ -74,7 +74,6 @@ def _report_gap(path: str) -> None:
     errors.print(
         f"Warning: more than {MAX_NEW} new enrollments in one poll. Older ones are not shown. GET {path} lists them.",
         style="yellow",
-        soft_wrap=True,
     )
 
 
@@ -82,7 +81,6 @@ def _report_skipped(flow_id: str) -> None:
     errors.print(
         f"Warning: flow {flow_id} is not shown: its ID does not fit into a path of the API. Use --record instead.",
         style="yellow",
-        soft_wrap=True,
     )
 
 

@@ -212,7 +212,7 @@ def show(
         print_json(_written(message))
         return
     unprocessed = message.unprocessed
-    errors.print(f"{unprocessed.reason}: {unprocessed.message}", soft_wrap=True)
+    errors.print(f"{unprocessed.reason}: {unprocessed.message}")
     if unprocessed.truncated is not None:
         # Not printed as an event: resending the truncated event would lose the rest.
         errors.print(unprocessed.obstacle or NOT_AN_EVENT)
