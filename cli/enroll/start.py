@@ -3,7 +3,8 @@
 import gc
 
 # The allocations after which Python looks for unreachable objects. Imported modules make many objects, which all stay,
-# so the default lets the collector run in vain. Long commands still collect. See docs/decisions/0021-start-of-commands.md.
+# so with the default the collector mostly runs in vain. Long commands still collect.
+# docs/decisions/0021-start-of-commands.md has the figures.
 ALLOCATIONS_BEFORE_COLLECTION = 200_000
 
 
