@@ -373,13 +373,14 @@ def _filtered(record: Record, keeps: Callable[[TimestampedValue], bool]) -> Reco
 def _filtered_values(
     current: Mapping[str, TimestampedValue], earlier: ValueHistory, keeps: Callable[[TimestampedValue], bool]
 ) -> tuple[Mapping[str, TimestampedValue], ValueHistory]:
+    # Where a removed change determined the order of two others, their order changes.
     kept = {
-        name: [dated for dated in (*earlier.get(name, ()), dated_now) if keeps(dated)]
+        name: _in_known_order(tuple(dated for dated in (*earlier.get(name, ()), dated_now) if keeps(dated)), None)
         for name, dated_now in current.items()
     }
     return (
         {name: history[-1] for name, history in kept.items() if history},
-        {name: tuple(history[:-1]) for name, history in kept.items() if len(history) > 1},
+        {name: history[:-1] for name, history in kept.items() if len(history) > 1},
     )
 
 
