@@ -590,6 +590,7 @@ class Enrolling(RuleBasedStateMachine):
         self.seen["examples"] += 1
         self.world = World()
         self.world.processor = msgspec.structs.replace(self.world.processor, history_length=1_000)
+        self.world.record_service = msgspec.structs.replace(self.world.record_service, history_length=1_000)
         self.calls = Calls(self.world)
         self.specification = Specification()
         self.sent: list[Sent] = []
