@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from enroll.files import InvalidFile, load_objects
-from enroll.output import FAILED, INVALID, console
+from enroll.output import FAILED, console
 from enrollment.domain.flows.flow import revised
 from enrollment.serialization.flows import InvalidFlow, cannot_run, read_new_flow
-from enrollment.serialization.validation_errors import ValidationError
+from enrollment.serialization.validation_errors import ValidationError, format_value
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def check_files(paths: Sequence[Path], portal: str) -> list[CheckedFlow]:
     for path, document in documents:
         raw_id = document.get("id")
         if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
-            message = f"expected the flow's ID, for example 1001; got {raw_id!r}"
+            message = f"expected the flow's ID, for example 1001; got {format_value(raw_id)}"
             flows.append(_unstorable(path, "", document, ValidationError("$.id", "INVALID_ID", message)))
             continue
         flow_id = str(raw_id)
@@ -97,10 +97,8 @@ def load_flows(paths: Sequence[Path]) -> tuple[list[tuple[Path, dict[str, Any]]]
 
 
 def exit_code_of(flows: Sequence[CheckedFlow]) -> int:
-    """Return INVALID if flows were not stored, FAILED if flows were turned off, and 0 otherwise."""
-    if any(not flow.is_storable for flow in flows):
-        return INVALID
-    return FAILED if any(flow.is_turned_off for flow in flows) else 0
+    """Return FAILED if flows were turned off or not stored, and 0 otherwise."""
+    return FAILED if any(flow.is_turned_off or not flow.is_storable for flow in flows) else 0
 
 
 def print_report(flows: Sequence[CheckedFlow]) -> None:
@@ -111,9 +109,9 @@ def print_report(flows: Sequence[CheckedFlow]) -> None:
         if group:
             console.print(title, style="bold")
         for flow in group:
-            console.print(f"  {_title(flow)}", soft_wrap=True)
+            console.print(f"  {_title(flow)}")
             for fault in flow.faults:
-                console.print(f"    {_line(fault)}", soft_wrap=True, style="yellow" if flow.is_storable else "red")
+                console.print(f"    {_line(fault)}", style="yellow" if flow.is_storable else "red")
     if off or not_stored:
         stored = len(flows) - len(off) - len(not_stored)
         counts = f"{stored} stored as they are, {len(off)} stored turned off, {len(not_stored)} not stored"

@@ -58,7 +58,7 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/enrollments")
+        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
         reads = one.method == "GET" or one.path.endswith(questions)
         if one.name in ("enrollRecords", "enrollContact", "removeContact"):
             assert one.scope == Scope.WRITE_ENROLLMENTS

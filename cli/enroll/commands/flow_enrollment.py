@@ -5,22 +5,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api
+from enroll.completion import complete_flows, complete_records
 from enroll.enrollment_import import IN_FLOW, enroll, read_enrollment_import
 from enroll.flow_names import find_flow
-from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
+from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json
+from enroll.progress import progress_bar
 from enroll.record_import import UnreadableFile
 from enroll.records import record_id_of
 from enroll.stack import StackName
 
 
 def enroll_records(
-    flow: Annotated[str, typer.Argument(help="The flow's ID, or its name if no other flow has it.")],
+    flow: Annotated[
+        str,
+        typer.Argument(help="The flow's ID, or its name if no other flow has it.", autocompletion=complete_flows),
+    ],
     portal: Portal,
     record: Annotated[
-        str | None, typer.Argument(help="A stored record: type and ID, for example contact/101, or its ID.")
+        str | None,
+        typer.Argument(
+            help="A stored record: type and ID, for example contact/101, or its ID.", autocompletion=complete_records
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -62,7 +69,7 @@ def _enroll_record(opened: Api, flow: dict[str, Any], record: str, key: str, *, 
     elif decision["code"] == "ENROLLED":
         console.print(f"Enrolled record {record} in flow {flow['id']}: enrollment {decision['enrollmentId']}.")
     else:
-        console.print(f"{decision['code']}: {decision['because']}.", soft_wrap=True)
+        console.print(f"{decision['code']}: {decision['because']}.")
     if decision["code"] not in IN_FLOW:
         raise typer.Exit(FAILED)
 
@@ -75,15 +82,14 @@ def _enroll_file(opened: Api, flow: dict[str, Any], file: Path, id_column: str, 
     work.resume()
     if work.done and not as_json:
         console.print(f"Resuming after {work.done} rows.")
-    columns = (TextColumn("Enrolling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with api_errors_reported(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
-        task = progress.add_task("Enrolling", total=len(work.rows), completed=work.done)
-        work.run(lambda count: progress.advance(task, count))
+    bar = progress_bar("Enrolling", len(work.rows), completed=work.done, quiet=as_json)
+    with api_errors_reported(), bar as progress:
+        work.run(progress.advance)
     report = str(work.report_file) if work.not_in_flow else None
     if as_json:
         print_json({"rows": len(work.rows), "codes": dict(work.codes), "report": report})
     else:
         counts = ", ".join(f"{count} {code}" for code, count in sorted(work.codes.items())) or "none"
-        console.print(f"{len(work.rows)} rows: {counts}.", soft_wrap=True)
+        console.print(f"{len(work.rows)} rows: {counts}.")
     if report:
         fail(f"some records were not enrolled; {report} has each of them with its reason", FAILED)
