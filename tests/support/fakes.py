@@ -405,6 +405,7 @@ class FakeDecisionLog:
         self.others: list[tuple[Event, Mapping[Code, int]]] = []
         self.refusals: list[InvalidEvent] = []
         self.skips: list[Event] = []
+        self.events_with_unknown_names: list[Event] = []
         self.rehearsals: list[tuple[Event, Sequence[Decision]]] = []
         self.before_creation: list[tuple[Event, int]] = []
         self.reused_ids: list[tuple[Event, Enrollment]] = []
@@ -419,6 +420,9 @@ class FakeDecisionLog:
 
     def log_skipped(self, event: Event) -> None:
         self.skips.append(event)
+
+    def unknown_names(self, event: Event) -> None:
+        self.events_with_unknown_names.append(event)
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
         self.before_creation.append((event, changes))

@@ -18,7 +18,7 @@ from typing import Any
 
 from enroll.bus import BusEntry, detail_text
 from enrollment.domain.values import Instant, read_instant, read_time
-from enrollment.serialization.envelopes import REPLAY_NAME
+from enrollment.serialization.event_fields import REPLAY_NAME
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"
 NOT_DELIVERED = "NOT_DELIVERED"

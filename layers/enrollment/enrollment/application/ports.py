@@ -345,6 +345,10 @@ class DecisionLog(Protocol):
         """Log that an event is invalid. ``event_id`` None: it has no readable ID."""
         ...
 
+    def unknown_names(self, event: Event) -> None:
+        """Log that an event has keys or properties that this version ignores, ``event.unknown_names``."""
+        ...
+
     def log_skipped(self, event: Event) -> None:
         """Log that a replayed event is not in the scope of its replay."""
         ...

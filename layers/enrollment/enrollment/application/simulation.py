@@ -304,6 +304,9 @@ class NullDecisionLog:
     def log_skipped(self, event: Event) -> None:
         """Do nothing."""
 
+    def unknown_names(self, event: Event) -> None:
+        """Do nothing."""
+
     def stored_before_creation(self, event: Event, changes: int) -> None:
         """Do nothing."""
 

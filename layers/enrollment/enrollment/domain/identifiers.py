@@ -73,3 +73,11 @@ def object_type_id(name: str) -> str | None:
     if dash and kind in ("0", "2") and is_number:
         return lowered
     return None
+
+
+def any_object_type_id(name: str) -> str | None:
+    """Return the ID of an object type as ``object_type_id`` does, also by the plural of its name, as in HubSpot's
+    paths: ``contacts``, ``companies``."""
+    lowered = name.lower()
+    singular = f"{lowered[:-3]}y" if lowered.endswith("ies") else lowered.removesuffix("s")
+    return object_type_id(name) or OBJECT_TYPE_IDS.get(singular)

@@ -21,6 +21,7 @@ from enrollment.entrypoints.http_api.endpoint import (
     required,
 )
 from enrollment.entrypoints.http_api.problems import RouteNotFound
+from enrollment.serialization.event_warnings import event_warnings
 from enrollment.serialization.events import write_occurrence
 from enrollment.serialization.explanations import write_explanation
 from enrollment.serialization.messages import write_stored
@@ -53,6 +54,7 @@ def explain(services: Services, request: Request) -> Reply:
     results = [
         {
             "event": write_occurrence(event),
+            **_warnings(event),
             "decisions": [_write(event, outcome) for outcome in services.explaining.explain(event, key, flow)],
         }
         for event in history.events
@@ -60,6 +62,11 @@ def explain(services: Services, request: Request) -> Reply:
     next_position = None if history.following is None else write_cursor(history.following)
     types = {} if event_types is None else {"eventTypes": sorted(event_types)}
     return Reply(200, page(results, next_position) | {"since": since} | types)
+
+
+def _warnings(event: Event) -> dict[str, Any]:
+    warnings = event_warnings(event)
+    return {"warnings": warnings} if warnings else {}
 
 
 def _write(event: Event, outcome: FlowOutcome) -> dict[str, Any]:
