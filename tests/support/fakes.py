@@ -246,6 +246,13 @@ class FakeHistory:
         found = sorted(place for key, place in self.kept if key == record and first < place < last)
         return (self.kept[record, place][0] for place in (reversed(found) if newest_first else found))
 
+    def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
+        return [
+            event
+            for (record, _), (event, _) in self.kept.items()
+            if (record.portal_id, event.id) == (portal_id, event_id)
+        ]
+
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         found = [
             (place, str(record), event)

@@ -122,8 +122,8 @@ def redeliver(patch: pytest.MonkeyPatch) -> None:
 
 
 def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
-    """A change before its record's creation with a property that nothing knows, an id that is used again, and more waiting events than there is time
-    for."""
+    """A change with an unknown property before its record's creation, an id that is used again, and more waiting events
+    than there is time for."""
     properties = {"hs_name": "city", "hs_value": "Cork", "misspelled": 1}
     change = {"crm.property_changed": "999", "id": "c", "properties": properties}
     invoke(patch, World(), event(change))

@@ -4,6 +4,7 @@ returned."""
 from collections.abc import Mapping
 from typing import Any
 
+from enrollment.application.event_outcome import Status
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
@@ -124,6 +125,11 @@ _FAULT: dict[str, Schema] = {"reason": _TEXT, "field": _TEXT, "message": _TEXT}
 _EVENT_WARNINGS: Schema = {
     "description": "Keys and properties of the event that are ignored, if there are any. They are probably misspelled.",
     **_list(_TEXT),
+}
+_EXPLAINED_EVENT: dict[str, Schema] = {
+    "event": _ref("EventOccurrence"),
+    "warnings": _EVENT_WARNINGS,
+    "decisions": _list(_ref("Account")),
 }
 _WARNINGS: Schema = {"description": "Valid settings that are probably not intended.", **_list(_TEXT)}
 
@@ -358,8 +364,26 @@ SCHEMAS: dict[str, Schema] = {
         "paging",
         "eventTypes",
     ),
+    "Outcome": _object(
+        {
+            "eventId": _TEXT,
+            "status": {"enum": [status.value for status in Status]},
+            "results": _list(
+                _object(
+                    _EXPLAINED_EVENT
+                    | {
+                        "status": {"enum": [status.value for status in Status if status is not Status.UNKNOWN]},
+                        "waitingUntil": {**_MOMENT, "description": "When the last deferred decision becomes final."},
+                    },
+                    "warnings",
+                    "waitingUntil",
+                )
+            ),
+            "since": {**_MOMENT, "description": "The time from which events are kept."},
+        }
+    ),
     "ExplainedEvent": _object(
-        {"event": _ref("EventOccurrence"), "warnings": _EVENT_WARNINGS, "decisions": _list(_ref("Account"))},
+        _EXPLAINED_EVENT,
         "warnings",
     ),
     "Account": _object(
