@@ -263,6 +263,37 @@ def test_a_value_that_changed_with_the_event_is_known_however_many_came_later(ap
     assert (one["code"], of_city["found"], one["notes"]) == ("FILTERED_OUT", "Bray", [])
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"crm.property_changed": "101", "properties": {"hs_name": "city", "hs_value": "Cork"}},
+        {"forms.submitted": "101", "properties": {"hs_form_id": "f-2"}},
+        {"forms.submitted": "101", "properties": {"hs_form_id": "f-1"}},
+    ],
+    ids=["another type", "another property value", "a later time"],
+)
+def test_an_id_that_was_used_before_is_a_duplicate_with_a_note(api: Api, second: dict[str, Any]) -> None:
+    groups = [{"event": "forms.submitted"}, {"event": "crm.property_changed", "where": [["hs_name", "IS_KNOWN"]]}]
+    api.world.put_flow(flow({"id": 1, "groups": groups, "re_enroll": True}))
+    assert submit(api, properties={"hs_form_id": "f-1"}) == ["ENROLLED"]
+    api.world.now += 5_000
+    at = {"id": "e1", "at": iso(api.world.now), "sent": iso(api.world.now)}
+    assert [made.code.value for made in api.world.deliver(event({**second, **at}))] == ["DUPLICATE_EVENT"]
+    assert [reused.id for reused, _ in api.world.decision_log.reused_ids] == ["e1"]
+
+    (later,), (first,) = (one["decisions"] for one in ask(api, eventId="e1"))
+    assert (first["code"], first["notes"]) == ("ENROLLED", [])
+    assert (later["code"], later["enrollment"]) == ("DUPLICATE_EVENT", None)
+    assert later["notes"] == ["event IDs must be unique in a portal: e1 was sent with different content"]
+
+
+def test_a_source_that_repeats_an_event_without_a_time_uses_its_id_once(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "re_enroll": True}))
+    assert submit(api, at=None, sent="2025-11-24T16:00:00Z") == ["ENROLLED"]
+    assert submit(api, at=None, sent="2025-11-24T16:00:05Z") == ["DUPLICATE_EVENT"]
+    assert api.world.decision_log.reused_ids == []
+
+
 def test_an_event_that_the_history_does_not_have(api: Api) -> None:
     answer = api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", "eventId": "gone"})
     assert answer.status == 404

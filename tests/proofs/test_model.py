@@ -347,6 +347,8 @@ class Specification:
             if wait is None or not wait.is_open(now):
                 continue
             evaluated = self.first_evaluated[sent.record, sent.id]
+            # An early change that was dropped, because too many arrived, is stored again by its waiting event.
+            self._change(sent, evaluated)
             verdict = self.verdict(flow_id, sent, evaluated, now, waits=True)
             if isinstance(verdict, int):
                 if verdict > wait.end:
@@ -362,6 +364,7 @@ class Specification:
             wait = self.waits.get(place)
             if wait is None or wait.is_rejected or wait.end > now:
                 continue
+            self._change(sent, evaluated)
             verdict = self.verdict(flow_id, sent, evaluated, now, waits=False)
             del self.waits[place]
             if verdict == REJECTED:
@@ -587,6 +590,7 @@ class Enrolling(RuleBasedStateMachine):
         self.seen["examples"] += 1
         self.world = World()
         self.world.processor = msgspec.structs.replace(self.world.processor, history_length=1_000)
+        self.world.record_service = msgspec.structs.replace(self.world.record_service, history_length=1_000)
         self.calls = Calls(self.world)
         self.specification = Specification()
         self.sent: list[Sent] = []

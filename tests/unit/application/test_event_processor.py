@@ -155,6 +155,48 @@ def test_redelivery_completes_an_enrollment_after_the_record_was_deleted(is_crea
     assert len(world.enrollments.items) == 1
 
 
+@pytest.mark.parametrize(
+    ("trigger", "kind", "properties"),
+    [
+        (
+            {"where": [["hs_name", "IS_ANY_OF", ["city"]]]},
+            "crm.property_changed",
+            {"hs_name": "city", "hs_value": "Bray"},
+        ),
+        (
+            {"where": [["hs_previous_value", "IS_EQUAL_TO", "Cork"], ["hs_name", "IS_ANY_OF", ["city"]]]},
+            "crm.property_changed",
+            {"hs_name": "city", "hs_value": "Oslo"},
+        ),
+    ],
+    ids=["no change any more", "another previous value"],
+)
+def test_redelivery_completes_an_enrollment_after_an_earlier_change_arrived(
+    trigger: dict[str, Any], kind: str, properties: dict[str, str]
+) -> None:
+    world = world_with({"id": 1, "event": kind, **trigger, "re_enroll": True})
+    start = world.now
+
+    def changed(event_id: str, at: int, properties: dict[str, str]) -> dict[str, Any]:
+        return event({kind: "101", "id": event_id, "at": iso(at), "sent": iso(at), "properties": properties})
+
+    world.deliver(changed("cork", start, {"hs_name": "city", "hs_value": "Cork"}))
+    world.now += 10 * 60_000
+    late = changed("late", world.now, properties)
+    world.queue.refuses = 1
+    with pytest.raises(NotDelivered):
+        world.deliver(late)
+    published = len(world.queue.messages)
+    world.now += 10
+    world.deliver(changed("between", start + 60_000, {"hs_name": "city", "hs_value": "Bray"}))
+    world.now += 10
+
+    assert codes(world, late) == ["DUPLICATE_EVENT"]
+
+    assert [one.cause.event_id for one in world.queue.messages[published:]].count("late") == 1
+    assert all(one.is_confirmed for one in world.enrollments.items.values())
+
+
 def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
     world = World()
     world.now += 200

@@ -20,7 +20,7 @@ from enrollment.domain.enrollment.late_data_tolerance import ends_at
 from enrollment.domain.enrollment.processing_scope import ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.flow import Flow
-from enrollment.domain.records.record import Record, absent
+from enrollment.domain.records.record import Record, absent, affects_record
 from enrollment.domain.values import CLOCK_SKEW_MS, Instant
 
 
@@ -84,7 +84,14 @@ class EventFacts:
             or self._may_follow(context.flow.changed_at)
             or context.rejection((unknown_record, *TRIGGER_STEPS)) is None
         ]
+        # Whether an event that changes the record is a change depends on the changes before it.
+        if len(flow_ids) < len(self.contexts) and affects_record(self.event) and self._has_changed_since():
+            flow_ids = [context.flow.id for context in self.contexts]
         return self._enrollments.find(key, self.event.id, flow_ids) if key is not None and flow_ids else {}
+
+    def _has_changed_since(self) -> bool:
+        """Whether another change of the record arrived after the first evaluation of the event."""
+        return self.record is not None and self.record.has_changed_since(self.event)
 
     def criteria_rejection(self, flow: Flow) -> Decision | None:
         """Return the result of steps 8 to 10 for an enabled flow that passes the steps before."""

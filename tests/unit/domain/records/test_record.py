@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,6 +247,20 @@ def test_changes_before_the_creation_are_bounded_and_expire() -> None:
     late = EARLY_CHANGES_KEPT_MS + 100
     created = apply(record, RecordUpdate(late, creates=True, arrived_at=late))
     assert set(created.properties) == {f"p{number}" for number in range(100, MAX_EARLY_CHANGES + 20)}
+
+
+def test_order_of_changes_does_not_depend_on_a_change_that_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enrollment.domain.records.record.MAX_EARLY_CHANGES", 3)
+    record: Record | None = None
+    arrivals = [("Oslo", 8, False), ("Cork", 0, True), ("Bray", 5, False), ("Rome", 5, False)]
+    for number, (city, at, is_to_second) in enumerate(arrivals):
+        change = RecordUpdate(
+            at, {"city": city}, arrived_at=10 + number, event_id=f"e{number}", is_to_second=is_to_second
+        )
+        record = apply(record, change)
+    assert record is not None
+    # Only Oslo, which is not kept, is certainly after Rome. Of the others, Rome arrived last.
+    assert record.properties["city"].value == "Rome"
 
 
 def test_changes_before_the_creation_fit_into_the_item() -> None:

@@ -3,7 +3,8 @@ decision. If no step rejects, the record is enrolled.
 
  1. DUPLICATE_EVENT    this event has enrolled the record in the flow before. Looked up for flows that pass steps 2 to
                        6, for flows that changed after the event was sent, and for all flows if the record was deleted
-                       since, because their result may be another now
+                       since, or if the event changes the record and another change arrived since, because their
+                       result may be another now
  2. UNKNOWN_RECORD     a visitor, or no such record before the event
     or WAITING         for now, if the flow's record tolerance allows the record to arrive after the event, and the
                        event passes steps 3 to 6. A final decision follows

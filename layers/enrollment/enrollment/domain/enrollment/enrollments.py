@@ -90,8 +90,12 @@ class ExistingEnrollments(Struct, frozen=True):
 def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[Occurrence]) -> bool:
     """Whether the event that caused an enrollment differs from another event with the same ID.
 
-    ``occurrences``: the catalog rows that the other event satisfies.
+    ``occurrences``: the catalog rows that the other event satisfies. The times are compared only if the other event
+    has an exact one: the bus dates an event without a time of occurrence anew each time it is sent.
     """
+    is_exact = not event.is_to_second and event.claimed_at is None
+    if is_exact and event.occurred_at != cause.occurred_at:
+        return True
     if all(occurrence.event_type.name != cause.event_type for occurrence in occurrences):
         return True
     # Properties can be missing from a message that was too large.

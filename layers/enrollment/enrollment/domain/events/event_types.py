@@ -140,8 +140,11 @@ class Differs(Struct, frozen=True):
     def rejection_reason(self, properties: Properties) -> str | None:
         """Return why the event is not eligible. None: it is eligible."""
         before, after = properties.get(self.before), properties.get(self.after)
-        same = as_text(before) == as_text(after)
-        return f"{self.because} ({self.before} and {self.after} are both {_shown(after)})" if same else None
+        if as_text(before) != as_text(after):
+            return None
+        if is_missing(after):
+            return f"{self.because} ({self.before} and {self.after} have no value)"
+        return f"{self.because} ({self.before} and {self.after} are both {_shown(after)})"
 
 
 Rule = IsNotTrue | IsOneOf | Differs
@@ -149,7 +152,7 @@ Rule = IsNotTrue | IsOneOf | Differs
 
 def _shown(value: Value) -> str:
     """Return the value for a log line, limited in length."""
-    return repr(value)[:80]
+    return "no value" if is_missing(value) else repr(value)[:80]
 
 
 # A row -------------------------------------------------------------------------------------------------------------

@@ -221,6 +221,16 @@ class Record(Struct, frozen=True):
             }
         )
 
+    def has_changed_since(self, event: Event) -> bool:
+        """Whether another change arrived after the event was first evaluated.
+
+        If it occurred before the event, an earlier delivery of the event may have been decided differently.
+        """
+        evaluated_at = event.evaluated_at
+        if evaluated_at is None:
+            return False
+        return any(change.arrival >= evaluated_at and change.event_id != event.id for change in self.changes)
+
     def with_deferral_until(self, until: Instant) -> "Record":
         """Return the record with ``awaited_until`` at ``until`` or later. The same object if that is so already."""
         if self.awaited_until is not None and self.awaited_until >= until:
@@ -373,13 +383,14 @@ def _filtered(record: Record, keeps: Callable[[TimestampedValue], bool]) -> Reco
 def _filtered_values(
     current: Mapping[str, TimestampedValue], earlier: ValueHistory, keeps: Callable[[TimestampedValue], bool]
 ) -> tuple[Mapping[str, TimestampedValue], ValueHistory]:
+    # Where a removed change determined the order of two others, their order changes.
     kept = {
-        name: [dated for dated in (*earlier.get(name, ()), dated_now) if keeps(dated)]
+        name: _in_known_order(tuple(dated for dated in (*earlier.get(name, ()), dated_now) if keeps(dated)), None)
         for name, dated_now in current.items()
     }
     return (
         {name: history[-1] for name, history in kept.items() if history},
-        {name: tuple(history[:-1]) for name, history in kept.items() if len(history) > 1},
+        {name: history[:-1] for name, history in kept.items() if len(history) > 1},
     )
 
 
