@@ -9,24 +9,25 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
-import botocore.session
 import typer
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
 
-from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fail
-from enroll.stack import open_stack
+from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fail, shown
+from enroll.stack import open_stack, plain
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
+    from botocore.httpsession import URLLib3Session
+    from botocore.session import Session
 
 TOKEN = "ENROLL_API_TOKEN"  # noqa: S105 - the variable's name
 
 TIMEOUT_SECONDS = 35
 ATTEMPTS = 6
+MAX_MESSAGE_LENGTH = 500
 FIRST_WAIT_SECONDS = 0.2
 NO_REDIRECTS = "redirects are not followed. Set the URL of the API itself with --api or ENROLL_API"
 # These statuses are safe to retry: either nothing was done, or repeating the request has the same effect.
@@ -53,13 +54,33 @@ class ApiError(Exception):
 
     @property
     def errors(self) -> list[Mapping[str, Any]]:
-        return list(self.problem.get("errors", []))
+        errors = self.problem.get("errors")
+        return errors if isinstance(errors, list) else []
 
     @property
     def lines(self) -> list[str]:
         """One line for each error: its place in the request, and the message."""
-        lines = [f"{error['in']}: {error['message']}" for error in self.errors]
-        return lines or [str(self.problem.get("message", f"the API returned status {self.status} without a message"))]
+        lines = [
+            f"{error.get('in', 'request')}: {error.get('message', 'invalid')}"
+            for error in self.errors
+            if isinstance(error, Mapping)
+        ]
+        message = self.problem.get("message")
+        return lines or [str(message) if message else f"the API returned status {self.status} without a message"]
+
+
+class NotTheApi(ApiError):
+    """The response is not one of Enroll's HTTP API."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(502, {"message": f"{reason}. Check the URL: it must be that of Enroll's HTTP API"})
+
+
+class JsonObject(dict[str, Any]):
+    """An object in a response. Reading a key that it lacks raises NotTheApi."""
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise NotTheApi(f"the response has no key {key!r}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +123,8 @@ class Api:
             after = {"after": page["paging"]["next"]["after"]}
 
     def _send(self, method: str, path: str, body: Any, query: Mapping[str, str] | None) -> tuple[int, dict[str, Any]]:
+        from botocore.awsrequest import AWSRequest
+
         headers = {"X-Portal-Id": self.portal}
         data = None
         if body is not None:
@@ -112,13 +135,20 @@ class Api:
         self._sign(request)
         response = self._session().send(request.prepare())
         try:
-            content = json.loads(response.content) if response.content else {}
-        except ValueError:
-            content = {"message": response.content[:500].decode("utf-8", "replace")}
-        return int(response.status_code), content if isinstance(content, dict) else {"message": content}
+            content = json.loads(response.content, object_hook=JsonObject) if response.content else JsonObject()
+        except (ValueError, RecursionError):
+            if response.status_code < 300:
+                raise NotTheApi(f"{address} returned a page that is not JSON") from None
+            content = {"message": response.content[:MAX_MESSAGE_LENGTH].decode("utf-8", "replace")}
+        if not isinstance(content, dict):
+            content = JsonObject(message=shown(content, MAX_MESSAGE_LENGTH))
+        return int(response.status_code), content
 
     def _session(self) -> URLLib3Session:
         """Return an HTTP session, which does not follow redirects."""
+        from botocore.httpsession import URLLib3Session
+        from botocore.utils import get_environ_proxies
+
         proxies = {} if is_loopback(_host(self.url)) else get_environ_proxies(self.url)
         return URLLib3Session(proxies=proxies, timeout=TIMEOUT_SECONDS)
 
@@ -127,6 +157,9 @@ class Api:
         if self.token:
             request.headers["Authorization"] = f"Bearer {self.token}"
         elif not is_loopback(host):
+            import botocore.session
+            from botocore.auth import SigV4Auth
+
             session = botocore.session.get_session()
             credentials = session.get_credentials()
             if credentials is None:
@@ -192,19 +225,23 @@ def api_errors_reported() -> Iterator[None]:
     """Turn errors of the API, and failures to reach it, into messages with exit codes."""
     try:
         yield
+    except NotTheApi as error:
+        fail(error.lines, NOT_REACHED)
     except ApiError as error:
         code = {400: INVALID, 404: NOT_FOUND, 409: CONFLICT, 413: INVALID}.get(error.status, FAILED)
         fail(error.lines, code)
     except BotoCoreError as error:
-        fail(f"cannot reach the HTTP API: {error}. Set its URL with --api or ENROLL_API", NOT_REACHED)
+        fail(f"cannot reach the HTTP API: {plain(error)}. Set its URL with --api or ENROLL_API", NOT_REACHED)
 
 
 def fits_in_path(text: str) -> bool:
     """Return whether an ID arrives unchanged as a segment of a path.
 
     API Gateway decodes a path before the API receives it, and cuts it at a decoded `?`. HTTP clients resolve `.` and
-    `..`.
+    `..`. Half of a surrogate pair has no encoding.
     """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return False
     return text not in (".", "..") and not any(character in "/?#%" for character in text)
 
 
@@ -218,7 +255,7 @@ def path_segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _region(host: str, session: botocore.session.Session) -> str:
+def _region(host: str, session: Session) -> str:
     """Return the region in the host name of API Gateway. For a custom domain, return the shell's region."""
     labels = host.split(".")
     if "execute-api" in labels:

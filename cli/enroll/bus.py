@@ -57,7 +57,7 @@ def put(client: Any, batch: Sequence[BusEntry]) -> dict[int, str]:
             return {0: str(error)}
         results = zip(list(pending), response["Entries"], strict=True)
         rejected = {
-            index: f"{result.get('ErrorCode')} {result.get('ErrorMessage', '')}".strip()
+            index: f"{result.get('ErrorCode') or 'no error code'} {result.get('ErrorMessage', '')}".strip()
             for index, result in results
             if not result.get("EventId")
         }

@@ -1,12 +1,12 @@
 """Print decisions, and the filters that led to them, for a person to read."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from enroll.output import Lines, console, shown, styled
+from enroll.output import console, print_note, print_table, shown, styled
+from enroll.tables import Column, Lines, Styled
+from enroll.times import Times
 
 STYLES = {
     "ENROLLED": "green",
@@ -21,47 +21,74 @@ DEFAULT_STYLE = "yellow"
 
 # Reasons for a summary of many events, where the decision's own reason names a single event.
 SUMMARY_REASONS = {"ENROLLED": "", "ALREADY_ENROLLED": "by an earlier event"}
+NO_FLOW = "no flow is triggered by it"
 MAX_PREVIEW_ROWS = 20
 MAX_EXAMPLES = 3
 
-PASSED, FAILED = Text("✓", "green"), Text("✗", "red")
+PASSED, FAILED = styled("✓", "green"), styled("✗", "red")
 
 Decision = Mapping[str, Any]
 """A decision as the API returns it."""
 
 
-def print_decisions(events: Sequence[tuple[Sequence[str], Sequence[Decision]]], *, details: bool) -> None:
-    """Print a table with a row for each decision, which shows the first failing condition.
+@dataclass(frozen=True)
+class DecidedEvent:
+    """An event and the decisions on it, one for each flow that it can trigger."""
 
-    ``events`` are pairs of the lines that describe an event and the decisions on it. ``details`` adds the result of
-    every filter below the table.
+    event_id: str
+    event_type: str
+    decisions: Sequence[Decision]
+    occurred_at: str | None = None
+    record: str | None = None
+
+
+def print_decisions(events: Sequence[DecidedEvent], clock: Times, *, details: bool) -> None:
+    """Print each event with its decisions and the first failing condition of each.
+
+    In a pipe, print a line for each decision. ``details`` adds the result of every filter.
     """
-    table = Table("event", "flow", "decision", "why")
-    for event_lines, decisions in events:
-        if not decisions:
-            table.add_row(Lines(event_lines), "", "", "no flow is triggered by it")
-        # Each row has one line of the event, so that neither the event nor its flows stretch the table.
-        for number, decision in enumerate(decisions):
-            is_last = number == len(decisions) - 1
-            row_lines = event_lines[number:] if is_last else event_lines[number : number + 1]
-            table.add_row(Lines(row_lines), _flow(decision), _code(decision["code"] or "-"), Lines(_reasons(decision)))
-        table.add_section()
-    if events:
-        console.print(table)
+    if not console.is_terminal:
+        print_table(
+            ("occurred", "type", "event", "record", "flow", "decision", "why"),
+            [
+                (clock.text(event.occurred_at), event.event_type, event.event_id, event.record, *cells)
+                for event in events
+                for cells in _decision_cells(event.decisions)
+            ],
+        )
+    else:
+        for event in events:
+            _print_event(event, clock)
     if details:
-        for decision in (decision for _, decisions in events for decision in decisions):
+        for decision in (decision for event in events for decision in event.decisions):
             _print_details(decision)
+
+
+def _decision_cells(decisions: Sequence[Decision]) -> list[tuple[str, Styled, Lines]]:
+    rows = [(_flow(decision), _code(decision["code"]), Lines(_reasons(decision))) for decision in decisions]
+    return rows or [("", styled(""), Lines([NO_FLOW]))]
+
+
+def _print_event(event: DecidedEvent, clock: Times) -> None:
+    heading = (clock.text(event.occurred_at), event.event_type, event.record or "", event.event_id)
+    console.print("  ".join(part for part in heading if part), style="bold")
+    if not event.decisions:
+        console.print(f"  {NO_FLOW}")
+    for decision in event.decisions:
+        console.print(styled("  ") + _code(decision["code"]) + f"  {_flow(decision)}")
+        for reason in _reasons(decision):
+            console.print(f"      {reason}")
 
 
 def _print_details(decision: Decision) -> None:
     if detail_lines := [*_details(decision)]:
         console.print(f"{_flow(decision)}, revision {decision['flowRevisionId']}", style="bold")
         for line in detail_lines:
-            console.print(Text("  ") + line, soft_wrap=True)
+            console.print(styled("  ") + line)
 
 
-def _code(code: str) -> Text:
-    return styled(code, STYLES.get(code, DEFAULT_STYLE))
+def _code(code: str | None) -> Styled:
+    return styled(code or "-", STYLES.get(code or "", DEFAULT_STYLE))
 
 
 def count_of(number: int, noun: str) -> str:
@@ -69,7 +96,7 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def print_preview(decisions: Sequence[Decision], record_count: int) -> None:
+def print_preview(decisions: Sequence[Decision], record_count: int, clock: Times) -> None:
     """Print how many records a draft flow would have enrolled, and the most frequent reasons against the others.
 
     ``decisions`` are sorted from the latest event to the earliest.
@@ -77,17 +104,20 @@ def print_preview(decisions: Sequence[Decision], record_count: int) -> None:
     if not decisions:
         console.print("The event history has no event that could trigger the flow.")
         return
-    since, until = decisions[-1]["occurredAt"], decisions[0]["occurredAt"]
+    since, until = clock.text(decisions[-1]["occurredAt"]), clock.text(decisions[0]["occurredAt"])
     records, events = count_of(record_count, "record"), count_of(len(decisions), "event")
-    console.print(f"{records} would have been enrolled, by {events} from {since} to {until}.", style="bold")
+    print_note(f"{records} would have been enrolled, by {events} from {since} to {until}.", "bold")
     groups = _group_by_reason(decisions)
-    table = Table("decision", "why", "events", "for example")
-    for (code, reason), record_names in groups[:MAX_PREVIEW_ROWS]:
-        examples = ", ".join(list(dict.fromkeys(record_names))[:MAX_EXAMPLES])
-        table.add_row(_code(code), reason, str(len(record_names)), examples)
-    console.print(table)
+    print_table(
+        ("decision", "events", "for example", Column("why", is_message=True)),
+        [
+            (_code(code), len(names), ", ".join(list(dict.fromkeys(names))[:MAX_EXAMPLES]), reason)
+            for (code, reason), names in groups[:MAX_PREVIEW_ROWS]
+        ],
+        is_full=True,
+    )
     if len(groups) > MAX_PREVIEW_ROWS:
-        console.print(f"{len(groups) - MAX_PREVIEW_ROWS} more reasons. --json prints all of them.", style="dim")
+        print_note(f"{len(groups) - MAX_PREVIEW_ROWS} more reasons. --json prints all of them.")
 
 
 def _group_by_reason(decisions: Sequence[Decision]) -> list[tuple[tuple[str, str], list[str]]]:
@@ -120,7 +150,7 @@ def _publication(enrollment: Mapping[str, Any]) -> str:
     return "its message is not published yet"
 
 
-def _details(decision: Decision) -> Iterator[Text]:
+def _details(decision: Decision) -> Iterator[Styled]:
     for group in decision["triggerGroups"]:
         title = f"trigger group {group['groupIndex']}: {group['eventType']}"
         if not group["isConcerned"]:
@@ -128,7 +158,7 @@ def _details(decision: Decision) -> Iterator[Text]:
             continue
         yield _marked(group["passed"], title)
         for filter_result in group["filters"]:
-            yield Text("  ") + _filter(filter_result)
+            yield styled("  ") + _filter(filter_result)
     for key, name in (("suppression", "suppressed by"), ("goal", "goal met"), ("refinementCriteria", "criteria")):
         if decision[key] is not None:
             # Passed suppression and goal criteria are a reason against the enrollment.
@@ -139,20 +169,20 @@ def _details(decision: Decision) -> Iterator[Text]:
         yield styled(f"Note: {note}.", "yellow")
 
 
-def _branch(result: Mapping[str, Any], indent: str) -> Iterator[Text]:
+def _branch(result: Mapping[str, Any], indent: str) -> Iterator[Styled]:
     """Yield a line for a filter, or the lines of a branch of filters."""
     if "property" in result:
-        yield Text(indent) + _filter(result)
+        yield styled(indent) + _filter(result)
         return
     children = (*result["filters"], *result["filterBranches"])
     if len(children) > 1:
-        yield Text(indent) + _marked(result["passed"], "all of" if result["filterBranchType"] == "AND" else "one of")
+        yield styled(indent) + _marked(result["passed"], "all of" if result["filterBranchType"] == "AND" else "one of")
         indent += "  "
     for child in children:
         yield from _branch(child, indent)
 
 
-def _filter(result: Mapping[str, Any]) -> Text:
+def _filter(result: Mapping[str, Any]) -> Styled:
     reason = f" ({result['because']})" if "because" in result else ""
     value = _quoted(result["found"])
     return _marked(result["passed"], f"{result['property']} {result['expected']}: found {value}{reason}")
@@ -165,5 +195,5 @@ def _quoted(value: Any) -> str:
     return f'"{shown(value)}"' if isinstance(value, str) else shown(value)
 
 
-def _marked(passed: bool, text: str) -> Text:
-    return (PASSED if passed else FAILED) + Text(" ") + styled(text)
+def _marked(passed: bool, text: str) -> Styled:
+    return (PASSED if passed else FAILED) + " " + styled(text)

@@ -1,43 +1,67 @@
-"""`enroll`: the operator's command line.
+"""`enroll`: the operator's command line. docs/command-line.md describes what all commands have in common."""
 
-Exit codes: 0 done, 1 failed, 2 what was given is wrong, 3 the stack is not reached, 4 not found, 5 conflict.
-"""
+from typing import Annotated, ClassVar
 
 import typer
 
-from enroll.commands import flows, portal, queue, records, unprocessed
-from enroll.commands.adopt import adopt
-from enroll.commands.catalog import catalog
-from enroll.commands.doctor import doctor
-from enroll.commands.explain import explain
-from enroll.commands.invoke import invoke_command
-from enroll.commands.replay import replay
-from enroll.commands.send import send
-from enroll.commands.simulate import simulate
-from enroll.commands.tail import tail
-from enroll.local import commands as local
-from enroll.local.portal import store_portal
-from enroll.output import PrintableGroup
+from enroll.command_group import CommandGroup, RootGroup
+from enroll.output import console
 
-app = typer.Typer(
-    cls=PrintableGroup,
-    help="Event enrollment triggers: write flows, send events, see who is enrolled.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-)
-local.store_portal = store_portal
-app.add_typer(flows.app, name="flows")
-app.command()(catalog)
-app.command()(send)
-app.command()(explain)
-app.command()(simulate)
-app.command()(tail)
-app.add_typer(queue.app, name="queue")
-app.add_typer(records.app, name="records")
-app.add_typer(portal.app, name="portal")
-app.add_typer(unprocessed.app, name="unprocessed")
-app.command()(replay)
-app.command("invoke")(invoke_command)
-app.command()(doctor)
-app.command()(adopt)
-app.add_typer(local.app, name="local")
+
+class EnrollCommands(RootGroup):
+    """The commands of `enroll`. The sources are the modules, in the order of the help."""
+
+    sources: ClassVar = {
+        "flows": "enroll.commands.flows:app",
+        "catalog": "enroll.commands.catalog:catalog",
+        "send": "enroll.commands.send:send",
+        "explain": "enroll.commands.explain:explain",
+        "simulate": "enroll.commands.simulate:simulate",
+        "tail": "enroll.commands.tail:tail",
+        "queue": "enroll.commands.queue:app",
+        "records": "enroll.commands.records:app",
+        "portal": "enroll.commands.portal:app",
+        "unprocessed": "enroll.commands.unprocessed:app",
+        "replay": "enroll.commands.replay:replay",
+        "invoke": "enroll.commands.invoke:invoke_command",
+        "doctor": "enroll.commands.doctor:doctor",
+        "adopt": "enroll.commands.adopt:adopt",
+        "local": "enroll.commands.local:app",
+    }
+    summaries: ClassVar = {
+        "flows": "Write flows, which say which events enroll which records.",
+        "catalog": "List the events that can trigger a flow, and their properties.",
+        "send": "Put events on the bus.",
+        "explain": "Show why a record was enrolled or not.",
+        "simulate": "Show the decisions that an event would cause.",
+        "tail": "Show enrollments as they are made.",
+        "queue": "Receive messages from the enrollments queue, in place of its consumers.",
+        "records": "Show stored records and import records.",
+        "portal": "Show and change the settings of a portal.",
+        "unprocessed": "List, show, redrive and discard events that could not be processed.",
+        "replay": "Deliver archived events again, for example to a new flow.",
+        "invoke": "Run a function in the local Lambda runtime (`make run`) and print its decisions.",
+        "doctor": "Check a deployed stack from end to end.",
+        "adopt": "Create a stack from the tables that a deleted stack retained.",
+        "local": "Run the whole system on this machine, without an AWS account.",
+    }
+
+
+app = CommandGroup(cls=EnrollCommands, add_completion=True)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        console.print(f"enroll {version('enroll')}")
+        raise typer.Exit
+
+
+@app.callback()
+def enroll(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Event enrollment triggers: write flows, send events, see who is enrolled."""

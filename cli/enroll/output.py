@@ -1,26 +1,29 @@
-"""Print tables and lines for people, JSON for programs, and errors with an exit code.
+"""Print lines and tables for people, JSON for programs, and errors with an exit code.
 
 All output of the command line goes through this module. Names, property values and events come from strangers, for
 example from visitors who fill in a form. Therefore every character that a terminal acts on, hides or reorders is
 replaced by a visible escape here. No other module writes to the terminal (tests/cli/test_hostile_text.py).
+
+On a terminal, tables fit its width. In a pipe, a table is a line of column names and a line for each row, separated by
+tabs, with nothing left out. docs/command-line.md describes both.
 """
 
+from __future__ import annotations
+
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.highlighter import JSONHighlighter
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
-from rich.traceback import Traceback
-from typer.core import TyperGroup
 
-# Exit codes; 0 is success.
+from enroll.tables import Cell, Column, Lines, Styled, lay_out, tab_separated, wrapped
+from enroll.times import Times
+
+# Exit codes; 0 is success. docs/command-line.md has the table.
 FAILED = 1
 INVALID = 2
 NOT_REACHED = 3
@@ -28,6 +31,7 @@ NOT_FOUND = 4
 CONFLICT = 5
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Utc = Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")]
 
 # The Unicode categories Cc, Cf, Zl, Zp and Cs: C0 and C1 controls, DEL, bidirectional controls and isolates,
 # zero-width characters, line and paragraph separators, tags, and halves of surrogate pairs.
@@ -38,20 +42,24 @@ _UNPRINTABLE = (
 )
 _IN_A_LINE = re.compile(f"[{_UNPRINTABLE}]")
 # A line feed between lines is layout, not text.
-_BETWEEN_LINES = re.compile(f"(?!\n)[{_UNPRINTABLE}]")
+UNPRINTABLE_BETWEEN_LINES = re.compile(f"(?!\n)[{_UNPRINTABLE}]")
+
+ANSI_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+TRACEBACK_VARIABLE = "ENROLL_TRACEBACK"
 
 
 def printable(text: str) -> str:
     """Return one line of text in which every unprintable character is a visible escape, for example ``\\x1b``."""
-    return _IN_A_LINE.sub(_escape, text)
+    return _IN_A_LINE.sub(escape_match, text)
 
 
 def json_text(value: Any, indent: int | None = 2) -> str:
     """Return JSON without unprintable characters. Parsing it gives the same value."""
-    return _BETWEEN_LINES.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=False))
+    return UNPRINTABLE_BETWEEN_LINES.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=False))
 
 
-def _escape(match: re.Match[str]) -> str:
+def escape_match(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode()
 
 
@@ -59,73 +67,103 @@ def _json_escape(match: re.Match[str]) -> str:
     return json.dumps(match.group())[1:-1]
 
 
-class PrintableConsole(Console):
-    """A console that shows text exactly as it is, and unprintable characters as visible escapes.
+class LineConsole:
+    """Prints lines to stdout or stderr. A string is one line: a line feed in it is escaped too."""
 
-    A string is one line: a line feed in it is escaped too, so that a value can't imitate a line of output. Markup and
-    emoji codes are off, because ``[red]`` or ``:smile:`` in a value is text. Use ``Text`` for styles.
-    """
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._stderr = stderr
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, emoji=False, **options)
+    @property
+    def file(self) -> TextIO:
+        return sys.stderr if self._stderr else sys.stdout
 
-    def render_str(self, text: str, **options: Any) -> Text:
-        """Escape before the layout, so that columns have the width of the escaped text."""
-        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
+    @property
+    def is_terminal(self) -> bool:
+        return self.file.isatty()
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Escape text that is not printed as a string. Control segments are the console's own."""
-        for segment in super().render(renderable, options):
-            if segment.control or _BETWEEN_LINES.search(segment.text) is None:
-                yield segment
-            else:
-                yield Segment(_BETWEEN_LINES.sub(_escape, segment.text), segment.style)
+    @property
+    def has_colors(self) -> bool:
+        """Colors and bold text are off in a pipe, and if NO_COLOR is set (https://no-color.org)."""
+        return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    @property
+    def width(self) -> int:
+        """The number of columns. The variable COLUMNS overrides the terminal's own width."""
+        return shutil.get_terminal_size().columns
+
+    def print(self, *parts: str | Styled, style: str = "", sep: str = " ") -> None:
+        """Print the parts as one line. The terminal wraps it if it is longer than the terminal is wide."""
+        line = sep.join(self._rendered(part, style) for part in parts)
+        self._write(f"{line}\n")
+
+    def print_escaped(self, line: str) -> None:
+        """Print a line whose values are printable already. The tabs between them are kept."""
+        self._write(f"{line}\n")
+
+    def print_json(self, value: Any, indent: int | None = 2) -> None:
+        self._write(json_text(value, indent) + "\n")
+
+    def _rendered(self, part: str | Styled, style: str) -> str:
+        spans = part.spans if isinstance(part, Styled) else ((part, ""),)
+        return "".join(self._colored(printable(text), own_style or style) for text, own_style in spans)
+
+    def _colored(self, text: str, style: str) -> str:
+        code = ANSI_CODES.get(style)
+        return f"\x1b[{code}m{text}\x1b[0m" if code and text and self.has_colors else text
+
+    def _write(self, text: str) -> None:
+        file = self.file
+        encoding = file.encoding or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        file.write(text)
+        # A closed pipe fails here, where it is handled, and not when Python exits.
+        file.flush()
 
 
-# A pipe has no width of its own; 80 columns would cut ids.
-console = PrintableConsole(width=None if sys.stdout.isatty() else 200)
-errors = PrintableConsole(stderr=True)
+console = LineConsole()
+errors = LineConsole(stderr=True)
 
 
-def styled(text: str, style: str = "") -> Text:
+def styled(text: str, style: str = "") -> Styled:
     """Return one line of foreign text with a style."""
-    return Text(printable(text), style)
+    return Styled(((text, style),))
 
 
-class Lines:
-    """Several lines, for example in a cell of a table."""
+def print_note(text: str, style: str = "dim") -> None:
+    """Print a line about the output, for example a count. In a pipe it goes to stderr, so that stdout has only data."""
+    (console if console.is_terminal else errors).print(text, style=style if console.is_terminal else "")
 
-    def __init__(self, lines: Iterable[RenderableType]) -> None:
-        self._lines = list(lines)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Group(*self._lines)
+def times(utc: bool) -> Times:
+    """Return how commands print times: short and local on a terminal, complete and in UTC in a pipe."""
+    return Times(is_utc=utc, is_full=not console.is_terminal)
 
 
 def fail(message: str | Sequence[str], code: int) -> NoReturn:
     """Print an error, or the lines of one, and end the command with this exit code."""
     first_line, *more_lines = [message] if isinstance(message, str) else message
-    errors.print(Text("Error: ", style="red"), first_line, sep="", soft_wrap=True)
+    errors.print(styled("Error: ", "red"), first_line, sep="")
     for line in more_lines:
-        errors.print(line, soft_wrap=True)
+        errors.print(line)
     raise typer.Exit(code)
 
 
-class PrintableGroup(TyperGroup):
-    """The root of the commands. It escapes usage errors and tracebacks, which Typer and Python print unescaped."""
+def report_unexpected(error: Exception) -> None:
+    """Print that a command failed because of a fault in Enroll."""
+    if os.environ.get(TRACEBACK_VARIABLE):
+        import traceback
 
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, BrokenPipeError):
-            raise
-        except Exception as error:
-            if hasattr(error, "format_message"):
-                # This is a usage error. Its message quotes the arguments.
-                error.message = printable(error.message)  # type: ignore[attr-defined]
-                raise
-            errors.print(Traceback.from_exception(type(error), error, error.__traceback__))
-            raise typer.Exit(FAILED) from error
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            errors.print(line)
+    errors.print(
+        styled("Error: ", "red"),
+        f"the command failed because of a fault in enroll. To report it, run the command again with "
+        f"{TRACEBACK_VARIABLE}=1, which prints the details",
+        sep="",
+    )
 
 
 def confirm(question: str) -> None:
@@ -134,35 +172,50 @@ def confirm(question: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON without colours and without line breaks of the terminal."""
-    typer.echo(json_text(value))
+    """Print a JSON document without colors and without line breaks of the terminal."""
+    console.print_json(value)
 
 
 def print_json_line(value: Any) -> None:
     """Print one line of JSON Lines."""
-    typer.echo(json_text(value, indent=None))
+    console.print_json(value, indent=None)
 
 
 def print_json_document(value: Any) -> None:
-    """Print JSON for a person to read, with colours if the terminal has them."""
-    console.print(JSONHighlighter()(Text(json_text(value))), soft_wrap=True)
+    """Print JSON for a person to read."""
+    console.print_json(value)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print a table. A cell is None, a value that is shown as one line, or ``Lines``."""
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
+def print_table(
+    columns: Sequence[str | Column], rows: Iterable[Sequence[Cell]], title: str | None = None, *, is_full: bool = False
+) -> None:
+    """Print a table. A cell is None, text, a number, ``Styled`` or ``Lines``. In a pipe, the title is left out.
+
+    On a terminal, a column that has the same value in all rows is printed once above the table, unless ``is_full``.
+    """
+    all_columns = [Column(column) if isinstance(column, str) else column for column in columns]
+    all_columns = [Column(printable(column.title), column.is_message) for column in all_columns]
+    cells = [[_printable_cell(cell) for cell in row] for row in rows]
+    if not console.is_terminal:
+        for line in tab_separated(all_columns, cells):
+            console.print_escaped(line)
+        return
+    if title is not None:
+        for line in wrapped(printable(title), console.width):
+            console.print(line, style="bold")
+    for line_of_table in lay_out(all_columns, cells, console.width, is_full=is_full):
+        console.print(line_of_table)
 
 
-def _cell(value: object) -> RenderableType:
-    if isinstance(value, Lines | Text):
-        return value
-    return "" if value is None else str(value)
+def _printable_cell(cell: Cell) -> Cell:
+    if isinstance(cell, Styled):
+        return Styled(tuple((printable(text), style) for text, style in cell.spans))
+    if isinstance(cell, Lines):
+        return Lines([printable(line) for line in cell.lines])
+    return "" if cell is None else printable(str(cell))
 
 
-def shown(value: Any, limit: int = 60) -> str:
-    """Return a value as text of at most ``limit`` characters, followed by "…" if it is longer."""
+def shown(value: Any, limit: int | None = None) -> str:
+    """Return a value as text. With a limit, a longer text is cut and ends in "…". Never cut an ID."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= limit else text[:limit] + "…"
+    return text if limit is None or len(text) <= limit else text[:limit] + "…"

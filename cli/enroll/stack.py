@@ -1,17 +1,20 @@
-"""Find the stack that a command works on, by the ordinary AWS configuration."""
+"""Find the stack that a command works on, by the ordinary AWS configuration.
 
+botocore takes longer to import than most commands to run, so it is imported when a client is made.
+"""
+
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
 import typer
-from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enroll.output import FAILED, NOT_REACHED, fail
+from enroll.output import FAILED, INVALID, NOT_REACHED, fail
 
 StackName = Annotated[str, typer.Option("--stack", envvar="ENROLL_STACK", help="Name of the CloudFormation stack.")]
 
@@ -19,7 +22,14 @@ MAX_STACK_NAME_LENGTH = 41
 """The archive of events has the name `<stack>-events`, and EventBridge accepts 48 characters."""
 
 ClientOf = Callable[[str], Any]
-"""Makes a boto3 client of a service, for example `sqs`."""
+"""Makes a client of an AWS service, for example `sqs`."""
+
+
+class Outputs(dict[str, str]):
+    """The outputs of a stack by name. Ends the command with NOT_REACHED if the stack lacks one."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        fail(f"the stack has no output {name}. It may be of an earlier version: deploy it again", NOT_REACHED)
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,26 @@ class Stack:
 
 
 def client_of(service: str) -> Any:
-    """Return a client with the credentials and the region of the shell."""
-    session: Any = boto3.session.Session()
-    return session.client(service)
+    """Return a client with the credentials and the region of the shell. Raises BotoCoreError.
+
+    Ends the command with INVALID if AWS_ENDPOINT_URL is not a URL.
+    """
+    variables = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    try:
+        for name, value in variables:
+            if name.startswith("AWS_ENDPOINT_URL"):
+                _ = urlsplit(value).port  # raises ValueError; botocore would raise it at the first call
+        return session_of(variables).create_client(service)
+    except ValueError as error:
+        fail(f"expected a URL in AWS_ENDPOINT_URL, for example http://127.0.0.1:4566; {error}", INVALID)
+
+
+@lru_cache(maxsize=1)
+def session_of(variables: tuple[tuple[str, str], ...]) -> Any:
+    """Return the session of the whole command. It depends on these variables of the environment."""
+    import botocore.session
+
+    return botocore.session.get_session()
 
 
 def open_stack(name: str, client: ClientOf = client_of) -> Stack:
@@ -43,11 +70,11 @@ def open_stack(name: str, client: ClientOf = client_of) -> Stack:
         description = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     except (ClientError, BotoCoreError) as error:
         fail(
-            f"cannot read the stack {name}: {error}. Set its name with --stack, and the account with AWS_PROFILE and "
-            "AWS_DEFAULT_REGION. For the local run, set the AWS_… variables that `make run` prints",
+            f"cannot read the stack {name}: {plain(error)}. Set its name with --stack, and the account with "
+            "AWS_PROFILE and AWS_DEFAULT_REGION. For the local run, set the AWS_… variables that `make run` prints",
             NOT_REACHED,
         )
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+    outputs = Outputs({output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])})
     missing = [key for key in ("FlowsTableName", "EventBusName") if key not in outputs]
     if missing:
         fail(
@@ -62,6 +89,8 @@ def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
 
     Raises ClientError if the caller may not assume the role.
     """
+    import botocore.session
+    from botocore.credentials import RefreshableCredentials
 
     def temporary_credentials() -> dict[str, str]:
         credentials = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
@@ -75,14 +104,18 @@ def assume(role_arn: str, session_name: str, client: ClientOf) -> ClientOf:
     credentials = RefreshableCredentials.create_from_metadata(
         temporary_credentials(), temporary_credentials, "sts-assume-role"
     )
-    inner: Any = botocore.session.get_session()  # its types declare no way to set credentials that are renewed
-    inner._credentials = credentials
-    session: Any = boto3.session.Session(botocore_session=inner)
+    session: Any = botocore.session.get_session()  # its types declare no way to set credentials that are renewed
+    session._credentials = credentials
 
     def client_of(service: str) -> Any:
-        return session.client(service)
+        return session.create_client(service)
 
     return client_of
+
+
+def plain(error: Exception) -> str:
+    """Return the message of an error without a full stop, so that a sentence can follow."""
+    return str(error).rstrip(".")
 
 
 @contextmanager
@@ -90,5 +123,7 @@ def aws_errors_reported() -> Iterator[None]:
     """Turn errors of AWS into messages with exit codes."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
-        fail(f"a call to AWS failed: {error}", FAILED)
+    except ClientError as error:
+        fail(f"a call to AWS failed: {plain(error)}", FAILED)
+    except BotoCoreError as error:
+        fail(f"cannot reach AWS: {plain(error)}. Set AWS_PROFILE and AWS_DEFAULT_REGION", NOT_REACHED)

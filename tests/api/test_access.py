@@ -58,7 +58,7 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/enrollments")
+        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
         reads = one.method == "GET" or one.path.endswith(questions)
         writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
         assert one.scope == (Scope.READ if reads else writes), one.name

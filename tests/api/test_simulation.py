@@ -257,3 +257,95 @@ def test_preview_keeps_events_of_one_instant_on_one_page() -> None:
 def test_invalid_preview_requests_are_rejected(body: dict[str, Any], path: str) -> None:
     answer = example_portal()("POST", PREVIEW, body)
     assert (answer.status, answer.faults[0][0]) == (400, path)
+
+
+# The impact of a draft ------------------------------------------------------------------------------------------------
+
+IMPACT = "/enrollment/v1/impact"
+
+
+def impact(
+    api: Api, draft: dict[str, Any], limit: int = 100, **more: Any
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """All outcomes, and the last page."""
+    results: list[dict[str, Any]] = []
+    body: dict[str, Any] = {"flow": draft, "limit": limit, **more}
+    while True:
+        answer = api("POST", IMPACT, body)
+        assert answer.status == 200, answer.text
+        conforms(answer.json, "ImpactPage")
+        results += answer.json["results"]
+        if "paging" not in answer.json:
+            return results, answer.json
+        body["after"] = answer.json["paging"]["next"]["after"]
+
+
+def entering(results: list[dict[str, Any]], version: str) -> list[str]:
+    return [one["eventId"] for one in results if one[version] is not None and one[version]["code"] == "ENROLLED"]
+
+
+OF_TOWN_3 = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 3", "Town 4"]]]}
+
+
+def test_a_draft_is_compared_with_the_saved_revision() -> None:
+    api = portal_of_events()
+    api.world.put_flow(flow(WANTED), at=NOW + 1_000)
+    results, page = impact(api, flow({**OF_TOWN_3, "re_enroll": True}))
+    assert [one["eventId"] for one in results] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
+    assert entering(results, "draft") == ["p14", "p13", "p09", "p08", "p04", "p03"]
+    assert entering(results, "saved") == ["p03", "p01"]
+    by_event = {one["eventId"]: one for one in results}
+    assert by_event["p04"]["saved"]["failedConditions"] == ['town is any of "Town 1" or "Town 3", found "Town 4"']
+    assert by_event["p08"]["saved"]["code"] == "ALREADY_ENROLLED"
+    versions = {key: page[key] for key in ("draftIsOnce", "savedIsOnce", "savedRevisionId", "savedIsEnabled")}
+    assert versions == {"draftIsOnce": False, "savedIsOnce": True, "savedRevisionId": "1", "savedIsEnabled": True}
+
+
+def test_impact_is_the_same_whatever_its_pages() -> None:
+    api = portal_of_events()
+    api.world.put_flow(flow({**WANTED, "re_enroll": True}), at=NOW + 1_000)
+    draft = flow({**OF_TOWN_3, "re_enroll": True})
+    assert impact(api, draft, limit=4)[0] == impact(api, draft)[0]
+
+
+def test_versions_with_other_triggers_are_compared_on_the_events_of_both() -> None:
+    api = portal_of_events()
+    api.world.deliver(event({"calls.ended": "201", "id": "call", "at": iso(NOW + 100)}))
+    api.world.put_flow(flow({"id": 9, "event": "calls.ended", "enabled": False}), at=NOW + 1_000)
+    results, page = impact(api, flow(OF_TOWN_3))
+    assert (results[0]["eventId"], results[0]["draft"], results[0]["saved"]["code"]) == ("call", None, "ENROLLED")
+    assert all(one["saved"] is None for one in results[1:])
+    assert page["savedIsEnabled"] is False
+
+
+def test_impact_of_a_flow_that_is_not_saved() -> None:
+    api = portal_of_events()
+    results, page = impact(api, flow(OF_TOWN_3))
+    assert entering(results, "draft") == ["p04", "p03"]
+    assert all(one["saved"] is None for one in results)
+    assert (page["savedRevisionId"], page["savedIsOnce"], page["savedIsEnabled"]) == (None, None, None)
+
+
+def test_impact_covers_the_period_that_is_requested() -> None:
+    api = portal_of_events()
+    results, page = impact(api, flow(OF_TOWN_3), since=iso(NOW + 10))
+    assert [one["eventId"] for one in results] == ["p14", "p13", "p12", "p11", "p10"]
+    assert page["since"] == iso(NOW + 10)
+    _, page = impact(api, flow(OF_TOWN_3), since="2000-01-01T00:00:00Z")
+    assert page["since"] == iso(api.world.now - 30 * 86_400_000), "the history has 30 days"
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "$.flow"),
+        ({"flow": {key: value for key, value in DRAFT.items() if key != "id"}}, "$.flow.id"),
+        ({"flow": DRAFT, "since": "soon"}, "$.since"),
+        ({"flow": DRAFT, "since": "2100-01-01T00:00:00Z"}, "$.since"),
+        ({"flow": DRAFT, "limit": 101}, "$.limit"),
+        ({"flow": {**DRAFT, "enrolmentCriteria": {"x": 1}}}, "$.flow.enrolmentCriteria"),
+    ],
+)
+def test_invalid_impact_requests_are_rejected(body: dict[str, Any], path: str) -> None:
+    answer = example_portal()("POST", IMPACT, body)
+    assert (answer.status, answer.faults[0][0]) == (400, path)

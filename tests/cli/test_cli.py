@@ -108,6 +108,43 @@ def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
     assert path.read_text() == json.dumps({**document, "name": "Renamed"}), "the same flow: the file is left as it was"
 
 
+def test_differences_are_listed_as_json(portal: Api, tmp_path: Path) -> None:
+    folder = tmp_path / "flows"
+    run("flows", "pull", str(folder))
+    assert {(one["id"], one["state"]) for one in answer("flows", "diff", str(folder), "--exit-code")} == {
+        ("1001", "unchanged"),
+        ("1002", "unchanged"),
+    }
+    (path,) = folder.glob("1001*.json")
+    document = json.loads(path.read_text())
+    document["name"] = "Renamed"
+    document["x-note"] = [1]
+    filters = document["enrollmentCriteria"]["eventFilterBranches"][0]["filters"]
+    filters[0]["operation"]["values"] = ["f-2", "f-3"]
+    path.write_text(json.dumps(document))
+    file(folder, flow({"id": 1003, "event": "workflows.enrolled"}), name="new.json")
+
+    shown = run("flows", "diff", str(folder), "--exit-code", "--json", code=1)
+    changed, unchanged, new = json.loads(shown.stdout)
+    values = "$.enrollmentCriteria.eventFilterBranches[0].filters[0].operation.values"
+    assert changed == {
+        "file": str(path),
+        "id": "1001",
+        "revisionId": "1",
+        "state": "changed",
+        "changes": [
+            {"path": f"{values}[0]", "change": "changed", "before": "f-1", "after": "f-2"},
+            {"path": f"{values}[1]", "change": "added", "before": None, "after": "f-3"},
+            {"path": "$.name", "change": "changed", "before": "Flow 1001", "after": "Renamed"},
+            {"path": "$['x-note']", "change": "added", "before": None, "after": [1]},
+        ],
+        "warnings": [],
+    }
+    assert (unchanged["state"], unchanged["changes"]) == ("unchanged", [])
+    assert (new["state"], new["revisionId"], new["changes"][0]["change"]) == ("new", None, "added")
+    assert "closes a loop" in new["warnings"][0]
+
+
 def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: Path) -> None:
     filters = {
         "type": "LIST_BASED",
@@ -130,7 +167,7 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     result = run("flows", "put", file(tmp_path, good, bad, nameless, good), code=2)
 
     assert "did you mean forms.submitted?" in result.stderr
-    for part in ("$.goalFilterBranch", "got None", "got 1 a second time"):
+    for part in ("$.goalFilterBranch", "got no value", "got 1 a second time"):
         assert part in result.stderr
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
 
@@ -222,10 +259,10 @@ def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Ap
     calls = answer("explain", "--record", "contact/101", "--flow", "4", "--last", "3")
     assert [one["event"]["id"] for one in calls["results"]] == ["c29", "c28", "c27"]
 
-    shown = run("explain", "--record", "contact/101", "--flow", "meetings").stdout
+    shown = run("explain", "--record", "contact/101", "--flow", "meetings").stderr
     assert shown.startswith("No such event of contact/101 since 2026-10-2")
     assert "flow 3 is triggered by meetings.booked." in shown
-    assert "No event of contact/103 since" in run("explain", "--record", "contact/103").stdout
+    assert "No event of contact/103 since" in run("explain", "--record", "contact/103").stderr
     # An event that is named is explained, even if it does not trigger the flow.
     named = answer("explain", "--record", "contact/101", "--flow", "3", "--event", "c1")
     assert "has no trigger" in named["results"][0]["decisions"][0]["because"]
@@ -614,11 +651,12 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
         world.deliver(
             event({"forms.submitted": "101", "id": f"s{number}", "at": at, "properties": {"hs_form_id": "f-9"}})
         )
-    shown = run("explain", "--record", "contact/101").stdout
+    result = run("explain", "--record", "contact/101")
+    shown = result.stdout
     assert shown.index("s2") < shown.index("s0") < shown.index("e1")
     assert 'form is "f-1", found "f-9"' in shown
     assert "its message is published" in shown
-    assert "4 events of contact/101; the history reaches back to" in shown
+    assert "4 events of contact/101; the history reaches back to" in result.stderr
     one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
     assert "✗ trigger group 0: forms.submitted" in one
     assert '✗ hs_form_id is "f-1": found "f-9"' in one
@@ -637,8 +675,9 @@ def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
         given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
         world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
     draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
-    shown = run("flows", "preview", draft, "--last", "130").stdout
-    assert "2 records would have been enrolled, by 130 events from" in shown
+    result = run("flows", "preview", draft, "--last", "130")
+    shown = result.stdout
+    assert "2 records would have been enrolled, by 130 events from" in result.stderr
     assert 'town is "Town 1", found "Town 2"' in shown
     assert "by an earlier event" in shown
     whole = answer("flows", "preview", draft)
@@ -646,3 +685,51 @@ def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
     called = file(tmp_path, flow({"id": 9, "event": "calls.ended"}), name="calls.json")
     assert "no event that could trigger the flow" in run("flows", "preview", called).stdout
     run("flows", "preview", file(tmp_path, flow({"id": 1}), flow({"id": 2}), name="two.json"), code=2)
+
+
+def test_the_impact_of_a_draft_is_shown(portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock of the portal in memory stands still.
+    monkeypatch.setattr("enroll.commands.flow_impact.now", lambda: portal.world.now)
+    world = portal.world
+    for number in range(150):
+        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+    old = event({"forms.submitted": "500", "id": "old", "at": iso(world.now - 8 * 86_400_000)})
+    world.deliver(old)
+    saved = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 0", "Town 1"]]]}
+    run("flows", "put", file(tmp_path, flow(saved), name="saved.json"))
+    changed = {**saved, "re_enroll": True, "criteria": [["town", "IS_ANY_OF", ["Town 1", "Town 2"]]], "enabled": False}
+    draft = file(tmp_path, flow(changed), name="draft.json")
+
+    whole = answer("flows", "impact", draft)
+    assert (sorted(whole["gained"]), sorted(whole["lost"])) == (["0-1/502", "0-1/505"], ["0-1/500", "0-1/503"])
+    entries = {one["record"]: (one["saved"], one["draft"], one["change"]) for one in whole["records"]}
+    assert entries == {
+        "0-1/500": (1, 0, "lost"),
+        "0-1/501": (1, 25, "more"),
+        "0-1/502": (0, 25, "gained"),
+        "0-1/503": (1, 0, "lost"),
+        "0-1/504": (1, 25, "more"),
+        "0-1/505": (0, 25, "gained"),
+    }
+    assert (whole["events"], whole["savedRevisionId"]) == (151, "1")
+    lost = next(one for one in whole["records"] if one["record"] == "0-1/500")
+    assert lost["because"] == 'draft: town is any of "Town 1" or "Town 2", found "Town 0"'
+
+    result = run("flows", "impact", draft, "--last", "2w")
+    shown = result.stderr
+    assert "2 records gained, 2 records lost, by 152 events since" in shown
+    assert "Saved flow: 4 records, 4 entries." in shown
+    assert "Draft: 4 records, 100 entries." in shown
+    assert "The draft is off. It is compared as if it were on." in shown
+    header, *rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert header == ["record", "change", "saved", "draft", "why"]
+    assert [row[1] for row in rows] == ["lost"] * 2 + ["gained"] * 2 + ["more"] * 2
+
+    new = file(tmp_path, flow({**saved, "id": 10}), name="new.json")
+    assert "Flow 10 is not saved, so every entry is gained." in run("flows", "impact", new).stderr
+    called = file(tmp_path, flow({"id": 10, "event": "calls.ended"}), name="calls.json")
+    assert "No event since" in run("flows", "impact", called).stderr
+    for period in ("7", "0d", "d", "7y", "-1d", "999999d"):
+        assert "for example 30m, 12h, 7d or 2w; got" in run("flows", "impact", draft, f"--last={period}", code=2).stderr
+    assert answer("flows", "show", "9")["revisionId"] == "1", "nothing is stored"

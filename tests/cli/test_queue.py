@@ -134,7 +134,7 @@ def test_a_message_is_not_deleted_before_it_is_shown(queue: Queue, monkeypatch: 
     """The reader of the output has closed it."""
     queue.send(*queue.enrollments(3))
 
-    def broken(body: str, as_json: bool) -> None:
+    def broken(body: str, utc: bool, as_json: bool) -> None:
         if "01K01" in body:
             raise BrokenPipeError(32, "Broken pipe")
 

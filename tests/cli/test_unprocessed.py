@@ -252,8 +252,9 @@ def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
             [*(f"e{number}" for number in range(25)), "bad", "None"]
         )
         assert queue.visible == 27
-    shown = run("unprocessed", "list").stdout
-    assert "27 events: RetriesExhausted 25" in shown
+    result = run("unprocessed", "list")
+    shown = result.stdout
+    assert "27 events: RetriesExhausted 25" in result.stderr
     assert "NotDelivered: event e1" in shown
 
 
@@ -442,11 +443,11 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
 
 def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
     """What one of them holds the other does not see."""
-    fill(queue, 12)
+    fill(queue, 22)
     with QueueScan(queue.sqs, queue.url) as held:
-        taken = [one.unprocessed.event_id for _, one in zip(range(10), held, strict=False)]
+        taken = [one.unprocessed.event_id for _, one in zip(range(20), held, strict=False)]
         answer("unprocessed", "redrive", "--rate", "1000")
-    assert len(bus) == 14 - 10 - 1
+    assert len(bus) == 24 - 20 - 1
     assert not {one.id for one in bus} & set(taken)
 
 
@@ -492,7 +493,7 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
     assert fates["e4"]["unprocessed"]["reason"] == "UNKNOWN_EVENT_TYPE"
     assert fates["e5"]["replay"] == "enroll-01K"
     assert fates[None]["left"] == "no event"
-    shown = run("unprocessed", "redrive", "--dry-run").stdout
+    shown = run("unprocessed", "redrive", "--dry-run").output
     for told in ("1001 ENROLLED", "rejected again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
         assert told in shown
     assert (bus, queue.visible) == ([], 6)

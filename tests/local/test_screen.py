@@ -15,7 +15,7 @@ from rich.live import Live
 from enroll.local import run
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.lambda_service import CompletedAttempt
-from enroll.output import PrintableConsole
+from enroll.terminal import PrintableConsole
 from tests.support.hostile_text import ID, MARK, TEXT, unprintable
 
 MESSAGE = {

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from enroll.local.deployment import load_template
 from enroll.local.settings import LocalRunError
-from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, console, fail
+from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, AsJson, console, fail, print_json
 from enroll.stack import aws_errors_reported, client_of
 
 TABLE = "AWS::DynamoDB::Table"
@@ -27,6 +27,7 @@ def adopt(
     enrollments_table: Annotated[str | None, typer.Option(help="The table of enrollments.")] = None,
     key_arn: Annotated[str, typer.Option(help="KeyArn of the deleted stack, if it had one.")] = "",
     template: Annotated[Path, typer.Option(help="The template of Enroll.", dir_okay=False)] = Path("template.yaml"),
+    as_json: AsJson = False,
 ) -> None:
     """Create a stack from the tables that a deleted stack retained. `sam deploy` then adds everything else."""
     named_tables = {"FlowsTable": flows_table, "RecordsTable": records_table, "EnrollmentsTable": enrollments_table}
@@ -35,11 +36,13 @@ def adopt(
         _refuse_existing(cloudformation, stack)
         names = {logical_id: name or _find(stack, logical_id) for logical_id, name in named_tables.items()}
         _import(cloudformation, stack, _tables(template), names, key_arn)
+    if as_json:
+        print_json({"stack": stack, "tables": names})
+        return
     for logical_id, name in names.items():
-        console.print(f"{logical_id}  {name}", soft_wrap=True)
+        console.print(f"{logical_id}  {name}")
     console.print(
         f"The stack {stack} now contains these tables. Run `sam deploy` with the same stack name to add the rest.",
-        soft_wrap=True,
     )
 
 

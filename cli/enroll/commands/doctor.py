@@ -2,12 +2,11 @@
 
 import shlex
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from enroll.api import ApiUrl, open_api
 from enroll.doctor import (
@@ -20,8 +19,9 @@ from enroll.doctor import (
     check_update,
     find_stack,
 )
-from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, console, fail, print_json, styled
+from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, fail, print_json, print_table, styled
 from enroll.stack import aws_errors_reported, client_of
+from enroll.tables import Column
 
 STYLES = {CheckResult.OK: "green", CheckResult.FAULT: "red", CheckResult.NOT_CHECKED: "yellow"}
 
@@ -80,18 +80,32 @@ def _next_deployment(
     """Return the stack's name and the parameters that `sam deploy` would set."""
     if stack is not None and parameter is not None:
         return stack, _pairs(parameter, "--parameter")
-    try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))[environment]["deploy"]["parameters"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        fail(
-            f"{file}: expected [{environment}.deploy.parameters]; got {error!r}. Run this command in the "
-            "project's folder, or set --stack and --parameter",
-            INVALID,
-        )
+    settings = _settings_of(file, environment)
     configured = settings.get("parameter_overrides", "")
     overrides = shlex.split(configured) if isinstance(configured, str) else list(map(str, configured))
     changes = _pairs(overrides if parameter is None else parameter, f"{file}, parameter_overrides")
     return stack or str(settings.get("stack_name", "enroll")), changes
+
+
+def _settings_of(file: Path, environment: str) -> Mapping[str, Any]:
+    """Return a table of a configuration file. End the command with INVALID if the file has none."""
+    table = f"[{environment}.deploy.parameters]"
+    try:
+        settings: Any = tomllib.loads(file.read_text(encoding="utf-8"))
+        for name in (environment, "deploy", "parameters"):
+            settings = settings.get(name) if isinstance(settings, dict) else None
+        problem = "got a file without it"
+    except OSError as error:
+        settings, problem = None, str(error.strerror)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        settings, problem = None, "got a file that is not TOML"
+    if not isinstance(settings, dict):
+        fail(
+            f"{file}: expected {table}; {problem}. Run this command in the project's folder, or set --stack and "
+            "--parameter",
+            INVALID,
+        )
+    return settings
 
 
 def _pairs(assignments: Iterable[str], where: str) -> dict[str, str]:
@@ -108,7 +122,8 @@ def _print(findings: list[Finding], as_json: bool) -> None:
             [{"check": finding.check, "result": finding.result, "detail": finding.detail} for finding in findings]
         )
         return
-    table = Table("check", "result", "detail")
-    for finding in findings:
-        table.add_row(finding.check, styled(finding.result, STYLES[finding.result]), finding.detail)
-    console.print(table)
+    print_table(
+        ("result", "check", Column("detail", is_message=True)),
+        [(styled(finding.result, STYLES[finding.result]), finding.check, finding.detail) for finding in findings],
+        is_full=True,
+    )

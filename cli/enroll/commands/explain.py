@@ -5,11 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decision_rendering import count_of, print_decisions
+from enroll.completion import complete_flows, complete_records
+from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
 from enroll.flow_names import find_earlier_flow_id
-from enroll.output import AsJson, console, print_json
+from enroll.output import AsJson, Utc, print_json, print_note, times
 from enroll.records import read_record
 from enroll.stack import StackName
+from enroll.times import Times
 
 PATH = "/enrollment/v1/explain"
 # The largest page of the API.
@@ -17,7 +19,12 @@ PAGE_EVENTS = 100
 
 
 def explain(
-    record: Annotated[str, typer.Option(help="Type and ID of the record, for example contact/101 or 0-1/101.")],
+    record: Annotated[
+        str,
+        typer.Option(
+            help="Type and ID of the record, for example contact/101 or 0-1/101.", autocompletion=complete_records
+        ),
+    ],
     portal: Portal,
     event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
     last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
@@ -25,12 +32,14 @@ def explain(
         str | None,
         typer.Option(
             help="Only this flow, by its ID or name, and only events that can trigger it. Default: every flow that the "
-            "event can trigger."
+            "event can trigger.",
+            autocompletion=complete_flows,
         ),
     ] = None,
     details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show why a record was enrolled or not: its recent events and the decision of each flow."""
@@ -53,26 +62,29 @@ def explain(
         print_json({"results": results, "since": page["since"], **types})
         return
     if not results:
-        console.print(_nothing(record, flow_id, page))
+        print_note(_nothing(record, flow_id, page, times(utc)))
         return
-    explained = [(_event_cells(result["event"]), result["decisions"]) for result in results]
-    is_single_decision = len(explained) == 1 and len(explained[0][1]) == 1
-    print_decisions(explained, details=details or is_single_decision)
+    events = [_decided(result["event"], result["decisions"], record) for result in results]
+    is_single_decision = len(events) == 1 and len(events[0].decisions) == 1
+    clock = times(utc)
+    print_decisions(events, clock, details=details or is_single_decision)
     summary = f"{count_of(len(results), 'event')} of {record}"
-    console.print(f"{summary}; the history reaches back to {page['since']}.", style="dim")
+    print_note(f"{summary}; the history reaches back to {clock.text(page['since'])}.")
 
 
-def _nothing(record: str, flow_id: str | None, page: dict[str, Any]) -> str:
+def _decided(event: dict[str, Any], decisions: list[dict[str, Any]], record: str) -> DecidedEvent:
+    return DecidedEvent(event["id"], event["eventType"], decisions, event["occurredAt"], record)
+
+
+def _nothing(record: str, flow_id: str | None, page: dict[str, Any], clock: Times) -> str:
     """Say which events were looked for, and since when."""
     if "eventTypes" not in page:
-        return f"No event of {record} since {page['since']}."
-    return f"No such event of {record} since {page['since']}: flow {flow_id} is triggered by {_listed(page)}."
+        return f"No event of {record} since {clock.text(page['since'])}."
+    return (
+        f"No such event of {record} since {clock.text(page['since'])}: flow {flow_id} is triggered by {_listed(page)}."
+    )
 
 
 def _listed(page: dict[str, Any]) -> str:
     *types, last = page["eventTypes"] or ["no event"]
     return f"{', '.join(types)} or {last}" if types else str(last)
-
-
-def _event_cells(event: dict[str, Any]) -> tuple[str, str, str]:
-    return event["occurredAt"], event["eventType"], event["id"]

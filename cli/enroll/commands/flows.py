@@ -9,13 +9,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, track
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.command_group import CommandGroup
+from enroll.commands.flow_impact import impact
+from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import print_preview
 from enroll.files import InvalidFile, load_objects, read_objects
+from enroll.flow_differences import differences
 from enroll.flow_names import FLOWS, find_flow, get_flow, get_flow_if_stored
-from enroll.output import INVALID, AsJson, console, errors, fail, print_json, print_json_document, print_table
+from enroll.output import (
+    INVALID,
+    AsJson,
+    Utc,
+    console,
+    errors,
+    fail,
+    print_json,
+    print_json_document,
+    print_table,
+    shown,
+    times,
+)
+from enroll.progress import progress_bar
 from enroll.records import read_record
 from enroll.stack import StackName
 from enrollment.catalog import EVENT_TYPES
@@ -25,17 +41,22 @@ from enrollment.domain.identifiers import object_type_id
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_new_flow
+from enrollment.serialization.validation_errors import format_value
 
-app = typer.Typer(help="Write flows, which say which events enroll which records.", no_args_is_help=True)
+app = CommandGroup("Write flows, which say which events enroll which records.")
 
 # Not by name: repeating the command must never delete another flow, whose name is the ID of the deleted one.
-FlowId = Annotated[str, typer.Argument(help="The flow's ID.")]
-FlowName = Annotated[str, typer.Argument(help="The flow's ID, or its name if no other flow has it.")]
+FlowId = Annotated[str, typer.Argument(help="The flow's ID.", autocompletion=complete_flows)]
+FlowName = Annotated[
+    str,
+    typer.Argument(help="The flow's ID, or its name if no other flow has it.", autocompletion=complete_flows),
+]
 Files = Annotated[list[Path], typer.Argument(help="HubSpot v4 flow JSON: files with a flow or a list, or folders.")]
 
 CHECK = "/enrollment/v1/flows/check"
 # Events in a page of a preview.
 PAGE_EVENTS = 100
+MIN_FLOWS_FOR_PROGRESS = 10
 
 
 @app.command()
@@ -56,10 +77,10 @@ def put(
     for flow_id in documents:
         path_segment(flow_id)  # fails for an invalid ID before the first flow is stored
     rows = []
-    with api_errors_reported():
-        for flow_id, document in track(
-            documents.items(), "Storing", console=errors, disable=len(documents) < 10 or as_json, transient=True
-        ):
+    quiet = as_json or len(documents) < MIN_FLOWS_FOR_PROGRESS
+    with api_errors_reported(), progress_bar("Storing", len(documents), quiet=quiet) as progress:
+        for flow_id, document in documents.items():
+            progress.advance()
             current = get_flow_if_stored(opened, flow_id)
             if current is not None and _same(current, document):
                 rows.append(_row(current, "unchanged"))
@@ -88,13 +109,13 @@ def check(files: Files, as_json: AsJson = False) -> None:
     else:
         for answer in answers:
             name = answer["name"] or answer["id"] or ("not a flow" if answer["faults"] else "a flow without a name")
-            console.print(f"{answer['file']}: {name}", style="bold")
+            console.print(f"{answer['file']}: {shown(name)}", style="bold")
             for line in answer["explanation"]:
-                console.print(f"  {line}", soft_wrap=True)
+                console.print(f"  {line}")
             for warning in answer["warnings"]:
-                console.print(f"  Warning: {warning}.", soft_wrap=True, style="yellow")
+                console.print(f"  Warning: {warning}.", style="yellow")
             for fault in answer["faults"]:
-                console.print(f"  {fault}", soft_wrap=True, style="red")
+                console.print(f"  {fault}", style="red")
     if any(answer["faults"] for answer in answers):
         raise typer.Exit(INVALID)
 
@@ -130,7 +151,7 @@ def pull(
             rows.append(_row(remote, f"{state}: {path}"))
     _print(rows, as_json)
     for flow_id, (path, _) in files.items():
-        errors.print(f"{path}: flow {flow_id} is not in portal {portal}", soft_wrap=True)
+        errors.print(f"{path}: flow {flow_id} is not in portal {portal}")
 
 
 @app.command()
@@ -142,53 +163,75 @@ def diff(
     ] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    as_json: AsJson = False,
 ) -> None:
     """Show what `enroll flows put` would change."""
     opened = open_api(api, portal, stack)
-    differs = False
+    documents = [(path, _id_of(path, document), document) for path, document in _read(files)]
+    rows: list[dict[str, Any]] = []
     with api_errors_reported():
-        for path, document in _read(files):
-            flow_id = _id_of(path, document)
+        for path, flow_id, document in documents:
             current = get_flow_if_stored(opened, flow_id)
-            before = "" if current is None else _text(_canonical(current))
-            lines = list(
-                difflib.unified_diff(
-                    before.splitlines(keepends=True),
-                    _text(_canonical(_completed(current, document))).splitlines(keepends=True),
-                    f"portal {portal}: flow {flow_id}" if current else "no stored flow",
-                    str(path),
+            before = None if current is None else _canonical(current)
+            proposed = _completed(current, document)
+            after = _canonical(proposed)
+            changes = list(differences(before or {}, after))
+            row = {
+                "file": str(path),
+                "id": flow_id,
+                "revisionId": None if current is None else current["revisionId"],
+                "state": "new" if current is None else "changed" if changes else "unchanged",
+                "changes": changes,
+                "warnings": opened.call("POST", CHECK, proposed)["warnings"] if changes else [],
+            }
+            rows.append(row)
+            if changes and not as_json:
+                _print_difference(
+                    row, f"portal {portal}: flow {flow_id}" if current else "no stored flow", before, after
                 )
-            )
-            for line in lines:
-                differs = True
-                style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
-                console.print(line.rstrip("\n"), style=style, highlight=False, soft_wrap=True)
-            if lines:
-                checked = opened.call("POST", CHECK, _completed(current, document))
-                _print_warnings(flow_id, checked["warnings"])
-    if differs and exit_code:
+    if as_json:
+        print_json(rows)
+    if exit_code and any(row["changes"] for row in rows):
         raise typer.Exit(1)
 
 
+def _print_difference(
+    row: Mapping[str, Any], title: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]
+) -> None:
+    lines = difflib.unified_diff(
+        [] if before is None else _text(before).splitlines(keepends=True),
+        _text(after).splitlines(keepends=True),
+        title,
+        row["file"],
+    )
+    for line in lines:
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0], "")
+        console.print(line.rstrip("\n"), style=style)
+    _print_warnings(row["id"], row["warnings"])
+
+
 @app.command("list")
-def list_flows(portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False) -> None:
+def list_flows(
+    portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", utc: Utc = False, as_json: AsJson = False
+) -> None:
     """List the flows of a portal."""
     with api_errors_reported():
         flows = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
         print_json(flows)
         return
+    clock = times(utc)
     print_table(
-        ("flow", "name", "enrollment", "object", "revision", "state", "on since"),
+        ("flow", "state", "on since", "revision", "object", "enrollment", "name"),
         (
             (
                 flow["id"],
-                flow.get("name"),
-                flow["enrollmentType"],
-                flow["objectTypeId"],
-                flow["revisionId"],
                 "on" if flow["isEnabled"] else "off",
-                flow["enabledAt"],
+                clock.text(flow["enabledAt"]),
+                flow["revisionId"],
+                flow["objectTypeId"],
+                flow["enrollmentType"],
+                flow.get("name"),
             )
             for flow in flows
         ),
@@ -240,7 +283,12 @@ def delete(
 @app.command("test")
 def enrollment_test(
     flow: FlowName,
-    record: Annotated[str, typer.Argument(help="A stored record: type and ID, for example contact/101, or its ID.")],
+    record: Annotated[
+        str,
+        typer.Argument(
+            help="A stored record: type and ID, for example contact/101, or its ID.", autocompletion=complete_records
+        ),
+    ],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",
@@ -266,7 +314,7 @@ def enrollment_test(
         (
             (
                 f"{condition['property']} {_operation(condition['operation'])}",
-                condition["found"],
+                _value(condition["found"]),
                 "yes" if condition["passed"] else "no",
             )
             for condition in filters
@@ -281,6 +329,7 @@ def preview(
     last: Annotated[int, typer.Option(min=1, help="Number of recent events that can trigger the flow.")] = 1000,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show which records a draft flow would have enrolled from past events, and why. Nothing is stored."""
@@ -290,13 +339,12 @@ def preview(
     opened = open_api(api, portal, stack)
     decisions: list[dict[str, Any]] = []
     body: dict[str, Any] = {"flow": drafts[0]}
-    with api_errors_reported(), Progress(console=errors, disable=as_json, transient=True) as progress:
-        task = progress.add_task("Deciding", total=last)
+    with api_errors_reported(), progress_bar("Deciding", last, quiet=as_json) as progress:
         while len(decisions) < last:
             body["limit"] = min(PAGE_EVENTS, last - len(decisions))
             page = opened.call("POST", "/enrollment/v1/preview", body)
             decisions += page["results"]
-            progress.update(task, completed=len(decisions))
+            progress.update(len(decisions))
             if "paging" not in page:
                 break
             body["after"] = page["paging"]["next"]["after"]
@@ -309,7 +357,10 @@ def preview(
         records = [f"{kind}/{object_id}" for kind, object_id in enrolled]
         print_json({"records": records, "isOnce": page["isOnce"], "decisions": decisions})
         return
-    print_preview(decisions, len(enrolled))
+    print_preview(decisions, len(enrolled), times(utc))
+
+
+app.command()(impact)
 
 
 def _record_id(record: str, flow: Mapping[str, Any]) -> str:
@@ -388,7 +439,7 @@ def _read(paths: list[Path]) -> list[tuple[Path, dict[str, Any]]]:
 def _id_of(path: Path, document: Mapping[str, Any]) -> str:
     flow_id = document.get("id")
     if not isinstance(flow_id, str | int) or isinstance(flow_id, bool):
-        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {flow_id!r}", INVALID)
+        fail(f"{path}: $.id: expected the flow's ID, for example 1001; got {format_value(flow_id)}", INVALID)
     return str(flow_id)
 
 
@@ -399,7 +450,7 @@ def _checked(files: list[Path], portal: str) -> dict[str, dict[str, Any]]:
     for path, document in documents:
         raw_id = document.get("id")
         if not isinstance(raw_id, str | int) or isinstance(raw_id, bool):
-            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {raw_id!r}")
+            faults.append(f"{path}: $.id: expected the flow's ID, for example 1001; got {format_value(raw_id)}")
             continue
         flow_id = str(raw_id)
         if flow_id in flows:
@@ -466,10 +517,14 @@ def _filters(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _filters(part)
 
 
+def _value(value: Any) -> str:
+    return "no value" if value is None else shown(value)
+
+
 def _operation(operation: Mapping[str, Any]) -> str:
     omitted = ("operationType", "operator", "includeObjectsWithNoValueSet")
     operands = [json.dumps(value, ensure_ascii=False) for key, value in operation.items() if key not in omitted]
-    return " ".join([str(operation.get("operator")), *operands])
+    return " ".join([str(operation.get("operator", "?")), *operands])
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -477,9 +532,9 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("flow", "name", "revision", "state", "outcome"),
+        ("flow", "state", "revision", "outcome", "name"),
         (
-            (row["id"], row["name"], row["revisionId"], "on" if row["isEnabled"] else "off", row["outcome"])
+            (row["id"], "on" if row["isEnabled"] else "off", row["revisionId"], row["outcome"], row["name"])
             for row in rows
         ),
     )
@@ -489,4 +544,4 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _print_warnings(flow_id: str, warning_texts: list[str]) -> None:
     for warning in warning_texts:
-        errors.print(f"Warning: flow {flow_id}: {warning}.", soft_wrap=True, style="yellow")
+        errors.print(f"Warning: flow {flow_id}: {warning}.", style="yellow")

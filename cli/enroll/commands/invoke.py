@@ -5,15 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
+from enroll.completion import complete_categories
 from enroll.files import read_json
 from enroll.local.invocation import InvocationError, invoke
 from enroll.local.settings import LAMBDA_PORT, Settings
-from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, Lines, console, fail, print_json, print_table, shown
+from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, console, fail, print_json, print_table, shown
+from enroll.tables import Column, Lines
 from enrollment.catalog import CATEGORIES
 
 
 def invoke_command(
-    category: Annotated[str, typer.Argument(help="The category of the function to run.")],
+    category: Annotated[
+        str, typer.Argument(help="The category of the function to run.", autocompletion=complete_categories)
+    ],
     event: Annotated[Path, typer.Option("--event", "-e", help="The event, as EventBridge delivers it.")],
     lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.")] = LAMBDA_PORT,
     as_json: AsJson = False,
@@ -38,10 +42,8 @@ def invoke_command(
 
 def _print(payload: dict[str, Any]) -> None:
     if unprocessed := payload.get("unprocessed"):
-        console.print(
-            f"Event {payload['eventId']} is kept as an unprocessed event: {unprocessed['reason']}", soft_wrap=True
-        )
-        console.print(unprocessed["message"], soft_wrap=True)
+        console.print(f"Event {payload['eventId']} is kept as an unprocessed event: {unprocessed['reason']}")
+        console.print(unprocessed["message"])
         return
     if replay := payload.get("skipped"):
         console.print(f"Event {payload['eventId']} does not concern the replay {replay}.")
@@ -50,7 +52,7 @@ def _print(payload: dict[str, Any]) -> None:
         console.print(f"Event {payload['eventId']}: no matching flow.")
         return
     print_table(
-        ("flow", "decision", "because", "failing condition"),
+        ("flow", "decision", Column("because", is_message=True), Column("failing condition", is_message=True)),
         (
             (decision["flowId"], decision["code"], decision["because"], Lines(_failures(decision)))
             for decision in payload["decisions"]

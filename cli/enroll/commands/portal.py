@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
+from enroll.command_group import CommandGroup
 from enroll.output import INVALID, AsJson, console, fail, print_json
 from enroll.stack import StackName
 
-app = typer.Typer(help="Show and change the settings of a portal.", no_args_is_help=True)
+app = CommandGroup("Show and change the settings of a portal.")
 
 
 @app.callback()

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from enroll.command_group import CommandGroup
 from enroll.commands.tail import enrollment_line
 from enroll.dead_letters.queue import VISIBILITY_TIMEOUT_SECONDS, NotDeleted, QueueScan
-from enroll.output import FAILED, AsJson, confirm, console, errors, fail, print_json_line
+from enroll.output import FAILED, AsJson, Utc, confirm, console, errors, fail, print_json_line, times
 from enroll.stack import StackName, aws_errors_reported, open_stack
 
-app = typer.Typer(help="Receive messages from the enrollments queue, in place of its consumers.", no_args_is_help=True)
+app = CommandGroup("Receive messages from the enrollments queue, in place of its consumers.")
 
 # The default and the largest number of messages of a command.
 DEFAULT_COUNT = 10
@@ -34,6 +35,7 @@ def receive(
     ] = DEFAULT_COUNT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Receive messages from the enrollments queue and delete them.
@@ -49,13 +51,13 @@ def receive(
     with aws_errors_reported():
         if not yes:
             for line in _consequences(sqs, url, count, is_deleted=not no_delete):
-                errors.print(line, soft_wrap=True)
+                errors.print(line)
             confirm("Receive them and return them to the queue?" if no_delete else "Receive them and delete them?")
         received = 0
         with QueueScan(sqs, url, count) as messages:
             for message in messages:
                 # Print the message before deleting it: it must not get lost if the command is killed in between.
-                _show(message.body, as_json)
+                _show(message.body, utc, as_json)
                 if not no_delete:
                     try:
                         messages.delete([message])
@@ -92,7 +94,7 @@ def _consequences(sqs: Any, url: str, count: int, *, is_deleted: bool) -> list[s
     ]
 
 
-def _show(body: str, as_json: bool) -> None:
+def _show(body: str, utc: bool, as_json: bool) -> None:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
@@ -101,7 +103,7 @@ def _show(body: str, as_json: bool) -> None:
         print_json_line(message)
         return
     try:
-        line = enrollment_line(message)
+        line = enrollment_line(message, times(utc))
     except (KeyError, TypeError):
         line = f"Not an enrollment: {body}"
-    console.print(line, soft_wrap=True)
+    console.print(line)

@@ -4,16 +4,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
-from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table, shown
+from enroll.command_group import CommandGroup
+from enroll.completion import complete_records
+from enroll.output import FAILED, INVALID, AsJson, Utc, console, fail, print_json, print_note, print_table, shown, times
+from enroll.progress import progress_bar
 from enroll.record_import import UnreadableFile, read_import
 from enroll.records import read_record
 from enroll.stack import StackName
+from enroll.tables import Column
 from enrollment.domain.identifiers import object_type_id
 
-app = typer.Typer(help="Show stored records and import records.", no_args_is_help=True)
+app = CommandGroup("Show stored records and import records.")
 
 # Number of recent enrollments that `show` prints.
 SHOWN_ENROLLMENTS = 100
@@ -21,10 +24,16 @@ SHOWN_ENROLLMENTS = 100
 
 @app.command()
 def show(
-    record: Annotated[str, typer.Argument(help="Type and ID of the record, for example contact/101 or 0-1/101.")],
+    record: Annotated[
+        str,
+        typer.Argument(
+            help="Type and ID of the record, for example contact/101 or 0-1/101.", autocompletion=complete_records
+        ),
+    ],
     portal: Portal,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a record: its properties and when they changed, its lists and its enrollments."""
@@ -35,30 +44,34 @@ def show(
     if as_json:
         print_json({**content, "enrollments": enrollments})
         return
-    console.print(f"{record} of portal {portal}, created {content['createdAt']}")
+    clock = times(utc)
+    print_note(f"{record} of portal {portal}, created {clock.text(content['createdAt'])}", "bold")
     print_table(
-        ("property", "value", "changed"),
-        ((name, shown(value["value"]), value["changedAt"]) for name, value in content["properties"].items()),
+        ("property", "changed", Column("value", is_message=True)),
+        (
+            (name, clock.text(value["changedAt"]), shown(value["value"]))
+            for name, value in content["properties"].items()
+        ),
     )
     if content["lists"]:
         print_table(
             ("list", "member", "changed"),
             (
-                (membership["listId"], "yes" if membership["isMember"] else "no", membership["changedAt"])
+                (membership["listId"], "yes" if membership["isMember"] else "no", clock.text(membership["changedAt"]))
                 for membership in content["lists"]
             ),
         )
     if enrollments:
         print_table(
-            ("flow", "event", "event ID", "enrolled", "enrollment", "delivered"),
+            ("enrollment", "enrolled", "delivered", "flow", "event", "event ID"),
             (
                 (
+                    enrollment["enrollmentId"],
+                    clock.text(enrollment["enrolledAt"]),
+                    "yes" if enrollment["isPublished"] and enrollment["isAnnounced"] else "not yet",
                     f"{enrollment['flowName']} ({enrollment['flowId']})",
                     enrollment["trigger"]["eventType"],
                     enrollment["trigger"]["eventId"],
-                    enrollment["enrolledAt"],
-                    enrollment["enrollmentId"],
-                    "yes" if enrollment["isPublished"] and enrollment["isAnnounced"] else "not yet",
                 )
                 for enrollment in enrollments
             ),
@@ -105,10 +118,9 @@ def import_records(
     work.resume()
     if work.done and not as_json:
         console.print(f"Resuming after {work.done} rows.")
-    columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with api_errors_reported(), Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
-        task = progress.add_task("Importing", total=len(work.rows), completed=work.done)
-        work.run(lambda count: progress.advance(task, count))
+    bar = progress_bar("Importing", len(work.rows), completed=work.done, quiet=as_json)
+    with api_errors_reported(), bar as progress:
+        work.run(progress.advance)
     report = str(work.report_file) if work.refused else None
     if as_json:
         counts = {"rows": len(work.rows), "created": work.created, "changed": work.changed, "refused": work.refused}

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.completion import complete_event_types, complete_flows
 from enroll.flow_names import find_earlier_flow_id
-from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json, print_table
+from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json, print_table
+from enroll.progress import progress_bar
 from enroll.replay import ArchiveReplay, NotReplayable, ReplayRequest, start
 from enroll.stack import StackName, aws_errors_reported, open_stack
+from enroll.tables import Column
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import Instant, iso, read_given_time
 from enrollment.entrypoints.bootstrap import now
@@ -33,11 +35,14 @@ def replay(
     flow: Annotated[
         list[str] | None,
         typer.Option(
-            "--flow", help="Only for this flow, by ID or name, regardless of when it was turned on. Repeatable."
+            "--flow",
+            help="Only for this flow, by ID or name, regardless of when it was turned on. Repeatable.",
+            autocompletion=complete_flows,
         ),
     ] = None,
     event_type: Annotated[
-        list[str] | None, typer.Option("--event-type", help="Only events of this type. Repeatable.")
+        list[str] | None,
+        typer.Option("--event-type", help="Only events of this type. Repeatable.", autocompletion=complete_event_types),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Enroll no record. Count the records that would be enrolled.")
@@ -83,9 +88,7 @@ def _moment(option: str, text: str | None) -> Instant:
 
 def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline: float, *, quiet: bool) -> None:
     """Wait until EventBridge has delivered the last event. Ctrl-C cancels the replay."""
-    columns = (TextColumn("Replaying"), BarColumn(), TextColumn("{task.fields[reached]}"))
-    with Progress(*columns, console=errors, disable=quiet, transient=True) as shown:
-        task = shown.add_task("Replaying", total=end_at - start_at, reached="")
+    with progress_bar("Replaying", (end_at - start_at) // 1000, quiet=quiet) as bar:
         try:
             while not (progress := started.progress()).is_over:
                 if time.monotonic() > deadline:
@@ -94,7 +97,7 @@ def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline
                         FAILED,
                     )
                 if progress.reached is not None:
-                    shown.update(task, completed=progress.reached - start_at, reached=iso(progress.reached))
+                    bar.update((progress.reached - start_at) // 1000, iso(progress.reached))
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             started.cancel()
@@ -108,9 +111,7 @@ def _follow(started: ArchiveReplay, start_at: Instant, end_at: Instant, deadline
 
 def _settled(caller: Api, name: str, deadline: float, *, quiet: bool) -> Counts:
     """Return the counts when they no longer change: the functions have then processed the delivered events."""
-    columns = (TextColumn("Counting"), TextColumn("{task.completed} decisions"))
-    with Progress(*columns, console=errors, disable=quiet, transient=True) as shown:
-        task = shown.add_task("Counting", total=None)
+    with progress_bar("Counting", unit="decisions", quiet=quiet) as bar:
         counts, changed_at = _counts(caller, name), time.monotonic()
         while time.monotonic() - changed_at < QUIET_SECONDS:
             if time.monotonic() > deadline:
@@ -118,7 +119,7 @@ def _settled(caller: Api, name: str, deadline: float, *, quiet: bool) -> Counts:
                     f"the events of the replay {name} are still being counted; GET {_path(name)} returns the counts",
                     FAILED,
                 )
-            shown.update(task, completed=sum(codes.total() for codes in counts.values()))
+            bar.update(sum(codes.total() for codes in counts.values()))
             time.sleep(min(POLL_SECONDS, QUIET_SECONDS))
             latest = _counts(caller, name)
             if latest != counts:
@@ -155,7 +156,7 @@ def _report(order: Mapping[str, Any], counts: Counts | None, as_json: bool) -> N
         console.print("No record would be enrolled: no event of that time matches a flow.")
     else:
         print_table(
-            ("flow", "would enroll", "decisions"),
+            ("flow", "would enroll", Column("decisions", is_message=True)),
             (
                 (flow_id, codes[Code.ENROLLED], ", ".join(f"{code} {count}" for code, count in codes.most_common()))
                 for flow_id, codes in sorted(counts.items())

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from enroll.bus import BusEntry, batches, detail_text
 from enroll.bus import put as put_batch
 from enroll.files import read_objects
-from enroll.output import FAILED, INVALID, AsJson, console, errors, fail, print_json
+from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json
+from enroll.progress import progress_bar
 from enroll.stack import StackName, aws_errors_reported, open_stack
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import now
@@ -51,11 +51,10 @@ def send(
 def put(client: Any, entries: list[BusEntry], *, quiet: bool = True) -> list[str]:
     """Put entries on the bus. Return the reasons of those that the bus rejected."""
     refused: list[str] = []
-    with Progress(console=errors, disable=quiet, transient=True) as progress:
-        task = progress.add_task("Sending", total=len(entries))
+    with progress_bar("Sending", len(entries), quiet=quiet) as progress:
         for batch in batches(entries):
             refused += [f"{batch[place]['DetailType']}: {why}" for place, why in put_batch(client, batch).items()]
-            progress.advance(task, len(batch))
+            progress.advance(len(batch))
     return refused
 
 

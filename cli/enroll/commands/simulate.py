@@ -1,14 +1,15 @@
 """`enroll simulate`"""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.decision_rendering import print_decisions
+from enroll.api import ApiUrl, JsonObject, Portal, api_errors_reported, open_api
+from enroll.decision_rendering import DecidedEvent, print_decisions
 from enroll.files import read_json, read_objects
-from enroll.output import INVALID, AsJson, console, fail, print_json
+from enroll.output import INVALID, AsJson, Utc, fail, print_json, print_note, times
 from enroll.stack import StackName
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import now
@@ -29,6 +30,7 @@ def simulate(
     details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the decisions that an event would cause. Nothing is written, and no message is sent."""
@@ -44,10 +46,18 @@ def simulate(
         return
     if refused := answer.get("unprocessed"):
         fail([f"the event would become an unprocessed event: {refused['reason']}", refused["message"]], INVALID)
-    detail, kind = body["event"]["detail"], body["event"]["detail-type"]
-    about = f"{detail['objectType']} {detail.get('objectId') or '(an unknown visitor)'}"
-    print_decisions([((kind, answer["eventId"], about), answer["decisions"])], details=details)
-    console.print("Nothing was written, and no message was sent.", style="dim")
+    print_decisions([_decided(body["event"], answer)], times(utc), details=details)
+    print_note("Nothing was written, and no message was sent.")
+
+
+def _decided(envelope: Any, answer: Mapping[str, Any]) -> DecidedEvent:
+    # The API has accepted the event, so these keys exist, unless the URL is that of another server.
+    envelope = JsonObject(envelope if isinstance(envelope, dict) else {})
+    detail = JsonObject(envelope["detail"] if isinstance(envelope["detail"], dict) else {})
+    record = f"{detail['objectType']}/{detail['objectId']}" if detail.get("objectId") else "an unknown visitor"
+    return DecidedEvent(
+        answer["eventId"], envelope["detail-type"], answer["decisions"], detail.get("occurredAt"), record
+    )
 
 
 def _envelope(path: Path, portal: str, *, at_now: bool) -> Any:

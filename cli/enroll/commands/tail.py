@@ -9,18 +9,24 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.output import AsJson, console, errors, print_json_line
+from enroll.completion import complete_flows, complete_records
+from enroll.output import AsJson, Utc, console, errors, print_json_line, times
 from enroll.records import read_record
 from enroll.stack import StackName
 from enroll.tail import MAX_NEW, Tail
+from enroll.times import Times
 
 
 def tail(
     portal: Portal,
     flow: Annotated[
-        list[str] | None, typer.Option(help="Only this flow. Repeatable. Default: all flows that are on.")
+        list[str] | None,
+        typer.Option(help="Only this flow. Repeatable. Default: all flows that are on.", autocompletion=complete_flows),
     ] = None,
-    record: Annotated[str | None, typer.Option(help="Only this record, for example contact/101 or 0-1/101.")] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(help="Only this record, for example contact/101 or 0-1/101.", autocompletion=complete_records),
+    ] = None,
     last: Annotated[int, typer.Option("--last", "-n", min=0, max=100, help="Show the latest enrollments first.")] = 10,
     timeout: Annotated[
         float | None,
@@ -28,6 +34,7 @@ def tail(
     ] = None,
     api: ApiUrl = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show enrollments as they are made. Does not use the queue.
@@ -49,12 +56,12 @@ def tail(
     opened = Tail(open_api(api, portal, stack), flow or None, key, _report_gap, _report_skipped)
     try:
         with api_errors_reported():
-            _show(opened.latest(last), as_json)
+            _show(opened.latest(last), utc, as_json)
             shown_at = time.monotonic()
             if timeout == 0:
                 return
             for enrollments in opened.follow():
-                _show(enrollments, as_json)
+                _show(enrollments, utc, as_json)
                 if enrollments:
                     shown_at = time.monotonic()
                 if timeout is not None and time.monotonic() - shown_at >= timeout:
@@ -67,7 +74,6 @@ def _report_gap(path: str) -> None:
     errors.print(
         f"Warning: more than {MAX_NEW} new enrollments in one poll. Older ones are not shown. GET {path} lists them.",
         style="yellow",
-        soft_wrap=True,
     )
 
 
@@ -75,24 +81,24 @@ def _report_skipped(flow_id: str) -> None:
     errors.print(
         f"Warning: flow {flow_id} is not shown: its ID does not fit into a path of the API. Use --record instead.",
         style="yellow",
-        soft_wrap=True,
     )
 
 
-def _show(enrollments: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def _show(enrollments: Sequence[Mapping[str, Any]], utc: bool, as_json: bool) -> None:
     for enrollment in enrollments:
         if as_json:
             print_json_line(enrollment)
         else:
-            console.print(enrollment_line(enrollment), soft_wrap=True)
+            console.print(enrollment_line(enrollment, times(utc)))
 
 
-def enrollment_line(enrollment: Mapping[str, Any]) -> str:
+def enrollment_line(enrollment: Mapping[str, Any], clock: Times) -> str:
     """Return an enrollment, or a message of the enrollments queue, as one line of text."""
     trigger = enrollment["trigger"]
     record = f"{enrollment['objectTypeId']}/{enrollment['objectId']}"
     flow = f"{enrollment['flowName']} ({enrollment['flowId']})"
     again = " again" if enrollment["isReEnrollment"] else ""
     cause = f"{trigger['eventType']} {trigger['eventId']}"
-    due = f", message due at {enrollment['dueAt']}" if "dueAt" in enrollment else ""
-    return f"{enrollment['enrolledAt']}  {enrollment['portalId']}  {record} enters {flow}{again} by {cause}{due}"
+    due = f", message due at {clock.text(enrollment['dueAt'])}" if "dueAt" in enrollment else ""
+    enrolled_at = clock.text(enrollment["enrolledAt"])
+    return f"{enrolled_at}  {enrollment['portalId']}  {record} enters {flow}{again} by {cause}{due}"

@@ -14,32 +14,34 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
-from rich.progress import Progress, TextColumn
 
 from enroll.api import Api, ApiUrl, api_errors_reported, open_api
 from enroll.bus import BATCH_ENTRIES, BusEntry, batches, put
-from enroll.dead_letters.message import UnprocessedEvent
+from enroll.command_group import CommandGroup
+from enroll.completion import complete_event_types
+from enroll.dead_letters.message import NOT_AN_EVENT, UnprocessedEvent
 from enroll.dead_letters.queue import BATCH_MESSAGES, NotDeleted, QueueMessage, QueueScan
 from enroll.output import (
     FAILED,
     INVALID,
     NOT_FOUND,
     AsJson,
+    Utc,
     confirm,
     console,
     errors,
     fail,
     print_json,
+    print_note,
     print_table,
-    shown,
+    times,
 )
+from enroll.progress import progress_bar
 from enroll.stack import Stack, StackName, assume, aws_errors_reported, open_stack
-from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
+from enroll.tables import Column
 from enrollment.domain.values import Instant, iso, read_given_time
-from enrollment.serialization.envelopes import read_routed_event, replay_name
 
-app = typer.Typer(help="List, show, redrive and discard events that could not be processed.", no_args_is_help=True)
+app = CommandGroup("List, show, redrive and discard events that could not be processed.")
 
 # The default and the largest number of events per second that redriving puts on the bus.
 DEFAULT_RATE = 50
@@ -53,7 +55,9 @@ DISCARD_WARNING = (
 
 Reason = Annotated[str | None, typer.Option(help="Only events with this reason, for example RetriesExhausted.")]
 PortalOf = Annotated[str | None, typer.Option("--portal", help="Only events of this portal.")]
-EventType = Annotated[str | None, typer.Option("--event-type", help="Only events of this type.")]
+EventType = Annotated[
+    str | None, typer.Option("--event-type", help="Only events of this type.", autocompletion=complete_event_types)
+]
 Event = Annotated[str | None, typer.Option("--event", help="Only the event with this ID.")]
 Since = Annotated[str | None, typer.Option(help="Only events that occurred at this time or later (ISO 8601).")]
 Until = Annotated[str | None, typer.Option(help="Only events that occurred before this time (ISO 8601).")]
@@ -141,6 +145,7 @@ def list_unprocessed(
     until: Until = None,
     limit: Limit = None,
     stack: StackName = "enroll",
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """List the unprocessed events and their reasons. The queue keeps them."""
@@ -156,24 +161,25 @@ def list_unprocessed(
             "There are no unprocessed events." if wanted == MessageFilter() else "No unprocessed events match."
         )
         return
+    clock = times(utc)
     print_table(
-        ("event", "type", "portal", "record", "occurred", "kept since", "reason", "message"),
+        ("event", "reason", "occurred", "record", "kept since", "type", "portal", Column("message", is_message=True)),
         (
             (
-                shown(event.event_id or "?", 40),
-                shown(event.event_type or "?"),
-                shown(event.portal_id or "?", 30),
-                shown(event.record or "", 30),
-                "" if event.occurred_at is None else iso(event.occurred_at),
-                iso(message.sent_at),
+                event.event_id or "?",
                 event.reason,
-                shown(event.message if event.truncated is None else f"(truncated) {event.message}", 100),
+                clock.text(event.occurred_at),
+                event.record,
+                clock.text(message.sent_at),
+                event.event_type or "?",
+                event.portal_id or "?",
+                event.message if event.truncated is None else f"(truncated) {event.message}",
             )
             for message, event in ((message, message.unprocessed) for message in matches)
         ),
     )
     reasons = Counter(message.unprocessed.reason for message in matches)
-    console.print(f"{len(matches)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
+    print_note(f"{len(matches)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
 
 
 def _written(message: QueueMessage) -> dict[str, Any]:
@@ -206,10 +212,10 @@ def show(
         print_json(_written(message))
         return
     unprocessed = message.unprocessed
-    errors.print(f"{unprocessed.reason}: {unprocessed.message}", soft_wrap=True)
+    errors.print(f"{unprocessed.reason}: {unprocessed.message}")
     if unprocessed.truncated is not None:
         # Not printed as an event: resending the truncated event would lose the rest.
-        errors.print(unprocessed.obstacle, soft_wrap=True)
+        errors.print(unprocessed.obstacle or NOT_AN_EVENT)
         print_json({"truncated": unprocessed.truncated, "event": unprocessed.event})
         return
     print_json(unprocessed.event if unprocessed.complete_event is None else unprocessed.complete_event)
@@ -241,11 +247,9 @@ def redrive(
             _print_dry_run(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
             return
         work = Redriving(opened.client("events"), opened.outputs["EventBusName"], messages, rate, _own_bus(opened))
-        columns = (TextColumn("Redriving"), TextColumn("{task.completed} redriven"))
-        with Progress(*columns, console=errors, disable=as_json, transient=True) as progress:
-            task = progress.add_task("Redriving", total=None)
+        with progress_bar("Redriving", unit="redriven", quiet=as_json) as progress:
             try:
-                work.run(selection, lambda: progress.update(task, completed=sum(work.redriven.values())))
+                work.run(selection, lambda: progress.update(sum(work.redriven.values())))
             except NotDeleted as error:
                 fail(str(error), FAILED)
     _report(work, selection.skipped, as_json)
@@ -296,7 +300,7 @@ class Redriving:
             event = message.unprocessed
             entry = event.entry(self.bus_name)
             if entry is None:
-                self.kept.append((message, event.obstacle or "no event"))
+                self.kept.append((message, event.obstacle or NOT_AN_EVENT))
             elif event.event_id in redriven_ids:
                 # The event failed again, or the queue has it twice. Redriving it again could go on without end.
                 self.kept.append((message, "came back during the run"))
@@ -306,6 +310,8 @@ class Redriving:
                 yield entry
 
     def _put(self, messages: Sequence[QueueMessage], entries: Sequence[BusEntry]) -> None:
+        from enrollment.domain.events.event import OWN_SOURCE
+
         refused: dict[int, str] = {}
         own_places = [place for place, entry in enumerate(entries) if entry["Source"] == OWN_SOURCE]
         other_places = [place for place in range(len(entries)) if place not in own_places]
@@ -347,6 +353,8 @@ def _report(work: Redriving, skipped: int, as_json: bool) -> None:
 
 def _print_dry_run(selection: Selection, api_of: Callable[[str], Api], as_json: bool) -> None:
     """Print what redriving would do. Simulates the events in the order of the queue."""
+    from enrollment.domain.enrollment.decisions import Code
+
     apis: dict[str, Api] = {}
     outcomes = []
     with api_errors_reported():
@@ -363,17 +371,20 @@ def _print_dry_run(selection: Selection, api_of: Callable[[str], Api], as_json: 
         print_json({"wouldEnroll": dict(would_enroll), "skipped": selection.skipped, "events": outcomes})
         return
     print_table(
-        ("event", "reason", "outcome"),
+        ("event", "reason", Column("outcome", is_message=True)),
         ((outcome["eventId"] or "?", outcome["reason"], _outcome_text(outcome)) for outcome in outcomes),
     )
     flows = ", ".join(f"{flow_id} {count}" for flow_id, count in would_enroll.most_common()) or "none"
-    console.print(f"{len(outcomes)} events. Enrollments by flow, each event simulated alone: {flows}.")
+    print_note(f"{len(outcomes)} events. Enrollments by flow, each event simulated alone: {flows}.")
 
 
 def _simulated(unprocessed: UnprocessedEvent, apis: dict[str, Api], api_of: Callable[[str], Api]) -> dict[str, Any]:
+    from enrollment.domain.events.event import InvalidEvent
+    from enrollment.serialization.envelopes import read_routed_event, replay_name
+
     envelope = unprocessed.complete_event
     if envelope is None:
-        return {"left": unprocessed.obstacle or "no event"}
+        return {"left": unprocessed.obstacle or NOT_AN_EVENT}
     try:
         event = read_routed_event(envelope)
     except InvalidEvent as invalid:

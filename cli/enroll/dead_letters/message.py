@@ -18,7 +18,6 @@ from typing import Any
 
 from enroll.bus import BusEntry, detail_text
 from enrollment.domain.values import Instant, read_instant, read_time
-from enrollment.serialization.event_fields import REPLAY_NAME
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"
 NOT_DELIVERED = "NOT_DELIVERED"
@@ -61,7 +60,8 @@ class UnprocessedEvent:
     def record(self) -> str | None:
         """The record as <type>/<id>, as the event names them."""
         object_type, object_id = self._detail.get("objectType"), self._detail.get("objectId")
-        return None if object_type is None or object_id is None else f"{object_type}/{object_id}"
+        is_named = isinstance(object_type, str | int) and isinstance(object_id, str | int)
+        return f"{object_type}/{object_id}" if is_named else None
 
     @property
     def occurred_at(self) -> Instant | None:
@@ -81,6 +81,9 @@ class UnprocessedEvent:
         names = [envelope.get(key) for key in ("source", "detail-type")]
         if not isinstance(envelope.get("detail"), dict) or not all(isinstance(name, str) and name for name in names):
             return None
+        # Importing it takes longer than listing a queue.
+        from enrollment.serialization.event_fields import REPLAY_NAME
+
         detail = dict(self._detail)
         for key, value in (("id", envelope.get("id")), ("occurredAt", envelope.get("time"))):
             if detail.get(key) is None and value is not None:
@@ -95,11 +98,11 @@ class UnprocessedEvent:
         if self.truncated is not None:
             archive = self.truncated.get("archive")
             place = archive if isinstance(archive, Mapping) else {}
+            bus, event_id, time = (place.get(key, "(unknown)") for key in ("bus", "eventId", "time"))
             return (
-                f"the event was cut, because its {self.truncated.get('bytes')} bytes exceed the size of a message. "
-                f"The archive of the bus {place.get('bus')} has the whole event: event {place.get('eventId')}, sent at "
-                f"{place.get('time')}. Send a smaller event from its source, or restore it from the archive "
-                "(docs/unprocessed.md)"
+                f"the event was cut, because its {self.truncated.get('bytes', '(unknown)')} bytes exceed the size of a "
+                f"message. The archive of the bus {bus} has the whole event: event {event_id}, sent at {time}. Send a "
+                "smaller event from its source, or restore it from the archive (docs/unprocessed.md)"
             )
         return NOT_AN_EVENT if self.complete_event is None else None
 

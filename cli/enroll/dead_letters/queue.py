@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ VISIBILITY_TIMEOUT_SECONDS = 120
 WAIT_SECONDS = 1
 MAX_EMPTY_RESPONSES = 2
 MAX_MESSAGES = 100_000
+SIMULTANEOUS_REQUESTS = 2
 
 DELETE_ATTEMPTS = 3
 
@@ -42,6 +44,7 @@ class QueueScan:
 
     At the end of the block, messages that were not deleted become visible again. At most ``limit`` different messages
     are received, because each receive counts toward the limit after which SQS moves a message to a dead-letter queue.
+    Without a limit, two requests at a time receive messages: the last two responses are empty, and each waits a second.
     """
 
     def __init__(self, client: Any, url: str, limit: int = MAX_MESSAGES) -> None:
@@ -69,15 +72,17 @@ class QueueScan:
             )
 
     def __iter__(self) -> Iterator[QueueMessage]:
-        empty_responses, repeated = 0, 0
+        repeated = 0
+        empty_responses = 0
         # If the scan is slower than messages return to the queue, end it after a whole round of known messages.
         while (
             empty_responses < MAX_EMPTY_RESPONSES
             and repeated <= len(self._seen) + BATCH_MESSAGES
             and len(self._seen) < self._limit
         ):
-            raw_messages = self._receive()
-            empty_responses = 0 if raw_messages else empty_responses + 1
+            responses = self._receive()
+            raw_messages = [raw for response in responses for raw in response]
+            empty_responses = 0 if raw_messages else empty_responses + len(responses)
             self._receipts |= {raw["MessageId"]: raw["ReceiptHandle"] for raw in raw_messages}
             for raw in raw_messages:
                 repeated = repeated + 1 if raw["MessageId"] in self._seen else 0
@@ -85,7 +90,15 @@ class QueueScan:
                     self._seen.add(raw["MessageId"])
                     yield _read_message(raw)
 
-    def _receive(self) -> list[dict[str, Any]]:
+    def _receive(self) -> list[list[dict[str, Any]]]:
+        """Return the messages of one response, or of simultaneous responses."""
+        if self._limit < MAX_MESSAGES:
+            return [self._receive_batch()]
+        with ThreadPoolExecutor(SIMULTANEOUS_REQUESTS) as executor:
+            requests = [executor.submit(self._receive_batch) for _ in range(SIMULTANEOUS_REQUESTS)]
+            return [request.result() for request in requests]
+
+    def _receive_batch(self) -> list[dict[str, Any]]:
         response = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=min(BATCH_MESSAGES, self._limit - len(self._seen)),

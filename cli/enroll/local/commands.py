@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from enroll.command_group import CommandGroup
 from enroll.local.guard import EXAMPLE_HOST
 from enroll.local.relay import OPTION, bind_problem
 from enroll.local.run import StorePortal, run
 from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
-from enroll.output import INVALID, console, fail
+from enroll.output import INVALID, fail
 
-app = typer.Typer(help="Run the whole system on this machine, without an AWS account.", no_args_is_help=True)
+app = CommandGroup("Run the whole system on this machine, without an AWS account.")
 
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 
+# A pipe has no width of its own; 80 columns would cut IDs.
+PIPE_WIDTH = 200
+
 store_portal: StorePortal | None = None
-"""Stores the demonstration's flows and records. `enroll.main` sets it, because it needs the API client."""
+"""Stores the demonstration's flows and records. `enroll.commands.local` sets it, because it needs the API client."""
 
 
 @app.callback()
@@ -87,10 +92,17 @@ def run_command(
         project=project.resolve(),
         emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
     )
+    from enroll.terminal import PrintableConsole
+
     try:
         if demo and store_portal is None:
             raise LocalRunError("The demonstration needs store_portal, which is not set. Use --no-demo.")
-        code = run(settings, store_portal if demo else None, once=once, console=console)
+        code = run(
+            settings,
+            store_portal if demo else None,
+            once=once,
+            console=PrintableConsole(width=None if sys.stdout.isatty() else PIPE_WIDTH),
+        )
     except LocalRunError as error:
         fail(str(error).split("\n"), INVALID)
     raise typer.Exit(code)

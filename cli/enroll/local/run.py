@@ -28,7 +28,7 @@ from enroll.local.emulator import Emulator, ministack_version
 from enroll.local.lambda_service import CompletedAttempt, LambdaService
 from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
-from enroll.output import PrintableConsole
+from enroll.terminal import PrintableConsole
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
 """Stores the flows and records of the demonstration through the HTTP API. Arguments: see `portal.store_portal`."""

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from enrollment.domain.values import Instant, read_instant
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import write_announcement
 from tests.support.fakes import World
+from tests.support.portal import Api
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "cli" / "enroll" / "demo"
 FLOWS = [json.loads(file.read_text(encoding="utf-8")) for file in sorted((DEMO / "flows").glob("*.json"))]
 RECORDS = json.loads((DEMO / "records.json").read_text(encoding="utf-8"))
 EXPECTED = json.loads((DEMO / "expected.json").read_text(encoding="utf-8"))
+PAGES = [ROOT / "README.md", ROOT / "docs" / "get-started.md", *sorted((ROOT / "docs").glob("*.md"))]
 SAMPLES = sorted(
     (
         json.loads(file.read_text(encoding="utf-8"))
@@ -111,6 +114,37 @@ def test_repeated_samples_do_not_enroll_twice() -> None:
     again = play(world, SAMPLES)
     assert enrolled(world) == EXPECTED["enrollments"]
     assert Code.ENROLLED not in {one.code for one in again}
+
+
+def flows_of(page: Path) -> list[Any]:
+    """The flows in a page that can be stored as they are."""
+    blocks = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [json.loads(block) for block in blocks if '"enrollmentCriteria"' in block and "…" not in block]
+
+
+def test_examples_of_the_docs_do_not_change_the_demonstration() -> None:
+    """Readers run the examples in the demonstration's portal."""
+    demonstration = {flow["id"] for flow in FLOWS}
+    examples = {flow["id"] for page in PAGES for flow in flows_of(page)}
+    assert "2001" in examples
+    assert not examples & demonstration
+    tour = "".join(page.read_text(encoding="utf-8") for page in PAGES[:2])
+    written = re.findall(r"enroll (?:flows (?:on|off|delete)|replay .*?--flow) (\w+)", tour)
+    assert set(written) == {"2001"}
+
+
+def test_the_tour_works_beside_the_demonstration() -> None:
+    world = portal()
+    play(world, SAMPLES)
+    (document,) = flows_of(ROOT / "docs" / "get-started.md")
+    sample = json.loads((ROOT / "events" / "forms" / "submitted.json").read_text(encoding="utf-8"))
+    api = Api(world, headers={"x-portal-id": "demo", "content-type": "application/json"})
+
+    assert api("PUT", f"/automation/v4/flows/{document['id']}", document).status == 201
+    simulated = api("POST", "/enrollment/v1/simulate", {"event": sample, "flows": [document]}).json
+    assert [(each["flowId"], each["code"]) for each in simulated["decisions"]] == [("2001", "ENROLLED")]
+    order = {"flowIds": [document["id"]], "isDryRun": True}
+    assert api("POST", "/enrollment/v1/replays", order).status == 201
 
 
 def test_demonstration_flows_use_every_category_and_describe_themselves() -> None:

@@ -96,7 +96,7 @@ class EventHistory(Struct, frozen=True):
 
     def since(self, record: Record, now: Instant) -> Instant:
         """Return the earliest time of the record's history. Events from before its deletion do not belong to it."""
-        kept_since = now - self.days * DAY_MS
+        kept_since = self.kept_since(now)
         return kept_since if record.deleted_at is None else max(kept_since, record.deleted_at + 1)
 
     def of(self, record: Record, now: Instant, query: EventQuery, limit: int) -> Page:
@@ -135,14 +135,27 @@ class EventHistory(Struct, frozen=True):
         stored = (event for event in found if self.takes(event, now))
         return tuple(sorted(stored, key=lambda event: event.occurred_at, reverse=True))
 
-    def latest(self, portal_id: str, event_types: frozenset[str], now: Instant, limit: int, after: str | None) -> Page:
+    def kept_since(self, now: Instant) -> Instant:
+        """Return the earliest time from which events are stored."""
+        return now - self.days * DAY_MS
+
+    def latest(
+        self,
+        portal_id: str,
+        event_types: frozenset[str],
+        now: Instant,
+        limit: int,
+        after: str | None,
+        since: Instant | None = None,
+    ) -> Page:
         """Return a page of the events of all records of a portal, newest first, deleted records included. ``after``:
-        the ``following`` of the previous page.
+        the ``following`` of the previous page. ``since``: only events that occurred then or later.
 
         Events with the same time and ID (of several records) are on the same page, which can make it longer than
         ``limit``. If there are more than MAX_EVENTS_SCANNED of them, the rest is on no page.
         """
-        first = sort_key_at(now - self.days * DAY_MS) if self.is_on else MAX_SORT_KEY
+        kept_since = self.kept_since(now)
+        first = sort_key_at(kept_since if since is None else max(since, kept_since)) if self.is_on else MAX_SORT_KEY
         events: list[Event] = []
         for event in self.events.of_types(portal_id, event_types, first, MAX_SORT_KEY if after is None else after):
             is_full = len(events) >= limit and event_sort_key(event) != event_sort_key(events[-1])

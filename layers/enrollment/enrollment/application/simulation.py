@@ -179,9 +179,34 @@ class _Records(Struct, frozen=True):
         return record
 
 
-def no_enrollments(stored: StoredEnrollment) -> bool:
-    """A ``sees`` of Simulation that hides every stored enrollment, as if no record had been enrolled before."""
-    return False
+class NoEnrollments:
+    """Implements ``Enrollments`` without reading: no record was enrolled before. For simulations, which keep their own
+    claims."""
+
+    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+        """Return an empty entry for every flow."""
+        return dict.fromkeys(flow_ids, ExistingEnrollments())
+
+    def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
+        """Accept the enrollment without storing it."""
+        return True
+
+    def confirm(self, enrollment: Enrollment, *, is_published: bool, is_announced: bool, now: Instant) -> None:
+        """Do nothing."""
+
+    def of_record(self, record_key: RecordKey, limit: int, before: str | None = None) -> Sequence[StoredEnrollment]:
+        """Return no enrollments."""
+        return ()
+
+    def of_flow(
+        self, portal_id: str, flow_id: str, limit: int, before: str | None = None
+    ) -> Sequence[StoredEnrollment]:
+        """Return no enrollments."""
+        return ()
+
+    def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
+        """Return None."""
+        return None
 
 
 class _Enrollments(Struct, frozen=True):

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.criteria.criteria import Result
 from enrollment.domain.describe import failed_conditions
 from enrollment.domain.enrollment.explanations import Explanation, GroupResult
 from enrollment.domain.events.event import Event
-from enrollment.domain.flows.flow import Flow, revised
+from enrollment.domain.flows.flow import Flow, FlowRevision, revised
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso, read_name
 from enrollment.serialization.flow_documents import write_result
-from enrollment.serialization.flows import InvalidFlow, read_new_flow
+from enrollment.serialization.flows import InvalidFlow, read_new_flow, read_stored_flow
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
 from enrollment.serialization.validation_errors import expectation, expectation_of
 
@@ -64,14 +65,53 @@ def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
     reader = BodyReader()
     document = reader.mapping(body, "$")
     draft = _draft(reader, document.get("flow"), "$.flow", "draft", portal_id)
+    limit, after = _page_of(reader, document)
+    reader.finish()
+    assert draft is not None
+    return draft, limit, read_cursor(after)
+
+
+class ImpactRequest(Struct, frozen=True):
+    """A request to compare a draft with the saved revision. ``since``: the earliest time of the events. ``limit``: the
+    number of events on the page. ``after``: the position of the cursor."""
+
+    draft: Flow
+    since: Instant
+    limit: int
+    after: str | None
+
+
+def read_impact(body: Any, portal_id: str, now: Instant) -> ImpactRequest:
+    """Read ``{"flow": <flow with its ID>, "since": …, "limit": …, "after": …}``. Without ``since``: the whole history.
+    Raises InvalidRequest."""
+    reader = BodyReader()
+    document = reader.mapping(body, "$")
+    raw_flow, since = document.get("flow"), document.get("since")
+    if isinstance(raw_flow, Mapping) and raw_flow.get("id") is None:
+        action = "Write the ID of the saved flow into the draft"
+        reader.fault("$.flow.id", "MISSING_FIELD", expectation_of("the ID of a flow", "no value", action))
+    draft = _draft(reader, raw_flow, "$.flow", "draft", portal_id)
+    since_instant = 0 if since is None else reader.time(since, "$.since", now)
+    limit, after = _page_of(reader, document)
+    reader.finish()
+    assert draft is not None
+    return ImpactRequest(draft, since_instant, limit, read_cursor(after))
+
+
+def read_switched_on(revision: FlowRevision) -> Flow:
+    """Return a saved flow as if it had been on before all events. One that this version refuses enrolls no record."""
+    flow = read_stored_flow(revision, lambda *_: None)
+    return replace(flow, is_enabled=True, enabled_at=0, changed_at=0)
+
+
+def _page_of(reader: BodyReader, document: Mapping[str, Any]) -> tuple[int, str | None]:
+    """Read the keys ``limit`` and ``after``."""
     limit, after = document.get("limit", MAX_INPUTS), document.get("after")
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
         reader.fault("$.limit", "WRONG_TYPE", expectation(f"a number from 1 to {MAX_INPUTS}", limit))
     if after is not None and not isinstance(after, str):
         reader.fault("$.after", "WRONG_TYPE", expectation("paging.next.after of the previous page", after))
-    reader.finish()
-    assert draft is not None
-    return draft, limit, read_cursor(after)
+    return limit, after
 
 
 def _drafts(reader: BodyReader, raw_flows: Any, path: str, portal_id: str) -> list[Flow]:

@@ -5,6 +5,7 @@ Every message has one form, and the JSON path is given beside it:
     expected <what>[, for example <value>]; got <value>[. <What to do next>]
 """
 
+import json
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -41,10 +42,16 @@ def expectation_of(expected: str, found: str, action: str = "") -> str:
 
 
 def format_value(value: object, limit: int = 80) -> str:
-    """Return Python's notation of a value, cut after ``limit`` characters. Texts with unprintable characters are
-    escaped, so that a message can be shown and logged anywhere."""
+    """Return a value as in its document, cut after ``limit`` characters. Text has single quotes. A missing value and
+    null are the same. Unprintable characters are escaped, so that a message can be shown and logged anywhere."""
+    if value is None:
+        return "no value"
     try:
-        text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+        if isinstance(value, str):
+            text = repr(value) if value.isprintable() else ascii(value)
+        else:
+            text = json.dumps(value, ensure_ascii=False, default=repr)
+            text = text if text.isprintable() else json.dumps(value, default=repr)
     except RecursionError:
         return "a value that is nested too deeply to be shown"
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"

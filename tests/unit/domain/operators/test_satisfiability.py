@@ -1,5 +1,6 @@
 """Operations on one property that no value can satisfy together."""
 
+import time
 from typing import Any
 
 import pytest
@@ -110,6 +111,18 @@ def test_a_property_with_one_value_cannot_have_two_options() -> None:
     assert can_hold(operations(["IS_ANY_OF", ["f-1", "f-2"]], ["IS_ANY_OF", ["f-2", "f-3"]]), is_single=True)
     assert can_hold(operations(["IS_NONE_OF", ["f-1"]], ["IS_NONE_OF", ["f-2"]]), is_single=True)
     assert can_hold(operations(["IS_ANY_OF", ["a"]], ["CONTAINS", "b"]), is_single=True)
+
+
+@pytest.mark.parametrize("kind", ["ENUMERATION", "MULTISTRING"])
+@pytest.mark.parametrize("is_single", [True, False])
+def test_large_operands_are_checked_in_bounded_time(kind: str, is_single: bool) -> None:
+    """A flow has up to 300 KB."""
+    positive, negative = ("IS_ANY_OF", "IS_NONE_OF") if kind == "ENUMERATION" else ("IS_EQUAL_TO", "IS_NOT_EQUAL_TO")
+    options = [str(number) for number in range(20_000)]
+    many = operations([positive, options, kind], *50 * [[negative, options[:400], kind]])
+    started = time.process_time()
+    assert can_hold(many, is_single=is_single)
+    assert time.process_time() - started < 2
 
 
 TEXTS = st.text(alphabet="ab; A", min_size=1, max_size=3)

@@ -16,8 +16,10 @@ from enrollment.domain.values import EPOCH, LATEST, SEPARATOR, Value, date_of
 
 DAY_MS = 24 * 3600 * 1000
 
-# Bounds the time of a check. Beyond them, the answer is that the operations can hold.
+# They bound the time of a check. Beyond them, the answer is that the operations can hold. MAX_COMPARISONS: candidates
+# multiplied by operands.
 MAX_CANDIDATES = 3_000
+MAX_COMPARISONS = 300_000
 MAX_DIGITS = 12
 
 _Accepts = Callable[[Operation], bool]
@@ -43,9 +45,16 @@ def can_hold(operations: Sequence[Operation], *, is_single: bool = False) -> boo
 
 def _some_value_holds(kind: str, operations: Sequence[Operation]) -> bool:
     candidates = _CANDIDATES[kind](operations) if kind in _CANDIDATES else None
-    if candidates is None:
+    if candidates is None or len(candidates) * sum(map(_size, operations)) > MAX_COMPARISONS:
         return True
     return any(all(accepts(operation) for operation in operations) for accepts in candidates)
+
+
+def _size(operation: Operation) -> int:
+    """The number of texts in the operand of a text operation; 1 for other operations."""
+    if operation.type.name == "ENUMERATION":
+        return len(operation.operand)
+    return len(operation.operand.equal) if operation.type.name == "MULTISTRING" else 1
 
 
 def _accepting_value(value: Value) -> _Accepts:
@@ -55,7 +64,7 @@ def _accepting_value(value: Value) -> _Accepts:
 # Numbers and times: the results change only at the operands -----------------------------------------------------------
 
 
-def _numbers(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _numbers(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     """The operands, a number between each two, one below and one above all."""
     points = sorted({point for operation in operations for point in _operands(operation.operand)})
     if any(len(point.as_tuple().digits) > MAX_DIGITS or abs(point.adjusted()) > MAX_DIGITS for point in points):
@@ -68,7 +77,7 @@ def _accepting_reading(reading: Decimal) -> _Accepts:
     return lambda operation: operation.accepts(reading)
 
 
-def _times(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _times(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     """The instants at which a result can change, and their neighbors: operands, and the ends of their days in UTC."""
     changes: set[int] = set()
     for operation in operations:
@@ -85,7 +94,7 @@ def _operands(operand: Any) -> tuple[Any, ...]:
     return operand if isinstance(operand, tuple) else (operand,)
 
 
-def _bools(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _bools(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     return [_accepting_value("true"), _accepting_value("false")]
 
 
@@ -95,7 +104,7 @@ def _bools(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
 _AS_WRITTEN = frozenset({"CONTAINS", "DOES_NOT_CONTAIN", "STARTS_WITH", "ENDS_WITH"})
 
 
-def _texts(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _texts(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     equality = next((operation for operation in operations if operation.operator == "IS_EQUAL_TO"), None)
     if equality is not None:
         return _equal_texts(equality, operations)
@@ -106,7 +115,7 @@ def _texts(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
     return _composed_texts(operations)
 
 
-def _equal_texts(equality: Operation, operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _equal_texts(equality: Operation, operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     """The operands of an equality, if no other text gives other results."""
     as_written = [operation for operation in operations if operation.operator in _AS_WRITTEN]
     # Texts with blanks at the ends, and several notations of a URL, are equal to the operand.
@@ -121,23 +130,26 @@ def _equal_texts(equality: Operation, operations: Sequence[Operation]) -> Iterab
 _OTHER_OPTION = "\ue000"
 
 
-def _single_options(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _single_options(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     named = dict.fromkeys(option for operation in operations for option in operation.operand)
     return [_accepting_value([option]) for option in (*named, _OTHER_OPTION)]
 
 
-def _sets_of_options(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _sets_of_options(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     """Sets of options, with and without an option that no operation names.
 
     Options that the same operations name are interchangeable. An operation depends only on whether the property has
     none of them, some, or all.
     """
-    groups: dict[frozenset[int], list[str]] = {}
-    for option in dict.fromkeys(option for operation in operations for option in operation.operand):
-        named_by = frozenset(index for index, operation in enumerate(operations) if option in operation.operand)
-        groups.setdefault(named_by, []).append(option)
+    named_by: dict[str, list[int]] = {}
+    for index, operation in enumerate(operations):
+        for option in operation.operand:
+            named_by.setdefault(option, []).append(index)
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for option, indexes in named_by.items():
+        groups.setdefault(tuple(indexes), []).append(option)
     choices = [[[], options[:1], options] if len(options) > 1 else [[], options] for options in groups.values()]
-    if 2 * 3 ** len(choices) > MAX_CANDIDATES:
+    if len(choices) > 8 or 2 * 3 ** len(choices) > MAX_CANDIDATES:
         return None
     return [
         _accepting_value([*(option for part in chosen for option in part), *more])
@@ -146,7 +158,7 @@ def _sets_of_options(operations: Sequence[Operation]) -> Iterable[_Accepts] | No
     ]
 
 
-def _composed_texts(operations: Sequence[Operation]) -> Iterable[_Accepts] | None:
+def _composed_texts(operations: Sequence[Operation]) -> Sequence[_Accepts] | None:
     """For each choice of the operands, the text that has them and nothing else that an operand names."""
     by_operator: dict[str, list[Sequence[str]]] = {}
     for operation in operations:
@@ -198,6 +210,6 @@ _KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_CANDIDATES: Mapping[str, Callable[[Sequence[Operation]], Iterable[_Accepts] | None]] = MappingProxyType(
+_CANDIDATES: Mapping[str, Callable[[Sequence[Operation]], Sequence[_Accepts] | None]] = MappingProxyType(
     {"number": _numbers, "time": _times, "bool": _bools, "text": _texts, "option": _single_options}
 )

@@ -4,7 +4,7 @@
 from typing import Any
 
 from enrollment.adapters.observability import decision_fields
-from enrollment.application.event_history import DAY_MS, EventQuery
+from enrollment.application.event_history import EventQuery
 from enrollment.application.event_outcome import EventOutcome, find_outcomes, least_final
 from enrollment.application.explanation import FlowOutcome
 from enrollment.domain.events.event import Event
@@ -85,7 +85,7 @@ def get_outcome(services: Services, request: Request) -> Reply:
         }
         for outcome in outcomes
     ]
-    since = iso(request.now - services.history.days * DAY_MS)
+    since = iso(services.history.kept_since(request.now))
     return Reply(200, {"eventId": event_id, "status": least_final(outcomes).value, "results": results, "since": since})
 
 
@@ -146,12 +146,13 @@ ENDPOINTS = (
         "Find out what became of an event",
         get_outcome,
         {200: "Outcome"},
-        description="Finds an event of the history by its ID alone, and explains it for each flow. `status` is DECIDED "
-        "if all decisions are final, WAITING if a flow waits for late data (until `waitingUntil`), IN_PROGRESS if a "
-        "flow should have enrolled the record and there is no enrollment yet, and UNKNOWN if the history does not have the "
-        "event: it has not arrived, it is invalid or failed (then it is in the unprocessed-events queue), it has no "
-        "known record, or it is too old. A new event is found within a second. If a source used the ID several times, "
-        "`results` has each of the events, and `status` is the least final one.",
+        description="Finds an event of the history by its ID alone, and explains it for each flow. `status` is DECIDED if "
+        "all decisions are final, WAITING if a flow waits for late data (until `waitingUntil`), IN_PROGRESS "
+        "if a flow should have enrolled the record and there is no enrollment yet, and UNKNOWN if the history "
+        "does not have the event. An event is not in the history if it has not arrived, is invalid or failed "
+        "(then it is in the unprocessed-events queue), has no known record, or is too old. A new event is "
+        "found within a second. If a source used the ID several times, `results` has each of the events, and "
+        "`status` is the least final one.",
         query=(Query("eventId", "The ID of the event.", is_required=True),),
         example=Example(query={"eventId": "e1"}),
     ),

@@ -354,6 +354,48 @@ SCHEMAS: dict[str, Schema] = {
         },
         "paging",
     ),
+    "ImpactInput": _object(
+        {
+            "flow": _ref("FlowInput"),
+            "since": {"type": ["string", "integer", "null"], "description": "Only events that occurred then or later."},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
+            "after": {"type": ["string", "null"], "description": "`paging.next.after` of the previous page."},
+        },
+        "since",
+        "limit",
+        "after",
+    ),
+    "ImpactPage": _object(
+        {
+            "results": _list(
+                _object(
+                    {
+                        "eventId": _TEXT,
+                        "eventType": _TEXT,
+                        "occurredAt": _MOMENT,
+                        "objectTypeId": _OBJECT_TYPE,
+                        "objectId": _TEXT,
+                        "draft": _nullable(_ref("ImpactOutcome")),
+                        "saved": _nullable(_ref("ImpactOutcome")),
+                    }
+                )
+            ),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "since": {**_MOMENT, "description": "The earliest time of the events that are compared."},
+            "draftIsOnce": {"type": "boolean", "description": "Whether a record enters the draft only once."},
+            "savedIsOnce": {"type": ["boolean", "null"], "description": "The same for the saved revision."},
+            "savedRevisionId": {"type": ["string", "null"], "description": "Null: the flow is not saved."},
+            "savedIsEnabled": {"type": ["boolean", "null"], "description": "Whether the saved revision is on now."},
+        },
+        "paging",
+    ),
+    "ImpactOutcome": _object(
+        {
+            "code": _DECISION["code"],
+            "because": _TEXT,
+            "failedConditions": _EXPLANATION["failedConditions"],
+        }
+    ),
     "AccountPage": _object(
         {
             "results": _list(_ref("ExplainedEvent")),

@@ -7,19 +7,27 @@ from typing import Any
 from msgspec.structs import replace
 
 from enrollment.adapters.observability import decision_fields, rejection_fields
-from enrollment.application.flow_preview import preview
-from enrollment.application.simulation import Drafts, Simulation, no_enrollments
+from enrollment.application.flow_preview import impact, preview
+from enrollment.application.simulation import Drafts, NoEnrollments, Simulation
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import failed_conditions
+from enrollment.domain.enrollment.decisions import Decision
 from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.domain.flows.flow import Flow
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import OtherPortal
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Reply, Request, Services, page
 from enrollment.entrypoints.http_api.flows import FLOW_BODY
 from enrollment.serialization.envelopes import read_routed_event
 from enrollment.serialization.event_warnings import event_warnings
-from enrollment.serialization.explanations import read_preview, read_simulation, write_explanation
+from enrollment.serialization.explanations import (
+    read_impact,
+    read_preview,
+    read_simulation,
+    read_switched_on,
+    write_explanation,
+)
 from enrollment.serialization.requests import write_cursor
 
 
@@ -35,7 +43,8 @@ def simulate(services: Services, request: Request) -> Reply:
         services.portals.current(request.portal_id).check_source(event)
         simulation = Simulation(processor)
         if inputs.record is not None:
-            simulation = Simulation(processor, inputs.record.of(event), sees=no_enrollments)
+            # A record in the request has never been enrolled.
+            simulation = Simulation(replace(processor, enrollments=NoEnrollments()), inputs.record.of(event))
         explanations = simulation.explain(event)
     except InvalidEvent as invalid:
         event_id = inputs.envelope.get("id") if isinstance(inputs.envelope, dict) else None
@@ -61,6 +70,49 @@ def preview_flow(services: Services, request: Request) -> Reply:
     ]
     next_position = None if previewed.following is None else write_cursor(previewed.following)
     return Reply(200, page(results, next_position) | {"isOnce": not flow.should_re_enroll})
+
+
+def impact_of_flow(services: Services, request: Request) -> Reply:
+    """Return what a draft and the saved revision of the flow would have decided on the latest events in the history,
+    newest first. Raises InvalidFlow and InvalidRequest."""
+    inputs = read_impact(request.body, request.portal_id, request.now)
+    draft, revision = (
+        inputs.draft,
+        services.authoring.get_many(request.portal_id, [inputs.draft.id]).get(inputs.draft.id),
+    )
+    saved = None if revision is None else read_switched_on(revision)
+    history = services.history
+    page_of_impact = impact(
+        services.processor, history, draft, saved, request.now, inputs.since, inputs.limit, inputs.after
+    )
+    results = [
+        {
+            "eventId": event.id,
+            "eventType": event.event_type.name,
+            "occurredAt": iso(event.occurred_at),
+            "objectTypeId": event.object_type_id,
+            "objectId": event.object_id,
+            "draft": _write_outcome(by_draft, draft),
+            "saved": _write_outcome(by_saved, saved),
+        }
+        for event, by_draft, by_saved in page_of_impact.outcomes
+    ]
+    next_position = None if page_of_impact.following is None else write_cursor(page_of_impact.following)
+    details = {
+        "since": iso(max(inputs.since, history.kept_since(request.now))),
+        "draftIsOnce": not draft.should_re_enroll,
+        "savedIsOnce": None if saved is None else not saved.should_re_enroll,
+        "savedRevisionId": None if revision is None else str(revision.revision),
+        "savedIsEnabled": None if revision is None else revision.is_enabled,
+    }
+    return Reply(200, page(results, next_position) | details)
+
+
+def _write_outcome(decision: Decision | None, flow: Flow | None) -> dict[str, Any] | None:
+    if decision is None or flow is None:
+        return None
+    conditions = list(failed_conditions(decision, flow, EVENT_TYPES))
+    return {"code": decision.code.value, "because": decision.because, "failedConditions": conditions}
 
 
 def write_decision(event: Event, explanation: Explanation) -> Mapping[str, Any]:
@@ -108,5 +160,20 @@ ENDPOINTS = (
         "it once over all pages. A page can be short or empty and still have a next page.",
         body="PreviewInput",
         example=Example(body={"flow": FLOW_BODY, "limit": 100}),
+    ),
+    Endpoint(
+        "impactOfFlow",
+        "POST",
+        "/enrollment/v1/impact",
+        "Compare a draft with the saved revision of the flow on past events",
+        impact_of_flow,
+        {200: "ImpactPage"},
+        description="Decides the latest events in the history, newest first, once by the draft and once by the saved "
+        "revision of the flow with the draft's ID. Both count as turned on, and no record as enrolled before. `draft` "
+        "or `saved` is null for an event that does not trigger that version; `saved` is always null if the flow is not "
+        "saved. For a version that enrolls a record once, count a record once over all pages. A page can be short or "
+        "empty and still have a next page.",
+        body="ImpactInput",
+        example=Example(body={"flow": {"id": "1001", **FLOW_BODY}, "since": "2026-11-20T00:00:00Z", "limit": 100}),
     ),
 )

@@ -1,0 +1,87 @@
+"""Examples in the help of commands, by command. tests/cli/test_help.py checks that each of them parses."""
+
+EXAMPLES = {
+    "": (
+        "enroll catalog --event forms.submitted",
+        "enroll flows check flows/",
+        "enroll explain --portal demo --record contact/101",
+    ),
+    "adopt": ("enroll adopt --stack enroll", "enroll adopt --flows-table enroll-FlowsTable-1A2B3C"),
+    "catalog": (
+        "enroll catalog",
+        "enroll catalog --category forms",
+        "enroll catalog --event forms.submitted --property hs_form_id",
+    ),
+    "doctor": (
+        "enroll doctor",
+        "enroll doctor --no-events --json",
+        "enroll doctor --check-update --parameter CrmDelivery=buffered",
+    ),
+    "explain": (
+        "enroll explain --portal demo --record contact/101",
+        "enroll explain --portal demo --record contact/101 --flow 1001 --details",
+    ),
+    "flows": ("enroll flows list --portal demo", "enroll flows put flows/ --portal demo"),
+    "flows check": ("enroll flows check flows/welcome.json", "enroll flows check flows/ --json"),
+    "flows delete": ("enroll flows delete 1001 --portal demo",),
+    "flows diff": (
+        "enroll flows diff flows/ --portal demo --exit-code",
+        "enroll flows diff welcome.json --portal demo --json",
+    ),
+    "flows impact": (
+        "enroll flows impact draft.json --portal demo",
+        "enroll flows impact draft.json --portal demo --last 2w --json",
+    ),
+    "flows list": ("enroll flows list --portal demo", "enroll flows list --portal demo | cut -f1"),
+    "flows off": ("enroll flows off 1001 --portal demo",),
+    "flows on": ("enroll flows on 1001 --portal demo",),
+    "flows preview": ("enroll flows preview draft.json --portal demo --last 500",),
+    "flows pull": ("enroll flows pull flows/ --portal demo",),
+    "flows put": ("enroll flows put flows/ --portal demo",),
+    "flows show": ("enroll flows show 1001 --portal demo", "enroll flows show 1001 --portal demo --json > 1001.json"),
+    "flows test": ("enroll flows test 1001 contact/101 --portal demo",),
+    "invoke": ("enroll invoke forms --event events/forms/submitted.json",),
+    "local": ("enroll local run",),
+    "local run": ("enroll local run --once", "enroll local run --data .enroll/data --no-demo"),
+    "portal": ("enroll portal show --portal demo",),
+    "portal set": (
+        "enroll portal set --portal demo --time-zone Europe/Dublin",
+        "enroll portal set --portal demo --allow-source acme.forms --allow-source acme.crm",
+    ),
+    "portal show": ("enroll portal show --portal demo",),
+    "queue": ("enroll queue receive --no-delete --count 5",),
+    "queue receive": ("enroll queue receive --no-delete --count 5", "enroll queue receive --yes --json"),
+    "records": ("enroll records show contact/101 --portal demo",),
+    "records import": (
+        "enroll records import contacts.csv --portal demo",
+        "enroll records import deals.jsonl --portal demo --type deal --id-column dealId",
+    ),
+    "records show": (
+        "enroll records show contact/101 --portal demo",
+        "enroll records show 0-1/101 --portal demo --utc",
+    ),
+    "replay": (
+        "enroll replay --portal demo --from 2026-11-23T10:00:00Z --flow 1001 --dry-run",
+        "enroll replay --portal demo --from 2026-11-23T10:00:00Z --event-type forms.submitted",
+    ),
+    "send": (
+        "enroll send events/forms/submitted.json --now",
+        "enroll send events/forms/submitted.json --new-id --json",
+    ),
+    "simulate": (
+        "enroll simulate events/forms/submitted.json --portal demo --now",
+        "enroll simulate events/forms/submitted.json --portal demo --flow draft.json --details",
+    ),
+    "tail": ("enroll tail --portal demo", "enroll tail --portal demo --record contact/101 --timeout 60 --json"),
+    "unprocessed": ("enroll unprocessed list", "enroll unprocessed redrive --dry-run"),
+    "unprocessed discard": ("enroll unprocessed discard --reason WRONG_TYPE --keep discarded.jsonl",),
+    "unprocessed list": (
+        "enroll unprocessed list --reason WRONG_TYPE",
+        "enroll unprocessed list --since 2026-11-23T10:00:00Z --json",
+    ),
+    "unprocessed redrive": (
+        "enroll unprocessed redrive --dry-run",
+        "enroll unprocessed redrive --portal demo --rate 10",
+    ),
+    "unprocessed show": ("enroll unprocessed show 8f14e45f --json",),
+}

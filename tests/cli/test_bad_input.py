@@ -1,0 +1,282 @@
+"""No command shows Python's own words, whatever it is given: each error says what is wrong, with an exit code."""
+
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from enroll.main import app
+from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED
+from tests.support.portal import Api
+from tests.support.scenario import event, flow
+
+EXIT_CODES = {0, FAILED, INVALID, NOT_REACHED, NOT_FOUND, CONFLICT}
+PYTHON_WORDS = re.compile(
+    r"\bNone\b|Traceback|a fault in enroll|\b(?:Key|Type|Value|Attribute|Index|Recursion|UnicodeDecode)Error\b|<class '"
+)
+
+FILE = "{file}"
+"""Stands for the path of a file in the arguments of a command."""
+
+ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
+    "adopt": [["--template", FILE]],
+    "catalog": [["--event", FILE], ["--event", "forms.submitted", "--property", FILE], ["--category", FILE]],
+    "doctor": [[], ["--check-update", "--config-file", FILE], ["--check-update", "--parameter", "x"]],
+    "explain": [["--record", "contact/101"], ["--record", FILE], ["--record", "contact/101", "--event", FILE]],
+    "flows check": [[FILE]],
+    "flows delete": [["1001"], [FILE]],
+    "flows diff": [[FILE]],
+    "flows impact": [[FILE], [FILE, "--last", "0d"]],
+    "flows list": [[]],
+    "flows off": [["1001"]],
+    "flows on": [["1001"]],
+    "flows preview": [[FILE]],
+    "flows pull": [[FILE]],
+    "flows put": [[FILE]],
+    "flows show": [["1001"], [FILE]],
+    "flows test": [["1001", "101"], ["1001", FILE]],
+    "invoke": [["forms", "--event", FILE, "--lambda-port", "1"]],
+    "local run": [["--project", FILE], ["--parameter", FILE]],
+    "portal set": [["--time-zone", FILE], ["--tolerance", "1e999"], ["--tolerance", "nan"]],
+    "portal show": [[]],
+    "queue receive": [["--yes"]],
+    "records import": [[FILE], [FILE, "--type", "nonsense"]],
+    "records show": [["contact/101"], [FILE]],
+    "replay": [["--from", "2026-11-23T10:00:00Z"], ["--from", FILE]],
+    "send": [[FILE]],
+    "simulate": [[FILE], ["{event}", "--flow", FILE], ["{event}", "--record", FILE]],
+    "tail": [["--timeout", "0"], ["--timeout", "0", "--record", FILE]],
+    "unprocessed discard": [["--yes"], ["--yes", "--keep", FILE], ["--since", FILE]],
+    "unprocessed list": [[], ["--since", FILE]],
+    "unprocessed redrive": [[], ["--dry-run"]],
+    "unprocessed show": [["e1"]],
+}
+
+EVENT = event({"forms.submitted": "101", "id": "e1", "at": "2026-11-24T09:00:00.000Z"})
+FLOW = flow({"id": "1", "event": "forms.submitted"})
+
+WRONG_VALUES: Sequence[Any] = [None, True, 7, -1, 1e300, "text", "", [], {}, [None], [[]], [{}], {"a": None}]
+CONTENTS: dict[str, bytes] = {
+    "empty": b"",
+    "not JSON": b"{'id': 1}",
+    "not UTF-8": b'{"id": "\xff\xfe"}',
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "too deep": b"[" * 100_000,
+    "not a number": b'{"id": NaN}',
+    "a large number": b'{"id": ' + b"9" * 5_000 + b"}",
+    "half a character": b'{"id": "\\ud800"}',
+    "zero byte": b'{"id": "\\u0000"}',
+    **{f"value {json.dumps(value)}": json.dumps(value).encode() for value in WRONG_VALUES},
+    **{
+        f"event with {key} {json.dumps(value)}": json.dumps({**EVENT, key: value}).encode()
+        for key in ("detail", "detail-type", "source", "time", "id")
+        for value in WRONG_VALUES
+    },
+    **{
+        f"event with detail.{key} {json.dumps(value)}": json.dumps(
+            {**EVENT, "detail": {**EVENT["detail"], key: value}}
+        ).encode()
+        for key in ("id", "objectType", "objectId", "occurredAt", "properties", "portalId")
+        for value in WRONG_VALUES
+    },
+    **{
+        f"flow with {key} {json.dumps(value)}": json.dumps({**FLOW, key: value}).encode()
+        for key in ("id", "name", "type", "isEnabled", "objectTypeId", "revisionId", "enrollmentCriteria", "actions")
+        for value in WRONG_VALUES
+    },
+}
+
+
+@cache
+def commands() -> dict[str, Any]:
+    def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        if not hasattr(command, "commands"):
+            yield " ".join(path), command
+            return
+        for name, inner in command.commands.items():
+            yield from walk(inner, (*path, name))
+
+    return dict(walk(typer.main.get_command(app), ()))
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without AWS configuration, and a port at which nothing listens."""
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ENROLL_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("ENROLL_PORTAL", "p1")
+    monkeypatch.setattr("enroll.api.FIRST_WAIT_SECONDS", 0)
+
+
+def check(name: str, arguments: Sequence[str], codes: set[int] = EXIT_CODES) -> None:
+    json_option = ["--json"] if any("--json" in param.opts for param in commands()[name].params) else []
+    for options in ([], json_option):
+        result = CliRunner().invoke(app, [*name.split(), *arguments, *options])
+        words = [name, *arguments, *options]
+        assert isinstance(result.exception, SystemExit | None), (words, result.exception)
+        assert result.exit_code in codes, (words, result.exit_code, result.output)
+        assert not PYTHON_WORDS.search(result.output), (words, result.output)
+        assert result.exit_code == 0 or result.output, words
+
+
+def filled(arguments: Sequence[str], path: Path, folder: Path) -> list[str]:
+    good = folder / "event.json"
+    good.write_text(json.dumps(EVENT), encoding="utf-8")
+    return [argument.replace(FILE, str(path)).replace("{event}", str(good)) for argument in arguments]
+
+
+def test_every_command_has_arguments() -> None:
+    assert set(ARGUMENTS) == set(commands())
+
+
+def reads_files(arguments: Sequence[str]) -> bool:
+    return FILE in arguments
+
+
+@pytest.mark.parametrize(
+    "name", ["flows check", "flows diff", "flows impact", "flows preview", "flows put", "simulate", "records import"]
+)
+def test_file_with_any_content_gives_a_plain_error(name: str, portal: Api, tmp_path: Path) -> None:
+    for title, content in CONTENTS.items():
+        path = tmp_path / ("input.jsonl" if name == "records import" else "input.json")
+        path.write_bytes(content)
+        for arguments in filter(reads_files, ARGUMENTS[name]):
+            try:
+                check(name, filled(arguments, path, tmp_path))
+            except AssertionError as error:
+                raise AssertionError(f"file with {title}: {content[:300]!r}") from error
+
+
+@pytest.mark.parametrize("name", ["send", "invoke", "adopt", "doctor"])
+def test_file_with_any_content_gives_a_plain_error_without_aws(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    for content in CONTENTS.values():
+        path.write_bytes(content)
+        for arguments in filter(reads_files, ARGUMENTS[name]):
+            check(name, filled(arguments, path, tmp_path))
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_missing_file_gives_a_plain_error(name: str, portal: Api, tmp_path: Path) -> None:
+    for arguments in ARGUMENTS[name]:
+        check(name, filled(arguments, tmp_path / "missing" / "file.json", tmp_path))
+        check(name, filled(arguments, tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_unreachable_endpoint_gives_a_plain_error(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    path.write_text(json.dumps(FLOW), encoding="utf-8")
+    monkeypatch.setenv("ENROLL_API", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    for arguments in ARGUMENTS[name]:
+        check(name, filled(arguments, path, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["flows list", "portal show", "records show", "tail", "unprocessed list", "doctor"])
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", None])
+def test_stack_or_api_that_is_not_reached_has_exit_code_3(
+    name: str, endpoint: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    check(name, ARGUMENTS[name][0], {NOT_REACHED})
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_no_credentials_gives_a_plain_error(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    path.write_text(json.dumps(FLOW), encoding="utf-8")
+    for arguments in ARGUMENTS[name]:
+        check(name, filled(arguments, path, tmp_path))
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://", "http://[", "http://127.0.0.1:999999"])
+def test_malformed_endpoint_gives_a_plain_error(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    check("unprocessed list", [])
+    check("portal show", ["--api", endpoint])
+
+
+class OtherServer(http.server.BaseHTTPRequestHandler):
+    """A server that is not the API of Enroll."""
+
+    answer: bytes = b""
+    status = 200
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def other_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[OtherServer]]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OtherServer)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("ENROLL_API", f"http://127.0.0.1:{server.server_address[1]}")
+    yield OtherServer
+    server.shutdown()
+    server.server_close()
+
+
+ANSWERS = [
+    b"",
+    b"<html>",
+    b"{}",
+    b"[]",
+    b"null",
+    b"7",
+    b'{"results": [{}]}',
+    b'{"results": [{"id": "1"}]}',
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 500])
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer[:30].decode())
+def test_answer_of_another_server_gives_a_plain_error(
+    answer: bytes, status: int, other_server: type[OtherServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(OtherServer, "answer", answer)
+    monkeypatch.setattr(OtherServer, "status", status)
+    path = tmp_path / "input.json"
+    path.write_text(json.dumps(FLOW), encoding="utf-8")
+    for name in (
+        "flows list",
+        "flows show",
+        "flows put",
+        "flows test",
+        "portal show",
+        "records show",
+        "explain",
+        "simulate",
+    ):
+        check(name, filled(ARGUMENTS[name][0], path, tmp_path))
