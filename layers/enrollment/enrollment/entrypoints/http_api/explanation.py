@@ -146,13 +146,14 @@ ENDPOINTS = (
         "Find out what became of an event",
         get_outcome,
         {200: "Outcome"},
-        description="Finds an event of the history by its ID alone, and explains it for each flow. `status` is DECIDED if "
-        "all decisions are final, WAITING if a flow waits for late data (until `waitingUntil`), IN_PROGRESS "
-        "if a flow should have enrolled the record and there is no enrollment yet, and UNKNOWN if the history "
-        "does not have the event. An event is not in the history if it has not arrived, is invalid or failed "
-        "(then it is in the unprocessed-events queue), has no known record, or is too old. A new event is "
-        "found within a second. If a source used the ID several times, `results` has each of the events, and "
-        "`status` is the least final one.",
+        description="Finds an event of the history by its ID alone, and explains it for each flow. `status` is "
+        "DECIDED if all decisions are final, WAITING if a flow waits for late data (until "
+        "`waitingUntil`), IN_PROGRESS if a flow should have enrolled the record and there is no "
+        "enrollment yet, and UNKNOWN if the history does not have the event. An event is not in the "
+        "history if it has not arrived, is invalid or failed (then it is in the unprocessed-events "
+        "queue), has no known record, or is too old. A new event is found within a second. If a "
+        "source used the ID several times, `results` has each of the events, and `status` is the "
+        "least final one.",
         query=(Query("eventId", "The ID of the event.", is_required=True),),
         example=Example(query={"eventId": "e1"}),
     ),
