@@ -10,16 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enroll.api import Api
 from enroll.decision_rendering import DecidedEvent, print_decisions
-from enroll.output import FAILED, NOT_FOUND, console, errors, print_note
+from enroll.output import FAILED, NOT_FOUND, UNDECIDED, console, errors, print_note
 from enroll.stack import client_of
 from enroll.times import Times
 from enrollment.domain.values import iso, read_instant
 
 PATH = "/enrollment/v1/outcome"
 POLL_SECONDS = 0.5
-
-# Exit code: at the end of the wait, a decision is not final.
-UNDECIDED = 6
 
 UNPROCESSED = "UNPROCESSED"
 

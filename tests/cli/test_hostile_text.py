@@ -295,6 +295,20 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (stage.file("\x1b[31m\u202e.json", {"detail": {}}),)
 
 
+@case("event")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    kept = {"reason": TEXT, "field": TEXT, "message": TEXT, "keptSince": TEXT}
+    stage.patch.setattr("enroll.commands.event.unprocessed_events", lambda _: lambda ids: dict.fromkeys(ids, kept))
+    yield (ID, "--details")
+    yield (TEXT,)
+
+
+@case("trigger")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    yield ("forms.submitted", f"{ID}={TEXT}", "--record", "contact/evil", "--print")
+    yield (TEXT,)
+
+
 @case("explain")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ("--record", "contact/evil", "--details")

@@ -25,7 +25,7 @@ def trigger(
     ],
     portal: Portal,
     properties: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Properties of the event.")
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Properties of the event.")
     ] = None,
     record: Annotated[
         str | None,
