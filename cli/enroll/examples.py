@@ -42,7 +42,11 @@ EXAMPLES = {
     "flows test": ("enroll flows test 1001 contact/101 --portal demo",),
     "invoke": ("enroll invoke forms --event events/forms/submitted.json",),
     "local": ("enroll local run",),
-    "local run": ("enroll local run --once", "enroll local run --data .enroll/data --no-demo"),
+    "local run": (
+        "enroll local run --once",
+        "enroll local run --once --json",
+        "enroll local run --data .enroll/data --no-demo",
+    ),
     "portal": ("enroll portal show --portal demo",),
     "portal set": (
         "enroll portal set --portal demo --time-zone Europe/Dublin",

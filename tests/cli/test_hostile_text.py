@@ -590,7 +590,7 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
         raise LocalRunError(f"two lines {ID}\n\x1b[31m")
 
     stage.patch.setattr(local, "run", fails)
-    yield ()
+    yield ("--once",)
 
 
 def test_a_flow_id_that_looks_like_markup_is_printed_as_it_is(stage: Stage) -> None:

@@ -87,6 +87,18 @@ def test_the_demonstration_gives_exactly_what_it_defines() -> None:
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     assert "Exactly the enrollments that the demonstration defines." in output
+    assert not set(output) & set("│┃━"), "tables in a pipe have no boxes"
+
+
+def test_the_result_of_the_demonstration_is_json() -> None:
+    process = start("--once", "--json", ports=(free_port(), free_port(), free_port()))
+    # Stderr, which has the lines for people, is part of the output here.
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    result = json.loads(output[output.index("{\n") :])
+    assert result["differences"] == []
+    assert result["decisions"]["ENROLLED"] == result["enrollments"] > 0
+    assert set(result) == {"eventsSent", "enrollments", "decisions", "differences"}
 
 
 def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedded) -> None:

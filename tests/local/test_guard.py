@@ -120,6 +120,14 @@ def ports(service: LambdaService) -> dict[str, tuple[int, str]]:
     return {"Lambda": (service.port, "/2015-03-31/functions/api/invocations"), "HTTP API": (service.api_port, "/docs")}
 
 
+def test_root_of_the_api_leads_to_its_page(service: LambdaService) -> None:
+    assert service.api_port is not None
+    headers = {"Host": f"127.0.0.1:{service.api_port}"}
+    answer = send(service.api_port, "GET", "/", headers)
+    assert (answer.status, answer.headers["location"]) == (302, "/docs")
+    assert send(service.api_port, "GET", "/docs", headers).status == 200
+
+
 def test_no_foreign_page_reaches_a_function(service: LambdaService, tmp_path: Path) -> None:
     """With the body that wrote flows: a forged authorizer in a simple request."""
     forged = {"requestContext": {"http": {"method": "POST"}, "authorizer": {"iam": {"userArn": "arn:forged"}}}}

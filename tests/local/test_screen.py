@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rich.live import Live
 
+from enroll import output
 from enroll.local import run
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.lambda_service import CompletedAttempt
-from enroll.terminal import PrintableConsole
+from enroll.output import LineConsole
 from tests.support.hostile_text import ID, MARK, TEXT, unprintable
 
 MESSAGE = {
@@ -35,23 +35,36 @@ class Stopped:
     running = False
 
 
+class Screen(io.StringIO):
+    """Stdout that is a terminal or a pipe."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
 @pytest.fixture(params=[False, True], ids=["pipe", "terminal"])
-def screen(request: pytest.FixtureRequest) -> tuple[PrintableConsole, Callable[[], str]]:
-    """A console, and what it has shown without its own colours and cursor movements."""
-    file = io.StringIO()
-    console = PrintableConsole(file=file, force_terminal=request.param, width=500)
-    return console, lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", file.getvalue())
+def screen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[LineConsole, Callable[[], str]]:
+    """A console, and what it has shown without its own colors."""
+    file = Screen(is_terminal=request.param)
+    monkeypatch.setattr(output.LineConsole, "file", file)
+    monkeypatch.setenv("COLUMNS", "80")
+    return output.console, lambda: re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
 
 
-def test_the_live_table_of_enrollments(screen: Any) -> None:
-    console, shown = screen
+def test_the_table_of_enrollments(screen: Any) -> None:
+    _, shown = screen
     received = run.Received(Demonstration([], [], Counter()).enrollee)
-    with Live(received.table(), console=console) as live:
-        received.add(MESSAGE)
-        live.update(received.table())
+    received.add(MESSAGE)
+    received.add({**MESSAGE, "enrollmentId": "01K", "flowName": "Second"})
+    received.print()
     assert MARK in shown()
     assert "[/x]" in shown()
-    assert unprintable(shown()) == set()
+    assert "Second" in shown()
+    assert unprintable(shown()) - {"\t"} == set()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +13,11 @@ from enroll.local.guard import EXAMPLE_HOST
 from enroll.local.relay import OPTION, bind_problem
 from enroll.local.run import StorePortal, run
 from enroll.local.settings import API_PORT, EMULATOR_PORT, LAMBDA_PORT, PROJECT, LocalRunError, Settings
-from enroll.output import INVALID, fail
+from enroll.output import INVALID, AsJson, console, errors, fail
 
 app = CommandGroup("Run the whole system on this machine, without an AWS account.")
 
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
-
-# A pipe has no width of its own; 80 columns would cut IDs.
-PIPE_WIDTH = 200
 
 store_portal: StorePortal | None = None
 """Stores the demonstration's flows and records. `enroll.commands.local` sets it, because it needs the API client."""
@@ -76,10 +72,13 @@ def run_command(
     emulator_python: Annotated[
         Path | None, typer.Option(help="Interpreter of the environment that has MiniStack.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start the embedded AWS, deploy the template, run the demonstration, and stay up until Ctrl-C."""
     if bind is not None and (problem := bind_problem(bind)):
         raise typer.BadParameter(problem, param_hint=OPTION)
+    if as_json and not once:
+        fail("--json: expected it with --once, because only a demonstration that ends has a result", INVALID)
     settings = Settings(
         port=port,
         lambda_port=lambda_port,
@@ -90,10 +89,9 @@ def run_command(
         bind=bind,
         data=data.resolve() if data else None,
         project=project.resolve(),
-        emulator_python=emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python",
+        # Not resolved: in an environment, the interpreter is a symbolic link, and its place selects the environment.
+        emulator_python=(emulator_python or project.resolve() / ".venv-emulator" / "bin" / "python").absolute(),
     )
-    from enroll.terminal import PrintableConsole
-
     try:
         if demo and store_portal is None:
             raise LocalRunError("The demonstration needs store_portal, which is not set. Use --no-demo.")
@@ -101,7 +99,8 @@ def run_command(
             settings,
             store_portal if demo else None,
             once=once,
-            console=PrintableConsole(width=None if sys.stdout.isatty() else PIPE_WIDTH),
+            as_json=as_json,
+            console=errors if as_json else console,
         )
     except LocalRunError as error:
         fail(str(error).split("\n"), INVALID)

@@ -418,6 +418,9 @@ class LambdaService:
         )
 
     async def _answer_api(self, request: HttpRequest) -> Response:
+        if request.method == "GET" and request.path == "/":
+            # The API has no resource here. Whoever opens the URL that the run prints finds its page.
+            return Response(302, headers={"Location": "/docs"})
         function = self._function(gateway.FUNCTION)
         if function is None:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})

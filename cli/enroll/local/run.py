@@ -17,9 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich.live import Live
-from rich.table import Table
-
 from enroll.local import demonstration
 from enroll.local.data_folder import DataFolder, Origin, unusable_state
 from enroll.local.demonstration import Demonstration, Enrollee
@@ -28,7 +25,8 @@ from enroll.local.emulator import Emulator, ministack_version
 from enroll.local.lambda_service import CompletedAttempt, LambdaService
 from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
-from enroll.terminal import PrintableConsole
+from enroll.output import LineConsole, print_json, print_table, times
+from enroll.progress import progress_bar
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
 """Stores the flows and records of the demonstration through the HTTP API. Arguments: see `portal.store_portal`."""
@@ -97,23 +95,32 @@ class Received:
         self.enrollees[self.enrollee(message)] += 1
         self.latest = [*self.latest, message][-SHOWN_ROWS:]
 
-    def table(self) -> Table:
-        table = Table(title=f"Enrollments: {len(self.ids)}", title_justify="left")
-        for heading in ("occurred", "record", "event", "flow", "enrollment"):
-            table.add_column(heading)
-        for message in self.latest:
-            trigger = message["trigger"]
-            record = f"{message['objectTypeId']}/{message['objectId']}"
-            flow = f"{message['flowName']} ({message['flowId']})"
-            cells = (trigger["occurredAt"], record, trigger["eventType"], flow, message["enrollmentId"])
-            table.add_row(*map(str, cells))
-        return table
+    def print(self) -> None:
+        """Print a table of the latest enrollments."""
+        clock = times(utc=False)
+        print_table(
+            ("occurred", "record", "event", "flow", "enrollment"),
+            [
+                (
+                    clock.text(message["trigger"]["occurredAt"]),
+                    f"{message['objectTypeId']}/{message['objectId']}",
+                    message["trigger"]["eventType"],
+                    f"{message['flowName']} ({message['flowId']})",
+                    message["enrollmentId"],
+                )
+                for message in self.latest
+            ],
+            title=f"The latest {len(self.latest)} of {len(self.ids)} enrollments",
+        )
 
 
-def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, console: PrintableConsole) -> int:
+def run(
+    settings: Settings, store_portal: StorePortal | None, *, once: bool, as_json: bool, console: LineConsole
+) -> int:
     """Run until the demonstration is over (`once`) or until Ctrl-C, and return the exit code.
 
-    Without `store_portal`, there is no demonstration. Raises LocalRunError.
+    Without `store_portal`, there is no demonstration. `as_json` prints the result of the demonstration to stdout as
+    JSON; `console` has the lines for people. Raises LocalRunError.
     """
     if once and not store_portal:
         raise LocalRunError(
@@ -145,7 +152,6 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
                     f"The embedded AWS also accepts connections at {settings.bind}:{settings.port}, from every program "
                     "that can reach that address.",
                     style="yellow",
-                    soft_wrap=True,
                 )
             deployment = deploy(settings)
             service.deploy(deployment.functions)
@@ -157,7 +163,7 @@ def run(settings: Settings, store_portal: StorePortal | None, *, once: bool, con
             _write_environment(settings, deployment)
             code = 0
             if store_portal:
-                code = _demonstrate(settings, deployment, service, observer, store_portal, console)
+                code = _demonstrate(settings, deployment, service, observer, store_portal, console, as_json=as_json)
             if once:
                 return code
             _explain(settings, deployment, console)
@@ -175,7 +181,7 @@ def _data_folder(settings: Settings) -> DataFolder:
     return DataFolder(settings.data, Origin(ministack_version(settings.emulator_python), ports))
 
 
-def _announce_state(data: DataFolder, console: PrintableConsole, *, once: bool) -> None:
+def _announce_state(data: DataFolder, console: LineConsole, *, once: bool) -> None:
     if data.restored_from and once:
         raise LocalRunError(
             f"--once compares the enrollments of a new demonstration, but {data.folder} has the state of an earlier "
@@ -185,13 +191,12 @@ def _announce_state(data: DataFolder, console: PrintableConsole, *, once: bool) 
         console.print(
             f"The previous run with {data.folder} did not stop in order: its changes are lost.",
             style="yellow",
-            soft_wrap=True,
         )
     if data.restored_from:
-        console.print(f"Using the state in {data.folder}, saved at {data.restored_from}.", soft_wrap=True)
+        console.print(f"Using the state in {data.folder}, saved at {data.restored_from}.")
 
 
-def _save_after_stop(data: DataFolder, emulator: Emulator, service: LambdaService, console: PrintableConsole) -> None:
+def _save_after_stop(data: DataFolder, emulator: Emulator, service: LambdaService, console: LineConsole) -> None:
     """Wait for the invocations in progress, and have the state saved once MiniStack stopped.
 
     Ctrl-C ends the wait; the state is not saved then.
@@ -208,7 +213,7 @@ def _save_after_stop(data: DataFolder, emulator: Emulator, service: LambdaServic
             f"{service.unfinished} invocations did not end in {IDLE_WITHIN_SECONDS:.0f} s and are not saved.",
             style="yellow",
         )
-    console.print(f"Saving the state in {data.folder}…", soft_wrap=True)
+    console.print(f"Saving the state in {data.folder}…")
     data.save_after_stop(time.time(), emulator.state_problem)
 
 
@@ -257,7 +262,7 @@ def end_with_parent(parent: int, stop_seconds: float) -> None:
     os._exit(1)
 
 
-def _lambda_service(settings: Settings, observer: Observer, console: PrintableConsole) -> LambdaService:
+def _lambda_service(settings: Settings, observer: Observer, console: LineConsole) -> LambdaService:
     sqs = client(settings, "sqs")
 
     def send(arn: str, record: str) -> None:
@@ -282,7 +287,7 @@ def _lambda_service(settings: Settings, observer: Observer, console: PrintableCo
         watch=observer,
         python=settings.python,
         code_folders=settings.code_folders,
-        code_changed=lambda files: console.print(code_changed_message(files, settings.project), soft_wrap=True),
+        code_changed=lambda files: console.print(code_changed_message(files, settings.project)),
     )
 
 
@@ -298,7 +303,9 @@ def _demonstrate(
     service: LambdaService,
     observer: Observer,
     store_portal: StorePortal,
-    console: PrintableConsole,
+    console: LineConsole,
+    *,
+    as_json: bool,
 ) -> int:
     """Store the portal, send every sample, and compare the enrollments. Return the exit code."""
     events = demonstration.samples(settings.events)
@@ -306,17 +313,24 @@ def _demonstrate(
     store_portal(settings.api_url, portal, lambda: _wait_until_idle(service))
     console.print(f"Loaded {len(portal.flows)} flows and {len(portal.records)} records; sending {len(events)} events.")
     _send(settings, deployment, demonstration.occurring_now(events, time.time_ns() // 1_000_000))
-    received = _receive(settings, deployment, service, portal, console)
-
-    console.print()
-    console.print(f"Events sent: {len(events)}. Enrollments received: {len(received.ids)}.")
-    console.print(
-        "Decisions: " + (", ".join(f"{code} {count}" for code, count in observer.decisions.most_common())),
-        soft_wrap=True,
-    )
+    received = _receive(settings, deployment, service, portal)
     differences = portal.differences(received.enrollees)
     if observer.gave_up:
         differences.append(f"{observer.gave_up} events failed after all retries: see the logs in {settings.run_folder}")
+    if as_json:
+        print_json(
+            {
+                "eventsSent": len(events),
+                "enrollments": len(received.ids),
+                "decisions": dict(observer.decisions.most_common()),
+                "differences": differences,
+            }
+        )
+        return 1 if differences else 0
+    received.print()
+    console.print()
+    console.print(f"Events sent: {len(events)}. Enrollments received: {len(received.ids)}.")
+    console.print("Decisions: " + ", ".join(f"{code} {count}" for code, count in observer.decisions.most_common()))
     for difference in differences:
         console.print(difference, style="red")
     if not differences:
@@ -354,23 +368,21 @@ def _send(settings: Settings, deployment: Deployment, events: list[dict[str, Any
             raise LocalRunError(f"The bus rejected sample events: {answer['Entries']}")
 
 
-def _receive(
-    settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration, console: PrintableConsole
-) -> Received:
+def _receive(settings: Settings, deployment: Deployment, service: LambdaService, portal: Demonstration) -> Received:
     """Receive enrollments until none arrives for QUIET_SECONDS, or until the time limit."""
     sqs = client(settings, "sqs")
     queue = deployment.outputs["EnrollmentsQueueUrl"]
     received = Received(portal.enrollee)
     deadline = time.monotonic() + ALL_RECEIVED_WITHIN_SECONDS
     quiet_since = time.monotonic()
-    with Live(received.table(), console=console, refresh_per_second=8) as live:
+    with progress_bar("Receiving enrollments", portal.expected.total()) as progress:
         while time.monotonic() < deadline:
             answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             messages = answer.get("Messages", [])
             for message in messages:
                 received.add(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-            live.update(received.table())
+            progress.update(len(received.ids))
             if messages or service.unfinished:
                 quiet_since = time.monotonic()
             # This is the end even if enrollments are missing: nothing is running that could still cause them.
@@ -379,15 +391,15 @@ def _receive(
     return received
 
 
-def _explain(settings: Settings, deployment: Deployment, console: PrintableConsole) -> None:
+def _explain(settings: Settings, deployment: Deployment, console: LineConsole) -> None:
     outputs = deployment.outputs
     console.print()
-    console.print(f"Endpoint    {settings.endpoint}", soft_wrap=True)
-    console.print(f"HTTP API    {settings.api_url} (browse {settings.api_url}/docs)", soft_wrap=True)
-    console.print(f"Event bus   {outputs['EventBusName']}", soft_wrap=True)
-    console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}", soft_wrap=True)
-    console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)", soft_wrap=True)
-    console.print(f"Logs        {settings.run_folder}", soft_wrap=True)
+    console.print(f"Endpoint    {settings.endpoint}")
+    console.print(f"HTTP API    {settings.api_url} (browse {settings.api_url}/docs)")
+    console.print(f"Event bus   {outputs['EventBusName']}")
+    console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}")
+    console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)")
+    console.print(f"Logs        {settings.run_folder}")
     console.print()
     console.print("To use the local run from another shell:")
     console.print()
@@ -399,8 +411,8 @@ def _explain(settings: Settings, deployment: Deployment, console: PrintableConso
         "ENROLL_API": settings.api_url,
         "ENROLL_PORTAL": "demo",
     }.items():
-        console.print(f"export {name}={value}", soft_wrap=True)
-    console.print(put_events_command(outputs["EventBusName"]), soft_wrap=True)
+        console.print(f"export {name}={value}")
+    console.print(put_events_command(outputs["EventBusName"]))
     console.print()
     console.print("Ctrl-C stops it. Decisions, as events arrive:")
     console.print()
@@ -430,7 +442,7 @@ def put_events_command(bus_name: str) -> str:
     return f"aws events put-events --entries '{entries}'"
 
 
-def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> None:
+def _stay(emulator: Emulator, observer: Observer, console: LineConsole) -> None:
     """Print every decision until Ctrl-C. Does not receive from the queue: its messages are for the user."""
 
     def show(finished: CompletedAttempt) -> None:
@@ -443,7 +455,7 @@ def _stay(emulator: Emulator, observer: Observer, console: PrintableConsole) -> 
             outcome = f"processed a batch of events, {len(finished.payload['batchItemFailures'])} failed"
         else:
             outcome = ", ".join(codes(finished.payload)) or "no matching flow"
-        console.print(f"{now} {finished.function} {outcome}", soft_wrap=True)
+        console.print(f"{now} {finished.function} {outcome}")
 
     observer.follow = show
     while emulator.running:
