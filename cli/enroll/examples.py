@@ -82,7 +82,11 @@ EXAMPLES = {
         "enroll simulate events/forms/submitted.json --portal demo --now",
         "enroll simulate events/forms/submitted.json --portal demo --flow draft.json --details",
     ),
-    "tail": ("enroll tail --portal demo", "enroll tail --portal demo --record contact/101 --timeout 60 --json"),
+    "tail": (
+        "enroll tail --portal demo",
+        "enroll tail --portal demo --record contact/101 --code NOT_MATCHED --timeout 60 --json",
+        "enroll tail --portal demo --enrollments --flow 1001",
+    ),
     "unprocessed": ("enroll unprocessed list", "enroll unprocessed redrive --dry-run"),
     "unprocessed discard": ("enroll unprocessed discard --reason WRONG_TYPE --keep discarded.jsonl",),
     "unprocessed list": (

@@ -38,7 +38,7 @@ class EnrollCommands(RootGroup):
         "event": "Show what became of an event.",
         "explain": "Show why a record was enrolled or not.",
         "simulate": "Show the decisions that an event would cause.",
-        "tail": "Show enrollments as they are made.",
+        "tail": "Show events and decisions as they are made, with the reasons.",
         "queue": "Receive messages from the enrollments queue, in place of its consumers.",
         "records": "Show stored records and import records.",
         "portal": "Show and change the settings of a portal.",

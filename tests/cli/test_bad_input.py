@@ -59,7 +59,12 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "replay": [["--from", "2026-11-23T10:00:00Z"], ["--from", FILE]],
     "send": [[FILE]],
     "simulate": [[FILE], ["{event}", "--flow", FILE], ["{event}", "--record", FILE]],
-    "tail": [["--timeout", "0"], ["--timeout", "0", "--record", FILE]],
+    "tail": [
+        ["--enrollments", "--timeout", "0"],
+        ["--timeout", "0"],
+        ["--timeout", "0", "--logs", FILE],
+        ["--timeout", "0", "--record", FILE],
+    ],
     "trigger": [["forms.submitted"], [FILE], ["forms.submitted", FILE], ["forms.submitted", "--record", FILE]],
     "unprocessed discard": [["--yes"], ["--yes", "--keep", FILE], ["--since", FILE]],
     "unprocessed list": [[], ["--since", FILE]],

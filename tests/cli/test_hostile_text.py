@@ -326,7 +326,17 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 
 @case("tail")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
-    yield ("--timeout", "0", "--record", "contact/evil")
+    yield ("--enrollments", "--timeout", "0", "--record", "contact/evil")
+    decision = dict.fromkeys(("timestamp", "code", "flowId", "because", "portalId", "objectId", "eventId"), TEXT)
+    failure = {"property": TEXT, "found": TEXT, "operation": {"operationType": TEXT, "operator": TEXT}}
+    lines = [
+        {**decision, "message": "decision"},
+        {**decision, "message": "decision", "groups": [failure], "filter": TEXT},
+        {**decision, "message": "refused", "reason": TEXT, "explanation": TEXT, "further": [TEXT]},
+        {**decision, "message": "unknown names", "names": [TEXT, f"detail.{TEXT}"]},
+    ]
+    log = stage.file("forms.log", "".join(f"{json.dumps(line)}\n" for line in lines))
+    yield ("--timeout", "0", "--portal", TEXT, "--logs", str(Path(log).parent))
     yield ("--timeout", "0", "--record", TEXT)
 
 
