@@ -78,6 +78,8 @@ def object_type_id(name: str) -> str | None:
 def any_object_type_id(name: str) -> str | None:
     """Return the ID of an object type as ``object_type_id`` does, also by the plural of its name, as in HubSpot's
     paths: ``contacts``, ``companies``."""
-    lowered = name.lower()
-    singular = f"{lowered[:-3]}y" if lowered.endswith("ies") else lowered.removesuffix("s")
-    return object_type_id(name) or OBJECT_TYPE_IDS.get(singular)
+    type_id = object_type_id(name)
+    if type_id is not None:
+        return type_id
+    plural = name.lower()
+    return OBJECT_TYPE_IDS.get(f"{plural[:-3]}y" if plural.endswith("ies") else plural.removesuffix("s"))

@@ -175,7 +175,7 @@ def read_text_field(holder: Mapping[str, Any], prefix: str, key: str, longest: i
 def read_id_field(detail: Mapping[str, Any], key: str, longest: int) -> str:
     """Return the ID in a required field of the detail. Sources also write IDs as integers."""
     value = detail.get(key)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if not isinstance(value, str) and isinstance(value, int | float) and not isinstance(value, bool):
         expected = f"a string of 1 to {longest} characters or an integer"
         return checked_id(_read_integer(value, f"detail.{key}", expected), f"detail.{key}", longest)
     return read_text_field(detail, "detail.", key, longest)
@@ -222,12 +222,12 @@ def read_object_id(value: object) -> str | None:
     """Return the ID of the record. None: an unknown visitor."""
     if value is None:
         return None
-    allowed = "a string of 1 to 128 characters, an integer, or null for an unknown visitor"
+    if isinstance(value, str):
+        return checked_id(value, "detail.objectId", 128)
+    expected = "a string of 1 to 128 characters, an integer, or null for an unknown visitor"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _read_integer(value, "detail.objectId", allowed)
-    if not isinstance(value, str):
-        raise InvalidEvent("WRONG_TYPE", "detail.objectId", expectation(allowed, value))
-    return checked_id(value, "detail.objectId", 128)
+        return _read_integer(value, "detail.objectId", expected)
+    raise InvalidEvent("WRONG_TYPE", "detail.objectId", expectation(expected, value))
 
 
 def _read_integer(value: int | float, field: str, expected: str) -> str:
