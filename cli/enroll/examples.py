@@ -72,15 +72,25 @@ EXAMPLES = {
         "enroll replay --portal demo --from 2026-11-23T10:00:00Z --flow 1001 --dry-run",
         "enroll replay --portal demo --from 2026-11-23T10:00:00Z --event-type forms.submitted",
     ),
+    "event": ("enroll event submission-8123 --portal demo", "enroll event submission-8123 --portal demo --json"),
+    "trigger": (
+        "enroll trigger forms.submitted hs_form_id=f-1 --portal demo --record contact/101 --wait",
+        "enroll trigger crm.property_changed hs_name=city hs_value=Cork --portal demo --record contact/101 --print",
+    ),
     "send": (
         "enroll send events/forms/submitted.json --now",
+        "enroll send events/forms/submitted.json --now --new-id --portal demo --wait",
         "enroll send events/forms/submitted.json --new-id --json",
     ),
     "simulate": (
         "enroll simulate events/forms/submitted.json --portal demo --now",
         "enroll simulate events/forms/submitted.json --portal demo --flow draft.json --details",
     ),
-    "tail": ("enroll tail --portal demo", "enroll tail --portal demo --record contact/101 --timeout 60 --json"),
+    "tail": (
+        "enroll tail --portal demo",
+        "enroll tail --portal demo --record contact/101 --code NOT_MATCHED --timeout 60 --json",
+        "enroll tail --portal demo --enrollments --flow 1001",
+    ),
     "unprocessed": ("enroll unprocessed list", "enroll unprocessed redrive --dry-run"),
     "unprocessed discard": ("enroll unprocessed discard --reason WRONG_TYPE --keep discarded.jsonl",),
     "unprocessed list": (

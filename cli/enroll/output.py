@@ -29,6 +29,7 @@ INVALID = 2
 NOT_REACHED = 3
 NOT_FOUND = 4
 CONFLICT = 5
+UNDECIDED = 6
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Utc = Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")]

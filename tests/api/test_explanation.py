@@ -317,3 +317,85 @@ def test_events_are_explained_page_by_page_newest_first(api: Api) -> None:
 )
 def test_explanations_of_missing_things_are_not_found(api: Api, query: dict[str, str], status: int) -> None:
     assert api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", **query}).status == status
+
+
+# What became of one event --------------------------------------------------------------------------------------------
+
+OUTCOME = "/enrollment/v1/outcome"
+
+
+def outcome(api: Api, event_id: str) -> dict[str, Any]:
+    answer = api("GET", OUTCOME, query={"eventId": event_id})
+    assert answer.status == 200, answer.text
+    conforms(answer.json, "Outcome")
+    return dict(answer.json)
+
+
+def test_outcome_of_an_event_is_found_by_its_id_alone(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    assert submit(api, "e/?#%") == ["ENROLLED"]
+    found = outcome(api, "e/?#%")
+    ((result,), status) = found["results"], found["status"]
+    assert (status, result["status"], result["event"]["objectId"]) == ("DECIDED", "DECIDED", "101")
+    assert [one["code"] for one in result["decisions"]] == ["ENROLLED"]
+
+
+def test_outcome_of_a_deferred_event_says_until_when_it_waits(api: Api) -> None:
+    document = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]]})
+    api.world.put_flow(document | {"criteriaTolerance": 5})
+    assert submit(api) == ["WAITING"]
+    sent = api.world.now
+    found = outcome(api, "e1")
+    assert (found["status"], found["results"][0]["waitingUntil"]) == ("WAITING", iso(sent + 5 * 60_000))
+    api.world.now = sent + 6 * 60_000
+    assert outcome(api, "e1")["status"] == "DECIDED"
+
+
+def test_outcome_of_an_event_that_waits_for_its_record_is_found(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    at = iso(api.world.now)
+    api.world.deliver(event({"forms.submitted": "404", "id": "early", "at": at, "sent": at}))
+    found = outcome(api, "early")
+    assert (found["status"], found["results"][0]["decisions"][0]["code"]) == ("WAITING", "WAITING")
+
+
+def test_event_without_its_enrollment_is_in_progress(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
+    submit(api)
+    api.world.enrollments.items.clear()
+    assert outcome(api, "e1")["status"] == "IN_PROGRESS"
+
+
+def test_unknown_event_has_no_results(api: Api) -> None:
+    found = outcome(api, "never-sent")
+    assert (found["status"], found["results"], found["since"]) == ("UNKNOWN", [], iso(api.world.now - 30 * DAY))
+
+
+def test_event_of_another_portal_is_unknown(api: Api) -> None:
+    submit(api, portal="p2")
+    assert outcome(api, "e1")["status"] == "UNKNOWN"
+
+
+def test_id_that_was_used_for_two_records_has_two_results(api: Api) -> None:
+    submit(api)
+    other = RecordKey("p1", "0-1", "102")
+    api.world.put_record(other, Record(other, NOW - 90 * DAY))
+    at = iso(api.world.now + 5)
+    api.world.deliver(event({"forms.submitted": "102", "id": "e1", "at": at, "sent": at}))
+    assert [one["event"]["objectId"] for one in outcome(api, "e1")["results"]] == ["102", "101"]
+
+
+def test_outcome_is_refused_if_the_stack_does_not_find_events_by_id(api: Api) -> None:
+    api.world.history = replace(api.world.history, is_found_by_id=False)
+    answer = Api(api.world)("GET", OUTCOME, query={"eventId": "e1"})
+    assert (answer.status, "FindEventsById" in answer.text) == (404, True)
+
+
+def test_explanations_warn_of_unknown_names(api: Api) -> None:
+    submit(api, properties={"hs_formid": "f-1"})
+    (warning,) = ask(api, eventId="e1")[0]["warnings"]
+    assert warning == outcome(api, "e1")["results"][0]["warnings"][0]
+    assert warning == (
+        "detail.properties.hs_formid: expected a property of forms.submitted; this name is ignored"
+        " - did you mean hs_form_id?"
+    )

@@ -29,7 +29,7 @@ class Index:
 # As template.yaml has them (tests/benchmarks/test_capacity.py compares).
 INDEXES: Mapping[str, Sequence[Index]] = {
     "flows": (),
-    "records": (Index("by-event-type", ("typeShard", "sk")),),
+    "records": (Index("by-event-type", ("typeShard", "sk")), Index("by-event-id", ("eventKey",))),
     "enrollments": (
         Index("by-flow", ("flowShard", "enrolledAt")),
         Index("by-id", ("enrollmentId",)),

@@ -14,11 +14,11 @@ import typer
 from typer.testing import CliRunner
 
 from enroll.main import app
-from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED
+from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, UNDECIDED
 from tests.support.portal import Api
 from tests.support.scenario import event, flow
 
-EXIT_CODES = {0, FAILED, INVALID, NOT_REACHED, NOT_FOUND, CONFLICT}
+EXIT_CODES = {0, FAILED, INVALID, NOT_REACHED, NOT_FOUND, CONFLICT, UNDECIDED}
 PYTHON_WORDS = re.compile(
     r"\bNone\b|Traceback|a fault in enroll|\b(?:Key|Type|Value|Attribute|Index|Recursion|UnicodeDecode)Error\b|<class '"
 )
@@ -30,7 +30,13 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "adopt": [["--template", FILE]],
     "catalog": [["--event", FILE], ["--event", "forms.submitted", "--property", FILE], ["--category", FILE]],
     "doctor": [[], ["--check-update", "--config-file", FILE], ["--check-update", "--parameter", "x"]],
-    "explain": [["--record", "contact/101"], ["--record", FILE], ["--record", "contact/101", "--event", FILE]],
+    "event": [["e1"], [FILE]],
+    "explain": [
+        ["--event", "e1"],
+        ["--record", "contact/101"],
+        ["--record", FILE],
+        ["--record", "contact/101", "--event", FILE],
+    ],
     "flows check": [[FILE]],
     "flows delete": [["1001"], [FILE]],
     "flows diff": [[FILE]],
@@ -53,7 +59,13 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "replay": [["--from", "2026-11-23T10:00:00Z"], ["--from", FILE]],
     "send": [[FILE]],
     "simulate": [[FILE], ["{event}", "--flow", FILE], ["{event}", "--record", FILE]],
-    "tail": [["--timeout", "0"], ["--timeout", "0", "--record", FILE]],
+    "tail": [
+        ["--enrollments", "--timeout", "0"],
+        ["--timeout", "0"],
+        ["--timeout", "0", "--logs", FILE],
+        ["--timeout", "0", "--record", FILE],
+    ],
+    "trigger": [["forms.submitted"], [FILE], ["forms.submitted", FILE], ["forms.submitted", "--record", FILE]],
     "unprocessed discard": [["--yes"], ["--yes", "--keep", FILE], ["--since", FILE]],
     "unprocessed list": [[], ["--since", FILE]],
     "unprocessed redrive": [[], ["--dry-run"]],

@@ -80,7 +80,7 @@ def test_commands_print_json() -> None:
 def test_documented_exit_codes_are_those_of_the_code() -> None:
     documented = re.findall(r"^\| (\d+) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     codes = [output.FAILED, output.INVALID, output.NOT_REACHED, output.NOT_FOUND, output.CONFLICT]
-    assert documented == ["0", *map(str, codes), "130"]
+    assert documented == ["0", *map(str, codes), str(output.UNDECIDED), "130"]
 
 
 def test_documentation_names_every_command_that_prints_json() -> None:

@@ -295,6 +295,20 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (stage.file("\x1b[31m\u202e.json", {"detail": {}}),)
 
 
+@case("event")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    kept = {"reason": TEXT, "field": TEXT, "message": TEXT, "keptSince": TEXT}
+    stage.patch.setattr("enroll.commands.event.unprocessed_events", lambda _: lambda ids: dict.fromkeys(ids, kept))
+    yield (ID, "--details")
+    yield (TEXT,)
+
+
+@case("trigger")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    yield ("forms.submitted", f"{ID}={TEXT}", "--record", "contact/evil", "--print")
+    yield (TEXT,)
+
+
 @case("explain")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ("--record", "contact/evil", "--details")
@@ -312,7 +326,17 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 
 @case("tail")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
-    yield ("--timeout", "0", "--record", "contact/evil")
+    yield ("--enrollments", "--timeout", "0", "--record", "contact/evil")
+    decision = dict.fromkeys(("timestamp", "code", "flowId", "because", "portalId", "objectId", "eventId"), TEXT)
+    failure = {"property": TEXT, "found": TEXT, "operation": {"operationType": TEXT, "operator": TEXT}}
+    lines = [
+        {**decision, "message": "decision"},
+        {**decision, "message": "decision", "groups": [failure], "filter": TEXT},
+        {**decision, "message": "refused", "reason": TEXT, "explanation": TEXT, "further": [TEXT]},
+        {**decision, "message": "unknown names", "names": [TEXT, f"detail.{TEXT}"]},
+    ]
+    log = stage.file("forms.log", "".join(f"{json.dumps(line)}\n" for line in lines))
+    yield ("--timeout", "0", "--portal", TEXT, "--logs", str(Path(log).parent))
     yield ("--timeout", "0", "--record", TEXT)
 
 

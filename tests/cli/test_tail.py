@@ -237,7 +237,7 @@ def submit(api: Api, name: str, record: str = "101", **given: Any) -> None:
 
 def shown(*options: str) -> list[str]:
     """The ids of the events whose enrollments are shown."""
-    lines = run("tail", "--json", *options).stdout.splitlines()
+    lines = run("tail", "--enrollments", "--json", *options).stdout.splitlines()
     return [json.loads(line)["trigger"]["eventId"] for line in lines]
 
 
@@ -255,7 +255,7 @@ def test_latest_and_new_enrollments_are_shown_without_a_call_to_aws(
         portal.world.deliver(event({"crm.object_created": record, "id": f"c{record}", "at": iso(portal.world.now)}))
     portal.world.put_flow(flow({"id": 1003, "event": "forms.submitted"}))
 
-    result = run("tail", "--timeout", "4")
+    result = run("tail", "--enrollments", "--timeout", "4")
 
     lines = result.stdout.splitlines()
     assert "0-1/101 enters Flow 1001 (1001) by forms.submitted e1" in lines[0]
@@ -277,7 +277,7 @@ def test_filters(portal: Api) -> None:
     assert shown(*end, "--last", "0") == []
     assert shown(*end, "--portal", "p2") == []
     assert shown(*end, "--portal", "p2", "--flow", "1001") == []
-    run("tail", *end, "--record", "103", code=2)
+    run("tail", "--enrollments", *end, "--record", "103", code=2)
 
 
 def test_a_delayed_enrollment_says_when_its_message_is_due(portal: Api) -> None:
@@ -285,7 +285,7 @@ def test_a_delayed_enrollment_says_when_its_message_is_due(portal: Api) -> None:
     portal.world.put_flow(flow(limited))
     for name in ("e2", "e3"):
         submit(portal, name)
-    first, second = run("tail", "--flow", "1003", "--timeout", "0").stdout.splitlines()
+    first, second = run("tail", "--enrollments", "--flow", "1003", "--timeout", "0").stdout.splitlines()
     assert "message due" not in first
     assert "by forms.submitted e3, message due at 20" in second
 
@@ -302,14 +302,14 @@ def test_a_gap_is_reported(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None
             submit(portal, name)
 
     clock.during = submit_three
-    result = run("tail", "--flow", "1003", "--timeout", "4")
+    result = run("tail", "--enrollments", "--flow", "1003", "--timeout", "4")
     assert "by forms.submitted e4" in result.stdout
     assert "/enrollment/v1/flows/1003/enrollments lists them" in result.stderr
 
 
 def test_ctrl_c_ends_it_cleanly(portal: Api) -> None:
     with subprocess.Popen(
-        [str(ENROLL), "tail"],
+        [str(ENROLL), "tail", "--enrollments"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

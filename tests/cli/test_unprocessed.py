@@ -155,6 +155,14 @@ def test_a_cut_event_is_known_by_its_identity_and_can_not_be_redriven() -> None:
         assert part in obstacle
 
 
+def test_all_faults_of_an_event_are_in_its_message() -> None:
+    first, second = InvalidEvent("BAD_TIME", "time", "wrong"), InvalidEvent("WRONG_TYPE", "detail.id", "wrong too")
+    first.further = (second,)
+    body = write_unprocessed({"id": "e"}, first, bus="bus", max_bytes=100_000)
+    found = read_unprocessed(body, {})
+    assert (found.reason, found.field, found.message) == ("BAD_TIME", "time", "time: wrong; detail.id: wrong too")
+
+
 def test_a_failed_redelivery_is_redriven_as_the_same_event() -> None:
     entry = read_unprocessed(REDELIVERY, {}).entry("bus")
     assert entry is not None

@@ -909,6 +909,35 @@ def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> No
     assert ids("forms.submitted", portal="p1/forms.submitted") == ["other"]
 
 
+def test_event_is_found_by_its_id_in_its_portal(stores: Stores) -> None:
+    kept = [
+        happened("a/c", NOW),
+        happened("a/c", NOW + 5, "102"),
+        happened("a", NOW),
+        happened("c", NOW, portal="p1/a"),
+    ]
+    for one in kept:
+        stores.history.keep(one.evaluated(NOW + 9), NOW)
+    stores.history.keep_evaluation(happened("x", NOW), NOW)
+
+    def records(event_id: str, portal: str = "p1") -> list[str]:
+        return sorted(str(one.record_key) for one in stores.history.with_id(portal, event_id))
+
+    assert records("a/c") == ["p1/0-1/101", "p1/0-1/102"]
+    assert list(stores.history.with_id("p1", "a")) == [kept[2].evaluated(NOW + 9)]
+    assert records("c", "p1/a") == ["p1%2Fa/0-1/101"]
+    assert records("c") == records("a", "p2") == records("x") == []
+
+
+def test_event_is_not_found_by_its_id_if_the_index_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws(monkeypatch) as config:
+        tables = open_tables(config)
+        history = DynamoHistory(tables, write_event, read_stored_event, is_found_by_id=False)
+        history.keep(happened("e", NOW), NOW)
+        assert list(history.with_id("p1", "e")) == []
+        assert [one.id for one in history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=True)] == ["e"]
+
+
 def test_the_largest_event_is_kept(stores: Stores) -> None:
     stores.history.keep(large(), NOW)
     assert list(stores.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=True)) == [large()]

@@ -417,7 +417,7 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
 
     submit("first")
     tail = subprocess.Popen(
-        [str(ENROLL), "tail", "--portal", "tail", "--json"],
+        [str(ENROLL), "tail", "--enrollments", "--portal", "tail", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -445,6 +445,38 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
     assert counts == {"first": "1", "second": "1"}
     for one in messages["Messages"]:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+
+
+def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedded, shell: Callable[..., Any]) -> None:
+    embedded.put_flow("produce", id=1, event="forms.submitted", where=[["hs_form_id", "IS_EQUAL_TO", "f-1"]])
+    portal = ("--portal", "produce", "--record", "contact/101")
+    shell("trigger", "crm.object_created", *portal, "--wait")
+
+    for form, code in (("f-2", "NOT_MATCHED"), ("f-1", "ENROLLED")):
+        (outcome,) = shell("trigger", "forms.submitted", f"hs_form_id={form}", *portal, "--id", form, "--wait")[
+            "outcomes"
+        ]
+        (result,) = outcome["results"]
+        assert (outcome["status"], [made["code"] for made in result["decisions"]]) == ("DECIDED", [code])
+        assert shell("event", form, "--portal", "produce")["results"] == outcome["results"]
+
+    invalid = event({"forms.submitted": "1", "id": "wrong", "portal": "produce"})
+    invalid["detail"] |= {"objectType": "contakt", "chain": [1]}
+    embedded.send(invalid)
+    deadline = time.monotonic() + 20
+    found: dict[str, Any] = {}
+    while found.get("status") != "UNPROCESSED" and time.monotonic() < deadline:
+        found = json.loads(CliRunner().invoke(app, ["event", "wrong", "--portal", "produce", "--json"]).stdout)
+    assert found["unprocessed"]["reason"] == "UNKNOWN_OBJECT_TYPE"
+    assert "detail.chain" in found["unprocessed"]["message"]
+    embedded.receive("UnprocessedEventsQueueUrl", 1)
+    embedded.receive("EnrollmentsQueueUrl", 1)
+
+    shown = CliRunner().invoke(app, ["tail", "--portal", "produce", "--timeout", "0", "-n", "100"]).stdout
+    assert "0-1/101  forms.submitted f-1  ENROLLED  flow 1" in shown
+    assert 'hs_form_id: expected that it is "f-1", found "f-2"' in shown
+    assert "event " in shown
+    assert "UNKNOWN_OBJECT_TYPE" in shown
 
 
 def test_kept_messages_return_to_the_queue_and_others_are_deleted(

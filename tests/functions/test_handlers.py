@@ -130,7 +130,7 @@ for _ in range(400):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"portalId": 7}, "WRONG_TYPE"),
+        ({"portalId": True}, "WRONG_TYPE"),
         ({"properties": {"x": float("nan")}}, "BAD_NUMBER"),
         ({"properties": {"x": "\ud800"}}, "BAD_CHARACTERS"),
         ({"unknown": DEEP}, "DETAIL_TOO_DEEP"),
@@ -149,6 +149,30 @@ def test_invalid_event_is_stored_completely_with_its_reason(stack: Stack, change
     assert (kept["reason"], kept["message"]) == (reason, answer["unprocessed"]["message"])
     assert json.dumps(kept["event"]) == json.dumps(envelope)
     assert stack.enrollments() == []
+
+
+def test_all_faults_of_an_event_are_stored_logged_and_returned(stack: Stack, capsys: Any) -> None:
+    envelope = event({"forms.submitted": "101", "id": "e-1"})
+    envelope["detail"].update({"portalId": True, "objectType": "contakt"})
+
+    faults = invoke(envelope)["unprocessed"]["faults"]
+
+    assert [(fault["reason"], fault["field"]) for fault in faults] == [
+        ("UNKNOWN_OBJECT_TYPE", "detail.objectType"),
+        ("WRONG_TYPE", "detail.portalId"),
+    ]
+    (kept,) = stack.unprocessed()
+    assert (kept["reason"], kept["faults"]) == ("UNKNOWN_OBJECT_TYPE", faults)
+    assert faults[1]["message"] in capsys.readouterr().out
+
+
+def test_unknown_names_are_logged_and_counted(stack: Stack, capsys: Any) -> None:
+    envelope = event({"forms.submitted": "101", "id": "e-1", "properties": {"hs_formid": "f-1"}})
+    invoke(envelope)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (logged,) = [line for line in lines if line.get("message") == "unknown names"]
+    assert (logged["eventId"], logged["names"]) == ("e-1", ["detail.properties.hs_formid"])
+    assert [line["EventsWithUnknownNames"] for line in lines if "EventsWithUnknownNames" in line] == [1]
 
 
 def test_too_deeply_nested_event_is_stored_as_text(stack: Stack) -> None:

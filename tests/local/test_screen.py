@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,6 @@ MESSAGE = {
     "objectId": ID,
     "trigger": {"eventType": TEXT, "eventId": ID, "occurredAt": TEXT},
 }
-DECISION = {"flowId": ID, "code": TEXT}
 
 
 class Stopped:
@@ -70,21 +70,57 @@ def test_the_table_of_enrollments(screen: Any) -> None:
 @pytest.mark.parametrize(
     "finished",
     [
-        CompletedAttempt(TEXT, {"decisions": [DECISION, DECISION]}, False, True),
-        CompletedAttempt("forms", {"unprocessed": {"reason": TEXT, "message": TEXT}}, False, True),
+        CompletedAttempt(TEXT, {"decisions": [], "eventId": TEXT}, False, True),
+        CompletedAttempt(TEXT, {"batchItemFailures": [TEXT]}, False, True),
         CompletedAttempt("forms", {"errorMessage": TEXT}, True, True),
         CompletedAttempt("forms", TEXT, True, False),
         CompletedAttempt("api", {"statusCode": TEXT}, False, True),
     ],
 )
-def test_decisions_as_events_arrive(screen: Any, finished: CompletedAttempt) -> None:
+def test_what_functions_do_not_log_is_shown(screen: Any, finished: CompletedAttempt, tmp_path: Path) -> None:
     console, shown = screen
     observer = run.Observer()
-    run._stay(Stopped(), observer, console)  # type: ignore[arg-type]
+    run._stay(Stopped(), observer, console, tmp_path)  # type: ignore[arg-type]
     observer(finished)
     assert "u202e" in shown()
     assert len(shown().splitlines()) == 1
     assert unprintable(shown()) == set()
+
+
+def test_decisions_are_shown_as_they_are_logged(screen: Any, tmp_path: Path) -> None:
+    console, shown = screen
+    log = tmp_path / "forms.log"
+    log.write_text(json.dumps({"message": "decision", "eventId": "before the screen"}) + "\n", encoding="utf-8")
+    decision = {"message": "decision", "code": TEXT, "flowId": ID, "eventId": ID, "because": TEXT}
+
+    class Emulator:
+        """Logs a decision, and ends."""
+
+        running = property(lambda self: self.log())
+
+        def log(self) -> bool:
+            if "u202e" in log.read_text(encoding="utf-8"):
+                return False
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(decision) + "\n")
+            return True
+
+    run._stay(Emulator(), run.Observer(), console, tmp_path)  # type: ignore[arg-type]
+    assert MARK in shown()
+    assert "before the screen" not in shown()
+    assert unprintable(shown()) == set()
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("enroll-FormsFunction-1A2B3C", "forms"),
+        ("enroll-dev-SalesDocumentsFunction-1A2B", "sales_documents"),
+        ("other", "other"),
+    ],
+)
+def test_functions_are_named_as_their_categories(function: str, name: str) -> None:
+    assert run.short_name(function) == name
 
 
 def test_the_printed_command_puts_an_event_that_occurs_when_it_runs() -> None:

@@ -91,14 +91,23 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
         ],
         "Projection": keys_only,
     }
+    by_event_id = {
+        "IndexName": "by-event-id",
+        "KeySchema": [{"AttributeName": "eventKey", "KeyType": "HASH"}],
+        "Projection": keys_only,
+    }
     dynamodb.create_table(
         TableName=flows, KeySchema=keys, AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST"
     )
     dynamodb.create_table(
         TableName=records,
         KeySchema=keys,
-        AttributeDefinitions=[*attributes, {"AttributeName": "typeShard", "AttributeType": "S"}],
-        GlobalSecondaryIndexes=[by_event_type],
+        AttributeDefinitions=[
+            *attributes,
+            {"AttributeName": "typeShard", "AttributeType": "S"},
+            {"AttributeName": "eventKey", "AttributeType": "S"},
+        ],
+        GlobalSecondaryIndexes=[by_event_type, by_event_id],
         BillingMode="PAY_PER_REQUEST",
     )
     dynamodb.create_table(

@@ -248,6 +248,13 @@ class FakeHistory:
         found = sorted(place for key, place in self.kept if key == record and first < place < last)
         return (self.kept[record, place][0] for place in (reversed(found) if newest_first else found))
 
+    def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
+        return [
+            event
+            for (record, _), (event, _) in self.kept.items()
+            if (record.portal_id, event.id) == (portal_id, event_id)
+        ]
+
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         found = [
             (place, str(record), event)
@@ -407,6 +414,7 @@ class FakeDecisionLog:
         self.others: list[tuple[Event, Mapping[Code, int]]] = []
         self.refusals: list[InvalidEvent] = []
         self.skips: list[Event] = []
+        self.events_with_unknown_names: list[Event] = []
         self.rehearsals: list[tuple[Event, Sequence[Decision]]] = []
         self.before_creation: list[tuple[Event, int]] = []
         self.reused_ids: list[tuple[Event, Enrollment]] = []
@@ -421,6 +429,9 @@ class FakeDecisionLog:
 
     def log_skipped(self, event: Event) -> None:
         self.skips.append(event)
+
+    def unknown_names(self, event: Event) -> None:
+        self.events_with_unknown_names.append(event)
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
         self.before_creation.append((event, changes))

@@ -122,9 +122,10 @@ def redeliver(patch: pytest.MonkeyPatch) -> None:
 
 
 def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
-    """A change before its record's creation, an id that is used again, and more waiting events than there is time
-    for."""
-    change = {"crm.property_changed": "999", "id": "c", "properties": {"hs_name": "city", "hs_value": "Cork"}}
+    """A change with an unknown property before its record's creation, an id that is used again, and more waiting events
+    than there is time for."""
+    properties = {"hs_name": "city", "hs_value": "Cork", "misspelled": 1}
+    change = {"crm.property_changed": "999", "id": "c", "properties": properties}
     invoke(patch, World(), event(change))
 
     world = portal(re_enroll=True, where=[["hs_form_id", "IS_KNOWN"]])

@@ -198,7 +198,8 @@ def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "DECIDED_ONE_BY_ONE", "UNPROCESSED_MESSAGE_BYTES"}
+    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "FIND_EVENTS_BY_ID", "DECIDED_ONE_BY_ONE"}
+    own.add("UNPROCESSED_MESSAGE_BYTES")
     assert names - powertools == {*own, "AWS_ENDPOINT_URL"}
     assert DEFAULTS["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}

@@ -7,8 +7,9 @@ import typer
 from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
 from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
+from enroll.event_outcomes import read_outcome
 from enroll.flow_names import find_earlier_flow_id
-from enroll.output import AsJson, Utc, print_json, print_note, times
+from enroll.output import INVALID, NOT_FOUND, AsJson, Utc, errors, fail, print_json, print_note, times
 from enroll.records import read_record
 from enroll.stack import StackName
 from enroll.times import Times
@@ -19,13 +20,14 @@ PAGE_EVENTS = 100
 
 
 def explain(
-    record: Annotated[
-        str,
-        typer.Option(
-            help="Type and ID of the record, for example contact/101 or 0-1/101.", autocompletion=complete_records
-        ),
-    ],
     portal: Portal,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            help="Type and ID of the record, for example contact/101 or 0-1/101. Not needed with --event.",
+            autocompletion=complete_records,
+        ),
+    ] = None,
     event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
     last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
     flow: Annotated[
@@ -43,6 +45,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show why a record was enrolled or not: its recent events and the decision of each flow."""
+    if record is None:
+        record = _record_of(event, api, portal, stack)
     type_id, object_id = read_record(record)
     query = {"objectType": type_id, "objectId": object_id}
     query |= {"limit": str(min(last, PAGE_EVENTS))} if event is None else {"eventId": event}
@@ -68,8 +72,22 @@ def explain(
     is_single_decision = len(events) == 1 and len(events[0].decisions) == 1
     clock = times(utc)
     print_decisions(events, clock, details=details or is_single_decision)
+    for warning in (warning for result in results for warning in result.get("warnings", [])):
+        errors.print(f"Warning: {warning}", style="yellow")
     summary = f"{count_of(len(results), 'event')} of {record}"
     print_note(f"{summary}; the history reaches back to {clock.text(page['since'])}.")
+
+
+def _record_of(event_id: str | None, api: str | None, portal: str, stack: str) -> str:
+    """Return the record of an event, which is found by its ID alone."""
+    if event_id is None:
+        fail("expected --record or --event, for example --record contact/101; got neither", INVALID)
+    with api_errors_reported():
+        results = read_outcome(open_api(api, portal, stack), event_id)["results"]
+    if not results:
+        fail(f"no event {event_id} in the history. `enroll event` also searches the unprocessed events", NOT_FOUND)
+    event = results[0]["event"]
+    return f"{event['objectType'].lower()}/{event['objectId']}"
 
 
 def _decided(event: dict[str, Any], decisions: list[dict[str, Any]], record: str) -> DecidedEvent:

@@ -9,9 +9,9 @@ import typer
 from enroll.api import ApiUrl, JsonObject, Portal, api_errors_reported, open_api
 from enroll.decision_rendering import DecidedEvent, print_decisions
 from enroll.files import read_json, read_objects
-from enroll.output import INVALID, AsJson, Utc, fail, print_json, print_note, times
+from enroll.output import INVALID, AsJson, Utc, errors, fail, print_json, print_note, times
+from enroll.producer_events import Changes, read_events
 from enroll.stack import StackName
-from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import now
 
 
@@ -45,7 +45,10 @@ def simulate(
         print_json(answer)
         return
     if refused := answer.get("unprocessed"):
-        fail([f"the event would become an unprocessed event: {refused['reason']}", refused["message"]], INVALID)
+        faults = [fault["message"] for fault in refused.get("faults", [refused])]
+        fail([f"the event would become an unprocessed event: {refused['reason']}", *faults], INVALID)
+    for warning in answer.get("warnings", []):
+        errors.print(f"Warning: {warning}", style="yellow")
     print_decisions([_decided(body["event"], answer)], times(utc), details=details)
     print_note("Nothing was written, and no message was sent.")
 
@@ -60,12 +63,9 @@ def _decided(envelope: Any, answer: Mapping[str, Any]) -> DecidedEvent:
     )
 
 
-def _envelope(path: Path, portal: str, *, at_now: bool) -> Any:
-    """Return the event in the file as an event of this portal."""
-    envelope = read_json(path)
-    if isinstance(envelope, dict) and "event" in envelope and "reason" in envelope:
-        envelope = envelope["event"]  # a sample of events/invalid
-    if isinstance(envelope, dict) and isinstance(envelope.get("detail"), dict):
-        detail = {**envelope["detail"], "portalId": portal}
-        envelope = {**envelope, "detail": {**detail, "occurredAt": iso(now())} if at_now else detail}
-    return envelope
+def _envelope(path: Path, portal: str, *, at_now: bool) -> dict[str, Any]:
+    """Return the event in the file as an event of this portal, as the bus would deliver it."""
+    events = read_events([path], Changes(portal=portal, at_now=at_now), now)
+    if len(events) != 1:
+        fail(f"{path}: expected one event, got {len(events)}", INVALID)
+    return events[0].delivered(now())

@@ -2,72 +2,165 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
-from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
-from enroll.completion import complete_flows, complete_records
-from enroll.output import AsJson, Utc, console, errors, print_json_line, times
+from enroll.api import ApiUrl, api_errors_reported, is_loopback, open_api
+from enroll.completion import complete_event_types, complete_flows, complete_records
+from enroll.decision_stream import LogFiles, LogGroups, LogSource, StreamFilter, follow, rendered
+from enroll.output import INVALID, NOT_REACHED, AsJson, Utc, console, errors, fail, print_json_line, times
 from enroll.records import read_record
-from enroll.stack import StackName
+from enroll.stack import StackName, aws_errors_reported, client_of
 from enroll.tail import MAX_NEW, Tail
 from enroll.times import Times
+from enrollment.catalog import CATEGORIES
+
+# The time before the command starts from which it shows the latest lines.
+LATEST_MS = 10 * 60 * 1000
 
 
 def tail(
-    portal: Portal,
+    portal: Annotated[
+        str | None,
+        typer.Option(
+            "--portal", envvar="ENROLL_PORTAL", help="Only this portal. Default: all. --enrollments needs one."
+        ),
+    ] = None,
     flow: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this flow. Repeatable. Default: all flows that are on.", autocompletion=complete_flows),
+        list[str] | None, typer.Option(help="Only this flow, by its ID. Repeatable.", autocompletion=complete_flows)
     ] = None,
     record: Annotated[
         str | None,
         typer.Option(help="Only this record, for example contact/101 or 0-1/101.", autocompletion=complete_records),
     ] = None,
-    last: Annotated[int, typer.Option("--last", "-n", min=0, max=100, help="Show the latest enrollments first.")] = 10,
+    event_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="Only this event type, for example forms.submitted. Repeatable.",
+            autocompletion=complete_event_types,
+        ),
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this decision code, or reason of a refusal, for example NOT_MATCHED. Repeatable."),
+    ] = None,
+    last: Annotated[int, typer.Option("--last", "-n", min=0, max=100, help="Show the latest lines first.")] = 10,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0, help="End after this many seconds without a new enrollment. 0 shows the latest and ends."),
+        typer.Option(min=0, help="End after this many seconds without a new line. 0 shows the latest and ends."),
+    ] = None,
+    enrollments: Annotated[
+        bool, typer.Option("--enrollments", help="Show enrollments only, from the table instead of the logs.")
+    ] = False,
+    logs: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the logs of a local run. Default: that of the run at AWS_ENDPOINT_URL."),
     ] = None,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show enrollments as they are made. Does not use the queue.
+    """Show events and decisions as they are made, with the reasons.
 
-    The command reads the enrollments table through the HTTP API, so
-    consumers get every message. Ctrl-C ends it. With --json, each line is
-    an enrollment.
+    The command reads the logs of the functions, so it changes nothing, and
+    consumers get every message. Ctrl-C ends it. With --json, each line is a
+    line of the logs.
 
-    Latency: about 3 seconds, and 2 more seconds for every 10 flows after
-    the first 10.
+    It shows each decision, each refused event, and names in events that are
+    ignored. Decisions are logged at LogLevel INFO.
 
-    Cost: each flow needs 1,800 API requests and about 35,000 DynamoDB read
-    units an hour, about 1 US cent.
+    Latency: up to 15 seconds, and less than one second in the local run. It
+    makes at most 4 calls a second of CloudWatch Logs.
 
+    --enrollments reads the enrollments table through the HTTP API instead.
+    Each line is an enrollment. Latency: about 3 seconds, and 2 more seconds
+    for every 10 flows after the first 10. Cost: each flow needs 1,800 API
+    requests and about 35,000 DynamoDB read units an hour, about 1 US cent.
     Bounds: 5 API requests a second while nothing is new, and at most 910
     new enrollments of a flow in a poll. A warning says if more were skipped.
     """
     key = None if record is None else read_record(record)
+    if not enrollments:
+        wanted = StreamFilter(portal, key, flow or (), event_type or (), code or ())
+        with aws_errors_reported():
+            source = _source(logs, stack, last)
+            _follow(follow(source, wanted.accepts), last, timeout, lambda lines: _show_lines(lines, utc, as_json))
+        return
+    if portal is None:
+        fail("--enrollments: expected --portal or ENROLL_PORTAL, for example --portal demo; got neither", INVALID)
+    if event_type or code:
+        fail("--type and --code filter the lines of the logs. Leave them out, or leave out --enrollments", INVALID)
     opened = Tail(open_api(api, portal, stack), flow or None, key, _report_gap, _report_skipped)
+    with api_errors_reported():
+        _follow(_enrollments(opened, last), last, timeout, lambda items: _show(items, utc, as_json))
+
+
+def _follow(
+    batches: Iterator[Sequence[Mapping[str, Any]]],
+    last: int,
+    timeout_seconds: float | None,
+    show: Callable[[Sequence[Mapping[str, Any]]], None],
+) -> None:
+    """Show the latest items of the first batch, then every batch, until the timeout or Ctrl-C."""
     try:
-        with api_errors_reported():
-            _show(opened.latest(last), utc, as_json)
-            shown_at = time.monotonic()
-            if timeout == 0:
+        first = next(batches)
+        show(first[max(0, len(first) - last) :])
+        shown_at = time.monotonic()
+        if timeout_seconds == 0:
+            return
+        for items in batches:
+            show(items)
+            if items:
+                shown_at = time.monotonic()
+            if timeout_seconds is not None and time.monotonic() - shown_at >= timeout_seconds:
                 return
-            for enrollments in opened.follow():
-                _show(enrollments, utc, as_json)
-                if enrollments:
-                    shown_at = time.monotonic()
-                if timeout is not None and time.monotonic() - shown_at >= timeout:
-                    return
     except KeyboardInterrupt:
         return
+
+
+def _enrollments(opened: Tail, last: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+    yield opened.latest(last)
+    yield from opened.follow()
+
+
+def _source(logs: Path | None, stack: str, last: int) -> LogSource:
+    """Return the log files of the local run, or the log groups of the stack. Ends the command if there are none."""
+    folder = logs or _local_logs()
+    if folder is None:
+        groups = [f"/enroll/{stack}/{name}" for name in (*CATEGORIES, "redeliveries")]
+        since_ms = round(time.time() * 1000) - (LATEST_MS if last else 0)
+        return LogGroups(client_of("logs"), groups, since_ms)
+    if not folder.is_dir():
+        fail(f"expected a folder with the logs of a local run; {folder} is none. Name it with --logs", NOT_REACHED)
+    return LogFiles(folder)
+
+
+def _local_logs() -> Path | None:
+    """Return the log folder of the local run that the AWS configuration names. None: it names AWS."""
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
+    if not endpoint.hostname or not is_loopback(endpoint.hostname):
+        return None
+    from enroll.local.settings import Settings
+
+    return Settings(port=endpoint.port or 80).run_folder
+
+
+def _show_lines(lines: Sequence[Mapping[str, Any]], utc: bool, as_json: bool) -> None:
+    clock = times(utc)
+    for line in lines:
+        if as_json:
+            print_json_line(line)
+        else:
+            for text in rendered(line, clock):
+                console.print(text)
 
 
 def _report_gap(path: str) -> None:

@@ -82,7 +82,7 @@ class UnprocessedEvent:
         if not isinstance(envelope.get("detail"), dict) or not all(isinstance(name, str) and name for name in names):
             return None
         # Importing it takes longer than listing a queue.
-        from enrollment.serialization.envelopes import REPLAY_NAME
+        from enrollment.serialization.event_fields import REPLAY_NAME
 
         detail = dict(self._detail)
         for key, value in (("id", envelope.get("id")), ("occurredAt", envelope.get("time"))):
@@ -144,6 +144,7 @@ def read_unprocessed(body: str, attributes: Mapping[str, str]) -> UnprocessedEve
         case {"reason": str(reason), "message": str(text), "event": event}:
             truncated = message.get("truncated")
             details = truncated if isinstance(truncated, dict) else None
+            text = _all_faults(message.get("faults")) or text
             return UnprocessedEvent(reason, text, event, _text_or_none(message.get("field")), details)
         case {"requestContext": dict(context), "requestPayload": event}:
             reason = str(context.get("condition", NOT_DELIVERED))
@@ -165,6 +166,12 @@ def read_unprocessed(body: str, attributes: Mapping[str, str]) -> UnprocessedEve
     return UnprocessedEvent(
         UNKNOWN_MESSAGE, "expected a message of Enroll, Lambda or EventBridge; got another format", message
     )
+
+
+def _all_faults(faults: Any) -> str:
+    """Return the messages of several faults. Empty if the message lists none."""
+    listed = faults if isinstance(faults, list) else []
+    return "; ".join(str(fault["message"]) for fault in listed if isinstance(fault, dict) and "message" in fault)
 
 
 def _describe_failure(context: Mapping[str, Any], response: Any) -> str:

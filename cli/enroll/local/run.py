@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from enroll.decision_stream import LogFiles, rendered
 from enroll.local import demonstration
 from enroll.local.data_folder import DataFolder, Origin, unusable_state
 from enroll.local.demonstration import Demonstration, Enrollee
@@ -27,6 +29,7 @@ from enroll.local.relay import Relay
 from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
 from enroll.output import LineConsole, print_json, print_table, times
 from enroll.progress import progress_bar
+from enroll.times import Times
 
 StorePortal = Callable[[str, Demonstration, Callable[[], None]], None]
 """Stores the flows and records of the demonstration through the HTTP API. Arguments: see `portal.store_portal`."""
@@ -46,6 +49,7 @@ IDLE_WITHIN_SECONDS = 15.0
 """Maximum time for which a stop with `--data` waits for invocations in progress."""
 
 SHOWN_ROWS = 20
+LIVE_SECONDS = 0.25
 EVENTS_A_CALL = 10
 """The limit of PutEvents."""
 
@@ -167,7 +171,7 @@ def run(
             if once:
                 return code
             _explain(settings, deployment, console)
-            _stay(emulator, observer, console)
+            _stay(emulator, observer, console, settings.run_folder)
             raise LocalRunError(f"The embedded AWS ended unexpectedly. Its log is {emulator.log}.")
     except KeyboardInterrupt:
         console.print("Stopped.")
@@ -442,8 +446,12 @@ def put_events_command(bus_name: str) -> str:
     return f"aws events put-events --entries '{entries}'"
 
 
-def _stay(emulator: Emulator, observer: Observer, console: LineConsole) -> None:
-    """Print every decision until Ctrl-C. Does not receive from the queue: its messages are for the user."""
+def _stay(emulator: Emulator, observer: Observer, console: LineConsole, logs: Path) -> None:
+    """Print what `enroll tail` prints until Ctrl-C, and what the logs lack: failures, and events without a flow. Does
+    not receive from the queue: its messages are for the user. ``logs``: the folder of the functions' logs."""
+    clock = Times()
+    files = LogFiles(logs)
+    files.read()
 
     def show(finished: CompletedAttempt) -> None:
         now = datetime.now().strftime("%H:%M:%S")
@@ -451,12 +459,25 @@ def _stay(emulator: Emulator, observer: Observer, console: LineConsole) -> None:
             outcome = f"failed{'' if finished.final else ', will be retried'}: {finished.payload}"
         elif isinstance(finished.payload, dict) and "statusCode" in finished.payload:
             outcome = f"answered {finished.payload['statusCode']}"
-        elif isinstance(finished.payload, dict) and "batchItemFailures" in finished.payload:
-            outcome = f"processed a batch of events, {len(finished.payload['batchItemFailures'])} failed"
+        elif isinstance(finished.payload, dict) and finished.payload.get("decisions") == []:
+            outcome = f"event {finished.payload.get('eventId')}: no flow is triggered by it"
+        elif isinstance(finished.payload, dict) and finished.payload.get("batchItemFailures"):
+            outcome = f"{len(finished.payload['batchItemFailures'])} events of a batch failed"
         else:
-            outcome = ", ".join(codes(finished.payload)) or "no matching flow"
-        console.print(f"{now} {finished.function} {outcome}")
+            return
+        console.print(f"{now}  {short_name(finished.function)}  {outcome}")
 
     observer.follow = show
-    while emulator.running:
-        time.sleep(0.5)
+    while True:
+        for line in files.read():
+            for text in rendered(line, clock):
+                console.print(text)
+        if not emulator.running:
+            return
+        time.sleep(LIVE_SECONDS)
+
+
+def short_name(function: str) -> str:
+    """Return the name of a function in the template: forms for enroll-FormsFunction-1A2B3C4D."""
+    match = re.fullmatch(r".*?-(\w+)Function-\w+", function)
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", match[1]).lower() if match else function

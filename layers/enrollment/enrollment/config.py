@@ -26,6 +26,7 @@ class Config(Struct, frozen=True):
     ``history_length``: number of earlier values stored for each property (HISTORY_LENGTH).
     ``event_history_days``: number of days for which events are stored with their record (EVENT_HISTORY_DAYS). 0: events
     are not stored.
+    ``find_events_by_id``: whether events of the history can be found by their ID (FIND_EVENTS_BY_ID).
     ``decided_one_by_one``: number of flows up to which every decision on an event is logged (DECIDED_ONE_BY_ONE).
     ``unprocessed_message_bytes``: MaximumMessageSize of the unprocessed-events queue (UNPROCESSED_MESSAGE_BYTES).
     ``metrics_namespace``: namespace of the metrics (POWERTOOLS_METRICS_NAMESPACE).
@@ -46,6 +47,7 @@ class Config(Struct, frozen=True):
     is_traced: bool = False
     history_length: int = 20
     event_history_days: int = 0
+    find_events_by_id: bool = True
     decided_one_by_one: int = 100
     unprocessed_message_bytes: int = SQS_BYTES
 
@@ -77,6 +79,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         is_traced="AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled,
         history_length=_number(environment, "HISTORY_LENGTH", 20, MAX_HISTORY),
         event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),
+        find_events_by_id=environment.get("FIND_EVENTS_BY_ID", "true") == "true",
         decided_one_by_one=_number(environment, "DECIDED_ONE_BY_ONE", 100, MAX_ONE_BY_ONE),
         unprocessed_message_bytes=_number(
             environment, "UNPROCESSED_MESSAGE_BYTES", SQS_BYTES, MAX_SQS_BYTES, minimum=SQS_BYTES

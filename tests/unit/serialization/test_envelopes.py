@@ -13,7 +13,7 @@ from enrollment.domain.events.event import OWN_SOURCE, InvalidEvent
 from enrollment.domain.events.manual import manual_event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import read_instant
-from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
+from enrollment.serialization.envelopes import read_event, read_routed_event, read_stored_event, write_event
 from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
 
 NESTED: Any = []
@@ -67,13 +67,16 @@ BROKEN = [
     ("no source", envelope(source=...), "INVALID_ENVELOPE", "source"),
     ("portal absent", envelope(detail_portalId=...), "MISSING_FIELD", "detail.portalId"),
     ("portal null", envelope(detail_portalId=None), "WRONG_TYPE", "detail.portalId"),
-    ("portal number", envelope(detail_portalId=1), "WRONG_TYPE", "detail.portalId"),
+    ("portal fraction", envelope(detail_portalId=1.5), "WRONG_TYPE", "detail.portalId"),
+    ("portal true", envelope(detail_portalId=True), "WRONG_TYPE", "detail.portalId"),
+    ("portal of 65 digits", envelope(detail_portalId=10**64), "BAD_NUMBER", "detail.portalId"),
     ("portal empty", envelope(detail_portalId=""), "WRONG_LENGTH", "detail.portalId"),
     ("portal long", envelope(detail_portalId="p" * 65), "WRONG_LENGTH", "detail.portalId"),
     ("portal control", envelope(detail_portalId="p\n1"), "BAD_CHARACTERS", "detail.portalId"),
     ("portal surrogate", envelope(detail_portalId="\ud800"), "BAD_CHARACTERS", "detail.portalId"),
     ("portal noncharacter", envelope(detail_portalId="\uffff"), "BAD_CHARACTERS", "detail.portalId"),
-    ("id number", envelope(detail_id=7), "WRONG_TYPE", "detail.id"),
+    ("id fraction", envelope(detail_id=7.5), "WRONG_TYPE", "detail.id"),
+    ("id list", envelope(detail_id=[7]), "WRONG_TYPE", "detail.id"),
     ("id long", envelope(detail_id="x" * 129), "WRONG_LENGTH", "detail.id"),
     ("object type absent", envelope(detail_objectType=...), "MISSING_FIELD", "detail.objectType"),
     ("object type unknown", envelope(detail_objectType="contct"), "UNKNOWN_OBJECT_TYPE", "detail.objectType"),
@@ -351,6 +354,152 @@ def test_limits_are_inclusive() -> None:
     read_event(envelope(detail_extra="x" * largest), "forms")
     # Counted in UTF-8, not in the longer ASCII of JSON escapes.
     read_event(envelope(detail_extra="é" * (largest // 2)), "forms")
+
+
+# All faults at once ---------------------------------------------------------------------------------------------------
+
+
+def faults(broken: Any, category: str = "forms") -> list[tuple[str, str]]:
+    """The reason and the field of every fault, in the order of the rules."""
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, category)
+    return [(fault.reason, fault.field) for fault in (raised.value, *raised.value.further)]
+
+
+def test_all_faults_of_an_event_are_reported() -> None:
+    broken = envelope(
+        source=...,
+        detail_portalId=...,
+        detail_objectType="contct",
+        detail_occurredAt="yesterday",
+        detail_properties={"hs_form_id": {}, "hs_url": "x" * 8193, "fine": "1"},
+        detail_record={"properties": {"a": "1", "A": "2"}},
+        detail_chain=[1],
+    )
+    assert faults(broken) == [
+        ("BAD_TIME", "detail.occurredAt"),
+        ("INVALID_ENVELOPE", "source"),
+        ("UNKNOWN_OBJECT_TYPE", "detail.objectType"),
+        ("WRONG_TYPE", "detail.properties.hs_form_id"),
+        ("WRONG_LENGTH", "detail.properties.hs_url"),
+        ("MISSING_FIELD", "detail.portalId"),
+        ("GIVEN_TWICE", "detail.record.properties.a"),
+        ("WRONG_TYPE", "detail.chain"),
+    ]
+
+
+def test_faults_beside_an_unknown_event_type_are_reported() -> None:
+    broken = envelope(**{"detail-type": "forms.submited"}, detail_portalId="", detail_properties={"hs_url": [1]})
+    assert faults(broken) == [
+        ("UNKNOWN_EVENT_TYPE", "detail-type"),
+        ("WRONG_TYPE", "detail.properties.hs_url"),
+        ("WRONG_LENGTH", "detail.portalId"),
+    ]
+
+
+def test_missing_properties_are_all_reported() -> None:
+    broken = envelope(**{"detail-type": "lists.membership_changed"}, detail_properties={"hs_list_id": {}})
+    assert faults(broken, "lists") == [
+        ("WRONG_TYPE", "detail.properties.hs_list_id"),
+        ("MISSING_PROPERTY", "detail.properties.hs_membership_change"),
+    ]
+
+
+def test_one_event_has_a_bounded_number_of_faults() -> None:
+    assert len(faults(envelope(detail_properties={f"p{number}": {} for number in range(200)}))) == 21
+
+
+@pytest.mark.parametrize("broken", [one[1] for one in BROKEN], ids=[one[0] for one in BROKEN])
+def test_a_single_fault_has_no_further_faults(broken: Any) -> None:
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, "forms")
+    assert raised.value.further == ()
+
+
+# Spellings -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value"),
+    [
+        ({"detail_portalId": 12345}, "portal_id", "12345"),
+        ({"detail_portalId": 12345.0}, "portal_id", "12345"),
+        ({"detail_id": 8124}, "id", "8124"),
+        ({"detail_objectType": "contacts"}, "object_type_id", "0-1"),
+        ({"detail_objectType": "Companies"}, "object_type_id", "0-2"),
+        ({"detail_objectType": "LINE_ITEMS"}, "object_type_id", "0-8"),
+    ],
+)
+def test_clear_spellings_are_accepted(changes: dict[str, Any], field: str, value: str) -> None:
+    assert getattr(read_event(envelope(**changes), "forms"), field) == value
+
+
+def test_event_type_is_read_in_any_case() -> None:
+    event = read_event(envelope(**{"detail-type": "forms.Submitted"}), "forms")
+    assert event.event_type.name == "forms.submitted"
+    assert write_event(event)["detail-type"] == "forms.submitted"
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (envelope(**{"detail-type": "forms.submited"}), "did you mean forms.submitted?"),
+        (envelope(detail_objectType="Contakts"), "did you mean contact?"),
+        (envelope(**{"detail_portalId": ..., "detail_portalid": "p1"}), "Rename 'portalid' to portalId"),
+        (envelope(**{"detail_objectType": ..., "detail_objecttype": "contact"}), "Rename 'objecttype' to objectType"),
+    ],
+)
+def test_message_names_the_nearest_name(broken: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, "forms")
+    assert expected in raised.value.message
+
+
+def test_message_names_the_property_that_stands_for_a_required_one() -> None:
+    broken = envelope(
+        **{"detail-type": "lists.membership_changed"},
+        detail_properties={"hs_listid": "4", "hs_membership_change": "ADD"},
+    )
+    with pytest.raises(InvalidEvent) as raised:
+        read_event(broken, "lists")
+    assert "Rename 'hs_listid' to hs_list_id" in raised.value.message
+    assert "did you mean ADDED?" in raised.value.further[0].message
+
+
+@pytest.mark.parametrize("name", ["Forms.Submitted", "FORMS.SUBMITTED", "4-1639801", "form.submitted"])
+def test_event_type_that_the_bus_cannot_route_is_named_in_the_suggestion(name: str) -> None:
+    with pytest.raises(InvalidEvent, match=r"did you mean forms\.submitted\?") as raised:
+        read_routed_event(envelope(**{"detail-type": name}))
+    assert raised.value.reason == "UNKNOWN_CATEGORY"
+
+
+# Unknown names -------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_names_are_kept_with_the_event() -> None:
+    event = read_event(
+        envelope(
+            detail_objectid="101",
+            detail_properties={"hs_form_id": "f-1", "hs_formid": "f-1"},
+            detail_record={"properties": {"anything": "1"}, "property": {}},
+        ),
+        "forms",
+    )
+    names = ("detail.objectid", "detail.properties.hs_formid", "detail.record.property")
+    assert event.unknown_names == names
+    assert read_stored_event(write_event(event)).unknown_names == names
+
+
+def test_known_names_are_not_reported() -> None:
+    event = read_event(envelope(**{"detail_replay-name": "x", "detail_record": {}, "detail_chain": None}), "forms")
+    assert event.unknown_names == ()
+
+
+def test_unknown_names_are_bounded_and_printable() -> None:
+    hostile = {"\ud800\n" * 100: 1, **{f"key{number}": 1 for number in range(50)}}
+    names = read_event(envelope(**{f"detail_{key}": value for key, value in hostile.items()}), "forms").unknown_names
+    assert len(names) == 10
+    assert all(name.isprintable() and len(name) < 1_000 for name in names)
 
 
 # Text like that of hostile sources, from few enough pieces that examples are made fast.

@@ -8,6 +8,7 @@ Messages of log lines:
     skipped                   an event that is not in the scope of its replay
     rehearsed                 the decisions of a dry run about an event
     stored before creation    a change of a record that does not exist yet
+    unknown names             keys and properties of an event that this version ignores
     event id used before      an event that has the ID of an earlier event with other content
     waiting events left       deferred events that were not decided again, because the time was over
     flow refused              a stored flow that this version rejects
@@ -15,7 +16,7 @@ Messages of log lines:
 All metrics are counts, with the namespace of the configuration and the dimension `service`, which is the stack's name:
 one for each decision code (`Enrolled`, `NotMatched`, …), `Decisions` for all codes together, `EventsProcessed`,
 `EventsRefused`, `EventsFailed`, `EventsRedelivered`, `EventsSkipped`, `EventsRehearsed`, `ChangesBeforeCreation`,
-`EventIdsUsedBefore` and `WaitingEventsLeft`.
+`EventsWithUnknownNames`, `EventIdsUsedBefore` and `WaitingEventsLeft`.
 """
 
 import sys
@@ -114,6 +115,7 @@ class PowertoolsDecisionLog:
                 "reason": invalid.reason,
                 "field": invalid.field,
                 "explanation": invalid.message,
+                **({"further": [fault.message for fault in invalid.further]} if invalid.further else {}),
             },
         )
         self._metrics.count("EventsRefused")
@@ -122,6 +124,12 @@ class PowertoolsDecisionLog:
         """Log and count an event that is not in the scope of its replay."""
         self._logger.info("skipped", extra=_event_fields(event))
         self._metrics.count("EventsSkipped")
+
+    def unknown_names(self, event: Event) -> None:
+        """Log and count an event with keys or properties that this version ignores."""
+        fields = {**_event_fields(event), "objectTypeId": event.object_type_id, "objectId": event.object_id}
+        self._logger.info("unknown names", extra={**fields, "names": list(event.unknown_names)})
+        self._metrics.count("EventsWithUnknownNames")
 
     def stored_before_creation(self, event: Event, changes: int) -> None:
         """Log and count changes to a record that does not exist yet. ``changes``: the number of changes that are stored
@@ -159,6 +167,16 @@ MAX_FOUND = 200
 
 # The metric of each decision code: Enrolled, DuplicateEvent, …
 METRIC_OF = {code: code.replace("_", " ").title().replace(" ", "") for code in Code}
+
+
+def rejection_fields(invalid: InvalidEvent) -> dict[str, Any]:
+    """Return why an event is invalid, for responses. ``faults`` is there if the event has several faults."""
+    faults = [_fault_fields(fault) for fault in invalid.faults]
+    return faults[0] | ({"faults": faults} if invalid.further else {})
+
+
+def _fault_fields(fault: InvalidEvent) -> dict[str, Any]:
+    return {"reason": fault.reason, "field": fault.field, "message": fault.message}
 
 
 def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:

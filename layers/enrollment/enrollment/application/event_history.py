@@ -1,5 +1,6 @@
 """Store the events of records, and search them (docs/decisions/0011-history.md)."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -20,6 +21,9 @@ EVALUATION_KEPT_DAYS = 15
 
 # One search reads at most this number of events, which bounds its cost.
 MAX_EVENTS_SCANNED = 1_000
+
+# Event IDs are unique in a portal. If a source uses one more often, these are enough to show it.
+MAX_EVENTS_WITH_ONE_ID = 10
 
 
 class EventQuery(Struct, frozen=True):
@@ -59,10 +63,11 @@ class OccurrenceSearch(Struct, frozen=True):
 
 class EventHistory(Struct, frozen=True):
     """The history of events. ``days``: how long an event is stored, counted from when it occurred; 0: events are not
-    stored."""
+    stored. ``is_found_by_id``: whether an event can be found by its ID alone."""
 
     events: EventHistoryStore
     days: int
+    is_found_by_id: bool = True
 
     @property
     def is_on(self) -> bool:
@@ -121,6 +126,14 @@ class EventHistory(Struct, frozen=True):
             if query.matches(event) and _satisfies(event, group, event_types, record):
                 events.append(event)
         return OccurrenceSearch(tuple(events), searched_since, searched_since <= max(since, record.created_at))
+
+    def with_id(self, portal_id: str, event_id: str, now: Instant) -> tuple[Event, ...]:
+        """Return the events of a portal with an ID, newest first: one, or none, unless a source used the ID again. At
+        most MAX_EVENTS_WITH_ONE_ID."""
+        found = itertools.islice(self.events.with_id(portal_id, event_id), MAX_EVENTS_WITH_ONE_ID)
+        # DynamoDB deletes an expired item up to some days later.
+        stored = (event for event in found if self.takes(event, now))
+        return tuple(sorted(stored, key=lambda event: event.occurred_at, reverse=True))
 
     def kept_since(self, now: Instant) -> Instant:
         """Return the earliest time from which events are stored."""

@@ -52,6 +52,11 @@ class FlowOutcome(Struct, frozen=True):
     enrollment: StoredEnrollment | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether the flow should have enrolled the record by what is known now, and no enrollment exists."""
+        return self.decision is None and self.because == UNEXPLAINED
+
 
 class DecisionExplainer(Struct, frozen=True):
     """Explains events of the history. ``processor``: it is only simulated. ``read_flow``: reads a stored revision."""

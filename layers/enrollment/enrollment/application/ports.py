@@ -161,6 +161,11 @@ class EventHistoryStore(Protocol):
         """Return the events of a record between two sort keys. Pages are read as the result is consumed."""
         ...
 
+    def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
+        """Return the portal's events with an ID, in any order. Usually there is one at most. Pages are read as the
+        result is consumed. The read is eventually consistent: a write is normally visible within a second."""
+        ...
+
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         """Return the events of all records of a portal between two sort keys, newest first. Pages are read as the
         result is consumed. The read is eventually consistent: a write is normally visible within a second."""
@@ -343,6 +348,10 @@ class DecisionLog(Protocol):
 
     def log_rejected(self, event_id: str | None, invalid: InvalidEvent) -> None:
         """Log that an event is invalid. ``event_id`` None: it has no readable ID."""
+        ...
+
+    def unknown_names(self, event: Event) -> None:
+        """Log that an event has keys or properties that this version ignores, ``event.unknown_names``."""
         ...
 
     def log_skipped(self, event: Event) -> None:

@@ -306,6 +306,9 @@ class _FirstEvaluations(Struct, frozen=True):
     def of_record(self, record: RecordKey, first: str, last: str, *, newest_first: bool) -> Iterable[Event]:
         return ()
 
+    def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
+        return ()
+
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         return ()
 
@@ -328,6 +331,9 @@ class NullDecisionLog:
         """Do nothing."""
 
     def log_skipped(self, event: Event) -> None:
+        """Do nothing."""
+
+    def unknown_names(self, event: Event) -> None:
         """Do nothing."""
 
     def stored_before_creation(self, event: Event, changes: int) -> None:

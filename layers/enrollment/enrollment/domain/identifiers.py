@@ -73,3 +73,13 @@ def object_type_id(name: str) -> str | None:
     if dash and kind in ("0", "2") and is_number:
         return lowered
     return None
+
+
+def any_object_type_id(name: str) -> str | None:
+    """Return the ID of an object type as ``object_type_id`` does, also by the plural of its name, as in HubSpot's
+    paths: ``contacts``, ``companies``."""
+    type_id = object_type_id(name)
+    if type_id is not None:
+        return type_id
+    plural = name.lower()
+    return OBJECT_TYPE_IDS.get(f"{plural[:-3]}y" if plural.endswith("ies") else plural.removesuffix("s"))

@@ -157,7 +157,7 @@ def _processor(
         enrollments=enrollments,
         deferrals=Deferrals(DynamoDeferredEvents(tables, write_event, read_stored_event), records, redeliveries),
         rate_limits=DynamoRateLimits(tables),
-        history=EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days),
+        history=event_history(config, tables),
         publisher=EnrollmentPublisher(enrollments, queue, bus, redeliveries, now),
         decision_log=decision_log,
         clock=now,
@@ -165,6 +165,12 @@ def _processor(
         history_length=config.history_length,
         max_individual_decisions=config.decided_one_by_one,
     )
+
+
+def event_history(config: Config, tables: Tables) -> EventHistory:
+    """Return the history of events, with the settings of the configuration."""
+    store = DynamoHistory(tables, write_event, read_stored_event, is_found_by_id=config.find_events_by_id)
+    return EventHistory(store, config.event_history_days, config.find_events_by_id)
 
 
 def tracing(config: Config) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.deadline import DeadlineReached
-from enrollment.adapters.observability import decision_fields
+from enrollment.adapters.observability import decision_fields, rejection_fields
 from enrollment.application.unconfirmed_enrollments import PublicationResult
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import InvalidEvent
-from enrollment.domain.identifiers import object_type_id
+from enrollment.domain.identifiers import any_object_type_id
 from enrollment.domain.values import iso
 from enrollment.entrypoints.batch_executor import run_grouped
 from enrollment.entrypoints.bootstrap import MAX_WORKERS, Application, application
@@ -32,9 +32,9 @@ def handler_for(category: str) -> Handler:
     """Return the handler of a category. It accepts an event of the bus, or an SQS batch from the category's buffer.
 
     For an event it returns ``{"eventId", "decisions": [...]}``; for an invalid event ``{"eventId", "unprocessed":
-    {"reason", "field", "message"}}``; for an event outside the scope of its replay ``{"eventId", "skipped": <replay
-    name>}``. It raises if a call to AWS failed after its retries: Lambda then retries the event, and finally sends it
-    to the unprocessed-events queue.
+    {"reason", "field", "message"}}``, with all ``faults`` if there are several; for an event outside the scope of its
+    replay ``{"eventId", "skipped": <replay name>}``. It raises if a call to AWS failed after its retries: Lambda then
+    retries the event, and finally sends it to the unprocessed-events queue.
 
     For a batch it returns ``{"batchItemFailures": […]}`` with the messages that failed."""
 
@@ -75,6 +75,8 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
         name = app.replay_name(envelope)
         replay = None if name is None else app.replay_processor.requested(name)
         event = app.read_event(envelope, category)
+        if event.unknown_names:
+            app.decision_log.unknown_names(event)
         if replay is not None and not replay.concerns(event):
             app.decision_log.log_skipped(event)
             return {"eventId": event.id, "skipped": replay.name}
@@ -86,7 +88,7 @@ def handle(app: Application, category: str, envelope: Any) -> Mapping[str, Any]:
         app.decision_log.log_rejected(event_id, invalid)
         return {
             "eventId": event_id,
-            "unprocessed": {"reason": invalid.reason, "field": invalid.field, "message": invalid.message},
+            "unprocessed": rejection_fields(invalid),
         }
     return {"eventId": event.id, "decisions": [decision_fields(event, decision) for decision in decisions]}
 
@@ -175,11 +177,14 @@ def _record(message_id: str, envelope: Any) -> Hashable:
     if not isinstance(detail, dict):
         return message_id
     portal_id, object_type, object_id = (detail.get(key) for key in ("portalId", "objectType", "objectId"))
-    if not isinstance(portal_id, str) or not isinstance(object_type, str) or object_id in (None, ""):
+    if not isinstance(portal_id, str | int | float) or not isinstance(object_type, str) or object_id in (None, ""):
         return message_id
-    if isinstance(object_id, float) and object_id.is_integer():
-        object_id = int(object_id)
-    return portal_id, object_type_id(object_type) or object_type, str(object_id)
+    return _id_text(portal_id), any_object_type_id(object_type) or object_type, _id_text(object_id)
+
+
+def _id_text(value: object) -> str:
+    """Return an ID that JSON has as a string or a number. 101.0 is 101."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def redelivery_handler() -> Handler:

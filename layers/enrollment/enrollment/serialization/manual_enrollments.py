@@ -5,7 +5,7 @@ from typing import Any
 
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.events.manual import MAX_IDEMPOTENCY_KEY
-from enrollment.serialization.envelopes import checked_chain
+from enrollment.serialization.event_fields import read_chain
 from enrollment.serialization.flow_keys import unknown_keys
 from enrollment.serialization.requests import BodyReader, fault_of, read_id
 from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of
@@ -55,7 +55,7 @@ def read_manual_enrollment(body: Any) -> tuple[Sequence[str], tuple[str, ...], b
 
 def _read_chain(reader: BodyReader, value: Any) -> tuple[str, ...]:
     try:
-        return checked_chain(value, "$.chain")
+        return read_chain(value, "$.chain")
     except InvalidEvent as invalid:
         reader.faults.append(fault_of(invalid))
         return ()

@@ -7,7 +7,8 @@ from typing import Any
 from enrollment.domain.events.event import Event
 from enrollment.domain.json_text import json_text
 from enrollment.domain.values import Instant, iso
-from enrollment.serialization.envelopes import checked_time, read_stored_event, write_event
+from enrollment.serialization.envelopes import read_stored_event, write_event
+from enrollment.serialization.event_fields import checked_time
 
 
 def write_redelivery(event: Event, flow_ids: Iterable[str], at: Instant) -> str:

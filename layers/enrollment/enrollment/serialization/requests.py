@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from enrollment.domain.events.event import InvalidEvent
-from enrollment.domain.identifiers import OBJECT_TYPE_IDS, object_type_id
+from enrollment.domain.identifiers import OBJECT_TYPE_IDS, any_object_type_id
 from enrollment.domain.similar_names import nearest
 from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_name
-from enrollment.serialization.envelopes import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
+from enrollment.serialization.event_fields import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
 from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of, hint
 
 # IDs or inputs in one request. HubSpot has the same limit.
@@ -152,8 +152,7 @@ def fault_of(invalid: InvalidEvent) -> ValidationError:
 def read_object_type(value: str) -> str:
     """Return the ID of an object type, given its ID, its name, or the plural as in HubSpot's paths. Raises
     InvalidRequest."""
-    singular = value[:-3] + "y" if value.lower().endswith("ies") else value.removesuffix("s").removesuffix("S")
-    known = object_type_id(value) or object_type_id(singular)
+    known = any_object_type_id(value)
     if known is None:
         allowed = "contacts, companies, deals…, a HubSpot id like 0-1, or a custom object 2-<n>"
         message = expectation(allowed, value)

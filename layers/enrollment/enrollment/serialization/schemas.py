@@ -19,13 +19,8 @@ from enrollment.domain.events.event import OWN_SOURCE
 from enrollment.domain.events.event_types import EventType, Property, PropertyType
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.values import BOOLS
-from enrollment.serialization.envelopes import (
-    MAX_CHAIN_PARTS,
-    MAX_DETAIL_BYTES,
-    MAX_NAME,
-    MAX_PROPERTIES,
-    MAX_VALUE_BYTES,
-)
+from enrollment.serialization.envelopes import MAX_DETAIL_BYTES
+from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.serialization.messages import MAX_MESSAGE_BYTES, SCHEMA_VERSION
 
 Schema = dict[str, Any]
@@ -180,11 +175,14 @@ def _detail(event_type: EventType) -> Schema:
         "description": f"At most {MAX_DETAIL_BYTES} bytes.",
         "required": required,
         "properties": {
-            "id": _nullable(
-                _text(128, "The producer's id of this event, its idempotency key. Absent or null: the bus's id.")
-            ),
-            "portalId": _text(64, "The tenant."),
-            "objectType": _text(64, "The name of a standard object type or its id, or a custom object 2-<n>; any case.")
+            "id": {
+                "description": "The producer's id of this event, its idempotency key. Absent or null: the bus's id.",
+                "anyOf": [_text(128), {"type": ["integer", "null"]}],
+            },
+            "portalId": {"description": "The tenant.", "anyOf": [_text(64), {"type": "integer"}]},
+            "objectType": _text(
+                64, "The name of a standard object type, its plural or its id, or a custom object 2-<n>; any case."
+            )
             | {"pattern": "^([A-Za-z_]+|[02]-[0-9]{1,16})$", "examples": [*OBJECT_TYPE_IDS, "0-1", "2-77"]},
             "objectId": {
                 "description": "The record that the event is about. Absent or null: an unknown visitor.",
@@ -243,10 +241,6 @@ def _property(known: Property, is_required: bool) -> Schema:
     if is_required:
         schema["allOf"] = [{"$ref": "#/$defs/given"}]
     return schema
-
-
-def _nullable(schema: Schema) -> Schema:
-    return schema | {"type": [schema["type"], "null"]}
 
 
 def _text(longest: int, description: str | None = None) -> Schema:

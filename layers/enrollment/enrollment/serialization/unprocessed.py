@@ -18,10 +18,10 @@ DETAIL_KEYS = ("id", "portalId", "objectType", "objectId", "occurredAt")
 
 
 def write_unprocessed(envelope: object, invalid: InvalidEvent, *, bus: str, max_bytes: int) -> str:
-    """Return a message of at most ``max_bytes``, including its attributes.
+    """Return a message of at most ``max_bytes``, including its attributes. It lists all faults if there are several.
 
-    An event that is too large is cut. The message then has the event's identity, its size, its beginning, and its place
-    in the event archive. ``bus``: the name of the bus whose archive has the event.
+    An event that is too large is cut. The message then has the first fault, the event's identity, its size, its
+    beginning, and its place in the event archive. ``bus``: the name of the bus whose archive has the event.
     """
     try:
         event = json_text(envelope)
@@ -29,9 +29,7 @@ def write_unprocessed(envelope: object, invalid: InvalidEvent, *, bus: str, max_
     except RecursionError:
         # As a text, the event does not add to the nesting that the reader's JSON parser has to accept.
         shown_event = event = _written(envelope)
-    text = json_text(
-        {"reason": invalid.reason, "message": invalid.message, "field": invalid.field, "event": shown_event}
-    )
+    text = json_text({**_fault(invalid), **_all_faults(invalid), "event": shown_event})
     available = max_bytes - ATTRIBUTE_BYTES
     return text if byte_length(text) <= available else _cut(envelope, event, invalid, bus, available)
 
@@ -59,6 +57,14 @@ def _cut(envelope: object, event: str, invalid: InvalidEvent, bus: str, availabl
     fitting = bisect_right(lengths, free_bytes + 2, key=lambda length: byte_length(json_text(beginning[:length])))
     truncated["beginning"] = beginning[:fitting]
     return json_text(message)
+
+
+def _fault(invalid: InvalidEvent) -> dict[str, Any]:
+    return {"reason": invalid.reason, "message": invalid.message, "field": invalid.field}
+
+
+def _all_faults(invalid: InvalidEvent) -> dict[str, Any]:
+    return {"faults": [_fault(fault) for fault in invalid.faults]} if invalid.further else {}
 
 
 def _kept(holder: object, keys: Sequence[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from enrollment.adapters.dynamodb.schema import BY_EVENT_TYPE, EVENT, TIME_TO_LIVE, TYPE_SHARD
+from enrollment.adapters.dynamodb.schema import BY_EVENT_ID, BY_EVENT_TYPE, EVENT, EVENT_KEY, TIME_TO_LIVE, TYPE_SHARD
 from enrollment.adapters.dynamodb.tables import BATCH, Expression, Item, Tables
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.sort_key import event_sort_key
@@ -24,17 +24,21 @@ class DynamoHistory:
 
     The attribute `event` is the envelope that ``write`` returns and ``read`` accepts, as in ``DynamoDeferredEvents``.
     An item without it has only the time of the evaluation. No other item of the table has a `typeShard`, so the index
-    by event type contains events only."""
+    by event type contains events only. ``is_found_by_id``: whether each new event gets an entry in the index by event
+    ID."""
 
     def __init__(
         self,
         tables: Tables,
         write: Callable[[Event], Mapping[str, Any]],
         read: Callable[[Mapping[str, Any]], Event],
+        *,
+        is_found_by_id: bool = True,
     ) -> None:
         self._table = tables.records
         self._write = write
         self._read = read
+        self._is_found_by_id = is_found_by_id
 
     def keep(self, event: Event, until: Instant) -> Instant:
         """Store the event unless it is stored already, and return the time of its first evaluation. If two copies were
@@ -44,6 +48,7 @@ class DynamoHistory:
             **_evaluation(event, until),
             "event": json.dumps(self._write(event), ensure_ascii=False),
             TYPE_SHARD: _type_shard(event.portal_id, event.event_type.name, zlib.crc32(record.encode()) % SHARDS),
+            **({EVENT_KEY: join(event.portal_id, event.id)} if self._is_found_by_id else {}),
         }
         existing = self._table.put_new(item)
         if existing is None:
@@ -73,6 +78,14 @@ class DynamoHistory:
             # BETWEEN includes the bounds.
             if item["sk"] not in bounds.values() and "event" in item:
                 yield self._event(item)
+
+    def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
+        """Yield the portal's events with an ID. The index is up to a second behind the writes."""
+        condition = Expression(f"{EVENT_KEY} = :key", key=join(portal_id, event_id))
+        entries = self._table.query(condition, index=BY_EVENT_ID, is_consistent=False, page=BATCH)
+        while keys := [(entry["pk"], entry["sk"]) for entry in itertools.islice(entries, BATCH)]:
+            items = {(item["pk"], item["sk"]): item for item in self._table.get_many(keys)}
+            yield from (self._event(items[key]) for key in keys if key in items)
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         """Yield the portal's events between two sort keys, both exclusive, newest first. The index is up to a second

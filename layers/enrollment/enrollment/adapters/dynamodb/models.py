@@ -136,6 +136,16 @@ class ByEventType(GlobalSecondaryIndex["HistoryEventItem"]):  # type: ignore[no-
     sk = UnicodeAttribute(range_key=True, attr_name=schema.SORT_KEY)
 
 
+class ByEventId(GlobalSecondaryIndex["HistoryEventItem"]):  # type: ignore[no-untyped-call]
+    """Finds an event by its ID. Partitions: <portal>/<event>."""
+
+    class Meta:
+        index_name = schema.BY_EVENT_ID
+        projection = KeysOnlyProjection()
+
+    event_key = UnicodeAttribute(hash_key=True, attr_name=schema.EVENT_KEY)
+
+
 class RecordsTableItem(Item):
     """The keys of the items of the records table."""
 
@@ -178,14 +188,17 @@ class DeferredEventItem(RecordsTableItem):
 
 
 class HistoryEventItem(RecordsTableItem):
-    """An event of a record, or only the time at which it was evaluated."""
+    """An event of a record, or only the time at which it was evaluated. ``event_key``: absent if the stack does not
+    find events by their ID."""
 
     evaluated_at = NumberAttribute(attr_name="evaluatedAt", null=True)
     event = PlainJsonAttribute(null=True)
     type_shard = UnicodeAttribute(attr_name=schema.TYPE_SHARD, null=True)
+    event_key = UnicodeAttribute(attr_name=schema.EVENT_KEY, null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
     by_event_type = ByEventType()
+    by_event_id = ByEventId()
 
 
 class DryRunItem(RecordsTableItem):

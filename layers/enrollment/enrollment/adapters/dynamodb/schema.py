@@ -16,6 +16,8 @@ TIME_TO_LIVE = "expiresAt"
 # Indexes of the records table, and the attributes of their keys.
 BY_EVENT_TYPE = "by-event-type"
 TYPE_SHARD = "typeShard"
+BY_EVENT_ID = "by-event-id"
+EVENT_KEY = "eventKey"
 # Indexes of the enrollments table, and the attributes of their keys.
 BY_FLOW = "by-flow"
 FLOW_SHARD = "flowShard"

@@ -19,14 +19,21 @@ class InvalidEvent(Exception):
     """The event breaks a rule of docs/events.md. It is not retried, because it would be invalid again.
 
     ``reason``: a stable code. ``field``: the path of the wrong value. ``message``: the path, what was expected, what
-    was found, and what to do.
+    was found, and what to do. ``further``: the other faults of the event; they have none themselves.
     """
+
+    further: tuple["InvalidEvent", ...] = ()
 
     def __init__(self, reason: str, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.reason = reason
         self.field = field
         self.message = f"{field}: {message}"
+
+    @property
+    def faults(self) -> tuple["InvalidEvent", ...]:
+        """This fault and the other faults of the event."""
+        return (self, *self.further)
 
 
 DAY = 24 * 3600 * 1000
@@ -45,6 +52,7 @@ class Event(Struct, frozen=True):
     ``evaluated_at``.
     ``record_properties``: a snapshot of the record; None: the event has none. ``changed_with``: properties that changed
     together with the event's own; each has its own event. ``chain``: the IDs of the flows that led to this event.
+    ``unknown_names``: paths of keys and properties that the source sent and this version ignores.
     """
 
     id: str
@@ -62,6 +70,7 @@ class Event(Struct, frozen=True):
     is_to_second: bool = False
     evaluated_at: Instant | None = None
     claimed_at: Instant | None = None
+    unknown_names: tuple[str, ...] = ()
 
     @property
     def given_time(self) -> Instant:

@@ -11,7 +11,6 @@ from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb.association_repository import AssociationRepository
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
-from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
@@ -34,8 +33,8 @@ from enrollment.application.record_service import RecordService
 from enrollment.application.simulation import without_consequences
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import from_environment
-from enrollment.entrypoints.bootstrap import new_id, now, tracing
-from enrollment.serialization.envelopes import check_production, read_stored_event, write_event
+from enrollment.entrypoints.bootstrap import event_history, new_id, now, tracing
+from enrollment.serialization.envelopes import check_production
 from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import write_redelivery
@@ -74,7 +73,7 @@ def api_application() -> ApiApplication:
     logger, metrics = Logger(), Metrics(config.metrics_namespace, config.service, now)
     flow_repository = DynamoFlowRepository(tables, read_flow_or_retired)
     flows = DynamoFlows(tables, partial(read_stored_flow, report=partial(log_refused_flow, logger)))
-    history = EventHistory(DynamoHistory(tables, write_event, read_stored_event), config.event_history_days)
+    history = event_history(config, tables)
     processor = without_consequences(
         event_types=EVENT_TYPES,
         flows=flows,

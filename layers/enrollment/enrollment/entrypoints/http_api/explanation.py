@@ -1,9 +1,11 @@
-"""Serve `/enrollment/v1/explain`: why the events of a record enrolled it in flows or did not."""
+"""Serve `/enrollment/v1/explain`: why the events of a record enrolled it in flows or did not; and
+`/enrollment/v1/outcome`: what became of one event."""
 
 from typing import Any
 
 from enrollment.adapters.observability import decision_fields
 from enrollment.application.event_history import EventQuery
+from enrollment.application.event_outcome import EventOutcome, find_outcomes, least_final
 from enrollment.application.explanation import FlowOutcome
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
@@ -21,6 +23,7 @@ from enrollment.entrypoints.http_api.endpoint import (
     required,
 )
 from enrollment.entrypoints.http_api.problems import RouteNotFound
+from enrollment.serialization.event_warnings import event_warnings
 from enrollment.serialization.events import write_occurrence
 from enrollment.serialization.explanations import write_explanation
 from enrollment.serialization.messages import write_stored
@@ -53,6 +56,7 @@ def explain(services: Services, request: Request) -> Reply:
     results = [
         {
             "event": write_occurrence(event),
+            **_warnings(event),
             "decisions": [_write(event, outcome) for outcome in services.explaining.explain(event, key, flow)],
         }
         for event in history.events
@@ -60,6 +64,38 @@ def explain(services: Services, request: Request) -> Reply:
     next_position = None if history.following is None else write_cursor(history.following)
     types = {} if event_types is None else {"eventTypes": sorted(event_types)}
     return Reply(200, page(results, next_position) | {"since": since} | types)
+
+
+def get_outcome(services: Services, request: Request) -> Reply:
+    """Return what became of one event. Raises RouteNotFound if the stack does not find events by their ID."""
+    event_id = required(request, "eventId")
+    if not services.history.is_found_by_id:
+        raise RouteNotFound(
+            "this stack does not find events by their ID (parameter FindEventsById); "
+            "name the record of the event in /enrollment/v1/explain"
+        )
+    outcomes = find_outcomes(services.history, services.explaining, request.portal_id, event_id, request.now)
+    results = [
+        {
+            "event": write_occurrence(outcome.event),
+            **_warnings(outcome.event),
+            "status": outcome.status.value,
+            **_waiting_until(outcome),
+            "decisions": [_write(outcome.event, flow) for flow in outcome.flows],
+        }
+        for outcome in outcomes
+    ]
+    since = iso(services.history.kept_since(request.now))
+    return Reply(200, {"eventId": event_id, "status": least_final(outcomes).value, "results": results, "since": since})
+
+
+def _waiting_until(outcome: EventOutcome) -> dict[str, Any]:
+    return {} if outcome.waiting_until is None else {"waitingUntil": iso(outcome.waiting_until)}
+
+
+def _warnings(event: Event) -> dict[str, Any]:
+    warnings = event_warnings(event)
+    return {"warnings": warnings} if warnings else {}
 
 
 def _write(event: Event, outcome: FlowOutcome) -> dict[str, Any]:
@@ -102,5 +138,23 @@ ENDPOINTS = (
             AFTER,
         ),
         example=Example(query={"objectType": "contact", "objectId": "101", "eventId": "e1"}),
+    ),
+    Endpoint(
+        "readOutcome",
+        "GET",
+        "/enrollment/v1/outcome",
+        "Find out what became of an event",
+        get_outcome,
+        {200: "Outcome"},
+        description="Finds an event of the history by its ID alone, and explains it for each flow. `status` is "
+        "DECIDED if all decisions are final, WAITING if a flow waits for late data (until "
+        "`waitingUntil`), IN_PROGRESS if a flow should have enrolled the record and there is no "
+        "enrollment yet, and UNKNOWN if the history does not have the event. An event is not in the "
+        "history if it has not arrived, is invalid or failed (then it is in the unprocessed-events "
+        "queue), has no known record, or is too old. A new event is found within a second. If a "
+        "source used the ID several times, `results` has each of the events, and `status` is the "
+        "least final one.",
+        query=(Query("eventId", "The ID of the event.", is_required=True),),
+        example=Example(query={"eventId": "e1"}),
     ),
 )

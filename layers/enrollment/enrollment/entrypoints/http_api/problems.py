@@ -65,15 +65,19 @@ def _invalid_input(error: Exception) -> Problem | None:
             return Problem(400, VALIDATION, message, error.faults)
         case InvalidEvent():
             # A change is checked as the event that it would publish, so the field is translated to one of the request.
-            fault = fault_of(error)
-            path = fault.path.removeprefix("detail.record.").removeprefix("detail.") if "." in fault.path else "$"
-            return Problem(400, VALIDATION, error.message, (ValidationError(path, fault.code, fault.message),))
+            return Problem(400, VALIDATION, error.message, tuple(_fault_of_change(fault) for fault in error.faults))
         case FlowTooLarge():
             return Problem(400, VALIDATION, str(error), (ValidationError("$", "TOO_LARGE", str(error)),))
         case RevisionRequired():
             fault = ValidationError("$.revisionId", "REVISION_REQUIRED", str(error))
             return Problem(400, VALIDATION, str(error), (fault,))
     return None
+
+
+def _fault_of_change(invalid: InvalidEvent) -> ValidationError:
+    fault = fault_of(invalid)
+    path = fault.path.removeprefix("detail.record.").removeprefix("detail.") if "." in fault.path else "$"
+    return ValidationError(path, fault.code, fault.message)
 
 
 def _conflict(error: Exception) -> Problem | None:

@@ -4,11 +4,12 @@ returned."""
 from collections.abc import Mapping
 from typing import Any
 
+from enrollment.application.event_outcome import Status
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
 from enrollment.entrypoints.http_api.endpoint import Schema
-from enrollment.serialization.envelopes import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.serialization.flows import MAX_RATE
 from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
 from enrollment.serialization.schemas import TIMES, enrollment_schema
@@ -119,6 +120,16 @@ _FLOW_KEYS: dict[str, Schema] = {
     "enrollmentRateLimit": _nullable(
         _object({"count": {"type": "integer", "minimum": 1, "maximum": MAX_RATE}, "period": {"enum": list(PERIODS)}})
     ),
+}
+_FAULT: dict[str, Schema] = {"reason": _TEXT, "field": _TEXT, "message": _TEXT}
+_EVENT_WARNINGS: Schema = {
+    "description": "Keys and properties of the event that are ignored, if there are any. They are probably misspelled.",
+    **_list(_TEXT),
+}
+_EXPLAINED_EVENT: dict[str, Schema] = {
+    "event": _ref("EventOccurrence"),
+    "warnings": _EVENT_WARNINGS,
+    "decisions": _list(_ref("Account")),
 }
 _WARNINGS: Schema = {"description": "Valid settings that are probably not intended.", **_list(_TEXT)}
 
@@ -317,10 +328,15 @@ SCHEMAS: dict[str, Schema] = {
         {
             "eventId": {"type": ["string", "null"]},
             "decisions": _list(_ref("Explanation")),
-            "unprocessed": _object({"reason": _TEXT, "field": _TEXT, "message": _TEXT}),
+            "unprocessed": _object(
+                _FAULT | {"faults": {"description": "All faults, if there are several.", **_list(_object(_FAULT))}},
+                "faults",
+            ),
+            "warnings": _EVENT_WARNINGS,
         },
         "decisions",
         "unprocessed",
+        "warnings",
     ),
     "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
     "PreviewInput": _object(
@@ -389,13 +405,35 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "AccountPage": _object(
         {
-            "results": _list(_object({"event": _ref("EventOccurrence"), "decisions": _list(_ref("Account"))})),
+            "results": _list(_ref("ExplainedEvent")),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
             "since": {**_MOMENT, "description": "The time from which events are kept."},
             "eventTypes": {**_list(_TEXT), "description": "The types of events that trigger the flow of `flowId`."},
         },
         "paging",
         "eventTypes",
+    ),
+    "Outcome": _object(
+        {
+            "eventId": _TEXT,
+            "status": {"enum": [status.value for status in Status]},
+            "results": _list(
+                _object(
+                    _EXPLAINED_EVENT
+                    | {
+                        "status": {"enum": [status.value for status in Status if status is not Status.UNKNOWN]},
+                        "waitingUntil": {**_MOMENT, "description": "When the last deferred decision becomes final."},
+                    },
+                    "warnings",
+                    "waitingUntil",
+                )
+            ),
+            "since": {**_MOMENT, "description": "The time from which events are kept."},
+        }
+    ),
+    "ExplainedEvent": _object(
+        _EXPLAINED_EVENT,
+        "warnings",
     ),
     "Account": _object(
         _DECISION

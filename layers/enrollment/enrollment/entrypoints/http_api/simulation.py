@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.adapters.observability import decision_fields
+from enrollment.adapters.observability import decision_fields, rejection_fields
 from enrollment.application.flow_preview import impact, preview
 from enrollment.application.simulation import Drafts, NoEnrollments, Simulation
 from enrollment.catalog import EVENT_TYPES
@@ -20,6 +20,7 @@ from enrollment.entrypoints.http_api.access import OtherPortal
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Reply, Request, Services, page
 from enrollment.entrypoints.http_api.flows import FLOW_BODY
 from enrollment.serialization.envelopes import read_routed_event
+from enrollment.serialization.event_warnings import event_warnings
 from enrollment.serialization.explanations import (
     read_impact,
     read_preview,
@@ -47,11 +48,11 @@ def simulate(services: Services, request: Request) -> Reply:
         explanations = simulation.explain(event)
     except InvalidEvent as invalid:
         event_id = inputs.envelope.get("id") if isinstance(inputs.envelope, dict) else None
-        unprocessed = {"reason": invalid.reason, "field": invalid.field, "message": invalid.message}
-        return Reply(200, {"eventId": event_id if isinstance(event_id, str) else None, "unprocessed": unprocessed})
-    return Reply(
-        200, {"eventId": event.id, "decisions": [write_decision(event, explanation) for explanation in explanations]}
-    )
+        answer = {"eventId": event_id if isinstance(event_id, str) else None, "unprocessed": rejection_fields(invalid)}
+        return Reply(200, answer)
+    warnings = event_warnings(event)
+    decisions = [write_decision(event, explanation) for explanation in explanations]
+    return Reply(200, {"eventId": event.id, "decisions": decisions} | ({"warnings": warnings} if warnings else {}))
 
 
 def preview_flow(services: Services, request: Request) -> Reply:
