@@ -79,7 +79,7 @@ def check_files(paths: Sequence[Path], portal: str) -> list[CheckedFlow]:
             message = f"expected each ID once; got {flow_id} {count_by_id[flow_id]} times"
             flows.append(_unstorable(path, flow_id, document, ValidationError("$.id", "GIVEN_TWICE", message)))
             continue
-        flows.append(_check(path, flow_id, document, portal))
+        flows.append(check_flow(path, flow_id, document, portal))
     return flows
 
 
@@ -133,7 +133,8 @@ def _title(flow: CheckedFlow) -> str:
     return " ".join(words)
 
 
-def _check(path: Path, flow_id: str, document: Mapping[str, Any], portal: str) -> CheckedFlow:
+def check_flow(path: Path, flow_id: str, document: Mapping[str, Any], portal: str) -> CheckedFlow:
+    """Check a flow as it is written in its file."""
     try:
         read_new_flow(revised(None, portal, flow_id, document, 0))
     except InvalidFlow as invalid:

@@ -44,6 +44,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "flows list": [[]],
     "flows off": [["1001"]],
     "flows on": [["1001"]],
+    "flows enroll": [["1001", "101"], ["1001", FILE], ["1001", "--file", FILE], ["1001", "101", "--key", FILE]],
     "flows preview": [[FILE]],
     "flows pull": [[FILE]],
     "flows put": [[FILE]],
@@ -159,11 +160,15 @@ def reads_files(arguments: Sequence[str]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", ["flows check", "flows diff", "flows impact", "flows preview", "flows put", "simulate", "records import"]
+    "name",
+    [
+        *("flows check", "flows diff", "flows enroll", "flows impact", "flows preview", "flows put", "simulate"),
+        "records import",
+    ],
 )
 def test_file_with_any_content_gives_a_plain_error(name: str, portal: Api, tmp_path: Path) -> None:
     for title, content in CONTENTS.items():
-        path = tmp_path / ("input.jsonl" if name == "records import" else "input.json")
+        path = tmp_path / ("input.jsonl" if name in ("flows enroll", "records import") else "input.json")
         path.write_bytes(content)
         for arguments in filter(reads_files, ARGUMENTS[name]):
             try:

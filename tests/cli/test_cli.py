@@ -249,6 +249,17 @@ def test_report_as_json_names_the_kind_and_the_reasons_of_each_flow(portal: Api,
     run("flows", "put", file(tmp_path, {**SCHEDULED, "id": "4", "isEnabled": False}))
 
 
+def test_difference_of_a_flow_that_cannot_run_is_that_of_the_flow_turned_off(portal: Api, tmp_path: Path) -> None:
+    path = file(tmp_path, {**SCHEDULED, "id": "4"})
+    (new,) = json.loads(run("flows", "diff", path, "--json").stdout)
+    assert [text.partition(": ")[0] for text in new["warnings"]] == [
+        "the flow cannot be turned on; $.enrollmentCriteria.type",
+        "the flow cannot be turned on; $.enrollmentSchedule",
+    ]
+    run("flows", "put", path, code=1)
+    assert run("flows", "diff", path, "--exit-code").stdout == ""
+
+
 def test_an_enrollment_is_tested(portal: Api) -> None:
     found = answer("flows", "test", "1001", "101")
     assert found["passed"] is True

@@ -18,7 +18,7 @@ from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
 from enroll.flow_differences import differences
-from enroll.flow_files import CheckedFlow, check_files, exit_code_of, load_flows, print_report
+from enroll.flow_files import CheckedFlow, check_files, check_flow, exit_code_of, load_flows, print_report
 from enroll.flow_names import FLOWS, find_flow, get_flow, get_flow_if_stored
 from enroll.output import (
     INVALID,
@@ -195,7 +195,8 @@ def diff(
         for path, flow_id, document in documents:
             current = get_flow_if_stored(opened, flow_id)
             before = None if current is None else _canonical(current)
-            proposed = _completed(current, document)
+            flow = check_flow(path, flow_id, document, portal)
+            proposed = _completed(current, flow.document_to_store)
             after = _canonical(proposed)
             changes = list(differences(before or {}, after))
             row = {
@@ -204,7 +205,7 @@ def diff(
                 "revisionId": None if current is None else current["revisionId"],
                 "state": "new" if current is None else "changed" if changes else "unchanged",
                 "changes": changes,
-                "warnings": opened.call("POST", CHECK, proposed)["warnings"] if changes else [],
+                "warnings": _warnings(opened, flow, proposed) if changes else [],
             }
             rows.append(row)
             if changes and not as_json:
@@ -215,6 +216,13 @@ def diff(
         print_json(rows)
     if exit_code and any(row["changes"] for row in rows):
         raise typer.Exit(1)
+
+
+def _warnings(opened: Api, flow: CheckedFlow, proposed: Mapping[str, Any]) -> list[str]:
+    """Return the warnings that storing the flow would give. Raises ApiError if it cannot be stored."""
+    if flow.is_storable and flow.faults:
+        return [f"the flow cannot be turned on; {fault}" for fault in flow.faults]
+    return list(opened.call("POST", CHECK, proposed)["warnings"])
 
 
 def _print_difference(
