@@ -129,7 +129,7 @@ def test_examples_of_the_docs_do_not_change_the_demonstration() -> None:
     assert "2001" in examples
     assert not examples & demonstration
     tour = "".join(page.read_text(encoding="utf-8") for page in PAGES[:2])
-    written = re.findall(r"enroll (?:flows (?:on|off|delete)|replay .*?--flow) (\w+)", tour)
+    written = re.findall(r"enroll (?:flows (?:on|off|delete)|replay .*?--flow) (\d+)", tour)
     assert set(written) == {"2001"}
 
 
