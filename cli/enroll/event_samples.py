@@ -7,8 +7,6 @@ from typing import Any
 
 from enrollment.domain.events.event_types import Differs, EventType, IsOneOf, Property, PropertyType
 
-SOURCE = "enroll.trigger"
-
 # Values of required properties that have no options.
 SAMPLES = {"hs_name": "city", "hs_list_id": "1", "hs_document_id": "document-1"}
 # Values of further properties without which the event would not be eligible.

@@ -69,8 +69,9 @@ def _envelope(
 
     event_type = EVENT_TYPES.get(routed_name(name))
     if event_type is None:
-        expected = expectation("an event type of the catalog, for example forms.submitted", name)
-        fail(f"{expected}{hint(nearest_event_type(name))}. `enroll catalog` lists all", INVALID)
+        action = "`enroll catalog` lists all event types"
+        expected = expectation("an event type of the catalog, for example forms.submitted", name, action)
+        fail(f"{expected}{hint(nearest_event_type(name))}", INVALID)
     type_id, object_id = ("0-1", None) if record is None else read_record(record)
     return {
         "detail-type": event_type.name,
