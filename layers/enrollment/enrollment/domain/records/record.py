@@ -15,7 +15,7 @@ that neither a late event nor a replay restores its data. A later creation start
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -177,7 +177,7 @@ class Record(Struct, frozen=True):
     def _system_property(self, name: str, moment: Moment) -> TimestampedValue:
         if name in _CREATION:
             return TimestampedValue(iso(self.created_at), self.created_at)
-        if name in _MODIFICATION:
+        if name in MODIFICATION_PROPERTIES:
             changed_at = self._changed_by(moment)
             return TimestampedValue(iso(changed_at), changed_at)
         return TimestampedValue(self.key.object_id, self.created_at)
@@ -210,6 +210,15 @@ class Record(Struct, frozen=True):
         changes = until(self.memberships.get(name), self.earlier_memberships.get(name, ()), moment)
         return bool(changes) and changes[-1].value is True
 
+    def later_changes(self, after: Moment, properties: Collection[str], lists: Collection[str]) -> Sequence[Instant]:
+        """Return the times of the changes of some properties and lists that are not seen at ``after``, ascending,
+        without duplicates. ``lists``: list IDs, as ``read_name`` returns them."""
+        changes = [
+            *(dated for name in properties for dated in _all_values(name, self.properties, self.earlier_properties)),
+            *(dated for name in lists for dated in _all_values(name, self.memberships, self.earlier_memberships)),
+        ]
+        return sorted({dated.changed_at for dated in changes if not dated.is_seen_at(after)})
+
     def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
         """Return the times of the changes until ``until`` that are not seen at ``after``, ascending, without
         duplicates."""
@@ -231,6 +240,16 @@ class Record(Struct, frozen=True):
         """Whether the record was created until an instant. Does not consider its deletion."""
         return self.created_at <= instant
 
+    def existed_before(self, event: Event) -> bool:
+        """Return whether the record existed just before the change that the event made. A record that was created in
+        the same millisecond did not."""
+        if self.created_at < event.occurred_at:
+            return True
+        if not event.is_to_second or self.created_at > event.latest or self.known_at is None:
+            return False
+        # The times do not determine the order, so the order of arrival does.
+        return event.evaluated_at is not None and self.known_at < event.evaluated_at
+
     def moment(self, event: Event) -> Moment:
         """Return the moment at which the event's criteria see the record.
 
@@ -246,8 +265,10 @@ class Record(Struct, frozen=True):
 
 
 _CREATION = frozenset({"createdate", "hs_createdate"})
-_MODIFICATION = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
-SYSTEM_PROPERTIES = _CREATION | _MODIFICATION | {"hs_object_id"}
+MODIFICATION_PROPERTIES = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
+"""HubSpot's properties with the time of the latest change."""
+
+SYSTEM_PROPERTIES = _CREATION | MODIFICATION_PROPERTIES | {"hs_object_id"}
 """Properties that HubSpot gives every record. A value that a source sent takes precedence."""
 
 
@@ -561,6 +582,12 @@ def _trim_history(history: list[TimestampedValue], current: TimestampedValue, le
 
 def _text(dated: TimestampedValue) -> str:
     return json.dumps(dated.value)
+
+
+def _all_values(
+    name: str, current: Mapping[str, TimestampedValue], earlier: ValueHistory
+) -> tuple[TimestampedValue, ...]:
+    return (*earlier.get(name, ()), current[name]) if name in current else ()
 
 
 def until(
