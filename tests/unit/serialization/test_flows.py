@@ -90,6 +90,8 @@ def form(**operation: Any) -> dict[str, Any]:
     return with_event("forms.submitted", {"filterType": "PROPERTY", "property": "hs_form_id", "operation": operation})
 
 
+LIST_BRANCH = "$.enrollmentCriteria.listFilterBranch"
+
 BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("type", changed(type="FLOW"), "$.type", "UNKNOWN_TYPE"),
     ("contact flow of deals", changed(objectTypeId="0-3"), "$.objectTypeId", "WRONG_OBJECT_TYPE"),
@@ -99,7 +101,8 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("name", changed(name=7), "$.name", "WRONG_TYPE"),
     ("criteria as text", changed(enrollmentCriteria="x"), "$.enrollmentCriteria", "WRONG_TYPE"),
     ("criteria type", criteria(type="EVENTS"), "$.enrollmentCriteria.type", "UNKNOWN_TYPE"),
-    ("filter-based and on", criteria(type="LIST_BASED"), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    ("triggers in a filter-based flow", criteria(type="LIST_BASED"), EVENTS.removesuffix("[0]"), "MIXED_TRIGGERS"),
+    ("filter-based without filters", criteria(type="LIST_BASED"), LIST_BRANCH, "NO_CRITERIA"),
     ("manual and on", changed(enrollmentCriteria=None), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
     ("no trigger", criteria(eventFilterBranches=[]), "$.enrollmentCriteria", "NO_TRIGGER"),
     (
@@ -283,7 +286,6 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
             ("objectTypeId", f"{REFINEMENT}.filterBranches[0].objectTypeId", "UNKNOWN_OBJECT_TYPE"),
             ("associationCategory", f"{REFINEMENT}.filterBranches[0].associationCategory", "UNKNOWN_OPTION"),
             ("associationTypeId", f"{REFINEMENT}.filterBranches[0].associationTypeId", "WRONG_TYPE"),
-            ("filters", f"{REFINEMENT}.filterBranches[0].filters", "EMPTY_BRANCH"),
         )
     ),
     (

@@ -11,6 +11,7 @@ from enrollment.domain.criteria.criteria import (
     ConstantFilter,
     Criteria,
     ListFilter,
+    Not,
     RecordFilter,
 )
 from enrollment.domain.enrollment.decisions import Decision
@@ -104,7 +105,13 @@ def _criteria(criteria: Criteria) -> str:
         case AssociatedWith():
             kind = f"{criteria.kind.category} {criteria.kind.type_id}"
             what = _object(criteria.object_type_id)
-            return f"of at least one {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
+            many = "at least one" if criteria.is_in else "no"
+            if not criteria.criteria.parts:
+                return f"it is associated with {many} {what} ({kind})"
+            return f"of {many} {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
+        case Not():
+            many = "not all of these hold" if criteria.kind == "NOT_ALL" else "none of these holds"
+            return f"{many}: ({_criteria(criteria.part)})"
         case AllOf() | AnyOf():
             word = " and " if isinstance(criteria, AllOf) else " or "
             # Parentheses only where "and" and "or" would be ambiguous.
@@ -161,7 +168,11 @@ def expected(operation: Mapping[str, Any]) -> str:
         case "CONSTANT":
             return "accepts every record" if operation["shouldAccept"] else "accepts no record"
         case "ASSOCIATION":
+            if operation.get("operator") == "NOT_IN_LIST":
+                return "with none that meets its filters"
             return "with at least one that meets its filters"
+        case "NOT_ALL" | "NOT_ANY":
+            return "none of its filters holds" if operation["filterBranchType"] == "NOT_ANY" else "not all hold"
     return describe_operation(operation)
 
 

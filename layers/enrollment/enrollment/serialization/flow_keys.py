@@ -123,8 +123,10 @@ def misplaced_keys(document: Mapping[str, Any]) -> Iterator[ValidationError]:
             message = expectation_of(f"{key} inside enrollmentCriteria", "it beside enrollmentCriteria", "Move it")
             yield ValidationError(f"$.{key}", "UNKNOWN_KEY", message, f"enrollmentCriteria.{key}")
     criteria = document.get("enrollmentCriteria")
-    # In an event-based flow, every unknown key is a fault (``unknown_keys``).
-    if isinstance(criteria, Mapping) and criteria.get("type") != "EVENT_BASED":
+    # In a flow that runs, every unknown key is a fault (``unknown_keys``).
+    kind = criteria.get("type") if isinstance(criteria, Mapping) else None
+    runs = kind == "EVENT_BASED" or (kind == "LIST_BASED" and document.get("isEnabled") is True)
+    if isinstance(criteria, Mapping) and not runs:
         yield from misspelled_keys(criteria, CRITERIA, "$.enrollmentCriteria")
 
 

@@ -11,13 +11,17 @@ from enrollment.domain.criteria.criteria import (
     ConstantFilter,
     Criteria,
     ListFilter,
+    Not,
     RecordFilter,
+    needs,
 )
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES, record_operation
 from enrollment.domain.enrollment.late_data_tolerance import MAX_TOLERANCE, MINUTE
 from enrollment.domain.events.event_types import EventType, Property, RecordEffect, Trigger
-from enrollment.domain.flows.flow import Flow, FlowRevision, TriggerGroup, retired
+from enrollment.domain.flows.entry_compilation import entry_criteria
+from enrollment.domain.flows.flow import EntryCriteria, Flow, FlowRevision, TriggerGroup, retired
 from enrollment.domain.flows.rate_limit import PERIODS, RateLimit
+from enrollment.domain.flows.re_enrollment import ChangeTrigger, CriteriaTrigger, ReEnrollmentTrigger
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operators.filters import PropertyFilter, any_of
 from enrollment.domain.operators.property_operators import OPERATION_TYPES, InvalidOperand, operation
@@ -25,8 +29,16 @@ from enrollment.domain.records.associations import CATEGORIES as ASSOCIATION_CAT
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import CREATION_CHANGE
 from enrollment.domain.similar_names import nearest
-from enrollment.domain.values import is_list_id, read_name
+from enrollment.domain.values import Instant, is_list_id, read_name
 from enrollment.serialization import flow_keys
+from enrollment.serialization.unsupported_filters import (
+    FILTERS_WITHOUT_SOURCE,
+    LATER_FILTERS,
+    STORED_WHEN_OFF,
+    UNREAD_BRANCHES,
+    depends_on_now,
+    with_known_spelling,
+)
 from enrollment.serialization.validation_errors import (
     ValidationError,
     expectation,
@@ -53,6 +65,9 @@ TRIGGERS = {
     "reEnrollmentTriggersFilterBranches": ("LIST_BASED",),
 }
 
+_NEGATIONS = ("NOT_ALL", "NOT_ANY")
+_UNDER_AND = ("ASSOCIATION", *_NEGATIONS)
+
 NOT_YET = "is not supported yet. Remove it, because it would be ignored"
 
 
@@ -73,6 +88,7 @@ def read_flow(revision: FlowRevision) -> Flow:
         reader.fault("$.id", "INVALID_ID", expectation(f"1 to {MAX_ID} printable characters", revision.id))
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
+    entry = reader.entry(document, revision.criteria_since)
     suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
     tolerance, rate_limit = reader.tolerance(document), reader.rate_limit(document)
     record_tolerance = reader.record_tolerance(document)
@@ -102,6 +118,7 @@ def read_flow(revision: FlowRevision) -> Flow:
         tolerance=tolerance,
         rate_limit=rate_limit,
         record_tolerance=record_tolerance,
+        entry=entry,
     )
 
 
@@ -167,6 +184,8 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[ValidationError] = []
         self.filters = 0
+        # Whether the criteria of a filter-based flow are read. They are evaluated at changes of the record only.
+        self._is_entry = False
 
     def fault(self, path: str, code: str, message: str, meant: str | None = None) -> None:
         """Add a fault. ``meant``: what the author probably meant, as a hint."""
@@ -289,22 +308,23 @@ class _Reader:
             return [], None, False
         kind = criteria_document.get("type")
         if kind not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
-            self.fault(
-                f"{path}.type",
-                "UNKNOWN_TYPE",
-                expectation("EVENT_BASED, LIST_BASED or MANUAL", kind),
-            )
+            action = "Write PROPERTY_BASED as enrollmentSchedule.type" if kind == "PROPERTY_BASED" else ""
+            message = expectation("EVENT_BASED, LIST_BASED or MANUAL", kind, action)
+            self.fault(f"{path}.type", "UNKNOWN_TYPE", message)
             return [], None, False
         re_enroll = criteria_document.get("shouldReEnroll")
         if not isinstance(re_enroll, bool | None):
             self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", expectation("true or false", re_enroll))
         self.refuse_mixed(criteria_document, kind, path)
+        if kind == "LIST_BASED":
+            return [], None, re_enroll is True
         if kind != "EVENT_BASED":
             if document.get("isEnabled") is True:
                 self.fault(
                     f"{path}.type",
                     "NOT_YET_SUPPORTED",
-                    f"expected EVENT_BASED in a flow that is on; got {kind}. {kind} does not run yet: turn it off",
+                    "expected EVENT_BASED or LIST_BASED in a flow that is on; got MANUAL. MANUAL does not run yet: "
+                    "turn it off",
                 )
             return [], None, False
         if document.get("enrollmentSchedule"):
@@ -320,6 +340,74 @@ class _Reader:
             criteria = self.branch(criteria_document["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
 
+    # Filter-based flows ----------------------------------------------------------------------------------------------
+
+    def entry(self, document: Mapping[str, Any], since: Instant | None) -> EntryCriteria | None:
+        """Read the criteria by which a LIST_BASED flow enrolls. None: the flow is of another type, or it is off and has
+        criteria that do not run.
+
+        ``since``: when the criteria came into force.
+        """
+        criteria_document, path = document.get("enrollmentCriteria"), "$.enrollmentCriteria"
+        if not isinstance(criteria_document, dict) or criteria_document.get("type") != "LIST_BASED":
+            return None
+        before = len(self.faults)
+        self._is_entry = True
+        self.refuse_unknown(criteria_document, flow_keys.CRITERIA, path)
+        if document.get("enrollmentSchedule"):
+            self.fault("$.enrollmentSchedule", "NOT_YET_SUPPORTED", f"enrollmentSchedule {NOT_YET}")
+        if document.get("criteriaTolerance"):
+            message = expectation_of(
+                "no criteriaTolerance in a LIST_BASED flow", "it", "Late changes are considered without it: remove it"
+            )
+            self.fault("$.criteriaTolerance", "NOT_ALLOWED", message)
+        branch = criteria_document.get("listFilterBranch")
+        criteria = None
+        if branch is None or branch == {} or _is_empty(branch):
+            message = expectation_of("at least one filter in a LIST_BASED flow", "none")
+            self.fault(f"{path}.listFilterBranch", "NO_CRITERIA", message)
+        else:
+            criteria = self.branch(branch, f"{path}.listFilterBranch", 1)
+        triggers = [
+            self.re_enrollment_trigger(raw_branch, f"{path}.reEnrollmentTriggersFilterBranches[{number}]")
+            for number, raw_branch in enumerate(
+                self.list_of(criteria_document, path, "reEnrollmentTriggersFilterBranches")
+            )
+        ]
+        self._is_entry = False
+        if document.get("isEnabled") is not True:
+            kept = [fault for fault in self.faults[before:] if fault.code not in STORED_WHEN_OFF]
+            if len(kept) < len(self.faults) - before:
+                criteria = None
+            self.faults[before:] = kept
+        if criteria is None:
+            return None
+        re_enrolls = criteria_document.get("shouldReEnroll") is True
+        return entry_criteria(criteria, [trigger for trigger in triggers if trigger] if re_enrolls else (), since)
+
+    def re_enrollment_trigger(self, raw: Any, path: str) -> ReEnrollmentTrigger | None:
+        """Read a re-enrollment trigger: a change of a property, or criteria."""
+        filters = self.list_of(raw, path, "filters") if isinstance(raw, dict) else []
+        if not any(isinstance(each, dict) and each.get("property") == "hs_name" for each in filters):
+            criteria = self.branch(raw, path, 1)
+            if criteria is not None and any(needs(criteria)):
+                expected = "a re-enrollment trigger about the record itself"
+                self.fault(path, "NOT_ALLOWED", expectation_of(expected, "an ASSOCIATION branch", "Remove the branch"))
+            return None if criteria is None else CriteriaTrigger(criteria)
+        event_type = EVENT_TYPES["crm.property_changed"]
+        kind, named = raw.get("filterBranchType"), raw.get("eventTypeId")
+        self.refuse_unknown(raw, flow_keys.EVENT_BRANCH, path)
+        if kind not in ("AND", "UNIFIED_EVENTS"):
+            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("AND", kind))
+        if named not in (None, "", event_type.name, event_type.event_type_id):
+            message = expectation(f"{event_type.event_type_id} ({event_type.name})", named)
+            self.fault(f"{path}.eventTypeId", "UNKNOWN_EVENT", message)
+        if raw.get("filterBranches"):
+            message = expectation_of("only filters in a trigger with hs_name", "branches")
+            self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", message)
+        self.filters += len(filters)
+        return ChangeTrigger(self.refinements(filters, f"{path}.filters", event_type))
+
     def refuse_unknown(self, document: Mapping[str, Any], known: frozenset[str], path: str) -> None:
         """Report keys that are not evaluated, because they may change which records enroll."""
         self.faults += flow_keys.unknown_keys(document, known, path)
@@ -333,6 +421,7 @@ class _Reader:
                     f"{path}.{key}",
                     "MIXED_TRIGGERS",
                     expectation_of(f"{key} only in a flow of type {allowed}", f"it in one of type {kind}", "Remove it"),
+                    _meant_criteria(document, kind, key),
                 )
         if document.get("refinementCriteria") and kind != "EVENT_BASED":
             self.fault(
@@ -413,15 +502,11 @@ class _Reader:
     def refinements(self, filters: list[Any], path: str, event_type: EventType) -> tuple[PropertyFilter, ...]:
         """Read the refinements of a trigger group, and add those that they imply (``RequiredFilter``)."""
         if filters and not event_type.properties:
-            self.fault(
-                path,
-                "NOT_REFINABLE",
-                expectation_of(
-                    f"no filters, because {event_type.name} has no properties",
-                    f"{len(filters)} filters",
-                    "Filter the record in refinementCriteria instead",
-                ),
-            )
+            action = "Filter the record in refinementCriteria instead"
+            if any(isinstance(raw, dict) and raw.get("property") in ("hs_name", "hs_value") for raw in filters):
+                action = "hs_name and hs_value are properties of crm.property_changed"
+            expected = f"no filters, because {event_type.name} has no properties"
+            self.fault(path, "NOT_REFINABLE", expectation_of(expected, f"{len(filters)} filters", action))
             return ()
         read = [self.event_filter(raw, f"{path}[{number}]", event_type) for number, raw in enumerate(filters)]
         kept = tuple(refinement for refinement in read if refinement is not None)
@@ -512,6 +597,7 @@ class _Reader:
     # Filters -------------------------------------------------------------------------------------------------------
 
     def event_filter(self, raw_filter: Any, path: str, event_type: EventType) -> PropertyFilter | None:
+        raw_filter = with_known_spelling(raw_filter)
         name = self.property_name(raw_filter, path, allowed="PROPERTY")
         if name is None:
             return None
@@ -556,7 +642,7 @@ class _Reader:
         return self.filter(known, raw_filter["operation"], at)
 
     def branch(self, raw: Any, path: str, depth: int) -> Criteria | None:
-        """Read a branch by its type: OR, AND or ASSOCIATION. ``depth`` counts from 1."""
+        """Read a branch by its type: OR, AND, NOT_ALL, NOT_ANY or ASSOCIATION. ``depth`` counts from 1."""
         if not isinstance(raw, dict):
             self.fault(path, "WRONG_TYPE", expectation("an OR or AND branch", raw))
             return None
@@ -569,17 +655,42 @@ class _Reader:
         self.filters += len(filters)
         if kind == "ASSOCIATION":
             return self.association(raw, path, filters, branches)
-        if kind not in ("AND", "OR"):
-            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("OR or AND", kind))
+        if kind not in ("AND", "OR") and (kind not in _NEGATIONS or depth == 1):
+            self.unread_branch(kind, f"{path}.filterBranchType")
             return None
         self.refuse_unknown(raw, flow_keys.BRANCH, path)
-        if (raw.get("filterBranchOperator") or kind) != kind:
+        operators = ("AND", "OR", kind) if kind in _NEGATIONS else (kind,)
+        if (raw.get("filterBranchOperator") or kind) not in operators:
             self.fault(
                 f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", expectation(kind, raw["filterBranchOperator"])
             )
         if kind == "OR":
             return self.or_branch(filters, branches, path, depth)
-        return self.and_branch(filters, branches, path, depth)
+        if kind == "AND":
+            return self.and_branch(filters, branches, path, depth)
+        return self.negation(kind, filters, branches, path, depth)
+
+    def unread_branch(self, kind: Any, path: str) -> None:
+        """Report a type of branch that is not read."""
+        if kind == "UNIFIED_EVENTS":
+            self.fault(path, "NOT_YET_SUPPORTED", f"criteria about events that happened ({kind}): {kind} {NOT_YET}")
+            return
+        action = UNREAD_BRANCHES.get(kind, "") if isinstance(kind, str) else ""
+        self.fault(path, "UNKNOWN_BRANCH", expectation("OR or AND", kind, action))
+
+    def negation(self, kind: str, filters: list[Any], branches: list[Any], path: str, depth: int) -> Not:
+        """Read a NOT_ALL or NOT_ANY branch, which has filters and branches."""
+        if not filters and not branches:
+            self.fault(f"{path}.filters", "EMPTY_BRANCH", expectation_of("at least one filter", "none"))
+        read = [
+            *(self.record_filter(raw_filter, f"{path}.filters[{index}]") for index, raw_filter in enumerate(filters)),
+            *(
+                self.branch(raw_branch, f"{path}.filterBranches[{index}]", depth + 1)
+                for index, raw_branch in enumerate(branches)
+            ),
+        ]
+        parts = tuple(part for part in read if part is not None)
+        return Not(AllOf(parts) if kind == "NOT_ALL" else AnyOf(parts))
 
     def or_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AnyOf | None:
         """Read an OR branch, which has branches only."""
@@ -588,12 +699,12 @@ class _Reader:
         if not branches:
             self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", expectation_of("at least one AND branch", "none"))
         for number, branch in enumerate(branches):
-            if isinstance(branch, dict) and branch.get("filterBranchType") not in ("AND", "ASSOCIATION"):
-                self.fault(
-                    f"{path}.filterBranches[{number}].filterBranchType",
-                    "UNKNOWN_BRANCH",
-                    expectation("AND or ASSOCIATION in an OR branch", branch.get("filterBranchType")),
-                )
+            if isinstance(branch, dict) and branch.get("filterBranchType") not in ("AND", *_UNDER_AND):
+                kind, at = branch.get("filterBranchType"), f"{path}.filterBranches[{number}].filterBranchType"
+                if kind in UNREAD_BRANCHES or kind == "UNIFIED_EVENTS":
+                    self.unread_branch(kind, at)
+                else:
+                    self.fault(at, "UNKNOWN_BRANCH", expectation("AND or ASSOCIATION in an OR branch", kind))
                 return None
         parts = [
             self.branch(branch, f"{path}.filterBranches[{number}]", depth + 1) for number, branch in enumerate(branches)
@@ -610,8 +721,11 @@ class _Reader:
         ]
         for number, branch in enumerate(branches):
             at = f"{path}.filterBranches[{number}]"
-            if isinstance(branch, dict) and branch.get("filterBranchType") == "ASSOCIATION":
+            kind = branch.get("filterBranchType") if isinstance(branch, dict) else None
+            if kind in _UNDER_AND:
                 parts.append(self.branch(branch, at, depth + 1))
+            elif kind in UNREAD_BRANCHES or kind == "UNIFIED_EVENTS":
+                self.unread_branch(kind, f"{at}.filterBranchType")
             else:
                 expected = "only filters and ASSOCIATION branches in an AND branch"
                 self.fault(at, "UNKNOWN_BRANCH", expectation_of(expected, "another branch"))
@@ -627,14 +741,9 @@ class _Reader:
                 "NESTED_BRANCHES",
                 expectation_of("only filters in an ASSOCIATION branch", "branches"),
             )
-        if not filters:
-            self.fault(
-                f"{path}.filters",
-                "EMPTY_BRANCH",
-                expectation_of("at least one filter", "none", "Without a filter every associated record passes"),
-            )
-        if (raw_branch.get("operator") or "IN_LIST") != "IN_LIST":
-            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST", raw_branch["operator"]))
+        operator = raw_branch.get("operator") or "IN_LIST"
+        if operator not in ("IN_LIST", "NOT_IN_LIST"):
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST or NOT_IN_LIST", operator))
         named, category, number = (
             raw_branch.get("objectTypeId"),
             raw_branch.get("associationCategory"),
@@ -654,7 +763,7 @@ class _Reader:
         if object_type is None or category not in ASSOCIATION_CATEGORIES or not isinstance(number, int):
             return None
         kept = tuple(part for part in parts if part is not None)
-        return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept))
+        return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept), operator == "IN_LIST")
 
     def record_filter(self, raw_filter: Any, path: str) -> Criteria | None:
         if isinstance(raw_filter, dict) and raw_filter.get("filterType") == "IN_LIST":
@@ -665,6 +774,9 @@ class _Reader:
             if not isinstance(accepts, bool):
                 self.fault(f"{path}.shouldAccept", "WRONG_TYPE", expectation("true or false", accepts))
             return ConstantFilter(accepts is True)
+        if self.is_unread_filter(raw_filter, path):
+            return None
+        raw_filter = with_known_spelling(raw_filter)
         name = self.property_name(raw_filter, path, allowed="PROPERTY, IN_LIST or CONSTANT")
         if name is None:
             return None
@@ -682,11 +794,29 @@ class _Reader:
             self.unknown_operator(at, kind, operator, row.operators)
             return None
         self.check_include(raw_filter["operation"], at)
+        if self._is_entry and depends_on_now(raw_filter["operation"]):
+            message = f"filters that become true as time passes ({kind}): {kind} {NOT_YET}"
+            self.fault(f"{at}.operationType", "NOT_YET_SUPPORTED", message)
+            return None
         try:
             return RecordFilter(read_name(name), record_operation(raw_filter["operation"]))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, at)
             return None
+
+    def is_unread_filter(self, raw_filter: Any, path: str) -> bool:
+        """Report a filter of a type that HubSpot has and this version does not evaluate. Return whether it is such."""
+        kind = raw_filter.get("filterType") if isinstance(raw_filter, dict) else None
+        if kind in LATER_FILTERS:
+            self.fault(f"{path}.filterType", "NOT_YET_SUPPORTED", f"filters of type {kind}: {kind} {NOT_YET}")
+            return True
+        if kind in FILTERS_WITHOUT_SOURCE:
+            action = "Remove it. Enroll has no source of such data"
+            self.fault(
+                f"{path}.filterType", "UNKNOWN_FILTER", expectation("PROPERTY, IN_LIST or CONSTANT", kind, action)
+            )
+            return True
+        return False
 
     def list_filter(self, raw_filter: Mapping[str, Any], path: str) -> ListFilter | None:
         self.refuse_unknown(raw_filter, flow_keys.LIST_FILTER, path)
@@ -733,6 +863,7 @@ class _Reader:
             f"{path}.{invalid.key}",
             "INVALID_OPERAND",
             expectation(invalid.expected, invalid.found),
+            "INDEXED with indexReference TODAY" if invalid.found == "RELATIVE" else None,
         )
 
     def property_name(self, raw_filter: Any, path: str, allowed: str) -> str | None:
@@ -769,6 +900,12 @@ class _Reader:
             self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("a list", value))
             return []
         return value
+
+
+def _meant_criteria(document: Mapping[str, Any], kind: str, key: str) -> str | None:
+    """Return the key that an author of an event-based flow probably meant."""
+    is_refinement = kind == "EVENT_BASED" and key == "listFilterBranch" and not document.get("refinementCriteria")
+    return "refinementCriteria" if is_refinement else None
 
 
 def read_tolerance(minutes: Any) -> int | None:

@@ -16,6 +16,7 @@ from enrollment.domain.criteria.criteria import (
     ConstantFilter,
     Criteria,
     ListFilter,
+    Not,
     RecordFilter,
     needs,
 )
@@ -98,7 +99,7 @@ def mentions(criteria: Criteria) -> Mentions:
 def _parts(criteria: Criteria) -> Iterator[RecordFilter | ListFilter | ConstantFilter]:
     """Yield the filters about the record itself."""
     match criteria:
-        case AllOf() | AnyOf():
+        case AllOf() | AnyOf() | Not():
             for part in criteria.parts:
                 yield from _parts(part)
         case AssociatedWith():

@@ -194,6 +194,8 @@ def _satisfied_filters(result: Result) -> str:
     if isinstance(result, FilterResult):
         operator = result.operation.get("operator", result.operation.get("filterBranchType", ""))
         return f"{result.property} {operator}".strip()
+    if result.kind.startswith("NOT_"):
+        return f"its {result.kind} branch"
     satisfied = [_satisfied_filters(part) for part in result.parts if part.holds]
     return " and ".join(satisfied) if result.kind == "AND" else satisfied[0]
 

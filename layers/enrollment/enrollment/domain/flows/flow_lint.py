@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from enrollment.domain.criteria.criteria import AllOf, AnyOf, AssociatedWith, Criteria, ListFilter, RecordFilter
+from enrollment.domain.criteria.criteria import AllOf, AnyOf, AssociatedWith, Criteria, ListFilter, Not, RecordFilter
 from enrollment.domain.criteria.record_operators import (
     EventOperation,
     FixedPoint,
@@ -270,15 +270,18 @@ def _criteria_parts(flow: Flow) -> Iterator[_Part]:
         yield from _parts("$.goalFilterBranch", flow.goal, flow.object_type_id)
 
 
+_BRANCHES = (AllOf, AnyOf, Not, AssociatedWith)
+
+
 def _parts(path: str, criteria: Criteria, object_type: str) -> Iterator[_Part]:
     yield _Part(path, criteria, object_type)
     match criteria:
         case AnyOf():
             for index, branch in enumerate(criteria.parts):
                 yield from _parts(f"{path}.filterBranches[{index}]", branch, object_type)
-        case AllOf():
-            filters = [part for part in criteria.parts if not isinstance(part, AssociatedWith)]
-            branches = [part for part in criteria.parts if isinstance(part, AssociatedWith)]
+        case AllOf() | Not():
+            filters = [part for part in criteria.parts if not isinstance(part, _BRANCHES)]
+            branches = [part for part in criteria.parts if isinstance(part, _BRANCHES)]
             for index, part in enumerate(filters):
                 yield from _parts(f"{path}.filters[{index}]", part, object_type)
             for index, branch in enumerate(branches):

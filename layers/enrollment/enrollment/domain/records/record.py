@@ -210,6 +210,23 @@ class Record(Struct, frozen=True):
         changes = until(self.memberships.get(name), self.earlier_memberships.get(name, ()), moment)
         return bool(changes) and changes[-1].value is True
 
+    def values_from(self, name: str, moment: Moment) -> tuple[Value, ...]:
+        """Return the value of a property at a moment and all later values."""
+        values = _all_values(name, self.properties, self.earlier_properties)
+        seen = self.property_changes(name, moment)
+        later = tuple(dated.value for dated in values if not dated.is_seen_at(moment))
+        return (seen[-1].value, *later) if seen else later
+
+    def memberships_from(self, moment: Moment) -> frozenset[str]:
+        """Return the IDs of the lists of which the record was a member at a moment, or later."""
+        later = {
+            list_id
+            for list_id in self.memberships
+            for dated in _all_values(list_id, self.memberships, self.earlier_memberships)
+            if dated.value is True and not dated.is_seen_at(moment)
+        }
+        return frozenset(later | {list_id for list_id in self.memberships if self.is_member(list_id, moment)})
+
     def later_changes(self, after: Moment, properties: Collection[str], lists: Collection[str]) -> Sequence[Instant]:
         """Return the times of the changes of some properties and lists that are not seen at ``after``, ascending,
         without duplicates. ``lists``: list IDs, as ``read_name`` returns them."""
@@ -468,7 +485,7 @@ def occurrences_of(event: Event, event_types: Mapping[str, EventType], record: R
 
 def membership_rejection_reason(event: Event, record: Record) -> str | None:
     """Return why an event about a list membership changed nothing. None if it did, or if the event is another."""
-    for list_id, is_added in _changed_memberships(event).items():
+    for list_id, is_added in changed_memberships(event).items():
         if record.was_member_before(list_id, event) == is_added:
             return f"the record was {'already' if is_added else 'not'} a member of list {list_id}"
     return None
@@ -486,8 +503,8 @@ def _change_of(event: Event) -> RecordUpdate:
     key = first_of(event)
     return RecordUpdate(
         at=event.occurred_at,
-        properties=_changed_properties(event),
-        memberships=_changed_memberships(event),
+        properties=changed_properties(event),
+        memberships=changed_memberships(event),
         creates=event.event_type.effect is RecordEffect.CREATES or event.record_properties is not None,
         first=None if key is None else (key, event.id),
         arrived_at=event.evaluated_at,
@@ -504,14 +521,16 @@ def first_of(event: Event) -> str | None:
     return f"{event.event_type.name}/{fold(as_text(event.properties.get(name)))}"
 
 
-def _changed_properties(event: Event) -> Properties:
+def changed_properties(event: Event) -> Properties:
+    """Return the properties that the event sets, by name: its own and those of its snapshot."""
     changes = dict(event.record_properties or {})
     if event.event_type.effect is RecordEffect.CHANGES_PROPERTY:
         changes[read_name(event.properties["hs_name"])] = event.properties.get("hs_value")
     return changes
 
 
-def _changed_memberships(event: Event) -> Mapping[str, bool]:
+def changed_memberships(event: Event) -> Mapping[str, bool]:
+    """Return whether the record is a member now, for the list that the event is about."""
     if event.event_type.effect is not RecordEffect.CHANGES_MEMBERSHIP:
         return {}
     added = fold(as_text(event.properties["hs_membership_change"])) == "added"
