@@ -109,7 +109,7 @@ def test_all_errors_are_returned_at_once() -> None:
         ({"type": "CONTACT_FLOW", "isEnabled": True}, ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED")),
         (
             {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": {"type": "LIST_BASED"}},
-            ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+            ("$.enrollmentCriteria.listFilterBranch", "NO_CRITERIA"),
         ),
     ],
 )
@@ -183,7 +183,10 @@ FILTERS = {
     "enrollmentCriteria": {
         "type": "LIST_BASED",
         "shouldReEnroll": True,
-        "listFilterBranch": {"filterBranchType": "OR", "filterBranches": [{"filters": ["anything"]}]},
+        "listFilterBranch": {
+            "filterBranchType": "OR",
+            "filterBranches": [{"filterBranchType": "AND", "filters": [where("city", "ALL_PROPERTY", "IS_KNOWN")]}],
+        },
         "unEnrollObjectsNotMeetingCriteria": False,
         "reEnrollmentTriggersFilterBranches": [{"filterBranchType": "AND"}],
     },
@@ -196,8 +199,7 @@ def test_filter_based_and_scheduled_flows_are_stored_unchanged() -> None:
     created = api("POST", FLOWS, FILTERS).json
     assert {key: created[key] for key in FILTERS} == FILTERS
     refused = api("PUT", f"{FLOWS}/{created['id']}", {**created, "isEnabled": True})
-    assert (refused.status, refused.faults) == (400, [("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED")])
-    assert "LIST_BASED does not run yet" in refused.json["message"]
+    assert (refused.status, refused.faults) == (400, [("$.enrollmentSchedule", "NOT_YET_SUPPORTED")])
 
 
 def test_a_flow_becomes_event_based_only_when_the_loss_is_confirmed() -> None:

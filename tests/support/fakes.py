@@ -19,7 +19,7 @@ from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.flow_authoring import FlowAuthoring
-from enrollment.application.ports import REPLAY_PARTS, ConcurrentModification
+from enrollment.application.ports import NO_CHANGES, REPLAY_PARTS, ConcurrentModification
 from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
@@ -31,7 +31,7 @@ from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.sort_key import event_sort_key
-from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate
+from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate, entry_group
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey, join
@@ -62,13 +62,16 @@ class FakeFlows:
 
     def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """As naive as can be: all, or those that are not to be counted, one by one."""
-        flows = self.candidates(portal_id, object_type_id, question.event_types)
+        names = [one.event_type.name for one in question.occurrences]
+        flows = self.candidates(portal_id, object_type_id, names)
+        added = self.candidates(portal_id, object_type_id, question.event_types[len(names) :])
+        concerned = [one for one in added if _is_looked_at(one, question)]
         if len(flows) <= question.max_individual_decisions or question.changed_since is None:
-            return Candidates(flows)
-        types = frozenset(question.event_types)
+            return Candidates(deduplicate([flows, concerned]))
+        types = frozenset(names)
         counted = [one for one in flows if not _is_looked_at(one, question)]
         others = Counter(one.event_types & types for one in counted if one.is_enabled)
-        return Candidates([one for one in flows if one not in counted], others)
+        return Candidates(deduplicate([[one for one in flows if one not in counted], concerned]), others)
 
     def of_batch(self) -> "FakeFlows":
         return self
@@ -106,11 +109,12 @@ class FakeFlows:
 
 
 def _is_looked_at(flow: Flow, question: CandidateQuery) -> bool:
-    assert question.changed_since is not None
     return (
-        flow.changed_at >= question.changed_since
+        question.changed_since is None
+        or flow.changed_at >= question.changed_since
         or flow.id in question.named
         or isinstance(match(flow, question.occurrences), Match)
+        or entry_group(flow, question.change) is not None
     )
 
 
@@ -303,12 +307,21 @@ class FakeEnrollments:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
         self._lock = threading.Lock()
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+    def find(
+        self,
+        record_key: RecordKey,
+        event_id: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
         found = {}
         for flow in flow_ids:
+            change = changes.get(flow)
             first = self.items.get((record_key, flow, None))
-            is_own = first is not None and first.enrollment.cause.event_id == event_id
-            found[flow] = ExistingEnrollments(first, first if is_own else self.items.get((record_key, flow, event_id)))
+            cause = None if first is None else first.enrollment.cause
+            is_own = cause is not None and (cause.event_id == event_id or (change is not None and cause.name == change))
+            other = self.items.get((record_key, flow, change or event_id))
+            found[flow] = ExistingEnrollments(first, first if is_own else other)
         return found
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
@@ -352,7 +365,7 @@ class FakeEnrollments:
 
 
 def _place(enrollment: Enrollment) -> tuple[RecordKey, str, str | None]:
-    event_id = enrollment.cause.event_id if enrollment.is_re_enrollment else None
+    event_id = (enrollment.cause.name or enrollment.cause.event_id) if enrollment.is_re_enrollment else None
     return enrollment.record_key, enrollment.flow_id, event_id
 
 

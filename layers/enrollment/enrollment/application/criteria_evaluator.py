@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from enrollment.application.ports import Associations, Portals, Records
 from enrollment.domain.criteria.record_operators import zone_of
+from enrollment.domain.criteria.transitions import Transition
 from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision, missed, waiting
 from enrollment.domain.enrollment.late_data_tolerance import ends_at, later_instants
 from enrollment.domain.events.event import Event
@@ -17,6 +18,7 @@ from enrollment.domain.events.moments import Moment, as_of
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
+from enrollment.domain.records.change_moments import ChangeMoment, change_moments
 from enrollment.domain.records.record import Record, with_co_changed_properties
 from enrollment.domain.records.record_snapshot import (
     MAX_ASSOCIATED,
@@ -59,7 +61,9 @@ class CriteriaEvaluator(Struct, frozen=True):
     def snapshots(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[RecordSnapshot]:
         """Return a snapshot for each view, as ``snapshot`` does, with the reads of a single snapshot."""
         has_criteria = any(
-            criteria is not None for flow in flows for criteria in (flow.criteria, flow.suppression, flow.goal)
+            criteria is not None
+            for flow in flows
+            for criteria in (flow.criteria, flow.suppression, flow.goal, flow.entry)
         )
         zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if has_criteria else UTC
         needs = frozenset(need for flow in flows for need in flow.needs)
@@ -68,6 +72,40 @@ class CriteriaEvaluator(Struct, frozen=True):
             RecordSnapshot(record, at, zone, associated.associates(needs, at, moment, zone), moment)
             for at, moment in views
         ]
+
+    def transitions(self, event: Event, record: Record, flows: Sequence[Flow]) -> Mapping[str, Sequence[Transition]]:
+        """Return by the ID of each filter-based flow the record just before and after the event's own change, then for
+        each later change that its criteria mention. With the reads of a single snapshot for all flows."""
+        changed = with_co_changed_properties(record, event)
+        moments: dict[str, Sequence[ChangeMoment]] = {}
+        for flow in flows:
+            if flow.entry is not None:
+                mentioned = flow.entry.mentions
+                moments[flow.id] = change_moments(
+                    changed, event, mentioned.properties, mentioned.lists, any_change=mentioned.any_change
+                )
+        views = dict.fromkeys(
+            (moment.at, view)
+            for each in moments.values()
+            for moment in each
+            for view in (moment.before, moment.after)
+            if view is not None
+        )
+        snapshots = dict(zip(views, self.snapshots(changed, list(views), flows), strict=True))
+        # The properties that changed together with the event are part of its change.
+        snapshots |= {view: replace(each, record=record) for view, each in snapshots.items() if view[1].is_before}
+        return {
+            flow_id: [
+                Transition(
+                    moment.at,
+                    moment.latest,
+                    None if moment.before is None else snapshots[moment.at, moment.before],
+                    snapshots[moment.at, moment.after],
+                )
+                for moment in each
+            ]
+            for flow_id, each in moments.items()
+        }
 
     def shared(self) -> "CriteriaEvaluator":
         """Return an evaluator that reads each associated record once, for several events of one record that are decided

@@ -31,11 +31,13 @@ from enrollment.application.ports import (
 from enrollment.domain.enrollment.decision_steps import DECISION_STEPS, FlowContext, duplicate_event
 from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied, decide
 from enrollment.domain.enrollment.enrollments import StoredEnrollment, enroll, has_other_content
+from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow
+from enrollment.domain.flows.record_change import record_change
 from enrollment.domain.records.record import (
     HISTORY_LENGTH,
     Record,
@@ -44,6 +46,7 @@ from enrollment.domain.records.record import (
     apply_event,
     changes_record,
     occurrences_of,
+    with_co_changed_properties,
 )
 from enrollment.domain.values import CLOCK_SKEW_MS, Instant, iso
 
@@ -122,6 +125,10 @@ class EventProcessor(Struct, frozen=True):
             self.deferrals.finish(event, attempt.record, due, rejected, self.clock())
         delayed = sorted(flow_ids - due)
         existing = self.enrollments.find(key, event.id, delayed) if delayed else {}
+        if unfound := [flow_id for flow_id, enrollments in existing.items() if enrollments.for_event is None]:
+            # A filter-based flow has enrolled by the event's change.
+            changes = dict.fromkeys(unfound, cause_name(event.occurred_at))
+            existing = {**existing, **self.enrollments.find(key, event.id, unfound, changes)}
         stored = [enrollments.for_event for enrollments in existing.values() if enrollments.for_event is not None]
         self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)
@@ -166,13 +173,16 @@ class EventProcessor(Struct, frozen=True):
         event, record = self._apply(raw_event, is_stored=is_stored)
         now = self.clock()
         occurrences = self._occurrences(event, record)
-        query = self._candidate_query(event, occurrences, scope, now)
+        change = record_change(event, None if record is None else with_co_changed_properties(record, event))
+        query = replace(self._candidate_query(event, occurrences, scope, now), change=change)
         selected = self.flows.relevant(event.portal_id, event.object_type_id, query)
         flows = [
             flow
             for flow in selected.flows
             # A flow that was off already when the event was sent cannot enroll by it.
-            if scope.has(flow.id) and (flow.is_enabled or may_follow(flow.changed_at, event, now))
+            if scope.has(flow.id)
+            and (flow.is_enabled or may_follow(flow.changed_at, event, now))
+            and query.concerns(flow)
         ]
         if (flows or selected.counted) and event.record_key is not None and not affects_record(event):
             record = self.records.get(event.record_key)
@@ -181,7 +191,7 @@ class EventProcessor(Struct, frozen=True):
         if not flows and not selected.counted:
             return Attempt(event, record)
 
-        facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments)
+        facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments, change)
         if is_stored and not changes_record(event) and facts.awaits_record:
             # An event that waits for its record is stored like those whose record is known.
             event = raw_event.evaluated(self.history.keep(raw_event, record, now, is_awaited=True))
@@ -277,7 +287,11 @@ class EventProcessor(Struct, frozen=True):
         unpublished: list[StoredEnrollment] = []
         for context in facts.contexts:
             existing = context.existing.for_event
-            if existing is not None and has_other_content(existing.enrollment.cause, facts.event, facts.occurrences):
+            if (
+                existing is not None
+                and existing.enrollment.cause.event_id == facts.event.id
+                and has_other_content(existing.enrollment.cause, facts.event, facts.occurrences)
+            ):
                 self.decision_log.id_used_before(facts.event, existing.enrollment)
             if not context.flow.is_enabled and duplicate_event(context) is None:
                 continue  # A flow that is off decides nothing.
@@ -305,20 +319,25 @@ class EventProcessor(Struct, frozen=True):
             assert key is not None
             if enrollment_id is None:
                 enrollment_id, due_at = self.new_id(now), self._due_at(flow, now)
+            enrolled_before = context.existing.first is not None
+            at = None if context.entry is None else context.entry.transition(is_first=not enrolled_before).at
             enrollment = enroll(
                 flow,
                 context.match,
                 facts.event,
                 key,
-                enrolled_before=context.existing.first is not None,
+                enrolled_before=enrolled_before,
                 enrollment_id=enrollment_id,
                 now=now,
+                at=at,
+                name="" if at is None else cause_name(at),
             )
             if self.enrollments.claim(enrollment, due_at, facts.event.chain):
                 stored = StoredEnrollment(enrollment, due_at=due_at)
                 return _enrolled(flow, stored), stored
             # Another event, or another delivery of this one, wrote between our read and our write.
-            context = context.with_existing(self.enrollments.find(key, facts.event.id, [flow.id])[flow.id])
+            changes = {} if context.entry is None else {flow.id: cause_name(context.entry.cause_at)}
+            context = context.with_existing(self.enrollments.find(key, facts.event.id, [flow.id], changes)[flow.id])
         raise ConcurrentModification(
             f"flow {flow.id}: the enrollment by event {facts.event.id} could not be claimed in {ATTEMPTS} attempts; "
             "retrying is safe"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from enrollment.application.enrollment_publisher import EnrollmentPublisher, NotDelivered
-from enrollment.application.ports import Clock, UnconfirmedEnrollments
+from enrollment.application.ports import NO_CHANGES, Clock, UnconfirmedEnrollments
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 
 # Longer than an invocation takes, so that no enrollment is published while its own delivery is still running.
@@ -58,7 +58,8 @@ class UnconfirmedPublisher(Struct, frozen=True):
         try:
             enrollment = stored.enrollment
             key, event_id, flow_id = enrollment.record_key, enrollment.cause.event_id, enrollment.flow_id
-            current = self.enrollments.find(key, event_id, [flow_id])[flow_id].for_event
+            changes = {flow_id: enrollment.cause.name} if enrollment.cause.name else NO_CHANGES
+            current = self.enrollments.find(key, event_id, [flow_id], changes)[flow_id].for_event
             self.publisher.publish_unconfirmed([] if current is None else [current])
         except Exception as error:
             return stored, error

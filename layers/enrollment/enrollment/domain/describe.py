@@ -17,8 +17,9 @@ from enrollment.domain.criteria.criteria import (
 from enrollment.domain.enrollment.decisions import Decision
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.events.event_types import EventType, Trigger
-from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.flow import EntryCriteria, Flow, TriggerGroup
 from enrollment.domain.flows.rate_limit import PERIODS
+from enrollment.domain.flows.re_enrollment import CriteriaTrigger, ReEnrollmentTrigger
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.operators.calendar import UNITS
 from enrollment.domain.operators.filters import Failure, PropertyFilter
@@ -39,12 +40,12 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
 
     ``event_types``: the catalog, by name.
     """
-    if not flow.groups:
+    if flow.entry is not None:
+        sentences = _describe_entry(flow, flow.entry, event_types)
+    elif not flow.groups:
         return ["Enrolls no record by itself, because it has no event trigger."]
-    often = "every time" if flow.should_re_enroll else "the first time"
-    triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
-    when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
-    sentences = [f"Enrolls {_with_article(_object(flow.object_type_id))} {often} {when}."]
+    else:
+        sentences = [_describe_triggers(flow, event_types)]
     if flow.criteria is not None:
         sentences.append(f"Only if, as it was then, {_criteria(flow.criteria)}.")
     if flow.suppression is not None:
@@ -60,6 +61,36 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
     if not flow.is_enabled:
         sentences.append("It is turned off and enrolls no record now.")
     return sentences
+
+
+def _describe_triggers(flow: Flow, event_types: Mapping[str, EventType]) -> str:
+    often = "every time" if flow.should_re_enroll else "the first time"
+    triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
+    when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
+    return f"Enrolls {_with_article(_object(flow.object_type_id))} {often} {when}."
+
+
+def _describe_entry(flow: Flow, entry: EntryCriteria, event_types: Mapping[str, EventType]) -> list[str]:
+    """Return the sentences about the criteria and the re-enrollment triggers of a filter-based flow."""
+    name = _object(flow.object_type_id)
+    sentences = [
+        f"Enrolls {_with_article(name)} when it comes to meet these criteria: {_criteria(entry.criteria)}.",
+        f"A {name} that met them before the flow was turned on does not enter.",
+    ]
+    if not entry.re_enrollment:
+        return [*sentences, f"Each {name} enters once."]
+    triggers = [_re_enrollment(trigger, event_types[_PROPERTY_CHANGE]) for trigger in entry.re_enrollment]
+    return [*sentences, f"Enters again, while it meets them, when {'; or when '.join(triggers)}."]
+
+
+_PROPERTY_CHANGE = "crm.property_changed"
+
+
+def _re_enrollment(trigger: ReEnrollmentTrigger, event_type: EventType) -> str:
+    if isinstance(trigger, CriteriaTrigger):
+        return f"it comes to meet this: {_criteria(trigger.criteria)}"
+    conditions = " and ".join(_refinement(refinement, event_type) for refinement in trigger.filters)
+    return f"a property changes, where {conditions}"
 
 
 def _object(type_id: str) -> str:

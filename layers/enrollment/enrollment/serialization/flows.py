@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.criteria.criteria import (
     AllOf,
@@ -373,6 +375,7 @@ class _Reader:
             for number, raw_branch in enumerate(
                 self.list_of(criteria_document, path, "reEnrollmentTriggersFilterBranches")
             )
+            if not _is_empty(raw_branch)
         ]
         self._is_entry = False
         if document.get("isEnabled") is not True:
@@ -382,8 +385,9 @@ class _Reader:
             self.faults[before:] = kept
         if criteria is None:
             return None
-        re_enrolls = criteria_document.get("shouldReEnroll") is True
-        return entry_criteria(criteria, [trigger for trigger in triggers if trigger] if re_enrolls else (), since)
+        if criteria_document.get("shouldReEnroll") is not True:
+            return replace(entry_criteria(criteria, (), since), has_unused_triggers=bool(triggers))
+        return entry_criteria(criteria, [trigger for trigger in triggers if trigger], since)
 
     def re_enrollment_trigger(self, raw: Any, path: str) -> ReEnrollmentTrigger | None:
         """Read a re-enrollment trigger: a change of a property, or criteria."""
@@ -701,7 +705,7 @@ class _Reader:
         for number, branch in enumerate(branches):
             if isinstance(branch, dict) and branch.get("filterBranchType") not in ("AND", *_UNDER_AND):
                 kind, at = branch.get("filterBranchType"), f"{path}.filterBranches[{number}].filterBranchType"
-                if kind in UNREAD_BRANCHES or kind == "UNIFIED_EVENTS":
+                if _is_unread(kind):
                     self.unread_branch(kind, at)
                 else:
                     self.fault(at, "UNKNOWN_BRANCH", expectation("AND or ASSOCIATION in an OR branch", kind))
@@ -724,7 +728,7 @@ class _Reader:
             kind = branch.get("filterBranchType") if isinstance(branch, dict) else None
             if kind in _UNDER_AND:
                 parts.append(self.branch(branch, at, depth + 1))
-            elif kind in UNREAD_BRANCHES or kind == "UNIFIED_EVENTS":
+            elif _is_unread(kind):
                 self.unread_branch(kind, f"{at}.filterBranchType")
             else:
                 expected = "only filters and ASSOCIATION branches in an AND branch"
@@ -807,6 +811,8 @@ class _Reader:
     def is_unread_filter(self, raw_filter: Any, path: str) -> bool:
         """Report a filter of a type that HubSpot has and this version does not evaluate. Return whether it is such."""
         kind = raw_filter.get("filterType") if isinstance(raw_filter, dict) else None
+        if not isinstance(kind, str):
+            return False
         if kind in LATER_FILTERS:
             self.fault(f"{path}.filterType", "NOT_YET_SUPPORTED", f"filters of type {kind}: {kind} {NOT_YET}")
             return True
@@ -900,6 +906,11 @@ class _Reader:
             self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("a list", value))
             return []
         return value
+
+
+def _is_unread(kind: Any) -> bool:
+    """Whether HubSpot has such a branch, and it is not read."""
+    return isinstance(kind, str) and (kind in UNREAD_BRANCHES or kind == "UNIFIED_EVENTS")
 
 
 def _meant_criteria(document: Mapping[str, Any], kind: str, key: str) -> str | None:

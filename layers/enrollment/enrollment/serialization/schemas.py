@@ -98,7 +98,8 @@ def enrollment_schema() -> Schema:
         "groupIndex": {
             "type": "integer",
             "minimum": 0,
-            "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches.",
+            "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches. Of a "
+            "filter-based flow, the branch of listFilterBranch.",
         },
         "eventType": {"enum": list(EVENT_TYPES), "description": "As what the event triggered."},
         "eventTypeId": {"type": ["string", "null"], "description": "HubSpot's id of it; null where there is none."},
@@ -127,10 +128,16 @@ def enrollment_schema() -> Schema:
             "required": list(trigger),
             "properties": trigger
             | {
+                "change": {
+                    "type": "string",
+                    "pattern": "^at:",
+                    "description": "Of a filter-based flow only: the name of the change at which the record came to "
+                    "meet the criteria.",
+                },
                 "propertiesTruncated": {
                     "const": True,
                     "description": f"Properties were left out: a message is at most {MAX_MESSAGE_BYTES} bytes.",
-                }
+                },
             },
         },
         "enrolledAt": moment,

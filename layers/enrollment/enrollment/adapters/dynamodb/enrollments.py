@@ -9,8 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.tables import IS_NEW, ConditionalUpdate, Expression, Item, Tables
-from enrollment.application.ports import ConcurrentModification
-from enrollment.domain.enrollment.enrollments import Enrollment, ExistingEnrollments, StoredEnrollment
+from enrollment.application.ports import NO_CHANGES, ConcurrentModification
+from enrollment.domain.enrollment.enrollments import (
+    Enrollment,
+    ExistingEnrollments,
+    StoredEnrollment,
+    change_place,
+)
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, iso
 
@@ -38,17 +43,31 @@ class DynamoEnrollments:
         self._write = write
         self._read = read
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """Return by flow ID the record's first enrollment and the one by this event. Raises Throttled."""
+    def find(
+        self,
+        record_key: RecordKey,
+        event_id: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
+        """Return by flow ID the record's first enrollment and the one by this event, or by the change that ``changes``
+        names for the flow. Raises Throttled."""
         pk = str(record_key)
-        keys = [(pk, sk) for flow_id in flow_ids for sk in (_sort_key(flow_id), _sort_key(flow_id, event_id))]
+        places = {flow_id: _sort_key(flow_id, event_id, changes.get(flow_id, "")) for flow_id in flow_ids}
+        keys = [(pk, sk) for flow_id, place in places.items() for sk in (_sort_key(flow_id), place)]
         items = {item["sk"]: item for item in self._table.get_many(keys)}
-        return {flow_id: self._existing(items, flow_id, event_id) for flow_id in flow_ids}
+        return {
+            flow_id: self._existing(items, flow_id, place, event_id, changes.get(flow_id))
+            for flow_id, place in places.items()
+        }
 
-    def _existing(self, items: Mapping[str, Item], flow_id: str, event_id: str) -> ExistingEnrollments:
+    def _existing(
+        self, items: Mapping[str, Item], flow_id: str, place: str, event_id: str, change: str | None
+    ) -> ExistingEnrollments:
         first = items.get(_sort_key(flow_id))
-        is_first = first is not None and first["eventId"] == event_id
-        for_event = first if is_first else items.get(_sort_key(flow_id, event_id))
+        is_same = first is not None and change is not None and first.get("change") == change
+        is_first = first is not None and (first["eventId"] == event_id or is_same)
+        for_event = first if is_first else items.get(place)
         return ExistingEnrollments(
             first=None if first is None else self._stored(first),
             for_event=None if for_event is None else self._stored(for_event),
@@ -62,6 +81,7 @@ class DynamoEnrollments:
             "sk": _sort_key_of(enrollment),
             schema.ENROLLMENT_ID: enrollment.id,
             "eventId": enrollment.cause.event_id,
+            "change": enrollment.cause.name or None,
             schema.FLOW_SHARD: _flow_shard(enrollment),
             schema.ENROLLED_AT: enrollment.position,
             "message": self._write(enrollment),
@@ -155,7 +175,10 @@ def _before(condition: str, before: str | None, **values: str) -> Expression:
     return Expression(f"{condition} AND {schema.ENROLLED_AT} < :before", **values, before=before)
 
 
-def _sort_key(flow_id: str, event_id: str | None = None) -> str:
+def _sort_key(flow_id: str, event_id: str | None = None, change: str = "") -> str:
+    """Return the sort key of a flow's first enrollment, or of the one by an event or by a named change."""
+    if change:
+        return join(flow_id, *change_place(change))
     return join(flow_id) if event_id is None else join(flow_id, event_id)
 
 
@@ -163,7 +186,9 @@ def _sort_key_of(enrollment: Enrollment) -> str:
     """Return the sort key of an enrollment. The record's first enrollment in a flow has the same key for every event
     and for every setting of the flow. So two events, or two deliveries between which the flow changed, cannot both be
     the first."""
-    return _sort_key(enrollment.flow_id, enrollment.cause.event_id if enrollment.is_re_enrollment else None)
+    if not enrollment.is_re_enrollment:
+        return _sort_key(enrollment.flow_id)
+    return _sort_key(enrollment.flow_id, enrollment.cause.event_id, enrollment.cause.name)
 
 
 def _flow_shard(enrollment: Enrollment) -> str:

@@ -4,7 +4,7 @@ A record comes to meet criteria at a change if they hold after the change and di
 stored: both are evaluated on the history of the record.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -57,6 +57,23 @@ def becomes_true(criteria: Criteria, transition: Transition) -> bool:
 def held_before(criteria: Criteria, transition: Transition) -> bool:
     """Whether the criteria held just before the change. A record that did not exist met no criteria."""
     return transition.before is not None and criteria.holds(transition.before)
+
+
+def meaning(criteria: Criteria | None) -> Hashable:
+    """Return a value that is equal for criteria with the same meaning, in whatever order and notation the flow JSON has
+    their filters. A branch with a single part has the meaning of that part."""
+    match criteria:
+        case AllOf() | AnyOf():
+            parts = frozenset(map(meaning, criteria.parts))
+            return next(iter(parts)) if len(parts) == 1 else (type(criteria).__name__, parts)
+        case Not():
+            return "Not", meaning(criteria.part)
+        case AssociatedWith():
+            return criteria.object_type_id, criteria.kind, criteria.is_in, meaning(criteria.criteria)
+        case ListFilter():
+            return read_name(criteria.list_id), criteria.is_member
+        case _:
+            return criteria
 
 
 class Mentions(Struct, frozen=True):

@@ -34,6 +34,7 @@ class Code(StrEnum):
     GOAL_MET = "GOAL_MET"
     LOOP_STOPPED = "LOOP_STOPPED"
     WAITING = "WAITING"
+    MET_BEFORE = "MET_BEFORE"
 
 
 class GroupFailure(Struct, frozen=True):
@@ -47,7 +48,8 @@ class Decision(Struct, frozen=True):
     """The decision on one event for one flow.
 
     ``because``: the reason, for people. ``groups``: for NOT_MATCHED, the first failing refinement of each trigger group
-    of this event type. ``filter``: for FILTERED_OUT and WAITING, the failing filter. ``enrollment_id``: the ID of the
+    of this event type. ``filter``: the failing filter, for FILTERED_OUT, WAITING, and NOT_MATCHED of a filter-based
+    flow. ``enrollment_id``: the ID of the
     existing enrollment, if any. ``due_at``: for WAITING, when the final decision is due; for ENROLLED, when the message
     is published if the flow's rate limit delays it.
     """

@@ -13,8 +13,12 @@ from enrollment.domain.values import Instant, Properties, is_missing, iso
 
 
 class TriggerEvent(Struct, frozen=True):
-    """The event that caused an enrollment, and the trigger group that it satisfied. ``event_type``: the row of the
-    catalog by which it did."""
+    """The event that caused an enrollment, and the trigger group that it satisfied.
+
+    ``event_type``: the row of the catalog by which it did. ``name``: for a filter-based flow, the name of the change at
+    which the record came to meet the criteria (``entry.cause_name``); empty: the event is the cause. ``occurred_at``:
+    when the event, or this change, happened.
+    """
 
     group_index: int
     event_type: str
@@ -23,6 +27,7 @@ class TriggerEvent(Struct, frozen=True):
     occurred_at: Instant
     source: str
     properties: Properties
+    name: str = ""
 
 
 class Enrollment(Struct, frozen=True):
@@ -99,13 +104,19 @@ def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[O
     return any(cause.properties.get(name, value) != value for name, value in sent.items())
 
 
-def idempotency_key(record_key: RecordKey, flow: Flow, event_id: str) -> str:
+def idempotency_key(record_key: RecordKey, flow: Flow, *cause: str) -> str:
     """Return the key by which duplicates of an enrollment are recognized.
 
-    A flow that re-enrolls has one enrollment for each record and event; another flow has one for each record.
+    A flow that re-enrolls has one enrollment for each record and cause; another flow has one for each record.
+    ``cause``: the event's ID, or ``change_place`` of a filter-based flow.
     """
     parts = (record_key.portal_id, flow.id, record_key.object_type_id, record_key.object_id)
-    return join(*parts, event_id) if flow.should_re_enroll else join(*parts)
+    return join(*parts, *cause) if flow.should_re_enroll else join(*parts)
+
+
+def change_place(name: str) -> tuple[str, ...]:
+    """Return the parts of a key for the name of a change. They equal those of no event ID."""
+    return ("", name)
 
 
 def enroll(
@@ -117,24 +128,28 @@ def enroll(
     enrolled_before: bool,
     enrollment_id: str,
     now: Instant,
+    at: Instant | None = None,
+    name: str = "",
 ) -> Enrollment:
-    """Return the enrollment of a record by an event. ``enrolled_before``: the flow enrolled the record before."""
+    """Return the enrollment of a record by an event. ``enrolled_before``: the flow enrolled the record before. ``at``
+    and ``name``: the change that enrolls in a filter-based flow; None: the event does."""
     return Enrollment(
         id=enrollment_id,
         record_key=record_key,
         flow_id=flow.id,
         flow_name=flow.name,
         flow_revision_id=flow.revision_id,
-        idempotency_key=idempotency_key(record_key, flow, event.id),
+        idempotency_key=idempotency_key(record_key, flow, *(change_place(name) if name else (event.id,))),
         is_re_enrollment=enrolled_before,
         cause=TriggerEvent(
             group_index=match.group.index,
             event_type=match.occurrence.event_type.name,
             event_type_id=match.group.event_type_id,
             event_id=event.id,
-            occurred_at=event.occurred_at,
+            occurred_at=event.occurred_at if at is None else at,
             source=event.source,
             properties=match.occurrence.properties,
+            name=name,
         ),
         enrolled_at=now,
     )

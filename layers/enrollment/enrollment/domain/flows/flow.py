@@ -50,6 +50,7 @@ class EntryCriteria(Struct, frozen=True):
     is that of the branch of a root OR. ``mentions``: what the criteria and the re-enrollment triggers depend on.
     ``re_enrollment``: the triggers by which a record that was enrolled before enters again; empty if the flow enrolls a
     record once. ``since``: when the criteria came into force; None: not known, which is before every event.
+    ``has_unused_triggers``: there are re-enrollment triggers, and the flow enrolls a record once.
     """
 
     criteria: Criteria
@@ -57,6 +58,7 @@ class EntryCriteria(Struct, frozen=True):
     mentions: Mentions
     re_enrollment: tuple[ReEnrollmentTrigger, ...] = ()
     since: Instant | None = None
+    has_unused_triggers: bool = False
 
 
 class Flow(Struct, frozen=True):
