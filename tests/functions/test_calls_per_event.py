@@ -103,6 +103,7 @@ def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.Mon
     instant = iso(bootstrap.now())
     sent = {"sent": instant, "at": instant}
     (event_type,) = (name for name in given if "." in name)
-    invoke(event({event_type: "warm", "id": "warm", **sent}), event_type.partition(".")[0])
+    snapshot = {"record": {"city": "Oslo"}} if "record" in given else {}
+    invoke(event({event_type: "warm", "id": "warm", **sent, **snapshot}), event_type.partition(".")[0])
 
     assert calls_of(monkeypatch, event({"id": "e", **sent, **given})) == (codes, calls)

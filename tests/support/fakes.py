@@ -320,7 +320,7 @@ class FakeEnrollments:
             first = self.items.get((record_key, flow, None))
             cause = None if first is None else first.enrollment.cause
             is_own = cause is not None and (cause.event_id == event_id or (change is not None and cause.name == change))
-            other = self.items.get((record_key, flow, change or event_id))
+            other = self.items.get((record_key, flow, event_id if change is None else f"/{change}"))
             found[flow] = ExistingEnrollments(first, first if is_own else other)
         return found
 
@@ -365,7 +365,8 @@ class FakeEnrollments:
 
 
 def _place(enrollment: Enrollment) -> tuple[RecordKey, str, str | None]:
-    event_id = (enrollment.cause.name or enrollment.cause.event_id) if enrollment.is_re_enrollment else None
+    cause = enrollment.cause
+    event_id = (f"/{cause.name}" if cause.name else cause.event_id) if enrollment.is_re_enrollment else None
     return enrollment.record_key, enrollment.flow_id, event_id
 
 

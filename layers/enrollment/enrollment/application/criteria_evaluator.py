@@ -26,7 +26,7 @@ from enrollment.domain.records.record_snapshot import (
     AssociationRequirement,
     RecordSnapshot,
 )
-from enrollment.domain.values import Instant
+from enrollment.domain.values import LATEST, Instant
 
 View = tuple[Instant, Moment]
 """The current time for operators that compare with it, and which changes of the record are seen."""
@@ -44,11 +44,16 @@ class CriteriaResult(Struct, frozen=True):
 
 
 class CriteriaEvaluator(Struct, frozen=True):
-    """Evaluates suppression, goal and refinement criteria."""
+    """Evaluates suppression, goal, refinement criteria, and the enrollment criteria of filter-based flows.
+
+    ``sees_later_arrivals``: a later change that arrived after the event's first evaluation counts too, because the
+    event of that change may not have seen this one. False for an explanation of what was decided.
+    """
 
     records: Records
     associations: Associations
     portals: Portals
+    sees_later_arrivals: bool = True
 
     def snapshot(self, record: Record, at: Instant, flows: Sequence[Flow]) -> RecordSnapshot:
         """Return the record as it was at an instant, with the associated records that the criteria of these flows need.
@@ -78,11 +83,19 @@ class CriteriaEvaluator(Struct, frozen=True):
         each later change that its criteria mention. With the reads of a single snapshot for all flows."""
         changed = with_co_changed_properties(record, event)
         moments: dict[str, Sequence[ChangeMoment]] = {}
+        known_until = LATEST
+        if event.evaluated_at is not None and not self.sees_later_arrivals:
+            known_until = event.evaluated_at
         for flow in flows:
             if flow.entry is not None:
                 mentioned = flow.entry.mentions
                 moments[flow.id] = change_moments(
-                    changed, event, mentioned.properties, mentioned.lists, any_change=mentioned.any_change
+                    changed,
+                    event,
+                    mentioned.properties,
+                    mentioned.lists,
+                    any_change=mentioned.any_change,
+                    known_until=known_until,
                 )
         views = dict.fromkeys(
             (moment.at, view)

@@ -10,7 +10,7 @@ from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.ports import NO_CHANGES, Enrollments
 from enrollment.domain.enrollment.decision_steps import (
     STEPS_BEFORE_CRITERIA,
-    STEPS_BEFORE_MATCH,
+    STEPS_BEFORE_ENTRY,
     TRIGGER_STEPS,
     FlowContext,
     unknown_record,
@@ -24,7 +24,6 @@ from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.candidate_selection import entry_group
 from enrollment.domain.flows.flow import Flow, TriggerGroup
 from enrollment.domain.flows.record_change import RecordChange
-from enrollment.domain.records.change_moments import change_moments
 from enrollment.domain.records.record import Record, absent
 from enrollment.domain.values import CLOCK_SKEW_MS, Instant
 
@@ -121,17 +120,6 @@ class EventFacts:
             self._entry_groups[flow.id] = entry_group(flow, self.change)
         return self._entry_groups[flow.id]
 
-    def is_before(self, flow: Flow, since: Instant) -> bool:
-        """Return whether the event's own change and all later ones that the flow's criteria mention happened before an
-        instant."""
-        assert flow.entry is not None
-        assert self.change is not None
-        mentioned = flow.entry.mentions
-        moments = change_moments(
-            self.change.record, self.event, mentioned.properties, mentioned.lists, any_change=mentioned.any_change
-        )
-        return all(moment.latest < since for moment in moments)
-
     def entry(self, flow: Flow) -> Entry:
         """Return whether the change enrolls the record in a filter-based flow that passes the steps before."""
         if self._entries is None:
@@ -142,9 +130,7 @@ class EventFacts:
         groups = {
             context.flow.id: (context.flow, group)
             for context in self.contexts
-            if (group := self.entry_group(context.flow)) is not None
-            and context.flow.is_enabled
-            and context.rejection((unknown_record, *STEPS_BEFORE_MATCH)) is None
+            if (group := self.entry_group(context.flow)) is not None and context.rejection(STEPS_BEFORE_ENTRY) is None
         }
         if self.record is None or self.change is None:
             return {}

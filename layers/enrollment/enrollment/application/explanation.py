@@ -86,7 +86,9 @@ class DecisionExplainer(Struct, frozen=True):
             self._find_flow_in_force(flow, event, event_types, existing[flow.id].for_event) for flow in flows.values()
         ]
         drafts = Drafts([flow for _, flow in in_force if flow is not None])
-        simulation = Simulation(replace(self.processor, flows=drafts), sees=_existed_before(event))
+        evaluator = replace(self.processor.evaluator, sees_later_arrivals=False)
+        processor = replace(self.processor, flows=drafts, evaluator=evaluator)
+        simulation = Simulation(processor, sees=_existed_before(event))
         # Events that an earlier version stored have no time of evaluation: they were decided soon after they were sent.
         evaluated = event if event.evaluated_at is not None else event.evaluated(event.sent_at)
         explanations = {explanation.flow.id: explanation for explanation in simulation.explain(evaluated)}

@@ -88,10 +88,6 @@ class Facts(Protocol):
         """For a filter-based flow, the compiled group that the change of the record satisfies. None: none of them."""
         ...
 
-    def is_before(self, flow: Flow, since: Instant) -> bool:
-        """For a filter-based flow, whether the event's own change and all later ones happened before an instant."""
-        ...
-
     def entry(self, flow: Flow) -> Entry:
         """For a filter-based flow of which a compiled group is satisfied, whether the change enrolls the record."""
         ...
@@ -194,8 +190,8 @@ def before_activation(context: FlowContext) -> Decision | None:
     since = flow.active_since
     if since is not None and facts.event.latest >= since:
         return None
-    if since is not None and facts.entry_group(flow) is not None and not facts.is_before(flow, since):
-        return None
+    if facts.entry_group(flow) is not None and facts.entry(flow).entered is not None:
+        return None  # The record comes to meet the criteria at a later change.
     if flow.enabled_at is None or facts.event.latest < flow.enabled_at:
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow's current criteria came into force")
@@ -239,8 +235,8 @@ def criteria_not_met(context: FlowContext) -> Decision | None:
     return context.facts.criteria_rejection(context.flow)
 
 
-STEPS_BEFORE_MATCH: tuple[Step, ...] = (not_eligible, loop_stopped, before_activation)
-TRIGGER_STEPS: tuple[Step, ...] = (*STEPS_BEFORE_MATCH, not_matched)
+STEPS_BEFORE_ENTRY: tuple[Step, ...] = (unknown_record, not_eligible, loop_stopped)
+TRIGGER_STEPS: tuple[Step, ...] = (not_eligible, loop_stopped, before_activation, not_matched)
 ENROLLMENT_STEPS: tuple[Step, ...] = (duplicate_event, already_enrolled)
 STEPS_BEFORE_CRITERIA: tuple[Step, ...] = (duplicate_event, unknown_record, *TRIGGER_STEPS, already_enrolled)
 DECISION_STEPS: tuple[Step, ...] = (*STEPS_BEFORE_CRITERIA, criteria_not_met)

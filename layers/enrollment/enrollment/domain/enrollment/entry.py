@@ -13,7 +13,7 @@ from enrollment.domain.flows.flow import EntryCriteria, Flow, TriggerGroup
 from enrollment.domain.flows.re_enrollment import ChangeTrigger, PropertyChange, ReEnrollmentTrigger
 from enrollment.domain.flows.record_change import RecordChange
 from enrollment.domain.records.record_snapshot import RecordSnapshot
-from enrollment.domain.values import LATEST, Instant, as_text, iso, read_name
+from enrollment.domain.values import Instant, as_text, iso, read_name
 
 # Earlier changes at which criteria are evaluated to find since when they hold. Bounds the work of a reason.
 MAX_EARLIER_CHANGES = 50
@@ -114,8 +114,8 @@ def _met_since(entry: EntryCriteria, own: Transition) -> str | None:
         return None
     record = own.before.record
     mentioned = entry.mentions
-    times = record.later_changes(as_of(-LATEST), mentioned.properties, mentioned.lists)
-    earlier = [at for at in times if record.created_at < at < own.at][-MAX_EARLIER_CHANGES:]
+    times = {change.changed_at for change in record.changes_of(mentioned.properties, mentioned.lists)}
+    earlier = sorted(at for at in times if record.created_at < at < own.at)[-MAX_EARLIER_CHANGES:]
     for at in reversed(earlier):
         if not entry.criteria.holds(RecordSnapshot(record, at - 1, own.before.zone, moment=as_of(at - 1))):
             return iso(at)

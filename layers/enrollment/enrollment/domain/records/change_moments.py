@@ -31,12 +31,19 @@ class ChangeMoment(Struct, frozen=True):
 
 
 def change_moments(
-    record: Record, event: Event, properties: Collection[str], lists: Collection[str], *, any_change: bool = False
+    record: Record,
+    event: Event,
+    properties: Collection[str],
+    lists: Collection[str],
+    *,
+    any_change: bool = False,
+    known_until: Instant = LATEST,
 ) -> Sequence[ChangeMoment]:
     """Return the moments of the event's own change, then those of the later changes of the record, in order of time.
 
-    ``properties`` and ``lists``: later changes of others are left out. ``any_change``: none are left out. The record
-    has the event's change, and exists.
+    ``properties`` and ``lists``: later changes of others are left out. ``any_change``: none are left out.
+    ``known_until``: later changes that arrived after this time are left out. The record has the event's change, and
+    exists.
     """
     moment = record.moment(event)
     own = ChangeMoment(
@@ -45,7 +52,8 @@ def change_moments(
         before=moment.just_before() if record.existed_before(event) else None,
         after=moment,
     )
-    later = record.changed_between(moment, LATEST) if any_change else record.later_changes(moment, properties, lists)
+    changes = record.changes if any_change else record.changes_of(properties, lists)
+    later = sorted({each.changed_at for each in changes if each.arrival <= known_until and not each.is_seen_at(moment)})
     return [
         own,
         *(ChangeMoment(at, at, moment.until(at - 1), moment.until(at)) for at in later[-MAX_LATER_CHANGES:]),

@@ -227,14 +227,13 @@ class Record(Struct, frozen=True):
         }
         return frozenset(later | {list_id for list_id in self.memberships if self.is_member(list_id, moment)})
 
-    def later_changes(self, after: Moment, properties: Collection[str], lists: Collection[str]) -> Sequence[Instant]:
-        """Return the times of the changes of some properties and lists that are not seen at ``after``, ascending,
-        without duplicates. ``lists``: list IDs, as ``read_name`` returns them."""
-        changes = [
+    def changes_of(self, properties: Collection[str], lists: Collection[str]) -> Sequence[TimestampedValue]:
+        """Return the changes of some properties and lists that are kept, in no particular order. ``lists``: list IDs,
+        as ``read_name`` returns them."""
+        return [
             *(dated for name in properties for dated in _all_values(name, self.properties, self.earlier_properties)),
             *(dated for name in lists for dated in _all_values(name, self.memberships, self.earlier_memberships)),
         ]
-        return sorted({dated.changed_at for dated in changes if not dated.is_seen_at(after)})
 
     def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
         """Return the times of the changes until ``until`` that are not seen at ``after``, ascending, without
