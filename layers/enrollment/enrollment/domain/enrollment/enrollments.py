@@ -144,7 +144,7 @@ def enroll(
         cause=TriggerEvent(
             group_index=match.group.index,
             event_type=match.occurrence.event_type.name,
-            event_type_id=match.group.event_type_id,
+            event_type_id=(match.group if at is None else match.occurrence.event_type).event_type_id,
             event_id=event.id,
             occurred_at=event.occurred_at if at is None else at,
             source=event.source,

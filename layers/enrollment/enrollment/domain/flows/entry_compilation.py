@@ -2,7 +2,7 @@
 
 A group holds whenever the record can come to meet the criteria by a change. It has a filter on what changed, and the
 equalities that must hold for the criteria to hold. These are lookups, so a change does not find the flows that need
-another value (docs/decisions/0020-filter-based-flows.md). The criteria themselves decide (``decision_steps``).
+another value (docs/decisions/0021-filter-based-flows.md). The criteria themselves decide (``decision_steps``).
 """
 
 from collections.abc import Iterator, Sequence
