@@ -93,12 +93,13 @@ class EventFacts:
         enrolled in."""
         key, record = self.event.record_key, self.record
         was_deleted = record is not None and record.deleted_at is not None and self._may_follow(record.deleted_at)
+        passing = {
+            context.flow.id for context in self.contexts if context.rejection((unknown_record, *TRIGGER_STEPS)) is None
+        }
         flow_ids = [
             context.flow.id
             for context in self.contexts
-            if was_deleted
-            or self._may_follow(context.flow.changed_at)
-            or context.rejection((unknown_record, *TRIGGER_STEPS)) is None
+            if was_deleted or self._may_follow(context.flow.changed_at) or context.flow.id in passing
         ]
         if key is None or not flow_ids:
             return {}

@@ -37,6 +37,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from enrollment.domain.enrollment.decisions import (
+    CREATED_LATER,
     MAX_CHAIN,
     Code,
     Decision,
@@ -154,7 +155,8 @@ def duplicate_event(context: FlowContext) -> Decision | None:
 def unknown_record(context: FlowContext) -> Decision | None:
     facts, flow = context.facts, context.flow
     reason = unknown_record_reason(facts.event, facts.record, facts.creation_tolerance(flow))
-    if reason is None:
+    if reason is None or (reason is CREATED_LATER and facts.entry_group(flow) is not None):
+        # A change from before the creation can make the record meet a filter-based flow's criteria at its creation.
         return None
     rejection, until = decide(flow, Code.UNKNOWN_RECORD, reason), facts.record_awaited_until(flow)
     return rejection if until is None else waiting(rejection, until)

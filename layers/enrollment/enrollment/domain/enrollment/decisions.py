@@ -19,6 +19,10 @@ from enrollment.domain.values import Instant, iso
 MAX_CHAIN = 10
 
 
+CREATED_LATER = "the record was created after the event occurred"
+"""The reason of UNKNOWN_RECORD for an event that occurred before the creation of its record."""
+
+
 class Code(StrEnum):
     """The stable codes of decisions (docs/enrollments.md). They are logged, counted and returned by the API."""
 
@@ -108,7 +112,7 @@ def unknown_record_reason(event: Event, record: Record | None, record_tolerance:
     if record is None or not record.exists:
         return f"no record {event.object_type_id}/{event.object_id} exists"
     latest = event.latest + (record_tolerance if event.event_type.may_create_record else 0)
-    return None if record.existed_at(latest) else "the record was created after the event occurred"
+    return None if record.existed_at(latest) else CREATED_LATER
 
 
 def may_become_known(event: Event, record: Record | None) -> bool:
