@@ -278,7 +278,7 @@ def test_event_catalog_lists_what_a_flow_can_use() -> None:
     assert len(everything) == len(EVENT_TYPES)
     platform = api("GET", "/enrollment/v1/events", query={"flowType": "PLATFORM_FLOW"}).json["results"]
     assert {one["eventType"] for one in platform} == {
-        "crm.object_created", "crm.property_changed", "lists.membership_changed",
+        "crm.association_changed", "crm.object_created", "crm.property_changed", "lists.membership_changed",
         "workflows.enrolled", "workflows.unenrolled",
     }  # fmt: skip
     submitted = api("GET", "/enrollment/v1/events/4-1639801").json

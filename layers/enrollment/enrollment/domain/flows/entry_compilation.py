@@ -16,6 +16,7 @@ from enrollment.domain.flows.record_change import (
     ANY_CHANGE,
     CREATED,
     RECORD_CHANGED,
+    association_cause,
     cause_filter,
     list_cause,
     member_filter,
@@ -26,10 +27,11 @@ from enrollment.domain.operators.filters import PropertyFilter
 from enrollment.domain.records.record import SYSTEM_PROPERTIES
 from enrollment.domain.values import Instant
 
-CREATION, PROPERTY_CHANGE, MEMBERSHIP_CHANGE = (
+CREATION, PROPERTY_CHANGE, MEMBERSHIP_CHANGE, ASSOCIATION_CHANGE = (
     "crm.object_created",
     "crm.property_changed",
     "lists.membership_changed",
+    "crm.association_changed",
 )
 
 
@@ -51,10 +53,13 @@ def _group(index: int, branch: Criteria, mentioned: Mentions) -> TriggerGroup:
         also.append(PROPERTY_CHANGE)
     if mentioned.lists or mentioned.any_change:
         also.append(MEMBERSHIP_CHANGE)
+    if mentioned.associations:
+        also.append(ASSOCIATION_CHANGE)
     causes = {
         CREATED,
         *map(property_cause, mentioned.properties),
         *map(list_cause, mentioned.lists),
+        *(association_cause(object_type) for object_type, _ in mentioned.associations),
         *([ANY_CHANGE] if mentioned.any_change else []),
     }
     filters = (cause_filter(frozenset(causes)), *_required(branch))

@@ -15,7 +15,7 @@ from enrollment.domain.events.event import Event
 from enrollment.domain.events.event_types import RecordEffect
 from enrollment.domain.operators.filters import PropertyFilter
 from enrollment.domain.operators.property_operators import Lookup, Operation, OperationType
-from enrollment.domain.records.record import Record, changed_memberships, changed_properties
+from enrollment.domain.records.record import Record, changed_association_types, changed_memberships, changed_properties
 from enrollment.domain.values import Value, as_text, is_missing, read_name
 
 RECORD_CHANGED = "record.changed"
@@ -41,15 +41,22 @@ def list_cause(list_id: str) -> str:
     return f"list {list_id}"
 
 
+def association_cause(object_type_id: str) -> str:
+    """Return the cause for a change of an association with a record of this type."""
+    return f"association {object_type_id}"
+
+
 class RecordChange(Struct, frozen=True, eq=False):
     """The change that an event made to its record, which is stored. ``names``: the properties that the event sets.
-    ``lists``: the lists that it is about. ``creates``: the record was created by this event."""
+    ``lists``: the lists that it is about. ``associated``: the object types of the associations that it is about.
+    ``creates``: the record was created by this event."""
 
     event: Event
     record: Record
     names: frozenset[str]
     lists: frozenset[str]
     creates: bool
+    associated: frozenset[str] = frozenset()
 
     @property
     def properties(self) -> Mapping[str, Any]:
@@ -89,9 +96,11 @@ def record_change(event: Event, record: Record | None) -> RecordChange | None:
     creates = record.created_at == event.occurred_at and (
         event.event_type.effect is RecordEffect.CREATES or event.record_properties is not None
     )
-    if not names and not lists and not creates and event.event_type.effect is not RecordEffect.CREATES:
+    associated = changed_association_types(event)
+    is_creation_event = event.event_type.effect is RecordEffect.CREATES
+    if not (names or lists or creates or associated or is_creation_event):
         return None
-    return RecordChange(event, record, names, lists, creates)
+    return RecordChange(event, record, names, lists, creates, associated)
 
 
 class _ChangeProperties(Mapping[str, Any]):
@@ -126,6 +135,7 @@ class _ChangeProperties(Mapping[str, Any]):
                 *([CREATED] if is_creation else []),
                 *map(property_cause, change.names),
                 *map(list_cause, change.lists),
+                *map(association_cause, change.associated),
             }
         )
 

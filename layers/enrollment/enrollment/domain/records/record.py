@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from enrollment.domain.events.event import Event, InvalidEvent, Occurrence, occurrences
 from enrollment.domain.events.event_types import EventType, RecordEffect
 from enrollment.domain.events.moments import Moment, as_of, last_instant, moment_of
-from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text, fold, is_missing, iso, read_name
 
 K = TypeVar("K")
@@ -534,6 +534,14 @@ def changed_memberships(event: Event) -> Mapping[str, bool]:
         return {}
     added = fold(as_text(event.properties["hs_membership_change"])) == "added"
     return {read_name(event.properties["hs_list_id"]): added}
+
+
+def changed_association_types(event: Event) -> frozenset[str]:
+    """Return the object types of the associations that the event is about."""
+    if event.event_type.effect is not RecordEffect.CHANGES_ASSOCIATION:
+        return frozenset()
+    other_type = as_text(event.properties["hs_to_object_type_id"])
+    return frozenset({object_type_id(other_type) or other_type})
 
 
 def merge_values(
