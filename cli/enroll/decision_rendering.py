@@ -25,6 +25,8 @@ NO_FLOW = "no flow is triggered by it"
 MAX_PREVIEW_ROWS = 20
 MAX_EXAMPLES = 3
 
+BRANCHES = {"AND": "all of", "OR": "one of", "NOT_ALL": "not all of", "NOT_ANY": "none of"}
+
 PASSED, FAILED = styled("✓", "green"), styled("✗", "red")
 
 Decision = Mapping[str, Any]
@@ -165,6 +167,16 @@ def _details(decision: Decision) -> Iterator[Styled]:
             is_fine = decision[key]["passed"] == (key == "refinementCriteria")
             yield _marked(is_fine, f"{name}, with the record as of {decision['recordAsOf']}")
             yield from _branch(decision[key], "  ")
+    if decision.get("enrollmentCriteria") is not None:
+        now, before = decision["enrollmentCriteria"], decision["enrollmentCriteriaBefore"]
+        yield _marked(now["passed"], "criteria, after the change")
+        yield from _branch(now, "  ")
+        if before is None:
+            yield styled("- criteria, just before the change: the record did not exist", "dim")
+        else:
+            # A record that met the criteria before does not come to meet them.
+            yield _marked(not before["passed"], "criteria did not hold just before the change")
+            yield from _branch(before, "  ")
     for note in decision.get("notes", []):
         yield styled(f"Note: {note}.", "yellow")
 
@@ -175,8 +187,8 @@ def _branch(result: Mapping[str, Any], indent: str) -> Iterator[Styled]:
         yield styled(indent) + _filter(result)
         return
     children = (*result["filters"], *result["filterBranches"])
-    if len(children) > 1:
-        yield styled(indent) + _marked(result["passed"], "all of" if result["filterBranchType"] == "AND" else "one of")
+    if len(children) > 1 or result["filterBranchType"].startswith("NOT_"):
+        yield styled(indent) + _marked(result["passed"], BRANCHES[result["filterBranchType"]])
         indent += "  "
     for child in children:
         yield from _branch(child, indent)

@@ -83,6 +83,10 @@ OTHERWISE = {
     ("f", "1"): ("UNKNOWN_RECORD", None),
     ("f", "2"): ("UNKNOWN_RECORD", None),
     ("f", "3"): ("UNKNOWN_RECORD", None),
+    ("city", "1"): ("UNKNOWN_RECORD", "NOT_MATCHED"),
+    # Another event, which arrived later, enrolled the record in a filter-based flow at the change of this event.
+    ("age", "1"): ("UNKNOWN_RECORD", "DUPLICATE_EVENT"),
+    ("again", "1"): ("MET_BEFORE", "DUPLICATE_EVENT"),
 }
 
 

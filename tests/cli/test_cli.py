@@ -243,8 +243,8 @@ def test_report_as_json_names_the_kind_and_the_reasons_of_each_flow(portal: Api,
         assert (off["outcome"], off["isEnabled"], off["isTurnedOff"]) == (outcome, False, True)
         assert (off["name"], off["kind"]) == ("Every Monday", "LIST_BASED")
         assert [(one["path"], one["code"]) for one in off["reasons"]] == [
-            ("$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
             ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
+            ("$.enrollmentCriteria.listFilterBranch", "NO_CRITERIA"),
         ]
     run("flows", "put", file(tmp_path, {**SCHEDULED, "id": "4", "isEnabled": False}))
 
@@ -253,8 +253,8 @@ def test_difference_of_a_flow_that_cannot_run_is_that_of_the_flow_turned_off(por
     path = file(tmp_path, {**SCHEDULED, "id": "4"})
     (new,) = json.loads(run("flows", "diff", path, "--json").stdout)
     assert [text.partition(": ")[0] for text in new["warnings"]] == [
-        "the flow cannot be turned on; $.enrollmentCriteria.type",
         "the flow cannot be turned on; $.enrollmentSchedule",
+        "the flow cannot be turned on; $.enrollmentCriteria.listFilterBranch",
     ]
     run("flows", "put", path, code=1)
     assert run("flows", "diff", path, "--exit-code").stdout == ""

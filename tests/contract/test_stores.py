@@ -497,6 +497,31 @@ def test_manual_enrollment_and_event_with_the_same_id_are_different_causes(store
         stores.enrollments.confirm(claimed, is_published=True, is_announced=True, now=NOW)
 
 
+def test_enrollment_is_found_by_the_change_of_a_filter_based_flow(stores: Stores) -> None:
+    def caused_by(event_id: str, change: str, **given: Any) -> Enrollment:
+        made = enrollment(event_id, **given)
+        return replace(made, cause=replace(made.cause, name=change))
+
+    first = caused_by("e1", "at:2026-11-23T10:00:00.000Z")
+    again = caused_by("e2", "at:2026-11-23T10:05:00.000Z", is_re_enrollment=True)
+    assert stores.enrollments.claim(first)
+    assert stores.enrollments.claim(again)
+    same_change = caused_by("e3", "at:2026-11-23T10:05:00.000Z", is_re_enrollment=True)
+    assert not stores.enrollments.claim(same_change), "another event of the same change"
+    assert stores.enrollments.claim(enrollment("at:2026-11-23T10:05:00.000Z", is_re_enrollment=True))
+
+    def found(event_id: str, change: str) -> Enrollment | None:
+        one = stores.enrollments.find(ADA, event_id, ["1"], {"1": change})["1"].for_event
+        return one and one.enrollment
+
+    assert found("e9", "at:2026-11-23T10:00:00.000Z") == first
+    assert found("e9", "at:2026-11-23T10:05:00.000Z") == again
+    assert found("e1", "at:2026-11-23T10:09:00.000Z") == first
+    assert found("e9", "at:2026-11-23T10:09:00.000Z") is None
+    stores.enrollments.confirm(again, is_published=True, is_announced=True, now=NOW)
+    assert [one.enrollment.cause.event_id for one in stores.enrollments.unconfirmed(NOW + 1)].count("e2") == 0
+
+
 def test_more_flows_than_one_batch_read_are_found(stores: Stores) -> None:
     stores.enrollments.claim(enrollment(flow_id="149"))
     found = stores.enrollments.find(ADA, "e1", [str(number) for number in range(150)])

@@ -18,6 +18,8 @@ from tests.support.functions import Stack, invoke, put
 from tests.support.scenario import event
 
 FLOWS = "GetItem flows"
+# Two lists of candidates. A snapshot that changes the record concerns the list of filter-based flows too.
+BOTH_FLOWS = "BatchGetItem flows"
 RECORD = "GetItem records"
 PREVIOUS_ENROLLMENTS = "BatchGetItem enrollments"
 SAVE_RECORD = "PutItem records"
@@ -44,14 +46,34 @@ KINDS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
     ),
     "one flow enrolls, the event changes the record": (
-        {"forms.submitted": "101", "properties": FORM, "record": {"city": "Cork"}},
+        {"forms.submitted": "101", "properties": FORM, "record": {"city": "Galway"}},
         ["ENROLLED"],
-        [RECORD, SAVE_RECORD, FLOWS, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
+        [RECORD, SAVE_RECORD, BOTH_FLOWS, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
     ),
     "ten flows enroll": (
         {"calls.ended": "101"},
         10 * ["ENROLLED"],
         [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, *10 * [CLAIM], *PUBLISH, *10 * [CONFIRM]],
+    ),
+    "a filter-based flow, whose values the record does not have": (
+        {"crm.property_changed": "101", "properties": {"hs_name": "city", "hs_value": "Oslo"}},
+        ["NOT_MATCHED", "NOT_MATCHED"],
+        [RECORD, SAVE_RECORD, FLOWS],
+    ),
+    "a filter-based flow, whose criteria the record does not meet": (
+        {"crm.property_changed": "101", "properties": {"hs_name": "phone", "hs_value": "1"}},
+        ["NOT_MATCHED", "NOT_MATCHED"],
+        [RECORD, SAVE_RECORD, FLOWS],
+    ),
+    "a filter-based flow enrolls": (
+        {"crm.property_changed": "101", "properties": {"hs_name": "city", "hs_value": "Cork"}},
+        ["ENROLLED", "NOT_MATCHED"],
+        [RECORD, SAVE_RECORD, FLOWS, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
+    ),
+    "a filter-based flow enrolls by a snapshot": (
+        {"email.opened": "101", "record": {"city": "Cork"}},
+        ["ENROLLED"],
+        [RECORD, SAVE_RECORD, BOTH_FLOWS, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
     ),
     # The writes: the record, with the time until which a decision is deferred, and the deferred event.
     "deferred": (
@@ -93,6 +115,8 @@ def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.Mon
     put(stack, id=1, where=[["hs_form_id", "IS_ANY_OF", ["f-1"]]])
     for number in range(10, 20):
         put(stack, id=number, event="calls.ended")
+    put(stack, id=30, filters=[["city", "IS_EQUAL_TO", "Cork"]])
+    put(stack, id=31, filters=[["phone", "IS_KNOWN"], ["age", "IS_GREATER_THAN", 20]])
     put(stack, id=20, event="meetings.booked", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "warm"), 0))
@@ -101,6 +125,10 @@ def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.Mon
     instant = iso(bootstrap.now())
     sent = {"sent": instant, "at": instant}
     (event_type,) = (name for name in given if "." in name)
-    invoke(event({event_type: "warm", "id": "warm", **sent}), event_type.partition(".")[0])
+    # A function is warm when it has read each list of candidates once, and the settings of the portal.
+    is_change = event_type == "crm.property_changed"
+    snapshot = {"record": {"city": "Cork"}} if "record" in given or is_change else {}
+    snapshot |= {"properties": {"hs_name": "fax", "hs_value": "1"}} if is_change else {}
+    invoke(event({event_type: "warm", "id": "warm", **sent, **snapshot}), event_type.partition(".")[0])
 
     assert calls_of(monkeypatch, event({"id": "e", **sent, **given})) == (codes, calls)

@@ -233,6 +233,7 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
         document = flow({"id": number, **given})
         store(stack.stores.authoring, "p1", document, 0)
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
+        properties |= {"hs_association_change": "ADDED", "hs_to_object_type_id": "0-2", "hs_to_object_id": "201"}
         answer = invoke(event({event_type.name: "101", "id": f"e{number}", "properties": properties}), name)
         assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name
 

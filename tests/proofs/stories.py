@@ -89,6 +89,16 @@ TO_LIST = {
 }
 OF_LIST = flow({"id": 3, "lists": [["IN_LIST", "42"]]})
 # Created a minute before, and perhaps delivered after what happened since.
+TO_BE_IN_CORK = flow(
+    {
+        "id": 5,
+        "filters": [["city", "IS_EQUAL_TO", "Cork"]],
+        "re_enroll": True,
+        "re_enroll_when": [[["hs_name", "IS_ANY_OF", ["city"]], ["hs_value", "IS_KNOWN"]]],
+    }
+)
+TO_BE_LISTED = flow({"id": 6, "filters": [["city", "IS_KNOWN"], ["IN_LIST", "42"]]})
+
 CREATED = {"crm.object_created": "101", "id": "o1", "at": BEFORE, "record": {"city": "Dublin"}}
 IN_CORK = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]})
 # Known to the second, with a snapshot.
@@ -186,6 +196,33 @@ STORIES = (
         ADA,
     ),
     Story("a property changed", TO_CORK, [flow({"id": 1, **OF_CITY, "re_enroll": True})], ["1"], ADA),
+    Story("a change to meet criteria", TO_CORK, [TO_BE_IN_CORK, TO_BE_LISTED], ["5"], ADA),
+    Story(
+        "a snapshot to meet criteria",
+        {"calls.ended": "101", "id": "k1", "record": {"city": "Cork"}},
+        [TO_BE_IN_CORK, flow({"id": 2, "event": "calls.ended"})],
+        ["2", "5"],
+        ADA,
+    ),
+    Story(
+        "a late change to meet criteria at a later one",
+        {**TO_CORK, "at": BEFORE},
+        [flow({"id": 5, "filters": [["city", "IS_EQUAL_TO", "Cork"], ["IN_LIST", "42"]]})],
+        ["5"],
+        ADA,
+        before=[TO_LIST],
+    ),
+    Story(
+        "a change that enrolls in a filter-based flow again",
+        {**TO_CORK, "id": "c2", "at": iso(NOW + 2)},
+        [TO_BE_IN_CORK],
+        ["5", "5"],
+        ADA,
+        before=[
+            TO_CORK,
+            {**TO_CORK, "id": "c3", "at": iso(NOW + 1), "properties": {"hs_name": "city", "hs_value": "Bray"}},
+        ],
+    ),
     Story("a list's member", TO_LIST, [OF_LIST], ["3"], ADA),
     Story("a snapshot that creates the record", {**SUBMITTED, "record": {"city": "Cork"}}, [ONCE, AGAIN], ["1", "2"]),
     Story(

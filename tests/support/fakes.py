@@ -21,7 +21,7 @@ from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
-from enrollment.application.ports import REPLAY_PARTS, ConcurrentModification
+from enrollment.application.ports import NO_CHANGES, REPLAY_PARTS, ConcurrentModification
 from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
@@ -31,9 +31,10 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
+from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.sort_key import event_sort_key
-from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate
+from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate, entry_group
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey, join
@@ -64,13 +65,16 @@ class FakeFlows:
 
     def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """As naive as can be: all, or those that are not to be counted, one by one."""
-        flows = self.candidates(portal_id, object_type_id, question.event_types)
+        names = [one.event_type.name for one in question.occurrences]
+        flows = self.candidates(portal_id, object_type_id, names)
+        added = self.candidates(portal_id, object_type_id, question.event_types[len(names) :])
+        concerned = [one for one in added if _is_looked_at(one, question)]
         if len(flows) <= question.max_individual_decisions or question.changed_since is None:
-            return Candidates(flows)
-        types = frozenset(question.event_types)
+            return Candidates(deduplicate([flows, concerned]))
+        types = frozenset(names)
         counted = [one for one in flows if not _is_looked_at(one, question)]
         others = Counter(one.event_types & types for one in counted if one.is_enabled)
-        return Candidates([one for one in flows if one not in counted], others)
+        return Candidates(deduplicate([[one for one in flows if one not in counted], concerned]), others)
 
     def of_batch(self) -> "FakeFlows":
         return self
@@ -108,11 +112,12 @@ class FakeFlows:
 
 
 def _is_looked_at(flow: Flow, question: CandidateQuery) -> bool:
-    assert question.changed_since is not None
     return (
-        flow.changed_at >= question.changed_since
+        question.changed_since is None
+        or flow.changed_at >= question.changed_since
         or flow.id in question.named
         or isinstance(match(flow, question.occurrences), Match)
+        or entry_group(flow, question.change) is not None
     )
 
 
@@ -312,12 +317,20 @@ class FakeEnrollments:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
         self._lock = threading.Lock()
 
-    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+    def find(
+        self,
+        record_key: RecordKey,
+        cause_key: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
         found = {}
         for flow in flow_ids:
+            change = changes.get(flow)
             first = self.items.get((record_key, flow, None))
-            is_own = first is not None and first.enrollment.cause.key == cause_key
-            found[flow] = ExistingEnrollments(first, first if is_own else self.items.get((record_key, flow, cause_key)))
+            is_own = first is not None and first.enrollment.cause.is_by(cause_key, change)
+            other = self.items.get((record_key, flow, cause_key if change is None else change_key(change)))
+            found[flow] = ExistingEnrollments(first, first if is_own else other)
         return found
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:

@@ -73,10 +73,19 @@ def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
     form = submitted()
     by_hand = event({"calls.ended": "101", "id": "e", "properties": {"hs_logged_manually": True}})
     stopped = submitted(chain=["1"])
+    met_before = event(
+        {
+            "crm.property_changed": "101",
+            "id": "e",
+            "properties": {"hs_name": "city", "hs_value": ""},
+            "record": {"x": "1"},
+        }
+    )
     return {
         Code.ENROLLED: (portal(), form),
         Code.DUPLICATE_EVENT: (portal(before=form), form),
         Code.ALREADY_ENROLLED: (portal(before=submitted(id="before")), form),
+        Code.MET_BEFORE: (portal(filters=[["city", "IS_UNKNOWN"]]), met_before),
         Code.NOT_MATCHED: (portal(where=[["hs_form_id", "IS_KNOWN"]]), form),
         Code.FILTERED_OUT: (portal(criteria=[["city", "IS_KNOWN"]]), form),
         Code.UNKNOWN_RECORD: (portal(record_tolerance=0), event({"forms.submitted": "999", "id": "e"})),

@@ -4,10 +4,11 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
 
     flows:    {id, event: <event type or id>, where: [[property, OPERATOR, operand, operation type?], …]}, or several
               groups under `groups`; `lists: [[IN_LIST, "42"]]`; `criteria: [[…], …]` is an AND of record filters,
-              `any: [[[…]], [[…]]]` an OR of them; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`,
-              `on_since`; `manual: true` for a flow without triggers; `tolerance` in minutes,
-              `record_tolerance` in seconds
-    records:  {contact: "101", created: <time>, properties: {…}}
+              `any: [[[…]], [[…]]]` an OR of them. A filter-based flow has `filters: [[…], [IN_LIST, "42"]]` or
+              `any_filters: [[[…]], [[…]]]` instead, and `re_enroll_when: [[[…]], …]`; `manual: true` for a flow
+              without triggers; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`, `on_since`;
+              `tolerance` in minutes, `record_tolerance` in seconds
+    records:  {contact: "101", created: <time>, properties: {…}, lists: [<list id>]}
     events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
               chain}, or
               `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`,
@@ -163,6 +164,8 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     if given.get("manual"):
         criteria = {"type": "MANUAL", "shouldReEnroll": given.get("re_enroll", False)}
+    if "filters" in given or "any_filters" in given:
+        criteria = _filter_based(given)
     if "criteria" in given:
         criteria["refinementCriteria"] = _and(given["criteria"])
     if "any" in given:
@@ -185,12 +188,32 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _filter_based(given: Mapping[str, Any]) -> dict[str, Any]:
+    branches = given.get("any_filters") or [given["filters"]]
+    return {
+        "type": "LIST_BASED",
+        "shouldReEnroll": given.get("re_enroll", False),
+        "listFilterBranch": {
+            "filterBranchType": "OR",
+            "filters": [],
+            "filterBranches": [_and(one) for one in branches],
+        },
+        "reEnrollmentTriggersFilterBranches": [_and(one) for one in given.get("re_enroll_when", [])],
+    }
+
+
 def _and(filters: list[list[Any]]) -> dict[str, Any]:
     return {
         "filterBranchType": "AND",
         "filterBranches": [],
-        "filters": [property_filter(one) for one in filters],
+        "filters": [_record_filter(one) for one in filters],
     }
+
+
+def _record_filter(given: list[Any]) -> dict[str, Any]:
+    if given[0] in ("IN_LIST", "NOT_IN_LIST"):
+        return {"filterType": "IN_LIST", "operator": given[0], "listId": given[1]}
+    return property_filter(given)
 
 
 def property_filter(given: list[Any]) -> dict[str, Any]:
@@ -220,7 +243,8 @@ def _record(given: Mapping[str, Any]) -> Record:
     key = RecordKey(given.get("portal", PORTAL), object_type_id(kind) or "", str(given[kind]))
     created = _instant(given.get("created", "2026-01-01T00:00:00Z"))
     properties = {name: TimestampedValue(value, created) for name, value in given.get("properties", {}).items()}
-    return Record(key, created, properties)
+    memberships = {str(name): TimestampedValue(True, created) for name in given.get("lists", [])}
+    return Record(key, created, properties, memberships)
 
 
 def _instant(text: str) -> int:

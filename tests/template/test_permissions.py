@@ -179,6 +179,7 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
         """Another change than the others, another document."""
         properties = {"hs_list_id": str(number), "hs_membership_change": "ADDED"}
         properties |= {"hs_name": "x", "hs_value": str(number), "hs_document_id": str(number)}
+        properties |= {"hs_association_change": "ADDED", "hs_to_object_type_id": "0-2", "hs_to_object_id": str(number)}
         given = {event_type.name: "101", "id": f"e{number}", "portal": category, "record": {"n": number}}
         return event({**given, "properties": properties})
 

@@ -10,11 +10,11 @@ from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
-from enrollment.domain.records.record import Record, RecordUpdate, apply_change
+from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue, apply_change
 from enrollment.domain.records.record_snapshot import MAX_ASSOCIATED
 from enrollment.domain.values import read_instant
 from tests.support.counting import Counted
-from tests.support.criteria import ADA, associate, with_company
+from tests.support.criteria import ADA, TO_COMPANY, associate, with_company
 from tests.support.fakes import World
 from tests.support.scenario import event, flow, property_filter
 
@@ -383,3 +383,72 @@ def test_a_hundred_flows_read_a_record_once_and_evaluate_each_filter_once(monkey
     assert (records.calls, associations.calls) == (["get", "get_many"], ["all_of"])
     # Each record's city once; that of the failing filter once more for each decision, to be told.
     assert len(asked) <= 151 + 2 * 100
+
+
+# Filter-based flows about associated records -------------------------------------------------------------------------
+
+COMPANY = RecordKey("p1", "0-2", "201")
+
+
+def of_companies(operator: str, *filters: Any) -> dict[str, Any]:
+    branch = {
+        "filterBranchType": "AND",
+        "filters": [],
+        "filterBranches": [{**with_company(*filters), "operator": operator}],
+    }
+    return {
+        "id": "1",
+        "type": "CONTACT_FLOW",
+        "objectTypeId": "0-1",
+        "isEnabled": True,
+        "enrollmentCriteria": {"type": "LIST_BASED", "shouldReEnroll": False, "listFilterBranch": branch},
+    }
+
+
+def associated_world(document: dict[str, Any]) -> World:
+    made = World()
+    made.put_flow(document, at=0)
+    for key in (ADA, COMPANY):
+        made.put_record(key, Record(key, 0, {"name": TimestampedValue("Acme", 0)}))
+    return made
+
+
+def test_association_enrolls_in_a_filter_based_flow() -> None:
+    made = associated_world(of_companies("IN_LIST", property_filter(["name", "IS_EQUAL_TO", "Acme"])))
+
+    made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
+    decisions = made.deliver_produced()
+
+    assert [str(one.code) for one in decisions] == ["ENROLLED"]
+    assert made.queue.messages[0].cause.event_type == "crm.association_changed"
+
+
+def test_association_with_another_record_does_not_enroll() -> None:
+    made = associated_world(of_companies("IN_LIST", property_filter(["name", "IS_EQUAL_TO", "Globex"])))
+    made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
+    assert [str(one.code) for one in made.deliver_produced()] == ["NOT_MATCHED"]
+
+
+def test_removed_association_enrolls_where_no_associated_record_may_exist() -> None:
+    made = associated_world(of_companies("NOT_IN_LIST"))
+    made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
+    assert [str(one.code) for one in made.deliver_produced()] == ["NOT_MATCHED"]
+
+    made.now += 1_000
+    made.record_service.dissociate(ADA, COMPANY, made.now)
+
+    assert [str(one.code) for one in made.deliver_produced()] == ["ENROLLED"]
+
+
+def test_repeated_association_announces_the_same_events() -> None:
+    made = associated_world(of_companies("IN_LIST"))
+    made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
+    first = set(made.bus.produced)
+    assert len(first) == 2, "one for each record"
+    assert [str(one.code) for one in made.deliver_produced()] == ["ENROLLED"]
+
+    made.now += 1_000
+    made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
+
+    assert set(made.bus.produced) == first
+    assert [str(one.code) for one in made.deliver_produced()] == ["DUPLICATE_EVENT"]

@@ -1,7 +1,7 @@
 """Data that comes after its event: one decision in the end, whatever the order of arrival."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from unittest.mock import Mock
 
@@ -250,10 +250,10 @@ def test_failure_of_one_deferred_event_does_not_block_others() -> None:
         made.deliver(submitted(event_id=event_id))
     find = made.enrollments.find
 
-    def failing(record: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Any:
+    def failing(record: RecordKey, event_id: str, flow_ids: Sequence[str], changes: Mapping[str, str]) -> Any:
         if event_id == "e1":
             raise TimeoutError("no answer")
-        return find(record, event_id, flow_ids)
+        return find(record, event_id, flow_ids, changes)
 
     made.enrollments.find = failing  # type: ignore[method-assign]
     with pytest.raises(ExceptionGroup, match="events that waited"):

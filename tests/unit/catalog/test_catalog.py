@@ -49,6 +49,12 @@ ROWS: list[tuple[str, set[str], list[str], str]] = [
     ("calls.started", CONTACT, ["4-1733817"], CALLS),
     ("crm.object_created", ALL, ["4-1463224"], ""),
     ("crm.property_changed", ALL, ["4-655002"], "hs_name hs_value hs_previous_value"),
+    (
+        "crm.association_changed",
+        ALL,
+        [],
+        "hs_association_change hs_association_category hs_association_type_id hs_to_object_type_id hs_to_object_id",
+    ),
     ("email.link_clicked", CONTACT, ["4-666288"], f"{EMAIL} hs_click_raw_url hs_click_original_url"),
     ("email.bounced", CONTACT, ["4-5470331", "4-666439"], f"{EMAIL} hs_bounce_type"),
     ("email.delivered", CONTACT, ["4-665536"], EMAIL),
@@ -93,6 +99,8 @@ OPTIONS = {
     "hs_bounce_type": ("HARD", "SOFT"),
     "hs_subscription_status": ("SUBSCRIBED", "UNSUBSCRIBED", "NOT_OPTED"),
     "hs_membership_change": ("ADDED", "REMOVED"),
+    "hs_association_change": ("ADDED", "REMOVED"),
+    "hs_association_category": ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED"),
     "hs_meeting_outcome": ("SCHEDULED", "COMPLETED", "RESCHEDULED", "NO_SHOW", "CANCELED"),
     "hs_meeting_source": ("MEETINGS_TOOL", "INTEGRATION", "MANUAL"),
     "hs_unenrolled_by": ("WORKFLOW", "MANUAL", "REPLY", "BOUNCE", "OTHER"),
@@ -241,6 +249,7 @@ def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None
         {
             "crm.object_created": RecordEffect.CREATES,
             "crm.property_changed": RecordEffect.CHANGES_PROPERTY,
+            "crm.association_changed": RecordEffect.CHANGES_ASSOCIATION,
             "lists.membership_changed": RecordEffect.CHANGES_MEMBERSHIP,
         },
     )
@@ -251,6 +260,7 @@ def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None
         "required",
         {
             "crm.property_changed": ("hs_name",),
+            "crm.association_changed": ("hs_association_change", "hs_to_object_type_id", "hs_to_object_id"),
             "lists.membership_changed": ("hs_list_id", "hs_membership_change"),
             "sales_documents.viewed": ("hs_document_id",),
         },

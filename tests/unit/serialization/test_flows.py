@@ -97,6 +97,8 @@ def form(**operation: Any) -> dict[str, Any]:
     return with_event("forms.submitted", {"filterType": "PROPERTY", "property": "hs_form_id", "operation": operation})
 
 
+LIST_BRANCH = "$.enrollmentCriteria.listFilterBranch"
+
 BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("type", changed(type="FLOW"), "$.type", "UNKNOWN_TYPE"),
     ("contact flow of deals", changed(objectTypeId="0-3"), "$.objectTypeId", "WRONG_OBJECT_TYPE"),
@@ -106,7 +108,8 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("name", changed(name=7), "$.name", "WRONG_TYPE"),
     ("criteria as text", changed(enrollmentCriteria="x"), "$.enrollmentCriteria", "WRONG_TYPE"),
     ("criteria type", criteria(type="EVENTS"), "$.enrollmentCriteria.type", "UNKNOWN_TYPE"),
-    ("filter-based and on", criteria(type="LIST_BASED"), "$.enrollmentCriteria.type", "NOT_YET_SUPPORTED"),
+    ("triggers in a filter-based flow", criteria(type="LIST_BASED"), EVENTS.removesuffix("[0]"), "MIXED_TRIGGERS"),
+    ("filter-based without filters", criteria(type="LIST_BASED"), LIST_BRANCH, "NO_CRITERIA"),
     (
         "manual and on, with a schedule",
         changed(enrollmentCriteria=None, enrollmentSchedule={"type": "DAILY"}),
@@ -295,7 +298,6 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
             ("objectTypeId", f"{REFINEMENT}.filterBranches[0].objectTypeId", "UNKNOWN_OBJECT_TYPE"),
             ("associationCategory", f"{REFINEMENT}.filterBranches[0].associationCategory", "UNKNOWN_OPTION"),
             ("associationTypeId", f"{REFINEMENT}.filterBranches[0].associationTypeId", "WRONG_TYPE"),
-            ("filters", f"{REFINEMENT}.filterBranches[0].filters", "EMPTY_BRANCH"),
         )
     ),
     (
@@ -396,7 +398,9 @@ def test_branch_too_deep_to_print_is_rejected(make: Callable[[Any], Any], path: 
 
 def test_a_filter_based_flow_that_is_off_is_stored() -> None:
     filters = {"type": "LIST_BASED", "shouldReEnroll": False, "listFilterBranch": {**OR, "filterBranches": []}}
-    assert faults({"type": "CONTACT_FLOW", "isEnabled": False, "enrollmentCriteria": filters}) == []
+    document = {"type": "CONTACT_FLOW", "isEnabled": False, "enrollmentCriteria": filters}
+    assert faults(document) == [("$.enrollmentCriteria.listFilterBranch", "NO_CRITERIA")]
+    assert read_flow_to_store(FlowRevision("p", "1", 1, document, False, 0, 0, 0)).entry is None
     assert faults({"type": "CONTACT_FLOW", "isEnabled": False}) == []
 
 
@@ -706,13 +710,12 @@ def renamed(old: str, new: str) -> dict[str, Any]:
         (changed(shouldReEnroll=True), [("$.shouldReEnroll", "enrollmentCriteria.shouldReEnroll")]),
         (criteria(shouldReenroll=True), [("$.enrollmentCriteria.shouldReenroll", "shouldReEnroll")]),
         ({**changed(isEnabled=False), "enrollmentCriteria": {"type": "LIST_BASED", "shouldReenroll": True}},
-         [("$.enrollmentCriteria.shouldReenroll", "shouldReEnroll")]),
+         [("$.enrollmentCriteria.shouldReenroll", "shouldReEnroll"), ("$.enrollmentCriteria.listFilterBranch", None)]),
         ({**changed(isEnabled=False), "enrollmentCriteria": {"Type": "EVENT_BASED"}},
          [("$.enrollmentCriteria.Type", "type"), ("$.enrollmentCriteria.type", None)]),
         # Other keys of exports, and keys without a value, are stored and returned.
         (changed(flowType="WORKFLOW", types=["x"], names="x", description="x", unknown={"x": 1}, dataSources=[]), []),
         (changed(enrolmentCriteria=None, suppressionListId=[]), []),
-        ({**changed(isEnabled=False), "enrollmentCriteria": {"type": "LIST_BASED", "unEnrollmentType": "x"}}, []),
     ],
 )  # fmt: skip
 def test_misspelled_key_of_a_proposed_flow_names_the_right_key(

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from enrollment.application.ports import Associations, Portals, Records
 from enrollment.domain.criteria.record_operators import zone_of
+from enrollment.domain.criteria.transitions import Transition
 from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision, missed, waiting
 from enrollment.domain.enrollment.late_data_tolerance import ends_at, later_instants
 from enrollment.domain.events.event import Event
@@ -17,6 +18,7 @@ from enrollment.domain.events.moments import Moment, as_of
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
+from enrollment.domain.records.change_moments import ChangeMoment, change_moments
 from enrollment.domain.records.record import Record, with_co_changed_properties
 from enrollment.domain.records.record_snapshot import (
     MAX_ASSOCIATED,
@@ -24,7 +26,7 @@ from enrollment.domain.records.record_snapshot import (
     AssociationRequirement,
     RecordSnapshot,
 )
-from enrollment.domain.values import Instant
+from enrollment.domain.values import LATEST, Instant
 
 View = tuple[Instant, Moment]
 """The current time for operators that compare with it, and which changes of the record are seen."""
@@ -42,11 +44,16 @@ class CriteriaResult(Struct, frozen=True):
 
 
 class CriteriaEvaluator(Struct, frozen=True):
-    """Evaluates suppression, goal and refinement criteria."""
+    """Evaluates suppression, goal, refinement criteria, and the enrollment criteria of filter-based flows.
+
+    ``sees_later_arrivals``: a later change that arrived after the event's first evaluation counts too, because the
+    event of that change may not have seen this one. False for an explanation of what was decided.
+    """
 
     records: Records
     associations: Associations
     portals: Portals
+    sees_later_arrivals: bool = True
 
     def snapshot(self, record: Record, at: Instant, flows: Sequence[Flow]) -> RecordSnapshot:
         """Return the record as it was at an instant, with the associated records that the criteria of these flows need.
@@ -59,7 +66,9 @@ class CriteriaEvaluator(Struct, frozen=True):
     def snapshots(self, record: Record, views: Sequence[View], flows: Sequence[Flow]) -> Sequence[RecordSnapshot]:
         """Return a snapshot for each view, as ``snapshot`` does, with the reads of a single snapshot."""
         has_criteria = any(
-            criteria is not None for flow in flows for criteria in (flow.criteria, flow.suppression, flow.goal)
+            criteria is not None
+            for flow in flows
+            for criteria in (flow.criteria, flow.suppression, flow.goal, flow.entry)
         )
         zone = zone_of(self.portals.settings(record.key.portal_id).time_zone) if has_criteria else UTC
         needs = frozenset(need for flow in flows for need in flow.needs)
@@ -68,6 +77,48 @@ class CriteriaEvaluator(Struct, frozen=True):
             RecordSnapshot(record, at, zone, associated.associates(needs, at, moment, zone), moment)
             for at, moment in views
         ]
+
+    def transitions(self, event: Event, record: Record, flows: Sequence[Flow]) -> Mapping[str, Sequence[Transition]]:
+        """Return by the ID of each filter-based flow the record just before and after the event's own change, then for
+        each later change that its criteria mention. With the reads of a single snapshot for all flows."""
+        changed = with_co_changed_properties(record, event)
+        moments: dict[str, Sequence[ChangeMoment]] = {}
+        known_until = LATEST
+        if event.evaluated_at is not None and not self.sees_later_arrivals:
+            known_until = event.evaluated_at
+        for flow in flows:
+            if flow.entry is not None:
+                mentioned = flow.entry.mentions
+                moments[flow.id] = change_moments(
+                    changed,
+                    event,
+                    mentioned.properties,
+                    mentioned.lists,
+                    any_change=mentioned.any_change,
+                    known_until=known_until,
+                )
+        views = dict.fromkeys(
+            (moment.at, view)
+            for each in moments.values()
+            for moment in each
+            for view in (moment.before, moment.after)
+            if view is not None
+        )
+        snapshots = dict(zip(views, self.snapshots(changed, list(views), flows), strict=True))
+        # The properties that changed together with the event are part of its change.
+        snapshots |= {view: replace(each, record=record) for view, each in snapshots.items() if view[1].is_before}
+        return {
+            flow_id: [
+                Transition(
+                    moment.at,
+                    moment.latest,
+                    None if moment.before is None else snapshots[moment.at, moment.before],
+                    snapshots[moment.at, moment.after],
+                )
+                for moment in each
+            ]
+            for flow_id, each in moments.items()
+        }
 
     def shared(self) -> "CriteriaEvaluator":
         """Return an evaluator that reads each associated record once, for several events of one record that are decided

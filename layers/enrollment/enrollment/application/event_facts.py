@@ -7,19 +7,23 @@ the flows, and an event that matches no flow makes none of them.
 from collections.abc import Mapping, Sequence
 
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
-from enrollment.application.ports import Enrollments
+from enrollment.application.ports import NO_CHANGES, Enrollments
 from enrollment.domain.enrollment.decision_steps import (
     STEPS_BEFORE_CRITERIA,
+    STEPS_BEFORE_ENTRY,
     TRIGGER_STEPS,
     FlowContext,
     unknown_record,
 )
 from enrollment.domain.enrollment.decisions import Code, Decision, may_become_known, rejection_reason
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments
+from enrollment.domain.enrollment.entry import Entry, cause_name, entry_of
 from enrollment.domain.enrollment.late_data_tolerance import ends_at
 from enrollment.domain.enrollment.processing_scope import ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence
-from enrollment.domain.flows.flow import Flow
+from enrollment.domain.flows.candidate_selection import entry_group
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.record_change import RecordChange
 from enrollment.domain.records.record import Record, absent, affects_record
 from enrollment.domain.values import CLOCK_SKEW_MS, Instant
 
@@ -38,11 +42,13 @@ class EventFacts:
         now: Instant,
         evaluator: CriteriaEvaluator,
         enrollments: Enrollments,
+        change: RecordChange | None = None,
     ) -> None:
         self.event = event
         self.occurrences = occurrences
         self.record = record
         self.scope = scope
+        self.change = change
         self.contexts = tuple(FlowContext(flow, self) for flow in flows)
         self._now = now
         self._evaluator = evaluator
@@ -51,13 +57,23 @@ class EventFacts:
         # Loaded once. Not by functools.cached_property: until Python 3.12 it holds one lock for all events of a batch.
         self._existing: Mapping[str, ExistingEnrollments] | None = None
         self._criteria_rejections: Mapping[str, Decision | None] | None = None
+        self._entry_groups: dict[str, TriggerGroup | None] = {}
+        self._entries: Mapping[str, Entry] | None = None
         self._with_absent_record: EventFacts | None = None
 
     def with_event(self, event: Event, record: Record | None) -> "EventFacts":
         """The facts of the same flows for another version of the event or of the record."""
         flows = [context.flow for context in self.contexts]
         return EventFacts(
-            event, self.occurrences, record, flows, self.scope, self._now, self._evaluator, self._enrollments
+            event,
+            self.occurrences,
+            record,
+            flows,
+            self.scope,
+            self._now,
+            self._evaluator,
+            self._enrollments,
+            self.change,
         )
 
     @property
@@ -77,24 +93,67 @@ class EventFacts:
         enrolled in."""
         key, record = self.event.record_key, self.record
         was_deleted = record is not None and record.deleted_at is not None and self._may_follow(record.deleted_at)
+        passing = {
+            context.flow.id for context in self.contexts if context.rejection((unknown_record, *TRIGGER_STEPS)) is None
+        }
         flow_ids = [
             context.flow.id
             for context in self.contexts
-            if was_deleted
-            or self._may_follow(context.flow.changed_at)
-            or context.rejection((unknown_record, *TRIGGER_STEPS)) is None
+            if was_deleted or self._may_follow(context.flow.changed_at) or context.flow.id in passing
         ]
         # Whether an event that changes the record is a change depends on the changes before it.
         if len(flow_ids) < len(self.contexts) and affects_record(self.event) and self._has_changed_since():
             flow_ids = [context.flow.id for context in self.contexts]
-        return self._enrollments.find(key, self.event.cause_key, flow_ids) if key is not None and flow_ids else {}
+        if key is None or not flow_ids:
+            return {}
+        return self._enrollments.find(key, self.event.cause_key, flow_ids, self.change_names(flow_ids))
 
     def _has_changed_since(self) -> bool:
         """Whether another change of the record arrived after the first evaluation of the event."""
         return self.record is not None and self.record.has_changed_since(self.event)
 
+    def change_names(self, flow_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return by the ID of a filter-based flow the name of the change that can enroll the record."""
+        if self._entries is None:
+            return NO_CHANGES
+        return {
+            flow_id: cause_name(self._entries[flow_id].cause_at) for flow_id in flow_ids if flow_id in self._entries
+        }
+
+    def entry_group(self, flow: Flow) -> TriggerGroup | None:
+        """Return the compiled group of a filter-based flow that the change of the record satisfies."""
+        if flow.entry is None or self.change is None:
+            return None
+        if flow.id not in self._entry_groups:
+            self._entry_groups[flow.id] = entry_group(flow, self.change)
+        return self._entry_groups[flow.id]
+
+    def entry(self, flow: Flow) -> Entry:
+        """Return whether the change enrolls the record in a filter-based flow that passes the steps before."""
+        if self._entries is None:
+            self._entries = self._evaluate_entries()
+        return self._entries[flow.id]
+
+    def _evaluate_entries(self) -> Mapping[str, Entry]:
+        groups = {
+            context.flow.id: (context.flow, group)
+            for context in self.contexts
+            if (group := self.entry_group(context.flow)) is not None and context.rejection(STEPS_BEFORE_ENTRY) is None
+        }
+        if self.record is None or self.change is None:
+            return {}
+        flows = [flow for flow, _ in groups.values()]
+        transitions = self._evaluator.transitions(self.event, self.record, flows)
+        return {
+            flow_id: entry_of(flow, group, self.change, transitions[flow_id], self._since(flow))
+            for flow_id, (flow, group) in groups.items()
+        }
+
+    def _since(self, flow: Flow) -> Instant | None:
+        return None if self.scope.ignores_activation else flow.active_since
+
     def criteria_rejection(self, flow: Flow) -> Decision | None:
-        """Return the result of steps 8 to 10 for an enabled flow that passes the steps before."""
+        """Return the result of steps 9 to 11 for an enabled flow that passes the steps before."""
         if self._criteria_rejections is None:
             self._criteria_rejections = self._evaluate_criteria()
         return self._criteria_rejections[flow.id]
@@ -103,7 +162,9 @@ class EventFacts:
         flows = [
             context.flow
             for context in self.contexts
-            if context.flow.is_enabled and context.rejection(STEPS_BEFORE_CRITERIA) is None
+            if context.flow.is_enabled
+            and context.flow.entry is None
+            and context.rejection(STEPS_BEFORE_CRITERIA) is None
         ]
         if self.record is None or not flows:
             return {}
@@ -134,6 +195,8 @@ class EventFacts:
         """Return until when the flow waits for the record to arrive. None: it does not wait."""
         if not self.scope.delivery.may_defer or not may_become_known(self.event, self.record):
             return None
+        if flow.entry is not None:
+            return None  # When the creation arrives, the changes that arrived before it are considered.
         if self._with_absent_record is None:
             # The facts if nothing were known of the record.
             assert self.event.record_key is not None

@@ -31,12 +31,20 @@ from enrollment.application.ports import (
 )
 from enrollment.domain.enrollment.decision_steps import DECISION_STEPS, FlowContext, duplicate_event
 from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied
-from enrollment.domain.enrollment.enrollments import StoredEnrollment, has_other_content, trigger_event
+from enrollment.domain.enrollment.enrollments import (
+    StoredEnrollment,
+    TriggerEvent,
+    change_cause,
+    has_other_content,
+    trigger_event,
+)
+from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.manual import MANUAL
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
+from enrollment.domain.flows.record_change import record_change
 from enrollment.domain.records.record import (
     HISTORY_LENGTH,
     Record,
@@ -45,6 +53,7 @@ from enrollment.domain.records.record import (
     apply_event,
     changes_record,
     occurrences_of,
+    with_co_changed_properties,
 )
 from enrollment.domain.values import CLOCK_SKEW_MS, Instant
 
@@ -121,6 +130,10 @@ class EventProcessor(Struct, frozen=True):
             self.deferrals.finish(event, attempt.record, due, rejected, self.clock())
         delayed = sorted(flow_ids - due)
         existing = self.enrollments.find(key, event.cause_key, delayed) if delayed else {}
+        if unfound := [flow_id for flow_id, enrollments in existing.items() if enrollments.for_event is None]:
+            # A filter-based flow has enrolled by the event's change.
+            changes = dict.fromkeys(unfound, cause_name(event.occurred_at))
+            existing = {**existing, **self.enrollments.find(key, event.cause_key, unfound, changes)}
         stored = [enrollments.for_event for enrollments in existing.values() if enrollments.for_event is not None]
         self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)
@@ -165,13 +178,16 @@ class EventProcessor(Struct, frozen=True):
         event, record = self._apply(raw_event, is_stored=is_stored)
         now = self.clock()
         occurrences = self._occurrences(event, record)
-        query = self._candidate_query(event, occurrences, scope, now)
+        change = record_change(event, None if record is None else with_co_changed_properties(record, event))
+        query = replace(self._candidate_query(event, occurrences, scope, now), change=change)
         selected = self.flows.relevant(event.portal_id, event.object_type_id, query)
         flows = [
             flow
             for flow in selected.flows
             # A flow that was off already when the event was sent cannot enroll by it.
-            if scope.has(flow.id) and (flow.is_enabled or may_follow(flow.changed_at, event, now))
+            if scope.has(flow.id)
+            and (flow.is_enabled or may_follow(flow.changed_at, event, now))
+            and query.concerns(flow)
         ]
         if (flows or selected.counted) and event.record_key is not None and not affects_record(event):
             record = self.records.get(event.record_key)
@@ -180,7 +196,7 @@ class EventProcessor(Struct, frozen=True):
         if not flows and not selected.counted:
             return Attempt(event, record)
 
-        facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments)
+        facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments, change)
         if is_stored and not changes_record(event) and facts.awaits_record:
             # An event that waits for its record is stored like those whose record is known.
             event = raw_event.evaluated(self.history.keep(raw_event, record, now, is_awaited=True))
@@ -276,7 +292,11 @@ class EventProcessor(Struct, frozen=True):
         unpublished: list[StoredEnrollment] = []
         for context in facts.contexts:
             existing = context.existing.for_event
-            if existing is not None and has_other_content(existing.enrollment.cause, facts.event, facts.occurrences):
+            if (
+                existing is not None
+                and existing.enrollment.cause.event_id == facts.event.id
+                and has_other_content(existing.enrollment.cause, facts.event, facts.occurrences)
+            ):
                 self.decision_log.id_used_before(facts.event, existing.enrollment)
             if not context.flow.is_enabled and duplicate_event(context) is None:
                 continue  # A flow that is off decides nothing.
@@ -289,9 +309,8 @@ class EventProcessor(Struct, frozen=True):
     def _claim(self, context: FlowContext) -> tuple[Decision, StoredEnrollment | None]:
         """Enroll the record in the flow unless a step rejects it. Return the decision, and the enrollment that this
         event made, now or at an earlier delivery."""
-        event = context.facts.event
         claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
-        return claims.claim(context, DECISION_STEPS, lambda passed: trigger_event(passed.match, event))
+        return claims.claim(context, DECISION_STEPS, _cause_of)
 
     def _reevaluate_deferred(self, record: Record, cause: Event) -> None:
         """Decide the events again that wait for a change of the record. Errors are collected and raised together at the
@@ -323,3 +342,12 @@ class EventProcessor(Struct, frozen=True):
             if decision.code is not Code.WAITING and self._is_news(decision, scope)
         )
         self.deferrals.forget(event, final_flow_ids)
+
+
+def _cause_of(context: FlowContext) -> TriggerEvent:
+    """Return the event as the cause of an enrollment, or in a filter-based flow the change that enrolls."""
+    event, entry = context.facts.event, context.entry
+    if entry is None:
+        return trigger_event(context.match, event)
+    at = entry.transition(is_first=context.existing.first is None).at
+    return change_cause(context.match, event, at, cause_name(at))

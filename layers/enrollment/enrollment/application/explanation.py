@@ -15,6 +15,7 @@ from enrollment.application.simulation import Drafts, Simulation
 from enrollment.domain.criteria.criteria import FilterResult, Result
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments, StoredEnrollment, has_other_content
+from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.events.event import Event, Occurrence, occurrences, satisfying
 from enrollment.domain.events.moments import as_of, last_instant
@@ -84,12 +85,15 @@ class DecisionExplainer(Struct, frozen=True):
         flows = {flow.id: flow for flow in candidates}
         if only is not None:
             flows = {only.id: flows.get(only.id, retired(only))}
-        existing = self.processor.enrollments.find(key, event.cause_key, list(flows)) if flows else {}
+        changes = {flow.id: cause_name(event.occurred_at) for flow in flows.values() if flow.entry is not None}
+        existing = self.processor.enrollments.find(key, event.cause_key, list(flows), changes) if flows else {}
         in_force = [
             self._find_flow_in_force(flow, event, event_types, existing[flow.id].for_event) for flow in flows.values()
         ]
         drafts = Drafts([flow for _, flow in in_force if flow is not None])
-        simulation = Simulation(replace(self.processor, flows=drafts), sees=_existed_before(event))
+        evaluator = replace(self.processor.evaluator, sees_later_arrivals=False)
+        processor = replace(self.processor, flows=drafts, evaluator=evaluator)
+        simulation = Simulation(processor, sees=_existed_before(event))
         # Events that an earlier version stored have no time of evaluation: they were decided soon after they were sent.
         evaluated = event if event.evaluated_at is not None else event.evaluated(event.sent_at)
         explanations = {explanation.flow.id: explanation for explanation in simulation.explain(evaluated)}
@@ -157,6 +161,9 @@ class DecisionExplainer(Struct, frozen=True):
             notes=(*outcome.notes, *self._notes_on_lost_values(explanation, record), *_notes_on_revision(outcome)),
         )
         own = existing.for_event
+        is_own = own is not None and own.enrollment.cause.event_id == event.id
+        if own is not None and not is_own:
+            return _enrolled_by_same_change(outcome, own)
         if own is not None and explanation is not None and has_other_content(own.enrollment.cause, event, satisfied):
             return _enrolled_by_other_event(outcome, explanation, own)
         if own is not None:
@@ -171,7 +178,10 @@ class DecisionExplainer(Struct, frozen=True):
             return
         names = dict.fromkeys(
             filter_result.property
-            for result in (explanation.suppression, explanation.goal, explanation.criteria)
+            for result in (
+                *(explanation.suppression, explanation.goal, explanation.criteria),
+                *(explanation.entry, explanation.entry_before),
+            )
             for filter_result in _filters(result)
         )
         for name in names:
@@ -191,6 +201,15 @@ def _enrolled_by_other_event(outcome: FlowOutcome, explanation: Explanation, own
     note = f"event IDs must be unique in a portal: {cause.event_id} was sent with different content"
     decision = decide(explanation.flow, Code.DUPLICATE_EVENT, because, own.enrollment.id)
     return replace(outcome, because=because, decision=decision, notes=(*outcome.notes, note))
+
+
+def _enrolled_by_same_change(outcome: FlowOutcome, own: StoredEnrollment) -> FlowOutcome:
+    """The outcome if another event of the same change enrolled the record in a filter-based flow."""
+    enrollment = own.enrollment
+    because = f"this change enrolled the record by event {enrollment.cause.event_id}"
+    flow_id, revision_id = enrollment.flow_id, enrollment.flow_revision_id
+    decision = Decision(Code.DUPLICATE_EVENT, flow_id, revision_id, because, enrollment_id=enrollment.id)
+    return replace(outcome, because=because, decision=decision)
 
 
 def _enrolled(outcome: FlowOutcome, own: StoredEnrollment) -> FlowOutcome:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.application.ports import ConcurrentModification, FlowRepository, Flows
+from enrollment.domain.criteria.transitions import meaning
 from enrollment.domain.enrollment.loop_detection import ENROLLED
 from enrollment.domain.flows.flow import (
     Flow,
@@ -98,9 +100,22 @@ class FlowAuthoring(Struct, frozen=True):
                     raise TriggersReplaced(flow_id, paths)
                 document = without_replaced_triggers(document)
         revision = revised(current, portal_id, flow_id, document, now)
-        self.check(revision)
+        revision = replace(revision, criteria_since=self._criteria_since(current, self.check(revision), now))
         self.flow_repository.save(revision, current)
         return revision
+
+    def _criteria_since(self, current: FlowRevision | None, flow: Flow, now: Instant) -> Instant | None:
+        """Return since when the criteria of a filter-based flow are in force. None for other flows. Another notation of
+        the same criteria is no change."""
+        if flow.entry is None:
+            return None
+        try:
+            before = None if current is None or current.is_deleted else self.check(current).entry
+        except ValueError:  # InvalidFlow: an earlier version accepted the revision
+            before = None
+        if before is None or current is None or meaning(before.criteria) != meaning(flow.entry.criteria):
+            return now
+        return current.criteria_since
 
     def delete(self, portal_id: str, flow_id: str, now: Instant) -> FlowRevision:
         """Delete a flow, whichever revision is current. Raises UnknownFlow, and ConcurrentModification if others wrote

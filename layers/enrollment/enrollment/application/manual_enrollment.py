@@ -22,11 +22,12 @@ from enrollment.domain.enrollment.enrollments import (
     TriggerEvent,
     manual_cause,
 )
+from enrollment.domain.enrollment.entry import Entry
 from enrollment.domain.enrollment.manual_steps import MANUAL_STEPS
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.events.manual import manual_event
-from enrollment.domain.flows.flow import Flow, FlowRevision
+from enrollment.domain.flows.flow import Flow, FlowRevision, TriggerGroup
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
@@ -72,8 +73,8 @@ class ManualEnrollment(Struct, frozen=True):
         again. Raises UnknownFlow, FlowIsOff, EnrollmentsNotPublished, Throttled, and the errors of AWS.
         """
         revision = require_existing(self.flow_repository.get(request.portal_id, request.flow_id), request.flow_id)
-        # The record need not meet the refinement criteria.
-        flow = replace(self.read_flow(revision), criteria=None)
+        # The record need not meet the enrollment criteria.
+        flow = replace(self.read_flow(revision), criteria=None, entry=None)
         if request.object_type_id not in (None, flow.object_type_id):
             raise UnknownFlow(f"no flow {request.flow_id} for records of type {request.object_type_id} in this portal")
         keys = [RecordKey(request.portal_id, flow.object_type_id, object_id) for object_id in request.object_ids]
@@ -159,6 +160,14 @@ class _ManualFacts:
         if self.record is None or (flow.suppression is None and flow.goal is None):
             return None
         return criteria_decision(flow, self._evaluator.snapshot(self.record, self.event.occurred_at, [flow]))
+
+    def entry_group(self, flow: Flow) -> TriggerGroup | None:
+        """Return None: no change of the record enrolls it."""
+        return None
+
+    def entry(self, flow: Flow) -> Entry:
+        """Raise AssertionError: the flow is used without its enrollment criteria."""
+        raise AssertionError(f"a manual enrollment does not depend on the criteria of flow {flow.id}")
 
     def creation_tolerance(self, flow: Flow) -> int:
         """Return 0: a record that does not exist yet cannot be enrolled."""

@@ -6,6 +6,7 @@ its AWS client.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from enrollment.domain.enrollment.decisions import Code, Decision
@@ -211,12 +212,25 @@ class Associations(Protocol):
         ...
 
 
+NO_CHANGES: Mapping[str, str] = MappingProxyType({})
+
+
 class Enrollments(Protocol):
     """The stored enrollments, and which of them are published."""
 
-    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """Return the enrollments of a record by flow ID, with an entry for every flow. ``cause_key``: of the event, or
-        of the manual enrollment (``Event.cause_key``). The read is strongly consistent."""
+    def find(
+        self,
+        record_key: RecordKey,
+        cause_key: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
+        """Return the enrollments of a record by flow ID, with an entry for every flow. The read is strongly consistent.
+
+        ``cause_key``: of the event, or of the manual enrollment (``Event.cause_key``). ``changes``: by the ID of a
+        filter-based flow, the name of the change (``TriggerEvent.name``) by which an enrollment counts as one by the
+        event.
+        """
         ...
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
@@ -252,7 +266,13 @@ class Enrollments(Protocol):
 class UnconfirmedEnrollments(Protocol):
     """The enrollments whose publication is not confirmed."""
 
-    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+    def find(
+        self,
+        record_key: RecordKey,
+        cause_key: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
         """Return what ``Enrollments.find`` returns."""
         ...
 

@@ -17,7 +17,7 @@ from enrollment.application.ports import Associations, ConcurrentModification, E
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated, inverse
-from enrollment.domain.records.change_events import OutboundEvent, change_events
+from enrollment.domain.records.change_events import OutboundEvent, association_events, change_events
 from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, apply_change, deleted
 from enrollment.domain.values import Instant
 
@@ -161,21 +161,45 @@ class RecordService(Struct, frozen=True):
         """Add association types, and the inverse of each type that has a known inverse. Return the association from the
         view of ``record``.
 
-        Raises UnknownRecord, InvalidEvent if there are more than MAX_ASSOCIATION_TYPES, and ConcurrentModification if
-        others changed it during every attempt.
+        The events are published after the association is stored, because they only announce it. A repeated call
+        publishes the same events again, so that none is missing after a failure.
+
+        Raises UnknownRecord, InvalidEvent if there are more than MAX_ASSOCIATION_TYPES, EventsNotAccepted, and
+        ConcurrentModification if others changed it during every attempt.
         """
         stored = self.records.get_many([record, other])
         for key in (record, other):
             _require_existing(stored.get(key), key)
-        return self._set_types(record, other, kinds, at, holds=True)
+        there, back = self._set_types(record, other, kinds, at, holds=True)
+        self._announce(there, kinds, back, _inverse_types(record, other, kinds))
+        return there
 
     def dissociate(self, record: RecordKey, other: RecordKey, at: Instant) -> None:
-        """Remove every association type between two records, in both directions. Raises ConcurrentModification if
-        others changed it during every attempt."""
+        """Remove every association type between two records, in both directions. Publishes events as ``associate``
+        does. Raises EventsNotAccepted, and ConcurrentModification if others changed it during every attempt."""
         there, back = self.associations.get(record, other), self.associations.get(other, record)
         kinds = {*there.held, *_inverse_types(other, record, back.held)}
         if kinds or back.held:
-            self._set_types(record, other, sorted(kinds), at, holds=False, also=back.held)
+            there, back = self._set_types(record, other, sorted(kinds), at, holds=False, also=back.held)
+        # Types that an earlier call removed are announced again, with the same IDs.
+        self._announce(there, _removed(there), back, _removed(back))
+
+    def _announce(
+        self,
+        there: Association,
+        kinds: Sequence[AssociationType],
+        back: Association,
+        back_kinds: Sequence[AssociationType],
+    ) -> None:
+        """Publish the last change of association types, from the view of both records. Raises EventsNotAccepted."""
+        events = [*association_events(there, kinds), *association_events(back, back_kinds)]
+        unique = {event.id: event for event in events}
+        accepted = self.producer.publish(list(unique.values())) if unique else frozenset()
+        if rejected := unique.keys() - accepted:
+            raise EventsNotAccepted(
+                f"record {_label(there.record)}: the association is stored, and the event bus did not accept "
+                f"{len(rejected)} of its {len(unique)} events; repeat the request, which is safe"
+            )
 
     def associated(
         self, record: RecordKey, object_type_id: str, limit: int, after: str = ""
@@ -240,9 +264,9 @@ class RecordService(Struct, frozen=True):
         *,
         holds: bool,
         also: Sequence[AssociationType] = (),
-    ) -> Association:
+    ) -> tuple[Association, Association]:
         """Add (``holds``) or remove types from the view of both records. ``also``: further types from the view of
-        ``other``."""
+        ``other``. Return the association from the views of ``record`` and of ``other``."""
         back_kinds = sorted({*_inverse_types(record, other, kinds), *also})
         for _ in range(ATTEMPTS):
             there, back = self.associations.get(record, other), self.associations.get(other, record)
@@ -255,10 +279,10 @@ class RecordService(Struct, frozen=True):
                 _check_type_count(after, after_back)
             changes = [new for new, old in ((after, there), (after_back, back)) if new is not old]
             if not changes:
-                return after
+                return after, after_back
             try:
                 self.associations.save(changes)
-                return after
+                return after, after_back
             except ConcurrentModification:
                 continue
         raise ConcurrentModification(
@@ -338,6 +362,11 @@ def _require_existing(stored: Record | None, key: RecordKey) -> Record:
     if stored is None or not stored.exists:
         raise UnknownRecord(f"no record {_label(key)} in this portal")
     return stored
+
+
+def _removed(association: Association) -> Sequence[AssociationType]:
+    """The types that were set once and are not set now, sorted."""
+    return sorted(kind for kind, state in association.types.items() if state.value is not True)
 
 
 def _inverse_types(record: RecordKey, other: RecordKey, kinds: Sequence[AssociationType]) -> Sequence[AssociationType]:

@@ -15,7 +15,8 @@ from enrollment.application.deferred_decisions import Deferrals
 from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
-from enrollment.application.ports import Clock, Enrollments, EventHistoryStore, Flows, NewId, Records
+from enrollment.application.ports import NO_CHANGES, Clock, Enrollments, EventHistoryStore, Flows, NewId, Records
+from enrollment.domain.criteria.transitions import Transition
 from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.explanations import Explanation, explain
@@ -110,12 +111,22 @@ class Simulation:
         flows = [self._flows.seen[decision.flow_id] for decision in decisions]
         record = None if event.record_key is None else self._records.get(event.record_key)
         results: Mapping[str, CriteriaResult] = {}
+        transitions: Mapping[str, Sequence[Transition]] = {}
         if flows and record is not None and record.exists and record.existed_at(record.moment(event).latest):
             now = self._processor.clock()
             results = self._processor.evaluator.evaluate(event, record, flows, now, waits=scope.delivery.may_defer)
+            filter_based = [flow for flow in flows if flow.entry is not None]
+            if filter_based:
+                transitions = self._processor.evaluator.transitions(event, record, filter_based)
         satisfied = occurrences_of(event, self._processor.event_types, record)
         return tuple(
-            explain(flow, decision, satisfied, results[flow.id].snapshot if flow.id in results else None)
+            explain(
+                flow,
+                decision,
+                satisfied,
+                results[flow.id].snapshot if flow.id in results else None,
+                transitions[flow.id][0] if flow.id in transitions else None,
+            )
             for flow, decision in zip(flows, decisions, strict=True)
         )
 
@@ -183,7 +194,13 @@ class NoEnrollments:
     """Implements ``Enrollments`` without reading: no record was enrolled before. For simulations, which keep their own
     claims."""
 
-    def find(self, record_key: RecordKey, event_id: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
+    def find(
+        self,
+        record_key: RecordKey,
+        cause_key: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
         """Return an empty entry for every flow."""
         return dict.fromkeys(flow_ids, ExistingEnrollments())
 
@@ -218,15 +235,21 @@ class _Enrollments(Struct, frozen=True):
     claimed: dict[tuple[RecordKey, str], list[StoredEnrollment]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
-    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        stored = self.stored.find(record_key, cause_key, flow_ids)
+    def find(
+        self,
+        record_key: RecordKey,
+        cause_key: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
+        stored = self.stored.find(record_key, cause_key, flow_ids, changes)
         return {
-            flow_id: self._with_claimed(existing, record_key, flow_id, cause_key)
+            flow_id: self._with_claimed(existing, record_key, flow_id, cause_key, changes.get(flow_id))
             for flow_id, existing in stored.items()
         }
 
     def _with_claimed(
-        self, existing: ExistingEnrollments, record_key: RecordKey, flow_id: str, cause_key: str
+        self, existing: ExistingEnrollments, record_key: RecordKey, flow_id: str, cause_key: str, change: str | None
     ) -> ExistingEnrollments:
         """The visible stored enrollments, supplemented by the claimed ones."""
         claimed = self.claimed.get((record_key, flow_id), [])
@@ -234,7 +257,7 @@ class _Enrollments(Struct, frozen=True):
         if first is None or not self.sees(first):
             first = next(iter(claimed), None)
         if own is None or not self.sees(own):
-            own = next((stored for stored in claimed if stored.enrollment.cause.key == cause_key), None)
+            own = next((stored for stored in claimed if stored.enrollment.cause.is_by(cause_key, change)), None)
         return ExistingEnrollments(first, own)
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from enrollment.application.enrollment_publisher import EnrollmentPublisher, NotDelivered
-from enrollment.application.ports import Clock, UnconfirmedEnrollments
+from enrollment.application.ports import NO_CHANGES, Clock, UnconfirmedEnrollments
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 
 # Longer than an invocation takes, so that no enrollment is published while its own delivery is still running.
@@ -57,8 +57,9 @@ class UnconfirmedPublisher(Struct, frozen=True):
     def _publish_alone(self, stored: StoredEnrollment) -> PublicationResult:
         try:
             enrollment = stored.enrollment
-            key, cause_key, flow_id = enrollment.record_key, enrollment.cause.key, enrollment.flow_id
-            current = self.enrollments.find(key, cause_key, [flow_id])[flow_id].for_event
+            key, cause, flow_id = enrollment.record_key, enrollment.cause, enrollment.flow_id
+            changes = {flow_id: cause.name} if cause.name else NO_CHANGES
+            current = self.enrollments.find(key, cause.event_key, [flow_id], changes)[flow_id].for_event
             self.publisher.publish_unconfirmed([] if current is None else [current])
         except Exception as error:
             return stored, error

@@ -1,4 +1,4 @@
-"""The catalog: 35 events in 11 categories, one module for each category (docs/events.md).
+"""The catalog: 36 events in 11 categories, one module for each category (docs/events.md).
 
 To add a category: a module here, its line in CATEGORIES, a function folder, a block in template.yaml, samples.
 """

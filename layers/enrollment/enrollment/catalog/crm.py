@@ -1,4 +1,4 @@
-"""CRM: creations of records and changes of their properties."""
+"""CRM: creations of records, and changes of their properties and associations."""
 
 from enrollment.domain.events.event_types import (
     ALL_OBJECTS,
@@ -10,6 +10,9 @@ from enrollment.domain.events.event_types import (
     PropertyType,
     RecordEffect,
 )
+
+# As in ``domain.records.associations``, which the catalog does not import.
+CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
 
 CATEGORY = Category(
     "crm",
@@ -37,6 +40,20 @@ CATEGORY = Category(
             required=("hs_name",),
             rules=(Differs("hs_previous_value", "hs_value", "the value did not change"),),
             effect=RecordEffect.CHANGES_PROPERTY,
+        ),
+        EventType(
+            "crm.association_changed",
+            "Association changed",
+            ALL_OBJECTS,
+            (
+                Property("hs_association_change", "Change", PropertyType.ENUMERATION, ("ADDED", "REMOVED")),
+                Property("hs_association_category", "Category", PropertyType.ENUMERATION, CATEGORIES),
+                Property("hs_association_type_id", "Association type", PropertyType.ENUMERATION),
+                Property("hs_to_object_type_id", "Object type of the other record", PropertyType.ENUMERATION),
+                Property("hs_to_object_id", "Other record", PropertyType.ENUMERATION),
+            ),
+            required=("hs_association_change", "hs_to_object_type_id", "hs_to_object_id"),
+            effect=RecordEffect.CHANGES_ASSOCIATION,
         ),
     ),
 )

@@ -11,13 +11,15 @@ from enrollment.domain.criteria.criteria import (
     ConstantFilter,
     Criteria,
     ListFilter,
+    Not,
     RecordFilter,
 )
 from enrollment.domain.enrollment.decisions import Decision
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.events.event_types import EventType, Trigger
-from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.flow import EntryCriteria, Flow, TriggerGroup
 from enrollment.domain.flows.rate_limit import PERIODS
+from enrollment.domain.flows.re_enrollment import CriteriaTrigger, ReEnrollmentTrigger
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.operators.calendar import UNITS
 from enrollment.domain.operators.filters import Failure, PropertyFilter
@@ -38,7 +40,10 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
 
     ``event_types``: the catalog, by name.
     """
-    sentences = [_entry(flow, event_types)]
+    if flow.entry is not None:
+        sentences = _describe_entry(flow, flow.entry, event_types)
+    else:
+        sentences = [_describe_triggers(flow, event_types)]
     if flow.criteria is not None:
         sentences.append(f"Only if, as it was then, {_criteria(flow.criteria)}.")
     if flow.suppression is not None:
@@ -56,7 +61,7 @@ def describe_flow(flow: Flow, event_types: Mapping[str, EventType]) -> Sequence[
     return sentences
 
 
-def _entry(flow: Flow, event_types: Mapping[str, EventType]) -> str:
+def _describe_triggers(flow: Flow, event_types: Mapping[str, EventType]) -> str:
     """Return the sentence that names the records of a flow and its triggers."""
     if not flow.groups:
         often = "; a record may enter again" if flow.should_re_enroll else "; each record enters once"
@@ -65,6 +70,29 @@ def _entry(flow: Flow, event_types: Mapping[str, EventType]) -> str:
     triggers = [_trigger(group, event_types[group.event_type]) for group in flow.groups]
     when = f"this happens: {triggers[0]}" if len(triggers) == 1 else f"one of these happens: {'; or '.join(triggers)}"
     return f"Enrolls {_with_article(_object(flow.object_type_id))} {often} {when}."
+
+
+def _describe_entry(flow: Flow, entry: EntryCriteria, event_types: Mapping[str, EventType]) -> list[str]:
+    """Return the sentences about the criteria and the re-enrollment triggers of a filter-based flow."""
+    name = _object(flow.object_type_id)
+    sentences = [
+        f"Enrolls {_with_article(name)} when it comes to meet these criteria: {_criteria(entry.criteria)}.",
+        f"A {name} that met them before the flow was turned on does not enter.",
+    ]
+    if not entry.re_enrollment:
+        return [*sentences, f"Each {name} enters once."]
+    triggers = [_re_enrollment(trigger, event_types[_PROPERTY_CHANGE]) for trigger in entry.re_enrollment]
+    return [*sentences, f"Enters again, while it meets them, when {'; or when '.join(triggers)}."]
+
+
+_PROPERTY_CHANGE = "crm.property_changed"
+
+
+def _re_enrollment(trigger: ReEnrollmentTrigger, event_type: EventType) -> str:
+    if isinstance(trigger, CriteriaTrigger):
+        return f"it comes to meet this: {_criteria(trigger.criteria)}"
+    conditions = " and ".join(_refinement(refinement, event_type) for refinement in trigger.filters)
+    return f"a property changes, where {conditions}"
 
 
 def _object(type_id: str) -> str:
@@ -110,7 +138,13 @@ def _criteria(criteria: Criteria) -> str:
         case AssociatedWith():
             kind = f"{criteria.kind.category} {criteria.kind.type_id}"
             what = _object(criteria.object_type_id)
-            return f"of at least one {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
+            many = "at least one" if criteria.is_in else "no"
+            if not criteria.criteria.parts:
+                return f"it is associated with {many} {what} ({kind})"
+            return f"of {many} {what} that it is associated with ({kind}): ({_criteria(criteria.criteria)})"
+        case Not():
+            many = "not all of these hold" if criteria.kind == "NOT_ALL" else "none of these holds"
+            return f"{many}: ({_criteria(criteria.part)})"
         case AllOf() | AnyOf():
             word = " and " if isinstance(criteria, AllOf) else " or "
             # Parentheses only where "and" and "or" would be ambiguous.
@@ -167,7 +201,11 @@ def expected(operation: Mapping[str, Any]) -> str:
         case "CONSTANT":
             return "accepts every record" if operation["shouldAccept"] else "accepts no record"
         case "ASSOCIATION":
+            if operation.get("operator") == "NOT_IN_LIST":
+                return "with none that meets its filters"
             return "with at least one that meets its filters"
+        case "NOT_ALL" | "NOT_ANY":
+            return "none of its filters holds" if operation["filterBranchType"] == "NOT_ANY" else "not all hold"
     return describe_operation(operation)
 
 

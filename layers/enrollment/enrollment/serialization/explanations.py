@@ -162,6 +162,17 @@ def write_explanation(explanation: Explanation) -> dict[str, Any]:
         "suppression": _write_result(explanation.suppression),
         "goal": _write_result(explanation.goal),
         "refinementCriteria": _write_result(explanation.criteria),
+        **_write_entry(explanation),
+    }
+
+
+def _write_entry(explanation: Explanation) -> dict[str, Any]:
+    """Return the enrollment criteria of a filter-based flow, after the change and just before it."""
+    if explanation.flow.entry is None:
+        return {}
+    return {
+        "enrollmentCriteria": _write_result(explanation.entry),
+        "enrollmentCriteriaBefore": _write_result(explanation.entry_before),
     }
 
 

@@ -162,8 +162,8 @@ def misplaced_keys(document: Mapping[str, Any]) -> Iterator[ValidationError]:
             message = expectation_of(f"{key} inside enrollmentCriteria", "it beside enrollmentCriteria", "Move it")
             yield ValidationError(f"$.{key}", "UNKNOWN_KEY", message, f"enrollmentCriteria.{key}")
     criteria = document.get("enrollmentCriteria")
-    # In event-based and manual flows, every unknown key is a fault (``unknown_keys``).
-    if isinstance(criteria, Mapping) and criteria.get("type") not in ("EVENT_BASED", "MANUAL"):
+    # In a flow of these types, every unknown key is a fault (``unknown_keys``).
+    if isinstance(criteria, Mapping) and criteria.get("type") not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
         yield from misspelled_keys(criteria, CRITERIA, "$.enrollmentCriteria")
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.criteria.criteria import (
     AllOf,
@@ -12,13 +14,17 @@ from enrollment.domain.criteria.criteria import (
     ConstantFilter,
     Criteria,
     ListFilter,
+    Not,
     RecordFilter,
+    needs,
 )
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES, record_operation
 from enrollment.domain.enrollment.late_data_tolerance import MAX_TOLERANCE, MINUTE
 from enrollment.domain.events.event_types import EventType, Property, RecordEffect, Trigger
-from enrollment.domain.flows.flow import Flow, FlowRevision, TriggerGroup, retired
+from enrollment.domain.flows.entry_compilation import entry_criteria
+from enrollment.domain.flows.flow import EntryCriteria, Flow, FlowRevision, TriggerGroup, retired
 from enrollment.domain.flows.rate_limit import PERIODS, RateLimit
+from enrollment.domain.flows.re_enrollment import ChangeTrigger, CriteriaTrigger, ReEnrollmentTrigger
 from enrollment.domain.identifiers import object_type_id
 from enrollment.domain.operators.filters import PropertyFilter, any_of
 from enrollment.domain.operators.property_operators import OPERATION_TYPES, InvalidOperand, operation
@@ -26,8 +32,14 @@ from enrollment.domain.records.associations import CATEGORIES as ASSOCIATION_CAT
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import CREATION_CHANGE
 from enrollment.domain.similar_names import nearest
-from enrollment.domain.values import is_list_id, read_name
+from enrollment.domain.values import Instant, is_list_id, read_name
 from enrollment.serialization import flow_keys
+from enrollment.serialization.unsupported_filters import (
+    FILTERS_WITHOUT_SOURCE,
+    UNREAD_BRANCHES,
+    depends_on_now,
+    with_known_spelling,
+)
 from enrollment.serialization.validation_errors import (
     ValidationError,
     expectation,
@@ -61,9 +73,12 @@ CUSTOM_EVENT_ID = re.compile(r"6-\d+")
 CANNOT_RUN = frozenset(
     {
         *("NOT_YET_SUPPORTED", "NOT_SUPPORTED", "UNKNOWN_EVENT", "UNKNOWN_BRANCH", "UNKNOWN_FILTER"),
-        *("NESTED_BRANCHES", "HAS_NOT_COMPLETED"),
+        *("NESTED_BRANCHES", "HAS_NOT_COMPLETED", "NOT_ALLOWED", "NO_CRITERIA", "UNKNOWN_KEY"),
     }
 )
+
+_NEGATIONS = ("NOT_ALL", "NOT_ANY")
+_UNDER_AND = ("ASSOCIATION", *_NEGATIONS)
 
 
 class InvalidFlow(ValueError):
@@ -83,6 +98,7 @@ def read_flow(revision: FlowRevision) -> Flow:
         reader.fault("$.id", "INVALID_ID", expectation(f"1 to {MAX_ID} printable characters", revision.id))
     flow_type = reader.flow_object_type(document)
     groups, criteria, re_enroll = reader.enrollment_criteria(document, flow_type)
+    entry = reader.entry(document, revision.criteria_since)
     suppression, goal = reader.suppression(document), reader.given_branch(document, "goalFilterBranch")
     tolerance, rate_limit = reader.tolerance(document), reader.rate_limit(document)
     record_tolerance = reader.record_tolerance(document)
@@ -112,6 +128,7 @@ def read_flow(revision: FlowRevision) -> Flow:
         tolerance=tolerance,
         rate_limit=rate_limit,
         record_tolerance=record_tolerance,
+        entry=entry,
     )
 
 
@@ -200,6 +217,8 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[ValidationError] = []
         self.filters = 0
+        # Whether the criteria of a filter-based flow are read. They are evaluated at changes of the record only.
+        self._is_entry = False
 
     def fault(self, path: str, code: str, message: str, meant: str | None = None) -> None:
         """Add a fault. ``meant``: what the author probably meant, as a hint."""
@@ -317,19 +336,16 @@ class _Reader:
             return [], None, False
         kind = criteria_document.get("type")
         if kind not in ("EVENT_BASED", "LIST_BASED", "MANUAL"):
-            self.fault(
-                f"{path}.type",
-                "UNKNOWN_TYPE",
-                expectation("EVENT_BASED, LIST_BASED or MANUAL", kind),
-            )
+            action = "Write PROPERTY_BASED as enrollmentSchedule.type" if kind == "PROPERTY_BASED" else ""
+            message = expectation("EVENT_BASED, LIST_BASED or MANUAL", kind, action)
+            self.fault(f"{path}.type", "UNKNOWN_TYPE", message)
             return [], None, False
         re_enroll = criteria_document.get("shouldReEnroll")
         if not isinstance(re_enroll, bool | None):
             self.fault(f"{path}.shouldReEnroll", "WRONG_TYPE", expectation("true or false", re_enroll))
         self.refuse_mixed(criteria_document, kind, path)
         if kind == "LIST_BASED":
-            self.refuse_if_on(criteria_document, document, path)
-            return [], None, False
+            return [], None, re_enroll is True
         if kind == "MANUAL":
             self.refuse_unknown(criteria_document, flow_keys.CRITERIA, path)
             self.refuse_schedule(document)
@@ -347,24 +363,73 @@ class _Reader:
             criteria = self.branch(criteria_document["refinementCriteria"], f"{path}.refinementCriteria", 1)
         return groups, criteria, re_enroll is True
 
-    def refuse_if_on(self, criteria_document: Mapping[str, Any], document: Mapping[str, Any], path: str) -> None:
-        """Report a filter-based flow that is on, and what else in it does not run yet."""
-        if document.get("isEnabled") is not True:
-            return
-        self.fault(
-            f"{path}.type",
-            "NOT_YET_SUPPORTED",
-            "expected EVENT_BASED or MANUAL in a flow that is on; got LIST_BASED. LIST_BASED does not run yet: turn it "
-            "off",
-        )
-        removes = criteria_document.get("unEnrollObjectsNotMeetingCriteria")
-        self.refuse_unknown({"unEnrollObjectsNotMeetingCriteria": removes}, frozenset(), path)
-        self.refuse_schedule(document)
-
     def refuse_schedule(self, document: Mapping[str, Any]) -> None:
+        """Report a schedule in a filter-based or manual flow."""
         if document.get("enrollmentSchedule"):
             meaning = "it enrolls records at times"
             self.faults.append(flow_keys.not_yet_supported("$.enrollmentSchedule", "enrollmentSchedule", meaning))
+
+    # Filter-based flows ----------------------------------------------------------------------------------------------
+
+    def entry(self, document: Mapping[str, Any], since: Instant | None) -> EntryCriteria | None:
+        """Read the criteria by which a LIST_BASED flow enrolls. None: the flow is of another type, or has no criteria.
+
+        ``since``: when the criteria came into force.
+        """
+        criteria_document, path = document.get("enrollmentCriteria"), "$.enrollmentCriteria"
+        if not isinstance(criteria_document, dict) or criteria_document.get("type") != "LIST_BASED":
+            return None
+        self._is_entry = True
+        self.refuse_unknown(criteria_document, flow_keys.CRITERIA, path)
+        self.refuse_schedule(document)
+        if document.get("criteriaTolerance"):
+            message = expectation_of(
+                "no criteriaTolerance in a LIST_BASED flow", "it", "Late changes are considered without it: remove it"
+            )
+            self.fault("$.criteriaTolerance", "NOT_ALLOWED", message)
+        branch = criteria_document.get("listFilterBranch")
+        criteria = None
+        if branch is None or branch == {} or _is_empty(branch):
+            message = expectation_of("at least one filter in a LIST_BASED flow", "none")
+            self.fault(f"{path}.listFilterBranch", "NO_CRITERIA", message)
+        else:
+            criteria = self.branch(branch, f"{path}.listFilterBranch", 1)
+        triggers = [
+            self.re_enrollment_trigger(raw_branch, f"{path}.reEnrollmentTriggersFilterBranches[{number}]")
+            for number, raw_branch in enumerate(
+                self.list_of(criteria_document, path, "reEnrollmentTriggersFilterBranches")
+            )
+            if not _is_empty(raw_branch)
+        ]
+        self._is_entry = False
+        if criteria is None:
+            return None
+        if criteria_document.get("shouldReEnroll") is not True:
+            return replace(entry_criteria(criteria, (), since), has_unused_triggers=bool(triggers))
+        return entry_criteria(criteria, [trigger for trigger in triggers if trigger], since)
+
+    def re_enrollment_trigger(self, raw: Any, path: str) -> ReEnrollmentTrigger | None:
+        """Read a re-enrollment trigger: a change of a property, or criteria."""
+        filters = self.list_of(raw, path, "filters") if isinstance(raw, dict) else []
+        if not any(isinstance(each, dict) and each.get("property") == "hs_name" for each in filters):
+            criteria = self.branch(raw, path, 1)
+            if criteria is not None and any(needs(criteria)):
+                expected = "a re-enrollment trigger about the record itself"
+                self.fault(path, "NOT_ALLOWED", expectation_of(expected, "an ASSOCIATION branch", "Remove the branch"))
+            return None if criteria is None else CriteriaTrigger(criteria)
+        event_type = EVENT_TYPES["crm.property_changed"]
+        kind, named = raw.get("filterBranchType"), raw.get("eventTypeId")
+        self.refuse_unknown(raw, flow_keys.EVENT_BRANCH, path)
+        if kind not in ("AND", "UNIFIED_EVENTS"):
+            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("AND", kind))
+        if named not in (None, "", event_type.name, event_type.event_type_id):
+            message = expectation(f"{event_type.event_type_id} ({event_type.name})", named)
+            self.fault(f"{path}.eventTypeId", "UNKNOWN_EVENT", message)
+        if raw.get("filterBranches"):
+            message = expectation_of("only filters in a trigger with hs_name", "branches")
+            self.fault(f"{path}.filterBranches", "NESTED_BRANCHES", message)
+        self.filters += len(filters)
+        return ChangeTrigger(self.refinements(filters, f"{path}.filters", event_type))
 
     def refuse_unknown(self, document: Mapping[str, Any], known: frozenset[str], path: str) -> None:
         """Report keys that are not evaluated, because they may change which records enroll."""
@@ -379,6 +444,7 @@ class _Reader:
                     f"{path}.{key}",
                     "MIXED_TRIGGERS",
                     expectation_of(f"{key} only in a flow of type {allowed}", f"it in one of type {kind}", "Remove it"),
+                    _meant_criteria(document, kind, key),
                 )
         if document.get("refinementCriteria") and kind != "EVENT_BASED":
             self.fault(
@@ -459,15 +525,11 @@ class _Reader:
     def refinements(self, filters: list[Any], path: str, event_type: EventType) -> tuple[PropertyFilter, ...]:
         """Read the refinements of a trigger group, and add those that they imply (``RequiredFilter``)."""
         if filters and not event_type.properties:
-            self.fault(
-                path,
-                "NOT_REFINABLE",
-                expectation_of(
-                    f"no filters, because {event_type.name} has no properties",
-                    f"{len(filters)} filters",
-                    "Filter the record in refinementCriteria instead",
-                ),
-            )
+            action = "Filter the record in refinementCriteria instead"
+            if any(isinstance(raw, dict) and raw.get("property") in ("hs_name", "hs_value") for raw in filters):
+                action = "hs_name and hs_value are properties of crm.property_changed"
+            expected = f"no filters, because {event_type.name} has no properties"
+            self.fault(path, "NOT_REFINABLE", expectation_of(expected, f"{len(filters)} filters", action))
             return ()
         read = [self.event_filter(raw, f"{path}[{number}]", event_type) for number, raw in enumerate(filters)]
         kept = tuple(refinement for refinement in read if refinement is not None)
@@ -561,6 +623,7 @@ class _Reader:
     # Filters -------------------------------------------------------------------------------------------------------
 
     def event_filter(self, raw_filter: Any, path: str, event_type: EventType) -> PropertyFilter | None:
+        raw_filter = with_known_spelling(raw_filter)
         name = self.property_name(raw_filter, path, allowed="PROPERTY")
         if name is None:
             return None
@@ -605,7 +668,7 @@ class _Reader:
         return self.filter(known, raw_filter["operation"], at)
 
     def branch(self, raw: Any, path: str, depth: int) -> Criteria | None:
-        """Read a branch by its type: OR, AND or ASSOCIATION. ``depth`` counts from 1."""
+        """Read a branch by its type: OR, AND, NOT_ALL, NOT_ANY or ASSOCIATION. ``depth`` counts from 1."""
         if not isinstance(raw, dict):
             self.fault(path, "WRONG_TYPE", expectation("an OR or AND branch", raw))
             return None
@@ -620,17 +683,39 @@ class _Reader:
             return self.association(raw, path, filters, branches)
         if self.refuse_unsupported(raw, "filterBranchType", path):
             return None
-        if kind not in ("AND", "OR"):
-            self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation("OR or AND", kind))
+        if kind not in ("AND", "OR") and (kind not in _NEGATIONS or depth == 1):
+            self.unknown_branch(kind, path, "OR or AND")
             return None
         self.refuse_unknown(raw, flow_keys.BRANCH, path)
-        if (raw.get("filterBranchOperator") or kind) != kind:
+        operators = ("AND", "OR", kind) if kind in _NEGATIONS else (kind,)
+        if (raw.get("filterBranchOperator") or kind) not in operators:
             self.fault(
                 f"{path}.filterBranchOperator", "UNKNOWN_OPERATOR", expectation(kind, raw["filterBranchOperator"])
             )
         if kind == "OR":
             return self.or_branch(filters, branches, path, depth)
-        return self.and_branch(filters, branches, path, depth)
+        if kind == "AND":
+            return self.and_branch(filters, branches, path, depth)
+        return self.negation(kind, filters, branches, path, depth)
+
+    def unknown_branch(self, kind: Any, path: str, expected: str) -> None:
+        """Report a type of branch that is not read."""
+        action = UNREAD_BRANCHES.get(kind, "") if isinstance(kind, str) else ""
+        self.fault(f"{path}.filterBranchType", "UNKNOWN_BRANCH", expectation(expected, kind, action))
+
+    def negation(self, kind: str, filters: list[Any], branches: list[Any], path: str, depth: int) -> Not:
+        """Read a NOT_ALL or NOT_ANY branch, which has filters and branches."""
+        if not filters and not branches:
+            self.fault(f"{path}.filters", "EMPTY_BRANCH", expectation_of("at least one filter", "none"))
+        read = [
+            *(self.record_filter(raw_filter, f"{path}.filters[{index}]") for index, raw_filter in enumerate(filters)),
+            *(
+                self.branch(raw_branch, f"{path}.filterBranches[{index}]", depth + 1)
+                for index, raw_branch in enumerate(branches)
+            ),
+        ]
+        parts = tuple(part for part in read if part is not None)
+        return Not(AllOf(parts) if kind == "NOT_ALL" else AnyOf(parts))
 
     def or_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AnyOf | None:
         """Read an OR branch, which has branches only."""
@@ -640,12 +725,8 @@ class _Reader:
             self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", expectation_of("at least one AND branch", "none"))
         for number, branch in enumerate(branches):
             kind = branch.get("filterBranchType") if isinstance(branch, dict) else "AND"
-            if kind not in ("AND", "ASSOCIATION") and str(kind) not in flow_keys.CRITERIA_NOT_YET:
-                self.fault(
-                    f"{path}.filterBranches[{number}].filterBranchType",
-                    "UNKNOWN_BRANCH",
-                    expectation("AND or ASSOCIATION in an OR branch", kind),
-                )
+            if kind not in ("AND", *_UNDER_AND) and str(kind) not in flow_keys.CRITERIA_NOT_YET:
+                self.unknown_branch(kind, f"{path}.filterBranches[{number}]", "AND or ASSOCIATION in an OR branch")
                 return None
         parts = [
             self.branch(branch, f"{path}.filterBranches[{number}]", depth + 1) for number, branch in enumerate(branches)
@@ -662,8 +743,11 @@ class _Reader:
         ]
         for number, branch in enumerate(branches):
             at = f"{path}.filterBranches[{number}]"
-            if isinstance(branch, dict) and branch.get("filterBranchType") == "ASSOCIATION":
+            kind = branch.get("filterBranchType") if isinstance(branch, dict) else None
+            if kind in _UNDER_AND:
                 parts.append(self.branch(branch, at, depth + 1))
+            elif isinstance(kind, str) and kind in UNREAD_BRANCHES:
+                self.unknown_branch(kind, at, "AND or ASSOCIATION")
             elif not self.refuse_unsupported(branch, "filterBranchType", at):
                 expected = "only filters and ASSOCIATION branches in an AND branch"
                 self.fault(at, "UNKNOWN_BRANCH", expectation_of(expected, "another branch"))
@@ -679,14 +763,9 @@ class _Reader:
                 "NESTED_BRANCHES",
                 expectation_of("only filters in an ASSOCIATION branch", "branches"),
             )
-        if not filters:
-            self.fault(
-                f"{path}.filters",
-                "EMPTY_BRANCH",
-                expectation_of("at least one filter", "none", "Without a filter every associated record passes"),
-            )
-        if (raw_branch.get("operator") or "IN_LIST") != "IN_LIST":
-            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST", raw_branch["operator"]))
+        operator = raw_branch.get("operator") or "IN_LIST"
+        if operator not in ("IN_LIST", "NOT_IN_LIST"):
+            self.fault(f"{path}.operator", "UNKNOWN_OPERATOR", expectation("IN_LIST or NOT_IN_LIST", operator))
         named, category, number = (
             raw_branch.get("objectTypeId"),
             raw_branch.get("associationCategory"),
@@ -706,7 +785,7 @@ class _Reader:
         if object_type is None or category not in ASSOCIATION_CATEGORIES or not isinstance(number, int):
             return None
         kept = tuple(part for part in parts if part is not None)
-        return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept))
+        return AssociatedWith(object_type, AssociationType(category, number), AllOf(kept), operator == "IN_LIST")
 
     def refuse_unsupported(self, document: Any, key: str, path: str) -> bool:
         """Report a branch or filter of HubSpot's format that is not evaluated yet. Return whether it is one. ``key``:
@@ -728,6 +807,9 @@ class _Reader:
             if not isinstance(accepts, bool):
                 self.fault(f"{path}.shouldAccept", "WRONG_TYPE", expectation("true or false", accepts))
             return ConstantFilter(accepts is True)
+        if self.is_unread_filter(raw_filter, path):
+            return None
+        raw_filter = with_known_spelling(raw_filter)
         name = self.property_name(raw_filter, path, allowed="PROPERTY, IN_LIST or CONSTANT")
         if name is None:
             return None
@@ -745,11 +827,24 @@ class _Reader:
             self.unknown_operator(at, kind, operator, row.operators)
             return None
         self.check_include(raw_filter["operation"], at)
+        if self._is_entry and depends_on_now(raw_filter["operation"]):
+            meaning = "in a filter-based flow, it becomes true as time passes"
+            self.faults.append(flow_keys.not_yet_supported(f"{at}.operationType", kind, meaning))
+            return None
         try:
             return RecordFilter(read_name(name), record_operation(raw_filter["operation"]))
         except InvalidOperand as invalid:
             self.invalid_operand(invalid, at)
             return None
+
+    def is_unread_filter(self, raw_filter: Any, path: str) -> bool:
+        """Report a filter of a type that HubSpot has and that no data is for. Return whether it is such."""
+        kind = raw_filter.get("filterType") if isinstance(raw_filter, dict) else None
+        if not isinstance(kind, str) or kind not in FILTERS_WITHOUT_SOURCE:
+            return False
+        action = "Remove it. Enroll has no source of such data"
+        self.fault(f"{path}.filterType", "UNKNOWN_FILTER", expectation("PROPERTY, IN_LIST or CONSTANT", kind, action))
+        return True
 
     def list_filter(self, raw_filter: Mapping[str, Any], path: str) -> ListFilter | None:
         self.refuse_unknown(raw_filter, flow_keys.LIST_FILTER, path)
@@ -796,6 +891,7 @@ class _Reader:
             f"{path}.{invalid.key}",
             "INVALID_OPERAND",
             expectation(invalid.expected, invalid.found),
+            "INDEXED with indexReference TODAY" if invalid.found == "RELATIVE" else None,
         )
 
     def property_name(self, raw_filter: Any, path: str, allowed: str) -> str | None:
@@ -832,6 +928,12 @@ class _Reader:
             self.fault(f"{path}.{key}", "WRONG_TYPE", expectation("a list", value))
             return []
         return value
+
+
+def _meant_criteria(document: Mapping[str, Any], kind: str, key: str) -> str | None:
+    """Return the key that an author of an event-based flow probably meant."""
+    is_refinement = kind == "EVENT_BASED" and key == "listFilterBranch" and not document.get("refinementCriteria")
+    return "refinementCriteria" if is_refinement else None
 
 
 def read_tolerance(minutes: Any) -> int | None:

@@ -54,6 +54,7 @@ def read_message(text: str) -> Enrollment:
             occurred_at=_instant(trigger["occurredAt"]),
             source=trigger["source"],
             properties=trigger["properties"],
+            name=trigger.get("change", ""),
         ),
         enrolled_at=_instant(message["enrolledAt"]),
     )
@@ -70,6 +71,8 @@ def _dump(enrollment: Enrollment, properties: Properties, *, truncated: bool) ->
         "source": cause.source,
         "properties": dict(properties),
     }
+    if cause.name:
+        trigger["change"] = cause.name
     if truncated:
         trigger["propertiesTruncated"] = True
     return json_text(

@@ -94,8 +94,8 @@ def enrollment_schema() -> Schema:
         "groupIndex": {
             "type": ["integer", "null"],
             "minimum": 0,
-            "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches. Null for "
-            "a manual enrollment.",
+            "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches. Of a "
+            "filter-based flow, the branch of listFilterBranch. Null for a manual enrollment.",
         },
         "eventType": {
             "enum": [*EVENT_TYPES, MANUAL_EVENT],
@@ -127,10 +127,16 @@ def enrollment_schema() -> Schema:
             "required": list(trigger),
             "properties": trigger
             | {
+                "change": {
+                    "type": "string",
+                    "pattern": "^at:",
+                    "description": "Of a filter-based flow only: the name of the change at which the record came to "
+                    "meet the criteria.",
+                },
                 "propertiesTruncated": {
                     "const": True,
                     "description": f"Properties were left out: a message is at most {MAX_MESSAGE_BYTES} bytes.",
-                }
+                },
             },
         },
         "enrolledAt": moment,

@@ -350,6 +350,7 @@ def _revision(flow: Mapping[str, Any]) -> FlowRevision:
         document=flow["document"],
         is_enabled=flow["isEnabled"],
         enabled_at=flow["enabledAt"],
+        criteria_since=flow.get("criteriaSince"),
         created_at=flow["createdAt"],
         changed_at=flow["changedAt"],
     )

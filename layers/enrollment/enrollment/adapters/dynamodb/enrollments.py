@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.tables import IS_NEW, ConditionalUpdate, Expression, Item, Tables
-from enrollment.application.ports import ConcurrentModification
+from enrollment.application.ports import NO_CHANGES, ConcurrentModification
 from enrollment.domain.enrollment.enrollments import Enrollment, ExistingEnrollments, StoredEnrollment
+from enrollment.domain.events.causes import change_key
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.values import Instant, iso
 
@@ -38,17 +39,32 @@ class DynamoEnrollments:
         self._write = write
         self._read = read
 
-    def find(self, record_key: RecordKey, cause_key: str, flow_ids: Sequence[str]) -> Mapping[str, ExistingEnrollments]:
-        """Return by flow ID the record's first enrollment and the one by this cause. Raises Throttled."""
+    def find(
+        self,
+        record_key: RecordKey,
+        cause_key: str,
+        flow_ids: Sequence[str],
+        changes: Mapping[str, str] = NO_CHANGES,
+    ) -> Mapping[str, ExistingEnrollments]:
+        """Return by flow ID the record's first enrollment and the one by this cause, or by the change that ``changes``
+        names for the flow. Raises Throttled."""
         pk = str(record_key)
-        keys = [(pk, sk) for flow_id in flow_ids for sk in (_sort_key(flow_id), _sort_key(flow_id, cause_key))]
+        places = {
+            flow_id: _sort_key(flow_id, change_key(changes[flow_id]) if flow_id in changes else cause_key)
+            for flow_id in flow_ids
+        }
+        keys = [(pk, sk) for flow_id, place in places.items() for sk in (_sort_key(flow_id), place)]
         items = {item["sk"]: item for item in self._table.get_many(keys)}
-        return {flow_id: self._existing(items, flow_id, cause_key) for flow_id in flow_ids}
+        return {
+            flow_id: self._existing(items.get(_sort_key(flow_id)), items.get(place), cause_key, changes.get(flow_id))
+            for flow_id, place in places.items()
+        }
 
-    def _existing(self, items: Mapping[str, Item], flow_id: str, cause_key: str) -> ExistingEnrollments:
-        first, own = (items.get(sk) for sk in (_sort_key(flow_id), _sort_key(flow_id, cause_key)))
+    def _existing(
+        self, first: Item | None, own: Item | None, cause_key: str, change: str | None
+    ) -> ExistingEnrollments:
         stored_first = None if first is None else self._stored(first)
-        if stored_first is not None and stored_first.enrollment.cause.key == cause_key:
+        if stored_first is not None and stored_first.enrollment.cause.is_by(cause_key, change):
             return ExistingEnrollments(stored_first, stored_first)
         return ExistingEnrollments(stored_first, None if own is None else self._stored(own))
 

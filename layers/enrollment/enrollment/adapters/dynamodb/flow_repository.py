@@ -154,6 +154,7 @@ def _attributes(revision: FlowRevision) -> dict[str, Any]:
         "document": dict(revision.document),
         "is_enabled": revision.is_enabled,
         "enabled_at": revision.enabled_at,
+        "criteria_since": revision.criteria_since,
         "created_at": revision.created_at,
         "changed_at": revision.changed_at,
         "is_deleted": revision.is_deleted,
@@ -168,6 +169,7 @@ def _revision(item: FlowRevisionItem) -> FlowRevision:
         document=item.document,
         is_enabled=item.is_enabled,
         enabled_at=_instant(item.enabled_at),
+        criteria_since=_instant(item.criteria_since),
         created_at=int(item.created_at),
         changed_at=int(item.changed_at),
         is_deleted=item.is_deleted,
@@ -188,6 +190,7 @@ def enrolling(revision: FlowRevision, *, is_live: bool, is_copied: bool = True) 
         "document": part if is_live else {},
         "isEnabled": is_live,
         "enabledAt": revision.enabled_at,
+        **({} if revision.criteria_since is None else {"criteriaSince": revision.criteria_since}),
         "createdAt": revision.created_at,
         "changedAt": revision.changed_at,
     }

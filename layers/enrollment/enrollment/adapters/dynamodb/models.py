@@ -74,6 +74,7 @@ class FlowRevisionItem(FlowsTableItem):
     document = Utf8JsonAttribute()
     is_enabled = BooleanAttribute(attr_name="isEnabled")
     enabled_at = NumberAttribute(attr_name="enabledAt", null=True)
+    criteria_since = NumberAttribute(attr_name="criteriaSince", null=True)
     created_at = NumberAttribute(attr_name="createdAt")
     changed_at = NumberAttribute(attr_name="changedAt")
     is_deleted = BooleanAttribute(attr_name="isDeleted")

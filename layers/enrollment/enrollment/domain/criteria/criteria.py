@@ -36,7 +36,7 @@ class FilterResult(Struct, frozen=True):
 
 
 class BranchResult(Struct, frozen=True):
-    """The result of a branch. ``kind``: AND or OR."""
+    """The result of a branch. ``kind``: AND, OR, NOT_ALL or NOT_ANY."""
 
     kind: str
     parts: tuple["Result", ...]
@@ -119,12 +119,38 @@ class AnyOf(Struct, frozen=True):
         return BranchResult("OR", tuple(part.result(snapshot) for part in self.parts), self.holds(snapshot))
 
 
+class Not(Struct, frozen=True):
+    """A NOT_ALL branch: not all of its parts may hold. Or a NOT_ANY branch: none of its parts may hold."""
+
+    part: AllOf | AnyOf
+
+    @property
+    def kind(self) -> str:
+        """The ``filterBranchType`` of the flow JSON."""
+        return "NOT_ALL" if isinstance(self.part, AllOf) else "NOT_ANY"
+
+    @property
+    def parts(self) -> tuple["Criteria", ...]:
+        """The filters and branches in the branch."""
+        return self.part.parts
+
+    def holds(self, snapshot: RecordSnapshot) -> bool:
+        return not self.part.holds(snapshot)
+
+    def result(self, snapshot: RecordSnapshot) -> BranchResult:
+        return BranchResult(self.kind, self.part.result(snapshot).parts, self.holds(snapshot))
+
+
 class AssociatedWith(Struct, frozen=True):
-    """An ASSOCIATION branch: at least one associated record must meet ``criteria``."""
+    """An ASSOCIATION branch: at least one associated record must meet ``criteria``, or none may (``is_in`` False).
+
+    Criteria without parts accept every record, so the branch is about the existence of an associated record.
+    """
 
     object_type_id: str
     kind: AssociationType
     criteria: AllOf
+    is_in: bool = True
 
     @property
     def need(self) -> AssociationRequirement:
@@ -132,7 +158,8 @@ class AssociatedWith(Struct, frozen=True):
         return self.object_type_id, self.kind
 
     def holds(self, snapshot: RecordSnapshot) -> bool:
-        return any(self.criteria.holds(associate) for associate in self._associates(snapshot).snapshots)
+        meets = any(self.criteria.holds(associate) for associate in self._associates(snapshot).snapshots)
+        return meets == self.is_in
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
         """Return the result; ``found`` is the number of associated records that were loaded."""
@@ -141,6 +168,7 @@ class AssociatedWith(Struct, frozen=True):
             "objectTypeId": self.object_type_id,
             "associationCategory": self.kind.category,
             "associationTypeId": self.kind.type_id,
+            **({} if self.is_in else {"operator": "NOT_IN_LIST"}),
         }
         associates = self._associates(snapshot)
         reason = None
@@ -153,7 +181,7 @@ class AssociatedWith(Struct, frozen=True):
         return snapshot.associates.get(self.need, AssociatedRecords())
 
 
-Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | AssociatedWith
+Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | Not | AssociatedWith
 
 
 def first_failure(result: Result) -> Failure | None:
@@ -163,7 +191,20 @@ def first_failure(result: Result) -> Failure | None:
         return None
     if isinstance(result, FilterResult):
         return Failure(result.property, result.operation, result.found, result.because)
+    if result.kind.startswith("NOT_"):
+        return _satisfied_part(result)
     return next((failure for part in result.parts if (failure := first_failure(part)) is not None), None)
+
+
+def _satisfied_part(result: BranchResult) -> Failure | None:
+    """Return the first filter of the part by which a NOT_ALL or NOT_ANY branch fails."""
+    part: Result | None = next((each for each in result.parts if each.holds), None)
+    while isinstance(part, BranchResult):
+        part = next((each for each in part.parts if each.holds), next(iter(part.parts), None))
+    if part is None:
+        return Failure(result.kind, {"filterBranchType": result.kind}, None)
+    limit = "none of the filters" if result.kind == "NOT_ANY" else "not all of the filters"
+    return Failure(part.property, part.operation, part.found, f"in a {result.kind} branch, {limit} may hold")
 
 
 def needs(criteria: Criteria | None) -> Iterator[AssociationRequirement]:
@@ -171,6 +212,6 @@ def needs(criteria: Criteria | None) -> Iterator[AssociationRequirement]:
     match criteria:
         case AssociatedWith():
             yield criteria.need
-        case AllOf() | AnyOf():
+        case AllOf() | AnyOf() | Not():
             for part in criteria.parts:
                 yield from needs(part)

@@ -11,17 +11,22 @@ decision. If no step rejects, the record is enrolled.
  3. NOT_ELIGIBLE       the event's own rule
  4. LOOP_STOPPED       the flow is in the event's chain, or the chain is too long
  5. BEFORE_ACTIVATION  the event occurred before the flow was turned on
- 6. NOT_MATCHED        no trigger group matches
- 7. ALREADY_ENROLLED   the flow enrolls once only, and the record was enrolled before
- 8. SUPPRESSED         the record is in a suppression list or meets the suppression filter
- 9. GOAL_MET           the record meets the flow's goal
-10. FILTERED_OUT       the record does not meet the refinement criteria
+ 6. NOT_MATCHED        no trigger group matches. For a filter-based flow: the event changed nothing that the criteria
+                       mention, or the record does not meet them
+ 7. MET_BEFORE         for a filter-based flow: the record met the criteria before this change
+ 8. ALREADY_ENROLLED   the flow enrolls once only, and the record was enrolled before
+ 9. SUPPRESSED         the record is in a suppression list or meets the suppression filter
+10. GOAL_MET           the record meets the flow's goal
+11. FILTERED_OUT       the record does not meet the refinement criteria
     or WAITING         for now, if the flow's criteria tolerance allows data to arrive after the event. A final decision
                        follows
-11. ENROLLED
+12. ENROLLED
 
-Steps 8 to 10 see the record as it was when the event occurred. If only step 10 rejects and the flow tolerates late
+Steps 9 to 11 see the record as it was when the event occurred. If only step 11 rejects and the flow tolerates late
 data, they see it as it was after each change within the tolerance too (``late_data_tolerance``).
+
+For a filter-based flow, steps 5 to 7 consider the event's own change and each later change that is stored
+(``entry``). They reject only if no change enrolls. Steps 9 and 10 see the record as it was after the change that does.
 
 A flow that is off when the event is processed decides nothing, except DUPLICATE_EVENT for what it enrolled before. If
 an event triggers very many flows, those that it cannot match are counted by code (``candidate_selection``).
@@ -33,19 +38,22 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from enrollment.domain.enrollment.decisions import (
+    CREATED_LATER,
     MAX_CHAIN,
     Code,
     Decision,
     Match,
+    criteria_decision,
     decide,
     match,
     unknown_record_reason,
     waiting,
 )
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments
+from enrollment.domain.enrollment.entry import Entry, entry_rejection, met_before
 from enrollment.domain.enrollment.processing_scope import ProcessingScope
 from enrollment.domain.events.event import Event, Occurrence
-from enrollment.domain.flows.flow import Flow
+from enrollment.domain.flows.flow import Flow, TriggerGroup
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
 
@@ -78,8 +86,16 @@ class Facts(Protocol):
         """Why the event's own rule rejects an occurrence. None: it is eligible."""
         ...
 
+    def entry_group(self, flow: Flow) -> TriggerGroup | None:
+        """For a filter-based flow, the compiled group that the change of the record satisfies. None: none of them."""
+        ...
+
+    def entry(self, flow: Flow) -> Entry:
+        """For a filter-based flow of which a compiled group is satisfied, whether the change enrolls the record."""
+        ...
+
     def criteria_rejection(self, flow: Flow) -> Decision | None:
-        """The result of steps 8 to 10."""
+        """The result of steps 9 to 11."""
         ...
 
 
@@ -95,6 +111,12 @@ class FlowContext(Struct, frozen=True, eq=False):
     @property
     def existing(self) -> ExistingEnrollments:
         return self.facts.existing(self.flow) if self.existing_now is None else self.existing_now
+
+    @property
+    def entry(self) -> Entry | None:
+        """Whether the change enrolls the record in a filter-based flow. None for other flows. Only after
+        ``not_matched`` has passed."""
+        return None if self.flow.entry is None else self.facts.entry(self.flow)
 
     @property
     def match(self) -> Match:
@@ -126,19 +148,24 @@ def duplicate_event(context: FlowContext) -> Decision | None:
     if existing is None:
         return None
     reason = "an event with this ID has enrolled the record before"
+    if existing.enrollment.cause.event_id != context.facts.event.id:
+        reason = f"this change has enrolled the record before, by event {existing.enrollment.cause.event_id}"
     return decide(context.flow, Code.DUPLICATE_EVENT, reason, existing.enrollment.id)
 
 
 def unknown_record(context: FlowContext) -> Decision | None:
     facts, flow = context.facts, context.flow
     reason = unknown_record_reason(facts.event, facts.record, facts.creation_tolerance(flow))
-    if reason is None:
+    if reason is None or (reason is CREATED_LATER and facts.entry_group(flow) is not None):
+        # A change from before the creation can make the record meet a filter-based flow's criteria at its creation.
         return None
     rejection, until = decide(flow, Code.UNKNOWN_RECORD, reason), facts.record_awaited_until(flow)
     return rejection if until is None else waiting(rejection, until)
 
 
 def not_eligible(context: FlowContext) -> Decision | None:
+    if context.facts.entry_group(context.flow) is not None:
+        return None  # The rules are about triggers. The snapshot of an event that is not eligible changes the record.
     reasons = []
     for occurrence in context.facts.occurrences:
         if occurrence.event_type.name in context.flow.event_types:
@@ -163,13 +190,26 @@ def before_activation(context: FlowContext) -> Decision | None:
     flow, facts = context.flow, context.facts
     if facts.scope.ignores_activation:
         return None
-    if flow.enabled_at is not None and facts.event.latest >= flow.enabled_at:
+    since = flow.active_since
+    if since is not None and facts.event.latest >= since:
         return None
-    return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
+    if facts.entry_group(flow) is not None and facts.entry(flow).entered is not None:
+        return None  # The record comes to meet the criteria at a later change.
+    if flow.enabled_at is None or facts.event.latest < flow.enabled_at:
+        return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
+    return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow's current criteria came into force")
 
 
 def not_matched(context: FlowContext) -> Decision | None:
+    """NOT_MATCHED, or MET_BEFORE for a filter-based flow."""
     facts = context.facts
+    if context.flow.entry is not None:
+        group = facts.entry_group(context.flow)
+        if group is None:
+            reason = "the event changed nothing that the enrollment criteria mention"
+            return decide(context.flow, Code.NOT_MATCHED, reason)
+        context.matches.append(Match(group, facts.occurrences[0]))
+        return entry_rejection(context.flow, facts.entry(context.flow))
     eligible = [occurrence for occurrence in facts.occurrences if facts.ineligibility(occurrence) is None]
     result = match(context.flow, eligible)
     if isinstance(result, Decision):
@@ -179,18 +219,26 @@ def not_matched(context: FlowContext) -> Decision | None:
 
 
 def already_enrolled(context: FlowContext) -> Decision | None:
-    first = context.existing.first
-    if first is None or context.flow.should_re_enroll:
-        return None
+    first, entry = context.existing.first, context.entry
+    if first is None:
+        is_re_enrollment_only = entry is not None and entry.entered is None
+        return met_before(context.flow, entry) if entry is not None and is_re_enrollment_only else None
     reason = f"enrolled before, by event {first.enrollment.cause.event_id}"
+    if context.flow.should_re_enroll:
+        if entry is None or entry.re_enrolls:
+            return None
+        reason = f"{reason}; no re-enrollment trigger occurred"
     return decide(context.flow, Code.ALREADY_ENROLLED, reason, first.enrollment.id)
 
 
 def criteria_not_met(context: FlowContext) -> Decision | None:
     """SUPPRESSED, GOAL_MET, FILTERED_OUT or WAITING: one step, because late data can change the result of all three."""
+    if context.entry is not None:
+        return criteria_decision(context.flow, context.entry.transition(is_first=context.existing.first is None).after)
     return context.facts.criteria_rejection(context.flow)
 
 
+STEPS_BEFORE_ENTRY: tuple[Step, ...] = (unknown_record, not_eligible, loop_stopped)
 TRIGGER_STEPS: tuple[Step, ...] = (not_eligible, loop_stopped, before_activation, not_matched)
 ENROLLMENT_STEPS: tuple[Step, ...] = (duplicate_event, already_enrolled)
 STEPS_BEFORE_CRITERIA: tuple[Step, ...] = (duplicate_event, unknown_record, *TRIGGER_STEPS, already_enrolled)

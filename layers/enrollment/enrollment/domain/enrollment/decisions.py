@@ -19,6 +19,10 @@ from enrollment.domain.values import Instant, iso
 MAX_CHAIN = 10
 
 
+CREATED_LATER = "the record was created after the event occurred"
+"""The reason of UNKNOWN_RECORD for an event that occurred before the creation of its record."""
+
+
 class Code(StrEnum):
     """The stable codes of decisions (docs/enrollments.md). They are logged, counted and returned by the API."""
 
@@ -34,6 +38,7 @@ class Code(StrEnum):
     GOAL_MET = "GOAL_MET"
     LOOP_STOPPED = "LOOP_STOPPED"
     WAITING = "WAITING"
+    MET_BEFORE = "MET_BEFORE"
 
 
 class GroupFailure(Struct, frozen=True):
@@ -47,7 +52,8 @@ class Decision(Struct, frozen=True):
     """The decision on one event for one flow.
 
     ``because``: the reason, for people. ``groups``: for NOT_MATCHED, the first failing refinement of each trigger group
-    of this event type. ``filter``: for FILTERED_OUT and WAITING, the failing filter. ``enrollment_id``: the ID of the
+    of this event type. ``filter``: the failing filter, for FILTERED_OUT, WAITING, and NOT_MATCHED of a filter-based
+    flow. ``enrollment_id``: the ID of the
     existing enrollment, if any. ``due_at``: for WAITING, when the final decision is due; for ENROLLED, when the message
     is published if the flow's rate limit delays it.
     """
@@ -106,7 +112,7 @@ def unknown_record_reason(event: Event, record: Record | None, record_tolerance:
     if record is None or not record.exists:
         return f"no record {event.object_type_id}/{event.object_id} exists"
     latest = event.latest + (record_tolerance if event.event_type.may_create_record else 0)
-    return None if record.existed_at(latest) else "the record was created after the event occurred"
+    return None if record.existed_at(latest) else CREATED_LATER
 
 
 def may_become_known(event: Event, record: Record | None) -> bool:
@@ -194,6 +200,8 @@ def _satisfied_filters(result: Result) -> str:
     if isinstance(result, FilterResult):
         operator = result.operation.get("operator", result.operation.get("filterBranchType", ""))
         return f"{result.property} {operator}".strip()
+    if result.kind.startswith("NOT_"):
+        return f"its {result.kind} branch"
     satisfied = [_satisfied_filters(part) for part in result.parts if part.holds]
     return " and ".join(satisfied) if result.kind == "AND" else satisfied[0]
 

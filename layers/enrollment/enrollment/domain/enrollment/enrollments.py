@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.enrollment.decisions import Match
-from enrollment.domain.events.causes import cause_key
+from enrollment.domain.events.causes import cause_key, change_key
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey, join
@@ -14,8 +15,13 @@ from enrollment.domain.values import Instant, Properties, is_missing, iso
 
 
 class TriggerEvent(Struct, frozen=True):
-    """The event that caused an enrollment, and the trigger group that it satisfied. ``group_index`` None: a manual
-    enrollment, which has no trigger group. ``event_type``: the row of the catalog by which it did, or MANUAL_EVENT."""
+    """The event that caused an enrollment, and the trigger group that it satisfied.
+
+    ``group_index`` None: a manual enrollment, which has no trigger group. ``event_type``: the row of the catalog by
+    which it did, or MANUAL_EVENT. ``name``: for a filter-based flow, the name of the change at which the record came to
+    meet the criteria (``entry.cause_name``); empty: the event is the cause. ``occurred_at``: when the event, or this
+    change, happened.
+    """
 
     group_index: int | None
     event_type: str
@@ -24,11 +30,21 @@ class TriggerEvent(Struct, frozen=True):
     occurred_at: Instant
     source: str
     properties: Properties
+    name: str = ""
+
+    @property
+    def event_key(self) -> str:
+        """The key of the event, or of the manual request."""
+        return cause_key(self.event_type, self.event_id)
 
     @property
     def key(self) -> str:
-        """The key of the cause. No other cause has the same."""
-        return cause_key(self.event_type, self.event_id)
+        """The key of the cause: the named change, the event, or the manual request. No other cause has the same."""
+        return change_key(self.name) if self.name else self.event_key
+
+    def is_by(self, event_key: str, change: str | None) -> bool:
+        """Whether the event with this key, or the change with this name, is the cause. None: no change."""
+        return event_key == self.event_key or (change is not None and change == self.name)
 
 
 class Enrollment(Struct, frozen=True):
@@ -129,6 +145,13 @@ def trigger_event(match: Match, event: Event) -> TriggerEvent:
         source=event.source,
         properties=match.occurrence.properties,
     )
+
+
+def change_cause(match: Match, event: Event, at: Instant, name: str) -> TriggerEvent:
+    """Return the cause of an enrollment in a filter-based flow. ``at`` and ``name``: the change that enrolls; it is the
+    event's own, or a later one."""
+    event_type_id = match.occurrence.event_type.event_type_id
+    return replace(trigger_event(match, event), event_type_id=event_type_id, occurred_at=at, name=name)
 
 
 def manual_cause(event: Event) -> TriggerEvent:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from enrollment.domain.criteria.criteria import Criteria, FilterResult, Result
+from enrollment.domain.criteria.transitions import Transition
 from enrollment.domain.enrollment.decisions import Decision
 from enrollment.domain.events.event import Occurrence
 from enrollment.domain.flows.flow import Flow, TriggerGroup
@@ -29,7 +30,8 @@ class Explanation(Struct, frozen=True):
     """A decision with the results of all filters, including those that the decision did not need.
 
     ``as_of``: the time at which the criteria see the record. It is None, and so are the results of the criteria, if the
-    record is not known.
+    record is not known. ``entry`` and ``entry_before``: for a filter-based flow, the enrollment criteria after the
+    change and just before it; ``entry_before`` is None if the record did not exist.
     """
 
     flow: Flow
@@ -39,12 +41,21 @@ class Explanation(Struct, frozen=True):
     suppression: Result | None = None
     goal: Result | None = None
     criteria: Result | None = None
+    entry: Result | None = None
+    entry_before: Result | None = None
 
 
 def explain(
-    flow: Flow, decision: Decision, occurrences: Sequence[Occurrence], snapshot: RecordSnapshot | None
+    flow: Flow,
+    decision: Decision,
+    occurrences: Sequence[Occurrence],
+    snapshot: RecordSnapshot | None,
+    transition: Transition | None = None,
 ) -> Explanation:
-    """Evaluate all trigger groups and criteria of a flow. ``snapshot`` None: the record is not known."""
+    """Evaluate all trigger groups and criteria of a flow. ``snapshot`` None: the record is not known. ``transition``:
+    the change of the record, for a filter-based flow."""
+    entry = None if flow.entry is None else flow.entry.criteria
+    before = None if transition is None else transition.before
 
     def result(criteria: Criteria | None) -> Result | None:
         return None if criteria is None or snapshot is None else criteria.result(snapshot)
@@ -57,6 +68,8 @@ def explain(
         suppression=result(flow.suppression),
         goal=result(flow.goal),
         criteria=result(flow.criteria),
+        entry=None if entry is None or transition is None else entry.result(transition.after),
+        entry_before=None if entry is None or before is None else entry.result(before),
     )
 
 

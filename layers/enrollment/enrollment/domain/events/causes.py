@@ -1,4 +1,4 @@
-"""What causes an enrollment: an event of the bus, or a caller who enrolls the record."""
+"""What causes an enrollment: an event of the bus, a change of the record, or a caller who enrolls the record."""
 
 from enrollment.domain.identifiers import join
 
@@ -10,3 +10,9 @@ def cause_key(event_type: str, event_id: str) -> str:
     """Return the end of the key of a re-enrollment: the escaped event ID, or, for a manual enrollment, an empty part
     and the ID. No event ID gives the key of a manual enrollment, because ``join`` escapes the slash."""
     return join("", event_id) if event_type == MANUAL_EVENT else join(event_id)
+
+
+def change_key(name: str) -> str:
+    """Return the end of the key of a re-enrollment by a named change in a filter-based flow: an empty part and the
+    name. No event ID and no manual enrollment gives the same key."""
+    return join("", name)

@@ -80,12 +80,16 @@ LISTED_OBJECTS = ObjectTypes(
 
 
 class RecordEffect(StrEnum):
-    """How an event changes the stored record, in addition to the snapshot that any event may carry."""
+    """How an event changes the stored record, in addition to the snapshot that any event may carry.
+
+    A change of an association is stored before its event is published, so the event only announces it.
+    """
 
     NOTHING = "nothing"
     CREATES = "creates"
     CHANGES_PROPERTY = "changes a property"
     CHANGES_MEMBERSHIP = "changes a membership"
+    CHANGES_ASSOCIATION = "changes an association"
 
 
 class Trigger(StrEnum):

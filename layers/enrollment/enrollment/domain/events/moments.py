@@ -6,6 +6,7 @@ was first, the order of arrival does (docs/events.md, "Time and order").
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.values import LATEST, Instant
 
@@ -24,6 +25,7 @@ class Moment(Struct, frozen=True):
     A change with an exact time is seen until ``exact_until``; one that is known to the second, until ``second_until``.
     A change after that and until ``latest`` may be before or after the moment. It is seen if it arrived until
     ``known_until``, or if the event ``event_id`` made it. All times are in milliseconds.
+    ``is_before``: the moment just before the change that the event made (``just_before``).
     """
 
     exact_until: Instant
@@ -31,13 +33,18 @@ class Moment(Struct, frozen=True):
     latest: Instant
     known_until: Instant = LATEST
     event_id: str | None = None
+    is_before: bool = False
 
     def sees(self, changed_at: Instant, arrived_at: Instant, event_id: str, *, is_to_second: bool) -> bool:
         """Whether a change is seen. ``event_id``: the ID of the event that made it; empty: not known."""
+        if self.is_before and event_id and event_id == self.event_id:
+            return False
         if changed_at <= (self.second_until if is_to_second else self.exact_until):
             return True
         if changed_at > self.latest:
             return False
+        if self.is_before:
+            return self._arrived_before(arrived_at, event_id, is_to_second=is_to_second)
         return arrived_at <= self.known_until or (self.event_id is not None and event_id == self.event_id)
 
     def until(self, instant: Instant) -> "Moment":
@@ -49,6 +56,27 @@ class Moment(Struct, frozen=True):
             self.known_until,
             self.event_id,
         )
+
+    def _arrived_before(self, arrived_at: Instant, event_id: str, *, is_to_second: bool) -> bool:
+        """Whether a change of an undecided order arrived before the change that the event made. Events that arrived in
+        the same millisecond are ordered by their IDs, so that one of them is the first."""
+        if self._is_exact and not is_to_second:
+            return False  # a change of the same millisecond, which counts as the same change
+        return arrived_at < self.known_until or (arrived_at == self.known_until and event_id < (self.event_id or ""))
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether the event's own time is known to the millisecond."""
+        return self.latest == self.exact_until + 1
+
+    def just_before(self) -> "Moment":
+        """Return the moment just before the change that the event made, without this change.
+
+        Changes with the same exact time are one change. Of changes whose times do not determine the order, it sees
+        those that arrived before the event.
+        """
+        is_exact = self.exact_until == self.latest
+        return replace(self, exact_until=self.exact_until - 1 if is_exact else self.exact_until, is_before=True)
 
 
 def as_of(instant: Instant) -> Moment:

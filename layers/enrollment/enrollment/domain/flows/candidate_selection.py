@@ -4,11 +4,15 @@ Every flow with a trigger for the event type gets a decision. If there are thous
 the cost of an event must not grow with their number. So flows that cannot have another result are only counted.
 
 A flow is decided individually in these cases:
-- The event satisfies one of its trigger groups.
+- The event satisfies one of its trigger groups. For a filter-based flow: the change of the record satisfies one of its
+  compiled groups.
 - It changed after the event occurred or was sent. An earlier delivery may have seen another revision of the flow, or
   the flow may have been turned on after the event.
 - It is in the event's chain.
 - There are at most ``max_individual_decisions`` flows with a trigger for the event.
+
+A snapshot of the record, which any event may carry, can change it too. Then filter-based flows are selected from the
+list RECORD_CHANGED, and those whose compiled groups do not match are ignored.
 """
 
 from bisect import bisect_left, insort
@@ -19,7 +23,8 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from enrollment.domain.events.event import Occurrence
-from enrollment.domain.flows.flow import Flow
+from enrollment.domain.flows.flow import Flow, TriggerGroup
+from enrollment.domain.flows.record_change import RECORD_CHANGED, RecordChange
 from enrollment.domain.flows.trigger_index import TriggerIndex
 from enrollment.domain.values import Instant
 
@@ -31,18 +36,37 @@ class CandidateQuery(Struct, frozen=True):
 
     ``occurrences``: the catalog rows that the event satisfies. ``changed_since``: flows that changed since then are
     selected too; None: all flows are. ``named``: the IDs of flows that are selected in any case.
-    ``max_individual_decisions``: up to this number of flows, all are selected.
+    ``max_individual_decisions``: up to this number of flows, all are selected. ``change``: what the event changed of
+    its record; None: nothing.
     """
 
     occurrences: Sequence[Occurrence]
     changed_since: Instant | None
     named: Collection[str] = ()
     max_individual_decisions: int = 0
+    change: RecordChange | None = None
 
     @property
     def event_types(self) -> Sequence[str]:
-        """The names of the event types, in the order of the occurrences."""
-        return [occurrence.event_type.name for occurrence in self.occurrences]
+        """The names of the lists of candidates: the event types, in the order of the occurrences, and RECORD_CHANGED if
+        the change concerns flows that are in no list of these."""
+        names = [occurrence.event_type.name for occurrence in self.occurrences]
+        return [*names, RECORD_CHANGED] if self.change is not None and self.change.needs_record_list else names
+
+    def concerns(self, flow: Flow) -> bool:
+        """Whether the event has to be decided for a selected flow: it is of a type that triggers the flow, or its
+        change satisfies a compiled group. A flow that is off is kept, for the enrollments that it made before."""
+        if not flow.is_enabled or any(each.event_type.name in flow.event_types for each in self.occurrences):
+            return True
+        return entry_group(flow, self.change) is not None
+
+
+def entry_group(flow: Flow, change: RecordChange | None) -> TriggerGroup | None:
+    """Return the first compiled group of a filter-based flow that the change satisfies. None: it satisfies none."""
+    if change is None:
+        return None
+    properties = change.properties
+    return next((group for group in flow.entry_groups if group.failure(properties) is None), None)
 
 
 class Candidates(Struct, frozen=True):
@@ -67,6 +91,7 @@ class CandidateList:
         self.event_type = event_type
         self._flows = {flow.id: flow for flow in flows}
         self._index = TriggerIndex(event_type, self._flows.values())
+        self._entry_index = TriggerIndex(event_type, self._flows.values(), of_entries=True)
         self._changes = sorted((flow.changed_at, flow.id) for flow in self._flows.values())
         # The number of flows that are on, by the set of event types that trigger them.
         self._types = Counter(flow.event_types for flow in self._flows.values() if flow.is_enabled)
@@ -76,6 +101,7 @@ class CandidateList:
         self.remove(flow.id)
         self._flows[flow.id] = flow
         self._index.put(flow)
+        self._entry_index.put(flow)
         insort(self._changes, (flow.changed_at, flow.id))
         if flow.is_enabled:
             self._types[flow.event_types] += 1
@@ -86,6 +112,7 @@ class CandidateList:
         if flow is None:
             return
         self._index.remove(flow_id)
+        self._entry_index.remove(flow_id)
         del self._changes[bisect_left(self._changes, (flow.changed_at, flow_id))]
         if flow.is_enabled:
             self._types[flow.event_types] -= 1
@@ -102,13 +129,18 @@ class CandidateList:
         """Return the flow with this ID. None: the list does not contain it."""
         return self._flows.get(flow_id)
 
-    def relevant(self, occurrence: Occurrence, query: CandidateQuery) -> Iterator[Flow]:
-        """Yield the flows to be decided individually, some of them more than once."""
+    def relevant(self, occurrence: Occurrence | None, query: CandidateQuery) -> Iterator[Flow]:
+        """Yield the flows to be decided individually, some of them more than once. ``occurrence`` None: the list is
+        RECORD_CHANGED."""
         if query.changed_since is None:
             yield from self
             return
-        for satisfied in self._index.matching(occurrence.properties):
-            yield satisfied.flow
+        if occurrence is not None:
+            for satisfied in self._index.matching(occurrence.properties):
+                yield satisfied.flow
+        if query.change is not None:
+            for satisfied in self._entry_index.matching(query.change.properties):
+                yield satisfied.flow
         for _, flow_id in self._changes[bisect_left(self._changes, (query.changed_since, "")) :]:
             yield self._flows[flow_id]
         for flow_id in query.named:
@@ -121,15 +153,18 @@ class CandidateList:
 
 
 def candidates(candidate_lists: Sequence[CandidateList], query: CandidateQuery) -> Candidates:
-    """Select the flows for an event. ``candidate_lists``: one for each occurrence of the query, in the same order."""
-    if sum(map(len, candidate_lists)) <= query.max_individual_decisions or query.changed_since is None:
-        return Candidates(deduplicate(candidate_lists))
-    relevant = (
+    """Select the flows for an event. ``candidate_lists``: one for each event type of the query, in the same order."""
+    lists = candidate_lists[: len(query.occurrences)]
+    # Of RECORD_CHANGED, flows that the change does not satisfy are neither decided nor counted.
+    changed = [candidate_list.relevant(None, query) for candidate_list in candidate_lists[len(lists) :]]
+    if sum(map(len, lists)) <= query.max_individual_decisions or query.changed_since is None:
+        return Candidates(deduplicate([*lists, *changed]))
+    relevant = [
         candidate_list.relevant(occurrence, query)
-        for candidate_list, occurrence in zip(candidate_lists, query.occurrences, strict=True)
-    )
-    flows = deduplicate(relevant)
-    return Candidates(flows, _count_others(candidate_lists, flows))
+        for candidate_list, occurrence in zip(lists, query.occurrences, strict=True)
+    ]
+    flows = deduplicate([*relevant, *changed])
+    return Candidates(flows, _count_others(lists, flows))
 
 
 def deduplicate(groups_of_flows: Iterable[Iterable[Flow]]) -> Sequence[Flow]:

@@ -7,7 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from enrollment.domain.criteria.criteria import Criteria, needs
+from enrollment.domain.criteria.transitions import Mentions
 from enrollment.domain.flows.rate_limit import RateLimit
+from enrollment.domain.flows.re_enrollment import ReEnrollmentTrigger
 from enrollment.domain.operators.filters import Failure, PropertyFilter
 from enrollment.domain.records.record_snapshot import AssociationRequirement
 from enrollment.domain.values import Instant, Properties
@@ -41,6 +43,24 @@ class TriggerGroup(Struct, frozen=True):
         return None
 
 
+class EntryCriteria(Struct, frozen=True):
+    """What enrolls records in a filter-based flow: a record enters when it comes to meet the criteria.
+
+    ``criteria``: the ``listFilterBranch``. ``groups``: the compiled trigger groups (``entry_compilation``); their index
+    is that of the branch of a root OR. ``mentions``: what the criteria and the re-enrollment triggers depend on.
+    ``re_enrollment``: the triggers by which a record that was enrolled before enters again; empty if the flow enrolls a
+    record once. ``since``: when the criteria came into force; None: not known, which is before every event.
+    ``has_unused_triggers``: there are re-enrollment triggers, and the flow enrolls a record once.
+    """
+
+    criteria: Criteria
+    groups: tuple[TriggerGroup, ...]
+    mentions: Mentions
+    re_enrollment: tuple[ReEnrollmentTrigger, ...] = ()
+    since: Instant | None = None
+    has_unused_triggers: bool = False
+
+
 class Flow(Struct, frozen=True):
     """The current revision of a flow, as far as enrollment depends on it.
 
@@ -51,6 +71,7 @@ class Flow(Struct, frozen=True):
     ``tolerance``: milliseconds by which data may arrive after its event. ``record_tolerance``: milliseconds by which
     the record may be created after its event. None: the portal's setting applies.
     ``rate_limit``: how fast records may enter; None: without a limit.
+    ``entry``: the criteria by which a filter-based flow enrolls; None: the flow is of another type.
     """
 
     portal_id: str
@@ -69,16 +90,33 @@ class Flow(Struct, frozen=True):
     tolerance: int | None = None
     rate_limit: RateLimit | None = None
     record_tolerance: int | None = None
+    entry: EntryCriteria | None = None
 
     @property
     def needs(self) -> frozenset[AssociationRequirement]:
         """The associated records that the criteria depend on."""
-        return frozenset(need for criteria in (self.suppression, self.goal, self.criteria) for need in needs(criteria))
+        entry = None if self.entry is None else self.entry.criteria
+        every = (self.suppression, self.goal, self.criteria, entry)
+        return frozenset(need for criteria in every for need in needs(criteria))
+
+    @property
+    def entry_groups(self) -> tuple[TriggerGroup, ...]:
+        """The compiled groups of a filter-based flow. Empty for other flows."""
+        return () if self.entry is None else self.entry.groups
+
+    @property
+    def active_since(self) -> Instant | None:
+        """Since when the flow enrolls records by its current triggers. None: it was never turned on."""
+        if self.enabled_at is None or self.entry is None or self.entry.since is None:
+            return self.enabled_at
+        return max(self.enabled_at, self.entry.since)
 
     @property
     def event_types(self) -> frozenset[str]:
-        """The names of all event types that can trigger the flow."""
-        return frozenset(event_type for group in self.groups for event_type in group.event_types)
+        """The names of the lists of candidates that the flow is in: all event types that can trigger it, and
+        RECORD_CHANGED for a filter-based flow."""
+        groups = (*self.groups, *self.entry_groups)
+        return frozenset(event_type for group in groups for event_type in group.event_types)
 
 
 class FlowRevision(Struct, frozen=True):
@@ -86,7 +124,8 @@ class FlowRevision(Struct, frozen=True):
 
     ``document``: HubSpot's flow JSON without SYSTEM_KEYS. Keys that this system does not evaluate are kept unchanged.
     ``revision``: counts from 1. ``is_deleted``: the revision keeps only the number, so that a new flow with the same ID
-    continues to count.
+    continues to count. ``criteria_since``: when the criteria of a filter-based flow came into force; None: the flow is
+    of another type.
     """
 
     portal_id: str
@@ -98,6 +137,7 @@ class FlowRevision(Struct, frozen=True):
     created_at: Instant
     changed_at: Instant
     is_deleted: bool = False
+    criteria_since: Instant | None = None
 
 
 # Keys of the flow JSON that this system sets. Their values in a request are ignored.

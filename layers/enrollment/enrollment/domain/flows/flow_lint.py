@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from enrollment.domain.criteria.criteria import AllOf, AnyOf, AssociatedWith, Criteria, ListFilter, RecordFilter
+from enrollment.domain.criteria.criteria import AllOf, AnyOf, AssociatedWith, Criteria, ListFilter, Not, RecordFilter
 from enrollment.domain.criteria.record_operators import (
     EventOperation,
     FixedPoint,
@@ -20,7 +20,7 @@ from enrollment.domain.criteria.record_operators import (
     RollingDate,
     Updated,
 )
-from enrollment.domain.describe import FAILS_WITHOUT_VALUE, describe_operation
+from enrollment.domain.describe import FAILS_WITHOUT_VALUE, describe_operation, is_negative
 from enrollment.domain.events.event_types import (
     EventType,
     IsNotTrue,
@@ -79,9 +79,45 @@ def lint(
         event_type = event_types[group.event_type]
         path = f"$.enrollmentCriteria.eventFilterBranches[{group.index}]"
         warnings += _group_warnings(group, event_type, path, default_properties.get(flow.object_type_id, frozenset()))
+    warnings += _entry_warnings(flow)
     for part in _criteria_parts(flow):
         warnings += _part_warnings(part, default_properties)
     return warnings
+
+
+# Filter-based flows ------------------------------------------------------------------------------------------------
+
+
+def _entry_warnings(flow: Flow) -> Iterator[FlowWarning]:
+    if flow.entry is None:
+        return
+    path = "$.enrollmentCriteria.reEnrollmentTriggersFilterBranches"
+    if flow.should_re_enroll and not flow.entry.re_enrollment:
+        yield FlowWarning(
+            path,
+            "RE_ENROLLMENT_WITHOUT_TRIGGER",
+            "shouldReEnroll is true and there is no re-enrollment trigger, so a record enters once",
+            'Add a trigger, for example {"filterBranchType": "AND", "filters": [a filter on hs_name, and one on '
+            "hs_value with IS_KNOWN]}",
+        )
+    if flow.entry.has_unused_triggers:
+        found = "shouldReEnroll is false, so the re-enrollment triggers have no effect"
+        yield FlowWarning(path, "UNUSED_RE_ENROLLMENT_TRIGGER", found, "Set shouldReEnroll to true, or remove them")
+    if flow.object_type_id != "0-1":
+        return
+    for part in _parts("$.enrollmentCriteria.listFilterBranch", flow.entry.criteria, flow.object_type_id):
+        if not isinstance(part.criteria, RecordFilter) or part.object_type != "0-1":
+            continue
+        given = part.criteria.operation.given
+        if is_negative(given["operator"]) and given.get("includeObjectsWithNoValueSet") is None:
+            words = describe_operation(given).removesuffix(FAILS_WITHOUT_VALUE)
+            yield FlowWarning(
+                f"{part.path}.operation",
+                "NEGATIVE_WITHOUT_VALUE",
+                f"{part.criteria.property} {words} excludes contacts without a value, which HubSpot's contact flows "
+                "include",
+                "Set includeObjectsWithNoValueSet to true or false",
+            )
 
 
 # Triggers ----------------------------------------------------------------------------------------------------------
@@ -260,7 +296,9 @@ def _operation_of(rule: Rule, name: str) -> Operation | None:
 
 
 def _criteria_parts(flow: Flow) -> Iterator[_Part]:
-    """All branches and filters of the refinement criteria, the suppression and the goal, with their paths."""
+    """All branches and filters of the criteria, the suppression and the goal, with their paths."""
+    if flow.entry is not None:
+        yield from _parts("$.enrollmentCriteria.listFilterBranch", flow.entry.criteria, flow.object_type_id)
     if flow.criteria is not None:
         yield from _parts("$.enrollmentCriteria.refinementCriteria", flow.criteria, flow.object_type_id)
     # The suppression is an OR of the lists and of the branch.
@@ -271,15 +309,18 @@ def _criteria_parts(flow: Flow) -> Iterator[_Part]:
         yield from _parts("$.goalFilterBranch", flow.goal, flow.object_type_id)
 
 
+_BRANCHES = (AllOf, AnyOf, Not, AssociatedWith)
+
+
 def _parts(path: str, criteria: Criteria, object_type: str) -> Iterator[_Part]:
     yield _Part(path, criteria, object_type)
     match criteria:
         case AnyOf():
             for index, branch in enumerate(criteria.parts):
                 yield from _parts(f"{path}.filterBranches[{index}]", branch, object_type)
-        case AllOf():
-            filters = [part for part in criteria.parts if not isinstance(part, AssociatedWith)]
-            branches = [part for part in criteria.parts if isinstance(part, AssociatedWith)]
+        case AllOf() | Not():
+            filters = [part for part in criteria.parts if not isinstance(part, _BRANCHES)]
+            branches = [part for part in criteria.parts if isinstance(part, _BRANCHES)]
             for index, part in enumerate(filters):
                 yield from _parts(f"{path}.filters[{index}]", part, object_type)
             for index, branch in enumerate(branches):

@@ -78,10 +78,11 @@ class _Key(NamedTuple):
 
 class TriggerIndex:
     """Finds the flows whose trigger groups an event satisfies, as ``TriggerGroup.failure`` decides it. Includes flows
-    that are off."""
+    that are off. ``of_entries``: the index is of the compiled groups of filter-based flows."""
 
-    def __init__(self, event_type: str, flows: Iterable[Flow] = ()) -> None:
+    def __init__(self, event_type: str, flows: Iterable[Flow] = (), *, of_entries: bool = False) -> None:
         self._event_type = event_type
+        self._of_entries = of_entries
         self._flows = {flow.id: flow for flow in flows}
         self._tables: dict[tuple[_View, Parts], _Table] = {}
         self._gates: _Buckets = {}
@@ -153,7 +154,8 @@ class TriggerIndex:
         return buckets
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
-        return [group for group in flow.groups if self._event_type in group.event_types]
+        groups = flow.entry_groups if self._of_entries else flow.groups
+        return [group for group in groups if self._event_type in group.event_types]
 
     def _keys(self, group: TriggerGroup) -> list[_Key]:
         return [key for refinement in group.filters if (key := self._key(refinement)) is not None]

@@ -41,6 +41,16 @@ class Association(Struct, frozen=True):
         """The types that are set now, sorted."""
         return sorted(kind for kind, dated in self.types.items() if dated.value is True)
 
+    def last_change(self, kind: AssociationType) -> TimestampedValue | None:
+        """The change since which a type is set, or removed. None: it was never set. Writing the same state again is no
+        change."""
+        current = self.types.get(kind)
+        for state in reversed(self.earlier.get(kind, ())):
+            if current is None or state.value != current.value:
+                break
+            current = state
+        return current
+
     def held_at(self, kind: AssociationType, moment: Moment) -> bool:
         """Whether a type was set at a moment."""
         changes = until(self.types.get(kind), self.earlier.get(kind, ()), moment)

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.json_text import byte_length, json_text
+from enrollment.domain.records.associations import Association, AssociationType
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
-from enrollment.domain.values import Instant, Properties, as_text, is_missing
+from enrollment.domain.values import Instant, Properties, Value, as_text, is_missing
 
 # Bytes of JSON that ``changedWith`` may add to all events of one change together.
 MAX_CARRIED = 1_000_000
@@ -50,6 +51,27 @@ def change_events(before: Record | None, after: Record, change: RecordUpdate) ->
         events = _creation_events(before, after, change)
     for event in (*events, *_membership_events(before, after, change)):
         yield replace(event, is_to_second=change.is_to_second)
+
+
+def association_events(association: Association, kinds: Sequence[AssociationType]) -> Iterator[OutboundEvent]:
+    """Yield an event for each of these types, about its last change, seen from ``association.record``.
+
+    The ID is a hash of that change. So a repeated request, which changes nothing, yields the same events.
+    """
+    for kind in kinds:
+        state = association.last_change(kind)
+        if state is None:
+            continue
+        properties: dict[str, Value] = {
+            "hs_association_change": "ADDED" if state.value is True else "REMOVED",
+            "hs_association_category": kind.category,
+            "hs_association_type_id": str(kind.type_id),
+            "hs_to_object_type_id": association.other.object_type_id,
+            "hs_to_object_id": association.other.object_id,
+        }
+        parts = ("association", str(association.other), kind.category, kind.type_id, state.changed_at, state.value)
+        event_id = _id(association.record, *parts)
+        yield OutboundEvent(event_id, "crm.association_changed", association.record, state.changed_at, properties)
 
 
 def _creation_events(before: Record | None, after: Record, change: RecordUpdate) -> Iterator[OutboundEvent]:

@@ -15,7 +15,7 @@ that neither a late event nor a replay restores its data. A later creation start
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from enrollment.domain.events.event import Event, InvalidEvent, Occurrence, occurrences
 from enrollment.domain.events.event_types import EventType, RecordEffect
 from enrollment.domain.events.moments import Moment, as_of, last_instant, moment_of
-from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.values import LATEST, Instant, Properties, Value, as_text, fold, is_missing, iso, read_name
 
 K = TypeVar("K")
@@ -177,7 +177,7 @@ class Record(Struct, frozen=True):
     def _system_property(self, name: str, moment: Moment) -> TimestampedValue:
         if name in _CREATION:
             return TimestampedValue(iso(self.created_at), self.created_at)
-        if name in _MODIFICATION:
+        if name in MODIFICATION_PROPERTIES:
             changed_at = self._changed_by(moment)
             return TimestampedValue(iso(changed_at), changed_at)
         return TimestampedValue(self.key.object_id, self.created_at)
@@ -210,6 +210,31 @@ class Record(Struct, frozen=True):
         changes = until(self.memberships.get(name), self.earlier_memberships.get(name, ()), moment)
         return bool(changes) and changes[-1].value is True
 
+    def values_from(self, name: str, moment: Moment) -> tuple[Value, ...]:
+        """Return the value of a property at a moment and all later values."""
+        values = _all_values(name, self.properties, self.earlier_properties)
+        seen = self.property_changes(name, moment)
+        later = tuple(dated.value for dated in values if not dated.is_seen_at(moment))
+        return (seen[-1].value, *later) if seen else later
+
+    def memberships_from(self, moment: Moment) -> frozenset[str]:
+        """Return the IDs of the lists of which the record was a member at a moment, or later."""
+        later = {
+            list_id
+            for list_id in self.memberships
+            for dated in _all_values(list_id, self.memberships, self.earlier_memberships)
+            if dated.value is True and not dated.is_seen_at(moment)
+        }
+        return frozenset(later | {list_id for list_id in self.memberships if self.is_member(list_id, moment)})
+
+    def changes_of(self, properties: Collection[str], lists: Collection[str]) -> Sequence[TimestampedValue]:
+        """Return the changes of some properties and lists that are kept, in no particular order. ``lists``: list IDs,
+        as ``read_name`` returns them."""
+        return [
+            *(dated for name in properties for dated in _all_values(name, self.properties, self.earlier_properties)),
+            *(dated for name in lists for dated in _all_values(name, self.memberships, self.earlier_memberships)),
+        ]
+
     def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
         """Return the times of the changes until ``until`` that are not seen at ``after``, ascending, without
         duplicates."""
@@ -241,6 +266,16 @@ class Record(Struct, frozen=True):
         """Whether the record was created until an instant. Does not consider its deletion."""
         return self.created_at <= instant
 
+    def existed_before(self, event: Event) -> bool:
+        """Return whether the record existed just before the change that the event made. A record that was created in
+        the same millisecond did not."""
+        if self.created_at < event.occurred_at:
+            return True
+        if not event.is_to_second or self.created_at > event.latest or self.known_at is None:
+            return False
+        # The times do not determine the order, so the order of arrival does.
+        return event.evaluated_at is not None and self.known_at < event.evaluated_at
+
     def moment(self, event: Event) -> Moment:
         """Return the moment at which the event's criteria see the record.
 
@@ -256,8 +291,10 @@ class Record(Struct, frozen=True):
 
 
 _CREATION = frozenset({"createdate", "hs_createdate"})
-_MODIFICATION = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
-SYSTEM_PROPERTIES = _CREATION | _MODIFICATION | {"hs_object_id"}
+MODIFICATION_PROPERTIES = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
+"""HubSpot's properties with the time of the latest change."""
+
+SYSTEM_PROPERTIES = _CREATION | MODIFICATION_PROPERTIES | {"hs_object_id"}
 """Properties that HubSpot gives every record. A value that a source sent takes precedence."""
 
 
@@ -458,7 +495,7 @@ def occurrences_of(event: Event, event_types: Mapping[str, EventType], record: R
 
 def membership_rejection_reason(event: Event, record: Record) -> str | None:
     """Return why an event about a list membership changed nothing. None if it did, or if the event is another."""
-    for list_id, is_added in _changed_memberships(event).items():
+    for list_id, is_added in changed_memberships(event).items():
         if record.was_member_before(list_id, event) == is_added:
             return f"the record was {'already' if is_added else 'not'} a member of list {list_id}"
     return None
@@ -476,8 +513,8 @@ def _change_of(event: Event) -> RecordUpdate:
     key = first_of(event)
     return RecordUpdate(
         at=event.occurred_at,
-        properties=_changed_properties(event),
-        memberships=_changed_memberships(event),
+        properties=changed_properties(event),
+        memberships=changed_memberships(event),
         creates=event.event_type.effect is RecordEffect.CREATES or event.record_properties is not None,
         first=None if key is None else (key, event.id),
         arrived_at=event.evaluated_at,
@@ -494,18 +531,28 @@ def first_of(event: Event) -> str | None:
     return f"{event.event_type.name}/{fold(as_text(event.properties.get(name)))}"
 
 
-def _changed_properties(event: Event) -> Properties:
+def changed_properties(event: Event) -> Properties:
+    """Return the properties that the event sets, by name: its own and those of its snapshot."""
     changes = dict(event.record_properties or {})
     if event.event_type.effect is RecordEffect.CHANGES_PROPERTY:
         changes[read_name(event.properties["hs_name"])] = event.properties.get("hs_value")
     return changes
 
 
-def _changed_memberships(event: Event) -> Mapping[str, bool]:
+def changed_memberships(event: Event) -> Mapping[str, bool]:
+    """Return whether the record is a member now, for the list that the event is about."""
     if event.event_type.effect is not RecordEffect.CHANGES_MEMBERSHIP:
         return {}
     added = fold(as_text(event.properties["hs_membership_change"])) == "added"
     return {read_name(event.properties["hs_list_id"]): added}
+
+
+def changed_association_types(event: Event) -> frozenset[str]:
+    """Return the object types of the associations that the event is about."""
+    if event.event_type.effect is not RecordEffect.CHANGES_ASSOCIATION:
+        return frozenset()
+    other_type = as_text(event.properties["hs_to_object_type_id"])
+    return frozenset({object_type_id(other_type) or other_type})
 
 
 def merge_values(
@@ -572,6 +619,12 @@ def _trim_history(history: list[TimestampedValue], current: TimestampedValue, le
 
 def _text(dated: TimestampedValue) -> str:
     return json.dumps(dated.value)
+
+
+def _all_values(
+    name: str, current: Mapping[str, TimestampedValue], earlier: ValueHistory
+) -> tuple[TimestampedValue, ...]:
+    return (*earlier.get(name, ()), current[name]) if name in current else ()
 
 
 def until(

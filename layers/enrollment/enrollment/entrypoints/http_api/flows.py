@@ -132,14 +132,11 @@ def not_found(what: str, missing: list[str]) -> dict[str, object]:
 
 
 def dry_run_enrollment(services: Services, request: Request) -> Reply:
-    """Return whether a record passes a flow's refinement criteria, suppression and goal. Triggers are not considered,
-    as in HubSpot's own test. The record is stored, or consists of the properties in the body."""
+    """Return whether a record passes a flow's criteria, suppression and goal: the refinement criteria of an event-based
+    flow, or the enrollment criteria of a filter-based one. Triggers and earlier changes are not considered, as in
+    HubSpot's own test. The record is stored, or consists of the properties in the body."""
     revision = services.authoring.get(request.portal_id, request.path["flowId"])
     flow = read_flow(revision)
-    enrollment_type = write_flow_summary(revision)["enrollmentType"]
-    if enrollment_type not in ("EVENT_BASED", "MANUAL"):
-        message = expectation_of("an EVENT_BASED or MANUAL flow", f"a flow of type {enrollment_type}")
-        raise refuse("flowId", "NOT_EVENT_BASED", message)
     reader = BodyReader()
     body = reader.mapping(request.body, "$")
     if ("objectId" in body) == ("properties" in body):
@@ -161,7 +158,8 @@ def dry_run_enrollment(services: Services, request: Request) -> Reply:
         record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, values)
     snapshot = services.evaluator.snapshot(record, request.now, [flow])
     suppression, goal, criteria = (
-        None if branch is None else branch.result(snapshot) for branch in (flow.suppression, flow.goal, flow.criteria)
+        None if branch is None else branch.result(snapshot)
+        for branch in (flow.suppression, flow.goal, flow.criteria if flow.entry is None else flow.entry.criteria)
     )
     is_rejected = any(result is not None and result.holds for result in (suppression, goal))
     answer = {
@@ -170,7 +168,8 @@ def dry_run_enrollment(services: Services, request: Request) -> Reply:
         "objectTypeId": flow.object_type_id,
         "objectId": object_id,
         "passed": not is_rejected and (criteria is None or criteria.holds),
-        "refinementCriteria": None if criteria is None else write_result(criteria),
+        "refinementCriteria": None if criteria is None or flow.entry is not None else write_result(criteria),
+        **({} if criteria is None or flow.entry is None else {"enrollmentCriteria": write_result(criteria)}),
         "suppression": None if suppression is None else write_result(suppression),
         "goal": None if goal is None else write_result(goal),
     }

@@ -82,8 +82,8 @@ def _flows(services: Services, request: Request, reader: BodyReader, flow_ids: C
         if flow is None:
             message = expectation("the ID of a flow in this portal", flow_id, "List them with GET /automation/v4/flows")
             reader.fault(f"$.flowIds[{number}]", "UNKNOWN_FLOW", message)
-        elif not flow.is_enabled or not flow.groups:
-            reason = "is off" if flow.groups else "has no events as triggers"
+        elif not flow.is_enabled or not flow.event_types:
+            reason = "is off" if flow.event_types else "has no events as triggers"
             message = expectation_of("a flow that is on and has events as triggers", f"flow {flow_id}, which {reason}")
             reader.fault(f"$.flowIds[{number}]", "NO_EFFECT", message)
         else:

@@ -160,6 +160,7 @@ _MANUAL: dict[str, Schema] = {
     },
     "override": {"type": ["boolean", "null"], "description": "true is not supported yet."},
 }
+_OF_FILTER_BASED = ("enrollmentCriteria", "enrollmentCriteriaBefore")
 _RESULT: Schema = _nullable({"anyOf": [_ref("BranchResult"), _ref("FilterResult")]})
 _EXPLANATION: dict[str, Schema] = {
     "flowName": _TEXT,
@@ -169,6 +170,14 @@ _EXPLANATION: dict[str, Schema] = {
     "suppression": _RESULT,
     "goal": _RESULT,
     "refinementCriteria": _RESULT,
+    "enrollmentCriteria": {
+        **_RESULT,
+        "description": "Of a filter-based flow: its criteria for the record after the change.",
+    },
+    "enrollmentCriteriaBefore": {
+        **_RESULT,
+        "description": "Of a filter-based flow: its criteria for the record just before the change.",
+    },
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -249,13 +258,15 @@ SCHEMAS: dict[str, Schema] = {
             "objectId": {"type": ["string", "null"]},
             "passed": _FLAG,
             "refinementCriteria": _nullable(_ref("BranchResult")),
+            "enrollmentCriteria": _nullable(_ref("BranchResult")),
             "suppression": _nullable(_ref("BranchResult")),
             "goal": _nullable(_ref("BranchResult")),
-        }
+        },
+        "enrollmentCriteria",
     ),
     "BranchResult": _object(
         {
-            "filterBranchType": {"enum": ["AND", "OR"]},
+            "filterBranchType": {"enum": ["AND", "OR", "NOT_ALL", "NOT_ANY"]},
             "filters": _list(_ref("FilterResult")),
             "filterBranches": _list(_ref("BranchResult")),
             "passed": _FLAG,
@@ -338,7 +349,7 @@ SCHEMAS: dict[str, Schema] = {
         "unprocessed",
         "warnings",
     ),
-    "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES),
+    "Explanation": _object(_DECISION | _EXPLANATION, *_SOMETIMES, *_OF_FILTER_BASED),
     "PreviewInput": _object(
         {
             "flow": _ref("FlowInput"),
@@ -446,6 +457,7 @@ SCHEMAS: dict[str, Schema] = {
             "notes": {**_list(_TEXT), "description": "Limits of the explanation, and related facts."},
         },
         *_SOMETIMES,
+        *_OF_FILTER_BASED,
         *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
     ),
     "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
