@@ -290,3 +290,22 @@ def test_events_are_explained_page_by_page_newest_first(api: Api) -> None:
 )
 def test_explanations_of_missing_things_are_not_found(api: Api, query: dict[str, str], status: int) -> None:
     assert api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", **query}).status == status
+
+
+def test_explanation_of_a_filter_based_flow_has_the_criteria_after_and_before_the_change(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    for number, city in enumerate(("Oslo", "Cork", "Cork")):
+        api.world.now += 10
+        at = {"at": iso(api.world.now), "sent": iso(api.world.now)}
+        properties = {"hs_name": "city", "hs_value": city}
+        api.world.deliver(event({"crm.property_changed": "101", "id": f"c{number}", "properties": properties, **at}))
+
+    oslo, cork, again = (decision(api, event_id=f"c{number}") for number in range(3))
+
+    assert (oslo["code"], oslo["enrollmentCriteria"]["passed"]) == ("NOT_MATCHED", False)
+    assert oslo["failedConditions"] == ['city is "Cork", found "Oslo"']
+    assert (cork["code"], cork["enrollment"] is None) == ("ENROLLED", False)
+    assert [cork[key]["passed"] for key in ("enrollmentCriteria", "enrollmentCriteriaBefore")] == [True, False]
+    assert again["code"] == "MET_BEFORE"
+    assert again["because"].startswith("the record met the enrollment criteria before this change, since 2025-")
+    assert [again[key]["passed"] for key in ("enrollmentCriteria", "enrollmentCriteriaBefore")] == [True, True]

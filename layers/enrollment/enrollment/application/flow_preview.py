@@ -39,7 +39,10 @@ def preview(
     keys = dict.fromkeys(event.record_key for event in events if event.record_key is not None)
     records = processor.records.get_many(list(keys))
     current = [event for event in events if _is_of_current_record(event, records)]
-    simulation = Simulation(replace(processor, flows=Drafts([flow])), records.values(), sees=no_enrollments)
+    # Each event is decided by the changes that had arrived then. Otherwise the first would enroll for the later ones.
+    evaluator = replace(processor.evaluator, sees_later_arrivals=False)
+    drafted = replace(processor, flows=Drafts([flow]), evaluator=evaluator)
+    simulation = Simulation(drafted, records.values(), sees=no_enrollments)
     # Oldest first: a flow that enrolls a record once does so by the first event.
     decided = [
         (event, decision)
