@@ -309,3 +309,14 @@ def test_explanation_of_a_filter_based_flow_has_the_criteria_after_and_before_th
     assert again["code"] == "MET_BEFORE"
     assert again["because"].startswith("the record met the enrollment criteria before this change, since 2025-")
     assert [again[key]["passed"] for key in ("enrollmentCriteria", "enrollmentCriteriaBefore")] == [True, True]
+
+
+def test_snapshot_that_enrolls_in_a_filter_based_flow_is_explained(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    api.world.put_flow(flow({"id": 2, "filters": [["age", "IS_KNOWN"]]}))
+    assert submit(api, record={"city": "Cork"}) == ["ENROLLED"]
+
+    ((one,),) = (result["decisions"] for result in ask(api, eventId="e1"))
+
+    assert (one["flowId"], one["code"]) == ("1", "ENROLLED")
+    assert decision(api, flow_id="2")["because"] == "the event changed nothing that the enrollment criteria mention"
