@@ -403,3 +403,33 @@ def test_explanations_warn_of_unknown_names(api: Api) -> None:
         "detail.properties.hs_formid: expected a property of forms.submitted; this name is ignored"
         " - did you mean hs_form_id?"
     )
+
+
+def test_explanation_of_a_filter_based_flow_has_the_criteria_after_and_before_the_change(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    for number, city in enumerate(("Oslo", "Cork", "Cork")):
+        api.world.now += 10
+        at = {"at": iso(api.world.now), "sent": iso(api.world.now)}
+        properties = {"hs_name": "city", "hs_value": city}
+        api.world.deliver(event({"crm.property_changed": "101", "id": f"c{number}", "properties": properties, **at}))
+
+    oslo, cork, again = (decision(api, event_id=f"c{number}") for number in range(3))
+
+    assert (oslo["code"], oslo["enrollmentCriteria"]["passed"]) == ("NOT_MATCHED", False)
+    assert oslo["failedConditions"] == ['city is "Cork", found "Oslo"']
+    assert (cork["code"], cork["enrollment"] is None) == ("ENROLLED", False)
+    assert [cork[key]["passed"] for key in ("enrollmentCriteria", "enrollmentCriteriaBefore")] == [True, False]
+    assert again["code"] == "MET_BEFORE"
+    assert again["because"].startswith("the record met the enrollment criteria before this change, since 2025-")
+    assert [again[key]["passed"] for key in ("enrollmentCriteria", "enrollmentCriteriaBefore")] == [True, True]
+
+
+def test_snapshot_that_enrolls_in_a_filter_based_flow_is_explained(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    api.world.put_flow(flow({"id": 2, "filters": [["age", "IS_KNOWN"]]}))
+    assert submit(api, record={"city": "Cork"}) == ["ENROLLED"]
+
+    ((one,),) = (result["decisions"] for result in ask(api, eventId="e1"))
+
+    assert (one["flowId"], one["code"]) == ("1", "ENROLLED")
+    assert decision(api, flow_id="2")["because"] == "the event changed nothing that the enrollment criteria mention"

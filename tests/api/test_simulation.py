@@ -211,6 +211,20 @@ def test_a_draft_is_decided_on_the_events_that_happened() -> None:
     assert before == (api.world.enrollments.items, api.world.queue.messages)
 
 
+def test_filter_based_draft_enrolls_by_the_changes_that_happened() -> None:
+    api = example_portal()
+    for number, city in enumerate(("Oslo", "Galway", "Cork", "Galway")):
+        properties = {"hs_name": "city", "hs_value": city}
+        given = {"crm.property_changed": "101", "id": f"c{number}", "at": iso(NOW + number), "properties": properties}
+        api.world.now = NOW + 10 + number
+        api.world.deliver(event(given))
+
+    found, _ = preview(api, flow({"id": 9, "filters": [["city", "IS_EQUAL_TO", "Galway"]]}))
+
+    codes = {one["eventId"]: one["code"] for one in found if one["eventId"].startswith("c")}
+    assert codes == {"c0": "NOT_MATCHED", "c1": "ENROLLED", "c2": "NOT_MATCHED", "c3": "ALREADY_ENROLLED"}
+
+
 def test_a_preview_is_the_same_whatever_its_pages_but_for_records_that_enter_once() -> None:
     api = portal_of_events()
     again, pages = preview(api, flow({**WANTED, "re_enroll": True}), limit=4)

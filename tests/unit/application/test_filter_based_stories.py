@@ -2,6 +2,7 @@
 their arrival. It keeps all of them, sorts them each time, and knows nothing of indexes, moments and candidates."""
 
 import random
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -189,3 +190,30 @@ def test_ten_thousand_stories_enroll_as_a_naive_evaluator_does() -> None:
     for seed in range(1_000, 11_000):
         found, expected, told = play(seed)
         assert found == expected, (seed, told)
+
+
+def test_hostile_tree_and_history_take_bounded_work() -> None:
+    """250 filters in 12 levels, on a record whose properties changed as often as its history keeps."""
+    filters = [
+        scenario.property_filter([f"p{number}", "IS_NOT_EQUAL_TO", "x", "STRING", True]) for number in range(240)
+    ]
+    branch: dict[str, Any] = {"filterBranchType": "AND", "filters": filters}
+    for _ in range(10):
+        branch = {"filterBranchType": "NOT_ANY", "filters": [filters[0]], "filterBranches": [branch]}
+    tree = {"filterBranchType": "AND", "filters": [], "filterBranches": [branch]}
+    document = scenario.flow({"id": 1, "filters": [["city", "IS_KNOWN"]]})
+    document["enrollmentCriteria"]["listFilterBranch"] = tree
+    world = World(now=START)
+    world.put_flow(document)
+    world.deliver(scenario.event({"crm.object_created": "101", "id": "c", "at": iso(START)}))
+    for number in range(20):
+        snapshot = {f"p{each}": f"{number}-{each}" for each in range(200)}
+        given = {"calls.ended": "101", "id": f"s{number}", "at": iso(START + 10 + number), "record": snapshot}
+        world.now = START + 100 + number
+        world.deliver(scenario.event(given))
+
+    started = time.perf_counter()
+    late = {"hs_name": "p0", "hs_value": "late"}
+    world.deliver(scenario.event({"crm.property_changed": "101", "id": "l", "at": iso(START + 5), "properties": late}))
+
+    assert time.perf_counter() - started < 5

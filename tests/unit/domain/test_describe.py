@@ -12,6 +12,7 @@ from enrollment.domain.describe import WORDS, describe_flow, describe_operation,
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.flows import read_flow
+from tests.support.criteria import with_company
 from tests.support.scenario import flow, property_filter
 
 DEMO = Path(__file__).parents[3] / "cli" / "enroll" / "demo" / "flows"
@@ -197,4 +198,43 @@ def test_description_of_a_time_has_only_the_parts_that_are_evaluated(reference: 
     assert (
         describe_operation({"operationType": "TIME_POINT", "operator": "IS_AFTER", "timePoint": point})
         == f"is after {words}"
+    )
+
+
+def test_filter_based_flow_is_described_with_its_re_enrollment_triggers() -> None:
+    document = flow(
+        {
+            "id": 1,
+            "any_filters": [[["city", "IS_EQUAL_TO", "Cork"], ["NOT_IN_LIST", "42"]], [["age", "IS_GREATER_THAN", 20]]],
+            "re_enroll": True,
+            "re_enroll_when": [[["hs_name", "IS_ANY_OF", ["stage"]], ["hs_value", "IS_KNOWN"]], [["IN_LIST", "7"]]],
+        }
+    )
+    assert sentences(document) == [
+        'Enrolls a contact when it comes to meet these criteria: (city is "Cork" and it is not in list 42) or age is '
+        "greater than 20.",
+        "A contact that met them before the flow was turned on does not enter.",
+        'Enters again, while it meets them, when a property changes, where property name is "stage" and new value is '
+        "known; or when it comes to meet this: it is in list 7.",
+    ]
+
+
+def test_filter_based_flow_without_trigger_enrolls_each_record_once() -> None:
+    assert sentences(flow({"id": 1, "filters": [["city", "IS_KNOWN"]]}))[-1] == "Each contact enters once."
+
+
+def test_negated_branches_and_absent_associations_are_described() -> None:
+    association = {**with_company(), "operator": "NOT_IN_LIST"}
+    branches = [
+        {"filterBranchType": "NOT_ANY", "filters": [property_filter(["city", "IS_KNOWN"])]},
+        {"filterBranchType": "NOT_ALL", "filters": [property_filter(["city", "IS_KNOWN"])]},
+        association,
+    ]
+    document = flow({"id": 1, "filters": [["age", "IS_KNOWN"]]})
+    document["enrollmentCriteria"]["listFilterBranch"]["filterBranches"][0]["filterBranches"] = branches
+
+    assert sentences(document)[0] == (
+        "Enrolls a contact when it comes to meet these criteria: (age is known and none of these holds: "
+        "(city is known) and not all of these hold: (city is known) "
+        "and it is associated with no company (HUBSPOT_DEFINED 279))."
     )

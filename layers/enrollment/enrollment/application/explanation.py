@@ -20,6 +20,7 @@ from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.events.event import Event, Occurrence, occurrences, satisfying
 from enrollment.domain.events.moments import as_of, last_instant
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
+from enrollment.domain.flows.record_change import RECORD_CHANGED
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, occurrences_of, with_co_changed_properties
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
@@ -81,6 +82,8 @@ class DecisionExplainer(Struct, frozen=True):
         """Return the outcome of an event for every flow that it may have concerned. ``key``: its record. ``only``: the
         current revision of the single flow to explain, which may be a deletion."""
         event_types = [occurrence.event_type.name for occurrence in occurrences(event, self.processor.event_types)]
+        if event.record_properties is not None:
+            event_types.append(RECORD_CHANGED)
         candidates = self.processor.flows.candidates(event.portal_id, event.object_type_id, event_types)
         flows = {flow.id: flow for flow in candidates}
         if only is not None:
@@ -104,7 +107,8 @@ class DecisionExplainer(Struct, frozen=True):
             self._complete(
                 outcome, event, explanations.get(outcome.flow_id), existing[outcome.flow_id], record, satisfied
             )
-            for outcome, _ in in_force
+            for outcome, flow in in_force
+            if flow is None or only is not None or _is_concerned(flow, event_types, outcome.flow_id in explanations)
         ]
 
     def _find_flow_in_force(
@@ -135,6 +139,8 @@ class DecisionExplainer(Struct, frozen=True):
                 state = "had been deleted" if revision.is_deleted else "was off"
                 return replace(outcome, because=f"the flow {state} when the event was sent"), None
             in_force = self.read_flow(revision)
+        if in_force.entry is not None:
+            outcome = replace(outcome, because="the event changed nothing that the enrollment criteria mention")
         outcome = replace(outcome, flow_name=in_force.name, revision_id=in_force.revision_id)
         if in_force.object_type_id != event.object_type_id or not in_force.event_types.intersection(event_types):
             trigger = f"{event.event_type.name} of records of type {event.object_type_id}"
@@ -187,6 +193,12 @@ class DecisionExplainer(Struct, frozen=True):
         for name in names:
             if record.has_lost(name, as_of(explanation.as_of), self.processor.history_length):
                 yield f"the value of {name} at {iso(explanation.as_of)} is no longer stored"
+
+
+def _is_concerned(flow: Flow, event_types: Sequence[str], is_decided: bool) -> bool:
+    """Whether a flow is explained: it decided the event, or the event's own type triggers it. A snapshot concerns only
+    the filter-based flows whose criteria mention what it changed."""
+    return is_decided or not flow.event_types.isdisjoint(set(event_types) - {RECORD_CHANGED})
 
 
 def _notes_on_revision(outcome: FlowOutcome) -> Iterator[str]:

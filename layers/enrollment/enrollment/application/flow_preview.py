@@ -90,8 +90,10 @@ def _decide(
     processor: EventProcessor, flow: Flow, events: Sequence[Event], records: Mapping[RecordKey, Record]
 ) -> Mapping[int, Decision]:
     """Return the decisions of a flow by the position of the event. Without an entry: the event does not trigger it."""
-    without_enrollments = replace(processor, flows=Drafts([flow]), enrollments=NoEnrollments())
-    simulation = Simulation(without_enrollments, records.values())
+    # Each event is decided by the changes that had arrived then. Otherwise the first would enroll for the later ones.
+    evaluator = replace(processor.evaluator, sees_later_arrivals=False)
+    drafted = replace(processor, flows=Drafts([flow]), enrollments=NoEnrollments(), evaluator=evaluator)
+    simulation = Simulation(drafted, records.values())
     # Oldest first: a flow that enrolls a record once does so by the first event.
     return {
         index: decision

@@ -357,3 +357,41 @@ def test_upper_bound_before_the_lower_bound_gives_a_warning(
         for warning in warnings:
             assert warning.path == f"{CRITERIA}.filters[0].operation.upperBoundTimePoint"
             assert f"on closedate {holds} holds" in warning.found
+
+
+# Filter-based flows ------------------------------------------------------------------------------------------------
+
+TRIGGER = [["hs_name", "IS_ANY_OF", ["city"]], ["hs_value", "IS_KNOWN"]]
+
+
+def test_re_enrollment_without_a_trigger_is_reported() -> None:
+    given = {"id": 1, "filters": [["city", "IS_KNOWN"]], "re_enroll": True}
+    assert codes(lint_document(flow(given))) == ["RE_ENROLLMENT_WITHOUT_TRIGGER"]
+    assert lint_document(flow({**given, "re_enroll_when": [TRIGGER]})) == []
+
+
+def test_re_enrollment_trigger_of_a_flow_that_enrolls_once_is_reported() -> None:
+    given = {"id": 1, "filters": [["city", "IS_KNOWN"]], "re_enroll_when": [TRIGGER]}
+    assert codes(lint_document(flow(given))) == ["UNUSED_RE_ENROLLMENT_TRIGGER"]
+
+
+def test_negative_operator_without_the_key_for_missing_values_is_reported_in_contact_flows() -> None:
+    document = flow({"id": 1, "filters": [["city", "IS_NOT_EQUAL_TO", "Cork"]]})
+    assert lint_document(document) == []
+    (branch,) = document["enrollmentCriteria"]["listFilterBranch"]["filterBranches"]
+    del branch["filters"][0]["operation"]["includeObjectsWithNoValueSet"]
+
+    (warning,) = lint_document(document)
+
+    assert warning.code == "NEGATIVE_WITHOUT_VALUE"
+    assert warning.path == "$.enrollmentCriteria.listFilterBranch.filterBranches[0].filters[0].operation"
+    assert lint_document({**document, "type": "PLATFORM_FLOW", "objectTypeId": "0-2"}) == []
+
+
+def test_contradictory_enrollment_criteria_are_reported() -> None:
+    filters = [["city", "IS_EQUAL_TO", "Cork"], ["city", "IS_EQUAL_TO", "Dublin"]]
+    (warning,) = lint_document(flow({"id": 1, "filters": filters}))
+    assert (warning.code, warning.path) == (
+        "CONTRADICTION",
+        "$.enrollmentCriteria.listFilterBranch.filterBranches[0].filters",
+    )
