@@ -94,7 +94,9 @@ def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: py
     assert Counter(map(str, outcome.calls)) == {
         # The portal's settings.
         "GetItem flows": 1,
-        "Query flows": 1,
+        # The flows of the event type, and the filter-based flows, because the events have snapshots.
+        "BatchGetItem flows": 1,
+        "Query flows": 2,
         "PutItem records": 10,
         "PutItem enrollments": 20,
         "BatchGetItem records": 1,
