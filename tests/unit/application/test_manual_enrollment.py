@@ -177,6 +177,16 @@ def test_rate_limit_delays_the_message() -> None:
     assert len(world.queue.messages) == 2
 
 
+def test_delayed_enrollment_is_announced_with_the_chain_of_the_first_request() -> None:
+    world = portal(manual(re_enroll=True, enrollmentRateLimit={"count": 1, "period": "HOUR"}))
+    enroll(world)
+    (delayed,) = enroll(world, key="k2", chain=("7",))
+    assert enroll(world, key="k2") == [delayed]
+    assert delayed.due_at is not None
+    world.pass_time(delayed.due_at + 1)
+    assert [announcement.chain for announcement in world.bus.announcements] == [("1",), ("7", "1")]
+
+
 def test_event_that_is_deferred_under_the_same_id_is_not_decided_by_a_delayed_enrollment() -> None:
     limited = manual(re_enroll=True, enrollmentRateLimit={"count": 1, "period": "MINUTE"})
     late = flow({"id": 2, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]], "tolerance": 5})

@@ -10,7 +10,6 @@ from enrollment.application.ports import Clock, ConcurrentModification, Enrollme
 from enrollment.domain.enrollment.decision_steps import FlowContext, Step
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.enrollment.enrollments import StoredEnrollment, TriggerEvent, enroll
-from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.values import Instant, iso
 
@@ -61,7 +60,8 @@ class EnrollmentClaims(Struct, frozen=True):
                 stored = StoredEnrollment(enrollment, due_at=due_at, chain=facts.event.chain)
                 return enrolled(flow, stored), stored
             # Another cause, or another delivery of this one, wrote between our read and our write.
-            changes = {} if context.entry is None else {flow.id: cause_name(context.entry.cause_at)}
+            entry = context.entry
+            changes = {} if entry is None else {flow.id: entry.name(is_first=not entry.re_enrolls)}
             existing = self.enrollments.find(key, facts.event.cause_key, [flow.id], changes)
             context = context.with_existing(existing[flow.id])
         raise ConcurrentModification(

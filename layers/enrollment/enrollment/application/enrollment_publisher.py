@@ -56,10 +56,10 @@ class EnrollmentPublisher(Struct, frozen=True):
         if due:
             self._publish(due)
 
-    def _publish(self, due: Sequence[StoredEnrollment], chain: tuple[str, ...] | None = None) -> None:
+    def _publish(self, due: Sequence[StoredEnrollment], chain: tuple[str, ...] = ()) -> None:
         """Send to the queue, then to the bus, then confirm what they accepted. The queue is first, so that a consumer
-        receives a flow's enrollment before those of the flows that the announcement triggers. ``chain``: that of the
-        event; None: the stored one."""
+        receives a flow's enrollment before those of the flows that the announcement triggers. ``chain``: of the event,
+        for enrollments without a stored one."""
         published = {stored.enrollment.id for stored in due if stored.is_published}
         announced = {stored.enrollment.id for stored in due if stored.is_announced}
         try:
@@ -67,9 +67,8 @@ class EnrollmentPublisher(Struct, frozen=True):
             for accepted_id in self.queue.publish([stored.enrollment for stored in due if not stored.is_published]):
                 published.add(accepted_id)
             announcements = [
-                Announcement(
-                    stored.enrollment, (*(stored.chain if chain is None else chain), stored.enrollment.flow_id)
-                )
+                # Another event of the same change can have another chain.
+                Announcement(stored.enrollment, (*(stored.chain or chain), stored.enrollment.flow_id))
                 for stored in due
                 if stored.enrollment.id in published and not stored.is_announced
             ]

@@ -114,11 +114,19 @@ class EventFacts:
 
     def change_names(self, flow_ids: Sequence[str]) -> Mapping[str, str]:
         """Return by the ID of a filter-based flow the name of the change that can enroll the record."""
-        if self._entries is None:
-            return NO_CHANGES
-        return {
-            flow_id: cause_name(self._entries[flow_id].cause_at) for flow_id in flow_ids if flow_id in self._entries
+        names = {
+            context.flow.id: cause_name(self.event.occurred_at)
+            for context in self.contexts
+            if context.flow.entry is not None
         }
+        if not names:
+            return NO_CHANGES
+        # A flow without a result has been edited, or the change does not concern it any more. An earlier delivery may
+        # have enrolled the record by the event's own change.
+        names |= {
+            flow_id: entry.name(is_first=not entry.re_enrolls) for flow_id, entry in (self._entries or {}).items()
+        }
+        return {flow_id: names[flow_id] for flow_id in flow_ids if flow_id in names}
 
     def entry_group(self, flow: Flow) -> TriggerGroup | None:
         """Return the compiled group of a filter-based flow that the change of the record satisfies."""

@@ -349,5 +349,5 @@ def _cause_of(context: FlowContext) -> TriggerEvent:
     event, entry = context.facts.event, context.entry
     if entry is None:
         return trigger_event(context.match, event)
-    at = entry.transition(is_first=context.existing.first is None).at
-    return change_cause(context.match, event, at, cause_name(at))
+    is_first = context.existing.first is None
+    return change_cause(context.match, event, entry.transition(is_first=is_first).at, entry.name(is_first=is_first))

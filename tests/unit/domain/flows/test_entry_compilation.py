@@ -112,7 +112,11 @@ def enrolls_at(one: Flow, change: RecordChange) -> set[int]:
         )
     ]
     entry = entry_of(one, one.entry.groups[0], change, transitions, 0)
-    return set() if entry.entered is None and not entry.re_enrolls else {entry.cause_at}
+    return (
+        set()
+        if entry.entered is None and not entry.re_enrolls
+        else {entry.transition(is_first=not entry.re_enrolls).at}
+    )
 
 
 @given(flows(), EVENTS, st.randoms())

@@ -240,6 +240,7 @@ def criteria_not_met(context: FlowContext) -> Decision | None:
 
 STEPS_BEFORE_ENTRY: tuple[Step, ...] = (unknown_record, not_eligible, loop_stopped)
 TRIGGER_STEPS: tuple[Step, ...] = (not_eligible, loop_stopped, before_activation, not_matched)
-ENROLLMENT_STEPS: tuple[Step, ...] = (duplicate_event, already_enrolled)
+# In a filter-based flow, the criteria are about another change if the record was enrolled before.
+ENROLLMENT_STEPS: tuple[Step, ...] = (duplicate_event, already_enrolled, criteria_not_met)
 STEPS_BEFORE_CRITERIA: tuple[Step, ...] = (duplicate_event, unknown_record, *TRIGGER_STEPS, already_enrolled)
 DECISION_STEPS: tuple[Step, ...] = (*STEPS_BEFORE_CRITERIA, criteria_not_met)

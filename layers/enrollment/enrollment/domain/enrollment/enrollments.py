@@ -115,7 +115,7 @@ def has_other_content(cause: TriggerEvent, event: Event, occurrences: Sequence[O
     ``occurrences``: the catalog rows that the other event satisfies. The times are compared only if the other event
     has an exact one: the bus dates an event without a time of occurrence anew each time it is sent.
     """
-    is_exact = not event.is_to_second and event.claimed_at is None
+    is_exact = not event.is_to_second and event.claimed_at is None and not cause.name
     if is_exact and event.occurred_at != cause.occurred_at:
         return True
     if all(occurrence.event_type.name != cause.event_type for occurrence in occurrences):

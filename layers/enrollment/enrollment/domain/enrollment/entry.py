@@ -13,7 +13,7 @@ from enrollment.domain.flows.flow import EntryCriteria, Flow, TriggerGroup
 from enrollment.domain.flows.re_enrollment import ChangeTrigger, PropertyChange, ReEnrollmentTrigger
 from enrollment.domain.flows.record_change import RecordChange
 from enrollment.domain.records.record_snapshot import RecordSnapshot
-from enrollment.domain.values import Instant, as_text, iso, read_name
+from enrollment.domain.values import Instant, as_text, is_missing, iso, read_name
 
 # Earlier changes at which criteria are evaluated to find since when they hold. Bounds the work of a reason.
 MAX_EARLIER_CHANGES = 50
@@ -37,15 +37,15 @@ class Entry(Struct, frozen=True, eq=False):
         """Return the transition that enrolls the record. ``is_first``: the flow has not enrolled the record before."""
         return self.entered if is_first and self.entered is not None else self.own
 
-    @property
-    def cause_at(self) -> Instant:
-        """When the change happened whose name identifies the enrollment."""
-        return self.transition(is_first=not self.re_enrolls).at
+    def name(self, *, is_first: bool) -> str:
+        """Return the name of the change that enrolls the record, as ``transition``."""
+        return cause_name(self.transition(is_first=is_first).at)
 
 
 def cause_name(at: Instant) -> str:
     """Return the name of a change as the cause of an enrollment in a filter-based flow. All changes of a millisecond
-    have the same name, because they are one change."""
+    have the same name, because they are one change. A time that is known to the second is the second's first
+    millisecond."""
     return f"at:{iso(at)}"
 
 
@@ -79,7 +79,7 @@ def _property_change(name: str, change: RecordChange, own: Transition) -> Proper
     properties = change.event.properties
     previous = None if own.before is None else own.before.value(name)
     # A previous value that the source sent takes precedence.
-    if "hs_previous_value" in properties and read_name(as_text(properties.get("hs_name"))) == name:
+    if not is_missing(properties.get("hs_previous_value")) and read_name(as_text(properties.get("hs_name"))) == name:
         previous = properties["hs_previous_value"]
     return PropertyChange(name, own.after.value(name), previous)
 
