@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso, read_instant
 from tests.support import scenario
+from tests.support.criteria import ADA, TO_COMPANY, with_company
 from tests.support.fakes import World
 
 START = read_instant(scenario.START) or 0
@@ -217,3 +220,31 @@ def test_hostile_tree_and_history_take_bounded_work() -> None:
     world.deliver(scenario.event({"crm.property_changed": "101", "id": "l", "at": iso(START + 5), "properties": late}))
 
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("is_in_order", [True, False])
+def test_property_change_and_association_enroll_in_either_order_of_arrival(is_in_order: bool) -> None:
+    world = World(now=START)
+    for key in (ADA, RecordKey("p1", "0-2", "1")):
+        world.put_record(key, Record(key, 0))
+    document = scenario.flow({"id": 1, "filters": [FILTERS["city is Dublin"]]})
+    tree = {"filterBranchType": "AND", "filters": [scenario.property_filter(FILTERS["city is Dublin"])]}
+    document["enrollmentCriteria"]["listFilterBranch"] = {**tree, "filterBranches": [with_company()]}
+    world.put_flow(document)
+
+    def change_the_city() -> None:
+        properties = {"hs_name": "city", "hs_value": "Dublin"}
+        at = iso(START + 101)
+        world.deliver(scenario.event({"crm.property_changed": "101", "id": "city", "at": at, "properties": properties}))
+
+    def associate_the_company() -> None:
+        world.record_service.associate(ADA, RecordKey("p1", "0-2", "1"), [TO_COMPANY], START + 301)
+        world.deliver_produced()
+
+    steps = [change_the_city, associate_the_company]
+    for step in steps if is_in_order else reversed(steps):
+        world.now = max(world.now + 400, START + 400)
+        step()
+
+    (enrollment,) = world.queue.messages
+    assert enrollment.cause.occurred_at == START + 301

@@ -2,7 +2,7 @@
 and the associated records are read once for all flows that need them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
 
 from msgspec import Struct, field
@@ -19,7 +19,7 @@ from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
 from enrollment.domain.records.change_moments import ChangeMoment, change_moments
-from enrollment.domain.records.record import Record, with_co_changed_properties
+from enrollment.domain.records.record import Record, TimestampedValue, with_co_changed_properties
 from enrollment.domain.records.record_snapshot import (
     MAX_ASSOCIATED,
     AssociatedRecords,
@@ -81,6 +81,7 @@ class CriteriaEvaluator(Struct, frozen=True):
     def transitions(self, event: Event, record: Record, flows: Sequence[Flow]) -> Mapping[str, Sequence[Transition]]:
         """Return by the ID of each filter-based flow the record just before and after the event's own change, then for
         each later change that its criteria mention. With the reads of a single snapshot for all flows."""
+        evaluator = self.shared()
         changed = with_co_changed_properties(record, event)
         moments: dict[str, Sequence[ChangeMoment]] = {}
         known_until = LATEST
@@ -96,6 +97,7 @@ class CriteriaEvaluator(Struct, frozen=True):
                     mentioned.lists,
                     any_change=mentioned.any_change,
                     known_until=known_until,
+                    associations=evaluator._association_changes(record.key, mentioned.associations),
                 )
         views = dict.fromkeys(
             (moment.at, view)
@@ -104,7 +106,7 @@ class CriteriaEvaluator(Struct, frozen=True):
             for view in (moment.before, moment.after)
             if view is not None
         )
-        snapshots = dict(zip(views, self.snapshots(changed, list(views), flows), strict=True))
+        snapshots = dict(zip(views, evaluator.snapshots(changed, list(views), flows), strict=True))
         # The properties that changed together with the event are part of its change.
         snapshots |= {view: replace(each, record=record) for view, each in snapshots.items() if view[1].is_before}
         return {
@@ -119,6 +121,17 @@ class CriteriaEvaluator(Struct, frozen=True):
             ]
             for flow_id, each in moments.items()
         }
+
+    def _association_changes(
+        self, key: RecordKey, requirements: Collection[AssociationRequirement]
+    ) -> Sequence[TimestampedValue]:
+        """The changes of the required associations of a record."""
+        return [
+            change
+            for object_type, kind in sorted(requirements)
+            for association in self.associations.all_of(key, object_type, MAX_ASSOCIATIONS)
+            for change in association.changes(kind)
+        ]
 
     def shared(self) -> "CriteriaEvaluator":
         """Return an evaluator that reads each associated record once, for several events of one record that are decided

@@ -51,6 +51,11 @@ class Association(Struct, frozen=True):
             current = state
         return current
 
+    def changes(self, kind: AssociationType) -> Sequence[TimestampedValue]:
+        """The changes of a type that are kept, oldest first."""
+        current = self.types.get(kind)
+        return () if current is None else (*self.earlier.get(kind, ()), current)
+
     def held_at(self, kind: AssociationType, moment: Moment) -> bool:
         """Whether a type was set at a moment."""
         changes = until(self.types.get(kind), self.earlier.get(kind, ()), moment)
