@@ -144,7 +144,7 @@ def _print_state(outcome: Outcome, clock: Times) -> None:
 
 
 def _is_settled(outcome: Outcome, seconds_left: float) -> bool:
-    """Whether it is of no use to wait longer: the decisions are final, or are deferred beyond the end of the wait."""
+    """Whether the wait can end: the decisions are final, or are deferred beyond the end of the wait."""
     if outcome["status"] != "WAITING":
         return bool(outcome["status"] == "DECIDED")
     ends = [read_instant(result["waitingUntil"]) for result in outcome["results"] if "waitingUntil" in result]
