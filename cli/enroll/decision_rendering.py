@@ -174,7 +174,7 @@ def _details(decision: Decision) -> Iterator[Styled]:
         if before is None:
             yield styled("- criteria, just before the change: the record did not exist", "dim")
         else:
-            # A record that met the criteria before does not come to meet them.
+            # A record that met the criteria before does not start to meet them.
             yield _marked(not before["passed"], "criteria did not hold just before the change")
             yield from _branch(before, "  ")
     for note in decision.get("notes", []):

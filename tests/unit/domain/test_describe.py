@@ -211,11 +211,11 @@ def test_filter_based_flow_is_described_with_its_re_enrollment_triggers() -> Non
         }
     )
     assert sentences(document) == [
-        'Enrolls a contact when it comes to meet these criteria: (city is "Cork" and it is not in list 42) or age is '
+        'Enrolls a contact when it starts to meet these criteria: (city is "Cork" and it is not in list 42) or age is '
         "greater than 20.",
         "A contact that met them before the flow was turned on does not enter.",
         'Enters again, while it meets them, when a property changes, where property name is "stage" and new value is '
-        "known; or when it comes to meet this: it is in list 7.",
+        "known; or when it starts to meet this: it is in list 7.",
     ]
 
 
@@ -234,7 +234,7 @@ def test_negated_branches_and_absent_associations_are_described() -> None:
     document["enrollmentCriteria"]["listFilterBranch"]["filterBranches"][0]["filterBranches"] = branches
 
     assert sentences(document)[0] == (
-        "Enrolls a contact when it comes to meet these criteria: (age is known and none of these holds: "
+        "Enrolls a contact when it starts to meet these criteria: (age is known and none of these holds: "
         "(city is known) and not all of these hold: (city is known) "
         "and it is associated with no company (HUBSPOT_DEFINED 279))."
     )

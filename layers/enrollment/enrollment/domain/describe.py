@@ -76,7 +76,7 @@ def _describe_entry(flow: Flow, entry: EntryCriteria, event_types: Mapping[str, 
     """Return the sentences about the criteria and the re-enrollment triggers of a filter-based flow."""
     name = _object(flow.object_type_id)
     sentences = [
-        f"Enrolls {_with_article(name)} when it comes to meet these criteria: {_criteria(entry.criteria)}.",
+        f"Enrolls {_with_article(name)} when it starts to meet these criteria: {_criteria(entry.criteria)}.",
         f"A {name} that met them before the flow was turned on does not enter.",
     ]
     if not entry.re_enrollment:
@@ -90,7 +90,7 @@ _PROPERTY_CHANGE = "crm.property_changed"
 
 def _re_enrollment(trigger: ReEnrollmentTrigger, event_type: EventType) -> str:
     if isinstance(trigger, CriteriaTrigger):
-        return f"it comes to meet this: {_criteria(trigger.criteria)}"
+        return f"it starts to meet this: {_criteria(trigger.criteria)}"
     conditions = " and ".join(_refinement(refinement, event_type) for refinement in trigger.filters)
     return f"a property changes, where {conditions}"
 

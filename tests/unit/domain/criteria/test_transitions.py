@@ -1,4 +1,4 @@
-"""When a record comes to meet criteria, against a naive evaluation of all changes that have arrived."""
+"""When a record starts to meet criteria, against a naive evaluation of all changes that have arrived."""
 
 import itertools
 import random
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from enrollment.domain.criteria.criteria import AllOf, AnyOf, Criteria, ListFilter, RecordFilter
 from enrollment.domain.criteria.record_operators import record_operation
-from enrollment.domain.criteria.transitions import Transition, comes_to_meet, mentions
+from enrollment.domain.criteria.transitions import Transition, mentions, starts_to_meet
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.moments import moment_of
 from enrollment.domain.identifiers import RecordKey
@@ -71,14 +71,14 @@ def transitions(record: Record, event: Event, criteria: Criteria) -> list[Transi
 
 
 def entries(criteria: Criteria, events: list[Event], since: int = 0) -> list[int]:
-    """The first instant at which each event, in order of arrival, finds that the record comes to meet the criteria.
+    """The first instant at which each event, in order of arrival, finds that the record starts to meet the criteria.
     Instants that an earlier event found are not repeated."""
     record: Record | None = Record(KEY, CREATED)
     found = []
     for event in events:
         record = apply_event(record, event)
         assert record is not None
-        transition = comes_to_meet(criteria, transitions(record, event, criteria), START + since)
+        transition = starts_to_meet(criteria, transitions(record, event, criteria), START + since)
         if transition is not None:
             found.append(transition.at - START)
     return list(dict.fromkeys(found))
@@ -130,7 +130,7 @@ def test_entries_are_those_of_a_naive_evaluator_in_every_order_of_arrival(
 
 
 @given(st.sampled_from(["a and b", "a and not b", "a or b"]), CHANGES, st.randoms())
-def test_a_record_that_comes_to_meet_criteria_enters_in_every_order_of_arrival(
+def test_a_record_that_starts_to_meet_criteria_enters_in_every_order_of_arrival(
     tree: str, changes: list[Change], chance: random.Random
 ) -> None:
     arrivals = chance.sample(changes, len(changes))
@@ -170,7 +170,7 @@ def test_events_that_arrive_in_the_same_millisecond_have_one_first(order: list[s
         record = apply_event(record, event)
     assert record is not None
 
-    found = [comes_to_meet(either, transitions(record, event, either), START) for event in events]
+    found = [starts_to_meet(either, transitions(record, event, either), START) for event in events]
 
     assert [one is not None for one in found] == [True, False, False]
 
@@ -181,7 +181,7 @@ def test_record_that_did_not_exist_did_not_meet_criteria() -> None:
     record = apply_event(None, created)
     assert record is not None
 
-    found = comes_to_meet(NOT_B, transitions(record, created, NOT_B), START)
+    found = starts_to_meet(NOT_B, transitions(record, created, NOT_B), START)
 
     assert found is not None
     assert found.at == START
@@ -194,7 +194,7 @@ def test_changes_of_the_creations_millisecond_belong_to_the_creation() -> None:
     record = apply_event(apply_event(None, created), changed)
     assert record is not None
 
-    assert comes_to_meet(A, transitions(record, changed, A), START) is not None
+    assert starts_to_meet(A, transitions(record, changed, A), START) is not None
 
 
 def test_moment_just_before_a_change_sees_neither_the_change_nor_others_of_its_millisecond() -> None:

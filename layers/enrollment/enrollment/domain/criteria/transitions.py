@@ -1,7 +1,7 @@
-"""When a record comes to meet criteria (docs/flows.md, "Filter-based flows").
+"""When a record starts to meet criteria (docs/flows.md, "Filter-based flows").
 
-A record comes to meet criteria at a change if they hold after the change and did not hold just before it. No outcome is
-stored: both are evaluated on the history of the record.
+A record starts to meet criteria at a change if they hold after the change and did not hold just before it. No
+outcome is stored: both are evaluated on the history of the record.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -38,8 +38,8 @@ class Transition(Struct, frozen=True):
     after: RecordSnapshot
 
 
-def comes_to_meet(criteria: Criteria, transitions: Iterable[Transition], since: Instant) -> Transition | None:
-    """Return the first transition at which the record comes to meet the criteria. None: it does at none.
+def starts_to_meet(criteria: Criteria, transitions: Iterable[Transition], since: Instant) -> Transition | None:
+    """Return the first transition at which the record starts to meet the criteria. None: there is no such transition.
 
     ``transitions``: in the order of time. ``since``: those whose change happened earlier do not count.
     """

@@ -194,7 +194,7 @@ def before_activation(context: FlowContext) -> Decision | None:
     if since is not None and facts.event.latest >= since:
         return None
     if facts.entry_group(flow) is not None and facts.entry(flow).entered is not None:
-        return None  # The record comes to meet the criteria at a later change.
+        return None  # The record starts to meet the criteria at a later change.
     if flow.enabled_at is None or facts.event.latest < flow.enabled_at:
         return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow was turned on")
     return decide(flow, Code.BEFORE_ACTIVATION, "it occurred before the flow's current criteria came into force")

@@ -1,4 +1,4 @@
-"""Whether a change enrolls its record in a filter-based flow: the record comes to meet the flow's criteria, or a
+"""Whether a change enrolls its record in a filter-based flow: the record starts to meet the flow's criteria, or a
 re-enrollment trigger occurs while it meets them."""
 
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from enrollment.domain.criteria.criteria import first_failure, needs
-from enrollment.domain.criteria.transitions import Transition, comes_to_meet
+from enrollment.domain.criteria.transitions import Transition, starts_to_meet
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.flows.flow import EntryCriteria, Flow, TriggerGroup
@@ -23,7 +23,7 @@ class Entry(Struct, frozen=True, eq=False):
     """The result for one change and one flow.
 
     ``group``: the compiled group that the change satisfies. ``own``: the transition by the event's own change.
-    ``entered``: the first transition at which the record comes to meet the criteria, of the event's own change and the
+    ``entered``: the first transition at which the record starts to meet the criteria, of the event's own change and the
     later ones; None: there is none. ``re_enrolls``: a re-enrollment trigger occurs by the event's own change, and the
     criteria hold.
     """
@@ -66,7 +66,7 @@ def entry_of(
         and any(_occurs(trigger, change, own) for trigger in entry.re_enrollment)
         and entry.criteria.holds(own.after)
     )
-    return Entry(group, own, comes_to_meet(entry.criteria, transitions, counts_from), re_enrolls)
+    return Entry(group, own, starts_to_meet(entry.criteria, transitions, counts_from), re_enrolls)
 
 
 def _occurs(trigger: ReEnrollmentTrigger, change: RecordChange, own: Transition) -> bool:

@@ -1,6 +1,6 @@
 """Compile the criteria of a filter-based flow to trigger groups, by which a change finds the flow in the trigger index.
 
-A group holds whenever the record can come to meet the criteria by a change. It has a filter on what changed, and the
+A group holds whenever the record can start to meet the criteria by a change. It has a filter on what changed, and the
 equalities that must hold for the criteria to hold. These are lookups, so a change does not find the flows that need
 another value (docs/decisions/0022-filter-based-flows.md). The criteria themselves decide (``decision_steps``).
 """

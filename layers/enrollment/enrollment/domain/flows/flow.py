@@ -44,7 +44,7 @@ class TriggerGroup(Struct, frozen=True):
 
 
 class EntryCriteria(Struct, frozen=True):
-    """What enrolls records in a filter-based flow: a record enters when it comes to meet the criteria.
+    """What enrolls records in a filter-based flow: a record enters when it starts to meet the criteria.
 
     ``criteria``: the ``listFilterBranch``. ``groups``: the compiled trigger groups (``entry_compilation``); their index
     is that of the branch of a root OR. ``mentions``: what the criteria and the re-enrollment triggers depend on.

@@ -67,7 +67,7 @@ class ChangeTrigger(Struct, frozen=True):
 
 
 class CriteriaTrigger(Struct, frozen=True):
-    """A trigger in the form of criteria: the record comes to meet them. If they are a single IS_KNOWN filter, a change
+    """A trigger in the form of criteria: the record starts to meet them. If they are a single IS_KNOWN filter, a change
     to another known value is the trigger too."""
 
     criteria: Criteria
