@@ -1,0 +1,447 @@
+"""Filter-based flows in random orders of arrival, against a second, naive evaluator.
+
+The naive evaluator keeps all changes that have arrived, in the order of arrival. It shares no code with the product:
+it sorts this list anew for each instant (docs/events.md, "Time and order"; docs/flows.md, "Filter-based flows"). A
+story has changes of one record that are late, known to the second only, or delivered twice, while the flow is edited
+and turned off and on. After each step both must have enrolled the record by the same changes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.record import Record
+from enrollment.domain.values import iso, read_instant
+from tests.support import scenario
+from tests.support.fakes import World, store, switch
+
+START = read_instant(scenario.START) or 0
+KEY = RecordKey(scenario.PORTAL, "0-1", "101")
+FLOW = "1"
+SECOND = 1000
+
+Filter = tuple[Any, ...]
+"""A filter as scenarios write it."""
+Tree = tuple[tuple[Filter, ...], ...]
+"""An OR of ANDs of filters."""
+
+FILTERS: Sequence[Filter] = (
+    ("a", "IS_EQUAL_TO", "1"),
+    ("a", "IS_KNOWN"),
+    ("b", "IS_EQUAL_TO", "1"),
+    ("b", "IS_NOT_EQUAL_TO", "1", "STRING", True),
+    ("b", "IS_UNKNOWN"),
+    ("IN_LIST", "7"),
+    ("NOT_IN_LIST", "7"),
+)
+RE_ENROLLMENT: Sequence[tuple[Filter, ...]] = (
+    (("hs_name", "IS_ANY_OF", ("b",)),),
+    (("hs_name", "IS_ANY_OF", ("a",)), ("hs_value", "IS_KNOWN")),
+    (("hs_name", "IS_ANY_OF", ("b",)), ("hs_value", "IS_EQUAL_TO", "1")),
+    (("a", "IS_EQUAL_TO", "2"),),
+    (("IN_LIST", "7"),),
+)
+LIST = "list 7"
+
+
+# Stories -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """An event about the record. ``kind``: its type. ``at``: when it happened, in milliseconds since START, or the
+    start of its second. ``values``: what the record has afterwards, by the name of the property, or LIST."""
+
+    id: str
+    kind: str
+    at: int
+    is_to_second: bool
+    values: Mapping[str, str | bool | None]
+
+    @property
+    def latest(self) -> int:
+        return self.at + SECOND - 1 if self.is_to_second else self.at
+
+    def envelope(self) -> dict[str, Any]:
+        instant = iso(START + self.at)
+        document: dict[str, Any] = {
+            self.kind: "101",
+            "id": self.id,
+            "at": instant[:19] + "Z" if self.is_to_second else instant,
+        }
+        if self.kind == "crm.property_changed":
+            ((name, value),) = self.values.items()
+            document["properties"] = {"hs_name": name, "hs_value": value or ""}
+        elif self.kind == "lists.membership_changed":
+            change = "ADDED" if self.values[LIST] else "REMOVED"
+            document["properties"] = {"hs_list_id": "7", "hs_membership_change": change}
+        elif self.kind == "forms.submitted":
+            document |= {"properties": {"hs_form_id": "f"}, "record": dict(self.values)}
+        else:
+            document |= {"record": dict(self.values)}
+        return scenario.event(document)
+
+
+@dataclass(frozen=True)
+class Flow:
+    tree: Tree
+    re_enroll: bool
+    triggers: tuple[tuple[Filter, ...], ...]
+
+    def document(self) -> dict[str, Any]:
+        given = {
+            "id": FLOW,
+            "any_filters": self.tree,
+            "re_enroll": self.re_enroll,
+            "re_enroll_when": self.triggers,
+        }
+        # As JSON has it: lists in place of tuples.
+        return scenario.flow(json.loads(json.dumps(given)))
+
+    @property
+    def mentions(self) -> frozenset[str]:
+        """What the criteria and the re-enrollment triggers depend on."""
+        names = set()
+        for each in (each for branch in (*self.tree, *self.triggers) for each in branch):
+            if each[0] == "hs_name":
+                names.update(each[2])
+            elif each[0] != "hs_value":
+                names.add(LIST if each[0].endswith("IN_LIST") else each[0])
+        return frozenset(names)
+
+
+VALUES = st.sampled_from(["1", "2", None])
+CHANGES = st.one_of(
+    st.tuples(st.just("crm.property_changed"), st.dictionaries(st.sampled_from("abc"), VALUES, min_size=1, max_size=1)),
+    st.tuples(st.just("lists.membership_changed"), st.dictionaries(st.just(LIST), st.booleans(), min_size=1)),
+    st.tuples(st.just("forms.submitted"), st.dictionaries(st.sampled_from("ab"), VALUES, min_size=1)),
+)
+TREES = st.lists(
+    st.lists(st.sampled_from(FILTERS), min_size=1, max_size=3, unique=True).map(tuple), min_size=1, max_size=2
+).map(tuple)
+FLOWS = st.builds(
+    Flow, TREES, st.booleans(), st.lists(st.sampled_from(RE_ENROLLMENT), max_size=2, unique=True).map(tuple)
+)
+LATENESS = st.sampled_from([0, 0, 1, 2, 5, 700, 1500])
+# Many late changes of one property, so that values are removed from its history.
+OF_ONE_PROPERTY = st.builds(
+    Flow,
+    st.sampled_from([((("a", "IS_EQUAL_TO", "1"),),), ((("a", "IS_EQUAL_TO", "1"), ("b", "IS_UNKNOWN")),)]),
+    st.booleans(),
+    st.sampled_from([(), RE_ENROLLMENT[1:2]]),
+)
+CHANGES_OF_ONE_PROPERTY = st.tuples(
+    st.just("crm.property_changed"), st.fixed_dictionaries({"a": st.sampled_from(["1", "2", "3"])})
+)
+# At least two, so that a creation fits between two steps: no two changes arrive in the same millisecond.
+ADVANCE = st.sampled_from([2, 2, 3, 400, 1000])
+
+
+@st.composite
+def steps(draw: st.DrawFn, *, of_one_property: bool) -> list[tuple[int, str, Any]]:
+    """Steps in the order of arrival: the milliseconds since START, the kind of step, and its change or flow.
+    ``of_one_property``: changes of one property, at exact times."""
+    now, made = 2000, list[tuple[int, str, Any]]()
+    changes = list[Change]()
+    for number in range(draw(st.integers(4, 10))):
+        now += draw(ADVANCE)
+        others = ["repeat"] if of_one_property else ["repeat", "edit", "off", "on"]
+        step = draw(st.sampled_from(["change"] * 6 + others))
+        if step == "repeat" and changes:
+            made.append((now, "change", draw(st.sampled_from(changes))))
+        elif step == "edit":
+            made.append((now, step, draw(FLOWS)))
+        elif step in ("off", "on"):
+            made.append((now, step, None))
+        else:
+            kind, values = draw(CHANGES_OF_ONE_PROPERTY if of_one_property else CHANGES)
+            is_to_second = not of_one_property and draw(st.booleans())
+            at = now - draw(LATENESS)
+            at -= at % SECOND if is_to_second else 0
+            changes.append(Change(f"e{number}", kind, at, is_to_second, values))
+            made.append((now, "change", changes[-1]))
+    if draw(st.booleans()):
+        place = draw(st.integers(0, len(made)))
+        before = made[place - 1][0] if place else 2000
+        values = draw(st.dictionaries(st.sampled_from("ab"), VALUES, max_size=2))
+        creation = Change("creation", "crm.object_created", before + 1 - draw(LATENESS), False, values)
+        made.insert(place, (before + 1, "change", creation))
+    return made
+
+
+# The naive evaluator -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A value of the record. ``arrived``: the position in the order of arrival."""
+
+    name: str
+    value: str | bool | None
+    change: Change
+    arrived: int
+
+    def is_before(self, other: "Fact") -> bool:
+        """Whether the times alone determine that this value was first."""
+        return self.change.latest < other.change.at
+
+
+@dataclass
+class Naive:
+    """``created``: when the record was created; None: it does not exist. ``created_by``: the position of the creation
+    in the order of arrival. ``history``: previous values that are kept of each name."""
+
+    flow: Flow
+    since: int
+    enabled_at: int
+    is_on: bool = True
+    history: int | None = None
+    created: int | None = None
+    created_by: int = -1
+    facts: list[Fact] = field(default_factory=list)
+    arrivals: dict[str, int] = field(default_factory=dict)
+    enrolled: dict[int, str] = field(default_factory=dict)
+
+    def edit(self, flow: Flow, now: int) -> None:
+        if meaning(flow.tree) != meaning(self.flow.tree):
+            self.since = now
+        self.flow = flow
+        if not self.is_on:
+            self.is_on, self.enabled_at = True, now
+
+    def arrive(self, change: Change) -> None:
+        arrived = self.arrivals.setdefault(change.id, len(self.arrivals))
+        self._store(change, arrived)
+        if self.is_on and self.created is not None and self._concerns(change, arrived):
+            self._decide(change, arrived)
+
+    def _store(self, change: Change, arrived: int) -> None:
+        if change.kind in ("crm.object_created", "forms.submitted"):
+            if self.created is None:
+                self.created, self.created_by = change.at, arrived
+            self.created = min(self.created, change.at)
+        for name, value in change.values.items():
+            if all((fact.change.id, fact.name) != (change.id, name) for fact in self.facts):
+                self.facts.append(Fact(name, value, change, arrived))
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """Only some previous values are kept: those between two equal ones are removed first, then the oldest."""
+        mine = sorted(
+            (fact for fact in self.facts if fact.name == name), key=lambda fact: (fact.change.at, fact.arrived)
+        )
+        while self.history is not None and len(mine) > self.history + 1:
+            values = [fact.value for fact in mine]
+            repeated = (n for n in range(1, len(mine) - 1) if values[n - 1] == values[n] == values[n + 1])
+            removed = mine.pop(next(repeated, 0))
+            self.facts = [fact for fact in self.facts if fact is not removed]
+
+    def _concerns(self, change: Change, arrived: int) -> bool:
+        if change.kind == "crm.object_created" or (change.kind == "forms.submitted" and self.created == change.at):
+            return True
+        if change.kind == "forms.submitted":
+            before, after = self._before(change, arrived), self._after(change, arrived)
+            changed = {name for name in change.values if value(before, name) != value(after, name)}
+            return bool(changed & self.flow.mentions) and bool(changed)
+        return bool(change.values.keys() & self.flow.mentions)
+
+    def _decide(self, change: Change, arrived: int) -> None:
+        """Enroll the record by the change, or by a later one that it makes decisive."""
+        own_at = max(change.at, self.created or 0) if (self.created or 0) > change.latest else change.at
+        before = self._before(change, arrived) if self._existed_before(change, arrived) else None
+        after = self._after(change, arrived)
+        transitions = [(own_at, max(change.latest, own_at), before, after)]
+        later = {fact.change.at for fact in self.facts if fact.name in self.flow.mentions and fact not in after}
+        for at in sorted(later):
+            transitions.append((at, at, self._until(at - 1, after), self._until(at, after)))
+        since = max(self.since, self.enabled_at)
+        entered = next(
+            (
+                at
+                for at, latest, was, now in transitions
+                if latest >= since
+                and holds(self.flow.tree, now)
+                and not (was is not None and holds(self.flow.tree, was))
+            ),
+            None,
+        )
+        if not self.enrolled:
+            if entered is not None:
+                self.enrolled[entered] = change.id
+            return
+        re_enrolls = (
+            transitions[0][1] >= since
+            and holds(self.flow.tree, after)
+            and any(occurs(trigger, change, before, after) for trigger in self.flow.triggers)
+        )
+        is_first = next(iter(self.enrolled.values())) == change.id
+        if self.flow.re_enroll and re_enrolls and not is_first:
+            self.enrolled.setdefault(own_at, change.id)
+
+    def _existed_before(self, change: Change, arrived: int) -> bool:
+        assert self.created is not None
+        if self.created < change.at:
+            return True
+        return change.is_to_second and self.created <= change.latest and self.created_by < arrived
+
+    def _after(self, change: Change, arrived: int) -> list[Fact]:
+        """What the record has with the change."""
+        known = max(arrived, self.created_by)
+        at, is_to_second = change.at, change.is_to_second
+        if (self.created or 0) > change.latest:
+            at, is_to_second = self.created or 0, False
+        return [
+            fact
+            for fact in self.facts
+            if (fact.arrived <= known if is_open(fact, at, is_to_second) else fact.change.at <= at)
+        ]
+
+    def _before(self, change: Change, arrived: int) -> list[Fact]:
+        """What the record had just before the change. Changes of the same millisecond are one change."""
+        known = max(arrived, self.created_by)
+        at, is_to_second = change.at, change.is_to_second
+        if (self.created or 0) > change.latest:
+            at, is_to_second = self.created or 0, False
+        return [
+            fact
+            for fact in self.facts
+            if fact.change.id != change.id
+            and (fact.arrived < known if is_open(fact, at, is_to_second) else fact.change.at < at)
+        ]
+
+    def _until(self, at: int, after: Sequence[Fact]) -> list[Fact]:
+        return [fact for fact in self.facts if fact in after or fact.change.at <= at]
+
+
+def is_open(fact: Fact, at: int, is_to_second: bool) -> bool:
+    """Whether the times do not determine if a value was before this time."""
+    is_same_second = (fact.change.at + START) // SECOND == (at + START) // SECOND
+    return is_same_second and (is_to_second or fact.change.is_to_second)
+
+
+def value(facts: Iterable[Fact], name: str) -> str | bool | None:
+    """The last value: of those that are not certainly before another, the last to arrive."""
+    mine = [fact for fact in facts if fact.name == name]
+    last = [fact for fact in mine if not any(fact.is_before(other) for other in mine)]
+    return max(last, key=lambda fact: fact.arrived).value if last else None
+
+
+def holds(tree: Tree, facts: Sequence[Fact]) -> bool:
+    return any(all(satisfied(each, facts) for each in branch) for branch in tree)
+
+
+def satisfied(condition: Filter, facts: Sequence[Fact]) -> bool:
+    if condition[0].endswith("IN_LIST"):
+        return (value(facts, LIST) is True) == (condition[0] == "IN_LIST")
+    found = value(facts, condition[0])
+    match condition[1]:
+        case "IS_KNOWN":
+            return found is not None
+        case "IS_UNKNOWN":
+            return found is None
+        case "IS_EQUAL_TO":
+            return found == condition[2]
+        case "IS_NOT_EQUAL_TO":
+            return found != condition[2]
+    raise AssertionError(condition)
+
+
+def occurs(trigger: Sequence[Filter], change: Change, before: Sequence[Fact] | None, after: Sequence[Fact]) -> bool:
+    if trigger[0][0] != "hs_name":
+        was = before is not None and all(satisfied(each, before) for each in trigger)
+        return all(satisfied(each, after) for each in trigger) and not was
+    (name,) = trigger[0][2]
+    if name not in change.values:
+        return False
+    previous, new = None if before is None else value(before, name), value(after, name)
+    refinement = trigger[1] if len(trigger) > 1 else None
+    if refinement is None:
+        return previous != new
+    if refinement[1] == "IS_KNOWN":
+        return previous != new and new is not None
+    return new == refinement[2] and previous != new
+
+
+def meaning(tree: Tree) -> Any:
+    return frozenset(frozenset(branch) for branch in tree)
+
+
+# Both ----------------------------------------------------------------------------------------------------------------
+
+
+def play(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool, history: int | None = None) -> int:
+    """Play a story on both, and compare after each step. Return the number of enrollments."""
+    world = World()
+    if history is not None:
+        world.processor = replace(world.processor, history_length=history)
+    world.put_flow(flow.document(), at=START - 5000)
+    naive = Naive(flow, -5000, -5000, history=history)
+    if record_exists:
+        world.put_record(KEY, Record(KEY, START - 4000))
+        naive.created = -4000
+    for now, step, subject in story:
+        world.now = START + now
+        if step == "change":
+            world.deliver(subject.envelope())
+            naive.arrive(subject)
+        elif step == "edit":
+            store(world.authoring, scenario.PORTAL, subject.document(), world.now)
+            naive.edit(subject, now)
+        else:
+            switch(world.authoring, scenario.PORTAL, FLOW, world.now, on=step == "on")
+            if step == "on" and not naive.is_on:
+                naive.enabled_at = now
+            naive.is_on = step == "on"
+        assert enrolled(world) == naive.enrolled, told(flow, story, record_exists=record_exists)
+    return len(naive.enrolled)
+
+
+def told(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool) -> str:
+    """The story for a person, if it fails."""
+    lines = [f"{flow}, the record {'exists' if record_exists else 'does not exist'}"]
+    return "\n".join([*lines, *(f"{now} {step} {subject or ''}" for now, step, subject in story)])
+
+
+def enrolled(world: World) -> dict[int, str]:
+    """The events that enrolled the record, by the times of the decisive changes."""
+    causes = (stored.enrollment.cause for stored in world.enrollments.items.values())
+    return {cause.occurred_at - START: cause.event_id for cause in causes}
+
+
+@pytest.mark.verify
+def test_records_enroll_as_a_naive_evaluator_decides_in_every_order(prove: bool) -> None:
+    compare(FLOWS, steps(of_one_property=False), 10_000 if prove else 300)
+
+
+@pytest.mark.verify
+def test_records_enroll_as_the_history_that_is_kept_says(prove: bool) -> None:
+    compare(OF_ONE_PROPERTY, steps(of_one_property=True), 10_000 if prove else 300, history=1)
+
+
+def compare(
+    flows: st.SearchStrategy[Flow],
+    stories: st.SearchStrategy[list[tuple[int, str, Any]]],
+    examples: int,
+    history: int | None = None,
+) -> None:
+    """``history``: previous values that are kept of each property; None: as many as the product keeps."""
+    counts = Counter[str]()
+
+    # The same stories each time, unless it runs at full length.
+    @settings(max_examples=examples, derandomize=examples < 10_000, suppress_health_check=list(HealthCheck))
+    @given(flows, stories, st.booleans())
+    def run(flow: Flow, story: list[tuple[int, str, Any]], record_exists: bool) -> None:
+        counts["stories"] += 1
+        counts["enrollments"] += play(flow, story, record_exists=record_exists, history=history)
+
+    run()
+    print(f"\n{dict(counts)}")
+    assert counts["enrollments"] > counts["stories"] // 10
