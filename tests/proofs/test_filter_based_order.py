@@ -208,6 +208,7 @@ class Naive:
     created_by: int = -1
     facts: list[Fact] = field(default_factory=list)
     arrivals: dict[str, int] = field(default_factory=dict)
+    count: int = 0
     enrolled: dict[int, str] = field(default_factory=dict)
 
     def edit(self, flow: Flow, now: int) -> None:
@@ -218,7 +219,11 @@ class Naive:
             self.is_on, self.enabled_at = True, now
 
     def arrive(self, change: Change) -> None:
-        arrived = self.arrivals.setdefault(change.id, len(self.arrivals))
+        self.count += 1
+        # Of an event that arrived before its record was created, the first evaluation is not stored.
+        if self.created is None or self.arrivals.get(change.id, -1) < self.created_by:
+            self.arrivals[change.id] = self.count
+        arrived = self.arrivals.setdefault(change.id, self.count)
         self._store(change, arrived)
         if self.is_on and self.created is not None and self._concerns(change, arrived):
             self._decide(change, arrived)
@@ -234,14 +239,17 @@ class Naive:
                 self._forget(name)
 
     def _forget(self, name: str) -> None:
-        """Only some previous values are kept: those between two equal ones are removed first, then the oldest."""
-        mine = sorted(
-            (fact for fact in self.facts if fact.name == name), key=lambda fact: (fact.change.at, fact.arrived)
-        )
+        """Only some previous values are kept: those between two equal ones are removed first, then the oldest. Those of
+        the latest millisecond are removed last."""
+        mine = [fact for fact in self.facts if fact.name == name]
+        mine.sort(key=lambda fact: (fact.change.at, fact.arrived))
         while self.history is not None and len(mine) > self.history + 1:
+            earlier = [number for number, fact in enumerate(mine) if fact.is_before(mine[-1])]
+            if not earlier:
+                return
             values = [fact.value for fact in mine]
-            repeated = (n for n in range(1, len(mine) - 1) if values[n - 1] == values[n] == values[n + 1])
-            removed = mine.pop(next(repeated, 0))
+            repeated = (n for n in earlier if n and values[n - 1] == values[n] == values[n + 1])
+            removed = mine.pop(next(repeated, earlier[0]))
             self.facts = [fact for fact in self.facts if fact is not removed]
 
     def _concerns(self, change: Change, arrived: int) -> bool:
