@@ -29,6 +29,7 @@ from enrollment.application.ports import (
     RateLimits,
     Records,
 )
+from enrollment.domain.enrollment.associated_records import changes_for_associated
 from enrollment.domain.enrollment.decision_steps import DECISION_STEPS, FlowContext, duplicate_event
 from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied
 from enrollment.domain.enrollment.enrollments import (
@@ -40,6 +41,7 @@ from enrollment.domain.enrollment.enrollments import (
 )
 from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
+from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.manual import MANUAL
@@ -71,13 +73,14 @@ LATE_CHANGES_MAY_LIFT = frozenset({Code.FILTERED_OUT, Code.UNKNOWN_RECORD})
 class Attempt(Struct, frozen=True):
     """The result of one attempt to decide an event. ``event``: with the time of its first evaluation. ``counted``: the
     number of flows that were not decided one by one, by their code. ``unpublished``: enrollments by the event that are
-    stored and not confirmed."""
+    stored and not confirmed. ``for_associated``: the associated records that the change of the record concerns."""
 
     event: Event
     record: Record | None
     decisions: Sequence[Decision] = ()
     counted: Mapping[Code, int] = MappingProxyType({})
     unpublished: Sequence[StoredEnrollment] = ()
+    for_associated: Sequence[AssociatedChange] = ()
 
 
 class EventProcessor(Struct, frozen=True):
@@ -107,6 +110,9 @@ class EventProcessor(Struct, frozen=True):
         """
         check_not_in_future(event, self.clock())
         attempt = self._decide(event, scope)
+        if attempt.for_associated:
+            # At each delivery, because an earlier one may have stopped before.
+            self.deferrals.redeliveries.send(attempt.for_associated)
         if attempt.record is not None and attempt.record.exists and affects_record(event):
             self._reevaluate_deferred(attempt.record, event)
         return tuple(attempt.decisions)
@@ -179,7 +185,9 @@ class EventProcessor(Struct, frozen=True):
         now = self.clock()
         occurrences = self._occurrences(event, record)
         change = record_change(event, None if record is None else with_co_changed_properties(record, event))
-        query = replace(self._candidate_query(event, occurrences, scope, now), change=change)
+        # A flow is not triggered by a change of an associated record that its criteria do not mention.
+        listed = () if changed_record(event) is not None else occurrences
+        query = replace(self._candidate_query(event, listed, scope, now), change=change)
         selected = self.flows.relevant(event.portal_id, event.object_type_id, query)
         flows = [
             flow
@@ -193,9 +201,12 @@ class EventProcessor(Struct, frozen=True):
             record = self.records.get(event.record_key)
         if is_stored and not affects_record(event):
             event = self._store_in_history(raw_event, record)
+        for_associated = changes_for_associated(change, selected.associated, scope)
         if not flows and not selected.counted:
-            return Attempt(event, record)
+            return Attempt(event, record, for_associated=for_associated)
 
+        if changed_record(event) is not None and scope.delivery.stores_event:
+            self.history.keep(event, record, event.evaluated_at or now)
         facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments, change)
         if is_stored and not changes_record(event) and facts.awaits_record:
             # An event that waits for its record is stored like those whose record is known.
@@ -204,7 +215,7 @@ class EventProcessor(Struct, frozen=True):
         counted = self._count_unsatisfied(facts, selected)
         self._store_deferrals(facts)
         decisions, unpublished = self._conclude(facts)
-        return Attempt(event, record, decisions, counted, unpublished)
+        return Attempt(event, record, decisions, counted, unpublished, for_associated)
 
     def _occurrences(self, event: Event, record: Record | None) -> Sequence[Occurrence]:
         """The catalog rows that the event satisfies."""
