@@ -65,7 +65,8 @@ class AssociatedChangeProcessor(Struct, frozen=True):
         evaluator = self.processor.evaluator.shared()
         if change.event.changed_with:
             evaluator = replace(evaluator, records=_RecordsWithChange(evaluator.records, change.event))
-        processor = replace(self.processor, evaluator=evaluator)
+        # The change was sent before the flows are read, so they are read once for all records.
+        processor = replace(self.processor, evaluator=evaluator, flows=self.processor.flows.of_batch())
         errors: list[Exception] = []
         for object_id in object_ids:
             try:

@@ -26,7 +26,7 @@ def changes_for_associated(
     return [
         AssociatedChange(
             event, _limited(parts, each), object_type_id, flow_ids=scope.flow_ids, is_replay=is_replay
-        ).without_snapshot()
+        ).reduced()
         for object_type_id, each in mentioned.items()
     ]
 

@@ -64,9 +64,13 @@ class AssociatedChange(Struct, frozen=True):
     flow_ids: frozenset[str] | None = None
     is_replay: bool = False
 
-    def without_snapshot(self) -> "AssociatedChange":
-        """Return the change without the snapshot of the record, which is stored already."""
-        return replace(self, event=replace(self.event, record_properties=None, unknown_names=()))
+    def reduced(self) -> "AssociatedChange":
+        """Return the change with the changed properties as its only snapshot. The whole snapshot is stored already. The
+        message may have to be delivered as an event again, which then makes the same change."""
+        snapshot = self.event.record_properties
+        if snapshot is not None:
+            snapshot = {name: value for name, value in snapshot.items() if name in self.parts.properties}
+        return replace(self, event=replace(self.event, record_properties=snapshot, unknown_names=()))
 
     def event_about(self, object_id: str) -> Event:
         """Return the event about one of the records."""
@@ -82,6 +86,7 @@ class AssociatedChange(Struct, frozen=True):
             object_type_id=self.object_type_id,
             object_id=object_id,
             properties=properties,
+            record_properties=None,
             changed_with={},
         )
 
