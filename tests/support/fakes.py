@@ -32,7 +32,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
-from enrollment.domain.events.associated_change import AssociatedChange
+from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.sort_key import event_sort_key
@@ -285,7 +285,7 @@ class FakeHistory:
         return [
             event
             for (record, _), (event, _) in self.kept.items()
-            if (record.portal_id, event.id) == (portal_id, event_id)
+            if (record.portal_id, event.id) == (portal_id, event_id) and changed_record(event) is None
         ]
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:

@@ -164,8 +164,9 @@ class EventHistoryStore(Protocol):
         ...
 
     def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
-        """Return the portal's events with an ID, in any order. Usually there is one at most. Pages are read as the
-        result is consumed. The read is eventually consistent: a write is normally visible within a second."""
+        """Return the portal's events with an ID, in any order. Usually there is one at most. Events about changes of
+        associated records are left out. Pages are read as the result is consumed. The read is eventually consistent: a
+        write is normally visible within a second."""
         ...
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
