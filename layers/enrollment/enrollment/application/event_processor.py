@@ -7,7 +7,7 @@ explains why an enrollment happens exactly once, 0009-tolerance.md how decisions
 stored of an event, and 0018-time-and-order.md how times with whole seconds and the order of arrival are treated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -30,7 +30,12 @@ from enrollment.application.ports import (
     Records,
 )
 from enrollment.domain.enrollment.associated_records import changes_for_associated
-from enrollment.domain.enrollment.decision_steps import DECISION_STEPS, FlowContext, duplicate_event
+from enrollment.domain.enrollment.decision_steps import (
+    DECISION_STEPS,
+    STEPS_OF_LATER_ENTRY,
+    FlowContext,
+    duplicate_event,
+)
 from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied
 from enrollment.domain.enrollment.enrollments import (
     StoredEnrollment,
@@ -46,6 +51,7 @@ from enrollment.domain.events.event import Event, Occurrence, check_not_in_futur
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.manual import MANUAL
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
+from enrollment.domain.flows.flow import Flow
 from enrollment.domain.flows.record_change import record_change
 from enrollment.domain.records.record import (
     HISTORY_LENGTH,
@@ -313,9 +319,26 @@ class EventProcessor(Struct, frozen=True):
                 continue  # A flow that is off decides nothing.
             decision, stored = self._claim(context)
             decisions.append(decision)
-            if stored is not None and not stored.is_confirmed:
-                unpublished.append(stored)
+            if stored is None:
+                continue
+            results = [(decision, stored), *self._later_entries(facts, context.flow, stored)]
+            decisions += [each for each, _ in results[1:] if each.code is not Code.DUPLICATE_EVENT]
+            unpublished += [each for _, each in results if each is not None and not each.is_confirmed]
         return decisions, unpublished
+
+    def _later_entries(
+        self, facts: EventFacts, flow: Flow, first: StoredEnrollment
+    ) -> Iterator[tuple[Decision, StoredEnrollment | None]]:
+        """If the event, which arrived late, made the first enrollment in a filter-based flow, claim those by the later
+        changes at which a re-enrollment trigger occurs. A redelivery repeats this until the first enrollment is
+        confirmed, which follows all claims."""
+        if first.enrollment.is_re_enrollment or first.enrollment.cause.event_id != facts.event.id:
+            return
+        claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
+        for later in facts.later_entries(flow):
+            if not first.is_confirmed or later.existing(flow).for_event is not None:
+                context = FlowContext(flow, later, matches=[later.match])
+                yield claims.claim(context, STEPS_OF_LATER_ENTRY, _cause_of)
 
     def _claim(self, context: FlowContext) -> tuple[Decision, StoredEnrollment | None]:
         """Enroll the record in the flow unless a step rejects it. Return the decision, and the enrollment that this
