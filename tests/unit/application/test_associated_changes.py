@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -83,6 +84,21 @@ def test_1200_contacts_of_a_renamed_company_enroll_once_each(times: int) -> None
     assert enrolled(world) == sorted(str(number) for number in range(1_200) if number % 4 != 3)
     assert {message.cause.occurred_at for message in world.queue.messages} == {START + 500}
     assert {message.cause.name for message in world.queue.messages} == {f"at:{iso(START + 500)}"}
+
+
+def test_message_that_is_delivered_several_times_at_once_enrolls_each_contact_once() -> None:
+    world = world_with_contacts(40)
+    change_company(world, 500, "Acme")
+    (change,) = changes_sent(world)
+    about_all = replace(change, object_ids=tuple(map(str, range(40))))
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(world.associated_changes.process, about_all) for _ in range(4)]:
+            done.result()
+
+    assert len(world.enrollments.items) == 30
+    assert {message.record_key.object_id for message in world.queue.messages} == set(enrolled(world))
+    assert len({message.id for message in world.queue.messages}) == 30
 
 
 def test_redelivered_company_change_sends_its_message_again_and_enrolls_nobody() -> None:

@@ -168,6 +168,8 @@ class CandidateList:
 
     def associated(self, change: RecordChange) -> Sequence[Flow]:
         """Return the flows that the change can concern for associated records."""
+        if not len(self._associated_index):
+            return ()
         return [satisfied.flow for satisfied in self._associated_index.matching(change.properties)]
 
     def counts(self) -> Iterable[tuple[EventTypes, int]]:
