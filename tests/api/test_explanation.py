@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import AssociationType, associated
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from tests.support.api_document import conforms
@@ -77,6 +78,8 @@ OTHERWISE = {
     ("by-hand", "1"): ("NOT_ELIGIBLE", None),
     ("loop", "1"): ("LOOP_STOPPED", None),
     ("early", "1"): ("BEFORE_ACTIVATION", None),
+    ("added", "1"): ("BEFORE_ACTIVATION", None),
+    ("before", "1"): ("BEFORE_ACTIVATION", None),
     ("cork", "1"): ("FILTERED_OUT", None),
     ("e1", "1"): ("FILTERED_OUT", "ALREADY_ENROLLED"),
     # The record was created later.
@@ -101,6 +104,30 @@ def test_explanation_of_a_deferred_event_gives_the_final_decision() -> None:
     # A change that arrives after the grace is known now. A flow that is turned off meanwhile takes no final decision.
     assert [one for _, others in told for one in others.values()] == [("FILTERED_OUT", None), ("WAITING", None)]
     assert sum(same for same, _ in told) > 10
+
+
+def test_change_of_an_associated_record_is_explained_for_the_contact(api: Api) -> None:
+    world, company = api.world, RecordKey("p1", "0-2", "7")
+    world.put_flow(flow({"id": 1, "filters": [], "company": [["name", "IS_EQUAL_TO", "Acme"]]}))
+    world.put_flow(flow({"id": 2, "filters": [], "company": [["size", "IS_EQUAL_TO", 5, "NUMBER"]]}))
+    world.put_record(company, Record(company, NOW - 90 * DAY))
+    for one, two, kind in ((ADA, company, 279), (company, ADA, 280)):
+        there = world.associations.get(one, two)
+        world.associations.save([associated(there, [AssociationType("HUBSPOT_DEFINED", kind)], 0, holds=True)])
+    at = {"at": iso(world.now), "sent": iso(world.now)}
+    properties = {"hs_name": "name", "hs_value": "Acme"}
+    world.deliver(event({"crm.property_changed": "7", "object": "company", "id": "c1", **at, "properties": properties}))
+    world.decide_associated()
+
+    (result,) = ask(api)
+    (one,) = result["decisions"]
+
+    assert result["event"]["eventType"] == "crm.associated_record_changed"
+    assert result["event"]["properties"]["hs_to_object_id"] == "7"
+    assert (one["flowId"], one["code"], one["enrollment"]["trigger"]["eventId"]) == ("1", "ENROLLED", "c1")
+    assert [each["code"] for each in ask(api, flowId="1")[0]["decisions"]] == ["ENROLLED"]
+    outcome = api("GET", "/enrollment/v1/outcome", query={"eventId": "c1"})
+    assert [each["event"]["objectId"] for each in outcome.json["results"]] == ["7"]
 
 
 def test_an_enrollment_is_named_with_its_message(api: Api) -> None:

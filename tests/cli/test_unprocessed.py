@@ -19,9 +19,10 @@ from enroll.dead_letters.message import UnprocessedEvent, read_unprocessed
 from enroll.dead_letters.queue import NotDeleted, QueueScan
 from enroll.main import app
 from enroll.stack import Stack
+from enrollment.domain.events.associated_change import AssociatedChange, ChangedParts
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.serialization.envelopes import read_event, read_routed_event, replay_name
-from enrollment.serialization.redeliveries import write_redelivery
+from enrollment.serialization.redeliveries import write_associated_change, write_redelivery
 from enrollment.serialization.unprocessed import write_unprocessed
 from tests.support.aws import REGION
 from tests.support.command_line import answer, run
@@ -76,6 +77,7 @@ DEAD_LETTER = {
     "TARGET_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:enroll-FormsFunction-1A2B",
 }
 REDELIVERY = write_redelivery(read_event(submitted(), "forms"), ["2", "1"], 0)
+ASSOCIATED = write_associated_change(AssociatedChange(read_event(submitted(), "forms"), ChangedParts(), "0-2"))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,7 @@ REDELIVERY = write_redelivery(read_event(submitted(), "forms"), ["2", "1"], 0)
         (json.dumps(submitted()), {"RULE_ARN": "arn"}, "NOT_DELIVERED", "could not deliver"),
         (json.dumps(submitted()), {}, "BATCH_FAILED", "buffer"),
         (REDELIVERY, {}, "REDELIVERY_FAILED", "flows 1, 2"),
+        (ASSOCIATED, {}, "REDELIVERY_FAILED", "associated records of type 0-2"),
     ],
 )
 def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reason: str, told: str) -> None:

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from enrollment.adapters import backoff
 from enrollment.adapters.eventbridge import EventBridgeBus
 from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler, group_id
+from enrollment.application.ports import Throttled
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, TriggerEvent
+from enrollment.domain.events.associated_change import AssociatedChange, ChangedParts
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.messages import write_announcement, write_message, write_outbound_event
-from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
+from enrollment.serialization.redeliveries import read_redelivery, write_associated_change, write_redelivery
 from tests.support.scenario import event
 
 
@@ -55,7 +58,8 @@ class Service:
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         assert len(Entries) <= 10
         assert sum(len(one["MessageBody"]) for one in Entries) <= 262_144
-        ids = {one["Id"]: json.loads(one["MessageBody"])["enrollmentId"] for one in Entries}
+        bodies = {one["Id"]: json.loads(one["MessageBody"]) for one in Entries}
+        ids = {key: body.get("enrollmentId") or body["associated"]["objectIds"][0] for key, body in bodies.items()}
         assert len(ids) == len(Entries)
         refused = self._refused(list(ids.values()))
         return {
@@ -126,10 +130,44 @@ def test_batches_of_large_messages_stay_below_the_size_limit() -> None:
     assert [len(call) for call in service.calls] == [2, 2, 2, 1]
 
 
+CHANGE = AssociatedChange(
+    read_event(event({"crm.property_changed": "7", "object": "company", "id": "c1", "chain": ["7"],
+                      "properties": {"hs_name": "name", "hs_value": "ü"}}), "crm"),
+    ChangedParts(frozenset({"name", "ü;"}), frozenset({"42"})),
+    "0-1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        CHANGE,
+        replace(CHANGE, object_ids=("1", "a/b"), parts=ChangedParts()),
+        replace(CHANGE, after="9", flow_ids=frozenset({"3", "1"}), is_replay=True),
+    ],
+)
+def test_change_for_associated_records_round_trips(change: AssociatedChange) -> None:
+    assert read_redelivery(write_associated_change(change)) == change
+
+
+def test_changes_for_associated_records_are_sent_in_batches_until_all_are_accepted() -> None:
+    service = Service(["1", "3"], ["3"])
+    queue: Any = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 0, write_associated_change)  # type: ignore[arg-type]
+    queue.send([replace(CHANGE, object_ids=(str(number),)) for number in range(12)])
+    assert [len(call) for call in service.calls] == [10, 2, 1, 2]
+
+
+def test_changes_that_the_queue_rejects_at_every_attempt_raise_throttled() -> None:
+    service = Service(*[["1"]] * 99)
+    queue: Any = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 0, write_associated_change)  # type: ignore[arg-type]
+    with pytest.raises(Throttled):
+        queue.send([replace(CHANGE, object_ids=(str(number),)) for number in range(2)])
+
+
 def test_redelivered_event_is_unchanged_and_delayed_by_at_most_15_minutes() -> None:
     sent: list[dict[str, Any]] = []
     service: Any = SimpleNamespace(send_message=lambda **message: sent.append(message))
-    queue = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 1_000)
+    queue = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 1_000, write_associated_change)
     one = read_event(event({"forms.submitted": "ü/101", "id": "e1", "record": {"a": None}, "chain": ["7"]}), "forms")
     for at in (1_000 + 1_800_000, 1_001, 1_000, 0):
         queue.schedule(one, {"2", "1"}, at)

@@ -56,9 +56,10 @@ from enrollment.domain.events.manual import manual_event
 from enrollment.domain.events.sort_key import MAX_SORT_KEY, MIN_SORT_KEY, event_sort_key, sort_key_at
 from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.rate_limit import RateLimit
+from enrollment.domain.flows.record_change import record_change
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
-from enrollment.domain.records.record import Record, TimestampedValue, deleted
+from enrollment.domain.records.record import Record, TimestampedValue, apply_event, deleted
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
@@ -229,6 +230,35 @@ def test_relevant_flows_are_separated_from_counted_flows(stores: Stores) -> None
     assert asked() == (["3", "5"], 27)
 
 
+def test_flow_is_found_by_changes_of_the_associated_records_that_it_mentions(stores: Stores) -> None:
+    put(stores, id=1, filters=[], company=[["name", "IS_EQUAL_TO", "Acme"]])
+    put(stores, id=2, filters=[], company=[["IN_LIST", "42"]])
+    put(stores, id=3, object="company", filters=[["name", "IS_KNOWN"]])
+
+    def found(name: str, max_individual_decisions: int = 100) -> tuple[list[str], list[str]]:
+        given = {"crm.property_changed": "7", "object": "company", "id": "c"}
+        changed = read_event(event({**given, "properties": {"hs_name": name, "hs_value": "x"}}), "crm").evaluated(NOW)
+        record = apply_event(Record(RecordKey("p1", "0-2", "7"), 0), changed)
+        occurrence = Occurrence(EVENT_TYPES["crm.property_changed"], changed.properties)
+        query = CandidateQuery([occurrence], NOW + 10, (), max_individual_decisions, record_change(changed, record))
+        selected = stores.flows.relevant("p1", "0-2", query)
+        return [flow.id for flow in selected.flows], [flow.id for flow in selected.associated]
+
+    assert found("name") == found("name", 0) == (["3"], ["1"])
+    assert found("phone") == (["3"], [])
+    assert found("phone", 0) == ([], [])
+    assert candidates_of(stores, "0-2", "crm.property_changed") == ["3"]
+    assert candidates_of(stores, "0-1", "crm.associated_record_changed") == ["1", "2"]
+
+    put(stores, id=1, filters=[["city", "IS_KNOWN"]], now=NOW + 1)
+    assert found("name")[1] == []
+
+
+def candidates_of(stores: Stores, object_type_id: str, event_type: str) -> list[str]:
+    flows = stores.flows.candidates("p1", object_type_id, [event_type])
+    return sorted(flow.id for flow in flows)
+
+
 def test_a_revision_that_is_not_based_on_the_current_one_is_a_conflict(stores: Stores) -> None:
     put(stores, id=1)
     first = stores.authoring.get("p1", "1")
@@ -367,6 +397,8 @@ def test_associations_of_a_type_page_by_page(stores: Stores) -> None:
     assert page(2) == ["1", "1/x"]
     assert page(2, "1/x") == ["10", "2"]
     assert page(2, "2") == []
+    ever = [association.other.object_id for association in stores.associations.all_of(ADA, "0-2", 2, "10")]
+    assert ever == ["2", "3"]
 
 
 def test_concurrent_change_of_an_association_raises_for_one_writer(stores: Stores) -> None:

@@ -11,12 +11,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.core.botocore_stubber import BotocoreStubber as MotoResponder
 
+from enrollment.domain.events.associated_change import AssociatedChange, ChangedParts
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints.bootstrap import application, now
 from enrollment.entrypoints.event_handlers import COALESCED_CALL_FAILED
 from enrollment.serialization.envelopes import read_event
-from enrollment.serialization.redeliveries import write_redelivery
+from enrollment.serialization.redeliveries import write_associated_change, write_redelivery
 from tests.support.fakes import switch
 from tests.support.functions import (
     CONTEXT,
@@ -333,3 +335,20 @@ def test_redeliveries_respond_before_the_timeout(
     application.cache_clear()
     assert failed(function("redeliveries").handler(batch(bodies[0]), CONTEXT)) == []
     assert published(stack) == {("slow", "e-slow"): 1}
+
+
+def test_messages_about_associated_records_of_one_company_are_independent(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(stack, id=1, filters=[], no_company=[["name", "IS_EQUAL_TO", "Acme"]])
+    for key in (RecordKey("p1", "0-2", "7"), RecordKey("p1", "0-1", "slow"), RecordKey("p1", "0-1", "fast")):
+        stack.stores.records.save(Record(key, 0))
+    given = {"crm.object_created": "7", "object": "company", "id": "c", "record": {}}
+    created = read_event(event({**given, "at": iso(now()), "sent": iso(now())}), "crm").evaluated(now())
+    changes = [AssociatedChange(created, ChangedParts(), "0-1", (object_id,)) for object_id in ("slow", "fast")]
+    hanging = Hanging(monkeypatch, has("GetItem p1/0-1/slow"))
+    messages = batch(*map(write_associated_change, changes))
+
+    assert failed(function("redeliveries").handler(messages, left(4_000))) == ["m0"]
+
+    hanging.thaw()

@@ -5,17 +5,22 @@ time (docs/costs.md), so measure the cost before you change the table.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import Association, AssociationType, associated
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from tests.support.aws import BASE_CLIENT
-from tests.support.functions import Stack, invoke, put
+from tests.support.functions import CONTEXT, Stack, function, invoke, put
 from tests.support.scenario import event
+from tests.support.stores import open_tables
 
 FLOWS = "GetItem flows"
 # Two lists of candidates. A snapshot that changes the record concerns the list of filter-based flows too.
@@ -75,6 +80,16 @@ KINDS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["ENROLLED"],
         [RECORD, SAVE_RECORD, BOTH_FLOWS, PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM],
     ),
+    "a company's change that no contact's criteria mention": (
+        {"crm.property_changed": "7", "object": "company", "properties": {"hs_name": "phone", "hs_value": "1"}},
+        [],
+        [RECORD, SAVE_RECORD, FLOWS],
+    ),
+    "a company's change that contacts' criteria mention": (
+        {"crm.property_changed": "7", "object": "company", "properties": {"hs_name": "name", "hs_value": "Acme"}},
+        [],
+        [RECORD, SAVE_RECORD, FLOWS, SCHEDULE],
+    ),
     # The writes: the record, with the time until which a decision is deferred, and the deferred event.
     "deferred": (
         {"meetings.booked": "101", "properties": MEETING},
@@ -95,8 +110,9 @@ def operation_and_table(operation: str, arguments: dict[str, Any]) -> str:
     return " ".join([operation, *tables])
 
 
-def calls_of(monkeypatch: pytest.MonkeyPatch, envelope: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the codes of the decisions about an event, and the calls to AWS in order."""
+@contextmanager
+def calls_made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Yield the list to which each call to AWS is added."""
     made: list[str] = []
     make = BASE_CLIENT._make_api_call
 
@@ -106,6 +122,12 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, envelope: dict[str, Any]) -> tuple
 
     with monkeypatch.context() as patched:
         patched.setattr(BASE_CLIENT, "_make_api_call", noted)
+        yield made
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, envelope: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the codes of the decisions about an event, and the calls to AWS in order."""
+    with calls_made(monkeypatch) as made:
         answer = invoke(envelope, envelope["detail-type"].partition(".")[0])
     return [decision["code"] for decision in answer["decisions"]], made
 
@@ -117,9 +139,12 @@ def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.Mon
         put(stack, id=number, event="calls.ended")
     put(stack, id=30, filters=[["city", "IS_EQUAL_TO", "Cork"]])
     put(stack, id=31, filters=[["phone", "IS_KNOWN"], ["age", "IS_GREATER_THAN", 20]])
+    put(stack, id=32, filters=[], company=[["name", "IS_EQUAL_TO", "Acme"]])
     put(stack, id=20, event="meetings.booked", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "warm"), 0))
+    for object_id in ("7", "warm"):
+        stack.stores.records.save(Record(RecordKey("p1", "0-2", object_id), 0))
     time.sleep(0.01)  # the events are sent after the flows were written
     given, codes, calls = KINDS[kind]
     instant = iso(bootstrap.now())
@@ -129,6 +154,40 @@ def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.Mon
     is_change = event_type == "crm.property_changed"
     snapshot = {"record": {"city": "Cork"}} if "record" in given or is_change else {}
     snapshot |= {"properties": {"hs_name": "fax", "hs_value": "1"}} if is_change else {}
-    invoke(event({event_type: "warm", "id": "warm", **sent, **snapshot}), event_type.partition(".")[0])
+    kind_of_record = {"object": given["object"]} if "object" in given else {}
+    warm = {event_type: "warm", "id": "warm", **sent, **snapshot, **kind_of_record}
+    invoke(event(warm), event_type.partition(".")[0])
 
     assert calls_of(monkeypatch, event({"id": "e", **sent, **given})) == (codes, calls)
+
+
+ASSOCIATIONS = "Query records"
+READ_COMPANY = "BatchGetItem records"
+ENROLL = [PREVIOUS_ENROLLMENTS, CLAIM, *PUBLISH, CONFIRM]
+
+
+def test_calls_to_aws_for_the_contacts_of_a_changed_company(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The company and the flows are read once for the contacts of a message."""
+    put(stack, id=32, filters=[], company=[["name", "IS_EQUAL_TO", "Acme"]])
+    company = RecordKey("p1", "0-2", "7")
+    stack.stores.records.save(Record(company, 0))
+    associations = DynamoAssociations(open_tables(stack.config))
+    for number in range(3):
+        contact = RecordKey("p1", "0-1", str(number))
+        stack.stores.records.save(Record(contact, 0))
+        for one, two, kind in ((contact, company, 279), (company, contact, 280)):
+            there = Association(one, two)
+            associations.save([associated(there, [AssociationType("HUBSPOT_DEFINED", kind)], 0, holds=True)])
+    now = iso(bootstrap.now())
+    properties = {"hs_name": "name", "hs_value": "Acme"}
+    given = {"crm.property_changed": "7", "object": "company", "id": "c", "at": now, "sent": now}
+    invoke(event({**given, "properties": properties}), "crm")
+    (message,) = stack.sqs.receive_message(QueueUrl=stack.config.redeliveries_queue_url)["Messages"]
+    batch = {"Records": [{"messageId": "m", "body": message["Body"]}]}
+    with calls_made(monkeypatch) as made:
+        assert function("redeliveries").handler(batch, CONTEXT) == {"batchItemFailures": []}
+
+    first = [RECORD, "Query flows", ASSOCIATIONS, READ_COMPANY, *ENROLL]
+    others = [RECORD, ASSOCIATIONS, *ENROLL]
+    assert made == [ASSOCIATIONS, *first, *others, *others]
+    assert len(stack.enrollments()) == 3

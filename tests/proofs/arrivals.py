@@ -25,6 +25,7 @@ from typing import Any
 from enrollment.adapters.dynamodb.deferred_events import KEPT_SECONDS
 from enrollment.application.event_history import DAY_MS, EVALUATION_KEPT_DAYS
 from enrollment.domain.enrollment.late_data_tolerance import GRACE_MS
+from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS
 
@@ -55,6 +56,11 @@ class Arrivals:
                     allowed.add(evaluated_at)
                 if place[1] == "waiting" and evaluated_at is not None:
                     allowed = {evaluated_at}
+                if place[1] == "associated":
+                    # The event of the associated record was evaluated before.
+                    allowed = {
+                        at for (_, kind, *rest), at in self.stored.items() if (kind, rest) == ("event", [place[2]])
+                    }
                 assert arrived_at in allowed, f"{place} has the time of no process that could store it"
                 self.stored[place] = arrived_at
         self.records |= {str(key) for key in keys}
@@ -65,8 +71,9 @@ def _arrivals(item: Item) -> Iterator[tuple[Place, int]]:
     pk, kind = item["pk"], item["sk"].partition("/")[0]
     if kind == "event":
         event_id = item["sk"].partition("/")[2].partition("/")[2]
+        is_about_associated = "event" in item and json.loads(item["event"])["detail-type"] == ASSOCIATED_RECORD_EVENT
         # The one in ``event`` is that of the copy of the event that is kept, and is not read.
-        yield (pk, "event", event_id), int(item["evaluatedAt"])
+        yield (pk, "associated" if is_about_associated else "event", event_id), int(item["evaluatedAt"])
     elif kind == "waiting":
         event = json.loads(item["event"])
         yield (pk, "waiting", event["id"]), event["evaluatedAt"]

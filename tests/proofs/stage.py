@@ -30,7 +30,17 @@ from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
 from tests.proofs.arrivals import Arrivals, without_arrivals
 from tests.proofs.processes import Call, Interference, Outcome, crash_before, run, undisturbed
-from tests.proofs.stories import NOW, STORIES, TO_COMPANY, Redelivery, Request, Story, Unconfirmed
+from tests.proofs.stories import (
+    NOW,
+    STORIES,
+    TO_COMPANY,
+    TO_CONTACT,
+    Associated,
+    Redelivery,
+    Request,
+    Story,
+    Unconfirmed,
+)
 from tests.support.api_function import call as request
 from tests.support.aws import REGION
 from tests.support.emulated import emulated_aws
@@ -73,11 +83,11 @@ class Stage:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     known: dict[str, "Known"] = field(default_factory=dict)
 
-    def receive(self, url: str) -> list[Any]:
+    def receive(self, url: str, *, as_text: bool = False) -> list[Any]:
         """All that a queue has."""
         found: list[Any] = []
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            found += [json.loads(one["Body"]) for one in messages]
+            found += [one["Body"] if as_text else json.loads(one["Body"]) for one in messages]
             entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)]
             self.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         return found
@@ -144,9 +154,10 @@ class Play:
         self.stage = stage
         self.story = story
         self.portal = f"portal-{next(stage.numbers):08}"
-        self.keys = {self._key(one) for one in (*(story.records or ()), *story.contacts)}
+        self.keys = {self._key(one) for one in (*(story.records or ()), *story.subjects)}
         self.announced: list[Any] = []
         self.refused: list[Any] = []
+        self.redeliveries: list[str] = []
         self.produced: dict[str, str] = {}
         self.time = NOW + 1000
         self.arrivals = Arrivals()
@@ -163,6 +174,8 @@ class Play:
         for one, other in story.pairs:
             there = Association(self._key(one), self._key(other))
             stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
+            back = Association(self._key(other), self._key(one))
+            stage.associations.save([associated(back, [TO_CONTACT], 0, holds=True)])
         for one in story.before:
             if isinstance(one, Redelivery):
                 self.time += TOLERANCE_IS_OVER
@@ -172,7 +185,11 @@ class Play:
             assert outcome.is_done, outcome
         self.finish()
         self.redelivery = self._redelivery(story.acts.event) if isinstance(story.acts, Redelivery) else None
-        is_event = not isinstance(story.acts, Request | Redelivery | Unconfirmed)
+        if isinstance(story.acts, Associated):
+            outcome = self._run(self._delivery(self._envelope(story.acts.event)))
+            assert outcome.is_done, outcome
+            (self.redelivery,) = self.stage.receive(stage.config.redeliveries_queue_url, as_text=True)
+        is_event = not isinstance(story.acts, Request | Redelivery | Associated | Unconfirmed)
         self.event = self._envelope(story.acts) if is_event else None
         if isinstance(story.acts, Redelivery):
             self.time += 2 * HOUR
@@ -264,7 +281,7 @@ class Play:
         kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
         self.refused += [one for one in kept if "reason" in one]
         if self.redelivery is not None:
-            (self.redelivery,) = [json.dumps(one) for one in kept if "flowIds" in one]
+            (self.redelivery,) = [json.dumps(one) for one in kept if "flowIds" in one or "associated" in one]
         if self.event is not None:
             (self.event,) = [one["requestPayload"] for one in kept if "requestPayload" in one]
         outcome = self.deliver()
@@ -283,10 +300,14 @@ class Play:
                 store(authoring, self.portal, document, now)
 
     def finish(self) -> None:
-        """What is on the bus is delivered, until nothing more comes of it."""
+        """What is on the bus is delivered, and what was sent about associated records, until nothing more comes of
+        it."""
         for _ in range(ROUNDS):
             envelopes = self.stage.receive(self.stage.bus_copy)
-            if not envelopes:
+            sent = self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)
+            about_associated = [one for one in sent if "associated" in json.loads(one)]
+            self.redeliveries += [one for one in sent if one not in about_associated]
+            if not envelopes and not about_associated:
                 return
             self.announced += [one["detail"] for one in envelopes if one["detail-type"] == "workflows.enrolled"]
             self.produced |= {
@@ -296,6 +317,7 @@ class Play:
             }
             self.keys |= {self._key("{objectType}/{objectId}".format(**one["detail"])) for one in envelopes}
             deliveries = [self._delivery(one) for one in envelopes]
+            deliveries += [partial(self._deliver_again, one) for one in about_associated]
             outcome = self._run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
             assert outcome.is_done, outcome
         raise AssertionError(f"{self.story.name}: the bus does not come to rest")
@@ -315,7 +337,7 @@ class Play:
         assert all("publishedAt" in one and "announcedAt" in one for one in items if one["enrollmentId"] in due)
         assert {one["enrollmentId"]: one for one in messages} == due, "each is published, and nothing else is"
         assert {one["id"] for one in self.announced} == set(due), "each is announced, and nothing else is"
-        redeliveries = {json.dumps(one) for one in self.stage.receive(self.stage.config.redeliveries_queue_url)}
+        redeliveries = {*self.redeliveries, *self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)}
         if self.redelivery is None:
             waits = {flow for one in self.waiting() for flow in one}
             again = {flow for one in redeliveries for flow in json.loads(one)["flowIds"]}

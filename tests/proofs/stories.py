@@ -18,7 +18,7 @@ NOW = now() - 1000
 BEFORE = iso(NOW - 60_000)
 DAY = 86_400_000
 
-TO_COMPANY = AssociationType("HUBSPOT_DEFINED", 279)
+TO_COMPANY, TO_CONTACT = AssociationType("HUBSPOT_DEFINED", 279), AssociationType("HUBSPOT_DEFINED", 280)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,13 @@ class Request:
 @dataclass(frozen=True)
 class Redelivery:
     """An event that was to be delivered again for all flows of the story; its time is over."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Associated:
+    """The message about associated records that a delivery of the event has sent."""
 
     event: Mapping[str, Any]
 
@@ -56,7 +63,7 @@ class Story:
     """
 
     name: str
-    acts: Mapping[str, Any] | Request | Redelivery | Unconfirmed
+    acts: Mapping[str, Any] | Request | Redelivery | Associated | Unconfirmed
     flows: Sequence[Mapping[str, Any]] = ()
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
@@ -66,11 +73,11 @@ class Story:
     chooses_ids: bool = False
 
     @property
-    def contacts(self) -> set[str]:
-        """That its events are about, by "contact/<id>"."""
+    def subjects(self) -> set[str]:
+        """That its events are about, by "<type>/<id>"."""
         acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request)]
-        events = [one.event if isinstance(one, Redelivery | Unconfirmed) else one for one in acts]
-        return {f"contact/{one[next(iter(one))]}" for one in events}
+        events = [one.event if isinstance(one, Redelivery | Associated | Unconfirmed) else one for one in acts]
+        return {f"{one.get('object', 'contact')}/{one[next(iter(one))]}" for one in events}
 
 
 ADA = {"contact/101": {"city": "Dublin"}}
@@ -98,6 +105,17 @@ TO_BE_IN_CORK = flow(
     }
 )
 TO_BE_LISTED = flow({"id": 6, "filters": [["city", "IS_KNOWN"], ["IN_LIST", "42"]]})
+
+# A company and two contacts.
+STAFF = {"company/7": {"name": "Apex"}, "contact/101": {"city": "Dublin"}, "contact/102": {}}
+STAFF_OF = [("contact/101", "company/7"), ("contact/102", "company/7")]
+RENAMED = {
+    "crm.property_changed": "7",
+    "object": "company",
+    "id": "n1",
+    "properties": {"hs_name": "name", "hs_value": "Acme"},
+}
+OF_ACME = flow({"id": 7, "filters": [], "company": [["name", "IS_EQUAL_TO", "Acme"]]})
 
 CREATED = {"crm.object_created": "101", "id": "o1", "at": BEFORE, "record": {"city": "Dublin"}}
 IN_CORK = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]})
@@ -222,6 +240,33 @@ STORIES = (
             TO_CORK,
             {**TO_CORK, "id": "c3", "at": iso(NOW + 1), "properties": {"hs_name": "city", "hs_value": "Bray"}},
         ],
+    ),
+    Story(
+        "a late change that enrolls first, and again by a later one",
+        {**TO_CORK, "at": BEFORE},
+        [
+            flow(
+                {
+                    "id": 5,
+                    "filters": [["city", "IS_EQUAL_TO", "Cork"]],
+                    "re_enroll": True,
+                    "re_enroll_when": [[["hs_name", "IS_ANY_OF", ["age"]], ["hs_value", "IS_KNOWN"]]],
+                }
+            )
+        ],
+        ["5", "5"],
+        ADA,
+        before=[{**TO_CORK, "id": "c2", "properties": {"hs_name": "age", "hs_value": 3}}],
+    ),
+    Story("a company's change that concerns its contacts", RENAMED, [OF_ACME], ["7", "7"], STAFF, STAFF_OF),
+    Story("the contacts of a company that changed", Associated(RENAMED), [OF_ACME], ["7", "7"], STAFF, STAFF_OF),
+    Story(
+        "more contacts than a message holds",
+        Associated(RENAMED),
+        [flow({"id": 7, "filters": [["city", "IS_EQUAL_TO", "Dublin"]], "company": [["name", "IS_EQUAL_TO", "Acme"]]})],
+        ["7"],
+        {**STAFF, **{f"contact/{number}": {"city": "Cork"} for number in range(300, 330)}},
+        [*STAFF_OF, *((f"contact/{number}", "company/7") for number in range(300, 330))],
     ),
     Story("a list's member", TO_LIST, [OF_LIST], ["3"], ADA),
     Story("a snapshot that creates the record", {**SUBMITTED, "record": {"city": "Cork"}}, [ONCE, AGAIN], ["1", "2"]),

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from enrollment.application.associated_changes import AssociatedChangeProcessor
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.deferred_decisions import Deferrals
 from enrollment.application.enrollment_claims import EnrollmentClaims
@@ -31,6 +32,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
+from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.sort_key import event_sort_key
@@ -45,7 +47,7 @@ from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
-from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
+from enrollment.serialization.redeliveries import read_redelivery, write_associated_change, write_redelivery
 
 
 class FakeFlows:
@@ -58,10 +60,23 @@ class FakeFlows:
         self._lock = threading.Lock()
 
     def candidates(self, portal_id: str, object_type_id: str, event_types: Sequence[str]) -> Sequence[Flow]:
+        return deduplicate([self._listed(portal_id, object_type_id, event_types, is_own=True)])
+
+    def _listed(
+        self, portal_id: str, object_type_id: str, event_types: Sequence[str], *, is_own: bool
+    ) -> Sequence[Flow]:
+        """With their own object type, or those that concern associated records."""
         with self._lock:
-            return deduplicate(
-                tuple(self._candidates.get((portal_id, object_type_id, one), {}).values()) for one in event_types
-            )
+            listed = [
+                flow
+                for event_type in event_types
+                for flow in self._candidates.get((portal_id, object_type_id, event_type), {}).values()
+            ]
+        return [
+            flow
+            for flow in listed
+            if (flow.object_type_id in ("", object_type_id) if is_own else object_type_id in _associated_types(flow))
+        ]
 
     def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
         """As naive as can be: all, or those that are not to be counted, one by one."""
@@ -69,12 +84,15 @@ class FakeFlows:
         flows = self.candidates(portal_id, object_type_id, names)
         added = self.candidates(portal_id, object_type_id, question.event_types[len(names) :])
         concerned = [one for one in added if _is_looked_at(one, question)]
+        others = self._listed(portal_id, object_type_id, question.event_types, is_own=False)
+        associated = deduplicate([[flow for flow in others if _concerns_associated(flow, object_type_id, question)]])
         if len(flows) <= question.max_individual_decisions or question.changed_since is None:
-            return Candidates(deduplicate([flows, concerned]))
+            return Candidates(deduplicate([flows, concerned]), associated=associated)
         types = frozenset(names)
         counted = [one for one in flows if not _is_looked_at(one, question)]
-        others = Counter(one.event_types & types for one in counted if one.is_enabled)
-        return Candidates(deduplicate([[one for one in flows if one not in counted], concerned]), others)
+        numbers = Counter(one.event_types & types for one in counted if one.is_enabled)
+        named = [one for one in flows if one not in counted]
+        return Candidates(deduplicate([named, concerned]), numbers, associated)
 
     def of_batch(self) -> "FakeFlows":
         return self
@@ -121,8 +139,18 @@ def _is_looked_at(flow: Flow, question: CandidateQuery) -> bool:
     )
 
 
+def _associated_types(flow: Flow) -> frozenset[str]:
+    return frozenset() if flow.entry is None else frozenset(flow.entry.associated_groups)
+
+
+def _concerns_associated(flow: Flow, object_type_id: str, question: CandidateQuery) -> bool:
+    if flow.entry is None or question.change is None:
+        return False
+    return flow.entry.associated_groups[object_type_id].failure(question.change.properties) is None
+
+
 def _listed(flow: Flow) -> dict[tuple[str, str, str], Flow]:
-    return {(flow.portal_id, flow.object_type_id, one): flow for one in flow.event_types}
+    return {(flow.portal_id, *place): flow for place in flow.candidate_lists}
 
 
 def _retired(current: FlowRevision | None, revision: FlowRevision) -> dict[tuple[str, str, str], Flow]:
@@ -167,11 +195,11 @@ class FakeAssociations:
         ]
         return sorted((one for one in found if one.held), key=lambda one: join(one.other.object_id))[:limit]
 
-    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
         found = [
             one
             for (mine, other), one in self._items.items()
-            if mine == record and other.object_type_id == object_type_id
+            if mine == record and other.object_type_id == object_type_id and join(other.object_id) > join(after)
         ]
         return sorted(found, key=lambda one: join(one.other.object_id))[:limit]
 
@@ -257,7 +285,7 @@ class FakeHistory:
         return [
             event
             for (record, _), (event, _) in self.kept.items()
-            if (record.portal_id, event.id) == (portal_id, event_id)
+            if (record.portal_id, event.id) == (portal_id, event_id) and changed_record(event) is None
         ]
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
@@ -270,13 +298,17 @@ class FakeHistory:
 
 
 class FakeRedeliveries:
-    """`scheduled`: what `World.pass_time` delivers."""
+    """`scheduled`: what `World.pass_time` delivers. `changes`: what `World.decide_associated` does."""
 
     def __init__(self) -> None:
         self.scheduled: list[tuple[Instant, str]] = []
+        self.changes: list[str] = []
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
         self.scheduled.append((at, write_redelivery(event, flow_ids, at)))
+
+    def send(self, changes: Sequence[AssociatedChange]) -> None:
+        self.changes += [write_associated_change(change) for change in changes]
 
 
 class FakeRateLimits:
@@ -497,6 +529,7 @@ class World:
             clock=lambda: self.now,
             new_id=self.new_id,
         )
+        self.associated_changes = AssociatedChangeProcessor(self.processor)
         self.unconfirmed_publisher = UnconfirmedPublisher(self.enrollments, self.processor.publisher, lambda: self.now)
         self.replay_processor = ReplayProcessor(self.processor, self.replays, self.decision_log, lambda: self.now)
         self.manual_enrollment = ManualEnrollment(
@@ -547,10 +580,20 @@ class World:
         while due := sorted(one for one in self.redeliveries.scheduled if one[0] <= to):
             at, text = due[0]
             self.now = max(self.now, at)
-            decisions += self.processor.resume(*read_redelivery(text))
+            redelivery = read_redelivery(text)
+            assert not isinstance(redelivery, AssociatedChange)
+            decisions += self.processor.resume(*redelivery)
             self.redeliveries.scheduled.remove(due[0])
         self.now = max(self.now, to)
         return tuple(decisions)
+
+    def decide_associated(self, times: int = 1) -> None:
+        """Process what was sent about associated records, each message so many times."""
+        while self.redeliveries.changes:
+            change = read_redelivery(self.redeliveries.changes.pop(0))
+            assert isinstance(change, AssociatedChange)
+            for _ in range(times):
+                self.associated_changes.process(change)
 
     def deliver(self, envelope: Mapping[str, Any]) -> tuple[Decision, ...]:
         category = str(envelope["detail-type"]).partition(".")[0]

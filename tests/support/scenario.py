@@ -5,14 +5,15 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
     flows:    {id, event: <event type or id>, where: [[property, OPERATOR, operand, operation type?], …]}, or several
               groups under `groups`; `lists: [[IN_LIST, "42"]]`; `criteria: [[…], …]` is an AND of record filters,
               `any: [[[…]], [[…]]]` an OR of them. A filter-based flow has `filters: [[…], [IN_LIST, "42"]]` or
-              `any_filters: [[[…]], [[…]]]` instead, and `re_enroll_when: [[[…]], …]`; `manual: true` for a flow
+              `any_filters: [[[…]], [[…]]]` instead, and `re_enroll_when: [[[…]], …]`; `company: [[…], …]` adds filters
+            on an associated company to `filters`, `no_company` with NOT_IN_LIST; `manual: true` for a flow
               without triggers; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`, `on_since`;
               `tolerance` in minutes, `record_tolerance` in seconds
     records:  {contact: "101", created: <time>, properties: {…}, lists: [<list id>]}
     events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
-              chain}, or
+              chain}; the change of an association is stored first. Or
               `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`,
-              `delete_record: <contact>`, `until: <time>`,
+              `delete_record: <record>` (object), `until: <time>`,
               `manual: <contact>` (flow, key, chain) between them
     decisions: [<event id>, <flow id>, <code>]
     refused:   the reasons of the events that are refused, in order
@@ -28,6 +29,7 @@ from enrollment.application.manual_enrollment import FlowIsOff, ManualRequest
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey, object_type_id
+from enrollment.domain.records.associations import associated, default_type
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso, read_instant
 from tests.support.fakes import World, switch
@@ -72,7 +74,8 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         if step in ("turn_on", "turn_off"):
             switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
         elif step == "delete_record":
-            world.record_service.delete(RecordKey(PORTAL, "0-1", str(given[step])), world.now)
+            type_id = object_type_id(given.get("object", "contact")) or ""
+            world.record_service.delete(RecordKey(PORTAL, type_id, str(given[step])), world.now)
         elif step == "delete":
             world.authoring.delete(PORTAL, str(given[step]), world.now)
         elif step == "put":
@@ -82,7 +85,10 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         elif step == "until":
             world.pass_time(_instant(given["until"]))
         else:
+            if step == "crm.association_changed":
+                _associate(world, event(given)["detail"])
             _deliver(world, event(given))
+            world.decide_associated()
     return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
 
 
@@ -100,6 +106,21 @@ def _deliver(world: World, envelope: dict[str, Any]) -> None:
         world.deliver(envelope)
     except InvalidEvent as invalid:
         world.decision_log.log_rejected(envelope["detail"]["id"], invalid)
+
+
+def _associate(world: World, detail: Mapping[str, Any]) -> None:
+    """Store what the event announces, in both directions."""
+    properties = detail["properties"]
+    if "hs_to_object_id" not in properties:
+        return
+    record = RecordKey(detail["portalId"], object_type_id(detail["objectType"]) or "", detail["objectId"])
+    other = RecordKey(detail["portalId"], properties["hs_to_object_type_id"], properties["hs_to_object_id"])
+    for one, two in ((record, other), (other, record)):
+        kind = default_type(one.object_type_id, two.object_type_id)
+        assert kind is not None
+        holds = properties["hs_association_change"] == "ADDED"
+        there = world.associations.get(one, two)
+        world.associations.save([associated(there, [kind], _instant(detail["occurredAt"]), holds=holds)])
 
 
 def _put(world: World, given: Mapping[str, Any]) -> None:
@@ -189,14 +210,18 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filter_based(given: Mapping[str, Any]) -> dict[str, Any]:
-    branches = given.get("any_filters") or [given["filters"]]
+    branches = [_and(filters) for filters in given.get("any_filters") or [given["filters"]]]
+    for key, operator in (("company", "IN_LIST"), ("no_company", "NOT_IN_LIST")):
+        if key in given:
+            filters = [_record_filter(each) for each in given[key]]
+            branches[0]["filterBranches"].append(with_company(*filters, operator=operator))
     return {
         "type": "LIST_BASED",
         "shouldReEnroll": given.get("re_enroll", False),
         "listFilterBranch": {
             "filterBranchType": "OR",
             "filters": [],
-            "filterBranches": [_and(one) for one in branches],
+            "filterBranches": branches,
         },
         "reEnrollmentTriggersFilterBranches": [_and(one) for one in given.get("re_enroll_when", [])],
     }
@@ -214,6 +239,19 @@ def _record_filter(given: list[Any]) -> dict[str, Any]:
     if given[0] in ("IN_LIST", "NOT_IN_LIST"):
         return {"filterType": "IN_LIST", "operator": given[0], "listId": given[1]}
     return property_filter(given)
+
+
+def with_company(*filters: Any, operator: str = "IN_LIST") -> dict[str, Any]:
+    """Return an ASSOCIATION branch from contacts to companies."""
+    return {
+        "filterBranchType": "ASSOCIATION",
+        "objectTypeId": "0-2",
+        "associationCategory": "HUBSPOT_DEFINED",
+        "associationTypeId": 279,
+        "operator": operator,
+        "filterBranches": [],
+        "filters": list(filters),
+    }
 
 
 def property_filter(given: list[Any]) -> dict[str, Any]:

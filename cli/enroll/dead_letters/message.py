@@ -5,6 +5,7 @@ a function failed                                  Lambda's record: {"requestCon
 EventBridge could not deliver the event            the event; ERROR_CODE and ERROR_MESSAGE are message attributes
 a batch of a category's buffer failed              the event, without attributes
 a redelivery failed                                {"at", "flowIds", "event"}
+decisions on associated records failed             {"associated", "event"}
 
 Any other message is kept, and shown as it is.
 """
@@ -154,6 +155,9 @@ def read_unprocessed(body: str, attributes: Mapping[str, str]) -> UnprocessedEve
             return UnprocessedEvent(
                 REDELIVERY_FAILED, f"the deferred decision of flows {flows} failed at every attempt", event
             )
+        case {"associated": {"objectTypeId": object_type_id}, "event": event}:
+            text = f"the decisions on associated records of type {object_type_id} failed at every attempt"
+            return UnprocessedEvent(REDELIVERY_FAILED, text, event)
         case {"detail-type": _, "detail": _} if not attributes:
             text = "the event failed at every attempt in a batch of its category's buffer"
             return UnprocessedEvent(BATCH_FAILED, text, message)

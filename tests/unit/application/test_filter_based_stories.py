@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso, read_instant
@@ -83,10 +84,13 @@ class Naive:
         names |= set((self.trigger or "").split()) if self.re_enrolls else set()
         return names & {"city", "age", "list"}
 
-    def occurs(self, arrival: Arrival, at: int) -> bool:
+    def occurs_again(self, at: int) -> bool:
+        """At a later change, whose events have arrived before."""
+        return self.occurs({name for when, _, name, _ in self.facts if when == at}, at)
+
+    def occurs(self, changed: set[str], at: int) -> bool:
         if self.trigger is None:
             return False
-        changed = {name for name, _ in arrival.sets}
         before = {name: self.value(name, at - 0.5) for name in ("city", "age", "list")}
         after = {name: self.value(name, at) for name in ("city", "age", "list")}
         if self.created == at:
@@ -115,10 +119,16 @@ class Naive:
         later = {at for at, _, name, _ in self.facts if name in self.mentioned and at > own}
         instants = [at for at in (own, *sorted(later)) if at >= self.since]
         entered = next((at for at in instants if self.holds(at) and not self.holds(at - 0.5)), None)
-        re_enters = self.re_enrolls and own >= self.since and self.holds(own) and self.occurs(arrival, own)
-        if not self.enrolled:
-            self.enrolled += [] if entered is None else [entered]
-        elif re_enters and own not in self.enrolled:
+        re_enters = (
+            self.re_enrolls
+            and own >= self.since
+            and self.holds(own)
+            and self.occurs({name for name, _ in arrival.sets}, own)
+        )
+        if not self.enrolled and entered is not None:
+            self.enrolled.append(entered)
+            self.enrolled += [at for at in sorted(later) if at > entered and self.holds(at) and self.occurs_again(at)]
+        elif self.enrolled and re_enters and own not in self.enrolled:
             self.enrolled.append(own)
 
 
@@ -248,3 +258,27 @@ def test_property_change_and_association_enroll_in_either_order_of_arrival(is_in
 
     (enrollment,) = world.queue.messages
     assert enrollment.cause.occurred_at == START + 301
+
+
+def test_later_changes_re_enroll_after_a_first_enrollment_whose_delivery_stopped() -> None:
+    """The queue accepts nothing at the first delivery, or the process ends after the first claim."""
+    world = World(now=START)
+    world.put_record(ADA, Record(ADA, 0))
+    given = {"id": 1, "filters": [FILTERS["city is Dublin"]], "re_enroll": True}
+    world.put_flow(scenario.flow({**given, "re_enroll_when": [TRIGGERS["age known"]]}))
+    for number, age in ((10, 3), (20, 4)):
+        world.now = START + 100 + number
+        world.deliver(envelope(f"age{number}", Arrival(number, "property", (("age", age),), creates=False)))
+    city = envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False))
+
+    for refused in (3, 2, 0):
+        world.queue.refuses = refused
+        try:
+            world.deliver(city)
+        except NotDelivered:
+            assert refused
+
+    times = sorted(message.cause.occurred_at - START for message in world.queue.messages)
+    assert times == [5, 10, 20]
+    assert len(world.enrollments.items) == 3
+    assert all(stored.is_confirmed for stored in world.enrollments.items.values())

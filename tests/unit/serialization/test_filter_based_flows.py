@@ -180,6 +180,11 @@ DATE = {"timeType": "DATE", "year": 2026, "month": 1, "day": 1}
         ),
         (flow(branch("AND", CITY), beside={"criteriaTolerance": 5}), "$.criteriaTolerance", "NOT_ALLOWED"),
         (flow(branch("AND", *251 * [CITY])), "$", "TOO_MANY_FILTERS"),
+        (
+            flow(branch("AND", branches=[{**ASSOCIATION, "objectTypeId": f"2-{number}"} for number in range(6)])),
+            TREE,
+            "TOO_MANY_OBJECT_TYPES",
+        ),
     ],
 )
 def test_tree_that_cannot_run_is_refused_at_its_path(document: dict[str, Any], path: str, code: str) -> None:

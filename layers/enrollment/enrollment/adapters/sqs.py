@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from enrollment.adapters.backoff import attempts
+from enrollment.application.ports import Throttled
 from enrollment.domain.enrollment.enrollments import Enrollment
+from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.json_text import byte_length
 from enrollment.domain.values import Instant
@@ -14,6 +16,8 @@ from enrollment.domain.values import Instant
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+T = TypeVar("T")
 
 # The limits of one SendMessageBatch call: entries, and the bytes of all entries together.
 BATCH_ENTRIES = 10
@@ -78,23 +82,23 @@ def group_id(key: str) -> str:
     return key if _GROUP.fullmatch(key) else sha256(key.encode()).hexdigest()
 
 
-def _batches(messages: Sequence[tuple[Enrollment, str]]) -> list[list[tuple[Enrollment, str]]]:
-    batches: list[list[tuple[Enrollment, str]]] = []
+def _batches(messages: Sequence[tuple[T, str]]) -> list[list[tuple[T, str]]]:
+    batches: list[list[tuple[T, str]]] = []
     size = BATCH_BYTES
-    for enrollment, message in messages:
+    for item, message in messages:
         # The attributes count too. They contain IDs only, which take less than 1 KiB.
         message_size = byte_length(message) + 1_024
         if size + message_size > BATCH_BYTES or len(batches[-1]) == BATCH_ENTRIES:
             batches.append([])
             size = 0
-        batches[-1].append((enrollment, message))
+        batches[-1].append((item, message))
         size += message_size
     return batches
 
 
 class SqsRedeliveryScheduler:
     """The port RedeliveryScheduler (``application.ports``). ``write`` returns the message for an event, the IDs of its
-    flows, and the time of the redelivery."""
+    flows, and the time of the redelivery. ``write_change`` returns the message for a change of an associated record."""
 
     def __init__(
         self,
@@ -102,10 +106,12 @@ class SqsRedeliveryScheduler:
         url: str,
         write: Callable[[Event, Iterable[str], Instant], str],
         clock: Callable[[], Instant],
+        write_change: Callable[[AssociatedChange], str],
     ) -> None:
         self._client = client
         self._url = url
         self._write = write
+        self._write_change = write_change
         self._clock = clock
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
@@ -117,6 +123,30 @@ class SqsRedeliveryScheduler:
             MessageBody=self._write(event, flow_ids, at),
             DelaySeconds=min(max(seconds, 0), MAX_DELAY_SECONDS),
         )
+
+    def send(self, changes: Sequence[AssociatedChange]) -> None:
+        """Send the changes without a delay. Rejected messages are sent again with backoff. Raises Throttled if some are
+        rejected in every attempt, and botocore's ClientError."""
+        messages = [self._write_change(change) for change in changes]
+        if len(messages) == 1:
+            self._client.send_message(QueueUrl=self._url, MessageBody=messages[0])
+            return
+        for batch in _batches([(message, message) for message in messages]):
+            self._send_batch([message for message, _ in batch])
+
+    def _send_batch(self, messages: Sequence[str]) -> None:
+        unsent = {str(number): message for number, message in enumerate(messages)}
+        for attempt in attempts():
+            response = self._client.send_message_batch(
+                QueueUrl=self._url,
+                Entries=[{"Id": entry_id, "MessageBody": message} for entry_id, message in unsent.items()],
+            )
+            for success in response.get("Successful", []):
+                del unsent[success["Id"]]
+            if not unsent:
+                return
+            attempt.wait()
+        raise Throttled(f"SQS did not accept {len(unsent)} messages about associated records; retrying is safe")
 
 
 class SqsUnprocessed:

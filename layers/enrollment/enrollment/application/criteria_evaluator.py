@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from enrollment.application.ports import Associations, Portals, Records
 from enrollment.domain.criteria.record_operators import zone_of
-from enrollment.domain.criteria.transitions import Transition
+from enrollment.domain.criteria.transitions import Mentions, Transition
 from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision, missed, waiting
 from enrollment.domain.enrollment.late_data_tolerance import ends_at, later_instants
 from enrollment.domain.events.event import Event
@@ -83,22 +83,23 @@ class CriteriaEvaluator(Struct, frozen=True):
         each later change that its criteria mention. With the reads of a single snapshot for all flows."""
         evaluator = self.shared()
         changed = with_co_changed_properties(record, event)
-        moments: dict[str, Sequence[ChangeMoment]] = {}
         known_until = LATEST
         if event.evaluated_at is not None and not self.sees_later_arrivals:
             known_until = event.evaluated_at
-        for flow in flows:
-            if flow.entry is not None:
-                mentioned = flow.entry.mentions
-                moments[flow.id] = change_moments(
-                    changed,
-                    event,
-                    mentioned.properties,
-                    mentioned.lists,
-                    any_change=mentioned.any_change,
-                    known_until=known_until,
-                    associations=evaluator._association_changes(record.key, mentioned.associations),
-                )
+        mentions = {flow.id: flow.entry.mentions for flow in flows if flow.entry is not None}
+        associated = evaluator._read_mentioned(record.key, mentions.values(), event.occurred_at)
+        moments: dict[str, Sequence[ChangeMoment]] = {
+            flow_id: change_moments(
+                changed,
+                event,
+                mentioned.properties,
+                mentioned.lists,
+                any_change=mentioned.any_change,
+                known_until=known_until,
+                associated=associated.changes(mentioned),
+            )
+            for flow_id, mentioned in mentions.items()
+        }
         views = dict.fromkeys(
             (moment.at, view)
             for each in moments.values()
@@ -122,20 +123,28 @@ class CriteriaEvaluator(Struct, frozen=True):
             for flow_id, each in moments.items()
         }
 
-    def _association_changes(
+    def _read_mentioned(self, key: RecordKey, mentions: Collection[Mentions], since: Instant) -> "_AssociatedRecords":
+        """Read the associations of a record that criteria mention, and the records that it was associated with at
+        ``since`` or later."""
+        requirements = sorted({requirement for mentioned in mentions for requirement in mentioned.associations})
+        associated = _AssociatedRecords(self._all_associations(key, requirements))
+        keys = dict.fromkeys(
+            key for requirement in requirements for key in associated.keys_from(requirement, since)[:MAX_ASSOCIATED]
+        )
+        return replace(associated, records=self.records.get_many(list(keys)) if keys else {})
+
+    def _all_associations(
         self, key: RecordKey, requirements: Collection[AssociationRequirement]
-    ) -> Sequence[TimestampedValue]:
-        """The changes of the required associations of a record."""
-        return [
-            change
-            for object_type, kind in sorted(requirements)
-            for association in self.associations.all_of(key, object_type, MAX_ASSOCIATIONS)
-            for change in association.changes(kind)
-        ]
+    ) -> Mapping[str, Sequence[Association]]:
+        """The associations of a record by object type, removed ones included."""
+        return {
+            object_type: self.associations.all_of(key, object_type, MAX_ASSOCIATIONS)
+            for object_type in sorted({object_type for object_type, _ in requirements})
+        }
 
     def shared(self) -> "CriteriaEvaluator":
-        """Return an evaluator that reads each associated record once, for several events of one record that are decided
-        one after the other."""
+        """Return an evaluator that reads each associated record once, for several events that are decided one after the
+        other."""
         return replace(
             self, records=_RecordsReadOnce(self.records), associations=_AssociationsReadOnce(self.associations)
         )
@@ -205,11 +214,7 @@ class CriteriaEvaluator(Struct, frozen=True):
     def _read_associated(
         self, record: Record, needs: frozenset[AssociationRequirement], views: Sequence[View]
     ) -> "_AssociatedRecords":
-        associations = {
-            object_type: self.associations.all_of(record.key, object_type, MAX_ASSOCIATIONS)
-            for object_type in sorted({object_type for object_type, _ in needs})
-        }
-        associated = _AssociatedRecords(associations)
+        associated = _AssociatedRecords(self._all_associations(record.key, needs))
         keys = dict.fromkeys(
             key for _, moment in views for need in needs for key in associated.keys(need, moment)[:MAX_ASSOCIATED]
         )
@@ -229,6 +234,30 @@ class _AssociatedRecords(Struct, frozen=True):
             association.other for association in self.associations[object_type] if association.held_at(kind, moment)
         ]
 
+    def keys_from(self, need: AssociationRequirement, instant: Instant) -> Sequence[RecordKey]:
+        """The records that were associated in the required way at an instant or later."""
+        object_type, kind = need
+        return [
+            association.other
+            for association in self.associations[object_type]
+            if association.held_from(instant, [kind])
+        ]
+
+    def changes(self, mentioned: Mentions) -> Sequence[TimestampedValue]:
+        """The changes that criteria mention: of the associations, and of the associated records."""
+        changes: list[TimestampedValue] = []
+        for need, of_record in mentioned.associated.items():
+            for association in self.associations[need[0]]:
+                of_association = association.changes(need[1])
+                changes += of_association
+                record = self.records.get(association.other) if of_association else None
+                if record is not None and record.exists:
+                    changes.append(TimestampedValue(True, record.created_at, record.known_at))
+                    changes += record.changes_mentioned(
+                        of_record.properties, of_record.lists, any_change=of_record.any_change
+                    )
+        return changes
+
     def associates(
         self, needs: frozenset[AssociationRequirement], at: Instant, moment: Moment, zone: tzinfo
     ) -> Mapping[AssociationRequirement, AssociatedRecords]:
@@ -237,7 +266,7 @@ class _AssociatedRecords(Struct, frozen=True):
         snapshots = {
             key: RecordSnapshot(record, at, zone, moment=moment)
             for key, record in self.records.items()
-            if record.exists and record.existed_at(moment.latest)
+            if record.exists and record.existed_at_moment(moment)
         }
         keys_by_need = {need: self.keys(need, moment) for need in needs}
         return {
@@ -275,7 +304,7 @@ class _AssociationsReadOnce(Struct, frozen=True):
     """Answers each ``all_of`` query once."""
 
     associations: Associations
-    read: dict[tuple[RecordKey, str, int], Sequence[Association]] = field(default_factory=dict)
+    read: dict[tuple[RecordKey, str, int, str], Sequence[Association]] = field(default_factory=dict)
 
     def get(self, record: RecordKey, other: RecordKey) -> Association:
         return self.associations.get(record, other)
@@ -283,10 +312,10 @@ class _AssociationsReadOnce(Struct, frozen=True):
     def of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
         return self.associations.of(record, object_type_id, limit, after)
 
-    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
-        query = (record, object_type_id, limit)
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        query = (record, object_type_id, limit, after)
         if query not in self.read:
-            self.read[query] = self.associations.all_of(record, object_type_id, limit)
+            self.read[query] = self.associations.all_of(record, object_type_id, limit, after)
         return self.read[query]
 
     def save(self, associations: Sequence[Association]) -> None:

@@ -10,6 +10,7 @@ from enrollment.application.ports import Clock, ConcurrentModification, Enrollme
 from enrollment.domain.enrollment.decision_steps import FlowContext, Step
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.enrollment.enrollments import StoredEnrollment, TriggerEvent, enroll
+from enrollment.domain.events.causes import change_key
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.values import Instant, iso
 
@@ -62,7 +63,9 @@ class EnrollmentClaims(Struct, frozen=True):
             # Another cause, or another delivery of this one, wrote between our read and our write.
             entry = context.entry
             changes = {} if entry is None else {flow.id: entry.name(is_first=not entry.re_enrolls)}
-            existing = self.enrollments.find(key, facts.event.cause_key, [flow.id], changes)
+            is_by_event = entry is None or not entry.is_of_later_change
+            cause_key = facts.event.cause_key if is_by_event else change_key(changes[flow.id])
+            existing = self.enrollments.find(key, cause_key, [flow.id], changes)
             context = context.with_existing(existing[flow.id])
         raise ConcurrentModification(
             f"flow {flow.id}: the enrollment by event {facts.event.id} could not be claimed in {ATTEMPTS} attempts; "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.ports import NO_CHANGES, Enrollments
+from enrollment.domain.criteria.transitions import Transition
 from enrollment.domain.enrollment.decision_steps import (
     STEPS_BEFORE_CRITERIA,
     STEPS_BEFORE_ENTRY,
@@ -15,11 +16,12 @@ from enrollment.domain.enrollment.decision_steps import (
     FlowContext,
     unknown_record,
 )
-from enrollment.domain.enrollment.decisions import Code, Decision, may_become_known, rejection_reason
+from enrollment.domain.enrollment.decisions import Code, Decision, Match, may_become_known, rejection_reason
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments
 from enrollment.domain.enrollment.entry import Entry, cause_name, entry_of
 from enrollment.domain.enrollment.late_data_tolerance import ends_at
 from enrollment.domain.enrollment.processing_scope import ProcessingScope
+from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.flows.candidate_selection import entry_group
 from enrollment.domain.flows.flow import Flow, TriggerGroup
@@ -107,6 +109,23 @@ class EventFacts:
         if key is None or not flow_ids:
             return {}
         return self._enrollments.find(key, self.event.cause_key, flow_ids, self.change_names(flow_ids))
+
+    def later_entries(self, flow: Flow) -> "Sequence[LaterEntryFacts]":
+        """Return the facts for each later change that re-enrolls the record in a filter-based flow, after the event has
+        enrolled it by an earlier change."""
+        if flow.entry is None or not flow.entry.re_enrollment or self.entry_group(flow) is None:
+            return ()
+        if self._entries is None:
+            self._entries = self._evaluate_entries()
+        entry = self._entries.get(flow.id)
+        return [] if entry is None else [LaterEntryFacts(self, entry, later) for later in entry.entered_again]
+
+    def existing_by(self, flow: Flow, change_name: str) -> ExistingEnrollments:
+        """Read the enrollments of the record in a filter-based flow: the first, and the one by a named change."""
+        key = self.event.record_key
+        assert key is not None
+        # Not by the event, which has made the first enrollment.
+        return self._enrollments.find(key, change_key(change_name), [flow.id], {flow.id: change_name})[flow.id]
 
     def _has_changed_since(self) -> bool:
         """Whether another change of the record arrived after the first evaluation of the event."""
@@ -217,6 +236,51 @@ class EventFacts:
 
     def _may_follow(self, instant: Instant) -> bool:
         return may_follow(instant, self.event, self._now)
+
+
+class LaterEntryFacts:
+    """The facts for one filter-based flow and a later change that re-enrolls the record. Implements
+    ``decision_steps.Facts``. ``entry``: of the event's own change."""
+
+    def __init__(self, facts: EventFacts, entry: Entry, later: Transition) -> None:
+        self.event = facts.event
+        self.occurrences = facts.occurrences
+        self.record = facts.record
+        self.scope = facts.scope
+        self._facts = facts
+        self.match = Match(entry.group, facts.occurrences[0])
+        self._entry = Entry(entry.group, later, None, re_enrolls=True, is_of_later_change=True)
+        self._existing: ExistingEnrollments | None = None
+
+    def existing(self, flow: Flow) -> ExistingEnrollments:
+        """Return the enrollments of the record in the flow: the first, and the one by the later change."""
+        if self._existing is None:
+            self._existing = self._facts.existing_by(flow, self._entry.name(is_first=False))
+        return self._existing
+
+    def entry(self, flow: Flow) -> Entry:
+        """Return the later change as the one that enrolls."""
+        return self._entry
+
+    def entry_group(self, flow: Flow) -> TriggerGroup | None:
+        """Return the compiled group that the event's own change satisfies."""
+        return self._entry.group
+
+    def creation_tolerance(self, flow: Flow) -> int:
+        """Return 0: the record exists."""
+        return 0
+
+    def record_awaited_until(self, flow: Flow) -> Instant | None:
+        """Return None: the record exists."""
+        return None
+
+    def ineligibility(self, occurrence: Occurrence) -> str | None:
+        """Return None: the later change is not an event."""
+        return None
+
+    def criteria_rejection(self, flow: Flow) -> Decision | None:
+        """Return None: the criteria of the later change are those of its entry."""
+        return None
 
 
 def may_follow(instant: Instant, event: Event, now: Instant) -> bool:

@@ -7,7 +7,7 @@ explains why an enrollment happens exactly once, 0009-tolerance.md how decisions
 stored of an event, and 0018-time-and-order.md how times with whole seconds and the order of arrival are treated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -29,7 +29,13 @@ from enrollment.application.ports import (
     RateLimits,
     Records,
 )
-from enrollment.domain.enrollment.decision_steps import DECISION_STEPS, FlowContext, duplicate_event
+from enrollment.domain.enrollment.associated_records import changes_for_associated
+from enrollment.domain.enrollment.decision_steps import (
+    DECISION_STEPS,
+    STEPS_OF_LATER_ENTRY,
+    FlowContext,
+    duplicate_event,
+)
 from enrollment.domain.enrollment.decisions import Code, Decision, code_of_unsatisfied
 from enrollment.domain.enrollment.enrollments import (
     StoredEnrollment,
@@ -40,10 +46,12 @@ from enrollment.domain.enrollment.enrollments import (
 )
 from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
+from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.manual import MANUAL
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
+from enrollment.domain.flows.flow import Flow
 from enrollment.domain.flows.record_change import record_change
 from enrollment.domain.records.record import (
     HISTORY_LENGTH,
@@ -71,13 +79,14 @@ LATE_CHANGES_MAY_LIFT = frozenset({Code.FILTERED_OUT, Code.UNKNOWN_RECORD})
 class Attempt(Struct, frozen=True):
     """The result of one attempt to decide an event. ``event``: with the time of its first evaluation. ``counted``: the
     number of flows that were not decided one by one, by their code. ``unpublished``: enrollments by the event that are
-    stored and not confirmed."""
+    stored and not confirmed. ``for_associated``: the associated records that the change of the record concerns."""
 
     event: Event
     record: Record | None
     decisions: Sequence[Decision] = ()
     counted: Mapping[Code, int] = MappingProxyType({})
     unpublished: Sequence[StoredEnrollment] = ()
+    for_associated: Sequence[AssociatedChange] = ()
 
 
 class EventProcessor(Struct, frozen=True):
@@ -107,6 +116,9 @@ class EventProcessor(Struct, frozen=True):
         """
         check_not_in_future(event, self.clock())
         attempt = self._decide(event, scope)
+        if attempt.for_associated:
+            # At each delivery, because an earlier one may have stopped before.
+            self.deferrals.redeliveries.send(attempt.for_associated)
         if attempt.record is not None and attempt.record.exists and affects_record(event):
             self._reevaluate_deferred(attempt.record, event)
         return tuple(attempt.decisions)
@@ -179,7 +191,9 @@ class EventProcessor(Struct, frozen=True):
         now = self.clock()
         occurrences = self._occurrences(event, record)
         change = record_change(event, None if record is None else with_co_changed_properties(record, event))
-        query = replace(self._candidate_query(event, occurrences, scope, now), change=change)
+        # A flow is not triggered by a change of an associated record that its criteria do not mention.
+        listed = () if changed_record(event) is not None else occurrences
+        query = replace(self._candidate_query(event, listed, scope, now), change=change)
         selected = self.flows.relevant(event.portal_id, event.object_type_id, query)
         flows = [
             flow
@@ -193,9 +207,12 @@ class EventProcessor(Struct, frozen=True):
             record = self.records.get(event.record_key)
         if is_stored and not affects_record(event):
             event = self._store_in_history(raw_event, record)
+        for_associated = changes_for_associated(change, selected.associated, scope)
         if not flows and not selected.counted:
-            return Attempt(event, record)
+            return Attempt(event, record, for_associated=for_associated)
 
+        if changed_record(event) is not None and scope.delivery.stores_event:
+            self.history.keep(event, record, event.evaluated_at or now)
         facts = EventFacts(event, occurrences, record, flows, scope, now, self.evaluator, self.enrollments, change)
         if is_stored and not changes_record(event) and facts.awaits_record:
             # An event that waits for its record is stored like those whose record is known.
@@ -204,7 +221,7 @@ class EventProcessor(Struct, frozen=True):
         counted = self._count_unsatisfied(facts, selected)
         self._store_deferrals(facts)
         decisions, unpublished = self._conclude(facts)
-        return Attempt(event, record, decisions, counted, unpublished)
+        return Attempt(event, record, decisions, counted, unpublished, for_associated)
 
     def _occurrences(self, event: Event, record: Record | None) -> Sequence[Occurrence]:
         """The catalog rows that the event satisfies."""
@@ -302,9 +319,26 @@ class EventProcessor(Struct, frozen=True):
                 continue  # A flow that is off decides nothing.
             decision, stored = self._claim(context)
             decisions.append(decision)
-            if stored is not None and not stored.is_confirmed:
-                unpublished.append(stored)
+            if stored is None:
+                continue
+            results = [(decision, stored), *self._later_entries(facts, context.flow, stored)]
+            decisions += [each for each, _ in results[1:] if each.code is not Code.DUPLICATE_EVENT]
+            unpublished += [each for _, each in results if each is not None and not each.is_confirmed]
         return decisions, unpublished
+
+    def _later_entries(
+        self, facts: EventFacts, flow: Flow, first: StoredEnrollment
+    ) -> Iterator[tuple[Decision, StoredEnrollment | None]]:
+        """If the event, which arrived late, made the first enrollment in a filter-based flow, claim those by the later
+        changes at which a re-enrollment trigger occurs. A redelivery repeats this until the first enrollment is
+        confirmed, which follows all claims."""
+        if first.enrollment.is_re_enrollment or first.enrollment.cause.event_id != facts.event.id:
+            return
+        claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
+        for later in facts.later_entries(flow):
+            if not first.is_confirmed or later.existing(flow).for_event is not None:
+                context = FlowContext(flow, later, matches=[later.match])
+                yield claims.claim(context, STEPS_OF_LATER_ENTRY, _cause_of)
 
     def _claim(self, context: FlowContext) -> tuple[Decision, StoredEnrollment | None]:
         """Enroll the record in the flow unless a step rejects it. Return the decision, and the enrollment that this

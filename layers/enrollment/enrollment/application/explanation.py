@@ -17,6 +17,7 @@ from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments, StoredEnrollment, has_other_content
 from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.explanations import Explanation
+from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.events.event import Event, Occurrence, occurrences, satisfying
 from enrollment.domain.events.moments import as_of, last_instant
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
@@ -76,7 +77,7 @@ class DecisionExplainer(Struct, frozen=True):
             triggers = self.read_flow(flow).event_types
         except ValueError:  # InvalidFlow, which the application layer does not know
             return None
-        return satisfying(triggers, self.processor.event_types)
+        return satisfying(triggers, self.processor.event_types) | (triggers & {ASSOCIATED_RECORD_EVENT})
 
     def explain(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[FlowOutcome]:
         """Return the outcome of an event for every flow that it may have concerned. ``key``: its record. ``only``: the
@@ -196,9 +197,9 @@ class DecisionExplainer(Struct, frozen=True):
 
 
 def _is_concerned(flow: Flow, event_types: Sequence[str], is_decided: bool) -> bool:
-    """Whether a flow is explained: it decided the event, or the event's own type triggers it. A snapshot concerns only
-    the filter-based flows whose criteria mention what it changed."""
-    return is_decided or not flow.event_types.isdisjoint(set(event_types) - {RECORD_CHANGED})
+    """Whether a flow is explained: it decided the event, or the event's own type triggers it. A snapshot, or a change
+    of an associated record, concerns only the filter-based flows whose criteria mention what it changed."""
+    return is_decided or not flow.event_types.isdisjoint(set(event_types) - {RECORD_CHANGED, ASSOCIATED_RECORD_EVENT})
 
 
 def _notes_on_revision(outcome: FlowOutcome) -> Iterator[str]:

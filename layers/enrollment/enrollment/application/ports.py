@@ -14,6 +14,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
+from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow, FlowRevision
@@ -163,8 +164,9 @@ class EventHistoryStore(Protocol):
         ...
 
     def with_id(self, portal_id: str, event_id: str) -> Iterable[Event]:
-        """Return the portal's events with an ID, in any order. Usually there is one at most. Pages are read as the
-        result is consumed. The read is eventually consistent: a write is normally visible within a second."""
+        """Return the portal's events with an ID, in any order. Usually there is one at most. Events about changes of
+        associated records are left out. Pages are read as the result is consumed. The read is eventually consistent: a
+        write is normally visible within a second."""
         ...
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
@@ -174,10 +176,15 @@ class EventHistoryStore(Protocol):
 
 
 class RedeliveryScheduler(Protocol):
-    """Delivers an event again at a later time."""
+    """Delivers an event again at a later time, or for associated records."""
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
         """Deliver the event again for these flows, at that time or soon after, and at least once."""
+        ...
+
+    def send(self, changes: Sequence[AssociatedChange]) -> None:
+        """Deliver changes for their associated records, soon and at least once. Raises Throttled if the queue did not
+        accept all of them after retries; then some may be delivered."""
         ...
 
 
@@ -202,8 +209,8 @@ class Associations(Protocol):
         Associations without a current type are left out. ``after``: only IDs that follow this one."""
         ...
 
-    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
-        """Return at most ``limit`` associations with records of an object type, removed ones included."""
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        """Return what ``of`` returns, removed associations included."""
         ...
 
     def save(self, associations: Sequence[Association]) -> None:

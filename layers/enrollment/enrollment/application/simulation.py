@@ -22,6 +22,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.explanations import Explanation, explain
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingScope
+from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
@@ -294,6 +295,9 @@ class NullPublisher:
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
         """Do nothing."""
+
+    def send(self, changes: Sequence[AssociatedChange]) -> None:
+        """Do nothing: the associated records are not decided."""
 
 
 class NullDeferredEvents:

@@ -39,13 +39,19 @@ from enrollment.application.replay import ReplayProcessor
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
+from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import OWN_SOURCE, Event
 from enrollment.domain.identifiers import ulid
 from enrollment.domain.values import Instant
 from enrollment.serialization.envelopes import read_event, read_stored_event, replay_name, write_event
 from enrollment.serialization.flows import read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
-from enrollment.serialization.redeliveries import read_redelivery, write_redelivery
+from enrollment.serialization.redeliveries import (
+    Redelivery,
+    read_redelivery,
+    write_associated_change,
+    write_redelivery,
+)
 from enrollment.serialization.unprocessed import write_unprocessed
 
 if TYPE_CHECKING:
@@ -61,7 +67,7 @@ class Application(Struct, frozen=True):
     subsegment if tracing is on. ``processor_of_batch`` makes the processor of one batch."""
 
     read_event: Callable[[object, str], Event]
-    read_redelivery: Callable[[str], tuple[Event, frozenset[str], Instant]]
+    read_redelivery: Callable[[str], Redelivery | AssociatedChange]
     replay_name: Callable[[object], str | None]
     processor: EventProcessor
     replay_processor: ReplayProcessor
@@ -148,7 +154,9 @@ def _processor(
     decision_log: DecisionLog,
 ) -> EventProcessor:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
-    redeliveries = SqsRedeliveryScheduler(sqs, config.redeliveries_queue_url, write_redelivery, now)
+    redeliveries = SqsRedeliveryScheduler(
+        sqs, config.redeliveries_queue_url, write_redelivery, now, write_associated_change
+    )
     return EventProcessor(
         event_types=EVENT_TYPES,
         flows=flows,

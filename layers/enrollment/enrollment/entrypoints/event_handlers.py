@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from enrollment.adapters.coalescing.call_coalescer import CallCoalescer
 from enrollment.adapters.deadline import DeadlineReached
 from enrollment.adapters.observability import decision_fields, rejection_fields
+from enrollment.application.associated_changes import AssociatedChangeProcessor
 from enrollment.application.unconfirmed_enrollments import PublicationResult
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.enrollment.replays import Replay
+from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import any_object_type_id
 from enrollment.domain.values import iso
@@ -206,9 +208,15 @@ def redeliver_batch(
     app: Application, messages: Iterable[Mapping[str, Any]], seconds: float | None = None
 ) -> Mapping[str, Any]:
     """Handle messages of ``serialization.redeliveries`` as ``handle_batch`` does. Events of different records are
-    independent, so one that hangs does not delay the others."""
+    independent, so one that hangs does not delay the others. So are messages about associated records."""
     bodies = {message["messageId"]: message["body"] for message in messages}
-    groups = _by_record((message_id, _redelivered(body)) for message_id, body in bodies.items())
+    received = [(message_id, _envelope(body)) for message_id, body in bodies.items()]
+    events = [(message_id, message) for message_id, message in received if not _is_about_associated(message)]
+    others = [(message_id, message) for message_id, message in received if _is_about_associated(message)]
+    groups = [
+        *_by_record((message_id, _redelivered(message)) for message_id, message in events),
+        *([(message_id, _redelivered(message))] for message_id, message in others),
+    ]
 
     def resume(message_id: str, envelope: Any) -> None:
         app.trace(redeliver)(app, bodies[message_id])
@@ -217,15 +225,21 @@ def redeliver_batch(
     return _process_messages(app, groups, resume, None, seconds)
 
 
-def _redelivered(body: str) -> Any:
-    message = _envelope(body)
+def _is_about_associated(message: Any) -> bool:
+    return isinstance(message, dict) and "associated" in message
+
+
+def _redelivered(message: Any) -> Any:
     return message.get("event") if isinstance(message, dict) else None
 
 
 def redeliver(app: Application, body: str) -> None:
-    """Resume the event of one message for the flows that it names."""
-    event, flow_ids, at = app.read_redelivery(body)
-    app.processor.resume(event, flow_ids, at)
+    """Resume the event of one message for the flows that it names, or decide the associated records of its change."""
+    redelivery = app.read_redelivery(body)
+    if isinstance(redelivery, AssociatedChange):
+        AssociatedChangeProcessor(app.processor).process(redelivery)
+    else:
+        app.processor.resume(*redelivery)
 
 
 def unconfirmed_handler() -> Handler:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.replays import is_requested
+from enrollment.domain.events.associated_change import ASSOCIATED_RECORD_CHANGED
 from enrollment.domain.events.event import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.events.event_types import IsNotTrue
 from enrollment.domain.events.manual import MANUAL
@@ -46,6 +47,9 @@ MAX_DETAIL_BYTES = 200 * 1024
 # A stored event may be longer than its source sent it, because times and object types are normalized.
 REWRITTEN_BYTES = 1024
 
+# Event types that are not in the catalog: such events are stored, and never on the bus.
+OWN_TYPES = {event_type.name: event_type for event_type in (MANUAL, ASSOCIATED_RECORD_CHANGED)}
+
 # Keys of a stored event: when its first delivery was evaluated, in milliseconds; names that its source sent and this
 # version ignores.
 EVALUATED_AT = "evaluatedAt"
@@ -71,8 +75,9 @@ def read_event(
 def _read_event(envelope: object, category: str, allowed_bytes: int, *, is_stored: bool) -> Event:
     if not isinstance(envelope, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "$", expectation("an EventBridge event", envelope))
-    is_manual = is_stored and envelope.get("detail-type") == MANUAL.name
-    event_type = MANUAL if is_manual else read_event_type(envelope, category)
+    event_type = OWN_TYPES.get(str(envelope.get("detail-type"))) if is_stored else None
+    if event_type is None:
+        event_type = read_event_type(envelope, category)
     detail = read_detail(envelope, allowed_bytes)
     sent_at, is_to_second = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
     occurred_at = sent_at

@@ -52,6 +52,9 @@ MAX_GROUPS = 100
 # A sort key has a flow ID and an event ID, escaped. DynamoDB limits it to 1,024 bytes.
 MAX_ID = 64
 MAX_DEPTH = 12
+# Types of associated records in the criteria of a filter-based flow, which is in lists of candidates of each. All
+# lists are written in one transaction, also those that the flow leaves, and DynamoDB limits it to 100 items.
+MAX_ASSOCIATED_TYPES = 5
 # Enrollments in a period of a rate limit.
 MAX_RATE = 1_000_000
 
@@ -404,6 +407,14 @@ class _Reader:
         self._is_entry = False
         if criteria is None:
             return None
+        associated_types = {object_type_id for object_type_id, _ in needs(criteria)}
+        if len(associated_types) > MAX_ASSOCIATED_TYPES:
+            message = expectation_of(
+                f"ASSOCIATION branches to at most {MAX_ASSOCIATED_TYPES} object types",
+                f"{len(associated_types)} object types",
+                "Divide the flow",
+            )
+            self.fault(f"{path}.listFilterBranch", "TOO_MANY_OBJECT_TYPES", message)
         if criteria_document.get("shouldReEnroll") is not True:
             return replace(entry_criteria(criteria, (), since), has_unused_triggers=bool(triggers))
         return entry_criteria(criteria, [trigger for trigger in triggers if trigger], since)

@@ -28,9 +28,10 @@ class AssociationRepository:
         current = (association for association in self._all(record, object_type_id, after) if association.held)
         return list(itertools.islice(current, limit))
 
-    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
-        """Return associations that have, or had, a type, sorted by the ID of the other record."""
-        return list(itertools.islice(self._all(record, object_type_id, ""), limit))
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        """Return associations that have, or had, a type, sorted by the ID of the other record. ``after``: such an
+        ID."""
+        return list(itertools.islice(self._all(record, object_type_id, after), limit))
 
     def _all(self, record: RecordKey, object_type_id: str, after: str) -> Iterator[Association]:
         prefix, last = association_place(object_type_id, ""), association_place(object_type_id, after)

@@ -40,9 +40,10 @@ class DynamoAssociations:
             if item["sk"] != last:
                 yield read_association(record, item)
 
-    def all_of(self, record: RecordKey, object_type_id: str, limit: int) -> Sequence[Association]:
-        """Return associations that have, or had, a type, sorted by the ID of the other record."""
-        return list(itertools.islice(self._all(record, object_type_id, ""), limit))
+    def all_of(self, record: RecordKey, object_type_id: str, limit: int, after: str = "") -> Sequence[Association]:
+        """Return associations that have, or had, a type, sorted by the ID of the other record. ``after``: such an
+        ID."""
+        return list(itertools.islice(self._all(record, object_type_id, after), limit))
 
     def save(self, associations: Sequence[Association]) -> None:
         """Write all in one transaction. Raises ConcurrentModification if one has another version by now."""

@@ -24,7 +24,7 @@ from enrollment.domain.flows.candidate_selection import (
     deduplicate,
 )
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
-from enrollment.domain.identifiers import join
+from enrollment.domain.identifiers import join, split
 from enrollment.domain.json_text import json_text
 
 ReadFlow = Callable[[FlowRevision], Flow]
@@ -100,8 +100,9 @@ class Head(NamedTuple):
 class _CachedCandidates:
     """A list of candidates in memory. ``size``: the bytes of its JSON, and LISTING_BYTES and FLOW_BYTES in addition."""
 
-    def __init__(self, event_type: str, version: int, flows: Sequence[tuple[Flow, int]]) -> None:
-        self.listing = CandidateList(event_type, [flow for flow, _ in flows])
+    def __init__(self, key: str, event_type: str, version: int, flows: Sequence[tuple[Flow, int]]) -> None:
+        _, _, object_type_id, _ = split(key)
+        self.listing = CandidateList(event_type, [flow for flow, _ in flows], object_type_id)
         self.version = version
         self._sizes = {flow.id: size + FLOW_BYTES for flow, size in flows}
         self.size = LISTING_BYTES + sum(self._sizes.values())
@@ -241,7 +242,7 @@ class DynamoFlows:
         items = {item["sk"]: item for page in pages for item in page}
         head = _head(items.pop(HEAD, None))
         _check_visible(items, head.changes)
-        loaded = _CachedCandidates(event_type, head.version, list(self._flows_of(items).values()))
+        loaded = _CachedCandidates(key, event_type, head.version, list(self._flows_of(items).values()))
         if key in self._cache:
             self.kept_bytes -= self._cache[key].size
         self._cache[key] = loaded

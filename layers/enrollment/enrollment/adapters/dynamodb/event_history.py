@@ -9,6 +9,7 @@ from typing import Any
 
 from enrollment.adapters.dynamodb.schema import BY_EVENT_ID, BY_EVENT_TYPE, EVENT, EVENT_KEY, TIME_TO_LIVE, TYPE_SHARD
 from enrollment.adapters.dynamodb.tables import BATCH, Expression, Item, Tables
+from enrollment.domain.events.associated_change import changed_record
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.sort_key import event_sort_key
 from enrollment.domain.identifiers import RecordKey, join
@@ -44,11 +45,13 @@ class DynamoHistory:
         """Store the event unless it is stored already, and return the time of its first evaluation. If two copies were
         sent, the one that was sent earlier is kept."""
         record = str(event.record_key)
+        # A change of an associated record has the ID of the event of that record, which is the one to be found.
+        is_found_by_id = self._is_found_by_id and changed_record(event) is None
         item = {
             **_evaluation(event, until),
             "event": json.dumps(self._write(event), ensure_ascii=False),
             TYPE_SHARD: _type_shard(event.portal_id, event.event_type.name, zlib.crc32(record.encode()) % SHARDS),
-            **({EVENT_KEY: join(event.portal_id, event.id)} if self._is_found_by_id else {}),
+            **({EVENT_KEY: join(event.portal_id, event.id)} if is_found_by_id else {}),
         }
         existing = self._table.put_new(item)
         if existing is None:

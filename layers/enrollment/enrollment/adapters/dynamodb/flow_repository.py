@@ -143,7 +143,7 @@ def _flow_key(portal_id: str, flow_id: str) -> tuple[str, str]:
 
 def _listings(flow: Flow) -> set[str]:
     """Return the partition keys of the lists of candidates that the flow belongs to."""
-    return {candidates_key(flow.portal_id, flow.object_type_id, event_type) for event_type in flow.event_types}
+    return {candidates_key(flow.portal_id, *candidate_list) for candidate_list in flow.candidate_lists}
 
 
 def _attributes(revision: FlowRevision) -> dict[str, Any]:

@@ -5,9 +5,11 @@ outcome is stored: both are evaluated on the history of the record.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from enrollment.domain.criteria.criteria import (
     AllOf,
@@ -18,7 +20,6 @@ from enrollment.domain.criteria.criteria import (
     ListFilter,
     Not,
     RecordFilter,
-    needs,
 )
 from enrollment.domain.records.record import MODIFICATION_PROPERTIES
 from enrollment.domain.records.record_snapshot import AssociationRequirement, RecordSnapshot
@@ -81,12 +82,14 @@ class Mentions(Struct, frozen=True):
 
     ``properties``: names of properties of the record. ``lists``: list IDs, as ``read_name`` returns them.
     ``associations``: the associated records. ``any_change``: every change of the record can change the result.
+    ``associated``: what they depend on of the associated records, by requirement. It has the keys ``associations``.
     """
 
     properties: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
     associations: frozenset[AssociationRequirement] = frozenset()
     any_change: bool = False
+    associated: Mapping[AssociationRequirement, "Mentions"] = MappingProxyType({})
 
     def union(self, other: "Mentions") -> "Mentions":
         return Mentions(
@@ -94,15 +97,40 @@ class Mentions(Struct, frozen=True):
             self.lists | other.lists,
             self.associations | other.associations,
             self.any_change or other.any_change,
+            _united([*self.associated.items(), *other.associated.items()]),
         )
+
+    def of_associated(self, object_type_id: str) -> "Mentions":
+        """Return what the criteria depend on of associated records of one type."""
+        united = Mentions()
+        for (each_type, _), mentioned in self.associated.items():
+            if each_type == object_type_id:
+                united = united.union(mentioned)
+        return united
 
 
 def mentions(criteria: Criteria) -> Mentions:
     """Return the properties, lists and associations of the record that the criteria depend on. The filters of an
-    ASSOCIATION branch are about the other records, so their properties are not included."""
+    ASSOCIATION branch are about the other records, so their properties are in ``associated``."""
+    branches = _association_branches(criteria)
+    associated = _united((branch.need, _mentioned(_parts(branch.criteria))) for branch in branches)
+    return replace(_mentioned(_parts(criteria)), associations=frozenset(associated), associated=associated)
+
+
+def _united(
+    mentioned: Iterable[tuple[AssociationRequirement, Mentions]],
+) -> Mapping[AssociationRequirement, Mentions]:
+    united: dict[AssociationRequirement, Mentions] = {}
+    for requirement, each in mentioned:
+        united[requirement] = united[requirement].union(each) if requirement in united else each
+    return united
+
+
+def _mentioned(parts: Iterable[RecordFilter | ListFilter | ConstantFilter]) -> Mentions:
+    """Return what filters on one record depend on."""
     properties: set[str] = set()
     lists: set[str] = set()
-    for part in _parts(criteria):
+    for part in parts:
         match part:
             case RecordFilter():
                 properties.add(part.property)
@@ -110,7 +138,7 @@ def mentions(criteria: Criteria) -> Mentions:
             case ListFilter():
                 lists.add(read_name(part.list_id))
     any_change = not MODIFICATION_PROPERTIES.isdisjoint(properties)
-    return Mentions(frozenset(properties), frozenset(lists), frozenset(needs(criteria)), any_change)
+    return Mentions(frozenset(properties), frozenset(lists), any_change=any_change)
 
 
 def _parts(criteria: Criteria) -> Iterator[RecordFilter | ListFilter | ConstantFilter]:
@@ -123,6 +151,15 @@ def _parts(criteria: Criteria) -> Iterator[RecordFilter | ListFilter | ConstantF
             return
         case _:
             yield criteria
+
+
+def _association_branches(criteria: Criteria) -> Iterator[AssociatedWith]:
+    match criteria:
+        case AssociatedWith():
+            yield criteria
+        case AllOf() | AnyOf() | Not():
+            for part in criteria.parts:
+                yield from _association_branches(part)
 
 
 _TIME_POINTS = ("timePoint", "lowerBoundTimePoint", "upperBoundTimePoint")

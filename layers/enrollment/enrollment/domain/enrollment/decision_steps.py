@@ -244,3 +244,5 @@ TRIGGER_STEPS: tuple[Step, ...] = (not_eligible, loop_stopped, before_activation
 ENROLLMENT_STEPS: tuple[Step, ...] = (duplicate_event, already_enrolled, criteria_not_met)
 STEPS_BEFORE_CRITERIA: tuple[Step, ...] = (duplicate_event, unknown_record, *TRIGGER_STEPS, already_enrolled)
 DECISION_STEPS: tuple[Step, ...] = (*STEPS_BEFORE_CRITERIA, criteria_not_met)
+# For a change at which a re-enrollment trigger occurs, after the first enrollment by an earlier change.
+STEPS_OF_LATER_ENTRY: tuple[Step, ...] = (duplicate_event, criteria_not_met)

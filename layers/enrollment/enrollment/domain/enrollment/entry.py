@@ -1,12 +1,12 @@
 """Whether a change enrolls its record in a filter-based flow: the record starts to meet the flow's criteria, or a
 re-enrollment trigger occurs while it meets them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
 from enrollment.domain.criteria.criteria import first_failure, needs
-from enrollment.domain.criteria.transitions import Transition, starts_to_meet
+from enrollment.domain.criteria.transitions import Mentions, Transition, starts_to_meet
 from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.flows.flow import EntryCriteria, Flow, TriggerGroup
@@ -25,13 +25,16 @@ class Entry(Struct, frozen=True, eq=False):
     ``group``: the compiled group that the change satisfies. ``own``: the transition by the event's own change.
     ``entered``: the first transition at which the record starts to meet the criteria, of the event's own change and the
     later ones; None: there is none. ``re_enrolls``: a re-enrollment trigger occurs by the event's own change, and the
-    criteria hold.
+    criteria hold. ``entered_again``: the transitions after ``entered`` at which that is so. Their events were decided
+    when the flow had not enrolled the record yet. ``is_of_later_change``: ``own`` is one of these.
     """
 
     group: TriggerGroup
     own: Transition
     entered: Transition | None
     re_enrolls: bool
+    entered_again: tuple[Transition, ...] = ()
+    is_of_later_change: bool = False
 
     def transition(self, *, is_first: bool) -> Transition:
         """Return the transition that enrolls the record. ``is_first``: the flow has not enrolled the record before."""
@@ -66,7 +69,28 @@ def entry_of(
         and any(_occurs(trigger, change, own) for trigger in entry.re_enrollment)
         and entry.criteria.holds(own.after)
     )
-    return Entry(group, own, starts_to_meet(entry.criteria, transitions, counts_from), re_enrolls)
+    entered = starts_to_meet(entry.criteria, transitions, counts_from)
+    later = () if entered is None else tuple(each for each in transitions if each.at > entered.at)
+    entered_again = tuple(each for each in later if entry.criteria.holds(each.after) and _occurs_at(entry, each))
+    return Entry(group, own, entered, re_enrolls, entered_again)
+
+
+def _occurs_at(entry: EntryCriteria, later: Transition) -> bool:
+    """Whether a re-enrollment trigger occurs at a later change that is stored."""
+    return any(
+        any(trigger.occurs(change) for change in _property_changes(trigger.mentions, later))
+        if isinstance(trigger, ChangeTrigger)
+        else trigger.occurs(later)
+        for trigger in entry.re_enrollment
+    )
+
+
+def _property_changes(mentioned: Mentions, later: Transition) -> Iterator[PropertyChange]:
+    record = later.after.record
+    for name in record.properties if mentioned.any_change else mentioned.properties:
+        if any(change.changed_at == later.at for change in record.changes_of([name], [])):
+            previous = None if later.before is None else later.before.value(name)
+            yield PropertyChange(name, later.after.value(name), previous)
 
 
 def _occurs(trigger: ReEnrollmentTrigger, change: RecordChange, own: Transition) -> bool:

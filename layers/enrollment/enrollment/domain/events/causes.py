@@ -5,6 +5,9 @@ from enrollment.domain.identifiers import join
 MANUAL_EVENT = "workflows.manual"
 """The event type of a manual enrollment. It is not in the catalog."""
 
+ASSOCIATED_RECORD_EVENT = "crm.associated_record_changed"
+"""The event type of a change of an associated record. It is not in the catalog."""
+
 
 def cause_key(event_type: str, event_id: str) -> str:
     """Return the end of the key of a re-enrollment: the escaped event ID, or, for a manual enrollment, an empty part

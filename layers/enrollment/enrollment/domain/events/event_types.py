@@ -82,7 +82,8 @@ LISTED_OBJECTS = ObjectTypes(
 class RecordEffect(StrEnum):
     """How an event changes the stored record, in addition to the snapshot that any event may carry.
 
-    A change of an association is stored before its event is published, so the event only announces it.
+    A change of an association is stored before its event is published, so the event only announces it. So does an
+    event about a change of an associated record.
     """
 
     NOTHING = "nothing"
@@ -90,6 +91,7 @@ class RecordEffect(StrEnum):
     CHANGES_PROPERTY = "changes a property"
     CHANGES_MEMBERSHIP = "changes a membership"
     CHANGES_ASSOCIATION = "changes an association"
+    CHANGES_ASSOCIATED_RECORD = "changes an associated record"
 
 
 class Trigger(StrEnum):

@@ -24,7 +24,7 @@ from msgspec import Struct, field
 
 from enrollment.domain.events.event import Occurrence
 from enrollment.domain.flows.flow import Flow, TriggerGroup
-from enrollment.domain.flows.record_change import RECORD_CHANGED, RecordChange
+from enrollment.domain.flows.record_change import RecordChange
 from enrollment.domain.flows.trigger_index import TriggerIndex
 from enrollment.domain.values import Instant
 
@@ -48,10 +48,11 @@ class CandidateQuery(Struct, frozen=True):
 
     @property
     def event_types(self) -> Sequence[str]:
-        """The names of the lists of candidates: the event types, in the order of the occurrences, and RECORD_CHANGED if
-        the change concerns flows that are in no list of these."""
+        """The names of the lists of candidates: the event types, in the order of the occurrences, and one more if the
+        change concerns flows that are in no list of these."""
         names = [occurrence.event_type.name for occurrence in self.occurrences]
-        return [*names, RECORD_CHANGED] if self.change is not None and self.change.needs_record_list else names
+        further = None if self.change is None else self.change.further_list
+        return names if further is None else [*names, further]
 
     def concerns(self, flow: Flow) -> bool:
         """Whether the event has to be decided for a selected flow: it is of a type that triggers the flow, or its
@@ -74,24 +75,33 @@ class Candidates(Struct, frozen=True):
 
     ``flows``: the flows to be decided individually, without duplicates. ``counted``: the number of other flows, by the
     event types of the query that trigger them. These flows are on, and the event satisfies none of them.
+    ``associated``: the flows that the change can concern for associated records; their records are of these flows'
+    object types.
     """
 
     flows: Sequence[Flow]
     counted: Mapping[EventTypes, int] = field(default_factory=lambda: MappingProxyType({}))
+    associated: Sequence[Flow] = ()
 
 
 class CandidateList:
-    """The flows of a portal and an object type with a trigger for one event type.
+    """The flows of a portal and an object type with a trigger for one event type. ``object_type_id`` None: the type of
+    each flow.
 
     Flows that are off are included, because a redelivery may have to complete an enrollment from before they changed.
-    They are not counted.
+    They are not counted. Flows of other object types, whose criteria mention associated records of this type, are kept
+    apart.
     """
 
-    def __init__(self, event_type: str, flows: Iterable[Flow] = ()) -> None:
+    def __init__(self, event_type: str, flows: Iterable[Flow] = (), object_type_id: str | None = None) -> None:
         self.event_type = event_type
-        self._flows = {flow.id: flow for flow in flows}
+        self._object_type_id = object_type_id
+        listed = {flow.id: flow for flow in flows}.values()
+        self._flows = {flow.id: flow for flow in listed if self._is_own(flow)}
         self._index = TriggerIndex(event_type, self._flows.values())
-        self._entry_index = TriggerIndex(event_type, self._flows.values(), of_entries=True)
+        self._entry_index = TriggerIndex(event_type, self._flows.values(), groups_of=_entry_groups)
+        associated = [flow for flow in listed if flow.associated_groups]
+        self._associated_index = TriggerIndex(event_type, associated, groups_of=_associated_groups)
         self._changes = sorted((flow.changed_at, flow.id) for flow in self._flows.values())
         # The number of flows that are on, by the set of event types that trigger them.
         self._types = Counter(flow.event_types for flow in self._flows.values() if flow.is_enabled)
@@ -99,6 +109,10 @@ class CandidateList:
     def put(self, flow: Flow) -> None:
         """Add a flow, or replace the flow with the same ID."""
         self.remove(flow.id)
+        if flow.associated_groups:
+            self._associated_index.put(flow)
+        if not self._is_own(flow):
+            return
         self._flows[flow.id] = flow
         self._index.put(flow)
         self._entry_index.put(flow)
@@ -108,6 +122,7 @@ class CandidateList:
 
     def remove(self, flow_id: str) -> None:
         """Remove a flow. Has no effect if the list does not contain it."""
+        self._associated_index.remove(flow_id)
         flow = self._flows.pop(flow_id, None)
         if flow is None:
             return
@@ -118,6 +133,10 @@ class CandidateList:
             self._types[flow.event_types] -= 1
             if not self._types[flow.event_types]:
                 del self._types[flow.event_types]
+
+    def _is_own(self, flow: Flow) -> bool:
+        # A flow that is off has no object type.
+        return self._object_type_id is None or flow.object_type_id in ("", self._object_type_id)
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -131,7 +150,7 @@ class CandidateList:
 
     def relevant(self, occurrence: Occurrence | None, query: CandidateQuery) -> Iterator[Flow]:
         """Yield the flows to be decided individually, some of them more than once. ``occurrence`` None: the list is
-        RECORD_CHANGED."""
+        a further one (``CandidateQuery.event_types``)."""
         if query.changed_since is None:
             yield from self
             return
@@ -147,24 +166,41 @@ class CandidateList:
             if flow_id in self._flows:
                 yield self._flows[flow_id]
 
+    def associated(self, change: RecordChange) -> Sequence[Flow]:
+        """Return the flows that the change can concern for associated records."""
+        if not len(self._associated_index):
+            return ()
+        return [satisfied.flow for satisfied in self._associated_index.matching(change.properties)]
+
     def counts(self) -> Iterable[tuple[EventTypes, int]]:
         """Return the number of flows that are on, by all event types that trigger them."""
         return self._types.items()
 
 
+def _entry_groups(flow: Flow) -> Sequence[TriggerGroup]:
+    return flow.entry_groups
+
+
+def _associated_groups(flow: Flow) -> Sequence[TriggerGroup]:
+    return flow.associated_groups
+
+
 def candidates(candidate_lists: Sequence[CandidateList], query: CandidateQuery) -> Candidates:
     """Select the flows for an event. ``candidate_lists``: one for each event type of the query, in the same order."""
     lists = candidate_lists[: len(query.occurrences)]
-    # Of RECORD_CHANGED, flows that the change does not satisfy are neither decided nor counted.
+    change = query.change
+    associated = [] if change is None else [candidate_list.associated(change) for candidate_list in candidate_lists]
+    concerned = deduplicate(associated)
+    # Of a further list, flows that the change does not satisfy are neither decided nor counted.
     changed = [candidate_list.relevant(None, query) for candidate_list in candidate_lists[len(lists) :]]
     if sum(map(len, lists)) <= query.max_individual_decisions or query.changed_since is None:
-        return Candidates(deduplicate([*lists, *changed]))
+        return Candidates(deduplicate([*lists, *changed]), associated=concerned)
     relevant = [
         candidate_list.relevant(occurrence, query)
         for candidate_list, occurrence in zip(lists, query.occurrences, strict=True)
     ]
     flows = deduplicate([*relevant, *changed])
-    return Candidates(flows, _count_others(lists, flows))
+    return Candidates(flows, _count_others(lists, flows), concerned)
 
 
 def deduplicate(groups_of_flows: Iterable[Iterable[Flow]]) -> Sequence[Flow]:

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from enrollment.domain.criteria.criteria import AllOf, AnyOf, Criteria, ListFilter, RecordFilter
 from enrollment.domain.criteria.record_operators import EventOperation
 from enrollment.domain.criteria.transitions import Mentions, mentions
+from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.flows.flow import EntryCriteria, TriggerGroup
 from enrollment.domain.flows.re_enrollment import ReEnrollmentTrigger
 from enrollment.domain.flows.record_change import (
     ANY_CHANGE,
     CREATED,
     RECORD_CHANGED,
+    associated_cause,
+    associated_cause_filter,
     association_cause,
     cause_filter,
     list_cause,
@@ -44,26 +47,50 @@ def entry_criteria(
         mentioned = mentioned.union(trigger.mentions)
     branches = criteria.parts if isinstance(criteria, AnyOf) else (criteria,)
     groups = tuple(_group(index, branch, mentioned) for index, branch in enumerate(branches))
-    return EntryCriteria(criteria, groups, mentioned, tuple(re_enrollment), since)
+    object_types = sorted({object_type for object_type, _ in mentioned.associations})
+    associated = {each: _associated_group(each, mentioned.of_associated(each)) for each in object_types}
+    return EntryCriteria(criteria, groups, mentioned, tuple(re_enrollment), since, associated_groups=associated)
 
 
 def _group(index: int, branch: Criteria, mentioned: Mentions) -> TriggerGroup:
-    also = []
-    if mentioned.properties or mentioned.any_change:
-        also.append(PROPERTY_CHANGE)
-    if mentioned.lists or mentioned.any_change:
-        also.append(MEMBERSHIP_CHANGE)
-    if mentioned.associations:
-        also.append(ASSOCIATION_CHANGE)
-    causes = {
+    causes = _causes(mentioned)
+    for object_type in {object_type for object_type, _ in mentioned.associations}:
+        causes.add(association_cause(object_type))
+        causes |= _associated_causes(object_type, mentioned.of_associated(object_type))
+    filters = (cause_filter(frozenset(causes)), *_required(branch))
+    return TriggerGroup(index, CREATION, None, filters, (*_also(mentioned), RECORD_CHANGED))
+
+
+def _causes(mentioned: Mentions) -> set[str]:
+    """Return the causes for changes of the record itself."""
+    return {
         CREATED,
         *map(property_cause, mentioned.properties),
         *map(list_cause, mentioned.lists),
-        *(association_cause(object_type) for object_type, _ in mentioned.associations),
         *([ANY_CHANGE] if mentioned.any_change else []),
     }
-    filters = (cause_filter(frozenset(causes)), *_required(branch))
-    return TriggerGroup(index, CREATION, None, filters, (*also, RECORD_CHANGED))
+
+
+def _also(mentioned: Mentions) -> Iterator[str]:
+    """Yield the event types, other than the creation, of the changes that can satisfy a group."""
+    if mentioned.properties or mentioned.any_change:
+        yield PROPERTY_CHANGE
+    if mentioned.lists or mentioned.any_change:
+        yield MEMBERSHIP_CHANGE
+    if mentioned.associations:
+        yield ASSOCIATION_CHANGE
+        yield ASSOCIATED_RECORD_EVENT
+
+
+def _associated_group(object_type_id: str, mentioned: Mentions) -> TriggerGroup:
+    """Return the group that a change of an associated record of this type satisfies. ``mentioned``: of this record."""
+    filters = (associated_cause_filter(_associated_causes(object_type_id, mentioned)),)
+    return TriggerGroup(0, CREATION, None, filters, (*_also(mentioned), RECORD_CHANGED))
+
+
+def _associated_causes(object_type_id: str, mentioned: Mentions) -> frozenset[str]:
+    """Return the causes for changes of an associated record of this type. ``mentioned``: of this record."""
+    return frozenset(associated_cause(object_type_id, cause) for cause in _causes(mentioned))
 
 
 def _required(branch: Criteria) -> Iterator[PropertyFilter]:

@@ -1,6 +1,7 @@
 """A flow: which events enroll which records."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -51,6 +52,8 @@ class EntryCriteria(Struct, frozen=True):
     ``re_enrollment``: the triggers by which a record that was enrolled before enters again; empty if the flow enrolls a
     record once. ``since``: when the criteria came into force; None: not known, which is before every event.
     ``has_unused_triggers``: there are re-enrollment triggers, and the flow enrolls a record once.
+    ``associated_groups``: by object type, the compiled group that a change of an associated record of this type
+    satisfies.
     """
 
     criteria: Criteria
@@ -59,6 +62,7 @@ class EntryCriteria(Struct, frozen=True):
     re_enrollment: tuple[ReEnrollmentTrigger, ...] = ()
     since: Instant | None = None
     has_unused_triggers: bool = False
+    associated_groups: Mapping[str, TriggerGroup] = MappingProxyType({})
 
 
 class Flow(Struct, frozen=True):
@@ -105,6 +109,11 @@ class Flow(Struct, frozen=True):
         return () if self.entry is None else self.entry.groups
 
     @property
+    def associated_groups(self) -> tuple[TriggerGroup, ...]:
+        """The compiled groups that changes of associated records satisfy. Empty for other flows."""
+        return () if self.entry is None else tuple(self.entry.associated_groups.values())
+
+    @property
     def active_since(self) -> Instant | None:
         """Since when the flow enrolls records by its current triggers. None: it was never turned on."""
         if self.enabled_at is None or self.entry is None or self.entry.since is None:
@@ -113,10 +122,19 @@ class Flow(Struct, frozen=True):
 
     @property
     def event_types(self) -> frozenset[str]:
-        """The names of the lists of candidates that the flow is in: all event types that can trigger it, and
-        RECORD_CHANGED for a filter-based flow."""
+        """The names of all event types that can trigger the flow, and RECORD_CHANGED for a filter-based flow."""
         groups = (*self.groups, *self.entry_groups)
         return frozenset(event_type for group in groups for event_type in group.event_types)
+
+    @property
+    def candidate_lists(self) -> frozenset[tuple[str, str]]:
+        """The lists of candidates that the flow is in: object type and event type. A filter-based flow is in lists of
+        the types of the associated records that its criteria mention, too."""
+        associated = {} if self.entry is None else self.entry.associated_groups
+        return frozenset(
+            [(self.object_type_id, event_type) for event_type in self.event_types]
+            + [(type_id, event_type) for type_id, group in associated.items() for event_type in group.event_types]
+        )
 
 
 class FlowRevision(Struct, frozen=True):

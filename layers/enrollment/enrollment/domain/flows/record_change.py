@@ -11,11 +11,18 @@ from typing import Any
 
 from msgspec import Struct
 
+from enrollment.domain.events.associated_change import ChangedParts, changed_parts, changed_record
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.event_types import RecordEffect
 from enrollment.domain.operators.filters import PropertyFilter
 from enrollment.domain.operators.property_operators import Lookup, Operation, OperationType
-from enrollment.domain.records.record import Record, changed_association_types, changed_memberships, changed_properties
+from enrollment.domain.records.record import (
+    Record,
+    changed_association_types,
+    changed_memberships,
+    changed_properties,
+    membership_rejection_reason,
+)
 from enrollment.domain.values import Value, as_text, is_missing, read_name
 
 RECORD_CHANGED = "record.changed"
@@ -26,6 +33,9 @@ CAUSES = "causes"
 """The property of a RecordChange with everything that changed."""
 CREATED = "created"
 ANY_CHANGE = "any change"
+
+ASSOCIATED_CAUSES = "causes for associated records"
+"""The property of a RecordChange with everything that changed, as the flows of associated records see it."""
 
 _VALUES = "values of "
 _MEMBERSHIPS = "memberships"
@@ -46,6 +56,19 @@ def association_cause(object_type_id: str) -> str:
     return f"association {object_type_id}"
 
 
+def associated_cause(object_type_id: str, cause: str) -> str:
+    """Return the cause for a change of an associated record of this type. ``cause``: of the record itself."""
+    return f"associated {object_type_id} {cause}"
+
+
+def _associated_causes(object_type_id: str, parts: ChangedParts) -> frozenset[str]:
+    """Return the causes for a change of an associated record. Every flow with criteria about such records names its
+    creation, so a change without named parts finds them all."""
+    named = [*map(property_cause, parts.properties), *map(list_cause, parts.lists)]
+    causes = [*named, ANY_CHANGE] if named else [CREATED]
+    return frozenset(associated_cause(object_type_id, cause) for cause in causes)
+
+
 class RecordChange(Struct, frozen=True, eq=False):
     """The change that an event made to its record, which is stored. ``names``: the properties that the event sets.
     ``lists``: the lists that it is about. ``associated``: the object types of the associations that it is about.
@@ -64,8 +87,13 @@ class RecordChange(Struct, frozen=True, eq=False):
         return _ChangeProperties(self)
 
     @property
-    def needs_record_list(self) -> bool:
-        """Whether flows of the list RECORD_CHANGED are concerned that are not in the list of the event's own type."""
+    def further_list(self) -> str | None:
+        """The list of candidates with flows that are concerned and not in a list of an event type of the catalog."""
+        if self.event.event_type.effect is RecordEffect.CHANGES_ASSOCIATED_RECORD:
+            return self.event.event_type.name
+        return RECORD_CHANGED if self._needs_record_list() else None
+
+    def _needs_record_list(self) -> bool:
         effect = self.event.event_type.effect
         if effect is RecordEffect.CREATES:
             return False  # Its list has all filter-based flows.
@@ -74,6 +102,20 @@ class RecordChange(Struct, frozen=True, eq=False):
         if effect is RecordEffect.CHANGES_PROPERTY or self.event.record_properties is None:
             return False  # Its list has all flows with a filter on a property.
         return any(self.changes_value(name) for name in self.event.record_properties)
+
+    def parts_for_associated(self) -> ChangedParts | None:
+        """Return what can concern the flows of associated records. None: the event changed nothing of the record."""
+        if self.is_creation:
+            return ChangedParts()
+        is_unchanged = membership_rejection_reason(self.event, self.record) is not None
+        names = frozenset(name for name in self.names if self.changes_value(name))
+        lists = frozenset[str]() if is_unchanged else self.lists
+        return ChangedParts(names, lists) if names or lists else None
+
+    @property
+    def is_creation(self) -> bool:
+        """Whether the event created the record, or is about its creation."""
+        return self.creates or self.event.event_type.effect is RecordEffect.CREATES
 
     def changes_value(self, name: str) -> bool:
         """Whether the value of a property differs from that just before the event."""
@@ -97,8 +139,8 @@ def record_change(event: Event, record: Record | None) -> RecordChange | None:
         event.event_type.effect is RecordEffect.CREATES or event.record_properties is not None
     )
     associated = changed_association_types(event)
-    is_creation_event = event.event_type.effect is RecordEffect.CREATES
-    if not (names or lists or creates or associated or is_creation_event):
+    is_announced = event.event_type.effect in (RecordEffect.CREATES, RecordEffect.CHANGES_ASSOCIATED_RECORD)
+    if not (names or lists or creates or associated or is_announced):
         return None
     return RecordChange(event, record, names, lists, creates, associated)
 
@@ -114,6 +156,9 @@ class _ChangeProperties(Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key == CAUSES:
             return self._causes()
+        if key == ASSOCIATED_CAUSES:
+            parts = self._change.parts_for_associated()
+            return None if parts is None else _associated_causes(self._change.event.object_type_id, parts)
         if key == _MEMBERSHIPS:
             return self._memberships()
         if key.startswith(_VALUES):
@@ -121,18 +166,19 @@ class _ChangeProperties(Mapping[str, Any]):
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter((CAUSES, _MEMBERSHIPS))
+        return iter((CAUSES, ASSOCIATED_CAUSES, _MEMBERSHIPS))
 
     def __len__(self) -> int:
-        return 2
+        return 3
 
     def _causes(self) -> frozenset[str]:
         change = self._change
-        is_creation = change.creates or change.event.event_type.effect is RecordEffect.CREATES
+        if (changed := changed_record(change.event)) is not None:
+            return _associated_causes(changed.object_type_id, changed_parts(change.event))
         return frozenset(
             {
                 ANY_CHANGE,
-                *([CREATED] if is_creation else []),
+                *([CREATED] if change.is_creation else []),
                 *map(property_cause, change.names),
                 *map(list_cause, change.lists),
                 *map(association_cause, change.associated),
@@ -172,6 +218,11 @@ _OF_SEVERAL: dict[OperationType, OperationType] = {}
 def cause_filter(causes: frozenset[str]) -> PropertyFilter:
     """Return a filter that holds if one of the causes is among what changed."""
     return _names_filter(CAUSES, tuple(sorted(causes)))
+
+
+def associated_cause_filter(causes: frozenset[str]) -> PropertyFilter:
+    """Return a filter that holds if one of the causes is among what changed of the associated record itself."""
+    return _names_filter(ASSOCIATED_CAUSES, tuple(sorted(causes)))
 
 
 def member_filter(list_id: str) -> PropertyFilter:

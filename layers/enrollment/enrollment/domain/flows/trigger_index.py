@@ -9,7 +9,7 @@ For each event, a refinement is tested at most once for all groups that have it,
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -76,13 +76,20 @@ class _Key(NamedTuple):
         return sum(map(self.table.groups.__getitem__, self.values))
 
 
+GroupsOf = Callable[[Flow], Sequence[TriggerGroup]]
+
+
+def _written_groups(flow: Flow) -> Sequence[TriggerGroup]:
+    return flow.groups
+
+
 class TriggerIndex:
     """Finds the flows whose trigger groups an event satisfies, as ``TriggerGroup.failure`` decides it. Includes flows
-    that are off. ``of_entries``: the index is of the compiled groups of filter-based flows."""
+    that are off. ``groups_of``: returns the groups of a flow; default: its written ones."""
 
-    def __init__(self, event_type: str, flows: Iterable[Flow] = (), *, of_entries: bool = False) -> None:
+    def __init__(self, event_type: str, flows: Iterable[Flow] = (), *, groups_of: GroupsOf = _written_groups) -> None:
         self._event_type = event_type
-        self._of_entries = of_entries
+        self._groups_of = groups_of
         self._flows = {flow.id: flow for flow in flows}
         self._tables: dict[tuple[_View, Parts], _Table] = {}
         self._gates: _Buckets = {}
@@ -154,8 +161,7 @@ class TriggerIndex:
         return buckets
 
     def _groups(self, flow: Flow) -> list[TriggerGroup]:
-        groups = flow.entry_groups if self._of_entries else flow.groups
-        return [group for group in groups if self._event_type in group.event_types]
+        return [group for group in self._groups_of(flow) if self._event_type in group.event_types]
 
     def _keys(self, group: TriggerGroup) -> list[_Key]:
         return [key for refinement in group.filters if (key := self._key(refinement)) is not None]

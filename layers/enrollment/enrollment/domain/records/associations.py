@@ -1,6 +1,6 @@
 """Associations between records, and HubSpot's association types."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from enrollment.domain.events.moments import Moment
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Stamp, TimestampedValue, merge_values, until
-from enrollment.domain.values import Instant
+from enrollment.domain.values import LATEST, Instant
 
 CATEGORIES = ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED")
 
@@ -60,6 +60,15 @@ class Association(Struct, frozen=True):
         """Whether a type was set at a moment."""
         changes = until(self.types.get(kind), self.earlier.get(kind, ()), moment)
         return bool(changes) and changes[-1].value is True
+
+    def held_from(self, instant: Instant, kinds: Iterable[AssociationType] | None = None) -> bool:
+        """Whether one of the types was set at an instant or later. ``kinds`` None: any type."""
+        for kind in self.types if kinds is None else kinds:
+            changes = self.changes(kind)
+            ends = [*(change.changed_at for change in changes[1:]), LATEST + 1]
+            if any(change.value is True and end > instant for change, end in zip(changes, ends, strict=False)):
+                return True
+        return False
 
     def held_since(self, instant: Instant) -> Sequence[AssociationType]:
         """Return the types that were set after an instant, for example after one of the records was deleted."""

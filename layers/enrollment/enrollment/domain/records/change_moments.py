@@ -38,13 +38,13 @@ def change_moments(
     *,
     any_change: bool = False,
     known_until: Instant = LATEST,
-    associations: Sequence[TimestampedValue] = (),
+    associated: Sequence[TimestampedValue] = (),
 ) -> Sequence[ChangeMoment]:
     """Return the moments of the event's own change, then those of the later changes of the record, in order of time.
 
     ``properties`` and ``lists``: later changes of others are left out. ``any_change``: none are left out.
-    ``known_until``: later changes that arrived after this time are left out. ``associations``: changes of associations,
-    which are not stored with the record. The record has the event's change, and exists.
+    ``known_until``: later changes that arrived after this time are left out. ``associated``: changes of associations
+    and of associated records. The record has the event's change, and exists.
     """
     moment = record.moment(event)
     own = ChangeMoment(
@@ -53,7 +53,7 @@ def change_moments(
         before=moment.just_before() if record.existed_before(event) else None,
         after=moment,
     )
-    changes = (*(record.changes if any_change else record.changes_of(properties, lists)), *associations)
+    changes = (*record.changes_mentioned(properties, lists, any_change=any_change), *associated)
     later = sorted({each.changed_at for each in changes if each.arrival <= known_until and not each.is_seen_at(moment)})
     return [
         own,

@@ -235,6 +235,12 @@ class Record(Struct, frozen=True):
             *(dated for name in lists for dated in _all_values(name, self.memberships, self.earlier_memberships)),
         ]
 
+    def changes_mentioned(
+        self, properties: Collection[str], lists: Collection[str], *, any_change: bool
+    ) -> Sequence[TimestampedValue]:
+        """Return what ``changes_of`` returns, or all ``changes`` if ``any_change``."""
+        return self.changes if any_change else self.changes_of(properties, lists)
+
     def changed_between(self, after: Moment, until: Instant) -> Sequence[Instant]:
         """Return the times of the changes until ``until`` that are not seen at ``after``, ascending, without
         duplicates."""
@@ -265,6 +271,16 @@ class Record(Struct, frozen=True):
     def existed_at(self, instant: Instant) -> bool:
         """Whether the record was created until an instant. Does not consider its deletion."""
         return self.created_at <= instant
+
+    def existed_at_moment(self, moment: Moment) -> bool:
+        """Whether the record was created until a moment, or before the change that a moment precedes. Does not consider
+        its deletion."""
+        if not moment.is_before:
+            return self.created_at <= moment.latest
+        if self.created_at <= moment.exact_until:
+            return True
+        created = TimestampedValue(True, self.created_at, self.known_at)
+        return self.known_at is not None and self.known_at < moment.known_until and created.is_seen_at(moment)
 
     def existed_before(self, event: Event) -> bool:
         """Return whether the record existed just before the change that the event made. A record that was created in

@@ -37,7 +37,7 @@ from enrollment.entrypoints.bootstrap import event_history, new_id, now, tracing
 from enrollment.serialization.envelopes import check_production
 from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
-from enrollment.serialization.redeliveries import write_redelivery
+from enrollment.serialization.redeliveries import write_associated_change, write_redelivery
 
 
 class ApiApplication(Struct, frozen=True):
@@ -113,7 +113,9 @@ def api_application() -> ApiApplication:
                 enrollments,
                 SqsQueue(sqs, config.enrollments_queue_url, write_message),
                 bus,
-                SqsRedeliveryScheduler(sqs, config.redeliveries_queue_url, write_redelivery, now),
+                SqsRedeliveryScheduler(
+                    sqs, config.redeliveries_queue_url, write_redelivery, now, write_associated_change
+                ),
                 now,
             ),
             decision_log=PowertoolsDecisionLog(logger, metrics),

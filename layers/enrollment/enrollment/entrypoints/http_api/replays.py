@@ -38,7 +38,7 @@ def order_replay(services: Services, request: Request) -> Reply:
     if flow_ids is not None:
         flows = _flows(services, request, reader, flow_ids)
         reader.finish()
-        triggers = {event_type for flow in flows for event_type in flow.event_types}
+        triggers = {event_type for flow in flows for _, event_type in flow.candidate_lists}
         event_types &= satisfying(triggers, EVENT_TYPES)
         if not event_types:
             raise refuse(
