@@ -8,7 +8,7 @@ and turned off and on. After each step both must have enrolled the record by the
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +177,11 @@ def steps(draw: st.DrawFn, *, of_one_property: bool) -> list[tuple[int, str, Any
     return made
 
 
+Transition = tuple[int, int, "list[Fact] | None", "list[Fact]"]
+"""When the record changed, the last millisecond at which it can have changed, and its values before and after; None:
+it did not exist."""
+
+
 # The naive evaluator -------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +271,7 @@ class Naive:
         own_at = max(change.at, self.created or 0) if (self.created or 0) > change.latest else change.at
         before = self._before(change, arrived) if self._existed_before(change, arrived) else None
         after = self._after(change, arrived)
-        transitions = [(own_at, max(change.latest, own_at), before, after)]
+        transitions: list[Transition] = [(own_at, max(change.latest, own_at), before, after)]
         later = {fact.change.at for fact in self.facts if fact.name in self.flow.mentions and fact not in after}
         for at in sorted(later):
             transitions.append((at, at, self._until(at - 1, after), self._until(at, after)))
@@ -284,15 +289,25 @@ class Naive:
         if not self.enrolled:
             if entered is not None:
                 self.enrolled[entered] = change.id
+                self._re_enroll_later(entered, transitions, change.id)
             return
         re_enrolls = (
             transitions[0][1] >= since
             and holds(self.flow.tree, after)
-            and any(occurs(trigger, change, before, after) for trigger in self.flow.triggers)
+            and any(occurs(trigger, change.values, before, after) for trigger in self.flow.triggers)
         )
         is_first = next(iter(self.enrolled.values())) == change.id
         if self.flow.re_enroll and re_enrolls and not is_first:
             self.enrolled.setdefault(own_at, change.id)
+
+    def _re_enroll_later(self, entered: int, transitions: Sequence[Transition], event_id: str) -> None:
+        """The events of later changes were decided when the record was not enrolled yet."""
+        for at, _, before, after in transitions:
+            if not self.flow.re_enroll or at <= entered or not holds(self.flow.tree, after):
+                continue
+            changed = {fact.name for fact in self.facts if fact.change.at == at}
+            if any(occurs(trigger, changed, before, after) for trigger in self.flow.triggers):
+                self.enrolled.setdefault(at, event_id)
 
     def _existed_before(self, change: Change, arrived: int) -> bool:
         assert self.created is not None
@@ -362,12 +377,14 @@ def satisfied(condition: Filter, facts: Sequence[Fact]) -> bool:
     raise AssertionError(condition)
 
 
-def occurs(trigger: Sequence[Filter], change: Change, before: Sequence[Fact] | None, after: Sequence[Fact]) -> bool:
+def occurs(
+    trigger: Sequence[Filter], changed: Container[str], before: Sequence[Fact] | None, after: Sequence[Fact]
+) -> bool:
     if trigger[0][0] != "hs_name":
         was = before is not None and all(satisfied(each, before) for each in trigger)
         return all(satisfied(each, after) for each in trigger) and not was
     (name,) = trigger[0][2]
-    if name not in change.values:
+    if name not in changed:
         return False
     previous, new = None if before is None else value(before, name), value(after, name)
     refinement = trigger[1] if len(trigger) > 1 else None
