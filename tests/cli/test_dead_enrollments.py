@@ -1,6 +1,7 @@
 """`enroll queue list`, `redrive` and `discard`: they lose no enrollment, and keep the order of a record."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,29 @@ def test_redriven_messages_are_unchanged_and_in_the_order_of_their_record(queues
     assert {one["Attributes"]["MessageGroupId"] for one in found} == {"p1/0-1/a", "p1/0-1/b"}
     assert {one["MessageAttributes"]["flowId"]["StringValue"] for one in found} == {"1"}
     assert queues.dead() == []
+
+
+@pytest.mark.parametrize(("records", "moves"), [(30, 3), (10, 3), (1, 30)])
+def test_redrive_moves_messages_of_several_records_in_one_call(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, records: int, moves: int
+) -> None:
+    queues.put_dead(*(message(f"01K{number:02}", record=str(number % records)) for number in range(30)))
+    counts: Counter[str] = Counter()
+    make = botocore.client.BaseClient._make_api_call
+
+    def counted(client: Any, name: str, arguments: Any) -> Any:
+        counts[name] += 1
+        return make(client, name, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", counted)
+    assert answer("queue", "redrive", "--rate", "1000")["redriven"] == 30
+    # The last two receives return nothing.
+    assert counts == {
+        "GetQueueAttributes": 1,
+        "ReceiveMessage": 5,
+        "SendMessageBatch": moves,
+        "DeleteMessageBatch": moves,
+    }
 
 
 def test_command_that_ends_before_the_deletion_loses_no_message(
