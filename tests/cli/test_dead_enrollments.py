@@ -1,6 +1,7 @@
 """`enroll queue list`, `redrive` and `discard`: they lose no enrollment, and keep the order of a record."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -157,6 +158,43 @@ def test_redriven_messages_are_unchanged_and_in_the_order_of_their_record(queues
     assert {one["Attributes"]["MessageGroupId"] for one in found} == {"p1/0-1/a", "p1/0-1/b"}
     assert {one["MessageAttributes"]["flowId"]["StringValue"] for one in found} == {"1"}
     assert queues.dead() == []
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "consumers.md"
+# IAM has one action for a call and for its batch.
+ACTIONS = {
+    "GetQueueAttributes": "sqs:GetQueueAttributes",
+    "ReceiveMessage": "sqs:ReceiveMessage",
+    "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "DeleteMessageBatch": "sqs:DeleteMessage",
+    "SendMessageBatch": "sqs:SendMessage",
+}
+
+
+def test_commands_make_only_the_calls_whose_permissions_are_documented(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = dict(
+        re.findall(r"^\| `enroll queue (list|discard|redrive)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
+    )
+    granted: dict[str, set[str]] = {"dead": set(), "enrollments": set()}
+    make = botocore.client.BaseClient._make_api_call
+    for command in ("list", "discard", "redrive"):
+        allowed = set(re.findall(r"sqs:\w+", rows[command]))
+        granted["dead"] |= allowed - {"sqs:SendMessage"}
+        granted["enrollments"] |= allowed & {"sqs:SendMessage"}
+        queues.put_dead(message("01K1", "1"), message("01K2", "2", flow="2"))
+        made: dict[str, set[str]] = {"dead": set(), "enrollments": set()}
+
+        def noted(client: Any, name: str, arguments: Any, made: dict[str, set[str]] = made) -> Any:
+            made["dead" if arguments["QueueUrl"] == queues.dead_url else "enrollments"].add(ACTIONS[name])
+            return make(client, name, arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+            answer("queue", command, "--flow", "2", *(["--yes"] if command == "discard" else []))
+        assert made == granted
+        queues.dead()
 
 
 @pytest.mark.parametrize(("records", "moves"), [(30, 3), (10, 3), (1, 30)])
