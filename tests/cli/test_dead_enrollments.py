@@ -123,7 +123,7 @@ def test_list_fits_80_columns_and_cuts_no_id(queues: Queues, monkeypatch: pytest
     assert max(map(len, lines)) <= 80
     for enrollment_id in ids:
         assert sum(enrollment_id in line for line in lines) == 1
-    assert lines[-1] == "Enrollments: 3. By flow: 585051946 3."
+    assert lines[-1] == "Enrollments: 3 (flow 585051946: 3)."
 
 
 def test_empty_queue_and_filter_without_match_are_stated(queues: Queues) -> None:
@@ -257,7 +257,7 @@ def test_refused_message_stays_with_the_later_messages_of_its_record(
         3,
         [("a2", "InternalError try again"), ("a3", "an earlier message of its record is left")],
     )
-    assert "SQS refused 1 messages" in result.stderr
+    assert "messages that SQS refused, still in the queue enroll-enrollments-dead.fifo: 1" in result.stderr
     assert sorted(queues.delivered()) == ["a1", "b1", "b2"]
     assert queues.dead() == ["a2", "a3"]
 
@@ -315,7 +315,7 @@ def test_discard_names_what_it_deletes_and_asks_first(queues: Queues) -> None:
     queues.put_dead(message("01K1", "1"), message("01K2", "2"), message("01K3", "3", flow="2"))
     result = CliRunner().invoke(app, ["queue", "discard"], input="n\n")
     assert result.exit_code == 1
-    assert "Discard 3 messages (by flow: 1 2, 2 1) of the queue enroll-enrollments-dead.fifo?" in result.stderr
+    assert "Discard 3 messages (flow 1: 2, flow 2: 1) of the queue enroll-enrollments-dead.fifo?" in result.stderr
     assert "the workflows that they start do not run" in result.stderr
     assert CliRunner().invoke(app, ["queue", "discard", "--enrollment", "01K2"], input="y\n").exit_code == 0
     assert [one["enrollmentId"] for one in answer("queue", "list")] == ["01K1", "01K3"]

@@ -126,14 +126,18 @@ def list_dead_enrollments(
                 for match in matches
             ),
         )
-        print_note(f"Enrollments: {len(matches)}. By flow: {_by_flow(matches)}.")
+        print_note(f"Enrollments: {len(matches)} ({_by_flow(matches)}).")
     if unread := queue.unread(selection):
         print_note(f"About {unread} messages are not shown: {_WHY_UNREAD}.")
 
 
 def _by_flow(enrollments: Iterable[DeadEnrollment]) -> str:
     flows = Counter(enrollment.flow_id or "?" for enrollment in enrollments)
-    return ", ".join(f"{flow_id} {count}" for flow_id, count in flows.most_common())
+    return _counts(flows)
+
+
+def _counts(flows: Counter[str]) -> str:
+    return ", ".join(f"flow {flow_id}: {count}" for flow_id, count in flows.most_common())
 
 
 def _written(enrollment: DeadEnrollment) -> dict[str, Any]:
@@ -194,15 +198,15 @@ def _report(work: EnrollmentRedrive, selection: EnrollmentSelection, queue: Dead
     if as_json:
         print_json({"redriven": count, "byFlow": dict(work.redriven), "skipped": selection.skipped, "left": left})
     else:
-        flows = ", ".join(f"{flow_id} {number}" for flow_id, number in work.redriven.most_common())
+        flows = f" ({_counts(work.redriven)})" if count else ""
         skipped = f" Skipped by the filters: {selection.skipped}."
-        console.print(f"Redriven {count}" + (f", by flow: {flows}." if flows else ".") + skipped)
+        console.print(f"Messages redriven: {count}{flows}.{skipped}")
         for message in left:
             console.print(f"Left in the queue: {message['enrollmentId'] or message['messageId']}: {message['why']}")
         if unread := queue.unread(selection):
             print_note(f"About {unread} messages were not received. To redrive them, run the command again.")
     if work.refused:
-        fail(f"SQS refused {len(work.refused)} messages; they are still in the queue {queue.name}", FAILED)
+        fail(f"messages that SQS refused, still in the queue {queue.name}: {len(work.refused)}", FAILED)
 
 
 def discard_dead_enrollments(
@@ -235,7 +239,8 @@ def discard_dead_enrollments(
                     "Discarded messages are deleted. No consumer gets them, so the workflows that they start do not "
                     "run. The enrollments stay in the table."
                 )
-                confirm(f"Discard {len(selected)} messages (by flow: {_by_flow(selected)}) of the queue {queue.name}?")
+                noun = "message" if len(selected) == 1 else "messages"
+                confirm(f"Discard {len(selected)} {noun} ({_by_flow(selected)}) of the queue {queue.name}?")
             try:
                 for start in range(0, len(selected), BATCH_MESSAGES):
                     batch = selected[start : start + BATCH_MESSAGES]
@@ -248,7 +253,7 @@ def discard_dead_enrollments(
     if as_json:
         print_json({"discarded": len(selected), "kept": None if keep is None else str(keep)})
         return
-    console.print(f"Discarded {len(selected)} messages of the queue {queue.name}.")
+    console.print(f"Messages of the queue {queue.name} discarded: {len(selected)}.")
     if unread := queue.unread(selection):
         print_note(f"About {unread} messages were not received. To discard them too, run the command again.")
 
