@@ -63,8 +63,8 @@ mutate: $(MUTATE)/.ready ## Mutation testing of the domain, at most MUTATE_SECON
 check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy $(LAYER) cli/enroll templates tests/support
-	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml
+	$(VENV)/bin/mypy $(LAYER) cli/enroll templates tests/support docs/examples
+	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml docs/examples/*.yaml
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is deployed (asks the package index); write SBOMs to build/

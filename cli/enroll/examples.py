@@ -57,8 +57,17 @@ EXAMPLES = {
         "enroll portal set --portal demo --allow-source acme.forms --allow-source acme.crm",
     ),
     "portal show": ("enroll portal show --portal demo",),
-    "queue": ("enroll queue receive --no-delete --count 5",),
+    "queue": ("enroll queue list", "enroll queue redrive --flow 1001"),
+    "queue discard": (
+        "enroll queue discard --enrollment 01KAV3W8ZJ6W5R5Y0Q3S1N7T9D --keep discarded.jsonl",
+        "enroll queue discard --yes --json",
+    ),
+    "queue list": ("enroll queue list", "enroll queue list --flow 1001 --json"),
     "queue receive": ("enroll queue receive --no-delete --count 5", "enroll queue receive --yes --json"),
+    "queue redrive": (
+        "enroll queue redrive --enrollment 01KAV3W8ZJ6W5R5Y0Q3S1N7T9D",
+        "enroll queue redrive --flow 1001 --rate 10 --json",
+    ),
     "records": ("enroll records show contact/101 --portal demo",),
     "records import": (
         "enroll records import contacts.csv --portal demo",

@@ -39,7 +39,7 @@ class EnrollCommands(RootGroup):
         "explain": "Show why a record was enrolled or not.",
         "simulate": "Show the decisions that an event would cause.",
         "tail": "Show events and decisions as they are made, with the reasons.",
-        "queue": "Receive messages from the enrollments queue, in place of its consumers.",
+        "queue": "Receive enrollments, and redrive or discard those that failed.",
         "records": "Show stored records and import records.",
         "portal": "Show and change the settings of a portal.",
         "unprocessed": "List, show, redrive and discard events that could not be processed.",

@@ -28,3 +28,12 @@ def test_diagrams_have_no_semicolon(page: Path) -> None:
     """Mermaid reads a semicolon as the end of a statement, and then shows an error in place of the diagram."""
     for diagram in re.findall(r"```mermaid\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         assert ";" not in diagram
+
+
+def test_code_of_the_examples_is_quoted_as_it_is_in_its_file() -> None:
+    """docs/consumers.md shows parts of files that tests/consumers runs."""
+    text = (DOCS / "consumers.md").read_text(encoding="utf-8")
+    quotes = re.findall(r"<!-- (examples/[\w.]+) -->\n\n```\w+\n(.*?)\n```", text, re.DOTALL)
+    assert len(quotes) == text.count("<!-- examples/") == 5
+    for file, quote in quotes:
+        assert quote in (DOCS / file).read_text(encoding="utf-8"), f"docs/consumers.md: not as in docs/{file}"

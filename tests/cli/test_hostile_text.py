@@ -29,6 +29,7 @@ import enroll.commands.adopt as adopt_commands
 import enroll.commands.doctor as doctor_commands
 from enroll import doctor as doctor_checks
 from enroll import output
+from enroll.commands import dead_enrollments as dead_enrollment_commands
 from enroll.commands import invoke as invoking
 from enroll.commands import portal as portal_commands
 from enroll.commands import queue as queue_commands
@@ -187,6 +188,7 @@ class Stage:
         """The module's commands open this stack."""
         outputs = {"EventBusName": "enroll-events", "EventBusArn": BUS, "EnrollmentsQueueUrl": TEXT}
         outputs["UnprocessedEventsQueueUrl"] = "unprocessed"
+        outputs["EnrollmentsDeadLetterQueueUrl"] = f"https://sqs/{TEXT}"
         self.patch.setattr(module, "open_stack", lambda _: Stack("enroll", outputs, lambda _: client))
 
 
@@ -477,6 +479,11 @@ class Queue:
     def delete_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:
         return {}
 
+    def send_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:
+        """Accept the first message only."""
+        refused = [{"Id": one["Id"], "Code": TEXT, "Message": TEXT} for one in Entries[1:]]
+        return {"Successful": [{"Id": one["Id"]} for one in Entries[:1]], "Failed": refused}
+
     put_events = Bus.put_events
 
 
@@ -488,6 +495,19 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
         yield ("--yes",)
         yield ()
         yield ("--no-delete",)
+
+
+@case("queue list")
+@case("queue redrive")
+@case("queue discard")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    hostile = dict.fromkeys(("enrollmentId", "portalId", "flowId", "flowName", "objectTypeId", "objectId"), TEXT)
+    enrollment = MESSAGE | hostile | {"trigger": {"eventType": TEXT, "eventId": TEXT}}
+    other = enrollment | {"enrollmentId": ID, "flowId": None}
+    stage.stack(dead_enrollment_commands, Queue(json.dumps(enrollment), json.dumps(other), TEXT, json.dumps([TEXT])))
+    yield ()
+    yield ("--enrollment", ID)
+    yield ("--enrollment", "unknown\u202e")
 
 
 @case("records show")

@@ -101,6 +101,16 @@ def test_the_result_of_the_demonstration_is_json() -> None:
     assert set(result) == {"eventsSent", "enrollments", "decisions", "differences"}
 
 
+def test_consumers_find_the_queues_in_ssm_parameters(embedded: Embedded) -> None:
+    found = embedded.client("ssm").get_parameters_by_path(Path="/enroll/enroll")["Parameters"]
+    assert {one["Name"]: one["Value"] for one in found} == {
+        "/enroll/enroll/enrollments-queue-url": embedded.outputs["EnrollmentsQueueUrl"],
+        "/enroll/enroll/enrollments-queue-arn": embedded.outputs["EnrollmentsQueueArn"],
+        "/enroll/enroll/enrollments-dead-letter-queue-url": embedded.outputs["EnrollmentsDeadLetterQueueUrl"],
+        "/enroll/enroll/enrollments-dead-letter-queue-arn": embedded.outputs["EnrollmentsDeadLetterQueueArn"],
+    }
+
+
 def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedded) -> None:
     embedded.put_flow("once", id=1, event="forms.submitted")
     embedded.put_flow("once", id=2, event="forms.submitted", re_enroll=True)

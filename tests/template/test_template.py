@@ -41,6 +41,7 @@ OUTPUTS = {
     "EnrollmentsQueueUrl",
     "EnrollmentsQueueArn",
     "EnrollmentsDeadLetterQueueUrl",
+    "EnrollmentsDeadLetterQueueArn",
     "RedeliveriesQueueUrl",
     "UnprocessedEventsQueueUrl",
     "UnprocessedEventsQueueArn",
@@ -401,6 +402,29 @@ def test_unconsumed_enrollments_go_to_a_dead_letter_queue() -> None:
     assert redrive["maxReceiveCount"] > 1
     # SQS takes a FIFO queue only, as the dead-letter queue of one.
     assert RESOURCES["EnrollmentsDeadLetterQueue"]["Properties"]["FifoQueue"] is True
+
+
+def test_visibility_of_enrollments_is_a_parameter_within_the_limits_of_sqs() -> None:
+    assert RESOURCES["EnrollmentsQueue"]["Properties"]["VisibilityTimeout"] == {"Ref": "EnrollmentVisibilitySeconds"}
+    parameter = TEMPLATE["Parameters"]["EnrollmentVisibilitySeconds"]
+    # 0 would show a message to all receivers at once. SQS allows at most 12 hours.
+    assert (parameter["MinValue"], parameter["Default"], parameter["MaxValue"]) == (1, 60, 12 * 60 * 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "logical_id"),
+    [
+        ("enrollments-queue", "EnrollmentsQueue"),
+        ("enrollments-dead-letter-queue", "EnrollmentsDeadLetterQueue"),
+    ],
+)
+def test_consumers_find_a_queue_by_outputs_and_by_ssm_parameters(name: str, logical_id: str) -> None:
+    for suffix, value in (("Url", {"Ref": logical_id}), ("Arn", {"Fn::GetAtt": [logical_id, "Arn"]})):
+        assert TEMPLATE["Outputs"][f"{logical_id}{suffix}"]["Value"] == value
+        parameter = RESOURCES[f"{logical_id}{suffix}Parameter"]
+        assert parameter["Type"] == "AWS::SSM::Parameter"
+        assert parameter["Properties"]["Name"] == {"Fn::Sub": f"/enroll/${{AWS::StackName}}/{name}-{suffix.lower()}"}
+        assert parameter["Properties"]["Value"] == value
 
 
 def test_unprocessed_events_queue_is_not_fifo() -> None:

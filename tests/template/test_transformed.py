@@ -59,6 +59,7 @@ NAMING = {
     "AWS::Logs::LogGroup": ("LogGroupName", 512),
     "AWS::Logs::QueryDefinition": ("Name", 255),
     "AWS::SQS::Queue": ("QueueName", 80),
+    "AWS::SSM::Parameter": ("Name", 1011),
     "AWS::Scheduler::Schedule": ("Name", 64),
 }
 # Types that have no name of their own in a template.

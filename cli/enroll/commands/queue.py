@@ -8,21 +8,26 @@ from typing import Annotated, Any
 import typer
 
 from enroll.command_group import CommandGroup
+from enroll.commands.dead_enrollments import (
+    discard_dead_enrollments,
+    list_dead_enrollments,
+    redrive_dead_enrollments,
+)
 from enroll.commands.tail import enrollment_line
 from enroll.dead_letters.queue import VISIBILITY_TIMEOUT_SECONDS, NotDeleted, QueueScan
 from enroll.output import FAILED, AsJson, Utc, confirm, console, errors, fail, print_json_line, times
 from enroll.stack import StackName, aws_errors_reported, open_stack
 
-app = CommandGroup("Receive messages from the enrollments queue, in place of its consumers.")
+app = CommandGroup("Receive enrollments, and redrive or discard those that failed.")
 
 # The default and the largest number of messages of a command.
 DEFAULT_COUNT = 10
 MAX_COUNT = 1000
 
 
-@app.callback()
-def queue_commands() -> None:
-    """Receive messages from the enrollments queue, in place of its consumers."""
+app.command("list")(list_dead_enrollments)
+app.command("redrive")(redrive_dead_enrollments)
+app.command("discard")(discard_dead_enrollments)
 
 
 @app.command()

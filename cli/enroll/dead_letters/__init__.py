@@ -1,1 +1,1 @@
-"""Read the unprocessed-events queue, which is the dead-letter queue for events."""
+"""Read the dead-letter queues: the unprocessed-events queue, and the one of the enrollments queue."""

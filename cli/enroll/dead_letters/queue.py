@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -26,17 +26,24 @@ DELETE_ATTEMPTS = 3
 
 
 class NotDeleted(Exception):
-    """Messages are still in the queue. Their events may be on the bus already; redriving them again is harmless."""
+    """Messages are still in the queue. They may be redriven already; redriving them again is harmless."""
 
 
 @dataclass(frozen=True)
 class QueueMessage:
-    """A received message. ``unprocessed`` is its content as an event, if the queue is the unprocessed-events queue."""
+    """A received message. ``unprocessed`` is its content as an event, if the queue is the unprocessed-events queue.
+
+    ``attributes`` are the message attributes as SQS returns and accepts them. ``group_id`` is empty for a message of a
+    standard queue.
+    """
 
     id: str
     sent_at: Instant
     body: str
     unprocessed: UnprocessedEvent
+    group_id: str = ""
+    receive_count: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class QueueScan:
@@ -45,12 +52,16 @@ class QueueScan:
     At the end of the block, messages that were not deleted become visible again. At most ``limit`` different messages
     are received, because each receive counts toward the limit after which SQS moves a message to a dead-letter queue.
     Without a limit, two requests at a time receive messages: the last two responses are empty, and each waits a second.
+
+    From a FIFO queue, receive with one request at a time (``is_ordered``). SQS returns at most 10 messages of a group,
+    in order, and no further message of the group before these are deleted or visible again.
     """
 
-    def __init__(self, client: Any, url: str, limit: int = MAX_MESSAGES) -> None:
+    def __init__(self, client: Any, url: str, limit: int = MAX_MESSAGES, *, is_ordered: bool = False) -> None:
         self._client = client
         self._url = url
         self._limit = limit
+        self._is_ordered = is_ordered
         self._seen: set[str] = set()
         self._receipts: dict[str, str] = {}
 
@@ -72,6 +83,12 @@ class QueueScan:
             )
 
     def __iter__(self) -> Iterator[QueueMessage]:
+        for messages in self.batches():
+            yield from messages
+
+    def batches(self) -> Iterator[list[QueueMessage]]:
+        """Yield the new messages of each receive. Messages that are deleted before the next receive make room for
+        later messages of their group."""
         repeated = 0
         empty_responses = 0
         # If the scan is slower than messages return to the queue, end it after a whole round of known messages.
@@ -84,15 +101,18 @@ class QueueScan:
             raw_messages = [raw for response in responses for raw in response]
             empty_responses = 0 if raw_messages else empty_responses + len(responses)
             self._receipts |= {raw["MessageId"]: raw["ReceiptHandle"] for raw in raw_messages}
+            new_messages = []
             for raw in raw_messages:
                 repeated = repeated + 1 if raw["MessageId"] in self._seen else 0
                 if repeated == 0:
                     self._seen.add(raw["MessageId"])
-                    yield _read_message(raw)
+                    new_messages.append(_read_message(raw))
+            if new_messages:
+                yield new_messages
 
     def _receive(self) -> list[list[dict[str, Any]]]:
         """Return the messages of one response, or of simultaneous responses."""
-        if self._limit < MAX_MESSAGES:
+        if self._is_ordered or self._limit < MAX_MESSAGES:
             return [self._receive_batch()]
         with ThreadPoolExecutor(SIMULTANEOUS_REQUESTS) as executor:
             requests = [executor.submit(self._receive_batch) for _ in range(SIMULTANEOUS_REQUESTS)]
@@ -105,7 +125,7 @@ class QueueScan:
             VisibilityTimeout=VISIBILITY_TIMEOUT_SECONDS,
             WaitTimeSeconds=WAIT_SECONDS,
             MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId", "ApproximateReceiveCount"],
         )
         return list(response.get("Messages", []))
 
@@ -137,12 +157,15 @@ class QueueScan:
 
 
 def _read_message(raw_message: dict[str, Any]) -> QueueMessage:
-    attributes = {
-        name: value.get("StringValue", "") for name, value in raw_message.get("MessageAttributes", {}).items()
-    }
+    attributes = raw_message.get("MessageAttributes", {})
+    system_attributes = raw_message.get("Attributes", {})
+    texts = {name: value.get("StringValue", "") for name, value in attributes.items()}
     return QueueMessage(
         id=raw_message["MessageId"],
-        sent_at=int(raw_message.get("Attributes", {}).get("SentTimestamp", 0)),
+        sent_at=int(system_attributes.get("SentTimestamp", 0)),
         body=raw_message["Body"],
-        unprocessed=read_unprocessed(raw_message["Body"], attributes),
+        unprocessed=read_unprocessed(raw_message["Body"], texts),
+        group_id=system_attributes.get("MessageGroupId", ""),
+        receive_count=int(system_attributes.get("ApproximateReceiveCount", 0)),
+        attributes=attributes,
     )
