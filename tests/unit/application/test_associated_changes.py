@@ -1,7 +1,7 @@
 """Changes of associated records: each associated record is decided as if the change were its own."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -287,13 +287,15 @@ def test_replay_for_a_flow_decides_its_contacts_from_before_the_flow_was_turned_
 # Order of arrival ---------------------------------------------------------------------------------------------------
 
 Fact = tuple[int, str, str]
-"""The milliseconds since START, what changed (``city``, ``name <company>``, ``association <company>``), its value."""
+"""The milliseconds since START, what changed (``city``, ``name <company>``, ``association <company>``, or ``created
+<record>``), its value."""
 
 
 class Naive:
     """Keeps what has arrived, and decides the contact anew at each arrival."""
 
-    def __init__(self, *, is_in: bool) -> None:
+    def __init__(self, created_late: Collection[str] = (), *, is_in: bool) -> None:
+        self.created_late = created_late
         self.is_in = is_in
         self.facts: list[Fact] = []
         self.enrolled: list[int] = []
@@ -302,11 +304,18 @@ class Naive:
         values = [value for when, name, value in sorted(self.facts) if name == what and when <= at]
         return values[-1] if values else None
 
+    def exists(self, record: str, at: float) -> bool:
+        return record not in self.created_late or self.value(f"created {record}", at) is not None
+
     def holds(self, at: float) -> bool:
+        if not self.exists("1", at):
+            return False
         acme = [
             company
             for company in ("7", "8")
-            if self.value(f"association {company}", at) == "ADDED" and self.value(f"name {company}", at) == "Acme"
+            if self.exists(company, at)
+            and self.value(f"association {company}", at) == "ADDED"
+            and self.value(f"name {company}", at) == "Acme"
         ]
         return self.value("city", at) == "Dublin" and bool(acme) == self.is_in
 
@@ -339,6 +348,9 @@ def arrive(world: World, fact: Fact) -> None:
             world.deliver(scenario.event({"crm.property_changed": "1", **given, "properties": properties}))
         case "name":
             change_company(world, at, value, company)
+        case "created":
+            object_type = "contact" if company == "1" else "company"
+            world.deliver(scenario.event({"crm.object_created": company, "object": object_type, **given}))
         case _:
             associate(world, contact("1"), RecordKey("p1", "0-2", company), START + at, holds=value == "ADDED")
             other = {"hs_to_object_type_id": "0-2", "hs_to_object_id": company}
@@ -348,17 +360,20 @@ def arrive(world: World, fact: Fact) -> None:
 
 
 @settings(max_examples=400)
-@given(FACTS, st.randoms(use_true_random=False), st.booleans())
+@given(FACTS, st.randoms(use_true_random=False), st.booleans(), st.sets(st.sampled_from(["1", "7"])))
 def test_order_of_arrival_makes_no_difference_to_a_naive_evaluator(
-    changes: Sequence[tuple[str, str]], dice: Any, is_in: bool
+    changes: list[tuple[str, str]], dice: Any, is_in: bool, created_late: set[str]
 ) -> None:
+    for record in sorted(created_late):
+        changes.insert(dice.randint(0, len(changes)), (f"created {record}", "yes"))
     facts = [(10 * number + 1, what, value) for number, (what, value) in enumerate(changes)]
     dice.shuffle(facts)
-    world, naive = World(now=START + 1_000), Naive(is_in=is_in)
+    world, naive = World(now=START + 1_000), Naive(created_late, is_in=is_in)
     key = "company" if is_in else "no_company"
     world.put_flow(scenario.flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Dublin"]], key: [NAMED_ACME]}))
-    for record in (contact("1"), COMPANY, RecordKey("p1", "0-2", "8")):
-        world.put_record(record, Record(record, 0))
+    for key_of_record in (contact("1"), COMPANY, RecordKey("p1", "0-2", "8")):
+        if key_of_record.object_id not in created_late:
+            world.put_record(key_of_record, Record(key_of_record, 0))
 
     for number, fact in enumerate(facts):
         world.now = START + 1_000 + number

@@ -7,12 +7,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrollment.domain.criteria.criteria import AllOf, AnyOf, Criteria, ListFilter, RecordFilter
+from enrollment.domain.criteria.criteria import AllOf, AnyOf, AssociatedWith, Criteria, ListFilter, Not, RecordFilter
 from enrollment.domain.criteria.record_operators import record_operation
 from enrollment.domain.criteria.transitions import Transition, mentions, starts_to_meet
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.moments import moment_of
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.change_moments import change_moments
 from enrollment.domain.records.record import Record, apply_event
 from enrollment.domain.records.record_snapshot import RecordSnapshot
@@ -232,3 +233,20 @@ def test_mentions_include_compared_properties_and_lists() -> None:
     assert found.lists == {"42"}
     assert not found.any_change
     assert mentions(filter_on("lastmodifieddate", "IS_KNOWN")).any_change
+
+
+def test_mentions_of_association_branches_are_those_of_the_associated_records() -> None:
+    def branch(*filters: RecordFilter | ListFilter) -> AssociatedWith:
+        return AssociatedWith("0-2", AssociationType("HUBSPOT_DEFINED", 279), AllOf(filters))
+
+    name = filter_on("name", "IS_KNOWN")
+    tree = AnyOf((branch(name), AllOf((filter_on("city", "IS_KNOWN"), Not(AnyOf((branch(ListFilter("42", True)),)))))))
+
+    found = mentions(tree)
+
+    assert (found.properties, found.lists) == ({"city"}, set())
+    assert found.associations == {("0-2", AssociationType("HUBSPOT_DEFINED", 279))}
+    of_company = found.of_associated("0-2")
+    assert (of_company.properties, of_company.lists, of_company.any_change) == ({"name"}, {"42"}, False)
+    assert found.of_associated("0-3") == mentions(AllOf(()))
+    assert mentions(branch(filter_on("hs_lastmodifieddate", "IS_KNOWN"))).of_associated("0-2").any_change
