@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "adopt": [["--template", FILE]],
     "catalog": [["--event", FILE], ["--event", "forms.submitted", "--property", FILE], ["--category", FILE]],
     "doctor": [[], ["--check-update", "--config-file", FILE], ["--check-update", "--parameter", "x"]],
+    "env": [[], ["--project", FILE], ["--port", FILE]],
     "event": [["e1"], [FILE]],
     "explain": [
         ["--event", "e1"],

@@ -39,6 +39,7 @@ from enroll.dead_letters import queue as dead_letter_queue
 from enroll.local import commands as local
 from enroll.local.invocation import FunctionAnswer
 from enroll.local.settings import LocalRunError
+from enroll.local.shell import AliveRun
 from enroll.main import app
 from enroll.output import json_text, print_table, printable
 from enroll.stack import Stack
@@ -602,6 +603,13 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ()
     yield ("--yes", "--keep", str(stage.folder / "\x1b\u202e" / "kept.jsonl"))
     yield ("--yes", "--keep", str(stage.folder / "\u202ekept.jsonl"))
+
+
+@case("env")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    """The values are those of a file that the run wrote. An escape in quotes has no effect in a shell."""
+    stage.patch.setattr("enroll.commands.env.alive_runs", lambda _: [AliveRun(4566, {"ENROLL_API": TEXT})])
+    yield ()
 
 
 @case("local run")
