@@ -43,6 +43,7 @@ from enroll.local.shell import AliveRun
 from enroll.main import app
 from enroll.output import json_text, print_table, printable
 from enroll.stack import Stack
+from enroll.tables import cell_width
 from enroll.terminal import PrintableConsole
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
@@ -271,6 +272,23 @@ def test_no_command_prints_unprintable_characters(name: str, stage: Stage) -> No
             printed.append((json_option, result.output))
     for wanted in ((), ("--json",)) if has_json else ((),):
         assert any(MARK in text for json_option, text in printed if json_option == wanted), f"{wanted}: {printed}"
+
+
+WIDTH = 80
+# Their output is JSON, or lines of a file, which people copy as they are.
+COPIED = ("flows diff", "flows show", "unprocessed show", "trigger", "env")
+
+
+@pytest.mark.parametrize("name", sorted(set(commands()) - set(COPIED)))
+def test_output_fits_the_terminal(name: str, stage: Stage) -> None:
+    """A line is wider only if it is a word, for example an ID, a path or a URL, that is itself wider."""
+    stage.patch.setattr(output.LineConsole, "is_terminal", True)
+    stage.patch.setenv("NO_COLOR", "1")
+    stage.patch.setenv("COLUMNS", str(WIDTH))
+    for arguments in CASES[name](stage):
+        result = CliRunner().invoke(app, [*name.split(), *arguments])
+        wide = [line for line in result.output.splitlines() if cell_width(line) > WIDTH and " " in line.strip()]
+        assert wide == [], arguments
 
 
 # Commands whose JSON is a value a line.

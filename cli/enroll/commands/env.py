@@ -28,7 +28,7 @@ def env(
         print_json(run.variables)
         return
     for line in shell_lines(run.variables):
-        console.print(line)
+        console.print(line, is_wrapped=False)
 
 
 def _selected(runs: list[AliveRun], port: int | None) -> AliveRun:

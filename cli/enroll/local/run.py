@@ -413,13 +413,13 @@ def _explain(settings: Settings, deployment: Deployment, console: LineConsole) -
     console.print()
     activate = Path(sys.prefix) / "bin" / "activate"
     if activate.exists():
-        console.print(f"source {shlex.quote(str(activate))}")
+        console.print(f"source {shlex.quote(str(activate))}", is_wrapped=False)
     for line in shell_lines(shell_variables(settings)):
-        console.print(line)
+        console.print(line, is_wrapped=False)
     console.print()
     console.print('eval "$(enroll env)" sets the same variables. To put an event on the bus:')
     console.print()
-    console.print(put_events_command(outputs["EventBusName"]))
+    console.print(put_events_command(outputs["EventBusName"]), is_wrapped=False)
     console.print()
     console.print("Ctrl-C stops it. Decisions, as events arrive:")
     console.print()
