@@ -66,6 +66,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
         ["--timeout", "0"],
         ["--timeout", "0", "--logs", FILE],
         ["--timeout", "0", "--record", FILE],
+        ["--timeout", "0", "--flow", FILE, "--portal", "demo"],
     ],
     "trigger": [["forms.submitted"], [FILE], ["forms.submitted", FILE], ["forms.submitted", "--record", FILE]],
     "unprocessed discard": [["--yes"], ["--yes", "--keep", FILE], ["--since", FILE]],

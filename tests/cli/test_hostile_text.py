@@ -357,6 +357,8 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     log = stage.file("forms.log", "".join(f"{json.dumps(line)}\n" for line in lines))
     yield ("--timeout", "0", "--portal", TEXT, "--logs", str(Path(log).parent))
     yield ("--timeout", "0", "--record", TEXT)
+    yield ("--timeout", "0", "--flow", TEXT)
+    yield ("--timeout", "0", "--flow", TEXT, "--enrollments")
 
 
 @case("replay")
