@@ -76,7 +76,11 @@ def test_file_that_begins_anew_is_read_from_its_beginning(tmp_path: Path) -> Non
 
 
 class CloudWatch:
-    """The logs of one group, in pages of two lines."""
+    """The logs of one group, in pages of two lines.
+
+    tests/contract/test_log_groups.py reads the same lines from the emulator. The emulator has no pages and applies no
+    pattern of JSON, so these two parts of the fake follow AWS's documentation of FilterLogEvents only.
+    """
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
