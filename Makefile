@@ -14,6 +14,7 @@ AUDIT := .venv-audit
 DYNAMODB := .venv-dynamodb
 DOCS := .venv-docs
 MUTATE := .venv-mutate
+TRANSCRIPTS := .venv-transcripts
 MERMAID := mermaid@11.16.0
 MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
@@ -41,7 +42,7 @@ test: check $(EMULATOR)/.ready $(SAM)/.ready ## Check the code and run the fast 
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" --cov --cov-report=term $(ARGS)
 
 .PHONY: verify
-verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs
+verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready $(TRANSCRIPTS)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m verify $(ARGS)
 
 .PHONY: prove
@@ -80,7 +81,8 @@ audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is dep
 .PHONY: lock
 lock: $(UV) ## Pin the requirements again, from the .in files; ARGS="--upgrade-package NAME" raises a version
 	$(LOCK) $(ARGS) --no-deps layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
-	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate-; do \
+	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate- \
+		tests/transcripts-; do \
 		$(LOCK) $(ARGS) $${name}requirements.in --output-file $${name}requirements.txt || exit 1; \
 	done
 
@@ -121,7 +123,7 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) $(TRANSCRIPTS) .aws-sam .enroll build *.egg-info
 
 $(UV): cli/build-requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -180,6 +182,13 @@ $(MUTATE)/.ready: $(UV) tests/requirements.txt tests/mutate-requirements.txt
 	@echo "Setting up $(MUTATE) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(MUTATE)
 	@$(INSTALL) --python $(MUTATE)/bin/python --requirement tests/requirements.txt --requirement tests/mutate-requirements.txt
+	@touch $@
+
+# byexample replays the documents as a program. Its packages differ in version from those of the tests.
+$(TRANSCRIPTS)/.ready: $(UV) tests/transcripts-requirements.txt
+	@echo "Setting up $(TRANSCRIPTS) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(TRANSCRIPTS)
+	@$(INSTALL) --python $(TRANSCRIPTS)/bin/python --requirement tests/transcripts-requirements.txt
 	@touch $@
 
 # Amazon's DynamoDB Local. Its licence does not allow to pass it on, so each who proves fetches it.

@@ -16,6 +16,8 @@ from typer.models import Default
 
 from enroll.output import FAILED, NOT_REACHED, fail, printable, report_unexpected
 
+# The end of a line of a shell command that continues on the next line.
+CONTINUED = " \\"
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -99,8 +101,19 @@ class EnrollCommand:
         if examples := EXAMPLES.get(ctx.command_path.partition(" ")[2], ()):
             with formatter.section("Examples"):
                 for example in examples:
-                    # Not wrapped, so that it can be copied.
-                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+                    for line in continued(example, formatter.width - formatter.current_indent):
+                        formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def continued(command: str, width: int) -> list[str]:
+    """Return a shell command in lines of at most ``width``, so that it can be copied. Its words must have no spaces."""
+    if len(command) <= width:
+        return [command]
+    import textwrap
+
+    limit = width - len(CONTINUED)
+    lines = textwrap.wrap(command, limit, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return [*(line + CONTINUED for line in lines[:-1]), lines[-1]]
 
 
 class SingleCommand(EnrollCommand, TyperCommand):

@@ -17,6 +17,7 @@ EXAMPLES = {
         "enroll doctor --no-events --json",
         "enroll doctor --check-update --parameter CrmDelivery=buffered",
     ),
+    "env": ("enroll env", "enroll env --port 5566 --json"),
     "explain": (
         "enroll explain --portal demo --record contact/101",
         "enroll explain --portal demo --record contact/101 --flow 1001 --details",

@@ -47,9 +47,14 @@ def find_flow(opened: Api, text: str) -> dict[str, Any]:
 def find_earlier_flow_id(opened: Api, text: str) -> str:
     """Return the ID of a flow, like ``find_flow``, or the text if no flow has that ID or name. It can be the ID of a
     flow that was deleted."""
-    if get_flow_if_stored(opened, text) is not None:
+    return find_flow_id(opened, text) or text
+
+
+def find_flow_id(opened: Api, text: str) -> str | None:
+    """Return the ID of a flow, like ``find_flow``. None: no flow has that ID or name. Raises ApiError."""
+    if text and get_flow_if_stored(opened, text) is not None:
         return text
-    return _only_id(_named(list(opened.pages(FLOWS)), text), text) or text
+    return _only_id(_named(list(opened.pages(FLOWS)), text), text)
 
 
 def _id_by_name(opened: Api, text: str) -> str:

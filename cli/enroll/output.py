@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from enroll.tables import Cell, Column, Lines, Styled, lay_out, tab_separated, wrapped
+from enroll.tables import Cell, Column, Lines, Styled, lay_out, tab_separated, wrapped, wrapped_line
 from enroll.times import Times
 
 # Exit codes; 0 is success. docs/command-line.md has the table.
@@ -44,6 +44,10 @@ _UNPRINTABLE = (
 _IN_A_LINE = re.compile(f"[{_UNPRINTABLE}]")
 # A line feed between lines is layout, not text.
 UNPRINTABLE_BETWEEN_LINES = re.compile(f"(?!\n)[{_UNPRINTABLE}]")
+
+# Spaces before the rest of a line that is wider than the terminal, in addition to those of its beginning. Foreign text
+# can therefore not imitate a line.
+HANGING = 2
 
 ANSI_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -92,10 +96,19 @@ class LineConsole:
         """The number of columns. The variable COLUMNS overrides the terminal's own width."""
         return shutil.get_terminal_size().columns
 
-    def print(self, *parts: str | Styled, style: str = "", sep: str = " ") -> None:
-        """Print the parts as one line. The terminal wraps it if it is longer than the terminal is wide."""
-        line = sep.join(self._rendered(part, style) for part in parts)
-        self._write(f"{line}\n")
+    def print(self, *parts: str | Styled, style: str = "", sep: str = " ", is_wrapped: bool = True) -> None:
+        """Print the parts as one line. In a pipe it stays one line. On a terminal it is wrapped between words.
+
+        Without ``is_wrapped`` the line stays whole, for text that people copy: commands, and lines of a file.
+        """
+        spans = [span for part in parts for span in ((sep, ""), *self._spans(part, style))][1:]
+        line = Styled(tuple(spans))
+        lines: Iterable[Styled] = [line]
+        if is_wrapped and self.is_terminal:
+            text = line.text
+            lines = wrapped_line(line, self.width, len(text) - len(text.lstrip(" ")) + HANGING)
+        for piece in lines:
+            self._write("".join(self._colored(text, own_style) for text, own_style in piece.spans) + "\n")
 
     def print_escaped(self, line: str) -> None:
         """Print a line whose values are printable already. The tabs between them are kept."""
@@ -104,9 +117,9 @@ class LineConsole:
     def print_json(self, value: Any, indent: int | None = 2) -> None:
         self._write(json_text(value, indent) + "\n")
 
-    def _rendered(self, part: str | Styled, style: str) -> str:
+    def _spans(self, part: str | Styled, style: str) -> list[tuple[str, str]]:
         spans = part.spans if isinstance(part, Styled) else ((part, ""),)
-        return "".join(self._colored(printable(text), own_style or style) for text, own_style in spans)
+        return [(printable(text), own_style or style) for text, own_style in spans]
 
     def _colored(self, text: str, style: str) -> str:
         code = ANSI_CODES.get(style)

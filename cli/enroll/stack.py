@@ -71,7 +71,7 @@ def open_stack(name: str, client: ClientOf = client_of) -> Stack:
     except (ClientError, BotoCoreError) as error:
         fail(
             f"cannot read the stack {name}: {plain(error)}. Set its name with --stack, and the account with "
-            "AWS_PROFILE and AWS_DEFAULT_REGION. For the local run, set the AWS_… variables that `make run` prints",
+            'AWS_PROFILE and AWS_DEFAULT_REGION. For the local run, run `eval "$(enroll env)"`',
             NOT_REACHED,
         )
     outputs = Outputs({output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])})

@@ -6,7 +6,7 @@ below the row. Messages move first.
 
 from __future__ import annotations
 
-import textwrap
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +39,16 @@ class Styled:
     @property
     def text(self) -> str:
         return "".join(text for text, _ in self.spans)
+
+    def part(self, start: int, end: int) -> Styled:
+        """Return the characters from ``start`` to ``end``, with their styles."""
+        spans: list[tuple[str, str]] = []
+        offset = 0
+        for text, style in self.spans:
+            if piece := text[max(0, start - offset) : max(0, end - offset)]:
+                spans.append((piece, style))
+            offset += len(text)
+        return Styled(tuple(spans))
 
 
 @dataclass(frozen=True)
@@ -140,14 +150,24 @@ def _lines_below(columns: Sequence[Column], row: Sequence[Cell], below: Sequence
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """Return the lines of a text. Words longer than a line, such as IDs, are not broken."""
-    return textwrap.wrap(
-        text,
-        max(width, len(indent) + MIN_TEXT_WIDTH),
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return [line.text for line in wrapped_line(Styled(((indent + text, ""),)), width, len(indent))]
+
+
+def wrapped_line(line: Styled, width: int, indent: int) -> Iterator[Styled]:
+    """Yield the lines of a long line. ``indent``: the number of spaces before each line after the first.
+
+    Words longer than a line, such as IDs, are not broken. The spaces between words of one line are kept.
+    """
+    text = line.text
+    limit = max(width, indent + MIN_TEXT_WIDTH)
+    prefix = Styled(())
+    start = end = 0
+    for word in re.finditer("[^ ]+", text):
+        if end > start and len(prefix.text) + cell_width(text[start : word.end()]) > limit:
+            yield prefix + line.part(start, end)
+            start, prefix = word.start(), Styled(((" " * indent, ""),))
+        end = word.end()
+    yield prefix + line.part(start, len(text))
 
 
 def _texts(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], index: int) -> Iterator[str]:

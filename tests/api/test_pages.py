@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from enrollment.entrypoints.http_api.routes import ENDPOINTS
+from enrollment.entrypoints.http_api.routes import ENDPOINTS, openapi_document
 from tests.support.portal import example_portal
 
 
@@ -52,6 +52,23 @@ def test_page_runs_only_its_own_scripts() -> None:
     for name in ("base-uri", "form-action", "frame-ancestors"):
         assert policy[name] == ["'none'"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_page_prefills_the_portal_that_its_address_names() -> None:
+    """No browser runs here. The script calls a function of Swagger UI, with the scheme that names the portal."""
+    page = Page()
+    page.feed(example_portal()("GET", "/docs").text)
+    bundle, start = page.scripts
+    (scheme,) = (
+        name
+        for name, scheme in openapi_document()["components"]["securitySchemes"].items()
+        if scheme.get("name") == "X-Portal-Id"
+    )
+    assert f"ui.preauthorizeApiKey('{scheme}', portal)" in start
+    assert "new URLSearchParams(location.search).get('portal')" in start
+    assert "preauthorizeApiKey" in bundle
+    # The page is the same for every portal: it has no text of the request.
+    assert example_portal()("GET", "/docs", query={"portal": "evil-portal"}).text.count("evil-portal") == 0
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/automation/v4/flows", "/nothing", "/automation/v4/flows/404"])

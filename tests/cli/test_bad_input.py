@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "adopt": [["--template", FILE]],
     "catalog": [["--event", FILE], ["--event", "forms.submitted", "--property", FILE], ["--category", FILE]],
     "doctor": [[], ["--check-update", "--config-file", FILE], ["--check-update", "--parameter", "x"]],
+    "env": [[], ["--project", FILE], ["--port", FILE]],
     "event": [["e1"], [FILE]],
     "explain": [
         ["--event", "e1"],
@@ -68,6 +69,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
         ["--timeout", "0"],
         ["--timeout", "0", "--logs", FILE],
         ["--timeout", "0", "--record", FILE],
+        ["--timeout", "0", "--flow", FILE, "--portal", "demo"],
     ],
     "trigger": [["forms.submitted"], [FILE], ["forms.submitted", FILE], ["forms.submitted", "--record", FILE]],
     "unprocessed discard": [["--yes"], ["--yes", "--keep", FILE], ["--since", FILE]],

@@ -11,7 +11,8 @@ from enroll import decision_stream
 from enroll.decision_stream import FILTER, LogFiles, LogGroups, StreamFilter
 from tests.support.command_line import run
 from tests.support.functions import Stack, invoke, open_stack, put
-from tests.support.scenario import event
+from tests.support.portal import Api
+from tests.support.scenario import event, flow
 
 DECISION = {
     "message": "decision",
@@ -75,7 +76,11 @@ def test_file_that_begins_anew_is_read_from_its_beginning(tmp_path: Path) -> Non
 
 
 class CloudWatch:
-    """The logs of one group, in pages of two lines."""
+    """The logs of one group, in pages of two lines.
+
+    tests/contract/test_log_groups.py reads the same lines from the emulator. The emulator has no pages and applies no
+    pattern of JSON, so these two parts of the fake follow AWS's documentation of FilterLogEvents only.
+    """
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -181,6 +186,25 @@ def test_json_has_a_log_line_in_each_line(logs: str) -> None:
 def test_latest_lines_are_shown_first(logs: str) -> None:
     assert len(run("tail", "--logs", logs, "--timeout", "0", "--json", "-n", "2").stdout.splitlines()) == 2
     assert run("tail", "--logs", logs, "--timeout", "0", "-n", "0").stdout == ""
+
+
+def test_flow_is_named_by_its_name_in_a_portal(logs: str, portal: Api) -> None:
+    portal.world.put_flow(flow({"id": 2, "event": "forms.submitted"}))
+    options = ("--logs", logs, "--timeout", "0")
+    assert "flow 2" in run("tail", *options, "--flow", "Flow 2").stdout
+    assert "flow 1" not in run("tail", *options, "--flow", "Flow 2").stdout
+
+
+def test_flow_that_is_not_stored_is_used_as_an_id_with_a_warning(logs: str, portal: Api) -> None:
+    result = run("tail", "--logs", logs, "--timeout", "0", "--flow", "1")
+    assert "flow 1" in result.stdout
+    assert "no flow has the ID or the name '1' in portal p1" in result.stderr
+
+
+def test_flow_is_an_id_without_a_portal(logs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No API is needed, which would need the portal to find a name."""
+    monkeypatch.delenv("ENROLL_PORTAL", raising=False)
+    assert "flow 1" in run("tail", "--logs", logs, "--timeout", "0", "--flow", "1").stdout
 
 
 def test_logs_of_the_local_run_are_found_by_its_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

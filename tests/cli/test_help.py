@@ -42,7 +42,10 @@ def test_help_has_a_description_and_examples(path: str, option: str) -> None:
     assert usage.startswith("Usage: enroll")
     assert description.strip().endswith((".", "?"))
     _, _, examples = result.stdout.partition("\nExamples:\n")
-    assert [line.strip() for line in examples.splitlines()] == list(EXAMPLES[path])
+    # A backslash continues a command that is wider than the terminal.
+    commands = re.sub(r" \\\n *", " ", examples).splitlines()
+    assert [line.strip() for line in commands] == list(EXAMPLES[path])
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
 
 
 def test_every_example_is_of_a_command() -> None:

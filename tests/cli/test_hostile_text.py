@@ -40,9 +40,11 @@ from enroll.dead_letters import queue as dead_letter_queue
 from enroll.local import commands as local
 from enroll.local.invocation import FunctionAnswer
 from enroll.local.settings import LocalRunError
+from enroll.local.shell import AliveRun
 from enroll.main import app
 from enroll.output import json_text, print_table, printable
 from enroll.stack import Stack
+from enroll.tables import cell_width
 from enroll.terminal import PrintableConsole
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
@@ -274,6 +276,23 @@ def test_no_command_prints_unprintable_characters(name: str, stage: Stage) -> No
         assert any(MARK in text for json_option, text in printed if json_option == wanted), f"{wanted}: {printed}"
 
 
+WIDTH = 80
+# Their output is JSON, or lines of a file, which people copy as they are.
+COPIED = ("flows diff", "flows show", "unprocessed show", "trigger", "env")
+
+
+@pytest.mark.parametrize("name", sorted(set(commands()) - set(COPIED)))
+def test_output_fits_the_terminal(name: str, stage: Stage) -> None:
+    """A line is wider only if it is a word, for example an ID, a path or a URL, that is itself wider."""
+    stage.patch.setattr(output.LineConsole, "is_terminal", True)
+    stage.patch.setenv("NO_COLOR", "1")
+    stage.patch.setenv("COLUMNS", str(WIDTH))
+    for arguments in CASES[name](stage):
+        result = CliRunner().invoke(app, [*name.split(), *arguments])
+        wide = [line for line in result.output.splitlines() if cell_width(line) > WIDTH and " " in line.strip()]
+        assert wide == [], arguments
+
+
 # Commands whose JSON is a value a line.
 LINES = ("tail", "queue receive")
 
@@ -340,6 +359,8 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     log = stage.file("forms.log", "".join(f"{json.dumps(line)}\n" for line in lines))
     yield ("--timeout", "0", "--portal", TEXT, "--logs", str(Path(log).parent))
     yield ("--timeout", "0", "--record", TEXT)
+    yield ("--timeout", "0", "--flow", TEXT)
+    yield ("--timeout", "0", "--flow", TEXT, "--enrollments")
 
 
 @case("replay")
@@ -622,6 +643,13 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ()
     yield ("--yes", "--keep", str(stage.folder / "\x1b\u202e" / "kept.jsonl"))
     yield ("--yes", "--keep", str(stage.folder / "\u202ekept.jsonl"))
+
+
+@case("env")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    """The values are those of a file that the run wrote. An escape in quotes has no effect in a shell."""
+    stage.patch.setattr("enroll.commands.env.alive_runs", lambda _: [AliveRun(4566, {"ENROLL_API": TEXT})])
+    yield ()
 
 
 @case("local run")

@@ -134,6 +134,32 @@ def test_terminal_has_colors(terminal: Terminal) -> None:
     assert terminal.getvalue() == "\x1b[32mENROLLED\x1b[0m\n"
 
 
+SENTENCE = "  - The record enters the flow when the property hs_form_id of the submitted form is f-1."
+
+
+def test_long_line_is_wrapped_on_a_terminal(terminal: Terminal) -> None:
+    output.console.print(SENTENCE)
+    assert terminal.getvalue().splitlines() == [
+        "  - The record enters the flow when the property hs_form_id of the submitted",
+        "    form is f-1.",
+    ]
+
+
+def test_colors_continue_on_the_next_line(terminal: Terminal) -> None:
+    output.console.print("a" * 70, styled("b" * 8 + " ccc", "red"))
+    assert terminal.getvalue() == f"{'a' * 70} \x1b[31m{'b' * 8}\x1b[0m\n  \x1b[31mccc\x1b[0m\n"
+
+
+def test_line_to_copy_stays_whole(terminal: Terminal) -> None:
+    output.console.print(SENTENCE, is_wrapped=False)
+    assert terminal.getvalue() == f"{SENTENCE}\n"
+
+
+def test_line_in_a_pipe_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    output.console.print(SENTENCE)
+    assert capsys.readouterr().out == f"{SENTENCE}\n"
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colors_are_off(name: str, value: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)

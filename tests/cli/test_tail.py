@@ -275,6 +275,7 @@ def test_filters(portal: Api) -> None:
     assert shown(*end, "--record", "0-1/103", "--flow", "1003") == ["e2", "e4"]
     assert shown(*end, "--last", "2") == ["e3", "e4"]
     assert shown(*end, "--last", "0") == []
+    assert shown(*end, "--flow", "flow 1003") == ["e2", "e3", "e4"]
     assert shown(*end, "--portal", "p2") == []
     assert shown(*end, "--portal", "p2", "--flow", "1001") == []
     run("tail", "--enrollments", *end, "--record", "103", code=2)

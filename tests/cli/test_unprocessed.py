@@ -515,7 +515,11 @@ def test_discarding_asks_and_keeps(queue: Queue, tmp_path: Path) -> None:
     file = tmp_path / "discarded.jsonl"
     result = CliRunner().invoke(app, ["unprocessed", "discard"], input="n\n")
     assert (result.exit_code, queue.visible) == (1, 14)
-    assert "Discard 14 events (RetriesExhausted 12" in result.output
+    assert (
+        "deletes 14 events from the unprocessed-events queue of the stack enroll: RetriesExhausted 12" in result.output
+    )
+    assert "To save them first, use --keep FILE." in result.output
+    assert "Discard 14 events?" in result.output
     assert "does not cancel enrollments that these events have already claimed" in result.output
 
     found = answer("unprocessed", "discard", "--reason", "RetriesExhausted", "--yes", "--keep", str(file))

@@ -117,15 +117,21 @@ def service(tmp_path: Path) -> Iterator[LambdaService]:
 
 def ports(service: LambdaService) -> dict[str, tuple[int, str]]:
     assert service.api_port is not None
-    return {"Lambda": (service.port, "/2015-03-31/functions/api/invocations"), "HTTP API": (service.api_port, "/docs")}
+    return {
+        "Lambda": (service.port, "/2015-03-31/functions/api/invocations"),
+        "HTTP API": (service.api_port, "/openapi.json"),
+    }
 
 
-def test_root_of_the_api_leads_to_its_page(service: LambdaService) -> None:
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_root_of_the_api_leads_to_its_page_with_the_portal_of_the_demonstration(
+    service: LambdaService, path: str
+) -> None:
     assert service.api_port is not None
     headers = {"Host": f"127.0.0.1:{service.api_port}"}
-    answer = send(service.api_port, "GET", "/", headers)
-    assert (answer.status, answer.headers["location"]) == (302, "/docs")
-    assert send(service.api_port, "GET", "/docs", headers).status == 200
+    answer = send(service.api_port, "GET", path, headers)
+    assert (answer.status, answer.headers["location"]) == (302, "/docs?portal=demo")
+    assert send(service.api_port, "GET", answer.headers["location"], headers).status == 200
 
 
 def test_no_foreign_page_reaches_a_function(service: LambdaService, tmp_path: Path) -> None:

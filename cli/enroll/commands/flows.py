@@ -236,7 +236,7 @@ def _print_difference(
     )
     for line in lines:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0], "")
-        console.print(line.rstrip("\n"), style=style)
+        console.print(line.rstrip("\n"), style=style, is_wrapped=False)
     _print_warnings(row["id"], row["warnings"])
 
 

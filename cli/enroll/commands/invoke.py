@@ -8,7 +8,7 @@ import typer
 from enroll.completion import complete_categories
 from enroll.files import read_json
 from enroll.local.invocation import InvocationError, invoke
-from enroll.local.settings import LAMBDA_PORT, Settings
+from enroll.local.settings import LAMBDA_PORT, LAMBDA_PORT_VARIABLE, Settings
 from enroll.output import FAILED, INVALID, NOT_REACHED, AsJson, console, fail, print_json, print_table, shown
 from enroll.tables import Column, Lines
 from enrollment.catalog import CATEGORIES
@@ -19,7 +19,9 @@ def invoke_command(
         str, typer.Argument(help="The category of the function to run.", autocompletion=complete_categories)
     ],
     event: Annotated[Path, typer.Option("--event", "-e", help="The event, as EventBridge delivers it.")],
-    lambda_port: Annotated[int, typer.Option(help="Port of the local Lambda service.")] = LAMBDA_PORT,
+    lambda_port: Annotated[
+        int, typer.Option(envvar=LAMBDA_PORT_VARIABLE, help="Port of the local Lambda service.", min=1, max=65535)
+    ] = LAMBDA_PORT,
     as_json: AsJson = False,
 ) -> None:
     """Run a function in the local Lambda runtime (`make run`) and print its decisions."""

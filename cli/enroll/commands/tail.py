@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from enroll.api import ApiUrl, api_errors_reported, is_loopback, open_api
+from enroll.api import Api, ApiUrl, api_errors_reported, is_loopback, open_api
 from enroll.completion import complete_event_types, complete_flows, complete_records
 from enroll.decision_stream import LogFiles, LogGroups, LogSource, StreamFilter, follow, rendered
+from enroll.flow_names import find_flow_id
 from enroll.output import INVALID, NOT_REACHED, AsJson, Utc, console, errors, fail, print_json_line, times
 from enroll.records import read_record
 from enroll.stack import StackName, aws_errors_reported, client_of
@@ -33,7 +34,11 @@ def tail(
         ),
     ] = None,
     flow: Annotated[
-        list[str] | None, typer.Option(help="Only this flow, by its ID. Repeatable.", autocompletion=complete_flows)
+        list[str] | None,
+        typer.Option(
+            help="Only this flow, by its ID, or by its name if the portal is named. Repeatable.",
+            autocompletion=complete_flows,
+        ),
     ] = None,
     record: Annotated[
         str | None,
@@ -89,7 +94,8 @@ def tail(
     """
     key = None if record is None else read_record(record)
     if not enrollments:
-        wanted = StreamFilter(portal, key, flow or (), event_type or (), code or ())
+        flow_ids = flow if portal is None or not flow else _flow_ids(open_api(api, portal, stack), flow)
+        wanted = StreamFilter(portal, key, flow_ids or (), event_type or (), code or ())
         with aws_errors_reported():
             source = _source(logs, stack, last)
             _follow(follow(source, wanted.accepts), last, timeout, lambda lines: _show_lines(lines, utc, as_json))
@@ -98,9 +104,26 @@ def tail(
         fail("--enrollments: expected --portal or ENROLL_PORTAL, for example --portal demo; got neither", INVALID)
     if event_type or code:
         fail("--type and --code filter the lines of the logs. Leave them out, or leave out --enrollments", INVALID)
-    opened = Tail(open_api(api, portal, stack), flow or None, key, _report_gap, _report_skipped)
+    client = open_api(api, portal, stack)
+    opened = Tail(client, _flow_ids(client, flow) if flow else None, key, _report_gap, _report_skipped)
     with api_errors_reported():
         _follow(_enrollments(opened, last), last, timeout, lambda items: _show(items, utc, as_json))
+
+
+def _flow_ids(opened: Api, flows: Sequence[str]) -> list[str]:
+    """Return the IDs of flows that are named by ID or by name. Deleted flows have decisions and enrollments, too."""
+    flow_ids = []
+    with api_errors_reported():
+        for text in flows:
+            flow_id = find_flow_id(opened, text)
+            if flow_id is None:
+                errors.print(
+                    f"Warning: no flow has the ID or the name {text!r} in portal {opened.portal}. It is used as the ID "
+                    "of a deleted flow.",
+                    style="yellow",
+                )
+            flow_ids.append(flow_id or text)
+    return flow_ids
 
 
 def _follow(

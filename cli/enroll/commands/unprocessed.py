@@ -21,6 +21,7 @@ from enroll.command_group import CommandGroup
 from enroll.completion import complete_event_types
 from enroll.dead_letters.message import NOT_AN_EVENT, UnprocessedEvent
 from enroll.dead_letters.queue import BATCH_MESSAGES, NotDeleted, QueueMessage, QueueScan
+from enroll.decision_rendering import count_of
 from enroll.output import (
     FAILED,
     INVALID,
@@ -427,12 +428,13 @@ def discard(
     wanted = _filter(reason, portal, event_type, event, since, until)
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
         selected = list(Selection(messages, wanted, limit))
+        if selected and not yes:
+            for line in _consequences(selected, stack, keep):
+                errors.print(line)
         if selected:
             errors.print(DISCARD_WARNING)
         if selected and not yes:
-            reasons = Counter(message.unprocessed.reason for message in selected)
-            counts = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
-            confirm(f"Discard {len(selected)} events ({counts})?")
+            confirm(f"Discard {count_of(len(selected), 'event')}?")
         try:
             for start in range(0, len(selected), BATCH_MESSAGES):
                 batch = selected[start : start + BATCH_MESSAGES]
@@ -445,6 +447,18 @@ def discard(
         print_json({"discarded": len(selected), "kept": None if keep is None else str(keep)})
     else:
         console.print(f"Discarded {len(selected)} events.")
+
+
+def _consequences(selected: Sequence[QueueMessage], stack: str, keep: Path | None) -> list[str]:
+    """Return lines that say how many events are deleted, of which reasons, where, and whether they are saved."""
+    reasons = Counter(message.unprocessed.reason for message in selected)
+    counts = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
+    return [
+        f"This deletes {count_of(len(selected), 'event')} from the unprocessed-events queue of the stack {stack}: "
+        f"{counts}.",
+        "They can then not be redriven. "
+        + ("To save them first, use --keep FILE." if keep is None else f"They are appended to {keep} first."),
+    ]
 
 
 def _keep(file: Path, messages: Sequence[QueueMessage]) -> None:

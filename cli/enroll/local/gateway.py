@@ -19,6 +19,8 @@ from enroll.local.sandbox import Outcome
 from enroll.local.settings import HOST
 
 FUNCTION = "api"
+DOCS = "/docs"
+"""The page with Swagger UI. Its parameter `portal` prefills the portal of requests."""
 
 OPERATOR = {"userArn": "arn:aws:iam::000000000000:user/local", "accountId": "000000000000"}
 

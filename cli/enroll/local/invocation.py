@@ -48,7 +48,8 @@ def invoke(function: str, event: Mapping[str, Any], settings: Settings | None = 
     except (urllib.error.URLError, OSError) as error:
         raise InvocationError(
             f"The local Lambda service does not respond at {service} ({getattr(error, 'reason', error)}). "
-            "Start it with `make run`, or name its port with --lambda-port."
+            'Start it with `make run`, and set its variables in this shell with `eval "$(enroll env)"`, or name its '
+            "port with --lambda-port."
         ) from error
 
 

@@ -30,7 +30,7 @@ from enroll.local.code_changes import CodeChanges
 from enroll.local.emulator import refuse_taken_port
 from enroll.local.loopback_http import Answer, HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
-from enroll.local.settings import HOST, LAMBDA_PORT
+from enroll.local.settings import DEMO_PORTAL, HOST, LAMBDA_PORT
 
 T = TypeVar("T")
 
@@ -418,9 +418,9 @@ class LambdaService:
         )
 
     async def _answer_api(self, request: HttpRequest) -> Response:
-        if request.method == "GET" and request.path == "/":
-            # The API has no resource here. Whoever opens the URL that the run prints finds its page.
-            return Response(302, headers={"Location": "/docs"})
+        if request.method == "GET" and request.path in ("/", gateway.DOCS):
+            # The API has no resource at "/". The page gets the portal of the demonstration, so that requests work.
+            return Response(302, headers={"Location": f"{gateway.DOCS}?portal={DEMO_PORTAL}"})
         function = self._function(gateway.FUNCTION)
         if function is None:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})

@@ -5,8 +5,7 @@ from itertools import groupby
 
 from enroll.api import Api
 from enroll.local.demonstration import Demonstration
-
-PORTAL = "demo"
+from enroll.local.settings import DEMO_PORTAL
 
 
 def store_portal(api_url: str, demonstration: Demonstration, wait: Callable[[], None]) -> None:
@@ -14,7 +13,7 @@ def store_portal(api_url: str, demonstration: Demonstration, wait: Callable[[], 
 
     ``wait`` returns when the functions have processed these events.
     """
-    api = Api(api_url, PORTAL)
+    api = Api(api_url, DEMO_PORTAL)
     for object_type, records in groupby(demonstration.records, lambda record: record["objectType"]):
         inputs = [
             {"id": record["objectId"], "properties": record["properties"], "occurredAt": record["createdAt"]}

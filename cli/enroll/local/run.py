@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import re
+import shlex
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -26,7 +28,8 @@ from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
 from enroll.local.emulator import Emulator, ministack_version
 from enroll.local.lambda_service import CompletedAttempt, LambdaService
 from enroll.local.relay import Relay
-from enroll.local.settings import ACCESS_KEY, REGION, LocalRunError, Settings
+from enroll.local.settings import LocalRunError, Settings
+from enroll.local.shell import announced, shell_lines, shell_variables
 from enroll.output import LineConsole, print_json, print_table, times
 from enroll.progress import progress_bar
 from enroll.times import Times
@@ -165,6 +168,7 @@ def run(
                 console.print(f"  {omission.resource_type}: {omission.reason}", style="dim")
             console.print(f"Deployed {settings.template.name} in {time.monotonic() - started:.1f} s.")
             _write_environment(settings, deployment)
+            stack.enter_context(announced(settings))
             code = 0
             if store_portal:
                 code = _demonstrate(settings, deployment, service, observer, store_portal, console, as_json=as_json)
@@ -407,16 +411,15 @@ def _explain(settings: Settings, deployment: Deployment, console: LineConsole) -
     console.print()
     console.print("To use the local run from another shell:")
     console.print()
-    for name, value in {
-        "AWS_ENDPOINT_URL": settings.endpoint,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-        "ENROLL_API": settings.api_url,
-        "ENROLL_PORTAL": "demo",
-    }.items():
-        console.print(f"export {name}={value}")
-    console.print(put_events_command(outputs["EventBusName"]))
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if activate.exists():
+        console.print(f"source {shlex.quote(str(activate))}", is_wrapped=False)
+    for line in shell_lines(shell_variables(settings)):
+        console.print(line, is_wrapped=False)
+    console.print()
+    console.print('eval "$(enroll env)" sets the same variables. To put an event on the bus:')
+    console.print()
+    console.print(put_events_command(outputs["EventBusName"]), is_wrapped=False)
     console.print()
     console.print("Ctrl-C stops it. Decisions, as events arrive:")
     console.print()

@@ -15,8 +15,13 @@ REGION = "eu-west-1"
 ACCESS_KEY = "test"
 """The access key and the secret. The embedded AWS accepts any. This value cannot be mistaken for real credentials."""
 
+DEMO_PORTAL = "demo"
+"""The portal of the demonstration, and of the commands in a shell that uses the local run."""
+
 EMULATOR_PORT = 4566
 LAMBDA_PORT = 4567
+LAMBDA_PORT_VARIABLE = "ENROLL_LAMBDA_PORT"
+"""The variable by which `enroll invoke` finds the local Lambda service."""
 API_PORT = 4568
 
 PROJECT = Path(__file__).resolve().parents[3]

@@ -12,6 +12,8 @@ from enrollment.entrypoints.http_api.endpoint import Endpoint, Reply, Request, S
 
 Document = Mapping[str, Any]
 
+PORTAL_PARAMETER = "portal"
+
 
 def operations(describe: Callable[[], Document]) -> tuple[Endpoint, ...]:
     """Return the two operations. ``describe`` returns the OpenAPI document of all operations, including these two.
@@ -56,6 +58,9 @@ def _page(document: Document) -> tuple[str, str]:
     """Return Swagger UI as one page that loads nothing else, and its Content-Security-Policy. The policy allows the two
     scripts of the page, by their digests, and calls to the API.
 
+    `/docs?portal=demo` prefills the header that names the portal. The browser reads the parameter: the page has no text
+    of the request.
+
     Powertools ships the files of Swagger UI. Its own function that serves them needs pydantic, which is larger than
     this whole package."""
     assets = files("aws_lambda_powertools").joinpath("event_handler", "openapi", "swagger_ui")
@@ -63,7 +68,11 @@ def _page(document: Document) -> tuple[str, str]:
     style = assets.joinpath("swagger-ui.min.css").read_text("utf-8")
     # `</` inside the text would end the script element.
     spec = json.dumps(document).replace("</", "<\\/")
-    start = f"SwaggerUIBundle({{dom_id: '#ui', spec: {spec}, deepLinking: true}});"
+    start = (
+        f"const ui = SwaggerUIBundle({{dom_id: '#ui', spec: {spec}, deepLinking: true, onComplete: () => {{"
+        f"const portal = new URLSearchParams(location.search).get('{PORTAL_PARAMETER}');"
+        "if (portal) ui.preauthorizeApiKey('portal', portal);}});"
+    )
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Enroll API</title>"
         f"<style>{style}</style></head><body><div id='ui'></div><script>{bundle}</script>"
