@@ -2,9 +2,9 @@
 
 Usage: python -m tests.mutation.run [FOLDER ...] [--seconds N] [--processes N] [--report]
 
-Each folder of the domain has a workspace in build/mutation/ with the source and the domain's tests. mutmut keeps its
-results there, so that an interrupted run continues where it ended. A function that changed is tested again. If tests
-changed, delete the folder's workspace.
+Each folder of the domain has a workspace in build/mutation/ with the source and the tests of the domain and of the use
+cases. mutmut keeps its results there, so that an interrupted run continues where it ended. A function that changed is
+tested again. If tests changed, delete the folder's workspace.
 
 mutmut forks each mutant from a process that has imported the package, so it can not detect a mutant of a function
 that runs at import only. Each mutant that survives there is therefore tested again in a new process, with all tests.
@@ -33,7 +33,10 @@ WORKSPACES = ROOT / "build" / "mutation"
 SURVIVORS = Path(__file__).parent / "survivors.yaml"
 # "values" has the modules beside the folders: values.py, identifiers.py, json_text.py, describe.py.
 FOLDERS = ("operators", "enrollment", "flows", "records", "criteria", "events", "values")
-TESTS = ("__init__.py", "conftest.py", "support", "unit/__init__.py", "unit/domain", "scenarios")
+TESTS = ("__init__.py", "conftest.py", "support", "unit/__init__.py", "unit/domain", "unit/application", "scenarios")
+# test_demo_portal.py reads files outside the workspace.
+SELECTION = ("tests/unit/domain", "tests/scenarios", "tests/unit/application")
+IGNORED = "--ignore=tests/unit/application/test_demo_portal.py"
 
 # mutmut's exit codes of a mutant's tests. None: not yet tested.
 SURVIVED, NO_TESTS = 0, 33
@@ -46,8 +49,8 @@ source_paths = ["src"]
 also_copy = ["cli"]
 only_mutate = ["{pattern}"]
 do_not_mutate = [{excluded}]
-pytest_add_cli_args = ["--hypothesis-seed=0", "-p", "no:cacheprovider", "-m", "not verify"]
-pytest_add_cli_args_test_selection = ["tests/unit/domain", "tests/scenarios"]
+pytest_add_cli_args = ["--hypothesis-seed=0", "-p", "no:cacheprovider", "-m", "not verify", "{ignored}"]
+pytest_add_cli_args_test_selection = [{selection}]
 timeout_multiplier = 5.0
 timeout_constant = 2.0
 track_dependencies = false
@@ -71,7 +74,13 @@ def prepare(folder: str) -> Path:
     in_folders = ", ".join(f'"src/enrollment/domain/{name}/*"' for name in FOLDERS) if folder == "values" else ""
     pattern = "src/enrollment/domain/*" if folder == "values" else f"src/enrollment/domain/{folder}/*"
     (workspace / "pyproject.toml").write_text(
-        CONFIGURATION.format(pattern=pattern, excluded=in_folders), encoding="utf-8"
+        CONFIGURATION.format(
+            pattern=pattern,
+            excluded=in_folders,
+            ignored=IGNORED,
+            selection=", ".join(f'"{name}"' for name in SELECTION),
+        ),
+        encoding="utf-8",
     )
     return workspace
 
@@ -126,7 +135,7 @@ def confirm(workspace: Path, folder: str, *, seconds: float) -> set[str]:
         environment = _environment(PYTHONPATH="src", MUTANT_UNDER_TEST=mutant)
         try:
             code = subprocess.run(
-                [*command, "-m", "not verify", *folders, "tests/unit/domain", "tests/scenarios"],
+                [*command, "-m", "not verify", IGNORED, *folders, *SELECTION],
                 cwd=workspace / "mutants",
                 env=environment,
                 stdout=subprocess.DEVNULL,
