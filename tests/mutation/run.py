@@ -10,8 +10,9 @@ mutmut forks each mutant from a process that has imported the package, so it can
 that runs at import only. Each mutant that survives there is therefore tested again in a new process, with all tests.
 
 A mutant that no test detects is a survivor. tests/mutation/survivors.yaml gives the reason for which each is accepted.
-The run fails if a mutant is not tested yet, or a survivor has no entry. With --partial it lists them and succeeds. mutmut changes functions only: the rows of tables at module level, decorated
-functions and properties have no mutants.
+The run fails if a mutant is not tested yet, or a survivor has no entry. With --partial it lists them and succeeds.
+
+mutmut changes functions only: the rows of tables at module level, decorated functions and properties have no mutants.
 """
 
 import argparse
