@@ -4,7 +4,8 @@ Usage: python -m tests.mutation.run [FOLDER ...] [--seconds N] [--processes N] [
 
 Each folder of the domain has a workspace in build/mutation/ with the source and the tests of the domain and of the use
 cases. mutmut keeps its results there, so that an interrupted run continues where it ended. A function that changed is
-tested again. If tests changed, delete the folder's workspace.
+tested again, and so is a mutant that survived if tests were added. If a test was removed or made weaker, delete the
+folder's workspace.
 
 mutmut forks each mutant from a process that has imported the package, so it can not detect a mutant of a function
 that runs at import only. Each mutant that survives there is therefore tested again in a new process, with all tests.
@@ -68,8 +69,9 @@ def prepare(folder: str) -> Path:
     """Write the folder's workspace, and return its path. Unchanged files keep their times, so mutmut skips them."""
     workspace = WORKSPACES / folder
     _mirror(PACKAGE, workspace / "src" / "enrollment")
-    for name in TESTS:
-        _mirror(ROOT / "tests" / name, workspace / "tests" / name)
+    # A list, so that all are copied.
+    if any([_mirror(ROOT / "tests" / name, workspace / "tests" / name) for name in TESTS]):
+        _forget_survivors(workspace)
     # test_describe.py describes the flows of the demonstration.
     _mirror(ROOT / "cli" / "enroll" / "demo", workspace / "cli" / "enroll" / "demo")
     in_folders = ", ".join(f'"src/enrollment/domain/{name}/*"' for name in FOLDERS) if folder == "values" else ""
@@ -86,14 +88,28 @@ def prepare(folder: str) -> Path:
     return workspace
 
 
-def _mirror(source: Path, target: Path) -> None:
+def _mirror(source: Path, target: Path) -> bool:
+    """Copy a file, or the files of a folder, that differ. Return whether there are any."""
     if source.is_dir():
-        for path in source.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                _mirror(path, target / path.relative_to(source))
-    elif not target.exists() or target.read_bytes() != source.read_bytes():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+        files = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        return any([_mirror(path, target / path.relative_to(source)) for path in files])
+    if target.exists() and target.read_bytes() == source.read_bytes():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
+    return True
+
+
+def _forget_survivors(workspace: Path) -> None:
+    """Have the mutants that survived tested again."""
+    (workspace / "confirmed.json").unlink(missing_ok=True)
+    for path in (workspace / "mutants").rglob("*.meta"):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        codes = meta["exit_code_by_key"]
+        meta["exit_code_by_key"] = {
+            name: None if code in (SURVIVED, NO_TESTS) else code for name, code in codes.items()
+        }
+        path.write_text(json.dumps(meta), encoding="utf-8")
 
 
 def run(workspace: Path, *, processes: int, seconds: float) -> bool:
