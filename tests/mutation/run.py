@@ -69,8 +69,7 @@ def prepare(folder: str) -> Path:
     """Write the folder's workspace, and return its path. Unchanged files keep their times, so mutmut skips them."""
     workspace = WORKSPACES / folder
     _mirror(PACKAGE, workspace / "src" / "enrollment")
-    # A list, so that all are copied.
-    if any([_mirror(ROOT / "tests" / name, workspace / "tests" / name) for name in TESTS]):
+    if sum(_mirror(ROOT / "tests" / name, workspace / "tests" / name) for name in TESTS):
         _forget_survivors(workspace)
     # test_describe.py describes the flows of the demonstration.
     _mirror(ROOT / "cli" / "enroll" / "demo", workspace / "cli" / "enroll" / "demo")
@@ -88,16 +87,16 @@ def prepare(folder: str) -> Path:
     return workspace
 
 
-def _mirror(source: Path, target: Path) -> bool:
-    """Copy a file, or the files of a folder, that differ. Return whether there are any."""
+def _mirror(source: Path, target: Path) -> int:
+    """Copy a file, or the files of a folder, that differ. Return their number."""
     if source.is_dir():
         files = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        return any([_mirror(path, target / path.relative_to(source)) for path in files])
+        return sum(_mirror(path, target / path.relative_to(source)) for path in files)
     if target.exists() and target.read_bytes() == source.read_bytes():
-        return False
+        return 0
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, target)
-    return True
+    return 1
 
 
 def _forget_survivors(workspace: Path) -> None:
