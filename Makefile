@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Coverage makes the tests take half as long again, so only .ci/run measures it.
+COVERAGE ?=
 export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -19,6 +21,8 @@ MERMAID := mermaid@11.16.0
 MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
 MUTATE_SECONDS ?= 3600
+# Of each of the seven folders, in `make prove`. A later run continues.
+PROVE_MUTATE_SECONDS ?= 180
 UV := $(VENV)/bin/uv
 # Each requirements file is complete and has the hash of each package, so that nothing is resolved here.
 INSTALL := $(UV) pip install --quiet --require-hashes
@@ -38,16 +42,17 @@ run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=-
 	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
-test: check $(EMULATOR)/.ready $(SAM)/.ready ## Check the code and run the fast tests, with the coverage of the layer
-	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" --cov --cov-report=term $(ARGS)
+test: check $(EMULATOR)/.ready $(SAM)/.ready ## Check the code and run the fast tests; COVERAGE=1 prints the coverage of the layer too
+	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
 
 .PHONY: verify
 verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready $(TRANSCRIPTS)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m verify $(ARGS)
 
 .PHONY: prove
-prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
+prove: $(VENV)/.tested $(EMULATOR)/.ready $(DYNAMODB)/.ready $(MUTATE)/.ready fuzz ## The proofs of the guarantees at full length (docs/guarantees.md)
 	$(VENV)/bin/pytest tests/proofs tests/contract/test_tables_of_batch.py --prove -s $(ARGS)
+	$(MUTATE)/bin/python -m tests.mutation.run --seconds $(PROVE_MUTATE_SECONDS) --partial
 
 .PHONY: fuzz
 fuzz: $(FUZZ)/.ready ## Fuzz events, flows and bodies, guided by coverage; FUZZ_SECONDS for each

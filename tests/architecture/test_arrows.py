@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,27 +69,34 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield ".".join(path.relative_to(LAYER).with_suffix("").parts).removesuffix(".__init__"), path
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of the file's syntax tree. Each file is parsed once."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def is_within(module: str, folder: str) -> bool:
     return module == folder or module.startswith(f"{folder}.")
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Dotted names of what the file imports, wherever in it."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    names: set[str] = set()
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
 
 
 def fields(path: Path) -> set[str]:
     """Of all values that the file has classes of."""
     return {
         line.target.id
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef)
         for line in node.body
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
@@ -108,21 +116,22 @@ def test_arrows(module: str, path: Path) -> None:
     for name in imported(path):
         if name.startswith("enrollment."):
             target = name.removeprefix("enrollment.")
-            assert any(is_within(target, one) for one in allowed), (
+            assert any(is_within(target, importable) for importable in allowed), (
                 f"{module} imports {target}, but {folder} may import only {sorted(allowed)}. "
                 "See docs/architecture.md, or change ARROWS with a reason"
             )
 
 
 def test_no_module_imports_itself_through_others() -> None:
+    paths = dict(modules())
     imports = {
         module: {
             target
             for name in imported(path)
             for target in (name.removeprefix("enrollment."), name.removeprefix("enrollment.").rpartition(".")[0])
-            if target in {other for other, _ in modules()} - {module}
+            if target in paths and target != module
         }
-        for module, path in modules()
+        for module, path in paths.items()
     }
     # Remove the modules that import none of the rest, until nothing changes. A cycle remains.
     while leaves := {module for module, targets in imports.items() if not targets & imports.keys()}:
@@ -168,7 +177,7 @@ def test_nothing_branches_on_a_category(module: str, path: Path) -> None:
         return
     compared = {
         constant.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Compare)
         for constant in ast.walk(node)
         if isinstance(constant, ast.Constant)
@@ -179,9 +188,7 @@ def test_nothing_branches_on_a_category(module: str, path: Path) -> None:
 @pytest.mark.parametrize(("module", "path"), MODULES)
 def test_nothing_is_scanned(module: str, path: Path) -> None:
     called = {
-        node.func.attr
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        node.func.attr for node in nodes(path) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not called & {"scan", "rate_limited_scan", "parallel_scan"}
 
@@ -191,7 +198,7 @@ def test_only_what_a_value_has_is_replaced(module: str, path: Path) -> None:
     """mypy does not look at what msgspec's ``replace`` is given."""
     calls = [
         node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "replace"
     ]
     names = {keyword.arg for call in calls for keyword in call.keywords}

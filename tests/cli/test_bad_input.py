@@ -82,7 +82,21 @@ EVENT = event({"forms.submitted": "101", "id": "e1", "at": "2026-11-24T09:00:00.
 FLOW = flow({"id": "1", "event": "forms.submitted"})
 
 WRONG_VALUES: Sequence[Any] = [None, True, 7, -1, 1e300, "text", "", [], {}, [None], [[]], [{}], {"a": None}]
-CONTENTS: dict[str, bytes] = {
+RECORD = {"id": "101", "occurredAt": "2026-11-24T09:00:00.000Z", "email": "ada@example.com"}
+
+
+def with_wrong_values(kind: str, document: dict[str, Any], keys: Sequence[str]) -> dict[str, bytes]:
+    """Copies of the document, each with a wrong value at one of the keys. ``detail.id`` is a key inside ``detail``."""
+    contents = {}
+    for key in keys:
+        outer, _, inner = key.rpartition(".")
+        for value in WRONG_VALUES:
+            copied = {**document, outer: {**document[outer], inner: value}} if outer else {**document, key: value}
+            contents[f"{kind} with {key} {json.dumps(value)}"] = json.dumps(copied).encode()
+    return contents
+
+
+OTHER_CONTENTS: dict[str, bytes] = {
     "empty": b"",
     "not JSON": b"{'id': 1}",
     "not UTF-8": b'{"id": "\xff\xfe"}',
@@ -93,24 +107,42 @@ CONTENTS: dict[str, bytes] = {
     "half a character": b'{"id": "\\ud800"}',
     "zero byte": b'{"id": "\\u0000"}',
     **{f"value {json.dumps(value)}": json.dumps(value).encode() for value in WRONG_VALUES},
-    **{
-        f"event with {key} {json.dumps(value)}": json.dumps({**EVENT, key: value}).encode()
-        for key in ("detail", "detail-type", "source", "time", "id")
-        for value in WRONG_VALUES
-    },
-    **{
-        f"event with detail.{key} {json.dumps(value)}": json.dumps(
-            {**EVENT, "detail": {**EVENT["detail"], key: value}}
-        ).encode()
-        for key in ("id", "objectType", "objectId", "occurredAt", "properties", "portalId")
-        for value in WRONG_VALUES
-    },
-    **{
-        f"flow with {key} {json.dumps(value)}": json.dumps({**FLOW, key: value}).encode()
-        for key in ("id", "name", "type", "isEnabled", "objectTypeId", "revisionId", "enrollmentCriteria", "actions")
-        for value in WRONG_VALUES
-    },
+    "an event": json.dumps(EVENT).encode(),
+    "a flow": json.dumps(FLOW).encode(),
 }
+# To a command that reads flows, an event is an object with other keys, whatever their values. So each command gets the
+# wrong values of what it reads, and one document of each other kind.
+EVENTS = OTHER_CONTENTS | with_wrong_values(
+    "event",
+    EVENT,
+    [
+        *("detail", "detail-type", "source", "time", "id"),
+        *(f"detail.{key}" for key in ("id", "objectType", "objectId", "occurredAt", "properties", "portalId")),
+    ],
+)
+FLOWS = OTHER_CONTENTS | with_wrong_values(
+    "flow", FLOW, ["id", "name", "type", "isEnabled", "objectTypeId", "revisionId", "enrollmentCriteria", "actions"]
+)
+RECORDS = OTHER_CONTENTS | with_wrong_values("record", RECORD, ["id", "occurredAt", "email"])
+
+# The contents of a file, and a command with the arguments with which it reads the file.
+FILE_READERS: list[tuple[str, list[str], dict[str, bytes]]] = [
+    ("flows check", [FILE], FLOWS),
+    ("flows diff", [FILE], FLOWS),
+    ("flows enroll", ["1001", "--file", FILE], RECORDS),
+    ("flows impact", [FILE], FLOWS),
+    ("flows preview", [FILE], FLOWS),
+    ("flows put", [FILE], FLOWS),
+    ("records import", [FILE], RECORDS),
+    ("simulate", [FILE], EVENTS),
+    ("simulate", ["{event}", "--flow", FILE], FLOWS),
+]
+FILE_READERS_WITHOUT_API: list[tuple[str, list[str], dict[str, bytes]]] = [
+    ("send", [FILE], EVENTS),
+    ("invoke", ["forms", "--event", FILE, "--lambda-port", "1"], EVENTS),
+    ("adopt", ["--template", FILE], OTHER_CONTENTS),
+    ("doctor", ["--check-update", "--config-file", FILE], OTHER_CONTENTS),
+]
 
 
 @cache
@@ -160,35 +192,38 @@ def test_every_command_has_arguments() -> None:
     assert set(ARGUMENTS) == set(commands())
 
 
-def reads_files(arguments: Sequence[str]) -> bool:
-    return FILE in arguments
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("flows check", "flows diff", "flows enroll", "flows impact", "flows preview", "flows put", "simulate"),
-        "records import",
-    ],
-)
-def test_file_with_any_content_gives_a_plain_error(name: str, portal: Api, tmp_path: Path) -> None:
-    for title, content in CONTENTS.items():
-        path = tmp_path / ("input.jsonl" if name in ("flows enroll", "records import") else "input.json")
+def check_contents(name: str, arguments: Sequence[str], contents: dict[str, bytes], folder: Path) -> None:
+    path = folder / ("input.jsonl" if contents is RECORDS else "input.json")
+    for title, content in contents.items():
         path.write_bytes(content)
-        for arguments in filter(reads_files, ARGUMENTS[name]):
-            try:
-                check(name, filled(arguments, path, tmp_path))
-            except AssertionError as error:
-                raise AssertionError(f"file with {title}: {content[:300]!r}") from error
+        try:
+            check(name, filled(arguments, path, folder))
+        except AssertionError as error:
+            raise AssertionError(f"file with {title}: {content[:300]!r}") from error
 
 
-@pytest.mark.parametrize("name", ["send", "invoke", "adopt", "doctor"])
-def test_file_with_any_content_gives_a_plain_error_without_aws(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "input.json"
-    for content in CONTENTS.values():
-        path.write_bytes(content)
-        for arguments in filter(reads_files, ARGUMENTS[name]):
-            check(name, filled(arguments, path, tmp_path))
+def id_of(value: Any) -> str:
+    """The name of a parameter in the name of a test. Contents have none."""
+    return "contents" if isinstance(value, dict) else value if isinstance(value, str) else " ".join(value)
+
+
+def test_every_reader_of_files_has_known_arguments() -> None:
+    for name, arguments, _ in (*FILE_READERS, *FILE_READERS_WITHOUT_API):
+        assert arguments in ARGUMENTS[name]
+
+
+@pytest.mark.parametrize(("name", "arguments", "contents"), FILE_READERS, ids=id_of)
+def test_file_with_any_content_gives_a_plain_error(
+    name: str, arguments: list[str], contents: dict[str, bytes], portal: Api, tmp_path: Path
+) -> None:
+    check_contents(name, arguments, contents, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "arguments", "contents"), FILE_READERS_WITHOUT_API, ids=id_of)
+def test_file_with_any_content_gives_a_plain_error_without_aws(
+    name: str, arguments: list[str], contents: dict[str, bytes], tmp_path: Path
+) -> None:
+    check_contents(name, arguments, contents, tmp_path)
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
