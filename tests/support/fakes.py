@@ -151,6 +151,28 @@ class FakeRecords:
             return self.records[record.key]
 
 
+class FakeRecordListing:
+    def __init__(self, records: FakeRecords) -> None:
+        self._records = records
+
+    def page(
+        self, portal_id: str, object_type_id: str, shard: int, limit: int, after: str | None = None
+    ) -> Sequence[RecordKey]:
+        found = [key for key in self._of(portal_id, object_type_id) if zlib.crc32(str(key).encode()) % 16 == shard]
+        start = "" if after is None else str(RecordKey(portal_id, object_type_id, after))
+        return [key for key in sorted(found, key=str) if str(key) > start][:limit]
+
+    def count(self, portal_id: str, object_type_id: str) -> int:
+        return len(self._of(portal_id, object_type_id))
+
+    def _of(self, portal_id: str, object_type_id: str) -> list[RecordKey]:
+        return [
+            key
+            for key, record in list(self._records.records.items())
+            if (key.portal_id, key.object_type_id) == (portal_id, object_type_id) and record.exists
+        ]
+
+
 class FakeAssociations:
     def __init__(self) -> None:
         self._items: dict[tuple[RecordKey, RecordKey], Association] = {}

@@ -123,6 +123,27 @@ class Records(Protocol):
         ...
 
 
+# The records of an object type are listed in this number of parts, each in an order of its own.
+RECORD_SHARDS = 16
+
+
+class RecordListing(Protocol):
+    """The records of an object type that exist. Reads are eventually consistent: a record is normally listed within a
+    second of its creation."""
+
+    def page(
+        self, portal_id: str, object_type_id: str, shard: int, limit: int, after: str | None = None
+    ) -> Sequence[RecordKey]:
+        """Return the next ``limit`` records of a shard (0 to RECORD_SHARDS - 1), in an order that never changes. Fewer
+        than ``limit``: the shard has no more. ``after``: the object ID of the last record on the previous page, which
+        need not exist any more; None: start at the beginning."""
+        ...
+
+    def count(self, portal_id: str, object_type_id: str) -> int:
+        """Return the number of records of the type. This reads all entries: about a second for 200,000 records."""
+        ...
+
+
 class DeferredEvents(Protocol):
     """The events whose decision is deferred, stored beside the record that they wait for."""
 

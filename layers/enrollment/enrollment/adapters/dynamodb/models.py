@@ -127,7 +127,7 @@ class ReplayItem(FlowsTableItem):
 
 
 class ByEventType(GlobalSecondaryIndex["HistoryEventItem"]):  # type: ignore[no-untyped-call]
-    """Partitions: <portal>/<event type>/<shard>."""
+    """Partitions: <portal>/<event type>/<shard> for events, <portal>/<object type>/record/<shard> for records."""
 
     class Meta:
         index_name = schema.BY_EVENT_TYPE
@@ -168,6 +168,7 @@ class RecordItem(RecordsTableItem):
     origins = PlainJsonAttribute(null=True)
     deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
     awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
+    type_shard = UnicodeAttribute(attr_name=schema.TYPE_SHARD, null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE, null=True)
 
 
