@@ -14,6 +14,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
+from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow, FlowRevision
@@ -284,6 +285,14 @@ class Enrollments(Protocol):
         ...
 
 
+class FirstEnrollments(Protocol):
+    """The first enrollments of records in a flow."""
+
+    def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
+        """Return the first enrollment of each record that was enrolled in the flow, with a strongly consistent read."""
+        ...
+
+
 class UnconfirmedEnrollments(Protocol):
     """The enrollments whose publication is not confirmed."""
 
@@ -328,6 +337,44 @@ class Replays(Protocol):
 
     def counted(self, replay: Replay, part: int) -> Iterable[DryRunResult]:
         """Return the results in one part (0 to REPLAY_PARTS - 1), grouped by record."""
+        ...
+
+
+class Runs(Protocol):
+    """The runs over all records of a type, and their shards. Reads are strongly consistent."""
+
+    def create(self, run: Run) -> Run:
+        """Store a new run with RECORD_SHARDS shards, and list it as active. Return it with its version."""
+        ...
+
+    def get(self, portal_id: str, flow_id: str, run_id: str) -> Run | None:
+        """Return the run. None: it does not exist, or it expired."""
+        ...
+
+    def of_flow(self, portal_id: str, flow_id: str, limit: int, before: str | None = None) -> Sequence[Run]:
+        """Return at most ``limit`` runs of a flow, newest first. ``before``: only those that precede this run ID."""
+        ...
+
+    def save(self, run: Run) -> Run:
+        """Store a changed run and return it with its new version. Raises ConcurrentModification if the stored version
+        is not ``run.version``."""
+        ...
+
+    def shards(self, run: Run) -> Sequence[RunShard]:
+        """Return the shards of a run, by number."""
+        ...
+
+    def save_shard(self, run: Run, shard: RunShard) -> RunShard:
+        """Store a changed shard and return it with its new version. Raises ConcurrentModification if the stored version
+        is not ``shard.version``."""
+        ...
+
+    def active(self) -> Sequence[Run]:
+        """Return the active runs of all portals. They may be finished already."""
+        ...
+
+    def deactivate(self, run: Run) -> None:
+        """Remove a finished run from the active ones."""
         ...
 
 

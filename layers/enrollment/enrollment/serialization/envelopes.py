@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.replays import is_requested
+from enrollment.domain.events.backfill import BACKFILL
 from enrollment.domain.events.event import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.events.event_types import IsNotTrue
 from enrollment.domain.events.manual import MANUAL
@@ -51,6 +52,9 @@ REWRITTEN_BYTES = 1024
 EVALUATED_AT = "evaluatedAt"
 UNKNOWN_NAMES = "unknownNames"
 
+# Event types of stored events that are not in the catalog: no source can send them.
+_NOT_IN_CATALOG = {event_type.name: event_type for event_type in (MANUAL, BACKFILL)}
+
 
 def read_event(
     envelope: object, category: str, *, allowed_bytes: int = MAX_DETAIL_BYTES, is_stored: bool = False
@@ -71,8 +75,8 @@ def read_event(
 def _read_event(envelope: object, category: str, allowed_bytes: int, *, is_stored: bool) -> Event:
     if not isinstance(envelope, dict):
         raise InvalidEvent("INVALID_ENVELOPE", "$", expectation("an EventBridge event", envelope))
-    is_manual = is_stored and envelope.get("detail-type") == MANUAL.name
-    event_type = MANUAL if is_manual else read_event_type(envelope, category)
+    own_type = _NOT_IN_CATALOG.get(str(envelope.get("detail-type"))) if is_stored else None
+    event_type = read_event_type(envelope, category) if own_type is None else own_type
     detail = read_detail(envelope, allowed_bytes)
     sent_at, is_to_second = checked_time("time", envelope.get("time"), "INVALID_ENVELOPE")
     occurred_at = sent_at

@@ -123,6 +123,35 @@ class ReplayItem(FlowsTableItem):
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
 
+class RunItem(FlowsTableItem):
+    """A run over all records of a type. ``DynamoRuns`` describes the JSON."""
+
+    version = NumberAttribute()
+    run = Utf8JsonAttribute()
+    expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
+
+
+class RunShardItem(FlowsTableItem):
+    """A shard of a run. ``counts``: decisions by code. ``after``: the object ID of the last record."""
+
+    version = NumberAttribute()
+    after = UnicodeAttribute(null=True)
+    counts = JSONAttribute()
+    is_done = BooleanAttribute(attr_name="isDone")
+    free_at = NumberAttribute(attr_name="freeAt")
+    attempts = NumberAttribute()
+    expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
+
+
+class ActiveRunItem(FlowsTableItem):
+    """Lists a run for the workers, until one of them finds it finished."""
+
+    portal_id = UnicodeAttribute(attr_name="portalId")
+    flow_id = UnicodeAttribute(attr_name="flowId")
+    run_id = UnicodeAttribute(attr_name="runId")
+    expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
+
+
 # Items of the records table -------------------------------------------------------------------------------------------
 
 
@@ -298,6 +327,9 @@ MODELS: tuple[type[Item], ...] = (
     CandidateItem,
     PortalSettingsItem,
     ReplayItem,
+    RunItem,
+    RunShardItem,
+    ActiveRunItem,
     RecordItem,
     AssociationItem,
     DeferredEventItem,

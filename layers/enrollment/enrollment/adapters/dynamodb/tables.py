@@ -6,6 +6,9 @@
                                                                     flow/<flow>     a flow that the event may enroll in
                  portals/<portal>                                   settings        the portal's settings
                  replays/<name>                                     order           the purpose of a replay
+                 runs/<portal>/<flow>                               <run>           a run over all records of a type
+                 run-shards/<run>                                   <number>        a part of it: position and counts
+                 active-runs                                        <run>           a run that is not finished
     records      <portal>/<object type>/<object>                    record          the record's values and changes
                                                                     associated/<object type>/<object>
                                                                     waiting/<event> an event with deferred decisions
