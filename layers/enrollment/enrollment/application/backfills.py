@@ -80,7 +80,7 @@ class Backfills(Struct, frozen=True):
         flow = self._flow_for(revision)
         if not request.is_dry_run and not flow.is_enabled:
             raise FlowIsOff(f"flow {flow.id} is off. Turn it on to enroll existing records, or start a dry run")
-        self._require_none_in_progress(request)
+        self._require_none_in_progress(flow.portal_id, flow.id)
         records = self.listing.count(flow.portal_id, flow.object_type_id)
         current_fingerprint = fingerprint(revision)
         if not request.is_dry_run:
@@ -102,10 +102,11 @@ class Backfills(Struct, frozen=True):
             )
         )
 
-    def require_confirmation_by_number(self, flow: Flow, confirm: int | None) -> None:
-        """Raise NotFilterBased or NotConfirmed unless this number of records confirms a backfill of the flow. Call this
-        before the flow is stored."""
+    def require_startable(self, flow: Flow, confirm: int | None) -> None:
+        """Raise NotFilterBased, RunInProgress or NotConfirmed if a backfill of the flow could not be started with this
+        number of records. Call this before the flow is stored."""
         self._require_filter_based(flow)
+        self._require_none_in_progress(flow.portal_id, flow.id)
         _require_number(confirm, self.listing.count(flow.portal_id, flow.object_type_id))
 
     def get(self, portal_id: str, flow_id: str, run_id: str) -> Run:
@@ -167,8 +168,8 @@ class Backfills(Struct, frozen=True):
                 f"POST /enrollment/v1/flows/{flow.id}/enrollments"
             )
 
-    def _require_none_in_progress(self, request: BackfillRequest) -> None:
-        for run in self.runs.of_flow(request.portal_id, request.flow_id, RECENT_RUNS):
+    def _require_none_in_progress(self, portal_id: str, flow_id: str) -> None:
+        for run in self.runs.of_flow(portal_id, flow_id, RECENT_RUNS):
             if not run.is_finished:
                 raise RunInProgress(
                     f"run {run.id} of flow {run.flow_id} is {run.status}. Wait until it is done, or cancel it"
