@@ -3,7 +3,6 @@ records"). ``run_worker`` evaluates the records."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -200,7 +199,11 @@ def _require_number(confirm: int | None, records: int) -> None:
         )
 
 
+# What decides, of a flow's JSON. Names, actions and whether the flow is on do not.
+_DECIDING_KEYS = ("enrollmentCriteria", "goalFilterBranch", "suppressionFilterBranch", "suppressionListIds")
+
+
 def fingerprint(revision: FlowRevision) -> str:
-    """Return a digest of what decides: the flow's JSON without isEnabled, which a dry run does not need."""
-    document: Mapping[str, Any] = {key: revision.document[key] for key in sorted(revision.document)}
-    return hashlib.sha256(json_text({**document, "isEnabled": None}).encode()).hexdigest()
+    """Return a digest of the keys of the flow's JSON that decide. It is the same whether the flow is on or off."""
+    deciding = {key: revision.document[key] for key in _DECIDING_KEYS if revision.document.get(key)}
+    return hashlib.sha256(json_text(deciding).encode()).hexdigest()

@@ -59,11 +59,11 @@ class RunFinished(Exception):
 
 
 class Run(Struct, frozen=True):
-    """``id``: a ULID. ``revision``: of the flow at the start. ``fingerprint``: of the flow's JSON without isEnabled, by
-    which a dry run confirms a backfill. ``criteria_since``: when the criteria came into force; an edit changes it.
-    ``records``: records of the type at the start. ``records_per_second``: the pace of all shards together; None: as
-    fast as possible. ``caller``: who started it. ``because``: why it has this status, for people; empty if its caller
-    wanted it. ``version``: the number of stored changes; 0: not stored.
+    """``id``: a ULID. ``revision``: of the flow at the start. ``fingerprint``: of the keys of the flow's JSON that
+    decide, by which a dry run confirms a backfill. ``criteria_since``: when the criteria came into force; an edit
+    changes it. ``records``: records of the type at the start. ``records_per_second``: the pace of all shards
+    together; None: as fast as possible. ``caller``: who started it. ``because``: why it has this status, for
+    people; empty if its caller wanted it. ``version``: the number of stored changes; 0: not stored.
     """
 
     id: str
