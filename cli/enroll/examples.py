@@ -23,6 +23,10 @@ EXAMPLES = {
         "enroll explain --portal demo --record contact/101 --flow 1001 --details",
     ),
     "flows": ("enroll flows list --portal demo", "enroll flows put flows/ --portal demo"),
+    "flows backfills": (
+        "enroll flows backfills 1004 --portal demo",
+        "enroll flows backfills 1004 pause --portal demo",
+    ),
     "flows check": ("enroll flows check flows/welcome.json", "enroll flows check flows/ --json"),
     "flows delete": ("enroll flows delete 1001 --portal demo",),
     "flows diff": (
@@ -39,7 +43,7 @@ EXAMPLES = {
     ),
     "flows list": ("enroll flows list --portal demo", "enroll flows list --portal demo | cut -f1"),
     "flows off": ("enroll flows off 1001 --portal demo",),
-    "flows on": ("enroll flows on 1001 --portal demo",),
+    "flows on": ("enroll flows on 1001 --portal demo", "enroll flows on 1004 --enroll-existing --portal demo"),
     "flows preview": ("enroll flows preview draft.json --portal demo --last 500",),
     "flows pull": ("enroll flows pull flows/ --portal demo",),
     "flows put": ("enroll flows put flows/ --portal demo", "enroll flows put flows/ --portal demo --strict"),

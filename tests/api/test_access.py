@@ -5,7 +5,7 @@ import pytest
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Scope
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from tests.support.api_document import filled
-from tests.support.portal import example_portal, token
+from tests.support.portal import portal_of_examples, token
 from tests.support.scenario import event
 
 OF_A_PORTAL = [one for one in ENDPOINTS if one.concerns_a_portal]
@@ -19,7 +19,7 @@ def named(operation: Endpoint) -> str:
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=named)
 def test_every_route_requires_authorization(operation: Endpoint) -> None:
     """Were API Gateway's authorizer ever left out, the function would refuse."""
-    answer = example_portal()(
+    answer = portal_of_examples()(
         operation.method, filled(operation.path, operation.example.path), operation.example.body, authorizer=None
     )
     assert (answer.status, answer.json["category"]) == (401, "INVALID_AUTHENTICATION")
@@ -27,7 +27,7 @@ def test_every_route_requires_authorization(operation: Endpoint) -> None:
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
 def test_an_operator_names_the_portal(operation: Endpoint) -> None:
-    answer = example_portal()(
+    answer = portal_of_examples()(
         operation.method,
         filled(operation.path, operation.example.path),
         operation.example.body,
@@ -42,10 +42,12 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
     path, body = filled(operation.path, operation.example.path), operation.example.body
     others = " ".join(one for one in Scope if one != operation.scope)
 
-    refused = example_portal()(operation.method, path, body, authorizer=token(others), headers={"x-portal-id": None})
+    refused = portal_of_examples()(
+        operation.method, path, body, authorizer=token(others), headers={"x-portal-id": None}
+    )
     assert (refused.status, refused.json["category"]) == (403, "MISSING_SCOPES")
     assert operation.scope in refused.json["message"]
-    allowed = example_portal()(
+    allowed = portal_of_examples()(
         operation.method,
         path,
         body,
@@ -60,7 +62,8 @@ def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
         questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
         reads = one.method == "GET" or one.path.endswith(questions)
-        if one.name in ("enrollRecords", "enrollContact", "removeContact"):
+        enrolls = one.name in ("enrollRecords", "enrollContact", "removeContact")
+        if enrolls or (one.method == "POST" and one.name.endswith("Backfill")):
             assert one.scope == Scope.WRITE_ENROLLMENTS
             continue
         writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
@@ -71,10 +74,10 @@ def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
 def test_token_cannot_read_another_portal(operation: Endpoint) -> None:
     """By the header that names another: 404. By ids alone: as if they did not exist."""
     path, body = filled(operation.path, operation.example.path), operation.example.body
-    crossing = example_portal()(operation.method, path, body, authorizer=token(portal_id="p2"))
+    crossing = portal_of_examples()(operation.method, path, body, authorizer=token(portal_id="p2"))
     assert (crossing.status, crossing.json["category"]) == (404, "OBJECT_NOT_FOUND")
 
-    api = example_portal()
+    api = portal_of_examples()
     before = repr((api.world.flows.list("p1", 100), api.world.records.records))
     api(operation.method, path, body, authorizer=token(portal_id="p2"), headers={"x-portal-id": "p2"})
     mine = {key: one for key, one in api.world.records.records.items() if key.portal_id == "p1"}
@@ -93,13 +96,13 @@ def test_token_cannot_read_another_portal(operation: Endpoint) -> None:
     ],
 )
 def test_data_of_another_portal_is_not_found(path: str) -> None:
-    api = example_portal()
+    api = portal_of_examples()
     assert api("GET", path).status == 200
     assert api("GET", path, headers={"x-portal-id": "p2"}).status == 404
 
 
 def test_token_without_a_portal_is_rejected() -> None:
-    answer = example_portal()("GET", "/automation/v4/flows", authorizer=token(portal_id=""))
+    answer = portal_of_examples()("GET", "/automation/v4/flows", authorizer=token(portal_id=""))
     assert (answer.status, answer.json["category"]) == (403, "MISSING_SCOPES")
     assert "portal_id" in answer.json["message"]
 
@@ -108,17 +111,17 @@ def test_token_without_a_portal_is_rejected() -> None:
     "claims", [{"scope": "openid enroll/read"}, {"scope": "", "scp": "[enroll/read other]"}, {"scp": "enroll/read"}]
 )
 def test_scopes_are_read_in_every_format_of_issuers(claims: dict[str, str]) -> None:
-    api = example_portal()
+    api = portal_of_examples()
     assert api("GET", "/automation/v4/flows", authorizer=token(**claims)).status == 200
 
 
 @pytest.mark.parametrize("scope", ["enroll/readx", "enroll/flows.write", "", "xenroll/read"])
 def test_scope_must_match_completely(scope: str) -> None:
-    assert example_portal()("GET", "/automation/v4/flows", authorizer=token(scope)).status == 403
+    assert portal_of_examples()("GET", "/automation/v4/flows", authorizer=token(scope)).status == 403
 
 
 def test_portal_settings_include_caller_and_scopes() -> None:
-    api = example_portal()
+    api = portal_of_examples()
     operator = api("GET", "/enrollment/v1/portal").json
     assert operator["portalId"] == "p1"
     assert operator["caller"].endswith("user/ada")
@@ -136,7 +139,7 @@ def test_portal_settings_include_caller_and_scopes() -> None:
 
 
 def test_portal_time_zone_is_stored() -> None:
-    api = example_portal()
+    api = portal_of_examples()
     assert api("PATCH", "/enrollment/v1/portal", {"timeZone": "Pacific/Apia"}).json["timeZone"] == "Pacific/Apia"
     assert api("GET", "/enrollment/v1/portal").json["timeZone"] == "Pacific/Apia"
     assert api("GET", "/enrollment/v1/portal", headers={"x-portal-id": "p2"}).json["timeZone"] == "UTC"
@@ -145,7 +148,7 @@ def test_portal_time_zone_is_stored() -> None:
 
 
 def test_portal_tolerance_is_stored() -> None:
-    api = example_portal()
+    api = portal_of_examples()
     api("PATCH", "/enrollment/v1/portal", {"timeZone": "Pacific/Apia"})
     assert api("PATCH", "/enrollment/v1/portal", {"criteriaTolerance": 7.5}).json["criteriaTolerance"] == 7.5
     assert api("GET", "/enrollment/v1/portal").json["timeZone"] == "Pacific/Apia"
@@ -155,7 +158,7 @@ def test_portal_tolerance_is_stored() -> None:
 
 
 def test_portal_allowed_sources_are_stored() -> None:
-    api = example_portal()
+    api = portal_of_examples()
     path = "/enrollment/v1/portal"
     given = ["acme.website", "acme.crm", "acme.website"]
     assert api("PATCH", path, {"allowedSources": given}).json["allowedSources"] == ["acme.website", "acme.crm"]
@@ -169,7 +172,7 @@ def test_portal_allowed_sources_are_stored() -> None:
 
 
 def test_simulation_reports_a_source_that_is_not_allowed() -> None:
-    api = example_portal()
+    api = portal_of_examples()
     api("PATCH", "/enrollment/v1/portal", {"allowedSources": ["acme.crm"]})
     envelope = event({"forms.submitted": "101", "id": "x", "properties": {"hs_form_id": "f-1"}})
     simulate = "/enrollment/v1/simulate"
@@ -187,7 +190,7 @@ def test_invalid_portal_id_is_rejected_in_tokens_and_headers(portal_id: str) -> 
         ("POST", "/crm/v3/objects/contacts", {"properties": {"a": "1"}}),
         ("GET", "/enrollment/v1/events", None),
     ):
-        api = example_portal()
+        api = portal_of_examples()
         before = set(api.world.records.records)
         by_token = api(method, path, body, authorizer=token(portal_id=portal_id), headers={"x-portal-id": None})
         by_header = api(method, path, body, headers={"x-portal-id": portal_id})
@@ -199,7 +202,7 @@ def test_invalid_portal_id_is_rejected_in_tokens_and_headers(portal_id: str) -> 
 
 def test_longest_portal_id_of_a_token_is_accepted() -> None:
     longest = "ü" * 64
-    answer = example_portal()(
+    answer = portal_of_examples()(
         "GET", "/enrollment/v1/portal", authorizer=token(portal_id=longest), headers={"x-portal-id": None}
     )
     assert (answer.status, answer.json["portalId"]) == (200, longest)

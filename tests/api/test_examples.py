@@ -9,14 +9,14 @@ from enrollment.entrypoints.http_api.endpoint import Endpoint
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.write_openapi import openapi_text
 from tests.support.api_document import DOCUMENT, conforms, filled
-from tests.support.portal import example_portal
+from tests.support.portal import example_portal, portal_of_examples
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=lambda one: one.name)
 def test_the_example_works(operation: Endpoint) -> None:
-    api, example = example_portal(), operation.example
+    api, example = portal_of_examples(), operation.example
 
     answer = api(operation.method, filled(operation.path, example.path), example.body, query=dict(example.query))
 

@@ -12,7 +12,7 @@ from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import MAX_BODY_BYTES
 from enrollment.serialization.requests import write_cursor
 from tests.support.api_document import conforms, filled
-from tests.support.portal import Answer, Api, example_portal
+from tests.support.portal import Answer, Api, portal_of_examples
 
 WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
 
@@ -51,7 +51,7 @@ def state(api: Api) -> str:
     ids=repr,
 )
 def test_body_that_is_not_json_is_rejected(operation: Endpoint, raw: str | None, code: str | None) -> None:
-    api = example_portal()
+    api = portal_of_examples()
     before = state(api)
 
     answer = send(api, operation, raw=raw)
@@ -67,7 +67,7 @@ def test_body_that_is_not_json_is_rejected(operation: Endpoint, raw: str | None,
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None, "application/jsonx"])
 def test_body_of_another_content_type_is_rejected(operation: Endpoint, content_type: str | None) -> None:
-    api = example_portal()
+    api = portal_of_examples()
     before = state(api)
     raw = json.dumps(operation.example.body)
     answer = send(api, operation, raw=raw, headers={"content-type": content_type})
@@ -78,7 +78,7 @@ def test_body_of_another_content_type_is_rejected(operation: Endpoint, content_t
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
 def test_huge_body_is_rejected(operation: Endpoint) -> None:
-    answer = send(example_portal(), operation, raw=json.dumps({"a": "x" * MAX_BODY_BYTES}))
+    answer = send(portal_of_examples(), operation, raw=json.dumps({"a": "x" * MAX_BODY_BYTES}))
     assert answer.status == 413
     assert f"{MAX_BODY_BYTES:,}" in answer.json["message"]
 
@@ -87,22 +87,22 @@ def test_huge_body_is_rejected(operation: Endpoint) -> None:
 def test_a_body_that_the_gateway_encoded(operation: Endpoint) -> None:
     """It takes what is not UTF-8 for bytes."""
     encoded = base64.b64encode(json.dumps(operation.example.body).encode()).decode()
-    assert send(example_portal(), operation, raw=encoded, base64=True).status in operation.replies
+    assert send(portal_of_examples(), operation, raw=encoded, base64=True).status in operation.replies
     for raw in (base64.b64encode(b'{"a": "\xff"}').decode(), "no base64!"):
-        answer = send(example_portal(), operation, raw=raw, base64=True)
+        answer = send(portal_of_examples(), operation, raw=raw, base64=True)
         assert (answer.status, [code for _, code in answer.faults]) == (400, ["MALFORMED_JSON"])
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=named)
 def test_method_that_is_not_allowed_is_rejected(operation: Endpoint) -> None:
-    answer = example_portal()("TRACE", filled(operation.path, operation.example.path))
+    answer = portal_of_examples()("TRACE", filled(operation.path, operation.example.path))
     assert (answer.status, answer.json["category"]) == (405, "METHOD_NOT_ALLOWED")
     assert operation.method in answer.headers["Allow"]
 
 
 @pytest.mark.parametrize("path", ["/", "/nope", "/automation/v4/flow", "/automation/v4/flows/1/2", "/crm/v3/objects"])
 def test_unknown_route_is_not_found(path: str) -> None:
-    answer = example_portal()("GET", path)
+    answer = portal_of_examples()("GET", path)
     assert (answer.status, answer.json["category"]) == (404, "OBJECT_NOT_FOUND")
     assert "/openapi.json" in answer.json["message"]
 
@@ -111,7 +111,7 @@ def test_unknown_route_is_not_found(path: str) -> None:
 @pytest.mark.parametrize("value", ["x" * 129, "%00", "a%0Ab", "%ED%A0%80"], ids=["long", "null", "line", "surrogate"])
 def test_invalid_ids_in_the_path_are_rejected(operation: Endpoint, value: str) -> None:
     path = filled(operation.path, dict.fromkeys(operation.example.path, value))
-    answer = example_portal()(operation.method, path, operation.example.body)
+    answer = portal_of_examples()(operation.method, path, operation.example.body)
     assert answer.status in (400, 404) or (answer.status, operation.method) == (204, "DELETE")
 
 
@@ -133,22 +133,22 @@ def test_invalid_ids_in_the_path_are_rejected(operation: Endpoint, value: str) -
     ],
 )
 def test_parameters(path: str, query: dict[str, str], parameter: str) -> None:
-    answer = example_portal()("GET", path, query=query)
+    answer = portal_of_examples()("GET", path, query=query)
     assert answer.status == 400
     assert [where for where, _ in answer.faults] == [parameter]
 
 
 def test_misspelled_names_get_a_suggestion() -> None:
-    answer = example_portal()("GET", "/crm/v3/objects/contakt/1")
+    answer = portal_of_examples()("GET", "/crm/v3/objects/contakt/1")
     assert answer.json["errors"][0]["context"] == {"didYouMean": ["contact"]}
 
 
 def test_the_correlation_id_is_that_of_the_request() -> None:
-    assert example_portal()("GET", "/nope").json["correlationId"] == "request-1"
+    assert portal_of_examples()("GET", "/nope").json["correlationId"] == "request-1"
 
 
 def test_unexpected_error_is_reported_without_internals(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = example_portal()
+    api = portal_of_examples()
 
     def broken(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
@@ -160,7 +160,7 @@ def test_unexpected_error_is_reported_without_internals(monkeypatch: pytest.Monk
 
 
 def test_response_larger_than_the_lambda_limit_is_rejected() -> None:
-    api = example_portal()
+    api = portal_of_examples()
     document = {"type": "CONTACT_FLOW", "isEnabled": False, "padding": "x" * 250_000}
     ids = [str(number) for number in range(24)]
     for one in ids:
@@ -172,7 +172,7 @@ def test_response_larger_than_the_lambda_limit_is_rejected() -> None:
 
 @pytest.mark.parametrize("unit", ["x", "ж", "𝄞"])
 def test_a_flow_and_an_answer_are_measured_by_their_bytes(unit: str) -> None:
-    api, text = example_portal(), unit * (250_000 // len(unit.encode()))
+    api, text = portal_of_examples(), unit * (250_000 // len(unit.encode()))
     for number in range(20):
         document = {"type": "CONTACT_FLOW", "isEnabled": False, "padding": text}
         assert api("PUT", f"/automation/v4/flows/{number}", document).status == 201
@@ -185,16 +185,16 @@ def test_a_flow_and_an_answer_are_measured_by_their_bytes(unit: str) -> None:
 
 @pytest.mark.parametrize("raw", ['{"x": 1e999}', '{"x": "\\ud800"}', '{"\\udfff": 1}'])
 def test_values_that_json_cannot_express_are_rejected(raw: str) -> None:
-    answer = example_portal()("POST", "/automation/v4/flows", raw=raw)
+    answer = portal_of_examples()("POST", "/automation/v4/flows", raw=raw)
     assert (answer.status, answer.faults[0][0]) == (400, "$")
 
 
 def test_path_is_not_treated_as_a_pattern() -> None:
-    assert example_portal()("GET", "/openapiXjson").status == 404
+    assert portal_of_examples()("GET", "/openapiXjson").status == 404
 
 
 def test_throttling_is_reported_as_throttling(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = example_portal()
+    api = portal_of_examples()
 
     def throttled(*_: object) -> None:
         raise Throttled("DynamoDB left 3 keys unread")

@@ -123,8 +123,11 @@ def _removed(table: str, update: str) -> Iterator[Consumed]:
 
 
 def _put(table: str, item: Item) -> Iterator[Consumed]:
-    """As of an item that was not there. An event that is kept a second time writes the index no more: a unit less."""
+    """As of an item that was not there. An event that is kept a second time writes the index no more: a unit less. A
+    record is listed once, by its first version: a later one has the same entry, and writes no index."""
     yield Consumed("write", table, write_units(item_bytes(item)))
+    if item.get("sk") == {"S": "record"} and item.get("version") != {"N": "1"}:
+        return
     for index in INDEXES[table]:
         if set(index.keys) <= set(item):
             held = {name: value for name, value in item.items() if name in {"pk", "sk", *index.keys}}

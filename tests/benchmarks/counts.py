@@ -226,7 +226,7 @@ def _kept(config: Config, arguments: Mapping[str, Any]) -> int:
 
 
 def _history(config: Config, arguments: Mapping[str, Any]) -> int:
-    is_event = arguments["TableName"] == config.records_table and "typeShard" in arguments["Item"]
+    is_event = arguments["TableName"] == config.records_table and "event" in arguments["Item"]
     return _with_entries("records", arguments["Item"]) if is_event else 0
 
 

@@ -74,6 +74,14 @@ def test_an_index_takes_nothing_of_an_item_without_its_keys() -> None:
     ]
 
 
+def test_a_record_is_listed_by_its_first_version_and_a_change_writes_no_index() -> None:
+    item = {"pk": {"S": "p1/0-1/101"}, "sk": {"S": "record"}, "version": {"N": "1"}, "typeShard": {"S": "7"}}
+    created = list(consumed(CONFIG, "PutItem", {"TableName": "r", "Item": item}, {}, None))
+    assert created == [Consumed("write", "records", 1), Consumed("write", "by-event-type", 1)]
+    changed = {"TableName": "r", "Item": {**item, "version": {"N": "2"}}}
+    assert list(consumed(CONFIG, "PutItem", changed, {}, None)) == [Consumed("write", "records", 1)]
+
+
 def test_a_put_whose_condition_fails_takes_the_units_of_the_item_that_exists_and_no_index() -> None:
     put = {"TableName": "r", "Item": {"pk": {"S": "x"}, "sk": {"S": "x"}, "typeShard": {"S": "7"}}}
     error = {"Error": {"Code": "ConditionalCheckFailedException"}}

@@ -46,6 +46,7 @@ from enroll.output import json_text, print_table, printable
 from enroll.stack import Stack
 from enroll.tables import cell_width
 from enroll.terminal import PrintableConsole
+from enrollment.domain.enrollment.runs import Run, RunStatus
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
@@ -423,6 +424,17 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (stage.file("flow.json", hostile_flow() | {"name": f"another {TEXT}"}),)
     yield (stage.file("new.json", hostile_flow("new")),)
+
+
+@case("flows backfills")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    run = Run("01B", "p1", FLOW_ID, "0-1", 1, "", 0, False, 3, TEXT, 0)
+    stage.portal.world.runs.create(run)
+    stage.portal.world.runs.save(stage.portal.world.runs.runs["01B"].moved(RunStatus.PAUSED, 0, TEXT))
+    yield (FLOW_ID,)
+    yield (FLOW_ID, ID)
+    yield (FLOW_ID, "cancel", ID)
+    yield (FLOW_ID, "cancel")
 
 
 @case("flows list")

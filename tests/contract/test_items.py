@@ -126,7 +126,8 @@ def test_a_record_with_the_origins_of_its_changes(tables: Tables) -> None:
         known_at=5020,
     )
     records.save(found)
-    assert stored(tables, tables.records) == RECORD_WITH_ORIGINS | {"version": {"N": "3"}}
+    listed = {"typeShard": {"S": "p%2F1/0-1/record/14"}}
+    assert stored(tables, tables.records) == RECORD_WITH_ORIGINS | listed | {"version": {"N": "3"}}
 
 
 def test_a_record_that_does_not_exist_yet_expires(tables: Tables) -> None:

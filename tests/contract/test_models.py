@@ -18,6 +18,7 @@ from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.model_store import ModelStore
 from enrollment.adapters.dynamodb.models import (
     MODELS,
+    ActiveRunItem,
     AssociationItem,
     CandidateItem,
     CandidatesVersionItem,
@@ -32,11 +33,14 @@ from enrollment.adapters.dynamodb.models import (
     RateLimitItem,
     RecordItem,
     ReplayItem,
+    RunItem,
+    RunShardItem,
 )
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.replays import DynamoReplays
+from enrollment.adapters.dynamodb.run_repository import DynamoRuns
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.domain.enrollment.decisions import Code, Decision
@@ -44,6 +48,7 @@ from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import Replay
+from enrollment.domain.enrollment.runs import Run
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.sort_key import MAX_SORT_KEY, MIN_SORT_KEY
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -92,6 +97,7 @@ class EventPath:
         self.deferred_events = DynamoDeferredEvents(tables, write_event, read_stored_event)
         self.history = DynamoHistory(tables, write_event, read_stored_event)
         self.enrollments = DynamoEnrollments(tables, write_message, read_message)
+        self.runs = DynamoRuns(tables)
 
     def read(self) -> list[Any]:
         """Everything that ``write_every_kind`` wrote."""
@@ -106,12 +112,16 @@ class EventPath:
             self.deferred_events.get(ADA, "e1"),
             list(self.history.of_record(ADA, MIN_SORT_KEY, MAX_SORT_KEY, newest_first=False)),
             self.enrollments.find(ADA, "e1", ["7"]),
+            self.runs.of_flow("p1", "7", 9),
+            self.runs.shards(RUN),
+            self.runs.active(),
         ]
 
     def _dry_runs(self) -> list[Any]:
         return [result for part in range(16) for result in self.replays.counted(REPLAY, part)]
 
 
+RUN = Run("01RUN", "p1", "7", "0-1", 3, "digest", NOW, False, 12, "ädä", NOW, records_per_second=5)
 REPLAY = Replay("enroll-1", "p1", frozenset(["1", "2"]), frozenset(["forms.submitted"]), True, NOW)
 
 
@@ -133,6 +143,7 @@ def write_every_kind(tables: Tables) -> None:
     path.enrollments.claim(enrollment, NOW + 5, ("5", "6"))
     path.enrollments.confirm(enrollment, is_published=True, is_announced=False, now=NOW)
     DynamoRateLimits(tables).take("p1", "1", RateLimit(3, 60_000), NOW)
+    DynamoRuns(tables).create(RUN)
 
 
 def model_of(table: str, pk: str, sk: str) -> type[Item]:
@@ -146,6 +157,9 @@ def model_of(table: str, pk: str, sk: str) -> type[Item]:
             schema.CANDIDATES: CandidatesVersionItem,
             schema.PORTALS: PortalSettingsItem,
             schema.REPLAYS: ReplayItem,
+            schema.RUNS: RunItem,
+            schema.RUN_SHARDS: RunShardItem,
+            schema.ACTIVE_RUNS: ActiveRunItem,
         }
         return kinds[pk.split("/")[0]]
     if table == schema.ENROLLMENTS_TABLE:

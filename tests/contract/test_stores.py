@@ -47,7 +47,7 @@ from enrollment.application.ports import (
 )
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
-from enrollment.domain.enrollment.enrollments import Enrollment, StoredEnrollment, TriggerEvent, manual_cause
+from enrollment.domain.enrollment.enrollments import Enrollment, StoredEnrollment, TriggerEvent, direct_cause
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import Replay
@@ -515,7 +515,7 @@ def test_first_enrollment_and_enrollment_of_the_event_are_found(stores: Stores) 
 def test_manual_enrollment_and_event_with_the_same_id_are_different_causes(stores: Stores, is_first: bool) -> None:
     if not is_first:
         stores.enrollments.claim(enrollment("e0"))
-    cause = manual_cause(manual_event(ADA, "k1", caller="ada", chain=(), now=NOW))
+    cause = direct_cause(manual_event(ADA, "k1", caller="ada", chain=(), now=NOW))
     manual = enrollment(id="by-hand", cause=cause, is_re_enrollment=not is_first)
     assert stores.enrollments.claim(manual)
     assert not stores.enrollments.claim(replace(manual, id="again"))

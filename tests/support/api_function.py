@@ -63,6 +63,8 @@ def example_portal() -> dict[str, str]:
     for document in (
         flow({"id": 1001, "event": "forms.submitted", "criteria": criteria}),
         flow({"id": 1002, "event": "crm.property_changed", "re_enroll": True}),
+        flow({"id": 1003, "filters": [["city", "IS_EQUAL_TO", "Dublin"]]}),
+        flow({"id": 1004, "filters": [["city", "IS_EQUAL_TO", "Dublin"]]}),
     ):
         assert call("PUT", f"/automation/v4/flows/{document['id']}", document)[0] == 201
     for kind, ids in (("contacts", ("101", "103", "104")), ("companies", ("201",))):
@@ -72,7 +74,9 @@ def example_portal() -> dict[str, str]:
     (decision,) = invoke(submitted)["decisions"]
     status, replay = call("POST", "/enrollment/v1/replays", {"isDryRun": True})
     assert status == 201
-    return {"enrollmentId": decision["enrollmentId"], "replayName": replay["name"]}
+    status, run = call("POST", "/enrollment/v1/flows/1004/backfills", {"dryRun": True})
+    assert status == 201
+    return {"enrollmentId": decision["enrollmentId"], "replayName": replay["name"], "runId": run["id"]}
 
 
 def play_examples(names: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from enrollment.application.associated_changes import AssociatedChangeProcessor
+from enrollment.application.backfills import Backfills
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.deferred_decisions import Deferrals
 from enrollment.application.enrollment_claims import EnrollmentClaims
@@ -25,6 +26,7 @@ from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import NO_CHANGES, REPLAY_PARTS, ConcurrentModification
 from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
+from enrollment.application.run_worker import RunWorker
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision, Match, match
@@ -32,6 +34,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
+from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
@@ -45,7 +48,7 @@ from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
-from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store
+from enrollment.serialization.flows import read_flow, read_flow_or_retired, read_flow_to_store
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_associated_change, write_redelivery
 
@@ -177,6 +180,28 @@ class FakeRecords:
                 raise ConcurrentModification(f"record {record.key} has changed")
             self.records[record.key] = replace(record, version=record.version + 1)
             return self.records[record.key]
+
+
+class FakeRecordListing:
+    def __init__(self, records: FakeRecords) -> None:
+        self._records = records
+
+    def page(
+        self, portal_id: str, object_type_id: str, shard: int, limit: int, after: str | None = None
+    ) -> Sequence[RecordKey]:
+        found = [key for key in self._of(portal_id, object_type_id) if zlib.crc32(str(key).encode()) % 16 == shard]
+        start = "" if after is None else str(RecordKey(portal_id, object_type_id, after))
+        return [key for key in sorted(found, key=str) if str(key) > start][:limit]
+
+    def count(self, portal_id: str, object_type_id: str) -> int:
+        return len(self._of(portal_id, object_type_id))
+
+    def _of(self, portal_id: str, object_type_id: str) -> list[RecordKey]:
+        return [
+            key
+            for key, record in list(self._records.records.items())
+            if (key.portal_id, key.object_type_id) == (portal_id, object_type_id) and record.exists
+        ]
 
 
 class FakeAssociations:
@@ -344,6 +369,54 @@ class FakeReplays:
         return [one for key, one in mine if zlib.crc32(key[2].encode()) % REPLAY_PARTS == part]
 
 
+class FakeRuns:
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self._shards: dict[tuple[str, int], RunShard] = {}
+        self._active: list[str] = []
+        self._lock = threading.Lock()
+
+    def create(self, run: Run) -> Run:
+        for number in range(16):
+            self._shards[run.id, number] = RunShard(run.id, number, version=1)
+        self._active.append(run.id)
+        self.runs[run.id] = replace(run, version=1)
+        return self.runs[run.id]
+
+    def get(self, portal_id: str, flow_id: str, run_id: str) -> Run | None:
+        run = self.runs.get(run_id)
+        return run if run is not None and (run.portal_id, run.flow_id) == (portal_id, flow_id) else None
+
+    def of_flow(self, portal_id: str, flow_id: str, limit: int, before: str | None = None) -> Sequence[Run]:
+        found = [run for run_id in sorted(self.runs, reverse=True) if (run := self.get(portal_id, flow_id, run_id))]
+        return [run for run in found if before is None or run.id < before][:limit]
+
+    def save(self, run: Run) -> Run:
+        with self._lock:
+            if self.runs[run.id].version != run.version:
+                raise ConcurrentModification(f"run {run.id} has changed")
+            self.runs[run.id] = replace(run, version=run.version + 1)
+            return self.runs[run.id]
+
+    def shards(self, run: Run) -> Sequence[RunShard]:
+        return [self._shards[run.id, number] for number in range(16)]
+
+    def save_shard(self, run: Run, shard: RunShard) -> RunShard:
+        with self._lock:
+            if self._shards[run.id, shard.number].version != shard.version:
+                raise ConcurrentModification(f"shard {shard.number} has changed")
+            self._shards[run.id, shard.number] = replace(shard, version=shard.version + 1)
+            return self._shards[run.id, shard.number]
+
+    def active(self) -> Sequence[Run]:
+        return [self.runs[run_id] for run_id in self._active]
+
+    def deactivate(self, run: Run) -> None:
+        with self._lock:
+            if run.id in self._active:
+                self._active.remove(run.id)
+
+
 class FakeEnrollments:
     def __init__(self) -> None:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
@@ -364,6 +437,9 @@ class FakeEnrollments:
             other = self.items.get((record_key, flow, cause_key if change is None else change_key(change)))
             found[flow] = ExistingEnrollments(first, first if is_own else other)
         return found
+
+    def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
+        return {key: self.items[key, flow_id, None] for key in record_keys if (key, flow_id, None) in self.items}
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         # Through the message, as the store keeps it.
@@ -505,6 +581,7 @@ class World:
     redeliveries: FakeRedeliveries = field(default_factory=FakeRedeliveries)
     rate_limits: FakeRateLimits = field(default_factory=FakeRateLimits)
     replays: FakeReplays = field(default_factory=FakeReplays)
+    runs: FakeRuns = field(default_factory=FakeRuns)
     kept_events: FakeHistory = field(default_factory=FakeHistory)
     history_days: int = 30
     queue: FakeQueue = field(default_factory=FakeQueue)
@@ -541,8 +618,27 @@ class World:
             self.processor.publisher,
             self.decision_log,
         )
+        self.listing = FakeRecordListing(self.records)
+        self.backfills = Backfills(self.runs, self.flows, read_flow, self.listing, self.new_id)
+        self.run_worker = RunWorker(
+            runs=self.runs,
+            flow_repository=self.flows,
+            read_flow=read_flow_or_retired,
+            listing=self.listing,
+            records=self.records,
+            first_enrollments=self.enrollments,
+            evaluator=self.evaluator,
+            claims=self.manual_enrollment.claims,
+            publisher=self.processor.publisher,
+            decision_log=self.decision_log,
+            clock=lambda: self.now,
+            sleep=self._sleep,
+        )
         self.authoring = FlowAuthoring(self.flows, self.flows, read_flow_to_store)
         self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += round(seconds * 1000)
 
     def new_id(self, at: Instant) -> str:
         self.ids += 1

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 
 import enrollment.entrypoints.event_handlers
 import enrollment.entrypoints.http_api.handler
+import enrollment.entrypoints.run_handler
 from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog
+from enrollment.application.backfills import BackfillRequest
 from enrollment.application.event_processor import REEVALUATION_TIME_MS
 from enrollment.config import NAMES, from_environment
 from enrollment.domain.enrollment.decisions import Code
@@ -26,6 +28,8 @@ from enrollment.entrypoints.event_handlers import handler_for, redelivery_handle
 from enrollment.entrypoints.http_api.handler import api_handler
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
+from enrollment.entrypoints.run_bootstrap import RunApplication
+from enrollment.entrypoints.run_handler import run_handler
 from enrollment.serialization.envelopes import read_event, replay_name
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.support.fakes import FakeUnprocessed, World
@@ -49,6 +53,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         replay(patch)
         arrive_in_another_order(patch)
         fail(patch)
+        backfill(patch)
         ask(patch)
     return {
         (directive["Namespace"], one["Name"], frozenset(dimensions))
@@ -191,6 +196,19 @@ def fail(patch: pytest.MonkeyPatch) -> None:
         invoke(patch, world, submitted())
     world.now += 600_000
     assert unconfirmed_handler()({}, NO_CONTEXT) == {"found": 1, "published": 1, "isComplete": True}
+
+
+def backfill(patch: pytest.MonkeyPatch) -> None:
+    """A page that is evaluated, and one that is not."""
+    world = portal()
+    world.put_flow(flow({"id": 9, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    world.backfills.start(BackfillRequest("p1", "9", True, "ada"), world.now)
+    app = RunApplication(world.run_worker, Logger(level="CRITICAL"), metrics_of_this_stack())
+    patch.setattr(enrollment.entrypoints.run_handler, "run_application", lambda: app)
+    assert run_handler()({}, NO_CONTEXT)["failed"] == 0
+    patch.setattr(world.runs, "active", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_handler()({}, NO_CONTEXT)
 
 
 def ask(patch: pytest.MonkeyPatch) -> None:

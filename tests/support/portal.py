@@ -10,6 +10,7 @@ from aws_lambda_powertools import Logger
 
 from enrollment.application.explanation import DecisionExplainer
 from enrollment.domain.enrollment.replays import Replay
+from enrollment.domain.enrollment.runs import Run
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso
@@ -62,6 +63,7 @@ def services_of(world: World) -> Services:
         DecisionExplainer(world.processor, world.flows, read_flow_or_retired),
         world.replays,
         world.manual_enrollment,
+        world.backfills,
         world.new_id,
     )
 
@@ -124,8 +126,17 @@ class Api:
         return Answer(answer["statusCode"], answer["headers"], answer["body"] or "")
 
 
+def portal_of_examples() -> Api:
+    """What the examples of the API refer to: the example portal, and two filter-based flows, one with a backfill."""
+    api = example_portal()
+    for flow_id in (1003, 1004):
+        api.world.put_flow(flow({"id": flow_id, "filters": [["city", "IS_EQUAL_TO", "Dublin"]]}))
+    api.world.runs.create(Run("01EXAMPLE", "p1", "1004", "0-1", 1, "", 0, True, 3, "ada", NOW))
+    return api
+
+
 def example_portal() -> Api:
-    """What the examples of the API refer to: two flows, four records, an enrollment, a replay."""
+    """Two flows, four records, an enrollment, a replay."""
     world = World(now=NOW)
     criteria = [["city", "IS_ANY_OF", ["Dublin", "Cork"]]]
     world.put_flow(

@@ -9,12 +9,13 @@ A scenario's `decisions` are exact: what is not listed must not happen. Shorthan
             on an associated company to `filters`, `no_company` with NOT_IN_LIST; `manual: true` for a flow
               without triggers; `suppressed_by: [<list id>]`; `re_enroll`, `object`, `enabled`, `on_since`;
               `tolerance` in minutes, `record_tolerance` in seconds
-    records:  {contact: "101", created: <time>, properties: {…}, lists: [<list id>]}
+    records:  {contact: "101", created: <time>, properties: {…}, lists: [<list id>]}; with `times: 3` the three
+              records 101-0, 101-1 and 101-2
     events:   {<event type>: "<object id>" or null, id, at, sent, now, portal, object, properties, record,
               chain}; the change of an association is stored first. Or
               `turn_off: <flow>`, `turn_on: <flow>`, `delete: <flow>`, `put: <flow>`,
               `delete_record: <record>` (object), `until: <time>`,
-              `manual: <contact>` (flow, key, chain) between them
+              `manual: <contact>` (flow, key, chain), `backfill: <flow>` (dry, stops) between them
     decisions: [<event id>, <flow id>, <code>]
     refused:   the reasons of the events that are refused, in order
 """
@@ -24,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
+from enrollment.application.backfills import BackfillRequest
 from enrollment.application.manual_enrollment import FlowIsOff, ManualRequest
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.events.event import InvalidEvent
@@ -66,30 +69,39 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         _put(world, given)
     for given in scenario.get("records", []):
         record = _record(given)
-        world.put_record(record.key, record)
+        object_id = record.key.object_id
+        copies = [f"{object_id}-{number}" for number in range(given["times"])] if "times" in given else [object_id]
+        for copy in copies:
+            world.put_record(replace(record.key, object_id=copy), record)
     for number, given in enumerate(scenario["events"], 1):
         step = next(iter(given))
         if step != "until":
             world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
-        if step in ("turn_on", "turn_off"):
-            switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
-        elif step == "delete_record":
-            type_id = object_type_id(given.get("object", "contact")) or ""
-            world.record_service.delete(RecordKey(PORTAL, type_id, str(given[step])), world.now)
-        elif step == "delete":
-            world.authoring.delete(PORTAL, str(given[step]), world.now)
-        elif step == "put":
-            _put(world, given[step])
-        elif step == "manual":
-            _enroll(world, given)
-        elif step == "until":
-            world.pass_time(_instant(given["until"]))
-        else:
-            if step == "crm.association_changed":
-                _associate(world, event(given)["detail"])
-            _deliver(world, event(given))
-            world.decide_associated()
+        _act(world, step, given)
     return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
+
+
+def _act(world: World, step: str, given: Mapping[str, Any]) -> None:
+    if step in ("turn_on", "turn_off"):
+        switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
+    elif step == "delete_record":
+        type_id = object_type_id(given.get("object", "contact")) or ""
+        world.record_service.delete(RecordKey(PORTAL, type_id, str(given[step])), world.now)
+    elif step == "delete":
+        world.authoring.delete(PORTAL, str(given[step]), world.now)
+    elif step == "put":
+        _put(world, given[step])
+    elif step == "manual":
+        _enroll(world, given)
+    elif step == "backfill":
+        _backfill(world, given)
+    elif step == "until":
+        world.pass_time(_instant(given["until"]))
+    else:
+        if step == "crm.association_changed":
+            _associate(world, event(given)["detail"])
+        _deliver(world, event(given))
+        world.decide_associated()
 
 
 def _enroll(world: World, given: Mapping[str, Any]) -> None:
@@ -99,6 +111,19 @@ def _enroll(world: World, given: Mapping[str, Any]) -> None:
         world.manual_enrollment.enroll(request, world.now)
     except FlowIsOff as error:
         world.decision_log.log_rejected(None, InvalidEvent("FLOW_IS_OFF", "flowId", str(error)))
+
+
+def _backfill(world: World, given: Mapping[str, Any]) -> None:
+    """Start a run and let workers finish it. ``stops``: after how many pages each worker stops."""
+    is_dry_run = given.get("dry", False)
+    confirm = None if is_dry_run else world.listing.count(PORTAL, "0-1")
+    request = BackfillRequest(PORTAL, str(given["backfill"]), is_dry_run, "ada", confirm=confirm)
+    run = world.backfills.start(request, world.now)
+    while not world.runs.runs[run.id].is_finished:
+        # A worker whose time is over stops after the page that it evaluates.
+        for _, _ in zip(range(given.get("stops", 1_000)), world.run_worker.work(world.now + 1), strict=False):
+            pass
+        world.now += 6 * 60_000
 
 
 def _deliver(world: World, envelope: dict[str, Any]) -> None:

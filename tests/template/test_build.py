@@ -116,7 +116,7 @@ def test_built_template_refers_to_the_built_folders(build: Build) -> None:
     assert build.layers == {one: (build.folder / one).resolve() for one in build.layers}
     # Functions are a file each, with nothing to build.
     assert set(build.functions.values()) == {
-        ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "unconfirmed", "api")
+        ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api")
     }
 
 
@@ -250,7 +250,7 @@ def _linked(folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "api"])
+@pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"])
 def test_a_function_starts_on_the_built_layers(build: Build, compiled: Path, runtime: Path, category: str) -> None:
     layers = [folder / "python" for folder in build.layers.values()]
     (folder,) = (one for one in build.functions.values() if one.name == category)

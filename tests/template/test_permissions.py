@@ -17,18 +17,24 @@ from msgspec.structs import replace
 
 from enrollment.adapters import sqs as queues
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
+from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
+from enrollment.adapters.dynamodb.records import DynamoRecords
+from enrollment.adapters.dynamodb.run_repository import DynamoRuns
 from enrollment.adapters.observability import PowertoolsDecisionLog
 from enrollment.adapters.sqs import SqsQueue
+from enrollment.application.backfills import BackfillRequest, Backfills
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.associations import AssociationType, associated
-from enrollment.domain.records.record import Record, deleted
-from enrollment.entrypoints import bootstrap
+from enrollment.domain.records.associations import Association, AssociationType, associated
+from enrollment.domain.records.record import Record, TimestampedValue, deleted
+from enrollment.entrypoints import bootstrap, run_bootstrap
 from enrollment.entrypoints.bootstrap import now
 from enrollment.entrypoints.http_api import handler as api_handler
+from enrollment.serialization.flows import read_flow_or_retired
 from enrollment.serialization.redeliveries import read_redelivery
 from tests.support.api_function import call, example_portal, play_examples
 from tests.support.aws import REGION
@@ -244,11 +250,50 @@ def play_unconfirmed(stack: Stack, recorder: Recorder, function_name: str) -> No
         assert function(function_name).handler({}, CONTEXT)["published"] == 1
 
 
+def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
+    """A backfill of a flow with a rate limit: one record enters at once, and one later. The criteria are about
+    companies."""
+    deployed = Deployed(stack, recorder, function_name)
+    Deployed.now = deployed.now = bootstrap.now()
+    limit = {"count": 1, "period": "MINUTE"}
+    document = flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]], "limit": limit})
+    company = {"filterBranchType": "ASSOCIATION", "objectTypeId": "0-2", "operator": "IN_LIST", "filterBranches": []}
+    company |= {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279, "filters": []}
+    document["enrollmentCriteria"]["listFilterBranch"]["filterBranches"][0]["filterBranches"] = [company]
+    deployed.put_flow(document)
+    portal = f"p1 {function_name}"
+    records = DynamoRecords(open_tables(stack.config))
+    city = {"city": TimestampedValue("Cork", 1_000)}
+    records.save(Record(RecordKey(portal, "0-2", "9"), 1_000))
+    for number in range(2):
+        key, other = RecordKey(portal, "0-1", f"10{number}"), RecordKey(portal, "0-2", "9")
+        records.save(Record(key, 1_000, city))
+        kind = AssociationType("HUBSPOT_DEFINED", 279)
+        stored = associated(Association(key, other), [kind], 1_000, holds=True)
+        DynamoAssociations(open_tables(stack.config)).save([stored])
+    tables = open_tables(stack.config)
+    listing = DynamoRecordListing(tables)
+    backfills = Backfills(
+        DynamoRuns(tables),
+        DynamoFlowRepository(tables, read_flow_or_retired),
+        read_flow_or_retired,
+        listing,
+        bootstrap.new_id,
+    )
+    backfills.start(BackfillRequest(portal, "1", False, "ada", confirm=2), Deployed.now)
+    run_bootstrap.run_application.cache_clear()
+    with recorder.of(function_name):
+        answer = function(function_name).handler({}, CONTEXT)
+    run_bootstrap.run_application.cache_clear()
+    assert (answer["records"], answer["failed"]) == (2, 0)
+
+
 # A new function joins here: what to do with it, to see all that it calls.
 PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
     **dict.fromkeys(CATEGORIES, play_category),
     "redeliveries": play_redeliveries,
     "unconfirmed": play_unconfirmed,
+    "runs": play_runs,
     "api": play_api,
 }
 

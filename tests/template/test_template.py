@@ -85,9 +85,9 @@ def test_every_category_has_its_function(path: Path, code: str) -> None:
 
 def test_every_function_of_the_template_has_a_folder() -> None:
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "api"}, (
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"}, (
         "functions/: expected a folder for each category of enrollment.catalog.CATEGORIES (run `make categories`), "
-        "redeliveries, unconfirmed and api, and no other"
+        "redeliveries, unconfirmed, runs and api, and no other"
     )
     assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders

@@ -12,6 +12,13 @@ import typer
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.command_group import CommandGroup
+from enroll.commands.flow_backfills import (
+    RecordsPerSecond,
+    dry_run_backfill,
+    enrolled_number,
+    list_backfills,
+    run_backfill,
+)
 from enroll.commands.flow_enrollment import enroll_records
 from enroll.commands.flow_impact import impact
 from enroll.completion import complete_flows, complete_records
@@ -24,6 +31,7 @@ from enroll.output import (
     INVALID,
     AsJson,
     Utc,
+    confirm,
     console,
     errors,
     fail,
@@ -283,10 +291,41 @@ def show(
 
 @app.command()
 def on(
-    flow: FlowName, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow: FlowName,
+    portal: Portal,
+    enroll_existing: Annotated[
+        bool,
+        typer.Option(
+            "--enroll-existing",
+            help="Also enroll the existing records that meet the criteria of a filter-based flow. "
+            "A dry run counts them first.",
+        ),
+    ] = False,
+    records_per_second: RecordsPerSecond = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --enroll-existing: do not ask for confirmation.")] = False,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
 ) -> None:
     """Turn a flow on. Events that occur from now on can trigger it."""
-    _switch(open_api(api, portal, stack), flow, is_on=True, as_json=as_json)
+    opened = open_api(api, portal, stack)
+    if not enroll_existing:
+        if yes or records_per_second is not None:
+            option = "--yes" if yes else "--records-per-second"
+            fail(f"{option}: expected it with --enroll-existing; got it without", INVALID)
+        _switch(opened, flow, is_on=True, as_json=as_json)
+        return
+    with api_errors_reported():
+        stored = find_flow(opened, flow)
+    dry_run = dry_run_backfill(opened, stored, records_per_second, quiet=as_json)
+    if not yes:
+        confirm(f"Turn flow {stored['id']} on and enroll {enrolled_number(dry_run):,} existing records?")
+    row = _row(_write_enabled(opened, stored, is_on=True), "on")
+    if not as_json:
+        _print([row], as_json)
+    backfill = run_backfill(opened, stored, dry_run, records_per_second, quiet=as_json)
+    if as_json:
+        print_json({"flow": row, "dryRun": dry_run, "backfill": backfill})
 
 
 @app.command()
@@ -353,6 +392,7 @@ def enrollment_test(
 
 
 app.command("enroll")(enroll_records)
+app.command("backfills")(list_backfills)
 
 
 @app.command()
@@ -399,8 +439,13 @@ app.command()(impact)
 def _switch(opened: Api, flow: str, *, is_on: bool, as_json: bool) -> None:
     with api_errors_reported():
         current = find_flow(opened, flow)
-        stored = opened.call("PUT", f"{FLOWS}/{path_segment(current['id'])}", {**current, "isEnabled": is_on})
+    stored = _write_enabled(opened, current, is_on=is_on)
     _print([_row(stored, "on" if is_on else "off")], as_json)
+
+
+def _write_enabled(opened: Api, current: Mapping[str, Any], *, is_on: bool) -> dict[str, Any]:
+    with api_errors_reported():
+        return opened.call("PUT", f"{FLOWS}/{path_segment(current['id'])}", {**current, "isEnabled": is_on})
 
 
 def _flow(document: dict[str, Any]) -> Flow | None:

@@ -47,9 +47,9 @@ from enrollment.domain.enrollment.enrollments import (
 from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
+from enrollment.domain.events.causes import REQUESTED
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
-from enrollment.domain.events.manual import MANUAL
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.flows.record_change import record_change
@@ -132,8 +132,9 @@ class EventProcessor(Struct, frozen=True):
         if at > now:
             self.deferrals.redeliveries.schedule(event, flow_ids, at)
             return ()
-        # A manual enrollment is never deferred, and an event that is deferred can have the same ID.
-        due = self.deferrals.due(event, now) & flow_ids if event.event_type is not MANUAL else frozenset[str]()
+        # A manual enrollment and a backfill are never deferred, and an event that is deferred can have the same ID.
+        is_deferrable = event.event_type.name not in REQUESTED
+        due = self.deferrals.due(event, now) & flow_ids if is_deferrable else frozenset[str]()
         decisions: Sequence[Decision] = ()
         if due:
             attempt = self._decide(event, ProcessingScope(due, Delivery.DEFERRAL_DUE))

@@ -13,23 +13,20 @@ from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.enrollment_claims import EnrollmentClaims, enrolled
 from enrollment.application.enrollment_publisher import EnrollmentPublisher, NotDelivered
 from enrollment.application.flow_authoring import UnknownFlow, require_existing
-from enrollment.application.ports import DecisionLog, Enrollments, FlowRepository, Records
+from enrollment.application.ports import DecisionLog, FlowRepository, Records
+from enrollment.application.record_facts import RecordFacts
 from enrollment.domain.enrollment.decision_steps import FlowContext
-from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision
+from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.enrollments import (
-    ExistingEnrollments,
     StoredEnrollment,
     TriggerEvent,
-    manual_cause,
+    direct_cause,
 )
-from enrollment.domain.enrollment.entry import Entry
 from enrollment.domain.enrollment.manual_steps import MANUAL_STEPS
-from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingScope
-from enrollment.domain.events.event import Event, Occurrence
+from enrollment.domain.events.event import Event
 from enrollment.domain.events.manual import manual_event
-from enrollment.domain.flows.flow import Flow, FlowRevision, TriggerGroup
+from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant
 
 
@@ -80,7 +77,7 @@ class ManualEnrollment(Struct, frozen=True):
         keys = [RecordKey(request.portal_id, flow.object_type_id, object_id) for object_id in request.object_ids]
         records = self.records.get_many(keys)
         facts = [
-            _ManualFacts(
+            RecordFacts(
                 manual_event(key, request.idempotency_key, caller=request.caller, chain=request.chain, now=now),
                 records.get(key),
                 self.evaluator,
@@ -123,7 +120,7 @@ class ManualEnrollment(Struct, frozen=True):
 
 
 def _cause_of(context: FlowContext) -> TriggerEvent:
-    return manual_cause(context.facts.event)
+    return direct_cause(context.facts.event)
 
 
 def _answer(flow: Flow, decision: Decision, stored: StoredEnrollment | None) -> Decision:
@@ -131,52 +128,3 @@ def _answer(flow: Flow, decision: Decision, stored: StoredEnrollment | None) -> 
     if decision.code is not Code.DUPLICATE_EVENT or stored is None:
         return decision
     return replace(enrolled(flow, stored), flow_revision_id=stored.enrollment.flow_revision_id)
-
-
-class _ManualFacts:
-    """Implements ``decision_steps.Facts`` for one record. ``record`` None: nothing is stored of it."""
-
-    def __init__(
-        self, event: Event, record: Record | None, evaluator: CriteriaEvaluator, enrollments: Enrollments
-    ) -> None:
-        self.event = event
-        self.record = record
-        self.occurrences: Sequence[Occurrence] = ()
-        self.scope: ProcessingScope = ALL_FLOWS
-        self._evaluator = evaluator
-        self._enrollments = enrollments
-        self._existing: ExistingEnrollments | None = None
-
-    def existing(self, flow: Flow) -> ExistingEnrollments:
-        """Return the enrollments of the record in the flow."""
-        if self._existing is None:
-            key = self.event.record_key
-            assert key is not None
-            self._existing = self._enrollments.find(key, self.event.cause_key, [flow.id])[flow.id]
-        return self._existing
-
-    def criteria_rejection(self, flow: Flow) -> Decision | None:
-        """Return SUPPRESSED or GOAL_MET for the record as it is now. None: neither."""
-        if self.record is None or (flow.suppression is None and flow.goal is None):
-            return None
-        return criteria_decision(flow, self._evaluator.snapshot(self.record, self.event.occurred_at, [flow]))
-
-    def entry_group(self, flow: Flow) -> TriggerGroup | None:
-        """Return None: no change of the record enrolls it."""
-        return None
-
-    def entry(self, flow: Flow) -> Entry:
-        """Raise AssertionError: the flow is used without its enrollment criteria."""
-        raise AssertionError(f"a manual enrollment does not depend on the criteria of flow {flow.id}")
-
-    def creation_tolerance(self, flow: Flow) -> int:
-        """Return 0: a record that does not exist yet cannot be enrolled."""
-        return 0
-
-    def record_awaited_until(self, flow: Flow) -> Instant | None:
-        """Return None: a manual enrollment does not wait."""
-        return None
-
-    def ineligibility(self, occurrence: Occurrence) -> str | None:
-        """Return None: no rule of an event applies."""
-        return None

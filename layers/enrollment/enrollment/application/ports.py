@@ -14,6 +14,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
+from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
@@ -121,6 +122,27 @@ class Records(Protocol):
     def save(self, record: Record) -> Record:
         """Store the record and return it with its new version. Raises ConcurrentModification if the stored version is
         not ``record.version``."""
+        ...
+
+
+# The records of an object type are listed in this number of parts, each in an order of its own.
+RECORD_SHARDS = 16
+
+
+class RecordListing(Protocol):
+    """The records of an object type that exist. Reads are eventually consistent: a record is normally listed within a
+    second of its creation."""
+
+    def page(
+        self, portal_id: str, object_type_id: str, shard: int, limit: int, after: str | None = None
+    ) -> Sequence[RecordKey]:
+        """Return the next ``limit`` records of a shard (0 to RECORD_SHARDS - 1), in an order that never changes. Fewer
+        than ``limit``: the shard has no more. ``after``: the object ID of the last record on the previous page, which
+        need not exist any more; None: start at the beginning."""
+        ...
+
+    def count(self, portal_id: str, object_type_id: str) -> int:
+        """Return the number of records of the type. This reads all entries: about a second for 200,000 records."""
         ...
 
 
@@ -270,6 +292,14 @@ class Enrollments(Protocol):
         ...
 
 
+class FirstEnrollments(Protocol):
+    """The first enrollments of records in a flow."""
+
+    def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
+        """Return the first enrollment of each record that was enrolled in the flow, with a strongly consistent read."""
+        ...
+
+
 class UnconfirmedEnrollments(Protocol):
     """The enrollments whose publication is not confirmed."""
 
@@ -314,6 +344,44 @@ class Replays(Protocol):
 
     def counted(self, replay: Replay, part: int) -> Iterable[DryRunResult]:
         """Return the results in one part (0 to REPLAY_PARTS - 1), grouped by record."""
+        ...
+
+
+class Runs(Protocol):
+    """The runs over all records of a type, and their shards. Reads are strongly consistent."""
+
+    def create(self, run: Run) -> Run:
+        """Store a new run with RECORD_SHARDS shards, and list it as active. Return it with its version."""
+        ...
+
+    def get(self, portal_id: str, flow_id: str, run_id: str) -> Run | None:
+        """Return the run. None: it does not exist, or it expired."""
+        ...
+
+    def of_flow(self, portal_id: str, flow_id: str, limit: int, before: str | None = None) -> Sequence[Run]:
+        """Return at most ``limit`` runs of a flow, newest first. ``before``: only those that precede this run ID."""
+        ...
+
+    def save(self, run: Run) -> Run:
+        """Store a changed run and return it with its new version. Raises ConcurrentModification if the stored version
+        is not ``run.version``."""
+        ...
+
+    def shards(self, run: Run) -> Sequence[RunShard]:
+        """Return the shards of a run, by number."""
+        ...
+
+    def save_shard(self, run: Run, shard: RunShard) -> RunShard:
+        """Store a changed shard and return it with its new version. Raises ConcurrentModification if the stored version
+        is not ``shard.version``."""
+        ...
+
+    def active(self) -> Sequence[Run]:
+        """Return the active runs of all portals. They may be finished already."""
+        ...
+
+    def deactivate(self, run: Run) -> None:
+        """Remove a finished run from the active ones."""
         ...
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.replays import is_requested
 from enrollment.domain.events.associated_change import ASSOCIATED_RECORD_CHANGED
+from enrollment.domain.events.backfill import BACKFILL
 from enrollment.domain.events.event import OWN_SOURCE, Event, InvalidEvent
 from enrollment.domain.events.event_types import IsNotTrue
 from enrollment.domain.events.manual import MANUAL
@@ -48,7 +49,7 @@ MAX_DETAIL_BYTES = 200 * 1024
 REWRITTEN_BYTES = 1024
 
 # Event types that are not in the catalog: such events are stored, and never on the bus.
-OWN_TYPES = {event_type.name: event_type for event_type in (MANUAL, ASSOCIATED_RECORD_CHANGED)}
+OWN_TYPES = {event_type.name: event_type for event_type in (MANUAL, BACKFILL, ASSOCIATED_RECORD_CHANGED)}
 
 # Keys of a stored event: when its first delivery was evaluated, in milliseconds; names that its source sent and this
 # version ignores.

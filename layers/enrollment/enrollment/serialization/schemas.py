@@ -14,7 +14,7 @@ from typing import Any
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.loop_detection import ENROLLED
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, MANUAL_EVENT
+from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, BACKFILL_EVENT, MANUAL_EVENT
 from enrollment.domain.events.event import OWN_SOURCE
 from enrollment.domain.events.event_types import EventType, Property, PropertyType
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
@@ -95,12 +95,12 @@ def enrollment_schema() -> Schema:
             "type": ["integer", "null"],
             "minimum": 0,
             "description": "The trigger group: eventFilterBranches first, then listMembershipFilterBranches. Of a "
-            "filter-based flow, the branch of listFilterBranch. Null for a manual enrollment.",
+            "filter-based flow, the branch of listFilterBranch. Null for a manual enrollment and for a backfill.",
         },
         "eventType": {
-            "enum": [*EVENT_TYPES, ASSOCIATED_RECORD_EVENT, MANUAL_EVENT],
+            "enum": [*EVENT_TYPES, ASSOCIATED_RECORD_EVENT, MANUAL_EVENT, BACKFILL_EVENT],
             "description": f"As what the event triggered. {MANUAL_EVENT}: a caller enrolled the record. "
-            f"{ASSOCIATED_RECORD_EVENT}: an associated record changed.",
+            f"{BACKFILL_EVENT}: a backfill did. {ASSOCIATED_RECORD_EVENT}: an associated record changed.",
         },
         "eventTypeId": {"type": ["string", "null"], "description": "HubSpot's id of it; null where there is none."},
         "eventId": identifier,

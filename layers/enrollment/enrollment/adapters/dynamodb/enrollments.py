@@ -29,7 +29,7 @@ MINUTE_MS = 60_000
 
 
 class DynamoEnrollments:
-    """The ports Enrollments and UnconfirmedEnrollments (``application.ports``).
+    """The ports Enrollments, FirstEnrollments and UnconfirmedEnrollments (``application.ports``).
 
     The attribute `message` is the text that ``write`` returns and ``read`` accepts. It is sent to the queue unchanged,
     however late that is."""
@@ -67,6 +67,13 @@ class DynamoEnrollments:
         if stored_first is not None and stored_first.enrollment.cause.is_by(cause_key, change):
             return ExistingEnrollments(stored_first, stored_first)
         return ExistingEnrollments(stored_first, None if own is None else self._stored(own))
+
+    def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
+        """Return the first enrollments of records in a flow, by one batch read for each 100 records. Raises
+        Throttled."""
+        by_partition = {str(key): key for key in record_keys}
+        items = self._table.get_many([(pk, _sort_key(flow_id)) for pk in by_partition])
+        return {by_partition[item["pk"]]: self._stored(item) for item in items}
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         """Write the enrollment if its sort key is free, and return whether it was written. ``due_at``: when a rate

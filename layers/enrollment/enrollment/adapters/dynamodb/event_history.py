@@ -24,9 +24,8 @@ class DynamoHistory:
     """The port EventHistoryStore (``application.ports``).
 
     The attribute `event` is the envelope that ``write`` returns and ``read`` accepts, as in ``DynamoDeferredEvents``.
-    An item without it has only the time of the evaluation. No other item of the table has a `typeShard`, so the index
-    by event type contains events only. ``is_found_by_id``: whether each new event gets an entry in the index by event
-    ID."""
+    An item without it has only the time of the evaluation. Records have a `typeShard` too, in other partitions of the
+    index by event type. ``is_found_by_id``: whether each new event gets an entry in the index by event ID."""
 
     def __init__(
         self,

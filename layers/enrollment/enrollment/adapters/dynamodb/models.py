@@ -123,11 +123,40 @@ class ReplayItem(FlowsTableItem):
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
 
+class RunItem(FlowsTableItem):
+    """A run over all records of a type. ``DynamoRuns`` describes the JSON."""
+
+    version = NumberAttribute()
+    run = Utf8JsonAttribute()
+    expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
+
+
+class RunShardItem(FlowsTableItem):
+    """A shard of a run. ``counts``: decisions by code. ``after``: the object ID of the last record."""
+
+    version = NumberAttribute()
+    after = UnicodeAttribute(null=True)
+    counts = JSONAttribute()
+    is_done = BooleanAttribute(attr_name="isDone")
+    free_at = NumberAttribute(attr_name="freeAt")
+    attempts = NumberAttribute()
+    expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
+
+
+class ActiveRunItem(FlowsTableItem):
+    """Lists a run for the workers, until one of them finds it finished."""
+
+    portal_id = UnicodeAttribute(attr_name="portalId")
+    flow_id = UnicodeAttribute(attr_name="flowId")
+    run_id = UnicodeAttribute(attr_name="runId")
+    expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
+
+
 # Items of the records table -------------------------------------------------------------------------------------------
 
 
 class ByEventType(GlobalSecondaryIndex["HistoryEventItem"]):  # type: ignore[no-untyped-call]
-    """Partitions: <portal>/<event type>/<shard>."""
+    """Partitions: <portal>/<event type>/<shard> for events, <portal>/<object type>/record/<shard> for records."""
 
     class Meta:
         index_name = schema.BY_EVENT_TYPE
@@ -168,6 +197,7 @@ class RecordItem(RecordsTableItem):
     origins = PlainJsonAttribute(null=True)
     deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
     awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
+    type_shard = UnicodeAttribute(attr_name=schema.TYPE_SHARD, null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE, null=True)
 
 
@@ -297,6 +327,9 @@ MODELS: tuple[type[Item], ...] = (
     CandidateItem,
     PortalSettingsItem,
     ReplayItem,
+    RunItem,
+    RunShardItem,
+    ActiveRunItem,
     RecordItem,
     AssociationItem,
     DeferredEventItem,

@@ -1,21 +1,25 @@
 """Records in DynamoDB, for the event path. A record is one item, and its version is an optimistic lock."""
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.adapters.dynamodb.schema import RECORD, TIME_TO_LIVE
+from enrollment.adapters.dynamodb.schema import RECORD, TIME_TO_LIVE, TYPE_SHARD
 from enrollment.adapters.dynamodb.tables import Item, Tables, is_at
 from enrollment.application.ports import ConcurrentModification
-from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.records.name_normalization import in_one_spelling
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue, ValueHistory
 from enrollment.domain.values import Instant
 
 # The origin of a change: the ID of its event, and when the event arrived. All changes by one event share an origin.
 Origin = tuple[str, Instant | None]
+
+# Partitions of a portal's records of one type in the index by event type. Each takes about 1,000 creations a second.
+SHARDS = 16
 
 
 class DynamoRecords:
@@ -83,9 +87,22 @@ def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
         "origins": write(list(origins)) if origins else None,
         "deletedAt": record.deleted_at,
         "awaitedUntil": record.awaited_until,
+        # Lists the record by its type. It never changes while the record exists, so a change writes no index entry.
+        TYPE_SHARD: record_shard(record.key) if record.exists else None,
         # A deleted record stays. Changes to a record that is never created expire.
         TIME_TO_LIVE: None if is_created or record.deleted_at is not None else _expiry(record),
     }
+
+
+def record_shard(key: RecordKey) -> str:
+    """Return the partition of a record in the index by event type."""
+    return shard_of_type(key.portal_id, key.object_type_id, zlib.crc32(str(key).encode()) % SHARDS)
+
+
+def shard_of_type(portal_id: str, object_type_id: str, number: int) -> str:
+    """Return a partition of the records of a type in the index by event type. It has four parts, and that of an event
+    type three, so they cannot be equal."""
+    return join(portal_id, object_type_id, RECORD, str(number))
 
 
 def _expiry(record: Record) -> int:

@@ -35,6 +35,9 @@ REVISIONS = "revisions"
 CANDIDATES = "candidates"
 PORTALS = "portals"
 REPLAYS = "replays"
+RUNS = "runs"
+RUN_SHARDS = "run-shards"
+ACTIVE_RUNS = "active-runs"
 
 # Sort keys in the flows table. "#" sorts before every flow.
 CANDIDATES_VERSION = "#version"

@@ -6,6 +6,9 @@
                                                                     flow/<flow>     a flow that the event may enroll in
                  portals/<portal>                                   settings        the portal's settings
                  replays/<name>                                     order           the purpose of a replay
+                 runs/<portal>/<flow>                               <run>           a run over all records of a type
+                 run-shards/<run>                                   <number>        a part of it: position and counts
+                 active-runs                                        <run>           a run that is not finished
     records      <portal>/<object type>/<object>                    record          the record's values and changes
                                                                     associated/<object type>/<object>
                                                                     waiting/<event> an event with deferred decisions
@@ -18,10 +21,11 @@
 Enrollments are partitioned by record, so that the enrollments of a popular flow are spread over many partitions. The
 indexes find them: `by-time` (local) by record, newest first; `by-flow` by flow, newest first, with the partitions
 <portal>/<flow>/<shard>; `by-id` by ID; `unconfirmed` those that are not confirmed yet. That index is sparse, and its
-partitions are shards of the whole stack: a claim adds the entry, and the confirmation removes it. The index
-`by-event-type` finds the events of all records by type, with the partitions <portal>/<event type>/<shard>. The index
-`by-event-id` finds an event by its ID, with the partitions <portal>/<event>. All indexes contain keys only, so a
-confirmation writes to `unconfirmed` and no other index.
+partitions are shards of the whole stack: a claim adds the entry, and the confirmation removes it. The index `by-event-
+type` finds the events of all records by type, with the partitions <portal>/<event type>/<shard>, and lists the records
+of an object type, with the partitions <portal>/<object type>/record/<shard>. The index `by-event-id` finds an event by
+its ID, with the partitions <portal>/<event>. All indexes contain keys only, so a confirmation writes to `unconfirmed`
+and no other index.
 
 An item is a dictionary of strings, integers and booleans here. A structured value is stored as JSON text. This is the
 client of the event path. The API uses PynamoDB models, which declare the same items (``models``,

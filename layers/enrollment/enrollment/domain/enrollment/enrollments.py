@@ -17,10 +17,10 @@ from enrollment.domain.values import Instant, Properties, is_missing, iso
 class TriggerEvent(Struct, frozen=True):
     """The event that caused an enrollment, and the trigger group that it satisfied.
 
-    ``group_index`` None: a manual enrollment, which has no trigger group. ``event_type``: the row of the catalog by
-    which it did, or MANUAL_EVENT. ``name``: for a filter-based flow, the name of the change at which the record came to
-    meet the criteria (``entry.cause_name``); empty: the event is the cause. ``occurred_at``: when the event, or this
-    change, happened.
+    ``group_index`` None: a manual enrollment or a backfill, which has no trigger group. ``event_type``: the row of the
+    catalog by which it did, MANUAL_EVENT, or BACKFILL_EVENT. ``name``: for a filter-based flow, the name of the change
+    at which the record came to meet the criteria (``entry.cause_name``); empty: the event is the cause.
+    ``occurred_at``: when the event, or this change, happened.
     """
 
     group_index: int | None
@@ -154,8 +154,9 @@ def change_cause(match: Match, event: Event, at: Instant, name: str) -> TriggerE
     return replace(trigger_event(match, event), event_type_id=event_type_id, occurred_at=at, name=name)
 
 
-def manual_cause(event: Event) -> TriggerEvent:
-    """Return the cause of a manual enrollment. ``event``: of ``manual_event``."""
+def direct_cause(event: Event) -> TriggerEvent:
+    """Return the cause of an enrollment without a trigger group. ``event``: of ``manual_event`` or
+    ``backfill_event``."""
     return TriggerEvent(None, event.event_type.name, None, event.id, event.occurred_at, event.source, event.properties)
 
 

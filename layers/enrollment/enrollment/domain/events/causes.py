@@ -1,4 +1,5 @@
-"""What causes an enrollment: an event of the bus, a change of the record, or a caller who enrolls the record."""
+"""What causes an enrollment: an event of the bus, a change of the record, a caller who enrolls the record, or a
+backfill."""
 
 from enrollment.domain.identifiers import join
 
@@ -8,11 +9,17 @@ MANUAL_EVENT = "workflows.manual"
 ASSOCIATED_RECORD_EVENT = "crm.associated_record_changed"
 """The event type of a change of an associated record. It is not in the catalog."""
 
+BACKFILL_EVENT = "workflows.backfill"
+"""The event type of an enrollment by a backfill. It is not in the catalog."""
+
+REQUESTED = frozenset({MANUAL_EVENT, BACKFILL_EVENT})
+"""The event types of enrollments that somebody requested: no event is their cause."""
+
 
 def cause_key(event_type: str, event_id: str) -> str:
-    """Return the end of the key of a re-enrollment: the escaped event ID, or, for a manual enrollment, an empty part
-    and the ID. No event ID gives the key of a manual enrollment, because ``join`` escapes the slash."""
-    return join("", event_id) if event_type == MANUAL_EVENT else join(event_id)
+    """Return the end of the key of a re-enrollment: the escaped event ID, or, for a manual enrollment or a backfill, an
+    empty part and the ID. No event ID gives the key of such a cause, because ``join`` escapes the slash."""
+    return join("", event_id) if event_type in REQUESTED else join(event_id)
 
 
 def change_key(name: str) -> str:

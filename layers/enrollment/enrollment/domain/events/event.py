@@ -104,7 +104,8 @@ class Event(Struct, frozen=True):
 
     @property
     def cause_key(self) -> str:
-        """The key of the event as the cause of an enrollment. A manual enrollment and an event never have the same."""
+        """The key of the event as the cause of an enrollment. Another kind of cause never has
+        the same."""
         return cause_key(self.event_type.name, self.id)
 
     @property

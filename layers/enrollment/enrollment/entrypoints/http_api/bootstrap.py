@@ -14,12 +14,15 @@ from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
+from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
 from enrollment.adapters.dynamodb.record_repository import RecordRepository
 from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
+from enrollment.adapters.dynamodb.run_repository import DynamoRuns
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
 from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog, log_refused_flow
 from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler
+from enrollment.application.backfills import Backfills
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.enrollment_claims import EnrollmentClaims
 from enrollment.application.enrollment_publisher import EnrollmentPublisher
@@ -35,7 +38,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.config import from_environment
 from enrollment.entrypoints.bootstrap import event_history, new_id, now, tracing
 from enrollment.serialization.envelopes import check_production
-from enrollment.serialization.flows import read_flow_or_retired, read_flow_to_store, read_stored_flow
+from enrollment.serialization.flows import read_flow, read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import write_associated_change, write_redelivery
 
@@ -53,6 +56,7 @@ class ApiApplication(Struct, frozen=True):
     explaining: DecisionExplainer
     replays: Replays
     manual_enrollment: ManualEnrollment
+    backfills: Backfills
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -120,6 +124,7 @@ def api_application() -> ApiApplication:
             ),
             decision_log=PowertoolsDecisionLog(logger, metrics),
         ),
+        backfills=Backfills(DynamoRuns(tables), flow_repository, read_flow, DynamoRecordListing(tables), new_id),
         logger=logger,
         metrics=metrics,
         trace=tracing(config),

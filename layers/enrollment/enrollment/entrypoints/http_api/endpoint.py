@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from enrollment.application.backfills import Backfills
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
@@ -45,6 +46,7 @@ class Services(Struct, frozen=True):
     explaining: DecisionExplainer
     replays: Replays
     manual_enrollment: ManualEnrollment
+    backfills: Backfills
     new_id: NewId
 
 

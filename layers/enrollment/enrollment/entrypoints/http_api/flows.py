@@ -1,7 +1,9 @@
 """Serve the flows API: `/automation/v4/flows`, and the check and the test of a flow under `/enrollment/v1/flows`."""
 
 import hashlib
+from collections.abc import Mapping
 
+from enrollment.application.backfills import BackfillRequest
 from enrollment.application.flow_authoring import RevisionRequired
 from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
@@ -10,6 +12,7 @@ from enrollment.domain.flows.flow import FlowRevision, revised
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
+from enrollment.entrypoints.http_api.access import Forbidden
 from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
     LIMIT,
@@ -22,6 +25,7 @@ from enrollment.entrypoints.http_api.endpoint import (
     Services,
     page,
 )
+from enrollment.serialization.backfills import MAX_CONFIRMED, read_confirm
 from enrollment.serialization.flow_documents import read_flow_ids, write_flow, write_flow_summary, write_result
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_flow, read_new_flow
@@ -52,13 +56,17 @@ def list_flows(services: Services, request: Request) -> Reply:
 def create_flow(services: Services, request: Request) -> Reply:
     """Create a flow under a new ID. Raises ConcurrentModification if every ID that it attempts exists."""
     document = _document(request)
+    enrolls_existing = _enrolls_existing(request)
     for _ in range(ID_ATTEMPTS):
         flow_id = new_number(services, request)
+        if enrolls_existing:
+            _require_backfill(services, request, flow_id, document)
         try:
             revision = services.authoring.put(request.portal_id, flow_id, document, request.now)
         except (ConcurrentModification, RevisionRequired):  # the ID exists already
             continue
-        return Reply(201, _write_with_warnings(services, revision))
+        headers = _start_backfill(services, request, flow_id) if enrolls_existing else {}
+        return Reply(201, _write_with_warnings(services, revision), headers=headers)
     raise ConcurrentModification(f"{ID_ATTEMPTS} new flow IDs already exist; retrying is safe")
 
 
@@ -74,6 +82,9 @@ def put_flow(services: Services, request: Request) -> Reply:
     if based_on is not None and (isinstance(based_on, bool) or not isinstance(based_on, str | int)):
         raise refuse("$.revisionId", "WRONG_TYPE", expectation('a revision ID, for example "3"', based_on))
     flow_id = read_id(request.path["flowId"], "flowId")
+    enrolls_existing = _enrolls_existing(request)
+    if enrolls_existing:
+        _require_backfill(services, request, flow_id, document)
     revision = services.authoring.put(
         request.portal_id,
         flow_id,
@@ -82,7 +93,36 @@ def put_flow(services: Services, request: Request) -> Reply:
         based_on=None if based_on is None else str(based_on),
         replace_triggers=read_flag(request.query.get("replaceTriggers"), "replaceTriggers"),
     )
-    return Reply(201 if based_on is None else 200, _write_with_warnings(services, revision))
+    headers = _start_backfill(services, request, flow_id) if enrolls_existing else {}
+    return Reply(201 if based_on is None else 200, _write_with_warnings(services, revision), headers=headers)
+
+
+def _enrolls_existing(request: Request) -> bool:
+    read_confirm(request.query.get(CONFIRM.name))
+    return read_flag(request.query.get(ENROLL_EXISTING.name), ENROLL_EXISTING.name)
+
+
+def _require_backfill(services: Services, request: Request, flow_id: str, document: Mapping[str, object]) -> None:
+    """Raise an error unless the request turns the flow on, and confirms a backfill by the number of records. Nothing is
+    stored before that."""
+    if Scope.WRITE_ENROLLMENTS not in request.caller.scopes:
+        raise Forbidden(
+            f"enrollExisting: expected a token with the scope {Scope.WRITE_ENROLLMENTS}, got one without it"
+        )
+    current = services.authoring.get_many(request.portal_id, [flow_id]).get(flow_id)
+    if document.get("isEnabled") is not True or (current is not None and current.is_enabled):
+        found = "one that is on already" if document.get("isEnabled") is True else "one with isEnabled other than true"
+        expected = "a flow that this request turns on (start a backfill of another with POST …/backfills)"
+        raise refuse(ENROLL_EXISTING.name, "NOT_TURNED_ON", expectation_of(expected, found))
+    flow = read_new_flow(revised(current, request.portal_id, flow_id, document, request.now))
+    services.backfills.require_startable(flow, read_confirm(request.query.get(CONFIRM.name)))
+
+
+def _start_backfill(services: Services, request: Request, flow_id: str) -> Mapping[str, str]:
+    """Start the backfill of a flow that was turned on, and return the header with its ID."""
+    confirm = read_confirm(request.query.get(CONFIRM.name))
+    backfill = BackfillRequest(request.portal_id, flow_id, False, request.caller.name, confirm=confirm)
+    return {BACKFILL_HEADER: services.backfills.start(backfill, request.now).id}
 
 
 def _write_with_warnings(services: Services, revision: FlowRevision) -> dict[str, object]:
@@ -226,6 +266,19 @@ FLOW_BODY = {
     },
 }
 
+# The header of a response with the ID of the backfill that the request started.
+BACKFILL_HEADER = "X-Enroll-Backfill"
+ENROLL_EXISTING = Query(
+    "enrollExisting",
+    "Enroll the existing records that meet the criteria of a filter-based flow, which this request turns on. Needs "
+    f"`confirm` and the scope enroll/enrollments.write. The response's header {BACKFILL_HEADER} has the backfill's ID.",
+    {"type": "boolean", "default": False},
+)
+CONFIRM = Query(
+    "confirm",
+    "With `enrollExisting`: the number of records of the flow's object type. A hundredth may be missing or added.",
+    {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMED},
+)
 REPLACE_TRIGGERS = Query(
     "replaceTriggers",
     "Confirm that a filter-based or scheduled flow becomes event-based and loses its old triggers.",
@@ -252,6 +305,7 @@ ENDPOINTS = (
         scope=Scope.WRITE_FLOWS,
         description="The API generates the ID. To create a flow under an ID that you choose, for example that of an "
         "exported flow, use PUT without a revisionId.",
+        query=(ENROLL_EXISTING, CONFIRM),
         body="FlowInput",
         example=Example(body=FLOW_BODY),
     ),
@@ -284,7 +338,7 @@ ENDPOINTS = (
         scope=Scope.WRITE_FLOWS,
         description="To replace a flow, send the revisionId that you read. If the flow has changed since, the status "
         "is 409 and nothing is stored. Without a revisionId, PUT creates the flow, and rejects an ID that exists.",
-        query=(REPLACE_TRIGGERS,),
+        query=(REPLACE_TRIGGERS, ENROLL_EXISTING, CONFIRM),
         body="FlowChange",
         example=Example(path={"flowId": "1001"}, body={**FLOW_BODY, "revisionId": "1"}),
     ),

@@ -45,6 +45,7 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.explaining,
         app.replays,
         app.manual_enrollment,
+        app.backfills,
         new_id,
     )
     return app, Server(ENDPOINTS, services, now, app.logger, app.metrics)

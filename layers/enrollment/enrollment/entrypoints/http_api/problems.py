@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from enrollment.application.backfills import NotConfirmed, NotFilterBased, RunInProgress, UnknownRun
 from enrollment.application.flow_authoring import FlowTooLarge, RevisionRequired, TriggersReplaced, UnknownFlow
 from enrollment.application.manual_enrollment import EnrollmentsNotPublished, FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.record_service import EventsNotAccepted, StaleChange, UnknownRecord
+from enrollment.domain.enrollment.runs import RunFinished
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.entrypoints.http_api.access import Forbidden, OtherPortal, Unauthenticated
 from enrollment.serialization.flows import InvalidFlow
@@ -80,6 +82,15 @@ def _fault_of_change(invalid: InvalidEvent) -> ValidationError:
     return ValidationError(path, fault.code, fault.message)
 
 
+# The path and the code of what prevents a run.
+_FAULTS_OF_RUNS: Mapping[type[Exception], tuple[str, str]] = {
+    NotFilterBased: ("flowId", "NOT_FILTER_BASED"),
+    RunInProgress: ("flowId", "RUN_IN_PROGRESS"),
+    NotConfirmed: ("confirm", "NOT_CONFIRMED"),
+    RunFinished: ("runId", "RUN_FINISHED"),
+}
+
+
 def _conflict(error: Exception) -> Problem | None:
     match error:
         case TriggersReplaced():
@@ -90,6 +101,9 @@ def _conflict(error: Exception) -> Problem | None:
             return Problem(409, "CONFLICT", f"{error}; confirm with ?replaceTriggers=true", faults)
         case FlowIsOff():
             return Problem(409, "CONFLICT", str(error), (ValidationError("flowId", "FLOW_IS_OFF", str(error)),))
+        case NotFilterBased() | RunInProgress() | NotConfirmed() | RunFinished():
+            path, code = _FAULTS_OF_RUNS[type(error)]
+            return Problem(409, "CONFLICT", str(error), (ValidationError(path, code, str(error)),))
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
     return None
@@ -101,6 +115,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     Unauthenticated: (401, "INVALID_AUTHENTICATION"),
     Forbidden: (403, "MISSING_SCOPES"),
     UnknownFlow: (404, "OBJECT_NOT_FOUND"),
+    UnknownRun: (404, "OBJECT_NOT_FOUND"),
     UnknownRecord: (404, "OBJECT_NOT_FOUND"),
     RouteNotFound: (404, "OBJECT_NOT_FOUND"),
     OtherPortal: (404, "OBJECT_NOT_FOUND"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from enrollment.entrypoints.http_api import (
+    backfills,
     catalog,
     enrollments,
     events,
@@ -30,6 +31,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *records.ENDPOINTS,
     *enrollments.ENDPOINTS,
     *manual_enrollment.ENDPOINTS,
+    *backfills.ENDPOINTS,
     *events.ENDPOINTS,
     *simulation.ENDPOINTS,
     *explanation.ENDPOINTS,

@@ -6,9 +6,11 @@ from typing import Any
 
 from enrollment.application.event_outcome import Status
 from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
 from enrollment.entrypoints.http_api.endpoint import Schema
+from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.serialization.flows import MAX_RATE
 from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
@@ -637,6 +639,38 @@ SCHEMAS: dict[str, Schema] = {
     "AssociatedBatch": _batch("AssociatedRecords"),
     # Enrollments
     "EnrollmentPage": _page("Enrollment"),
+    # Backfills
+    "BackfillInput": _object(
+        {
+            "dryRun": _FLAG,
+            "recordsPerSecond": _nullable({"type": "integer", "minimum": 1, "maximum": MAX_RECORDS_PER_SECOND}),
+            "dryRunId": _nullable(_INPUT_ID),
+            "confirm": _nullable({"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMED}),
+        },
+        "recordsPerSecond",
+        "dryRunId",
+        "confirm",
+    ),
+    "BackfillPage": _page("Backfill"),
+    "Backfill": _object(
+        {
+            "id": _TEXT,
+            "kind": {"enum": [kind.value for kind in RunKind]},
+            "flowId": _TEXT,
+            "flowRevisionId": _TEXT,
+            "objectTypeId": _TEXT,
+            "isDryRun": _FLAG,
+            "status": {"enum": [status.value for status in RunStatus]},
+            "because": {"type": "string", "description": "Why it was paused, cancelled or failed. Empty: on request."},
+            "recordsPerSecond": _nullable({"type": "integer", "minimum": 1}),
+            "records": {"type": "integer", "minimum": 0, "description": "Records of the type at the start."},
+            "evaluated": {"type": "integer", "minimum": 0},
+            "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+            "startedBy": _TEXT,
+            "startedAt": _MOMENT,
+            "endedAt": _nullable(_MOMENT),
+        }
+    ),
     # Replays
     "ReplayInput": _object(
         {

@@ -1,0 +1,171 @@
+"""The routes of backfills, and `enrollExisting` on the routes of flows."""
+
+from typing import Any
+
+import pytest
+
+from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.record import Record, TimestampedValue
+from tests.support.fakes import World
+from tests.support.portal import Answer, Api, token
+from tests.support.scenario import flow
+
+DUBLIN = {"id": 1, "filters": [["city", "IS_EQUAL_TO", "Dublin"]]}
+BACKFILLS = "/enrollment/v1/flows/1/backfills"
+
+
+@pytest.fixture
+def api() -> Api:
+    """A flow that 2 of 3 contacts meet."""
+    world = World()
+    world.put_flow(flow(DUBLIN))
+    for object_id, city in (("101", "Dublin"), ("102", "Dublin"), ("103", "Cork")):
+        key = RecordKey("p1", "0-1", object_id)
+        world.put_record(key, Record(key, 1_000, {"city": TimestampedValue(city, 1_000)}))
+    return Api(world)
+
+
+def work(api: Api) -> None:
+    list(api.world.run_worker.work(api.world.now + 60_000))
+
+
+def test_dry_run_then_backfill(api: Api) -> None:
+    started = api("POST", BACKFILLS, {"dryRun": True, "recordsPerSecond": 50})
+    assert started.status == 201
+    run = started.json
+    expected = {
+        "kind": "BACKFILL",
+        "flowId": "1",
+        "flowRevisionId": "1",
+        "objectTypeId": "0-1",
+        "isDryRun": True,
+        "status": "RUNNING",
+        "because": "",
+        "recordsPerSecond": 50,
+        "records": 3,
+        "evaluated": 0,
+        "decisions": {},
+        "startedBy": "arn:aws:iam::123456789012:user/ada",
+        "endedAt": None,
+    }
+    assert {name: run[name] for name in expected} == expected
+    work(api)
+    done = api("GET", f"{BACKFILLS}/{run['id']}").json
+    assert (done["status"], done["evaluated"], done["decisions"]) == ("DONE", 3, {"ENROLLED": 2, "NOT_MATCHED": 1})
+    assert done["endedAt"] is not None
+    second = api("POST", BACKFILLS, {"dryRun": False, "dryRunId": run["id"]})
+    assert second.status == 201
+    work(api)
+    assert len(api.world.queue.messages) == 2
+    listed = api("GET", BACKFILLS).json["results"]
+    assert [(one["id"], one["status"]) for one in listed] == [(second.json["id"], "DONE"), (run["id"], "DONE")]
+    page = api("GET", BACKFILLS, query={"limit": "1"}).json
+    after = page["paging"]["next"]["after"]
+    assert [one["id"] for one in api("GET", BACKFILLS, query={"limit": "1", "after": after}).json["results"]] == [
+        run["id"]
+    ]
+
+
+def test_run_is_paused_resumed_and_cancelled(api: Api) -> None:
+    run = api("POST", BACKFILLS, {"dryRun": False, "confirm": 3}).json
+    place = f"{BACKFILLS}/{run['id']}"
+    for action, status in (("pause", "PAUSED"), ("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")):
+        answer = api("POST", f"{place}/{action}")
+        assert (answer.status, answer.json["status"]) == (200, status)
+    refused = api("POST", f"{place}/resume")
+    assert (refused.status, refused.faults) == (409, [("runId", "RUN_FINISHED")])
+    work(api)
+    assert api.world.queue.messages == []
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ([], [("$", "WRONG_TYPE")]),
+        ({}, [("$.dryRun", "WRONG_TYPE")]),
+        ({"dryRun": "yes"}, [("$.dryRun", "WRONG_TYPE")]),
+        ({"dryRun": False}, [("$", "CONFIRMATION_REQUIRED")]),
+        ({"dryRun": True, "recordsPerSecond": 0}, [("$.recordsPerSecond", "WRONG_TYPE")]),
+        ({"dryRun": True, "recordsPerSecond": 1.5}, [("$.recordsPerSecond", "WRONG_TYPE")]),
+        ({"dryRun": True, "recordsPerSecond": True}, [("$.recordsPerSecond", "WRONG_TYPE")]),
+        ({"dryRun": False, "confirm": -1}, [("$.confirm", "WRONG_TYPE")]),
+        ({"dryRun": False, "dryRunId": ["x"]}, [("$.dryRunId", "WRONG_TYPE")]),
+        ({"dryRun": True, "pace": 5}, [("$.pace", "UNKNOWN_KEY")]),
+    ],
+)
+def test_malformed_request_is_refused_with_its_faults(api: Api, body: Any, faults: list[tuple[str, str]]) -> None:
+    answer = api("POST", BACKFILLS, body)
+    assert (answer.status, answer.faults) == (400, faults)
+    assert api.world.runs.runs == {}
+
+
+def conflict(api: Api, body: dict[str, Any], flow_id: str = "1") -> Answer:
+    answer = api("POST", f"/enrollment/v1/flows/{flow_id}/backfills", body)
+    assert answer.status == 409
+    return answer
+
+
+def test_conflicts_have_a_stable_code_and_say_what_to_do(api: Api) -> None:
+    answer = conflict(api, {"dryRun": False, "confirm": 2})
+    assert answer.faults == [("confirm", "NOT_CONFIRMED")]
+    assert "expected the number of records that are evaluated, 3; got 2" in answer.json["message"]
+    assert conflict(api, {"dryRun": False, "dryRunId": "01X"}).faults == [("confirm", "NOT_CONFIRMED")]
+    api.world.put_flow(flow({"id": 2, "event": "forms.submitted"}))
+    assert conflict(api, {"dryRun": True}, "2").faults == [("flowId", "NOT_FILTER_BASED")]
+    api.world.put_flow(flow({**DUBLIN, "id": 3, "enabled": False}))
+    assert conflict(api, {"dryRun": False, "confirm": 3}, "3").faults == [("flowId", "FLOW_IS_OFF")]
+    assert api("POST", BACKFILLS, {"dryRun": True}).status == 201
+    assert conflict(api, {"dryRun": True}).faults == [("flowId", "RUN_IN_PROGRESS")]
+
+
+@pytest.mark.parametrize("path", [BACKFILLS.replace("1/", "9/", 1), f"{BACKFILLS}/01X", f"{BACKFILLS}/01X/pause"])
+def test_unknown_flow_or_run_is_not_found(api: Api, path: str) -> None:
+    method, body = ("POST", None) if path.endswith("pause") else ("GET", None)
+    assert api(method, path, body).status == 404
+
+
+def test_token_needs_the_scope_of_enrollments(api: Api) -> None:
+    reader = token("enroll/read")
+    assert api("GET", BACKFILLS, authorizer=reader).status == 200
+    assert api("POST", BACKFILLS, {"dryRun": True}, authorizer=reader).status == 403
+    author = token("enroll/read enroll/flows.write")
+    query = {"enrollExisting": "true", "confirm": "3"}
+    document = flow({**DUBLIN, "id": 5})
+    assert api("PUT", "/automation/v4/flows/5", document, query=query, authorizer=author).status == 403
+    assert api("GET", "/automation/v4/flows/5").status == 404
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/automation/v4/flows/5"), ("POST", "/automation/v4/flows")])
+def test_flow_that_is_turned_on_enrolls_existing_records(api: Api, method: str, path: str) -> None:
+    answer = api(method, path, flow({**DUBLIN, "id": 5}), query={"enrollExisting": "true", "confirm": "3"})
+    assert answer.status == 201
+    place = f"/enrollment/v1/flows/{answer.json['id']}/backfills/{answer.headers['X-Enroll-Backfill']}"
+    assert api("GET", place).json["status"] == "RUNNING"
+    work(api)
+    assert api("GET", place).json["decisions"] == {"ENROLLED": 2, "NOT_MATCHED": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "query", "status", "fault"),
+    [
+        (DUBLIN, {}, 409, ("confirm", "NOT_CONFIRMED")),
+        (DUBLIN, {"confirm": "4"}, 409, ("confirm", "NOT_CONFIRMED")),
+        (DUBLIN, {"confirm": "many"}, 400, ("confirm", "WRONG_TYPE")),
+        ({**DUBLIN, "enabled": False}, {"confirm": "3"}, 400, ("enrollExisting", "NOT_TURNED_ON")),
+        ({"event": "forms.submitted"}, {"confirm": "3"}, 409, ("flowId", "NOT_FILTER_BASED")),
+    ],
+)
+def test_flow_is_not_stored_if_its_backfill_cannot_start(
+    api: Api, document: dict[str, Any], query: dict[str, str], status: int, fault: tuple[str, str]
+) -> None:
+    answer = api(
+        "PUT", "/automation/v4/flows/5", flow({**document, "id": 5}), query={"enrollExisting": "true", **query}
+    )
+    assert (answer.status, answer.faults) == (status, [fault])
+    assert api("GET", "/automation/v4/flows/5").status == 404
+
+
+def test_flow_that_is_on_already_is_not_turned_on(api: Api) -> None:
+    document = {**flow(DUBLIN), "revisionId": "1"}
+    answer = api("PUT", "/automation/v4/flows/1", document, query={"enrollExisting": "true", "confirm": "3"})
+    assert (answer.status, answer.faults) == (400, [("enrollExisting", "NOT_TURNED_ON")])
