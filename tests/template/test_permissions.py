@@ -27,6 +27,7 @@ from enrollment.application.backfills import BackfillRequest, Backfills
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.catalog import CATEGORIES
 from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
@@ -117,16 +118,41 @@ class Deployed:
         with self._recorder.of(category):
             invoke(envelope, category)
 
+    @property
+    def associations(self) -> Any:
+        """What scenarios use of them: an association is stored before its event."""
+        stored = DynamoAssociations(open_tables(self._stack.config))
+
+        def get(*keys: RecordKey) -> Any:
+            return stored.get(*(replace(key, portal_id=f"{key.portal_id} {self._name}") for key in keys))
+
+        return SimpleNamespace(get=get, save=stored.save)
+
+    def decide_associated(self) -> None:
+        while changes := self._receive():
+            for number, body in enumerate(changes):
+                with self._recorder.of("redeliveries"):
+                    message = {"messageId": f"m{number}", "body": body}
+                    answer = function("redeliveries").handler({"Records": [message]}, CONTEXT)
+                assert answer == {"batchItemFailures": []}
+
+    def _receive(self) -> list[str]:
+        """Return the messages about associated records. The others are scheduled."""
+        queue, changes = self._stack.config.redeliveries_queue_url, []
+        answer = self._stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        for one in answer.get("Messages", []):
+            redelivery = read_redelivery(one["Body"])
+            if isinstance(redelivery, AssociatedChange):
+                changes.append(one["Body"])
+            # What a scenario before this one has left is not delivered.
+            elif redelivery[0].portal_id.endswith(f" {self._name}"):
+                self.scheduled.append((redelivery[2], one["Body"]))
+            self._stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+        return changes
+
     def pass_time(self, to: int) -> None:
-        queue = self._stack.config.redeliveries_queue_url
         while True:
-            answer = self._stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-            for one in answer.get("Messages", []):
-                event, _, at = read_redelivery(one["Body"])
-                # What a scenario before this one has left is not delivered.
-                if event.portal_id.endswith(f" {self._name}"):
-                    self.scheduled.append((at, one["Body"]))
-                self._stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+            assert self._receive() == []
             due = sorted(one for one in self.scheduled if one[0] <= to)
             if not due:
                 break
