@@ -225,8 +225,9 @@ class Naive:
 
     def arrive(self, change: Change) -> None:
         self.count += 1
-        # Of an event that arrived before its record was created, the first evaluation is not stored.
-        if self.created is None or self.arrivals.get(change.id, -1) < self.created_by:
+        # Before the record is created, the first evaluation of an event with an exact time is not stored.
+        is_before_creation = self.created is None or self.arrivals.get(change.id, -1) < self.created_by
+        if is_before_creation and not change.is_to_second:
             self.arrivals[change.id] = self.count
         arrived = self.arrivals.setdefault(change.id, self.count)
         self._store(change, arrived)
