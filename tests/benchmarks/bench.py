@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import at_size, batches, counts, matching, money, path, portals
+from tests.benchmarks import at_size, batches, counts, filter_based, matching, money, path, portals
 from tests.benchmarks.machine import machine
 from tests.benchmarks.measure import embedded
 from tests.benchmarks.tables import Found, Plot, Table
@@ -96,6 +96,7 @@ def _counts() -> Found:
 # In this order: the counts are what the parts after them compute with.
 PARTS: Mapping[str, Callable[[], Found]] = {
     "matching": matching.run,
+    "filter-based": filter_based.run,
     "path": _path,
     "portals": _portals,
     "batches": _batches,
