@@ -282,3 +282,44 @@ def test_later_changes_re_enroll_after_a_first_enrollment_whose_delivery_stopped
     assert times == [5, 10, 20]
     assert len(world.enrollments.items) == 3
     assert all(stored.is_confirmed for stored in world.enrollments.items.values())
+
+
+def test_later_changes_re_enroll_after_the_schedule_has_confirmed_the_first_enrollment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process ends after the first claim. The event is delivered again when the schedule has published it."""
+    world = World(now=START)
+    world.put_record(ADA, Record(ADA, 0))
+    given = {"id": 1, "filters": [FILTERS["city is Dublin"]], "re_enroll": True}
+    world.put_flow(scenario.flow({**given, "re_enroll_when": [TRIGGERS["age known"]]}))
+    world.now = START + 110
+    world.deliver(envelope("age10", Arrival(10, "property", (("age", 3),), creates=False)))
+    city = envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False))
+    claim = world.enrollments.claim
+
+    def claim_and_end(*args: Any) -> bool:
+        claim(*args)
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.enrollments, "claim", claim_and_end)
+        with pytest.raises(TimeoutError):
+            world.deliver(city)
+    world.now += 6 * 60_000
+    assert len(list(world.unconfirmed_publisher.publish_all())) == 1
+    # The flow's own action changes the record. This stops as a loop, whenever the event of the first enrollment comes.
+    looped = scenario.event(
+        {
+            "crm.property_changed": "101",
+            "id": "looped",
+            "at": iso(START + 300),
+            "chain": ["1"],
+            "properties": {"hs_name": "age", "hs_value": "5"},
+        }
+    )
+    world.deliver(looped)
+
+    world.deliver(city)
+    world.deliver(city)
+
+    assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10]

@@ -252,6 +252,11 @@ class LaterEntryFacts:
         self._entry = Entry(entry.group, later, None, re_enrolls=True, is_of_later_change=True)
         self._existing: ExistingEnrollments | None = None
 
+    def had_arrived_at(self, instant: Instant) -> bool:
+        """Whether the later change had arrived at an instant."""
+        changes = () if self.record is None else self.record.changes
+        return any(change.changed_at == self._entry.own.at and change.arrival <= instant for change in changes)
+
     def existing(self, flow: Flow) -> ExistingEnrollments:
         """Return the enrollments of the record in the flow: the first, and the one by the later change."""
         if self._existing is None:

@@ -332,12 +332,14 @@ class EventProcessor(Struct, frozen=True):
     ) -> Iterator[tuple[Decision, StoredEnrollment | None]]:
         """If the event, which arrived late, made the first enrollment in a filter-based flow, claim those by the later
         changes at which a re-enrollment trigger occurs. A redelivery repeats this until the first enrollment is
-        confirmed, which follows all claims."""
+        confirmed, and later for the changes that had arrived before it. The events of other changes were decided when
+        it existed, for example as loops."""
         if first.enrollment.is_re_enrollment or first.enrollment.cause.event_id != facts.event.id:
             return
         claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
         for later in facts.later_entries(flow):
-            if not first.is_confirmed or later.existing(flow).for_event is not None:
+            is_left = not first.is_confirmed or later.had_arrived_at(first.enrollment.enrolled_at)
+            if is_left or later.existing(flow).for_event is not None:
                 context = FlowContext(flow, later, matches=[later.match])
                 yield claims.claim(context, STEPS_OF_LATER_ENTRY, _cause_of)
 
