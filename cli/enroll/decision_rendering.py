@@ -195,8 +195,10 @@ def _branch(result: Mapping[str, Any], indent: str) -> Iterator[Styled]:
 
 
 def _filter(result: Mapping[str, Any]) -> Styled:
+    from enrollment.domain.describe import associated_records, is_association
+
     reason = f" ({result['because']})" if "because" in result else ""
-    value = _quoted(result["found"])
+    value = associated_records(result["found"]) if is_association(result["operation"]) else _quoted(result["found"])
     return _marked(result["passed"], f"{result['property']} {result['expected']}: found {value}{reason}")
 
 

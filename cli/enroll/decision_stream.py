@@ -178,15 +178,16 @@ def _reasons(line: LogLine) -> Sequence[str]:
 
 
 def _condition(failure: Mapping[str, Any]) -> str:
-    from enrollment.domain.describe import expected
+    from enrollment.domain.describe import associated_records, expected, is_association
 
+    found = failure.get("found")
+    value = "no value" if found in (None, "", []) else json.dumps(found, ensure_ascii=False)
     try:
         wanted = expected(failure["operation"])
+        value = associated_records(found) if is_association(failure["operation"]) else value
     except (KeyError, TypeError, AssertionError, AttributeError):
         # Another version wrote the line.
         wanted = json.dumps(failure.get("operation"), ensure_ascii=False)
-    found = failure.get("found")
-    value = "no value" if found in (None, "", []) else json.dumps(found, ensure_ascii=False)
     return f"{failure.get('property')}: expected that it {wanted}, found {value}"
 
 

@@ -81,6 +81,7 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
     assert [one["revisionId"] for one in answer("flows", "on", "1")] == ["3"]
     assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
+    assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"
     run("flows", "delete", "1")
     assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
     for command in ("show", "on", "off", "delete"):

@@ -315,7 +315,8 @@ def test_discard_names_what_it_deletes_and_asks_first(queues: Queues) -> None:
     queues.put_dead(message("01K1", "1"), message("01K2", "2"), message("01K3", "3", flow="2"))
     result = CliRunner().invoke(app, ["queue", "discard"], input="n\n")
     assert result.exit_code == 1
-    assert "Discard 3 messages (flow 1: 2, flow 2: 1) of the queue enroll-enrollments-dead.fifo?" in result.stderr
+    assert "Queue enroll-enrollments-dead.fifo; flow 1: 2, flow 2: 1." in result.stderr
+    assert "Discard 3 messages?" in result.stderr
     assert "the workflows that they start do not run" in result.stderr
     assert CliRunner().invoke(app, ["queue", "discard", "--enrollment", "01K2"], input="y\n").exit_code == 0
     assert [one["enrollmentId"] for one in answer("queue", "list")] == ["01K1", "01K3"]

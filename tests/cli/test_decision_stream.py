@@ -169,6 +169,17 @@ def test_decisions_are_shown_with_what_was_expected_and_found(logs: str) -> None
     assert "did you mean hs_form_id?" in shown
 
 
+def test_failed_association_is_shown_with_the_number_of_associated_records(tmp_path: Path) -> None:
+    failed = {"property": "associated 0-2", "found": 1, "operation": {"filterBranchType": "ASSOCIATION"}}
+    line = {"message": "decision", "portalId": "p1", "flowId": "1", "code": "NOT_MATCHED", "filter": failed}
+    (tmp_path / "crm.log").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    shown = run("tail", "--logs", str(tmp_path), "--timeout", "0").stdout
+    assert (
+        "associated 0-2: expected that it has at least one record that meets the filters, found 1 associated record"
+        in shown
+    )
+
+
 def test_refused_events_are_shown_with_all_faults(logs: str) -> None:
     shown = run("tail", "--logs", logs, "--timeout", "0", "--code", "UNKNOWN_OBJECT_TYPE").stdout
     assert "unprocessed: UNKNOWN_OBJECT_TYPE" in shown

@@ -72,6 +72,11 @@ def test_flow_of_another_type_has_no_backfill(portal: Api) -> None:
     assert "expected a filter-based flow" in result.output
 
 
+def test_flow_without_backfills_is_said_to_have_none(portal: Api) -> None:
+    assert run("flows", "backfills", "1004").stderr == "There are no backfills of flow 1004 in the last 90 days.\n"
+    assert answer("flows", "backfills", "1004") == []
+
+
 def test_backfill_is_paused_resumed_and_cancelled(portal: Api) -> None:
     portal.world.runs.create(Run("01B", "p1", "1004", "0-1", 1, "", NOW, True, 3, "ada", NOW))
     for action, status in (("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")):

@@ -20,6 +20,7 @@ from enroll.dead_letters.enrollments import (
     message_count,
 )
 from enroll.dead_letters.queue import BATCH_MESSAGES, NotDeleted, QueueScan
+from enroll.decision_rendering import count_of
 from enroll.output import (
     FAILED,
     INVALID,
@@ -239,8 +240,8 @@ def discard_dead_enrollments(
                     "Discarded messages are deleted. No consumer gets them, so the workflows that they start do not "
                     "run. The enrollments stay in the table."
                 )
-                noun = "message" if len(selected) == 1 else "messages"
-                confirm(f"Discard {len(selected)} {noun} ({_by_flow(selected)}) of the queue {queue.name}?")
+                errors.print(f"Queue {queue.name}; {_by_flow(selected)}.")
+                confirm(f"Discard {count_of(len(selected), 'message')}?")
             try:
                 for start in range(0, len(selected), BATCH_MESSAGES):
                     batch = selected[start : start + BATCH_MESSAGES]

@@ -9,7 +9,19 @@ import typer
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.completion import complete_flows
 from enroll.flow_names import find_flow
-from enroll.output import FAILED, INVALID, NOT_FOUND, AsJson, Utc, console, fail, print_json, print_table, times
+from enroll.output import (
+    FAILED,
+    INVALID,
+    NOT_FOUND,
+    AsJson,
+    Utc,
+    console,
+    fail,
+    print_json,
+    print_note,
+    print_table,
+    times,
+)
 from enroll.progress import progress_bar
 from enroll.stack import StackName
 
@@ -51,6 +63,8 @@ def list_backfills(
             runs = [opened.call("POST", f"{_path(stored)}/{path_segment(run or _unfinished(runs))}/{action}")]
     if as_json:
         print_json(runs)
+    elif not runs:
+        print_note(f"There are no backfills of flow {stored['id']} in the last 90 days.")
     else:
         _print_runs(runs[:MAX_SHOWN], utc=utc)
 

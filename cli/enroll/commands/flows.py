@@ -37,6 +37,7 @@ from enroll.output import (
     fail,
     print_json,
     print_json_document,
+    print_note,
     print_table,
     shown,
     times,
@@ -257,6 +258,9 @@ def list_flows(
         flows = list(open_api(api, portal, stack).pages(FLOWS))
     if as_json:
         print_json(flows)
+        return
+    if not flows:
+        print_note(f"There are no flows in portal {portal}.")
         return
     clock = times(utc)
     print_table(

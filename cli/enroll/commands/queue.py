@@ -49,7 +49,8 @@ def receive(
     return to the queue when the command ends. Each receive counts toward
     the limit after which SQS moves a message to the dead-letter queue.
 
-    To show enrollments without touching the queue, use `enroll tail`.
+    To show enrollments without touching the queue, use `enroll tail
+    --enrollments`.
     """
     opened = open_stack(stack)
     sqs, url = opened.client("sqs"), opened.outputs["EnrollmentsQueueUrl"]

@@ -8,7 +8,14 @@ import pytest
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
-from enrollment.domain.describe import WORDS, describe_flow, describe_operation, is_negative
+from enrollment.domain.describe import (
+    WORDS,
+    associated_records,
+    describe_flow,
+    describe_operation,
+    expected,
+    is_negative,
+)
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.flows import read_flow
@@ -221,6 +228,18 @@ def test_filter_based_flow_is_described_with_its_re_enrollment_triggers() -> Non
 
 def test_filter_based_flow_without_trigger_enrolls_each_record_once() -> None:
     assert sentences(flow({"id": 1, "filters": [["city", "IS_KNOWN"]]}))[-1] == "Each contact enters once."
+
+
+@pytest.mark.parametrize(
+    ("operator", "number", "words"),
+    [
+        ("IN_LIST", 1, "has at least one record that meets the filters, found 1 associated record"),
+        ("NOT_IN_LIST", 2, "has no record that meets the filters, found 2 associated records"),
+    ],
+)
+def test_failed_association_says_what_was_counted(operator: str, number: int, words: str) -> None:
+    operation = {"filterBranchType": "ASSOCIATION", "operator": operator}
+    assert f"{expected(operation)}, found {associated_records(number)}" == words
 
 
 def test_negated_branches_and_absent_associations_are_described() -> None:

@@ -176,10 +176,13 @@ def failed_conditions(decision: Decision, flow: Flow, event_types: Mapping[str, 
 
 def _condition(name: str, failure: Failure) -> str:
     because = "" if failure.because is None else f" ({failure.because})"
-    return f"{name} {expected(failure.operation)}, found {_found_value(failure.found)}{because}"
+    return f"{name} {expected(failure.operation)}, found {_found_value(failure)}{because}"
 
 
-def _found_value(value: Value) -> str:
+def _found_value(failure: Failure) -> str:
+    value = failure.found
+    if is_association(failure.operation):
+        return associated_records(value)
     if is_missing(value):
         return "no value"
     return quoted(value) if isinstance(value, str | list) else as_text(value)
@@ -202,11 +205,21 @@ def expected(operation: Mapping[str, Any]) -> str:
             return "accepts every record" if operation["shouldAccept"] else "accepts no record"
         case "ASSOCIATION":
             if operation.get("operator") == "NOT_IN_LIST":
-                return "with none that meets its filters"
-            return "with at least one that meets its filters"
+                return "has no record that meets the filters"
+            return "has at least one record that meets the filters"
         case "NOT_ALL" | "NOT_ANY":
             return "none of its filters holds" if operation["filterBranchType"] == "NOT_ANY" else "not all hold"
     return describe_operation(operation)
+
+
+def is_association(operation: Mapping[str, Any]) -> bool:
+    """Whether an operation is that of an ASSOCIATION branch, whose ``found`` is a number of associated records."""
+    return operation.get("filterBranchType") == "ASSOCIATION"
+
+
+def associated_records(number: object) -> str:
+    """Return a number of associated records in words."""
+    return f"{number} associated record{'' if number == 1 else 's'}"
 
 
 def describe_operation(operation: Mapping[str, Any]) -> str:
