@@ -78,6 +78,7 @@ EXAMPLES = {
         "enroll records import contacts.csv --portal demo",
         "enroll records import deals.jsonl --portal demo --type deal --id-column dealId",
     ),
+    "records index": ("enroll records index --stack enroll", "enroll records index --rate 200 --json"),
     "records show": (
         "enroll records show contact/101 --portal demo",
         "enroll records show 0-1/101 --portal demo --utc",

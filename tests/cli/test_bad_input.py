@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "queue receive": [["--yes"]],
     "queue redrive": [[], ["--enrollment", FILE]],
     "records import": [[FILE], [FILE, "--type", "nonsense"]],
+    "records index": [[], ["--after", FILE], ["--rate", FILE]],
     "records show": [["contact/101"], [FILE]],
     "replay": [["--from", "2026-11-23T10:00:00Z"], ["--from", FILE]],
     "send": [[FILE]],

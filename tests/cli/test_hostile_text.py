@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 import enroll.commands.adopt as adopt_commands
 import enroll.commands.doctor as doctor_commands
+import enroll.commands.records as record_commands
 from enroll import doctor as doctor_checks
 from enroll import output
 from enroll.commands import dead_enrollments as dead_enrollment_commands
@@ -191,6 +192,7 @@ class Stage:
         """The module's commands open this stack."""
         outputs = {"EventBusName": "enroll-events", "EventBusArn": BUS, "EnrollmentsQueueUrl": TEXT}
         outputs["UnprocessedEventsQueueUrl"] = "unprocessed"
+        outputs["RecordsTableName"] = TEXT
         outputs["EnrollmentsDeadLetterQueueUrl"] = f"https://sqs/{TEXT}"
         self.patch.setattr(module, "open_stack", lambda _: Stack("enroll", outputs, lambda _: client))
 
@@ -555,6 +557,18 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (stage.file("\x1b\u202e.csv", f"id,a\n1,2,{ID}\n"),)
     yield (stage.file("x.csv", f"{ID}\n1\n"),)
     yield (stage.file("y.csv", "id\n1\n"), "--type", TEXT)
+
+
+@case("records index")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    def scan(**request: Any) -> Any:
+        item = {"pk": {"S": f"p1/0-1/{ID}"}, "sk": {"S": TEXT}}
+        last = {} if "ExclusiveStartKey" in request else {"LastEvaluatedKey": item}
+        return {"Items": [item], "ScannedCount": 1, **last}
+
+    stage.stack(record_commands, SimpleNamespace(scan=scan, update_item=lambda **_: {}))
+    yield ()
+    yield ("--after", TEXT)
 
 
 class HostileApi:

@@ -56,7 +56,7 @@ def test_new_run_is_active_and_has_empty_shards(stores: Stores) -> None:
 
 def test_runs_of_a_flow_are_listed_newest_first(stores: Stores) -> None:
     for run_id in ("01A", "01C", "01B"):
-        stores.runs.create(replace(RUN, id=run_id))
+        stores.runs.create(replace(RUN, id=run_id), ["01A", "01C"])
     stores.runs.create(replace(RUN, id="01D", flow_id="8"))
     assert [run.id for run in stores.runs.of_flow("p/1", "7", 2)] == ["01C", "01B"]
     assert [run.id for run in stores.runs.of_flow("p/1", "7", 2, before="01B")] == ["01A"]
@@ -75,6 +75,19 @@ def test_finished_run_is_not_active(stores: Stores) -> None:
     stores.runs.deactivate(created)
     assert list(stores.runs.active()) == []
     assert stores.runs.get("p/1", "7", "01B") == created
+
+
+def test_flow_has_one_active_run(stores: Stores) -> None:
+    created = stores.runs.create(RUN)
+    other = replace(RUN, id="01C")
+    with pytest.raises(ConcurrentModification):
+        stores.runs.create(other, ["01A"])
+    assert stores.runs.get("p/1", "7", "01C") is None
+    later = stores.runs.create(other, ["01A", "01B"])
+    stores.runs.deactivate(created)
+    assert list(stores.runs.active()) == [later]
+    of_another_flow = stores.runs.create(replace(RUN, id="01D", flow_id="8"))
+    assert {run.id for run in stores.runs.active()} == {later.id, of_another_flow.id}
 
 
 def test_one_of_eight_workers_gets_a_shard(stores: Stores) -> None:

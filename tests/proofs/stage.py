@@ -15,27 +15,37 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from enrollment.adapters import sqs as queues
-from enrollment.adapters.dynamodb import enrollments
+from enrollment.adapters.dynamodb import enrollments, records, run_repository
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
+from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
+from enrollment.adapters.dynamodb.run_repository import DynamoRuns
+from enrollment.application import run_worker
+from enrollment.application.backfills import BackfillRequest, Backfills
 from enrollment.config import Config
-from enrollment.domain.events.causes import MANUAL_EVENT
+from enrollment.domain.enrollment import runs
+from enrollment.domain.enrollment.runs import LEASE_MS, Run, RunStatus
+from enrollment.domain.events.causes import REQUESTED
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records.associations import Association, associated
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
-from enrollment.entrypoints import bootstrap
+from enrollment.entrypoints import bootstrap, run_bootstrap, run_handler
 from enrollment.entrypoints.http_api import bootstrap as api_bootstrap
 from enrollment.entrypoints.http_api import handler as api_handler
 from enrollment.serialization.envelopes import read_event
+from enrollment.serialization.flows import read_flow, read_flow_or_retired
 from enrollment.serialization.redeliveries import write_redelivery
 from tests.proofs.arrivals import Arrivals, without_arrivals
 from tests.proofs.processes import Call, Interference, Outcome, crash_before, run, undisturbed
 from tests.proofs.stories import (
     NOW,
+    PAGE_RECORDS,
     STORIES,
     TO_COMPANY,
     TO_CONTACT,
     Associated,
+    Backfill,
     Redelivery,
     Request,
     Story,
@@ -104,6 +114,13 @@ def stage() -> Iterator[Stage]:
         patch.setattr(queues, "MAX_DELAY_SECONDS", 0)
         # Which of many has an entry would be another in each portal, and so the order of calls.
         patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
+        # One worker evaluates one shard, so that the order of its calls is always the same.
+        patch.setattr(run_handler, "WORKERS", 1)
+        for place, name in ((records, "SHARDS"), (run_repository, "RECORD_SHARDS"), (run_worker, "RECORD_SHARDS")):
+            patch.setattr(place, name, 1)
+        patch.setattr(runs, "PAGE_RECORDS", PAGE_RECORDS)
+        # A shard that an error frees later is not waited for, because the time of a process stands still.
+        patch.setattr(run_handler, "WORK_SECONDS", 1.0)
         config = emulated.config
         session = botocore.session.get_session()
         sqs, events, dynamodb = (
@@ -119,9 +136,13 @@ def stage() -> Iterator[Stage]:
             associations = DynamoAssociations(open_tables(config))
             made = Stage(config, stores(config), associations, sqs, dynamodb, copy)
             _warm_up(made)
+            # It is made here and not called, because the processes would lack its threads.
+            run_bootstrap.run_application.cache_clear()
+            run_bootstrap.run_application()
             yield made
         finally:
             bootstrap.application.cache_clear()
+            run_bootstrap.run_application.cache_clear()
             api_handler._parts.cache_clear()
 
 
@@ -189,7 +210,8 @@ class Play:
             outcome = self._run(self._delivery(self._envelope(story.acts.event)))
             assert outcome.is_done, outcome
             (self.redelivery,) = self.stage.receive(stage.config.redeliveries_queue_url, as_text=True)
-        is_event = not isinstance(story.acts, Request | Redelivery | Associated | Unconfirmed)
+        self.started = self._start(story.acts) if isinstance(story.acts, Backfill) else None
+        is_event = not isinstance(story.acts, Request | Redelivery | Associated | Unconfirmed | Backfill)
         self.event = self._envelope(story.acts) if is_event else None
         if isinstance(story.acts, Redelivery):
             self.time += 2 * HOUR
@@ -211,6 +233,23 @@ class Play:
         category = str(envelope["detail-type"]).partition(".")[0]
         return write_redelivery(read_event(envelope, category), [one["id"] for one in self.story.flows], NOW)
 
+    def _backfills(self) -> Backfills:
+        tables = open_tables(self.stage.config)
+        flows = DynamoFlowRepository(tables, read_flow_or_retired)
+        return Backfills(
+            DynamoRuns(tables), flows, read_flow, DynamoRecordListing(tables), lambda _: f"run-{self.portal}"
+        )
+
+    def _start(self, backfill: Backfill) -> Run:
+        records = len(self.story.records or ())
+        return self._backfills().start(
+            BackfillRequest(self.portal, backfill.flow_id, False, "ada", confirm=records), NOW
+        )
+
+    def _run_now(self) -> Run:
+        assert self.started is not None
+        return self._backfills().get(self.portal, self.started.flow_id, self.started.id)
+
     def act(self) -> Any:
         """The event is delivered, or the request is made. To be called in a process."""
         if self.redelivery is not None:
@@ -220,6 +259,15 @@ class Play:
         if isinstance(self.story.acts, Unconfirmed):
             answer = function("unconfirmed").handler({}, CONTEXT)
             if not answer["isComplete"] or answer["published"] < answer["found"]:
+                raise NotDone(str(answer))
+            return answer
+        if isinstance(self.story.acts, Backfill):
+            # The lease of a worker that ended is over.
+            clock[0] += LEASE_MS
+            answer = function("runs").handler({}, CONTEXT)
+            assert self.started is not None
+            run = run_bootstrap.run_application().worker.runs.get(self.portal, self.started.flow_id, self.started.id)
+            if run is None or run.status is not RunStatus.DONE:
                 raise NotDone(str(answer))
             return answer
         asked = self.story.acts
@@ -257,7 +305,7 @@ class Play:
         return outcome
 
     def begin_process(self) -> None:
-        self.time += 1
+        self.time += HOUR if isinstance(self.story.acts, Backfill) else 1
         clock[0] = self.time
         self.arrivals.times.append(self.time)
 
@@ -356,7 +404,17 @@ class Play:
                 del one["place"], one["message"]["isReEnrollment"]
             for one in records:
                 one.pop("version", None)
-        return frozenset(json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused))
+        runs = [self._told_of_run()] if self.started is not None else []
+        return frozenset(
+            json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused, *runs)
+        )
+
+    def _told_of_run(self) -> dict[str, Any]:
+        """Its status and its counts, which are those of the records however often they were evaluated."""
+        run = self._run_now()
+        counts = self._backfills().progress(run).counts
+        assert sum(counts.values()) == len(self.story.records or ())
+        return {"run": run.status.value, "counts": {code.value: number for code, number in counts.items()}}
 
     def _records_items(self) -> list[dict[str, Any]]:
         """Records, their history, and the events that wait for them."""
@@ -450,7 +508,7 @@ def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
     message = {
         name: one for name, one in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
     }
-    if message["trigger"]["eventType"] == MANUAL_EVENT:
+    if message["trigger"]["eventType"] in REQUESTED:
         message["trigger"] = {**message["trigger"], "occurredAt": "asked"}
     if item["eventId"] in ids:
         message["trigger"] = {**message["trigger"], "eventId": "announced", "occurredAt": "announced"}

@@ -53,6 +53,16 @@ class Unconfirmed:
 
 
 @dataclass(frozen=True)
+class Backfill:
+    """The run of the schedule that evaluates the records of the story for a flow, in pages of PAGE_RECORDS."""
+
+    flow_id: str
+
+
+PAGE_RECORDS = 2
+
+
+@dataclass(frozen=True)
 class Story:
     """``enrolls``: the flows that it enrolls in when nothing disturbs it, with those before it, by their ids.
 
@@ -63,7 +73,7 @@ class Story:
     """
 
     name: str
-    acts: Mapping[str, Any] | Request | Redelivery | Associated | Unconfirmed
+    acts: Mapping[str, Any] | Request | Redelivery | Associated | Unconfirmed | Backfill
     flows: Sequence[Mapping[str, Any]] = ()
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
@@ -75,7 +85,7 @@ class Story:
     @property
     def subjects(self) -> set[str]:
         """That its events are about, by "<type>/<id>"."""
-        acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request)]
+        acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request | Backfill)]
         events = [one.event if isinstance(one, Redelivery | Associated | Unconfirmed) else one for one in acts]
         return {f"{one.get('object', 'contact')}/{one[next(iter(one))]}" for one in events}
 
@@ -116,6 +126,15 @@ RENAMED = {
     "properties": {"hs_name": "name", "hs_value": "Acme"},
 }
 OF_ACME = flow({"id": 7, "filters": [], "company": [["name", "IS_EQUAL_TO", "Acme"]]})
+
+# Two enter by a backfill. The first one is enrolled by an event before.
+CONTACTS = {
+    **ADA,
+    "contact/201": {"city": "Cork"},
+    "contact/202": {"city": "Cork", "in 13": True},
+    "contact/203": {"city": "Cork"},
+}
+TO_BE_IN_CORK_ONCE = {**flow({"id": 5, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}), "suppressionListIds": [13]}
 
 CREATED = {"crm.object_created": "101", "id": "o1", "at": BEFORE, "record": {"city": "Dublin"}}
 IN_CORK = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]})
@@ -419,6 +438,7 @@ STORIES = (
     ),
     Story("what was published and not announced", Unconfirmed(SUBMITTED, "PutEvents"), [ONCE, AGAIN], ["1", "2"], ADA),
     Story("what was announced and not confirmed", Unconfirmed(SUBMITTED, "UpdateItem"), [ONCE], ["1"], ADA),
+    Story("a backfill", Backfill("5"), [TO_BE_IN_CORK_ONCE], ["5", "5", "5"], CONTACTS, before=[TO_CORK]),
     Story(
         "a request that creates",
         Request("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}, "occurredAt": NOW}),

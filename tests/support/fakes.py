@@ -373,15 +373,18 @@ class FakeRuns:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self._shards: dict[tuple[str, int], RunShard] = {}
-        self._active: list[str] = []
+        self._active: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
-    def create(self, run: Run) -> Run:
-        for number in range(16):
-            self._shards[run.id, number] = RunShard(run.id, number, version=1)
-        self._active.append(run.id)
-        self.runs[run.id] = replace(run, version=1)
-        return self.runs[run.id]
+    def create(self, run: Run, finished: Sequence[str] = ()) -> Run:
+        with self._lock:
+            if self._active.get((run.portal_id, run.flow_id)) not in (None, *finished):
+                raise ConcurrentModification(f"run {run.id} is not the only one")
+            for number in range(16):
+                self._shards[run.id, number] = RunShard(run.id, number, version=1)
+            self._active[run.portal_id, run.flow_id] = run.id
+            self.runs[run.id] = replace(run, version=1)
+            return self.runs[run.id]
 
     def get(self, portal_id: str, flow_id: str, run_id: str) -> Run | None:
         run = self.runs.get(run_id)
@@ -409,12 +412,12 @@ class FakeRuns:
             return self._shards[run.id, shard.number]
 
     def active(self) -> Sequence[Run]:
-        return [self.runs[run_id] for run_id in self._active]
+        return [self.runs[run_id] for run_id in self._active.values()]
 
     def deactivate(self, run: Run) -> None:
         with self._lock:
-            if run.id in self._active:
-                self._active.remove(run.id)
+            if self._active.get((run.portal_id, run.flow_id)) == run.id:
+                del self._active[run.portal_id, run.flow_id]
 
 
 class FakeEnrollments:

@@ -11,8 +11,9 @@ from enroll.completion import complete_records
 from enroll.output import FAILED, INVALID, AsJson, Utc, console, fail, print_json, print_note, print_table, shown, times
 from enroll.progress import progress_bar
 from enroll.record_import import UnreadableFile, read_import
+from enroll.record_index import Indexing, index_records, read_position, write_position
 from enroll.records import read_record
-from enroll.stack import StackName
+from enroll.stack import StackName, aws_errors_reported, open_stack
 from enroll.tables import Column
 from enrollment.domain.identifiers import object_type_id
 
@@ -20,6 +21,10 @@ app = CommandGroup("Show stored records and import records.")
 
 # Number of recent enrollments that `show` prints.
 SHOWN_ENROLLMENTS = 100
+
+# Items that one request of `index` reads, and the default number of items that it reads in a second.
+INDEX_PAGE_ITEMS = 500
+INDEX_RATE = 1_000
 
 
 @app.command()
@@ -129,3 +134,36 @@ def import_records(
         console.print(f"{len(work.rows)} rows: {work.created} created, {work.changed} changed, {work.refused} refused.")
     if report:
         fail(f"some rows were refused; {report} has each of them with its reason", FAILED)
+
+
+@app.command()
+def index(
+    after: Annotated[
+        str | None, typer.Option(help="Continue at the position that an interrupted command printed.")
+    ] = None,
+    rate: Annotated[
+        int, typer.Option(help="Items that are read in a second, events of the history included.", min=1, max=100_000)
+    ] = INDEX_RATE,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
+) -> None:
+    """List the records of earlier versions by object type, so that backfills find them. It is safe to repeat this."""
+    try:
+        progress = Indexing(None if after is None else read_position(after))
+    except ValueError as error:
+        fail(f"--after: expected the position that the command printed; {error}", INVALID)
+    with aws_errors_reported():
+        opened = open_stack(stack)
+        table, client = opened.outputs["RecordsTableName"], opened.client("dynamodb")
+        try:
+            with progress_bar("Reading", unit="items", quiet=as_json) as bar:
+                for _ in index_records(client, table, rate, progress, page_items=INDEX_PAGE_ITEMS):
+                    bar.update(progress.items_read, f"{progress.records_added:,} records added")
+        except BaseException:
+            if progress.position is not None:
+                print_note(f"Continue with: enroll records index --after {write_position(progress.position)}")
+            raise
+    if as_json:
+        print_json({"itemsRead": progress.items_read, "recordsAdded": progress.records_added})
+        return
+    console.print(f"{progress.items_read:,} items read, {progress.records_added:,} records added to the index.")

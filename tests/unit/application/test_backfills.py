@@ -17,7 +17,7 @@ from enrollment.application.backfills import (
 )
 from enrollment.application.flow_authoring import UnknownFlow
 from enrollment.application.manual_enrollment import FlowIsOff
-from enrollment.application.ports import Throttled
+from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.run_worker import LONGEST_DELAY_MS, PageResult
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.runs import LEASE_MS, MAX_ATTEMPTS, Run, RunFinished, RunStatus
@@ -96,6 +96,9 @@ def test_dry_run_of_another_flow_document_does_not_confirm() -> None:
         start(world, dry_run_id=dry_run.id)
     with pytest.raises(NotConfirmed):
         start(world, dry_run_id="01UNKNOWN")
+    world.put_flow(flow({**DUBLIN, "object": "company"}))
+    with pytest.raises(NotConfirmed):
+        start(world, dry_run_id=dry_run.id)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,21 @@ def test_flow_has_one_run_at_a_time() -> None:
         start(world)
     world.backfills.cancel("p1", "1", run.id, world.now)
     assert start(world).status is RunStatus.RUNNING
+
+
+def test_run_that_is_started_at_the_same_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = portal()
+    create, other = world.runs.create, list[Run]()
+
+    def late(*given: Any) -> Run:
+        monkeypatch.setattr(world.runs, "create", create)
+        other.append(start(world))
+        return create(*given)
+
+    monkeypatch.setattr(world.runs, "create", late)
+    with pytest.raises(RunInProgress, match="another run of flow 1 was started at the same time"):
+        start(world)
+    assert [run.id for run in world.runs.active()] == [other[0].id]
 
 
 def test_paused_run_stops_and_continues_where_it_stopped() -> None:
@@ -190,16 +208,20 @@ def test_turning_the_flow_off_pauses_its_run() -> None:
     [
         ({"filters": [["city", "IS_EQUAL_TO", "Cork"]]}, "the enrollment criteria were changed"),
         ({"filters": None}, "the enrollment criteria were changed"),
+        ({"object": "company"}, "the flow's object type was changed"),
         (None, "the flow was deleted"),
     ],
 )
-def test_edit_of_the_criteria_cancels_the_run(change: Mapping[str, Any] | None, because: str) -> None:
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_edit_of_the_criteria_cancels_the_run(change: Mapping[str, Any] | None, because: str, is_paused: bool) -> None:
     world = portal()
     run = start(world)
+    if is_paused:
+        world.backfills.pause("p1", "1", run.id, world.now)
     world.now += 1
     if change is None:
         world.authoring.delete("p1", "1", world.now)
-    elif change["filters"] is None:
+    elif change.get("filters", change) is None:
         document = flow({"id": 1, "event": "forms.submitted"})
         revision = world.authoring.get("p1", "1").revision
         world.authoring.put("p1", "1", document, world.now, based_on=str(revision), replace_triggers=True)
@@ -269,6 +291,24 @@ def test_run_whose_page_never_succeeds_fails(monkeypatch: pytest.MonkeyPatch) ->
     assert now(world, run).status is RunStatus.FAILED
     assert f"made no progress in {MAX_ATTEMPTS} attempts" in now(world, run).because
     assert work(world) == []
+
+
+def test_conflict_within_a_page_is_reported_and_frees_the_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not mean that another worker has the shard."""
+    world = portal()
+    run = start(world)
+    confirm, conflicts = world.enrollments.confirm, iter([True])
+
+    def conflicting(*arguments: Any, **more: Any) -> Any:
+        if next(conflicts, False):
+            raise ConcurrentModification("another enrollment is stored in its place")
+        return confirm(*arguments, **more)
+
+    monkeypatch.setattr(world.enrollments, "confirm", conflicting)
+    (failed,) = [result for result in work(world) if result.error is not None]
+    assert isinstance(failed.error, ConcurrentModification)
+    assert now(world, run).status is RunStatus.DONE
+    assert counts(world, run) == {Code.ENROLLED: 20, Code.NOT_MATCHED: 20}
 
 
 def test_worker_that_stopped_leaves_its_shard_to_another_after_the_lease() -> None:

@@ -79,27 +79,31 @@ class Backfills(Struct, frozen=True):
         flow = self._flow_for(revision)
         if not request.is_dry_run and not flow.is_enabled:
             raise FlowIsOff(f"flow {flow.id} is off. Turn it on to enroll existing records, or start a dry run")
-        self._require_none_in_progress(flow.portal_id, flow.id)
+        finished = self._require_none_in_progress(flow.portal_id, flow.id)
         records = self.listing.count(flow.portal_id, flow.object_type_id)
         current_fingerprint = fingerprint(revision)
         if not request.is_dry_run:
             self._require_confirmation(request, current_fingerprint, records, now)
-        return self.runs.create(
-            Run(
-                id=self.new_id(now),
-                portal_id=flow.portal_id,
-                flow_id=flow.id,
-                object_type_id=flow.object_type_id,
-                revision=revision.revision,
-                fingerprint=current_fingerprint,
-                criteria_since=revision.criteria_since,
-                is_dry_run=request.is_dry_run,
-                records=records,
-                caller=request.caller,
-                started_at=now,
-                records_per_second=request.records_per_second,
-            )
+        run = Run(
+            id=self.new_id(now),
+            portal_id=flow.portal_id,
+            flow_id=flow.id,
+            object_type_id=flow.object_type_id,
+            revision=revision.revision,
+            fingerprint=current_fingerprint,
+            criteria_since=revision.criteria_since,
+            is_dry_run=request.is_dry_run,
+            records=records,
+            caller=request.caller,
+            started_at=now,
+            records_per_second=request.records_per_second,
         )
+        try:
+            return self.runs.create(run, finished)
+        except ConcurrentModification as error:
+            raise RunInProgress(
+                f"another run of flow {flow.id} was started at the same time. Wait until it is done, or cancel it"
+            ) from error
 
     def require_startable(self, flow: Flow, confirm: int | None) -> None:
         """Raise NotFilterBased, RunInProgress or NotConfirmed if a backfill of the flow could not be started with this
@@ -167,12 +171,15 @@ class Backfills(Struct, frozen=True):
                 f"POST /enrollment/v1/flows/{flow.id}/enrollments"
             )
 
-    def _require_none_in_progress(self, portal_id: str, flow_id: str) -> None:
-        for run in self.runs.of_flow(portal_id, flow_id, RECENT_RUNS):
+    def _require_none_in_progress(self, portal_id: str, flow_id: str) -> Sequence[str]:
+        """Return the IDs of the last runs, which are finished. Raises RunInProgress."""
+        runs = self.runs.of_flow(portal_id, flow_id, RECENT_RUNS)
+        for run in runs:
             if not run.is_finished:
                 raise RunInProgress(
                     f"run {run.id} of flow {run.flow_id} is {run.status}. Wait until it is done, or cancel it"
                 )
+        return [run.id for run in runs]
 
     def _require_confirmation(
         self, request: BackfillRequest, current_fingerprint: str, records: int, now: Instant
@@ -200,7 +207,14 @@ def _require_number(confirm: int | None, records: int) -> None:
 
 
 # What decides, of a flow's JSON. Names, actions and whether the flow is on do not.
-_DECIDING_KEYS = ("enrollmentCriteria", "goalFilterBranch", "suppressionFilterBranch", "suppressionListIds")
+_DECIDING_KEYS = (
+    "type",
+    "objectTypeId",
+    "enrollmentCriteria",
+    "goalFilterBranch",
+    "suppressionFilterBranch",
+    "suppressionListIds",
+)
 
 
 def fingerprint(revision: FlowRevision) -> str:

@@ -350,8 +350,9 @@ class Replays(Protocol):
 class Runs(Protocol):
     """The runs over all records of a type, and their shards. Reads are strongly consistent."""
 
-    def create(self, run: Run) -> Run:
-        """Store a new run with RECORD_SHARDS shards, and list it as active. Return it with its version."""
+    def create(self, run: Run, finished: Sequence[str] = ()) -> Run:
+        """Store a new run with RECORD_SHARDS shards, and list it as active. Return it with its version. Raises
+        ConcurrentModification if another run of the flow is active that is not one of ``finished``."""
         ...
 
     def get(self, portal_id: str, flow_id: str, run_id: str) -> Run | None:

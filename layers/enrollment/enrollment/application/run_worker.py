@@ -134,7 +134,7 @@ class RunWorker(Struct, frozen=True):
 
     def _checked(self, run: Run) -> tuple[Run, Flow | None]:
         """Return the run, paused or cancelled if its flow was turned off or edited, and the flow as it is now."""
-        if run.is_finished or run.status is RunStatus.PAUSED:
+        if run.is_finished:
             return run, None
         revision = self.flow_repository.get(run.portal_id, run.flow_id)
         if revision is None or revision.is_deleted:
@@ -144,6 +144,10 @@ class RunWorker(Struct, frozen=True):
         flow = self.read_flow(revision)
         if flow.entry is None:
             return self._moved(run, RunStatus.CANCELLED, "the flow is not a filter-based flow that can run"), None
+        if flow.object_type_id != run.object_type_id:
+            return self._moved(run, RunStatus.CANCELLED, "the flow's object type was changed"), None
+        if run.status is RunStatus.PAUSED:
+            return run, None
         if not flow.is_enabled and not run.is_dry_run:
             return self._moved(run, RunStatus.PAUSED, "the flow was turned off"), None
         return run, flow
@@ -156,7 +160,8 @@ class RunWorker(Struct, frozen=True):
             return self.runs.get(run.portal_id, run.flow_id, run.id) or run
 
     def _finish(self, run: Run, shards: Sequence[RunShard]) -> None:
-        if all(shard.is_done for shard in shards):
+        # Shards are missing if the run has expired.
+        if len(shards) == RECORD_SHARDS and all(shard.is_done for shard in shards):
             done = self._moved(run, RunStatus.DONE, "")
             if done.is_finished:
                 self.runs.deactivate(done)
@@ -170,13 +175,14 @@ class RunWorker(Struct, frozen=True):
                 now = self.clock()
                 if now >= until and page.continue_at is None:
                     page = replace(page, continue_at=now)
-                shard = self.runs.save_shard(run, shard.evaluated(page, now))
-            except ConcurrentModification:
-                return  # The lease has ended, and another worker repeats the page.
+                saved = self._save_page(run, shard, page, now)
             except Exception as error:
                 yield PageResult(run, shard, error=error)
                 self._release(run, shard, self.clock() + MINUTE)
                 return
+            if saved is None:
+                return  # The lease has ended, and another worker repeats the page.
+            shard = saved
             yield PageResult(run, shard, page)
             if shard.is_done:
                 self._finish(run, self.runs.shards(run))
@@ -188,6 +194,13 @@ class RunWorker(Struct, frozen=True):
                 return
             run, flow = self._checked(current)
         self._release(run, shard, self.clock())
+
+    def _save_page(self, run: Run, shard: RunShard, page: Page, now: Instant) -> RunShard | None:
+        """Store the position and the counts after a page. None: another worker has taken the shard meanwhile."""
+        try:
+            return self.runs.save_shard(run, shard.evaluated(page, now))
+        except ConcurrentModification:
+            return None
 
     def _release(self, run: Run, shard: RunShard, free_at: Instant) -> None:
         """Let another worker take the shard. If this fails, it can take the shard when the lease ends."""

@@ -22,20 +22,24 @@ class DynamoRuns:
         self._flows = tables.flows
         self._store = ModelStore(tables)
 
-    def create(self, run: Run) -> Run:
-        """Write the run, its shards and its entry among the active runs in one transaction."""
+    def create(self, run: Run, finished: Sequence[str] = ()) -> Run:
+        """Write the run, its shards and its entry among the active runs in one transaction. A flow has one such entry,
+        so that two runs of a flow cannot be started at the same time."""
         expiry = run.expires_at // 1000
         active = ActiveRunItem(
             schema.ACTIVE_RUNS,
-            run.id,
+            join(run.portal_id, run.flow_id),
             portal_id=run.portal_id,
             flow_id=run.flow_id,
             run_id=run.id,
             expires_at=expiry,
         )
         shards = [_shard_item(run, RunShard(run.id, number)) for number in range(RECORD_SHARDS)]
-        items = [_run_item(run), *shards, active]
-        self._store.put_all([Put(item, type(item).pk.does_not_exist()) for item in items], f"run {run.id}")
+        is_free = ActiveRunItem.pk.does_not_exist() | (ActiveRunItem.expires_at < run.started_at // 1000)
+        if finished:
+            is_free |= ActiveRunItem.run_id.is_in(*finished)
+        puts = [Put(item, type(item).pk.does_not_exist()) for item in (_run_item(run), *shards)]
+        self._store.put_all([*puts, Put(active, is_free)], f"run {run.id}")
         return replace(run, version=1)
 
     def get(self, portal_id: str, flow_id: str, run_id: str) -> Run | None:
@@ -84,8 +88,9 @@ class DynamoRuns:
         return [run for run in runs if run is not None]
 
     def deactivate(self, run: Run) -> None:
-        """Delete the run's entry among the active runs."""
-        self._flows.delete(schema.ACTIVE_RUNS, run.id, Expression("runId = :run", run=run.id))
+        """Delete the run's entry among the active runs, unless the entry is that of a later run of the flow."""
+        entry = join(run.portal_id, run.flow_id)
+        self._flows.delete(schema.ACTIVE_RUNS, entry, Expression("runId = :run", run=run.id))
 
 
 def _runs_key(portal_id: str, flow_id: str) -> str:

@@ -8,7 +8,7 @@
                  replays/<name>                                     order           the purpose of a replay
                  runs/<portal>/<flow>                               <run>           a run over all records of a type
                  run-shards/<run>                                   <number>        a part of it: position and counts
-                 active-runs                                        <run>           a run that is not finished
+                 active-runs                                        <portal>/<flow> the flow's run that is not finished
     records      <portal>/<object type>/<object>                    record          the record's values and changes
                                                                     associated/<object type>/<object>
                                                                     waiting/<event> an event with deferred decisions
