@@ -162,7 +162,10 @@ def _source(logs: Path | None, stack: str, last: int) -> LogSource:
         since_ms = round(time.time() * 1000) - (LATEST_MS if last else 0)
         return LogGroups(client_of("logs"), groups, since_ms)
     if not folder.is_dir():
-        fail(f"expected a folder with the logs of a local run; {folder} is none. Name it with --logs", NOT_REACHED)
+        fail(
+            f"expected the folder of a local run's logs; {folder} is not a folder. Name it with --logs",
+            NOT_REACHED,
+        )
     return LogFiles(folder)
 
 
