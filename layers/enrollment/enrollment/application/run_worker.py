@@ -178,7 +178,8 @@ class RunWorker(Struct, frozen=True):
                 saved = self._save_page(run, shard, page, now)
             except Exception as error:
                 yield PageResult(run, shard, error=error)
-                self._release(run, shard, self.clock() + MINUTE)
+                # The pauses grow to nine minutes, so that a run survives 45 minutes without AWS.
+                self._release(run, shard, self.clock() + MINUTE * max(shard.attempts, 1))
                 return
             if saved is None:
                 return  # The lease has ended, and another worker repeats the page.

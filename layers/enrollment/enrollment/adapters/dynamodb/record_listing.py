@@ -1,6 +1,7 @@
 """Lists the records of an object type by the index by event type. An entry has the key of the record only."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from enrollment.adapters.dynamodb.records import SHARDS, shard_of_type
@@ -10,6 +11,9 @@ from enrollment.application.ports import RECORD_SHARDS
 from enrollment.domain.identifiers import RecordKey, split
 
 assert SHARDS == RECORD_SHARDS
+
+# Shards that are counted at the same time. The client has ten connections.
+COUNTED_AT_ONCE = 8
 
 
 class DynamoRecordListing:
@@ -34,20 +38,24 @@ class DynamoRecordListing:
         return [RecordKey(*split(entry["pk"])) for entry in next(pages)]
 
     def count(self, portal_id: str, object_type_id: str) -> int:
-        """Count the entries: about 10,000 in each of the requests, which are made one after the other."""
+        """Count the entries: about 10,000 in each request. The shards are counted at the same time, because a request
+        to the API has 29 seconds."""
+        places = [shard_of_type(portal_id, object_type_id, number) for number in range(SHARDS)]
+        with ThreadPoolExecutor(COUNTED_AT_ONCE) as pool:
+            return sum(pool.map(self._count, places))
+
+    def _count(self, place: str) -> int:
         total = 0
-        for number in range(SHARDS):
-            request: dict[str, Any] = {
-                "TableName": self._table.name,
-                "IndexName": BY_EVENT_TYPE,
-                "Select": "COUNT",
-                "KeyConditionExpression": f"{TYPE_SHARD} = :shard",
-                "ExpressionAttributeValues": encoded({":shard": shard_of_type(portal_id, object_type_id, number)}),
-            }
-            while True:
-                response = self._client.query(**request)
-                total += response["Count"]
-                if "LastEvaluatedKey" not in response:
-                    break
-                request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
-        return total
+        request: dict[str, Any] = {
+            "TableName": self._table.name,
+            "IndexName": BY_EVENT_TYPE,
+            "Select": "COUNT",
+            "KeyConditionExpression": f"{TYPE_SHARD} = :shard",
+            "ExpressionAttributeValues": encoded({":shard": place}),
+        }
+        while True:
+            response = self._client.query(**request)
+            total += response["Count"]
+            if "LastEvaluatedKey" not in response:
+                return total
+            request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
