@@ -21,7 +21,7 @@ DEFAULT_STYLE = "yellow"
 
 # Reasons for a summary of many events, where the decision's own reason names a single event.
 SUMMARY_REASONS = {"ENROLLED": "", "ALREADY_ENROLLED": "by an earlier event"}
-NO_FLOW = "no flow is triggered by it"
+NO_FLOW = "no flow of its object type is triggered by it"
 MAX_PREVIEW_ROWS = 20
 MAX_EXAMPLES = 3
 

@@ -703,7 +703,7 @@ def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(
     assert answer("simulate", path, "--flow", draft)["decisions"][0]["code"] == "FILTERED_OUT"
     assert [one["flowId"] for one in answer("simulate", path, "--now")["decisions"]] == ["1001"]
     called = file(tmp_path, event({"calls.ended": "101", "id": "e"}), name="call.json")
-    assert "no flow is triggered by it" in run("simulate", called).stdout
+    assert "no flow of its object type is triggered by it" in run("simulate", called).stdout
     refused = file(tmp_path, {**sent, "source": 3}, name="bad.json")
     assert "INVALID_ENVELOPE" in run("simulate", refused, code=2).stderr
     assert portal.world.enrollments.items.keys() == {(RecordKey("p1", "0-1", "101"), "1001", None)}

@@ -463,7 +463,7 @@ def _stay(emulator: Emulator, observer: Observer, console: LineConsole, logs: Pa
         elif isinstance(finished.payload, dict) and "statusCode" in finished.payload:
             outcome = f"answered {finished.payload['statusCode']}"
         elif isinstance(finished.payload, dict) and finished.payload.get("decisions") == []:
-            outcome = f"event {finished.payload.get('eventId')}: no flow is triggered by it"
+            outcome = f"event {finished.payload.get('eventId')}: no flow of its object type is triggered by it"
         elif isinstance(finished.payload, dict) and finished.payload.get("batchItemFailures"):
             outcome = f"{len(finished.payload['batchItemFailures'])} events of a batch failed"
         else:
