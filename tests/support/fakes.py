@@ -687,7 +687,7 @@ class World:
         return tuple(decisions)
 
     def decide_associated(self, times: int = 1) -> None:
-        """Process what was sent about associated records, each message so many times."""
+        """Process what was sent about associated records, each message ``times`` times."""
         while self.redeliveries.changes:
             change = read_redelivery(self.redeliveries.changes.pop(0))
             assert isinstance(change, AssociatedChange)

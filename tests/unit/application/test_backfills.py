@@ -20,7 +20,7 @@ from enrollment.application.manual_enrollment import FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.run_worker import LONGEST_DELAY_MS, PageResult
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.enrollment.runs import LEASE_MS, MAX_ATTEMPTS, Run, RunFinished, RunStatus
+from enrollment.domain.enrollment.runs import LEASE_MS, MAX_ATTEMPTS, Run, RunFinished, RunShard, RunStatus
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from tests.support.fakes import World, switch
@@ -311,6 +311,28 @@ def test_conflict_within_a_page_is_reported_and_frees_the_shard(monkeypatch: pyt
     assert isinstance(failed.error, ConcurrentModification)
     assert now(world, run).status is RunStatus.DONE
     assert counts(world, run) == {Code.ENROLLED: 20, Code.NOT_MATCHED: 20}
+
+
+def test_shard_that_cannot_be_released_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = portal()
+    start(world)
+    taken: list[RunShard] = []
+
+    def throttled(*_: object) -> Any:
+        raise Throttled("DynamoDB left keys unread")
+
+    def taken_once(run: Run, shard: RunShard) -> RunShard:
+        if taken:
+            raise Throttled("DynamoDB did not accept the shard")
+        taken.append(save_shard(run, shard))
+        return taken[0]
+
+    save_shard = world.runs.save_shard
+    monkeypatch.setattr(world.records, "get_many", throttled)
+    monkeypatch.setattr(world.runs, "save_shard", taken_once)
+    work_results = world.run_worker.work(world.now + 90_000)
+    errors = [next(work_results).error, next(work_results).error]
+    assert [str(error) for error in errors] == ["DynamoDB left keys unread", "DynamoDB did not accept the shard"]
 
 
 def test_worker_that_stopped_leaves_its_shard_to_another_after_the_lease() -> None:

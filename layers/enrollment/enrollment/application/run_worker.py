@@ -179,7 +179,7 @@ class RunWorker(Struct, frozen=True):
             except Exception as error:
                 yield PageResult(run, shard, error=error)
                 # The pauses grow to nine minutes, so that a run survives 45 minutes without AWS.
-                self._release(run, shard, self.clock() + MINUTE * max(shard.attempts, 1))
+                yield from self._release(run, shard, self.clock() + MINUTE * max(shard.attempts, 1))
                 return
             if saved is None:
                 return  # The lease has ended, and another worker repeats the page.
@@ -194,7 +194,7 @@ class RunWorker(Struct, frozen=True):
             if current is None:
                 return
             run, flow = self._checked(current)
-        self._release(run, shard, self.clock())
+        yield from self._release(run, shard, self.clock())
 
     def _save_page(self, run: Run, shard: RunShard, page: Page, now: Instant) -> RunShard | None:
         """Store the position and the counts after a page. None: another worker has taken the shard meanwhile."""
@@ -203,12 +203,14 @@ class RunWorker(Struct, frozen=True):
         except ConcurrentModification:
             return None
 
-    def _release(self, run: Run, shard: RunShard, free_at: Instant) -> None:
+    def _release(self, run: Run, shard: RunShard, free_at: Instant) -> Iterator[PageResult]:
         """Let another worker take the shard. If this fails, it can take the shard when the lease ends."""
         try:
             self.runs.save_shard(run, replace(shard, free_at=free_at))
-        except Exception:
+        except ConcurrentModification:
             return
+        except Exception as error:
+            yield PageResult(run, shard, error=error)
 
     def _evaluate_page(self, run: Run, flow: Flow, shard: RunShard) -> Page:
         """Decide the next records of a shard, and publish their enrollments. Raises the errors of AWS and
