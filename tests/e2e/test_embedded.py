@@ -256,8 +256,9 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     embedded.stores.records.save(Record(key, 0))
 
     rules = [one for one in embedded.client("events").list_rules()["Rules"] if "ScheduleExpression" in one]
-    (rule,) = (one for one in rules if one["State"] == "ENABLED")
-    assert rule["ScheduleExpression"] == "rate(5 minutes)"
+    expressions = {one["ScheduleExpression"]: one for one in rules if one["State"] == "ENABLED"}
+    assert set(expressions) == {"rate(1 minute)", "rate(5 minutes)"}
+    rule = expressions["rate(5 minutes)"]
     (target,) = embedded.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
     embedded.client("lambda").invoke(
         FunctionName=target["Arn"],

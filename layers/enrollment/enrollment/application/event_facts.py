@@ -252,10 +252,12 @@ class LaterEntryFacts:
         self._entry = Entry(entry.group, later, None, re_enrolls=True, is_of_later_change=True)
         self._existing: ExistingEnrollments | None = None
 
-    def had_arrived_at(self, instant: Instant) -> bool:
-        """Whether the later change had arrived at an instant."""
+    def are_as_of(self, instant: Instant, flow: Flow) -> bool:
+        """Whether the later change means the same as at an instant: neither it nor an earlier change of the record
+        arrived since. False if the flow depends on associated records, whose changes are not compared."""
         changes = () if self.record is None else self.record.changes
-        return any(change.changed_at == self._entry.own.at and change.arrival <= instant for change in changes)
+        until = self._entry.own.at
+        return not flow.needs and all(each.arrival <= instant for each in changes if each.changed_at <= until)
 
     def existing(self, flow: Flow) -> ExistingEnrollments:
         """Return the enrollments of the record in the flow: the first, and the one by the later change."""

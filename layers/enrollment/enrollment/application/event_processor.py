@@ -332,13 +332,13 @@ class EventProcessor(Struct, frozen=True):
     ) -> Iterator[tuple[Decision, StoredEnrollment | None]]:
         """If the event, which arrived late, made the first enrollment in a filter-based flow, claim those by the later
         changes at which a re-enrollment trigger occurs. A redelivery repeats this until the first enrollment is
-        confirmed, and later for the changes that had arrived before it. The events of other changes were decided when
-        it existed, for example as loops."""
+        confirmed, and after that for changes that mean the same as then: a change that arrived since can make
+        another trigger occur."""
         if first.enrollment.is_re_enrollment or first.enrollment.cause.event_id != facts.event.id:
             return
         claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
         for later in facts.later_entries(flow):
-            is_left = not first.is_confirmed or later.had_arrived_at(first.enrollment.enrolled_at)
+            is_left = not first.is_confirmed or later.are_as_of(first.enrollment.enrolled_at, flow)
             if is_left or later.existing(flow).for_event is not None:
                 context = FlowContext(flow, later, matches=[later.match])
                 yield claims.claim(context, STEPS_OF_LATER_ENTRY, _cause_of)
