@@ -1,4 +1,4 @@
-"""The look of a backfill at one record, as an event (docs/enrollments.md, "Enroll existing records").
+"""The evaluation of one record by a backfill, as an event (docs/enrollments.md, "Enroll existing records").
 
 It is never on the bus and not in the catalog, so no producer can send it. As an event, its enrollment is claimed,
 published and confirmed like the others, and a delayed enrollment can be delivered again.
