@@ -172,7 +172,7 @@ def test_redelivered_event_is_unchanged_and_delayed_by_at_most_15_minutes() -> N
     for at in (1_000 + 1_800_000, 1_001, 1_000, 0):
         queue.schedule(one, {"2", "1"}, at)
     assert [message["DelaySeconds"] for message in sent] == [900, 1, 0, 0]
-    assert read_redelivery(sent[0]["MessageBody"]) == (one, frozenset({"1", "2"}), 1_801_000)
+    assert read_redelivery(sent[0]["MessageBody"]) == (one, frozenset({"1", "2"}), 1_801_000, "")
 
 
 @settings(max_examples=200, deadline=None)

@@ -329,8 +329,8 @@ class FakeRedeliveries:
         self.scheduled: list[tuple[Instant, str]] = []
         self.changes: list[str] = []
 
-    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
-        self.scheduled.append((at, write_redelivery(event, flow_ids, at)))
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant, change: str = "") -> None:
+        self.scheduled.append((at, write_redelivery(event, flow_ids, at, change)))
 
     def send(self, changes: Sequence[AssociatedChange]) -> None:
         self.changes += [write_associated_change(change) for change in changes]

@@ -323,3 +323,50 @@ def test_later_changes_re_enroll_after_the_schedule_has_confirmed_the_first_enro
     world.deliver(city)
 
     assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10]
+
+
+def limited_flow_with_later_changes(limit: dict[str, Any], ages: int) -> World:
+    """Return a world in which a late change has made the first enrollment in a flow with a rate limit, and each of the
+    ages a re-enrollment at a later change."""
+    world = World(now=START)
+    world.put_record(ADA, Record(ADA, 0))
+    given = {"id": 1, "filters": [FILTERS["city is Dublin"]], "re_enroll": True, "limit": limit}
+    world.put_flow(scenario.flow({**given, "re_enroll_when": [TRIGGERS["age known"]]}))
+    for age in range(ages):
+        world.now = START + 100 + age
+        world.deliver(envelope(f"age{age}", Arrival(10 + age, "property", (("age", age),), creates=False)))
+    world.deliver(envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False)))
+    return world
+
+
+def test_rate_limit_lets_re_enrollments_at_later_changes_enter_when_they_are_due() -> None:
+    world = limited_flow_with_later_changes({"count": 1, "period": "HOUR"}, ages=3)
+    assert len(world.queue.messages) == 1
+
+    published = []
+    for hour in (1, 2, 3, 4):
+        world.pass_time(START + hour * 3_600_000 + 1_000)
+        published.append(len(world.queue.messages))
+
+    assert published == [2, 3, 4, 4]
+    assert all(stored.is_confirmed for stored in world.enrollments.items.values())
+    assert not world.redeliveries.scheduled
+
+
+def test_re_enrollments_at_several_later_changes_enter_at_the_same_time() -> None:
+    world = limited_flow_with_later_changes({"count": 2, "period": "HOUR"}, ages=3)
+
+    world.pass_time(START + 3_600_000 + 1_000)
+
+    assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10, 11, 12]
+    assert not world.redeliveries.scheduled
+
+
+def test_delayed_re_enrollment_at_a_later_change_is_published_once_if_its_event_is_delivered_again() -> None:
+    world = limited_flow_with_later_changes({"count": 1, "period": "HOUR"}, ages=2)
+
+    world.deliver(envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False)))
+    world.pass_time(START + 4 * 3_600_000)
+
+    assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10, 11]
+    assert not world.redeliveries.scheduled

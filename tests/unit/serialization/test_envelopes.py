@@ -511,10 +511,19 @@ def test_manual_enrollment_is_read_when_it_is_stored_and_refused_from_the_bus() 
     key = RecordKey("p1", "2-77", "a/b")
     event = manual_event(key, "x" * 100, caller="arn:" + "y" * 300, chain=("8", "1"), now=1_795_514_400_123)
     text = write_redelivery(event, ["5"], 1_795_514_500_000)
-    assert read_redelivery(text) == (event, frozenset({"5"}), 1_795_514_500_000)
+    assert read_redelivery(text) == (event, frozenset({"5"}), 1_795_514_500_000, "")
     with pytest.raises(InvalidEvent) as refused:
         read_event(json.loads(text)["event"], "workflows")
     assert refused.value.reason == "UNKNOWN_EVENT_TYPE"
+
+
+def test_redelivery_names_the_change_of_a_filter_based_flow() -> None:
+    event = read_event(envelope(), "forms")
+    change = "at:2026-11-24T10:00:00.000Z"
+
+    text = write_redelivery(event, ["5"], 1_795_514_500_000, change)
+
+    assert read_redelivery(text) == (event, frozenset({"5"}), 1_795_514_500_000, change)
 
 
 KEYS = ["id", "portalId", "objectType", "objectId", "occurredAt", "properties", "record", "chain", "unknown"]

@@ -98,13 +98,13 @@ def _batches(messages: Sequence[tuple[T, str]]) -> list[list[tuple[T, str]]]:
 
 class SqsRedeliveryScheduler:
     """The port RedeliveryScheduler (``application.ports``). ``write`` returns the message for an event, the IDs of its
-    flows, and the time of the redelivery. ``write_change`` returns the message for a change of an associated record."""
+    flows, the time of the redelivery, and the name of a change. ``write_change`` returns the message for a change of an associated record."""
 
     def __init__(
         self,
         client: "SQSClient",
         url: str,
-        write: Callable[[Event, Iterable[str], Instant], str],
+        write: Callable[[Event, Iterable[str], Instant, str], str],
         clock: Callable[[], Instant],
         write_change: Callable[[AssociatedChange], str],
     ) -> None:
@@ -114,13 +114,13 @@ class SqsRedeliveryScheduler:
         self._write_change = write_change
         self._clock = clock
 
-    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant, change: str = "") -> None:
         """Send the event with a delay. SQS delays a message by at most MAX_DELAY_SECONDS, so it can arrive before its
         time. The receiver then schedules it again. Raises botocore's ClientError."""
         seconds = -(-(at - self._clock()) // 1000)
         self._client.send_message(
             QueueUrl=self._url,
-            MessageBody=self._write(event, flow_ids, at),
+            MessageBody=self._write(event, flow_ids, at, change),
             DelaySeconds=min(max(seconds, 0), MAX_DELAY_SECONDS),
         )
 

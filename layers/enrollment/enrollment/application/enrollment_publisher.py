@@ -38,13 +38,14 @@ class EnrollmentPublisher(Struct, frozen=True):
             return
         now = self.clock()
         due = [stored for stored in unconfirmed if stored.due_at is None or stored.due_at <= now]
-        delayed: dict[Instant, list[str]] = {}
+        delayed: dict[tuple[Instant, str], list[str]] = {}
         for stored in unconfirmed:
             if stored.due_at is not None and stored.due_at > now:
-                delayed.setdefault(stored.due_at, []).append(stored.enrollment.flow_id)
+                change = stored.enrollment.cause.name
+                delayed.setdefault((stored.due_at, change), []).append(stored.enrollment.flow_id)
         # Scheduled first, so that an error of the queue or of the bus cannot prevent it.
-        for due_at, flow_ids in delayed.items():
-            self.redeliveries.schedule(event, flow_ids, due_at)
+        for (due_at, change), flow_ids in delayed.items():
+            self.redeliveries.schedule(event, flow_ids, due_at, change)
         if due:
             self._publish(due, event.chain)
 

@@ -44,10 +44,9 @@ from enrollment.domain.enrollment.enrollments import (
     has_other_content,
     trigger_event,
 )
-from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
-from enrollment.domain.events.causes import REQUESTED
+from enrollment.domain.events.causes import REQUESTED, change_key
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
@@ -123,14 +122,15 @@ class EventProcessor(Struct, frozen=True):
             self._reevaluate_deferred(attempt.record, event)
         return tuple(attempt.decisions)
 
-    def resume(self, event: Event, flow_ids: frozenset[str], at: Instant) -> tuple[Decision, ...]:
+    def resume(self, event: Event, flow_ids: frozenset[str], at: Instant, change: str = "") -> tuple[Decision, ...]:
         """Take the final decisions that are due, and publish the enrollments that a rate limit has delayed. ``at``:
-        when the event was to be resumed. Before that time it is scheduled again. Raises as ``process``."""
+        when the event was to be resumed. Before that time it is scheduled again. ``change``: the name of the change
+        that caused the delayed enrollments; empty: the event. Raises as ``process``."""
         key, now = event.record_key, self.clock()
         if key is None:
             return ()
         if at > now:
-            self.deferrals.redeliveries.schedule(event, flow_ids, at)
+            self.deferrals.redeliveries.schedule(event, flow_ids, at, change)
             return ()
         # A manual enrollment and a backfill are never deferred, and an event that is deferred can have the same ID.
         is_deferrable = event.event_type.name not in REQUESTED
@@ -142,11 +142,9 @@ class EventProcessor(Struct, frozen=True):
             rejected = [decision.flow_id for decision in decisions if decision.code in LATE_CHANGES_MAY_LIFT]
             self.deferrals.finish(event, attempt.record, due, rejected, self.clock())
         delayed = sorted(flow_ids - due)
-        existing = self.enrollments.find(key, event.cause_key, delayed) if delayed else {}
-        if unfound := [flow_id for flow_id, enrollments in existing.items() if enrollments.for_event is None]:
-            # A filter-based flow has enrolled by the event's change.
-            changes = dict.fromkeys(unfound, cause_name(event.occurred_at))
-            existing = {**existing, **self.enrollments.find(key, event.cause_key, unfound, changes)}
+        # Of the changes of a filter-based flow, the event may have caused enrollments by several.
+        cause_key, changes = (change_key(change), dict.fromkeys(delayed, change)) if change else (event.cause_key, {})
+        existing = self.enrollments.find(key, cause_key, delayed, changes) if delayed else {}
         stored = [enrollments.for_event for enrollments in existing.values() if enrollments.for_event is not None]
         self.publisher.publish(event, [enrollment for enrollment in stored if not enrollment.is_confirmed])
         return tuple(decisions)

@@ -200,8 +200,9 @@ class EventHistoryStore(Protocol):
 class RedeliveryScheduler(Protocol):
     """Delivers an event again at a later time, or for associated records."""
 
-    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
-        """Deliver the event again for these flows, at that time or soon after, and at least once."""
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant, change: str = "") -> None:
+        """Deliver the event again for these flows, at that time or soon after, and at least once. ``change``: the name
+        of the change whose enrollments are to be published (``TriggerEvent.name``); empty: the event's own ones."""
         ...
 
     def send(self, changes: Sequence[AssociatedChange]) -> None:

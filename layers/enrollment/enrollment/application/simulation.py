@@ -293,7 +293,7 @@ class NullPublisher:
         """Return the enrollment IDs of all announcements, as accepted."""
         return [announcement.enrollment.id for announcement in announcements]
 
-    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant) -> None:
+    def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant, change: str = "") -> None:
         """Do nothing."""
 
     def send(self, changes: Sequence[AssociatedChange]) -> None:

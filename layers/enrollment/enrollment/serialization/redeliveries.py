@@ -12,13 +12,16 @@ from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import read_stored_event, write_event
 from enrollment.serialization.event_fields import checked_time
 
-Redelivery = tuple[Event, frozenset[str], Instant]
-"""An event, the IDs of its flows, and the time of the redelivery."""
+Redelivery = tuple[Event, frozenset[str], Instant, str]
+"""An event, the IDs of its flows, the time of the redelivery, and the name of the change whose enrollments are to be
+published. An empty name stands for the event's own enrollments."""
 
 
-def write_redelivery(event: Event, flow_ids: Iterable[str], at: Instant) -> str:
-    """Return the JSON of a message that has the event decided again for these flows, at this time."""
-    return json_text({"at": iso(at), "flowIds": sorted(flow_ids), "event": write_event(event)})
+def write_redelivery(event: Event, flow_ids: Iterable[str], at: Instant, change: str = "") -> str:
+    """Return the JSON of a message that has the event decided again for these flows, at this time. ``change``: see
+    Redelivery."""
+    message = {"at": iso(at), "flowIds": sorted(flow_ids), **({"change": change} if change else {})}
+    return json_text({**message, "event": write_event(event)})
 
 
 def write_associated_change(change: AssociatedChange) -> str:
@@ -41,7 +44,8 @@ def read_redelivery(text: str) -> Redelivery | AssociatedChange:
     event = read_stored_event(message["event"])
     if "associated" in message:
         return _associated_change(event, message["associated"])
-    return event, frozenset(message["flowIds"]), checked_time("at", message["at"])[0]
+    at, _ = checked_time("at", message["at"])
+    return event, frozenset(message["flowIds"]), at, message.get("change", "")
 
 
 def _associated_change(event: Event, associated: dict[str, Any]) -> AssociatedChange:
