@@ -98,7 +98,8 @@ def _batches(messages: Sequence[tuple[T, str]]) -> list[list[tuple[T, str]]]:
 
 class SqsRedeliveryScheduler:
     """The port RedeliveryScheduler (``application.ports``). ``write`` returns the message for an event, the IDs of its
-    flows, the time of the redelivery, and the name of a change. ``write_change`` returns the message for a change of an associated record."""
+    flows, the time of the redelivery, and the name of a change. ``write_change`` returns the message for a change of an
+    associated record."""
 
     def __init__(
         self,
