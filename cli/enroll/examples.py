@@ -100,6 +100,7 @@ EXAMPLES = {
     "simulate": (
         "enroll simulate events/forms/submitted.json --portal demo --now",
         "enroll simulate events/forms/submitted.json --portal demo --flow draft.json --details",
+        "enroll simulate --manual contact/101 --in-flow 1001 --portal demo",
     ),
     "tail": (
         "enroll tail --portal demo",

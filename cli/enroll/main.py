@@ -38,7 +38,7 @@ class EnrollCommands(RootGroup):
         "trigger": "Make a valid event from the catalog and put it on the bus.",
         "event": "Show what became of an event.",
         "explain": "Show why a record was enrolled or not.",
-        "simulate": "Show the decisions that an event would cause.",
+        "simulate": "Show the decisions that an event or a manual enrollment would cause.",
         "tail": "Show events and decisions as they are made, with the reasons.",
         "queue": "Receive enrollments, and redrive or discard those that failed.",
         "records": "Show stored records and import records.",

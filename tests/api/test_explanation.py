@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from enrollment.application.backfills import BackfillRequest
+from enrollment.domain.enrollment.runs import RunStatus
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType, associated
 from enrollment.domain.records.record import Record
@@ -90,6 +92,8 @@ OTHERWISE = {
     # Another event, which arrived later, enrolled the record in a filter-based flow at the change of this event.
     ("age", "1"): ("UNKNOWN_RECORD", "DUPLICATE_EVENT"),
     ("again", "1"): ("MET_BEFORE", "DUPLICATE_EVENT"),
+    ("three", "1"): ("NOT_MATCHED", "DUPLICATE_EVENT"),
+    ("four", "1"): ("NOT_MATCHED", "DUPLICATE_EVENT"),
 }
 
 
@@ -460,3 +464,137 @@ def test_snapshot_that_enrolls_in_a_filter_based_flow_is_explained(api: Api) -> 
 
     assert (one["flowId"], one["code"]) == ("1", "ENROLLED")
     assert decision(api, flow_id="2")["because"] == "the event changed nothing that the enrollment criteria mention"
+
+
+def enroll_by_hand(api: Api, flow_id: str, key: str) -> Mapping[str, Any]:
+    path = f"/enrollment/v1/flows/{flow_id}/enrollments"
+    enrolled: Mapping[str, Any] = api("POST", path, {"objectId": "101"}, headers={"idempotency-key": key}).json
+    return enrolled
+
+
+def explained(api: Api, **query: str) -> dict[str, Any]:
+    answer = api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", **query})
+    assert answer.status == 200, answer.text
+    conforms(answer.json, "AccountPage")
+    explanation: dict[str, Any] = answer.json
+    return explanation
+
+
+def test_manual_enrollments_are_explained_beside_the_events(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "event": "forms.submitted", "re_enroll": True}))
+    api.world.put_flow(flow({"id": 2, "manual": True}))
+    submit(api)
+    enrolled = [enroll_by_hand(api, "1", "k1"), enroll_by_hand(api, "2", "k2")]
+    api.world.put_flow(flow({"id": 2, "manual": True, "re_enroll": True}))
+
+    answer = explained(api)
+
+    assert [one["event"]["id"] for one in answer["results"]] == ["e1"]
+    assert [one["event"]["id"] for one in answer["requested"]] == ["manual:k2", "manual:k1"]
+    ((second,), (first,)) = (one["decisions"] for one in answer["requested"])
+    assert (first["code"], first["flowId"], first["because"]) == ("ENROLLED", "1", "a caller enrolled the record")
+    assert [one["enrollment"]["enrollmentId"] for one in (first, second)] == [one["enrollmentId"] for one in enrolled]
+    assert (first["notes"], second["notes"]) == (
+        [],
+        ["the flow has changed since then; its current revision is 2"],
+    )
+    of_flow = explained(api, flowId="2")
+    assert [one["event"]["id"] for one in of_flow["requested"]] == ["manual:k2"]
+    assert of_flow["backfills"] == {"runs": [], "now": None}
+    assert "backfills" not in answer
+
+
+def test_manual_enrollment_is_explained_by_its_event_id(api: Api) -> None:
+    api.world.put_flow(flow({"id": 2, "manual": True}))
+    enroll_by_hand(api, "2", "k2")
+    enroll_by_hand(api, "2", "k3")
+
+    (result,) = explained(api, eventId="manual:k2")["results"]
+    assert result["event"]["eventType"] == "workflows.manual"
+    assert [one["code"] for one in result["decisions"]] == ["ENROLLED"]
+
+    # The second request enrolled no record, so nothing of it is stored.
+    missing = api("GET", EXPLAIN, query={"objectType": "contact", "objectId": "101", "eventId": "manual:k3"})
+    assert missing.status == 404
+    assert (
+        "no enrollment by it. Manual requests and backfills that do not enroll a record are not stored" in missing.text
+    )
+
+
+def backfill(world: World, *, is_dry_run: bool = False) -> str:
+    confirm = None if is_dry_run else world.listing.count("p1", "0-1")
+    run = world.backfills.start(BackfillRequest("p1", "1", is_dry_run, "ada", confirm=confirm), world.now)
+    while not world.runs.runs[run.id].is_finished:
+        list(world.run_worker.work(world.now + 1))
+        world.now += 60_000
+    return run.id
+
+
+def test_enrollment_by_a_backfill_is_explained(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "filters": [["city", "IS_UNKNOWN"]]}))
+    dry_run, run = backfill(api.world, is_dry_run=True), backfill(api.world)
+
+    answer = explained(api, flowId="1")
+
+    assert [one["event"]["id"] for one in answer["requested"]] == [f"backfill:{run}"]
+    assert answer["requested"][0]["decisions"][0]["because"] == "a backfill enrolled the record"
+    told = {one["runId"]: (one["isEnrolled"], one["because"]) for one in answer["backfills"]["runs"]}
+    assert told[dry_run] == (False, "a dry run enrolls no record; it keeps counts, and no decision on a record")
+    assert told[run][0]
+    assert told[run][1].startswith("the run enrolled the record at ")
+    assert answer["backfills"]["now"]["code"] == "ALREADY_ENROLLED"
+
+
+def test_backfill_that_did_not_enroll_the_record_says_what_is_known(api: Api) -> None:
+    api.world.put_flow(flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
+    backfill(api.world)
+
+    answer = explained(api, flowId="1")
+
+    (run,) = answer["backfills"]["runs"]
+    assert (run["status"], run["isEnrolled"]) == ("DONE", False)
+    assert (
+        run["because"]
+        == "the run evaluated the record and did not enroll it; it keeps counts, and no decision on a record"
+    )
+    assert answer["backfills"]["now"]["code"] == "NOT_MATCHED"
+    assert answer["backfills"]["now"]["failedConditions"] == ['city is "Cork", found no value']
+    assert answer["requested"] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "because"),
+    [
+        (RunStatus.PAUSED, "the run is not finished; it may still evaluate the record"),
+        (
+            RunStatus.CANCELLED,
+            "the run ended as CANCELLED before all records were evaluated, and did not enroll the record",
+        ),
+    ],
+)
+def test_backfill_that_did_not_evaluate_all_records_says_so(api: Api, status: RunStatus, because: str) -> None:
+    world = api.world
+    world.put_flow(flow({"id": 1, "filters": [["city", "IS_UNKNOWN"]]}))
+    run = world.backfills.start(BackfillRequest("p1", "1", False, "ada", confirm=1), world.now)
+    world.runs.save(run.moved(status, world.now))
+
+    (outcome,) = explained(api, flowId="1")["backfills"]["runs"]
+
+    assert outcome["because"] == because
+
+
+def test_backfill_names_a_record_that_was_created_or_enrolled_before_it_could_be_evaluated(api: Api) -> None:
+    world = api.world
+    world.put_flow(flow({"id": 1, "filters": [["city", "IS_UNKNOWN"]]}))
+    backfill(world)
+    stored = world.records.get(ADA)
+    assert stored is not None
+    world.put_record(ADA, replace(stored, created_at=world.now + 1))
+    world.now += 10
+    world.enrollments.items.clear()
+    assert "created after the run had started" in explained(api, flowId="1")["backfills"]["runs"][0]["because"]
+
+    enroll_by_hand(api, "1", "before")
+    backfill(world)
+    latest = explained(api, flowId="1")["backfills"]["runs"][0]["because"]
+    assert latest.startswith("the record was enrolled before, at ")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.api_document import conforms
 from tests.support.portal import Api, example_portal, token
 
 PATH = "/enrollment/v1/flows/7/enrollments"
@@ -134,3 +135,45 @@ def test_manual_flow_takes_a_test_of_its_suppression() -> None:
     api = manual_portal(suppressionListIds=[12])
     result = api("POST", "/enrollment/v1/flows/7/test", {"objectId": "103"}).json
     assert (result["passed"], result["refinementCriteria"]) == (True, None)
+
+
+def test_simulated_manual_enrollment_decides_and_enrolls_no_record() -> None:
+    api = manual_portal(suppressionListIds=["9"])
+    api("PUT", "/crm/v3/lists/9/memberships/add", ["104"])
+    assert api("POST", PATH, {"objectId": "101"}).status == 201
+    before = dict(api.world.enrollments.items)
+    body = {"inputs": [{"objectId": one} for one in ("103", "104", "999", "101")]}
+
+    answer = api("POST", f"{PATH}/simulate", body, authorizer=token("enroll/read"))
+
+    assert answer.status == 200, answer.text
+    conforms(answer.json, "EnrollmentSimulation")
+    decided = {one["objectId"]: one for one in answer.json["results"]}
+    assert {record: one["code"] for record, one in decided.items()} == {
+        "103": "ENROLLED",
+        "104": "SUPPRESSED",
+        "999": "UNKNOWN_RECORD",
+        "101": "ALREADY_ENROLLED",
+    }
+    assert "enrollmentId" not in decided["103"]
+    assert decided["103"]["because"] == "the record would enter the flow"
+    assert decided["104"]["suppression"]["passed"] is True
+    assert decided["103"]["suppression"]["passed"] is False
+    assert decided["103"]["triggerGroups"] == []
+    assert api.world.enrollments.items == before
+
+
+def test_simulated_manual_enrollment_ignores_triggers_and_criteria() -> None:
+    api = example_portal()
+    answer = api("POST", "/enrollment/v1/flows/1001/enrollments/simulate", {"objectId": "103"})
+    assert [one["code"] for one in answer.json["results"]] == ["ENROLLED"]
+    looped = {"objectId": "103", "chain": ["1001"]}
+    answer = api("POST", "/enrollment/v1/flows/1001/enrollments/simulate", looped)
+    assert [one["code"] for one in answer.json["results"]] == ["LOOP_STOPPED"]
+
+
+def test_simulated_manual_enrollment_in_a_flow_that_is_off_is_a_conflict() -> None:
+    api = manual_portal(isEnabled=False)
+    answer = api("POST", f"{PATH}/simulate", {"objectId": "103"})
+    assert answer.status == 409
+    assert "flow 7 is off" in answer.text

@@ -65,7 +65,13 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "records show": [["contact/101"], [FILE]],
     "replay": [["--from", "2026-11-23T10:00:00Z"], ["--from", FILE]],
     "send": [[FILE]],
-    "simulate": [[FILE], ["{event}", "--flow", FILE], ["{event}", "--record", FILE]],
+    "simulate": [
+        [FILE],
+        ["{event}", "--flow", FILE],
+        ["{event}", "--record", FILE],
+        ["--manual", "101", "--in-flow", FILE],
+        ["--manual", FILE, "--in-flow", "1001"],
+    ],
     "tail": [
         ["--enrollments", "--timeout", "0"],
         ["--timeout", "0"],

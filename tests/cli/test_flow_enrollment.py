@@ -13,6 +13,9 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from tests.support.command_line import answer, run
 from tests.support.portal import Api
+from tests.support.scenario import flow
+
+ADA = RecordKey("p1", "0-1", "101")
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +120,59 @@ def test_interrupted_file_resumes_and_enrolls_no_record_twice(
     # A new run is another request.
     assert "300 ENROLLED" in run("flows", "enroll", "8", "--file", str(path)).stdout
     assert len([one for one in portal.world.queue.messages if one.flow_id == "8"]) == 600
+
+
+def test_simulate_shows_the_decision_on_a_manual_enrollment(portal: Api) -> None:
+    run("flows", "enroll", "7", "contact/101")
+    shown = run("simulate", "--manual", "contact/103", "--manual", "101", "--in-flow", "by HAND 7")
+    assert "ENROLLED" in shown.stdout
+    assert "the record would enter the flow" in shown.stdout
+    assert "ALREADY_ENROLLED" in shown.stdout
+    assert "Nothing was written" in shown.stderr
+
+    decisions = answer("simulate", "--manual", "103", "--in-flow", "7")["results"]
+    assert [(decision["code"], decision["objectId"]) for decision in decisions] == [("ENROLLED", "103")]
+    assert [one for one in portal.world.enrollments.items if one[1] == "7"] == [(ADA, "7", None)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "expected a file with an event, or --manual RECORD --in-flow FLOW; got neither"),
+        (["--manual", "103"], 2, "expected both --manual and --in-flow"),
+        (["--in-flow", "7"], 2, "expected both --manual and --in-flow"),
+        (["event.json", "--manual", "103", "--in-flow", "7", "--now"], 2, "expected --manual without EVENT, --now"),
+        (["--manual", "deal/103", "--in-flow", "7"], 2, "expected a record of the flow's type"),
+        (["--manual", "103", "--in-flow", "nothing"], 4, "there is no flow"),
+        (["--in-flow", "7", *(["--manual", "103"] * 101)], 2, "expected at most 100 records; got 101"),
+    ],
+)
+def test_wrong_arguments_of_a_simulated_enrollment_are_explained(
+    portal: Api, arguments: list[str], code: int, message: str
+) -> None:
+    assert message in run("simulate", *arguments, code=code).stderr.replace("\n", " ")
+
+
+def test_simulated_enrollment_in_a_flow_that_is_off_is_a_conflict(portal: Api) -> None:
+    run("flows", "off", "7")
+    assert "flow 7 is off. Turn it on" in run("simulate", "--manual", "103", "--in-flow", "7", code=5).stderr
+
+
+def test_explain_shows_manual_enrollments_among_the_events(portal: Api) -> None:
+    run("flows", "enroll", "7", "contact/101", "--key", "k1")
+    shown = run("explain", "--record", "contact/101", "--flow", "7").stdout
+    assert "workflows.manual" in shown
+    assert "manual:k1" in shown
+    assert "ENROLLED" in shown
+    assert answer("explain", "--record", "contact/101", "--flow", "7")["requested"][0]["event"]["id"] == "manual:k1"
+    assert "manual:k1" in run("explain", "--record", "contact/101", "--event", "manual:k1").stdout
+
+
+def test_explain_says_what_is_known_of_a_backfill(portal: Api) -> None:
+    portal.world.put_flow(flow({"id": 9, "filters": [["city", "IS_EQUAL_TO", "Dublin"]]}))
+    answered = portal("POST", "/enrollment/v1/flows/9/backfills", {"dryRun": True})
+    assert answered.status == 201
+    shown = run("explain", "--record", "contact/103", "--flow", "9").stderr.replace("\n", " ")
+    assert f"Dry run {answered.json['id']} of " in shown
+    assert "RUNNING: a dry run enrolls no record" in shown
+    assert "A backfill of flow 9 would decide now: " in shown

@@ -346,6 +346,9 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (path, "--details")
     yield (path, "--flow", stage.file("flow.json", hostile_flow()))
     yield (stage.file("refused.json", hostile_event() | {"detail-type": TEXT}),)
+    yield ("--manual", "evil", "--in-flow", FLOW_ID, "--details")
+    yield ("--manual", TEXT, "--in-flow", FLOW_ID)
+    yield ("--manual", "evil", "--in-flow", TEXT)
 
 
 @case("tail")

@@ -26,6 +26,7 @@ from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import NO_CHANGES, REPLAY_PARTS, ConcurrentModification
 from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
+from enrollment.application.requested_enrollments import RequestedEnrollments
 from enrollment.application.run_worker import RunWorker
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
 from enrollment.catalog import EVENT_TYPES
@@ -623,6 +624,9 @@ class World:
         )
         self.listing = FakeRecordListing(self.records)
         self.backfills = Backfills(self.runs, self.flows, read_flow, self.listing, self.new_id)
+        self.requested = RequestedEnrollments(
+            self.enrollments, self.runs, self.flows, read_flow_or_retired, self.evaluator
+        )
         self.run_worker = RunWorker(
             runs=self.runs,
             flow_repository=self.flows,

@@ -65,6 +65,7 @@ def services_of(world: World) -> Services:
         world.manual_enrollment,
         world.backfills,
         world.new_id,
+        world.requested,
     )
 
 

@@ -51,31 +51,53 @@ def explain(
     query = {"objectType": type_id, "objectId": object_id}
     query |= {"limit": str(min(last, PAGE_EVENTS))} if event is None else {"eventId": event}
     results: list[dict[str, Any]] = []
+    beside: dict[str, Any] = {}
     with api_errors_reported():
         opened = open_api(api, portal, stack)
         flow_id = None if flow is None else find_earlier_flow_id(opened, flow)
         query |= {} if flow_id is None else {"flowId": flow_id}
         page = opened.call("GET", PATH, query=query)
+        beside = {key: page[key] for key in ("eventTypes", "requested", "backfills") if key in page}
         results += page["results"]
         while "paging" in page and len(results) < (last if event is None else 1):
             page = opened.call("GET", PATH, query=query | page["paging"]["next"])
             results += page["results"]
     results = results[:last]
     if as_json:
-        types = {"eventTypes": page["eventTypes"]} if "eventTypes" in page else {}
-        print_json({"results": results, "since": page["since"], **types})
+        print_json({"results": results, "since": page["since"], **beside})
         return
+    clock = times(utc)
+    results = _with_requested(results, beside.get("requested", []), last)
     if not results:
-        print_note(_nothing(record, flow_id, page, times(utc)))
+        print_note(_nothing(record, flow_id, page, clock))
+        _print_backfills(beside.get("backfills"), flow_id, clock)
         return
     events = [_decided(result["event"], result["decisions"], record) for result in results]
     is_single_decision = len(events) == 1 and len(events[0].decisions) == 1
-    clock = times(utc)
     print_decisions(events, clock, details=details or is_single_decision)
     for warning in (warning for result in results for warning in result.get("warnings", [])):
         errors.print(f"Warning: {warning}", style="yellow")
     summary = f"{count_of(len(results), 'event')} of {record}"
     print_note(f"{summary}; the history reaches back to {clock.text(page['since'])}.")
+    _print_backfills(beside.get("backfills"), flow_id, clock)
+
+
+def _with_requested(events: list[dict[str, Any]], requested: list[dict[str, Any]], last: int) -> list[dict[str, Any]]:
+    """Return the latest events together with the latest manual enrollments and those by backfills, newest first."""
+    together = sorted([*events, *requested], key=lambda result: str(result["event"]["occurredAt"]), reverse=True)
+    return together[:last]
+
+
+def _print_backfills(backfills: dict[str, Any] | None, flow_id: str | None, clock: Times) -> None:
+    """Print what is known of the runs of a flow. A run keeps counts, and no decision on a record."""
+    if backfills is None or not backfills["runs"]:
+        return
+    for run in backfills["runs"]:
+        kind = "Dry run" if run["isDryRun"] else "Backfill"
+        print_note(f"{kind} {run['runId']} of {clock.text(run['startedAt'])}, {run['status']}: {run['because']}.")
+    if (now := backfills["now"]) is not None:
+        because = "; ".join(now["failedConditions"]) or now["because"]
+        print_note(f"A backfill of flow {flow_id} would decide now: {now['code']}, {because}.")
 
 
 def _record_of(event_id: str | None, api: str | None, portal: str, stack: str) -> str:

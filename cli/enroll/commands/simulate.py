@@ -6,25 +6,44 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, JsonObject, Portal, api_errors_reported, open_api
+from enroll.api import Api, ApiUrl, JsonObject, Portal, api_errors_reported, open_api, path_segment
+from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import DecidedEvent, print_decisions
 from enroll.files import read_json, read_objects
+from enroll.flow_names import find_flow
 from enroll.output import INVALID, AsJson, Utc, errors, fail, print_json, print_note, times
 from enroll.producer_events import Changes, read_events
+from enroll.records import record_id_of
 from enroll.stack import StackName
+from enroll.times import Times
 from enrollment.entrypoints.bootstrap import now
+
+# The largest batch of the API.
+MAX_RECORDS = 100
 
 
 def simulate(
-    event: Annotated[
-        Path, typer.Argument(help="A file with an event as EventBridge delivers it, for example one in events/.")
-    ],
     portal: Portal,
+    event: Annotated[
+        Path | None,
+        typer.Argument(help="A file with an event as EventBridge delivers it, for example one in events/."),
+    ] = None,
     flow: Annotated[
         list[Path] | None, typer.Option(help="Draft flows to use instead of the stored flows. They count as turned on.")
     ] = None,
     record: Annotated[
         Path | None, typer.Option(help='A record to use instead of the stored one: {"properties": {…}, "lists": […]}.')
+    ] = None,
+    manual: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of an event: a record that a caller would enroll in --in-flow, for example contact/101.",
+            autocompletion=complete_records,
+        ),
+    ] = None,
+    in_flow: Annotated[
+        str | None,
+        typer.Option(help="The flow of a manual enrollment, by its ID or name.", autocompletion=complete_flows),
     ] = None,
     at_now: Annotated[bool, typer.Option("--now", help="Set occurredAt of the event to the current time.")] = False,
     details: Annotated[bool, typer.Option("--details", help="Show every filter with the value of the record.")] = False,
@@ -33,7 +52,15 @@ def simulate(
     utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the decisions that an event would cause. Nothing is written, and no message is sent."""
+    """Show the decisions that an event or a manual enrollment would cause. Nothing is written or sent."""
+    if manual or in_flow is not None:
+        _check_manual(event, manual, in_flow, flow, record, at_now=at_now)
+        assert manual is not None
+        assert in_flow is not None
+        _simulate_manual(open_api(api, portal, stack), manual, in_flow, times(utc), details=details, as_json=as_json)
+        return
+    if event is None:
+        fail("expected a file with an event, or --manual RECORD --in-flow FLOW; got neither", INVALID)
     body: dict[str, Any] = {"event": _envelope(event, portal, at_now=at_now)}
     if flow:
         body["flows"] = [document for path in flow for document in read_objects(path)]
@@ -50,6 +77,48 @@ def simulate(
     for warning in answer.get("warnings", []):
         errors.print(f"Warning: {warning}", style="yellow")
     print_decisions([_decided(body["event"], answer)], times(utc), details=details)
+    print_note("Nothing was written, and no message was sent.")
+
+
+def _check_manual(
+    event: Path | None,
+    manual: list[str] | None,
+    in_flow: str | None,
+    drafts: list[Path] | None,
+    record: Path | None,
+    *,
+    at_now: bool,
+) -> None:
+    """End the command if the options of a manual enrollment are incomplete, or beside those of an event."""
+    if not manual or in_flow is None:
+        found = "--in-flow only" if in_flow is not None else "--manual only"
+        fail(
+            f"expected both --manual and --in-flow, for example --manual contact/101 --in-flow 1001; got {found}",
+            INVALID,
+        )
+    options = {"EVENT": event, "--flow": drafts, "--record": record, "--now": at_now or None}
+    if unused := [name for name, value in options.items() if value]:
+        fail(f"expected --manual without {', '.join(unused)}, which belong to an event; got both", INVALID)
+    if len(manual) > MAX_RECORDS:
+        fail(f"--manual: expected at most {MAX_RECORDS} records; got {len(manual)}", INVALID)
+
+
+def _simulate_manual(
+    opened: Api, records: list[str], flow_name: str, clock: Times, *, details: bool, as_json: bool
+) -> None:
+    with api_errors_reported():
+        flow = find_flow(opened, flow_name)
+        inputs = [{"objectId": record_id_of(record, flow)} for record in records]
+        path = f"/enrollment/v1/flows/{path_segment(flow['id'])}/enrollments/simulate"
+        answer = opened.call("POST", path, {"inputs": inputs})
+    if as_json:
+        print_json(answer)
+        return
+    decided = [
+        DecidedEvent("", decision["eventType"], [decision], None, f"{decision['objectTypeId']}/{decision['objectId']}")
+        for decision in answer["results"]
+    ]
+    print_decisions(decided, clock, details=details)
     print_note("Nothing was written, and no message was sent.")
 
 

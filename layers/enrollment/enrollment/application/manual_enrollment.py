@@ -15,6 +15,7 @@ from enrollment.application.enrollment_publisher import EnrollmentPublisher, Not
 from enrollment.application.flow_authoring import UnknownFlow, require_existing
 from enrollment.application.ports import DecisionLog, FlowRepository, Records
 from enrollment.application.record_facts import RecordFacts
+from enrollment.application.requested_enrollments import explain_request
 from enrollment.domain.enrollment.decision_steps import FlowContext
 from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.enrollments import (
@@ -22,6 +23,7 @@ from enrollment.domain.enrollment.enrollments import (
     TriggerEvent,
     direct_cause,
 )
+from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.enrollment.manual_steps import MANUAL_STEPS
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.manual import manual_event
@@ -69,6 +71,29 @@ class ManualEnrollment(Struct, frozen=True):
         A repeated request has the decisions ENROLLED of the first one. Rejections are not stored: they are decided
         again. Raises UnknownFlow, FlowIsOff, EnrollmentsNotPublished, Throttled, and the errors of AWS.
         """
+        flow, facts = self._prepare(request, now)
+        decisions: list[tuple[Event, Decision]] = []
+        unpublished: list[tuple[Event, StoredEnrollment]] = []
+        try:
+            for fact in facts:
+                decision, stored = self.claims.claim(FlowContext(flow, fact), MANUAL_STEPS, _cause_of)
+                self.decision_log.log_decisions(fact.event, [decision], {})
+                if stored is not None and not stored.is_confirmed:
+                    unpublished.append((fact.event, stored))
+                decisions.append((fact.event, _answer(flow, decision, stored)))
+        finally:
+            # Also if a later record fails: what is claimed is published.
+            self._publish(request, unpublished)
+        return decisions
+
+    def simulate(self, request: ManualRequest, now: Instant) -> Sequence[tuple[Event, Explanation]]:
+        """Return the decisions that ``enroll`` would make, with the result of every filter. Nothing is stored or sent.
+        Raises UnknownFlow, FlowIsOff, Throttled, and the errors of AWS."""
+        flow, facts = self._prepare(request, now)
+        return [(fact.event, explain_request(flow, fact, MANUAL_STEPS, self.evaluator)) for fact in facts]
+
+    def _prepare(self, request: ManualRequest, now: Instant) -> tuple[Flow, Sequence[RecordFacts]]:
+        """Return the flow, and the facts about each record of the request."""
         revision = require_existing(self.flow_repository.get(request.portal_id, request.flow_id), request.flow_id)
         # The record need not meet the enrollment criteria.
         flow = replace(self.read_flow(revision), criteria=None, entry=None)
@@ -87,19 +112,7 @@ class ManualEnrollment(Struct, frozen=True):
         ]
         if not flow.is_enabled and any(fact.existing(flow).for_event is None for fact in facts):
             raise FlowIsOff(f"flow {flow.id} is off. Turn it on to enroll records in it")
-        decisions: list[tuple[Event, Decision]] = []
-        unpublished: list[tuple[Event, StoredEnrollment]] = []
-        try:
-            for fact in facts:
-                decision, stored = self.claims.claim(FlowContext(flow, fact), MANUAL_STEPS, _cause_of)
-                self.decision_log.log_decisions(fact.event, [decision], {})
-                if stored is not None and not stored.is_confirmed:
-                    unpublished.append((fact.event, stored))
-                decisions.append((fact.event, _answer(flow, decision, stored)))
-        finally:
-            # Also if a later record fails: what is claimed is published.
-            self._publish(request, unpublished)
-        return decisions
+        return flow, facts
 
     def _publish(self, request: ManualRequest, unpublished: Sequence[tuple[Event, StoredEnrollment]]) -> None:
         """Publish the enrollments that are due, and schedule those that the flow's rate limit delays."""

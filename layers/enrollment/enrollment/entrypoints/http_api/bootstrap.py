@@ -33,6 +33,7 @@ from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, Portals, Replays
 from enrollment.application.record_service import RecordService
+from enrollment.application.requested_enrollments import RequestedEnrollments
 from enrollment.application.simulation import without_consequences
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import from_environment
@@ -57,6 +58,7 @@ class ApiApplication(Struct, frozen=True):
     replays: Replays
     manual_enrollment: ManualEnrollment
     backfills: Backfills
+    requested: RequestedEnrollments
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -125,6 +127,9 @@ def api_application() -> ApiApplication:
             decision_log=PowertoolsDecisionLog(logger, metrics),
         ),
         backfills=Backfills(DynamoRuns(tables), flow_repository, read_flow, DynamoRecordListing(tables), new_id),
+        requested=RequestedEnrollments(
+            enrollments, DynamoRuns(tables), flow_repository, read_flow_or_retired, evaluator
+        ),
         logger=logger,
         metrics=metrics,
         trace=tracing(config),

@@ -7,6 +7,9 @@ from enrollment.adapters.observability import decision_fields
 from enrollment.application.event_history import EventQuery
 from enrollment.application.event_outcome import EventOutcome, find_outcomes, least_final
 from enrollment.application.explanation import FlowOutcome
+from enrollment.application.requested_enrollments import BackfillOutcome
+from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.describe import failed_conditions
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
@@ -28,6 +31,9 @@ from enrollment.serialization.events import write_occurrence
 from enrollment.serialization.explanations import write_explanation
 from enrollment.serialization.messages import write_stored
 from enrollment.serialization.requests import read_cursor, read_id, read_limit, read_object_type, write_cursor
+
+# Enrollments of a record that are searched for a manual request or a backfill.
+MAX_ENROLLMENTS = 100
 
 # The keys of an explanation, for a flow that took no decision on the event.
 UNDECIDED: dict[str, Any] = {
@@ -51,8 +57,12 @@ def explain(services: Services, request: Request) -> Reply:
     event_types = None if flow is None or event_id is not None else services.explaining.event_types_of(flow)
     question = EventQuery(event_types=event_types, event_id=event_id, position=position)
     history = services.history.of(record, request.now, question, limit)
+    flow_id = None if flow is None else flow.id
     if event_id is not None and not history.events and history.following is None:
-        raise RouteNotFound(f"no event {event_id} in the record's history, which reaches back to {since}")
+        requested = services.requested.of_record(key, MAX_ENROLLMENTS, flow_id=flow_id, event_id=event_id)
+        if not requested:
+            raise RouteNotFound(_no_event(event_id, since))
+        return Reply(200, page([_write_requested(*each) for each in requested], None) | {"since": since})
     results = [
         {
             "event": write_occurrence(event),
@@ -63,7 +73,51 @@ def explain(services: Services, request: Request) -> Reply:
     ]
     next_position = None if history.following is None else write_cursor(history.following)
     types = {} if event_types is None else {"eventTypes": sorted(event_types)}
-    return Reply(200, page(results, next_position) | {"since": since} | types)
+    beside: dict[str, Any] = {}
+    if event_id is None and position is None:
+        requested = services.requested.of_record(key, limit, flow_id=flow_id)
+        beside = {"requested": [_write_requested(*each) for each in requested]}
+        if flow is not None:
+            beside["backfills"] = _write_backfills(services.requested.by_backfills(record, flow, request.now))
+    return Reply(200, page(results, next_position) | {"since": since} | types | beside)
+
+
+def _no_event(event_id: str, since: str) -> str:
+    message = f"no event {event_id} in the record's history, which reaches back to {since}"
+    if not event_id.startswith(("manual:", "backfill:")):
+        return message
+    return (
+        f"{message}, and no enrollment by it. Manual requests and backfills that do not enroll a record are not "
+        "stored. POST /enrollment/v1/flows/{flowId}/enrollments/simulate shows what a manual request would decide now"
+    )
+
+
+def _write_requested(event: Event, outcome: FlowOutcome) -> dict[str, Any]:
+    return {"event": write_occurrence(event), "decisions": [_write(event, outcome)]}
+
+
+def _write_backfills(outcome: BackfillOutcome) -> dict[str, Any]:
+    decision = None if outcome.now is None else outcome.now.decision
+    return {
+        "runs": [
+            {
+                "runId": each.run.id,
+                "status": each.run.status.value,
+                "isDryRun": each.run.is_dry_run,
+                "startedAt": iso(each.run.started_at),
+                "isEnrolled": each.is_enrolled,
+                "because": each.because,
+            }
+            for each in outcome.runs
+        ],
+        "now": None
+        if outcome.now is None or decision is None
+        else {
+            "code": decision.code.value,
+            "because": decision.because,
+            "failedConditions": list(failed_conditions(decision, outcome.now.flow, EVENT_TYPES)),
+        },
+    }
 
 
 def get_outcome(services: Services, request: Request) -> Reply:
@@ -124,7 +178,8 @@ ENDPOINTS = (
         description="Returns the decision for each flow on the latest events of a record, or on one event, with the "
         "expected and the found value of every filter. Each event is decided again, with the flow's revision and the "
         "record as they were when the event was sent. Existing enrollments are returned too. `code` is null if the "
-        "flow took no decision.",
+        "flow took no decision. The first page has `requested`: manual enrollments, and those by backfills, among the "
+        "latest enrollments of the record. With `flowId` it also has `backfills`: what is known of the latest runs.",
         query=(
             Query("objectType", "The record's object type.", is_required=True),
             Query("objectId", "The record's ID.", is_required=True),

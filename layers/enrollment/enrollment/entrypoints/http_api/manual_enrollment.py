@@ -8,6 +8,7 @@ from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Query, Reply, Request, Scope, Services
 from enrollment.entrypoints.http_api.problems import RouteNotFound
+from enrollment.entrypoints.http_api.simulation import write_decision
 from enrollment.serialization.manual_enrollments import IDEMPOTENCY_KEY, read_idempotency_key, read_manual_enrollment
 from enrollment.serialization.requests import refuse
 
@@ -18,23 +19,37 @@ CONTACT = "0-1"
 
 def enroll_records(services: Services, request: Request) -> Reply:
     """Enroll one record, or each record of a batch. Raises UnknownFlow and FlowIsOff."""
-    object_ids, chain, is_batch = read_manual_enrollment(request.body)
-    decisions = services.manual_enrollment.enroll(
-        ManualRequest(
-            portal_id=request.portal_id,
-            flow_id=request.path["flowId"],
-            object_ids=object_ids,
-            idempotency_key=_idempotency_key(services, request),
-            caller=request.caller.name,
-            chain=chain,
-        ),
-        request.now,
-    )
+    manual_request, is_batch = _read_request(services, request)
+    decisions = services.manual_enrollment.enroll(manual_request, request.now)
     results = [decision_fields(event, decision) for event, decision in decisions]
     if is_batch:
         times = {"startedAt": iso(request.now), "completedAt": iso(request.now)}
         return Reply(200, {"status": "COMPLETE", "results": results, **times})
     return Reply(201 if decisions[0][1].code is Code.ENROLLED else 200, results[0])
+
+
+def simulate_enrollments(services: Services, request: Request) -> Reply:
+    """Return what would be decided on one record, or on each record of a batch. Raises UnknownFlow and FlowIsOff."""
+    manual_request, _ = _read_request(services, request)
+    results = [
+        write_decision(event, explanation)
+        for event, explanation in services.manual_enrollment.simulate(manual_request, request.now)
+    ]
+    return Reply(200, {"results": results})
+
+
+def _read_request(services: Services, request: Request) -> tuple[ManualRequest, bool]:
+    """Return the request, and whether it is a batch."""
+    object_ids, chain, is_batch = read_manual_enrollment(request.body)
+    manual_request = ManualRequest(
+        portal_id=request.portal_id,
+        flow_id=request.path["flowId"],
+        object_ids=object_ids,
+        idempotency_key=_idempotency_key(services, request),
+        caller=request.caller.name,
+        chain=chain,
+    )
+    return manual_request, is_batch
 
 
 def enroll_contact(services: Services, request: Request) -> Reply:
@@ -101,6 +116,19 @@ ENDPOINTS = (
         description="The flow must be on. The record need not satisfy its triggers and criteria, but suppression, goal "
         "and re-enrollment apply. The status is 201 if the record is enrolled. It is 200 for every other decision, and "
         "for a batch. If the flow is off, the status is 409 (FLOW_IS_OFF).",
+        headers=(KEY_HEADER,),
+        body="ManualEnrollmentInput",
+        example=Example(path={"flowId": "1002"}, body={"objectId": "101"}),
+    ),
+    Endpoint(
+        "simulateEnrollments",
+        "POST",
+        "/enrollment/v1/flows/{flowId}/enrollments/simulate",
+        "Simulate a manual enrollment of a record, or of up to 100 records",
+        simulate_enrollments,
+        {200: "EnrollmentSimulation"},
+        description="Takes the body of a manual enrollment, and decides with the same code. Nothing is stored, and no "
+        "message is sent. If the flow is off, the status is 409 (FLOW_IS_OFF).",
         headers=(KEY_HEADER,),
         body="ManualEnrollmentInput",
         example=Example(path={"flowId": "1002"}, body={"objectId": "101"}),

@@ -422,9 +422,38 @@ SCHEMAS: dict[str, Schema] = {
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
             "since": {**_MOMENT, "description": "The time from which events are kept."},
             "eventTypes": {**_list(_TEXT), "description": "The types of events that trigger the flow of `flowId`."},
+            "requested": {
+                **_list(_ref("ExplainedEvent")),
+                "description": "Manual enrollments and those by backfills, newest first. Requests that enrolled no "
+                "record are not stored.",
+            },
+            "backfills": _ref("RecordBackfills"),
         },
         "paging",
         "eventTypes",
+        "requested",
+        "backfills",
+    ),
+    "RecordBackfills": _object(
+        {
+            "runs": _list(
+                _object(
+                    {
+                        "runId": _TEXT,
+                        "status": {"enum": [status.value for status in RunStatus]},
+                        "isDryRun": _FLAG,
+                        "startedAt": _MOMENT,
+                        "isEnrolled": {**_FLAG, "description": "Whether the run enrolled the record."},
+                        "because": _TEXT,
+                    }
+                )
+            ),
+            "now": {
+                **_nullable(_object({"code": _DECISION["code"], "because": _TEXT, "failedConditions": _list(_TEXT)})),
+                "description": "What a backfill would decide on the record as it is now. null if the flow takes none.",
+            },
+        },
+        description="The latest runs of the flow of `flowId`. A run keeps counts, and no decision on a record.",
     ),
     "Outcome": _object(
         {
@@ -474,6 +503,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
         ],
     },
+    "EnrollmentSimulation": _object({"results": _list(_ref("Explanation"))}),
     "EnrollmentDecision": _object(_DECISION, *_SOMETIMES),
     "ManualEnrollment": {
         "description": "The decision on the record, or those on the records of a batch, each once.",
