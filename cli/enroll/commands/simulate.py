@@ -108,14 +108,14 @@ def _simulate_manual(
 ) -> None:
     with api_errors_reported():
         flow = find_flow(opened, flow_name)
-        inputs = [{"objectId": record_id_of(record, flow)} for record in records]
+        by_id = {record_id_of(record, flow): record for record in records}
         path = f"/enrollment/v1/flows/{path_segment(flow['id'])}/enrollments/simulate"
-        answer = opened.call("POST", path, {"inputs": inputs})
+        answer = opened.call("POST", path, {"inputs": [{"objectId": object_id} for object_id in by_id]})
     if as_json:
         print_json(answer)
         return
     decided = [
-        DecidedEvent("", decision["eventType"], [decision], None, f"{decision['objectTypeId']}/{decision['objectId']}")
+        DecidedEvent("", decision["eventType"], [decision], None, by_id.get(decision["objectId"]))
         for decision in answer["results"]
     ]
     print_decisions(decided, clock, details=details)

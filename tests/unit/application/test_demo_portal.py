@@ -160,3 +160,15 @@ def test_demonstration_flows_use_every_category_and_describe_themselves() -> Non
     assert {flow.object_type_id for flow in read} == {"0-1", "0-2", "0-3"}
     assert {flow.should_re_enroll for flow in read} == {flow.is_enabled for flow in read} == {True, False}
     assert any(flow.criteria is not None for flow in read)
+
+
+def test_demonstration_has_a_flow_that_takes_manual_enrollments_only() -> None:
+    (document,) = (flow for flow in FLOWS if flow["enrollmentCriteria"]["type"] == "MANUAL")
+    world = portal()
+    play(world, SAMPLES)
+    api = Api(world, headers={"x-portal-id": "demo", "content-type": "application/json"})
+    path = f"/enrollment/v1/flows/{document['id']}/enrollments"
+
+    simulated = api("POST", f"{path}/simulate", {"inputs": [{"objectId": "102"}, {"objectId": "104"}]}).json
+    assert [each["code"] for each in simulated["results"]] == ["ENROLLED", "SUPPRESSED"]
+    assert api("POST", path, {"objectId": "102"}).json["code"] == "ENROLLED"
