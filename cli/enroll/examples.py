@@ -23,6 +23,7 @@ EXAMPLES = {
         "enroll explain --portal demo --record contact/101 --flow 1001 --details",
     ),
     "flows": ("enroll flows list --portal demo", "enroll flows put flows/ --portal demo"),
+    "flows relist": ("enroll flows relist --portal demo --dry-run", "enroll flows relist --portal demo"),
     "flows backfills": (
         "enroll flows backfills 1022 --portal demo",
         "enroll flows backfills 1022 pause --portal demo",

@@ -7,7 +7,8 @@ import pytest
 
 from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
-from tests.support.portal import example_portal
+from tests.support.api_document import conforms
+from tests.support.portal import example_portal, token
 from tests.support.scenario import event, flow
 
 FLOWS = "/automation/v4/flows"
@@ -465,3 +466,30 @@ def test_flows_of_other_portals_and_object_types_do_not_close_a_loop() -> None:
     assert call("PUT", f"{FLOWS}/1", after(1, before=2, object="company")).status == 201
     assert call("PUT", f"{FLOWS}/1", after(1, before=2), headers={"x-portal-id": "p2"}).status == 201
     assert "warnings" not in call("PUT", f"{FLOWS}/2", after(2, before=1)).json
+
+
+def test_outdated_flows_are_listed_again_in_pages() -> None:
+    api = example_portal()
+    for flow_id in (31, 32, 33):
+        api.world.put_flow(flow({"id": flow_id, "event": "forms.submitted"}))
+        api.world.flows.forget("p1", str(flow_id), "forms.submitted")
+    api.world.put_flow(flow({"id": 34, "event": "forms.submitted", "enabled": False}))
+    api.world.flows.forget("p1", "34", "forms.submitted")
+    path = "/enrollment/v1/flows/relist"
+
+    def pages(**query: str) -> list[str]:
+        found: list[str] = []
+        after: dict[str, str] = {}
+        while True:
+            answer = api("POST", path, query={"limit": "2", **query, **after})
+            assert answer.status == 200, answer.text
+            conforms(answer.json, "RelistedFlowPage")
+            found += [one["flowId"] for one in answer.json["results"]]
+            if "paging" not in answer.json:
+                return found
+            after = answer.json["paging"]["next"]
+
+    assert pages(dryRun="true") == ["31", "32", "33"]
+    assert pages() == ["31", "32", "33"]
+    assert pages() == []
+    assert api("POST", path, authorizer=token("enroll/read")).status == 403

@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "flows preview": [[FILE]],
     "flows pull": [[FILE]],
     "flows put": [[FILE]],
+    "flows relist": [[], ["--dry-run"]],
     "flows show": [["1001"], [FILE]],
     "flows test": [["1001", "101"], ["1001", FILE]],
     "invoke": [["forms", "--event", FILE, "--lambda-port", "1"]],

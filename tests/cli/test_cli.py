@@ -798,3 +798,18 @@ def test_the_impact_of_a_draft_is_shown(portal: Api, tmp_path: Path, monkeypatch
     for period in ("7", "0d", "d", "7y", "-1d", "999999d"):
         assert "for example 30m, 12h, 7d or 2w; got" in run("flows", "impact", draft, f"--last={period}", code=2).stderr
     assert answer("flows", "show", "9")["revisionId"] == "1", "nothing is stored"
+
+
+def test_relist_lists_the_flows_that_an_earlier_version_stored(portal: Api) -> None:
+    assert run("flows", "relist").stdout == "All flows are listed as needed.\n"
+    portal.world.flows.forget("p1", "1001", "forms.submitted")
+
+    shown = run("flows", "relist", "--dry-run", code=1)
+    assert "1001" in shown.stdout
+    assert "1 flow to be listed again" in shown.stderr
+    before = portal.world.flows.get("p1", "1001")
+    assert [flow["flowId"] for flow in answer("flows", "relist")["results"]] == ["1001"]
+
+    assert portal.world.flows.get("p1", "1001") == before
+    assert "1001" in {flow.id for flow in portal.world.flows.candidates("p1", "0-1", ["forms.submitted"])}
+    assert answer("flows", "relist") == {"results": []}

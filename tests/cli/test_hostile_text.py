@@ -442,6 +442,14 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (FLOW_ID, "cancel")
 
 
+@case("flows relist")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    for _ in range(2):
+        stage.portal.world.flows.forget("p1", FLOW_ID, "forms.submitted")
+        yield ("--dry-run",)
+        yield ()
+
+
 @case("flows list")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ()

@@ -10,6 +10,7 @@ import botocore.client
 import pytest
 
 from enrollment.adapters import backoff
+from enrollment.adapters.dynamodb import flow_repository
 from enrollment.adapters.dynamodb.candidate_flows import (
     CHANGES_NAMED,
     HEAD,
@@ -21,7 +22,8 @@ from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.ports import Throttled
-from enrollment.serialization.flows import read_flow
+from enrollment.domain.flows.flow import Flow, FlowRevision
+from enrollment.serialization.flows import InvalidFlow, read_flow
 from tests.support.aws import aws
 from tests.support.fakes import store
 from tests.support.scenario import flow
@@ -267,3 +269,48 @@ def test_one_portal_larger_than_the_bound_is_served(kept: Kept) -> None:
         kept.put(number, SUBMITTED, ENDED)
     for _ in range(2):
         assert len(small.candidates("p1", "0-1", [SUBMITTED, ENDED])) == 9
+
+
+def test_flow_that_an_earlier_version_listed_otherwise_is_listed_again(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier version did not list a flow of contacts for changes of their companies."""
+    written = flow({"id": 1, "filters": [["city", "IS_KNOWN"]], "company": [["name", "IS_EQUAL_TO", "Acme"]]})
+    with monkeypatch.context() as patch:
+        patch.setattr(flow_repository, "_listings", lambda flow: {candidates_key("p1", "0-1", "crm.object_created")})
+        store(kept.author, "p1", written, NOW)
+        store(kept.author, "p1", {**written, "id": "2", "isEnabled": False}, NOW)
+    kept.put(3)
+    before = kept.author.get("p1", "1")
+    assert not kept.flows.candidates("p1", "0-1", ["crm.property_changed"])
+
+    outdated, following = kept.author.outdated("p1", 10)
+    assert ([each.id for each in outdated], following) == (["1"], None)
+    relisted, _ = kept.author.relist("p1", 10)
+
+    assert [each.id for each in relisted] == ["1"]
+    assert kept.author.get("p1", "1") == before
+    # The function is warm.
+    assert {each.id for each in kept.flows.candidates("p1", "0-1", ["crm.property_changed"])} == {"1"}
+    listed = kept.tables.flows.get(candidates_key("p1", "0-2", "crm.property_changed"), candidate_place("1"))
+    assert listed is not None
+    assert kept.author.outdated("p1", 10) == ([], None)
+
+
+def test_outdated_flows_are_searched_in_pages_and_refused_ones_are_left(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(flow_repository, "_listings", lambda flow: set())
+        for number in (1, 2, 3):
+            kept.put(number)
+
+    assert [each.id for each in kept.author.outdated("p1", 2)[0]] == ["1", "2"]
+    assert kept.author.outdated("p1", 2)[1] == "2"
+    assert [each.id for each in kept.author.outdated("p1", 2, "2")[0]] == ["3"]
+
+    def refuse(revision: FlowRevision) -> Flow:
+        raise InvalidFlow(revision.id, [])
+
+    refusing = DynamoFlowRepository(kept.tables, refuse)
+    assert refusing.outdated("p1", 10) == ([], None)

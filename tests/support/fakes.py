@@ -119,6 +119,22 @@ class FakeFlows:
         ]
         return sorted(found, key=lambda one: join(one.id))[:limit]
 
+    def outdated(self, portal_id: str, limit: int, after: str = "") -> tuple[Sequence[FlowRevision], str | None]:
+        checked = self.list(portal_id, limit, after)
+        found = [one for one in checked if one.is_enabled and self._is_outdated(one)]
+        return found, checked[-1].id if len(checked) == limit else None
+
+    def _is_outdated(self, revision: FlowRevision) -> bool:
+        """Whether ``forget`` has taken it from a list."""
+        live = _listed(read_flow_or_retired(revision))
+        return any(revision.id not in self._candidates.get(place, {}) for place in live)
+
+    def forget(self, portal_id: str, flow_id: str, event_type: str) -> None:
+        """Take a flow from the lists of an event type, as if an earlier version had stored it."""
+        for place, flows in self._candidates.items():
+            if place[0] == portal_id and place[2] == event_type:
+                flows.pop(flow_id, None)
+
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
         key = (revision.portal_id, revision.id)
         with self._lock:
@@ -128,7 +144,8 @@ class FakeFlows:
             retired = _retired(current, revision)
             live = {} if revision.is_deleted else _listed(read_flow_or_retired(revision))
             self._current[key] = revision
-            self._revisions.setdefault(key, []).append(revision)
+            if current is None or current.revision != revision.revision:
+                self._revisions.setdefault(key, []).append(revision)
             for place, flow in (retired | live).items():
                 self._candidates.setdefault(place, {})[flow.id] = flow
 

@@ -21,6 +21,7 @@ from enroll.commands.flow_backfills import (
 )
 from enroll.commands.flow_enrollment import enroll_records
 from enroll.commands.flow_impact import impact
+from enroll.commands.flow_relist import relist
 from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import print_preview
 from enroll.files import read_objects
@@ -397,6 +398,7 @@ def enrollment_test(
 
 app.command("enroll")(enroll_records)
 app.command("backfills")(list_backfills)
+app.command("relist")(relist)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 next revision."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -150,6 +151,21 @@ class FlowAuthoring(Struct, frozen=True):
         """Return the current revisions of at most ``limit`` flows, ordered by ID. ``after``: only flows whose ID
         follows this one."""
         return self.flow_repository.list(portal_id, limit, after)
+
+    def outdated(self, portal_id: str, limit: int, after: str = "") -> tuple[Sequence[FlowRevision], str | None]:
+        """Return the flows that an earlier version listed otherwise than this one, of at most ``limit`` flows, and the
+        ID after which the search continues. None: it is complete."""
+        return self.flow_repository.outdated(portal_id, limit, after)
+
+    def relist(self, portal_id: str, limit: int, after: str = "") -> tuple[Sequence[FlowRevision], str | None]:
+        """List outdated flows again, so that every event finds them. Return them as ``outdated`` does. A flow keeps its
+        revision, and the time since which its criteria are in force."""
+        revisions, following = self.outdated(portal_id, limit, after)
+        for revision in revisions:
+            # If its author saves the flow at the same time, that lists it.
+            with suppress(ConcurrentModification):
+                self.flow_repository.save(revision, revision)
+        return revisions, following
 
     def triggered_by_flows(self, flow: Flow) -> Sequence[Flow]:
         """Return the flows that can form a loop with this one: flows of the same portal and object type that

@@ -86,9 +86,14 @@ class FlowRepository(Protocol):
         flows whose ID follows this one."""
         ...
 
+    def outdated(self, portal_id: str, limit: int, after: str = "") -> tuple[Sequence[FlowRevision], str | None]:
+        """Check at most ``limit`` flows whose ID follows ``after``. Return those that are on and in other lists of
+        candidates than this version needs, and the ID of the last flow that was checked; None: no flow follows."""
+        ...
+
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
-        """Store a revision and the lists of candidates in one transaction. Raises ConcurrentModification if ``was`` is
-        not the current revision."""
+        """Store a revision and the lists of candidates in one transaction. If ``was`` is the same revision, only the
+        lists change. Raises ConcurrentModification if ``was`` is not the current revision."""
         ...
 
 

@@ -77,6 +77,21 @@ class DynamoFlowRepository:
         live = (item for item in items if not item.is_deleted)
         return [_revision(item) for item in itertools.islice(live, limit)]
 
+    def outdated(self, portal_id: str, limit: int, after: str = "") -> tuple[Sequence[FlowRevision], str | None]:
+        """Compare the lists in which a flow is with those that this version reads. A flow that is off is listed when it
+        is turned on."""
+        condition = FlowItem.sk > join(after) if after else None
+        query = self._store.query(FlowItem, join(schema.FLOWS, portal_id), condition, page_size=limit)
+        items = list(itertools.islice(query, limit))
+        found = [_revision(item) for item in items if item.is_enabled and self._is_outdated(item)]
+        return found, items[-1].flow_id if len(items) == limit else None
+
+    def _is_outdated(self, item: FlowItem) -> bool:
+        try:
+            return _listings(self._read_flow(_revision(item))) != set(item.listed_under or ())
+        except ValueError:  # InvalidFlow: this version refuses the flow, so it enrolls no record
+            return False
+
     def save(self, revision: FlowRevision, was: FlowRevision | None) -> None:
         """Write the flow, its revision and its candidate items in one transaction. Raises ConcurrentModification if
         ``was`` is not the current revision, and Throttled if other flows of the same event types keep changing."""

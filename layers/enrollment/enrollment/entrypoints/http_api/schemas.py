@@ -237,6 +237,8 @@ SCHEMAS: dict[str, Schema] = {
         "uuid",
     ),
     "FlowPage": _page("FlowSummary"),
+    "RelistedFlow": _object({"flowId": _TEXT, "flowRevisionId": _TEXT, "name": {"type": ["string", "null"]}}),
+    "RelistedFlowPage": _page("RelistedFlow"),
     "FlowIds": _object(
         {
             "inputs": _list(
