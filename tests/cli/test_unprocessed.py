@@ -10,6 +10,7 @@ import botocore.client
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from enroll.commands import send as sending
@@ -20,7 +21,10 @@ from enroll.dead_letters.queue import NotDeleted, QueueScan
 from enroll.main import app
 from enroll.stack import Stack
 from enrollment.domain.events.associated_change import AssociatedChange, ChangedParts
+from enrollment.domain.events.backfill import backfill_event
 from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.domain.events.manual import manual_event
+from enrollment.domain.identifiers import RecordKey
 from enrollment.serialization.envelopes import read_event, read_routed_event, replay_name
 from enrollment.serialization.redeliveries import write_associated_change, write_redelivery
 from enrollment.serialization.unprocessed import write_unprocessed
@@ -230,7 +234,9 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
         clients = {name: boto3.client(name, region_name=REGION) for name in ("sqs", "events", "sts")}
         clients["events"].create_event_bus(Name="bus")
         url = clients["sqs"].create_queue(QueueName="unprocessed")["QueueUrl"]
+        redeliveries = clients["sqs"].create_queue(QueueName="redeliveries")["QueueUrl"]
         outputs = {"EventBusName": "bus", "UnprocessedEventsQueueUrl": url, "RedriveRoleArn": REDRIVE_ROLE}
+        outputs["RedeliveriesQueueUrl"] = redeliveries
         monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", outputs, clients.__getitem__))
         yield Queue(clients["sqs"], url)
 
@@ -531,3 +537,67 @@ def test_discarding_asks_and_keeps(queue: Queue, tmp_path: Path) -> None:
     assert queue.visible == 2
     run("unprocessed", "discard", "--yes", "--keep", str(tmp_path / "no" / "where"), code=2)
     assert queue.visible == 2
+
+
+def redelivered(queue: Queue) -> list[str]:
+    """Return the messages that are in the redeliveries queue."""
+    url = queue.sqs.get_queue_url(QueueName="redeliveries")["QueueUrl"]
+    bodies: list[str] = []
+    while messages := queue.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        bodies += [message["Body"] for message in messages]
+    return sorted(bodies)
+
+
+def associated_messages() -> list[str]:
+    """Return two parts of one change with too many names to state, and delayed enrollments by events that are never on
+    the bus."""
+    change = AssociatedChange(read_event(submitted(), "forms"), ChangedParts(), "0-2").reduced()
+    parts = [write_associated_change(replace(change, object_ids=(object_id,))) for object_id in ("7", "8")]
+    manual = manual_event(RecordKey("p1", "0-1", "103"), "k1", caller="ada", chain=(), now=0)
+    requested = [manual, backfill_event(RecordKey("p1", "0-1", "103"), "01RUN", caller="ada", now=0)]
+    delayed = [write_redelivery(each, ["1"], 0) for each in (change.event_about("7"), *requested)]
+    return [*parts, *delayed]
+
+
+def test_messages_that_only_the_redeliveries_function_can_process_go_to_its_queue(
+    queue: Queue, bus: list[Event]
+) -> None:
+    queue.send(*associated_messages(), REDELIVERY)
+
+    report = answer("unprocessed", "redrive", "--rate", "1000")
+
+    assert report == {"redriven": 6, "byReason": {"REDELIVERY_FAILED": 6}, "skipped": 0, "left": []}
+    assert redelivered(queue) == sorted(associated_messages())
+    assert [one.id for one in bus] == ["e1"]
+    assert queue.visible == 0
+
+
+def test_message_for_the_redeliveries_function_stays_if_its_queue_refuses_it_or_is_not_known(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.send(ASSOCIATED)
+    opened = commands.open_stack("enroll")
+    outputs = {**opened.outputs, "RedeliveriesQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/none"}
+    monkeypatch.setattr(commands, "open_stack", lambda _: Stack("enroll", outputs, opened.client))
+    shown = run("unprocessed", "redrive", code=1)
+    assert "it needs sqs:SendMessage on the queue of the output RedeliveriesQueueUrl" in shown.stdout
+    assert "the bus or a queue rejected 1 events" in shown.stderr
+    del outputs["RedeliveriesQueueUrl"]
+    assert "only the function redeliveries can process it" in run("unprocessed", "redrive", code=1).stdout
+    assert queue.visible == 1
+
+
+def test_message_for_the_redeliveries_function_is_not_simulated(queue: Queue) -> None:
+    queue.send(ASSOCIATED)
+    assert answer("unprocessed", "redrive", "--dry-run")["events"] == [
+        {"eventId": "e1", "reason": "REDELIVERY_FAILED", "isRedelivered": True}
+    ]
+    assert "decided again by the function redeliveries" in run("unprocessed", "redrive", "--dry-run").stdout
+    assert redelivered(queue) == []
+
+
+def test_message_for_the_redeliveries_function_that_comes_back_is_redriven_once(queue: Queue) -> None:
+    queue.send(ASSOCIATED, ASSOCIATED)
+    report = answer("unprocessed", "redrive", "--rate", "1000")
+    assert report["redriven"] == 1
+    assert [one["why"] for one in report["left"]] == ["came back during the run"]

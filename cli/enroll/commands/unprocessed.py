@@ -49,6 +49,8 @@ DEFAULT_RATE = 50
 MAX_RATE = 1000
 
 # Printed before events are discarded (docs/unprocessed.md).
+CAME_BACK = "came back during the run"
+
 DISCARD_WARNING = (
     "Discarding does not cancel enrollments that these events have already claimed. They are published within 10 "
     "minutes."
@@ -247,7 +249,9 @@ def redrive(
         if dry_run:
             _print_dry_run(selection, lambda portal_id: open_api(api, portal_id, stack), as_json)
             return
-        work = Redriving(opened.client("events"), opened.outputs["EventBusName"], messages, rate, _own_bus(opened))
+        redeliveries = Redeliveries(opened.client("sqs"), opened.outputs.get("RedeliveriesQueueUrl"))
+        bus = opened.client("events")
+        work = Redriving(bus, opened.outputs["EventBusName"], messages, rate, _own_bus(opened), redeliveries)
         with progress_bar("Redriving", unit="redriven", quiet=as_json) as progress:
             try:
                 work.run(selection, lambda: progress.update(sum(work.redriven.values())))
@@ -268,9 +272,28 @@ def _own_bus(opened: Stack) -> Callable[[], Any]:
     return client
 
 
+@dataclass(frozen=True)
+class Redeliveries:
+    """The redeliveries queue. ``url`` None: an older stack does not name it."""
+
+    client: Any
+    url: str | None
+
+    def refusal(self, body: str) -> str | None:
+        """Send a message. Return why it was not accepted, or None."""
+        if self.url is None:
+            return "only the function redeliveries can process it; the stack needs the output RedeliveriesQueueUrl"
+        try:
+            self.client.send_message(QueueUrl=self.url, MessageBody=body)
+        except ClientError as error:
+            return f"it needs sqs:SendMessage on the queue of the output RedeliveriesQueueUrl: {error}"
+        return None
+
+
 @dataclass
 class Redriving:
-    """Puts unprocessed events on the bus and deletes their messages.
+    """Puts unprocessed events on the bus and deletes their messages. Messages that only the function ``redeliveries``
+    can process go to its queue.
 
     ``own_bus`` returns a client that may put the stack's own events on the bus. The bus policy denies that to all other
     clients. ``redriven`` counts events by reason. ``refused`` are events that the bus rejected, with its reason.
@@ -282,6 +305,7 @@ class Redriving:
     messages: QueueScan
     rate: int
     own_bus: Callable[[], Any]
+    redeliveries: Redeliveries
     redriven: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[QueueMessage, str]] = field(default_factory=list)
     kept: list[tuple[QueueMessage, str]] = field(default_factory=list)
@@ -297,18 +321,36 @@ class Redriving:
 
     def _entries(self, selection: Selection) -> Iterator[BusEntry]:
         redriven_ids: set[str | None] = set()
+        redelivered: set[str] = set()
         for message in selection:
             event = message.unprocessed
             entry = event.entry(self.bus_name)
-            if entry is None:
+            if event.redelivery is not None:
+                # Several messages can be about one event.
+                if event.redelivery in redelivered:
+                    self.kept.append((message, CAME_BACK))
+                    continue
+                redelivered.add(event.redelivery)
+                self._redeliver(message, event.redelivery)
+            elif entry is None:
                 self.kept.append((message, event.obstacle or NOT_AN_EVENT))
             elif event.event_id in redriven_ids:
                 # The event failed again, or the queue has it twice. Redriving it again could go on without end.
-                self.kept.append((message, "came back during the run"))
+                self.kept.append((message, CAME_BACK))
             else:
                 redriven_ids.add(event.event_id)
                 self._waiting.append(message)
                 yield entry
+
+    def _redeliver(self, message: QueueMessage, body: str) -> None:
+        started = time.monotonic()
+        refusal = self.redeliveries.refusal(body)
+        if refusal is not None:
+            self.refused.append((message, refusal))
+            return
+        self.redriven[message.unprocessed.reason] += 1
+        self.messages.delete([message])
+        time.sleep(max(0.0, 1 / self.rate - (time.monotonic() - started)))
 
     def _put(self, messages: Sequence[QueueMessage], entries: Sequence[BusEntry]) -> None:
         from enrollment.domain.events.event import OWN_SOURCE
@@ -349,7 +391,7 @@ def _report(work: Redriving, skipped: int, as_json: bool) -> None:
         for message in left:
             console.print(f"Left in the queue: {message['eventId'] or message['messageId']}: {message['why']}")
     if work.refused:
-        fail(f"the bus rejected {len(work.refused)} events; they are still in the queue", FAILED)
+        fail(f"the bus or a queue rejected {len(work.refused)} events; they are still in the queue", FAILED)
 
 
 def _print_dry_run(selection: Selection, api_of: Callable[[str], Api], as_json: bool) -> None:
@@ -383,6 +425,8 @@ def _simulated(unprocessed: UnprocessedEvent, apis: dict[str, Api], api_of: Call
     from enrollment.domain.events.event import InvalidEvent
     from enrollment.serialization.envelopes import read_routed_event, replay_name
 
+    if unprocessed.redelivery is not None:
+        return {"isRedelivered": True}
     envelope = unprocessed.complete_event
     if envelope is None:
         return {"left": unprocessed.obstacle or NOT_AN_EVENT}
@@ -404,6 +448,8 @@ def _outcome_text(outcome: Mapping[str, Any]) -> str:
         return f"left in the queue: {outcome['left']}"
     if "unprocessed" in outcome:
         return f"rejected again: {outcome['unprocessed']['reason']}: {outcome['unprocessed']['message']}"
+    if "isRedelivered" in outcome:
+        return "decided again by the function redeliveries"
     if "replay" in outcome:
         return f"decided as part of the replay {outcome['replay']}"
     codes = ", ".join(f"{decision['flowId']} {decision['code']}" for decision in outcome["decisions"])

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from enroll.bus import BusEntry, detail_text
+from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, REQUESTED
 from enrollment.domain.values import Instant, read_instant, read_time
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"
@@ -27,6 +28,9 @@ UNKNOWN_MESSAGE = "UNKNOWN_MESSAGE"
 
 NOT_AN_EVENT = "no event"
 
+NEVER_ON_BUS = REQUESTED | {ASSOCIATED_RECORD_EVENT}
+"""Types of events that no source can send. The bus would deliver such an event, and the functions refuse it."""
+
 
 @dataclass(frozen=True)
 class UnprocessedEvent:
@@ -35,7 +39,8 @@ class UnprocessedEvent:
     ``event`` is the whole event as EventBridge delivered it, or the content of the message if it is not an event.
     ``reason`` is a code of docs/events.md, or of the AWS service that gave up. ``truncated`` is set if the event was
     too large for a message: it has the size, the beginning and the place in the archive, and ``event`` has only what
-    identifies the event.
+    identifies the event. ``redelivery`` is the message itself if only the function ``redeliveries`` can process it,
+    because there is no such event on the bus, or because the event alone would not make the same decisions.
     """
 
     reason: str
@@ -43,6 +48,7 @@ class UnprocessedEvent:
     event: Any
     field: str | None = None
     truncated: Mapping[str, Any] | None = None
+    redelivery: str | None = None
 
     @property
     def event_id(self) -> str | None:
@@ -152,12 +158,12 @@ def read_unprocessed(body: str, attributes: Mapping[str, str]) -> UnprocessedEve
             return UnprocessedEvent(reason, _describe_failure(context, message.get("responsePayload")), event)
         case {"at": _, "flowIds": list(flow_ids), "event": event}:
             flows = ", ".join(map(str, flow_ids))
-            return UnprocessedEvent(
-                REDELIVERY_FAILED, f"the deferred decision of flows {flows} failed at every attempt", event
-            )
+            text = f"the deferred decision of flows {flows} failed at every attempt"
+            redelivery = body if isinstance(event, dict) and event.get("detail-type") in NEVER_ON_BUS else None
+            return UnprocessedEvent(REDELIVERY_FAILED, text, event, redelivery=redelivery)
         case {"associated": {"objectTypeId": object_type_id}, "event": event}:
             text = f"the decisions on associated records of type {object_type_id} failed at every attempt"
-            return UnprocessedEvent(REDELIVERY_FAILED, text, event)
+            return UnprocessedEvent(REDELIVERY_FAILED, text, event, redelivery=body)
         case {"detail-type": _, "detail": _} if not attributes:
             text = "the event failed at every attempt in a batch of its category's buffer"
             return UnprocessedEvent(BATCH_FAILED, text, message)
