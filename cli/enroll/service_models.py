@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from botocore.loaders import Loader
 
@@ -14,9 +15,9 @@ class ServiceModels(Loader):
     def of_path(cls, search_path: str | None) -> ServiceModels:
         """Return a loader that also searches these folders, which are separated as in PATH."""
         folders = search_path.split(os.pathsep) if search_path else []
-        return cls([os.path.expanduser(os.path.expandvars(folder)) for folder in folders])
+        return cls([str(Path(os.path.expandvars(folder)).expanduser()) for folder in folders])
 
     def list_available_services(self, type_name: str) -> list[str]:
         """Return the names of all services. A service in the list can lack a model of this type."""
-        folders = [folder for folder in self.search_paths if os.path.isdir(folder)]
-        return sorted({name for folder in folders for name in os.listdir(folder)})
+        folders = [Path(folder) for folder in self.search_paths]
+        return sorted({path.name for folder in folders if folder.is_dir() for path in folder.iterdir()})
