@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from enroll.associated_records import found_associated
 from enroll.output import console, print_note, print_table, shown, styled
 from enroll.tables import Column, Lines, Styled
 from enroll.times import Times
@@ -160,7 +161,7 @@ def _details(decision: Decision) -> Iterator[Styled]:
             continue
         yield _marked(group["passed"], title)
         for filter_result in group["filters"]:
-            yield styled("  ") + _filter(filter_result)
+            yield from (styled("  ") + line for line in _filter_lines(filter_result))
     for key, name in (("suppression", "suppressed by"), ("goal", "goal met"), ("refinementCriteria", "criteria")):
         if decision[key] is not None:
             # Passed suppression and goal criteria are a reason against the enrollment.
@@ -184,7 +185,8 @@ def _details(decision: Decision) -> Iterator[Styled]:
 def _branch(result: Mapping[str, Any], indent: str) -> Iterator[Styled]:
     """Yield a line for a filter, or the lines of a branch of filters."""
     if "property" in result:
-        yield styled(indent) + _filter(result)
+        for line in _filter_lines(result):
+            yield styled(indent) + line
         return
     children = (*result["filters"], *result["filterBranches"])
     if len(children) > 1 or result["filterBranchType"].startswith("NOT_"):
@@ -194,12 +196,18 @@ def _branch(result: Mapping[str, Any], indent: str) -> Iterator[Styled]:
         yield from _branch(child, indent)
 
 
-def _filter(result: Mapping[str, Any]) -> Styled:
-    from enrollment.domain.describe import associated_records, is_association
+def _filter_lines(result: Mapping[str, Any]) -> Iterator[Styled]:
+    """Yield a line for a filter. If it is about associated records and fails, yield a line for each of these, too."""
+    from enrollment.domain.describe import is_association
 
     reason = f" ({result['because']})" if "because" in result else ""
-    value = associated_records(result["found"]) if is_association(result["operation"]) else _quoted(result["found"])
-    return _marked(result["passed"], f"{result['property']} {result['expected']}: found {value}{reason}")
+    if is_association(result["operation"]):
+        value, *associated = found_associated(result)
+    else:
+        value, associated = _quoted(result["found"]), []
+    yield _marked(result["passed"], f"{result['property']} {result['expected']}: found {value}{reason}")
+    for text in associated:
+        yield styled(f"    {text}")
 
 
 def _quoted(value: Any) -> str:

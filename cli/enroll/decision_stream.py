@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from enroll.associated_records import found_associated
 from enroll.decision_rendering import DEFAULT_STYLE, STYLES
 from enroll.output import styled
 from enroll.tables import Styled
@@ -178,13 +179,13 @@ def _reasons(line: LogLine) -> Sequence[str]:
 
 
 def _condition(failure: Mapping[str, Any]) -> str:
-    from enrollment.domain.describe import associated_records, expected, is_association
+    from enrollment.domain.describe import expected, is_association
 
     found = failure.get("found")
     value = "no value" if found in (None, "", []) else json.dumps(found, ensure_ascii=False)
     try:
         wanted = expected(failure["operation"])
-        value = associated_records(found) if is_association(failure["operation"]) else value
+        value = "; ".join(found_associated(failure)) if is_association(failure["operation"]) else value
     except (KeyError, TypeError, AssertionError, AttributeError):
         # Another version wrote the line.
         wanted = json.dumps(failure.get("operation"), ensure_ascii=False)

@@ -61,7 +61,12 @@ def session_of(variables: tuple[tuple[str, str], ...]) -> Any:
     """Return the session of the whole command. It depends on these variables of the environment."""
     import botocore.session
 
-    return botocore.session.get_session()
+    from enroll.service_models import ServiceModels
+
+    session = botocore.session.get_session()
+    extra_path = session.get_config_variable("data_path")  # AWS_DATA_PATH
+    session.register_component("data_loader", ServiceModels.of_path(extra_path))
+    return session
 
 
 def open_stack(name: str, client: ClientOf = client_of) -> Stack:

@@ -12,7 +12,7 @@ from enroll.decision_stream import FILTER, LogFiles, LogGroups, StreamFilter
 from tests.support.command_line import run
 from tests.support.functions import Stack, invoke, open_stack, put
 from tests.support.portal import Api
-from tests.support.scenario import event, flow
+from tests.support.scenario import event, flow, property_filter
 
 DECISION = {
     "message": "decision",
@@ -178,6 +178,18 @@ def test_failed_association_is_shown_with_the_number_of_associated_records(tmp_p
         "associated 0-2: expected that it has at least one record that meets the filters, found 1 associated record"
         in shown
     )
+
+
+def test_failed_association_is_shown_with_the_failing_filter_of_each_record(tmp_path: Path) -> None:
+    operation = property_filter(["city", "IS_EQUAL_TO", "Cork"])["operation"]
+    company = {"record": "0-2/7", "failure": {"property": "city", "found": "Galway", "operation": operation}}
+    failed = {"property": "associated 0-2", "found": 2, "operation": {"filterBranchType": "ASSOCIATION"}}
+    line = {"message": "decision", "portalId": "p1", "flowId": "1", "code": "NOT_MATCHED"}
+    (tmp_path / "crm.log").write_text(
+        json.dumps(line | {"filter": failed | {"associated": [company]}}) + "\n", encoding="utf-8"
+    )
+    shown = run("tail", "--logs", str(tmp_path), "--timeout", "0").stdout
+    assert 'found 2 associated records; 0-2/7: city is "Cork", found "Galway"; and 1 more' in shown
 
 
 def test_refused_events_are_shown_with_all_faults(logs: str) -> None:

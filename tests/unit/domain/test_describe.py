@@ -10,6 +10,7 @@ from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
 from enrollment.domain.describe import (
     WORDS,
+    associated_conditions,
     associated_records,
     describe_flow,
     describe_operation,
@@ -17,6 +18,7 @@ from enrollment.domain.describe import (
     is_negative,
 )
 from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.operators.filters import AssociatedFailure, Failure
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.serialization.flows import read_flow
 from tests.support.criteria import with_company
@@ -240,6 +242,21 @@ def test_filter_based_flow_without_trigger_enrolls_each_record_once() -> None:
 def test_failed_association_says_what_was_counted(operator: str, number: int, words: str) -> None:
     operation = {"filterBranchType": "ASSOCIATION", "operator": operator}
     assert f"{expected(operation)}, found {associated_records(number)}" == words
+
+
+def test_failed_association_names_the_records_and_counts_the_rest() -> None:
+    operation = property_filter(["city", "IS_EQUAL_TO", "Cork"])["operation"]
+    failures = [
+        AssociatedFailure("0-2/1", Failure("city", operation, "Galway")),
+        AssociatedFailure("0-2/2", Failure("city", operation, None)),
+    ]
+    assert associated_conditions(5, failures) == [
+        '0-2/1: city is "Cork", found "Galway"',
+        '0-2/2: city is "Cork", found no value',
+        "and 3 more",
+    ]
+    assert associated_conditions(5, [AssociatedFailure("0-2/1", None)]) == ["0-2/1 meets the filters"]
+    assert associated_conditions(0, []) == []
 
 
 def test_negated_branches_and_absent_associations_are_described() -> None:

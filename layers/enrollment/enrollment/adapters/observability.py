@@ -32,6 +32,7 @@ from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.enrollments import Enrollment
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.operators.filters import Failure
 from enrollment.domain.values import Instant, Value, as_text, iso
 
 
@@ -207,11 +208,21 @@ def decision_fields(event: Event, decision: Decision) -> dict[str, Any]:
             for group in decision.groups
         ]
     if decision.filter is not None:
-        fields["filter"] = {
-            "property": decision.filter.property,
-            "found": _shorten(decision.filter.found),
-            "operation": dict(decision.filter.operation),
-        }
+        fields["filter"] = _failure_fields(decision.filter)
+    return fields
+
+
+def _failure_fields(failure: Failure) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "property": failure.property,
+        "found": _shorten(failure.found),
+        "operation": dict(failure.operation),
+    }
+    if failure.associated:
+        fields["associated"] = [
+            {"record": each.record, "failure": None if each.failure is None else _failure_fields(each.failure)}
+            for each in failure.associated
+        ]
     return fields
 
 

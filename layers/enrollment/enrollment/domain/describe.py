@@ -22,7 +22,7 @@ from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.flows.re_enrollment import CriteriaTrigger, ReEnrollmentTrigger
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.operators.calendar import UNITS
-from enrollment.domain.operators.filters import Failure, PropertyFilter
+from enrollment.domain.operators.filters import AssociatedFailure, Failure, PropertyFilter
 from enrollment.domain.operators.property_operators import OPERATION_TYPES
 from enrollment.domain.values import Value, as_text, is_missing
 
@@ -182,7 +182,7 @@ def _condition(name: str, failure: Failure) -> str:
 def _found_value(failure: Failure) -> str:
     value = failure.found
     if is_association(failure.operation):
-        return associated_records(value)
+        return "; ".join([associated_records(value), *associated_conditions(value, failure.associated)])
     if is_missing(value):
         return "no value"
     return quoted(value) if isinstance(value, str | list) else as_text(value)
@@ -220,6 +220,22 @@ def is_association(operation: Mapping[str, Any]) -> bool:
 def associated_records(number: object) -> str:
     """Return a number of associated records in words."""
     return f"{number} associated record{'' if number == 1 else 's'}"
+
+
+def associated_conditions(number: object, failures: Sequence[AssociatedFailure]) -> Sequence[str]:
+    """Return why a filter on associated records fails: the failing condition of each record that is known.
+
+    ``number``: the number of associated records.
+    """
+    conditions = [
+        f"{each.record} meets the filters"
+        if each.failure is None
+        else f"{each.record}: {_condition(each.failure.property, each.failure)}"
+        for each in failures
+    ]
+    # If no record may meet the filters, the others can fail.
+    more = number - len(failures) if isinstance(number, int) and failures and failures[0].failure is not None else 0
+    return [*conditions, f"and {more} more"] if more > 0 else conditions
 
 
 def describe_operation(operation: Mapping[str, Any]) -> str:

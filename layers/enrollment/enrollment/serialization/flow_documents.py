@@ -6,6 +6,7 @@ from typing import Any
 from enrollment.domain.criteria.criteria import BranchResult, FilterResult, Result
 from enrollment.domain.describe import expected
 from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.operators.filters import AssociatedFailure
 from enrollment.domain.values import iso
 from enrollment.serialization.requests import BodyReader
 from enrollment.serialization.validation_errors import expectation
@@ -81,12 +82,28 @@ def write_result(result: Result) -> dict[str, Any]:
             "found": result.found,
             "passed": result.holds,
             **({} if result.because is None else {"because": result.because}),
+            **({"associated": [_associated(each) for each in result.associated]} if result.associated else {}),
         }
     return {
         "filterBranchType": result.kind,
         "filters": [write_result(part) for part in result.parts if isinstance(part, FilterResult)],
         "filterBranches": [write_result(part) for part in result.parts if isinstance(part, BranchResult)],
         "passed": result.holds,
+    }
+
+
+def _associated(associated: AssociatedFailure) -> dict[str, Any]:
+    failure = associated.failure
+    if failure is None:
+        return {"record": associated.record, "failure": None}
+    return {
+        "record": associated.record,
+        "failure": {
+            "property": failure.property,
+            "operation": dict(failure.operation),
+            "expected": expected(failure.operation),
+            "found": failure.found,
+        },
     }
 
 

@@ -21,7 +21,7 @@ from enrollment.domain.criteria.criteria import (
 from enrollment.domain.criteria.record_operators import record_operation
 from enrollment.domain.criteria.transitions import Mentions, meaning
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.operators.filters import Failure
+from enrollment.domain.operators.filters import AssociatedFailure, Failure
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.records.record_snapshot import AssociatedRecords, RecordSnapshot
@@ -62,7 +62,13 @@ IN_LIST = {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "7"}
         (AssociatedWith("0-2", KIND, AllOf(())), FilterResult("associated 0-2", ASSOCIATION, 1, True)),
         (
             AssociatedWith("0-2", KIND, AllOf(()), is_in=False),
-            FilterResult("associated 0-2", {**ASSOCIATION, "operator": "NOT_IN_LIST"}, 1, False),
+            FilterResult(
+                "associated 0-2",
+                {**ASSOCIATION, "operator": "NOT_IN_LIST"},
+                1,
+                False,
+                associated=(AssociatedFailure("0-2/7", None),),
+            ),
         ),
         (
             AssociatedWith("0-3", KIND, AllOf(())),
@@ -80,6 +86,30 @@ IN_LIST = {"filterType": "IN_LIST", "operator": "IN_LIST", "listId": "7"}
 def test_the_result_has_every_part(criteria: Criteria, expected: object) -> None:
     assert criteria.result(SNAPSHOT) == expected
     assert criteria.holds(SNAPSHOT) == criteria.result(SNAPSHOT).holds
+
+
+def test_a_failing_association_names_the_failing_filter_of_the_first_three_records() -> None:
+    companies = tuple(
+        RecordSnapshot(Record(RecordKey("p", "0-2", number), 0, {"city": TimestampedValue(city, 5)}), 10)
+        for number, city in (("1", "Galway"), ("2", "Sligo"), ("3", None), ("4", "Galway"))
+    )
+    snapshot = replace(SNAPSHOT, associates={("0-2", KIND): AssociatedRecords(companies)})
+    failure = first_failure(AssociatedWith("0-2", KIND, AllOf((CORK,))).result(snapshot))
+    assert failure is not None
+    assert failure.associated == tuple(
+        AssociatedFailure(f"0-2/{number}", Failure("city", CORK.operation.given, city))
+        for number, city in (("1", "Galway"), ("2", "Sligo"), ("3", None))
+    )
+
+
+def test_an_association_that_no_record_may_meet_names_the_records_that_meet_it() -> None:
+    companies = tuple(
+        RecordSnapshot(Record(RecordKey("p", "0-2", number), 0, {"city": TimestampedValue(city, 5)}), 10)
+        for number, city in (("1", "Galway"), ("2", "Cork"))
+    )
+    snapshot = replace(SNAPSHOT, associates={("0-2", KIND): AssociatedRecords(companies)})
+    result = AssociatedWith("0-2", KIND, AllOf((CORK,)), is_in=False).result(snapshot)
+    assert result.associated == (AssociatedFailure("0-2/2", None),)
 
 
 def test_the_result_says_that_associated_records_are_left_out() -> None:

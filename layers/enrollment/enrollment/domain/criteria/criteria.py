@@ -5,12 +5,13 @@ that determines the result. ``result`` is for explanations and evaluates all par
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
 
 from enrollment.domain.criteria.record_operators import RecordOperation
-from enrollment.domain.operators.filters import Failure
+from enrollment.domain.operators.filters import AssociatedFailure, Failure
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record_snapshot import (
     MAX_ASSOCIATED,
@@ -20,12 +21,16 @@ from enrollment.domain.records.record_snapshot import (
 )
 from enrollment.domain.values import Value
 
+# Associated records that the result of a failing filter names. Bounds the lines of logs.
+MAX_ASSOCIATED_FAILURES = 3
+
 
 class FilterResult(Struct, frozen=True):
     """The result of a filter.
 
     ``property``: the property, or a description of what was evaluated. ``operation``: the filter as the flow JSON has
     it. ``found``: the value. ``because``: why the value could not be compared, or not completely.
+    ``associated``: the first associated records because of which the filter fails.
     """
 
     property: str
@@ -33,6 +38,7 @@ class FilterResult(Struct, frozen=True):
     found: Value
     holds: bool
     because: str | None = None
+    associated: tuple[AssociatedFailure, ...] = ()
 
 
 class BranchResult(Struct, frozen=True):
@@ -174,8 +180,17 @@ class AssociatedWith(Struct, frozen=True):
         reason = None
         if not associates.is_complete:
             reason = f"only {MAX_ASSOCIATED:,} associated records are evaluated, and there are more"
-        label = f"associated {self.object_type_id}"
-        return FilterResult(label, operation, len(associates.snapshots), self.holds(snapshot), reason)
+        label, holds = f"associated {self.object_type_id}", self.holds(snapshot)
+        failures = () if holds else tuple(islice(self._failures(associates), MAX_ASSOCIATED_FAILURES))
+        return FilterResult(label, operation, len(associates.snapshots), holds, reason, failures)
+
+    def _failures(self, associates: AssociatedRecords) -> Iterator[AssociatedFailure]:
+        """Yield the associated records because of which the filter fails: all, or those that meet the criteria."""
+        for associate in associates.snapshots:
+            if self.is_in or self.criteria.holds(associate):
+                key = associate.record.key
+                failure = first_failure(self.criteria.result(associate))
+                yield AssociatedFailure(f"{key.object_type_id}/{key.object_id}", failure)
 
     def _associates(self, snapshot: RecordSnapshot) -> AssociatedRecords:
         return snapshot.associates.get(self.need, AssociatedRecords())
@@ -190,7 +205,7 @@ def first_failure(result: Result) -> Failure | None:
     if result.holds:
         return None
     if isinstance(result, FilterResult):
-        return Failure(result.property, result.operation, result.found, result.because)
+        return Failure(result.property, result.operation, result.found, result.because, result.associated)
     if result.kind.startswith("NOT_"):
         return _satisfied_part(result)
     return next((failure for part in result.parts if (failure := first_failure(part)) is not None), None)

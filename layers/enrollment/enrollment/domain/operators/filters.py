@@ -13,12 +13,25 @@ class Failure(Struct, frozen=True):
     """A filter that does not hold.
 
     ``operation``: as the flow JSON has it. ``found``: the value. ``because``: why it could not be compared, if so.
+    ``associated``: for a filter on associated records, the first of the records because of which it fails.
     """
 
     property: str
     operation: Mapping[str, Any]
     found: Value
     because: str | None = None
+    associated: tuple["AssociatedFailure", ...] = ()
+
+
+class AssociatedFailure(Struct, frozen=True):
+    """An associated record because of which a filter fails.
+
+    ``record``: its object type ID and its ID, for example 0-2/900. ``failure``: its first filter that does not hold.
+    None: it meets all filters, and no record may.
+    """
+
+    record: str
+    failure: Failure | None
 
 
 class PropertyFilter(Struct, frozen=True):

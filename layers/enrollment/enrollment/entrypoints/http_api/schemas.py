@@ -284,8 +284,22 @@ SCHEMAS: dict[str, Schema] = {
             "found": _VALUE,
             "passed": _FLAG,
             "because": {"type": "string", "description": "Why the value could not be compared, if so."},
+            "associated": {
+                **_list(_ref("AssociatedFailure")),
+                "description": "The first associated records because of which the filter fails.",
+            },
         },
         "because",
+        "associated",
+    ),
+    "AssociatedFailure": _object(
+        {
+            "record": {"type": "string", "description": "The object type ID and the ID, for example 0-2/900."},
+            "failure": {
+                **_nullable(_ref("FailedFilter")),
+                "description": "The first filter that fails. null: the record meets all filters.",
+            },
+        }
     ),
     # The event history
     "EventOccurrence": _object(
@@ -493,7 +507,17 @@ SCHEMAS: dict[str, Schema] = {
         *_OF_FILTER_BASED,
         *("portalId", "objectTypeId", "objectId", "eventId", "eventType"),
     ),
-    "FailedFilter": _object({"property": _TEXT, "found": _VALUE, "operation": {"type": "object"}}),
+    "FailedFilter": _object(
+        {
+            "property": _TEXT,
+            "found": _VALUE,
+            "operation": {"type": "object"},
+            "expected": {"type": "string", "description": "The operation in words."},
+            "associated": _list(_ref("AssociatedFailure")),
+        },
+        "expected",
+        "associated",
+    ),
     # Manual enrollments
     "ManualEnrollmentInput": {
         "description": "A record of the flow's object type, or a batch.",
