@@ -323,3 +323,26 @@ def test_later_changes_re_enroll_after_the_schedule_has_confirmed_the_first_enro
     world.deliver(city)
 
     assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10]
+
+
+def test_later_change_that_is_decided_before_the_first_claim_re_enrolls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later change is stored after the record was read and decided before the first enrollment is claimed. So its
+    own event does not re-enroll the record yet."""
+    world = World(now=START + 400)
+    world.put_record(ADA, Record(ADA, 0))
+    given = {"id": 1, "filters": [FILTERS["city is Dublin"]], "re_enroll": True}
+    world.put_flow(scenario.flow({**given, "re_enroll_when": [TRIGGERS["age known"]]}))
+    city = envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False))
+    age = envelope("age", Arrival(10, "property", (("age", 3),), creates=False))
+    claim = world.enrollments.claim
+
+    def claim_after_the_age(*args: Any) -> bool:
+        monkeypatch.undo()
+        world.now += 1
+        world.deliver(age)
+        return claim(*args)
+
+    monkeypatch.setattr(world.enrollments, "claim", claim_after_the_age)
+    world.deliver(city)
+
+    assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10]
