@@ -289,12 +289,12 @@ def _operation(operation_type: str, operators: Sequence[str]) -> SearchStrategy[
     return st.fixed_dictionaries({**named, **_OPERANDS, **default, **(ranged if "RANGED" in operation_type else {})})
 
 
-def _property_filter(operations: SearchStrategy[Json], names: SearchStrategy[str]) -> SearchStrategy[Json]:
+def property_filters(operations: SearchStrategy[Json], names: SearchStrategy[str]) -> SearchStrategy[Json]:
     return st.fixed_dictionaries({"filterType": st.just("PROPERTY"), "property": names, "operation": operations})
 
 
-_RECORD_OPERATIONS = st.one_of([_operation(name, row.operators) for name, row in RECORD_OPERATION_TYPES.items()])
-_LIST_FILTERS = st.fixed_dictionaries(
+RECORD_OPERATIONS = st.one_of([_operation(name, row.operators) for name, row in RECORD_OPERATION_TYPES.items()])
+LIST_FILTERS = st.fixed_dictionaries(
     {
         "filterType": st.just("IN_LIST"),
         "operator": st.sampled_from(["IN_LIST", "NOT_IN_LIST"]),
@@ -302,9 +302,9 @@ _LIST_FILTERS = st.fixed_dictionaries(
     }
 )
 _FILTERS = st.one_of(
-    _property_filter(_RECORD_OPERATIONS, _NAMES),
-    _property_filter(_RECORD_OPERATIONS, _NAMES),
-    _LIST_FILTERS,
+    property_filters(RECORD_OPERATIONS, _NAMES),
+    property_filters(RECORD_OPERATIONS, _NAMES),
+    LIST_FILTERS,
     st.fixed_dictionaries({"filterType": st.just("CONSTANT"), "shouldAccept": st.booleans()}),
 )
 _ASSOCIATIONS = st.fixed_dictionaries(
@@ -333,7 +333,7 @@ _BRANCHES = st.one_of(
 
 def _trigger(event_type: EventType) -> SearchStrategy[Json]:
     filters = [
-        _property_filter(_operation(kind, OPERATION_TYPES[kind].on_events), st.just(known.name))
+        property_filters(_operation(kind, OPERATION_TYPES[kind].on_events), st.just(known.name))
         for known in event_type.properties
         for kind in sorted(known.operations)
     ]
@@ -366,7 +366,7 @@ FLOWS: SearchStrategy[Json] = st.fixed_dictionaries(
                 "refinementCriteria": _BRANCHES,
                 "listMembershipFilterBranches": st.lists(
                     st.fixed_dictionaries(
-                        {"filterBranchType": st.just("AND"), "filters": st.lists(_LIST_FILTERS, min_size=1, max_size=1)}
+                        {"filterBranchType": st.just("AND"), "filters": st.lists(LIST_FILTERS, min_size=1, max_size=1)}
                     ),
                     max_size=1,
                 ),

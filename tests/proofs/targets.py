@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.criteria.transitions import Transition
 from enrollment.domain.describe import describe_flow
 from enrollment.domain.enrollment.decisions import criteria_decision
 from enrollment.domain.flows.flow import FlowRevision
+from enrollment.domain.flows.re_enrollment import ChangeTrigger, PropertyChange, ReEnrollmentTrigger
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import AssociationType, associated
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.records.record_snapshot import RecordSnapshot
-from enrollment.domain.values import LATEST
+from enrollment.domain.values import LATEST, iso
 from enrollment.entrypoints.bootstrap import Application
 from enrollment.entrypoints.event_handlers import handle
 from enrollment.serialization.envelopes import read_event, replay_name
@@ -35,9 +40,11 @@ from enrollment.serialization.records import (
 from enrollment.serialization.redeliveries import read_redelivery
 from enrollment.serialization.requests import InvalidRequest
 from enrollment.serialization.validation_errors import ValidationError
+from tests.proofs.filter_trees import Faulty
+from tests.support.counting import Counted
 from tests.support.fakes import FakeUnprocessed, World
 from tests.support.samples import REASONS
-from tests.support.scenario import flow
+from tests.support.scenario import event, flow
 
 NOW = 1_795_428_000_000
 
@@ -48,8 +55,9 @@ LONGEST_MESSAGE = 2_000
 
 @dataclass
 class Tried:
-    """Inputs, by what became of them; `slowest`: CPU seconds of one."""
+    """Inputs, by what became of them; `slowest`: CPU seconds of one; `longest`: that it may take."""
 
+    longest: float = LONGEST
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
 
@@ -61,7 +69,7 @@ class Tried:
         outcome, taken = _timed(target, one)
         if taken > self.slowest:  # an input that is slow is slow again; the collector, which may have been, is not
             taken = min(taken, _timed(target, one)[1])
-        assert taken < LONGEST, f"one input took {taken:.2f} s of CPU time"
+        assert taken < self.longest, f"one input took {taken:.2f} s of CPU time"
         self.slowest = max(self.slowest, taken)
         self.outcomes[outcome] += 1
 
@@ -149,6 +157,7 @@ VALUES: tuple[Any, ...] = (
     "2024-02-29",
     "",
 )
+NAMES = ("city", "born", "score", "hs_form_id", "a;b")
 ZONES = ("UTC", "Pacific/Kiritimati", "America/Adak")
 
 
@@ -157,12 +166,11 @@ def snapshots() -> Iterator[RecordSnapshot]:
     for number, value in enumerate(VALUES):
         dated = TimestampedValue(value, (0, NOW, LATEST)[number % 3])
         earlier = tuple(TimestampedValue(one, at) for at, one in enumerate(VALUES))
-        names = ("city", "born", "score", "hs_form_id", "a;b")
         record = Record(
             RecordKey("p1", "0-1", "101"),
             0,
-            dict.fromkeys(names, dated),
-            earlier_properties=dict.fromkeys(names, earlier),
+            dict.fromkeys(NAMES, dated),
+            earlier_properties=dict.fromkeys(NAMES, earlier),
         )
         yield RecordSnapshot(record, (LATEST, 0, NOW)[number % 3], ZoneInfo(ZONES[number % 3]))
 
@@ -184,7 +192,82 @@ def read_any_flow(document: Any, flow_id: str = "1") -> str:
                 assert result.holds == one.holds(snapshot)
                 json.dumps(write_result(result))
         criteria_decision(flow, snapshot)
+        if flow.entry is not None:
+            assert flow.entry.criteria.result(snapshot).holds == flow.entry.criteria.holds(snapshot)
+            for trigger in flow.entry.re_enrollment:
+                _occurs(trigger, snapshot)
     return "flow"
+
+
+def _occurs(trigger: ReEnrollmentTrigger, snapshot: RecordSnapshot) -> bool:
+    if isinstance(trigger, ChangeTrigger):
+        return any(trigger.occurs(PropertyChange("city", value, snapshot.value("city"))) for value in VALUES)
+    return trigger.occurs(Transition(snapshot.at, snapshot.at, replace(snapshot, at=snapshot.at - 1), snapshot))
+
+
+def read_faulty_flow(faulty: Faulty) -> str:
+    """A flow is refused with all the faults that were put into it, at their paths, and with no other fault."""
+    found = _faults_of(faulty.document)
+    assert {(fault.path, fault.code) for fault in found} == faulty.faults, found
+    assert len(found) == len(faulty.faults), found
+    return f"{len(found)} faults"
+
+
+def _faults_of(document: Any) -> Sequence[ValidationError]:
+    try:
+        read_flow(FlowRevision("p1", "1", 1, document, True, 0, 0, 0))
+    except InvalidFlow as invalid:
+        return invalid.faults
+    return ()
+
+
+class Crowded:
+    """A contact with ASSOCIATED companies. All have hostile values in all properties that flows ask for, and each
+    company has changed after the events of the contact."""
+
+    ASSOCIATED = 1_000
+    # Reads and writes of records for one event, however many filters, levels and associated records there are.
+    MOST_CALLS = 6
+    # CPU seconds for one event.
+    LONGEST = 15.0
+
+    def __call__(self, document: Any) -> str:
+        if faults := _faults_of(document):
+            assert {fault.code for fault in faults} <= {"TOO_DEEP", "TOO_MANY_FILTERS"}
+            return _refused(faults)
+        world = self._world()
+        world.put_flow({**document, "id": "1"})
+        calls = Counted(world.records)
+        evaluator = replace(world.evaluator, records=calls)
+        world.processor = replace(world.processor, records=calls, evaluator=evaluator)
+        for number, given in enumerate(
+            (
+                {"crm.object_created": "101", "record": dict.fromkeys(NAMES, "Dublin")},
+                {"crm.property_changed": "101", "properties": {"hs_name": "city", "hs_value": "Cork"}},
+                {"calls.ended": "101", "record": dict.fromkeys(NAMES, "1")},
+            )
+        ):
+            calls.calls.clear()
+            began = time.process_time()
+            world.deliver(event({**given, "id": f"e{number}", "at": iso(NOW - 10_000 + number)}))
+            assert time.process_time() - began < self.LONGEST
+            assert len(calls.calls) <= self.MOST_CALLS, calls.calls
+        return "enrolls" if world.queue.messages else "does not enroll"
+
+    def _world(self) -> World:
+        world = World(now=NOW)
+        contact = RecordKey("p1", "0-1", "101")
+        for number in range(self.ASSOCIATED):
+            company = RecordKey("p1", ("0-2", "2-77")[number % 2], str(number))
+            value = TimestampedValue(VALUES[number % len(VALUES)], NOW - 2_000 + number)
+            earlier = tuple(TimestampedValue(each, NOW - 4_000 + at) for at, each in enumerate(VALUES))
+            properties = dict.fromkeys(NAMES, value)
+            record = Record(company, 0, properties, earlier_properties=dict.fromkeys(NAMES, earlier))
+            world.put_record(company, record)
+            kinds = [AssociationType("HUBSPOT_DEFINED", number) for number in (1, 279)]
+            association = world.associations.get(contact, company)
+            world.associations.save([associated(association, kinds, NOW - 3_000 + number, holds=True)])
+        return world
 
 
 def read_any_body(body: Any) -> str:

@@ -17,11 +17,20 @@ from enrollment.config import NAMES
 from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import HISTORY_LENGTH, Record
 from enrollment.domain.values import LATEST, Instant, iso, iso_second
 from enrollment.entrypoints.bootstrap import now
 from tests.proofs.looking_first import looking_first
-from tests.proofs.traffic import Outcome, Traffic, manual_request, outcome_of, traffic
+from tests.proofs.traffic import (
+    Outcome,
+    Traffic,
+    associate_request,
+    manual_request,
+    outcome_of,
+    redelivery,
+    traffic,
+)
 from tests.support.aws import REGION, create_resources
 from tests.support.dynamodb import dynamodb_local, moto
 from tests.support.emulated import emulated_aws
@@ -35,6 +44,8 @@ pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 # Lambda's own two, and what is sent again from the unprocessed-events queue.
 REDELIVERIES = 8
 
+TO_COMPANY = AssociationType("HUBSPOT_DEFINED", 279)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -43,6 +54,7 @@ class Place:
     name: str
     stores: Stores
     queue_url: str
+    redeliveries_url: str
     sqs: Any
     traffic: Traffic
 
@@ -60,12 +72,17 @@ class Place:
 
     def messages(self) -> Counter[str]:
         """How many of each enrollment are on the queue; taken from it."""
-        found: Counter[str] = Counter()
-        while answer := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
-            found.update(json.loads(one["Body"])["enrollmentId"] for one in answer)
-            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(answer)]
-            assert not self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries).get("Failed")
-        return found
+        return Counter(json.loads(body)["enrollmentId"] for body in self._take(self.queue_url))
+
+    def about_associated(self) -> list[str]:
+        """The messages about associated records; taken from their queue."""
+        return [body for body in self._take(self.redeliveries_url) if "associated" in json.loads(body)]
+
+    def _take(self, url: str) -> Iterator[str]:
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            yield from (one["Body"] for one in messages)
+            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)]
+            assert not self.sqs.delete_message_batch(QueueUrl=url, Entries=entries).get("Failed")
 
     def deliver(self, envelopes: Sequence[Mapping[str, Any]], seed: str) -> Outcome:
         return self.redeliver(self.traffic.send(envelopes, seed), seed)
@@ -100,6 +117,7 @@ def place(request: pytest.FixtureRequest, prove: bool) -> Iterator[Place]:
                 config, endpoint_url=environment.get("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL"])
             ),
             queue_url=config.enrollments_queue_url,
+            redeliveries_url=environment["REDELIVERIES_QUEUE_URL"],
             sqs=session.create_client("sqs", region_name=REGION),
             traffic=stack.enter_context(traffic(environment)),
         )
@@ -110,6 +128,7 @@ def _leaves_nothing(place: Place) -> Iterator[None]:
     """A proof that fails leaves its messages to none of the others."""
     yield
     place.messages()
+    place.about_associated()
 
 
 @dataclass
@@ -167,7 +186,7 @@ def checked(place: Place, keys: Sequence[RecordKey], outcome: Outcome) -> tuple[
     assert all(one.is_confirmed for one in items)
     assert {one["enrollmentId"] for one in outcome.enrolled} <= set(ids)
     occurrences = Counter(
-        (one.enrollment.record_key, one.enrollment.flow_id, one.enrollment.cause.event_id) for one in items
+        (one.enrollment.record_key, one.enrollment.flow_id, one.enrollment.cause.key) for one in items
     )
     assert max(occurrences.values(), default=1) == 1
     firsts = Counter(
@@ -347,11 +366,14 @@ def test_changes_of_one_record_at_once_lose_nothing(place: Place, seeds: range, 
     print(tally)
 
 
-def changed(key: RecordKey, event_id: str, at: Instant, name: str, value: object) -> dict[str, Any]:
+def changed(
+    key: RecordKey, event_id: str, at: Instant, name: str, value: object, object_type: str = "contact"
+) -> dict[str, Any]:
     properties = {"hs_name": name, "hs_value": value}
     return event(
         {
             "crm.property_changed": key.object_id,
+            "object": object_type,
             "portal": key.portal_id,
             "id": event_id,
             "at": iso(at),
@@ -450,3 +472,51 @@ def rough(key: RecordKey, event_id: str, second: Instant, record: Mapping[str, A
     at = iso_second(second)
     given = {"forms.submitted": key.object_id, "portal": key.portal_id, "id": event_id, "at": at, "record": record}
     return event({**given, "sent": at})
+
+
+def test_contacts_of_companies_that_change_enroll_by_the_same_changes_in_every_order(
+    place: Place, seeds: range, prove: bool
+) -> None:
+    """A contact starts to meet the criteria at the last of three changes: its own, that of its company, and that of
+    their association. Whichever is decided last, this one enrolls it, and a later change enrolls it again."""
+    tally = Tally(place.name, "a contact, its company and their association change at once, twice; a later change")
+    for seed in seeds:
+        portal = f"associated-{seed}"
+        criteria = {"filters": [["city", "IS_EQUAL_TO", "Cork"]], "company": [["name", "IS_EQUAL_TO", "Acme"]]}
+        trigger = [["hs_name", "IS_ANY_OF", ["age"]], ["hs_value", "IS_KNOWN"]]
+        place.put_flow(portal, id=1, **criteria)
+        place.put_flow(portal, id=2, **criteria, re_enroll=True, re_enroll_when=[trigger])
+        companies = [RecordKey(portal, "0-2", str(number)) for number in range(4 if prove else 2)]
+        for company in companies:
+            place.stores.records.save(Record(company, 0))
+        keys = place.records(portal, 40 if prove else 6)
+        started = now() - 1000
+        renamed = [changed(one, f"named-{one.object_id}", started + 10, "name", "Acme", "company") for one in companies]
+        # A change of some companies is stored before, and the message about it is delivered among the other events.
+        outcome = place.deliver(renamed[: seed % 2 * len(companies) // 2], f"{portal}/before")
+        events, last = list(renamed), {}
+        for number, key in enumerate(keys):
+            moved_at, associated_at = started + (5, 15, 20)[number % 3], started + (20, 5, 15)[number % 3]
+            last[key] = max(moved_at, associated_at, started + 10)
+            events += [
+                changed(key, f"moved-{key.object_id}", moved_at, "city", "Cork"),
+                changed(key, f"aged-{key.object_id}", started + 30, "age", number),
+                associate_request(key, companies[number % len(companies)], TO_COMPANY, associated_at),
+            ]
+        events += [redelivery(body) for body in place.about_associated()]
+        count = len(events)
+
+        outcome += place.deliver([one for one in events for _ in range(2)], portal)
+        while bodies := place.about_associated():
+            count += len(bodies)
+            outcome += place.deliver([redelivery(body) for body in bodies for _ in range(2)], f"{portal}/associated")
+
+        items, messages = checked(place, keys, outcome)
+        found = sorted(
+            (one.enrollment.flow_id, str(one.enrollment.record_key), one.enrollment.cause.occurred_at) for one in items
+        )
+        once = [("1", str(key), last[key]) for key in keys]
+        again = [("2", str(key), at) for key in keys for at in (last[key], started + 30)]
+        assert found == sorted([*once, *again]), (portal, outcome.codes)
+        tally.add(2 * count, len(items), messages.total(), Outcome(errors=outcome.errors, conflicts=outcome.conflicts))
+    print(tally)

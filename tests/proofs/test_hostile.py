@@ -23,13 +23,24 @@ from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.schemas import event_schema
 from tests.proofs.documents import BODIES, FLOWS, allowed, mutated
-from tests.proofs.targets import Events, Tried, read_any_body, read_any_flow
+from tests.proofs.filter_trees import FILTER_BASED_FLOWS, faulty_flows, largest_flows
+from tests.proofs.targets import (
+    LONGEST,
+    Crowded,
+    Events,
+    Tried,
+    read_any_body,
+    read_any_flow,
+    read_faulty_flow,
+)
 from tests.support.api_document import filled
 from tests.support.portal import example_portal
 
 pytestmark = pytest.mark.verify
 
 FOUND = json.loads((Path(__file__).parent / "found.json").read_text(encoding="utf-8"))
+
+ANY_FLOWS = st.one_of(FLOWS, FILTER_BASED_FLOWS)
 
 # An event with the name of its type.
 Named = tuple[str, Any]
@@ -52,9 +63,11 @@ def events(of: Callable[[SearchStrategy[Any]], SearchStrategy[Any]]) -> SearchSt
     )
 
 
-def attempt(target: Callable[[Any], str], inputs: SearchStrategy[Any], count: int) -> Tried:
-    """The same inputs each time, unless the count is another."""
-    tried = Tried()
+def attempt(
+    target: Callable[[Any], str], inputs: SearchStrategy[Any], count: int, *, longest: float = LONGEST
+) -> Tried:
+    """The same inputs each time, unless the count is another. ``longest``: CPU seconds that one may take."""
+    tried = Tried(longest)
 
     @settings(
         max_examples=count,
@@ -82,10 +95,22 @@ def test_events_are_decided_or_kept_with_a_reason(prove: bool) -> None:
 
 
 def test_flows_are_read_or_refused_with_their_faults(prove: bool) -> None:
-    for label, inputs in (("written", FLOWS), ("mutated", mutated(FLOWS))):
+    kinds = (("event-based", FLOWS), ("filter-based", FILTER_BASED_FLOWS))
+    for label, inputs in [*kinds, *((f"mutated {kind}", mutated(flows)) for kind, flows in kinds)]:
         tried = attempt(read_any_flow, inputs, 1_500 if prove else 60)
         print(f"\nflows, {label}: {tried}")
         assert tried.outcomes["flow"] > tried.count / 20
+
+
+def test_trees_are_refused_with_all_their_faults_at_their_paths(prove: bool) -> None:
+    print(f"\ntrees with faults: {attempt(read_faulty_flow, faulty_flows(), 5_000 if prove else 200)}")
+
+
+def test_the_largest_trees_take_bounded_time_and_reads(prove: bool) -> None:
+    """At the limits of filters, levels and associated records; beyond them they are refused."""
+    tried = attempt(Crowded(), largest_flows(), 60 if prove else 4, longest=4 * Crowded.LONGEST)
+    print(f"\nlargest trees: {tried}")
+    assert not prove or len(tried.outcomes) >= 4
 
 
 def test_bodies_are_read_or_refused_with_their_faults(prove: bool) -> None:
@@ -100,7 +125,7 @@ def test_the_api_answers_any_body(prove: bool) -> None:
     taking = [one for one in ENDPOINTS if one.body is not None]
     bodies = st.sampled_from(taking).flatmap(
         lambda one: st.tuples(
-            st.just(one), st.one_of(BODIES, FLOWS, mutated(st.just(one.example.body)), mutated(FLOWS))
+            st.just(one), st.one_of(BODIES, ANY_FLOWS, mutated(st.just(one.example.body)), mutated(ANY_FLOWS))
         )
     )
 

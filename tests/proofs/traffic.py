@@ -6,6 +6,7 @@ apart, and those that are to meet don't.
 """
 
 import importlib.util
+import json
 import multiprocessing
 import os
 import random
@@ -31,9 +32,14 @@ import enrollment.entrypoints.event_handlers
 from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog, decision_fields
 from enrollment.application.manual_enrollment import ManualRequest
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.records.associations import AssociationType
+from enrollment.domain.records.change_events import OutboundEvent
+from enrollment.domain.values import Instant, iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.bootstrap import Application
-from enrollment.entrypoints.http_api.bootstrap import api_application
+from enrollment.entrypoints.event_handlers import redeliver
+from enrollment.entrypoints.http_api.bootstrap import ApiApplication, api_application
+from enrollment.serialization.messages import write_outbound_event
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = SimpleNamespace(aws_request_id="r-1")
@@ -50,13 +56,23 @@ CONFLICTS = {"ConditionalCheckFailedException", "TransactionCanceledException", 
 
 Envelope = Mapping[str, Any]
 
-MANUAL = "manual"
+MANUAL, ASSOCIATE, REDELIVERY = "manual", "associate", "redelivery"
 
 
 def manual_request(key: RecordKey, flow_id: str, idempotency_key: str) -> Envelope:
     """A request to enroll a record, to be sent like an event."""
     record = {"portal_id": key.portal_id, "flow_id": flow_id, "object_ids": [key.object_id]}
     return {MANUAL: {**record, "idempotency_key": idempotency_key, "caller": "proof"}}
+
+
+def associate_request(record: RecordKey, other: RecordKey, kind: AssociationType, at: Instant) -> Envelope:
+    """A request to associate two records, to be sent like an event. Its own events follow it."""
+    return {ASSOCIATE: (record, other, [kind], at)}
+
+
+def redelivery(body: str) -> Envelope:
+    """A message of the redeliveries queue, to be sent like an event."""
+    return {REDELIVERY: body}
 
 
 def unchanged(application: Application) -> Application:
@@ -204,15 +220,43 @@ def _deliver_lane(share: Share, number: int, application: Application) -> Outcom
 
 
 def _decide(envelope: Envelope) -> Sequence[Mapping[str, Any]]:
-    """Deliver an event, or make the request of a manual enrollment (``manual_request``)."""
-    if MANUAL not in envelope:
-        answer = _handler(str(envelope["detail-type"]).partition(".")[0])(envelope, CONTEXT)
-        return list(answer["decisions"])
-    if not hasattr(_lane, "manual_enrollment"):
-        # One for each thread, as Lambda has one request at a time in a process.
-        _lane.manual_enrollment = api_application().manual_enrollment
-    decisions = _lane.manual_enrollment.enroll(ManualRequest(**envelope[MANUAL]), bootstrap.now())
-    return [decision_fields(event, decision) for event, decision in decisions]
+    """Deliver an event or a message of the redeliveries queue, or make a request."""
+    if MANUAL in envelope:
+        decisions = _api().manual_enrollment.enroll(ManualRequest(**envelope[MANUAL]), bootstrap.now())
+        return [decision_fields(event, decision) for event, decision in decisions]
+    if ASSOCIATE in envelope:
+        announced = Announced()
+        replace(_api().record_service, producer=announced).associate(*envelope[ASSOCIATE])
+        return [decision for event in announced.envelopes for decision in _decide(event)]
+    if REDELIVERY in envelope:
+        redeliver(_lane.application, envelope[REDELIVERY])
+        return []
+    answer = _handler(str(envelope["detail-type"]).partition(".")[0])(envelope, CONTEXT)
+    return list(answer["decisions"])
+
+
+def _api() -> ApiApplication:
+    """One for each thread, as Lambda has one request at a time in a process."""
+    if not hasattr(_lane, "api"):
+        _lane.api = api_application()
+    api: ApiApplication = _lane.api
+    return api
+
+
+@dataclass
+class Announced:
+    """The bus, as the records of a request see it. ``envelopes``: what the request has put there."""
+
+    envelopes: list[Envelope] = field(default_factory=list)
+
+    def publish(self, events: Sequence[OutboundEvent]) -> frozenset[str]:
+        for event in events:
+            detail = json.loads(write_outbound_event(event))
+            time = iso(bootstrap.now())
+            self.envelopes.append(
+                {"id": event.id, "detail-type": event.event_type, "source": "enroll", "time": time, "detail": detail}
+            )
+        return frozenset(event.id for event in events)
 
 
 def _of_this_thread(application: Application) -> Application:

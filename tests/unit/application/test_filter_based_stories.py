@@ -10,10 +10,10 @@ import pytest
 
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso, read_instant
 from tests.support import scenario
-from tests.support.criteria import ADA, TO_COMPANY, with_company
+from tests.support.criteria import ADA, TO_COMPANY, associate, with_company
 from tests.support.fakes import World
 
 START = read_instant(scenario.START) or 0
@@ -232,6 +232,27 @@ def test_hostile_tree_and_history_take_bounded_work() -> None:
     assert time.perf_counter() - started < 5
 
 
+def test_late_change_of_a_record_with_many_changed_associated_records_takes_bounded_work() -> None:
+    """1,000 companies changed after the contact. Its own late change is evaluated at fewer of these changes."""
+    world = World(now=START + 10_000)
+    world.put_record(ADA, Record(ADA, 0))
+    values = {f"p{number}": TimestampedValue("x", START) for number in range(20)}
+    for number in range(1_000):
+        company = RecordKey("p1", "0-2", str(number))
+        world.put_record(company, Record(company, 0, values))
+        associate(world, str(number), START + 1_000 + number)
+    known = [scenario.property_filter([name, "IS_KNOWN"]) for name in values]
+    document = scenario.flow({"id": 1, "filters": [FILTERS["city is Dublin"]]})
+    branch = document["enrollmentCriteria"]["listFilterBranch"]["filterBranches"][0]
+    branch["filterBranches"] = [with_company(*known, scenario.property_filter(["name", "IS_KNOWN"]))]
+    world.put_flow(document)
+
+    started = time.process_time()
+    world.deliver(envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False)))
+
+    assert time.process_time() - started < 15
+
+
 @pytest.mark.parametrize("is_in_order", [True, False])
 def test_property_change_and_association_enroll_in_either_order_of_arrival(is_in_order: bool) -> None:
     world = World(now=START)
@@ -370,3 +391,26 @@ def test_delayed_re_enrollment_at_a_later_change_is_published_once_if_its_event_
 
     assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10, 11]
     assert not world.redeliveries.scheduled
+
+
+def test_later_change_that_is_decided_before_the_first_claim_re_enrolls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later change is stored after the record was read and decided before the first enrollment is claimed. So its
+    own event does not re-enroll the record yet."""
+    world = World(now=START + 400)
+    world.put_record(ADA, Record(ADA, 0))
+    given = {"id": 1, "filters": [FILTERS["city is Dublin"]], "re_enroll": True}
+    world.put_flow(scenario.flow({**given, "re_enroll_when": [TRIGGERS["age known"]]}))
+    city = envelope("city", Arrival(5, "property", (("city", "Dublin"),), creates=False))
+    age = envelope("age", Arrival(10, "property", (("age", 3),), creates=False))
+    claim = world.enrollments.claim
+
+    def claim_after_the_age(*args: Any) -> bool:
+        monkeypatch.undo()
+        world.now += 1
+        world.deliver(age)
+        return claim(*args)
+
+    monkeypatch.setattr(world.enrollments, "claim", claim_after_the_age)
+    world.deliver(city)
+
+    assert sorted(message.cause.occurred_at - START for message in world.queue.messages) == [5, 10]

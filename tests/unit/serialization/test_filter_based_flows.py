@@ -301,3 +301,14 @@ def test_re_enrollment_triggers_have_no_effect_in_a_flow_that_enrolls_once() -> 
 )
 def test_re_enrollment_trigger_that_is_not_allowed_is_refused(trigger: Any, path: str, code: str) -> None:
     assert (f"{PATH}.reEnrollmentTriggersFilterBranches[0]{path}", code) in faults(with_triggers(trigger))
+
+
+def test_faults_of_all_branches_of_an_or_branch_are_reported() -> None:
+    misspelled = branch("AND", {**CITY, "property": " "})
+    tree = branch("OR", branches=[misspelled, branch("XOR", CITY), misspelled])
+
+    assert sorted(faults(flow(tree))) == [
+        (f"{TREE}.filterBranches[0].filters[0].property", "WRONG_TYPE"),
+        (f"{TREE}.filterBranches[1].filterBranchType", "UNKNOWN_BRANCH"),
+        (f"{TREE}.filterBranches[2].filters[0].property", "WRONG_TYPE"),
+    ]

@@ -9,8 +9,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from enrollment.application.ports import Associations, Portals, Records
+from enrollment.domain.criteria.criteria import Criteria
 from enrollment.domain.criteria.record_operators import zone_of
-from enrollment.domain.criteria.transitions import Mentions, Transition
+from enrollment.domain.criteria.transitions import Mentions, Transition, associated_filters
 from enrollment.domain.enrollment.decisions import Code, Decision, criteria_decision, missed, waiting
 from enrollment.domain.enrollment.late_data_tolerance import ends_at, later_instants
 from enrollment.domain.events.event import Event
@@ -18,7 +19,7 @@ from enrollment.domain.events.moments import Moment, as_of
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
-from enrollment.domain.records.change_moments import ChangeMoment, change_moments
+from enrollment.domain.records.change_moments import MAX_LATER_CHANGES, ChangeMoment, change_moments
 from enrollment.domain.records.record import Record, TimestampedValue, with_co_changed_properties
 from enrollment.domain.records.record_snapshot import (
     MAX_ASSOCIATED,
@@ -33,6 +34,10 @@ View = tuple[Instant, Moment]
 
 # Associations of a record with records of one type that are read, including removed ones.
 MAX_ASSOCIATIONS = 5_000
+
+# Evaluations of filters on associated records for the later changes of one event. With many associated records, fewer
+# later changes are considered, so that an event is decided within the timeout of its function.
+MAX_ASSOCIATED_EVALUATIONS = 200_000
 
 
 class CriteriaResult(Struct, frozen=True):
@@ -86,7 +91,8 @@ class CriteriaEvaluator(Struct, frozen=True):
         known_until = LATEST
         if event.evaluated_at is not None and not self.sees_later_arrivals:
             known_until = event.evaluated_at
-        mentions = {flow.id: flow.entry.mentions for flow in flows if flow.entry is not None}
+        entries = {flow.id: flow.entry for flow in flows if flow.entry is not None}
+        mentions = {flow_id: entry.mentions for flow_id, entry in entries.items()}
         associated = evaluator._read_mentioned(record.key, mentions.values(), event.occurred_at)
         moments: dict[str, Sequence[ChangeMoment]] = {
             flow_id: change_moments(
@@ -97,6 +103,7 @@ class CriteriaEvaluator(Struct, frozen=True):
                 any_change=mentioned.any_change,
                 known_until=known_until,
                 associated=associated.changes(mentioned),
+                max_later=_max_later_changes(entries[flow_id].criteria, len(associated.records)),
             )
             for flow_id, mentioned in mentions.items()
         }
@@ -219,6 +226,15 @@ class CriteriaEvaluator(Struct, frozen=True):
             key for _, moment in views for need in needs for key in associated.keys(need, moment)[:MAX_ASSOCIATED]
         )
         return replace(associated, records=self.records.get_many(list(keys)) if keys else {})
+
+
+def _max_later_changes(criteria: Criteria, associated_records: int) -> int:
+    """Return at how many later changes criteria are evaluated. Each takes two evaluations of each filter of each
+    associated record."""
+    evaluations = 2 * associated_records * associated_filters(criteria)
+    if evaluations == 0:
+        return MAX_LATER_CHANGES
+    return max(1, min(MAX_LATER_CHANGES, MAX_ASSOCIATED_EVALUATIONS // evaluations))
 
 
 class _AssociatedRecords(Struct, frozen=True):

@@ -304,8 +304,7 @@ class EventProcessor(Struct, frozen=True):
 
     def _conclude(self, facts: EventFacts) -> tuple[Sequence[Decision], Sequence[StoredEnrollment]]:
         """Claim the enrollments. Return the decisions, and the enrollments by this event that are not confirmed."""
-        decisions: list[Decision] = []
-        unpublished: list[StoredEnrollment] = []
+        claimed: list[tuple[Flow, Decision, StoredEnrollment | None]] = []
         for context in facts.contexts:
             existing = context.existing.for_event
             if (
@@ -316,14 +315,34 @@ class EventProcessor(Struct, frozen=True):
                 self.decision_log.id_used_before(facts.event, existing.enrollment)
             if not context.flow.is_enabled and duplicate_event(context) is None:
                 continue  # A flow that is off decides nothing.
-            decision, stored = self._claim(context)
+            claimed.append((context.flow, *self._claim(context)))
+        facts_after_claims = self._facts_after_claims(facts, claimed)
+        decisions: list[Decision] = []
+        unpublished: list[StoredEnrollment] = []
+        for flow, decision, stored in claimed:
             decisions.append(decision)
             if stored is None:
                 continue
-            results = [(decision, stored), *self._later_entries(facts, context.flow, stored)]
+            results = [(decision, stored), *self._later_entries(facts_after_claims, flow, stored)]
             decisions += [each for each, _ in results[1:] if each.code is not Code.DUPLICATE_EVENT]
             unpublished += [each for _, each in results if each is not None and not each.is_confirmed]
         return decisions, unpublished
+
+    def _facts_after_claims(
+        self, facts: EventFacts, claimed: Sequence[tuple[Flow, Decision, StoredEnrollment | None]]
+    ) -> EventFacts:
+        """Read the record again if a first enrollment in a filter-based flow can be followed by those of later changes.
+        The event of a change that was stored meanwhile may have been decided before the first enrollment was
+        claimed."""
+        has_triggers = any(
+            stored is not None and not stored.is_confirmed and _may_enter_again(facts, flow, stored)
+            for flow, _, stored in claimed
+        )
+        key = facts.event.record_key
+        record = self.records.get(key) if has_triggers and key is not None else None
+        if record is None or not record.exists or record == facts.record:
+            return facts
+        return facts.with_event(facts.event, record)
 
     def _later_entries(
         self, facts: EventFacts, flow: Flow, first: StoredEnrollment
@@ -332,7 +351,7 @@ class EventProcessor(Struct, frozen=True):
         changes at which a re-enrollment trigger occurs. A redelivery repeats this until the first enrollment is
         confirmed, and after that for changes that mean the same as then: a change that arrived since can make
         another trigger occur."""
-        if first.enrollment.is_re_enrollment or first.enrollment.cause.event_id != facts.event.id:
+        if not _may_enter_again(facts, flow, first):
             return
         claims = EnrollmentClaims(self.enrollments, self.rate_limits, self.clock, self.new_id)
         for later in facts.later_entries(flow):
@@ -377,6 +396,13 @@ class EventProcessor(Struct, frozen=True):
             if decision.code is not Code.WAITING and self._is_news(decision, scope)
         )
         self.deferrals.forget(event, final_flow_ids)
+
+
+def _may_enter_again(facts: EventFacts, flow: Flow, stored: StoredEnrollment) -> bool:
+    """Whether the event has made the first enrollment in a filter-based flow with re-enrollment triggers."""
+    enrollment = stored.enrollment
+    is_first = not enrollment.is_re_enrollment and enrollment.cause.event_id == facts.event.id
+    return is_first and flow.entry is not None and bool(flow.entry.re_enrollment)
 
 
 def _cause_of(context: FlowContext) -> TriggerEvent:

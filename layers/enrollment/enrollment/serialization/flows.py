@@ -728,20 +728,20 @@ class _Reader:
         parts = tuple(part for part in read if part is not None)
         return Not(AllOf(parts) if kind == "NOT_ALL" else AnyOf(parts))
 
-    def or_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AnyOf | None:
+    def or_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AnyOf:
         """Read an OR branch, which has branches only."""
         if filters:
             self.fault(f"{path}.filters", "FILTERS_IN_OR", expectation_of("only branches in an OR branch", "filters"))
         if not branches:
             self.fault(f"{path}.filterBranches", "EMPTY_BRANCH", expectation_of("at least one AND branch", "none"))
+        parts: list[Criteria | None] = []
         for number, branch in enumerate(branches):
+            at = f"{path}.filterBranches[{number}]"
             kind = branch.get("filterBranchType") if isinstance(branch, dict) else "AND"
-            if kind not in ("AND", *_UNDER_AND) and str(kind) not in flow_keys.CRITERIA_NOT_YET:
-                self.unknown_branch(kind, f"{path}.filterBranches[{number}]", "AND or ASSOCIATION in an OR branch")
-                return None
-        parts = [
-            self.branch(branch, f"{path}.filterBranches[{number}]", depth + 1) for number, branch in enumerate(branches)
-        ]
+            if kind in ("AND", *_UNDER_AND) or str(kind) in flow_keys.CRITERIA_NOT_YET:
+                parts.append(self.branch(branch, at, depth + 1))
+            else:
+                self.unknown_branch(kind, at, "AND or ASSOCIATION in an OR branch")
         return AnyOf(tuple(part for part in parts if part is not None))
 
     def and_branch(self, filters: list[Any], branches: list[Any], path: str, depth: int) -> AllOf:

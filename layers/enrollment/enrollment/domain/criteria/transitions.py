@@ -117,6 +117,12 @@ def mentions(criteria: Criteria) -> Mentions:
     return replace(_mentioned(_parts(criteria)), associations=frozenset(associated), associated=associated)
 
 
+def associated_filters(criteria: Criteria) -> int:
+    """Return the number of filters that are evaluated for each associated record. A branch without filters counts as
+    one."""
+    return sum(max(1, len(list(_parts(branch.criteria)))) for branch in _association_branches(criteria))
+
+
 def _united(
     mentioned: Iterable[tuple[AssociationRequirement, Mentions]],
 ) -> Mapping[AssociationRequirement, Mentions]:

@@ -39,12 +39,14 @@ def change_moments(
     any_change: bool = False,
     known_until: Instant = LATEST,
     associated: Sequence[TimestampedValue] = (),
+    max_later: int = MAX_LATER_CHANGES,
 ) -> Sequence[ChangeMoment]:
     """Return the moments of the event's own change, then those of the later changes of the record, in order of time.
 
     ``properties`` and ``lists``: later changes of others are left out. ``any_change``: none are left out.
     ``known_until``: later changes that arrived after this time are left out. ``associated``: changes of associations
-    and of associated records. The record has the event's change, and exists.
+    and of associated records. ``max_later``: the number of later changes, from 1. The record has the event's change,
+    and exists.
     """
     moment = record.moment(event)
     own = ChangeMoment(
@@ -57,5 +59,5 @@ def change_moments(
     later = sorted({each.changed_at for each in changes if each.arrival <= known_until and not each.is_seen_at(moment)})
     return [
         own,
-        *(ChangeMoment(at, at, moment.until(at - 1), moment.until(at)) for at in later[-MAX_LATER_CHANGES:]),
+        *(ChangeMoment(at, at, moment.until(at - 1), moment.until(at)) for at in later[-max_later:]),
     ]
