@@ -38,7 +38,7 @@ from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
-from enrollment.domain.events.sort_key import event_sort_key
+from enrollment.domain.events.sort_key import EventKey, event_sort_key
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate, entry_group
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -320,6 +320,21 @@ class FakeHistory:
             if record.portal_id == portal_id and event.event_type.name in event_types and first < place < last
         ]
         return (event for _, _, event in sorted(found, key=lambda one: one[:2], reverse=True))
+
+    def keys_of_types(
+        self, portal_id: str, event_types: Collection[str], first: str, last: str, page_size: int
+    ) -> Iterable[EventKey]:
+        found = [
+            (place, str(record), record)
+            for (record, place), (event, _) in self.kept.items()
+            if record.portal_id == portal_id and event.event_type.name in event_types and first < place < last
+        ]
+        ordered = sorted(found, key=lambda one: one[:2], reverse=True)
+        return (EventKey(record, place) for place, _, record in ordered)
+
+    def get_many(self, keys: Sequence[EventKey]) -> Sequence[Event]:
+        places = [(key.record, key.sort_key) for key in keys]
+        return [self.kept[place][0] for place in places if place in self.kept]
 
 
 class FakeRedeliveries:

@@ -17,6 +17,7 @@ from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.domain.events.sort_key import EventKey
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -194,6 +195,18 @@ class EventHistoryStore(Protocol):
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         """Return the events of all records of a portal between two sort keys, newest first. Pages are read as the
         result is consumed. The read is eventually consistent: a write is normally visible within a second."""
+        ...
+
+    def keys_of_types(
+        self, portal_id: str, event_types: Collection[str], first: str, last: str, page_size: int
+    ) -> Iterable[EventKey]:
+        """Return the keys of the events that ``of_types`` returns, in the same order, without reading the events.
+        ``page_size``: the number of keys of a page. At least one page of each partition of a type is read."""
+        ...
+
+    def get_many(self, keys: Sequence[EventKey]) -> Sequence[Event]:
+        """Return the events with these keys, in their order, with a strongly consistent read. Events that are not
+        stored any more are left out."""
         ...
 
 

@@ -217,13 +217,13 @@ def read_names(raw_names: Sequence[str], path: str) -> list[str]:
     return names
 
 
-def read_limit(value: str | None, default: int = MAX_INPUTS) -> int:
-    """Return the limit of a page, from 1 to MAX_INPUTS. Raises InvalidRequest."""
+def read_limit(value: str | None, default: int = MAX_INPUTS, maximum: int = MAX_INPUTS) -> int:
+    """Return the limit of a page, from 1 to ``maximum``. Raises InvalidRequest."""
     if value is None:
         return default
     number = int(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0
-    if not 1 <= number <= MAX_INPUTS:
-        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {MAX_INPUTS}", value))
+    if not 1 <= number <= maximum:
+        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {maximum}", value))
     return number
 
 

@@ -103,12 +103,14 @@ def _tag(endpoint: Endpoint) -> str:
         ("/simulate", "Decisions"),
         ("/explain", "Decisions"),
         ("/preview", "Decisions"),
+        ("/activity", "Decisions"),
         ("/events/v3", "Records"),
         ("/flows", "Flows"),
         ("/objects", "Records"),
         ("/records", "Records"),
         ("/lists", "Records"),
         ("/replays", "Events"),
+        ("/occurrences", "Events"),
     ):
         if part in endpoint.path:
             return tag

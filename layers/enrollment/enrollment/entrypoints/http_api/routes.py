@@ -3,6 +3,7 @@
 from typing import Any
 
 from enrollment.entrypoints.http_api import (
+    activity,
     backfills,
     catalog,
     enrollments,
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *events.ENDPOINTS,
     *simulation.ENDPOINTS,
     *explanation.ENDPOINTS,
+    *activity.ENDPOINTS,
     *replays.ENDPOINTS,
     *catalog.ENDPOINTS,
     *pages.operations(openapi_document),

@@ -293,10 +293,12 @@ SCHEMAS: dict[str, Schema] = {
             "eventType": _TEXT,
             "eventTypeId": {"type": ["string", "null"]},
             "occurredAt": _MOMENT,
+            "sentAt": {**_MOMENT, "description": "When the bus received the event."},
+            "source": {"type": "string", "description": "The EventBridge source of the event."},
             "id": _TEXT,
             "properties": {"type": "object", "additionalProperties": _TEXT},
         },
-        description="HubSpot's unified event.",
+        description="HubSpot's unified event, with `eventTypeId`, `sentAt` and `source`.",
     ),
     "EventPage": _object(
         {
@@ -425,6 +427,26 @@ SCHEMAS: dict[str, Schema] = {
         },
         "paging",
         "eventTypes",
+    ),
+    "Activity": _object(
+        {
+            "results": _list(_ref("RecentEvent")),
+            "more": {"type": "integer", "minimum": 0, "description": "The number of further events."},
+            "isTruncated": {"type": "boolean", "description": "Whether there are more events than were counted."},
+            "since": {**_MOMENT, "description": "The earliest time that was searched."},
+            "minutes": {
+                "description": "The number of events by minute, newest first. Minutes without events are left out.",
+                **_list(_object({"start": _MOMENT, "events": {"type": "integer", "minimum": 1}})),
+            },
+            "eventTypes": {**_list(_TEXT), "description": "The event types that were searched."},
+            "omittedEventTypes": {**_list(_TEXT), "description": "Types that trigger the flow and were not searched."},
+        }
+    ),
+    "RecentEvent": _object(
+        _EXPLAINED_EVENT,
+        "warnings",
+        "decisions",
+        description="`decisions` is absent if the request does not ask for it.",
     ),
     "Outcome": _object(
         {
