@@ -7,7 +7,7 @@ import json
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
 from enrollment.application.run_worker import RunWorker
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
+from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision, Match, match
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
@@ -39,6 +40,7 @@ from enrollment.domain.events.associated_change import AssociatedChange, changed
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.sort_key import EventKey, event_sort_key
+from enrollment.domain.events.unprocessed_event import UnprocessedEvent, UnprocessedMessage
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate, entry_group
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -547,6 +549,30 @@ class FakeUnprocessed:
         self.events.append((envelope, invalid))
 
 
+class FakeUnprocessedQueue:
+    """`held`: the IDs of messages that another reader holds. `max_visited`: the limit of a scan."""
+
+    def __init__(self) -> None:
+        self.messages: list[UnprocessedMessage] = []
+        self.held: set[str] = set()
+        self.max_visited = 1_000
+        self.scans = 0
+
+    def put(self, message_id: str, sent_at: Instant, envelope: object, reason: str, message: str = "m") -> None:
+        self.messages.append(UnprocessedMessage(message_id, sent_at, UnprocessedEvent(reason, message, envelope)))
+
+    def visit_all(self, visit: Callable[[UnprocessedMessage], bool]) -> bool:
+        self.scans += 1
+        visible = [one for one in self.messages if one.id not in self.held]
+        for one in visible[: self.max_visited]:
+            if not visit(one):
+                return False
+        return not self.held and len(visible) <= self.max_visited
+
+    def is_empty(self) -> bool:
+        return not self.messages
+
+
 class FakeDecisionLog:
     def __init__(self) -> None:
         self.decisions: list[tuple[Event, Decision]] = []
@@ -605,6 +631,7 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
     decision_log: FakeDecisionLog = field(default_factory=FakeDecisionLog)
+    unprocessed_queue: FakeUnprocessedQueue = field(default_factory=FakeUnprocessedQueue)
     ids: int = 0
 
     def __post_init__(self) -> None:
@@ -652,6 +679,7 @@ class World:
             clock=lambda: self.now,
             sleep=self._sleep,
         )
+        self.unprocessed = UnprocessedEventReader(self.unprocessed_queue)
         self.authoring = FlowAuthoring(self.flows, self.flows, read_flow_to_store)
         self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
 

@@ -18,6 +18,7 @@ from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.sort_key import EventKey
+from enrollment.domain.events.unprocessed_event import UnprocessedMessage
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -430,6 +431,22 @@ class UnprocessedEvents(Protocol):
 
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
         """Store the whole event with its reason and message."""
+        ...
+
+
+class UnprocessedEventQueue(Protocol):
+    """The queue of events that cannot be processed, for readers. Reading takes nothing out of it."""
+
+    def visit_all(self, visit: Callable[[UnprocessedMessage], bool]) -> bool:
+        """Call ``visit`` with each message, once and in any order, until it returns False or a limit of the adapter is
+        reached. Return whether all messages were visited.
+
+        A message that another reader holds is not visited; then the result is False. A message that is visited is
+        hidden from other readers until the scan ends."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Return whether the queue has no message, held by a reader or not. The answer can be a minute old."""
         ...
 
 

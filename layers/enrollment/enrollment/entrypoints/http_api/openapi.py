@@ -19,6 +19,7 @@ _PATH_PARAMETERS = {
     "listId": "The list's ID.",
     "eventType": "An event type of the catalog, or HubSpot's ID of it.",
     "enrollmentId": "The enrollment's ID.",
+    "messageId": "The ID of the unprocessed event in the queue: `id` of the list. It is not the ID of the event.",
     "replayName": "The replay's name.",
     "runId": "The backfill's ID.",
     "contactId": "The contact's record ID. HubSpot's route has the email here, by which no contact is found.",
@@ -111,6 +112,7 @@ def _tag(endpoint: Endpoint) -> str:
         ("/lists", "Records"),
         ("/replays", "Events"),
         ("/occurrences", "Events"),
+        ("/unprocessed", "Events"),
     ):
         if part in endpoint.path:
             return tag

@@ -15,6 +15,7 @@ from enrollment.entrypoints.http_api import (
     records,
     replays,
     simulation,
+    unprocessed,
 )
 from enrollment.entrypoints.http_api.endpoint import Endpoint
 
@@ -37,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *simulation.ENDPOINTS,
     *explanation.ENDPOINTS,
     *activity.ENDPOINTS,
+    *unprocessed.ENDPOINTS,
     *replays.ENDPOINTS,
     *catalog.ENDPOINTS,
     *pages.operations(openapi_document),

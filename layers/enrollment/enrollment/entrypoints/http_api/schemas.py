@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrollment.application.event_outcome import Status
+from enrollment.application.unprocessed_events import MAX_COUNTED
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
@@ -180,6 +181,21 @@ _EXPLANATION: dict[str, Schema] = {
         **_RESULT,
         "description": "Of a filter-based flow: its criteria for the record just before the change.",
     },
+}
+
+_NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
+_UNPROCESSED: dict[str, Schema] = {
+    "id": {"type": "string", "description": "The ID of the message in the queue."},
+    "reason": _TEXT,
+    "message": _TEXT,
+    "field": {**_NULLABLE_TEXT, "description": "The path of the first wrong value in the event."},
+    "eventId": _NULLABLE_TEXT,
+    "eventType": _NULLABLE_TEXT,
+    "objectTypeId": _nullable(_OBJECT_TYPE),
+    "objectId": _NULLABLE_TEXT,
+    "occurredAt": _nullable(_MOMENT),
+    "keptSince": {**_MOMENT, "description": "When the queue received the event. It keeps events for 14 days."},
+    "isTruncated": {"type": "boolean", "description": "Whether the message has only a part of the event."},
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -721,6 +737,33 @@ SCHEMAS: dict[str, Schema] = {
             "events": {"type": "integer", "minimum": 1},
             "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
         }
+    ),
+    # Unprocessed events
+    "UnprocessedPage": _object(
+        {
+            "results": _list(_ref("UnprocessedSummary")),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "isComplete": {"type": "boolean", "description": "Whether all messages of the queue were read."},
+        },
+        "paging",
+    ),
+    "UnprocessedCount": _object(
+        {
+            "count": {"type": "integer", "minimum": 0, "maximum": MAX_COUNTED},
+            "isExact": {"type": "boolean", "description": "Whether there are no more."},
+        }
+    ),
+    "UnprocessedSummary": _object(_UNPROCESSED),
+    "UnprocessedEvent": _object(
+        _UNPROCESSED
+        | {
+            "event": {
+                "description": "The event as EventBridge delivered it, valid or not. A text if JSON cannot hold it: it "
+                "is nested too deeply, or has a number that is too large."
+            },
+            "truncated": {"description": "The size, the beginning and the place of an event that is too large."},
+        },
+        "truncated",
     ),
     # Errors
     "Error": _object(
