@@ -17,6 +17,7 @@ from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
 from enrollment.application.record_service import RecordService
 from enrollment.application.requested_enrollments import RequestedEnrollments
+from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.domain.values import Instant
 from enrollment.serialization.requests import read_id, refuse
 from enrollment.serialization.validation_errors import expectation_of
@@ -48,6 +49,7 @@ class Services(Struct, frozen=True):
     replays: Replays
     manual_enrollment: ManualEnrollment
     backfills: Backfills
+    unprocessed: UnprocessedEventReader
     new_id: NewId
     requested: RequestedEnrollments
 
