@@ -69,9 +69,9 @@ def portal() -> Api:
     """With a record of each id, which bears its id as its name too."""
     api = example_portal()
     for object_type in ("0-1", "0-2"):
-        for one in dict.fromkeys(IDS):
-            key = RecordKey("p1", object_type, one)
-            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(one, 1_000)}))
+        for fromkey in dict.fromkeys(IDS):
+            key = RecordKey("p1", object_type, fromkey)
+            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(fromkey, 1_000)}))
     return api
 
 
@@ -141,12 +141,14 @@ def test_id_that_a_path_cannot_contain_is_rejected(operation: Endpoint, name: st
     """By every route, and before anything is read or changed."""
     api = portal()
     before, flows = state(api), repr(api.world.flows.list("p1", 100))
-    for one in ONLY_IN_BODIES:
-        status, found = through_the_gateway(api, operation.method, paths(operation, name, one), operation.example.body)
-        assert status in (400, 404, 405), one
+    for only_in_body in ONLY_IN_BODIES:
+        status, found = through_the_gateway(
+            api, operation.method, paths(operation, name, only_in_body), operation.example.body
+        )
+        assert status in (400, 404, 405), only_in_body
         if status == 400:
             assert found["errors"][0]["code"] in ("NOT_IN_A_PATH", "WRONG_LENGTH", "UNKNOWN_OBJECT_TYPE"), found
-        assert changed(before, api) == set(), one
+        assert changed(before, api) == set(), only_in_body
     assert repr(api.world.flows.list("p1", 100)) == flows
     assert not api.world.bus.produced
 
@@ -269,7 +271,7 @@ def test_enrollments_of_a_record_in_a_body_are_paginated() -> None:
 
 # idProperty ----------------------------------------------------------------------------------------------------------
 
-OF_HUBSPOT = [one for one in ENDPOINTS if one.path.startswith("/crm/")]
+OF_HUBSPOT = [endpoint for endpoint in ENDPOINTS if endpoint.path.startswith("/crm/")]
 
 
 @pytest.mark.parametrize("operation", OF_HUBSPOT, ids=lambda one: one.name)

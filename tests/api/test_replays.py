@@ -77,7 +77,7 @@ def test_dry_run_returns_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     while "paging" in pages[-1]:
         pages.append(api("GET", path, query={"after": pages[-1]["paging"]["next"]["after"]}).json)
     assert len(pages) > 1
-    found = [one for page in pages for one in page["results"]]
+    found = [result for page in pages for result in page["results"]]
     assert sum(one["decisions"]["ENROLLED"] for one in found) == 2
     assert sum(one["events"] for one in found) == 3
     assert api("GET", path, query={"after": "eDE"}).faults == [("after", "BAD_CURSOR")]

@@ -39,7 +39,7 @@ def commands(program: str) -> Iterator[tuple[str, str]]:
     for name, text in texts():
         quoted = re.findall(rf"[`'\"]{program} ([^`'\"\n]*)", text)
         lines = re.findall(rf"^ *{program} (.*)", fenced(text), re.MULTILINE) if name.endswith(".md") else []
-        yield from ((name, one) for one in [*quoted, *lines])
+        yield from ((name, line) for line in [*quoted, *lines])
 
 
 def test_every_make_target_that_is_named_exists() -> None:
@@ -54,7 +54,7 @@ def test_every_command_of_enroll_that_is_named_exists() -> None:
     known = {(name,) for name in root.commands}  # type: ignore[attr-defined]
     for name, group in root.commands.items():  # type: ignore[attr-defined]
         known |= {(name, inner) for inner in getattr(group, "commands", {})}
-    groups = {one[0] for one in known if len(one) == 2}
+    groups = {row[0] for row in known if len(row) == 2}
     for file, text in commands("enroll"):
         words = re.findall(r"^([a-z]+)(?: ([a-z]+))?", text)
         if not words:

@@ -103,7 +103,7 @@ class Kind:
 def kinds() -> Mapping[tuple[str, bool], Kind]:
     """As they were counted last, by name and whether the history of events is kept."""
     found = json.loads(COUNTS.read_text(encoding="utf-8"))["kinds"]
-    return {(one["name"], one["has_history"]): Kind(**one) for one in found}
+    return {(row["name"], row["has_history"]): Kind(**row) for row in found}
 
 
 def counted_on() -> Mapping[str, str]:
@@ -114,7 +114,7 @@ def counted_on() -> Mapping[str, str]:
 def count(config: Config) -> list[Kind]:
     """``config`` is that of this process' environment. The counts are written for those who compute with them."""
     counted = [kind for days in (0, HISTORY_DAYS) for kind in _kinds(config, days)]
-    document = {"machine": machine(), "kinds": [asdict(one) for one in counted]}
+    document = {"machine": machine(), "kinds": [asdict(kind) for kind in counted]}
     COUNTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return counted
 
@@ -237,7 +237,7 @@ def _with_entries(table: str, item: Item) -> int:
         # A sparse index holds some of the items.
         if set(index.keys) <= set(item)
     ]
-    return sum(item_bytes(one) + ITEM_OVERHEAD for one in (item, *entries))
+    return sum(item_bytes(entry) + ITEM_OVERHEAD for entry in (item, *entries))
 
 
 def _sends(arguments: Mapping[str, Any]) -> int:

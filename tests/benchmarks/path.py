@@ -90,7 +90,7 @@ def _cost(name: str, category: str, first: dict[str, Any], envelope: dict[str, A
     recording = Recording()
     with recording.made():
         handler(envelope, None)
-    counted = Counter(one.operation for one in recording.calls)
+    counted = Counter(call.operation for call in recording.calls)
     bare = _bare(recording.calls)
     with recording.replayed():
         times = _by_turns(lambda: handler(envelope, None), bare, lambda: (bare(), _log(envelope)))

@@ -54,10 +54,10 @@ def measure() -> Sequence[Measured]:
     index = TriggerIndex(EVENT_TYPE, flows)
 
     def asked_each(event: PlainEvent) -> Collection[str]:
-        return [one.id for one in flows if any(group.failure(event) is None for group in one.groups)]
+        return [flow.id for flow in flows if any(group.failure(event) is None for group in flow.groups)]
 
     matchers: Sequence[tuple[str, str, Matcher]] = [
-        ("the index", "index", lambda event: [one.flow.id for one in index.matching(event)]),
+        ("the index", "index", lambda event: [satisfied.flow.id for satisfied in index.matching(event)]),
         ("naive evaluation", "each flow is asked", asked_each),
         *((f"{name} {version(name)}", way, make(rules)) for name, way, make in OTHERS),
     ]

@@ -105,7 +105,7 @@ def test_the_indexes_are_those_of_the_template() -> None:
             for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
             for one in properties.get(kind, [])
         }
-        assert declared == {(one.name, one.keys, one.is_local) for one in indexes}
+        assert declared == {(index.name, index.keys, index.is_local) for index in indexes}
         assert all(one["Projection"] == {"ProjectionType": "KEYS_ONLY"} for one in _all(properties))
 
 

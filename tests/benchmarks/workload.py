@@ -74,7 +74,7 @@ def nothing(dice: random.Random) -> Mapping[str, Any]:
 _ON_URLS = (
     ("hs_url", "STRING", "CONTAINS", one("acme", "https://", "?utm_", *(f"/{path}" for path in PATHS[:4]))),
     ("hs_url", "STRING", "DOES_NOT_CONTAIN", one(*(f"/{path}" for path in PATHS))),
-    ("hs_url", "MULTISTRING", "STARTS_WITH", lambda dice: {"values": [f"https://{one}" for one in DOMAINS[:3]]}),
+    ("hs_url", "MULTISTRING", "STARTS_WITH", lambda dice: {"values": [f"https://{domain}" for domain in DOMAINS[:3]]}),
     ("hs_utm_source", "MULTISTRING", "IS_EQUAL_TO", some(*SOURCES)),
     ("hs_utm_campaign", "ALL_PROPERTY", "IS_KNOWN", nothing),
 )

@@ -118,7 +118,7 @@ def test_list_fits_80_columns_and_cuts_no_id(queues: Queues, monkeypatch: pytest
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     ids = [f"01KAV3W8ZJ6W5R5Y0Q3S1N7T{number:02}" for number in range(3)]
-    queues.put_dead(*(message(one, record=f"10000000{index}", flow="585051946") for index, one in enumerate(ids)))
+    queues.put_dead(*(message(id_, record=f"10000000{index}", flow="585051946") for index, id_ in enumerate(ids)))
     lines = run("queue", "list").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     for enrollment_id in ids:
@@ -243,10 +243,10 @@ def test_refused_message_stays_with_the_later_messages_of_its_record(
     queues.put_dead(message("a1", "a"), message("a2", "a"), message("b1", "b"), message("a3", "a"), message("b2", "b"))
 
     def refuse(arguments: Any, call: Any) -> Any:
-        refused = [one for one in arguments["Entries"] if '"a2"' in one["MessageBody"]]
-        arguments["Entries"] = [one for one in arguments["Entries"] if one not in refused]
+        refused = [entry for entry in arguments["Entries"] if '"a2"' in entry["MessageBody"]]
+        arguments["Entries"] = [entry for entry in arguments["Entries"] if entry not in refused]
         response = call() if arguments["Entries"] else {}
-        failed = [{"Id": one["Id"], "Code": "InternalError", "Message": "try again"} for one in refused]
+        failed = [{"Id": entry["Id"], "Code": "InternalError", "Message": "try again"} for entry in refused]
         return {**response, "Failed": failed}
 
     with monkeypatch.context() as patch:
@@ -280,7 +280,7 @@ def test_message_that_returns_during_the_run_is_not_redriven_again(
         patch_call(patch, "SendMessageBatch", fail_again)
         report = answer("queue", "redrive")
     assert report["redriven"] == 1
-    assert [one["why"] for one in report["left"]] == ["came back during the run"]
+    assert [row["why"] for row in report["left"]] == ["came back during the run"]
     assert queues.dead() == ["01K1"]
 
 
@@ -328,7 +328,7 @@ def test_discarded_messages_are_kept_in_a_file(queues: Queues, tmp_path: Path) -
     file = tmp_path / "discarded.jsonl"
     assert answer("queue", "discard", "--yes", "--keep", str(file)) == {"discarded": 12, "kept": str(file)}
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert [one["message"] for one in lines] == [message(f"01K{number:02}", str(number)) for number in range(12)]
+    assert [line["message"] for line in lines] == [message(f"01K{number:02}", str(number)) for number in range(12)]
     assert queues.dead() == []
 
 

@@ -24,7 +24,7 @@ def flows(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entered(portal: Api) -> list[str]:
-    return sorted(one.record_key.object_id for one in portal.world.queue.messages if one.flow_id == "1004")
+    return sorted(message.record_key.object_id for message in portal.world.queue.messages if message.flow_id == "1004")
 
 
 def is_on(portal: Api) -> bool:

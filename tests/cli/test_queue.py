@@ -43,8 +43,10 @@ class Queue:
         while messages := self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
         ).get("Messages"):
-            for one in messages:
-                found[json.loads(one["Body"])["enrollmentId"]] = int(one["Attributes"]["ApproximateReceiveCount"])
+            for message in messages:
+                found[json.loads(message["Body"])["enrollmentId"]] = int(
+                    message["Attributes"]["ApproximateReceiveCount"]
+                )
         return found
 
 

@@ -43,7 +43,11 @@ class CandidateList:
         self.requests.append(path)
         found = sorted(self.lists.get(path, []), key=lambda one: (one["enrolledAt"], one["enrollmentId"]), reverse=True)
         if "after" in query:
-            found = [one for one in found if f"{one['enrolledAt']}/{one['enrollmentId']}" < query["after"]]
+            found = [
+                enrollment
+                for enrollment in found
+                if f"{enrollment['enrolledAt']}/{enrollment['enrollmentId']}" < query["after"]
+            ]
         page = found[: int(query["limit"])]
         if len(found) == len(page):
             return {"results": page}
@@ -58,7 +62,7 @@ class CandidateList:
 
 
 def ids(found: list[Any]) -> list[str]:
-    return [one["enrollmentId"] for one in found]
+    return [message["enrollmentId"] for message in found]
 
 
 def started(api: CandidateList, count: int = 10) -> EnrollmentList:

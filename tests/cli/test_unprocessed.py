@@ -243,7 +243,7 @@ def bus(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
     def noted(client: Any, name: str, arguments: Any) -> Any:
         if name == "PutEvents":
-            found.extend(read_routed_event(delivered(one)) for one in arguments["Entries"])
+            found.extend(read_routed_event(delivered(entry)) for entry in arguments["Entries"])
         return make(client, name, arguments)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
@@ -314,7 +314,7 @@ def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, b
     fill(queue)
     report = answer("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000")
     assert report == {"redriven": 25, "byReason": {"RetriesExhausted": 25}, "skipped": 2, "left": []}
-    assert sorted(one.id for one in bus) == sorted(f"e{number}" for number in range(25))
+    assert sorted(bu.id for bu in bus) == sorted(f"e{number}" for number in range(25))
     assert queue.visible == 2
     assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
 
@@ -333,7 +333,7 @@ def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatc
     def noted(client: Any, name: str, arguments: Any) -> Any:
         if name == "PutEvents":
             key = client._request_signer._credentials.get_frozen_credentials().access_key
-            put_by.setdefault(key, set()).update(one["Source"] for one in arguments["Entries"])
+            put_by.setdefault(key, set()).update(entry["Source"] for entry in arguments["Entries"])
         if name == "AssumeRole":
             sessions.append(arguments)
         return make(client, name, arguments)
@@ -346,7 +346,7 @@ def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatc
     assert queue.visible == 0
     # Each source by credentials of its own.
     assert sorted(map(sorted, put_by.values())) == [["acme"], ["enroll"]]
-    assert [one["RoleArn"] for one in sessions] == [REDRIVE_ROLE]
+    assert [session["RoleArn"] for session in sessions] == [REDRIVE_ROLE]
 
 
 def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
@@ -361,7 +361,7 @@ def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
     queue.send(failed(own("own")), failed(submitted("other")))
     found = run("unprocessed", "redrive", code=1)
-    assert [one.id for one in bus] == ["other"]
+    assert [bu.id for bu in bus] == ["other"]
     assert "sts:AssumeRole" in found.output
     assert "RedriveRoleArn" in found.output
     assert queue.visible == 1
@@ -371,14 +371,14 @@ def test_redriving_goes_on_where_it_stopped(queue: Queue, bus: list[Event]) -> N
     fill(queue)
     assert answer("unprocessed", "redrive", "--portal", "p1", "--limit", "15", "--rate", "1000")["redriven"] == 15
     assert answer("unprocessed", "redrive", "--portal", "p1", "--rate", "1000")["redriven"] == 10
-    assert len({one.id for one in bus}) == len(bus) == 25
+    assert len({bu.id for bu in bus}) == len(bus) == 25
 
 
 def test_what_is_no_event_stays(queue: Queue, bus: list[Event]) -> None:
     fill(queue, 1)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 2
-    assert [one["why"] for one in report["left"]] == ["no event"]
+    assert [row["why"] for row in report["left"]] == ["no event"]
     assert queue.visible == 1
 
 
@@ -404,7 +404,7 @@ def test_a_cut_event_is_shown_and_stays(
     assert report["redriven"] == 1
     assert [one["eventId"] for one in report["left"]] == ["e-cut"]
     assert "archive of the bus enroll-events" in report["left"][0]["why"]
-    assert [one.id for one in bus] == ["e1"]
+    assert [bu.id for bu in bus] == ["e1"]
     assert queue.visible == 1
 
 
@@ -415,13 +415,13 @@ def test_what_comes_back_while_it_runs_does_not_keep_it_running(
     put = commands.put
 
     def refused_again(client: Any, entries: Any) -> Any:
-        queue.send(*(refused({**submitted(), "detail": json.loads(one["Detail"])}) for one in entries))
+        queue.send(*(refused({**submitted(), "detail": json.loads(entry["Detail"])}) for entry in entries))
         return put(client, entries)
 
     monkeypatch.setattr(commands, "put", refused_again)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == len(bus) == 11
-    assert {one["why"] for one in report["left"]} == {"came back during the run"}
+    assert {row["why"] for row in report["left"]} == {"came back during the run"}
     assert queue.visible == 11
 
 
@@ -432,7 +432,7 @@ def test_what_the_bus_refuses_stays_in_the_queue(
     monkeypatch.setattr(commands, "put", lambda client, entries: {0: "TooLarge"})
     result = run("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000", "--json", code=1)
     report = json.loads(result.stdout)
-    assert (report["redriven"], [one["why"] for one in report["left"]]) == (2, ["TooLarge"])
+    assert (report["redriven"], [row["why"] for row in report["left"]]) == (2, ["TooLarge"])
     assert queue.visible == 3
 
 
@@ -449,17 +449,17 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
         CliRunner().invoke(app, ["unprocessed", "redrive"])
     assert queue.visible == 1
     assert answer("unprocessed", "redrive")["redriven"] == 1
-    assert [one.id for one in bus] == ["e1", "e1"]
+    assert [bu.id for bu in bus] == ["e1", "e1"]
 
 
 def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
     """What one of them holds the other does not see."""
     fill(queue, 22)
     with QueueScan(queue.sqs, queue.url) as held:
-        taken = [one.unprocessed.event_id for _, one in zip(range(20), held, strict=False)]
+        taken = [queue_message.unprocessed.event_id for _, queue_message in zip(range(20), held, strict=False)]
         answer("unprocessed", "redrive", "--rate", "1000")
     assert len(bus) == 24 - 20 - 1
-    assert not {one.id for one in bus} & set(taken)
+    assert not {bu.id for bu in bus} & set(taken)
 
 
 class Stubborn:
@@ -469,7 +469,7 @@ class Stubborn:
         return {"Messages": [{"MessageId": "m", "ReceiptHandle": "r", "Body": "x"}]}
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        return {"Failed": [{"Id": one["Id"], "Code": "Internal"} for one in Entries]}
+        return {"Failed": [{"Id": entry["Id"], "Code": "Internal"} for entry in Entries]}
 
     def change_message_visibility_batch(self, **_: Any) -> dict[str, Any]:
         return {}
@@ -499,8 +499,8 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
     found = answer("unprocessed", "redrive", "--dry-run")
     fates = {one["eventId"]: one for one in found["events"]}
     assert found["wouldEnroll"] == {"1001": 2}
-    assert [one["code"] for one in fates["e1"]["decisions"]] == ["ENROLLED"]
-    assert [one["code"] for one in fates["e3"]["decisions"]] == ["WAITING"]
+    assert [decision["code"] for decision in fates["e1"]["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in fates["e3"]["decisions"]] == ["WAITING"]
     assert fates["e4"]["unprocessed"]["reason"] == "UNKNOWN_EVENT_TYPE"
     assert fates["e5"]["replay"] == "enroll-01K"
     assert fates[None]["left"] == "no event"

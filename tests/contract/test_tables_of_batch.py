@@ -55,7 +55,7 @@ class Shared:
                 meeting.leave()
 
         with ThreadPoolExecutor(len(asks)) as pool:
-            return [one.exception(SECONDS) or one.result() for one in [pool.submit(ask, one) for one in asks]]
+            return [ask.exception(SECONDS) or ask.result() for ask in [pool.submit(ask, one) for one in asks]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -144,7 +144,7 @@ def test_insert_reports_a_duplicate_for_its_statement_alone(shared: Shared) -> N
     insert = f"""INSERT INTO "{shared.by_itself.name}" VALUE {{'pk': ?, 'sk': ?}}"""
     statements = [{"Statement": insert, "Parameters": [{"S": pk}, {"S": "event"}]} for pk in (existing, new)]
     answer = shared.client.batch_execute_statement(Statements=statements)
-    assert [one.get("Error", {}).get("Code") for one in answer["Responses"]] == ["DuplicateItem", None]
+    assert [response.get("Error", {}).get("Code") for response in answer["Responses"]] == ["DuplicateItem", None]
 
 
 def test_concurrent_puts_of_one_new_item_store_one_of_them(shared: Shared) -> None:

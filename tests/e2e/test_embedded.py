@@ -123,9 +123,9 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
     embedded.send(*events)
 
     messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 15 + 60) if one["portalId"] == "once"]
-    assert Counter(one["flowId"] for one in messages) == {"1": 15, "2": 60}
-    assert len({one["idempotencyKey"] for one in messages}) == 75
-    assert len({one["objectId"] for one in messages if one["flowId"] == "1"}) == 15
+    assert Counter(message["flowId"] for message in messages) == {"1": 15, "2": 60}
+    assert len({message["idempotencyKey"] for message in messages}) == 75
+    assert len({message["objectId"] for message in messages if message["flowId"] == "1"}) == 15
 
 
 def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) -> None:
@@ -141,8 +141,12 @@ def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) ->
     embedded.send(clicked("quiet", 0))
 
     messages = embedded.receive("EnrollmentsQueueUrl", len(flood) + 1)
-    entered = sorted((one["enrolledAt"], one["portalId"], one["trigger"]["eventId"]) for one in messages)
-    assert Counter(one for _, _, one in entered) == {one["detail"]["id"]: 1 for one in [*flood, clicked("quiet", 0)]}
+    entered = sorted(
+        (message["enrolledAt"], message["portalId"], message["trigger"]["eventId"]) for message in messages
+    )
+    assert Counter(one for _, _, one in entered) == {
+        envelope["detail"]["id"]: 1 for envelope in [*flood, clicked("quiet", 0)]
+    }
     before = [portal for _, portal, _ in entered].index("quiet")
     assert before < len(flood) / 2, "events of the flood that were enrolled before the other portal's"
     (kept,) = embedded.receive("UnprocessedEventsQueueUrl", 1)
@@ -168,15 +172,15 @@ def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
     api.call("PUT", "/crm/v3/lists/42/memberships/add", [created["id"]])
 
     messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 3) if one["portalId"] == "api"]
-    assert Counter((one["flowId"], one["objectId"]) for one in messages) == {
+    assert Counter((message["flowId"], message["objectId"]) for message in messages) == {
         (flow_id, created["id"]): 1 for flow_id in ("1", "2", "3")
     }
     listed = list(api.pages(f"/enrollment/v1/records/contacts/{created['id']}/enrollments", {"limit": "2"}))
-    assert {one["enrollmentId"] for one in listed} == {one["enrollmentId"] for one in messages}
+    assert {message["enrollmentId"] for message in listed} == {message["enrollmentId"] for message in messages}
     assert all(one["isPublished"] and one["isAnnounced"] for one in listed)
-    one = listed[0]
-    assert api.call("GET", f"/enrollment/v1/enrollments/{one['enrollmentId']}") == one
-    assert one in list(api.pages(f"/enrollment/v1/flows/{one['flowId']}/enrollments"))
+    enrollment = listed[0]
+    assert api.call("GET", f"/enrollment/v1/enrollments/{enrollment['enrollmentId']}") == enrollment
+    assert enrollment in list(api.pages(f"/enrollment/v1/flows/{enrollment['flowId']}/enrollments"))
 
     api.call("DELETE", f"/crm/v3/objects/contacts/{created['id']}")
     with pytest.raises(ApiError, match="404"):
@@ -205,7 +209,7 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     people, firms = ["ada", "ben", "cid", "dan"], [("big", 50), ("small", 5)]
     inputs = [{"id": one, "properties": {}} for one in people]
     api.call("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": inputs})
-    inputs = [{"id": name, "properties": {"size": one}} for name, one in firms]
+    inputs = [{"id": name, "properties": {"size": number}} for name, number in firms]
     api.call("POST", "/crm/v3/objects/companies/batch/upsert", {"inputs": inputs})
     for person, firm in (("ada", "big"), ("ben", "small"), ("cid", "big"), ("dan", "big")):
         api.call("PUT", f"/crm/v4/objects/contacts/{person}/associations/default/companies/{firm}")
@@ -215,7 +219,7 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     occurred = iso(bootstrap.now())
     embedded.send(*(event({"forms.submitted": one, "id": one, "portal": "criteria", "at": occurred}) for one in people))
     messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "criteria"]
-    assert [one["objectId"] for one in messages] == ["ada"]
+    assert [message["objectId"] for message in messages] == ["ada"]
     tested = {one: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": one})["passed"] for one in people}
     assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
 
@@ -236,7 +240,9 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
 
     found = embedded.receive("EnrollmentsQueueUrl", 4, quiet=8)
 
-    entered = sorted((one["flowId"], one["objectId"], one["trigger"]["eventId"]) for one in found)
+    entered = sorted(
+        (enrollment["flowId"], enrollment["objectId"], enrollment["trigger"]["eventId"]) for enrollment in found
+    )
     assert entered == [("1", "changes", "changes"), *(("2", "calls", f"c{n}") for n in range(3))]
     key = RecordKey("late", "0-1", "stays")
     assert all(not waiting.flows for waiting in embedded.stores.deferred_events.of(key, 10))
@@ -268,8 +274,8 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
 
     found = embedded.receive("EnrollmentsQueueUrl", 2)
     assert found[0]["enrollmentId"] == "01LEFT"
-    assert [one["flowId"] for one in found] == ["1", "3"]
-    stored = {one.enrollment.flow_id: one for one in embedded.stores.enrollments.of_record(key, 9)}
+    assert [decision["flowId"] for decision in found] == ["1", "3"]
+    stored = {enrollment.enrollment.flow_id: enrollment for enrollment in embedded.stores.enrollments.of_record(key, 9)}
     assert [stored[one].is_confirmed for one in "123"] == [True, False, True]
     assert stored["3"].chain == ("7", "1")
 
@@ -290,7 +296,7 @@ def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) ->
 
     messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 2) if one["portalId"] == "chain"]
     # Flow 2 is not enrolled by its own enrollment: the chain stops it.
-    assert [one["flowId"] for one in messages] == ["1", "2"]
+    assert [message["flowId"] for message in messages] == ["1", "2"]
     assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
 
 
@@ -301,7 +307,7 @@ def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embed
 
     embedded.send(invalid, unknown, unrouted)
 
-    kept = {one["reason"]: one for one in embedded.receive("UnprocessedEventsQueueUrl", 3)}
+    kept = {message["reason"]: message for message in embedded.receive("UnprocessedEventsQueueUrl", 3)}
     assert set(kept) == {"WRONG_LENGTH", "UNKNOWN_EVENT_TYPE", "UNKNOWN_CATEGORY"}
     assert kept["WRONG_LENGTH"]["event"]["detail"] == invalid["detail"]
     assert kept["UNKNOWN_EVENT_TYPE"]["event"]["detail"] == unknown["detail"]
@@ -322,7 +328,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
         found: list[dict[str, Any]] = []
         while not found and time.monotonic() < deadline:
             with QueueScan(sqs, embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
-                found = [json.loads(one.body) for one in messages if one.unprocessed.event_id == "f"]
+                found = [json.loads(message.body) for message in messages if message.unprocessed.event_id == "f"]
     finally:
         kept_settings = ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit", "RedrivePolicy")
         settings = {name: attributes["Attributes"][name] for name in kept_settings}
@@ -335,10 +341,10 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
 
     # Redriven, the event goes on where it stopped: the enrollment that it wrote is published, once.
     (would,) = shell("unprocessed", "redrive", "--event", "f", "--dry-run")["events"]
-    assert [one["code"] for one in would["decisions"]] == ["DUPLICATE_EVENT"]
+    assert [decision["code"] for decision in would["decisions"]] == ["DUPLICATE_EVENT"]
     assert shell("unprocessed", "redrive", "--event", "f")["byReason"] == {"RetriesExhausted": 1}
     messages_of_it = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "fails"]
-    assert [(one["flowId"], one["trigger"]["eventId"]) for one in messages_of_it] == [("1", "f")]
+    assert [(enrollment["flowId"], enrollment["trigger"]["eventId"]) for enrollment in messages_of_it] == [("1", "f")]
     assert shell("unprocessed", "list", "--event", "f") == []
 
 
@@ -378,8 +384,13 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
     shell(*order)
 
     found = embedded.receive("EnrollmentsQueueUrl", 20)
-    assert Counter((one["portalId"], one["flowId"]) for one in found) == {("past", "2"): 5, ("past", "3"): 15}
-    assert sorted(one["objectId"] for one in found if one["flowId"] == "2") == [f"r{number}" for number in range(5)]
+    assert Counter((decision["portalId"], decision["flowId"]) for decision in found) == {
+        ("past", "2"): 5,
+        ("past", "3"): 15,
+    }
+    assert sorted(enrollment["objectId"] for enrollment in found if enrollment["flowId"] == "2") == [
+        f"r{number}" for number in range(5)
+    ]
 
 
 def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
@@ -389,7 +400,7 @@ def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
     embedded.put_flow("consumed", id=1, event="forms.submitted")
     embedded.send(event({"forms.submitted": "1", "id": "c", "portal": "consumed", "record": {}}))
 
-    found = {one["check"]: one["result"] for one in shell("doctor")}
+    found = {check["check"]: check["result"] for check in shell("doctor")}
 
     assert {name for name, result in found.items() if result == "not checked here"} == {"concurrency", "alarms"}
     assert {result for result in found.values() if result != "not checked here"} == {"ok"}
@@ -412,7 +423,7 @@ def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: C
     finally:
         client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
     assert result.exit_code == 1
-    assert [one["check"] for one in json.loads(result.stdout) if one["result"] == "fault"] == ["recursion"]
+    assert [load["check"] for load in json.loads(result.stdout) if load["result"] == "fault"] == ["recursion"]
 
 
 def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
@@ -450,12 +461,12 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
 
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"])
     counts = {
-        json.loads(one["Body"])["trigger"]["eventId"]: one["Attributes"]["ApproximateReceiveCount"]
-        for one in messages["Messages"]
+        json.loads(message["Body"])["trigger"]["eventId"]: message["Attributes"]["ApproximateReceiveCount"]
+        for message in messages["Messages"]
     }
     assert counts == {"first": "1", "second": "1"}
-    for one in messages["Messages"]:
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+    for message in messages["Messages"]:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedded, shell: Callable[..., Any]) -> None:
@@ -500,7 +511,7 @@ def test_kept_messages_return_to_the_queue_and_others_are_deleted(
     )
     api = Api(embedded.api_url, "taken")
     deadline = time.monotonic() + 30
-    while sum(one["isPublished"] for one in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
+    while sum(page["isPublished"] for page in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 

@@ -89,14 +89,14 @@ def test_enrollment_of_an_abandoned_event_is_published(
 
     def noted(client: Any, operation: str, arguments: Any) -> Any:
         if operation == "PutEvents":
-            announced.extend(json.loads(one["Detail"]) for one in arguments["Entries"])
+            announced.extend(json.loads(entry["Detail"]) for entry in arguments["Entries"])
         return make(client, operation, arguments)
 
     capsys.readouterr()
     with monkeypatch.context() as patch:
         patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
         assert finish() == {"found": 1, "published": 1, "isComplete": True}
-    assert [(one["id"], one["chain"]) for one in announced] == [(stored.enrollment.id, ["8", "1"])]
+    assert [(row["id"], row["chain"]) for row in announced] == [(stored.enrollment.id, ["8", "1"])]
     assert published(stack) == {("101", "e1"): 1}
     (confirmed,) = stack.stores.enrollments.of_record(ADA, 9)
     assert confirmed == replace(stored, is_published=True, is_announced=True)
@@ -115,7 +115,7 @@ def test_enrollment_of_an_abandoned_event_is_published(
     (metrics,) = [one for one in lines if "_aws" in one]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [1, 1, 0]
     assert finish() == {"found": 0, "published": 0, "isComplete": True}
-    assert [one["code"] for one in invoke(submitted("101", "e1"))["decisions"]] == ["DUPLICATE_EVENT"]
+    assert [decision["code"] for decision in invoke(submitted("101", "e1"))["decisions"]] == ["DUPLICATE_EVENT"]
     assert published(stack) == {}
 
 
@@ -135,7 +135,7 @@ def test_discarded_event_does_not_block_its_record(stack: Stack, clock: Clock, m
 
     assert "published within 10 minutes" in " ".join(told.output.split())
     assert stack.unprocessed() == []
-    assert [one["code"] for one in invoke(submitted("101", "e2"))["decisions"]] == ["ALREADY_ENROLLED"]
+    assert [decision["code"] for decision in invoke(submitted("101", "e2"))["decisions"]] == ["ALREADY_ENROLLED"]
     clock.now += UNCONFIRMED_AFTER_MS + 1
     assert finish()["published"] == 1
     assert published(stack) == {("101", "e1"): 1}
@@ -151,7 +151,7 @@ def test_run_responds_before_the_timeout_and_writes_nothing_afterwards(
     capsys.readouterr()
     hanging = Hanging(monkeypatch, has("SendMessageBatch p1/0-1"))
     assert finish(left(3_000)) == {"found": 0, "published": 0, "isComplete": False}
-    (metrics,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in one]
+    (metrics,) = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [0, 0, 1]
     hanging.thaw()
     assert hanging.writes == []

@@ -40,7 +40,7 @@ def seeds(name: str) -> Iterator[bytes]:
 def words() -> Iterator[str]:
     for event_type in EVENT_TYPES.values():
         yield event_type.name
-        yield from (one.name for one in event_type.properties)
+        yield from (property_.name for property_ in event_type.properties)
     for name, row in RECORD_OPERATION_TYPES.items():
         yield from (name, *row.operators)
     for row in OPERATION_TYPES.values():

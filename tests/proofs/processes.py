@@ -161,7 +161,7 @@ def _resource(body: Mapping[str, Any]) -> str:
     if "RequestItems" in body:
         return ",".join(body["RequestItems"])
     if "Statements" in body:
-        return ",".join(sorted({one["Statement"].split('"')[1] for one in body["Statements"]}))
+        return ",".join(sorted({statement["Statement"].split('"')[1] for statement in body["Statements"]}))
     if "QueueUrl" in body or "TableName" in body:
         return str(body.get("QueueUrl") or body["TableName"])
     return str(body["Entries"][0]["EventBusName"])

@@ -86,8 +86,8 @@ class Story:
     def subjects(self) -> set[str]:
         """That its events are about, by "<type>/<id>"."""
         acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request | Backfill)]
-        events = [one.event if isinstance(one, Redelivery | Associated | Unconfirmed) else one for one in acts]
-        return {f"{one.get('object', 'contact')}/{one[next(iter(one))]}" for one in events}
+        events = [act.event if isinstance(act, Redelivery | Associated | Unconfirmed) else act for act in acts]
+        return {f"{event.get('object', 'contact')}/{event[next(iter(event))]}" for event in events}
 
 
 ADA = {"contact/101": {"city": "Dublin"}}

@@ -53,8 +53,8 @@ class Batch(Play):
     def __init__(self, stage: Stage, events: Sequence[Mapping[str, Any]] = EVENTS) -> None:
         super().__init__(stage, STORY)
         self.event = None
-        self.events = [self._envelope(one) for one in events]
-        self.keys |= {self._key(f"contact/{one['detail']['objectId']}") for one in self.events}
+        self.events = [self._envelope(event) for event in events]
+        self.keys |= {self._key(f"contact/{event['detail']['objectId']}") for event in self.events}
 
     def act(self) -> Any:
         answer = function("forms").handler(batch(*self.events), CONTEXT)

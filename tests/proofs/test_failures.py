@@ -27,7 +27,7 @@ STORIES_TRIED = 4
 FAULTS_TRIED = 2
 
 # What an author does meanwhile is the matter of test_crashes.
-STEADY = [one for one in STORIES if one.between is None]
+STEADY = [story for story in STORIES if story.between is None]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

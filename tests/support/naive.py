@@ -25,15 +25,15 @@ class Naive:
         self.lists = {
             name_of(name)
             for name, changes in lists.items()
-            if [one for one in sorted(changes) if one[0] <= at][-1:]
-            and [one for one in sorted(changes) if one[0] <= at][-1][1]
+            if [change for change in sorted(changes) if change[0] <= at][-1:]
+            and [change for change in sorted(changes) if change[0] <= at][-1][1]
         }
         self.at, self.zone = at, ZoneInfo(zone)
 
     def passes(self, branch: Mapping[str, Any]) -> bool:
         if branch["filterBranchType"] == "OR":
-            return any(self.passes(one) for one in branch["filterBranches"])
-        return all(self.filter(one) for one in branch["filters"])
+            return any(self.passes(filter_branch) for filter_branch in branch["filterBranches"])
+        return all(self.filter(filter_) for filter_ in branch["filters"])
 
     def filter(self, one: Mapping[str, Any]) -> bool:
         if one["filterType"] == "IN_LIST":
@@ -95,7 +95,7 @@ class Naive:
             return operator in ("IS_KNOWN", "IS_NOT_BLANK")
         if kind in ("STRING", "MULTISTRING"):
             wanted = [text(one) for one in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
-            found, parts = text(value), [one.strip() for one in text(value).split(";") if one.strip()]
+            found, parts = text(value), [part.strip() for part in text(value).split(";") if part.strip()]
             answers = {
                 "IS_EQUAL_TO": any(found.strip() == one.strip() for one in wanted),
                 "CONTAINS": any(one in found for one in wanted),
@@ -125,7 +125,7 @@ class Naive:
             truth, wanted_truth = truth_of(value), truth_of(given["value"])
             return truth is not None and (truth == wanted_truth) == (operator == "IS_EQUAL_TO")
         if kind == "ENUMERATION":
-            held = {one.strip() for one in text(value).split(";") if one.strip()}
+            held = {part.strip() for part in text(value).split(";") if part.strip()}
             wanted_options = {text(one) for one in given["values"]}
             positive, answer = {
                 "IS_ANY_OF": (True, bool(held & wanted_options)), "IS_NONE_OF": (False, bool(held & wanted_options)),

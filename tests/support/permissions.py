@@ -27,7 +27,9 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
     if has_route(function):
         of_route = of_type("AWS::IAM::Policy", ROUTE).values()
         assert all(one["Roles"] == [{"Ref": "FunctionRole"}] for one in of_route)
-        documents += [_given(one["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for one in of_route]
+        documents += [
+            _given(policy["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for policy in of_route
+        ]
     return {
         permission
         for document in documents
@@ -39,7 +41,7 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
 def taken(function: str) -> set[Permission]:
     """What Lambda does in the name of a function that takes from queues."""
     mappings = of_type("AWS::Lambda::EventSourceMapping").values()
-    own = [one for one in mappings if one["FunctionName"] == {"Ref": function}]
+    own = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
     if has_route(function):
         own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
     return {
@@ -145,8 +147,8 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -
         for table in arguments["RequestItems"]:
             yield Permission(tables[table], f"dynamodb:{operation}")
     elif operation == "BatchExecuteStatement":
-        for one in arguments["Statements"]:
-            verb, table = one["Statement"].split('"')[:2]
+        for statement in arguments["Statements"]:
+            verb, table = statement["Statement"].split('"')[:2]
             yield Permission(tables[table], f"dynamodb:PartiQL{verb.split()[0].capitalize()}")
     else:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
@@ -174,7 +176,7 @@ _NEEDS = {"dynamodb": _of_dynamodb, "sqs": _of_sqs, "events": _of_events}
 
 def of_the_key(permissions: set[Permission]) -> set[Permission]:
     """What those that use tables and queues need of the key that encrypts them."""
-    services = {one.action.partition(":")[0] for one in permissions} & {"dynamodb", "sqs"}
+    services = {permission.action.partition(":")[0] for permission in permissions} & {"dynamodb", "sqs"}
     return {
         Permission("KeyArn", action, (("kms:ViaService", service + ".${AWS::Region}.${AWS::URLSuffix}"),))
         for service in services

@@ -78,7 +78,7 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         if step != "until":
             world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
         _act(world, step, given)
-    return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
+    return [[event.id, decision.flow_id, str(decision.code)] for event, decision in world.decision_log.decisions]
 
 
 def _act(world: World, step: str, given: Mapping[str, Any]) -> None:
@@ -140,11 +140,11 @@ def _associate(world: World, detail: Mapping[str, Any]) -> None:
         return
     record = RecordKey(detail["portalId"], object_type_id(detail["objectType"]) or "", detail["objectId"])
     other = RecordKey(detail["portalId"], properties["hs_to_object_type_id"], properties["hs_to_object_id"])
-    for one, two in ((record, other), (other, record)):
-        kind = default_type(one.object_type_id, two.object_type_id)
+    for record_key, two in ((record, other), (other, record)):
+        kind = default_type(record_key.object_type_id, two.object_type_id)
         assert kind is not None
         holds = properties["hs_association_change"] == "ADDED"
-        there = world.associations.get(one, two)
+        there = world.associations.get(record_key, two)
         world.associations.save([associated(there, [kind], _instant(detail["occurredAt"]), holds=holds)])
 
 
@@ -256,7 +256,7 @@ def _and(filters: list[list[Any]]) -> dict[str, Any]:
     return {
         "filterBranchType": "AND",
         "filterBranches": [],
-        "filters": [_record_filter(one) for one in filters],
+        "filters": [_record_filter(filter_) for filter_ in filters],
     }
 
 

@@ -89,7 +89,7 @@ def test_every_function_of_the_template_has_a_folder() -> None:
         "functions/: expected a folder for each category of enrollment.catalog.CATEGORIES (run `make categories`), "
         "redeliveries, unconfirmed, runs and api, and no other"
     )
-    assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
+    assert {logical_id: function["CodeUri"] for logical_id, function in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders
     }
 
@@ -245,7 +245,7 @@ def test_failed_events_go_to_the_unprocessed_events_queue() -> None:
 def test_the_rules_of_this_bus_may_send_to_the_unprocessed_events() -> None:
     policy = RESOURCES["UnprocessedEventsQueuePolicy"]["Properties"]
     assert policy["Queues"] == [{"Ref": "UnprocessedEventsQueue"}]
-    (allowed,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    (allowed,) = (statement for statement in policy["PolicyDocument"]["Statement"] if statement["Effect"] == "Allow")
     arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${EventBus}/*"
     assert allowed == {
         "Sid": "RulesOfThisBus",
@@ -380,7 +380,7 @@ def test_only_the_stack_may_put_events_of_its_own_source() -> None:
         "Condition": {"ForAnyValue:StringEquals": {"events:source": OWN_SOURCE}},
     }
     expected = [*(f"{name}Role" for name in FUNCTIONS), "RedriveRole"]
-    assert sorted(one["Fn::GetAtt"][0] for one in roles) == sorted(expected)
+    assert sorted(role["Fn::GetAtt"][0] for role in roles) == sorted(expected)
     # An event bus' policy has at most 10,240 bytes; an ARN of a role has at most 32 + 64 characters.
     assert len(json.dumps(statement)) + 100 * len(roles) < 5_000
 
@@ -484,7 +484,7 @@ def test_the_buffer_its_policy_and_its_alarm_exist_with_every_delivery() -> None
     """`buffered` must not wait for a new policy, and `direct` must not delete a queue that has events."""
     assert ROUTE["Conditions"]["TakesFromBuffer"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Delivery"}, "direct"]}]}
     assert ROUTE["Conditions"]["IsBuffered"] == {"Fn::Equals": [{"Ref": "Delivery"}, "buffered"]}
-    conditions = {name: one.get("Condition") for name, one in ROUTE["Resources"].items()}
+    conditions = {name: resource.get("Condition") for name, resource in ROUTE["Resources"].items()}
     assert conditions == {
         "Rule": None,
         "InvokePermission": None,
@@ -527,7 +527,7 @@ def test_buffer_mapping_reports_failures_per_message() -> None:
 def test_only_its_rule_may_send_to_a_buffer() -> None:
     policy = ROUTE["Resources"]["BufferPolicy"]["Properties"]
     assert policy["Queues"] == [{"Ref": "Buffer"}]
-    (allowed,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    (allowed,) = (statement for statement in policy["PolicyDocument"]["Statement"] if statement["Effect"] == "Allow")
     assert allowed == {
         "Sid": "TheRule",
         "Effect": "Allow",
@@ -544,7 +544,7 @@ def test_only_its_rule_may_send_to_a_buffer() -> None:
 
 def test_outputs_are_those_that_the_command_line_reads() -> None:
     assert set(TEMPLATE["Outputs"]) == OUTPUTS
-    code = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "cli").rglob("*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "cli").rglob("*.py"))
     asked_for = set(re.findall(r'outputs\["(\w+)"\]', code))
     assert asked_for
     assert asked_for <= OUTPUTS
@@ -560,7 +560,7 @@ def test_each_environment_has_its_own_stack(name: str, stack: str) -> None:
     assert deploy["resolve_s3"] is True
     assert deploy["fail_on_empty_changeset"] is False
     assert deploy.get("confirm_changeset", False) is (name == "prod")
-    chosen = dict(one.split("=") for one in deploy["parameter_overrides"].split())
+    chosen = dict(part.split("=") for part in deploy["parameter_overrides"].split())
     assert {"LogLevel", "LogRetentionDays", "ArchiveRetentionDays"} <= set(chosen) <= set(TEMPLATE["Parameters"])
     for parameter, value in chosen.items():
         allowed = TEMPLATE["Parameters"][parameter].get("AllowedValues")

@@ -73,7 +73,7 @@ class Adapters:
     def _answer(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.calls.append((operation, arguments))
         if operation == "SendMessageBatch":
-            return {"Successful": [{"Id": one["Id"]} for one in arguments["Entries"]]}
+            return {"Successful": [{"Id": entry["Id"]} for entry in arguments["Entries"]]}
         return {"Items": [], "Count": 0, "ScannedCount": 0, "Responses": {}}
 
     def asked(self, act: Callable[[], object]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -145,8 +145,8 @@ def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
     """Table, partition and sort key of every item that was asked for or written."""
     found = []
     for _, arguments in calls:
-        for one in arguments.get("TransactItems", [{"": arguments}]):
-            ((_, given),) = one.items()
+        for transact_item in arguments.get("TransactItems", [{"": arguments}]):
+            ((_, given),) = transact_item.items()
             item = given.get("Key") or given["Item"]
             found.append((given["TableName"], item["pk"]["S"], item["sk"]["S"]))
     return found

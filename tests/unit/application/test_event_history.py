@@ -76,7 +76,7 @@ def test_event_that_waits_for_its_record_is_stored(kind: str) -> None:
     assert kept(world) == ["early"]
     world.now += 5_000
     world.deliver(submitted("c", at=NOW - 2_000, record="9") | {"detail-type": "crm.object_created"})
-    assert [one.cause.event_id for one in world.queue.messages] == ["early"]
+    assert [message.cause.event_id for message in world.queue.messages] == ["early"]
     assert {one.id: one.evaluated_at for one, _ in world.kept_events.kept.values()} == {"c": NOW + 5_000, "early": NOW}
 
 
@@ -117,7 +117,7 @@ def test_event_that_could_not_be_stored_is_decided_by_the_next_delivery() -> Non
         world.deliver(submitted())
     assert (world.enrollments.items, world.queue.messages) == ({}, [])
     world.kept_events.keep = keep  # type: ignore[method-assign]
-    assert [str(one.code) for one in world.deliver(submitted())] == ["ENROLLED"]
+    assert [str(decision.code) for decision in world.deliver(submitted())] == ["ENROLLED"]
     assert (kept(world), len(world.queue.messages)) == (["e1"], 1)
 
 
@@ -136,7 +136,7 @@ def test_deferred_event_is_in_the_history_before_a_change_can_enroll_it() -> Non
     world.redeliveries.schedule = schedule  # type: ignore[method-assign]
     changed = {"hs_name": "city", "hs_value": "Cork"}
     world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(NOW + 1), "properties": changed}))
-    assert [one.cause.event_id for one in world.queue.messages] == ["e1"]
+    assert [message.cause.event_id for message in world.queue.messages] == ["e1"]
     assert sorted(kept(world)) == ["c", "e1"]
 
 

@@ -70,7 +70,15 @@ for several in ("MULTISTRING", "ENUMERATION"):
 @st.composite
 def filters(draw: DrawFn) -> PropertyFilter:
     # Those that a trigger may use, and the others too: the index leaves none out.
-    kind, operator = draw(st.sampled_from([(one.name, each) for one in OPERATION_TYPES.values() for each in one.tests]))
+    kind, operator = draw(
+        st.sampled_from(
+            [
+                (operation_type.name, each)
+                for operation_type in OPERATION_TYPES.values()
+                for each in operation_type.tests
+            ]
+        )
+    )
     include = draw(st.booleans())
     document = {"operationType": kind, "operator": operator, "includeObjectsWithNoValueSet": include}
     name = draw(st.sampled_from((*NAMES, *URL_PARTS)))
@@ -90,10 +98,10 @@ FLOWS = st.builds(
 
 def asked_each(flows: Iterable[Flow], properties: Properties) -> dict[str, tuple[Flow, TriggerGroup]]:
     satisfied: dict[str, tuple[Flow, TriggerGroup]] = {}
-    for one in flows:
-        for group in one.groups:
+    for event in flows:
+        for group in event.groups:
             if group.event_type == EVENT_TYPE and group.failure(properties) is None:
-                satisfied.setdefault(one.id, (one, group))
+                satisfied.setdefault(event.id, (event, group))
     return satisfied
 
 
@@ -120,7 +128,7 @@ def test_index_finds_every_value_that_a_refinement_accepts(one: PropertyFilter, 
 
 @given(st.lists(FLOWS, max_size=6), st.lists(st.one_of(FLOWS, st.sampled_from("123456"))), EVENTS)
 def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | str], properties: Properties) -> None:
-    index, kept = TriggerIndex(EVENT_TYPE, flows), {one.id: one for one in flows}
+    index, kept = TriggerIndex(EVENT_TYPE, flows), {event.id: event for event in flows}
     for change in changes:
         if isinstance(change, Flow):
             index.put(change)
@@ -136,7 +144,7 @@ def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | 
 @given(st.lists(FLOWS))
 def test_index_has_no_entries_of_removed_flows(flows: list[Flow]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
-    for one in flows:
-        index.remove(one.id)
+    for event in flows:
+        index.remove(event.id)
     assert not any((len(index), index._gates, index._shared, index._places, index._later, len(index._predicates)))
     assert not index._tables
