@@ -333,7 +333,7 @@ def test_event_catalog_lists_what_a_flow_can_use() -> None:
     everything = api("GET", "/enrollment/v1/events").json["results"]
     assert len(everything) == len(EVENT_TYPES)
     platform = api("GET", "/enrollment/v1/events", query={"flowType": "PLATFORM_FLOW"}).json["results"]
-    assert {one["eventType"] for one in platform} == {
+    assert {event_type["eventType"] for event_type in platform} == {
         "crm.association_changed", "crm.object_created", "crm.property_changed", "lists.membership_changed",
         "workflows.enrolled", "workflows.unenrolled",
     }  # fmt: skip
@@ -349,9 +349,11 @@ def test_event_catalog_lists_what_a_flow_can_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "one", example_portal()("GET", "/enrollment/v1/events").json["results"], ids=lambda one: one["eventType"]
+    "event_type",
+    example_portal()("GET", "/enrollment/v1/events").json["results"],
+    ids=lambda event_type: event_type["eventType"],
 )
-def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) -> None:
+def test_flows_may_use_every_operator_of_the_event_catalog(event_type: dict[str, Any]) -> None:
     """Each operator on each property, in a flow of each type that is offered."""
     operands = {
         "value": {"STRING": "x", "NUMBER": 1, "BOOL": True},
@@ -363,9 +365,9 @@ def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) 
         "month": "JAN",
         "day": 1,
     }
-    if one["writtenIn"] == "listMembershipFilterBranches":
+    if event_type["writtenIn"] == "listMembershipFilterBranches":
         return
-    for flow_type in one["flowTypes"]:
+    for flow_type in event_type["flowTypes"]:
         filters = [
             where(
                 known["name"],
@@ -376,12 +378,12 @@ def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) 
                     for key in kind["operands"]
                 },
             )
-            for known in one["properties"]
+            for known in event_type["properties"]
             for kind in known["operations"]
             for operator in kind["operators"]
         ]
         for start in range(0, max(1, len(filters)), 200):
-            document = event_based(group(eventTypeId=one["eventType"], filters=filters[start : start + 200]))
+            document = event_based(group(eventTypeId=event_type["eventType"], filters=filters[start : start + 200]))
             document |= {"type": flow_type, "objectTypeId": "0-1" if flow_type == "CONTACT_FLOW" else "0-2"}
             answer = example_portal()("POST", FLOWS, document)
             assert answer.status == 201, answer.text

@@ -77,7 +77,7 @@ def test_flows_are_listed_page_by_page(client: HubSpot) -> None:
 
 
 def test_flows_are_read_in_a_batch(client: HubSpot) -> None:
-    inputs = [{"flowId": one, "type": "FLOW_ID"} for one in ("1002", "9", "1001")]
+    inputs = [{"flowId": flow_id, "type": "FLOW_ID"} for flow_id in ("1002", "9", "1001")]
     answer = request(client, "POST", "/automation/v4/flows/batch/read", body={"inputs": inputs})
     assert answer.status_code == 207
     assert [result["id"] for result in answer.json()["results"]] == ["1002", "1001"]
@@ -112,7 +112,8 @@ def test_the_typed_client_of_records() -> None:
             "contacts",
             BatchInputSimplePublicObjectBatchInputUpsert(
                 inputs=[
-                    SimplePublicObjectBatchInputUpsert(id=one, properties={"city": "Bray"}) for one in ("101", "new")
+                    SimplePublicObjectBatchInputUpsert(id=record_id, properties={"city": "Bray"})
+                    for record_id in ("101", "new")
                 ]
             ),
         )
@@ -138,7 +139,10 @@ def test_the_typed_client_of_associations_and_lists() -> None:
         primary = [AssociationSpec(association_category="HUBSPOT_DEFINED", association_type_id=1)]
         associations.create("contacts", "101", "companies", "201", primary)
         found = associations.get_page("companies", "201", "contacts").results
-        assert [(one.to_object_id, [kind.type_id for kind in one.association_types]) for one in found] == [("101", [2])]
+        assert [
+            (association.to_object_id, [kind.type_id for kind in association.association_types])
+            for association in found
+        ] == [("101", [2])]
         associations.archive("contacts", "101", "companies", "201")
         assert associations.get_page("companies", "201", "contacts").results == []
 

@@ -20,11 +20,16 @@ LISTS = "/crm/v3/lists/42/memberships"
 def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
     """What is on the bus since the last time."""
     found, api.world.bus.produced = api.world.bus.produced, {}
-    return [shown(one) for one in found.values()]
+    return [shown(event) for event in found.values()]
 
 
-def shown(one: OutboundEvent) -> tuple[str, str, dict[str, Any], Any]:
-    return one.event_type, one.record_key.object_id, dict(one.properties), one.record_properties or one.changed_with
+def shown(event: OutboundEvent) -> tuple[str, str, dict[str, Any], Any]:
+    return (
+        event.event_type,
+        event.record_key.object_id,
+        dict(event.properties),
+        event.record_properties or event.changed_with,
+    )
 
 
 def changed(name: str, before: Any, after: Any) -> dict[str, Any]:
@@ -66,10 +71,10 @@ def test_change_through_the_api_enrolls() -> None:
     api.world.put_flow(flow({"id": 3, "lists": [["IN_LIST", "42"]]}))
     api.world.put_flow(flow({"id": 4, "lists": [["NOT_IN_LIST", "42"]]}))
 
-    one = api("POST", CONTACTS, {"properties": {"city": "Cork"}}).json["id"]
-    api("PATCH", f"{CONTACTS}/{one}", {"properties": {"city": "Bray"}})
-    api("PUT", f"{LISTS}/add", [one])
-    api("PUT", f"{LISTS}/remove", [one])
+    contact_id = api("POST", CONTACTS, {"properties": {"city": "Cork"}}).json["id"]
+    api("PATCH", f"{CONTACTS}/{contact_id}", {"properties": {"city": "Bray"}})
+    api("PUT", f"{LISTS}/add", [contact_id])
+    api("PUT", f"{LISTS}/remove", [contact_id])
     decisions = api.world.deliver_produced()
 
     enrolled = [each.flow_id for each in decisions if each.code == "ENROLLED"]
@@ -122,7 +127,7 @@ def test_change_with_the_latest_occurrence_time_wins_for_each_property() -> None
         api("PATCH", f"{CONTACTS}/101", {"properties": properties, "occurredAt": at})
     answer = api("GET", f"{CONTACTS}/101", query={"properties": "city,age,vip,x", "propertiesWithHistory": "city"}).json
     assert answer["properties"] == {"city": "Cork", "age": "1", "vip": "true", "x": None}
-    assert [one["value"] for one in answer["propertiesWithHistory"]["city"]] == ["Cork"]
+    assert [version["value"] for version in answer["propertiesWithHistory"]["city"]] == ["Cork"]
     assert [row[2]["hs_name"] for row in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
 
 
@@ -157,7 +162,7 @@ def test_property_names_are_normalized() -> None:
     assert [row[2]["hs_name"] for row in produced(api)] == ["city"]
     answer = api("GET", f"{CONTACTS}/101", query={"properties": "City,city", "propertiesWithHistory": "CITY"}).json
     assert answer["properties"] == {"city": "Oslo"}
-    assert [one["value"] for one in answer["propertiesWithHistory"]["city"]] == ["Oslo"]
+    assert [version["value"] for version in answer["propertiesWithHistory"]["city"]] == ["Oslo"]
     twice = api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo", "city": "Cork"}})
     assert twice.faults == [("$.properties.city", "GIVEN_TWICE")]
 
@@ -312,7 +317,9 @@ ACME = "/crm/v4/objects/contacts/101/associations/companies/201"
 
 def types(api: Api, path: str) -> dict[str, list[int]]:
     found = api("GET", path).json["results"]
-    return {one["toObjectId"]: [kind["typeId"] for kind in one["associationTypes"]] for one in found}
+    return {
+        association["toObjectId"]: [kind["typeId"] for kind in association["associationTypes"]] for association in found
+    }
 
 
 def test_an_association_is_seen_from_both_records() -> None:
@@ -409,13 +416,13 @@ def test_each_event_of_a_change_is_decided_with_the_whole_change(
 
 def test_same_change_by_two_simultaneous_requests_has_the_same_event_id() -> None:
     """And again after an answer that was lost, while the store does not know of it yet."""
-    one, other = example_portal(), example_portal()
-    for api in (one, other):
-        api.world.bus = one.world.bus
+    first_portal, other = example_portal(), example_portal()
+    for api in (first_portal, other):
+        api.world.bus = first_portal.world.bus
         api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
         api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "9", "properties": {"city": "Cork"}}]})
     # Of two portals with the same history, the same changes are the same events.
-    assert {each.id for each in list(one.world.bus.produced.values())} == set(one.world.bus.produced)
+    assert {each.id for each in list(first_portal.world.bus.produced.values())} == set(first_portal.world.bus.produced)
     first = Api(example_portal().world)
     first("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
     second = Api(example_portal().world)
@@ -434,7 +441,7 @@ def test_same_change_of_a_recreated_record_is_a_new_event() -> None:
         api.world.now += 1_000
         api("DELETE", f"{CONTACTS}/9")
     kinds = ["crm.object_created", "crm.property_changed", "lists.membership_changed"]
-    assert sorted(one.event_type for one in api.world.bus.produced.values()) == sorted(kinds * 2)
+    assert sorted(event.event_type for event in api.world.bus.produced.values()) == sorted(kinds * 2)
 
 
 @pytest.mark.parametrize(
@@ -522,7 +529,10 @@ def test_memberships_are_changed_atomically() -> None:
     answers = [api("PUT", long.replace("l" * 128, f"{n:0128d}"), ["101", "103", "104"]) for n in range(60)]
     refused = next(number for number, answer in enumerate(answers) if answer.status == 400)
     assert answers[refused].faults[0][1] == "RECORD_TOO_LARGE"
-    members = [len(api.world.records.records[RecordKey("p1", "0-1", one)].memberships) for one in ("101", "103", "104")]
+    members = [
+        len(api.world.records.records[RecordKey("p1", "0-1", contact_id)].memberships)
+        for contact_id in ("101", "103", "104")
+    ]
     assert members == [refused] * 3
 
 

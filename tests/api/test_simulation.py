@@ -104,8 +104,8 @@ def test_inline_record_replaces_the_stored_one() -> None:
     assert [decision["code"] for decision in decisions(api, {**body, "record": {"properties": {"city": "Cork"}}})] == [
         "ENROLLED"
     ]
-    (one,) = decisions(api, {**body, "record": {"properties": {"city": "Galway"}}})
-    assert (one["code"], one["failedConditions"]) == (
+    (decision,) = decisions(api, {**body, "record": {"properties": {"city": "Galway"}}})
+    assert (decision["code"], decision["failedConditions"]) == (
         "FILTERED_OUT",
         ['city is any of "Dublin" or "Cork", found "Galway"'],
     )
@@ -114,8 +114,8 @@ def test_inline_record_replaces_the_stored_one() -> None:
     found = decisions(api, {"event": early, "record": {**later, "createdAt": "2001-01-01T00:00:00Z"}})
     assert [decision["code"] for decision in found] == ["UNKNOWN_RECORD"]
     listed = flow({"id": 7, "event": "forms.submitted"}) | {"suppressionListIds": ["42"]}
-    (one,) = decisions(api, {"event": submitted(), "flows": [listed], "record": {"lists": [42]}})
-    assert (one["code"], one["suppression"]["passed"]) == ("SUPPRESSED", True)
+    (decision,) = decisions(api, {"event": submitted(), "flows": [listed], "record": {"lists": [42]}})
+    assert (decision["code"], decision["suppression"]["passed"]) == ("SUPPRESSED", True)
 
 
 def test_invalid_event_is_reported_as_in_the_unprocessed_queue() -> None:
@@ -209,8 +209,8 @@ def test_a_draft_is_decided_on_the_events_that_happened() -> None:
     before = (dict(api.world.enrollments.items), list(api.world.queue.messages))
     found, pages = preview(api, flow({**WANTED, "where": [["hs_form_id", "IS_ANY_OF", ["f-0", "f-2"]]]}))
     assert pages == 1
-    mine = {one["eventId"]: one for one in found if one["eventId"].startswith("p")}
-    assert [one["eventId"] for one in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
+    mine = {decision["eventId"]: decision for decision in found if decision["eventId"].startswith("p")}
+    assert [decision["eventId"] for decision in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
     assert {key for key, decision in mine.items() if decision["code"] == "ENROLLED"} == {"p01", "p03"}
     assert {key for key, decision in mine.items() if decision["code"] == "ALREADY_ENROLLED"} == {"p11", "p13"}
     assert mine["p00"]["failedConditions"] == ['town is any of "Town 1" or "Town 3", found "Town 0"']
@@ -249,7 +249,7 @@ def test_a_preview_leaves_out_other_types_other_portals_and_records_that_are_del
     api.world.deliver(event({"crm.object_created": "7", "object": "company", "id": "firm", "at": iso(NOW)}))
     assert api("DELETE", "/crm/v3/objects/contacts/201").status == 204
     found, _ = preview(api, flow({"id": 9, "groups": [{"event": "forms.submitted"}, {"event": "crm.object_created"}]}))
-    assert not {"there", "firm", "p01", "p06", "p11"} & {one["eventId"] for one in found}
+    assert not {"there", "firm", "p01", "p06", "p11"} & {decision["eventId"] for decision in found}
     assert len(found) == 13
 
 

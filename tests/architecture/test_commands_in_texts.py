@@ -44,9 +44,9 @@ def commands(program: str) -> Iterator[tuple[str, str]]:
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    named = {(name, one) for name, text in commands("make") for one in re.findall(r"^([a-z][a-z-]*)", text)}
-    assert {one for _, one in named} >= {"run", "test", "prove", "build"}
-    assert {(name, one) for name, one in named if one not in targets} == set()
+    named = {(name, target) for name, text in commands("make") for target in re.findall(r"^([a-z][a-z-]*)", text)}
+    assert {target for _, target in named} >= {"run", "test", "prove", "build"}
+    assert {(name, target) for name, target in named if target not in targets} == set()
 
 
 def test_every_command_of_enroll_that_is_named_exists() -> None:

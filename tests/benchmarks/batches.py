@@ -128,7 +128,7 @@ async def _measure(
 
 def _payloads(events: Sequence[dict[str, Any]], size: int | None) -> Iterator[bytes]:
     if size is None:
-        yield from (json.dumps(one).encode() for one in events)
+        yield from (json.dumps(event).encode() for event in events)
         return
     for start in range(0, len(events), size):
         records = [

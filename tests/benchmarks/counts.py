@@ -189,8 +189,8 @@ def _counted(config: Config, name: str, has_history: bool, envelope: dict[str, A
     for operation, arguments, answer in made.calls:
         if operation not in ("SendMessageBatch", "SendMessage", "PutEvents"):
             stored = _stored(arguments) if operation == "UpdateItem" else None
-            for one in consumed(config, operation, arguments, answer, stored):
-                (reads if one.kind == "read" else writes)[one.place] += one.units
+            for part in consumed(config, operation, arguments, answer, stored):
+                (reads if part.kind == "read" else writes)[part.place] += part.units
         if operation == "PutItem" and "Error" not in answer:
             kept, history = kept + _kept(config, arguments), history + _history(config, arguments)
     with recording.replayed():

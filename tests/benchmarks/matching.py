@@ -186,7 +186,7 @@ def _matching_table(found: Sequence[Matching], growth: float) -> Table:
             f"{matching.index / matching.matches:.2f}" if matching.matches else "",
             f"{matching.naive:,.0f}",
         ]
-        for matching in sorted(found, key=lambda one: list(Mix).index(one.mix))
+        for matching in sorted(found, key=lambda measured: list(Mix).index(measured.mix))
     ]
     header = ["mix", "flows", "matches an event", "µs an event", "events a second", "µs a match", "naive, µs an event"]
     return Table(
@@ -215,7 +215,10 @@ def _upkeep_table(found: Sequence[Upkeep]) -> Table:
 
 def _others_table(found: Sequence[rule_matchers.Measured]) -> Table:
     index = found[0].microseconds
-    rows = [[one.name, one.way, f"{one.microseconds:,.1f}", f"{one.microseconds / index:,.0f} ×"] for one in found]
+    rows = [
+        [matcher.name, matcher.way, f"{matcher.microseconds:,.1f}", f"{matcher.microseconds / index:,.0f} ×"]
+        for matcher in found
+    ]
     title = f"Rule matchers at {rule_matchers.FLOWS:,} flows"
     return Table(title, ["matcher", "how", "µs an event", "to the index"], rows, "All found the same flows.")
 

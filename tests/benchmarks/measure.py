@@ -230,7 +230,7 @@ def sizes() -> list[tuple[str, float]]:
             (f"- {path.name.removesuffix('.dist-info')}", _installed_kilobytes(path))
             for path in Path(folder, "DependenciesLayer", "python").glob("*.dist-info")
         ]
-        layers[1:1] = sorted(dependencies, key=lambda one: -one[1])
+        layers[1:1] = sorted(dependencies, key=lambda layer: -layer[1])
     shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
     return [*layers, ("a function", max(_kilobytes(path) for path in (ROOT / "functions").iterdir()))]
 

@@ -113,13 +113,13 @@ def of_share(counted: Mapping[tuple[str, bool], Kind], enrolling: float, **how: 
 
 def added(*usages: Usage) -> Usage:
     total = Counter[str]()
-    for one in usages:
-        total.update(one)  # type: ignore[arg-type] - a Counter adds what is no whole number too
+    for amounts in usages:
+        total.update(amounts)  # type: ignore[arg-type] - a Counter adds what is no whole number too
     return total
 
 
-def times(one: Usage, count: float) -> Usage:
-    return {name: amount * count for name, amount in one.items()}
+def times(amounts: Usage, count: float) -> Usage:
+    return {name: amount * count for name, amount in amounts.items()}
 
 
 def cost(used: Usage) -> float:
@@ -188,7 +188,13 @@ def _counts(counted: Mapping[tuple[str, bool], Kind]) -> Iterator[Table]:
 def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     names = (NO_FLOW, NOT_MATCHED, CHANGES_RECORD, REDELIVERED, ENROLLED_BEFORE, ENROLLS, ENROLLS_IN_THREE)
     rows = [
-        [name, *(_usd(cost(with_announcements(counted, name, has_history=one)) * 1e6) for one in (False, True))]
+        [
+            name,
+            *(
+                _usd(cost(with_announcements(counted, name, has_history=has_history)) * 1e6)
+                for has_history in (False, True)
+            ),
+        ]
         for name in names
     ]
     line = counted[NOT_MATCHED, False].log_bytes - counted[NO_FLOW, False].log_bytes

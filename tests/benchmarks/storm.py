@@ -158,11 +158,11 @@ def show_latencies(run: Run, name: str, decided: Mapping[str, float]) -> None:
 def show_backlog(run: Run, decided: Mapping[str, float]) -> None:
     """Of the crm function, and of the queue of enrollments, over the time of the storm."""
     storm = {text: at for text, at in run.sent.items() if text.startswith("storm-")}
-    began, ended = min(storm.values()), max(decided[one] for one in storm)
+    began, ended = min(storm.values()), max(decided[text] for text in storm)
     print("\n| seconds | events waiting | the oldest for, s | enrollments waiting |\n| --- | --- | --- | --- |")
     for number in range(SAMPLES + 1):
         now = began + (ended - began) * number / SAMPLES
-        waiting = [at for one, at in storm.items() if at <= now < decided[one]]
+        waiting = [at for text, at in storm.items() if at <= now < decided[text]]
         oldest = now - min(waiting) if waiting else 0.0
         deep = next((deep for at, deep in reversed(run.depths) if at <= now), 0)
         print(f"| {now - began:.0f} | {len(waiting):,} | {oldest:.0f} | {deep:,} |")

@@ -77,8 +77,8 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
     assert (stored["id"], stored["revisionId"], stored["outcome"]) == ("1", "1", "created")
     assert [result["outcome"] for result in answer("flows", "put", path)] == ["unchanged"]
     assert answer("flows", "show", "1")["actions"] == [{"kept": True}]
-    assert [one["isEnabled"] for one in answer("flows", "off", "1")] == [False]
-    assert [one["revisionId"] for one in answer("flows", "on", "1")] == ["3"]
+    assert [result["isEnabled"] for result in answer("flows", "off", "1")] == [False]
+    assert [result["revisionId"] for result in answer("flows", "on", "1")] == ["3"]
     assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
     assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"
@@ -363,7 +363,7 @@ def test_a_stack_that_is_not_there_or_another_is_told(stack: Any) -> None:
 
 def test_the_catalog() -> None:
     assert len(answer("catalog")) == len(EVENT_TYPES)
-    assert {one["category"] for one in answer("catalog", "--category", "email")} == {"email"}
+    assert {event_type["category"] for event_type in answer("catalog", "--category", "email")} == {"email"}
     submitted = answer("catalog", "--event", "4-1639801")
     assert submitted["eventType"] == "forms.submitted"
     assert "hs_form_id" in {property_["name"] for property_ in submitted["properties"]}
@@ -403,7 +403,7 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_record_of_any_id_is_shown_and_explained(
     portal: Api, requested: list[str], tmp_path: Path, record: str
 ) -> None:
-    rows = [{"id": one, "properties": {"name": one}} for one in (record, "a", "50", "50%")]
+    rows = [{"id": record_id, "properties": {"name": record_id}} for record_id in (record, "a", "50", "50%")]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows if rows.index(row) == 0 or row["id"] != record))
     run("records", "import", str(path))
@@ -436,13 +436,13 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     portal: Api, requested: list[str], tmp_path: Path, flow_id: str
 ) -> None:
     before = repr(portal.world.flows.list("p1", 100))
-    good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
+    good, bad = (flow({"id": id_, "event": "forms.submitted"}) for id_ in ("2001", flow_id))
     run("flows", "put", file(tmp_path, good, bad), code=2)
     assert "expected an ID for a URL path" in run("flows", "delete", flow_id, code=2).output
     assert "there is no flow with the ID or the name" in run("flows", "test", flow_id, "101", code=4).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
-    assert not [one for one in requested if "%" in one or ".." in one]
+    assert not [path for path in requested if "%" in path or ".." in path]
 
 
 def test_an_api_that_does_not_answer_is_told() -> None:
@@ -722,10 +722,10 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
     assert 'form is "f-1", found "f-9"' in shown
     assert "its message is published" in shown
     assert "4 events of contact/101; the history reaches back to" in result.stderr
-    one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
-    assert "✗ trigger group 0: forms.submitted" in one
-    assert '✗ hs_form_id is "f-1": found "f-9"' in one
-    assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in one
+    explanation = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
+    assert "✗ trigger group 0: forms.submitted" in explanation
+    assert '✗ hs_form_id is "f-1": found "f-9"' in explanation
+    assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in explanation
     assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
         "s2",
         "s1",

@@ -57,16 +57,16 @@ class Queues:
         while messages := self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         ).get("Messages"):
-            for one in messages:
-                found.append({**one, "enrollment": json.loads(one["Body"])})
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            for message in messages:
+                found.append({**message, "enrollment": json.loads(message["Body"])})
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
     def delivered(self) -> list[str]:
-        return [one["enrollment"]["enrollmentId"] for one in self.consume(self.url)]
+        return [message["enrollment"]["enrollmentId"] for message in self.consume(self.url)]
 
     def dead(self) -> list[str]:
-        return [one["enrollment"]["enrollmentId"] for one in self.consume(self.dead_url)]
+        return [message["enrollment"]["enrollmentId"] for message in self.consume(self.dead_url)]
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_listing_shows_each_enrollment_and_keeps_all(queues: Queues) -> None:
     queues.put_dead(*(message(f"01K{number:02}", record=str(number)) for number in range(25)))
     for receives in (1, 2):
         found = answer("queue", "list")
-        assert [one["enrollmentId"] for one in found] == [f"01K{number:02}" for number in range(25)]
-        assert {one["receives"] for one in found} == {receives}
+        assert [row["enrollmentId"] for row in found] == [f"01K{number:02}" for number in range(25)]
+        assert {row["receives"] for row in found} == {receives}
     first = found[0]
     assert (first["groupId"], first["record"], first["flowId"], first["portalId"]) == ("p1/0-1/0", "0-1/0", "1", "p1")
     assert first["message"] == message("01K00", record="0")
@@ -153,10 +153,10 @@ def test_redriven_messages_are_unchanged_and_in_the_order_of_their_record(queues
     }
     found = queues.consume(queues.url)
     for record in ("a", "b"):
-        expected = [one for one in sent if one["objectId"] == record]
-        assert [one["enrollment"] for one in found if one["enrollment"]["objectId"] == record] == expected
-    assert {one["Attributes"]["MessageGroupId"] for one in found} == {"p1/0-1/a", "p1/0-1/b"}
-    assert {one["MessageAttributes"]["flowId"]["StringValue"] for one in found} == {"1"}
+        expected = [message for message in sent if message["objectId"] == record]
+        assert [message["enrollment"] for message in found if message["enrollment"]["objectId"] == record] == expected
+    assert {message["Attributes"]["MessageGroupId"] for message in found} == {"p1/0-1/a", "p1/0-1/b"}
+    assert {message["MessageAttributes"]["flowId"]["StringValue"] for message in found} == {"1"}
     assert queues.dead() == []
 
 
@@ -231,7 +231,7 @@ def test_command_that_ends_before_the_deletion_loses_no_message(
     with monkeypatch.context() as patch:
         patch_call(patch, "DeleteMessageBatch", fail)
         assert "a call to AWS failed" in run("queue", "redrive", code=1).stderr
-    assert [one["enrollmentId"] for one in answer("queue", "list")] == ["01K1", "01K2"]
+    assert [row["enrollmentId"] for row in answer("queue", "list")] == ["01K1", "01K2"]
     assert answer("queue", "redrive")["redriven"] == 2
     # The repetition has the same deduplication ID, so SQS delivers 01K1 once.
     assert queues.delivered() == ["01K1", "01K2"]
@@ -253,7 +253,7 @@ def test_refused_message_stays_with_the_later_messages_of_its_record(
         patch_call(patch, "SendMessageBatch", refuse)
         result = run("queue", "redrive", "--json", code=1)
     report = json.loads(result.stdout)
-    assert (report["redriven"], [(one["enrollmentId"], one["why"]) for one in report["left"]]) == (
+    assert (report["redriven"], [(row["enrollmentId"], row["why"]) for row in report["left"]]) == (
         3,
         [("a2", "InternalError try again"), ("a3", "an earlier message of its record is left")],
     )
@@ -292,7 +292,7 @@ def test_filters_choose_enrollments(queues: Queues) -> None:
         (["--flow", "1", "--portal", "p2"], ["01K3"]),
         (["--limit", "2"], ["01K1", "01K2"]),
     ):
-        assert [one["enrollmentId"] for one in answer("queue", "list", *options)] == ids
+        assert [row["enrollmentId"] for row in answer("queue", "list", *options)] == ids
     report = answer("queue", "redrive", "--flow", "2")
     assert (report["redriven"], report["skipped"]) == (1, 2)
     assert queues.delivered() == ["01K2"]
@@ -319,7 +319,7 @@ def test_discard_names_what_it_deletes_and_asks_first(queues: Queues) -> None:
     assert "Discard 3 messages?" in result.stderr
     assert "the workflows that they start do not run" in result.stderr
     assert CliRunner().invoke(app, ["queue", "discard", "--enrollment", "01K2"], input="y\n").exit_code == 0
-    assert [one["enrollmentId"] for one in answer("queue", "list")] == ["01K1", "01K3"]
+    assert [row["enrollmentId"] for row in answer("queue", "list")] == ["01K1", "01K3"]
 
 
 def test_discarded_messages_are_kept_in_a_file(queues: Queues, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_the_event_that_is_redriven_is_the_same(shape: Any, without: tuple[str, 
     entry = read_unprocessed(shape(envelope), {}).entry("bus")
     assert entry is not None
 
-    before, after = (read_event(one, "forms") for one in (envelope, delivered(entry)))
+    before, after = (read_event(raw_event, "forms") for raw_event in (envelope, delivered(entry)))
 
     assert after == before
     assert entry["EventBusName"] == "bus"
@@ -259,7 +259,7 @@ def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
     fill(queue)
     for _ in range(2):
         found = answer("unprocessed", "list")
-        assert sorted(str(one["eventId"]) for one in found) == sorted(
+        assert sorted(str(row["eventId"]) for row in found) == sorted(
             [*(f"e{number}" for number in range(25)), "bad", "None"]
         )
         assert queue.visible == 27
@@ -280,7 +280,7 @@ def test_filters(queue: Queue) -> None:
         (["--since", "2026-11-24T09:00:01Z", "--portal", "p1"], ["call"]),
         (["--until", "2026-11-24T09:00:01Z", "--reason", "RetriesExhausted"], ["e0", "e1"]),
     ):
-        assert sorted(one["eventId"] for one in answer("unprocessed", "list", *options)) == ids
+        assert sorted(row["eventId"] for row in answer("unprocessed", "list", *options)) == ids
 
 
 def test_a_time_that_is_none_is_told(queue: Queue) -> None:
@@ -386,7 +386,7 @@ def test_a_cut_event_is_shown_and_stays(
     queue: Queue, bus: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.send(cut(), failed(submitted()))
-    listed = {one["eventId"]: one for one in answer("unprocessed", "list")}
+    listed = {row["eventId"]: row for row in answer("unprocessed", "list")}
     assert listed["e-cut"]["truncated"]["archive"]["eventId"] == "bus-cut"
     assert "truncated" not in listed["e1"]
     assert "(truncated) detail: found 800,000 bytes" in run("unprocessed", "list").stdout
@@ -402,7 +402,7 @@ def test_a_cut_event_is_shown_and_stays(
     assert "archive of the bus enroll-events" in fate["left"]
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 1
-    assert [one["eventId"] for one in report["left"]] == ["e-cut"]
+    assert [row["eventId"] for row in report["left"]] == ["e-cut"]
     assert "archive of the bus enroll-events" in report["left"][0]["why"]
     assert [bu.id for bu in bus] == ["e1"]
     assert queue.visible == 1
@@ -497,7 +497,7 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
         "no JSON",
     )
     found = answer("unprocessed", "redrive", "--dry-run")
-    fates = {one["eventId"]: one for one in found["events"]}
+    fates = {event["eventId"]: event for event in found["events"]}
     assert found["wouldEnroll"] == {"1001": 2}
     assert [decision["code"] for decision in fates["e1"]["decisions"]] == ["ENROLLED"]
     assert [decision["code"] for decision in fates["e3"]["decisions"]] == ["WAITING"]
@@ -526,7 +526,7 @@ def test_discarding_asks_and_keeps(queue: Queue, tmp_path: Path) -> None:
 
     assert found == {"discarded": 12, "kept": str(file)}
     kept = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert sorted(one["eventId"] for one in kept) == sorted(f"e{number}" for number in range(12))
+    assert sorted(line["eventId"] for line in kept) == sorted(f"e{number}" for number in range(12))
     assert kept[0]["event"]["detail"]["portalId"] == "p1"
     assert queue.visible == 2
     run("unprocessed", "discard", "--yes", "--keep", str(tmp_path / "no" / "where"), code=2)

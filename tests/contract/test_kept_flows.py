@@ -46,7 +46,7 @@ class Kept:
 
     def put(self, number: int, *event_types: str, portal: str = "p1", **given: Any) -> None:
         self.now += 1
-        groups = [{"event": one, **given} for one in event_types or (SUBMITTED,)]
+        groups = [{"event": event_type, **given} for event_type in event_types or (SUBMITTED,)]
         store(self.author, portal, flow({"id": number, "groups": groups}), self.now)
 
     def seen(self, *event_types: str, portal: str = "p1") -> Mapping[str, tuple[str, bool]]:

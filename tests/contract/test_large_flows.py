@@ -110,7 +110,7 @@ def test_a_document_of_186_kb_and_33_types_is_saved_and_found_by_each(portal: Po
     types = event_types()[:32]  # and lists.membership_changed
     portal.put(large_flow(186_000, types))
     portal.put(large_flow(186_000, types, unit="ж") | {"id": "2"})
-    expected = {one: read_flow(portal.author.get("p1", one)) for one in ("1", "2")}
+    expected = {flow_id: read_flow(portal.author.get("p1", flow_id)) for flow_id in ("1", "2")}
     assert len(expected["1"].event_types) == 33
     for event_type in (*types, "lists.membership_changed"):
         assert portal.seen(event_type) == expected
@@ -156,7 +156,9 @@ def test_copies_fit_into_a_transaction(listings: int) -> None:
 
 def test_a_flow_that_moves_to_another_object_type_fits_into_a_transaction() -> None:
     """Its candidates of both are written."""
-    counts = {one: len(event_types(one)) + 1 for one in {*OBJECT_TYPE_IDS.values(), "2-1"}}
+    counts = {
+        object_type_id: len(event_types(object_type_id)) + 1 for object_type_id in {*OBJECT_TYPE_IDS.values(), "2-1"}
+    }
     assert counts["0-1"] == len(EVENT_TYPES)
     assert 2 + 2 * sum(sorted(counts.values())[-2:]) <= TRANSACTION_ITEMS
 

@@ -103,7 +103,7 @@ def test_the_result_of_the_demonstration_is_json() -> None:
 
 def test_consumers_find_the_queues_in_ssm_parameters(embedded: Embedded) -> None:
     found = embedded.client("ssm").get_parameters_by_path(Path="/enroll/enroll")["Parameters"]
-    assert {one["Name"]: one["Value"] for one in found} == {
+    assert {parameter["Name"]: parameter["Value"] for parameter in found} == {
         "/enroll/enroll/enrollments-queue-url": embedded.outputs["EnrollmentsQueueUrl"],
         "/enroll/enroll/enrollments-queue-arn": embedded.outputs["EnrollmentsQueueArn"],
         "/enroll/enroll/enrollments-dead-letter-queue-url": embedded.outputs["EnrollmentsDeadLetterQueueUrl"],
@@ -122,7 +122,9 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
 
     embedded.send(*events)
 
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 15 + 60) if one["portalId"] == "once"]
+    messages = [
+        message for message in embedded.receive("EnrollmentsQueueUrl", 15 + 60) if message["portalId"] == "once"
+    ]
     assert Counter(message["flowId"] for message in messages) == {"1": 15, "2": 60}
     assert len({message["idempotencyKey"] for message in messages}) == 75
     assert len({message["objectId"] for message in messages if message["flowId"] == "1"}) == 15
@@ -144,7 +146,7 @@ def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) ->
     entered = sorted(
         (message["enrolledAt"], message["portalId"], message["trigger"]["eventId"]) for message in messages
     )
-    assert Counter(one for _, _, one in entered) == {
+    assert Counter(event_id for _, _, event_id in entered) == {
         envelope["detail"]["id"]: 1 for envelope in [*flood, clicked("quiet", 0)]
     }
     before = [portal for _, portal, _ in entered].index("quiet")
@@ -171,13 +173,13 @@ def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
     api.call("PATCH", f"/crm/v3/objects/contacts/{created['id']}", {"properties": {"city": "Bray", "age": 3}})
     api.call("PUT", "/crm/v3/lists/42/memberships/add", [created["id"]])
 
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 3) if one["portalId"] == "api"]
+    messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 3) if message["portalId"] == "api"]
     assert Counter((message["flowId"], message["objectId"]) for message in messages) == {
         (flow_id, created["id"]): 1 for flow_id in ("1", "2", "3")
     }
     listed = list(api.pages(f"/enrollment/v1/records/contacts/{created['id']}/enrollments", {"limit": "2"}))
     assert {message["enrollmentId"] for message in listed} == {message["enrollmentId"] for message in messages}
-    assert all(one["isPublished"] and one["isAnnounced"] for one in listed)
+    assert all(enrollment["isPublished"] and enrollment["isAnnounced"] for enrollment in listed)
     enrollment = listed[0]
     assert api.call("GET", f"/enrollment/v1/enrollments/{enrollment['enrollmentId']}") == enrollment
     assert enrollment in list(api.pages(f"/enrollment/v1/flows/{enrollment['flowId']}/enrollments"))
@@ -207,7 +209,7 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     }
     api.call("PUT", "/automation/v4/flows/1", {**document, "suppressionListIds": [7]})
     people, firms = ["ada", "ben", "cid", "dan"], [("big", 50), ("small", 5)]
-    inputs = [{"id": one, "properties": {}} for one in people]
+    inputs = [{"id": contact_id, "properties": {}} for contact_id in people]
     api.call("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": inputs})
     inputs = [{"id": name, "properties": {"size": number}} for name, number in firms]
     api.call("POST", "/crm/v3/objects/companies/batch/upsert", {"inputs": inputs})
@@ -217,10 +219,18 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     api.call("PUT", "/crm/v3/lists/7/memberships/add", ["dan"])
 
     occurred = iso(bootstrap.now())
-    embedded.send(*(event({"forms.submitted": one, "id": one, "portal": "criteria", "at": occurred}) for one in people))
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "criteria"]
+    embedded.send(
+        *(
+            event({"forms.submitted": contact_id, "id": contact_id, "portal": "criteria", "at": occurred})
+            for contact_id in people
+        )
+    )
+    messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 1) if message["portalId"] == "criteria"]
     assert [message["objectId"] for message in messages] == ["ada"]
-    tested = {one: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": one})["passed"] for one in people}
+    tested = {
+        contact_id: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": contact_id})["passed"]
+        for contact_id in people
+    }
     assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
 
 
@@ -261,8 +271,8 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     embedded.put_flow("left", id=3, event="workflows.enrolled", where=[["hs_flow_id", "IS_ANY_OF", ["1"]]])
     embedded.stores.records.save(Record(key, 0))
 
-    rules = [one for one in embedded.client("events").list_rules()["Rules"] if "ScheduleExpression" in one]
-    expressions = {one["ScheduleExpression"]: one for one in rules if one["State"] == "ENABLED"}
+    rules = [rule for rule in embedded.client("events").list_rules()["Rules"] if "ScheduleExpression" in rule]
+    expressions = {rule["ScheduleExpression"]: rule for rule in rules if rule["State"] == "ENABLED"}
     assert set(expressions) == {"rate(1 minute)", "rate(5 minutes)"}
     rule = expressions["rate(5 minutes)"]
     (target,) = embedded.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
@@ -276,7 +286,7 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     assert found[0]["enrollmentId"] == "01LEFT"
     assert [decision["flowId"] for decision in found] == ["1", "3"]
     stored = {enrollment.enrollment.flow_id: enrollment for enrollment in embedded.stores.enrollments.of_record(key, 9)}
-    assert [stored[one].is_confirmed for one in "123"] == [True, False, True]
+    assert [stored[flow_id].is_confirmed for flow_id in "123"] == [True, False, True]
     assert stored["3"].chain == ("7", "1")
 
 
@@ -294,7 +304,7 @@ def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) ->
 
     embedded.send(event({"forms.submitted": "1", "id": "e", "portal": "chain", "record": {}}))
 
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 2) if one["portalId"] == "chain"]
+    messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 2) if message["portalId"] == "chain"]
     # Flow 2 is not enrolled by its own enrollment: the chain stops it.
     assert [message["flowId"] for message in messages] == ["1", "2"]
     assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
@@ -343,7 +353,9 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
     (would,) = shell("unprocessed", "redrive", "--event", "f", "--dry-run")["events"]
     assert [decision["code"] for decision in would["decisions"]] == ["DUPLICATE_EVENT"]
     assert shell("unprocessed", "redrive", "--event", "f")["byReason"] == {"RetriesExhausted": 1}
-    messages_of_it = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "fails"]
+    messages_of_it = [
+        message for message in embedded.receive("EnrollmentsQueueUrl", 1) if message["portalId"] == "fails"
+    ]
     assert [(enrollment["flowId"], enrollment["trigger"]["eventId"]) for enrollment in messages_of_it] == [("1", "f")]
     assert shell("unprocessed", "list", "--event", "f") == []
 
@@ -368,7 +380,10 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
         for number in range(count)
     ]
     embedded.send(*events)
-    assert Counter(one["portalId"] for one in embedded.receive("EnrollmentsQueueUrl", 12)) == {"past": 8, "other": 4}
+    assert Counter(message["portalId"] for message in embedded.receive("EnrollmentsQueueUrl", 12)) == {
+        "past": 8,
+        "other": 4,
+    }
 
     given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
     for document in (flow({"id": 2, **given}), flow({"id": 3, **given, "re_enroll": True})):
@@ -377,7 +392,7 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
 
     counted = shell(*order, "--dry-run")["flows"]
 
-    assert {one["flowId"]: one["decisions"] for one in counted} == {
+    assert {result["flowId"]: result["decisions"] for result in counted} == {
         "2": {"ENROLLED": 5, "ALREADY_ENROLLED": 10, "FILTERED_OUT": 9},
         "3": {"ENROLLED": 15, "FILTERED_OUT": 9},
     }
@@ -406,10 +421,12 @@ def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
     assert {result for result in found.values() if result != "not checked here"} == {"ok"}
     assert {"recursion", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(found)
     # Both messages are there: a consumer's own, and that of the check, for a portal and a flow that name it.
-    messages = {one["portalId"]: one for one in embedded.receive("EnrollmentsQueueUrl", 2)}
+    messages = {message["portalId"]: message for message in embedded.receive("EnrollmentsQueueUrl", 2)}
     assert set(messages) == {"consumed", "enroll-doctor"}
     assert messages["enroll-doctor"]["flowName"] == "Check by enroll doctor; consumers may ignore it"
-    assert not [one for one in embedded.receive("UnprocessedEventsQueueUrl", 0) if "doctor-" in json.dumps(one)]
+    assert not [
+        message for message in embedded.receive("UnprocessedEventsQueueUrl", 0) if "doctor-" in json.dumps(message)
+    ]
     assert list(Api(embedded.api_url, "enroll-doctor").pages("/automation/v4/flows")) == []
 
 
@@ -564,8 +581,8 @@ def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: 
         assert embedded.outputs["FlowsTableName"] in json.loads(answer.read())["TableNames"]
     api_port = int(embedded.api_url.rpartition(":")[2])
     for port in (api_port, embedded.lambda_port):
-        with socket.socket() as one:
-            assert one.connect_ex((OTHER_ADDRESS, port)) != 0
+        with socket.socket() as connection:
+            assert connection.connect_ex((OTHER_ADDRESS, port)) != 0
 
 
 def test_a_killed_run_leaves_nothing_listening() -> None:
@@ -587,8 +604,8 @@ def test_a_killed_run_leaves_nothing_listening() -> None:
 
 
 def is_listening(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_an_event_without_a_time_follows_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
@@ -622,16 +639,16 @@ def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
     embedded.put_flow(portal, id=2, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
     start_at = bootstrap.now() - 10_000
 
-    def one(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
+    def envelope(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
         at = iso(start_at + 1_000 * second + number)
         given = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
         return event({**given, "properties": properties})
 
     for number in range(count):
         embedded.send(
-            one("lists.membership_changed", number, 1, hs_list_id="42", hs_membership_change="ADDED"),
-            one("crm.property_changed", number, 2, hs_name="city", hs_value="Oslo"),
-            one("crm.object_created", number, 0),
+            envelope("lists.membership_changed", number, 1, hs_list_id="42", hs_membership_change="ADDED"),
+            envelope("crm.property_changed", number, 2, hs_name="city", hs_value="Oslo"),
+            envelope("crm.object_created", number, 0),
         )
     keys = [RecordKey(portal, "0-1", f"r{number}") for number in range(count)]
 
@@ -644,7 +661,7 @@ def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
         time.sleep(0.2)
     assert sorted(map(str, whole())) == sorted(map(str, keys))
 
-    embedded.send(*(one("forms.submitted", number, 3) for number in range(count)))
+    embedded.send(*(envelope("forms.submitted", number, 3) for number in range(count)))
     messages = embedded.receive("EnrollmentsQueueUrl", count)
     found = Counter((message["flowId"], message["objectId"]) for message in messages if message["portalId"] == portal)
     assert found == Counter(("2", f"r{number}") for number in range(count))

@@ -188,7 +188,7 @@ def test_metrics_count_the_events_of_a_batch(stack: Stack, capsys: pytest.Captur
 
 def test_threads_are_reused_between_batches(stack: Stack) -> None:
     for number in range(4):
-        invoke(batch(*(submitted(f"{one}", f"e{number}-{one}") for one in range(30))))
+        invoke(batch(*(submitted(f"{record_id}", f"e{number}-{record_id}") for record_id in range(30))))
     threads = application().executor._threads  # type: ignore[attr-defined]
     assert len(threads) <= 10
 
@@ -316,7 +316,7 @@ def test_redeliveries_respond_before_the_timeout(
         for envelope in envelopes:
             with pytest.raises(ConnectionError):
                 invoke(envelope)
-    bodies = [write_redelivery(read_event(one, "forms"), ["1"], now()) for one in envelopes]
+    bodies = [write_redelivery(read_event(envelope, "forms"), ["1"], now()) for envelope in envelopes]
     hanging = Hanging(monkeypatch, has("SendMessageBatch p1/0-1/slow"))
     given = batch(bodies[0], bodies[1], "no JSON", bodies[0])
     assert failed(function("redeliveries").handler(given, left(4_000))) == ["m0", "m2", "m3"]

@@ -73,7 +73,9 @@ def test_event_publishes_an_enrollment_message(stack: Stack, capsys: pytest.Capt
         "objectTypeId": "0-1",
         "eventType": "forms.submitted",
     }
-    (line,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one.get("message") == "decision"]
+    (line,) = [
+        entry for entry in map(json.loads, capsys.readouterr().out.splitlines()) if entry.get("message") == "decision"
+    ]
     assert (line["code"], line["flowId"], line["eventId"], line["category"]) == (
         "ENROLLED",
         "585051946",
@@ -312,7 +314,7 @@ def test_an_empty_endpoint_means_aws_itself(monkeypatch: pytest.MonkeyPatch) -> 
     session = clients.open_session()
     place = {"region_name": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
     made = (clients.dynamodb(session, **place), clients.sqs(session, **place), clients.events(session, **place))
-    assert [one.meta.endpoint_url for one in made] == [
+    assert [client.meta.endpoint_url for client in made] == [
         f"https://{service}.eu-west-1.amazonaws.com" for service in ("dynamodb", "sqs", "events")
     ]
 

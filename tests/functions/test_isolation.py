@@ -24,7 +24,7 @@ def portals(stack: Stack) -> None:
         for flow_id in {"1", OWN[portal]} if portal.isprintable() else {"1"}:
             document = flow({"id": flow_id, "event": "forms.submitted"})
             store(stack.stores.authoring, portal, document | {"name": portal}, 0)
-        inputs = [{"id": one, "properties": {"name": portal}} for one in ("101", OWN[portal])]
+        inputs = [{"id": record_id, "properties": {"name": portal}} for record_id in ("101", OWN[portal])]
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
 
@@ -33,7 +33,7 @@ def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
     for portal in PORTALS:
         _, found = call("GET", "/automation/v4/flows", None, portal)
         assert {result["name"] for result in found["results"]} == {portal}
-        inputs = [{"id": one} for one in ["101", *OWN.values()]]
+        inputs = [{"id": record_id} for record_id in ["101", *OWN.values()]]
         _, records = call("POST", f"{CONTACTS}/batch/read", {"inputs": inputs}, portal)
         named = {(result["id"], result["properties"]["name"]) for result in records["results"]}
         assert named == {("101", portal), (OWN[portal], portal)}

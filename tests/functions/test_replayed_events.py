@@ -113,11 +113,11 @@ def test_events_outside_a_replay_are_skipped_and_logged(stack: Stack, capsys: py
         answer = invoke({**envelope, "replay-name": "enroll-1"})
         assert answer == {"eventId": envelope["detail"]["id"], "skipped": "enroll-1"}
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["eventType"] for one in logged if one.get("message") == "skipped"] == [
+    assert [entry["eventType"] for entry in logged if entry.get("message") == "skipped"] == [
         "forms.submitted",
         "forms.viewed",
     ]
-    assert [one["EventsSkipped"] for one in logged if "EventsSkipped" in one] == [1, 1]
+    assert [entry["EventsSkipped"] for entry in logged if "EventsSkipped" in entry] == [1, 1]
     assert stack.stores.records.get(ADA) is None
 
 
@@ -153,7 +153,7 @@ def test_dry_run_writes_only_counts_with_existing_permissions(
         "3": {Code.ENROLLED: 2, Code.FILTERED_OUT: 2},
     }
     assert stack.enrollments() == []
-    assert all(not stack.stores.records.get(RecordKey("p1", "0-1", one)).properties for one in "ab")  # type: ignore[union-attr]
+    assert all(not stack.stores.records.get(RecordKey("p1", "0-1", record_id)).properties for record_id in "ab")  # type: ignore[union-attr]
 
 
 def test_unknown_replay_is_stored_as_unprocessed_but_invalid_dry_run_event_is_not(stack: Stack) -> None:

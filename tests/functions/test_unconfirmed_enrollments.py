@@ -100,8 +100,8 @@ def test_enrollment_of_an_abandoned_event_is_published(
     assert published(stack) == {("101", "e1"): 1}
     (confirmed,) = stack.stores.enrollments.of_record(ADA, 9)
     assert confirmed == replace(stored, is_published=True, is_announced=True)
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    (line,) = [one for one in lines if one.get("message") == "published late"]
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    (line,) = [entry for entry in lines if entry.get("message") == "published late"]
     expected = {
         "enrollmentId": stored.enrollment.id,
         "portalId": "p1",
@@ -112,7 +112,7 @@ def test_enrollment_of_an_abandoned_event_is_published(
         "publishAt": iso(stored.enrollment.enrolled_at),
     }
     assert {name: line.get(name) for name in expected} == expected
-    (metrics,) = [one for one in lines if "_aws" in one]
+    (metrics,) = [entry for entry in lines if "_aws" in entry]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [1, 1, 0]
     assert finish() == {"found": 0, "published": 0, "isComplete": True}
     assert [decision["code"] for decision in invoke(submitted("101", "e1"))["decisions"]] == ["DUPLICATE_EVENT"]
@@ -171,10 +171,10 @@ def test_unpublishable_enrollment_is_counted_and_logged(
     with monkeypatch.context() as patch:
         calls(patch, lambda name, arguments: name == "SendMessageBatch" and "p1/0-1/102" in json.dumps(arguments))
         assert finish() == {"found": 2, "published": 1, "isComplete": True}
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    (line,) = [one for one in lines if one.get("message") == "failed"]
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    (line,) = [entry for entry in lines if entry.get("message") == "failed"]
     assert (line["objectId"], line["eventId"], line["exception_name"]) == ("102", "e-102", "ConnectionError")
-    (metrics,) = [one for one in lines if "_aws" in one]
+    (metrics,) = [entry for entry in lines if "_aws" in entry]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [2, 1, 1]
     assert published(stack) == {("101", "e-101"): 1}
     assert finish() == {"found": 1, "published": 1, "isComplete": True}

@@ -90,13 +90,13 @@ class Plan:
 
     def timed(self, began_ms: int) -> list[dict[str, Any]]:
         step = 1000 / RATE
-        made = [event({**one, "at": began_ms + int(number * step)}) for number, one in enumerate(self.events)]
-        for envelope, given in zip(made, self.events, strict=True):
-            if "broken" in given:
+        made = [event({**fields, "at": began_ms + int(number * step)}) for number, fields in enumerate(self.events)]
+        for envelope, fields in zip(made, self.events, strict=True):
+            if "broken" in fields:
                 del envelope["detail"]["objectType"]
         for place in self.copies:
             made.append(made[place])
-        made.sort(key=lambda one: int(one["detail"]["occurredAt"]))
+        made.sort(key=lambda envelope: int(envelope["detail"]["occurredAt"]))
         return made
 
 
@@ -302,7 +302,7 @@ def differences(expected: Left, found: Left) -> Iterator[Difference]:
         those = itertools.chain.from_iterable(found.lines.values())
         return sorted(
             (line for line in those if line.content.get("objectId") == record and line.content.get("flowId") == flow),
-            key=lambda one: one.at,
+            key=lambda line: line.at,
         )
 
     for key in sorted(expected.outcomes.keys() | found.outcomes.keys()):
@@ -460,7 +460,7 @@ class Run:
                 left.items[enrollment.id] = (record, enrollment.flow_id)
                 if not stored.is_confirmed:
                     left.unconfirmed.append(enrollment.id)
-        left.messages = Counter(one["enrollmentId"] for one in self._receive("EnrollmentsQueueUrl"))
+        left.messages = Counter(message["enrollmentId"] for message in self._receive("EnrollmentsQueueUrl"))
         with QueueScan(self.sqs, self.embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
             for message in messages:
                 left.unprocessed[message.unprocessed.event_id or message.id, message.unprocessed.reason] += 1
@@ -470,7 +470,7 @@ class Run:
         }
         first = {event_id: min(times) for event_id, times in decided.items() if times}
         left.longest_outage = max(
-            (_seconds(first[one]) - at for one, at in self.sent_at.items() if one in first), default=0.0
+            (_seconds(first[event_id]) - at for event_id, at in self.sent_at.items() if event_id in first), default=0.0
         )
         return left
 
@@ -491,7 +491,7 @@ class Run:
                 if document.get("message") in ("decision", "refused", "failed") and event_id in self.sent_at:
                     found[event_id].append(Line(str(document.get("timestamp")), log.stem, document))
         for lines in found.values():
-            lines.sort(key=lambda one: one.at)
+            lines.sort(key=lambda line: line.at)
         return found
 
 
@@ -550,7 +550,7 @@ def play(
             with Chaos(process, seed, mean_seconds, hangs) as chaos:
                 run.send()
                 # And until the last event that waits is decided.
-                waited = [at for one, at in run.sent_at.items() if one.startswith("website.page_visited-")]
+                waited = [at for event_id, at in run.sent_at.items() if event_id.startswith("website.page_visited-")]
                 time.sleep(max(0.0, max(waited) + tolerance_minutes * 60 + 5 - time.time()))
             run.left.disturbances = chaos.done
         tell(f"{mode}: sent after {time.monotonic() - began:.0f} s")

@@ -51,7 +51,7 @@ def main() -> None:
     _, name, folder, *options = sys.argv
     events = Events()
     targets: dict[str, Callable[[Any], str]] = {
-        "event": lambda one: events(one, _category(one)),
+        "event": lambda document: events(document, _category(document)),
         "flow": read_any_flow,
         "body": read_any_body,
     }

@@ -124,7 +124,7 @@ def stage() -> Iterator[Stage]:
         config = emulated.config
         session = botocore.session.get_session()
         sqs, events, dynamodb = (
-            session.create_client(one, region_name=REGION) for one in ("sqs", "events", "dynamodb")
+            session.create_client(service, region_name=REGION) for service in ("sqs", "events", "dynamodb")
         )
         copy = sqs.create_queue(QueueName="copy-of-the-bus")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=copy, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -192,17 +192,17 @@ class Play:
                 if key.startswith("in ")
             }
             stage.stores.records.save(Record(self._key(name), 0, properties, members))
-        for one, other in story.pairs:
-            there = Association(self._key(one), self._key(other))
+        for contact, company in story.pairs:
+            there = Association(self._key(contact), self._key(company))
             stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
-            back = Association(self._key(other), self._key(one))
+            back = Association(self._key(company), self._key(contact))
             stage.associations.save([associated(back, [TO_CONTACT], 0, holds=True)])
-        for one in story.before:
-            if isinstance(one, Redelivery):
+        for act in story.before:
+            if isinstance(act, Redelivery):
                 self.time += TOLERANCE_IS_OVER
-                outcome = self._run(partial(self._deliver_again, self._redelivery(one.event)))
+                outcome = self._run(partial(self._deliver_again, self._redelivery(act.event)))
             else:
-                outcome = self._run(self._delivery(self._envelope(one)))
+                outcome = self._run(self._delivery(self._envelope(act)))
             assert outcome.is_done, outcome
         self.finish()
         self.redelivery = self._redelivery(story.acts.event) if isinstance(story.acts, Redelivery) else None
@@ -327,11 +327,13 @@ class Play:
     def redrive(self) -> None:
         """What Lambda gave up is delivered once more, and the API is asked once more."""
         kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
-        self.refused += [one for one in kept if "reason" in one]
+        self.refused += [message for message in kept if "reason" in message]
         if self.redelivery is not None:
-            (self.redelivery,) = [json.dumps(one) for one in kept if "flowIds" in one or "associated" in one]
+            (self.redelivery,) = [
+                json.dumps(message) for message in kept if "flowIds" in message or "associated" in message
+            ]
         if self.event is not None:
-            (self.event,) = [one["requestPayload"] for one in kept if "requestPayload" in one]
+            (self.event,) = [message["requestPayload"] for message in kept if "requestPayload" in message]
         outcome = self.deliver()
         assert outcome.is_done, outcome
 
@@ -353,8 +355,8 @@ class Play:
         for _ in range(ROUNDS):
             envelopes = self.stage.receive(self.stage.bus_copy)
             sent = self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)
-            about_associated = [one for one in sent if "associated" in json.loads(one)]
-            self.redeliveries += [one for one in sent if one not in about_associated]
+            about_associated = [text for text in sent if "associated" in json.loads(text)]
+            self.redeliveries += [text for text in sent if text not in about_associated]
             if not envelopes and not about_associated:
                 return
             self.announced += [
@@ -367,7 +369,7 @@ class Play:
             }
             self.keys |= {self._key("{objectType}/{objectId}".format(**envelope["detail"])) for envelope in envelopes}
             deliveries = [self._delivery(envelope) for envelope in envelopes]
-            deliveries += [partial(self._deliver_again, one) for one in about_associated]
+            deliveries += [partial(self._deliver_again, text) for text in about_associated]
             outcome = self._run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
             assert outcome.is_done, outcome
         raise AssertionError(f"{self.story.name}: the bus does not come to rest")
@@ -380,12 +382,14 @@ class Play:
         messages = self.stage.receive(self.stage.config.enrollments_queue_url)
         by_id = {item["enrollmentId"]: json.loads(item["message"]) for item in items}
         assert len(by_id) == len(items)
-        assert len({one["idempotencyKey"] for one in by_id.values()}) == len(items), "one item for each decision"
+        assert len({message["idempotencyKey"] for message in by_id.values()}) == len(items), (
+            "message item for each decision"
+        )
         delayed = (
             {} if self.redelivery is not None else {item["enrollmentId"]: item for item in items if "dueAt" in item}
         )
-        assert not any("publishedAt" in one for one in delayed.values()), "none before its time"
-        due = {key: one for key, one in by_id.items() if key not in delayed}
+        assert not any("publishedAt" in item for item in delayed.values()), "none before its time"
+        due = {key: message for key, message in by_id.items() if key not in delayed}
         assert all("publishedAt" in item and "announcedAt" in item for item in items if item["enrollmentId"] in due)
         assert {message["enrollmentId"]: message for message in messages} == due, (
             "each is published, and nothing else is"
@@ -393,21 +397,21 @@ class Play:
         assert {row["id"] for row in self.announced} == set(due), "each is announced, and nothing else is"
         redeliveries = {*self.redeliveries, *self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)}
         if self.redelivery is None:
-            waits = {flow for one in self.waiting() for flow in one}
+            waits = {flow for flow in self.waiting() for flow in flow}
             again = {flow for redelivery in redeliveries for flow in json.loads(redelivery)["flowIds"]}
-            owed = waits | {json.loads(one["message"])["flowId"] for one in delayed.values()}
+            owed = waits | {json.loads(item["message"])["flowId"] for item in delayed.values()}
             assert owed <= again, "each that waits, or is delayed, is delivered again"
 
         self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
-        assert all(one["event"] == self.event for one in self.refused), "whole"
+        assert all(message["event"] == self.event for message in self.refused), "whole"
         is_request = isinstance(self.story.acts, Request)
         records = [_remembered(records_item, by_id, any_arrival=is_request) for records_item in self._records_items()]
         told = [_enrolled(item, by_id) for item in items]
         if is_request:
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
             # the request or the events may be the first to write the record.
-            for one in told:
-                del one["place"], one["message"]["isReEnrollment"]
+            for item in told:
+                del item["place"], item["message"]["isReEnrollment"]
             for record in records:
                 record.pop("version", None)
         runs = [self._told_of_run()] if self.started is not None else []

@@ -85,7 +85,7 @@ class Story:
     @property
     def subjects(self) -> set[str]:
         """That its events are about, by "<type>/<id>"."""
-        acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request | Backfill)]
+        acts = [act for act in (self.acts, *self.before) if not isinstance(act, Request | Backfill)]
         events = [act.event if isinstance(act, Redelivery | Associated | Unconfirmed) else act for act in acts]
         return {f"{event.get('object', 'contact')}/{event[next(iter(event))]}" for event in events}
 
@@ -480,7 +480,8 @@ STORIES = (
             "/crm/v3/objects/contacts/batch/upsert",
             {
                 "inputs": [
-                    {"id": one, "properties": {"city": "Cork"}, "occurredAt": NOW} for one in ("101", "102", "103")
+                    {"id": record_id, "properties": {"city": "Cork"}, "occurredAt": NOW}
+                    for record_id in ("101", "102", "103")
                 ]
             },
         ),

@@ -98,9 +98,9 @@ def test_the_processes_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
         subprocess.Popen([*command, "awslambdaric", "app.handler"], **pipes) as runtime,
         subprocess.Popen([*command, "another"], **pipes) as other,
     ):
-        for one in (runtime, other):
-            assert one.stdout is not None
-            assert one.stdout.readline() == b"up\n"
+        for process in (runtime, other):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
         assert runtimes(os.getpid()) == [runtime.pid]
         assert runtimes(runtime.pid) == []
 

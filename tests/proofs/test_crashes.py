@@ -88,7 +88,7 @@ def ended(play: Play, story: Story, expected: Known, *crashes: Sequence[Call]) -
 def confirmations(calls: Sequence[Call]) -> int:
     """The updates that follow what was sent; those before are of a flow's limit."""
     operations = [call.operation for call in calls]
-    firsts = [operations.index(one) for one in ("SendMessageBatch", "PutEvents") if one in operations]
+    firsts = [operations.index(operation) for operation in ("SendMessageBatch", "PutEvents") if operation in operations]
     return operations[min(firsts) :].count("UpdateItem") if firsts else 0
 
 

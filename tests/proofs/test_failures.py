@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def counts() -> Iterator[Counter[str]]:
     found: Counter[str] = Counter()
     yield found
-    assert found["faults"] == sum(found[one] for one in (WITHIN, BY_REDELIVERY, KEPT))
+    assert found["faults"] == sum(found[name] for name in (WITHIN, BY_REDELIVERY, KEPT))
     print("", *(f"{name:36}{count:6}" for name, count in found.items()), sep="\n")
 
 

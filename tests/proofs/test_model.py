@@ -193,7 +193,7 @@ def latest(facts: Iterable[Fact]) -> str | None:
     """The value of the last of these facts: of those that are not certainly before another, the last to arrive."""
     known = list(facts)
     last = [fact for fact in known if not any(fact.is_certainly_before(other) for other in known)]
-    return max(last, key=lambda one: one.arrived).value if last else None
+    return max(last, key=lambda fact: fact.arrived).value if last else None
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Story:
         name = sent.properties["hs_name"]
         facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
         own = [fact for fact in facts if fact.event_id == sent.id]
-        return latest(fact for fact in facts if fact not in own and all(fact.is_before(one) for one in own))
+        return latest(fact for fact in facts if fact not in own and all(fact.is_before(fact) for fact in own))
 
 
 NOTHING = Story()
@@ -778,25 +778,25 @@ class Enrolling(RuleBasedStateMachine):
                 before = set(self.world.bus.produced)
                 keeping.change(key, RecordUpdate(now, {"city": value}, creates=True))
                 # What the bus got tells under which id the change is announced.
-                event_id = next((one for one in self.world.bus.produced if one not in before), "")
+                event_id = next((id_ for id_ in self.world.bus.produced if id_ not in before), "")
                 fact = Fact("city", value, now, False, now, event_id)
-                return lambda one: one.store(which, [fact], created=now, arrived=now)
+                return lambda specification: specification.store(which, [fact], created=now, arrived=now)
             case "delete record":
                 is_stored = key in self.world.records.records
                 keeping.delete(key, now)
-                return lambda one: one.delete_record(which, now, is_stored=is_stored)
+                return lambda specification: specification.delete_record(which, now, is_stored=is_stored)
             case "write flow":
                 given = {**value, "id": which}
             case _ if given is None:
-                return lambda one: None
+                return lambda specification: None
             case "delete flow":
                 authoring.delete(PORTAL, which, now)
-                return lambda one: one.delete_flow(which)
+                return lambda specification: specification.delete_flow(which)
             case _:
                 name = what.removeprefix("switch ")
                 given = {**given, name: not given[name]}
         store(authoring, PORTAL, document(given), now)
-        return lambda one: one.put_flow(given, now)
+        return lambda specification: specification.put_flow(given, now)
 
     # What must hold
 
@@ -815,7 +815,7 @@ class Enrolling(RuleBasedStateMachine):
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
         ways_to_look = self._ways_to_look(candidates)
         if is_partial and meeting is None:
-            ways_to_look = [one for looked_at in ways_to_look for one in without_refused(looked_at)]
+            ways_to_look = [chosen for looked_at in ways_to_look for chosen in without_refused(looked_at)]
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at, reads_again=reads_again)
@@ -834,13 +834,13 @@ class Enrolling(RuleBasedStateMachine):
         at, text = scheduled
         now = self.world.now = max(self.world.now + 1, at)
         message = json.loads(text)
-        sent = next(one for one in self.sent if one.id == message["event"]["id"])
+        sent = next(event for event in self.sent if event.id == message["event"]["id"])
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
         is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
         # Its own delivery may still be unfinished. What is scheduled is delivered again by the queue.
         self.unfinished = unfinished
-        step = lambda one: one.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
+        step = lambda specification: specification.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
         self._follow([[step]], meeting, is_partial=is_partial)
         self._put_on_the_bus()
         return is_partial
@@ -850,10 +850,12 @@ class Enrolling(RuleBasedStateMachine):
     ) -> list[Step]:
         now = self.world.now
         return [
-            lambda one: one.apply(sent, arrived),
-            lambda one: one.decide(sent, evaluated, now),
+            lambda specification: specification.apply(sent, arrived),
+            lambda specification: specification.decide(sent, evaluated, now),
             *(
-                lambda one, waiting=waiting: one.look_again(waiting, now, sent, reads_again=reads_again)
+                lambda specification, waiting=waiting: specification.look_again(
+                    waiting, now, sent, reads_again=reads_again
+                )
                 for waiting in looked_at
             ),
         ]
@@ -878,7 +880,7 @@ class Enrolling(RuleBasedStateMachine):
         return is_partial
 
     def _finish(self, sent: Sent) -> None:
-        self.unfinished = [one for one in self.unfinished if one is not sent]
+        self.unfinished = [event for event in self.unfinished if event is not sent]
         for item in self.world.enrollments.items.values():
             is_due = item.due_at is None or item.due_at <= self.world.now
             assert item.enrollment.cause.event_id != sent.id or item.is_confirmed or not is_due
@@ -892,8 +894,8 @@ class Enrolling(RuleBasedStateMachine):
             return []
         ids = {wait[2] for wait in self.specification.waits if wait[1] == sent.record}
         ids |= {other.id for other in others if other.record == sent.record}
-        found = {one.id: one for one in self.sent if one.id in ids and one.id != sent.id}
-        return sorted(found.values(), key=lambda one: (one.at, one.id))
+        found = {event.id: event for event in self.sent if event.id in ids and event.id != sent.id}
+        return sorted(found.values(), key=lambda event: (event.at, event.id))
 
     def _ways_to_look(self, candidates: list[Sent]) -> list[list[Sent]]:
         """With and without the events that perhaps are not noted on their record."""
@@ -925,20 +927,25 @@ class Enrolling(RuleBasedStateMachine):
         possible = []
         for way in ways:
             for steps in [way[:number] for number in (range(len(way) + 1) if is_partial else [len(way)])]:
-                for order in (one for inner in between for one in orders(steps, inner)):
+                for order in (order for inner in between for order in orders(steps, inner)):
                     specification = self.specification.copy()
                     for step in order:
                         step(specification)
                     possible.append(specification)
         stories = stored_stories(self.world)
-        possible = [one for one in possible if one.stories == stories]
+        possible = [specification for specification in possible if specification.stories == stories]
         assert possible, stories
         enrolled, waits, now = stored_enrollments(self.world), stored_waits(self.world), self.world.now
         for flow_id in FLOWS:
-            assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
+            assert of_flow(flow_id, enrolled) in [
+                of_flow(flow_id, specification.enrolled) for specification in possible
+            ], flow_id
             stored = open_waits(flow_id, waits, enrolled, now)
-            assert stored in [open_waits(flow_id, one.waits, enrolled, now) for one in possible], (flow_id, stored)
-        if all(one.flows == self.specification.flows for one in possible):
+            assert stored in [open_waits(flow_id, specification.waits, enrolled, now) for specification in possible], (
+                flow_id,
+                stored,
+            )
+        if all(specification.flows == self.specification.flows for specification in possible):
             self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
         self.entered = {item.enrollment.id for item in self.world.enrollments.items.values()}
         self.specification = possible[0]
@@ -960,7 +967,7 @@ class Enrolling(RuleBasedStateMachine):
     def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
         """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
         new = [item for item in self.world.enrollments.items.values() if item.enrollment.id not in self.entered]
-        for enrollment in sorted(new, key=lambda one: one.publish_at):
+        for enrollment in sorted(new, key=lambda item: item.publish_at):
             self.entered.add(enrollment.enrollment.id)
             flow_id = enrollment.enrollment.flow_id
             limit = flow_limits.get(flow_id)
@@ -991,7 +998,7 @@ class Enrolling(RuleBasedStateMachine):
         assert stored_enrollments(self.world) == self.specification.enrolled
 
         # Who consumes an enrollment finds its event in the history.
-        kept = {(key, one.id) for (key, _), (one, _) in self.world.kept_events.kept.items()}
+        kept = {(key, event.id) for (key, _), (event, _) in self.world.kept_events.kept.items()}
         assert {(item.enrollment.record_key, item.enrollment.cause.event_id) for item in items.values()} <= kept
 
         firsts = Counter(
@@ -1035,7 +1042,7 @@ class Enrolling(RuleBasedStateMachine):
     def _has_flow_changed_for(self, place: Place) -> bool:
         """Whether the flow is off now, was off since the event occurred, or is about other events now."""
         given = self.specification.flows.get(place[0])
-        sent = next(one for one in self.sent if one.id == place[2])
+        sent = next(event for event in self.sent if event.id == place[2])
         return (
             given is None
             or not given["enabled"]
@@ -1054,7 +1061,7 @@ class Enrolling(RuleBasedStateMachine):
         """What the system itself has put there meanwhile."""
         produced, self.world.bus.produced = self.world.bus.produced, {}
         announced, self.heard = self.world.bus.announcements[self.heard :], len(self.world.bus.announcements)
-        details = [(one.event_type, write_outbound_event(one)) for one in produced.values()]
+        details = [(event.event_type, write_outbound_event(event)) for event in produced.values()]
         details += [("workflows.enrolled", write_announcement(announcement)) for announcement in announced]
         for kind, written in details:
             detail = json.loads(written)
@@ -1064,8 +1071,8 @@ class Enrolling(RuleBasedStateMachine):
     def _sent(self, envelope: Envelope) -> None:
         self.seen["events"] += 1
         sent = read(envelope)
-        same = [one for one in self.sent if one.id == sent.id]
-        assert all(one.envelope["detail"] == envelope["detail"] for one in same), "an id names one event"
+        same = [event for event in self.sent if event.id == sent.id]
+        assert all(event.envelope["detail"] == envelope["detail"] for event in same), "an id names event event"
         self.sent.append(sent)
         self.unfinished.append(sent)
 

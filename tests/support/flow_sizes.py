@@ -39,8 +39,8 @@ def large_flow(size: int, types: list[str], unit: str = "x", **given: Any) -> di
     }
     width = byte_length(json_text(unit)) - 2
     count = max(0, size - byte_length(json_text(document)) - 2 * VALUES * 4) // (2 * VALUES * width)
-    for one in (goal, refinement):
-        one["operation"]["values"] += [unit * count] * VALUES
+    for filter_ in (goal, refinement):
+        filter_["operation"]["values"] += [unit * count] * VALUES
     rest = size - byte_length(json_text(document))
     goal["operation"]["values"][-1] += "y" * rest
     assert byte_length(json_text(document)) == size

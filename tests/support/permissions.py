@@ -26,7 +26,7 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
     documents = [_document(policy) for policy in FUNCTIONS[function]["Policies"]]
     if has_route(function):
         of_route = of_type("AWS::IAM::Policy", ROUTE).values()
-        assert all(one["Roles"] == [{"Ref": "FunctionRole"}] for one in of_route)
+        assert all(policy["Roles"] == [{"Ref": "FunctionRole"}] for policy in of_route)
         documents += [
             _given(policy["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for policy in of_route
         ]
@@ -45,8 +45,8 @@ def taken(function: str) -> set[Permission]:
     if has_route(function):
         own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
     return {
-        Permission(_name(one["EventSourceArn"]), f"sqs:{action}")
-        for one in own
+        Permission(_name(mapping["EventSourceArn"]), f"sqs:{action}")
+        for mapping in own
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
     }
 
@@ -63,8 +63,10 @@ def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
     """With what a nested template is given in the place of its parameters."""
     if isinstance(value, dict):
         name: Any = value.get("Ref")
-        return parameters[name] if name in parameters else {key: _given(one, parameters) for key, one in value.items()}
-    return [_given(one, parameters) for one in value] if isinstance(value, list) else value
+        return (
+            parameters[name] if name in parameters else {key: _given(inner, parameters) for key, inner in value.items()}
+        )
+    return [_given(inner, parameters) for inner in value] if isinstance(value, list) else value
 
 
 def _document(policy: Any) -> Any:
@@ -83,10 +85,10 @@ def resolved(value: Any, uses_key: bool) -> Any:
         assert condition == "UsesKey"
         return resolved(then if uses_key else otherwise, uses_key)
     if isinstance(value, dict):
-        return {key: resolved(one, uses_key) for key, one in value.items()}
+        return {key: resolved(inner, uses_key) for key, inner in value.items()}
     if isinstance(value, list):
-        found = [resolved(one, uses_key) for one in value]
-        return [one for one in found if one != {"Ref": "AWS::NoValue"}]
+        found = [resolved(inner, uses_key) for inner in value]
+        return [inner for inner in found if inner != {"Ref": "AWS::NoValue"}]
     return value
 
 
@@ -99,7 +101,7 @@ def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
         bounds.setdefault("StringEquals", {})
     assert set(bounds) == {"StringEquals"}
     keys = sorted(bounds["StringEquals"])
-    allowed = [[_text(one) for one in as_list(bounds["StringEquals"][key])] for key in keys]
+    allowed = [[_text(value) for value in as_list(bounds["StringEquals"][key])] for key in keys]
     for resource, action in itertools.product(as_list(statement["Resource"]), as_list(statement["Action"])):
         assert "*" not in action
         for values in itertools.product(*allowed):
@@ -141,8 +143,8 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -
     }
     if operation == "TransactWriteItems":
         for item in arguments["TransactItems"]:
-            ((kind, one),) = item.items()
-            yield Permission(tables[one["TableName"]], f"dynamodb:{kind}Item")
+            ((kind, request),) = item.items()
+            yield Permission(tables[request["TableName"]], f"dynamodb:{kind}Item")
     elif operation == "BatchGetItem":
         for table in arguments["RequestItems"]:
             yield Permission(tables[table], f"dynamodb:{operation}")

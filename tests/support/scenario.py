@@ -195,7 +195,7 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
                 "operator": "HAS_COMPLETED",
                 "eventTypeId": group["event"],
                 "filterBranches": [],
-                "filters": [property_filter(one) for one in group.get("where", [])],
+                "filters": [property_filter(where) for where in group.get("where", [])],
             }
             for group in groups
         ],
@@ -218,7 +218,7 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
         criteria["refinementCriteria"] = {
             "filterBranchType": "OR",
             "filters": [],
-            "filterBranches": [_and(one) for one in given["any"]],
+            "filterBranches": [_and(conditions) for conditions in given["any"]],
         }
     return {
         "id": str(given["id"]),
@@ -248,7 +248,7 @@ def _filter_based(given: Mapping[str, Any]) -> dict[str, Any]:
             "filters": [],
             "filterBranches": branches,
         },
-        "reEnrollmentTriggersFilterBranches": [_and(one) for one in given.get("re_enroll_when", [])],
+        "reEnrollmentTriggersFilterBranches": [_and(conditions) for conditions in given.get("re_enroll_when", [])],
     }
 
 

@@ -50,7 +50,7 @@ def of_type(resources: dict[str, dict[str, Any]], resource_type: str) -> dict[st
 
 NESTED = of_type(RESOURCES, "AWS::CloudFormation::Stack")
 NESTED_TEMPLATES = {
-    path: load_template(ROOT / path) for path in sorted({one["TemplateURL"] for one in NESTED.values()})
+    path: load_template(ROOT / path) for path in sorted({stack["TemplateURL"] for stack in NESTED.values()})
 }
 ALARMS = {
     (path, name): alarm
@@ -147,12 +147,12 @@ def of_alarm(alarm: dict[str, Any]) -> Iterator[Metric]:
     if "MetricName" in alarm:
         dimensions = frozenset(dimension["Name"] for dimension in alarm["Dimensions"])
         yield alarm["Namespace"], alarm["MetricName"], dimensions
-    for one in alarm.get("Metrics", []):
-        if "MetricStat" in one:
-            metric = one["MetricStat"]["Metric"]
+    for query in alarm.get("Metrics", []):
+        if "MetricStat" in query:
+            metric = query["MetricStat"]["Metric"]
             yield metric["Namespace"], metric["MetricName"], frozenset(each["Name"] for each in metric["Dimensions"])
         else:
-            expression = one["Expression"]
+            expression = query["Expression"]
             yield from of_query(expression["Fn::Sub"] if isinstance(expression, dict) else expression)
 
 
@@ -167,14 +167,14 @@ def dashboard() -> dict[str, Any]:
 def of_widget(widget: dict[str, Any]) -> Iterator[Metric]:
     before: Sequence[Any] = ()
     for line in widget["properties"]["metrics"]:
-        named = [one for one in line if not isinstance(one, dict)]
+        named = [part for part in line if not isinstance(part, dict)]
         if not named:
             yield from of_query(line[0]["expression"])
             continue
         # "..." stands for all that is not said, "." for the same as above.
         if named[0] == "...":
             named = [*before[: len(before) - len(named) + 1], *named[1:]]
-        before = [above if one == "." else one for one, above in zip(named, before or named, strict=True)]
+        before = [above if part == "." else part for part, above in zip(named, before or named, strict=True)]
         yield before[0], before[1], frozenset(before[2::2])
 
 

@@ -84,7 +84,7 @@ class Build:
 
     @property
     def layers(self) -> dict[str, Path]:
-        return {one: self.path(one, "ContentUri") for one in ("DependenciesLayer", "EnrollmentLayer")}
+        return {layer: self.path(layer, "ContentUri") for layer in ("DependenciesLayer", "EnrollmentLayer")}
 
     @property
     def functions(self) -> dict[str, Path]:

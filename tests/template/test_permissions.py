@@ -185,7 +185,7 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
     """Every scenario that begins with an event of the category, what can't be processed, and criteria that look at
     associated records, twice: the second time by a function that remembers its flows."""
     for number, (name, scenario) in enumerate(SCENARIOS):
-        events = (key for one in scenario["events"] for key in one if key.partition(".")[0] in CATEGORIES)
+        events = (key for event in scenario["events"] for key in event if key.partition(".")[0] in CATEGORIES)
         if next(events).partition(".")[0] == category:
             deployed = Deployed(stack, recorder, str(number))
             decisions = play(scenario, deployed)  # type: ignore[arg-type]
@@ -197,7 +197,7 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
         assert "unprocessed" in invoke({}, category)
 
     event_types = CATEGORIES[category].event_types
-    event_type = next((one for one in event_types if one.also), event_types[-1])
+    event_type = next((event_type for event_type in event_types if event_type.also), event_types[-1])
     lists = [["IN_LIST", str(number)] for number in range(3)]
     trigger = {"lists": lists} if category == "lists" else {"event": event_type.name}
     document = flow({"id": "associated", "re_enroll": True, **trigger})
@@ -339,7 +339,7 @@ def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monk
         log_decisions(decision_log, event, decisions, others)
 
     monkeypatch.setattr(PowertoolsDecisionLog, "log_decisions", noted)
-    assert {logical(one, "Function") for one in PLAYS} == set(FUNCTIONS), "a play for every function"
+    assert {logical(function, "Function") for function in PLAYS} == set(FUNCTIONS), "a play for every function"
     recorder = Recorder()
     with recorder.recording(stack):
         for function, played in PLAYS.items():
@@ -350,8 +350,8 @@ def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monk
         sharing[json.dumps(FUNCTIONS[logical(function, "Function")]["Policies"][0])].append(function)
     assert len(sharing) > 1
     for functions in sharing.values():
-        called = set[Permission]().union(*(recorder.calls[one] for one in functions))
-        names = [logical(one, "Function") for one in functions]
+        called = set[Permission]().union(*(recorder.calls[function] for function in functions))
+        names = [logical(function, "Function") for function in functions]
         called |= set[Permission]().union(*(taken(name) for name in names))
         may_do = set[Permission]().union(*(granted(name) for name in names))
         assert sorted(called) == sorted(may_do), f"called, and allowed, of {', '.join(functions)}"
@@ -362,4 +362,4 @@ def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monk
 def test_no_function_has_other_permissions() -> None:
     """SAM adds its own for logs and traces, and for the destination of failed events."""
     assert "Policies" not in DEFAULTS
-    assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
+    assert not any("Role" in resource for resource in [DEFAULTS, *FUNCTIONS.values()])

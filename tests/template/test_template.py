@@ -156,7 +156,7 @@ def test_event_type_is_routed_to_one_function(event_type: str) -> None:
         if event_type.startswith(pattern["prefix"]["Fn::Sub"].replace("${Category}", route(category)["Category"]))
     ]
     assert takers == [EVENT_TYPES[event_type].name.split(".")[0]]
-    assert event_type in {one.name for one in CATEGORIES[takers[0]].event_types}
+    assert event_type in {known.name for known in CATEGORIES[takers[0]].event_types}
 
 
 def test_functions_differ_only_in_their_name() -> None:
@@ -289,12 +289,12 @@ def test_a_table_has_the_keys_and_indexes_with_which_the_adapters_are_tested(mon
         )
         for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
             said = ("IndexName", "KeySchema", "Projection")
-            indexes = [{name: one[name] for name in said} for one in made.get(kind, [])]
+            indexes = [{name: index[name] for name in said} for index in made.get(kind, [])]
             assert _by_name(properties.get(kind, []), "IndexName") == _by_name(indexes, "IndexName")
 
 
 def _by_name(many: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return sorted(many, key=lambda one: one[name])
+    return sorted(many, key=lambda item: item[name])
 
 
 # The HTTP API
@@ -355,14 +355,14 @@ def test_stored_data_is_encrypted_with_the_key_of_the_parameter() -> None:
     """Beside tables and queues: every log group, the bus and its archive."""
     assert TEMPLATE["Conditions"]["UsesKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "KeyArn"}, ""]}]}
     assert TEMPLATE["Parameters"]["KeyArn"]["Default"] == ""
-    assert {name for name, one in of_type("AWS::Logs::LogGroup").items() if one["KmsKeyId"] != OWN_KEY} == set()
+    assert {name for name, group in of_type("AWS::Logs::LogGroup").items() if group["KmsKeyId"] != OWN_KEY} == set()
     for resource in ("EventBus", "EventArchive"):
         assert RESOURCES[resource]["Properties"]["KmsKeyIdentifier"] == OWN_KEY
 
 
 def test_bus_accepts_no_events_of_other_accounts() -> None:
     """Its policy only denies: it takes events of this account's principals only, of each by its permissions."""
-    assert {one["Statement"]["Effect"] for one in of_type("AWS::Events::EventBusPolicy").values()} == {"Deny"}
+    assert {policy["Statement"]["Effect"] for policy in of_type("AWS::Events::EventBusPolicy").values()} == {"Deny"}
 
 
 def test_only_the_stack_may_put_events_of_its_own_source() -> None:
@@ -461,7 +461,7 @@ def test_queues_require_encrypted_transport() -> None:
         and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         for resource in as_list(statement["Resource"])
     ]
-    assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(QUEUES)
+    assert sorted(target["Fn::GetAtt"][0] for target in refused) == sorted(QUEUES)
 
 
 def test_redeliveries_mapping_reports_failures_per_message() -> None:

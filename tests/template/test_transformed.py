@@ -203,7 +203,7 @@ def test_stack_names_of_samconfig_are_within_the_limit() -> None:
 
 def test_names_are_unique_in_a_stack_and_between_stacks() -> None:
     counted = Counter(name for name in names("s") if name[0] not in SHARED)
-    assert [one for one, count in counted.items() if count > 1] == []
+    assert [name for name, count in counted.items() if count > 1] == []
     assert not {name for name in set(names("s")) & set(names("t")) if name[0] not in SHARED}
 
 
@@ -246,7 +246,7 @@ def test_policies_and_environments_are_within_their_limits() -> None:
         for policy in part.resources("AWS::IAM::ManagedPolicy").values():
             assert size(part.value(policy["PolicyDocument"], pseudo)) < MANAGED_POLICY
         for role in part.resources("AWS::IAM::Role").values():
-            inline = [part.value(one["PolicyDocument"], pseudo) for one in role.get("Policies", [])]
+            inline = [part.value(policy["PolicyDocument"], pseudo) for policy in role.get("Policies", [])]
             assert sum(map(size, inline)) < INLINE_POLICIES
             assert len(role.get("ManagedPolicyArns", [])) <= 10
         for function in part.resources("AWS::Lambda::Function").values():
@@ -259,7 +259,7 @@ def test_policies_and_environments_are_within_their_limits() -> None:
 def statements(part: Part, function: Mapping[str, Any]) -> Iterator[Any]:
     """What the policies of the function's role allow, with resources by logical id."""
     role = part.template["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
-    documents = [one["PolicyDocument"] for one in role.get("Policies", [])]
+    documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
     for policy in role["ManagedPolicyArns"]:
         if isinstance(policy, dict):
             documents.append(part.template["Resources"][policy["Ref"]]["Properties"]["PolicyDocument"])

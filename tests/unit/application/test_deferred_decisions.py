@@ -37,8 +37,8 @@ DUBLIN = {
 
 def world(*flows: dict[str, Any]) -> World:
     made = World(now=AT)
-    for one in flows or (DUBLIN,):
-        made.put_flow(flow(one))
+    for document in flows or (DUBLIN,):
+        made.put_flow(flow(document))
     made.put_record(ADA, Record(ADA, 0))
     return made
 
@@ -55,7 +55,7 @@ def moved(city: str, at: int) -> dict[str, Any]:
 def final(made: World) -> list[tuple[str, str]]:
     """Each event's decisions but for those that it waits."""
     return sorted(
-        (one.id, str(decision.code)) for one, decision in made.decision_log.decisions if decision.due_at is None
+        (event.id, str(decision.code)) for event, decision in made.decision_log.decisions if decision.due_at is None
     )
 
 
@@ -80,9 +80,9 @@ def test_the_final_decision_is_the_same_in_every_order_of_arrival(
     order.shuffle(story)
     made = world()
     made.now = AT + 7 * MINUTE
-    for one in story:
+    for envelope in story:
         made.now += 1_000
-        made.deliver(one)
+        made.deliver(envelope)
     made.pass_time(AT + 60 * MINUTE)
 
     assert final(made) == [("e1", expected)]
@@ -234,8 +234,8 @@ def test_redelivery_of_every_message_changes_nothing() -> None:
     story = [submitted(), submitted(event_id="e2"), moved("Dublin", AT + 1), submitted(AT + 2, "e3")]
     for repeated in itertools.product(story, repeat=2):
         made = world()
-        for one in (*story, *repeated):
-            made.deliver(one)
+        for envelope in (*story, *repeated):
+            made.deliver(envelope)
         scheduled = list(made.redeliveries.scheduled)
         made.pass_time(AT + 60 * MINUTE)
         made.redeliveries.scheduled = scheduled

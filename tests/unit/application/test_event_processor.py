@@ -332,7 +332,7 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
     undisturbed = world_with(*flows)
     recorded = Interruption(undisturbed, before=True, number=0)
     steps: list[Callable[[World], object]] = [
-        *(lambda world, one=one: world.deliver(one) for one in events),  # type: ignore[misc]
+        *(lambda world, envelope=envelope: world.deliver(envelope) for envelope in events),  # type: ignore[misc]
         lambda world: world.pass_time(LATER + 86_400_000),
     ]
     for step in steps:
@@ -441,8 +441,8 @@ def test_changes_in_any_order_and_repeated_give_the_same_record() -> None:
     ]
     for order in (changes, changes[::-1], changes[3:] + changes, changes + changes[:5]):
         world = world_with()
-        for one in order:
-            world.deliver(one)
+        for change in order:
+            world.deliver(change)
         ada = world.records.records[ADA]
         assert ada.values_at(as_of(LATEST)) == {"city": "v7"}
         assert [property_change.value for property_change in ada.property_changes("city", as_of(LATEST))] == [

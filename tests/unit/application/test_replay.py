@@ -39,8 +39,8 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
         for number in range(3)
     ]
     world.now += 1_000
-    for one in past:
-        world.deliver(one)
+    for envelope in past:
+        world.deliver(envelope)
     given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
     world.put_flow(flow({"id": 2, **given}), at=world.now)
     world.put_flow(flow({"id": 3, **given, "re_enroll": True}), at=world.now)
@@ -49,7 +49,11 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
 
 
 def replayed(world: World, replay: Replay, past: list[dict[str, Any]]) -> list[Decision]:
-    return [decision for one in past for decision in world.replay_processor.process(read_routed_event(one), replay)]
+    return [
+        decision
+        for envelope in past
+        for decision in world.replay_processor.process(read_routed_event(envelope), replay)
+    ]
 
 
 def counted(world: World, replay: Replay) -> dict[str, Counter[Code]]:
@@ -108,8 +112,8 @@ def test_a_dry_run_counts_what_the_replay_then_does(flow_ids: tuple[str, ...]) -
 def test_replay_does_not_defer_events() -> None:
     world = World()
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]], "tolerance": 5}))
-    one = submitted("a", "a1", world.now, record={})
-    assert [code.code for code in replayed(world, order(world, "1"), [one])] == [Code.FILTERED_OUT]
+    envelope = submitted("a", "a1", world.now, record={})
+    assert [code.code for code in replayed(world, order(world, "1"), [envelope])] == [Code.FILTERED_OUT]
     assert (world.deferred_events.items, world.redeliveries.scheduled) == ({}, [])
 
 

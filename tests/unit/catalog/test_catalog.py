@@ -157,7 +157,7 @@ def test_an_event_is_named_after_its_category() -> None:
 @pytest.mark.parametrize(("name", "object_types", "ids", "properties"), ROWS, ids=[row[0] for row in ROWS])
 def test_catalog_row_matches_the_contract(name: str, object_types: set[str], ids: list[str], properties: str) -> None:
     row = EVENT_TYPES[name]
-    assert {one for one in ALL if row.object_types.allow(one)} == object_types
+    assert {object_type for object_type in ALL if row.object_types.allow(object_type)} == object_types
     assert [id_.id for id_ in row.ids] == ids
     assert row.event_type_id == (ids[0] if ids else None)
     assert [property_.name for property_ in row.properties] == properties.split()
@@ -177,7 +177,7 @@ def test_ids_are_unique_and_lead_to_their_events() -> None:
 
 
 def test_labels_are_readable_and_unique() -> None:
-    labels = [one.label for one in EVENT_TYPES.values()]
+    labels = [event_type.label for event_type in EVENT_TYPES.values()]
     assert len(set(labels)) == len(labels)
     for event_type, property_ in PROPERTIES:
         assert property_.label, f"{event_type.name} {property_.name}"

@@ -339,7 +339,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "path", "code"), [one[1:] for one in BROKEN], ids=[row[0] for row in BROKEN])
+@pytest.mark.parametrize(("document", "path", "code"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_broken(document: dict[str, Any], path: str, code: str) -> None:
     assert (path, code) in faults(document)
 
@@ -784,8 +784,8 @@ def test_stored_flow_that_became_invalid_is_reported_and_does_not_enroll() -> No
     document = with_event(coalescingRefineBy=TIMES_THREE)
     reported: list[tuple[str, str]] = []
     revision = FlowRevision("p", "1", 4, document, True, 5, 0, 9)
-    found = read_stored_flow(revision, lambda one, invalid: reported.append((one.id, invalid.faults[0].path)))
+    found = read_stored_flow(revision, lambda stored, invalid: reported.append((stored.id, invalid.faults[0].path)))
     assert (found.id, found.revision_id, found.is_enabled, found.groups) == ("1", "4", False, ())
     assert reported == [("1", f"{EVENTS}.coalescingRefineBy")]
     sound = FlowRevision("p", "1", 4, with_event(), True, 5, 0, 9)
-    assert read_stored_flow(sound, lambda one, invalid: pytest.fail("refused")) == read_flow(sound)
+    assert read_stored_flow(sound, lambda stored, invalid: pytest.fail("refused")) == read_flow(sound)

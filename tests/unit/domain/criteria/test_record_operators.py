@@ -36,8 +36,8 @@ def snapshot(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> RecordSnapshot:
     return RecordSnapshot(record, ms(at, zone), zone)
 
 
-def holds(one: RecordSnapshot, kind: str, operator: str, **operands: Any) -> bool:
-    return record_operation({"operationType": kind, "operator": operator, **operands}).holds(one, "x")
+def holds(snapshot: RecordSnapshot, kind: str, operator: str, **operands: Any) -> bool:
+    return record_operation({"operationType": kind, "operator": operator, **operands}).holds(snapshot, "x")
 
 
 NOON = "2026-11-24T12:00:00"
@@ -381,17 +381,17 @@ def test_large_offset_stays_within_the_calendar(zone: str, given_point: Any, at:
     for value in ("0001-01-01", "9999-12-31T23:59:59Z", 5, 10**15 - 1):
         record = apply_change(Record(KEY, 0), KEY, RecordUpdate(0, {"x": value}))
         assert record is not None
-        one = RecordSnapshot(record, at, ZoneInfo(zone))
+        snapshot = RecordSnapshot(record, at, ZoneInfo(zone))
         anniversary = {
             "lowerBoundTimePoint": given_point,
             "upperBoundTimePoint": now(),
             "propertyParser": "ANNIVERSARY",
         }
         found = {
-            holds(one, "TIME_POINT", "IS_BEFORE", timePoint=given_point),
-            holds(one, "TIME_RANGED", "IS_BETWEEN", **anniversary),
-            holds(one, "CALENDAR_DATE", "IN_NEXT_TIME_UNIT", timeUnit="YEAR", timeUnitCount=10_000),
-            holds(one, "ROLLING_DATE_RANGE", "IS_MORE_THAN_X_DAYS_AGO", numberOfDays=100_000),
+            holds(snapshot, "TIME_POINT", "IS_BEFORE", timePoint=given_point),
+            holds(snapshot, "TIME_RANGED", "IS_BETWEEN", **anniversary),
+            holds(snapshot, "CALENDAR_DATE", "IN_NEXT_TIME_UNIT", timeUnit="YEAR", timeUnitCount=10_000),
+            holds(snapshot, "ROLLING_DATE_RANGE", "IS_MORE_THAN_X_DAYS_AGO", numberOfDays=100_000),
         }
         assert found <= {True, False}
 
@@ -619,7 +619,9 @@ def test_any_criteria_agree_with_the_naive_evaluator(
     assert criteria is not None
     changes = [RecordUpdate(when, {name: value}) for name, many in story.items() for when, value in many.items()]
     changes += [
-        RecordUpdate(when, memberships={name: one}) for name, many in lists.items() for when, one in many.items()
+        RecordUpdate(when, memberships={name: is_member})
+        for name, many in lists.items()
+        for when, is_member in many.items()
     ]
     chance.shuffle(changes)
     record = Record(KEY, 0)
@@ -656,9 +658,9 @@ SAME_QUESTION = [
 ]
 
 
-@pytest.mark.parametrize(("one", "same", "other"), SAME_QUESTION)
-def test_equal_filters_are_evaluated_once(one: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
-    asked, asked_again, asked_otherwise = map(record_operation, (one, same, other))
+@pytest.mark.parametrize(("first", "same", "other"), SAME_QUESTION)
+def test_equal_filters_are_evaluated_once(first: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
+    asked, asked_again, asked_otherwise = map(record_operation, (first, same, other))
     assert asked == asked_again
     assert not asked != asked_again  # noqa: SIM202 - the operator itself
     assert hash(asked) == hash(asked_again)

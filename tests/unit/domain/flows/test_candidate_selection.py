@@ -44,19 +44,21 @@ class Listed:
     def _listing(self, portal_id: str, object_type_id: str, event_type: str) -> CandidateList:
         listing = self._listings.setdefault((portal_id, object_type_id, event_type), CandidateList(event_type))
         stored = {candidate.id: candidate for candidate in self.candidates(portal_id, object_type_id, [event_type])}
-        for gone in [one.id for one in listing if one.id not in stored]:
+        for gone in [candidate.id for candidate in listing if candidate.id not in stored]:
             listing.remove(gone)
-        for one in stored.values():
-            if listing.get(one.id) != one:
-                listing.put(one)
-        assert {one.id: one for one in listing} == stored
+        for candidate in stored.values():
+            if listing.get(candidate.id) != candidate:
+                listing.put(candidate)
+        assert {candidate.id: candidate for candidate in listing} == stored
         assert len(listing) == len(stored)
         return listing
 
 
 WHERE = st.sampled_from([[], [["hs_sequence_id", "IS_ANY_OF", ["a"]]], [["hs_sequence_id", "IS_NONE_OF", ["a", "b"]]]])
 GROUPS = st.lists(
-    st.builds(lambda one, where: {"event": one, "where": where}, st.sampled_from(TYPES), WHERE), min_size=1, max_size=2
+    st.builds(lambda event_type, where: {"event": event_type, "where": where}, st.sampled_from(TYPES), WHERE),
+    min_size=1,
+    max_size=2,
 )
 FLOWS = st.builds(
     lambda number, groups, re_enroll, enabled: flow(
