@@ -84,7 +84,7 @@ def test_token_cannot_read_another_portal(operation: Endpoint) -> None:
     api(operation.method, path, body, authorizer=token(portal_id="p2"), headers={"x-portal-id": "p2"})
     mine = {key: record for key, record in api.world.records.records.items() if key.portal_id == "p1"}
     assert repr((api.world.flows.list("p1", 100), mine)) == before
-    assert not [enrollment for enrollment in api.world.bus.produced.values() if enrollment.record_key.portal_id != "p2"]
+    assert not [event for event in api.world.bus.produced.values() if event.record_key.portal_id != "p2"]
 
 
 @pytest.mark.parametrize(

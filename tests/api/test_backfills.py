@@ -58,7 +58,10 @@ def test_dry_run_then_backfill(api: Api) -> None:
     work(api)
     assert len(api.world.queue.messages) == 2
     listed = api("GET", BACKFILLS).json["results"]
-    assert [(row["id"], row["status"]) for row in listed] == [(second.json["id"], "DONE"), (run["id"], "DONE")]
+    assert [(backfill["id"], backfill["status"]) for backfill in listed] == [
+        (second.json["id"], "DONE"),
+        (run["id"], "DONE"),
+    ]
     page = api("GET", BACKFILLS, query={"limit": "1"}).json
     after = page["paging"]["next"]["after"]
     assert [result["id"] for result in api("GET", BACKFILLS, query={"limit": "1", "after": after}).json["results"]] == [

@@ -50,22 +50,22 @@ def test_flows_are_created_read_listed_updated_and_deleted(client: HubSpot) -> N
 
     created = request(client, "POST", path, body=document)
     assert created.status_code == 201
-    row = created.json()
-    assert row.keys() >= REQUIRED
-    assert (row["revisionId"], row["nextAvailableActionId"], row["actions"]) == ("1", "8", document["actions"])
-    assert row["id"].isdigit()
+    stored = created.json()
+    assert stored.keys() >= REQUIRED
+    assert (stored["revisionId"], stored["nextAvailableActionId"], stored["actions"]) == ("1", "8", document["actions"])
+    assert stored["id"].isdigit()
 
-    assert request(client, "GET", f"{path}/{row['id']}").json() == row
-    assert row["id"] in {each["id"] for each in request(client, "GET", path).json()["results"]}
+    assert request(client, "GET", f"{path}/{stored['id']}").json() == stored
+    assert stored["id"] in {result["id"] for result in request(client, "GET", path).json()["results"]}
 
-    changed = request(client, "PUT", f"{path}/{row['id']}", body={**row, "name": "Newer"})
+    changed = request(client, "PUT", f"{path}/{stored['id']}", body={**stored, "name": "Newer"})
     assert changed.status_code == 200
     assert (changed.json()["name"], changed.json()["revisionId"]) == ("Newer", "2")
-    stale = request(client, "PUT", f"{path}/{row['id']}", body={**row, "name": "Lost"})
+    stale = request(client, "PUT", f"{path}/{stored['id']}", body={**stored, "name": "Lost"})
     assert (stale.status_code, stale.json()["category"]) == (409, "CONFLICT")
 
-    assert request(client, "DELETE", f"{path}/{row['id']}").status_code == 204
-    assert request(client, "GET", f"{path}/{row['id']}").status_code == 404
+    assert request(client, "DELETE", f"{path}/{stored['id']}").status_code == 204
+    assert request(client, "GET", f"{path}/{stored['id']}").status_code == 404
 
 
 def test_flows_are_listed_page_by_page(client: HubSpot) -> None:

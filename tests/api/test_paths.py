@@ -69,9 +69,9 @@ def portal() -> Api:
     """With a record of each id, which bears its id as its name too."""
     api = example_portal()
     for object_type in ("0-1", "0-2"):
-        for fromkey in dict.fromkeys(IDS):
-            key = RecordKey("p1", object_type, fromkey)
-            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(fromkey, 1_000)}))
+        for record_id in dict.fromkeys(IDS):
+            key = RecordKey("p1", object_type, record_id)
+            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(record_id, 1_000)}))
     return api
 
 
@@ -141,14 +141,14 @@ def test_id_that_a_path_cannot_contain_is_rejected(operation: Endpoint, name: st
     """By every route, and before anything is read or changed."""
     api = portal()
     before, flows = state(api), repr(api.world.flows.list("p1", 100))
-    for only_in_body in ONLY_IN_BODIES:
+    for record_id in ONLY_IN_BODIES:
         status, found = through_the_gateway(
-            api, operation.method, paths(operation, name, only_in_body), operation.example.body
+            api, operation.method, paths(operation, name, record_id), operation.example.body
         )
-        assert status in (400, 404, 405), only_in_body
+        assert status in (400, 404, 405), record_id
         if status == 400:
             assert found["errors"][0]["code"] in ("NOT_IN_A_PATH", "WRONG_LENGTH", "UNKNOWN_OBJECT_TYPE"), found
-        assert changed(before, api) == set(), only_in_body
+        assert changed(before, api) == set(), record_id
     assert repr(api.world.flows.list("p1", 100)) == flows
     assert not api.world.bus.produced
 

@@ -128,7 +128,7 @@ def test_change_with_the_latest_occurrence_time_wins_for_each_property() -> None
     answer = api("GET", f"{CONTACTS}/101", query={"properties": "city,age,vip,x", "propertiesWithHistory": "city"}).json
     assert answer["properties"] == {"city": "Cork", "age": "1", "vip": "true", "x": None}
     assert [version["value"] for version in answer["propertiesWithHistory"]["city"]] == ["Cork"]
-    assert [row[2]["hs_name"] for row in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
+    assert [event[2]["hs_name"] for event in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
 
 
 def test_membership_change_with_the_latest_occurrence_time_wins() -> None:
@@ -137,7 +137,7 @@ def test_membership_change_with_the_latest_occurrence_time_wins() -> None:
     api("PUT", f"{LISTS}/remove", ["101"], query={"occurredAt": "2025-10-01T09:00:00Z"})
     (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
     assert membership == {"listId": "42", "isMember": True, "changedAt": "2025-11-01T09:00:00.000Z"}
-    assert [row[0] for row in produced(api)] == ["lists.membership_changed"]
+    assert [event[0] for event in produced(api)] == ["lists.membership_changed"]
 
 
 def test_list_ids_are_normalized() -> None:
@@ -146,7 +146,7 @@ def test_list_ids_are_normalized() -> None:
     assert api("PUT", "/crm/v3/lists/ vip/memberships/add", ["101"]).json["recordsIdsAdded"] == ["101"]
     (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
     assert (membership["listId"], membership["isMember"]) == ("vip", True)
-    assert [row[2]["hs_list_id"] for row in produced(api)] == ["vip"]
+    assert [event[2]["hs_list_id"] for event in produced(api)] == ["vip"]
 
 
 @pytest.mark.parametrize("list_id", ["a;b", " "])
@@ -159,7 +159,7 @@ def test_property_names_are_normalized() -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo"}})
     api("PATCH", f"{CONTACTS}/101", {"properties": {" CITY ": "Oslo"}})
-    assert [row[2]["hs_name"] for row in produced(api)] == ["city"]
+    assert [event[2]["hs_name"] for event in produced(api)] == ["city"]
     answer = api("GET", f"{CONTACTS}/101", query={"properties": "City,city", "propertiesWithHistory": "CITY"}).json
     assert answer["properties"] == {"city": "Oslo"}
     assert [version["value"] for version in answer["propertiesWithHistory"]["city"]] == ["Oslo"]
@@ -207,7 +207,7 @@ def test_upsert_creates_and_changes_and_reports_each_rejection() -> None:
         ("103", False),
     ]
     assert [(error["category"], error["context"]["ids"]) for error in answer.json["errors"]] == [("CONFLICT", ["104"])]
-    kinds = Counter(row[0] for row in produced(api))
+    kinds = Counter(event[0] for event in produced(api))
     assert kinds == {"crm.object_created": 1, "crm.property_changed": 41}
 
 
@@ -301,7 +301,7 @@ def test_members_are_added_and_removed_and_unknown_records_are_named() -> None:
     body = {"recordIdsToAdd": ["101", "103", "9"], "recordIdsToRemove": ["104"]}
     answer = api("PUT", f"{LISTS}/add-and-remove", body).json
     assert answer == {"recordsIdsAdded": ["101", "103"], "recordIdsRemoved": ["104"], "recordIdsMissing": ["9"]}
-    assert [(row[1], row[2]["hs_membership_change"]) for row in produced(api)] == [
+    assert [(event[1], event[2]["hs_membership_change"]) for event in produced(api)] == [
         ("101", "ADDED"),
         ("103", "ADDED"),
         ("104", "REMOVED"),
@@ -309,7 +309,7 @@ def test_members_are_added_and_removed_and_unknown_records_are_named() -> None:
     api("PUT", f"{LISTS}/add", ["101"])
     assert produced(api) == [], "it is a member already"
     api("PUT", f"{LISTS}/add", ["201"], query={"objectTypeId": "companies"})
-    assert [row[1] for row in produced(api)] == ["201"]
+    assert [event[1] for event in produced(api)] == ["201"]
 
 
 ACME = "/crm/v4/objects/contacts/101/associations/companies/201"
@@ -485,7 +485,7 @@ def test_only_properties_whose_events_the_bus_accepted_are_changed() -> None:
     properties = api("GET", f"{CONTACTS}/101").json["properties"]
     assert (properties["city"], properties.get("age")) == ("Dublin", "3")
     assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}}).status == 200
-    assert sorted(row[2]["hs_name"] for row in produced(api)) == ["age", "city"]
+    assert sorted(event[2]["hs_name"] for event in produced(api)) == ["age", "city"]
 
 
 def test_event_of_another_property_does_not_apply_a_property_rejected_by_the_bus() -> None:

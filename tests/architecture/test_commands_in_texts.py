@@ -54,7 +54,7 @@ def test_every_command_of_enroll_that_is_named_exists() -> None:
     known = {(name,) for name in root.commands}  # type: ignore[attr-defined]
     for name, group in root.commands.items():  # type: ignore[attr-defined]
         known |= {(name, inner) for inner in getattr(group, "commands", {})}
-    groups = {row[0] for row in known if len(row) == 2}
+    groups = {command[0] for command in known if len(command) == 2}
     for file, text in commands("enroll"):
         words = re.findall(r"^([a-z]+)(?: ([a-z]+))?", text)
         if not words:

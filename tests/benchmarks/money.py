@@ -294,7 +294,9 @@ def _alarm_metrics(path: Path) -> Iterator[int]:
 
 
 def _elsewhere() -> Table:
-    rows = [[elsewhere.what, elsewhere.price, elsewhere.bound_to, elsewhere.source] for elsewhere in ELSEWHERE]
+    rows = [
+        [alternative.what, alternative.price, alternative.bound_to, alternative.source] for alternative in ELSEWHERE
+    ]
     return Table("What others publish", ["instead", "price", "bound to", "read at"], rows)
 
 

@@ -77,11 +77,10 @@ class Run:
         while not self.over.is_set():
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             received = answer.get("Messages", [])
-            self.messages.update(json.loads(typed_dict["Body"])["enrollmentId"] for typed_dict in received)
+            self.messages.update(json.loads(message["Body"])["enrollmentId"] for message in received)
             if received:
                 entries: Any = [
-                    {"Id": str(n), "ReceiptHandle": typed_dict["ReceiptHandle"]}
-                    for n, typed_dict in enumerate(received)
+                    {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(received)
                 ]
                 sqs.delete_message_batch(QueueUrl=url, Entries=entries)
             self.depths.append((time.time(), depth(url)))

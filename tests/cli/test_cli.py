@@ -83,14 +83,14 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
     assert answer("flows", "list", "--portal", "p2") == []
     assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"
     run("flows", "delete", "1")
-    assert [row["id"] for row in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
     for command in ("show", "on", "off", "delete"):
         run("flows", command, "1", code=4)
 
 
 def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
     folder = tmp_path / "flows"
-    assert {row["id"] for row in answer("flows", "pull", str(folder))} == {"1001", "1002"}
+    assert {flow["id"] for flow in answer("flows", "pull", str(folder))} == {"1001", "1002"}
     assert run("flows", "diff", str(folder), "--exit-code").stdout == ""
     assert {result["outcome"] for result in answer("flows", "put", str(folder))} == {"unchanged"}
 
@@ -112,7 +112,7 @@ def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
 def test_differences_are_listed_as_json(portal: Api, tmp_path: Path) -> None:
     folder = tmp_path / "flows"
     run("flows", "pull", str(folder))
-    assert {(row["id"], row["state"]) for row in answer("flows", "diff", str(folder), "--exit-code")} == {
+    assert {(flow["id"], flow["state"]) for flow in answer("flows", "diff", str(folder), "--exit-code")} == {
         ("1001", "unchanged"),
         ("1002", "unchanged"),
     }
@@ -170,7 +170,7 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     assert "did you mean forms.submitted?" in result.stderr
     for part in ("$.goalFilterBranch", "got no value", "expected each ID once; got 1 2 times"):
         assert part in result.stderr
-    assert [row["id"] for row in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
 
 
 def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api,
     (tmp_path / "4-bytes.json").write_bytes(b"\xff")
 
     result = run("flows", "check", str(tmp_path), "--json", code=2)
-    faults = {Path(load["file"]).name: load["faults"] for load in json.loads(result.stdout)}
+    faults = {Path(report["file"]).name: report["faults"] for report in json.loads(result.stdout)}
     assert {name for name, messages in faults.items() if messages} == {"1-bad.json", "2-broken.json", "4-bytes.json"}
     assert faults["2-broken.json"][0].startswith("expected JSON; ")
     assert "did you mean enrollmentCriteria?" in faults["1-bad.json"][0]
@@ -195,7 +195,7 @@ def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api,
         assert "4-bytes.json: expected UTF-8" in refused
     strict = run("flows", "put", str(tmp_path), "--strict", code=2)
     assert "did you mean enrollmentCriteria?" in strict.stderr.replace("\n", "")
-    assert [row["id"] for row in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
 
 
 SCHEDULED = {
@@ -216,7 +216,7 @@ def test_flows_that_cannot_run_are_stored_turned_off_with_a_report(portal: Api, 
     (tmp_path / "broken.json").write_text("{", encoding="utf-8")
 
     assert "nothing was stored" in run("flows", "put", str(tmp_path), "--strict", code=2).stderr
-    assert [row["id"] for row in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
 
     shown = run("flows", "put", str(tmp_path), code=1).stdout
     for line in (
@@ -228,7 +228,7 @@ def test_flows_that_cannot_run_are_stored_turned_off_with_a_report(portal: Api, 
         "5 flows: 1 stored as they are, 2 stored turned off, 2 not stored.",
     ):
         assert line in shown
-    assert {row["id"]: row["isEnabled"] for row in answer("flows", "list")} == {
+    assert {flow["id"]: flow["isEnabled"] for flow in answer("flows", "list")} == {
         **{"1001": True, "1002": True, "3": True},
         **{"4": False, "5": False},
     }
@@ -416,9 +416,9 @@ def test_a_record_of_any_id_is_shown_and_explained(
     run("records", "show", f"contact/{record}x", code=4)
 
     assert requested
-    for text in requested:
-        assert not {"%2F", "%3F", "%23", "%25"} & {text[at : at + 3] for at in range(len(text))}, text
-        assert ".." not in text.split("/")
+    for url in requested:
+        assert not {"%2F", "%3F", "%23", "%25"} & {url[at : at + 3] for at in range(len(url))}, url
+        assert ".." not in url.split("/")
 
 
 def test_a_portal_allows_sources(portal: Api) -> None:
@@ -442,7 +442,7 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     assert "there is no flow with the ID or the name" in run("flows", "test", flow_id, "101", code=4).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
-    assert not [path for path in requested if "%" in path or ".." in path]
+    assert not [url for url in requested if "%" in url or ".." in url]
 
 
 def test_an_api_that_does_not_answer_is_told() -> None:

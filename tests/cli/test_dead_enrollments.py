@@ -102,8 +102,8 @@ def test_listing_shows_each_enrollment_and_keeps_all(queues: Queues) -> None:
     queues.put_dead(*(message(f"01K{number:02}", record=str(number)) for number in range(25)))
     for receives in (1, 2):
         found = answer("queue", "list")
-        assert [row["enrollmentId"] for row in found] == [f"01K{number:02}" for number in range(25)]
-        assert {row["receives"] for row in found} == {receives}
+        assert [message["enrollmentId"] for message in found] == [f"01K{number:02}" for number in range(25)]
+        assert {message["receives"] for message in found} == {receives}
     first = found[0]
     assert (first["groupId"], first["record"], first["flowId"], first["portalId"]) == ("p1/0-1/0", "0-1/0", "1", "p1")
     assert first["message"] == message("01K00", record="0")
@@ -231,7 +231,7 @@ def test_command_that_ends_before_the_deletion_loses_no_message(
     with monkeypatch.context() as patch:
         patch_call(patch, "DeleteMessageBatch", fail)
         assert "a call to AWS failed" in run("queue", "redrive", code=1).stderr
-    assert [row["enrollmentId"] for row in answer("queue", "list")] == ["01K1", "01K2"]
+    assert [message["enrollmentId"] for message in answer("queue", "list")] == ["01K1", "01K2"]
     assert answer("queue", "redrive")["redriven"] == 2
     # The repetition has the same deduplication ID, so SQS delivers 01K1 once.
     assert queues.delivered() == ["01K1", "01K2"]
@@ -253,7 +253,7 @@ def test_refused_message_stays_with_the_later_messages_of_its_record(
         patch_call(patch, "SendMessageBatch", refuse)
         result = run("queue", "redrive", "--json", code=1)
     report = json.loads(result.stdout)
-    assert (report["redriven"], [(row["enrollmentId"], row["why"]) for row in report["left"]]) == (
+    assert (report["redriven"], [(message["enrollmentId"], message["why"]) for message in report["left"]]) == (
         3,
         [("a2", "InternalError try again"), ("a3", "an earlier message of its record is left")],
     )
@@ -280,7 +280,7 @@ def test_message_that_returns_during_the_run_is_not_redriven_again(
         patch_call(patch, "SendMessageBatch", fail_again)
         report = answer("queue", "redrive")
     assert report["redriven"] == 1
-    assert [row["why"] for row in report["left"]] == ["came back during the run"]
+    assert [message["why"] for message in report["left"]] == ["came back during the run"]
     assert queues.dead() == ["01K1"]
 
 
@@ -292,7 +292,7 @@ def test_filters_choose_enrollments(queues: Queues) -> None:
         (["--flow", "1", "--portal", "p2"], ["01K3"]),
         (["--limit", "2"], ["01K1", "01K2"]),
     ):
-        assert [row["enrollmentId"] for row in answer("queue", "list", *options)] == ids
+        assert [message["enrollmentId"] for message in answer("queue", "list", *options)] == ids
     report = answer("queue", "redrive", "--flow", "2")
     assert (report["redriven"], report["skipped"]) == (1, 2)
     assert queues.delivered() == ["01K2"]
@@ -319,7 +319,7 @@ def test_discard_names_what_it_deletes_and_asks_first(queues: Queues) -> None:
     assert "Discard 3 messages?" in result.stderr
     assert "the workflows that they start do not run" in result.stderr
     assert CliRunner().invoke(app, ["queue", "discard", "--enrollment", "01K2"], input="y\n").exit_code == 0
-    assert [row["enrollmentId"] for row in answer("queue", "list")] == ["01K1", "01K3"]
+    assert [message["enrollmentId"] for message in answer("queue", "list")] == ["01K1", "01K3"]
 
 
 def test_discarded_messages_are_kept_in_a_file(queues: Queues, tmp_path: Path) -> None:

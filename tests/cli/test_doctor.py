@@ -263,7 +263,10 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     ),
     "there are no alarms": (
         lambda aws: aws.resources.update(
-            {name: [row for row in many if "Alarm" not in row[0]] for name, many in aws.resources.items()}
+            {
+                name: [resource for resource in many if "Alarm" not in resource[0]]
+                for name, many in aws.resources.items()
+            }
         ),
         "alarms",
         "the stack has no alarms",
@@ -280,7 +283,7 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     ),
     "the stack lacks a queue": (
         lambda aws: aws.resources.update(
-            enroll=[row for row in aws.resources["enroll"] if row[1] != "EnrollmentsQueue"]
+            enroll=[resource for resource in aws.resources["enroll"] if resource[1] != "EnrollmentsQueue"]
         ),
         "dead-letter policies",
         "the stack has no EnrollmentsQueue. Deploy the template again",
@@ -564,7 +567,7 @@ def test_a_change_of_delivery_is_checked_beforehand(
 
 
 def test_a_stack_of_an_older_template_gets_its_buffers_before_it_uses_them(aws: Aws) -> None:
-    aws.resources["arn:nested"] = [row for row in aws.resources["arn:nested"] if row[1] != "Buffer"]
+    aws.resources["arn:nested"] = [resource for resource in aws.resources["arn:nested"] if resource[1] != "Buffer"]
     found = next_deployment(aws, CrmDelivery="buffered")["delivery"]
     assert found.result == CheckResult.FAULT
     assert "Deploy this template first without the change" in found.detail
@@ -610,7 +613,7 @@ def test_the_exit_code_tells_of_faults(aws: Aws, shell: Callable[..., Any]) -> N
     assert "ok" in shell("--no-events")
     aws.archives.clear()
     assert "fault" in shell("--no-events", code=1)
-    assert {load["result"] for load in json.loads(shell("--no-events", "--json", code=1))} == {"ok", "fault"}
+    assert {finding["result"] for finding in json.loads(shell("--no-events", "--json", code=1))} == {"ok", "fault"}
 
 
 def test_a_stack_that_does_not_exist_is_not_found(shell: Callable[..., Any]) -> None:

@@ -66,7 +66,7 @@ class CandidateList:
 
 
 def ids(found: list[Any]) -> list[str]:
-    return [message["enrollmentId"] for message in found]
+    return [enrollment["enrollmentId"] for enrollment in found]
 
 
 def started(api: CandidateList, count: int = 10) -> EnrollmentList:

@@ -259,7 +259,7 @@ def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
     fill(queue)
     for _ in range(2):
         found = answer("unprocessed", "list")
-        assert sorted(str(row["eventId"]) for row in found) == sorted(
+        assert sorted(str(event["eventId"]) for event in found) == sorted(
             [*(f"e{number}" for number in range(25)), "bad", "None"]
         )
         assert queue.visible == 27
@@ -280,7 +280,7 @@ def test_filters(queue: Queue) -> None:
         (["--since", "2026-11-24T09:00:01Z", "--portal", "p1"], ["call"]),
         (["--until", "2026-11-24T09:00:01Z", "--reason", "RetriesExhausted"], ["e0", "e1"]),
     ):
-        assert sorted(row["eventId"] for row in answer("unprocessed", "list", *options)) == ids
+        assert sorted(event["eventId"] for event in answer("unprocessed", "list", *options)) == ids
 
 
 def test_a_time_that_is_none_is_told(queue: Queue) -> None:
@@ -314,7 +314,7 @@ def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, b
     fill(queue)
     report = answer("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000")
     assert report == {"redriven": 25, "byReason": {"RetriesExhausted": 25}, "skipped": 2, "left": []}
-    assert sorted(bu.id for bu in bus) == sorted(f"e{number}" for number in range(25))
+    assert sorted(event.id for event in bus) == sorted(f"e{number}" for number in range(25))
     assert queue.visible == 2
     assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
 
@@ -361,7 +361,7 @@ def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
     queue.send(failed(own("own")), failed(submitted("other")))
     found = run("unprocessed", "redrive", code=1)
-    assert [bu.id for bu in bus] == ["other"]
+    assert [event.id for event in bus] == ["other"]
     assert "sts:AssumeRole" in found.output
     assert "RedriveRoleArn" in found.output
     assert queue.visible == 1
@@ -371,14 +371,14 @@ def test_redriving_goes_on_where_it_stopped(queue: Queue, bus: list[Event]) -> N
     fill(queue)
     assert answer("unprocessed", "redrive", "--portal", "p1", "--limit", "15", "--rate", "1000")["redriven"] == 15
     assert answer("unprocessed", "redrive", "--portal", "p1", "--rate", "1000")["redriven"] == 10
-    assert len({bu.id for bu in bus}) == len(bus) == 25
+    assert len({event.id for event in bus}) == len(bus) == 25
 
 
 def test_what_is_no_event_stays(queue: Queue, bus: list[Event]) -> None:
     fill(queue, 1)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 2
-    assert [row["why"] for row in report["left"]] == ["no event"]
+    assert [event["why"] for event in report["left"]] == ["no event"]
     assert queue.visible == 1
 
 
@@ -386,7 +386,7 @@ def test_a_cut_event_is_shown_and_stays(
     queue: Queue, bus: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.send(cut(), failed(submitted()))
-    listed = {row["eventId"]: row for row in answer("unprocessed", "list")}
+    listed = {event["eventId"]: event for event in answer("unprocessed", "list")}
     assert listed["e-cut"]["truncated"]["archive"]["eventId"] == "bus-cut"
     assert "truncated" not in listed["e1"]
     assert "(truncated) detail: found 800,000 bytes" in run("unprocessed", "list").stdout
@@ -402,9 +402,9 @@ def test_a_cut_event_is_shown_and_stays(
     assert "archive of the bus enroll-events" in fate["left"]
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 1
-    assert [row["eventId"] for row in report["left"]] == ["e-cut"]
+    assert [event["eventId"] for event in report["left"]] == ["e-cut"]
     assert "archive of the bus enroll-events" in report["left"][0]["why"]
-    assert [bu.id for bu in bus] == ["e1"]
+    assert [event.id for event in bus] == ["e1"]
     assert queue.visible == 1
 
 
@@ -421,7 +421,7 @@ def test_what_comes_back_while_it_runs_does_not_keep_it_running(
     monkeypatch.setattr(commands, "put", refused_again)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == len(bus) == 11
-    assert {row["why"] for row in report["left"]} == {"came back during the run"}
+    assert {event["why"] for event in report["left"]} == {"came back during the run"}
     assert queue.visible == 11
 
 
@@ -432,7 +432,7 @@ def test_what_the_bus_refuses_stays_in_the_queue(
     monkeypatch.setattr(commands, "put", lambda client, entries: {0: "TooLarge"})
     result = run("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000", "--json", code=1)
     report = json.loads(result.stdout)
-    assert (report["redriven"], [row["why"] for row in report["left"]]) == (2, ["TooLarge"])
+    assert (report["redriven"], [event["why"] for event in report["left"]]) == (2, ["TooLarge"])
     assert queue.visible == 3
 
 
@@ -449,17 +449,17 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
         CliRunner().invoke(app, ["unprocessed", "redrive"])
     assert queue.visible == 1
     assert answer("unprocessed", "redrive")["redriven"] == 1
-    assert [bu.id for bu in bus] == ["e1", "e1"]
+    assert [event.id for event in bus] == ["e1", "e1"]
 
 
 def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
     """What one of them holds the other does not see."""
     fill(queue, 22)
     with QueueScan(queue.sqs, queue.url) as held:
-        taken = [queue_message.unprocessed.event_id for _, queue_message in zip(range(20), held, strict=False)]
+        taken = [message.unprocessed.event_id for _, message in zip(range(20), held, strict=False)]
         answer("unprocessed", "redrive", "--rate", "1000")
     assert len(bus) == 24 - 20 - 1
-    assert not {bu.id for bu in bus} & set(taken)
+    assert not {event.id for event in bus} & set(taken)
 
 
 class Stubborn:

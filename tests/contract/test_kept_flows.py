@@ -51,7 +51,7 @@ class Kept:
 
     def seen(self, *event_types: str, portal: str = "p1") -> Mapping[str, tuple[str, bool]]:
         found = self.flows.candidates(portal, "0-1", event_types or (SUBMITTED,))
-        return {event.id: (event.revision_id, event.is_enabled) for event in found}
+        return {candidate.id: (candidate.revision_id, candidate.is_enabled) for candidate in found}
 
     def calls_of(self, act: Callable[[], object]) -> list[str]:
         self.calls.clear()

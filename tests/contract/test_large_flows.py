@@ -86,9 +86,7 @@ def _opened(monkeypatch: pytest.MonkeyPatch, emulated: Any) -> Iterator[Portal]:
         def noted(client: Any, operation: str, arguments: Any) -> Any:
             portal.calls.append(operation)
             if operation == "TransactWriteItems":
-                portal.transactions.append(
-                    [transact_item["Put"]["Item"] for transact_item in arguments["TransactItems"]]
-                )
+                portal.transactions.append([action["Put"]["Item"] for action in arguments["TransactItems"]])
             portal.before(operation)
             return call(client, operation, arguments)
 
@@ -133,7 +131,7 @@ def test_the_largest_flow_fits_into_a_transaction(stored: Portal) -> None:
     """Of all event types, with the longest ids, beside as many changes as a version names."""
     flow_id, portal_id, types = "𝄞" * MAX_ID, "𝄞" * 64, event_types()
     for _ in range(CHANGES_NAMED):
-        stored.put(flow({"id": flow_id, "groups": [{"event": type_} for type_ in types]}), portal_id)
+        stored.put(flow({"id": flow_id, "groups": [{"event": event_type} for event_type in types]}), portal_id)
     for unit in ("x", "ж", "𝄞", "\uffff"):
         stored.put(large_flow(MAX_DOCUMENT_BYTES - 100, types, unit, id=flow_id), portal_id)
 
@@ -168,17 +166,17 @@ def test_document_larger_than_the_byte_limit_is_rejected(stored: Portal) -> None
         with pytest.raises(FlowTooLarge, match="300,001"):
             stored.put(large_flow(MAX_DOCUMENT_BYTES + 1, [SUBMITTED], unit))
         stored.put(large_flow(MAX_DOCUMENT_BYTES, [SUBMITTED], unit))
-        assert max(item_bytes(transaction) for transaction in stored.transactions[-1]) < ITEM_BYTES
+        assert max(item_bytes(item) for item in stored.transactions[-1]) < ITEM_BYTES
 
 
 def test_only_a_large_flow_takes_one_more_read_and_only_when_it_changed(stored: Portal) -> None:
     types = [SUBMITTED, ENDED]
-    stored.put(flow({"id": 2, "groups": [{"event": type_} for type_ in types]}))
+    stored.put(flow({"id": 2, "groups": [{"event": event_type} for event_type in types]}))
     assert stored.calls_of(stored.seen) == ["Query"]
     stored.put(large_flow(280_000, types))
     assert stored.calls_of(stored.seen) == ["GetItem", "BatchGetItem", "BatchGetItem"]
     assert stored.calls_of(stored.seen) == ["GetItem"]
-    stored.put(flow({"id": 2, "groups": [{"event": type_} for type_ in types]}))
+    stored.put(flow({"id": 2, "groups": [{"event": event_type} for event_type in types]}))
     assert stored.calls_of(stored.seen) == ["GetItem", "BatchGetItem"]
     cold = stored.cold()
     assert stored.calls_of(cold.seen) == ["Query", "BatchGetItem"]

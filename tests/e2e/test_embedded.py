@@ -250,9 +250,7 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
 
     found = embedded.receive("EnrollmentsQueueUrl", 4, quiet=8)
 
-    entered = sorted(
-        (enrollment["flowId"], enrollment["objectId"], enrollment["trigger"]["eventId"]) for enrollment in found
-    )
+    entered = sorted((message["flowId"], message["objectId"], message["trigger"]["eventId"]) for message in found)
     assert entered == [("1", "changes", "changes"), *(("2", "calls", f"c{n}") for n in range(3))]
     key = RecordKey("late", "0-1", "stays")
     assert all(not waiting.flows for waiting in embedded.stores.deferred_events.of(key, 10))
@@ -284,8 +282,8 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
 
     found = embedded.receive("EnrollmentsQueueUrl", 2)
     assert found[0]["enrollmentId"] == "01LEFT"
-    assert [decision["flowId"] for decision in found] == ["1", "3"]
-    stored = {enrollment.enrollment.flow_id: enrollment for enrollment in embedded.stores.enrollments.of_record(key, 9)}
+    assert [message["flowId"] for message in found] == ["1", "3"]
+    stored = {item.enrollment.flow_id: item for item in embedded.stores.enrollments.of_record(key, 9)}
     assert [stored[flow_id].is_confirmed for flow_id in "123"] == [True, False, True]
     assert stored["3"].chain == ("7", "1")
 
@@ -356,7 +354,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
     messages_of_it = [
         message for message in embedded.receive("EnrollmentsQueueUrl", 1) if message["portalId"] == "fails"
     ]
-    assert [(enrollment["flowId"], enrollment["trigger"]["eventId"]) for enrollment in messages_of_it] == [("1", "f")]
+    assert [(message["flowId"], message["trigger"]["eventId"]) for message in messages_of_it] == [("1", "f")]
     assert shell("unprocessed", "list", "--event", "f") == []
 
 
@@ -399,11 +397,11 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
     shell(*order)
 
     found = embedded.receive("EnrollmentsQueueUrl", 20)
-    assert Counter((decision["portalId"], decision["flowId"]) for decision in found) == {
+    assert Counter((message["portalId"], message["flowId"]) for message in found) == {
         ("past", "2"): 5,
         ("past", "3"): 15,
     }
-    assert sorted(enrollment["objectId"] for enrollment in found if enrollment["flowId"] == "2") == [
+    assert sorted(message["objectId"] for message in found if message["flowId"] == "2") == [
         f"r{number}" for number in range(5)
     ]
 
@@ -440,7 +438,7 @@ def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: C
     finally:
         client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
     assert result.exit_code == 1
-    assert [load["check"] for load in json.loads(result.stdout) if load["result"] == "fault"] == ["recursion"]
+    assert [finding["check"] for finding in json.loads(result.stdout) if finding["result"] == "fault"] == ["recursion"]
 
 
 def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
@@ -528,7 +526,7 @@ def test_kept_messages_return_to_the_queue_and_others_are_deleted(
     )
     api = Api(embedded.api_url, "taken")
     deadline = time.monotonic() + 30
-    while sum(page["isPublished"] for page in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
+    while sum(enrollment["isPublished"] for enrollment in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 

@@ -64,9 +64,7 @@ def test_event_publishes_an_enrollment_message(stack: Stack, capsys: pytest.Capt
     }
     assert message["Attributes"]["MessageGroupId"] == "p1/0-1/101"
     assert message["Attributes"]["MessageDeduplicationId"] == sha256(b"p1/585051946/0-1/101").hexdigest()
-    attributes = {
-        name: message_attribute["StringValue"] for name, message_attribute in message["MessageAttributes"].items()
-    }
+    attributes = {name: attribute["StringValue"] for name, attribute in message["MessageAttributes"].items()}
     assert attributes == {
         "portalId": "p1",
         "flowId": "585051946",

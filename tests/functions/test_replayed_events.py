@@ -77,7 +77,7 @@ def test_replay_reaches_only_the_requested_flows(stack: Stack, capsys: pytest.Ca
     answer = invoke({**past(), "replay-name": "enroll-1"})
 
     assert codes(answer) == [("2", "ENROLLED")]
-    assert [json.loads(enrollment["Body"])["flowId"] for enrollment in stack.enrollments()] == ["2"]
+    assert [json.loads(message["Body"])["flowId"] for message in stack.enrollments()] == ["2"]
     (line,) = lines(capsys, "decision")
     assert (line["flowId"], line["replay"]) == ("2", "enroll-1")
     # Redriven, it stays part of the replay.
@@ -144,9 +144,7 @@ def test_dry_run_writes_only_counts_with_existing_permissions(
     assert set(writes) == {Permission("RecordsTable", "dynamodb:PutItem")}
     assert set(calls) <= granted("FormsFunction")
     assert lines(capsys, "rehearsed")[0]["codes"] == {"1": "ENROLLED", "2": "ENROLLED", "3": "ENROLLED"}
-    rehearsals = [
-        dry_run_result for part in range(REPLAY_PARTS) for dry_run_result in replays(stack).counted(made, part)
-    ]
+    rehearsals = [result for part in range(REPLAY_PARTS) for result in replays(stack).counted(made, part)]
     assert tally(rehearsals, {"2"}) == {
         "1": {Code.ENROLLED: 2, Code.ALREADY_ENROLLED: 2},
         "2": {Code.ENROLLED: 4},

@@ -96,7 +96,9 @@ def test_enrollment_of_an_abandoned_event_is_published(
     with monkeypatch.context() as patch:
         patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
         assert finish() == {"found": 1, "published": 1, "isComplete": True}
-    assert [(row["id"], row["chain"]) for row in announced] == [(stored.enrollment.id, ["8", "1"])]
+    assert [(announcement["id"], announcement["chain"]) for announcement in announced] == [
+        (stored.enrollment.id, ["8", "1"])
+    ]
     assert published(stack) == {("101", "e1"): 1}
     (confirmed,) = stack.stores.enrollments.of_record(ADA, 9)
     assert confirmed == replace(stored, is_published=True, is_announced=True)

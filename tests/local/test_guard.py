@@ -81,7 +81,7 @@ def test_a_foreign_page_opens_no_websocket() -> None:
         sent.clear()
         scope = {"type": "websocket", "headers": [(b"host", b"localhost:4566"), (b"origin", origin)]}
         asyncio.run(guarded(accept)(scope, receive, take))
-        return [mutable_mapping["type"] for mutable_mapping in sent]
+        return [message["type"] for message in sent]
 
     assert opened_by(b"https://evil.example") == ["websocket.close"]
     assert opened_by(b"http://localhost:4566") == ["websocket.accept"]

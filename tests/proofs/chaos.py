@@ -141,13 +141,13 @@ def plan(size: int, seed: str) -> Plan:
         *of("email.opened", 0.12),
         *of("crm.property_changed", 0.12, properties=city),
         *joining,
-        *({**row, "id": f"broken-{row['id']}", "broken": True} for row in of("forms.submitted", 0.01)),
-        *({**row, "calls.ended": "nobody", "id": f"unknown-{row['id']}"} for row in of("calls.ended", 0.02)),
+        *({**fields, "id": f"broken-{fields['id']}", "broken": True} for fields in of("forms.submitted", 0.01)),
+        *({**fields, "calls.ended": "nobody", "id": f"unknown-{fields['id']}"} for fields in of("calls.ended", 0.02)),
     ]
     chance.shuffle(early)
     chance.shuffle(late)
     ordered = [*early, *late]
-    ids = Counter(str(row["id"]) for row in ordered)
+    ids = Counter(str(fields["id"]) for fields in ordered)
     assert max(ids.values()) == 1
     return Plan(ordered, sorted(chance.sample(range(len(ordered)), max(1, size // 30))), records)
 

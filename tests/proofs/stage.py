@@ -394,7 +394,9 @@ class Play:
         assert {message["enrollmentId"]: message for message in messages} == due, (
             "each is published, and nothing else is"
         )
-        assert {row["id"] for row in self.announced} == set(due), "each is announced, and nothing else is"
+        assert {announcement["id"] for announcement in self.announced} == set(due), (
+            "each is announced, and nothing else is"
+        )
         redeliveries = {*self.redeliveries, *self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)}
         if self.redelivery is None:
             waits = {flow for flow in self.waiting() for flow in flow}
@@ -405,7 +407,7 @@ class Play:
         self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
         assert all(message["event"] == self.event for message in self.refused), "whole"
         is_request = isinstance(self.story.acts, Request)
-        records = [_remembered(records_item, by_id, any_arrival=is_request) for records_item in self._records_items()]
+        records = [_remembered(item, by_id, any_arrival=is_request) for item in self._records_items()]
         told = [_enrolled(item, by_id) for item in items]
         if is_request:
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
@@ -516,7 +518,7 @@ def _remembered(item: Mapping[str, Any], ids: Collection[str], *, any_arrival: b
 def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
     """Without what each time has its own of: ids and moments, those of an announcement's enrollment included."""
     message = {
-        name: load for name, load in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
+        name: value for name, value in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
     }
     if message["trigger"]["eventType"] in REQUESTED:
         message["trigger"] = {**message["trigger"], "occurredAt": "asked"}

@@ -746,7 +746,7 @@ class Enrolling(RuleBasedStateMachine):
                 self.world.redeliveries.scheduled.remove(scheduled)
 
     def _due(self, until: int) -> list[tuple[int, str]]:
-        return sorted(row for row in self.world.redeliveries.scheduled if row[0] <= until)
+        return sorted(redelivery for redelivery in self.world.redeliveries.scheduled if redelivery[0] <= until)
 
     def _one(self, data: st.DataObject) -> Sent:
         return data.draw(st.sampled_from(self.sent), label="event")
@@ -967,19 +967,19 @@ class Enrolling(RuleBasedStateMachine):
     def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
         """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
         new = [item for item in self.world.enrollments.items.values() if item.enrollment.id not in self.entered]
-        for enrollment in sorted(new, key=lambda item: item.publish_at):
-            self.entered.add(enrollment.enrollment.id)
-            flow_id = enrollment.enrollment.flow_id
+        for item in sorted(new, key=lambda item: item.publish_at):
+            self.entered.add(item.enrollment.id)
+            flow_id = item.enrollment.flow_id
             limit = flow_limits.get(flow_id)
             if limit is None:
-                assert enrollment.due_at is None
+                assert item.due_at is None
                 continue
             count, period = limit[0], {"SECOND": 1_000, "MINUTE": MINUTE}[limit[1]]
-            self.seen["delayed enrollments"] += enrollment.due_at is not None
+            self.seen["delayed enrollments"] += item.due_at is not None
             times = self.entries.setdefault((flow_id, limit), [])
-            assert not times or times[-1] <= enrollment.publish_at
-            times.append(enrollment.publish_at)
-            assert sum(time > enrollment.publish_at - period for time in times) <= 2 * count
+            assert not times or times[-1] <= item.publish_at
+            times.append(item.publish_at)
+            assert sum(time > item.publish_at - period for time in times) <= 2 * count
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
@@ -1152,7 +1152,7 @@ def open_waits(flow_id: str, waits: Mapping[Place, Wait], enrolled: set[Place], 
 
 
 def of_flow(flow_id: str, enrolled: set[Place]) -> set[Place]:
-    return {row for row in enrolled if row[0] == flow_id}
+    return {place for place in enrolled if place[0] == flow_id}
 
 
 def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ def batch(*bodies: Any) -> dict[str, Any]:
 
 def failed(answer: dict[str, Any]) -> list[str]:
     assert set(answer) == {"batchItemFailures"}
-    return sorted(batch_item_failure["itemIdentifier"] for batch_item_failure in answer["batchItemFailures"])
+    return sorted(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
 
 
 def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:

@@ -140,11 +140,11 @@ def _associate(world: World, detail: Mapping[str, Any]) -> None:
         return
     record = RecordKey(detail["portalId"], object_type_id(detail["objectType"]) or "", detail["objectId"])
     other = RecordKey(detail["portalId"], properties["hs_to_object_type_id"], properties["hs_to_object_id"])
-    for record_key, two in ((record, other), (other, record)):
-        kind = default_type(record_key.object_type_id, two.object_type_id)
+    for source, target in ((record, other), (other, record)):
+        kind = default_type(source.object_type_id, target.object_type_id)
         assert kind is not None
         holds = properties["hs_association_change"] == "ADDED"
-        there = world.associations.get(record_key, two)
+        there = world.associations.get(source, target)
         world.associations.save([associated(there, [kind], _instant(detail["occurredAt"]), holds=holds)])
 
 

@@ -225,13 +225,13 @@ def test_the_dashboard_shows_every_function_and_every_table() -> None:
 
 def test_dashboard_shows_the_buffer_of_every_category() -> None:
     _, variables = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    (name,) = of_type(NESTED_TEMPLATES["templates/routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
+    (queue,) = of_type(NESTED_TEMPLATES["templates/routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
     routes = [
         stack["Parameters"]["Name"]
         for stack in NESTED.values()
         if stack["TemplateURL"] == "templates/routes/category.yaml"
     ]
-    buffers = [name["QueueName"]["Fn::Sub"].replace("${Name}", route["Fn::Sub"]) for route in routes]
+    buffers = [queue["QueueName"]["Fn::Sub"].replace("${Name}", route["Fn::Sub"]) for route in routes]
     assert re.findall(r'"(\S+)\\"', variables["Buffers"]["Fn::Sub"]) == buffers
 
 

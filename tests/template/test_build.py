@@ -255,7 +255,7 @@ def _linked(folder: Path, names: Iterable[str]) -> Path:
 @pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"])
 def test_a_function_starts_on_the_built_layers(build: Build, compiled: Path, runtime: Path, category: str) -> None:
     layers = [folder / "python" for folder in build.layers.values()]
-    (folder,) = (function for function in build.functions.values() if function.name == category)
+    (folder,) = (path for path in build.functions.values() if path.name == category)
     answer = subprocess.run(
         # -I and -S: neither this folder nor what is installed beside the interpreter. -B: nothing written to the build.
         [sys.executable, "-I", "-S", "-B", "-c", INVOKED, *map(str, [compiled, *layers, runtime, folder])],

@@ -153,7 +153,7 @@ class Deployed:
     def pass_time(self, to: int) -> None:
         while True:
             assert self._receive() == []
-            due = sorted(row for row in self.scheduled if row[0] <= to)
+            due = sorted(redelivery for redelivery in self.scheduled if redelivery[0] <= to)
             if not due:
                 break
             self.scheduled.remove(due[0])

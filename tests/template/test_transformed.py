@@ -194,7 +194,9 @@ def test_longest_stack_name_follows_from_the_shortest_name_limit() -> None:
 def test_stack_names_of_samconfig_are_within_the_limit() -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     stacks = [
-        setting["deploy"]["parameters"]["stack_name"] for setting in settings.values() if isinstance(setting, dict)
+        environment["deploy"]["parameters"]["stack_name"]
+        for environment in settings.values()
+        if isinstance(environment, dict)
     ]
     assert stacks
     for stack in stacks:
@@ -325,7 +327,7 @@ def test_a_loop_through_the_bus_ends_before_lambda_would_stop_it() -> None:
         for statement in allowed
         for detail_type in as_list(statement["Condition"]["StringEquals"]["events:detail-type"])
     }
-    categories = {text.partition(".")[0] for text in announced}
+    categories = {event_type.partition(".")[0] for event_type in announced}
     assert categories == {"workflows", "crm", "lists"}
     stacks = main.resources("AWS::CloudFormation::Stack").values()
     routes = [stack for stack in stacks if "routes/" in json.dumps(stack["TemplateURL"])]

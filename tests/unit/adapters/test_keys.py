@@ -147,8 +147,8 @@ def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
     """Table, partition and sort key of every item that was asked for or written."""
     found = []
     for _, arguments in calls:
-        for transact_item in arguments.get("TransactItems", [{"": arguments}]):
-            ((_, given),) = transact_item.items()
+        for action in arguments.get("TransactItems", [{"": arguments}]):
+            ((_, given),) = action.items()
             item = given.get("Key") or given["Item"]
             found.append((given["TableName"], item["pk"]["S"], item["sk"]["S"]))
     return found

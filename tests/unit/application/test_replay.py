@@ -57,9 +57,7 @@ def replayed(world: World, replay: Replay, past: list[dict[str, Any]]) -> list[D
 
 
 def counted(world: World, replay: Replay) -> dict[str, Counter[Code]]:
-    rehearsals = [
-        dry_run_result for part in range(REPLAY_PARTS) for dry_run_result in world.replays.counted(replay, part)
-    ]
+    rehearsals = [result for part in range(REPLAY_PARTS) for result in world.replays.counted(replay, part)]
     return tally(rehearsals, {"3"})
 
 

@@ -282,7 +282,7 @@ def test_marketing_emails_are_narrowed_when_a_trigger_names_one() -> None:
 def test_the_second_id_of_bounces_stands_for_hard_ones() -> None:
     plain, hard = EVENT_TYPES["email.bounced"].ids
     assert plain.implies == ()
-    assert [(imply.property, imply.operation.given["values"]) for imply in hard.implies] == [
+    assert [(implied.property, implied.operation.given["values"]) for implied in hard.implies] == [
         ("hs_bounce_type", ["HARD"])
     ]
 

@@ -1,4 +1,4 @@
-"""Loops of flows that enroll one another, as their author is told of them, and as they end."""
+"""Detection of loops of flows that enroll one another, as a warning to the author and at run time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -68,8 +68,8 @@ def test_the_shortest_loop_through_a_flow(written: Flow, others: Sequence[Flow],
 
 
 def test_loop_lists_its_flows_in_order() -> None:
-    (told,) = warnings(after(1, of(2)), [after(2, of(1))])
-    assert "1 > 2 > 1" in told
+    (loop,) = warnings(after(1, of(2)), [after(2, of(1))])
+    assert "1 > 2 > 1" in loop
     assert warnings(after(1, of(2))) == []
 
 
@@ -92,8 +92,8 @@ def test_every_reported_loop_is_stopped(length: int) -> None:
 
     assert enrolled == [str(id_) for id_ in ids]
     assert "1" in stopped
-    told = find_enrollment_loop(after(1, of(ids[-1])), [after(id_, of(before[id_])) for id_ in ids[1:]])
-    assert told == [*enrolled, "1"]
+    loop = find_enrollment_loop(after(1, of(ids[-1])), [after(id_, of(before[id_])) for id_ in ids[1:]])
+    assert loop == [*enrolled, "1"]
 
 
 def step(world: World, envelope: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -73,9 +73,9 @@ def filters(draw: DrawFn) -> PropertyFilter:
     kind, operator = draw(
         st.sampled_from(
             [
-                (operation_type.name, each)
+                (operation_type.name, operator)
                 for operation_type in OPERATION_TYPES.values()
-                for each in operation_type.tests
+                for operator in operation_type.tests
             ]
         )
     )
@@ -96,12 +96,12 @@ FLOWS = st.builds(
 )
 
 
-def asked_each(flows: Iterable[Flow], properties: Properties) -> dict[str, tuple[Flow, TriggerGroup]]:
+def evaluate_each(flows: Iterable[Flow], properties: Properties) -> dict[str, tuple[Flow, TriggerGroup]]:
     satisfied: dict[str, tuple[Flow, TriggerGroup]] = {}
-    for event in flows:
-        for group in event.groups:
+    for flow in flows:
+        for group in flow.groups:
             if group.event_type == EVENT_TYPE and group.failure(properties) is None:
-                satisfied.setdefault(event.id, (event, group))
+                satisfied.setdefault(flow.id, (flow, group))
     return satisfied
 
 
@@ -115,7 +115,7 @@ def found(index: TriggerIndex, properties: Properties) -> dict[str, tuple[Flow, 
 def test_index_finds_the_same_flows_as_evaluating_each(flows: list[Flow], events: list[Properties]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
     for properties in events:
-        assert found(index, properties) == asked_each(flows, properties)
+        assert found(index, properties) == evaluate_each(flows, properties)
 
 
 @given(filters(), st.lists(VALUES, min_size=1))
@@ -123,12 +123,12 @@ def test_index_finds_every_value_that_a_refinement_accepts(filter_: PropertyFilt
     flows = [flow("1", (EVENT_TYPE, [filter_]))]
     index = TriggerIndex(EVENT_TYPE, flows)
     for value in values:
-        assert found(index, {filter_.property: value}) == asked_each(flows, {filter_.property: value})
+        assert found(index, {filter_.property: value}) == evaluate_each(flows, {filter_.property: value})
 
 
 @given(st.lists(FLOWS, max_size=6), st.lists(st.one_of(FLOWS, st.sampled_from("123456"))), EVENTS)
 def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | str], properties: Properties) -> None:
-    index, kept = TriggerIndex(EVENT_TYPE, flows), {event.id: event for event in flows}
+    index, kept = TriggerIndex(EVENT_TYPE, flows), {flow.id: flow for flow in flows}
     for change in changes:
         if isinstance(change, Flow):
             index.put(change)
@@ -136,7 +136,7 @@ def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | 
         else:
             index.remove(change)
             kept.pop(change, None)
-        assert found(index, properties) == asked_each(kept.values(), properties)
+        assert found(index, properties) == evaluate_each(kept.values(), properties)
         assert len(index) == len(kept)
         assert all(index.flow(flow_id) is kept.get(flow_id) for flow_id in "123456")
 
@@ -144,7 +144,7 @@ def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | 
 @given(st.lists(FLOWS))
 def test_index_has_no_entries_of_removed_flows(flows: list[Flow]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
-    for event in flows:
-        index.remove(event.id)
+    for flow in flows:
+        index.remove(flow.id)
     assert not any((len(index), index._gates, index._shared, index._places, index._later, len(index._predicates)))
     assert not index._tables
