@@ -383,7 +383,7 @@ class Play:
         by_id = {item["enrollmentId"]: json.loads(item["message"]) for item in items}
         assert len(by_id) == len(items)
         assert len({message["idempotencyKey"] for message in by_id.values()}) == len(items), (
-            "message item for each decision"
+            "one item for each decision"
         )
         delayed = (
             {} if self.redelivery is not None else {item["enrollmentId"]: item for item in items if "dueAt" in item}
@@ -399,7 +399,7 @@ class Play:
         )
         redeliveries = {*self.redeliveries, *self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)}
         if self.redelivery is None:
-            waits = {flow for flow in self.waiting() for flow in flow}
+            waits = {flow_id for flow_ids in self.waiting() for flow_id in flow_ids}
             again = {flow for redelivery in redeliveries for flow in json.loads(redelivery)["flowIds"]}
             owed = waits | {json.loads(item["message"])["flowId"] for item in delayed.values()}
             assert owed <= again, "each that waits, or is delayed, is delivered again"

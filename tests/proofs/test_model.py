@@ -227,7 +227,7 @@ class Story:
         name = sent.properties["hs_name"]
         facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
         own = [fact for fact in facts if fact.event_id == sent.id]
-        return latest(fact for fact in facts if fact not in own and all(fact.is_before(fact) for fact in own))
+        return latest(fact for fact in facts if fact not in own and all(fact.is_before(other) for other in own))
 
 
 NOTHING = Story()
@@ -1072,7 +1072,7 @@ class Enrolling(RuleBasedStateMachine):
         self.seen["events"] += 1
         sent = read(envelope)
         same = [event for event in self.sent if event.id == sent.id]
-        assert all(event.envelope["detail"] == envelope["detail"] for event in same), "an id names event event"
+        assert all(event.envelope["detail"] == envelope["detail"] for event in same), "an id names one event"
         self.sent.append(sent)
         self.unfinished.append(sent)
 
