@@ -8,8 +8,8 @@ from tests.support.api_document import filled
 from tests.support.portal import portal_of_examples, token
 from tests.support.scenario import event
 
-OF_A_PORTAL = [one for one in ENDPOINTS if one.concerns_a_portal]
-SCOPED = [one for one in ENDPOINTS if one.scope is not None]
+OF_A_PORTAL = [endpoint for endpoint in ENDPOINTS if endpoint.concerns_a_portal]
+SCOPED = [endpoint for endpoint in ENDPOINTS if endpoint.scope is not None]
 
 
 def named(operation: Endpoint) -> str:
@@ -40,7 +40,7 @@ def test_an_operator_names_the_portal(operation: Endpoint) -> None:
 def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
     assert operation.scope is not None
     path, body = filled(operation.path, operation.example.path), operation.example.body
-    others = " ".join(one for one in Scope if one != operation.scope)
+    others = " ".join(scope for scope in Scope if scope != operation.scope)
 
     refused = portal_of_examples()(
         operation.method, path, body, authorizer=token(others), headers={"x-portal-id": None}
@@ -59,15 +59,17 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
 
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
-    for one in SCOPED:
+    for endpoint in SCOPED:
         questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
-        reads = one.method == "GET" or one.path.endswith(questions)
-        enrolls = one.name in ("enrollRecords", "enrollContact", "removeContact")
-        if enrolls or (one.method == "POST" and one.name.endswith("Backfill")):
-            assert one.scope == Scope.WRITE_ENROLLMENTS
+        reads = endpoint.method == "GET" or endpoint.path.endswith(questions)
+        enrolls = endpoint.name in ("enrollRecords", "enrollContact", "removeContact")
+        if enrolls or (endpoint.method == "POST" and endpoint.name.endswith("Backfill")):
+            assert endpoint.scope == Scope.WRITE_ENROLLMENTS
             continue
-        writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
-        assert one.scope == (Scope.READ if reads else writes), one.name
+        writes = (
+            Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(endpoint.path.split("/")) else Scope.WRITE_RECORDS
+        )
+        assert endpoint.scope == (Scope.READ if reads else writes), endpoint.name
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
@@ -80,9 +82,9 @@ def test_token_cannot_read_another_portal(operation: Endpoint) -> None:
     api = portal_of_examples()
     before = repr((api.world.flows.list("p1", 100), api.world.records.records))
     api(operation.method, path, body, authorizer=token(portal_id="p2"), headers={"x-portal-id": "p2"})
-    mine = {key: one for key, one in api.world.records.records.items() if key.portal_id == "p1"}
+    mine = {key: record for key, record in api.world.records.records.items() if key.portal_id == "p1"}
     assert repr((api.world.flows.list("p1", 100), mine)) == before
-    assert not [one for one in api.world.bus.produced.values() if one.record_key.portal_id != "p2"]
+    assert not [event for event in api.world.bus.produced.values() if event.record_key.portal_id != "p2"]
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,13 @@ def test_dry_run_then_backfill(api: Api) -> None:
     work(api)
     assert len(api.world.queue.messages) == 2
     listed = api("GET", BACKFILLS).json["results"]
-    assert [(one["id"], one["status"]) for one in listed] == [(second.json["id"], "DONE"), (run["id"], "DONE")]
+    assert [(backfill["id"], backfill["status"]) for backfill in listed] == [
+        (second.json["id"], "DONE"),
+        (run["id"], "DONE"),
+    ]
     page = api("GET", BACKFILLS, query={"limit": "1"}).json
     after = page["paging"]["next"]["after"]
-    assert [one["id"] for one in api("GET", BACKFILLS, query={"limit": "1", "after": after}).json["results"]] == [
+    assert [result["id"] for result in api("GET", BACKFILLS, query={"limit": "1", "after": after}).json["results"]] == [
         run["id"]
     ]
 

@@ -14,7 +14,7 @@ from tests.support.portal import example_portal, portal_of_examples
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("operation", ENDPOINTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_the_example_works(operation: Endpoint) -> None:
     api, example = portal_of_examples(), operation.example
 
@@ -37,7 +37,7 @@ def test_the_document_is_openapi() -> None:
     for name, schema in DOCUMENT["components"]["schemas"].items():
         jsonschema.Draft202012Validator.check_schema(schema)
         assert schema, name
-    named = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
+    named = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
     assert len(named) == len(set(named)) == len(ENDPOINTS)
 
 

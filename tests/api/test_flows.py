@@ -66,7 +66,7 @@ def test_all_errors_are_returned_at_once() -> None:
             (f"{at}[7].filters[0].operation.operator", "UNKNOWN_OPERATOR"),
         ]
     )
-    told = {one["in"]: one for one in answer.json["errors"]}
+    told = {error["in"]: error for error in answer.json["errors"]}
     assert told[f"{at}[0].filters[0].property"]["context"] == {"didYouMean": ["hs_form_id"]}
     assert told[f"{at}[1].eventTypeId"]["context"] == {"didYouMean": ["forms.submitted"]}
     assert told[f"{at}[7].filters[0].operation.operator"]["context"] == {"didYouMean": ["IS_ANY_OF"]}
@@ -186,7 +186,7 @@ def test_update_preserves_absent_keys() -> None:
 def test_deleting_twice_is_idempotent() -> None:
     api = example_portal()
     assert [api("DELETE", f"{FLOWS}/1001").status for _ in range(2)] == [204, 404]
-    assert [one["id"] for one in api("GET", FLOWS).json["results"]] == ["1002"]
+    assert [result["id"] for result in api("GET", FLOWS).json["results"]] == ["1002"]
 
 
 # Kinds of enrollment ------------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_nothing_is_enrolled_retroactively() -> None:
     api("PUT", f"{FLOWS}/{created['id']}", change, query={"replaceTriggers": "true"})
 
     decisions = api.world.deliver(event({"forms.submitted": "104", "id": "late", "at": before, "sent": before}))
-    assert {one.flow_id: str(one.code) for one in decisions}[created["id"]] == "BEFORE_ACTIVATION"
+    assert {decision.flow_id: str(decision.code) for decision in decisions}[created["id"]] == "BEFORE_ACTIVATION"
 
 
 # Test enrollment ----------------------------------------------------------------------------------------------------
@@ -303,11 +303,13 @@ def test_only_the_criteria_are_considered_with_the_result_of_every_filter() -> N
     criteria = answer["refinementCriteria"]
     assert (criteria["filterBranchType"], criteria["passed"]) == ("OR", False)
     first, second = criteria["filterBranches"]
-    assert [(one["property"], one["found"], one["passed"]) for one in first["filters"]] == [
+    assert [(filter_["property"], filter_["found"], filter_["passed"]) for filter_ in first["filters"]] == [
         ("city", "dublin", True),
         ("age", "20", False),
     ]
-    assert [(one["property"], one["found"], one["passed"]) for one in second["filters"]] == [("vip", None, False)]
+    assert [(filter_["property"], filter_["found"], filter_["passed"]) for filter_ in second["filters"]] == [
+        ("vip", None, False)
+    ]
     assert api("POST", "/enrollment/v1/flows/5/test", {"properties": {"vip": "x"}}).json["passed"]
 
 
@@ -332,13 +334,13 @@ def test_event_catalog_lists_what_a_flow_can_use() -> None:
     everything = api("GET", "/enrollment/v1/events").json["results"]
     assert len(everything) == len(EVENT_TYPES)
     platform = api("GET", "/enrollment/v1/events", query={"flowType": "PLATFORM_FLOW"}).json["results"]
-    assert {one["eventType"] for one in platform} == {
+    assert {event_type["eventType"] for event_type in platform} == {
         "crm.association_changed", "crm.object_created", "crm.property_changed", "lists.membership_changed",
         "workflows.enrolled", "workflows.unenrolled",
     }  # fmt: skip
     submitted = api("GET", "/enrollment/v1/events/4-1639801").json
-    form = next(one for one in submitted["properties"] if one["name"] == "hs_form_id")
-    operations = {one["operationType"]: one for one in form["operations"]}
+    form = next(property_ for property_ in submitted["properties"] if property_["name"] == "hs_form_id")
+    operations = {operation["operationType"]: operation for operation in form["operations"]}
     assert operations["ENUMERATION"] == {
         "operationType": "ENUMERATION",
         "operators": ["IS_ANY_OF", "IS_NONE_OF"],
@@ -348,9 +350,11 @@ def test_event_catalog_lists_what_a_flow_can_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "one", example_portal()("GET", "/enrollment/v1/events").json["results"], ids=lambda one: one["eventType"]
+    "event_type",
+    example_portal()("GET", "/enrollment/v1/events").json["results"],
+    ids=lambda event_type: event_type["eventType"],
 )
-def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) -> None:
+def test_flows_may_use_every_operator_of_the_event_catalog(event_type: dict[str, Any]) -> None:
     """Each operator on each property, in a flow of each type that is offered."""
     operands = {
         "value": {"STRING": "x", "NUMBER": 1, "BOOL": True},
@@ -362,9 +366,9 @@ def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) 
         "month": "JAN",
         "day": 1,
     }
-    if one["writtenIn"] == "listMembershipFilterBranches":
+    if event_type["writtenIn"] == "listMembershipFilterBranches":
         return
-    for flow_type in one["flowTypes"]:
+    for flow_type in event_type["flowTypes"]:
         filters = [
             where(
                 known["name"],
@@ -375,12 +379,12 @@ def test_flows_may_use_every_operator_of_the_event_catalog(one: dict[str, Any]) 
                     for key in kind["operands"]
                 },
             )
-            for known in one["properties"]
+            for known in event_type["properties"]
             for kind in known["operations"]
             for operator in kind["operators"]
         ]
         for start in range(0, max(1, len(filters)), 200):
-            document = event_based(group(eventTypeId=one["eventType"], filters=filters[start : start + 200]))
+            document = event_based(group(eventTypeId=event_type["eventType"], filters=filters[start : start + 200]))
             document |= {"type": flow_type, "objectTypeId": "0-1" if flow_type == "CONTACT_FLOW" else "0-2"}
             answer = example_portal()("POST", FLOWS, document)
             assert answer.status == 201, answer.text
@@ -409,7 +413,7 @@ def test_a_value_beyond_the_calendar_fails_its_filter_and_no_event() -> None:
     document = event_based(group(eventTypeId="crm.property_changed"), refinementCriteria=criteria)
     flow_id = api("POST", FLOWS, document).json["id"]
     api("PATCH", "/crm/v3/objects/contacts/101", {"properties": {"d": "9999-12-31T23:59:59-12:00"}})
-    decisions = {one.flow_id: str(one.code) for one in api.world.deliver_produced()}
+    decisions = {decision.flow_id: str(decision.code) for decision in api.world.deliver_produced()}
     assert decisions[flow_id] == "FILTERED_OUT"
 
 
@@ -441,12 +445,12 @@ def test_flow_that_closes_a_loop_is_stored_with_a_warning() -> None:
     assert "warnings" not in call("PUT", f"{FLOWS}/1", after(1, before=2)).json
 
     checked = call("POST", "/enrollment/v1/flows/check", after(2, before=1))
-    assert ["2 > 1 > 2" in one for one in checked.json["warnings"]] == [True]
+    assert ["2 > 1 > 2" in warning for warning in checked.json["warnings"]] == [True]
     off = call("PUT", f"{FLOWS}/2", after(2, before=1, enabled=False))
     assert (off.status, "warnings" in off.json) == (201, False)
     on = call("PUT", f"{FLOWS}/2", {**off.json, "isEnabled": True})
     assert on.status == 200
-    assert ["2 > 1 > 2" in one for one in on.json["warnings"]] == [True]
+    assert ["2 > 1 > 2" in warning for warning in on.json["warnings"]] == [True]
 
     stored = call("GET", f"{FLOWS}/2").json
     assert (stored["isEnabled"], "warnings" in stored) == (True, False)
@@ -458,7 +462,7 @@ def test_new_flow_that_triggers_itself_gives_a_warning() -> None:
     created = call("POST", FLOWS, flow({"id": 1, "event": "workflows.enrolled"}))
     flow_id = created.json["id"]
     assert created.status == 201
-    assert [f"{flow_id} > {flow_id}" in one for one in created.json["warnings"]] == [True]
+    assert [f"{flow_id} > {flow_id}" in warning for warning in created.json["warnings"]] == [True]
 
 
 def test_flows_of_other_portals_and_object_types_do_not_close_a_loop() -> None:

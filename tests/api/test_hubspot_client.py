@@ -50,37 +50,37 @@ def test_flows_are_created_read_listed_updated_and_deleted(client: HubSpot) -> N
 
     created = request(client, "POST", path, body=document)
     assert created.status_code == 201
-    one = created.json()
-    assert one.keys() >= REQUIRED
-    assert (one["revisionId"], one["nextAvailableActionId"], one["actions"]) == ("1", "8", document["actions"])
-    assert one["id"].isdigit()
+    stored = created.json()
+    assert stored.keys() >= REQUIRED
+    assert (stored["revisionId"], stored["nextAvailableActionId"], stored["actions"]) == ("1", "8", document["actions"])
+    assert stored["id"].isdigit()
 
-    assert request(client, "GET", f"{path}/{one['id']}").json() == one
-    assert one["id"] in {each["id"] for each in request(client, "GET", path).json()["results"]}
+    assert request(client, "GET", f"{path}/{stored['id']}").json() == stored
+    assert stored["id"] in {result["id"] for result in request(client, "GET", path).json()["results"]}
 
-    changed = request(client, "PUT", f"{path}/{one['id']}", body={**one, "name": "Newer"})
+    changed = request(client, "PUT", f"{path}/{stored['id']}", body={**stored, "name": "Newer"})
     assert changed.status_code == 200
     assert (changed.json()["name"], changed.json()["revisionId"]) == ("Newer", "2")
-    stale = request(client, "PUT", f"{path}/{one['id']}", body={**one, "name": "Lost"})
+    stale = request(client, "PUT", f"{path}/{stored['id']}", body={**stored, "name": "Lost"})
     assert (stale.status_code, stale.json()["category"]) == (409, "CONFLICT")
 
-    assert request(client, "DELETE", f"{path}/{one['id']}").status_code == 204
-    assert request(client, "GET", f"{path}/{one['id']}").status_code == 404
+    assert request(client, "DELETE", f"{path}/{stored['id']}").status_code == 204
+    assert request(client, "GET", f"{path}/{stored['id']}").status_code == 404
 
 
 def test_flows_are_listed_page_by_page(client: HubSpot) -> None:
     first = request(client, "GET", "/automation/v4/flows", qs={"limit": 1}).json()
     after = first["paging"]["next"]["after"]
     second = request(client, "GET", "/automation/v4/flows", qs={"limit": 1, "after": after}).json()
-    assert [one["id"] for one in (*first["results"], *second["results"])] == ["1001", "1002"]
+    assert [result["id"] for result in (*first["results"], *second["results"])] == ["1001", "1002"]
     assert "paging" not in second
 
 
 def test_flows_are_read_in_a_batch(client: HubSpot) -> None:
-    inputs = [{"flowId": one, "type": "FLOW_ID"} for one in ("1002", "9", "1001")]
+    inputs = [{"flowId": flow_id, "type": "FLOW_ID"} for flow_id in ("1002", "9", "1001")]
     answer = request(client, "POST", "/automation/v4/flows/batch/read", body={"inputs": inputs})
     assert answer.status_code == 207
-    assert [one["id"] for one in answer.json()["results"]] == ["1002", "1001"]
+    assert [result["id"] for result in answer.json()["results"]] == ["1002", "1001"]
     assert answer.json()["errors"][0]["context"] == {"ids": ["9"]}
 
 
@@ -112,18 +112,19 @@ def test_the_typed_client_of_records() -> None:
             "contacts",
             BatchInputSimplePublicObjectBatchInputUpsert(
                 inputs=[
-                    SimplePublicObjectBatchInputUpsert(id=one, properties={"city": "Bray"}) for one in ("101", "new")
+                    SimplePublicObjectBatchInputUpsert(id=record_id, properties={"city": "Bray"})
+                    for record_id in ("101", "new")
                 ]
             ),
         )
-        assert [(one.id, one.new) for one in upserted.results] == [("101", False), ("new", True)]
+        assert [(result.id, result.new) for result in upserted.results] == [("101", False), ("new", True)]
         found = batch.read(
             "contacts",
             BatchReadInputSimplePublicObjectId(
                 inputs=[SimplePublicObjectId(id="101")], properties=["city"], properties_with_history=["city"]
             ),
         )
-        assert [one.properties for one in found.results] == [{"city": "Bray"}]
+        assert [result.properties for result in found.results] == [{"city": "Bray"}]
         basic.archive("contacts", created.id)
         with pytest.raises(Exception, match="OBJECT_NOT_FOUND"):
             basic.get_by_id("contacts", created.id)
@@ -138,7 +139,10 @@ def test_the_typed_client_of_associations_and_lists() -> None:
         primary = [AssociationSpec(association_category="HUBSPOT_DEFINED", association_type_id=1)]
         associations.create("contacts", "101", "companies", "201", primary)
         found = associations.get_page("companies", "201", "contacts").results
-        assert [(one.to_object_id, [kind.type_id for kind in one.association_types]) for one in found] == [("101", [2])]
+        assert [
+            (association.to_object_id, [kind.type_id for kind in association.association_types])
+            for association in found
+        ] == [("101", [2])]
         associations.archive("contacts", "101", "companies", "201")
         assert associations.get_page("companies", "201", "contacts").results == []
 
@@ -153,10 +157,12 @@ def test_the_typed_client_of_events() -> None:
         events = pointed(HubSpot(access_token="x").events.events_api, url)
 
         first = events.get_page(object_type="contact", object_id=101, limit=1)
-        assert [(one.id, one.event_type, one.object_id) for one in first.results] == [("e1", "forms.submitted", "101")]
+        assert [(result.id, result.event_type, result.object_id) for result in first.results] == [
+            ("e1", "forms.submitted", "101")
+        ]
         second = events.get_page(object_type="contact", object_id=101, after=first.paging.next.after)
-        assert [one.occurred_at for one in second.results] == [datetime.fromtimestamp(NOW / 1000 - 2.5, UTC)]
+        assert [result.occurred_at for result in second.results] == [datetime.fromtimestamp(NOW / 1000 - 2.5, UTC)]
         assert second.paging is None
         since = datetime.fromtimestamp(NOW / 1000 - 1, UTC)
         narrowed = events.get_page(object_type="contact", object_id=101, occurred_after=since, sort=["ASCENDING"])
-        assert [one.properties for one in narrowed.results] == [{"hs_form_id": "f-1"}]
+        assert [result.properties for result in narrowed.results] == [{"hs_form_id": "f-1"}]

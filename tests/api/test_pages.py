@@ -23,7 +23,7 @@ class Page(HTMLParser):
         self._in_script = tag == "script"
         if self._in_script:
             self.scripts.append("")
-        self.loaded += [one for one in attrs if one[0] in ("src", "href", "action") or one[0].startswith("on")]
+        self.loaded += [attr for attr in attrs if attr[0] in ("src", "href", "action") or attr[0].startswith("on")]
 
     def handle_endtag(self, tag: str) -> None:
         self._in_script = False
@@ -34,7 +34,7 @@ class Page(HTMLParser):
 
 
 def directives(policy: str) -> dict[str, list[str]]:
-    return {name: values for name, *values in (one.split() for one in policy.split(";"))}
+    return {name: values for name, *values in (part.split() for part in policy.split(";"))}
 
 
 def test_page_runs_only_its_own_scripts() -> None:
@@ -43,9 +43,9 @@ def test_page_runs_only_its_own_scripts() -> None:
     page.feed(answer.text)
     policy = directives(answer.headers["Content-Security-Policy"])
 
-    digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in page.scripts]
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in page.scripts]
     assert len(digests) == 2
-    assert policy["script-src"] == [f"'sha256-{one}'" for one in digests]
+    assert policy["script-src"] == [f"'sha256-{digest}'" for digest in digests]
     assert page.loaded == []
     assert policy["default-src"] == ["'none'"]
     assert policy["connect-src"] == ["'self'"]
@@ -81,5 +81,5 @@ def test_responses_forbid_framing_and_content_sniffing(path: str) -> None:
 
 def test_docs_is_the_only_page() -> None:
     """Another one needs a policy of its own, and a test."""
-    pages = {one.path for one in ENDPOINTS for schema in one.replies.values() if schema == "text/html"}
+    pages = {endpoint.path for endpoint in ENDPOINTS for schema in endpoint.replies.values() if schema == "text/html"}
     assert pages == {"/docs"}

@@ -69,9 +69,9 @@ def portal() -> Api:
     """With a record of each id, which bears its id as its name too."""
     api = example_portal()
     for object_type in ("0-1", "0-2"):
-        for one in dict.fromkeys(IDS):
-            key = RecordKey("p1", object_type, one)
-            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(one, 1_000)}))
+        for record_id in dict.fromkeys(IDS):
+            key = RecordKey("p1", object_type, record_id)
+            api.world.put_record(key, Record(key, 1_000, {"name": TimestampedValue(record_id, 1_000)}))
     return api
 
 
@@ -113,26 +113,26 @@ WITH_AN_ID = [
 NAMES = [f"{operation.name}-{name}" for operation, name in WITH_AN_ID]
 
 
-@pytest.mark.parametrize("one", ADDRESSABLE)
-def test_encoded_id_in_a_path_addresses_its_record(one: str) -> None:
+@pytest.mark.parametrize("record_id", ADDRESSABLE)
+def test_encoded_id_in_a_path_addresses_its_record(record_id: str) -> None:
     api = portal()
-    path = f"{CONTACTS}/{escaped(one)}"
+    path = f"{CONTACTS}/{escaped(record_id)}"
     status, found = through_the_gateway(api, "GET", path)
-    assert (status, found["id"], found["properties"]["name"]) == (200, one, one)
-    status, found = through_the_gateway(api, "GET", f"/enrollment/v1/records/contacts/{escaped(one)}")
-    assert (status, found["objectId"]) == (200, one)
+    assert (status, found["id"], found["properties"]["name"]) == (200, record_id, record_id)
+    status, found = through_the_gateway(api, "GET", f"/enrollment/v1/records/contacts/{escaped(record_id)}")
+    assert (status, found["objectId"]) == (200, record_id)
 
     before = state(api)
     assert through_the_gateway(api, "PATCH", path, {"properties": {"city": "Cork"}})[0] == 200
-    assert changed(before, api) == {one}
+    assert changed(before, api) == {record_id}
     before = state(api)
-    associations = f"/crm/v4/objects/contacts/{escaped(one)}/associations"
-    assert through_the_gateway(api, "PUT", f"{associations}/default/companies/{escaped(one)}")[0] == 200
+    associations = f"/crm/v4/objects/contacts/{escaped(record_id)}/associations"
+    assert through_the_gateway(api, "PUT", f"{associations}/default/companies/{escaped(record_id)}")[0] == 200
     _, found = through_the_gateway(api, "GET", f"{associations}/companies")
-    assert [each["toObjectId"] for each in found["results"]] == [one]
-    assert through_the_gateway(api, "DELETE", f"{associations}/companies/{escaped(one)}")[0] == 204
+    assert [each["toObjectId"] for each in found["results"]] == [record_id]
+    assert through_the_gateway(api, "DELETE", f"{associations}/companies/{escaped(record_id)}")[0] == 204
     assert through_the_gateway(api, "DELETE", path)[0] == 204
-    assert changed(before, api) == {one}
+    assert changed(before, api) == {record_id}
     assert through_the_gateway(api, "GET", path)[0] == 404
 
 
@@ -141,12 +141,14 @@ def test_id_that_a_path_cannot_contain_is_rejected(operation: Endpoint, name: st
     """By every route, and before anything is read or changed."""
     api = portal()
     before, flows = state(api), repr(api.world.flows.list("p1", 100))
-    for one in ONLY_IN_BODIES:
-        status, found = through_the_gateway(api, operation.method, paths(operation, name, one), operation.example.body)
-        assert status in (400, 404, 405), one
+    for record_id in ONLY_IN_BODIES:
+        status, found = through_the_gateway(
+            api, operation.method, paths(operation, name, record_id), operation.example.body
+        )
+        assert status in (400, 404, 405), record_id
         if status == 400:
             assert found["errors"][0]["code"] in ("NOT_IN_A_PATH", "WRONG_LENGTH", "UNKNOWN_OBJECT_TYPE"), found
-        assert changed(before, api) == set(), one
+        assert changed(before, api) == set(), record_id
     assert repr(api.world.flows.list("p1", 100)) == flows
     assert not api.world.bus.produced
 
@@ -162,8 +164,8 @@ def test_a_path_is_decoded_once() -> None:
     """`/50%2525` names the record `50%25`; decoded twice it would be `50%`."""
     api = portal()
     before = state(api)
-    for one in ("50%2525", "a%252Fb", "50%25", "a%2Fb"):
-        assert through_the_gateway(api, "DELETE", f"{CONTACTS}/{one}")[0] in (400, 404)
+    for segment in ("50%2525", "a%252Fb", "50%25", "a%2Fb"):
+        assert through_the_gateway(api, "DELETE", f"{CONTACTS}/{segment}")[0] in (400, 404)
     assert changed(before, api) == set()
     status, found = through_the_gateway(api, "GET", f"{CONTACTS}/a%2Bb")
     assert (status, found["id"]) == (200, "a+b")
@@ -184,46 +186,46 @@ def test_a_slash_after_an_id_belongs_to_the_id() -> None:
     assert through_the_gateway(api, "PUT", "/crm/v3/lists/42/memberships/add/", ["a"])[0] == 200
 
 
-@pytest.mark.parametrize("one", CUT)
-def test_local_gateway_truncates_a_path_as_aws_does(one: str) -> None:
+@pytest.mark.parametrize("record_id", CUT)
+def test_local_gateway_truncates_a_path_as_aws_does(record_id: str) -> None:
     """Why such ids go into bodies only: no function can know that something was cut. docs/api.md warns of it."""
-    event = json.loads(gateway.to_event(HttpRequest("GET", f"{CONTACTS}/{escaped(one)}?limit=1", {}, b"")))
-    assert event["rawPath"] == event["requestContext"]["http"]["path"] == f"{CONTACTS}/{one.partition('?')[0]}"
+    event = json.loads(gateway.to_event(HttpRequest("GET", f"{CONTACTS}/{escaped(record_id)}?limit=1", {}, b"")))
+    assert event["rawPath"] == event["requestContext"]["http"]["path"] == f"{CONTACTS}/{record_id.partition('?')[0]}"
     assert event["queryStringParameters"] == {"limit": "1"}
 
 
-@pytest.mark.parametrize("one", [*ADDRESSABLE, *ONLY_IN_BODIES, *CUT])
-def test_every_id_is_accepted_in_a_body(one: str) -> None:
+@pytest.mark.parametrize("record_id", [*ADDRESSABLE, *ONLY_IN_BODIES, *CUT])
+def test_every_id_is_accepted_in_a_body(record_id: str) -> None:
     api = portal()
-    inputs = {"inputs": [{"id": one}]}
+    inputs = {"inputs": [{"id": record_id}]}
     status, found = through_the_gateway(api, "POST", f"{CONTACTS}/batch/read", inputs)
-    assert (status, [each["id"] for each in found["results"]]) == (200, [one])
+    assert (status, [each["id"] for each in found["results"]]) == (200, [record_id])
     status, found = through_the_gateway(api, "POST", "/enrollment/v1/records/contacts/batch/read", inputs)
-    assert (status, [each["objectId"] for each in found["results"]]) == (200, [one])
-    body = {"objectId": one, "limit": 1}
+    assert (status, [each["objectId"] for each in found["results"]]) == (200, [record_id])
+    body = {"objectId": record_id, "limit": 1}
     assert through_the_gateway(api, "POST", "/enrollment/v1/records/contacts/enrollments", body) == (
         200,
         {"results": []},
     )
-    query = f"?objectType=contact&objectId={escaped(one)}"
+    query = f"?objectType=contact&objectId={escaped(record_id)}"
     assert through_the_gateway(api, "GET", "/events/v3/events", query=query)[0] == 200
     assert through_the_gateway(api, "GET", "/enrollment/v1/explain", query=query)[0] == 200
 
     before = state(api)
-    body = {"inputs": [{"id": one, "properties": {"city": "Cork"}}]}
+    body = {"inputs": [{"id": record_id, "properties": {"city": "Cork"}}]}
     assert through_the_gateway(api, "POST", f"{CONTACTS}/batch/upsert", body)[0] == 200
-    assert through_the_gateway(api, "PUT", "/crm/v3/lists/42/memberships/add", [one])[0] == 200
-    assert changed(before, api) == {one}
+    assert through_the_gateway(api, "PUT", "/crm/v3/lists/42/memberships/add", [record_id])[0] == 200
+    assert changed(before, api) == {record_id}
     before = state(api)
     assert through_the_gateway(api, "POST", f"{CONTACTS}/batch/archive", inputs) == (204, "")
-    assert changed(before, api) == {one}
+    assert changed(before, api) == {record_id}
     assert through_the_gateway(api, "POST", f"{CONTACTS}/batch/read", inputs)[0] == 207
 
 
 def test_a_batch_is_deleted_as_a_whole_and_again() -> None:
     api = portal()
     before = state(api)
-    inputs = {"inputs": [{"id": one} for one in ("a", "b", "unknown", "a")]}
+    inputs = {"inputs": [{"id": record_id} for record_id in ("a", "b", "unknown", "a")]}
     for _ in range(2):
         assert through_the_gateway(api, "POST", f"{CONTACTS}/batch/archive", inputs) == (204, "")
     assert changed(before, api) == {"a", "b"}
@@ -269,10 +271,10 @@ def test_enrollments_of_a_record_in_a_body_are_paginated() -> None:
 
 # idProperty ----------------------------------------------------------------------------------------------------------
 
-OF_HUBSPOT = [one for one in ENDPOINTS if one.path.startswith("/crm/")]
+OF_HUBSPOT = [endpoint for endpoint in ENDPOINTS if endpoint.path.startswith("/crm/")]
 
 
-@pytest.mark.parametrize("operation", OF_HUBSPOT, ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", OF_HUBSPOT, ids=lambda endpoint: endpoint.name)
 def test_other_id_property_in_a_query_is_rejected(operation: Endpoint) -> None:
     """Ignored, it would have the value of another property taken for an id."""
     api = example_portal()
@@ -292,10 +294,10 @@ def test_other_id_property_in_a_query_is_rejected(operation: Endpoint) -> None:
 def test_other_id_property_in_a_body_is_rejected(route: str) -> None:
     api = example_portal()
     before = state(api)
-    one = {"id": "101", "properties": {}} if route == "upsert" else {"id": "101"}
+    item = {"id": "101", "properties": {}} if route == "upsert" else {"id": "101"}
     other = "vat" if route == "read" else "email"
-    answer = api("POST", f"{CONTACTS}/batch/{route}", {"idProperty": other, "inputs": [one]})
+    answer = api("POST", f"{CONTACTS}/batch/{route}", {"idProperty": other, "inputs": [item]})
     assert (answer.status, answer.faults) == (400, [("$.idProperty", "NOT_SUPPORTED")])
-    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**one, "idProperty": "email"}]})
+    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**item, "idProperty": "email"}]})
     assert (answer.status, answer.faults) == (400, [("$.inputs[0].idProperty", "NOT_SUPPORTED")])
     assert changed(before, api) == set()

@@ -20,11 +20,16 @@ LISTS = "/crm/v3/lists/42/memberships"
 def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
     """What is on the bus since the last time."""
     found, api.world.bus.produced = api.world.bus.produced, {}
-    return [shown(one) for one in found.values()]
+    return [shown(event) for event in found.values()]
 
 
-def shown(one: OutboundEvent) -> tuple[str, str, dict[str, Any], Any]:
-    return one.event_type, one.record_key.object_id, dict(one.properties), one.record_properties or one.changed_with
+def shown(event: OutboundEvent) -> tuple[str, str, dict[str, Any], Any]:
+    return (
+        event.event_type,
+        event.record_key.object_id,
+        dict(event.properties),
+        event.record_properties or event.changed_with,
+    )
 
 
 def changed(name: str, before: Any, after: Any) -> dict[str, Any]:
@@ -66,10 +71,10 @@ def test_change_through_the_api_enrolls() -> None:
     api.world.put_flow(flow({"id": 3, "lists": [["IN_LIST", "42"]]}))
     api.world.put_flow(flow({"id": 4, "lists": [["NOT_IN_LIST", "42"]]}))
 
-    one = api("POST", CONTACTS, {"properties": {"city": "Cork"}}).json["id"]
-    api("PATCH", f"{CONTACTS}/{one}", {"properties": {"city": "Bray"}})
-    api("PUT", f"{LISTS}/add", [one])
-    api("PUT", f"{LISTS}/remove", [one])
+    contact_id = api("POST", CONTACTS, {"properties": {"city": "Cork"}}).json["id"]
+    api("PATCH", f"{CONTACTS}/{contact_id}", {"properties": {"city": "Bray"}})
+    api("PUT", f"{LISTS}/add", [contact_id])
+    api("PUT", f"{LISTS}/remove", [contact_id])
     decisions = api.world.deliver_produced()
 
     enrolled = [each.flow_id for each in decisions if each.code == "ENROLLED"]
@@ -109,7 +114,7 @@ def test_event_applies_a_change_that_was_not_stored(monkeypatch: pytest.MonkeyPa
         patch.setattr(api.world.records, "save", dead)
         assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}}).status == 500
     decisions = api.world.deliver_produced()
-    assert [str(one.code) for one in decisions] == ["ENROLLED"]
+    assert [str(decision.code) for decision in decisions] == ["ENROLLED"]
     assert api("GET", f"{CONTACTS}/101").json["properties"]["city"] == "Cork"
 
 
@@ -122,8 +127,8 @@ def test_change_with_the_latest_occurrence_time_wins_for_each_property() -> None
         api("PATCH", f"{CONTACTS}/101", {"properties": properties, "occurredAt": at})
     answer = api("GET", f"{CONTACTS}/101", query={"properties": "city,age,vip,x", "propertiesWithHistory": "city"}).json
     assert answer["properties"] == {"city": "Cork", "age": "1", "vip": "true", "x": None}
-    assert [one["value"] for one in answer["propertiesWithHistory"]["city"]] == ["Cork"]
-    assert [one[2]["hs_name"] for one in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
+    assert [version["value"] for version in answer["propertiesWithHistory"]["city"]] == ["Cork"]
+    assert [event[2]["hs_name"] for event in produced(api)] == ["city", "age", "vip"], "a change that lost is no event"
 
 
 def test_membership_change_with_the_latest_occurrence_time_wins() -> None:
@@ -132,7 +137,7 @@ def test_membership_change_with_the_latest_occurrence_time_wins() -> None:
     api("PUT", f"{LISTS}/remove", ["101"], query={"occurredAt": "2025-10-01T09:00:00Z"})
     (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
     assert membership == {"listId": "42", "isMember": True, "changedAt": "2025-11-01T09:00:00.000Z"}
-    assert [one[0] for one in produced(api)] == ["lists.membership_changed"]
+    assert [event[0] for event in produced(api)] == ["lists.membership_changed"]
 
 
 def test_list_ids_are_normalized() -> None:
@@ -141,7 +146,7 @@ def test_list_ids_are_normalized() -> None:
     assert api("PUT", "/crm/v3/lists/ vip/memberships/add", ["101"]).json["recordsIdsAdded"] == ["101"]
     (membership,) = api("GET", "/enrollment/v1/records/contact/101").json["lists"]
     assert (membership["listId"], membership["isMember"]) == ("vip", True)
-    assert [one[2]["hs_list_id"] for one in produced(api)] == ["vip"]
+    assert [event[2]["hs_list_id"] for event in produced(api)] == ["vip"]
 
 
 @pytest.mark.parametrize("list_id", ["a;b", " "])
@@ -154,10 +159,10 @@ def test_property_names_are_normalized() -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo"}})
     api("PATCH", f"{CONTACTS}/101", {"properties": {" CITY ": "Oslo"}})
-    assert [one[2]["hs_name"] for one in produced(api)] == ["city"]
+    assert [event[2]["hs_name"] for event in produced(api)] == ["city"]
     answer = api("GET", f"{CONTACTS}/101", query={"properties": "City,city", "propertiesWithHistory": "CITY"}).json
     assert answer["properties"] == {"city": "Oslo"}
-    assert [one["value"] for one in answer["propertiesWithHistory"]["city"]] == ["Oslo"]
+    assert [version["value"] for version in answer["propertiesWithHistory"]["city"]] == ["Oslo"]
     twice = api("PATCH", f"{CONTACTS}/101", {"properties": {"City": "Oslo", "city": "Cork"}})
     assert twice.faults == [("$.properties.city", "GIVEN_TWICE")]
 
@@ -196,13 +201,13 @@ def test_upsert_creates_and_changes_and_reports_each_rejection() -> None:
         },
     )
     assert answer.status == 207
-    assert [(one["id"], one["new"]) for one in answer.json["results"]] == [
+    assert [(result["id"], result["new"]) for result in answer.json["results"]] == [
         ("new/1", True),
         ("101", False),
         ("103", False),
     ]
-    assert [(one["category"], one["context"]["ids"]) for one in answer.json["errors"]] == [("CONFLICT", ["104"])]
-    kinds = Counter(one[0] for one in produced(api))
+    assert [(error["category"], error["context"]["ids"]) for error in answer.json["errors"]] == [("CONFLICT", ["104"])]
+    kinds = Counter(event[0] for event in produced(api))
     assert kinds == {"crm.object_created": 1, "crm.property_changed": 41}
 
 
@@ -227,7 +232,7 @@ def test_a_deleted_record_is_gone_and_late_events_do_not_bring_it_back() -> None
 
     late = {"forms.submitted": "101", "id": "late", "at": NOW, "record": {"city": "Dublin"}}
     decisions = api.world.deliver(event({**late, "properties": {"hs_form_id": "f-1"}}))
-    assert [str(one.code) for one in decisions] == ["UNKNOWN_RECORD"]
+    assert [str(decision.code) for decision in decisions] == ["UNKNOWN_RECORD"]
     assert api.world.records.records[key].properties == {}
     assert api("GET", f"{CONTACTS}/101").status == 404
 
@@ -239,7 +244,7 @@ def test_a_deleted_record_is_gone_and_late_events_do_not_bring_it_back() -> None
 def test_response_names_records_that_do_not_exist() -> None:
     answer = example_portal()("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": "9"}, {"id": "101"}, {"id": "9"}]})
     assert answer.status == 207
-    assert [one["id"] for one in answer.json["results"]] == ["101"]
+    assert [result["id"] for result in answer.json["results"]] == ["101"]
     assert answer.json["errors"][0]["context"] == {"ids": ["9"]}
 
 
@@ -296,7 +301,7 @@ def test_members_are_added_and_removed_and_unknown_records_are_named() -> None:
     body = {"recordIdsToAdd": ["101", "103", "9"], "recordIdsToRemove": ["104"]}
     answer = api("PUT", f"{LISTS}/add-and-remove", body).json
     assert answer == {"recordsIdsAdded": ["101", "103"], "recordIdsRemoved": ["104"], "recordIdsMissing": ["9"]}
-    assert [(one[1], one[2]["hs_membership_change"]) for one in produced(api)] == [
+    assert [(event[1], event[2]["hs_membership_change"]) for event in produced(api)] == [
         ("101", "ADDED"),
         ("103", "ADDED"),
         ("104", "REMOVED"),
@@ -304,7 +309,7 @@ def test_members_are_added_and_removed_and_unknown_records_are_named() -> None:
     api("PUT", f"{LISTS}/add", ["101"])
     assert produced(api) == [], "it is a member already"
     api("PUT", f"{LISTS}/add", ["201"], query={"objectTypeId": "companies"})
-    assert [one[1] for one in produced(api)] == ["201"]
+    assert [event[1] for event in produced(api)] == ["201"]
 
 
 ACME = "/crm/v4/objects/contacts/101/associations/companies/201"
@@ -312,7 +317,9 @@ ACME = "/crm/v4/objects/contacts/101/associations/companies/201"
 
 def types(api: Api, path: str) -> dict[str, list[int]]:
     found = api("GET", path).json["results"]
-    return {one["toObjectId"]: [kind["typeId"] for kind in one["associationTypes"]] for one in found}
+    return {
+        association["toObjectId"]: [kind["typeId"] for kind in association["associationTypes"]] for association in found
+    }
 
 
 def test_an_association_is_seen_from_both_records() -> None:
@@ -371,7 +378,7 @@ def test_enrollments_are_paginated_newest_first() -> None:
         query = {"limit": "2"}
         while True:
             answer = api("GET", path, query=query).json
-            found.append([one["trigger"]["properties"].get("hs_value", "e1") for one in answer["results"]])
+            found.append([result["trigger"]["properties"].get("hs_value", "e1") for result in answer["results"]])
             if "paging" not in answer:
                 return found
             query["after"] = answer["paging"]["next"]["after"]
@@ -397,25 +404,25 @@ def test_each_event_of_a_change_is_decided_with_the_whole_change(
     def at_once(productions: Any) -> Any:
         """The handlers are faster than the rest of the request."""
         taken = publish(productions)
-        decided.extend(str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1")
+        decided.extend(str(decision.code) for decision in api.world.deliver_produced() if decision.flow_id == "1")
         return taken
 
     if not stored_first:
         monkeypatch.setattr(api.world.bus, "publish", at_once)
     api("PATCH", f"{CONTACTS}/101", {"properties": {"stage": "won", "city": "Cork"}})
-    decided.extend(str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1")
+    decided.extend(str(decision.code) for decision in api.world.deliver_produced() if decision.flow_id == "1")
     assert sorted(decided) == ["ENROLLED", "NOT_MATCHED"]
 
 
 def test_same_change_by_two_simultaneous_requests_has_the_same_event_id() -> None:
     """And again after an answer that was lost, while the store does not know of it yet."""
-    one, other = example_portal(), example_portal()
-    for api in (one, other):
-        api.world.bus = one.world.bus
+    first_portal, other = example_portal(), example_portal()
+    for api in (first_portal, other):
+        api.world.bus = first_portal.world.bus
         api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
         api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "9", "properties": {"city": "Cork"}}]})
     # Of two portals with the same history, the same changes are the same events.
-    assert {each.id for each in list(one.world.bus.produced.values())} == set(one.world.bus.produced)
+    assert {each.id for each in list(first_portal.world.bus.produced.values())} == set(first_portal.world.bus.produced)
     first = Api(example_portal().world)
     first("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
     second = Api(example_portal().world)
@@ -434,7 +441,7 @@ def test_same_change_of_a_recreated_record_is_a_new_event() -> None:
         api.world.now += 1_000
         api("DELETE", f"{CONTACTS}/9")
     kinds = ["crm.object_created", "crm.property_changed", "lists.membership_changed"]
-    assert sorted(one.event_type for one in api.world.bus.produced.values()) == sorted(kinds * 2)
+    assert sorted(event.event_type for event in api.world.bus.produced.values()) == sorted(kinds * 2)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +472,7 @@ def test_same_change_after_different_events_of_one_second_enrolls_each_time(
     for number in range(3):
         api.world.deliver(event({**back, "id": f"back-{number}", "at": iso_second(NOW)}))
         api(*change)
-        codes += [str(one.code) for one in api.world.deliver_produced() if one.flow_id == "1"]
+        codes += [str(decision.code) for decision in api.world.deliver_produced() if decision.flow_id == "1"]
     assert codes == ["ENROLLED"] * 3
 
 
@@ -478,7 +485,7 @@ def test_only_properties_whose_events_the_bus_accepted_are_changed() -> None:
     properties = api("GET", f"{CONTACTS}/101").json["properties"]
     assert (properties["city"], properties.get("age")) == ("Dublin", "3")
     assert api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "age": 3}}).status == 200
-    assert sorted(one[2]["hs_name"] for one in produced(api)) == ["age", "city"]
+    assert sorted(event[2]["hs_name"] for event in produced(api)) == ["age", "city"]
 
 
 def test_event_of_another_property_does_not_apply_a_property_rejected_by_the_bus() -> None:
@@ -493,7 +500,7 @@ def test_event_of_another_property_does_not_apply_a_property_rejected_by_the_bus
     assert api("PATCH", f"{CONTACTS}/101", whole).status == 200
 
     decisions = api.world.deliver_produced()
-    assert [one.flow_id for one in decisions if one.code == "ENROLLED"] == ["1002", "5"]
+    assert [decision.flow_id for decision in decisions if decision.code == "ENROLLED"] == ["1002", "5"]
 
 
 def test_event_is_decided_with_co_changed_properties_but_stores_only_its_own() -> None:
@@ -508,7 +515,7 @@ def test_event_is_decided_with_co_changed_properties_but_stores_only_its_own() -
 
     decisions = api.world.deliver(changed_together)
 
-    assert [one.flow_id for one in decisions if one.code == "ENROLLED"] == ["1002", "5"]
+    assert [decision.flow_id for decision in decisions if decision.code == "ENROLLED"] == ["1002", "5"]
     stored = api.world.records.records[RecordKey("p1", "0-1", "101")]
     assert (stored.properties["age"].value, stored.properties["city"].value) == (3, "Dublin")
 
@@ -520,9 +527,12 @@ def test_memberships_are_changed_atomically() -> None:
     produced(api)
     long = "/crm/v3/lists/" + "l" * 128 + "/memberships/add"
     answers = [api("PUT", long.replace("l" * 128, f"{n:0128d}"), ["101", "103", "104"]) for n in range(60)]
-    refused = next(number for number, one in enumerate(answers) if one.status == 400)
+    refused = next(number for number, answer in enumerate(answers) if answer.status == 400)
     assert answers[refused].faults[0][1] == "RECORD_TOO_LARGE"
-    members = [len(api.world.records.records[RecordKey("p1", "0-1", one)].memberships) for one in ("101", "103", "104")]
+    members = [
+        len(api.world.records.records[RecordKey("p1", "0-1", contact_id)].memberships)
+        for contact_id in ("101", "103", "104")
+    ]
     assert members == [refused] * 3
 
 

@@ -60,8 +60,8 @@ def test_replay_without_effect_is_rejected(body: dict[str, Any], fault: tuple[st
 def count(api: Api, *event_ids: str) -> None:
     for event_id in event_ids:
         given = {"id": event_id, "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
-        one = read_routed_event(event({"forms.submitted": event_id[:3], **given}))
-        api.world.replay_processor.process(one, EXAMPLE_REPLAY)
+        routed_event = read_routed_event(event({"forms.submitted": event_id[:3], **given}))
+        api.world.replay_processor.process(routed_event, EXAMPLE_REPLAY)
 
 
 def test_dry_run_returns_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,9 +77,9 @@ def test_dry_run_returns_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     while "paging" in pages[-1]:
         pages.append(api("GET", path, query={"after": pages[-1]["paging"]["next"]["after"]}).json)
     assert len(pages) > 1
-    found = [one for page in pages for one in page["results"]]
-    assert sum(one["decisions"]["ENROLLED"] for one in found) == 2
-    assert sum(one["events"] for one in found) == 3
+    found = [result for page in pages for result in page["results"]]
+    assert sum(result["decisions"]["ENROLLED"] for result in found) == 2
+    assert sum(result["events"] for result in found) == 3
     assert api("GET", path, query={"after": "eDE"}).faults == [("after", "BAD_CURSOR")]
 
 

@@ -14,7 +14,7 @@ from enrollment.serialization.requests import write_cursor
 from tests.support.api_document import conforms, filled
 from tests.support.portal import Answer, Api, portal_of_examples
 
-WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
+WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
 
 
 def named(operation: Endpoint) -> str:
@@ -107,7 +107,7 @@ def test_unknown_route_is_not_found(path: str) -> None:
     assert "/openapi.json" in answer.json["message"]
 
 
-@pytest.mark.parametrize("operation", [one for one in ENDPOINTS if "{" in one.path], ids=named)
+@pytest.mark.parametrize("operation", [endpoint for endpoint in ENDPOINTS if "{" in endpoint.path], ids=named)
 @pytest.mark.parametrize("value", ["x" * 129, "%00", "a%0Ab", "%ED%A0%80"], ids=["long", "null", "line", "surrogate"])
 def test_invalid_ids_in_the_path_are_rejected(operation: Endpoint, value: str) -> None:
     path = filled(operation.path, dict.fromkeys(operation.example.path, value))
@@ -163,9 +163,9 @@ def test_response_larger_than_the_lambda_limit_is_rejected() -> None:
     api = portal_of_examples()
     document = {"type": "CONTACT_FLOW", "isEnabled": False, "padding": "x" * 250_000}
     ids = [str(number) for number in range(24)]
-    for one in ids:
-        assert api("PUT", f"/automation/v4/flows/{one}", document).status == 201
-    answer = api("POST", "/automation/v4/flows/batch/read", {"inputs": [{"flowId": one} for one in ids]})
+    for id_ in ids:
+        assert api("PUT", f"/automation/v4/flows/{id_}", document).status == 201
+    answer = api("POST", "/automation/v4/flows/batch/read", {"inputs": [{"flowId": id_} for id_ in ids]})
     assert answer.status == 400
     assert "Request fewer items" in answer.json["message"]
 

@@ -30,9 +30,13 @@ def test_every_event_of_every_scenario_is_simulated_as_it_is_decided(name: str, 
         conforms(answer.json, "Simulation")
         decisions = deliver(envelope)
         # A simulation takes no place of a rate limit, so it does not know the delay.
-        reasons = [one.because.partition("; the flow's limit delays it")[0] for one in decisions]
-        expected = [(one.flow_id, str(one.code), reason) for one, reason in zip(decisions, reasons, strict=True)]
-        assert [(one["flowId"], one["code"], one["because"]) for one in answer.json["decisions"]] == expected
+        reasons = [decision.because.partition("; the flow's limit delays it")[0] for decision in decisions]
+        expected = [
+            (decision.flow_id, str(decision.code), reason) for decision, reason in zip(decisions, reasons, strict=True)
+        ]
+        assert [
+            (decision["flowId"], decision["code"], decision["because"]) for decision in answer.json["decisions"]
+        ] == expected
         return decisions
 
     world.deliver = rehearsed  # type: ignore[method-assign]
@@ -64,18 +68,18 @@ DRAFT = flow(
 
 def test_a_draft_is_explained_filter_by_filter() -> None:
     api = example_portal()
-    (one,) = decisions(api, {"event": submitted(properties={"hs_form_id": "f-1"}), "flows": [DRAFT]})
-    assert (one["code"], one["flowName"]) == ("NOT_MATCHED", "Flow 7")
-    assert one["failedConditions"] == ["URL is known, found no value"]
-    of_forms, of_calls = one["triggerGroups"]
+    (decision,) = decisions(api, {"event": submitted(properties={"hs_form_id": "f-1"}), "flows": [DRAFT]})
+    assert (decision["code"], decision["flowName"]) == ("NOT_MATCHED", "Flow 7")
+    assert decision["failedConditions"] == ["URL is known, found no value"]
+    of_forms, of_calls = decision["triggerGroups"]
     assert [(each["property"], each["expected"], each["found"], each["passed"]) for each in of_forms["filters"]] == [
         ("hs_form_id", 'is "f-1"', "f-1", True),
         ("hs_url", "is known", None, False),
     ]
     assert (of_forms["isConcerned"], of_forms["passed"]) == (True, False)
     assert (of_calls["isConcerned"], of_calls["passed"], of_calls["filters"]) == (False, False, [])
-    assert one["recordAsOf"] == "2026-11-24T09:59:59.000Z"
-    assert [(each["found"], each["passed"]) for each in one["refinementCriteria"]["filters"]] == [
+    assert decision["recordAsOf"] == "2026-11-24T09:59:59.000Z"
+    assert [(each["found"], each["passed"]) for each in decision["refinementCriteria"]["filters"]] == [
         ("Dublin", True),
         (None, False),
     ]
@@ -89,28 +93,33 @@ def test_drafts_replace_stored_flows() -> None:
         flow({"id": 3, "event": "calls.ended"}),
     ]
     found = decisions(api, {"event": submitted(), "flows": drafts})
-    assert [(one["flowId"], one["code"]) for one in found] == [("1", "ENROLLED"), ("draft-2", "ENROLLED")]
+    assert [(decision["flowId"], decision["code"]) for decision in found] == [
+        ("1", "ENROLLED"),
+        ("draft-2", "ENROLLED"),
+    ]
     found = decisions(api, {"event": submitted()})
-    assert [(one["flowId"], one["code"]) for one in found] == [("1001", "NOT_MATCHED")]
+    assert [(decision["flowId"], decision["code"]) for decision in found] == [("1001", "NOT_MATCHED")]
 
 
 def test_inline_record_replaces_the_stored_one() -> None:
     api = example_portal()
     body = {"event": submitted(properties={"hs_form_id": "f-1"})}
-    assert [one["code"] for one in decisions(api, body)] == ["ALREADY_ENROLLED"]
-    assert [one["code"] for one in decisions(api, {**body, "record": {"properties": {"city": "Cork"}}})] == ["ENROLLED"]
-    (one,) = decisions(api, {**body, "record": {"properties": {"city": "Galway"}}})
-    assert (one["code"], one["failedConditions"]) == (
+    assert [decision["code"] for decision in decisions(api, body)] == ["ALREADY_ENROLLED"]
+    assert [decision["code"] for decision in decisions(api, {**body, "record": {"properties": {"city": "Cork"}}})] == [
+        "ENROLLED"
+    ]
+    (decision,) = decisions(api, {**body, "record": {"properties": {"city": "Galway"}}})
+    assert (decision["code"], decision["failedConditions"]) == (
         "FILTERED_OUT",
         ['city is any of "Dublin" or "Cork", found "Galway"'],
     )
     later = {"properties": {"city": "Cork"}, "createdAt": 0}
     early = event({"forms.submitted": "9", "id": "e", "at": "2000-01-01T00:00:00Z"})
     found = decisions(api, {"event": early, "record": {**later, "createdAt": "2001-01-01T00:00:00Z"}})
-    assert [one["code"] for one in found] == ["UNKNOWN_RECORD"]
+    assert [decision["code"] for decision in found] == ["UNKNOWN_RECORD"]
     listed = flow({"id": 7, "event": "forms.submitted"}) | {"suppressionListIds": ["42"]}
-    (one,) = decisions(api, {"event": submitted(), "flows": [listed], "record": {"lists": [42]}})
-    assert (one["code"], one["suppression"]["passed"]) == ("SUPPRESSED", True)
+    (decision,) = decisions(api, {"event": submitted(), "flows": [listed], "record": {"lists": [42]}})
+    assert (decision["code"], decision["suppression"]["passed"]) == ("SUPPRESSED", True)
 
 
 def test_invalid_event_is_reported_as_in_the_unprocessed_queue() -> None:
@@ -161,8 +170,8 @@ def test_simulation_stores_nothing() -> None:
     before = (dict(world.records.records), dict(world.enrollments.items), list(world.queue.messages))
     body = {"event": submitted(record={"city": "Bray"}), "flows": [flow({"id": 7, "event": "forms.submitted"})]}
     for _ in range(2):
-        (one,) = decisions(api, body)
-        assert (one["code"], "enrollmentId" in one) == ("ENROLLED", False)
+        (decision,) = decisions(api, body)
+        assert (decision["code"], "enrollmentId" in decision) == ("ENROLLED", False)
     assert before == (world.records.records, world.enrollments.items, world.queue.messages)
 
 
@@ -204,10 +213,10 @@ def test_a_draft_is_decided_on_the_events_that_happened() -> None:
     before = (dict(api.world.enrollments.items), list(api.world.queue.messages))
     found, pages = preview(api, flow({**WANTED, "where": [["hs_form_id", "IS_ANY_OF", ["f-0", "f-2"]]]}))
     assert pages == 1
-    mine = {one["eventId"]: one for one in found if one["eventId"].startswith("p")}
-    assert [one["eventId"] for one in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
-    assert {key for key, one in mine.items() if one["code"] == "ENROLLED"} == {"p01", "p03"}
-    assert {key for key, one in mine.items() if one["code"] == "ALREADY_ENROLLED"} == {"p11", "p13"}
+    mine = {decision["eventId"]: decision for decision in found if decision["eventId"].startswith("p")}
+    assert [decision["eventId"] for decision in found] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
+    assert {key for key, decision in mine.items() if decision["code"] == "ENROLLED"} == {"p01", "p03"}
+    assert {key for key, decision in mine.items() if decision["code"] == "ALREADY_ENROLLED"} == {"p11", "p13"}
     assert mine["p00"]["failedConditions"] == ['town is any of "Town 1" or "Town 3", found "Town 0"']
     assert mine["p06"]["failedConditions"] == ['form is any of "f-0" or "f-2", found "f-1"']
     assert before == (api.world.enrollments.items, api.world.queue.messages)
@@ -223,7 +232,7 @@ def test_filter_based_draft_enrolls_by_the_changes_that_happened() -> None:
 
     found, _ = preview(api, flow({"id": 9, "filters": [["city", "IS_EQUAL_TO", "Galway"]]}))
 
-    codes = {one["eventId"]: one["code"] for one in found if one["eventId"].startswith("c")}
+    codes = {decision["eventId"]: decision["code"] for decision in found if decision["eventId"].startswith("c")}
     assert codes == {"c0": "NOT_MATCHED", "c1": "ENROLLED", "c2": "NOT_MATCHED", "c3": "ALREADY_ENROLLED"}
 
 
@@ -232,9 +241,9 @@ def test_a_preview_is_the_same_whatever_its_pages_but_for_records_that_enter_onc
     again, pages = preview(api, flow({**WANTED, "re_enroll": True}), limit=4)
     assert pages == 4
     assert again == preview(api, flow({**WANTED, "re_enroll": True}))[0]
-    assert sum(one["code"] == "ENROLLED" for one in again) == 6
+    assert sum(decision["code"] == "ENROLLED" for decision in again) == 6
     once, _ = preview(api, flow(WANTED), limit=4)
-    assert {one["objectId"] for one in once if one["code"] == "ENROLLED"} == {"201", "203"}
+    assert {decision["objectId"] for decision in once if decision["code"] == "ENROLLED"} == {"201", "203"}
 
 
 def test_a_preview_leaves_out_other_types_other_portals_and_records_that_are_deleted() -> None:
@@ -244,7 +253,7 @@ def test_a_preview_leaves_out_other_types_other_portals_and_records_that_are_del
     api.world.deliver(event({"crm.object_created": "7", "object": "company", "id": "firm", "at": iso(NOW)}))
     assert api("DELETE", "/crm/v3/objects/contacts/201").status == 204
     found, _ = preview(api, flow({"id": 9, "groups": [{"event": "forms.submitted"}, {"event": "crm.object_created"}]}))
-    assert not {"there", "firm", "p01", "p06", "p11"} & {one["eventId"] for one in found}
+    assert not {"there", "firm", "p01", "p06", "p11"} & {decision["eventId"] for decision in found}
     assert len(found) == 13
 
 
@@ -253,7 +262,7 @@ def test_preview_keeps_events_of_one_instant_on_one_page() -> None:
     for contact in ("301", "302", "303"):
         api.world.deliver(event({"forms.submitted": contact, "id": "same", "at": iso(NOW + 1), "record": {}}))
     found, _ = preview(api, flow({"id": 9, "event": "forms.submitted"}), limit=2)
-    assert sorted(one["objectId"] for one in found) == ["101", "301", "302", "303"]
+    assert sorted(record["objectId"] for record in found) == ["101", "301", "302", "303"]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +306,9 @@ def impact(
 
 
 def entering(results: list[dict[str, Any]], version: str) -> list[str]:
-    return [one["eventId"] for one in results if one[version] is not None and one[version]["code"] == "ENROLLED"]
+    return [
+        result["eventId"] for result in results if result[version] is not None and result[version]["code"] == "ENROLLED"
+    ]
 
 
 OF_TOWN_3 = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 3", "Town 4"]]]}
@@ -307,10 +318,10 @@ def test_a_draft_is_compared_with_the_saved_revision() -> None:
     api = portal_of_events()
     api.world.put_flow(flow(WANTED), at=NOW + 1_000)
     results, page = impact(api, flow({**OF_TOWN_3, "re_enroll": True}))
-    assert [one["eventId"] for one in results] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
+    assert [result["eventId"] for result in results] == [*(f"p{number:02d}" for number in range(14, -1, -1)), "e1"]
     assert entering(results, "draft") == ["p14", "p13", "p09", "p08", "p04", "p03"]
     assert entering(results, "saved") == ["p03", "p01"]
-    by_event = {one["eventId"]: one for one in results}
+    by_event = {result["eventId"]: result for result in results}
     assert by_event["p04"]["saved"]["failedConditions"] == ['town is any of "Town 1" or "Town 3", found "Town 4"']
     assert by_event["p08"]["saved"]["code"] == "ALREADY_ENROLLED"
     versions = {key: page[key] for key in ("draftIsOnce", "savedIsOnce", "savedRevisionId", "savedIsEnabled")}
@@ -330,7 +341,7 @@ def test_versions_with_other_triggers_are_compared_on_the_events_of_both() -> No
     api.world.put_flow(flow({"id": 9, "event": "calls.ended", "enabled": False}), at=NOW + 1_000)
     results, page = impact(api, flow(OF_TOWN_3))
     assert (results[0]["eventId"], results[0]["draft"], results[0]["saved"]["code"]) == ("call", None, "ENROLLED")
-    assert all(one["saved"] is None for one in results[1:])
+    assert all(result["saved"] is None for result in results[1:])
     assert page["savedIsEnabled"] is False
 
 
@@ -338,14 +349,14 @@ def test_impact_of_a_flow_that_is_not_saved() -> None:
     api = portal_of_events()
     results, page = impact(api, flow(OF_TOWN_3))
     assert entering(results, "draft") == ["p04", "p03"]
-    assert all(one["saved"] is None for one in results)
+    assert all(result["saved"] is None for result in results)
     assert (page["savedRevisionId"], page["savedIsOnce"], page["savedIsEnabled"]) == (None, None, None)
 
 
 def test_impact_covers_the_period_that_is_requested() -> None:
     api = portal_of_events()
     results, page = impact(api, flow(OF_TOWN_3), since=iso(NOW + 10))
-    assert [one["eventId"] for one in results] == ["p14", "p13", "p12", "p11", "p10"]
+    assert [result["eventId"] for result in results] == ["p14", "p13", "p12", "p11", "p10"]
     assert page["since"] == iso(NOW + 10)
     _, page = impact(api, flow(OF_TOWN_3), since="2000-01-01T00:00:00Z")
     assert page["since"] == iso(api.world.now - 30 * 86_400_000), "the history has 30 days"

@@ -39,14 +39,14 @@ def commands(program: str) -> Iterator[tuple[str, str]]:
     for name, text in texts():
         quoted = re.findall(rf"[`'\"]{program} ([^`'\"\n]*)", text)
         lines = re.findall(rf"^ *{program} (.*)", fenced(text), re.MULTILINE) if name.endswith(".md") else []
-        yield from ((name, one) for one in [*quoted, *lines])
+        yield from ((name, line) for line in [*quoted, *lines])
 
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    named = {(name, one) for name, text in commands("make") for one in re.findall(r"^([a-z][a-z-]*)", text)}
-    assert {one for _, one in named} >= {"run", "test", "prove", "build"}
-    assert {(name, one) for name, one in named if one not in targets} == set()
+    named = {(name, target) for name, text in commands("make") for target in re.findall(r"^([a-z][a-z-]*)", text)}
+    assert {target for _, target in named} >= {"run", "test", "prove", "build"}
+    assert {(name, target) for name, target in named if target not in targets} == set()
 
 
 def test_every_command_of_enroll_that_is_named_exists() -> None:
@@ -54,7 +54,7 @@ def test_every_command_of_enroll_that_is_named_exists() -> None:
     known = {(name,) for name in root.commands}  # type: ignore[attr-defined]
     for name, group in root.commands.items():  # type: ignore[attr-defined]
         known |= {(name, inner) for inner in getattr(group, "commands", {})}
-    groups = {one[0] for one in known if len(one) == 2}
+    groups = {command[0] for command in known if len(command) == 2}
     for file, text in commands("enroll"):
         words = re.findall(r"^([a-z]+)(?: ([a-z]+))?", text)
         if not words:

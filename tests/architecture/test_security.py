@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("cli", "docs", "events", "functions", "layers", "tests")
 TEXTS = sorted(
     path
-    for path in (*ROOT.iterdir(), *(one for folder in FOLDERS for one in (ROOT / folder).rglob("*")))
+    for path in (*ROOT.iterdir(), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*")))
     if path.is_file() and path.suffix in {".py", ".json", ".yaml", ".toml", ".md", ".txt", ".in", ".svg", ""}
 )
 
@@ -50,7 +50,7 @@ def test_a_secret_would_be_found(text: str) -> None:
 def test_the_audit_checks_every_template() -> None:
     # `make docs` copies examples to build/.
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "build"))]
-    found = [*ROOT.glob("*.yaml"), *(one for folder in folders for one in folder.rglob("*.yaml"))]
+    found = [*ROOT.glob("*.yaml"), *(path for folder in folders for path in folder.rglob("*.yaml"))]
     templates = {
         str(path.relative_to(ROOT)) for path in found if re.search(r"^\s+Type: AWS::", path.read_text("utf-8"), re.M)
     }
@@ -63,7 +63,12 @@ def test_the_template_takes_and_gives_no_secret() -> None:
     """What is to be kept secret would be a parameter that is not shown, a secret that is looked up, or a variable."""
     assert not list(values_of(TEMPLATE, "NoEcho"))
     assert "{{resolve:" not in str(TEMPLATE)
-    names = {name for one in [DEFAULTS, *FUNCTIONS.values()] for names in values_of(one, "Variables") for name in names}
+    names = {
+        name
+        for function in [DEFAULTS, *FUNCTIONS.values()]
+        for names in values_of(function, "Variables")
+        for name in names
+    }
     assert not [name for name in names if re.search("SECRET|TOKEN|PASSWORD|CREDENTIAL|_KEY", name)]
 
 

@@ -123,7 +123,7 @@ def _rows(outcomes: Outcomes) -> list[list[str]]:
 def _rows_of(scenario: Scenario, rate: float, is_buffered: bool, outcome: Outcome) -> Iterator[list[str]]:
     streams = {"": list(itertools.chain.from_iterable(outcome.latencies.values()))}
     if scenario is IMPORT:
-        streams = {f": {one.name}": outcome.latencies[one.name] for one in scenario.streams}
+        streams = {f": {stream.name}": outcome.latencies[stream.name] for stream in scenario.streams}
     is_over = outcome.backlog[-1][1] == 0
     refused = outcome.refused.most_common(1)
     for name, latencies in streams.items():

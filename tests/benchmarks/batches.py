@@ -121,21 +121,21 @@ async def _measure(
         await sandbox.stop()
         # What is left of the process' connections, which wait for another invocation.
         rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for one in rest:
-            one.cancel()
+        for task in rest:
+            task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _payloads(events: Sequence[dict[str, Any]], size: int | None) -> Iterator[bytes]:
     if size is None:
-        yield from (json.dumps(one).encode() for one in events)
+        yield from (json.dumps(event).encode() for event in events)
         return
     for start in range(0, len(events), size):
         records = [
             {
-                "messageId": one["detail"]["id"],
+                "messageId": envelope["detail"]["id"],
                 "receiptHandle": "A" * 400,
-                "body": json.dumps(one),
+                "body": json.dumps(envelope),
                 "attributes": {
                     "ApproximateReceiveCount": "1",
                     "SentTimestamp": "1700000000000",
@@ -149,7 +149,7 @@ def _payloads(events: Sequence[dict[str, Any]], size: int | None) -> Iterator[by
                 "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:enroll-buffer",
                 "awsRegion": "eu-west-1",
             }
-            for one in events[start : start + size]
+            for envelope in events[start : start + size]
         ]
         yield json.dumps({"Records": records}).encode()
 
@@ -169,11 +169,11 @@ def main() -> None:
     costs = run()
     print("| burst | batch | invocations | CPU an event, ms | events a CPU second | against direct |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for one in costs:
-        direct = next(other for other in costs if other.burst == one.burst and other.batch is None)
+    for cost in costs:
+        direct = next(other for other in costs if other.burst == cost.burst and other.batch is None)
         print(
-            f"| {one.burst} | {one.batch or 'direct'} | {one.invocations:,} | {one.cpu_ms:.2f} | "
-            f"{one.events_a_second:,.0f} | {direct.cpu_ms / one.cpu_ms:.1f} × |"
+            f"| {cost.burst} | {cost.batch or 'direct'} | {cost.invocations:,} | {cost.cpu_ms:.2f} | "
+            f"{cost.events_a_second:,.0f} | {direct.cpu_ms / cost.cpu_ms:.1f} × |"
         )
 
 

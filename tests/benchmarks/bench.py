@@ -24,15 +24,15 @@ def _path() -> Found:
         costs = path.costs(config)
     rows = [
         [
-            one.event,
-            one.calls,
-            f"{one.handler:.2f}",
-            f"{one.bare:.2f}",
-            f"{one.handler / one.bare:.2f}",
-            f"{one.bare_that_logs:.2f}",
-            f"{one.handler / one.bare_that_logs:.2f}",
+            cost.event,
+            cost.calls,
+            f"{cost.handler:.2f}",
+            f"{cost.bare:.2f}",
+            f"{cost.handler / cost.bare:.2f}",
+            f"{cost.bare_that_logs:.2f}",
+            f"{cost.handler / cost.bare_that_logs:.2f}",
         ]
-        for one in costs
+        for cost in costs
     ]
     header = ["event", "AWS calls", "handler CPU, ms", "bare boto3", "ratio", "bare that logs", "ratio"]
     return Found([Table("An event beside a bare function that makes the same calls", header, rows)])
@@ -42,14 +42,14 @@ def _portals() -> Found:
     found = portals.run()
     rows = [
         [
-            f"{one.portals:,}",
-            f"{one.flows:,}",
-            f"{one.kept:,}",
-            f"{one.megabytes:.0f}",
-            f"{one.hit:.0f}",
-            "" if math.isnan(one.miss) else f"{one.miss:,.0f}",
+            f"{row.portals:,}",
+            f"{row.flows:,}",
+            f"{row.kept:,}",
+            f"{row.megabytes:.0f}",
+            f"{row.hit:.0f}",
+            "" if math.isnan(row.miss) else f"{row.miss:,.0f}",
         ]
-        for one in found
+        for row in found
     ]
     header = ["portals", "flows", "portals kept", "MB", "an event, kept, µs", "read anew, µs"]
     memory = Plot(
@@ -57,7 +57,7 @@ def _portals() -> Found:
         "Flows kept in a warm function",
         "portals",
         "MB",
-        {"memory": [(one.portals, one.megabytes) for one in found]},
+        {"memory": [(row.portals, row.megabytes) for row in found]},
         has_log_x=True,
     )
     return Found([Table("What a warm function keeps of many portals", header, rows)], [memory])
@@ -65,21 +65,21 @@ def _portals() -> Found:
 
 def _batches() -> Found:
     costs = batches.run()
-    direct = {one.burst: one for one in costs if one.batch is None}
+    direct = {cost.burst: cost for cost in costs if cost.batch is None}
     rows = [
         [
-            one.burst,
-            f"{one.batch or 'direct'}",
-            f"{one.invocations:,}",
-            f"{one.cpu_ms:.2f}",
-            f"{one.events_a_second:,.0f}",
-            f"{direct[one.burst].cpu_ms / one.cpu_ms:.1f} ×",
+            cost.burst,
+            f"{cost.batch or 'direct'}",
+            f"{cost.invocations:,}",
+            f"{cost.cpu_ms:.2f}",
+            f"{cost.events_a_second:,.0f}",
+            f"{direct[cost.burst].cpu_ms / cost.cpu_ms:.1f} ×",
         ]
-        for one in costs
+        for cost in costs
     ]
     header = ["burst", "batch", "invocations", "CPU an event, ms", "events a CPU second", "against direct"]
     curves = {
-        burst: [(one.batch, one.cpu_ms) for one in costs if one.burst == burst and one.batch is not None]
+        burst: [(cost.batch, cost.cpu_ms) for cost in costs if cost.burst == burst and cost.batch is not None]
         for burst in direct
     }
     plot = Plot("batches", "CPU time of an event in a batch", "events in a batch", "ms", curves, has_log_x=True)

@@ -120,7 +120,7 @@ def consumed(
 def _removed(table: str, update: str) -> Iterator[Consumed]:
     """An entry whose keys are removed from the item is deleted from the index. What is removed is small, so the item
     counts as it is after."""
-    removed = {one.strip() for one in update.partition(" REMOVE ")[2].split(",")}
+    removed = {part.strip() for part in update.partition(" REMOVE ")[2].split(",")}
     for index in INDEXES[table]:
         if removed & set(index.keys):
             yield Consumed("write", table if index.is_local else index.name, 1)

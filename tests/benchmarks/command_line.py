@@ -102,7 +102,7 @@ def main() -> None:
                 for _ in range(ROUNDS)
             ]
             for kind, index in (("CPU", 0), ("elapsed", 1)):
-                before, now = (statistics.median(one[version][index] for one in rounds) for version in programs)
+                before, now = (statistics.median(round_[version][index] for round_ in rounds) for version in programs)
                 print(f"| `{name}` | {kind} | {before:.0f} | {now:.0f} | {now / before:.2f} |")
     server.terminate()
 

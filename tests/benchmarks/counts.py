@@ -103,7 +103,7 @@ class Kind:
 def kinds() -> Mapping[tuple[str, bool], Kind]:
     """As they were counted last, by name and whether the history of events is kept."""
     found = json.loads(COUNTS.read_text(encoding="utf-8"))["kinds"]
-    return {(one["name"], one["has_history"]): Kind(**one) for one in found}
+    return {(row["name"], row["has_history"]): Kind(**row) for row in found}
 
 
 def counted_on() -> Mapping[str, str]:
@@ -114,7 +114,7 @@ def counted_on() -> Mapping[str, str]:
 def count(config: Config) -> list[Kind]:
     """``config`` is that of this process' environment. The counts are written for those who compute with them."""
     counted = [kind for days in (0, HISTORY_DAYS) for kind in _kinds(config, days)]
-    document = {"machine": machine(), "kinds": [asdict(one) for one in counted]}
+    document = {"machine": machine(), "kinds": [asdict(kind) for kind in counted]}
     COUNTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return counted
 
@@ -189,8 +189,8 @@ def _counted(config: Config, name: str, has_history: bool, envelope: dict[str, A
     for operation, arguments, answer in made.calls:
         if operation not in ("SendMessageBatch", "SendMessage", "PutEvents"):
             stored = _stored(arguments) if operation == "UpdateItem" else None
-            for one in consumed(config, operation, arguments, answer, stored):
-                (reads if one.kind == "read" else writes)[one.place] += one.units
+            for part in consumed(config, operation, arguments, answer, stored):
+                (reads if part.kind == "read" else writes)[part.place] += part.units
         if operation == "PutItem" and "Error" not in answer:
             kept, history = kept + _kept(config, arguments), history + _history(config, arguments)
     with recording.replayed():
@@ -237,7 +237,7 @@ def _with_entries(table: str, item: Item) -> int:
         # A sparse index holds some of the items.
         if set(index.keys) <= set(item)
     ]
-    return sum(item_bytes(one) + ITEM_OVERHEAD for one in (item, *entries))
+    return sum(item_bytes(entry) + ITEM_OVERHEAD for entry in (item, *entries))
 
 
 def _sends(arguments: Mapping[str, Any]) -> int:

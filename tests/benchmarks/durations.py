@@ -33,4 +33,4 @@ def duration_ms(kind: Kind) -> float:
 
 def batch_ms(kinds: Sequence[Kind]) -> float:
     """All at the same time, on one processor."""
-    return sum(one.cpu_ms for one in kinds) / processor_share() + max(waits_ms(one.calls) for one in kinds)
+    return sum(kind.cpu_ms for kind in kinds) / processor_share() + max(waits_ms(kind.calls) for kind in kinds)

@@ -130,18 +130,18 @@ def taken(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> Mappi
         }
         total.update(_times(own, stream.share))
         # The announcements of the busiest portal are of another event type than its events.
-        for one, number, of_type in ((kind, 1, stream.of_type), (announcement, kind.announces, 0.0)):
+        for handled, number, of_type in ((kind, 1, stream.of_type), (announcement, kind.announces, 0.0)):
             parts = {"type": of_type, "flow": stream.of_flow, "record": stream.of_record}
-            for name, units in demand(one, hot_type=True, hot_flow=True, hot_record=True).items():
+            for name, units in demand(handled, hot_type=True, hot_flow=True, hot_record=True).items():
                 total[name] += stream.share * number * units * parts.get(HOT.get(name, ""), 1.0)
     return {name: units for name, units in total.items() if units}
 
 
-def _times(one: Mapping[str, float], factor: float) -> dict[str, float]:
-    return {name: units * factor for name, units in one.items()}
+def _times(units_by_limit: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {name: units * factor for name, units in units_by_limit.items()}
 
 
 def reached(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> list[tuple[str, float]]:
     """The limits, and at how many events a second each is met; the first one first."""
     rates = [(name, LIMITS[name].a_second / units) for name, units in taken(scenario, counted).items()]
-    return sorted(rates, key=lambda one: one[1])
+    return sorted(rates, key=lambda rate: rate[1])

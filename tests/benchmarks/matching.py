@@ -86,8 +86,8 @@ def _matching(portal: Workload) -> Matching:
         found.append(indexes[event_type].matching(properties))
         if time.process_time() - started > RUN:
             break
-    for flows, one in zip(expected, found, strict=False):
-        assert flows == {satisfied.flow.id for satisfied in one}
+    for flows, sequence in zip(expected, found, strict=False):
+        assert flows == {satisfied.flow.id for satisfied in sequence}
     events = portal.events[: len(found)]
     runs = [_one_run(indexes, events) for _ in range(RUNS)]
     return Matching(portal.mix, portal.size, statistics.median(runs), naive, statistics.fmean(map(len, found)))
@@ -178,15 +178,15 @@ def _exchanges(portal: Workload, indexes: Indexes) -> Sequence[float]:
 def _matching_table(found: Sequence[Matching], growth: float) -> Table:
     rows = [
         [
-            str(one.mix),
-            f"{one.flows:,}",
-            f"{one.matches:,.1f}",
-            f"{one.index:,.1f}",
-            f"{1e6 / one.index:,.0f}",
-            f"{one.index / one.matches:.2f}" if one.matches else "",
-            f"{one.naive:,.0f}",
+            str(matching.mix),
+            f"{matching.flows:,}",
+            f"{matching.matches:,.1f}",
+            f"{matching.index:,.1f}",
+            f"{1e6 / matching.index:,.0f}",
+            f"{matching.index / matching.matches:.2f}" if matching.matches else "",
+            f"{matching.naive:,.0f}",
         ]
-        for one in sorted(found, key=lambda one: list(Mix).index(one.mix))
+        for matching in sorted(found, key=lambda measured: list(Mix).index(measured.mix))
     ]
     header = ["mix", "flows", "matches an event", "µs an event", "events a second", "µs a match", "naive, µs an event"]
     return Table(
@@ -200,14 +200,14 @@ def _matching_table(found: Sequence[Matching], growth: float) -> Table:
 def _upkeep_table(found: Sequence[Upkeep]) -> Table:
     rows = [
         [
-            f"{one.flows:,}",
-            f"{one.build:.3f}",
-            f"{one.without_gc:.3f}",
-            f"{one.bytes / 1e6:.1f}",
-            f"{one.exchange:.0f}",
-            f"{one.slow_exchange:.0f}",
+            f"{upkeep.flows:,}",
+            f"{upkeep.build:.3f}",
+            f"{upkeep.without_gc:.3f}",
+            f"{upkeep.bytes / 1e6:.1f}",
+            f"{upkeep.exchange:.0f}",
+            f"{upkeep.slow_exchange:.0f}",
         ]
-        for one in found
+        for upkeep in found
     ]
     header = ["flows", "build, s", "collector paused, s", "memory, MB", "exchange of a flow, µs", "99th percentile, µs"]
     return Table("The index of a portal", header, rows)
@@ -215,13 +215,20 @@ def _upkeep_table(found: Sequence[Upkeep]) -> Table:
 
 def _others_table(found: Sequence[rule_matchers.Measured]) -> Table:
     index = found[0].microseconds
-    rows = [[one.name, one.way, f"{one.microseconds:,.1f}", f"{one.microseconds / index:,.0f} ×"] for one in found]
+    rows = [
+        [matcher.name, matcher.way, f"{matcher.microseconds:,.1f}", f"{matcher.microseconds / index:,.0f} ×"]
+        for matcher in found
+    ]
     title = f"Rule matchers at {rule_matchers.FLOWS:,} flows"
     return Table(title, ["matcher", "how", "µs an event", "to the index"], rows, "All found the same flows.")
 
 
 def _plot(found: Sequence[Matching]) -> Plot:
-    curves = {f"index, {mix}": [(one.flows, one.index) for one in found if one.mix is mix] for mix in Mix}
-    curves["naive, selective"] = [(one.flows, one.naive) for one in found if one.mix is Mix.SELECTIVE]
+    curves = {
+        f"index, {mix}": [(matching.flows, matching.index) for matching in found if matching.mix is mix] for mix in Mix
+    }
+    curves["naive, selective"] = [
+        (matching.flows, matching.naive) for matching in found if matching.mix is Mix.SELECTIVE
+    ]
     title = "Finding the flows that an event satisfies"
     return Plot("matching", title, "flows of the portal", "µs an event", curves, has_log_x=True, has_log_y=True)

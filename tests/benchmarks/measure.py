@@ -80,7 +80,7 @@ def _outputs(process: subprocess.Popen[bytes]) -> Mapping[str, str]:
         except (OSError, BotoCoreError, ClientError):  # it is not up yet, or has no stack yet
             time.sleep(0.3)
             continue
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
         if set(OUTPUTS) <= set(outputs):
             time.sleep(2)  # the functions are handed to the Lambda service after the stack is up
             if process.poll() is None:  # else it was another's stack that answered, on the same port
@@ -159,12 +159,12 @@ def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
                 capture_output=True,
                 text=True,
             )
-            line = next(one for one in done.stdout.splitlines() if one.startswith("TIMES"))
+            line = next(text for text in done.stdout.splitlines() if text.startswith("TIMES"))
             if number:  # the first fills the caches of the disk
                 _, imported, answered = line.split()
                 times[name].append((float(imported) * 1e3, float(answered) * 1e3))
     return {
-        name: (statistics.median(one[0] for one in all_), statistics.median(one[1] for one in all_))
+        name: (statistics.median(row[0] for row in all_), statistics.median(row[1] for row in all_))
         for name, all_ in times.items()
     }
 
@@ -184,10 +184,10 @@ def burst(config: Config) -> tuple[float, float, int]:
             {
                 "EventBusName": config.event_bus_name,
                 "Source": "burst",
-                "DetailType": one["detail-type"],
-                "Detail": json.dumps(one["detail"]),
+                "DetailType": envelope["detail-type"],
+                "Detail": json.dumps(envelope["detail"]),
             }
-            for one in made
+            for envelope in made
         ]
         answer = bus.put_events(Entries=entries)  # type: ignore[arg-type]
         assert answer["FailedEntryCount"] == 0
@@ -201,14 +201,16 @@ def burst(config: Config) -> tuple[float, float, int]:
     while len(arrived) < BURST and time.monotonic() < deadline:
         answer = sqs.receive_message(QueueUrl=config.enrollments_queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         messages = answer.get("Messages", [])
-        for one in messages:
-            body = json.loads(one["Body"])
+        for message in messages:
+            body = json.loads(message["Body"])
             if body.get("portalId") == "p9":  # the bare handlers have sent theirs
                 arrived.add(body["trigger"]["eventId"])
         if messages:
             sqs.delete_message_batch(
                 QueueUrl=config.enrollments_queue_url,
-                Entries=[{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)],
+                Entries=[
+                    {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)
+                ],
             )
     return BURST / put_in, len(arrived) / (time.monotonic() - started), len(arrived)
 
@@ -225,17 +227,17 @@ def sizes() -> list[tuple[str, float]]:
         )
         layers = [(name, _kilobytes(Path(folder) / name)) for name in ("DependenciesLayer", "EnrollmentLayer")]
         dependencies = [
-            (f"- {one.name.removesuffix('.dist-info')}", _installed_kilobytes(one))
-            for one in Path(folder, "DependenciesLayer", "python").glob("*.dist-info")
+            (f"- {path.name.removesuffix('.dist-info')}", _installed_kilobytes(path))
+            for path in Path(folder, "DependenciesLayer", "python").glob("*.dist-info")
         ]
-        layers[1:1] = sorted(dependencies, key=lambda one: -one[1])
+        layers[1:1] = sorted(dependencies, key=lambda layer: -layer[1])
     shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
-    return [*layers, ("a function", max(_kilobytes(one) for one in (ROOT / "functions").iterdir()))]
+    return [*layers, ("a function", max(_kilobytes(path) for path in (ROOT / "functions").iterdir()))]
 
 
 def _kilobytes(folder: Path) -> float:
-    files = (one for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
-    return sum(one.stat().st_size for one in files) / 1024
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sum(file.stat().st_size for file in files) / 1024
 
 
 def _installed_kilobytes(metadata: Path) -> float:
@@ -262,10 +264,11 @@ def main() -> None:
             + "| --- " * 7
             + "|"
         )
-        for one in costs(config):
+        for cost in costs(config):
             print(
-                f"| {one.event} | {one.calls} | {one.handler:.2f} | {one.bare:.2f} | {one.handler / one.bare:.2f} "
-                f"| {one.bare_that_logs:.2f} | {one.handler / one.bare_that_logs:.2f} |"
+                f"| {cost.event} | {cost.calls} | {cost.handler:.2f} "
+                f"| {cost.bare:.2f} | {cost.handler / cost.bare:.2f} "
+                f"| {cost.bare_that_logs:.2f} | {cost.handler / cost.bare_that_logs:.2f} |"
             )
         starts = cold_starts(config)
         print(

@@ -113,13 +113,13 @@ def of_share(counted: Mapping[tuple[str, bool], Kind], enrolling: float, **how: 
 
 def added(*usages: Usage) -> Usage:
     total = Counter[str]()
-    for one in usages:
-        total.update(one)  # type: ignore[arg-type] - a Counter adds what is no whole number too
+    for amounts in usages:
+        total.update(amounts)  # type: ignore[arg-type] - a Counter adds what is no whole number too
     return total
 
 
-def times(one: Usage, count: float) -> Usage:
-    return {name: amount * count for name, amount in one.items()}
+def times(amounts: Usage, count: float) -> Usage:
+    return {name: amount * count for name, amount in amounts.items()}
 
 
 def cost(used: Usage) -> float:
@@ -188,7 +188,13 @@ def _counts(counted: Mapping[tuple[str, bool], Kind]) -> Iterator[Table]:
 def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     names = (NO_FLOW, NOT_MATCHED, CHANGES_RECORD, REDELIVERED, ENROLLED_BEFORE, ENROLLS, ENROLLS_IN_THREE)
     rows = [
-        [name, *(_usd(cost(with_announcements(counted, name, has_history=one)) * 1e6) for one in (False, True))]
+        [
+            name,
+            *(
+                _usd(cost(with_announcements(counted, name, has_history=has_history)) * 1e6)
+                for has_history in (False, True)
+            ),
+        ]
         for name in names
     ]
     line = counted[NOT_MATCHED, False].log_bytes - counted[NO_FLOW, False].log_bytes
@@ -233,7 +239,7 @@ def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
 def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     used = [of_share(counted, share, has_history=True) for share in SHARES]
     services = list(by_service(used[0]))
-    rows = [[one, *(_usd(by_service(each)[one] * 1e6) for each in used)] for one in services]
+    rows = [[service, *(_usd(by_service(each)[service] * 1e6) for each in used)] for service in services]
     kept_a_month = PRICES["storage, tables"].usd + PRICES["storage, backup of tables"].usd
     later = counted[ENROLLS, True].kept_bytes / GB * kept_a_month
     waits = ", ".join(f"{name} {wait:g} ms" for name, wait in WAITS.items())
@@ -258,7 +264,7 @@ def _waits_again(counted: Mapping[tuple[str, bool], Kind]) -> float:
 def _month() -> Table:
     metrics = len(emitted_metrics("Enroll"))
     alarms = sum(_alarm_metrics(ROOT / "template.yaml"))
-    functions = sum(one["Type"] == "AWS::Serverless::Function" for one in TEMPLATE["Resources"].values())
+    functions = sum(resource["Type"] == "AWS::Serverless::Function" for resource in TEMPLATE["Resources"].values())
     traces = functions * TRACED_FIRST * SECONDS_OF_A_MONTH
     rows = [
         ["custom metrics, at most", f"{metrics}", _usd(metrics * METRIC_MONTH.usd)],
@@ -284,16 +290,18 @@ def _alarm_metrics(path: Path) -> Iterator[int]:
             yield from _alarm_metrics(path.parent / properties["TemplateURL"])
         elif resource["Type"] == "AWS::CloudWatch::Alarm":
             metrics = properties.get("Metrics", [])
-            yield sum("MetricStat" in one or "SELECT" in str(one.get("Expression")) for one in metrics) or 1
+            yield sum("MetricStat" in metric or "SELECT" in str(metric.get("Expression")) for metric in metrics) or 1
 
 
 def _elsewhere() -> Table:
-    rows = [[one.what, one.price, one.bound_to, one.source] for one in ELSEWHERE]
+    rows = [
+        [alternative.what, alternative.price, alternative.bound_to, alternative.source] for alternative in ELSEWHERE
+    ]
     return Table("What others publish", ["instead", "price", "bound to", "read at"], rows)
 
 
 def _prices() -> Table:
-    rows = [[name, f"${one.usd:g}", one.unit, one.page, one.source] for name, one in PRICES.items()]
+    rows = [[name, f"${price.usd:g}", price.unit, price.page, price.source] for name, price in PRICES.items()]
     return Table(f"Prices: {REGION}, read on {READ_ON}", ["price", "USD", "for a", "AWS's page", "read at"], rows)
 
 

@@ -90,7 +90,7 @@ def _cost(name: str, category: str, first: dict[str, Any], envelope: dict[str, A
     recording = Recording()
     with recording.made():
         handler(envelope, None)
-    counted = Counter(one.operation for one in recording.calls)
+    counted = Counter(call.operation for call in recording.calls)
     bare = _bare(recording.calls)
     with recording.replayed():
         times = _by_turns(lambda: handler(envelope, None), bare, lambda: (bare(), _log(envelope)))
@@ -104,8 +104,8 @@ def _log(envelope: dict[str, Any]) -> None:
 
 def _bare(calls: list[Call]) -> Callable[[], None]:
     session: Any = boto3.session.Session()
-    clients = {service: session.client(service) for service in {one.service for one in calls}}
-    made = [(getattr(clients[one.service], xform_name(one.operation)), one.arguments) for one in calls]
+    clients = {service: session.client(service) for service in {call.service for call in calls}}
+    made = [(getattr(clients[call.service], xform_name(call.operation)), call.arguments) for call in calls]
 
     def function() -> None:
         for call, arguments in made:

@@ -122,7 +122,7 @@ def _kept(flows: DynamoFlows, answers: Answers, portals: int) -> int:
 def _ask(flows: DynamoFlows, portal: int) -> None:
     occurrence = Occurrence(SUBMITTED, {"hs_form_id": f"{portal}-form-3", "hs_url": "https://acme.example/landing/3"})
     found = flows.relevant(str(portal), "0-1", CandidateQuery([occurrence], LATER))
-    assert [one.id for one in found.flows] == ["3"]
+    assert [flow.id for flow in found.flows] == ["3"]
     assert sum(found.counted.values()) == FLOWS_EACH - 1
 
 

@@ -22,7 +22,12 @@ READS_ONCE = Kind(
 )
 ENROLLS_ONCE = replace(READS_ONCE, name=ENROLLS, writes={"enrollments": 5, "by-flow": 1}, sends=1, announces=1)
 COUNTED: Mapping[tuple[str, bool], Kind] = {
-    (one.name, one.has_history): one
-    for one in (READS_ONCE, ENROLLS_ONCE, replace(READS_ONCE, name=NOT_MATCHED), replace(READS_ONCE, name=ANNOUNCEMENT))
+    (kind.name, kind.has_history): kind
+    for kind in (
+        READS_ONCE,
+        ENROLLS_ONCE,
+        replace(READS_ONCE, name=NOT_MATCHED),
+        replace(READS_ONCE, name=ANNOUNCEMENT),
+    )
 }
 LOOKING = Scenario("a portal's events of one type", [Stream("looking", 1.0, NOT_MATCHED, "website", of_type=1.0)])

@@ -54,10 +54,10 @@ def measure() -> Sequence[Measured]:
     index = TriggerIndex(EVENT_TYPE, flows)
 
     def asked_each(event: PlainEvent) -> Collection[str]:
-        return [one.id for one in flows if any(group.failure(event) is None for group in one.groups)]
+        return [flow.id for flow in flows if any(group.failure(event) is None for group in flow.groups)]
 
     matchers: Sequence[tuple[str, str, Matcher]] = [
-        ("the index", "index", lambda event: [one.flow.id for one in index.matching(event)]),
+        ("the index", "index", lambda event: [satisfied.flow.id for satisfied in index.matching(event)]),
         ("naive evaluation", "each flow is asked", asked_each),
         *((f"{name} {version(name)}", way, make(rules)) for name, way, make in OTHERS),
     ]
@@ -108,7 +108,9 @@ def _flow(rule: Rule) -> Flow:
         given.append(("country", {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": rule.country}))
     if rule.seconds is not None:
         given.append(("seconds", {"operationType": "NUMBER", "operator": "IS_GREATER_THAN", "value": rule.seconds}))
-    group = TriggerGroup(0, EVENT_TYPE, None, tuple(PropertyFilter(name, operation(one)) for name, one in given))
+    group = TriggerGroup(
+        0, EVENT_TYPE, None, tuple(PropertyFilter(name, operation(operands)) for name, operands in given)
+    )
     return Flow("acme", rule.id, "", "0-1", "1", True, 0, 0, True, (group,))
 
 
@@ -193,7 +195,7 @@ def _zen_table(rules: Sequence[Rule]) -> Matcher:
         for source, target in (("in", "table"), ("table", "out"))
     ]
     decision = zen.ZenEngine().create_decision(json.dumps({"nodes": nodes, "edges": edges}))
-    return lambda event: [one["flow"] for one in decision.evaluate(event)["result"]]
+    return lambda event: [result["flow"] for result in decision.evaluate(event)["result"]]
 
 
 def _clipspy(rules: Sequence[Rule]) -> Matcher:

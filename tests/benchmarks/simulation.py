@@ -176,7 +176,7 @@ class Simulation:
 
     def _start(self) -> None:
         """Gives free executions to the functions that wait for one, in turns."""
-        for function in sorted({*self._waiting, *self._buffer}, key=lambda one: (self._running[one], one)):
+        for function in sorted({*self._waiting, *self._buffer}, key=lambda name: (self._running[name], name)):
             while self._may_start(function):
                 if self._is_buffered and (batch := self._next_batch(function)):
                     self._running[function] += 1
@@ -214,7 +214,7 @@ class Simulation:
         queues = self._buffer.get(function, {})
         batch: list[Message] = []
         # A fair queue hands out those first of whom the least waits.
-        for queue in sorted((one for one in queues.values() if one), key=len):
+        for queue in sorted((queue for queue in queues.values() if queue), key=len):
             while queue and len(batch) < BATCH:
                 batch.append(queue.popleft())
         return batch
@@ -223,10 +223,10 @@ class Simulation:
         """All at the same time, once the version that they share was read; the execution is held until the last is
         done."""
         self._outcome.invocations += 1
-        cpu_ms = sum(one.kind.cpu_ms for one in batch)
+        cpu_ms = sum(message.kind.cpu_ms for message in batch)
         left = len(batch)
         is_read = True
-        if any("version" in one.wanted for one in batch):
+        if any("version" in message.wanted for message in batch):
             is_read = yield from self._taken("version", 1, self._now)
 
         def member(message: Message) -> SimulatedProcess:

@@ -61,13 +61,13 @@ class Run:
             {
                 "EventBusName": self.config.event_bus_name,
                 "Source": "storm",
-                "DetailType": one["detail-type"],
-                "Detail": json.dumps(one["detail"]),
+                "DetailType": envelope["detail-type"],
+                "Detail": json.dumps(envelope["detail"]),
             }
-            for one in events
+            for envelope in events
         ]
         now = time.time()
-        self.sent |= {one["detail"]["id"]: now for one in events}
+        self.sent |= {envelope["detail"]["id"]: now for envelope in events}
         answer = self.bus.put_events(Entries=entries)
         assert answer["FailedEntryCount"] == 0
 
@@ -77,9 +77,11 @@ class Run:
         while not self.over.is_set():
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             received = answer.get("Messages", [])
-            self.messages.update(json.loads(one["Body"])["enrollmentId"] for one in received)
+            self.messages.update(json.loads(message["Body"])["enrollmentId"] for message in received)
             if received:
-                entries: Any = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(received)]
+                entries: Any = [
+                    {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(received)
+                ]
                 sqs.delete_message_batch(QueueUrl=url, Entries=entries)
             self.depths.append((time.time(), depth(url)))
 
@@ -146,7 +148,7 @@ def wait_until_decided(ids: Collection[str]) -> None:
 def show_latencies(run: Run, name: str, decided: Mapping[str, float]) -> None:
     for event_type in TRICKLE:
         prefix = f"{name}-{event_type}-"
-        latencies = sorted((at - run.sent[one]) * 1e3 for one, at in decided.items() if one.startswith(prefix))
+        latencies = sorted((at - run.sent[text]) * 1e3 for text, at in decided.items() if text.startswith(prefix))
         p95 = latencies[int(len(latencies) * 0.95)]
         middle = statistics.median(latencies)
         print(f"| {event_type}, {name} | {len(latencies)} | {middle:,.0f} | {p95:,.0f} | {latencies[-1]:,.0f} |")
@@ -154,12 +156,12 @@ def show_latencies(run: Run, name: str, decided: Mapping[str, float]) -> None:
 
 def show_backlog(run: Run, decided: Mapping[str, float]) -> None:
     """Of the crm function, and of the queue of enrollments, over the time of the storm."""
-    storm = {one: at for one, at in run.sent.items() if one.startswith("storm-")}
-    began, ended = min(storm.values()), max(decided[one] for one in storm)
+    storm = {text: at for text, at in run.sent.items() if text.startswith("storm-")}
+    began, ended = min(storm.values()), max(decided[text] for text in storm)
     print("\n| seconds | events waiting | the oldest for, s | enrollments waiting |\n| --- | --- | --- | --- |")
     for number in range(SAMPLES + 1):
         now = began + (ended - began) * number / SAMPLES
-        waiting = [at for one, at in storm.items() if at <= now < decided[one]]
+        waiting = [at for text, at in storm.items() if at <= now < decided[text]]
         oldest = now - min(waiting) if waiting else 0.0
         deep = next((deep for at, deep in reversed(run.depths) if at <= now), 0)
         print(f"| {now - began:.0f} | {len(waiting):,} | {oldest:.0f} | {deep:,} |")
@@ -204,7 +206,7 @@ def measure(run: Run) -> None:
                 until.wait(ALONE_SECONDS)
             else:
                 put_in = import_records(run)
-                wait_until_decided([one for one in run.sent if one.startswith("storm-")])
+                wait_until_decided([text for text in run.sent if text.startswith("storm-")])
         finally:
             until.set()
             trickling.join()
@@ -221,8 +223,8 @@ def quiet(event_type: str, event_id: str) -> dict[str, Any]:
 def report(run: Run, put_in: float) -> None:
     found = [line for line in decisions() if line["eventId"] in run.sent]
     decided = {line["eventId"]: decided_at(line) for line in found}
-    storm_over = max(at for one, at in decided.items() if one.startswith("storm-"))
-    began = min(at for one, at in run.sent.items() if one.startswith("storm-"))
+    storm_over = max(at for text, at in decided.items() if text.startswith("storm-"))
+    began = min(at for text, at in run.sent.items() if text.startswith("storm-"))
     rate, lasted = STORM / put_in, storm_over - began
     print(f"{STORM:,} events put in {put_in:.0f} s, {rate:.0f} a second; decided after {lasted:.0f} s.\n")
     print("| trickle | events | p50, ms | p95, ms | max, ms |\n| --- | --- | --- | --- | --- |")

@@ -93,7 +93,7 @@ def test_a_put_whose_condition_fails_takes_the_units_of_the_item_that_exists_and
 def test_a_batch_takes_a_unit_for_an_item_that_is_not_there() -> None:
     asked = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
     answer = {"Responses": {"e": [{"message": {"S": "m" * 5000}}]}}
-    assert [one.units for one in consumed(CONFIG, "BatchGetItem", asked, answer, None)] == [2, 1]
+    assert [part.units for part in consumed(CONFIG, "BatchGetItem", asked, answer, None)] == [2, 1]
 
 
 def test_the_indexes_are_those_of_the_template() -> None:
@@ -101,12 +101,12 @@ def test_the_indexes_are_those_of_the_template() -> None:
     for table, indexes in INDEXES.items():
         properties = resources[f"{table.title()}Table"]["Properties"]
         declared = {
-            (one["IndexName"], tuple(key["AttributeName"] for key in one["KeySchema"]), kind.startswith("Local"))
+            (index["IndexName"], tuple(key["AttributeName"] for key in index["KeySchema"]), kind.startswith("Local"))
             for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
-            for one in properties.get(kind, [])
+            for index in properties.get(kind, [])
         }
-        assert declared == {(one.name, one.keys, one.is_local) for one in indexes}
-        assert all(one["Projection"] == {"ProjectionType": "KEYS_ONLY"} for one in _all(properties))
+        assert declared == {(index.name, index.keys, index.is_local) for index in indexes}
+        assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in _all(properties))
 
 
 def _all(properties: dict[str, list[dict[str, object]]]) -> list[dict[str, object]]:

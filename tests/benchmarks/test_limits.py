@@ -21,9 +21,9 @@ def test_only_what_shares_a_place_takes_of_its_limit() -> None:
 
 
 def test_an_enrollment_takes_its_own_and_its_announcement() -> None:
-    one = taken(Scenario("", [Stream("", 1.0, ENROLLS, "forms", of_flow=0.5)]), COUNTED)
-    assert one["rules"] == 2
-    assert one["PutEvents"] == pytest.approx(1.1)
-    assert one["flows, reads"] == 2
-    assert one["enrollments, writes"] == 5
-    assert one["by-flow"] == 0.5
+    demanded = taken(Scenario("", [Stream("", 1.0, ENROLLS, "forms", of_flow=0.5)]), COUNTED)
+    assert demanded["rules"] == 2
+    assert demanded["PutEvents"] == pytest.approx(1.1)
+    assert demanded["flows, reads"] == 2
+    assert demanded["enrollments, writes"] == 5
+    assert demanded["by-flow"] == 0.5

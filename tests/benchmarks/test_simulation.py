@@ -12,7 +12,7 @@ from tests.benchmarks.simulation import ATTEMPTS, TRAFFIC_SECONDS, Bucket, Pipe,
 
 
 def limited(**a_second: float) -> Mapping[str, Limit]:
-    return {name: replace(one, a_second=a_second.get(name, one.a_second)) for name, one in LIMITS.items()}
+    return {name: replace(limit, a_second=a_second.get(name, limit.a_second)) for name, limit in LIMITS.items()}
 
 
 def test_a_bucket_refuses_what_exceeds_its_rate() -> None:

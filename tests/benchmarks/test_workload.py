@@ -24,7 +24,9 @@ def test_the_index_finds_what_asking_each_flow_finds(mix: Mix) -> None:
             for group in reversed(flow.groups)
             if group.event_type == event_type and group.failure(properties) is None
         }
-        assert {one.flow.id: one.group for one in indexes[event_type].matching(properties)} == expected
+        assert {
+            satisfied.flow.id: satisfied.group for satisfied in indexes[event_type].matching(properties)
+        } == expected
 
 
 @pytest.mark.parametrize("size", [1_000, 5_000])

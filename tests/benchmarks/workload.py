@@ -59,7 +59,7 @@ class Kind:
     url: bool = False
 
 
-def one(*options: str) -> Callable[[random.Random], Mapping[str, Any]]:
+def one_of(*options: str) -> Callable[[random.Random], Mapping[str, Any]]:
     return lambda dice: {"value": dice.choice(options)}
 
 
@@ -72,9 +72,9 @@ def nothing(dice: random.Random) -> Mapping[str, Any]:
 
 
 _ON_URLS = (
-    ("hs_url", "STRING", "CONTAINS", one("acme", "https://", "?utm_", *(f"/{path}" for path in PATHS[:4]))),
-    ("hs_url", "STRING", "DOES_NOT_CONTAIN", one(*(f"/{path}" for path in PATHS))),
-    ("hs_url", "MULTISTRING", "STARTS_WITH", lambda dice: {"values": [f"https://{one}" for one in DOMAINS[:3]]}),
+    ("hs_url", "STRING", "CONTAINS", one_of("acme", "https://", "?utm_", *(f"/{path}" for path in PATHS[:4]))),
+    ("hs_url", "STRING", "DOES_NOT_CONTAIN", one_of(*(f"/{path}" for path in PATHS))),
+    ("hs_url", "MULTISTRING", "STARTS_WITH", lambda dice: {"values": [f"https://{domain}" for domain in DOMAINS[:3]]}),
     ("hs_utm_source", "MULTISTRING", "IS_EQUAL_TO", some(*SOURCES)),
     ("hs_utm_campaign", "ALL_PROPERTY", "IS_KNOWN", nothing),
 )
@@ -85,7 +85,7 @@ _EMAILS: Mapping[str, Draw] = {
 }
 _ON_EMAILS = (
     ("hs_email_type", "ENUMERATION", "IS_ANY_OF", some("BATCH_EMAIL", "AUTOMATED_EMAIL", "BLOG_EMAIL")),
-    ("hs_email_subject", "STRING", "DOES_NOT_CONTAIN", one("unsubscribe", "report", "webinar")),
+    ("hs_email_subject", "STRING", "DOES_NOT_CONTAIN", one_of("unsubscribe", "report", "webinar")),
 )
 _SITE: Mapping[str, Draw] = {
     "hs_utm_source": choice(None, *SOURCES),
@@ -177,7 +177,7 @@ KINDS = (
         "sales_documents.viewed",
         "hs_document_id",
         {"hs_user_id": number(1, 50), "hs_document_name": choice("Proposal.pdf", "Price list", "Contract")},
-        (("hs_document_name", "STRING", "ENDS_WITH", one(".pdf", "list")),),
+        (("hs_document_name", "STRING", "ENDS_WITH", one_of(".pdf", "list")),),
     ),
 )
 
@@ -265,9 +265,9 @@ def _id(kind: Kind, dice: random.Random) -> str:
     return str(dice.randrange(10**9, 10**11))
 
 
-def _page_of(one: str) -> str:
+def _page_of(page_id: str) -> str:
     """The page that is visited, or has the form."""
-    number = zlib.crc32(one.encode())
+    number = zlib.crc32(page_id.encode())
     return f"https://{DOMAINS[number % len(DOMAINS)]}/{PATHS[number % len(PATHS)]}/{number}"
 
 

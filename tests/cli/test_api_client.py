@@ -103,7 +103,7 @@ def test_a_command_sends_the_token_to_this_machine(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ENROLL_API_TOKEN", TOKEN)
     with host(200) as api:
         run("flows", "delete", "1", "--portal", "p1", "--api", api.url)
-    assert [one["authorization"] for one in api.requests] == [f"Bearer {TOKEN}"]
+    assert [request["authorization"] for request in api.requests] == [f"Bearer {TOKEN}"]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -75,24 +75,24 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
 
     (stored,) = answer("flows", "put", path)
     assert (stored["id"], stored["revisionId"], stored["outcome"]) == ("1", "1", "created")
-    assert [one["outcome"] for one in answer("flows", "put", path)] == ["unchanged"]
+    assert [result["outcome"] for result in answer("flows", "put", path)] == ["unchanged"]
     assert answer("flows", "show", "1")["actions"] == [{"kept": True}]
-    assert [one["isEnabled"] for one in answer("flows", "off", "1")] == [False]
-    assert [one["revisionId"] for one in answer("flows", "on", "1")] == ["3"]
+    assert [result["isEnabled"] for result in answer("flows", "off", "1")] == [False]
+    assert [result["revisionId"] for result in answer("flows", "on", "1")] == ["3"]
     assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
     assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"
     run("flows", "delete", "1")
-    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
     for command in ("show", "on", "off", "delete"):
         run("flows", command, "1", code=4)
 
 
 def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
     folder = tmp_path / "flows"
-    assert {one["id"] for one in answer("flows", "pull", str(folder))} == {"1001", "1002"}
+    assert {flow["id"] for flow in answer("flows", "pull", str(folder))} == {"1001", "1002"}
     assert run("flows", "diff", str(folder), "--exit-code").stdout == ""
-    assert {one["outcome"] for one in answer("flows", "put", str(folder))} == {"unchanged"}
+    assert {result["outcome"] for result in answer("flows", "put", str(folder))} == {"unchanged"}
 
     (path,) = folder.glob("1001*.json")
     document = json.loads(path.read_text())
@@ -100,7 +100,7 @@ def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
     shown = run("flows", "diff", str(folder), "--exit-code", code=1).stdout
     assert '+  "name": "Renamed"' in shown
     assert "1002" not in shown
-    outcomes = {one["id"]: one["outcome"] for one in answer("flows", "put", str(folder))}
+    outcomes = {result["id"]: result["outcome"] for result in answer("flows", "put", str(folder))}
     assert outcomes == {"1001": "changed", "1002": "unchanged"}
 
     portal.world.authoring.delete("p1", "1002", portal.world.now)
@@ -112,7 +112,7 @@ def test_flows_are_kept_as_files(portal: Api, tmp_path: Path) -> None:
 def test_differences_are_listed_as_json(portal: Api, tmp_path: Path) -> None:
     folder = tmp_path / "flows"
     run("flows", "pull", str(folder))
-    assert {(one["id"], one["state"]) for one in answer("flows", "diff", str(folder), "--exit-code")} == {
+    assert {(flow["id"], flow["state"]) for flow in answer("flows", "diff", str(folder), "--exit-code")} == {
         ("1001", "unchanged"),
         ("1002", "unchanged"),
     }
@@ -157,7 +157,7 @@ def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: P
 
     refused = run("flows", "put", path, code=5)
     assert "$.enrollmentCriteria.listFilterBranch" in refused.stderr
-    assert [one["outcome"] for one in answer("flows", "put", path, "--replace-triggers")] == ["changed"]
+    assert [result["outcome"] for result in answer("flows", "put", path, "--replace-triggers")] == ["changed"]
 
 
 def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal: Api, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal:
     assert "did you mean forms.submitted?" in result.stderr
     for part in ("$.goalFilterBranch", "got no value", "expected each ID once; got 1 2 times"):
         assert part in result.stderr
-    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
 
 
 def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api,
     (tmp_path / "4-bytes.json").write_bytes(b"\xff")
 
     result = run("flows", "check", str(tmp_path), "--json", code=2)
-    faults = {Path(one["file"]).name: one["faults"] for one in json.loads(result.stdout)}
+    faults = {Path(report["file"]).name: report["faults"] for report in json.loads(result.stdout)}
     assert {name for name, messages in faults.items() if messages} == {"1-bad.json", "2-broken.json", "4-bytes.json"}
     assert faults["2-broken.json"][0].startswith("expected JSON; ")
     assert "did you mean enrollmentCriteria?" in faults["1-bad.json"][0]
@@ -195,7 +195,7 @@ def test_faults_of_all_files_are_reported_when_one_file_is_not_json(portal: Api,
         assert "4-bytes.json: expected UTF-8" in refused
     strict = run("flows", "put", str(tmp_path), "--strict", code=2)
     assert "did you mean enrollmentCriteria?" in strict.stderr.replace("\n", "")
-    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
 
 
 SCHEDULED = {
@@ -216,7 +216,7 @@ def test_flows_that_cannot_run_are_stored_turned_off_with_a_report(portal: Api, 
     (tmp_path / "broken.json").write_text("{", encoding="utf-8")
 
     assert "nothing was stored" in run("flows", "put", str(tmp_path), "--strict", code=2).stderr
-    assert [one["id"] for one in answer("flows", "list")] == ["1001", "1002"]
+    assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
 
     shown = run("flows", "put", str(tmp_path), code=1).stdout
     for line in (
@@ -228,7 +228,7 @@ def test_flows_that_cannot_run_are_stored_turned_off_with_a_report(portal: Api, 
         "5 flows: 1 stored as they are, 2 stored turned off, 2 not stored.",
     ):
         assert line in shown
-    assert {one["id"]: one["isEnabled"] for one in answer("flows", "list")} == {
+    assert {flow["id"]: flow["isEnabled"] for flow in answer("flows", "list")} == {
         **{"1001": True, "1002": True, "3": True},
         **{"4": False, "5": False},
     }
@@ -243,7 +243,7 @@ def test_report_as_json_names_the_kind_and_the_reasons_of_each_flow(portal: Api,
         assert (on["outcome"], on["isEnabled"], on["reasons"]) == (outcome, True, [])
         assert (off["outcome"], off["isEnabled"], off["isTurnedOff"]) == (outcome, False, True)
         assert (off["name"], off["kind"]) == ("Every Monday", "LIST_BASED")
-        assert [(one["path"], one["code"]) for one in off["reasons"]] == [
+        assert [(reason["path"], reason["code"]) for reason in off["reasons"]] == [
             ("$.enrollmentSchedule", "NOT_YET_SUPPORTED"),
             ("$.enrollmentCriteria.listFilterBranch", "NO_CRITERIA"),
         ]
@@ -319,10 +319,10 @@ def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Ap
     world.put_flow(flow({"id": 4, "event": "calls.ended"}))
 
     explained = answer("explain", "--record", "contact/101", "--flow", "Flow 1001", "--last", "5")
-    assert [one["event"]["id"] for one in explained["results"]] == ["e1"]
+    assert [result["event"]["id"] for result in explained["results"]] == ["e1"]
     assert explained["eventTypes"] == ["forms.submitted"]
     calls = answer("explain", "--record", "contact/101", "--flow", "4", "--last", "3")
-    assert [one["event"]["id"] for one in calls["results"]] == ["c29", "c28", "c27"]
+    assert [result["event"]["id"] for result in calls["results"]] == ["c29", "c28", "c27"]
 
     shown = run("explain", "--record", "contact/101", "--flow", "meetings").stderr
     assert shown.startswith("No such event of contact/101 since 2026-10-2")
@@ -363,10 +363,10 @@ def test_a_stack_that_is_not_there_or_another_is_told(stack: Any) -> None:
 
 def test_the_catalog() -> None:
     assert len(answer("catalog")) == len(EVENT_TYPES)
-    assert {one["category"] for one in answer("catalog", "--category", "email")} == {"email"}
+    assert {event_type["category"] for event_type in answer("catalog", "--category", "email")} == {"email"}
     submitted = answer("catalog", "--event", "4-1639801")
     assert submitted["eventType"] == "forms.submitted"
-    assert "hs_form_id" in {one["name"] for one in submitted["properties"]}
+    assert "hs_form_id" in {property_["name"] for property_ in submitted["properties"]}
     assert "Form submission" in run("catalog").stdout
     assert "did you mean forms.submitted?" in run("catalog", "--event", "forms.submited", code=4).stderr
     run("catalog", "--category", "nope", code=4)
@@ -377,7 +377,7 @@ def test_a_record_with_its_enrollments(portal: Api) -> None:
     found = answer("records", "show", "0-1/101")
 
     assert found["properties"]["city"] == {"value": "Dublin", "changedAt": "1970-01-01T00:00:01.000Z"}
-    assert [one["flowId"] for one in found["enrollments"]] == ["1001"]
+    assert [enrollment["flowId"] for enrollment in found["enrollments"]] == ["1001"]
     run("records", "show", "contact/101", "--portal", "p2", code=4)
     run("records", "show", "contact", code=2)
 
@@ -403,9 +403,9 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_record_of_any_id_is_shown_and_explained(
     portal: Api, requested: list[str], tmp_path: Path, record: str
 ) -> None:
-    rows = [{"id": one, "properties": {"name": one}} for one in (record, "a", "50", "50%")]
+    rows = [{"id": record_id, "properties": {"name": record_id}} for record_id in (record, "a", "50", "50%")]
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows if rows.index(one) == 0 or one["id"] != record))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if rows.index(row) == 0 or row["id"] != record))
     run("records", "import", str(path))
 
     found = answer("records", "show", f"contact/{record}")
@@ -416,9 +416,9 @@ def test_a_record_of_any_id_is_shown_and_explained(
     run("records", "show", f"contact/{record}x", code=4)
 
     assert requested
-    for one in requested:
-        assert not {"%2F", "%3F", "%23", "%25"} & {one[at : at + 3] for at in range(len(one))}, one
-        assert ".." not in one.split("/")
+    for url in requested:
+        assert not {"%2F", "%3F", "%23", "%25"} & {url[at : at + 3] for at in range(len(url))}, url
+        assert ".." not in url.split("/")
 
 
 def test_a_portal_allows_sources(portal: Api) -> None:
@@ -436,13 +436,13 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     portal: Api, requested: list[str], tmp_path: Path, flow_id: str
 ) -> None:
     before = repr(portal.world.flows.list("p1", 100))
-    good, bad = (flow({"id": one, "event": "forms.submitted"}) for one in ("2001", flow_id))
+    good, bad = (flow({"id": id_, "event": "forms.submitted"}) for id_ in ("2001", flow_id))
     run("flows", "put", file(tmp_path, good, bad), code=2)
     assert "expected an ID for a URL path" in run("flows", "delete", flow_id, code=2).output
     assert "there is no flow with the ID or the name" in run("flows", "test", flow_id, "101", code=4).output
     assert repr(portal.world.flows.list("p1", 100)) == before
     run("flows", "show", flow_id, code=4)
-    assert not [one for one in requested if "%" in one or ".." in one]
+    assert not [url for url in requested if "%" in url or ".." in url]
 
 
 def test_an_api_that_does_not_answer_is_told() -> None:
@@ -466,7 +466,7 @@ def test_records_are_imported_and_refused_rows_reported(portal: Api, tmp_path: P
     counts = json.loads(result.stdout)
     assert {**counts, "report": None} == {"rows": 231, "created": 227, "changed": 1, "refused": 3, "report": None}
     refused = [json.loads(line) for line in Path(counts["report"]).read_text(encoding="utf-8").splitlines()]
-    assert [one["line"] for one in refused] == [152, 153, 154]
+    assert [fault["line"] for fault in refused] == [152, 153, 154]
     assert "8,192" in refused[2]["refused"]
     assert not (tmp_path / "contacts.csv.progress.json").exists()
     stored = answer("records", "show", "contact/n0")
@@ -477,7 +477,7 @@ def test_records_are_imported_and_refused_rows_reported(portal: Api, tmp_path: P
 def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deals.jsonl"
     rows = [{"id": str(number), "properties": {"amount": number}} for number in range(250)]
-    path.write_text("\n".join(json.dumps(one) for one in rows), encoding="utf-8")
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     sent: list[int] = []
     call = ApiClient.call
 
@@ -620,7 +620,7 @@ def test_an_interrupted_import_reports_no_row_twice(
 def test_a_file_is_held_to_the_revision_that_it_names(portal: Api, tmp_path: Path) -> None:
     document = flow({"id": 1, "event": "forms.submitted"}) | {"revisionId": "77", "name": "a"}
     path = file(tmp_path, document)
-    assert [one["outcome"] for one in answer("flows", "put", path)] == ["created"]
+    assert [result["outcome"] for result in answer("flows", "put", path)] == ["created"]
     run("flows", "put", file(tmp_path, document | {"name": "b"}), code=5)
     run("flows", "put", file(tmp_path, document | {"name": "b", "revisionId": "1"}))
 
@@ -629,14 +629,14 @@ def test_what_a_flow_keeps_is_no_difference(portal: Api, tmp_path: Path) -> None
     document = flow({"id": 1, "event": "forms.submitted"})
     run("flows", "put", file(tmp_path, document | {"dataSources": [{"name": "x"}]}))
     path = file(tmp_path, document)
-    assert [one["outcome"] for one in answer("flows", "put", path)] == ["unchanged"]
+    assert [result["outcome"] for result in answer("flows", "put", path)] == ["unchanged"]
     assert run("flows", "diff", path, "--exit-code").stdout == ""
 
 
 def test_each_flow_is_pulled_into_a_file_of_its_own(portal: Api, tmp_path: Path) -> None:
     ids = ["a/b", "a:b", "日" * 64]
-    for one in ids:
-        portal.world.put_flow(flow({"id": one, "event": "forms.submitted"}) | {"name": "n" * 100})
+    for id_ in ids:
+        portal.world.put_flow(flow({"id": id_, "event": "forms.submitted"}) | {"name": "n" * 100})
     answer("flows", "pull", str(tmp_path / "all"))
     found = {json.loads(path.read_text(encoding="utf-8"))["id"] for path in (tmp_path / "all").glob("*.json")}
     assert found == {"1001", "1002", *ids}
@@ -701,7 +701,7 @@ def test_an_event_is_simulated_against_drafts_for_a_record_of_a_file(
     assert 'city is "Cork", found "Bray"' in shown
     assert '✗ city is "Cork": found "Bray"' in shown
     assert answer("simulate", path, "--flow", draft)["decisions"][0]["code"] == "FILTERED_OUT"
-    assert [one["flowId"] for one in answer("simulate", path, "--now")["decisions"]] == ["1001"]
+    assert [decision["flowId"] for decision in answer("simulate", path, "--now")["decisions"]] == ["1001"]
     called = file(tmp_path, event({"calls.ended": "101", "id": "e"}), name="call.json")
     assert "no flow of its object type is triggered by it" in run("simulate", called).stdout
     refused = file(tmp_path, {**sent, "source": 3}, name="bad.json")
@@ -722,10 +722,10 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
     assert 'form is "f-1", found "f-9"' in shown
     assert "its message is published" in shown
     assert "4 events of contact/101; the history reaches back to" in result.stderr
-    one = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
-    assert "✗ trigger group 0: forms.submitted" in one
-    assert '✗ hs_form_id is "f-1": found "f-9"' in one
-    assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in one
+    explanation = run("explain", "--record", "0-1/101", "--event", "s1", "--flow", "1001").stdout
+    assert "✗ trigger group 0: forms.submitted" in explanation
+    assert '✗ hs_form_id is "f-1": found "f-9"' in explanation
+    assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in explanation
     assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
         "s2",
         "s1",
@@ -768,7 +768,7 @@ def test_the_impact_of_a_draft_is_shown(portal: Api, tmp_path: Path, monkeypatch
 
     whole = answer("flows", "impact", draft)
     assert (sorted(whole["gained"]), sorted(whole["lost"])) == (["0-1/502", "0-1/505"], ["0-1/500", "0-1/503"])
-    entries = {one["record"]: (one["saved"], one["draft"], one["change"]) for one in whole["records"]}
+    entries = {record["record"]: (record["saved"], record["draft"], record["change"]) for record in whole["records"]}
     assert entries == {
         "0-1/500": (1, 0, "lost"),
         "0-1/501": (1, 25, "more"),
@@ -778,7 +778,7 @@ def test_the_impact_of_a_draft_is_shown(portal: Api, tmp_path: Path, monkeypatch
         "0-1/505": (0, 25, "gained"),
     }
     assert (whole["events"], whole["savedRevisionId"]) == (151, "1")
-    lost = next(one for one in whole["records"] if one["record"] == "0-1/500")
+    lost = next(record for record in whole["records"] if record["record"] == "0-1/500")
     assert lost["because"] == 'draft: town is any of "Town 1" or "Town 2", found "Town 0"'
 
     result = run("flows", "impact", draft, "--last", "2w")

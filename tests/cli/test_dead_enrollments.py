@@ -57,16 +57,16 @@ class Queues:
         while messages := self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         ).get("Messages"):
-            for one in messages:
-                found.append({**one, "enrollment": json.loads(one["Body"])})
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            for message in messages:
+                found.append({**message, "enrollment": json.loads(message["Body"])})
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
     def delivered(self) -> list[str]:
-        return [one["enrollment"]["enrollmentId"] for one in self.consume(self.url)]
+        return [message["enrollment"]["enrollmentId"] for message in self.consume(self.url)]
 
     def dead(self) -> list[str]:
-        return [one["enrollment"]["enrollmentId"] for one in self.consume(self.dead_url)]
+        return [message["enrollment"]["enrollmentId"] for message in self.consume(self.dead_url)]
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_listing_shows_each_enrollment_and_keeps_all(queues: Queues) -> None:
     queues.put_dead(*(message(f"01K{number:02}", record=str(number)) for number in range(25)))
     for receives in (1, 2):
         found = answer("queue", "list")
-        assert [one["enrollmentId"] for one in found] == [f"01K{number:02}" for number in range(25)]
-        assert {one["receives"] for one in found} == {receives}
+        assert [message["enrollmentId"] for message in found] == [f"01K{number:02}" for number in range(25)]
+        assert {message["receives"] for message in found} == {receives}
     first = found[0]
     assert (first["groupId"], first["record"], first["flowId"], first["portalId"]) == ("p1/0-1/0", "0-1/0", "1", "p1")
     assert first["message"] == message("01K00", record="0")
@@ -118,7 +118,7 @@ def test_list_fits_80_columns_and_cuts_no_id(queues: Queues, monkeypatch: pytest
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     ids = [f"01KAV3W8ZJ6W5R5Y0Q3S1N7T{number:02}" for number in range(3)]
-    queues.put_dead(*(message(one, record=f"10000000{index}", flow="585051946") for index, one in enumerate(ids)))
+    queues.put_dead(*(message(id_, record=f"10000000{index}", flow="585051946") for index, id_ in enumerate(ids)))
     lines = run("queue", "list").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     for enrollment_id in ids:
@@ -153,10 +153,10 @@ def test_redriven_messages_are_unchanged_and_in_the_order_of_their_record(queues
     }
     found = queues.consume(queues.url)
     for record in ("a", "b"):
-        expected = [one for one in sent if one["objectId"] == record]
-        assert [one["enrollment"] for one in found if one["enrollment"]["objectId"] == record] == expected
-    assert {one["Attributes"]["MessageGroupId"] for one in found} == {"p1/0-1/a", "p1/0-1/b"}
-    assert {one["MessageAttributes"]["flowId"]["StringValue"] for one in found} == {"1"}
+        expected = [message for message in sent if message["objectId"] == record]
+        assert [message["enrollment"] for message in found if message["enrollment"]["objectId"] == record] == expected
+    assert {message["Attributes"]["MessageGroupId"] for message in found} == {"p1/0-1/a", "p1/0-1/b"}
+    assert {message["MessageAttributes"]["flowId"]["StringValue"] for message in found} == {"1"}
     assert queues.dead() == []
 
 
@@ -231,7 +231,7 @@ def test_command_that_ends_before_the_deletion_loses_no_message(
     with monkeypatch.context() as patch:
         patch_call(patch, "DeleteMessageBatch", fail)
         assert "a call to AWS failed" in run("queue", "redrive", code=1).stderr
-    assert [one["enrollmentId"] for one in answer("queue", "list")] == ["01K1", "01K2"]
+    assert [message["enrollmentId"] for message in answer("queue", "list")] == ["01K1", "01K2"]
     assert answer("queue", "redrive")["redriven"] == 2
     # The repetition has the same deduplication ID, so SQS delivers 01K1 once.
     assert queues.delivered() == ["01K1", "01K2"]
@@ -243,17 +243,17 @@ def test_refused_message_stays_with_the_later_messages_of_its_record(
     queues.put_dead(message("a1", "a"), message("a2", "a"), message("b1", "b"), message("a3", "a"), message("b2", "b"))
 
     def refuse(arguments: Any, call: Any) -> Any:
-        refused = [one for one in arguments["Entries"] if '"a2"' in one["MessageBody"]]
-        arguments["Entries"] = [one for one in arguments["Entries"] if one not in refused]
+        refused = [entry for entry in arguments["Entries"] if '"a2"' in entry["MessageBody"]]
+        arguments["Entries"] = [entry for entry in arguments["Entries"] if entry not in refused]
         response = call() if arguments["Entries"] else {}
-        failed = [{"Id": one["Id"], "Code": "InternalError", "Message": "try again"} for one in refused]
+        failed = [{"Id": entry["Id"], "Code": "InternalError", "Message": "try again"} for entry in refused]
         return {**response, "Failed": failed}
 
     with monkeypatch.context() as patch:
         patch_call(patch, "SendMessageBatch", refuse)
         result = run("queue", "redrive", "--json", code=1)
     report = json.loads(result.stdout)
-    assert (report["redriven"], [(one["enrollmentId"], one["why"]) for one in report["left"]]) == (
+    assert (report["redriven"], [(message["enrollmentId"], message["why"]) for message in report["left"]]) == (
         3,
         [("a2", "InternalError try again"), ("a3", "an earlier message of its record is left")],
     )
@@ -280,7 +280,7 @@ def test_message_that_returns_during_the_run_is_not_redriven_again(
         patch_call(patch, "SendMessageBatch", fail_again)
         report = answer("queue", "redrive")
     assert report["redriven"] == 1
-    assert [one["why"] for one in report["left"]] == ["came back during the run"]
+    assert [message["why"] for message in report["left"]] == ["came back during the run"]
     assert queues.dead() == ["01K1"]
 
 
@@ -292,7 +292,7 @@ def test_filters_choose_enrollments(queues: Queues) -> None:
         (["--flow", "1", "--portal", "p2"], ["01K3"]),
         (["--limit", "2"], ["01K1", "01K2"]),
     ):
-        assert [one["enrollmentId"] for one in answer("queue", "list", *options)] == ids
+        assert [message["enrollmentId"] for message in answer("queue", "list", *options)] == ids
     report = answer("queue", "redrive", "--flow", "2")
     assert (report["redriven"], report["skipped"]) == (1, 2)
     assert queues.delivered() == ["01K2"]
@@ -319,7 +319,7 @@ def test_discard_names_what_it_deletes_and_asks_first(queues: Queues) -> None:
     assert "Discard 3 messages?" in result.stderr
     assert "the workflows that they start do not run" in result.stderr
     assert CliRunner().invoke(app, ["queue", "discard", "--enrollment", "01K2"], input="y\n").exit_code == 0
-    assert [one["enrollmentId"] for one in answer("queue", "list")] == ["01K1", "01K3"]
+    assert [message["enrollmentId"] for message in answer("queue", "list")] == ["01K1", "01K3"]
 
 
 def test_discarded_messages_are_kept_in_a_file(queues: Queues, tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_discarded_messages_are_kept_in_a_file(queues: Queues, tmp_path: Path) -
     file = tmp_path / "discarded.jsonl"
     assert answer("queue", "discard", "--yes", "--keep", str(file)) == {"discarded": 12, "kept": str(file)}
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert [one["message"] for one in lines] == [message(f"01K{number:02}", str(number)) for number in range(12)]
+    assert [line["message"] for line in lines] == [message(f"01K{number:02}", str(number)) for number in range(12)]
     assert queues.dead() == []
 
 

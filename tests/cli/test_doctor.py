@@ -108,7 +108,7 @@ class Aws:
 
     def set_parameter(self, name: str, value: str) -> None:
         self.stack["Parameters"] = [
-            *(one for one in self.stack["Parameters"] if one["ParameterKey"] != name),
+            *(parameter for parameter in self.stack["Parameters"] if parameter["ParameterKey"] != name),
             {"ParameterKey": name, "ParameterValue": value},
         ]
 
@@ -138,9 +138,11 @@ class Aws:
 
     def list_stack_resources(self, StackName: str) -> Any:
         keys = ("ResourceType", "LogicalResourceId", "PhysicalResourceId")
-        for one in self.resources[StackName]:
+        for resource in self.resources[StackName]:
             yield {
-                "StackResourceSummaries": [dict(zip(keys, one, strict=True)) | {"ResourceStatus": "CREATE_COMPLETE"}]
+                "StackResourceSummaries": [
+                    dict(zip(keys, resource, strict=True)) | {"ResourceStatus": "CREATE_COMPLETE"}
+                ]
             }
 
     def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> Any:
@@ -193,16 +195,20 @@ def aws() -> Aws:
 
 
 def results(aws: Aws) -> dict[str, Finding]:
-    return {one.check: one for one in check_configuration(aws.opened())}
+    return {finding.check: finding for finding in check_configuration(aws.opened())}
 
 
 def test_a_healthy_stack_has_no_fault(aws: Aws) -> None:
-    assert {name: one.result for name, one in results(aws).items()} == dict.fromkeys(doctor.CHECKS, CheckResult.OK)
+    assert {name: result.result for name, result in results(aws).items()} == dict.fromkeys(
+        doctor.CHECKS, CheckResult.OK
+    )
 
 
 def test_the_local_run_is_not_said_to_pass_what_it_can_not_answer(aws: Aws) -> None:
     aws.stack["StackId"] = aws.stack["StackId"].replace(ACCOUNT, doctor.LOCAL_ACCOUNT)
-    not_checked = {name: one.detail for name, one in results(aws).items() if one.result == CheckResult.NOT_CHECKED}
+    not_checked = {
+        name: result.detail for name, result in results(aws).items() if result.result == CheckResult.NOT_CHECKED
+    }
     assert not_checked == {
         "concurrency": "the local run has no quota of concurrent executions",
         "alarms": "the local run has no alarms",
@@ -257,7 +263,10 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     ),
     "there are no alarms": (
         lambda aws: aws.resources.update(
-            {name: [one for one in many if "Alarm" not in one[0]] for name, many in aws.resources.items()}
+            {
+                name: [resource for resource in many if "Alarm" not in resource[0]]
+                for name, many in aws.resources.items()
+            }
         ),
         "alarms",
         "the stack has no alarms",
@@ -274,7 +283,7 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     ),
     "the stack lacks a queue": (
         lambda aws: aws.resources.update(
-            enroll=[one for one in aws.resources["enroll"] if one[1] != "EnrollmentsQueue"]
+            enroll=[resource for resource in aws.resources["enroll"] if resource[1] != "EnrollmentsQueue"]
         ),
         "dead-letter policies",
         "the stack has no EnrollmentsQueue. Deploy the template again",
@@ -322,7 +331,7 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
 def test_a_fault_is_found_by_its_check_alone(aws: Aws, breaks: Callable[[Aws], Any], check: str, detail: str) -> None:
     breaks(aws)
     found = results(aws)
-    assert [name for name, one in found.items() if one.result == CheckResult.FAULT] == [check]
+    assert [name for name, finding in found.items() if finding.result == CheckResult.FAULT] == [check]
     assert detail in found[check].detail
 
 
@@ -406,11 +415,11 @@ class Portal:
         if self.bus_error:
             return {"Entries": [{"EventId": "1"}, self.bus_error, {"EventId": "3"}]}
         self.sent = Entries
-        for one in Entries:
-            detail = json.loads(one["Detail"])
+        for entry in Entries:
+            detail = json.loads(entry["Detail"])
             name = detail["id"].rpartition("-")[2]
             if name in self.reasons:
-                event = {"detail-type": one["DetailType"], "detail": detail, "id": "e"}
+                event = {"detail-type": entry["DetailType"], "detail": detail, "id": "e"}
                 message = {"reason": self.reasons[name], "message": "why", "event": event}
                 self.messages[name] = json.dumps(message)
         return {"Entries": [{"EventId": "1"}] * len(Entries)}
@@ -422,15 +431,15 @@ class Portal:
         return {"Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": self.messages[name]} for name in held]}
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> Any:
-        for one in Entries:
-            del self.messages[one["ReceiptHandle"]]
-            self.taken.remove(one["ReceiptHandle"])
+        for entry in Entries:
+            del self.messages[entry["ReceiptHandle"]]
+            self.taken.remove(entry["ReceiptHandle"])
         return {}
 
     def change_message_visibility_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:
-        for one in Entries:
-            assert one["VisibilityTimeout"] == 0
-            self.taken.remove(one["ReceiptHandle"])
+        for entry in Entries:
+            assert entry["VisibilityTimeout"] == 0
+            self.taken.remove(entry["ReceiptHandle"])
         return {}
 
 
@@ -444,12 +453,12 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Portal:
 def sent_through(aws: Aws, portal: Portal) -> dict[str, Finding]:
     stack = aws.opened()
     stack.clients.update(events=portal, sqs=portal)
-    return {one.check: one for one in EventCheck(stack, portal, wait_seconds=0.1).findings()}  # type: ignore[arg-type]
+    return {finding.check: finding for finding in EventCheck(stack, portal, wait_seconds=0.1).findings()}  # type: ignore[arg-type]
 
 
 def test_three_events_go_through_and_nothing_of_them_remains(aws: Aws, portal: Portal) -> None:
     found = sent_through(aws, portal)
-    assert {one.result for one in found.values()} == {CheckResult.OK}, found
+    assert {finding.result for finding in found.values()} == {CheckResult.OK}, found
     assert list(found) == [
         "flow",
         "events sent",
@@ -459,10 +468,10 @@ def test_three_events_go_through_and_nothing_of_them_remains(aws: Aws, portal: P
         "unroutable event",
         "clean-up",
     ]
-    good, invalid, unroutable = ({**one, "Detail": json.loads(one["Detail"])} for one in portal.sent)
+    good, invalid, unroutable = ({**entry, "Detail": json.loads(entry["Detail"])} for entry in portal.sent)
     assert "objectType" not in invalid["Detail"]
     assert unroutable["DetailType"] == doctor.UNROUTABLE_TYPE
-    assert {one["Detail"]["portalId"] for one in (good, invalid, unroutable)} == {doctor.PORTAL}
+    assert {entry["Detail"]["portalId"] for entry in (good, invalid, unroutable)} == {doctor.PORTAL}
     # Later than the flow by the clock of the API, which is ahead here.
     assert good["Detail"]["occurredAt"] == "2040-01-01T00:00:00.501Z"
     assert list(portal.messages) == ["other"], "another's message stays"
@@ -476,8 +485,8 @@ def test_a_run_reacts_only_to_its_own_event(aws: Aws, portal: Portal) -> None:
     sent_through(aws, portal)
     sent_through(aws, portal)
     values = [
-        one["enrollmentCriteria"]["eventFilterBranches"][0]["filters"][0]["operation"]["values"]
-        for one in portal.flows.values()
+        flow["enrollmentCriteria"]["eventFilterBranches"][0]["filters"][0]["operation"]["values"]
+        for flow in portal.flows.values()
     ]
     assert len(values) == 2
     assert values == [[flow_id] for flow_id in portal.flows]
@@ -530,7 +539,7 @@ def test_an_api_that_is_not_reached_is_a_fault(aws: Aws, portal: Portal, monkeyp
 
 
 def next_deployment(aws: Aws, name: str = "enroll", **changes: str) -> dict[str, Finding]:
-    return {one.check: one for one in check_update(name, find_stack(name, aws.client), changes)}
+    return {finding.check: finding for finding in check_update(name, find_stack(name, aws.client), changes)}
 
 
 @pytest.mark.parametrize(
@@ -558,7 +567,7 @@ def test_a_change_of_delivery_is_checked_beforehand(
 
 
 def test_a_stack_of_an_older_template_gets_its_buffers_before_it_uses_them(aws: Aws) -> None:
-    aws.resources["arn:nested"] = [one for one in aws.resources["arn:nested"] if one[1] != "Buffer"]
+    aws.resources["arn:nested"] = [resource for resource in aws.resources["arn:nested"] if resource[1] != "Buffer"]
     found = next_deployment(aws, CrmDelivery="buffered")["delivery"]
     assert found.result == CheckResult.FAULT
     assert "Deploy this template first without the change" in found.detail
@@ -604,7 +613,7 @@ def test_the_exit_code_tells_of_faults(aws: Aws, shell: Callable[..., Any]) -> N
     assert "ok" in shell("--no-events")
     aws.archives.clear()
     assert "fault" in shell("--no-events", code=1)
-    assert {one["result"] for one in json.loads(shell("--no-events", "--json", code=1))} == {"ok", "fault"}
+    assert {finding["result"] for finding in json.loads(shell("--no-events", "--json", code=1))} == {"ok", "fault"}
 
 
 def test_a_stack_that_does_not_exist_is_not_found(shell: Callable[..., Any]) -> None:

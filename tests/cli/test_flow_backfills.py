@@ -24,7 +24,7 @@ def flows(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entered(portal: Api) -> list[str]:
-    return sorted(one.record_key.object_id for one in portal.world.queue.messages if one.flow_id == "1004")
+    return sorted(message.record_key.object_id for message in portal.world.queue.messages if message.flow_id == "1004")
 
 
 def is_on(portal: Api) -> bool:
@@ -92,7 +92,7 @@ def test_backfill_is_paused_resumed_and_cancelled(portal: Api) -> None:
 
 def test_command_that_waits_says_that_the_backfill_was_paused(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(_: float) -> None:
-        (current,) = [one for one in portal.world.runs.runs.values() if not one.is_finished]
+        (current,) = [backfill for backfill in portal.world.runs.runs.values() if not backfill.is_finished]
         portal.world.runs.save(current.moved(RunStatus.PAUSED, portal.world.now, "the flow was turned off"))
 
     monkeypatch.setattr(flow_backfills.time, "sleep", pause)

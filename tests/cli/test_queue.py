@@ -43,8 +43,10 @@ class Queue:
         while messages := self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
         ).get("Messages"):
-            for one in messages:
-                found[json.loads(one["Body"])["enrollmentId"]] = int(one["Attributes"]["ApproximateReceiveCount"])
+            for message in messages:
+                found[json.loads(message["Body"])["enrollmentId"]] = int(
+                    message["Attributes"]["ApproximateReceiveCount"]
+                )
         return found
 
 
@@ -107,8 +109,8 @@ def test_without_a_confirmation_no_message_is_received(
     queue.send(*queue.enrollments(3))
     result = CliRunner().invoke(app, ["queue", "receive", *options], input=answer)
     assert result.exit_code == 1
-    for one in expected:
-        assert one in result.stderr
+    for text in expected:
+        assert text in result.stderr
     assert " enters " not in result.stdout
     assert queue.received() == {"01K00": 1, "01K01": 1, "01K02": 1}
 

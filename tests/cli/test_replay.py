@@ -52,7 +52,8 @@ def test_a_replay_is_ordered_then_started_for_the_rules_concerned(portal: Api, a
     assert started["Destination"] == {
         "Arn": BUS,
         "FilterArns": [
-            f"arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-{one}" for one in ("crm", "forms")
+            f"arn:aws:events:eu-west-1:123456789012:rule/enroll-events/enroll-{category}"
+            for category in ("crm", "forms")
         ],
     }
     assert aws.states == []

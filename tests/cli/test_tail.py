@@ -35,15 +35,23 @@ class CandidateList:
     requests: list[str] = field(default_factory=list)
 
     def add(self, at: int, name: str, path: str = "/list") -> None:
-        one = {"enrolledAt": iso(at), "enrollmentId": name, "flowId": path}
-        self.lists.setdefault(path, []).append(one)
+        enrollment = {"enrolledAt": iso(at), "enrollmentId": name, "flowId": path}
+        self.lists.setdefault(path, []).append(enrollment)
 
     def call(self, method: str, path: str, *, query: Mapping[str, str]) -> dict[str, Any]:
         assert method == "GET"
         self.requests.append(path)
-        found = sorted(self.lists.get(path, []), key=lambda one: (one["enrolledAt"], one["enrollmentId"]), reverse=True)
+        found = sorted(
+            self.lists.get(path, []),
+            key=lambda enrollment: (enrollment["enrolledAt"], enrollment["enrollmentId"]),
+            reverse=True,
+        )
         if "after" in query:
-            found = [one for one in found if f"{one['enrolledAt']}/{one['enrollmentId']}" < query["after"]]
+            found = [
+                enrollment
+                for enrollment in found
+                if f"{enrollment['enrolledAt']}/{enrollment['enrollmentId']}" < query["after"]
+            ]
         page = found[: int(query["limit"])]
         if len(found) == len(page):
             return {"results": page}
@@ -58,7 +66,7 @@ class CandidateList:
 
 
 def ids(found: list[Any]) -> list[str]:
-    return [one["enrollmentId"] for one in found]
+    return [enrollment["enrollmentId"] for enrollment in found]
 
 
 def started(api: CandidateList, count: int = 10) -> EnrollmentList:
@@ -205,7 +213,7 @@ def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch
 def test_a_flow_whose_id_can_not_be_in_a_path_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     monkeypatch.setattr(tailing, "FLOWS_REFRESH_SECONDS", 0.0)
-    api = CandidateList(flows=[{"id": one, "isEnabled": True, "enabledAt": iso(START)} for one in ("1", "a/b")])
+    api = CandidateList(flows=[{"id": flow_id, "isEnabled": True, "enabledAt": iso(START)} for flow_id in ("1", "a/b")])
     skipped: list[str] = []
     tail = Tail(api, None, None, pytest.fail, skipped.append)  # type: ignore[arg-type]
     tail.latest(10)

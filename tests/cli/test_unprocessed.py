@@ -138,7 +138,7 @@ def test_the_event_that_is_redriven_is_the_same(shape: Any, without: tuple[str, 
     entry = read_unprocessed(shape(envelope), {}).entry("bus")
     assert entry is not None
 
-    before, after = (read_event(one, "forms") for one in (envelope, delivered(entry)))
+    before, after = (read_event(raw_event, "forms") for raw_event in (envelope, delivered(entry)))
 
     assert after == before
     assert entry["EventBusName"] == "bus"
@@ -249,7 +249,7 @@ def bus(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
     def noted(client: Any, name: str, arguments: Any) -> Any:
         if name == "PutEvents":
-            found.extend(read_routed_event(delivered(one)) for one in arguments["Entries"])
+            found.extend(read_routed_event(delivered(entry)) for entry in arguments["Entries"])
         return make(client, name, arguments)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
@@ -265,7 +265,7 @@ def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
     fill(queue)
     for _ in range(2):
         found = answer("unprocessed", "list")
-        assert sorted(str(one["eventId"]) for one in found) == sorted(
+        assert sorted(str(event["eventId"]) for event in found) == sorted(
             [*(f"e{number}" for number in range(25)), "bad", "None"]
         )
         assert queue.visible == 27
@@ -286,7 +286,7 @@ def test_filters(queue: Queue) -> None:
         (["--since", "2026-11-24T09:00:01Z", "--portal", "p1"], ["call"]),
         (["--until", "2026-11-24T09:00:01Z", "--reason", "RetriesExhausted"], ["e0", "e1"]),
     ):
-        assert sorted(one["eventId"] for one in answer("unprocessed", "list", *options)) == ids
+        assert sorted(event["eventId"] for event in answer("unprocessed", "list", *options)) == ids
 
 
 def test_a_time_that_is_none_is_told(queue: Queue) -> None:
@@ -320,7 +320,7 @@ def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, b
     fill(queue)
     report = answer("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000")
     assert report == {"redriven": 25, "byReason": {"RetriesExhausted": 25}, "skipped": 2, "left": []}
-    assert sorted(one.id for one in bus) == sorted(f"e{number}" for number in range(25))
+    assert sorted(event.id for event in bus) == sorted(f"e{number}" for number in range(25))
     assert queue.visible == 2
     assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
 
@@ -339,7 +339,7 @@ def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatc
     def noted(client: Any, name: str, arguments: Any) -> Any:
         if name == "PutEvents":
             key = client._request_signer._credentials.get_frozen_credentials().access_key
-            put_by.setdefault(key, set()).update(one["Source"] for one in arguments["Entries"])
+            put_by.setdefault(key, set()).update(entry["Source"] for entry in arguments["Entries"])
         if name == "AssumeRole":
             sessions.append(arguments)
         return make(client, name, arguments)
@@ -352,7 +352,7 @@ def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatc
     assert queue.visible == 0
     # Each source by credentials of its own.
     assert sorted(map(sorted, put_by.values())) == [["acme"], ["enroll"]]
-    assert [one["RoleArn"] for one in sessions] == [REDRIVE_ROLE]
+    assert [session["RoleArn"] for session in sessions] == [REDRIVE_ROLE]
 
 
 def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
@@ -367,7 +367,7 @@ def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
     queue.send(failed(own("own")), failed(submitted("other")))
     found = run("unprocessed", "redrive", code=1)
-    assert [one.id for one in bus] == ["other"]
+    assert [event.id for event in bus] == ["other"]
     assert "sts:AssumeRole" in found.output
     assert "RedriveRoleArn" in found.output
     assert queue.visible == 1
@@ -377,14 +377,14 @@ def test_redriving_goes_on_where_it_stopped(queue: Queue, bus: list[Event]) -> N
     fill(queue)
     assert answer("unprocessed", "redrive", "--portal", "p1", "--limit", "15", "--rate", "1000")["redriven"] == 15
     assert answer("unprocessed", "redrive", "--portal", "p1", "--rate", "1000")["redriven"] == 10
-    assert len({one.id for one in bus}) == len(bus) == 25
+    assert len({event.id for event in bus}) == len(bus) == 25
 
 
 def test_what_is_no_event_stays(queue: Queue, bus: list[Event]) -> None:
     fill(queue, 1)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 2
-    assert [one["why"] for one in report["left"]] == ["no event"]
+    assert [event["why"] for event in report["left"]] == ["no event"]
     assert queue.visible == 1
 
 
@@ -392,7 +392,7 @@ def test_a_cut_event_is_shown_and_stays(
     queue: Queue, bus: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.send(cut(), failed(submitted()))
-    listed = {one["eventId"]: one for one in answer("unprocessed", "list")}
+    listed = {event["eventId"]: event for event in answer("unprocessed", "list")}
     assert listed["e-cut"]["truncated"]["archive"]["eventId"] == "bus-cut"
     assert "truncated" not in listed["e1"]
     assert "(truncated) detail: found 800,000 bytes" in run("unprocessed", "list").stdout
@@ -408,9 +408,9 @@ def test_a_cut_event_is_shown_and_stays(
     assert "archive of the bus enroll-events" in fate["left"]
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 1
-    assert [one["eventId"] for one in report["left"]] == ["e-cut"]
+    assert [event["eventId"] for event in report["left"]] == ["e-cut"]
     assert "archive of the bus enroll-events" in report["left"][0]["why"]
-    assert [one.id for one in bus] == ["e1"]
+    assert [event.id for event in bus] == ["e1"]
     assert queue.visible == 1
 
 
@@ -421,13 +421,13 @@ def test_what_comes_back_while_it_runs_does_not_keep_it_running(
     put = commands.put
 
     def refused_again(client: Any, entries: Any) -> Any:
-        queue.send(*(refused({**submitted(), "detail": json.loads(one["Detail"])}) for one in entries))
+        queue.send(*(refused({**submitted(), "detail": json.loads(entry["Detail"])}) for entry in entries))
         return put(client, entries)
 
     monkeypatch.setattr(commands, "put", refused_again)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == len(bus) == 11
-    assert {one["why"] for one in report["left"]} == {"came back during the run"}
+    assert {event["why"] for event in report["left"]} == {"came back during the run"}
     assert queue.visible == 11
 
 
@@ -438,7 +438,7 @@ def test_what_the_bus_refuses_stays_in_the_queue(
     monkeypatch.setattr(commands, "put", lambda client, entries: {0: "TooLarge"})
     result = run("unprocessed", "redrive", "--reason", "RetriesExhausted", "--rate", "1000", "--json", code=1)
     report = json.loads(result.stdout)
-    assert (report["redriven"], [one["why"] for one in report["left"]]) == (2, ["TooLarge"])
+    assert (report["redriven"], [event["why"] for event in report["left"]]) == (2, ["TooLarge"])
     assert queue.visible == 3
 
 
@@ -455,17 +455,17 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
         CliRunner().invoke(app, ["unprocessed", "redrive"])
     assert queue.visible == 1
     assert answer("unprocessed", "redrive")["redriven"] == 1
-    assert [one.id for one in bus] == ["e1", "e1"]
+    assert [event.id for event in bus] == ["e1", "e1"]
 
 
 def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
     """What one of them holds the other does not see."""
     fill(queue, 22)
     with QueueScan(queue.sqs, queue.url) as held:
-        taken = [one.unprocessed.event_id for _, one in zip(range(20), held, strict=False)]
+        taken = [message.unprocessed.event_id for _, message in zip(range(20), held, strict=False)]
         answer("unprocessed", "redrive", "--rate", "1000")
     assert len(bus) == 24 - 20 - 1
-    assert not {one.id for one in bus} & set(taken)
+    assert not {event.id for event in bus} & set(taken)
 
 
 class Stubborn:
@@ -475,7 +475,7 @@ class Stubborn:
         return {"Messages": [{"MessageId": "m", "ReceiptHandle": "r", "Body": "x"}]}
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        return {"Failed": [{"Id": one["Id"], "Code": "Internal"} for one in Entries]}
+        return {"Failed": [{"Id": entry["Id"], "Code": "Internal"} for entry in Entries]}
 
     def change_message_visibility_batch(self, **_: Any) -> dict[str, Any]:
         return {}
@@ -503,10 +503,10 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
         "no JSON",
     )
     found = answer("unprocessed", "redrive", "--dry-run")
-    fates = {one["eventId"]: one for one in found["events"]}
+    fates = {event["eventId"]: event for event in found["events"]}
     assert found["wouldEnroll"] == {"1001": 2}
-    assert [one["code"] for one in fates["e1"]["decisions"]] == ["ENROLLED"]
-    assert [one["code"] for one in fates["e3"]["decisions"]] == ["WAITING"]
+    assert [decision["code"] for decision in fates["e1"]["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in fates["e3"]["decisions"]] == ["WAITING"]
     assert fates["e4"]["unprocessed"]["reason"] == "UNKNOWN_EVENT_TYPE"
     assert fates["e5"]["replay"] == "enroll-01K"
     assert fates[None]["left"] == "no event"
@@ -532,7 +532,7 @@ def test_discarding_asks_and_keeps(queue: Queue, tmp_path: Path) -> None:
 
     assert found == {"discarded": 12, "kept": str(file)}
     kept = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert sorted(one["eventId"] for one in kept) == sorted(f"e{number}" for number in range(12))
+    assert sorted(line["eventId"] for line in kept) == sorted(f"e{number}" for number in range(12))
     assert kept[0]["event"]["detail"]["portalId"] == "p1"
     assert queue.visible == 2
     run("unprocessed", "discard", "--yes", "--keep", str(tmp_path / "no" / "where"), code=2)

@@ -50,7 +50,7 @@ class Stage:
             pass
 
     def dead(self) -> list[str]:
-        return [one["enrollmentId"] for one in answer("queue", "list")]
+        return [message["enrollmentId"] for message in answer("queue", "list")]
 
 
 @pytest.fixture(scope="module")

@@ -48,12 +48,12 @@ class Kept:
 
     def put(self, number: int, *event_types: str, portal: str = "p1", **given: Any) -> None:
         self.now += 1
-        groups = [{"event": one, **given} for one in event_types or (SUBMITTED,)]
+        groups = [{"event": event_type, **given} for event_type in event_types or (SUBMITTED,)]
         store(self.author, portal, flow({"id": number, "groups": groups}), self.now)
 
     def seen(self, *event_types: str, portal: str = "p1") -> Mapping[str, tuple[str, bool]]:
         found = self.flows.candidates(portal, "0-1", event_types or (SUBMITTED,))
-        return {one.id: (one.revision_id, one.is_enabled) for one in found}
+        return {candidate.id: (candidate.revision_id, candidate.is_enabled) for candidate in found}
 
     def calls_of(self, act: Callable[[], object]) -> list[str]:
         self.calls.clear()
@@ -99,7 +99,9 @@ def test_events_of_a_batch_read_the_version_once(kept: Kept) -> None:
     batch = kept.flows.of_batch()
 
     def seen(*event_types: str) -> Sequence[tuple[str, bool]]:
-        return [(one.revision_id, one.is_enabled) for one in batch.candidates("p1", "0-1", event_types)]
+        return [
+            (candidate.revision_id, candidate.is_enabled) for candidate in batch.candidates("p1", "0-1", event_types)
+        ]
 
     assert kept.calls_of(lambda: seen(SUBMITTED)) == ["GetItem", "BatchGetItem"]
     assert kept.calls_of(lambda: seen(SUBMITTED)) == []
@@ -177,7 +179,7 @@ def test_read_waits_for_a_transaction_that_is_writing_the_flow(kept: Kept, monke
         if operation == "BatchGetItem" and left[0]:
             left[0] -= 1
             (items,) = answer["Responses"].values()
-            items[:] = [one for one in items if "flow/2" not in one["sk"]["S"]]
+            items[:] = [item for item in items if "flow/2" not in item["sk"]["S"]]
         return answer
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", lagging)
@@ -252,7 +254,7 @@ def test_flow_cache_of_many_portals_is_bounded(kept: Kept) -> None:
         kept.put(1, portal=f"p{number}")
 
     def seen(portal: str) -> Sequence[str]:
-        return [one.id for one in small.candidates(portal, "0-1", [SUBMITTED])]
+        return [candidate.id for candidate in small.candidates(portal, "0-1", [SUBMITTED])]
 
     for number in range(120):
         assert seen(f"p{number}") == ["1"]

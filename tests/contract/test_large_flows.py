@@ -50,7 +50,7 @@ class Portal:
         store(self.author, portal, dict(document), self.now)
 
     def seen(self, *types: str, portal: str = "p1") -> dict[str, Flow]:
-        return {one.id: one for one in self.flows.candidates(portal, "0-1", types or (SUBMITTED,))}
+        return {candidate.id: candidate for candidate in self.flows.candidates(portal, "0-1", types or (SUBMITTED,))}
 
     def calls_of(self, act: Callable[[], object]) -> list[str]:
         self.calls.clear()
@@ -86,7 +86,7 @@ def _opened(monkeypatch: pytest.MonkeyPatch, emulated: Any) -> Iterator[Portal]:
         def noted(client: Any, operation: str, arguments: Any) -> Any:
             portal.calls.append(operation)
             if operation == "TransactWriteItems":
-                portal.transactions.append([one["Put"]["Item"] for one in arguments["TransactItems"]])
+                portal.transactions.append([action["Put"]["Item"] for action in arguments["TransactItems"]])
             portal.before(operation)
             return call(client, operation, arguments)
 
@@ -108,7 +108,7 @@ def test_a_document_of_186_kb_and_33_types_is_saved_and_found_by_each(portal: Po
     types = event_types()[:32]  # and lists.membership_changed
     portal.put(large_flow(186_000, types))
     portal.put(large_flow(186_000, types, unit="ж") | {"id": "2"})
-    expected = {one: read_flow(portal.author.get("p1", one)) for one in ("1", "2")}
+    expected = {flow_id: read_flow(portal.author.get("p1", flow_id)) for flow_id in ("1", "2")}
     assert len(expected["1"].event_types) == 33
     for event_type in (*types, "lists.membership_changed"):
         assert portal.seen(event_type) == expected
@@ -131,7 +131,7 @@ def test_the_largest_flow_fits_into_a_transaction(stored: Portal) -> None:
     """Of all event types, with the longest ids, beside as many changes as a version names."""
     flow_id, portal_id, types = "𝄞" * MAX_ID, "𝄞" * 64, event_types()
     for _ in range(CHANGES_NAMED):
-        stored.put(flow({"id": flow_id, "groups": [{"event": one} for one in types]}), portal_id)
+        stored.put(flow({"id": flow_id, "groups": [{"event": event_type} for event_type in types]}), portal_id)
     for unit in ("x", "ж", "𝄞", "\uffff"):
         stored.put(large_flow(MAX_DOCUMENT_BYTES - 100, types, unit, id=flow_id), portal_id)
 
@@ -154,7 +154,9 @@ def test_copies_fit_into_a_transaction(listings: int) -> None:
 
 def test_a_flow_that_moves_to_another_object_type_fits_into_a_transaction() -> None:
     """Its candidates of both are written."""
-    counts = {one: len(event_types(one)) + 1 for one in {*OBJECT_TYPE_IDS.values(), "2-1"}}
+    counts = {
+        object_type_id: len(event_types(object_type_id)) + 1 for object_type_id in {*OBJECT_TYPE_IDS.values(), "2-1"}
+    }
     assert counts["0-1"] == len(EVENT_TYPES)
     assert 2 + 2 * sum(sorted(counts.values())[-2:]) <= TRANSACTION_ITEMS
 
@@ -164,17 +166,17 @@ def test_document_larger_than_the_byte_limit_is_rejected(stored: Portal) -> None
         with pytest.raises(FlowTooLarge, match="300,001"):
             stored.put(large_flow(MAX_DOCUMENT_BYTES + 1, [SUBMITTED], unit))
         stored.put(large_flow(MAX_DOCUMENT_BYTES, [SUBMITTED], unit))
-        assert max(item_bytes(one) for one in stored.transactions[-1]) < ITEM_BYTES
+        assert max(item_bytes(item) for item in stored.transactions[-1]) < ITEM_BYTES
 
 
 def test_only_a_large_flow_takes_one_more_read_and_only_when_it_changed(stored: Portal) -> None:
     types = [SUBMITTED, ENDED]
-    stored.put(flow({"id": 2, "groups": [{"event": one} for one in types]}))
+    stored.put(flow({"id": 2, "groups": [{"event": event_type} for event_type in types]}))
     assert stored.calls_of(stored.seen) == ["Query"]
     stored.put(large_flow(280_000, types))
     assert stored.calls_of(stored.seen) == ["GetItem", "BatchGetItem", "BatchGetItem"]
     assert stored.calls_of(stored.seen) == ["GetItem"]
-    stored.put(flow({"id": 2, "groups": [{"event": one} for one in types]}))
+    stored.put(flow({"id": 2, "groups": [{"event": event_type} for event_type in types]}))
     assert stored.calls_of(stored.seen) == ["GetItem", "BatchGetItem"]
     cold = stored.cold()
     assert stored.calls_of(cold.seen) == ["Query", "BatchGetItem"]

@@ -165,7 +165,7 @@ def enrollment(**properties: Any) -> Enrollment:
 def test_the_message_of_an_enrollment_costs_its_utf_8(unit: str) -> None:
     """And is complete where it fits."""
     size = len(json_text(unit).encode()) - 2
-    one = enrollment(**{f"p{number}": unit * (8_000 // size) for number in range(30)})
+    large = enrollment(**{f"p{number}": unit * (8_000 // size) for number in range(30)})
     batches: list[Any] = []
 
     def send_message_batch(QueueUrl: str, Entries: list[Any]) -> Any:
@@ -176,10 +176,10 @@ def test_the_message_of_an_enrollment_costs_its_utf_8(unit: str) -> None:
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
     service: Any = SimpleNamespace(send_message_batch=send_message_batch)
-    assert list(SqsQueue(service, "url", write_message).publish([one, one])) == ["01K", "01K"]
+    assert list(SqsQueue(service, "url", write_message).publish([large, large])) == ["01K", "01K"]
     assert [len(batch) for batch in batches] == [1, 1]
     text = batches[0][0]["MessageBody"]
-    assert read_message(text).cause.properties == one.cause.properties
+    assert read_message(text).cause.properties == large.cause.properties
     assert len(text.encode()) < 8_000 * 30 + 2_000
 
 
@@ -217,5 +217,5 @@ def test_events_of_a_change_carry_it_by_its_bytes(unit: str, count: int) -> None
         after = apply_change(before, key, change)
         made = list(change_events(before, after, change))
         assert len(made) == number
-        assert {one.changed_with is not None for one in made} == {is_carried}
-        assert all(unit in write_outbound_event(one) for one in made)
+        assert {event.changed_with is not None for event in made} == {is_carried}
+        assert all(unit in write_outbound_event(event) for event in made)

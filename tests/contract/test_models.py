@@ -206,7 +206,7 @@ def test_models_and_the_event_path_write_the_same_bytes_and_read_each_others_ite
             assert model_store.put(item, model.pk.does_not_exist())
     assert kinds == set(MODELS), "write_every_kind leaves out a kind of item"
     assert raw_items(tables) == written
-    assert [str(one) for one in EventPath(tables).read()] == [str(one) for one in read]
+    assert [str(item) for item in EventPath(tables).read()] == [str(item) for item in read]
 
 
 @pytest.mark.parametrize("table", [schema.FLOWS_TABLE, schema.RECORDS_TABLE, schema.ENROLLMENTS_TABLE])

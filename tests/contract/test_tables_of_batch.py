@@ -42,20 +42,21 @@ class Shared:
     def key(self) -> str:
         return f"p-{next(self.numbers)}"
 
-    def at_once(self, *asks: Callable[[TableOfBatch], Any]) -> Sequence[Any]:
-        """What each gets, or the error that it meets."""
-        meeting = CallCoalescer(len(asks), len(asks), lambda _: None, max_wait_seconds=SECONDS)
+    def at_once(self, *calls: Callable[[TableOfBatch], Any]) -> Sequence[Any]:
+        """Make the calls in parallel and return the result of each, or the error that it raised."""
+        meeting = CallCoalescer(len(calls), len(calls), lambda _: None, max_wait_seconds=SECONDS)
         table = CoalescingTables(self.client, self.config, meeting).records
         self.calls.clear()
 
-        def ask(one: Callable[[TableOfBatch], Any]) -> Any:
+        def run(call: Callable[[TableOfBatch], Any]) -> Any:
             try:
-                return one(table)
+                return call(table)
             finally:
                 meeting.leave()
 
-        with ThreadPoolExecutor(len(asks)) as pool:
-            return [one.exception(SECONDS) or one.result() for one in [pool.submit(ask, one) for one in asks]]
+        with ThreadPoolExecutor(len(calls)) as pool:
+            futures = [pool.submit(run, call) for call in calls]
+            return [future.exception(SECONDS) or future.result() for future in futures]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -86,34 +87,34 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
 
 
 def test_reads(shared: Shared) -> None:
-    one, other, missing = shared.key(), shared.key(), shared.key()
-    for pk in (one, other):
+    first, other, missing = shared.key(), shared.key(), shared.key()
+    for pk in (first, other):
         shared.by_itself.put({"pk": pk, "sk": "record", "of": pk})
     found = shared.at_once(
-        lambda table: table.get(one, "record"),
+        lambda table: table.get(first, "record"),
         lambda table: table.get(missing, "record"),
-        lambda table: table.get(one, "record"),
-        lambda table: table.get_many([(one, "record"), (other, "record"), (missing, "record")]),
+        lambda table: table.get(first, "record"),
+        lambda table: table.get_many([(first, "record"), (other, "record"), (missing, "record")]),
     )
-    item, another = ({"pk": pk, "sk": "record", "of": pk} for pk in (one, other))
+    item, another = ({"pk": pk, "sk": "record", "of": pk} for pk in (first, other))
     assert found == [item, None, item, [item, another]]
     assert shared.calls == {"BatchGetItem": 1}
 
 
 def test_rejected_batch_read_is_repeated_as_single_reads(shared: Shared) -> None:
     """DynamoDB refuses an empty key, and with it all that is asked beside it."""
-    one = shared.key()
-    shared.by_itself.put({"pk": one, "sk": "record"})
-    found, refused = shared.at_once(lambda table: table.get(one, "record"), lambda table: table.get("", "record"))
-    assert found == {"pk": one, "sk": "record"}
+    key = shared.key()
+    shared.by_itself.put({"pk": key, "sk": "record"})
+    found, refused = shared.at_once(lambda table: table.get(key, "record"), lambda table: table.get("", "record"))
+    assert found == {"pk": key, "sk": "record"}
     assert isinstance(refused, ClientError)
     assert shared.calls == {"BatchGetItem": 1, "GetItem": 2}
 
 
 def test_repeated_read_is_not_cached(shared: Shared) -> None:
-    one = shared.key()
-    item = {"pk": one, "sk": "record", "n": 1}
-    story = shared.at_once(lambda table: [table.get(one, "record"), table.put(item), table.get(one, "record")])
+    key = shared.key()
+    item = {"pk": key, "sk": "record", "n": 1}
+    story = shared.at_once(lambda table: [table.get(key, "record"), table.put(item), table.get(key, "record")])
     assert story == [[None, True, item]]
 
 
@@ -144,15 +145,15 @@ def test_insert_reports_a_duplicate_for_its_statement_alone(shared: Shared) -> N
     insert = f"""INSERT INTO "{shared.by_itself.name}" VALUE {{'pk': ?, 'sk': ?}}"""
     statements = [{"Statement": insert, "Parameters": [{"S": pk}, {"S": "event"}]} for pk in (existing, new)]
     answer = shared.client.batch_execute_statement(Statements=statements)
-    assert [one.get("Error", {}).get("Code") for one in answer["Responses"]] == ["DuplicateItem", None]
+    assert [response.get("Error", {}).get("Code") for response in answer["Responses"]] == ["DuplicateItem", None]
 
 
 def test_concurrent_puts_of_one_new_item_store_one_of_them(shared: Shared) -> None:
-    one = shared.key()
-    puts = [lambda table, n=n: table.put_new({"pk": one, "sk": "event", "n": n}) for n in range(3)]
+    key = shared.key()
+    puts = [lambda table, n=n: table.put_new({"pk": key, "sk": "event", "n": n}) for n in range(3)]
     found = shared.at_once(*puts)
     assert shared.calls == {"BatchExecuteStatement": 1, "PutItem": 2}
-    stored = shared.by_itself.get(one, "event")
+    stored = shared.by_itself.get(key, "event")
     assert stored is not None
     assert stored["n"] in range(3)
     assert sorted(found, key=str) == [None, stored, stored]
@@ -167,14 +168,14 @@ def test_new_item_with_partiql_characters_is_stored_unchanged(shared: Shared) ->
 
 
 def test_rejected_new_item_does_not_prevent_the_others(shared: Shared) -> None:
-    one, large = shared.key(), shared.key()
+    key, large = shared.key(), shared.key()
     written, refused = shared.at_once(
-        lambda table: table.put_new({"pk": one, "sk": "event"}),
+        lambda table: table.put_new({"pk": key, "sk": "event"}),
         lambda table: table.put_new({"pk": large, "sk": "event", "text": "x" * 400 * 1024}),
     )
     assert written is None
     assert isinstance(refused, ClientError)
-    assert shared.by_itself.get(one, "event") is not None
+    assert shared.by_itself.get(key, "event") is not None
     assert shared.by_itself.get(large, "event") is None
 
 
@@ -186,33 +187,40 @@ def test_writes_without_a_condition_are_not_coalesced(shared: Shared) -> None:
 
 
 def test_conditional_put_is_not_coalesced(shared: Shared) -> None:
-    one = shared.key()
+    key = shared.key()
     is_new = Expression("attribute_not_exists(pk)")
-    put = [lambda table: table.put({"pk": one, "sk": "record"}, is_new)] * 2
+    put = [lambda table: table.put({"pk": key, "sk": "record"}, is_new)] * 2
     assert sorted(shared.at_once(*put)) == [False, True]
     assert shared.calls == {"PutItem": 2}
 
 
 def test_changes(shared: Shared) -> None:
-    one, other, missing = shared.key(), shared.key(), shared.key()
-    for pk in (one, other):
+    first, other, missing = shared.key(), shared.key(), shared.key()
+    for pk in (first, other):
         shared.by_itself.put({"pk": pk, "sk": "f", "id": pk, "text": "kept"})
 
     def change(pk: str, where: str) -> Callable[[TableOfBatch], bool]:
         return lambda table: table.change(ConditionalUpdate(pk, "f", {"doneAt": "now", "n": 7}, {"id": where}))
 
-    done = shared.at_once(change(one, one), change(other, "another"), change(missing, missing))
+    done = shared.at_once(change(first, first), change(other, "another"), change(missing, missing))
     assert done == [True, False, False]
     assert shared.calls == {"BatchExecuteStatement": 1, "UpdateItem": 2}
-    assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": one, "text": "kept", "doneAt": "now", "n": 7}
+    assert shared.by_itself.get(first, "f") == {
+        "pk": first,
+        "sk": "f",
+        "id": first,
+        "text": "kept",
+        "doneAt": "now",
+        "n": 7,
+    }
     assert shared.by_itself.get(other, "f") == {"pk": other, "sk": "f", "id": other, "text": "kept"}
     assert shared.by_itself.get(missing, "f") is None
 
 
 def test_changes_that_remove_attributes(shared: Shared) -> None:
     """In one statement with those that are set; an attribute that is not there is no failure."""
-    one, other, refused = shared.key(), shared.key(), shared.key()
-    shared.by_itself.put({"pk": one, "sk": "f", "id": one, "aShard": "1", "aNumber": 7, "aText": "kept"})
+    first, other, refused = shared.key(), shared.key(), shared.key()
+    shared.by_itself.put({"pk": first, "sk": "f", "id": first, "aShard": "1", "aNumber": 7, "aText": "kept"})
     shared.by_itself.put({"pk": other, "sk": "f", "id": other, "aText": "kept"})
     shared.by_itself.put({"pk": refused, "sk": "f", "id": refused, "aShard": "1"})
 
@@ -221,9 +229,9 @@ def test_changes_that_remove_attributes(shared: Shared) -> None:
             ConditionalUpdate(pk, "f", {"doneAt": "now", "doneBy": "me"}, {"id": where}, ("aShard", "aNumber"))
         )
 
-    assert shared.at_once(change(one, one), change(other, other), change(refused, "another")) == [True, True, False]
+    assert shared.at_once(change(first, first), change(other, other), change(refused, "another")) == [True, True, False]
     assert shared.calls == {"BatchExecuteStatement": 1, "UpdateItem": 1}
-    for pk in (one, other):
+    for pk in (first, other):
         expected = {"pk": pk, "sk": "f", "id": pk, "aText": "kept", "doneAt": "now", "doneBy": "me"}
         assert shared.by_itself.get(pk, "f") == expected
     assert shared.by_itself.get(refused, "f") == {"pk": refused, "sk": "f", "id": refused, "aShard": "1"}
@@ -234,20 +242,20 @@ def test_changes_that_remove_attributes(shared: Shared) -> None:
 
 
 def test_concurrent_changes_of_one_item_are_all_applied(shared: Shared) -> None:
-    one = shared.key()
-    shared.by_itself.put({"pk": one, "sk": "f", "id": "x"})
+    key = shared.key()
+    shared.by_itself.put({"pk": key, "sk": "f", "id": "x"})
     changes = [
-        lambda table, name=name: table.change(ConditionalUpdate(one, "f", {name: 1}, {"id": "x"})) for name in "abc"
+        lambda table, name=name: table.change(ConditionalUpdate(key, "f", {name: 1}, {"id": "x"})) for name in "abc"
     ]
     assert shared.at_once(*changes) == [True] * 3
-    assert shared.by_itself.get(one, "f") == {"pk": one, "sk": "f", "id": "x", "a": 1, "b": 1, "c": 1}
+    assert shared.by_itself.get(key, "f") == {"pk": key, "sk": "f", "id": "x", "a": 1, "b": 1, "c": 1}
 
 
 def test_keys_with_partiql_characters_are_changed_correctly(shared: Shared) -> None:
     """Values are parameters, and never part of a statement."""
-    one = "p' OR \"pk\" <> '"
-    shared.by_itself.put({"pk": one, "sk": "?'--", "id": "'?"})
-    done = shared.at_once(lambda table: table.change(ConditionalUpdate(one, "?'--", {"at": "\"'; ?"}, {"id": "'?"})))
+    key = "p' OR \"pk\" <> '"
+    shared.by_itself.put({"pk": key, "sk": "?'--", "id": "'?"})
+    done = shared.at_once(lambda table: table.change(ConditionalUpdate(key, "?'--", {"at": "\"'; ?"}, {"id": "'?"})))
     assert done == [True]
     assert shared.calls == {"BatchExecuteStatement": 1}
-    assert shared.by_itself.get(one, "?'--") == {"pk": one, "sk": "?'--", "id": "'?", "at": "\"'; ?"}
+    assert shared.by_itself.get(key, "?'--") == {"pk": key, "sk": "?'--", "id": "'?", "at": "\"'; ?"}

@@ -103,7 +103,7 @@ def test_the_result_of_the_demonstration_is_json() -> None:
 
 def test_consumers_find_the_queues_in_ssm_parameters(embedded: Embedded) -> None:
     found = embedded.client("ssm").get_parameters_by_path(Path="/enroll/enroll")["Parameters"]
-    assert {one["Name"]: one["Value"] for one in found} == {
+    assert {parameter["Name"]: parameter["Value"] for parameter in found} == {
         "/enroll/enroll/enrollments-queue-url": embedded.outputs["EnrollmentsQueueUrl"],
         "/enroll/enroll/enrollments-queue-arn": embedded.outputs["EnrollmentsQueueArn"],
         "/enroll/enroll/enrollments-dead-letter-queue-url": embedded.outputs["EnrollmentsDeadLetterQueueUrl"],
@@ -122,10 +122,12 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
 
     embedded.send(*events)
 
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 15 + 60) if one["portalId"] == "once"]
-    assert Counter(one["flowId"] for one in messages) == {"1": 15, "2": 60}
-    assert len({one["idempotencyKey"] for one in messages}) == 75
-    assert len({one["objectId"] for one in messages if one["flowId"] == "1"}) == 15
+    messages = [
+        message for message in embedded.receive("EnrollmentsQueueUrl", 15 + 60) if message["portalId"] == "once"
+    ]
+    assert Counter(message["flowId"] for message in messages) == {"1": 15, "2": 60}
+    assert len({message["idempotencyKey"] for message in messages}) == 75
+    assert len({message["objectId"] for message in messages if message["flowId"] == "1"}) == 15
 
 
 def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) -> None:
@@ -141,8 +143,12 @@ def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) ->
     embedded.send(clicked("quiet", 0))
 
     messages = embedded.receive("EnrollmentsQueueUrl", len(flood) + 1)
-    entered = sorted((one["enrolledAt"], one["portalId"], one["trigger"]["eventId"]) for one in messages)
-    assert Counter(one for _, _, one in entered) == {one["detail"]["id"]: 1 for one in [*flood, clicked("quiet", 0)]}
+    entered = sorted(
+        (message["enrolledAt"], message["portalId"], message["trigger"]["eventId"]) for message in messages
+    )
+    assert Counter(event_id for _, _, event_id in entered) == {
+        envelope["detail"]["id"]: 1 for envelope in [*flood, clicked("quiet", 0)]
+    }
     before = [portal for _, portal, _ in entered].index("quiet")
     assert before < len(flood) / 2, "events of the flood that were enrolled before the other portal's"
     (kept,) = embedded.receive("UnprocessedEventsQueueUrl", 1)
@@ -167,16 +173,16 @@ def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
     api.call("PATCH", f"/crm/v3/objects/contacts/{created['id']}", {"properties": {"city": "Bray", "age": 3}})
     api.call("PUT", "/crm/v3/lists/42/memberships/add", [created["id"]])
 
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 3) if one["portalId"] == "api"]
-    assert Counter((one["flowId"], one["objectId"]) for one in messages) == {
+    messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 3) if message["portalId"] == "api"]
+    assert Counter((message["flowId"], message["objectId"]) for message in messages) == {
         (flow_id, created["id"]): 1 for flow_id in ("1", "2", "3")
     }
     listed = list(api.pages(f"/enrollment/v1/records/contacts/{created['id']}/enrollments", {"limit": "2"}))
-    assert {one["enrollmentId"] for one in listed} == {one["enrollmentId"] for one in messages}
-    assert all(one["isPublished"] and one["isAnnounced"] for one in listed)
-    one = listed[0]
-    assert api.call("GET", f"/enrollment/v1/enrollments/{one['enrollmentId']}") == one
-    assert one in list(api.pages(f"/enrollment/v1/flows/{one['flowId']}/enrollments"))
+    assert {message["enrollmentId"] for message in listed} == {message["enrollmentId"] for message in messages}
+    assert all(enrollment["isPublished"] and enrollment["isAnnounced"] for enrollment in listed)
+    enrollment = listed[0]
+    assert api.call("GET", f"/enrollment/v1/enrollments/{enrollment['enrollmentId']}") == enrollment
+    assert enrollment in list(api.pages(f"/enrollment/v1/flows/{enrollment['flowId']}/enrollments"))
 
     api.call("DELETE", f"/crm/v3/objects/contacts/{created['id']}")
     with pytest.raises(ApiError, match="404"):
@@ -203,9 +209,9 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     }
     api.call("PUT", "/automation/v4/flows/1", {**document, "suppressionListIds": [7]})
     people, firms = ["ada", "ben", "cid", "dan"], [("big", 50), ("small", 5)]
-    inputs = [{"id": one, "properties": {}} for one in people]
+    inputs = [{"id": contact_id, "properties": {}} for contact_id in people]
     api.call("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": inputs})
-    inputs = [{"id": name, "properties": {"size": one}} for name, one in firms]
+    inputs = [{"id": name, "properties": {"size": number}} for name, number in firms]
     api.call("POST", "/crm/v3/objects/companies/batch/upsert", {"inputs": inputs})
     for person, firm in (("ada", "big"), ("ben", "small"), ("cid", "big"), ("dan", "big")):
         api.call("PUT", f"/crm/v4/objects/contacts/{person}/associations/default/companies/{firm}")
@@ -213,10 +219,18 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     api.call("PUT", "/crm/v3/lists/7/memberships/add", ["dan"])
 
     occurred = iso(bootstrap.now())
-    embedded.send(*(event({"forms.submitted": one, "id": one, "portal": "criteria", "at": occurred}) for one in people))
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "criteria"]
-    assert [one["objectId"] for one in messages] == ["ada"]
-    tested = {one: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": one})["passed"] for one in people}
+    embedded.send(
+        *(
+            event({"forms.submitted": contact_id, "id": contact_id, "portal": "criteria", "at": occurred})
+            for contact_id in people
+        )
+    )
+    messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 1) if message["portalId"] == "criteria"]
+    assert [message["objectId"] for message in messages] == ["ada"]
+    tested = {
+        contact_id: api.call("POST", "/enrollment/v1/flows/1/test", {"objectId": contact_id})["passed"]
+        for contact_id in people
+    }
     assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
 
 
@@ -236,7 +250,7 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
 
     found = embedded.receive("EnrollmentsQueueUrl", 4, quiet=8)
 
-    entered = sorted((one["flowId"], one["objectId"], one["trigger"]["eventId"]) for one in found)
+    entered = sorted((message["flowId"], message["objectId"], message["trigger"]["eventId"]) for message in found)
     assert entered == [("1", "changes", "changes"), *(("2", "calls", f"c{n}") for n in range(3))]
     key = RecordKey("late", "0-1", "stays")
     assert all(not waiting.flows for waiting in embedded.stores.deferred_events.of(key, 10))
@@ -255,8 +269,8 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     embedded.put_flow("left", id=3, event="workflows.enrolled", where=[["hs_flow_id", "IS_ANY_OF", ["1"]]])
     embedded.stores.records.save(Record(key, 0))
 
-    rules = [one for one in embedded.client("events").list_rules()["Rules"] if "ScheduleExpression" in one]
-    expressions = {one["ScheduleExpression"]: one for one in rules if one["State"] == "ENABLED"}
+    rules = [rule for rule in embedded.client("events").list_rules()["Rules"] if "ScheduleExpression" in rule]
+    expressions = {rule["ScheduleExpression"]: rule for rule in rules if rule["State"] == "ENABLED"}
     assert set(expressions) == {"rate(1 minute)", "rate(5 minutes)"}
     rule = expressions["rate(5 minutes)"]
     (target,) = embedded.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
@@ -268,9 +282,9 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
 
     found = embedded.receive("EnrollmentsQueueUrl", 2)
     assert found[0]["enrollmentId"] == "01LEFT"
-    assert [one["flowId"] for one in found] == ["1", "3"]
-    stored = {one.enrollment.flow_id: one for one in embedded.stores.enrollments.of_record(key, 9)}
-    assert [stored[one].is_confirmed for one in "123"] == [True, False, True]
+    assert [message["flowId"] for message in found] == ["1", "3"]
+    stored = {item.enrollment.flow_id: item for item in embedded.stores.enrollments.of_record(key, 9)}
+    assert [stored[flow_id].is_confirmed for flow_id in "123"] == [True, False, True]
     assert stored["3"].chain == ("7", "1")
 
 
@@ -288,9 +302,9 @@ def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) ->
 
     embedded.send(event({"forms.submitted": "1", "id": "e", "portal": "chain", "record": {}}))
 
-    messages = [one for one in embedded.receive("EnrollmentsQueueUrl", 2) if one["portalId"] == "chain"]
+    messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 2) if message["portalId"] == "chain"]
     # Flow 2 is not enrolled by its own enrollment: the chain stops it.
-    assert [one["flowId"] for one in messages] == ["1", "2"]
+    assert [message["flowId"] for message in messages] == ["1", "2"]
     assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
 
 
@@ -301,7 +315,7 @@ def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embed
 
     embedded.send(invalid, unknown, unrouted)
 
-    kept = {one["reason"]: one for one in embedded.receive("UnprocessedEventsQueueUrl", 3)}
+    kept = {message["reason"]: message for message in embedded.receive("UnprocessedEventsQueueUrl", 3)}
     assert set(kept) == {"WRONG_LENGTH", "UNKNOWN_EVENT_TYPE", "UNKNOWN_CATEGORY"}
     assert kept["WRONG_LENGTH"]["event"]["detail"] == invalid["detail"]
     assert kept["UNKNOWN_EVENT_TYPE"]["event"]["detail"] == unknown["detail"]
@@ -322,7 +336,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
         found: list[dict[str, Any]] = []
         while not found and time.monotonic() < deadline:
             with QueueScan(sqs, embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
-                found = [json.loads(one.body) for one in messages if one.unprocessed.event_id == "f"]
+                found = [json.loads(message.body) for message in messages if message.unprocessed.event_id == "f"]
     finally:
         kept_settings = ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit", "RedrivePolicy")
         settings = {name: attributes["Attributes"][name] for name in kept_settings}
@@ -335,10 +349,12 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
 
     # Redriven, the event goes on where it stopped: the enrollment that it wrote is published, once.
     (would,) = shell("unprocessed", "redrive", "--event", "f", "--dry-run")["events"]
-    assert [one["code"] for one in would["decisions"]] == ["DUPLICATE_EVENT"]
+    assert [decision["code"] for decision in would["decisions"]] == ["DUPLICATE_EVENT"]
     assert shell("unprocessed", "redrive", "--event", "f")["byReason"] == {"RetriesExhausted": 1}
-    messages_of_it = [one for one in embedded.receive("EnrollmentsQueueUrl", 1) if one["portalId"] == "fails"]
-    assert [(one["flowId"], one["trigger"]["eventId"]) for one in messages_of_it] == [("1", "f")]
+    messages_of_it = [
+        message for message in embedded.receive("EnrollmentsQueueUrl", 1) if message["portalId"] == "fails"
+    ]
+    assert [(message["flowId"], message["trigger"]["eventId"]) for message in messages_of_it] == [("1", "f")]
     assert shell("unprocessed", "list", "--event", "f") == []
 
 
@@ -362,7 +378,10 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
         for number in range(count)
     ]
     embedded.send(*events)
-    assert Counter(one["portalId"] for one in embedded.receive("EnrollmentsQueueUrl", 12)) == {"past": 8, "other": 4}
+    assert Counter(message["portalId"] for message in embedded.receive("EnrollmentsQueueUrl", 12)) == {
+        "past": 8,
+        "other": 4,
+    }
 
     given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
     for document in (flow({"id": 2, **given}), flow({"id": 3, **given, "re_enroll": True})):
@@ -371,15 +390,20 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
 
     counted = shell(*order, "--dry-run")["flows"]
 
-    assert {one["flowId"]: one["decisions"] for one in counted} == {
+    assert {result["flowId"]: result["decisions"] for result in counted} == {
         "2": {"ENROLLED": 5, "ALREADY_ENROLLED": 10, "FILTERED_OUT": 9},
         "3": {"ENROLLED": 15, "FILTERED_OUT": 9},
     }
     shell(*order)
 
     found = embedded.receive("EnrollmentsQueueUrl", 20)
-    assert Counter((one["portalId"], one["flowId"]) for one in found) == {("past", "2"): 5, ("past", "3"): 15}
-    assert sorted(one["objectId"] for one in found if one["flowId"] == "2") == [f"r{number}" for number in range(5)]
+    assert Counter((message["portalId"], message["flowId"]) for message in found) == {
+        ("past", "2"): 5,
+        ("past", "3"): 15,
+    }
+    assert sorted(message["objectId"] for message in found if message["flowId"] == "2") == [
+        f"r{number}" for number in range(5)
+    ]
 
 
 def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
@@ -389,16 +413,18 @@ def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
     embedded.put_flow("consumed", id=1, event="forms.submitted")
     embedded.send(event({"forms.submitted": "1", "id": "c", "portal": "consumed", "record": {}}))
 
-    found = {one["check"]: one["result"] for one in shell("doctor")}
+    found = {check["check"]: check["result"] for check in shell("doctor")}
 
     assert {name for name, result in found.items() if result == "not checked here"} == {"concurrency", "alarms"}
     assert {result for result in found.values() if result != "not checked here"} == {"ok"}
     assert {"recursion", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(found)
     # Both messages are there: a consumer's own, and that of the check, for a portal and a flow that name it.
-    messages = {one["portalId"]: one for one in embedded.receive("EnrollmentsQueueUrl", 2)}
+    messages = {message["portalId"]: message for message in embedded.receive("EnrollmentsQueueUrl", 2)}
     assert set(messages) == {"consumed", "enroll-doctor"}
     assert messages["enroll-doctor"]["flowName"] == "Check by enroll doctor; consumers may ignore it"
-    assert not [one for one in embedded.receive("UnprocessedEventsQueueUrl", 0) if "doctor-" in json.dumps(one)]
+    assert not [
+        message for message in embedded.receive("UnprocessedEventsQueueUrl", 0) if "doctor-" in json.dumps(message)
+    ]
     assert list(Api(embedded.api_url, "enroll-doctor").pages("/automation/v4/flows")) == []
 
 
@@ -412,7 +438,7 @@ def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: C
     finally:
         client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
     assert result.exit_code == 1
-    assert [one["check"] for one in json.loads(result.stdout) if one["result"] == "fault"] == ["recursion"]
+    assert [finding["check"] for finding in json.loads(result.stdout) if finding["result"] == "fault"] == ["recursion"]
 
 
 def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
@@ -450,12 +476,12 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
 
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"])
     counts = {
-        json.loads(one["Body"])["trigger"]["eventId"]: one["Attributes"]["ApproximateReceiveCount"]
-        for one in messages["Messages"]
+        json.loads(message["Body"])["trigger"]["eventId"]: message["Attributes"]["ApproximateReceiveCount"]
+        for message in messages["Messages"]
     }
     assert counts == {"first": "1", "second": "1"}
-    for one in messages["Messages"]:
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+    for message in messages["Messages"]:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedded, shell: Callable[..., Any]) -> None:
@@ -500,7 +526,7 @@ def test_kept_messages_return_to_the_queue_and_others_are_deleted(
     )
     api = Api(embedded.api_url, "taken")
     deadline = time.monotonic() + 30
-    while sum(one["isPublished"] for one in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
+    while sum(enrollment["isPublished"] for enrollment in api.pages("/enrollment/v1/flows/1/enrollments")) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -553,8 +579,8 @@ def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: 
         assert embedded.outputs["FlowsTableName"] in json.loads(answer.read())["TableNames"]
     api_port = int(embedded.api_url.rpartition(":")[2])
     for port in (api_port, embedded.lambda_port):
-        with socket.socket() as one:
-            assert one.connect_ex((OTHER_ADDRESS, port)) != 0
+        with socket.socket() as connection:
+            assert connection.connect_ex((OTHER_ADDRESS, port)) != 0
 
 
 def test_a_killed_run_leaves_nothing_listening() -> None:
@@ -576,8 +602,8 @@ def test_a_killed_run_leaves_nothing_listening() -> None:
 
 
 def is_listening(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_an_event_without_a_time_follows_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
@@ -611,16 +637,16 @@ def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
     embedded.put_flow(portal, id=2, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
     start_at = bootstrap.now() - 10_000
 
-    def one(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
+    def envelope(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
         at = iso(start_at + 1_000 * second + number)
         given = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
         return event({**given, "properties": properties})
 
     for number in range(count):
         embedded.send(
-            one("lists.membership_changed", number, 1, hs_list_id="42", hs_membership_change="ADDED"),
-            one("crm.property_changed", number, 2, hs_name="city", hs_value="Oslo"),
-            one("crm.object_created", number, 0),
+            envelope("lists.membership_changed", number, 1, hs_list_id="42", hs_membership_change="ADDED"),
+            envelope("crm.property_changed", number, 2, hs_name="city", hs_value="Oslo"),
+            envelope("crm.object_created", number, 0),
         )
     keys = [RecordKey(portal, "0-1", f"r{number}") for number in range(count)]
 
@@ -633,7 +659,7 @@ def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
         time.sleep(0.2)
     assert sorted(map(str, whole())) == sorted(map(str, keys))
 
-    embedded.send(*(one("forms.submitted", number, 3) for number in range(count)))
+    embedded.send(*(envelope("forms.submitted", number, 3) for number in range(count)))
     messages = embedded.receive("EnrollmentsQueueUrl", count)
     found = Counter((message["flowId"], message["objectId"]) for message in messages if message["portalId"] == portal)
     assert found == Counter(("2", f"r{number}") for number in range(count))

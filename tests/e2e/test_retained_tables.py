@@ -44,8 +44,8 @@ def delete_stack(settings: Settings) -> None:
 def update_stack(settings: Settings) -> dict[str, str]:
     """As `sam deploy` updates it, with what the embedded AWS can take of the template; the outputs."""
     template = deployment.load_template(settings.template)
-    omitted = {one.resource_type for one in deployment.OMISSIONS}
-    left_out = {name for name, one in template["Resources"].items() if one["Type"] in omitted}
+    omitted = {omission.resource_type for omission in deployment.OMISSIONS}
+    left_out = {name for name, resource in template["Resources"].items() if resource["Type"] in omitted}
     body = json.dumps(deployment._localised(template, left_out, settings))
     client(settings, "s3").put_object(Bucket=deployment.CODE_BUCKET, Key="whole.yaml", Body=body.encode())
     cloudformation = client(settings, "cloudformation")
@@ -57,7 +57,7 @@ def update_stack(settings: Settings) -> dict[str, str]:
     waiter = cloudformation.get_waiter("stack_update_complete")
     waiter.wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 90})
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def run(*arguments: str, code: int = 0) -> str:

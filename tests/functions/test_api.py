@@ -44,24 +44,24 @@ def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytes
             status, answer = call("POST", "/enrollment/v1/simulate", body)
             assert status == 200
             assert answer["decisions"]
-    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED", "WAITING", "ENROLLED"]
+    assert [decision["code"] for decision in answer["decisions"]] == ["ENROLLED", "WAITING", "ENROLLED"]
     assert set(calls) == {"GetItem", "Query", "BatchGetItem"}
 
 
 def test_ids_with_special_characters_stay_distinct(stack: Stack) -> None:
     ids = ["a/b", "a%2Fb", "a", "%", "ä", "日本", "x" * 128, "a#b", "a?b"]
-    inputs = [{"id": one, "properties": {"name": one}} for one in ids]
+    inputs = [{"id": id_, "properties": {"name": id_}} for id_ in ids]
     assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs})[0] == 200
-    _, found = call("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": one} for one in ids]})
-    assert [(one["id"], one["properties"]["name"]) for one in found["results"]] == [(one, one) for one in ids]
-    for one in ("ä", "日本", "x" * 128):
-        status, found = call("GET", f"{CONTACTS}/{one}")
-        assert (status, found["id"]) == (200, one)
+    _, found = call("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": id_} for id_ in ids]})
+    assert [(result["id"], result["properties"]["name"]) for result in found["results"]] == [(id_, id_) for id_ in ids]
+    for record_id in ("ä", "日本", "x" * 128):
+        status, found = call("GET", f"{CONTACTS}/{record_id}")
+        assert (status, found["id"]) == (200, record_id)
     # Of the others API Gateway may have changed the path: see tests/api/test_paths.py.
     assert call("GET", f"{CONTACTS}/a%2Fb")[0] == 400
-    assert call("POST", f"{CONTACTS}/batch/archive", {"inputs": [{"id": one} for one in ids if one != "a"]})[0] == 204
-    _, found = call("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": one} for one in ids]})
-    assert [one["id"] for one in found["results"]] == ["a"]
+    assert call("POST", f"{CONTACTS}/batch/archive", {"inputs": [{"id": id_} for id_ in ids if id_ != "a"]})[0] == 204
+    _, found = call("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": id_} for id_ in ids]})
+    assert [result["id"] for result in found["results"]] == ["a"]
 
 
 def test_the_longest_ids_fit_dynamodb_keys(stack: Stack) -> None:
@@ -94,8 +94,8 @@ def test_concurrent_settings_changes_are_kept(stack: Stack) -> None:
 def test_each_request_writes_one_log_line_and_one_metric(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     call("GET", "/automation/v4/flows/77")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (line,) = (one for one in lines if one.get("message") == "request")
+    (line,) = (entry for entry in lines if entry.get("message") == "request")
     assert (line["operation"], line["status"], line["portalId"]) == ("readFlow", 404, "p1")
     assert (line["category"], line["correlationId"]) == ("OBJECT_NOT_FOUND", "r")
-    (metrics,) = (one for one in lines if "_aws" in one)
+    (metrics,) = (entry for entry in lines if "_aws" in entry)
     assert metrics["ApiRefused"] == 1

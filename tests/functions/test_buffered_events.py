@@ -115,7 +115,7 @@ def test_only_failed_events_are_redelivered(stack: Stack, monkeypatch: pytest.Mo
         calls(patch, lambda operation, arguments: operation == "PutItem" and refused in json.dumps(arguments))
         assert failed(invoke(given)) == ["m2"]
     assert published(stack) == {("1", "e1"): 1, ("3", "e3"): 1}
-    assert [one["reason"] for one in stack.unprocessed()] == ["INVALID_ENVELOPE"]
+    assert [message["reason"] for message in stack.unprocessed()] == ["INVALID_ENVELOPE"]
     assert failed(invoke(batch(submitted("2", "e2")))) == []
     assert published(stack) == {("2", "e2"): 1}
 
@@ -157,8 +157,8 @@ def test_replay_is_logged_only_in_the_lines_of_its_events(stack: Stack, capsys: 
     put(stack, id=1)
     unknown = {**submitted("1", "e1"), "replay-name": "enroll-01ARZ3NDEKTSV4RRFFQ69G5FAV"}
     assert failed(invoke(batch(unknown, submitted("2", "e2"), submitted("3", "e3")))) == []
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    replays = {one["message"]: one.get("replay") for one in lines if one.get("message") in ("refused", "decision")}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    replays = {line["message"]: line.get("replay") for line in lines if line.get("message") in ("refused", "decision")}
     assert replays == {"refused": unknown["replay-name"], "decision": None}
 
 
@@ -181,14 +181,14 @@ def test_failed_coalesced_call_is_logged_and_falls_back_to_individual_calls(
 def test_metrics_count_the_events_of_a_batch(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put(stack, id=1)
     invoke(batch(submitted("1", "e1"), submitted("2", "e2"), "no event"))
-    documents = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    (metrics,) = [one for one in documents if "_aws" in one]
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (metrics,) = [document for document in documents if "_aws" in document]
     assert (metrics["EventsProcessed"], metrics["Enrolled"], metrics["EventsRefused"]) == (2, 2, 1)
 
 
 def test_threads_are_reused_between_batches(stack: Stack) -> None:
     for number in range(4):
-        invoke(batch(*(submitted(f"{one}", f"e{number}-{one}") for one in range(30))))
+        invoke(batch(*(submitted(f"{record_id}", f"e{number}-{record_id}") for record_id in range(30))))
     threads = application().executor._threads  # type: ignore[attr-defined]
     assert len(threads) <= 10
 
@@ -205,7 +205,7 @@ def test_messages_accepted_before_a_failure_are_not_sent_again(
         assert failed(invoke(batch(submitted("1", "e1")))) == ["m0"]
     dynamodb = stack.stores.enrollments._table._client
     items = dynamodb.scan(TableName=stack.config.enrollments_table)["Items"]
-    assert (len(items), sum(noted in one for one in items)) == (15, 10)
+    assert (len(items), sum(noted in item for item in items)) == (15, 10)
 
     sent: list[Any] = []
     make: MakeCall = botocore.client.BaseClient._make_api_call
@@ -228,8 +228,8 @@ def test_only_events_not_processed_before_the_deadline_are_redelivered(
     assert failed(function("forms").handler(events, left(4_000))) == ["m0", "m2"]
     assert published(stack) == {("1", "e1"): 1}
     hanging.thaw()
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines() if '"failed"' in one]
-    assert {(one["messageId"], one["explanation"]) for one in lines} == {
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"failed"' in line]
+    assert {(line["messageId"], line["explanation"]) for line in lines} == {
         ("m0", "batch deadline reached"),
         ("m2", "batch deadline reached"),
     }
@@ -316,19 +316,19 @@ def test_redeliveries_respond_before_the_timeout(
         for envelope in envelopes:
             with pytest.raises(ConnectionError):
                 invoke(envelope)
-    bodies = [write_redelivery(read_event(one, "forms"), ["1"], now()) for one in envelopes]
+    bodies = [write_redelivery(read_event(envelope, "forms"), ["1"], now()) for envelope in envelopes]
     hanging = Hanging(monkeypatch, has("SendMessageBatch p1/0-1/slow"))
     given = batch(bodies[0], bodies[1], "no JSON", bodies[0])
     assert failed(function("redeliveries").handler(given, left(4_000))) == ["m0", "m2", "m3"]
     assert published(stack) == {("fast", "e-fast"): 1}
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {
-        (one["messageId"], one["eventId"]) for one in lines if one.get("explanation") == "batch deadline reached"
+        (line["messageId"], line["eventId"]) for line in lines if line.get("explanation") == "batch deadline reached"
     } == {
         ("m0", "e-slow"),
         ("m3", "e-slow"),
     }
-    (metrics,) = [one for one in lines if one.get("EventsRedelivered")]
+    (metrics,) = [line for line in lines if line.get("EventsRedelivered")]
     assert (metrics["EventsRedelivered"], metrics["EventsFailed"]) == (1, 3)
     hanging.thaw()
     assert hanging.writes == []

@@ -175,8 +175,8 @@ def test_calls_to_aws_for_the_contacts_of_a_changed_company(stack: Stack, monkey
     for number in range(3):
         contact = RecordKey("p1", "0-1", str(number))
         stack.stores.records.save(Record(contact, 0))
-        for one, two, kind in ((contact, company, 279), (company, contact, 280)):
-            there = Association(one, two)
+        for source, target, kind in ((contact, company, 279), (company, contact, 280)):
+            there = Association(source, target)
             associations.save([associated(there, [AssociationType("HUBSPOT_DEFINED", kind)], 0, holds=True)])
     now = iso(bootstrap.now())
     properties = {"hs_name": "name", "hs_value": "Acme"}

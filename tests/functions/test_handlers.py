@@ -64,14 +64,16 @@ def test_event_publishes_an_enrollment_message(stack: Stack, capsys: pytest.Capt
     }
     assert message["Attributes"]["MessageGroupId"] == "p1/0-1/101"
     assert message["Attributes"]["MessageDeduplicationId"] == sha256(b"p1/585051946/0-1/101").hexdigest()
-    attributes = {name: one["StringValue"] for name, one in message["MessageAttributes"].items()}
+    attributes = {name: attribute["StringValue"] for name, attribute in message["MessageAttributes"].items()}
     assert attributes == {
         "portalId": "p1",
         "flowId": "585051946",
         "objectTypeId": "0-1",
         "eventType": "forms.submitted",
     }
-    (line,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one.get("message") == "decision"]
+    (line,) = [
+        entry for entry in map(json.loads, capsys.readouterr().out.splitlines()) if entry.get("message") == "decision"
+    ]
     assert (line["code"], line["flowId"], line["eventId"], line["category"]) == (
         "ENROLLED",
         "585051946",
@@ -83,9 +85,9 @@ def test_event_publishes_an_enrollment_message(stack: Stack, capsys: pytest.Capt
 def test_second_delivery_publishes_nothing(stack: Stack) -> None:
     put(stack, id=1)
     envelope = event({"forms.submitted": "101", "id": "e-1", "record": {}})
-    assert [one["code"] for one in invoke(envelope)["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in invoke(envelope)["decisions"]] == ["ENROLLED"]
     assert len(stack.enrollments()) == 1
-    assert [one["code"] for one in invoke(envelope)["decisions"]] == ["DUPLICATE_EVENT"]
+    assert [decision["code"] for decision in invoke(envelope)["decisions"]] == ["DUPLICATE_EVENT"]
     assert stack.enrollments() == []
 
 
@@ -207,7 +209,7 @@ def test_response_for_an_unencodable_id_is_valid_json(stack: Stack) -> None:
 def test_ids_that_the_queue_does_not_accept_are_still_published(stack: Stack) -> None:
     put(stack, id="flow/ü", portal="p/ö")
     answer = invoke(event({"forms.submitted": "ä b" * 42, "id": "e/%", "portal": "p/ö", "record": {}}))
-    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in answer["decisions"]] == ["ENROLLED"]
     (message,) = stack.enrollments()
     assert json.loads(message["Body"])["objectId"] == "ä b" * 42
     assert len(message["Attributes"]["MessageGroupId"]) == 64
@@ -235,7 +237,7 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
         properties |= {"hs_association_change": "ADDED", "hs_to_object_type_id": "0-2", "hs_to_object_id": "201"}
         answer = invoke(event({event_type.name: "101", "id": f"e{number}", "properties": properties}), name)
-        assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"], name
+        assert [decision["code"] for decision in answer["decisions"]] == ["ENROLLED"], name
 
 
 def test_large_flow_with_many_types_enrolls_and_respects_its_goal(stack: Stack) -> None:
@@ -251,7 +253,7 @@ def test_large_flow_with_many_types_enrolls_and_respects_its_goal(stack: Stack) 
     ):
         given = {event_type: str(number), "id": f"e{number}", "record": properties}
         answer = invoke(event(given), event_type.partition(".")[0])
-        codes += [one["code"] for one in answer["decisions"]]
+        codes += [decision["code"] for decision in answer["decisions"]]
     assert codes == ["ENROLLED", "FILTERED_OUT", "GOAL_MET"]
 
 
@@ -310,7 +312,7 @@ def test_an_empty_endpoint_means_aws_itself(monkeypatch: pytest.MonkeyPatch) -> 
     session = clients.open_session()
     place = {"region_name": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
     made = (clients.dynamodb(session, **place), clients.sqs(session, **place), clients.events(session, **place))
-    assert [one.meta.endpoint_url for one in made] == [
+    assert [client.meta.endpoint_url for client in made] == [
         f"https://{service}.eu-west-1.amazonaws.com" for service in ("dynamodb", "sqs", "events")
     ]
 
@@ -334,9 +336,9 @@ def test_redeliveries_function_decides_a_deferred_event(
     put(stack, id=2, re_enroll=True, limit={"count": 1, "period": "SECOND"})
     sent = {"at": at, "sent": at}
     envelope = event({"forms.submitted": "101", "id": "e", "record": {"city": "Bray"}, **sent})
-    assert [one["code"] for one in invoke(envelope)["decisions"]] == ["WAITING", "ENROLLED"]
+    assert [decision["code"] for decision in invoke(envelope)["decisions"]] == ["WAITING", "ENROLLED"]
     again = invoke(event({"forms.submitted": "101", "id": "e2", **sent}))["decisions"]
-    assert [one["code"] for one in again] == ["WAITING", "ENROLLED"]
+    assert [decision["code"] for decision in again] == ["WAITING", "ENROLLED"]
     assert again[1]["dueAt"] > iso(at)
     assert len(stack.enrollments()) == 1
 
@@ -344,19 +346,25 @@ def test_redeliveries_function_decides_a_deferred_event(
     deadline = time.monotonic() + 30
 
     def confirmed() -> list[bool]:
-        return [one.is_confirmed for one in stack.stores.enrollments.of_record(record, 9)]
+        return [enrollment.is_confirmed for enrollment in stack.stores.enrollments.of_record(record, 9)]
 
     assert sorted(confirmed()) == [False, True]
     at += 10_000
-    while (confirmed() != [True, True] or any(one.flows for one in stack.waiting())) and time.monotonic() < deadline:
+    while (
+        confirmed() != [True, True] or any(deferred_event.flows for deferred_event in stack.waiting())
+    ) and time.monotonic() < deadline:
         for message in stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
             batch = {"Records": [{"messageId": message["MessageId"], "body": message["Body"]}]}
             assert function("redeliveries").handler(batch, CONTEXT) == {"batchItemFailures": []}
             stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     assert confirmed() == [True, True]
-    assert [dict(one.flows) for one in stack.waiting()] == [{}, {}]
+    assert [dict(deferred_event.flows) for deferred_event in stack.waiting()] == [{}, {}]
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    final = [(one["eventId"], one["code"]) for one in logged if one.get("flowId") == "1" and one["code"] != "WAITING"]
+    final = [
+        (decision["eventId"], decision["code"])
+        for decision in logged
+        if decision.get("flowId") == "1" and decision["code"] != "WAITING"
+    ]
     assert sorted(final) == [("e", "FILTERED_OUT"), ("e2", "FILTERED_OUT")]
 
 
@@ -440,8 +448,8 @@ def test_event_from_a_source_that_the_portal_does_not_allow_is_rejected(
     assert stack.stores.records.get(key).properties == {}
     assert "SOURCE_NOT_ALLOWED" in capsys.readouterr().out
 
-    assert [one["code"] for one in invoke(change("allowed", "acme.crm"), "crm")["decisions"]] == ["ENROLLED"]
-    assert [one["code"] for one in invoke(change("own", "enroll"), "crm")["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in invoke(change("allowed", "acme.crm"), "crm")["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in invoke(change("own", "enroll"), "crm")["decisions"]] == ["ENROLLED"]
     # Another portal's list is its own.
     assert invoke(change("other", "evil", portal="p2"), "crm")["decisions"] == []
 
@@ -469,7 +477,7 @@ def test_portal_settings_are_read_once_a_minute(stack: Stack, monkeypatch: pytes
         submit(number)
     assert read == ["portals/p1"]
     bodies = [json.dumps(event({"forms.submitted": str(n), "id": f"b{n}", "record": {}})) for n in range(5)]
-    function("forms").handler({"Records": [{"messageId": one, "body": one} for one in bodies]}, CONTEXT)
+    function("forms").handler({"Records": [{"messageId": body, "body": body} for body in bodies]}, CONTEXT)
     assert read == ["portals/p1"]
     submit(5, portal="p2")
     assert read == ["portals/p1", "portals/p2"]
@@ -548,4 +556,4 @@ def test_tracing_does_not_change_the_response(stack: Stack, monkeypatch: pytest.
     assert from_environment().is_traced
     put(stack, id=1)
     answer = invoke(event({"forms.submitted": "101", "id": "e", "record": {}}))
-    assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+    assert [decision["code"] for decision in answer["decisions"]] == ["ENROLLED"]

@@ -24,7 +24,7 @@ def portals(stack: Stack) -> None:
         for flow_id in {"1", OWN[portal]} if portal.isprintable() else {"1"}:
             document = flow({"id": flow_id, "event": "forms.submitted"})
             store(stack.stores.authoring, portal, document | {"name": portal}, 0)
-        inputs = [{"id": one, "properties": {"name": portal}} for one in ("101", OWN[portal])]
+        inputs = [{"id": record_id, "properties": {"name": portal}} for record_id in ("101", OWN[portal])]
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
 
@@ -32,10 +32,10 @@ def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
     enrollments = {}
     for portal in PORTALS:
         _, found = call("GET", "/automation/v4/flows", None, portal)
-        assert {one["name"] for one in found["results"]} == {portal}
-        inputs = [{"id": one} for one in ["101", *OWN.values()]]
+        assert {result["name"] for result in found["results"]} == {portal}
+        inputs = [{"id": record_id} for record_id in ["101", *OWN.values()]]
         _, records = call("POST", f"{CONTACTS}/batch/read", {"inputs": inputs}, portal)
-        named = {(one["id"], one["properties"]["name"]) for one in records["results"]}
+        named = {(result["id"], result["properties"]["name"]) for result in records["results"]}
         assert named == {("101", portal), (OWN[portal], portal)}
         of_another = {"inputs": [{"id": OWN[NEIGHBOURS[portal]]}]}
         assert call("POST", f"{CONTACTS}/batch/read", of_another, portal)[1]["results"] == []
@@ -44,15 +44,15 @@ def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
 
         submitted = event({"forms.submitted": "101", "id": "e", "portal": portal, "at": iso(bootstrap.now())})
         decisions = invoke(submitted)["decisions"]
-        assert {(one["code"], one["portalId"]) for one in decisions} == {("ENROLLED", portal)}
-        enrollments[portal] = {one["enrollmentId"] for one in decisions}
+        assert {(decision["code"], decision["portalId"]) for decision in decisions} == {("ENROLLED", portal)}
+        enrollments[portal] = {decision["enrollmentId"] for decision in decisions}
 
     for portal in PORTALS:
         _, of_record = call("GET", "/enrollment/v1/records/contacts/101/enrollments", None, portal)
-        assert {one["enrollmentId"] for one in of_record["results"]} == enrollments[portal]
-        assert {(one["portalId"], one["flowName"]) for one in of_record["results"]} == {(portal, portal)}
+        assert {result["enrollmentId"] for result in of_record["results"]} == enrollments[portal]
+        assert {(result["portalId"], result["flowName"]) for result in of_record["results"]} == {(portal, portal)}
         _, of_flow = call("GET", "/enrollment/v1/flows/1/enrollments", None, portal)
-        assert {one["portalId"] for one in of_flow["results"]} == {portal}
+        assert {result["portalId"] for result in of_flow["results"]} == {portal}
         (mine, *_), (another, *_) = enrollments[portal], enrollments[NEIGHBOURS[portal]]
         assert call("GET", f"/enrollment/v1/enrollments/{mine}", None, portal)[0] == 200
         assert call("GET", f"/enrollment/v1/enrollments/{another}", None, portal)[0] == 404

@@ -59,11 +59,11 @@ def put_new(stack: Stack, flow_id: int, **given: Any) -> None:
 
 
 def codes(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    return sorted((one["flowId"], one["code"]) for one in answer["decisions"])
+    return sorted((decision["flowId"], decision["code"]) for decision in answer["decisions"])
 
 
 def lines(capsys: pytest.CaptureFixture[str], message: str) -> list[dict[str, Any]]:
-    return [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one.get("message") == message]
+    return [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if line.get("message") == message]
 
 
 def test_replay_reaches_only_the_requested_flows(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +77,7 @@ def test_replay_reaches_only_the_requested_flows(stack: Stack, capsys: pytest.Ca
     answer = invoke({**past(), "replay-name": "enroll-1"})
 
     assert codes(answer) == [("2", "ENROLLED")]
-    assert [json.loads(one["Body"])["flowId"] for one in stack.enrollments()] == ["2"]
+    assert [json.loads(message["Body"])["flowId"] for message in stack.enrollments()] == ["2"]
     (line,) = lines(capsys, "decision")
     assert (line["flowId"], line["replay"]) == ("2", "enroll-1")
     # Redriven, it stays part of the replay.
@@ -113,11 +113,11 @@ def test_events_outside_a_replay_are_skipped_and_logged(stack: Stack, capsys: py
         answer = invoke({**envelope, "replay-name": "enroll-1"})
         assert answer == {"eventId": envelope["detail"]["id"], "skipped": "enroll-1"}
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["eventType"] for one in logged if one.get("message") == "skipped"] == [
+    assert [entry["eventType"] for entry in logged if entry.get("message") == "skipped"] == [
         "forms.submitted",
         "forms.viewed",
     ]
-    assert [one["EventsSkipped"] for one in logged if "EventsSkipped" in one] == [1, 1]
+    assert [entry["EventsSkipped"] for entry in logged if "EventsSkipped" in entry] == [1, 1]
     assert stack.stores.records.get(ADA) is None
 
 
@@ -140,18 +140,18 @@ def test_dry_run_writes_only_counts_with_existing_permissions(
     # that changes the record reads the version of the list of filter-based flows with it, also when both are loaded.
     assert calls.count(Permission("FlowsTable", "dynamodb:GetItem")) == 1 + 1 + 2
     assert calls.count(Permission("FlowsTable", "dynamodb:BatchGetItem")) == 3
-    writes = [one for one in calls if not one.action.endswith(("GetItem", "Query"))]
+    writes = [call for call in calls if not call.action.endswith(("GetItem", "Query"))]
     assert set(writes) == {Permission("RecordsTable", "dynamodb:PutItem")}
     assert set(calls) <= granted("FormsFunction")
     assert lines(capsys, "rehearsed")[0]["codes"] == {"1": "ENROLLED", "2": "ENROLLED", "3": "ENROLLED"}
-    rehearsals = [one for part in range(REPLAY_PARTS) for one in replays(stack).counted(made, part)]
+    rehearsals = [result for part in range(REPLAY_PARTS) for result in replays(stack).counted(made, part)]
     assert tally(rehearsals, {"2"}) == {
         "1": {Code.ENROLLED: 2, Code.ALREADY_ENROLLED: 2},
         "2": {Code.ENROLLED: 4},
         "3": {Code.ENROLLED: 2, Code.FILTERED_OUT: 2},
     }
     assert stack.enrollments() == []
-    assert all(not stack.stores.records.get(RecordKey("p1", "0-1", one)).properties for one in "ab")  # type: ignore[union-attr]
+    assert all(not stack.stores.records.get(RecordKey("p1", "0-1", record_id)).properties for record_id in "ab")  # type: ignore[union-attr]
 
 
 def test_unknown_replay_is_stored_as_unprocessed_but_invalid_dry_run_event_is_not(stack: Stack) -> None:
@@ -166,7 +166,7 @@ def test_unknown_replay_is_stored_as_unprocessed_but_invalid_dry_run_event_is_no
     assert invoke({**invalid, "replay-name": "enroll-1"})["unprocessed"]["reason"] == "WRONG_LENGTH"
     assert stack.unprocessed() == []
     invoke({**invalid, "replay-name": "enroll-2"})
-    assert [one["reason"] for one in stack.unprocessed()] == ["WRONG_LENGTH"]
+    assert [message["reason"] for message in stack.unprocessed()] == ["WRONG_LENGTH"]
 
 
 def redriven(envelope: dict[str, Any]) -> dict[str, Any]:

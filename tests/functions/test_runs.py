@@ -62,9 +62,11 @@ def invoke() -> dict[str, Any]:
 def sent(stack: Stack) -> Counter[str]:
     found: Counter[str] = Counter()
     while messages := stack.enrollments():
-        found.update(json.loads(one["Body"])["objectId"] for one in messages)
-        for one in messages:
-            stack.sqs.delete_message(QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=one["ReceiptHandle"])
+        found.update(json.loads(message["Body"])["objectId"] for message in messages)
+        for message in messages:
+            stack.sqs.delete_message(
+                QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=message["ReceiptHandle"]
+            )
     return found
 
 

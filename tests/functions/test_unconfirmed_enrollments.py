@@ -89,19 +89,21 @@ def test_enrollment_of_an_abandoned_event_is_published(
 
     def noted(client: Any, operation: str, arguments: Any) -> Any:
         if operation == "PutEvents":
-            announced.extend(json.loads(one["Detail"]) for one in arguments["Entries"])
+            announced.extend(json.loads(entry["Detail"]) for entry in arguments["Entries"])
         return make(client, operation, arguments)
 
     capsys.readouterr()
     with monkeypatch.context() as patch:
         patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
         assert finish() == {"found": 1, "published": 1, "isComplete": True}
-    assert [(one["id"], one["chain"]) for one in announced] == [(stored.enrollment.id, ["8", "1"])]
+    assert [(announcement["id"], announcement["chain"]) for announcement in announced] == [
+        (stored.enrollment.id, ["8", "1"])
+    ]
     assert published(stack) == {("101", "e1"): 1}
     (confirmed,) = stack.stores.enrollments.of_record(ADA, 9)
     assert confirmed == replace(stored, is_published=True, is_announced=True)
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    (line,) = [one for one in lines if one.get("message") == "published late"]
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    (line,) = [entry for entry in lines if entry.get("message") == "published late"]
     expected = {
         "enrollmentId": stored.enrollment.id,
         "portalId": "p1",
@@ -112,10 +114,10 @@ def test_enrollment_of_an_abandoned_event_is_published(
         "publishAt": iso(stored.enrollment.enrolled_at),
     }
     assert {name: line.get(name) for name in expected} == expected
-    (metrics,) = [one for one in lines if "_aws" in one]
+    (metrics,) = [entry for entry in lines if "_aws" in entry]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [1, 1, 0]
     assert finish() == {"found": 0, "published": 0, "isComplete": True}
-    assert [one["code"] for one in invoke(submitted("101", "e1"))["decisions"]] == ["DUPLICATE_EVENT"]
+    assert [decision["code"] for decision in invoke(submitted("101", "e1"))["decisions"]] == ["DUPLICATE_EVENT"]
     assert published(stack) == {}
 
 
@@ -135,7 +137,7 @@ def test_discarded_event_does_not_block_its_record(stack: Stack, clock: Clock, m
 
     assert "published within 10 minutes" in " ".join(told.output.split())
     assert stack.unprocessed() == []
-    assert [one["code"] for one in invoke(submitted("101", "e2"))["decisions"]] == ["ALREADY_ENROLLED"]
+    assert [decision["code"] for decision in invoke(submitted("101", "e2"))["decisions"]] == ["ALREADY_ENROLLED"]
     clock.now += UNCONFIRMED_AFTER_MS + 1
     assert finish()["published"] == 1
     assert published(stack) == {("101", "e1"): 1}
@@ -151,7 +153,7 @@ def test_run_responds_before_the_timeout_and_writes_nothing_afterwards(
     capsys.readouterr()
     hanging = Hanging(monkeypatch, has("SendMessageBatch p1/0-1"))
     assert finish(left(3_000)) == {"found": 0, "published": 0, "isComplete": False}
-    (metrics,) = [one for one in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in one]
+    (metrics,) = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [0, 0, 1]
     hanging.thaw()
     assert hanging.writes == []
@@ -171,10 +173,10 @@ def test_unpublishable_enrollment_is_counted_and_logged(
     with monkeypatch.context() as patch:
         calls(patch, lambda name, arguments: name == "SendMessageBatch" and "p1/0-1/102" in json.dumps(arguments))
         assert finish() == {"found": 2, "published": 1, "isComplete": True}
-    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
-    (line,) = [one for one in lines if one.get("message") == "failed"]
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    (line,) = [entry for entry in lines if entry.get("message") == "failed"]
     assert (line["objectId"], line["eventId"], line["exception_name"]) == ("102", "e-102", "ConnectionError")
-    (metrics,) = [one for one in lines if "_aws" in one]
+    (metrics,) = [entry for entry in lines if "_aws" in entry]
     assert [metrics[f"Unconfirmed{name}"] for name in ("Found", "Published", "Left")] == [2, 1, 1]
     assert published(stack) == {("101", "e-101"): 1}
     assert finish() == {"found": 1, "published": 1, "isComplete": True}

@@ -81,7 +81,7 @@ def test_a_foreign_page_opens_no_websocket() -> None:
         sent.clear()
         scope = {"type": "websocket", "headers": [(b"host", b"localhost:4566"), (b"origin", origin)]}
         asyncio.run(guarded(accept)(scope, receive, take))
-        return [one["type"] for one in sent]
+        return [message["type"] for message in sent]
 
     assert opened_by(b"https://evil.example") == ["websocket.close"]
     assert opened_by(b"http://localhost:4566") == ["websocket.accept"]
@@ -174,7 +174,7 @@ def test_two_simple_requests_create_no_function(emulator: Settings) -> None:
     created = {"FunctionName": "evil", "Runtime": "python3.12", "Role": "arn:aws:iam::000000000000:role/x"}
     answer = send(emulator.port, "POST", "/2015-03-31/functions", simple, json.dumps(created).encode())
     assert answer.status == 403
-    assert [one["FunctionName"] for one in client(emulator, "lambda").list_functions()["Functions"]] == []
+    assert [function["FunctionName"] for function in client(emulator, "lambda").list_functions()["Functions"]] == []
 
 
 def test_programs_reach_the_embedded_aws(emulator: Settings) -> None:

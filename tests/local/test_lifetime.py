@@ -66,7 +66,7 @@ def started(command: list[str], output: Path) -> Iterator[tuple[subprocess.Popen
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.2)
         pids = family(process.pid)
-        assert [one for one in pids if "embedded_aws.py" in processes()[one][1]], processes()
+        assert [number for number in pids if "embedded_aws.py" in processes()[number][1]], processes()
         yield process, pids
     finally:
         process.kill()

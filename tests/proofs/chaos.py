@@ -90,13 +90,13 @@ class Plan:
 
     def timed(self, began_ms: int) -> list[dict[str, Any]]:
         step = 1000 / RATE
-        made = [event({**one, "at": began_ms + int(number * step)}) for number, one in enumerate(self.events)]
-        for one, given in zip(made, self.events, strict=True):
-            if "broken" in given:
-                del one["detail"]["objectType"]
+        made = [event({**fields, "at": began_ms + int(number * step)}) for number, fields in enumerate(self.events)]
+        for envelope, fields in zip(made, self.events, strict=True):
+            if "broken" in fields:
+                del envelope["detail"]["objectType"]
         for place in self.copies:
             made.append(made[place])
-        made.sort(key=lambda one: int(one["detail"]["occurredAt"]))
+        made.sort(key=lambda envelope: int(envelope["detail"]["occurredAt"]))
         return made
 
 
@@ -141,13 +141,13 @@ def plan(size: int, seed: str) -> Plan:
         *of("email.opened", 0.12),
         *of("crm.property_changed", 0.12, properties=city),
         *joining,
-        *({**one, "id": f"broken-{one['id']}", "broken": True} for one in of("forms.submitted", 0.01)),
-        *({**one, "calls.ended": "nobody", "id": f"unknown-{one['id']}"} for one in of("calls.ended", 0.02)),
+        *({**fields, "id": f"broken-{fields['id']}", "broken": True} for fields in of("forms.submitted", 0.01)),
+        *({**fields, "calls.ended": "nobody", "id": f"unknown-{fields['id']}"} for fields in of("calls.ended", 0.02)),
     ]
     chance.shuffle(early)
     chance.shuffle(late)
     ordered = [*early, *late]
-    ids = Counter(str(one["id"]) for one in ordered)
+    ids = Counter(str(fields["id"]) for fields in ordered)
     assert max(ids.values()) == 1
     return Plan(ordered, sorted(chance.sample(range(len(ordered)), max(1, size // 30))), records)
 
@@ -265,7 +265,7 @@ class Left:
     is_settled: bool = True
 
     def __str__(self) -> str:
-        kinds = Counter(one.what.partition(" for ")[0] for one in self.disturbances)
+        kinds = Counter(disturbance.what.partition(" for ")[0] for disturbance in self.disturbances)
         return (
             f"{self.seconds:.0f} s, {len(self.outcomes):,} outcomes, {sum(self.enrollments.values()):,} enrollments, "
             f"{self.messages.total() - len(self.messages)} messages received twice, {dict(kinds)}, "
@@ -301,8 +301,8 @@ def differences(expected: Left, found: Left) -> Iterator[Difference]:
             return found.lines.get(event_id, ())
         those = itertools.chain.from_iterable(found.lines.values())
         return sorted(
-            (one for one in those if one.content.get("objectId") == record and one.content.get("flowId") == flow),
-            key=lambda one: one.at,
+            (line for line in those if line.content.get("objectId") == record and line.content.get("flowId") == flow),
+            key=lambda line: line.at,
         )
 
     for key in sorted(expected.outcomes.keys() | found.outcomes.keys()):
@@ -341,7 +341,7 @@ def local_run(mode: str) -> "Iterator[tuple[Embedded, int, Path]]":
     """Its process id and the folder of its logs."""
     ports = (free_port(), free_port(), free_port())
     parameters = [f"{name}Delivery={mode}" for name in CATEGORIES] if mode != "direct" else []
-    options = itertools.chain.from_iterable(("--parameter", one) for one in parameters)
+    options = itertools.chain.from_iterable(("--parameter", parameter) for parameter in parameters)
     process = start("--no-demo", "--retry-delay", "1", "--retry-delay", "2", *options, ports=ports)
     assert process.stdout is not None
     try:
@@ -391,16 +391,16 @@ class Run:
                     {
                         "EventBusName": self.embedded.outputs["EventBusName"],
                         "Source": "chaos",
-                        "DetailType": one["detail-type"],
-                        "Detail": json.dumps(one["detail"]),
+                        "DetailType": envelope["detail-type"],
+                        "Detail": json.dumps(envelope["detail"]),
                     }
-                    for one in batch
+                    for envelope in batch
                 ]
             )
             assert answer["FailedEntryCount"] == 0
-            for one in batch:
-                self.sent_at.setdefault(one["detail"]["id"], time.time())
-                self.left.records[one["detail"]["id"]] = str(one["detail"]["objectId"])
+            for envelope in batch:
+                self.sent_at.setdefault(envelope["detail"]["id"], time.time())
+                self.left.records[envelope["detail"]["id"]] = str(envelope["detail"]["objectId"])
 
     def settle(self, deadline: float) -> None:
         """Waits until nothing is left to do, and redrives what failed, as an operator would."""
@@ -434,19 +434,19 @@ class Run:
 
     def _named(self) -> Iterator[str]:
         """Ids by which the logs know the events: one that is refused has that of EventBridge."""
-        return (one for one in self.sent_at if not one.startswith("broken-"))
+        return (text for text in self.sent_at if not text.startswith("broken-"))
 
     def _redrive(self) -> None:
         bus, url = self.embedded.outputs["EventBusName"], self.embedded.outputs["UnprocessedEventsQueueUrl"]
         with QueueScan(self.sqs, url) as messages:
             for message in messages:
-                one = message.unprocessed
-                entry = one.entry(bus)
-                if one.reason in FAILURES and entry is not None:
+                unprocessed_event = message.unprocessed
+                entry = unprocessed_event.entry(bus)
+                if unprocessed_event.reason in FAILURES and entry is not None:
                     answer = self.embedded.client("events").put_events(Entries=[entry])
                     assert answer["FailedEntryCount"] == 0
                     messages.delete([message])
-                    self.left.redriven[one.reason] += 1
+                    self.left.redriven[unprocessed_event.reason] += 1
 
     def look(self) -> Left:
         left = self.left
@@ -455,30 +455,30 @@ class Run:
         for number in range(self.plan.records):
             record = f"r{number:03d}"
             for stored in self.embedded.stores.enrollments.of_record(RecordKey(PORTAL, "0-1", record), 10_000):
-                one = stored.enrollment
-                left.enrollments[record, one.flow_id] += 1
-                left.items[one.id] = (record, one.flow_id)
+                enrollment = stored.enrollment
+                left.enrollments[record, enrollment.flow_id] += 1
+                left.items[enrollment.id] = (record, enrollment.flow_id)
                 if not stored.is_confirmed:
-                    left.unconfirmed.append(one.id)
-        left.messages = Counter(one["enrollmentId"] for one in self._receive("EnrollmentsQueueUrl"))
+                    left.unconfirmed.append(enrollment.id)
+        left.messages = Counter(message["enrollmentId"] for message in self._receive("EnrollmentsQueueUrl"))
         with QueueScan(self.sqs, self.embedded.outputs["UnprocessedEventsQueueUrl"]) as messages:
             for message in messages:
                 left.unprocessed[message.unprocessed.event_id or message.id, message.unprocessed.reason] += 1
         decided = {
-            event_id: [one.at for one in lines if one.content["message"] == "decision"]
+            event_id: [line.at for line in lines if line.content["message"] == "decision"]
             for event_id, lines in left.lines.items()
         }
         first = {event_id: min(times) for event_id, times in decided.items() if times}
         left.longest_outage = max(
-            (_seconds(first[one]) - at for one, at in self.sent_at.items() if one in first), default=0.0
+            (_seconds(first[event_id]) - at for event_id, at in self.sent_at.items() if event_id in first), default=0.0
         )
         return left
 
     def _receive(self, queue: str) -> list[Any]:
         url, found = self.embedded.outputs[queue], list[Any]()
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            found += [json.loads(one["Body"]) for one in messages]
-            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)]
+            found += [json.loads(message["Body"]) for message in messages]
+            entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
             self.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         return found
 
@@ -491,7 +491,7 @@ class Run:
                 if document.get("message") in ("decision", "refused", "failed") and event_id in self.sent_at:
                     found[event_id].append(Line(str(document.get("timestamp")), log.stem, document))
         for lines in found.values():
-            lines.sort(key=lambda one: one.at)
+            lines.sort(key=lambda line: line.at)
         return found
 
 
@@ -518,10 +518,10 @@ def outcomes_of(lines: Mapping[str, Sequence[Line]]) -> dict[tuple[str, str], st
     events."""
     found: dict[tuple[str, str], str] = {}
     for event_id, those in lines.items():
-        for one in those:
-            if one.content["message"] != "decision":
+        for line in those:
+            if line.content["message"] != "decision":
                 continue
-            flow, code = str(one.content["flowId"]), one.outcome
+            flow, code = str(line.content["flowId"]), line.outcome
             if code == "DUPLICATE_EVENT" or (code == "ALREADY_ENROLLED" and flow in ONCE_ONLY):
                 code = "ENROLLED"
             if found.get((event_id, flow)) != "ENROLLED":
@@ -550,7 +550,7 @@ def play(
             with Chaos(process, seed, mean_seconds, hangs) as chaos:
                 run.send()
                 # And until the last event that waits is decided.
-                waited = [at for one, at in run.sent_at.items() if one.startswith("website.page_visited-")]
+                waited = [at for event_id, at in run.sent_at.items() if event_id.startswith("website.page_visited-")]
                 time.sleep(max(0.0, max(waited) + tolerance_minutes * 60 + 5 - time.time()))
             run.left.disturbances = chaos.done
         tell(f"{mode}: sent after {time.monotonic() - began:.0f} s")

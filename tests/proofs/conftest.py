@@ -10,5 +10,5 @@ from tests.proofs.stage import Stage, stage
 @pytest.fixture(scope="module")
 def on() -> Iterator[Stage]:
     """A stage with warm functions, for the proofs of one module."""
-    with stage() as one:
-        yield one
+    with stage() as opened:
+        yield opened

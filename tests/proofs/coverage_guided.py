@@ -40,7 +40,7 @@ def seeds(name: str) -> Iterator[bytes]:
 def words() -> Iterator[str]:
     for event_type in EVENT_TYPES.values():
         yield event_type.name
-        yield from (one.name for one in event_type.properties)
+        yield from (property_.name for property_ in event_type.properties)
     for name, row in RECORD_OPERATION_TYPES.items():
         yield from (name, *row.operators)
     for row in OPERATION_TYPES.values():
@@ -51,7 +51,7 @@ def main() -> None:
     _, name, folder, *options = sys.argv
     events = Events()
     targets: dict[str, Callable[[Any], str]] = {
-        "event": lambda one: events(one, _category(one)),
+        "event": lambda document: events(document, _category(document)),
         "flow": read_any_flow,
         "body": read_any_body,
     }

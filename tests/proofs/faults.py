@@ -131,8 +131,8 @@ class Refusing:
         body = json.loads(request.body)
         parts = parts_of(operation, body)
         self.names = self.names or {name_of(parts[place]) for place in self.places}
-        refused = [one for one in parts if name_of(one) in self.names]
-        taken = [one for one in parts if name_of(one) not in self.names]
+        refused = [part for part in parts if name_of(part) in self.names]
+        taken = [part for part in parts if name_of(part) not in self.names]
         answer = json.loads(forward(_with(request, operation, body, taken)).content) if taken else {}
         return _response(request, 200, _PARTIAL[operation](answer, body, parts, refused))
 
@@ -159,18 +159,18 @@ def _batch_get_item(answer: Any, body: Any, parts: Sequence[Any], refused: Seque
 def _batch_execute_statement(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
     taken = iter(answer.get("Responses", []))
     failed = {"Error": {"Code": "ProvisionedThroughputExceeded", "Message": "refused"}}
-    return {"Responses": [failed if one in refused else next(taken) for one in parts]}
+    return {"Responses": [failed if part in refused else next(taken) for part in parts]}
 
 
 def _send_message_batch(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
-    failed = [{"Id": one["Id"], "Code": "InternalError", "SenderFault": False} for one in refused]
+    failed = [{"Id": entry["Id"], "Code": "InternalError", "SenderFault": False} for entry in refused]
     return {"Successful": [], **answer, "Failed": failed}
 
 
 def _put_events(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
     taken = iter(answer.get("Entries", []))
     failed = {"ErrorCode": "InternalFailure", "ErrorMessage": "refused"}
-    return {"FailedEntryCount": len(refused), "Entries": [failed if one in refused else next(taken) for one in parts]}
+    return {"FailedEntryCount": len(refused), "Entries": [failed if part in refused else next(taken) for part in parts]}
 
 
 _PARTIAL: Mapping[str, Callable[[Any, Any, Sequence[Any], Sequence[Any]], Any]] = {
@@ -185,7 +185,7 @@ def _subsets(count: int) -> list[tuple[int, ...]]:
     """Of places, none of them empty."""
     places = range(count)
     if count <= ALL_SUBSETS:
-        return [one for size in places for one in combinations(places, size + 1)]
+        return [combination for size in places for combination in combinations(places, size + 1)]
     chance = random.Random(count)
     drawn = [tuple(sorted(chance.sample(places, chance.randint(2, count - 2)))) for _ in range(RANDOM_SUBSETS)]
     return [*combinations(places, 1), *combinations(places, count - 1), tuple(places), *dict.fromkeys(drawn)]

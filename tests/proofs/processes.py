@@ -106,7 +106,7 @@ def _work(work: Callable[[], Any], interference: Interference, attempts: int, wr
             count += 1
             number = count
             tell("call", asdict(call))
-        return interference(number, call, request, lambda one: forward(session, one))
+        return interference(number, call, request, lambda sent: forward(session, sent))
 
     URLLib3Session.send = send
     for _ in range(attempts):
@@ -151,17 +151,17 @@ def call_of(request: AWSPreparedRequest) -> Call:
         service.split("_")[0],
         operation,
         _resource(body).rpartition("/")[2],
-        tuple(name_of(one) for one in parts_of(operation, body)),
+        tuple(name_of(part) for part in parts_of(operation, body)),
     )
 
 
 def _resource(body: Mapping[str, Any]) -> str:
     if "TransactItems" in body:
-        return ",".join(sorted({one["TableName"] for item in body["TransactItems"] for one in item.values()}))
+        return ",".join(sorted({action["TableName"] for item in body["TransactItems"] for action in item.values()}))
     if "RequestItems" in body:
         return ",".join(body["RequestItems"])
     if "Statements" in body:
-        return ",".join(sorted({one["Statement"].split('"')[1] for one in body["Statements"]}))
+        return ",".join(sorted({statement["Statement"].split('"')[1] for statement in body["Statements"]}))
     if "QueueUrl" in body or "TableName" in body:
         return str(body.get("QueueUrl") or body["TableName"])
     return str(body["Entries"][0]["EventBusName"])

@@ -63,7 +63,7 @@ State = frozenset[str]
 """All that is stored of a portal, and all that was sent, without what differs each time."""
 
 # Stories that make every kind of call.
-WARMING = [one for one in STORIES if one.name in ("once", "a request that changes")]
+WARMING = [story for story in STORIES if story.name in ("once", "a request that changes")]
 
 # Enough for every chain of events that a story leads to.
 ROUNDS = 5
@@ -97,8 +97,8 @@ class Stage:
         """All that a queue has."""
         found: list[Any] = []
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            found += [one["Body"] if as_text else json.loads(one["Body"]) for one in messages]
-            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(messages)]
+            found += [message["Body"] if as_text else json.loads(message["Body"]) for message in messages]
+            entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
             self.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         return found
 
@@ -124,7 +124,7 @@ def stage() -> Iterator[Stage]:
         config = emulated.config
         session = botocore.session.get_session()
         sqs, events, dynamodb = (
-            session.create_client(one, region_name=REGION) for one in ("sqs", "events", "dynamodb")
+            session.create_client(service, region_name=REGION) for service in ("sqs", "events", "dynamodb")
         )
         copy = sqs.create_queue(QueueName="copy-of-the-bus")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=copy, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -175,7 +175,7 @@ class Play:
         self.stage = stage
         self.story = story
         self.portal = f"portal-{next(stage.numbers):08}"
-        self.keys = {self._key(one) for one in (*(story.records or ()), *story.subjects)}
+        self.keys = {self._key(subject) for subject in (*(story.records or ()), *story.subjects)}
         self.announced: list[Any] = []
         self.refused: list[Any] = []
         self.redeliveries: list[str] = []
@@ -192,17 +192,17 @@ class Play:
                 if key.startswith("in ")
             }
             stage.stores.records.save(Record(self._key(name), 0, properties, members))
-        for one, other in story.pairs:
-            there = Association(self._key(one), self._key(other))
+        for contact, company in story.pairs:
+            there = Association(self._key(contact), self._key(company))
             stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
-            back = Association(self._key(other), self._key(one))
+            back = Association(self._key(company), self._key(contact))
             stage.associations.save([associated(back, [TO_CONTACT], 0, holds=True)])
-        for one in story.before:
-            if isinstance(one, Redelivery):
+        for act in story.before:
+            if isinstance(act, Redelivery):
                 self.time += TOLERANCE_IS_OVER
-                outcome = self._run(partial(self._deliver_again, self._redelivery(one.event)))
+                outcome = self._run(partial(self._deliver_again, self._redelivery(act.event)))
             else:
-                outcome = self._run(self._delivery(self._envelope(one)))
+                outcome = self._run(self._delivery(self._envelope(act)))
             assert outcome.is_done, outcome
         self.finish()
         self.redelivery = self._redelivery(story.acts.event) if isinstance(story.acts, Redelivery) else None
@@ -231,7 +231,7 @@ class Play:
     def _redelivery(self, given: Mapping[str, Any]) -> str:
         envelope = self._envelope(given)
         category = str(envelope["detail-type"]).partition(".")[0]
-        return write_redelivery(read_event(envelope, category), [one["id"] for one in self.story.flows], NOW)
+        return write_redelivery(read_event(envelope, category), [flow["id"] for flow in self.story.flows], NOW)
 
     def _backfills(self) -> Backfills:
         tables = open_tables(self.stage.config)
@@ -273,7 +273,7 @@ class Play:
         asked = self.story.acts
         assert isinstance(asked, Request)
         path, _, query = asked.path.partition("?")
-        given = dict(one.split("=") for one in query.split("&") if one)
+        given = dict(part.split("=") for part in query.split("&") if part)
         status, content = request(asked.method, path, asked.body, self.portal, asked.headers, **given)
         if status not in (200, 201, 204):
             raise NotDone(f"{status} {content}")
@@ -327,11 +327,13 @@ class Play:
     def redrive(self) -> None:
         """What Lambda gave up is delivered once more, and the API is asked once more."""
         kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
-        self.refused += [one for one in kept if "reason" in one]
+        self.refused += [message for message in kept if "reason" in message]
         if self.redelivery is not None:
-            (self.redelivery,) = [json.dumps(one) for one in kept if "flowIds" in one or "associated" in one]
+            (self.redelivery,) = [
+                json.dumps(message) for message in kept if "flowIds" in message or "associated" in message
+            ]
         if self.event is not None:
-            (self.event,) = [one["requestPayload"] for one in kept if "requestPayload" in one]
+            (self.event,) = [message["requestPayload"] for message in kept if "requestPayload" in message]
         outcome = self.deliver()
         assert outcome.is_done, outcome
 
@@ -353,19 +355,21 @@ class Play:
         for _ in range(ROUNDS):
             envelopes = self.stage.receive(self.stage.bus_copy)
             sent = self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)
-            about_associated = [one for one in sent if "associated" in json.loads(one)]
-            self.redeliveries += [one for one in sent if one not in about_associated]
+            about_associated = [text for text in sent if "associated" in json.loads(text)]
+            self.redeliveries += [text for text in sent if text not in about_associated]
             if not envelopes and not about_associated:
                 return
-            self.announced += [one["detail"] for one in envelopes if one["detail-type"] == "workflows.enrolled"]
+            self.announced += [
+                envelope["detail"] for envelope in envelopes if envelope["detail-type"] == "workflows.enrolled"
+            ]
             self.produced |= {
-                one["detail"]["id"]: json.dumps(one["detail"]["properties"])
-                for one in envelopes
-                if one["detail-type"] != "workflows.enrolled"
+                envelope["detail"]["id"]: json.dumps(envelope["detail"]["properties"])
+                for envelope in envelopes
+                if envelope["detail-type"] != "workflows.enrolled"
             }
-            self.keys |= {self._key("{objectType}/{objectId}".format(**one["detail"])) for one in envelopes}
-            deliveries = [self._delivery(one) for one in envelopes]
-            deliveries += [partial(self._deliver_again, one) for one in about_associated]
+            self.keys |= {self._key("{objectType}/{objectId}".format(**envelope["detail"])) for envelope in envelopes}
+            deliveries = [self._delivery(envelope) for envelope in envelopes]
+            deliveries += [partial(self._deliver_again, text) for text in about_associated]
             outcome = self._run(lambda: [deliver() for deliver in deliveries])  # noqa: B023 - it is run here
             assert outcome.is_done, outcome
         raise AssertionError(f"{self.story.name}: the bus does not come to rest")
@@ -373,40 +377,48 @@ class Play:
     def state(self) -> State:
         """All that is stored and was sent. What must hold of any story is asserted."""
         items = [
-            one for key in sorted(self.keys, key=str) for one in self._items(self.stage.config.enrollments_table, key)
+            item for key in sorted(self.keys, key=str) for item in self._items(self.stage.config.enrollments_table, key)
         ]
         messages = self.stage.receive(self.stage.config.enrollments_queue_url)
-        by_id = {one["enrollmentId"]: json.loads(one["message"]) for one in items}
+        by_id = {item["enrollmentId"]: json.loads(item["message"]) for item in items}
         assert len(by_id) == len(items)
-        assert len({one["idempotencyKey"] for one in by_id.values()}) == len(items), "one item for each decision"
-        delayed = {} if self.redelivery is not None else {one["enrollmentId"]: one for one in items if "dueAt" in one}
-        assert not any("publishedAt" in one for one in delayed.values()), "none before its time"
-        due = {key: one for key, one in by_id.items() if key not in delayed}
-        assert all("publishedAt" in one and "announcedAt" in one for one in items if one["enrollmentId"] in due)
-        assert {one["enrollmentId"]: one for one in messages} == due, "each is published, and nothing else is"
-        assert {one["id"] for one in self.announced} == set(due), "each is announced, and nothing else is"
+        assert len({message["idempotencyKey"] for message in by_id.values()}) == len(items), (
+            "one item for each decision"
+        )
+        delayed = (
+            {} if self.redelivery is not None else {item["enrollmentId"]: item for item in items if "dueAt" in item}
+        )
+        assert not any("publishedAt" in item for item in delayed.values()), "none before its time"
+        due = {key: message for key, message in by_id.items() if key not in delayed}
+        assert all("publishedAt" in item and "announcedAt" in item for item in items if item["enrollmentId"] in due)
+        assert {message["enrollmentId"]: message for message in messages} == due, (
+            "each is published, and nothing else is"
+        )
+        assert {announcement["id"] for announcement in self.announced} == set(due), (
+            "each is announced, and nothing else is"
+        )
         redeliveries = {*self.redeliveries, *self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)}
         if self.redelivery is None:
-            waits = {flow for one in self.waiting() for flow in one}
-            again = {flow for one in redeliveries for flow in json.loads(one)["flowIds"]}
-            owed = waits | {json.loads(one["message"])["flowId"] for one in delayed.values()}
+            waits = {flow_id for flow_ids in self.waiting() for flow_id in flow_ids}
+            again = {flow for redelivery in redeliveries for flow in json.loads(redelivery)["flowIds"]}
+            owed = waits | {json.loads(item["message"])["flowId"] for item in delayed.values()}
             assert owed <= again, "each that waits, or is delayed, is delivered again"
 
         self.refused += self.stage.receive(self.stage.config.unprocessed_queue_url)
-        assert all(one["event"] == self.event for one in self.refused), "whole"
+        assert all(message["event"] == self.event for message in self.refused), "whole"
         is_request = isinstance(self.story.acts, Request)
-        records = [_remembered(one, by_id, any_arrival=is_request) for one in self._records_items()]
-        told = [_enrolled(one, by_id) for one in items]
+        records = [_remembered(item, by_id, any_arrival=is_request) for item in self._records_items()]
+        told = [_enrolled(item, by_id) for item in items]
         if is_request:
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
             # the request or the events may be the first to write the record.
-            for one in told:
-                del one["place"], one["message"]["isReEnrollment"]
-            for one in records:
-                one.pop("version", None)
+            for item in told:
+                del item["place"], item["message"]["isReEnrollment"]
+            for record in records:
+                record.pop("version", None)
         runs = [self._told_of_run()] if self.started is not None else []
         return frozenset(
-            json.dumps(self._named(one), sort_keys=True) for one in (*told, *records, *self.refused, *runs)
+            json.dumps(self._named(record), sort_keys=True) for record in (*told, *records, *self.refused, *runs)
         )
 
     def _told_of_run(self) -> dict[str, Any]:
@@ -418,7 +430,7 @@ class Play:
 
     def _records_items(self) -> list[dict[str, Any]]:
         """Records, their history, and the events that wait for them."""
-        return [one for key in self.keys for one in self._items(self.stage.config.records_table, key)]
+        return [item for key in self.keys for item in self._items(self.stage.config.records_table, key)]
 
     def _items(self, table: str, key: RecordKey) -> list[dict[str, Any]]:
         answer = self.stage.dynamodb.query(
@@ -427,7 +439,7 @@ class Play:
             ExpressionAttributeValues={":pk": {"S": str(key)}},
             ConsistentRead=True,
         )
-        return [{name: next(iter(value.values())) for name, value in one.items()} for one in answer["Items"]]
+        return [{name: next(iter(value.values())) for name, value in item.items()} for item in answer["Items"]]
 
     def _named(self, told: Mapping[str, Any]) -> Any:
         """Without the names that each portal has its own of."""
@@ -442,13 +454,13 @@ class Play:
 
     def waiting(self) -> list[Mapping[str, Any]]:
         """The flows of each event that waits."""
-        items = (one for key in self.keys for one in self._items(self.stage.config.records_table, key))
-        return [json.loads(one["flows"]) for one in items if one["sk"].startswith("waiting/")]
+        items = (item for key in self.keys for item in self._items(self.stage.config.records_table, key))
+        return [json.loads(item["flows"]) for item in items if item["sk"].startswith("waiting/")]
 
     def enrolled(self) -> list[str]:
         """The flows of the portal's enrollments, in order."""
-        items = (one for key in self.keys for one in self._items(self.stage.config.enrollments_table, key))
-        return sorted(json.loads(one["message"])["flowId"] for one in items)
+        items = (item for key in self.keys for item in self._items(self.stage.config.enrollments_table, key))
+        return sorted(json.loads(item["message"])["flowId"] for item in items)
 
 
 @dataclass(frozen=True)
@@ -506,7 +518,7 @@ def _remembered(item: Mapping[str, Any], ids: Collection[str], *, any_arrival: b
 def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
     """Without what each time has its own of: ids and moments, those of an announcement's enrollment included."""
     message = {
-        name: one for name, one in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
+        name: value for name, value in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
     }
     if message["trigger"]["eventType"] in REQUESTED:
         message["trigger"] = {**message["trigger"], "occurredAt": "asked"}

@@ -85,9 +85,9 @@ class Story:
     @property
     def subjects(self) -> set[str]:
         """That its events are about, by "<type>/<id>"."""
-        acts = [one for one in (self.acts, *self.before) if not isinstance(one, Request | Backfill)]
-        events = [one.event if isinstance(one, Redelivery | Associated | Unconfirmed) else one for one in acts]
-        return {f"{one.get('object', 'contact')}/{one[next(iter(one))]}" for one in events}
+        acts = [act for act in (self.acts, *self.before) if not isinstance(act, Request | Backfill)]
+        events = [act.event if isinstance(act, Redelivery | Associated | Unconfirmed) else act for act in acts]
+        return {f"{event.get('object', 'contact')}/{event[next(iter(event))]}" for event in events}
 
 
 ADA = {"contact/101": {"city": "Dublin"}}
@@ -480,7 +480,8 @@ STORIES = (
             "/crm/v3/objects/contacts/batch/upsert",
             {
                 "inputs": [
-                    {"id": one, "properties": {"city": "Cork"}, "occurredAt": NOW} for one in ("101", "102", "103")
+                    {"id": record_id, "properties": {"city": "Cork"}, "occurredAt": NOW}
+                    for record_id in ("101", "102", "103")
                 ]
             },
         ),

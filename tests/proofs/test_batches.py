@@ -53,8 +53,8 @@ class Batch(Play):
     def __init__(self, stage: Stage, events: Sequence[Mapping[str, Any]] = EVENTS) -> None:
         super().__init__(stage, STORY)
         self.event = None
-        self.events = [self._envelope(one) for one in events]
-        self.keys |= {self._key(f"contact/{one['detail']['objectId']}") for one in self.events}
+        self.events = [self._envelope(event) for event in events]
+        self.keys |= {self._key(f"contact/{event['detail']['objectId']}") for event in self.events}
 
     def act(self) -> Any:
         answer = function("forms").handler(batch(*self.events), CONTEXT)
@@ -177,14 +177,14 @@ def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
 def overtaken(state: State) -> State:
     """Without what differs when an event of a record failed, and the next ones overtook it: which of them was the first
     to enroll, and in a flow that enrolls once the only one; and how many writes the record has had."""
-    found: list[Any] = [json.loads(one) for one in state]
-    for one in found:
-        one.pop("version", None)
-        if "place" in one:
-            del one["place"], one["message"]["isReEnrollment"]
-            if one["message"]["flowId"] == ONCE["id"]:
-                del one["message"]["trigger"]
-    return frozenset(json.dumps(one, sort_keys=True) for one in found)
+    found: list[Any] = [json.loads(item) for item in state]
+    for item in found:
+        item.pop("version", None)
+        if "place" in item:
+            del item["place"], item["message"]["isReEnrollment"]
+            if item["message"]["flowId"] == ONCE["id"]:
+                del item["message"]["trigger"]
+    return frozenset(json.dumps(item, sort_keys=True) for item in found)
 
 
 class Drawn:

@@ -69,10 +69,10 @@ def test_killed_and_stopped_processes_change_nothing(undisturbed: Mapping[str, L
         print(f"\nseed {seed}, {mode}: {left}; {len(those)} differences", *those, sep="\n", flush=True)
         if left.longest_outage > TOLERANCE_MINUTES * 60:
             print(f"the longest outage exceeded the tolerance of {TOLERANCE_MINUTES} minutes", flush=True)
-    assert not [str(one) for _, those in found.values() for one in those]
+    assert not [str(difference) for _, those in found.values() for difference in those]
     for left, _ in found.values():
-        assert any(one.what == "killed" for one in left.disturbances)
-        assert any(one.what.startswith("stopped") for one in left.disturbances)
+        assert any(disturbance.what == "killed" for disturbance in left.disturbances)
+        assert any(disturbance.what.startswith("stopped") for disturbance in left.disturbances)
 
 
 # The harness itself --------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_each_event_has_its_own_time_and_id() -> None:
     made = PLAN.timed(1_764_000_000_000)
     assert len(PLAN.events) == pytest.approx(EVENTS, rel=0.01)
     assert len(made) == len(PLAN.events) + len(PLAN.copies)
-    times = {one["detail"]["id"]: one["detail"]["occurredAt"] for one in made}
+    times = {envelope["detail"]["id"]: envelope["detail"]["occurredAt"] for envelope in made}
     assert len(set(times.values())) == len(times) == len(PLAN.events)
     assert max(times.values()) - min(times.values()) < (EVENTS + 100) / RATE * 1000
     assert plan(EVENTS, "traffic") == PLAN
@@ -98,9 +98,9 @@ def test_the_processes_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
         subprocess.Popen([*command, "awslambdaric", "app.handler"], **pipes) as runtime,
         subprocess.Popen([*command, "another"], **pipes) as other,
     ):
-        for one in (runtime, other):
-            assert one.stdout is not None
-            assert one.stdout.readline() == b"up\n"
+        for process in (runtime, other):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
         assert runtimes(os.getpid()) == [runtime.pid]
         assert runtimes(runtime.pid) == []
 

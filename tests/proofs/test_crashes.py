@@ -56,7 +56,7 @@ def points_of(calls: Sequence[Call]) -> list[Point]:
 
 def distinct(points: Sequence[Point]) -> list[Point]:
     """After a call and before the next, the world is the same."""
-    return [one for one in points if one.call == 1 or not one.before]
+    return [point for point in points if point.call == 1 or not point.before]
 
 
 def drawn(points: Sequence[Point], count: int) -> Sequence[Point]:
@@ -87,13 +87,13 @@ def ended(play: Play, story: Story, expected: Known, *crashes: Sequence[Call]) -
 
 def confirmations(calls: Sequence[Call]) -> int:
     """The updates that follow what was sent; those before are of a flow's limit."""
-    operations = [one.operation for one in calls]
-    firsts = [operations.index(one) for one in ("SendMessageBatch", "PutEvents") if one in operations]
+    operations = [call.operation for call in calls]
+    firsts = [operations.index(operation) for operation in ("SendMessageBatch", "PutEvents") if operation in operations]
     return operations[min(firsts) :].count("UpdateItem") if firsts else 0
 
 
 def sent(calls: Sequence[Call]) -> int:
-    return sum(len(one.parts) for one in calls if one.operation == "SendMessageBatch")
+    return sum(len(call.parts) for call in calls if call.operation == "SendMessageBatch")
 
 
 def test_a_crash_at_any_point_changes_nothing_in_the_end(

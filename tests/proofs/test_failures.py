@@ -27,7 +27,7 @@ STORIES_TRIED = 4
 FAULTS_TRIED = 2
 
 # What an author does meanwhile is the matter of test_crashes.
-STEADY = [one for one in STORIES if one.between is None]
+STEADY = [story for story in STORIES if story.between is None]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def counts() -> Iterator[Counter[str]]:
     found: Counter[str] = Counter()
     yield found
-    assert found["faults"] == sum(found[one] for one in (WITHIN, BY_REDELIVERY, KEPT))
+    assert found["faults"] == sum(found[name] for name in (WITHIN, BY_REDELIVERY, KEPT))
     print("", *(f"{name:36}{count:6}" for name, count in found.items()), sep="\n")
 
 

@@ -24,9 +24,9 @@ def test_backfill(name: str, scenario: Mapping[str, Any]) -> None:
     assert [dict(world.backfills.progress(run).counts) for run in runs] == scenario["runs"]
     assert {run.status for run in runs} == {RunStatus.DONE}
     if "decisions" in scenario:
-        assert decisions == [[str(part) for part in one] for one in scenario["decisions"]]
+        assert decisions == [[str(part) for part in decision] for decision in scenario["decisions"]]
     enrolled = scenario.get("enrolled", len(decisions))
-    places = Counter((one.record_key, one.flow_id, one.idempotency_key) for one in world.queue.messages)
+    places = Counter((message.record_key, message.flow_id, message.idempotency_key) for message in world.queue.messages)
     assert sum(places.values()) == len(places) == len(world.enrollments.items)
     assert len(places) == enrolled or "enrolled" not in scenario
-    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    assert all(item.is_confirmed for item in world.enrollments.items.values())

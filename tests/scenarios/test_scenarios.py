@@ -22,12 +22,12 @@ def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
 
     decisions = play(scenario, world)
 
-    assert decisions == [[str(part) for part in one] for one in scenario["decisions"]]
-    assert [one.reason for one in world.decision_log.refusals] == scenario.get("refused", [])
+    assert decisions == [[str(part) for part in decision] for decision in scenario["decisions"]]
+    assert [refusal.reason for refusal in world.decision_log.refusals] == scenario.get("refused", [])
     enrolled = [[event_id, flow_id] for event_id, flow_id, code in decisions if code == Code.ENROLLED]
-    assert [[one.cause.event_id, one.flow_id] for one in world.queue.messages] == enrolled
-    assert [one.enrollment for one in world.bus.announcements] == world.queue.messages
-    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    assert [[message.cause.event_id, message.flow_id] for message in world.queue.messages] == enrolled
+    assert [announcement.enrollment for announcement in world.bus.announcements] == world.queue.messages
+    assert all(item.is_confirmed for item in world.enrollments.items.values())
     assert len(world.enrollments.items) == len(enrolled)
 
 
@@ -42,7 +42,7 @@ def test_scenario_where_flows_are_counted(name: str, scenario: Mapping[str, Any]
     for event, others in world.decision_log.others:
         counted.update({(event.id, str(code)): number for code, number in others.items()})
 
-    assert named + counted == Counter((str(one[0]), str(one[2])) for one in scenario["decisions"])
+    assert named + counted == Counter((str(decision[0]), str(decision[2])) for decision in scenario["decisions"])
 
 
 def test_every_row_of_the_catalog_enrolls_in_some_scenario() -> None:
@@ -50,7 +50,7 @@ def test_every_row_of_the_catalog_enrolls_in_some_scenario() -> None:
         next(key for key in event if key in EVENT_TYPES)
         for _, scenario in SCENARIOS
         for event in scenario["events"]
-        if any(one[0] == event.get("id") and one[2] == "ENROLLED" for one in scenario["decisions"])
+        if any(decision[0] == event.get("id") and decision[2] == "ENROLLED" for decision in scenario["decisions"])
     }
     missing = [name for name in EVENT_TYPES if name not in enrolling]
     assert not missing, (
@@ -60,5 +60,5 @@ def test_every_row_of_the_catalog_enrolls_in_some_scenario() -> None:
 
 
 def test_every_decision_that_can_be_taken_now_is_taken_in_some_scenario() -> None:
-    codes = {one[2] for _, scenario in SCENARIOS for one in scenario["decisions"]}
+    codes = {decision[2] for _, scenario in SCENARIOS for decision in scenario["decisions"]}
     assert codes == set(Code) - {Code.GOAL_MET}

@@ -81,7 +81,7 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
         "Projection": keys_only,
     }
     flows, records, enrollments = (
-        prefix + one for one in (CONFIG.flows_table, CONFIG.records_table, CONFIG.enrollments_table)
+        prefix + name for name in (CONFIG.flows_table, CONFIG.records_table, CONFIG.enrollments_table)
     )
     by_event_type = {
         "IndexName": "by-event-type",

@@ -49,7 +49,7 @@ def create_queues(sqs: Any) -> tuple[str, str]:
 
 def publish(sqs: Any, url: str, enrollments: Iterable[Enrollment]) -> None:
     expected = list(enrollments)
-    assert list(SqsQueue(sqs, url, write_message).publish(expected)) == [one.id for one in expected]
+    assert list(SqsQueue(sqs, url, write_message).publish(expected)) == [enrollment.id for enrollment in expected]
 
 
 def poll(sqs: Any, url: str, handler: Handler, batch_size: int = 10) -> int:

@@ -44,7 +44,7 @@ class Embedded:
         self.lambda_port = lambda_port
         self.api_url = f"http://127.0.0.1:{api_port}"
         stack = self.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"][0]
-        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         config = Config(
             self.outputs["FlowsTableName"],
             self.outputs["RecordsTableName"],
@@ -80,11 +80,11 @@ class Embedded:
                 Entries=[
                     {
                         "EventBusName": self.outputs["EventBusName"],
-                        "Source": one["source"],
-                        "DetailType": one["detail-type"],
-                        "Detail": json.dumps(one["detail"]),
+                        "Source": envelope["source"],
+                        "DetailType": envelope["detail-type"],
+                        "Detail": json.dumps(envelope["detail"]),
                     }
-                    for one in batch
+                    for envelope in batch
                 ]
             )
             assert answer["FailedEntryCount"] == 0
@@ -99,8 +99,8 @@ class Embedded:
         deadline, last = time.monotonic() + 60, time.monotonic()
         while time.monotonic() < deadline and (len(found) < count or time.monotonic() - last < quiet):
             messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
-            for one in messages:
-                found.append(json.loads(one["Body"]))
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 last = time.monotonic()
         return found

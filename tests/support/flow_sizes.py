@@ -28,7 +28,7 @@ def _is_read(document: dict[str, Any]) -> bool:
 def large_flow(size: int, types: list[str], unit: str = "x", **given: Any) -> dict[str, Any]:
     """Of `size` bytes of JSON. Half of its text is in the trigger, half in the goal; `goal` is met by no record."""
     lists = [["IN_LIST", "42"], ["NOT_IN_LIST", "43"]] if types else []
-    document = flow({"id": 1, "groups": [{"event": one} for one in types], "lists": lists} | given)
+    document = flow({"id": 1, "groups": [{"event": event_type} for event_type in types], "lists": lists} | given)
     goal: dict[str, Any] = {"filterType": "PROPERTY", "property": "plan", "operation": _any_of(["none"])}
     refinement: dict[str, Any] = {"filterType": "PROPERTY", "property": "city", "operation": _any_of(["Oslo"])}
     document["goalFilterBranch"] = {"filterBranchType": "AND", "filterBranches": [], "filters": [goal]}
@@ -39,8 +39,8 @@ def large_flow(size: int, types: list[str], unit: str = "x", **given: Any) -> di
     }
     width = byte_length(json_text(unit)) - 2
     count = max(0, size - byte_length(json_text(document)) - 2 * VALUES * 4) // (2 * VALUES * width)
-    for one in (goal, refinement):
-        one["operation"]["values"] += [unit * count] * VALUES
+    for filter_ in (goal, refinement):
+        filter_["operation"]["values"] += [unit * count] * VALUES
     rest = size - byte_length(json_text(document))
     goal["operation"]["values"][-1] += "y" * rest
     assert byte_length(json_text(document)) == size

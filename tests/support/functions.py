@@ -48,7 +48,7 @@ class Stack:
         return self.stores.deferred_events.of(RecordKey("p1", "0-1", "101"), 10)
 
     def unprocessed(self) -> list[dict[str, Any]]:
-        return [json.loads(one["Body"]) for one in self._messages(self.config.unprocessed_queue_url)]
+        return [json.loads(message["Body"]) for message in self._messages(self.config.unprocessed_queue_url)]
 
     def _messages(self, url: str) -> list[dict[str, Any]]:
         answer: Any = self.sqs.receive_message(
@@ -127,18 +127,18 @@ def batch(*bodies: Any) -> dict[str, Any]:
         "Records": [
             {
                 "messageId": f"m{number}",
-                "body": one if isinstance(one, str) else json.dumps(one),
+                "body": body if isinstance(body, str) else json.dumps(body),
                 "eventSource": "aws:sqs",
                 "attributes": {"MessageGroupId": "p1", "ApproximateReceiveCount": "1"},
             }
-            for number, one in enumerate(bodies)
+            for number, body in enumerate(bodies)
         ]
     }
 
 
 def failed(answer: dict[str, Any]) -> list[str]:
     assert set(answer) == {"batchItemFailures"}
-    return sorted(one["itemIdentifier"] for one in answer["batchItemFailures"])
+    return sorted(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
 
 
 def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
@@ -163,10 +163,12 @@ def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = l
 def published(stack: Stack) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     while messages := stack.enrollments():
-        for one in messages:
-            body = json.loads(one["Body"])
+        for message in messages:
+            body = json.loads(message["Body"])
             found[body["objectId"], body["trigger"]["eventId"]] += 1
-            stack.sqs.delete_message(QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=one["ReceiptHandle"])
+            stack.sqs.delete_message(
+                QueueUrl=stack.config.enrollments_queue_url, ReceiptHandle=message["ReceiptHandle"]
+            )
     return found
 
 
@@ -212,7 +214,7 @@ def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) 
             return wait(futures)
         assert hung.wait(60)
         until = time.monotonic() + 60
-        while sum(one.done() for one in futures) < len(futures) - 1:
+        while sum(future.done() for future in futures) < len(futures) - 1:
             assert time.monotonic() < until
             time.sleep(0.01)
         return wait(futures, timeout=0)

@@ -27,4 +27,6 @@ ALLOWED = {"\n"}
 
 def unprintable(text: str) -> set[str]:
     """The characters that a terminal acts on, hides or reorders."""
-    return {one for one in text if unicodedata.category(one) in ("Cc", "Cf", "Zl", "Zp", "Cs")} - ALLOWED
+    return {
+        character for character in text if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+    } - ALLOWED

@@ -47,7 +47,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         patch.setenv("POWERTOOLS_SERVICE_NAME", "emitted-metrics")
         patch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
         for code, (world, envelope) in portals().items():
-            assert [one["code"] for one in invoke(patch, world, envelope)["decisions"]] == [code]
+            assert [decision["code"] for decision in invoke(patch, world, envelope)["decisions"]] == [code]
         assert invoke(patch, World(), event({"forms.submitted": "", "id": "e"}))["unprocessed"]
         redeliver(patch)
         replay(patch)
@@ -56,13 +56,13 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         backfill(patch)
         ask(patch)
     return {
-        (directive["Namespace"], one["Name"], frozenset(dimensions))
+        (directive["Namespace"], metric["Name"], frozenset(dimensions))
         for line in map(json.loads, written.getvalue().splitlines())
         # Between the lines of the log.
         if "_aws" in line
         for directive in line["_aws"]["CloudWatchMetrics"]
         for dimensions in directive["Dimensions"]
-        for one in directive["Metrics"]
+        for metric in directive["Metrics"]
     }
 
 

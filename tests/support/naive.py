@@ -15,30 +15,30 @@ Story = Mapping[str, Sequence[tuple[int, Any]]]
 class Naive:
     def __init__(self, story: Story, lists: Story, at: int, zone: str) -> None:
         self.history = {
-            name_of(name): [value for when, value in sorted(changes, key=lambda one: one[0]) if when <= at]
+            name_of(name): [value for when, value in sorted(changes, key=lambda change: change[0]) if when <= at]
             for name, changes in story.items()
         }
         self.times = {
-            name_of(name): [when for when, _ in sorted(changes, key=lambda one: one[0]) if when <= at]
+            name_of(name): [when for when, _ in sorted(changes, key=lambda change: change[0]) if when <= at]
             for name, changes in story.items()
         }
         self.lists = {
             name_of(name)
             for name, changes in lists.items()
-            if [one for one in sorted(changes) if one[0] <= at][-1:]
-            and [one for one in sorted(changes) if one[0] <= at][-1][1]
+            if [change for change in sorted(changes) if change[0] <= at][-1:]
+            and [change for change in sorted(changes) if change[0] <= at][-1][1]
         }
         self.at, self.zone = at, ZoneInfo(zone)
 
     def passes(self, branch: Mapping[str, Any]) -> bool:
         if branch["filterBranchType"] == "OR":
-            return any(self.passes(one) for one in branch["filterBranches"])
-        return all(self.filter(one) for one in branch["filters"])
+            return any(self.passes(filter_branch) for filter_branch in branch["filterBranches"])
+        return all(self.filter(filter_) for filter_ in branch["filters"])
 
-    def filter(self, one: Mapping[str, Any]) -> bool:
-        if one["filterType"] == "IN_LIST":
-            return (name_of(one["listId"]) in self.lists) == (one["operator"] == "IN_LIST")
-        return self.operation(name_of(one["property"]), one["operation"])
+    def filter(self, filter_: Mapping[str, Any]) -> bool:
+        if filter_["filterType"] == "IN_LIST":
+            return (name_of(filter_["listId"]) in self.lists) == (filter_["operator"] == "IN_LIST")
+        return self.operation(name_of(filter_["property"]), filter_["operation"])
 
     def value(self, name: str) -> Any:
         history = self.history.get(name, [])
@@ -48,7 +48,7 @@ class Naive:
         kind, operator = given["operationType"], given["operator"]
         include = given.get("includeObjectsWithNoValueSet", False)
         if operator.startswith("HAS_"):
-            values = [one for one in self.history.get(name, []) if one not in (None, "", [])]
+            values = [value for value in self.history.get(name, []) if value not in (None, "", [])]
             if not values:
                 return include
             never = operator.startswith("HAS_NEVER_")
@@ -56,7 +56,7 @@ class Naive:
                 "BEEN_EQUAL_TO": "IS_EQUAL_TO", "CONTAINED": "CONTAINS", "BEEN_ANY_OF": "IS_ANY_OF",
                 "BEEN_EXACTLY": "IS_EXACTLY", "CONTAINED_ALL": "CONTAINS_ALL",
             }[operator[len("HAS_NEVER_" if never else "HAS_EVER_"):]]  # fmt: skip
-            return never != any(self.test(kind, positive, one, given) for one in values)
+            return never != any(self.test(kind, positive, value, given) for value in values)
         value = self.value(name)
         if value in (None, "", []):
             return include or operator in ("IS_UNKNOWN", "IS_BLANK")
@@ -80,8 +80,8 @@ class Naive:
 
     def since(self, name: str) -> int:
         """Since when the value is what it is."""
-        written = ["" if one is None else written_as(one) for one in self.history[name]]
-        first = max((number + 1 for number, one in enumerate(written) if one != written[-1]), default=0)
+        written = ["" if value is None else written_as(value) for value in self.history[name]]
+        first = max((number + 1 for number, value in enumerate(written) if value != written[-1]), default=0)
         return self.times[name][first]
 
     def today(self) -> date:
@@ -94,14 +94,14 @@ class Naive:
         if kind == "ALL_PROPERTY":
             return operator in ("IS_KNOWN", "IS_NOT_BLANK")
         if kind in ("STRING", "MULTISTRING"):
-            wanted = [text(one) for one in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
-            found, parts = text(value), [one.strip() for one in text(value).split(";") if one.strip()]
+            wanted = [text(operand) for operand in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
+            found, parts = text(value), [part.strip() for part in text(value).split(";") if part.strip()]
             answers = {
-                "IS_EQUAL_TO": any(found.strip() == one.strip() for one in wanted),
-                "CONTAINS": any(one in found for one in wanted),
-                "STARTS_WITH": any(found.startswith(one) for one in wanted),
-                "ENDS_WITH": any(found.endswith(one) for one in wanted),
-                "CONTAINS_EXACTLY": any(one.strip() in parts for one in wanted),
+                "IS_EQUAL_TO": any(found.strip() == operand.strip() for operand in wanted),
+                "CONTAINS": any(operand in found for operand in wanted),
+                "STARTS_WITH": any(found.startswith(operand) for operand in wanted),
+                "ENDS_WITH": any(found.endswith(operand) for operand in wanted),
+                "CONTAINS_EXACTLY": any(operand.strip() in parts for operand in wanted),
             }
             negatives = {
                 "IS_NOT_EQUAL_TO": "IS_EQUAL_TO", "DOES_NOT_CONTAIN": "CONTAINS",
@@ -125,8 +125,8 @@ class Naive:
             truth, wanted_truth = truth_of(value), truth_of(given["value"])
             return truth is not None and (truth == wanted_truth) == (operator == "IS_EQUAL_TO")
         if kind == "ENUMERATION":
-            held = {one.strip() for one in text(value).split(";") if one.strip()}
-            wanted_options = {text(one) for one in given["values"]}
+            held = {part.strip() for part in text(value).split(";") if part.strip()}
+            wanted_options = {text(operand) for operand in given["values"]}
             positive, answer = {
                 "IS_ANY_OF": (True, bool(held & wanted_options)), "IS_NONE_OF": (False, bool(held & wanted_options)),
                 "IS_EXACTLY": (True, held == wanted_options), "IS_NOT_EXACTLY": (False, held == wanted_options),
@@ -141,7 +141,10 @@ class Naive:
             other_instant = given["timestamp"]
             if other_instant is None:
                 return False
-            days = [(datetime(1970, 1, 1) + timedelta(milliseconds=one)).date() for one in (instant, other_instant)]
+            days = [
+                (datetime(1970, 1, 1) + timedelta(milliseconds=since_epoch)).date()
+                for since_epoch in (instant, other_instant)
+            ]
             return {
                 "IS_EQUAL_TO": instant == other_instant, "IS_BEFORE": instant < other_instant,
                 "IS_AFTER": instant > other_instant, "IS_BEFORE_DATE": days[0] < days[1],

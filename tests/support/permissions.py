@@ -26,8 +26,10 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
     documents = [_document(policy) for policy in FUNCTIONS[function]["Policies"]]
     if has_route(function):
         of_route = of_type("AWS::IAM::Policy", ROUTE).values()
-        assert all(one["Roles"] == [{"Ref": "FunctionRole"}] for one in of_route)
-        documents += [_given(one["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for one in of_route]
+        assert all(policy["Roles"] == [{"Ref": "FunctionRole"}] for policy in of_route)
+        documents += [
+            _given(policy["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for policy in of_route
+        ]
     return {
         permission
         for document in documents
@@ -39,12 +41,12 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
 def taken(function: str) -> set[Permission]:
     """What Lambda does in the name of a function that takes from queues."""
     mappings = of_type("AWS::Lambda::EventSourceMapping").values()
-    own = [one for one in mappings if one["FunctionName"] == {"Ref": function}]
+    own = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
     if has_route(function):
         own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
     return {
-        Permission(_name(one["EventSourceArn"]), f"sqs:{action}")
-        for one in own
+        Permission(_name(mapping["EventSourceArn"]), f"sqs:{action}")
+        for mapping in own
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
     }
 
@@ -61,8 +63,10 @@ def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
     """With what a nested template is given in the place of its parameters."""
     if isinstance(value, dict):
         name: Any = value.get("Ref")
-        return parameters[name] if name in parameters else {key: _given(one, parameters) for key, one in value.items()}
-    return [_given(one, parameters) for one in value] if isinstance(value, list) else value
+        return (
+            parameters[name] if name in parameters else {key: _given(inner, parameters) for key, inner in value.items()}
+        )
+    return [_given(inner, parameters) for inner in value] if isinstance(value, list) else value
 
 
 def _document(policy: Any) -> Any:
@@ -81,10 +85,10 @@ def resolved(value: Any, uses_key: bool) -> Any:
         assert condition == "UsesKey"
         return resolved(then if uses_key else otherwise, uses_key)
     if isinstance(value, dict):
-        return {key: resolved(one, uses_key) for key, one in value.items()}
+        return {key: resolved(inner, uses_key) for key, inner in value.items()}
     if isinstance(value, list):
-        found = [resolved(one, uses_key) for one in value]
-        return [one for one in found if one != {"Ref": "AWS::NoValue"}]
+        found = [resolved(inner, uses_key) for inner in value]
+        return [inner for inner in found if inner != {"Ref": "AWS::NoValue"}]
     return value
 
 
@@ -97,7 +101,7 @@ def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
         bounds.setdefault("StringEquals", {})
     assert set(bounds) == {"StringEquals"}
     keys = sorted(bounds["StringEquals"])
-    allowed = [[_text(one) for one in as_list(bounds["StringEquals"][key])] for key in keys]
+    allowed = [[_text(value) for value in as_list(bounds["StringEquals"][key])] for key in keys]
     for resource, action in itertools.product(as_list(statement["Resource"]), as_list(statement["Action"])):
         assert "*" not in action
         for values in itertools.product(*allowed):
@@ -139,14 +143,14 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -
     }
     if operation == "TransactWriteItems":
         for item in arguments["TransactItems"]:
-            ((kind, one),) = item.items()
-            yield Permission(tables[one["TableName"]], f"dynamodb:{kind}Item")
+            ((kind, request),) = item.items()
+            yield Permission(tables[request["TableName"]], f"dynamodb:{kind}Item")
     elif operation == "BatchGetItem":
         for table in arguments["RequestItems"]:
             yield Permission(tables[table], f"dynamodb:{operation}")
     elif operation == "BatchExecuteStatement":
-        for one in arguments["Statements"]:
-            verb, table = one["Statement"].split('"')[:2]
+        for statement in arguments["Statements"]:
+            verb, table = statement["Statement"].split('"')[:2]
             yield Permission(tables[table], f"dynamodb:PartiQL{verb.split()[0].capitalize()}")
     else:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
@@ -174,7 +178,7 @@ _NEEDS = {"dynamodb": _of_dynamodb, "sqs": _of_sqs, "events": _of_events}
 
 def of_the_key(permissions: set[Permission]) -> set[Permission]:
     """What those that use tables and queues need of the key that encrypts them."""
-    services = {one.action.partition(":")[0] for one in permissions} & {"dynamodb", "sqs"}
+    services = {permission.action.partition(":")[0] for permission in permissions} & {"dynamodb", "sqs"}
     return {
         Permission("KeyArn", action, (("kms:ViaService", service + ".${AWS::Region}.${AWS::URLSuffix}"),))
         for service in services

@@ -27,7 +27,7 @@ class Aws:
 
     def list_archives(self, EventSourceArn: str) -> dict[str, Any]:
         assert EventSourceArn == BUS
-        return {"Archives": [{"ArchiveName": one} for one in self.archives]}
+        return {"Archives": [{"ArchiveName": archive} for archive in self.archives]}
 
     def describe_archive(self, ArchiveName: str) -> dict[str, Any]:
         return {"ArchiveArn": f"{ARCHIVE.rpartition('/')[0]}/{ArchiveName}"}
@@ -53,5 +53,5 @@ class Aws:
 
     def paginate(self, EventBusName: str, NamePrefix: str) -> Iterator[dict[str, Any]]:
         assert (EventBusName, NamePrefix) == ("enroll-events", "enroll-")
-        for one in self.rules:
-            yield {"Rules": [{"Name": one, "Arn": f"{BUS.replace(':event-bus/', ':rule/')}/{one}"}]}
+        for rule in self.rules:
+            yield {"Rules": [{"Name": rule, "Arn": f"{BUS.replace(':event-bus/', ':rule/')}/{rule}"}]}

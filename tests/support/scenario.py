@@ -78,7 +78,7 @@ def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
         if step != "until":
             world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
         _act(world, step, given)
-    return [[event.id, one.flow_id, str(one.code)] for event, one in world.decision_log.decisions]
+    return [[event.id, decision.flow_id, str(decision.code)] for event, decision in world.decision_log.decisions]
 
 
 def _act(world: World, step: str, given: Mapping[str, Any]) -> None:
@@ -140,11 +140,11 @@ def _associate(world: World, detail: Mapping[str, Any]) -> None:
         return
     record = RecordKey(detail["portalId"], object_type_id(detail["objectType"]) or "", detail["objectId"])
     other = RecordKey(detail["portalId"], properties["hs_to_object_type_id"], properties["hs_to_object_id"])
-    for one, two in ((record, other), (other, record)):
-        kind = default_type(one.object_type_id, two.object_type_id)
+    for source, target in ((record, other), (other, record)):
+        kind = default_type(source.object_type_id, target.object_type_id)
         assert kind is not None
         holds = properties["hs_association_change"] == "ADDED"
-        there = world.associations.get(one, two)
+        there = world.associations.get(source, target)
         world.associations.save([associated(there, [kind], _instant(detail["occurredAt"]), holds=holds)])
 
 
@@ -195,7 +195,7 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
                 "operator": "HAS_COMPLETED",
                 "eventTypeId": group["event"],
                 "filterBranches": [],
-                "filters": [property_filter(one) for one in group.get("where", [])],
+                "filters": [property_filter(where) for where in group.get("where", [])],
             }
             for group in groups
         ],
@@ -218,7 +218,7 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
         criteria["refinementCriteria"] = {
             "filterBranchType": "OR",
             "filters": [],
-            "filterBranches": [_and(one) for one in given["any"]],
+            "filterBranches": [_and(conditions) for conditions in given["any"]],
         }
     return {
         "id": str(given["id"]),
@@ -248,7 +248,7 @@ def _filter_based(given: Mapping[str, Any]) -> dict[str, Any]:
             "filters": [],
             "filterBranches": branches,
         },
-        "reEnrollmentTriggersFilterBranches": [_and(one) for one in given.get("re_enroll_when", [])],
+        "reEnrollmentTriggersFilterBranches": [_and(conditions) for conditions in given.get("re_enroll_when", [])],
     }
 
 
@@ -256,7 +256,7 @@ def _and(filters: list[list[Any]]) -> dict[str, Any]:
     return {
         "filterBranchType": "AND",
         "filterBranches": [],
-        "filters": [_record_filter(one) for one in filters],
+        "filters": [_record_filter(filter_) for filter_ in filters],
     }
 
 

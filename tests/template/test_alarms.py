@@ -45,12 +45,12 @@ AWS_METRICS: set[Metric] = {
 
 
 def of_type(resources: dict[str, dict[str, Any]], resource_type: str) -> dict[str, dict[str, Any]]:
-    return {name: one["Properties"] for name, one in resources.items() if one["Type"] == resource_type}
+    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == resource_type}
 
 
 NESTED = of_type(RESOURCES, "AWS::CloudFormation::Stack")
 NESTED_TEMPLATES = {
-    path: load_template(ROOT / path) for path in sorted({one["TemplateURL"] for one in NESTED.values()})
+    path: load_template(ROOT / path) for path in sorted({stack["TemplateURL"] for stack in NESTED.values()})
 }
 ALARMS = {
     (path, name): alarm
@@ -92,7 +92,7 @@ def test_alarms_notify_the_topic_if_it_is_set() -> None:
         assert alarm["TreatMissingData"] == "notBreaching", "functions and queues without traffic are in order"
     for template in (TEMPLATE, *NESTED_TEMPLATES.values()):
         assert template["Conditions"]["Notifies"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}
-    assert all(one["Parameters"]["AlarmTopicArn"] == {"Ref": "AlarmTopicArn"} for one in NESTED.values())
+    assert all(stack["Parameters"]["AlarmTopicArn"] == {"Ref": "AlarmTopicArn"} for stack in NESTED.values())
 
 
 def test_alarm_names_are_unique() -> None:
@@ -100,7 +100,7 @@ def test_alarm_names_are_unique() -> None:
     for nested in NESTED.values():
         inner = of_type(NESTED_TEMPLATES[nested["TemplateURL"]]["Resources"], "AWS::CloudWatch::Alarm")
         own = nested["Parameters"]["Name"]["Fn::Sub"]
-        names += [one["AlarmName"]["Fn::Sub"].replace("${Name}", own) for one in inner.values()]
+        names += [alarm["AlarmName"]["Fn::Sub"].replace("${Name}", own) for alarm in inner.values()]
     assert len(names) == len(set(names))
     assert all(name.startswith("${AWS::StackName}-") for name in names)
 
@@ -110,7 +110,7 @@ def test_every_function_and_every_table_has_its_alarms() -> None:
         ("templates/alarms/function.yaml", "FunctionName", "AWS::Serverless::Function"),
         ("templates/alarms/table.yaml", "TableName", "AWS::DynamoDB::Table"),
     ):
-        watched = [one["Parameters"][parameter]["Ref"] for one in NESTED.values() if one["TemplateURL"] == path]
+        watched = [stack["Parameters"][parameter]["Ref"] for stack in NESTED.values() if stack["TemplateURL"] == path]
         assert sorted(watched) == sorted(of_type(RESOURCES, resource_type))
 
 
@@ -145,14 +145,14 @@ def of_query(expression: str) -> Iterator[Metric]:
 
 def of_alarm(alarm: dict[str, Any]) -> Iterator[Metric]:
     if "MetricName" in alarm:
-        dimensions = frozenset(one["Name"] for one in alarm["Dimensions"])
+        dimensions = frozenset(dimension["Name"] for dimension in alarm["Dimensions"])
         yield alarm["Namespace"], alarm["MetricName"], dimensions
-    for one in alarm.get("Metrics", []):
-        if "MetricStat" in one:
-            metric = one["MetricStat"]["Metric"]
+    for query in alarm.get("Metrics", []):
+        if "MetricStat" in query:
+            metric = query["MetricStat"]["Metric"]
             yield metric["Namespace"], metric["MetricName"], frozenset(each["Name"] for each in metric["Dimensions"])
         else:
-            expression = one["Expression"]
+            expression = query["Expression"]
             yield from of_query(expression["Fn::Sub"] if isinstance(expression, dict) else expression)
 
 
@@ -167,14 +167,14 @@ def dashboard() -> dict[str, Any]:
 def of_widget(widget: dict[str, Any]) -> Iterator[Metric]:
     before: Sequence[Any] = ()
     for line in widget["properties"]["metrics"]:
-        named = [one for one in line if not isinstance(one, dict)]
+        named = [part for part in line if not isinstance(part, dict)]
         if not named:
             yield from of_query(line[0]["expression"])
             continue
         # "..." stands for all that is not said, "." for the same as above.
         if named[0] == "...":
             named = [*before[: len(before) - len(named) + 1], *named[1:]]
-        before = [above if one == "." else one for one, above in zip(named, before or named, strict=True)]
+        before = [above if part == "." else part for part, above in zip(named, before or named, strict=True)]
         yield before[0], before[1], frozenset(before[2::2])
 
 
@@ -193,10 +193,12 @@ def test_alarms_use_only_existing_metrics(emitted: set[Metric]) -> None:
 def test_alarm_metrics_have_a_dimension_of_the_stack() -> None:
     """By a dimension of this stack's: Metrics Insights takes no OR, an alarm no SEARCH and ten metrics at most."""
     for alarm in ALARMS.values():
-        for one in [alarm, *alarm.get("Metrics", [])]:
-            for dimension in one.get("Dimensions", one.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [])):
+        for metric in [alarm, *alarm.get("Metrics", [])]:
+            for dimension in metric.get(
+                "Dimensions", metric.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [])
+            ):
                 assert set(dimension["Value"]) <= {"Ref", "Fn::GetAtt"}
-            expression = one.get("Expression", "")
+            expression = metric.get("Expression", "")
             if isinstance(expression, dict):
                 assert re.search(r" WHERE \w+ = '\$\{\w+\}'$", expression["Fn::Sub"])
             else:
@@ -205,8 +207,8 @@ def test_alarm_metrics_have_a_dimension_of_the_stack() -> None:
 
 def test_dashboard_uses_only_existing_metrics(emitted: set[Metric]) -> None:
     widgets = dashboard()["widgets"]
-    assert all(set(of_widget(one)) <= emitted | AWS_METRICS for one in widgets)
-    drawn = {metric for one in widgets for metric in of_widget(one)}
+    assert all(set(of_widget(widget)) <= emitted | AWS_METRICS for widget in widgets)
+    drawn = {metric for widget in widgets for metric in of_widget(widget)}
     assert {("Enroll", METRIC_OF[code], frozenset({"service"})) for code in Code} <= drawn
     assert {metric for alarm in ALARMS.values() for metric in of_alarm(alarm)} <= drawn, (
         "what an alarm sees can be seen"
@@ -223,11 +225,13 @@ def test_the_dashboard_shows_every_function_and_every_table() -> None:
 
 def test_dashboard_shows_the_buffer_of_every_category() -> None:
     _, variables = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    (name,) = of_type(NESTED_TEMPLATES["templates/routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
+    (queue,) = of_type(NESTED_TEMPLATES["templates/routes/category.yaml"]["Resources"], "AWS::SQS::Queue").values()
     routes = [
-        one["Parameters"]["Name"] for one in NESTED.values() if one["TemplateURL"] == "templates/routes/category.yaml"
+        stack["Parameters"]["Name"]
+        for stack in NESTED.values()
+        if stack["TemplateURL"] == "templates/routes/category.yaml"
     ]
-    buffers = [name["QueueName"]["Fn::Sub"].replace("${Name}", one["Fn::Sub"]) for one in routes]
+    buffers = [queue["QueueName"]["Fn::Sub"].replace("${Name}", route["Fn::Sub"]) for route in routes]
     assert re.findall(r'"(\S+)\\"', variables["Buffers"]["Fn::Sub"]) == buffers
 
 
@@ -240,7 +244,7 @@ def test_every_custom_metric_is_documented(emitted: set[Metric]) -> None:
 
 
 def test_every_metric_in_the_code_is_emitted_in_the_test(emitted: set[Metric]) -> None:
-    code = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "layers").rglob("*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "layers").rglob("*.py"))
     named = set(re.findall(r"metrics\.count\(\s*\"(\w+)\"", code))
     assert named
     assert named <= {name for _, name, _ in emitted}

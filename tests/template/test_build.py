@@ -84,7 +84,7 @@ class Build:
 
     @property
     def layers(self) -> dict[str, Path]:
-        return {one: self.path(one, "ContentUri") for one in ("DependenciesLayer", "EnrollmentLayer")}
+        return {layer: self.path(layer, "ContentUri") for layer in ("DependenciesLayer", "EnrollmentLayer")}
 
     @property
     def functions(self) -> dict[str, Path]:
@@ -113,7 +113,7 @@ def test_the_build_warns_of_nothing(build: Build) -> None:
 
 
 def test_built_template_refers_to_the_built_folders(build: Build) -> None:
-    assert build.layers == {one: (build.folder / one).resolve() for one in build.layers}
+    assert build.layers == {layer: (build.folder / layer).resolve() for layer in build.layers}
     # Functions are a file each, with nothing to build.
     assert set(build.functions.values()) == {
         ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api")
@@ -130,7 +130,7 @@ def test_the_build_changes_nothing_else(build: Build) -> None:
 def test_the_enrollment_layer_is_the_package(build: Build) -> None:
     def files(folder: Path) -> set[Path]:
         return {
-            one.relative_to(folder) for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts
+            path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
         }
 
     built = build.layers["EnrollmentLayer"]
@@ -142,14 +142,14 @@ def test_the_enrollment_layer_is_the_package(build: Build) -> None:
 def test_dependencies_are_for_the_deployed_runtime(build: Build) -> None:
     libraries = sorted(build.layers["DependenciesLayer"].rglob("*.so"))
     for name in COMPILED:
-        assert [one for one in libraries if name in one.parts], f"{name} has no library"
+        assert [path for path in libraries if name in path.parts], f"{name} has no library"
     for library in libraries:
         assert "cpython-313-aarch64" in library.name
         assert int.from_bytes(library.read_bytes()[18:20], "little") == AARCH64, library
 
 
 def test_dependencies_exclude_packages_of_the_lambda_runtime(build: Build) -> None:
-    assert not {one.name for one in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
+    assert not {path.name for path in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
 
 
 # SAM's own part of `sam local invoke --env-vars`: what a container's environment is.
@@ -202,8 +202,8 @@ def test_uv_builds_the_same_dependencies_where_there_is_no_pip(build: Build, tmp
 
     def packages(folder: Path) -> set[str]:
         # Each installer notes its own name, and what it installed, beside the packages.
-        files = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
-        return {one for one in files if "dist-info/" not in one and not one.endswith(".pyc")}
+        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        return {file for file in files if "dist-info/" not in file and not file.endswith(".pyc")}
 
     assert packages(tmp_path / "built" / "python") == packages(build.layers["DependenciesLayer"] / "python")
 
@@ -219,7 +219,9 @@ def test_build_without_pip_and_uv_names_the_missing_tool(tmp_path: Path) -> None
     ("layer", "bound"), [("DependenciesLayer", DEPENDENCIES_BOUND), ("EnrollmentLayer", ENROLLMENT_BOUND)]
 )
 def test_layers_are_small(build: Build, layer: str, bound: int) -> None:
-    size = sum(one.stat().st_size for one in build.layers[layer].rglob("*") if one.is_file() and one.suffix != ".pyc")
+    size = sum(
+        path.stat().st_size for path in build.layers[layer].rglob("*") if path.is_file() and path.suffix != ".pyc"
+    )
     print(f"{layer}: {size / 1024:.0f} KB of {bound / 1024:.0f} KB, unzipped")
     assert 0 < size < bound
 
@@ -253,7 +255,7 @@ def _linked(folder: Path, names: Iterable[str]) -> Path:
 @pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"])
 def test_a_function_starts_on_the_built_layers(build: Build, compiled: Path, runtime: Path, category: str) -> None:
     layers = [folder / "python" for folder in build.layers.values()]
-    (folder,) = (one for one in build.functions.values() if one.name == category)
+    (folder,) = (path for path in build.functions.values() if path.name == category)
     answer = subprocess.run(
         # -I and -S: neither this folder nor what is installed beside the interpreter. -B: nothing written to the build.
         [sys.executable, "-I", "-S", "-B", "-c", INVOKED, *map(str, [compiled, *layers, runtime, folder])],

@@ -140,20 +140,20 @@ class Deployed:
         """Return the messages about associated records. The others are scheduled."""
         queue, changes = self._stack.config.redeliveries_queue_url, []
         answer = self._stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        for one in answer.get("Messages", []):
-            redelivery = read_redelivery(one["Body"])
+        for message in answer.get("Messages", []):
+            redelivery = read_redelivery(message["Body"])
             if isinstance(redelivery, AssociatedChange):
-                changes.append(one["Body"])
+                changes.append(message["Body"])
             # What a scenario before this one has left is not delivered.
             elif redelivery[0].portal_id.endswith(f" {self._name}"):
-                self.scheduled.append((redelivery[2], one["Body"]))
-            self._stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+                self.scheduled.append((redelivery[2], message["Body"]))
+            self._stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         return changes
 
     def pass_time(self, to: int) -> None:
         while True:
             assert self._receive() == []
-            due = sorted(one for one in self.scheduled if one[0] <= to)
+            due = sorted(redelivery for redelivery in self.scheduled if redelivery[0] <= to)
             if not due:
                 break
             self.scheduled.remove(due[0])
@@ -185,11 +185,11 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
     """Every scenario that begins with an event of the category, what can't be processed, and criteria that look at
     associated records, twice: the second time by a function that remembers its flows."""
     for number, (name, scenario) in enumerate(SCENARIOS):
-        events = (key for one in scenario["events"] for key in one if key.partition(".")[0] in CATEGORIES)
+        events = (key for event in scenario["events"] for key in event if key.partition(".")[0] in CATEGORIES)
         if next(events).partition(".")[0] == category:
             deployed = Deployed(stack, recorder, str(number))
             decisions = play(scenario, deployed)  # type: ignore[arg-type]
-            assert decisions == [[str(part) for part in one] for one in scenario["decisions"]], name
+            assert decisions == [[str(part) for part in decision] for decision in scenario["decisions"]], name
             # Receives what still waits, so that the next scenario does not.
             deployed.pass_time(0)
             empty_tables()
@@ -197,7 +197,7 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
         assert "unprocessed" in invoke({}, category)
 
     event_types = CATEGORIES[category].event_types
-    event_type = next((one for one in event_types if one.also), event_types[-1])
+    event_type = next((event_type for event_type in event_types if event_type.also), event_types[-1])
     lists = [["IN_LIST", str(number)] for number in range(3)]
     trigger = {"lists": lists} if category == "lists" else {"event": event_type.name}
     document = flow({"id": "associated", "re_enroll": True, **trigger})
@@ -228,7 +228,7 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
     for number in range(2):
         with recorder.of(category):
             answer = invoke(happened(number), category)
-        assert [one["code"] for one in answer["decisions"]] == ["ENROLLED"]
+        assert [decision["code"] for decision in answer["decisions"]] == ["ENROLLED"]
     # The same as a batch, of its buffer.
     with recorder.of(category):
         assert invoke(batch(happened(2)), category) == {"batchItemFailures": []}
@@ -258,7 +258,7 @@ def play_redeliveries(stack: Stack, recorder: Recorder, function: str) -> None:
         deployed.now = bootstrap.now()
         deployed.deliver(event({"forms.submitted": "101", "id": f"e{number}", "record": {}}))
     deployed.pass_time(deployed.now + 60_000)
-    assert [one.code for _, one in Deployed.decision_log.decisions] == ["ENROLLED", "ENROLLED"]
+    assert [decision.code for _, decision in Deployed.decision_log.decisions] == ["ENROLLED", "ENROLLED"]
     assert deployed.scheduled == []
 
 
@@ -335,11 +335,11 @@ def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monk
     def noted(
         decision_log: PowertoolsDecisionLog, event: Event, decisions: Sequence[Decision], others: Mapping[Code, int]
     ) -> None:
-        Deployed.decision_log.decisions += [(event, one) for one in decisions]
+        Deployed.decision_log.decisions += [(event, decision) for decision in decisions]
         log_decisions(decision_log, event, decisions, others)
 
     monkeypatch.setattr(PowertoolsDecisionLog, "log_decisions", noted)
-    assert {logical(one, "Function") for one in PLAYS} == set(FUNCTIONS), "a play for every function"
+    assert {logical(function, "Function") for function in PLAYS} == set(FUNCTIONS), "a play for every function"
     recorder = Recorder()
     with recorder.recording(stack):
         for function, played in PLAYS.items():
@@ -350,16 +350,16 @@ def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monk
         sharing[json.dumps(FUNCTIONS[logical(function, "Function")]["Policies"][0])].append(function)
     assert len(sharing) > 1
     for functions in sharing.values():
-        called = set[Permission]().union(*(recorder.calls[one] for one in functions))
-        names = [logical(one, "Function") for one in functions]
-        called |= set[Permission]().union(*(taken(one) for one in names))
-        may_do = set[Permission]().union(*(granted(one) for one in names))
+        called = set[Permission]().union(*(recorder.calls[function] for function in functions))
+        names = [logical(function, "Function") for function in functions]
+        called |= set[Permission]().union(*(taken(name) for name in names))
+        may_do = set[Permission]().union(*(granted(name) for name in names))
         assert sorted(called) == sorted(may_do), f"called, and allowed, of {', '.join(functions)}"
-        with_key = set[Permission]().union(*(granted(one, uses_key=True) for one in names))
+        with_key = set[Permission]().union(*(granted(name, uses_key=True) for name in names))
         assert with_key - may_do == of_the_key(called)
 
 
 def test_no_function_has_other_permissions() -> None:
     """SAM adds its own for logs and traces, and for the destination of failed events."""
     assert "Policies" not in DEFAULTS
-    assert not any("Role" in one for one in [DEFAULTS, *FUNCTIONS.values()])
+    assert not any("Role" in resource for resource in [DEFAULTS, *FUNCTIONS.values()])

@@ -89,7 +89,7 @@ def test_every_function_of_the_template_has_a_folder() -> None:
         "functions/: expected a folder for each category of enrollment.catalog.CATEGORIES (run `make categories`), "
         "redeliveries, unconfirmed, runs and api, and no other"
     )
-    assert {logical_id: one["CodeUri"] for logical_id, one in FUNCTIONS.items()} == {
+    assert {logical_id: function["CodeUri"] for logical_id, function in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders
     }
 
@@ -156,7 +156,7 @@ def test_event_type_is_routed_to_one_function(event_type: str) -> None:
         if event_type.startswith(pattern["prefix"]["Fn::Sub"].replace("${Category}", route(category)["Category"]))
     ]
     assert takers == [EVENT_TYPES[event_type].name.split(".")[0]]
-    assert event_type in {one.name for one in CATEGORIES[takers[0]].event_types}
+    assert event_type in {known.name for known in CATEGORIES[takers[0]].event_types}
 
 
 def test_functions_differ_only_in_their_name() -> None:
@@ -245,7 +245,7 @@ def test_failed_events_go_to_the_unprocessed_events_queue() -> None:
 def test_the_rules_of_this_bus_may_send_to_the_unprocessed_events() -> None:
     policy = RESOURCES["UnprocessedEventsQueuePolicy"]["Properties"]
     assert policy["Queues"] == [{"Ref": "UnprocessedEventsQueue"}]
-    (allowed,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    (allowed,) = (statement for statement in policy["PolicyDocument"]["Statement"] if statement["Effect"] == "Allow")
     arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${EventBus}/*"
     assert allowed == {
         "Sid": "RulesOfThisBus",
@@ -289,12 +289,12 @@ def test_a_table_has_the_keys_and_indexes_with_which_the_adapters_are_tested(mon
         )
         for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
             said = ("IndexName", "KeySchema", "Projection")
-            indexes = [{name: one[name] for name in said} for one in made.get(kind, [])]
+            indexes = [{name: index[name] for name in said} for index in made.get(kind, [])]
             assert _by_name(properties.get(kind, []), "IndexName") == _by_name(indexes, "IndexName")
 
 
 def _by_name(many: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return sorted(many, key=lambda one: one[name])
+    return sorted(many, key=lambda item: item[name])
 
 
 # The HTTP API
@@ -355,14 +355,14 @@ def test_stored_data_is_encrypted_with_the_key_of_the_parameter() -> None:
     """Beside tables and queues: every log group, the bus and its archive."""
     assert TEMPLATE["Conditions"]["UsesKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "KeyArn"}, ""]}]}
     assert TEMPLATE["Parameters"]["KeyArn"]["Default"] == ""
-    assert {name for name, one in of_type("AWS::Logs::LogGroup").items() if one["KmsKeyId"] != OWN_KEY} == set()
+    assert {name for name, group in of_type("AWS::Logs::LogGroup").items() if group["KmsKeyId"] != OWN_KEY} == set()
     for resource in ("EventBus", "EventArchive"):
         assert RESOURCES[resource]["Properties"]["KmsKeyIdentifier"] == OWN_KEY
 
 
 def test_bus_accepts_no_events_of_other_accounts() -> None:
     """Its policy only denies: it takes events of this account's principals only, of each by its permissions."""
-    assert {one["Statement"]["Effect"] for one in of_type("AWS::Events::EventBusPolicy").values()} == {"Deny"}
+    assert {policy["Statement"]["Effect"] for policy in of_type("AWS::Events::EventBusPolicy").values()} == {"Deny"}
 
 
 def test_only_the_stack_may_put_events_of_its_own_source() -> None:
@@ -380,7 +380,7 @@ def test_only_the_stack_may_put_events_of_its_own_source() -> None:
         "Condition": {"ForAnyValue:StringEquals": {"events:source": OWN_SOURCE}},
     }
     expected = [*(f"{name}Role" for name in FUNCTIONS), "RedriveRole"]
-    assert sorted(one["Fn::GetAtt"][0] for one in roles) == sorted(expected)
+    assert sorted(role["Fn::GetAtt"][0] for role in roles) == sorted(expected)
     # An event bus' policy has at most 10,240 bytes; an ARN of a role has at most 32 + 64 characters.
     assert len(json.dumps(statement)) + 100 * len(roles) < 5_000
 
@@ -461,7 +461,7 @@ def test_queues_require_encrypted_transport() -> None:
         and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         for resource in as_list(statement["Resource"])
     ]
-    assert sorted(one["Fn::GetAtt"][0] for one in refused) == sorted(QUEUES)
+    assert sorted(target["Fn::GetAtt"][0] for target in refused) == sorted(QUEUES)
 
 
 def test_redeliveries_mapping_reports_failures_per_message() -> None:
@@ -484,7 +484,7 @@ def test_the_buffer_its_policy_and_its_alarm_exist_with_every_delivery() -> None
     """`buffered` must not wait for a new policy, and `direct` must not delete a queue that has events."""
     assert ROUTE["Conditions"]["TakesFromBuffer"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Delivery"}, "direct"]}]}
     assert ROUTE["Conditions"]["IsBuffered"] == {"Fn::Equals": [{"Ref": "Delivery"}, "buffered"]}
-    conditions = {name: one.get("Condition") for name, one in ROUTE["Resources"].items()}
+    conditions = {name: resource.get("Condition") for name, resource in ROUTE["Resources"].items()}
     assert conditions == {
         "Rule": None,
         "InvokePermission": None,
@@ -527,7 +527,7 @@ def test_buffer_mapping_reports_failures_per_message() -> None:
 def test_only_its_rule_may_send_to_a_buffer() -> None:
     policy = ROUTE["Resources"]["BufferPolicy"]["Properties"]
     assert policy["Queues"] == [{"Ref": "Buffer"}]
-    (allowed,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    (allowed,) = (statement for statement in policy["PolicyDocument"]["Statement"] if statement["Effect"] == "Allow")
     assert allowed == {
         "Sid": "TheRule",
         "Effect": "Allow",
@@ -544,7 +544,7 @@ def test_only_its_rule_may_send_to_a_buffer() -> None:
 
 def test_outputs_are_those_that_the_command_line_reads() -> None:
     assert set(TEMPLATE["Outputs"]) == OUTPUTS
-    code = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "cli").rglob("*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "cli").rglob("*.py"))
     asked_for = set(re.findall(r'outputs\["(\w+)"\]', code))
     assert asked_for
     assert asked_for <= OUTPUTS
@@ -560,7 +560,7 @@ def test_each_environment_has_its_own_stack(name: str, stack: str) -> None:
     assert deploy["resolve_s3"] is True
     assert deploy["fail_on_empty_changeset"] is False
     assert deploy.get("confirm_changeset", False) is (name == "prod")
-    chosen = dict(one.split("=") for one in deploy["parameter_overrides"].split())
+    chosen = dict(part.split("=") for part in deploy["parameter_overrides"].split())
     assert {"LogLevel", "LogRetentionDays", "ArchiveRetentionDays"} <= set(chosen) <= set(TEMPLATE["Parameters"])
     for parameter, value in chosen.items():
         allowed = TEMPLATE["Parameters"][parameter].get("AllowedValues")

@@ -175,7 +175,7 @@ def test_cfn_lint_finds_nothing_in_any_region(tmp_path: Path) -> None:
 
 
 def test_every_resource_type_is_listed_as_named_or_unnamed() -> None:
-    types = {one["Type"] for part in parts(pseudo_of("s")) for one in part.template["Resources"].values()}
+    types = {resource["Type"] for part in parts(pseudo_of("s")) for resource in part.template["Resources"].values()}
     assert types <= NAMING.keys() | UNNAMED
 
 
@@ -193,21 +193,25 @@ def test_longest_stack_name_follows_from_the_shortest_name_limit() -> None:
 
 def test_stack_names_of_samconfig_are_within_the_limit() -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
-    stacks = [one["deploy"]["parameters"]["stack_name"] for one in settings.values() if isinstance(one, dict)]
+    stacks = [
+        environment["deploy"]["parameters"]["stack_name"]
+        for environment in settings.values()
+        if isinstance(environment, dict)
+    ]
     assert stacks
     for stack in stacks:
         assert re.fullmatch(rf"[A-Za-z][A-Za-z0-9-]{{0,{MAX_STACK_NAME_LENGTH - 1}}}", stack)
 
 
 def test_names_are_unique_in_a_stack_and_between_stacks() -> None:
-    counted = Counter(one for one in names("s") if one[0] not in SHARED)
-    assert [one for one, count in counted.items() if count > 1] == []
-    assert not {one for one in set(names("s")) & set(names("t")) if one[0] not in SHARED}
+    counted = Counter(name for name in names("s") if name[0] not in SHARED)
+    assert [name for name, count in counted.items() if count > 1] == []
+    assert not {name for name in set(names("s")) & set(names("t")) if name[0] not in SHARED}
 
 
 def test_global_names_are_unique_between_regions() -> None:
     in_one, in_another = (
-        {one for one in names("s", region) if one[0] in GLOBAL} for region in ("eu-west-1", "us-east-1")
+        {name for name in names("s", region) if name[0] in GLOBAL} for region in ("eu-west-1", "us-east-1")
     )
     assert {kind for kind, _ in in_one} == {"AWS::CloudWatch::Dashboard"}
     assert not in_one & in_another
@@ -244,7 +248,7 @@ def test_policies_and_environments_are_within_their_limits() -> None:
         for policy in part.resources("AWS::IAM::ManagedPolicy").values():
             assert size(part.value(policy["PolicyDocument"], pseudo)) < MANAGED_POLICY
         for role in part.resources("AWS::IAM::Role").values():
-            inline = [part.value(one["PolicyDocument"], pseudo) for one in role.get("Policies", [])]
+            inline = [part.value(policy["PolicyDocument"], pseudo) for policy in role.get("Policies", [])]
             assert sum(map(size, inline)) < INLINE_POLICIES
             assert len(role.get("ManagedPolicyArns", [])) <= 10
         for function in part.resources("AWS::Lambda::Function").values():
@@ -257,7 +261,7 @@ def test_policies_and_environments_are_within_their_limits() -> None:
 def statements(part: Part, function: Mapping[str, Any]) -> Iterator[Any]:
     """What the policies of the function's role allow, with resources by logical id."""
     role = part.template["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
-    documents = [one["PolicyDocument"] for one in role.get("Policies", [])]
+    documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
     for policy in role["ManagedPolicyArns"]:
         if isinstance(policy, dict):
             documents.append(part.template["Resources"][policy["Ref"]]["Properties"]["PolicyDocument"])
@@ -275,7 +279,7 @@ def as_list(value: Any) -> list[Any]:
 def senders(part: Part, action: str) -> dict[str, list[Any]]:
     """The statements of each function that allow the action."""
     return {
-        name: [one for one in statements(part, function) if action in as_list(one["Action"])]
+        name: [statement for statement in statements(part, function) if action in as_list(statement["Action"])]
         for name, function in part.resources("AWS::Lambda::Function").items()
     }
 
@@ -302,7 +306,7 @@ def test_function_that_sends_to_its_own_queue_allows_recursive_loops() -> None:
         if resource["resource"] in queues
     }
     assert looping == {"RedeliveriesFunction"}
-    assert {name for name, one in functions.items() if one.get("RecursiveLoop") == "Allow"} == looping
+    assert {name for name, function in functions.items() if function.get("RecursiveLoop") == "Allow"} == looping
 
 
 def test_no_function_may_send_to_a_buffer() -> None:
@@ -323,7 +327,7 @@ def test_a_loop_through_the_bus_ends_before_lambda_would_stop_it() -> None:
         for statement in allowed
         for detail_type in as_list(statement["Condition"]["StringEquals"]["events:detail-type"])
     }
-    categories = {one.partition(".")[0] for one in announced}
+    categories = {event_type.partition(".")[0] for event_type in announced}
     assert categories == {"workflows", "crm", "lists"}
     stacks = main.resources("AWS::CloudFormation::Stack").values()
     routes = [stack for stack in stacks if "routes/" in json.dumps(stack["TemplateURL"])]

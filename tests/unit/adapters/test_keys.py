@@ -73,7 +73,7 @@ class Adapters:
     def _answer(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.calls.append((operation, arguments))
         if operation == "SendMessageBatch":
-            return {"Successful": [{"Id": one["Id"]} for one in arguments["Entries"]]}
+            return {"Successful": [{"Id": entry["Id"]} for entry in arguments["Entries"]]}
         return {"Items": [], "Count": 0, "ScannedCount": 0, "Responses": {}}
 
     def asked(self, act: Callable[[], object]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -124,14 +124,16 @@ def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
         enrollment = _enrollment(ids, is_first=is_first)
         event = () if is_first else (ids.event,)
         whose = (ids.portal, ids.object_type, ids.object)
-        put = adapters.asked(lambda one=enrollment: enrollments.claim(one))
+        put = adapters.asked(lambda enrolled=enrollment: enrollments.claim(enrolled))
         (kept,) = _keys(put)
         yield kept, ("enrollment", *whose, ids.flow, *event)
         shard = put[0][1]["Item"]["flowShard"]["S"]
         # Which shard follows from the record.
         yield ("by-flow", *split(shard)[:-1]), ("enrollments of a flow", ids.portal, ids.flow)
         assert len(split(shard)) == 3
-        (sent,) = adapters.asked(lambda one=enrollment: list(SqsQueue(adapters.sqs, "", write_message).publish([one])))
+        (sent,) = adapters.asked(
+            lambda enrolled=enrollment: list(SqsQueue(adapters.sqs, "", write_message).publish([enrolled]))
+        )
         (entry,) = sent[1]["Entries"]
         yield ("group", entry["MessageGroupId"]), ("group", *whose)
         yield ("deduplication", entry["MessageDeduplicationId"]), ("enrollment", *whose, ids.flow, *event)
@@ -145,8 +147,8 @@ def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
     """Table, partition and sort key of every item that was asked for or written."""
     found = []
     for _, arguments in calls:
-        for one in arguments.get("TransactItems", [{"": arguments}]):
-            ((_, given),) = one.items()
+        for action in arguments.get("TransactItems", [{"": arguments}]):
+            ((_, given),) = action.items()
             item = given.get("Key") or given["Item"]
             found.append((given["TableName"], item["pk"]["S"], item["sk"]["S"]))
     return found
@@ -177,17 +179,17 @@ def _enrollment(ids: Ids, *, is_first: bool) -> Enrollment:
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(one=ID_SETS, two=ID_SETS)
-def test_different_things_have_different_keys(adapters: Adapters, one: Ids, two: Ids) -> None:
+@given(first=ID_SETS, second=ID_SETS)
+def test_different_things_have_different_keys(adapters: Adapters, first: Ids, second: Ids) -> None:
     things: dict[Key, Thing] = {}
-    for key, thing in itertools.chain(keys_of(one, adapters), keys_of(two, adapters)):
+    for key, thing in itertools.chain(keys_of(first, adapters), keys_of(second, adapters)):
         assert things.setdefault(key, thing) == thing
 
 
 @given(st.lists(IDS, min_size=1, max_size=5), st.lists(IDS, min_size=1, max_size=5))
-def test_joined_parts_stay_distinguishable(one: list[str], two: list[str]) -> None:
-    assert split(join(*one)) == one
-    assert (join(*one) == join(*two)) == (one == two)
+def test_joined_parts_stay_distinguishable(first: list[str], second: list[str]) -> None:
+    assert split(join(*first)) == first
+    assert (join(*first) == join(*second)) == (first == second)
 
 
 def test_ulid_matches_the_specification() -> None:
@@ -198,6 +200,6 @@ def test_ulid_matches_the_specification() -> None:
 
 
 @given(st.integers(0, (1 << 48) - 2), st.binary(min_size=10, max_size=10), st.binary(min_size=10, max_size=10))
-def test_ulids_sort_by_time(at: int, one: bytes, other: bytes) -> None:
-    assert ulid(at, one) < ulid(at + 1, other)
-    assert (ulid(at, one) == ulid(at, other)) == (one == other)
+def test_ulids_sort_by_time(at: int, first: bytes, second: bytes) -> None:
+    assert ulid(at, first) < ulid(at + 1, second)
+    assert (ulid(at, first) == ulid(at, second)) == (first == second)

@@ -37,8 +37,8 @@ def contact(object_id: str) -> RecordKey:
 
 
 def associate(world: World, record: RecordKey, company: RecordKey, at: int, *, holds: bool = True) -> None:
-    for one, two, kind in ((record, company, TO_COMPANY), (company, record, TO_CONTACT)):
-        there = world.associations.get(one, two)
+    for source, target, kind in ((record, company, TO_COMPANY), (company, record, TO_CONTACT)):
+        there = world.associations.get(source, target)
         world.associations.save([associated(there, [kind], at, holds=holds)])
 
 

@@ -29,8 +29,8 @@ def world(**flow_changes: Any) -> World:
 
 def keep(made: World, key: RecordKey, *changes: RecordUpdate) -> None:
     record = made.records.get(key)
-    for one in (RecordUpdate(1, creates=True), *changes):
-        record = apply_change(record, key, one)
+    for change in (RecordUpdate(1, creates=True), *changes):
+        record = apply_change(record, key, change)
     assert record is not None
     made.records.save(record)
 
@@ -84,12 +84,18 @@ def test_list_ids_are_normalized_in_triggers_suppression_and_criteria(told: Any,
     made.put_flow({**submitted, "suppressionListIds": [written]})
     made.put_flow({**refined(all_of(in_list(written))), "id": "3"})
     keep(made, ADA)
-    assert [str(one.code) for one in made.deliver(membership(told))] == ["ENROLLED"]
+    assert [str(decision.code) for decision in made.deliver(membership(told))] == ["ENROLLED"]
     form = event({"forms.submitted": "101", "id": "f", "at": AT, "sent": "2026-11-24T00:00:00Z"})
-    assert {one.flow_id: str(one.code) for one in made.deliver(form)} == {"2": "SUPPRESSED", "3": "ENROLLED"}
+    assert {decision.flow_id: str(decision.code) for decision in made.deliver(form)} == {
+        "2": "SUPPRESSED",
+        "3": "ENROLLED",
+    }
     made.deliver(membership("Vip", "REMOVED", AT + 10))
     later = event({"forms.submitted": "101", "id": "g", "at": AT + 20, "sent": "2026-11-24T00:00:00Z"})
-    assert {one.flow_id: str(one.code) for one in made.deliver(later)} == {"2": "ENROLLED", "3": "FILTERED_OUT"}
+    assert {decision.flow_id: str(decision.code) for decision in made.deliver(later)} == {
+        "2": "ENROLLED",
+        "3": "FILTERED_OUT",
+    }
 
 
 @pytest.mark.parametrize("list_id", ["vip;gold", ["vip", "gold"], ";", " ; "])
@@ -314,16 +320,16 @@ def test_order_of_arrival_does_not_change_the_enrollments() -> None:
             )
         )
         return {
-            (one["detail"]["id"], decision.flow_id, str(decision.code))
-            for one in (stories[number] for number in order)
-            for decision in made.deliver(one)
+            (envelope["detail"]["id"], decision.flow_id, str(decision.code))
+            for envelope in (stories[number] for number in order)
+            for decision in made.deliver(envelope)
         }
 
     def is_told(order: tuple[int, ...]) -> bool:
         names = [stories[number]["detail"]["id"] for number in order]
         return all(causes.get(name, set()) <= set(names[:place]) for place, name in enumerate(names))
 
-    orders = [one for one in itertools.permutations(range(len(stories))) if is_told(one)]
+    orders = [permutation for permutation in itertools.permutations(range(len(stories))) if is_told(permutation)]
     assert len(orders) > 50
     assert {frozenset(told(one)) for one in orders} == {frozenset(told(tuple(range(len(stories)))))}
 
@@ -378,7 +384,7 @@ def test_a_hundred_flows_read_a_record_once_and_evaluate_each_filter_once(monkey
     monkeypatch.setattr(Record, "property_changes", counting)
     decisions = made.deliver(event({"forms.submitted": "101", "id": "e", "at": AT, "sent": "2026-11-24T00:00:00Z"}))
 
-    assert {str(one.code) for one in decisions} == {"FILTERED_OUT"}
+    assert {str(decision.code) for decision in decisions} == {"FILTERED_OUT"}
     assert len(decisions) == 100
     assert (records.calls, associations.calls) == (["get", "get_many"], ["all_of"])
     # The city of each record is evaluated once. Each decision reads the city of the record and of three associated
@@ -420,25 +426,25 @@ def test_association_enrolls_in_a_filter_based_flow() -> None:
     made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
     decisions = made.deliver_produced()
 
-    assert [str(one.code) for one in decisions] == ["ENROLLED"]
+    assert [str(decision.code) for decision in decisions] == ["ENROLLED"]
     assert made.queue.messages[0].cause.event_type == "crm.association_changed"
 
 
 def test_association_with_another_record_does_not_enroll() -> None:
     made = associated_world(of_companies("IN_LIST", property_filter(["name", "IS_EQUAL_TO", "Globex"])))
     made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
-    assert [str(one.code) for one in made.deliver_produced()] == ["NOT_MATCHED"]
+    assert [str(decision.code) for decision in made.deliver_produced()] == ["NOT_MATCHED"]
 
 
 def test_removed_association_enrolls_where_no_associated_record_may_exist() -> None:
     made = associated_world(of_companies("NOT_IN_LIST"))
     made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
-    assert [str(one.code) for one in made.deliver_produced()] == ["NOT_MATCHED"]
+    assert [str(decision.code) for decision in made.deliver_produced()] == ["NOT_MATCHED"]
 
     made.now += 1_000
     made.record_service.dissociate(ADA, COMPANY, made.now)
 
-    assert [str(one.code) for one in made.deliver_produced()] == ["ENROLLED"]
+    assert [str(decision.code) for decision in made.deliver_produced()] == ["ENROLLED"]
 
 
 def test_repeated_association_announces_the_same_events() -> None:
@@ -446,10 +452,10 @@ def test_repeated_association_announces_the_same_events() -> None:
     made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
     first = set(made.bus.produced)
     assert len(first) == 2, "one for each record"
-    assert [str(one.code) for one in made.deliver_produced()] == ["ENROLLED"]
+    assert [str(decision.code) for decision in made.deliver_produced()] == ["ENROLLED"]
 
     made.now += 1_000
     made.record_service.associate(ADA, COMPANY, [TO_COMPANY], made.now)
 
     assert set(made.bus.produced) == first
-    assert [str(one.code) for one in made.deliver_produced()] == ["DUPLICATE_EVENT"]
+    assert [str(decision.code) for decision in made.deliver_produced()] == ["DUPLICATE_EVENT"]

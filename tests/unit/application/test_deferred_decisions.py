@@ -37,8 +37,8 @@ DUBLIN = {
 
 def world(*flows: dict[str, Any]) -> World:
     made = World(now=AT)
-    for one in flows or (DUBLIN,):
-        made.put_flow(flow(one))
+    for document in flows or (DUBLIN,):
+        made.put_flow(flow(document))
     made.put_record(ADA, Record(ADA, 0))
     return made
 
@@ -55,7 +55,7 @@ def moved(city: str, at: int) -> dict[str, Any]:
 def final(made: World) -> list[tuple[str, str]]:
     """Each event's decisions but for those that it waits."""
     return sorted(
-        (one.id, str(decision.code)) for one, decision in made.decision_log.decisions if decision.due_at is None
+        (event.id, str(decision.code)) for event, decision in made.decision_log.decisions if decision.due_at is None
     )
 
 
@@ -80,9 +80,9 @@ def test_the_final_decision_is_the_same_in_every_order_of_arrival(
     order.shuffle(story)
     made = world()
     made.now = AT + 7 * MINUTE
-    for one in story:
+    for envelope in story:
         made.now += 1_000
-        made.deliver(one)
+        made.deliver(envelope)
     made.pass_time(AT + 60 * MINUTE)
 
     assert final(made) == [("e1", expected)]
@@ -106,7 +106,7 @@ def test_portal_tolerance_applies_to_flows_without_one() -> None:
     silent = {key: value for key, value in DUBLIN.items() if key != "tolerance"}
     made = world(silent, {**DUBLIN, "id": 2, "tolerance": 0})
     made.portals.save("p1", PortalSettings(tolerance=30 * MINUTE))
-    assert [str(one.code) for one in made.deliver(submitted())] == ["WAITING", "FILTERED_OUT"]
+    assert [str(decision.code) for decision in made.deliver(submitted())] == ["WAITING", "FILTERED_OUT"]
     made.pass_time(AT + 30 * MINUTE - 1)
     made.deliver(moved("Dublin", AT + 29 * MINUTE))
     assert final(made) == [("e1", "ENROLLED"), ("e1", "FILTERED_OUT")]
@@ -127,10 +127,10 @@ def test_change_between_reading_the_record_and_storing_the_deferral_is_not_misse
             keep(waiting)
 
         made.deferred_events.save = meanwhile  # type: ignore[method-assign]
-        assert [str(one.code) for one in made.deliver(submitted())] == ["ENROLLED"]
+        assert [str(decision.code) for decision in made.deliver(submitted())] == ["ENROLLED"]
         made.pass_time(AT + 60 * MINUTE)
         assert ("e1", "FILTERED_OUT") not in final(made)
-        assert [one.cause.event_id for one in made.queue.messages] == ["e1"]
+        assert [message.cause.event_id for message in made.queue.messages] == ["e1"]
 
 
 def test_change_through_the_api_reevaluates_deferred_events() -> None:
@@ -166,7 +166,7 @@ def test_deferred_events_enroll_in_the_order_in_which_they_occurred() -> None:
     for number, event_id in enumerate("cab"):
         made.deliver(submitted(AT + number, event_id))
     made.deliver(moved("Dublin", AT + 10))
-    entered = [(one.flow_id, one.cause.event_id) for one in made.queue.messages]
+    entered = [(message.flow_id, message.cause.event_id) for message in made.queue.messages]
     assert entered == [("1", "c"), ("2", "c"), ("2", "a"), ("2", "b")]
 
 
@@ -191,7 +191,7 @@ def test_the_final_decision_is_taken_although_the_clock_is_set_back_meanwhile() 
     times = iter([until, until - 1])
     processor = replace(made.processor, clock=lambda: next(times, until))
     decisions = processor.resume(*read_redelivery(made.redeliveries.scheduled[0][1]))
-    assert [str(one.code) for one in decisions] == ["FILTERED_OUT"]
+    assert [str(decision.code) for decision in decisions] == ["FILTERED_OUT"]
 
 
 def test_events_of_one_moment_share_one_deferral_on_their_record() -> None:
@@ -207,7 +207,7 @@ def test_events_of_one_moment_share_one_deferral_on_their_record() -> None:
         save(waiting)
 
     made.deferred_events.save = meanwhile  # type: ignore[method-assign]
-    assert [str(one.code) for one in made.deliver(submitted())] == ["WAITING"]
+    assert [str(decision.code) for decision in made.deliver(submitted())] == ["WAITING"]
     assert next(others) <= ATTEMPTS
 
 
@@ -225,7 +225,7 @@ def test_an_event_that_enrolled_already_does_not_wait_for_its_record() -> None:
     made.deliver(submitted())
     made.record_service.delete(ADA, AT + 1_000)
     made.now = AT + 2_000
-    assert [str(one.code) for one in made.deliver(submitted(made.now))] == ["DUPLICATE_EVENT"]
+    assert [str(decision.code) for decision in made.deliver(submitted(made.now))] == ["DUPLICATE_EVENT"]
     assert not made.deferred_events.items
     assert not made.redeliveries.scheduled
 
@@ -234,13 +234,13 @@ def test_redelivery_of_every_message_changes_nothing() -> None:
     story = [submitted(), submitted(event_id="e2"), moved("Dublin", AT + 1), submitted(AT + 2, "e3")]
     for repeated in itertools.product(story, repeat=2):
         made = world()
-        for one in (*story, *repeated):
-            made.deliver(one)
+        for envelope in (*story, *repeated):
+            made.deliver(envelope)
         scheduled = list(made.redeliveries.scheduled)
         made.pass_time(AT + 60 * MINUTE)
         made.redeliveries.scheduled = scheduled
         made.pass_time(AT + 61 * MINUTE)
-        assert sorted(one.cause.event_id for one in made.queue.messages) == ["e1", "e2", "e3"]
+        assert sorted(message.cause.event_id for message in made.queue.messages) == ["e1", "e2", "e3"]
         assert {code for _, code in final(made)} <= {"ENROLLED", "DUPLICATE_EVENT"}
 
 
@@ -272,8 +272,15 @@ LIMITED = {"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"co
 def test_enrollments_above_the_rate_limit_are_delayed_and_not_dropped() -> None:
     made = world(LIMITED)
     decisions = [made.deliver(submitted(event_id=f"e{number}"))[0] for number in range(6)]
-    assert {str(one.code) for one in decisions} == {"ENROLLED"}
-    assert [one.due_at and one.due_at - AT for one in decisions] == [None, None, 30_000, 60_000, 90_000, 120_000]
+    assert {str(decision.code) for decision in decisions} == {"ENROLLED"}
+    assert [decision.due_at and decision.due_at - AT for decision in decisions] == [
+        None,
+        None,
+        30_000,
+        60_000,
+        90_000,
+        120_000,
+    ]
     assert len(made.enrollments.items) == 6
 
     entered = []
@@ -282,7 +289,7 @@ def test_enrollments_above_the_rate_limit_are_delayed_and_not_dropped() -> None:
         entered.append(len(made.queue.messages))
     assert entered == sorted(entered)
     assert (entered[0], entered[6], entered[-1]) == (2, 3, 6)
-    assert all(one.is_confirmed for one in made.enrollments.items.values())
+    assert all(item.is_confirmed for item in made.enrollments.items.values())
     assert len(made.bus.announcements) == 6
 
     made.now += 600_000
@@ -293,7 +300,7 @@ def test_redelivery_does_not_publish_before_the_due_time() -> None:
     made = world(LIMITED)
     for number in range(3):
         made.deliver(submitted(event_id=f"e{number}"))
-    assert [str(one.code) for one in made.deliver(submitted(event_id="e2"))] == ["DUPLICATE_EVENT"]
+    assert [str(decision.code) for decision in made.deliver(submitted(event_id="e2"))] == ["DUPLICATE_EVENT"]
     assert len(made.queue.messages) == 2
     made.pass_time(AT + 30_000)
     assert len(made.queue.messages) == 3
@@ -328,7 +335,7 @@ def world_of_associates(waiting: int) -> World:
         associate(made, str(number), AT - 1_000)
     for number in range(waiting):
         made.now += 1
-        assert [str(one.code) for one in made.deliver(submitted(AT + number, f"e{number}"))] == ["WAITING"]
+        assert [str(decision.code) for decision in made.deliver(submitted(AT + number, f"e{number}"))] == ["WAITING"]
     return made
 
 

@@ -31,13 +31,13 @@ def submitted(event_id: str = "e1", at: int = NOW - 1_000, record: str | None = 
 
 
 def kept(world: World) -> list[str]:
-    return [one.id for one, _ in world.kept_events.kept.values()]
+    return [event.id for event, _ in world.kept_events.kept.values()]
 
 
 def read(world: World, **query: Any) -> list[str]:
     record = world.records.get(ADA)
     assert record is not None
-    return [one.id for one in world.history.of(record, world.now, EventQuery(**query), 100).events]
+    return [event.id for event in world.history.of(record, world.now, EventQuery(**query), 100).events]
 
 
 def test_every_event_of_a_known_record_is_stored_once() -> None:
@@ -46,7 +46,9 @@ def test_every_event_of_a_known_record_is_stored_once() -> None:
     for envelope in (submitted(), submitted(), submitted("e2"), event({"calls.ended": "101", "id": "e3"})):
         world.deliver(envelope)
     assert sorted(kept(world)) == ["e1", "e2", "e3"]
-    assert [until for one, until in world.kept_events.kept.values() if one.id == "e1"] == [NOW - 1_000 + 30 * DAY_MS]
+    assert [until for event, until in world.kept_events.kept.values() if event.id == "e1"] == [
+        NOW - 1_000 + 30 * DAY_MS
+    ]
 
 
 def test_future_event_expires_no_later_than_a_current_one() -> None:
@@ -76,8 +78,11 @@ def test_event_that_waits_for_its_record_is_stored(kind: str) -> None:
     assert kept(world) == ["early"]
     world.now += 5_000
     world.deliver(submitted("c", at=NOW - 2_000, record="9") | {"detail-type": "crm.object_created"})
-    assert [one.cause.event_id for one in world.queue.messages] == ["early"]
-    assert {one.id: one.evaluated_at for one, _ in world.kept_events.kept.values()} == {"c": NOW + 5_000, "early": NOW}
+    assert [message.cause.event_id for message in world.queue.messages] == ["early"]
+    assert {event.id: event.evaluated_at for event, _ in world.kept_events.kept.values()} == {
+        "c": NOW + 5_000,
+        "early": NOW,
+    }
 
 
 def test_event_older_than_the_history_makes_no_call() -> None:
@@ -117,7 +122,7 @@ def test_event_that_could_not_be_stored_is_decided_by_the_next_delivery() -> Non
         world.deliver(submitted())
     assert (world.enrollments.items, world.queue.messages) == ({}, [])
     world.kept_events.keep = keep  # type: ignore[method-assign]
-    assert [str(one.code) for one in world.deliver(submitted())] == ["ENROLLED"]
+    assert [str(decision.code) for decision in world.deliver(submitted())] == ["ENROLLED"]
     assert (kept(world), len(world.queue.messages)) == (["e1"], 1)
 
 
@@ -136,7 +141,7 @@ def test_deferred_event_is_in_the_history_before_a_change_can_enroll_it() -> Non
     world.redeliveries.schedule = schedule  # type: ignore[method-assign]
     changed = {"hs_name": "city", "hs_value": "Cork"}
     world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(NOW + 1), "properties": changed}))
-    assert [one.cause.event_id for one in world.queue.messages] == ["e1"]
+    assert [message.cause.event_id for message in world.queue.messages] == ["e1"]
     assert sorted(kept(world)) == ["c", "e1"]
 
 
@@ -146,7 +151,7 @@ def test_deferred_event_is_stored_once_by_its_first_decision(monkeypatch: pytest
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
     writes: list[str] = []
     keep = world.kept_events.keep
-    world.kept_events.keep = lambda one, until: writes.append(one.id) or keep(one, until)  # type: ignore[func-returns-value, method-assign]
+    world.kept_events.keep = lambda event, until: writes.append(event.id) or keep(event, until)  # type: ignore[func-returns-value, method-assign]
     world.deliver(submitted(at=NOW, sent=iso(NOW)))
     changed = {"hs_name": "city", "hs_value": "Bray"}
     world.deliver(event({"crm.property_changed": "101", "id": "c", "at": iso(NOW + 1), "properties": changed}))
@@ -182,7 +187,7 @@ def test_one_query_scans_a_limited_number_of_events_and_returns_a_cursor() -> No
     assert page.events == ()
     assert page.following is not None
     rest = world.history.of(record, NOW, EventQuery(query.event_types, position=page.following), 10)
-    assert ([one.id for one in rest.events], rest.following) == (["e0"], None)
+    assert ([event.id for event in rest.events], rest.following) == (["e0"], None)
     found = world.history.occurred(record, NOW, read_condition("forms.submitted", []), EVENT_TYPES, 0)
     assert (found.events, found.is_complete, found.since) == ((), False, NOW - 5_000 + 5)
 
@@ -195,17 +200,17 @@ def test_page_is_bounded_when_all_events_have_one_id_and_one_time() -> None:
         world.deliver(submitted("batch", at=NOW - 10, record=key.object_id))
     world.deliver(submitted("before", at=NOW - 20, record="r1"))
     page = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, None)
-    assert [one.id for one in page.events] == ["batch"] * MAX_EVENTS_SCANNED
+    assert [event.id for event in page.events] == ["batch"] * MAX_EVENTS_SCANNED
     rest = world.history.latest("p1", frozenset(["forms.submitted"]), NOW, 1, page.following)
-    assert ([one.id for one in rest.events], rest.following) == (["before"], None)
+    assert ([event.id for event in rest.events], rest.following) == (["before"], None)
 
 
 def occurred(world: World, name: str, filters: list[Any] | None = None, since: int = 0) -> tuple[list[str], bool]:
     record = world.records.get(ADA)
     assert record is not None
-    condition = read_condition(name, [property_filter(one) for one in filters or []])
+    condition = read_condition(name, [property_filter(filter_) for filter_ in filters or []])
     found = world.history.occurred(record, world.now, condition, EVENT_TYPES, since)
-    return [one.id for one in found.events], found.is_complete
+    return [event.id for event in found.events], found.is_complete
 
 
 def test_event_occurrences_respect_refinements_and_rules() -> None:

@@ -45,18 +45,18 @@ AGAIN = {"id": 2, "event": "forms.submitted", "re_enroll": True}
 
 
 def codes(world: World, envelope: Mapping[str, Any]) -> list[str]:
-    return [str(one.code) for one in world.deliver(envelope)]
+    return [str(decision.code) for decision in world.deliver(envelope)]
 
 
 def final_state(world: World) -> dict[str, Any]:
     """Ids differ between runs in which some were lost, so they are left out."""
     return {
         "enrollments": sorted(
-            (one.enrollment.flow_id, one.enrollment.idempotency_key, one.is_confirmed)
-            for one in world.enrollments.items.values()
+            (item.enrollment.flow_id, item.enrollment.idempotency_key, item.is_confirmed)
+            for item in world.enrollments.items.values()
         ),
-        "messages": {one.id for one in world.queue.messages},
-        "waiting": {place: (one.flows, one.rejected) for place, one in world.deferred_events.items.items()},
+        "messages": {message.id for message in world.queue.messages},
+        "waiting": {place: (item.flows, item.rejected) for place, item in world.deferred_events.items.items()},
         "records": world.records.records,
     }
 
@@ -66,12 +66,12 @@ def test_next_delivery_publishes_only_what_the_queue_rejected() -> None:
     world.queue.refuses = 1
     with pytest.raises(NotDelivered, match="e1"):
         world.deliver(submitted())
-    assert [one.flow_id for one in world.queue.messages] == ["2"]
+    assert [message.flow_id for message in world.queue.messages] == ["2"]
 
     assert codes(world, submitted()) == ["DUPLICATE_EVENT", "DUPLICATE_EVENT"]
 
-    assert [one.flow_id for one in world.queue.messages] == ["2", "1"]
-    assert [one.enrollment.flow_id for one in world.bus.announcements] == ["2", "1"]
+    assert [message.flow_id for message in world.queue.messages] == ["2", "1"]
+    assert [announcement.enrollment.flow_id for announcement in world.bus.announcements] == ["2", "1"]
 
 
 def test_next_delivery_announces_what_the_bus_rejected_without_a_second_message() -> None:
@@ -131,8 +131,8 @@ def test_redelivery_completes_an_enrollment_despite_a_different_bus_clock(ahead_
 
     assert codes(world, sent)[0] == "DUPLICATE_EVENT"
 
-    assert [one.flow_id for one in world.queue.messages] == ["1"]
-    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    assert [message.flow_id for message in world.queue.messages] == ["1"]
+    assert all(item.is_confirmed for item in world.enrollments.items.values())
     world.deliver(sent)
     assert len(world.queue.messages) == 1
 
@@ -193,8 +193,8 @@ def test_redelivery_completes_an_enrollment_after_an_earlier_change_arrived(
 
     assert codes(world, late) == ["DUPLICATE_EVENT"]
 
-    assert [one.cause.event_id for one in world.queue.messages[published:]].count("late") == 1
-    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    assert [message.cause.event_id for message in world.queue.messages[published:]].count("late") == 1
+    assert all(item.is_confirmed for item in world.enrollments.items.values())
 
 
 def test_a_record_can_be_created_again_in_the_second_of_its_deletion() -> None:
@@ -332,7 +332,7 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
     undisturbed = world_with(*flows)
     recorded = Interruption(undisturbed, before=True, number=0)
     steps: list[Callable[[World], object]] = [
-        *(lambda world, one=one: world.deliver(one) for one in events),  # type: ignore[misc]
+        *(lambda world, envelope=envelope: world.deliver(envelope) for envelope in events),  # type: ignore[misc]
         lambda world: world.pass_time(LATER + 86_400_000),
     ]
     for step in steps:
@@ -340,7 +340,7 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
     expected, count = final_state(undisturbed), recorded.calls
     assert count >= 5
     assert expected["enrollments"]
-    assert not any(one.flows for one in undisturbed.deferred_events.items.values()), "each event is decided finally"
+    assert not any(item.flows for item in undisturbed.deferred_events.items.values()), "each event is decided finally"
 
     for number in range(1, count + 1):
         for before in (True, False):
@@ -356,8 +356,8 @@ def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str)
             assert found["waiting"] == expected["waiting"], (number, before)
             assert found["enrollments"] == expected["enrollments"], (number, before)
             assert len(found["messages"]) == len(expected["enrollments"]), (number, before)
-            assert {key: one.properties for key, one in found["records"].items()} == {
-                key: one.properties for key, one in expected["records"].items()
+            assert {key: record.properties for key, record in found["records"].items()} == {
+                key: record.properties for key, record in expected["records"].items()
             }
 
 
@@ -397,10 +397,10 @@ def test_concurrent_events_and_deliveries_enroll_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         made = [code for decisions in pool.map(world.deliver, events) for code in decisions]
 
-    enrolled = sorted(one.flow_id for one in made if one.code is Code.ENROLLED)
+    enrolled = sorted(decision.flow_id for decision in made if decision.code is Code.ENROLLED)
     assert enrolled == ["1", "2", "2", "2", "2", "2"]
     assert len(world.enrollments.items) == 6
-    assert len({one.id for one in world.queue.messages}) == 6
+    assert len({message.id for message in world.queue.messages}) == 6
 
 
 def test_write_with_a_lost_response_is_recognized_on_retry() -> None:
@@ -441,11 +441,13 @@ def test_changes_in_any_order_and_repeated_give_the_same_record() -> None:
     ]
     for order in (changes, changes[::-1], changes[3:] + changes, changes + changes[:5]):
         world = world_with()
-        for one in order:
-            world.deliver(one)
+        for change in order:
+            world.deliver(change)
         ada = world.records.records[ADA]
         assert ada.values_at(as_of(LATEST)) == {"city": "v7"}
-        assert [one.value for one in ada.property_changes("city", as_of(LATEST))] == [f"v{n}" for n in range(8)]
+        assert [property_change.value for property_change in ada.property_changes("city", as_of(LATEST))] == [
+            f"v{n}" for n in range(8)
+        ]
 
 
 def test_the_announcement_carries_the_chain_and_the_flow() -> None:
@@ -474,6 +476,6 @@ def test_record_larger_than_its_item_is_rejected(text: str, count: int) -> None:
 def test_the_message_names_the_row_that_matched_and_has_the_derived_properties() -> None:
     world = world_with({"id": 1, "event": "sequences.unenrolled"}, {"id": 2, "event": "sequences.unenrolled_manually"})
     codes(world, event({"sequences.unenrolled_manually": "101", "id": "e", "properties": {"hs_unenrolled_by": None}}))
-    causes = {one.flow_id: one.cause for one in world.queue.messages}
+    causes = {message.flow_id: message.cause for message in world.queue.messages}
     assert (causes["1"].event_type, causes["1"].properties) == ("sequences.unenrolled", {"hs_unenrolled_by": "MANUAL"})
     assert causes["2"].event_type == "sequences.unenrolled_manually"

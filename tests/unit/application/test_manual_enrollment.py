@@ -131,7 +131,9 @@ def test_rejection_is_decided_again_when_it_is_repeated() -> None:
 
 def test_record_that_does_not_exist_is_not_enrolled() -> None:
     world = portal(manual())
-    assert [(one.code, one.because) for one in enroll(world, "999")] == [("UNKNOWN_RECORD", "no record 0-1/999 exists")]
+    assert [(decision.code, decision.because) for decision in enroll(world, "999")] == [
+        ("UNKNOWN_RECORD", "no record 0-1/999 exists")
+    ]
 
 
 def test_flow_that_is_off_takes_no_enrollment() -> None:

@@ -39,8 +39,8 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
         for number in range(3)
     ]
     world.now += 1_000
-    for one in past:
-        world.deliver(one)
+    for envelope in past:
+        world.deliver(envelope)
     given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
     world.put_flow(flow({"id": 2, **given}), at=world.now)
     world.put_flow(flow({"id": 3, **given, "re_enroll": True}), at=world.now)
@@ -49,11 +49,15 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
 
 
 def replayed(world: World, replay: Replay, past: list[dict[str, Any]]) -> list[Decision]:
-    return [decision for one in past for decision in world.replay_processor.process(read_routed_event(one), replay)]
+    return [
+        decision
+        for envelope in past
+        for decision in world.replay_processor.process(read_routed_event(envelope), replay)
+    ]
 
 
 def counted(world: World, replay: Replay) -> dict[str, Counter[Code]]:
-    rehearsals = [one for part in range(REPLAY_PARTS) for one in world.replays.counted(replay, part)]
+    rehearsals = [result for part in range(REPLAY_PARTS) for result in world.replays.counted(replay, part)]
     return tally(rehearsals, {"3"})
 
 
@@ -63,15 +67,18 @@ def test_replay_applies_only_the_given_flow_to_past_events() -> None:
 
     decisions = replayed(world, order(world, "2"), past)
 
-    assert {one.flow_id for one in decisions} == {"2"}
-    new = [one.enrollment for place, one in world.enrollments.items.items() if place not in before]
-    assert sorted((one.flow_id, one.record_key.object_id) for one in new) == [("2", "a"), ("2", "b")]
-    assert [one.flow_id for one in world.queue.messages if one.flow_id != "1"] == ["2", "2"]
+    assert {decision.flow_id for decision in decisions} == {"2"}
+    new = [item.enrollment for place, item in world.enrollments.items.items() if place not in before]
+    assert sorted((enrollment.flow_id, enrollment.record_key.object_id) for enrollment in new) == [
+        ("2", "a"),
+        ("2", "b"),
+    ]
+    assert [message.flow_id for message in world.queue.messages if message.flow_id != "1"] == ["2", "2"]
 
 
 def test_without_a_flow_what_occurred_before_its_activation_does_not_count() -> None:
     world, past = world_with_a_new_flow()
-    codes = Counter((one.flow_id, one.code) for one in replayed(world, order(world), past))
+    codes = Counter((decision.flow_id, decision.code) for decision in replayed(world, order(world), past))
     assert codes == {
         ("1", Code.DUPLICATE_EVENT): 3,
         ("1", Code.ALREADY_ENROLLED): 6,
@@ -94,8 +101,8 @@ def test_a_dry_run_counts_what_the_replay_then_does(flow_ids: tuple[str, ...]) -
     decisions = replayed(world, order(world, *flow_ids), past)
 
     found: dict[str, Counter[Code]] = {}
-    for one in decisions:
-        found.setdefault(one.flow_id, Counter())[one.code] += 1
+    for decision in decisions:
+        found.setdefault(decision.flow_id, Counter())[decision.code] += 1
     assert expected == found
     assert sum(codes[Code.ENROLLED] for codes in found.values()) == len(world.enrollments.items) - len(enrollments)
 
@@ -103,8 +110,8 @@ def test_a_dry_run_counts_what_the_replay_then_does(flow_ids: tuple[str, ...]) -
 def test_replay_does_not_defer_events() -> None:
     world = World()
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]], "tolerance": 5}))
-    one = submitted("a", "a1", world.now, record={})
-    assert [code.code for code in replayed(world, order(world, "1"), [one])] == [Code.FILTERED_OUT]
+    envelope = submitted("a", "a1", world.now, record={})
+    assert [code.code for code in replayed(world, order(world, "1"), [envelope])] == [Code.FILTERED_OUT]
     assert (world.deferred_events.items, world.redeliveries.scheduled) == ({}, [])
 
 

@@ -29,7 +29,9 @@ def state(world: World) -> dict[str, Any]:
 
 
 def shown(decisions: tuple[Decision, ...]) -> list[tuple[object, ...]]:
-    return [(one.flow_id, one.code, one.groups, one.filter, one.due_at) for one in decisions]
+    return [
+        (decision.flow_id, decision.code, decision.groups, decision.filter, decision.due_at) for decision in decisions
+    ]
 
 
 @pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])

@@ -47,11 +47,11 @@ def test_claimed_enrollment_is_published_announced_and_confirmed_without_its_eve
     assert finish(world) == []
     world.now += 1
     assert finish(world) == [("101", True)]
-    assert [one.record_key.object_id for one in world.queue.messages] == ["101"]
-    assert [one.chain for one in world.bus.announcements] == [("1",)]
-    assert all(one.is_confirmed for one in world.enrollments.items.values())
+    assert [message.record_key.object_id for message in world.queue.messages] == ["101"]
+    assert [announcement.chain for announcement in world.bus.announcements] == [("1",)]
+    assert all(item.is_confirmed for item in world.enrollments.items.values())
     assert finish(world) == []
-    assert [str(one.code) for one in world.deliver(submitted())] == ["DUPLICATE_EVENT"]
+    assert [str(decision.code) for decision in world.deliver(submitted())] == ["DUPLICATE_EVENT"]
     assert (len(world.queue.messages), len(world.bus.announcements)) == (1, 1)
 
 
@@ -87,7 +87,7 @@ def test_the_chain_of_the_event_is_announced() -> None:
     fail(world, chain=["7", "8"])
     world.now += LATER
     finish(world)
-    assert [one.chain for one in world.bus.announcements] == [("7", "8", "1")]
+    assert [announcement.chain for announcement in world.bus.announcements] == [("7", "8", "1")]
 
 
 def test_delayed_enrollment_is_published_when_its_redelivery_is_lost() -> None:
@@ -95,14 +95,14 @@ def test_delayed_enrollment_is_published_when_its_redelivery_is_lost() -> None:
     for record in ("1", "2", "3"):
         world.deliver(submitted(record))
     world.redeliveries.scheduled.clear()
-    due = sorted(one.due_at for one in world.enrollments.items.values() if one.due_at is not None)
+    due = sorted(item.due_at for item in world.enrollments.items.values() if item.due_at is not None)
     for count, at in enumerate(due, 1):
         world.now = at + UNCONFIRMED_AFTER_MS
         assert finish(world) == []
         assert len(world.queue.messages) == count
         world.now += 1
         assert [is_published for _, is_published in finish(world)] == [True]
-    assert [one.record_key.object_id for one in world.queue.messages] == ["1", "2", "3"]
+    assert [message.record_key.object_id for message in world.queue.messages] == ["1", "2", "3"]
 
 
 def test_rejected_enrollment_does_not_block_others() -> None:
@@ -116,7 +116,7 @@ def test_rejected_enrollment_does_not_block_others() -> None:
     assert found[0] == ("0", False)
     assert found[1:] == [(str(number), True) for number in range(1, 25)]
     assert finish(world) == [("0", True)]
-    assert sorted(int(one.record_key.object_id) for one in world.queue.messages) == list(range(25))
+    assert sorted(int(message.record_key.object_id) for message in world.queue.messages) == list(range(25))
 
 
 @pytest.mark.parametrize("port", ["queue", "bus"])
@@ -132,12 +132,12 @@ def test_enrollment_that_makes_a_call_fail_does_not_block_others_or_resend(
     publish, announce = world.queue.publish, world.bus.announce
 
     def poisoned_queue(enrollments: list[Enrollment]) -> frozenset[str]:
-        if any(one.record_key.object_id == "3" for one in enrollments):
+        if any(enrollment.record_key.object_id == "3" for enrollment in enrollments):
             raise ConnectionError
         return publish(enrollments)
 
     def poisoned_bus(announcements: list[Announcement]) -> frozenset[str]:
-        if any(one.enrollment.record_key.object_id == "3" for one in announcements):
+        if any(announcement.enrollment.record_key.object_id == "3" for announcement in announcements):
             raise ConnectionError
         return announce(announcements)
 
@@ -145,8 +145,8 @@ def test_enrollment_that_makes_a_call_fail_does_not_block_others_or_resend(
     monkeypatch.setattr(world.bus, "announce", poisoned_bus if port == "bus" else announce)
     for expected in ([(str(number), number != 3) for number in range(12)], [("3", False)]):
         assert finish(world) == expected
-    published = sorted(int(one.record_key.object_id) for one in world.queue.messages)
-    announced = sorted(int(one.enrollment.record_key.object_id) for one in world.bus.announcements)
+    published = sorted(int(message.record_key.object_id) for message in world.queue.messages)
+    announced = sorted(int(announcement.enrollment.record_key.object_id) for announcement in world.bus.announcements)
     without = [number for number in range(12) if number != 3]
     assert published == (without if port == "queue" else list(range(12)))
     assert announced == without

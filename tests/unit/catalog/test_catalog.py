@@ -114,7 +114,7 @@ TYPES = {
     "hs_meeting_start_time": PropertyType.DATETIME,
 }
 
-PROPERTIES = [(event_type, one) for event_type in EVENT_TYPES.values() for one in event_type.properties]
+PROPERTIES = [(event_type, property_) for event_type in EVENT_TYPES.values() for property_ in event_type.properties]
 
 
 def test_events_are_those_of_the_contract_in_its_order() -> None:
@@ -151,23 +151,23 @@ def test_an_event_is_named_after_its_category() -> None:
     for name, category in CATEGORIES.items():
         assert category.name == name
         assert category.label
-        assert all(one.category == name for one in category.event_types)
+        assert all(event_type.category == name for event_type in category.event_types)
 
 
 @pytest.mark.parametrize(("name", "object_types", "ids", "properties"), ROWS, ids=[row[0] for row in ROWS])
 def test_catalog_row_matches_the_contract(name: str, object_types: set[str], ids: list[str], properties: str) -> None:
     row = EVENT_TYPES[name]
-    assert {one for one in ALL if row.object_types.allow(one)} == object_types
-    assert [one.id for one in row.ids] == ids
+    assert {object_type for object_type in ALL if row.object_types.allow(object_type)} == object_types
+    assert [id_.id for id_ in row.ids] == ids
     assert row.event_type_id == (ids[0] if ids else None)
-    assert [one.name for one in row.properties] == properties.split()
+    assert [property_.name for property_ in row.properties] == properties.split()
 
 
 def test_ids_are_unique_and_lead_to_their_events() -> None:
-    ids = [one for _, _, ids, _ in ROWS for one in ids]
+    ids = [id_ for _, _, ids, _ in ROWS for id_ in ids]
     repeated = [event_type_id for event_type_id, count in Counter(ids).items() if count > 1]
     assert not repeated, f"ROWS of this file: {', '.join(repeated)} is in two rows; expected each event type ID once"
-    expected = {one: name for name, _, ids, _ in ROWS for one in ids}
+    expected = {id_: name for name, _, ids, _ in ROWS for id_ in ids}
     for event_type_id, (event_type, _) in EVENT_TYPE_IDS.items():
         assert expected.get(event_type_id) == event_type.name, (
             f"the catalog gives the ID {event_type_id} to {event_type.name}: add it to the row of this event type in "
@@ -177,16 +177,16 @@ def test_ids_are_unique_and_lead_to_their_events() -> None:
 
 
 def test_labels_are_readable_and_unique() -> None:
-    labels = [one.label for one in EVENT_TYPES.values()]
+    labels = [event_type.label for event_type in EVENT_TYPES.values()]
     assert len(set(labels)) == len(labels)
-    for event_type, one in PROPERTIES:
-        assert one.label, f"{event_type.name} {one.name}"
-        assert "_" not in one.label
+    for event_type, property_ in PROPERTIES:
+        assert property_.label, f"{event_type.name} {property_.name}"
+        assert "_" not in property_.label
 
 
 def test_properties_are_named_once_in_an_event() -> None:
     for event_type in EVENT_TYPES.values():
-        names = sorted(one.name for one in event_type.properties)
+        names = sorted(property_.name for property_ in event_type.properties)
         assert all(before != after for before, after in pairwise(names)), event_type.name
 
 
@@ -227,7 +227,7 @@ def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None
     """The rules themselves are played in tests/scenarios."""
     rows = EVENT_TYPES.values()
     assert_listed(
-        {one.name for one in rows if one.rules},
+        {row.name for row in rows if row.rules},
         "rules",
         {
             "calls.ended",
@@ -239,12 +239,12 @@ def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None
         },
     )
     assert_listed(
-        {one.name: one.first_of for one in rows if one.first_of},
+        {row.name: row.first_of for row in rows if row.first_of},
         "first_of",
         {"sales_documents.viewed": "hs_document_id"},
     )
     assert_listed(
-        {one.name: one.effect for one in rows if one.effect is not RecordEffect.NOTHING},
+        {row.name: row.effect for row in rows if row.effect is not RecordEffect.NOTHING},
         "effect",
         {
             "crm.object_created": RecordEffect.CREATES,
@@ -253,10 +253,10 @@ def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None
             "lists.membership_changed": RecordEffect.CHANGES_MEMBERSHIP,
         },
     )
-    by_list = {one.name for one in rows if one.trigger is Trigger.LIST_MEMBERSHIP}
+    by_list = {row.name for row in rows if row.trigger is Trigger.LIST_MEMBERSHIP}
     assert_listed(by_list, "trigger", {"lists.membership_changed"})
     assert_listed(
-        {one.name: one.required for one in rows if one.required},
+        {row.name: row.required for row in rows if row.required},
         "required",
         {
             "crm.property_changed": ("hs_name",),
@@ -268,7 +268,9 @@ def test_only_listed_events_have_a_rule_an_effect_or_a_special_trigger() -> None
 
 
 def test_marketing_emails_are_narrowed_when_a_trigger_names_one() -> None:
-    narrowed = {one.name: one.narrowing for one in EVENT_TYPES.values() if one.narrowing is not None}
+    narrowed = {
+        event_type.name: event_type.narrowing for event_type in EVENT_TYPES.values() if event_type.narrowing is not None
+    }
     assert len(narrowed) == 6
     for name, narrowing in narrowed.items():
         assert name.startswith("email.")
@@ -280,22 +282,24 @@ def test_marketing_emails_are_narrowed_when_a_trigger_names_one() -> None:
 def test_the_second_id_of_bounces_stands_for_hard_ones() -> None:
     plain, hard = EVENT_TYPES["email.bounced"].ids
     assert plain.implies == ()
-    assert [(one.property, one.operation.given["values"]) for one in hard.implies] == [("hs_bounce_type", ["HARD"])]
+    assert [(implied.property, implied.operation.given["values"]) for implied in hard.implies] == [
+        ("hs_bounce_type", ["HARD"])
+    ]
 
 
 def test_what_a_row_refers_to_exists() -> None:
     for row in EVENT_TYPES.values():
-        own = {one.name for one in row.properties}
+        own = {property_.name for property_ in row.properties}
         assert own.issuperset(row.required), row.name
         assert row.first_of is None or row.first_of in own, row.name
         assert row.narrowing is None or own.issuperset(row.narrowing.on_properties), row.name
         for also in row.also:
             target = EVENT_TYPES[also.event_type]
             assert own.issuperset({also.when.property} if also.when else ()), row.name
-            assert {one.name for one in target.properties}.issuperset(also.adds), row.name
+            assert {property_.name for property_ in target.properties}.issuperset(also.adds), row.name
 
 
 def test_every_event_with_a_url_has_url_parts() -> None:
     for row in EVENT_TYPES.values():
-        names = {one.name for one in row.properties}
+        names = {property_.name for property_ in row.properties}
         assert bool(row.derivations) == bool(names & {"hs_url", "hs_click_raw_url"}), row.name

@@ -41,10 +41,10 @@ class Calls:
 
     def double(self, numbers: Sequence[int]) -> Iterator[int]:
         self.made.append(sorted(numbers))
-        for one in sorted(numbers):
-            if one == 3 and len(numbers) > 1:
-                raise ConnectionError(one)
-            yield 2 * one
+        for number in sorted(numbers):
+            if number == 3 and len(numbers) > 1:
+                raise ConnectionError(number)
+            yield 2 * number
 
 
 def test_concurrent_identical_calls_are_coalesced() -> None:
@@ -104,7 +104,7 @@ def test_call_longer_than_the_maximum_wait_is_made_once() -> None:
             pass
         assert not goes_on.wait(0.6)
         goes_on.set()
-        assert [sorted(one.result(SECONDS)) for one in asked] == [[1, 2]] * 2
+        assert [sorted(future.result(SECONDS)) for future in asked] == [[1, 2]] * 2
     assert made == [[1, 2]]
 
 
@@ -112,7 +112,7 @@ def test_results_before_a_failure_are_kept_and_a_retry_raises_it() -> None:
     failures: list[Exception] = []
     calls, meeting = Calls(), CallCoalescer(1, 1, failures.append)
     assert meeting.call(calls.double, [1, 2, 3, 4]) == [2, 4]
-    assert [type(one) for one in failures] == [ConnectionError]
+    assert [type(failure) for failure in failures] == [ConnectionError]
     assert meeting.call(calls.double, [3]) == [6]
 
 
@@ -138,11 +138,11 @@ class RefusingQueue:
         self.published: Counter[str] = Counter()
 
     def publish(self, enrollments: Sequence[Enrollment]) -> Iterator[str]:
-        if any(one.record_key.object_id == "bad" for one in enrollments):
+        if any(enrollment.record_key.object_id == "bad" for enrollment in enrollments):
             raise ConnectionError
-        for one in enrollments:
-            self.published[one.id] += 1
-            yield one.id
+        for enrollment in enrollments:
+            self.published[enrollment.id] += 1
+            yield enrollment.id
 
 
 def test_message_rejected_by_the_queue_fails_only_its_event() -> None:
@@ -150,7 +150,7 @@ def test_message_rejected_by_the_queue_fails_only_its_event() -> None:
     world.put_flow(flow({"id": 1, "event": "forms.submitted"}))
     for name in ("good", "bad", "better"):
         world.deliver(event({"forms.submitted": name, "id": name, "record": {}}))
-    enrollments = {one.record_key.object_id: one for one in world.queue.messages}
+    enrollments = {message.record_key.object_id: message for message in world.queue.messages}
     assert set(enrollments) == {"good", "bad", "better"}
 
     queue, outcomes = RefusingQueue(), dict[str, list[str] | str]()
@@ -164,7 +164,7 @@ def test_message_rejected_by_the_queue_fails_only_its_event() -> None:
 
     with ThreadPoolExecutor(3) as executor:
         list(executor.map(publish, enrollments))
-    ids = {name: one.id for name, one in enrollments.items()}
+    ids = {name: enrollment.id for name, enrollment in enrollments.items()}
     assert outcomes == {"good": [ids["good"]], "bad": "failed", "better": [ids["better"]]}
     assert set(queue.published) == {ids["good"], ids["better"]}
     assert list(of_batch.publish([])) == []

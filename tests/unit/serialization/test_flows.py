@@ -339,7 +339,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "path", "code"), [one[1:] for one in BROKEN], ids=[one[0] for one in BROKEN])
+@pytest.mark.parametrize(("document", "path", "code"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_broken(document: dict[str, Any], path: str, code: str) -> None:
     assert (path, code) in faults(document)
 
@@ -416,7 +416,7 @@ WHOLE["enrollmentCriteria"]["listMembershipFilterBranches"] = group_with([IN_LIS
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path] * bool(path) + [one for key, child in children for one in places(child, (*path, key))]
+    return [path] * bool(path) + [place for key, child in children for place in places(child, (*path, key))]
 
 
 @given(
@@ -669,7 +669,9 @@ UNKNOWN_KEYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("document", "path", "code"), UNKNOWN_KEYS, ids=[one[1] for one in UNKNOWN_KEYS])
+@pytest.mark.parametrize(
+    ("document", "path", "code"), UNKNOWN_KEYS, ids=[unknown_key[1] for unknown_key in UNKNOWN_KEYS]
+)
 def test_error_names_a_key_that_is_not_evaluated(document: dict[str, Any], path: str, code: str) -> None:
     assert faults(document) == [(path, code)]
 
@@ -679,7 +681,7 @@ def test_a_misspelled_key_suggests_the_right_one() -> None:
     document["enrollmentCriteria"]["refinmentCriteria"] = {"filterBranchType": "AND", "filters": [CITY]}
     with pytest.raises(InvalidFlow) as refused:
         read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0))
-    assert [one.meant for one in refused.value.faults] == ["refinementCriteria", "property"]
+    assert [fault.meant for fault in refused.value.faults] == ["refinementCriteria", "property"]
     assert "did you mean refinementCriteria?" in str(refused.value)
 
 
@@ -782,8 +784,8 @@ def test_stored_flow_that_became_invalid_is_reported_and_does_not_enroll() -> No
     document = with_event(coalescingRefineBy=TIMES_THREE)
     reported: list[tuple[str, str]] = []
     revision = FlowRevision("p", "1", 4, document, True, 5, 0, 9)
-    found = read_stored_flow(revision, lambda one, invalid: reported.append((one.id, invalid.faults[0].path)))
+    found = read_stored_flow(revision, lambda stored, invalid: reported.append((stored.id, invalid.faults[0].path)))
     assert (found.id, found.revision_id, found.is_enabled, found.groups) == ("1", "4", False, ())
     assert reported == [("1", f"{EVENTS}.coalescingRefineBy")]
     sound = FlowRevision("p", "1", 4, with_event(), True, 5, 0, 9)
-    assert read_stored_flow(sound, lambda one, invalid: pytest.fail("refused")) == read_flow(sound)
+    assert read_stored_flow(sound, lambda stored, invalid: pytest.fail("refused")) == read_flow(sound)

@@ -81,7 +81,7 @@ def test_sample(file: Path) -> None:
     )
     event = read_event(sample, file.parent.name)
     assert event.portal_id == "demo"
-    known = {one.name for one in EVENT_TYPES[name].properties}
+    known = {property_.name for property_ in EVENT_TYPES[name].properties}
     assert known.issuperset(event.properties)
     assert event.sent_at >= event.occurred_at
     assert MILLISECONDS.fullmatch(sample["detail"]["occurredAt"])

@@ -36,8 +36,8 @@ def snapshot(at: str, zone: ZoneInfo = DUBLIN, **story: Any) -> RecordSnapshot:
     return RecordSnapshot(record, ms(at, zone), zone)
 
 
-def holds(one: RecordSnapshot, kind: str, operator: str, **operands: Any) -> bool:
-    return record_operation({"operationType": kind, "operator": operator, **operands}).holds(one, "x")
+def holds(snapshot: RecordSnapshot, kind: str, operator: str, **operands: Any) -> bool:
+    return record_operation({"operationType": kind, "operator": operator, **operands}).holds(snapshot, "x")
 
 
 NOON = "2026-11-24T12:00:00"
@@ -131,9 +131,9 @@ def test_days_use_the_time_zone_of_the_portal() -> None:
     ],
 )
 def test_updated_operators(at: str, updated: str, days: int, is_recent: bool) -> None:
-    one = snapshot(at, x=[("2020-01-01", "a"), (updated, "b")])
-    assert holds(one, "ROLLING_PROPERTY_UPDATED", "UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is is_recent
-    assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is not is_recent
+    record = snapshot(at, x=[("2020-01-01", "a"), (updated, "b")])
+    assert holds(record, "ROLLING_PROPERTY_UPDATED", "UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is is_recent
+    assert holds(record, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=days) is not is_recent
 
 
 @pytest.mark.parametrize(
@@ -156,16 +156,16 @@ def test_updated_operators(at: str, updated: str, days: int, is_recent: bool) ->
 def test_property_comparison_operators(
     kind: str, operator: str, mine: Any, other: Any, default: Any, expected: bool
 ) -> None:
-    one = snapshot(NOON, x=mine, y=other)
+    record = snapshot(NOON, x=mine, y=other)
     given_operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
-    assert holds(one, kind, operator, **given_operands) is expected
+    assert holds(record, kind, operator, **given_operands) is expected
 
 
 def test_which_property_was_updated_first() -> None:
-    one = snapshot(NOON, x=[("2026-01-01", "a")], y=[("2026-01-02", "b"), ("2027-01-01", "later")])
+    record = snapshot(NOON, x=[("2026-01-01", "a")], y=[("2026-01-02", "b"), ("2027-01-01", "later")])
     for operator, expected in (("IS_BEFORE", True), ("IS_AFTER", False)):
-        assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", operator, comparisonPropertyName="y") is expected
-    assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", "IS_BEFORE", comparisonPropertyName="z") is False
+        assert holds(record, "COMPARATIVE_PROPERTY_UPDATED", operator, comparisonPropertyName="y") is expected
+    assert holds(record, "COMPARATIVE_PROPERTY_UPDATED", "IS_BEFORE", comparisonPropertyName="z") is False
 
 
 # value, operator, unit, count, holds: at noon on Tuesday, 24 November 2026
@@ -198,8 +198,8 @@ CALENDAR = [
 
 @pytest.mark.parametrize(("value", "operator", "unit", "count", "expected"), CALENDAR)
 def test_calendar_date_operators(value: Any, operator: str, unit: str, count: int, expected: bool) -> None:
-    one = snapshot(NOON, x=value)
-    assert holds(one, "CALENDAR_DATE", operator, timeUnit=unit, timeUnitCount=count) is expected
+    record = snapshot(NOON, x=value)
+    assert holds(record, "CALENDAR_DATE", operator, timeUnit=unit, timeUnitCount=count) is expected
 
 
 def point(kind: str, **given: Any) -> dict[str, Any]:
@@ -251,8 +251,8 @@ POINTS = [
 
 @pytest.mark.parametrize(("value", "operator", "given_point", "endpoint", "expected"), POINTS)
 def test_relative_time_operators(value: Any, operator: str, given_point: Any, endpoint: str, expected: bool) -> None:
-    one = snapshot(NOON, x=value, y="2026-01-02")
-    assert holds(one, "TIME_POINT", operator, timePoint=given_point, endpointBehavior=endpoint) is expected
+    record = snapshot(NOON, x=value, y="2026-01-02")
+    assert holds(record, "TIME_POINT", operator, timePoint=given_point, endpointBehavior=endpoint) is expected
 
 
 @pytest.mark.parametrize(
@@ -280,24 +280,24 @@ def test_anniversary_operators(value: str, at: str, expected: bool | None) -> No
 
 
 def test_time_of_an_update_is_a_time_value() -> None:
-    one = snapshot(NOON, x=[("2026-11-20T10:00:00", "a")])
+    record = snapshot(NOON, x=[("2026-11-20T10:00:00", "a")])
     week = {
         "lowerBoundTimePoint": now(offset={"days": -7}),
         "upperBoundTimePoint": now(),
         "propertyParser": "UPDATED_AT",
     }
-    assert holds(one, "TIME_RANGED", "IS_BETWEEN", **week) is True
-    assert holds(one, "TIME_RANGED", "IS_NOT_BETWEEN", **week) is False
+    assert holds(record, "TIME_RANGED", "IS_BETWEEN", **week) is True
+    assert holds(record, "TIME_RANGED", "IS_NOT_BETWEEN", **week) is False
 
 
 def test_times_skipped_or_repeated_by_daylight_saving() -> None:
     """In Dublin on 29 March 2026 one o'clock is left out, on 25 October it comes twice."""
     at_one = {"referenceType": "TODAY", "hour": 1, "minute": 30}
     for day, instant in (("2026-03-29", "2026-03-29T01:30:00+00:00"), ("2026-10-25", "2026-10-25T00:30:00+00:00")):
-        one = snapshot(f"{day}T12:00:00", x=instant)
+        record = snapshot(f"{day}T12:00:00", x=instant)
         operands = {"timePoint": now(reference=at_one), "endpointBehavior": "INCLUSIVE"}
-        assert holds(one, "TIME_POINT", "IS_BEFORE", **operands)
-        assert holds(one, "TIME_POINT", "IS_AFTER", **operands)
+        assert holds(record, "TIME_POINT", "IS_BEFORE", **operands)
+        assert holds(record, "TIME_POINT", "IS_AFTER", **operands)
 
 
 @pytest.mark.parametrize(
@@ -381,48 +381,48 @@ def test_large_offset_stays_within_the_calendar(zone: str, given_point: Any, at:
     for value in ("0001-01-01", "9999-12-31T23:59:59Z", 5, 10**15 - 1):
         record = apply_change(Record(KEY, 0), KEY, RecordUpdate(0, {"x": value}))
         assert record is not None
-        one = RecordSnapshot(record, at, ZoneInfo(zone))
+        snapshot = RecordSnapshot(record, at, ZoneInfo(zone))
         anniversary = {
             "lowerBoundTimePoint": given_point,
             "upperBoundTimePoint": now(),
             "propertyParser": "ANNIVERSARY",
         }
         found = {
-            holds(one, "TIME_POINT", "IS_BEFORE", timePoint=given_point),
-            holds(one, "TIME_RANGED", "IS_BETWEEN", **anniversary),
-            holds(one, "CALENDAR_DATE", "IN_NEXT_TIME_UNIT", timeUnit="YEAR", timeUnitCount=10_000),
-            holds(one, "ROLLING_DATE_RANGE", "IS_MORE_THAN_X_DAYS_AGO", numberOfDays=100_000),
+            holds(snapshot, "TIME_POINT", "IS_BEFORE", timePoint=given_point),
+            holds(snapshot, "TIME_RANGED", "IS_BETWEEN", **anniversary),
+            holds(snapshot, "CALENDAR_DATE", "IN_NEXT_TIME_UNIT", timeUnit="YEAR", timeUnitCount=10_000),
+            holds(snapshot, "ROLLING_DATE_RANGE", "IS_MORE_THAN_X_DAYS_AGO", numberOfDays=100_000),
         }
         assert found <= {True, False}
 
 
 def test_offset_beyond_the_calendar_is_before_every_time() -> None:
-    one = snapshot(NOON, x="2026-11-23")
-    assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=now(offset={"hours": -100_000_000}))
-    assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=now(offset={"hours": -100_000_000}))
+    record = snapshot(NOON, x="2026-11-23")
+    assert not holds(record, "TIME_POINT", "IS_BEFORE", timePoint=now(offset={"hours": -100_000_000}))
+    assert holds(record, "TIME_POINT", "IS_AFTER", timePoint=now(offset={"hours": -100_000_000}))
 
 
 def test_date_without_a_time_is_the_same_day_in_every_zone() -> None:
     today = now(reference={"referenceType": "TODAY"})
     for zone in (NEW_YORK, DUBLIN, ZoneInfo("Pacific/Auckland")):
-        one = snapshot("2026-11-24T08:00:00", zone, x="2026-11-24", y="2026-03-01")
-        assert not holds(one, "TIME_POINT", "IS_BEFORE", timePoint=today)
-        assert holds(one, "TIME_POINT", "IS_AFTER", timePoint=today, endpointBehavior="INCLUSIVE")
-        assert holds(one, "CALENDAR_DATE", "IN_THIS_TIME_UNIT_SO_FAR", timeUnit="DAY")
+        record = snapshot("2026-11-24T08:00:00", zone, x="2026-11-24", y="2026-03-01")
+        assert not holds(record, "TIME_POINT", "IS_BEFORE", timePoint=today)
+        assert holds(record, "TIME_POINT", "IS_AFTER", timePoint=today, endpointBehavior="INCLUSIVE")
+        assert holds(record, "CALENDAR_DATE", "IN_THIS_TIME_UNIT_SO_FAR", timeUnit="DAY")
         month_later = point("PROPERTY_REFERENCED", property="y", offset={"months": 1})
         other = snapshot("2026-11-24T08:00:00", zone, x="2026-03-31", y="2026-03-01")
         assert holds(other, "TIME_POINT", "IS_BEFORE", timePoint=month_later)
 
 
 def test_same_value_does_not_change_updated_at() -> None:
-    one = snapshot(NOON, x=[("2026-01-01", "a"), ("2026-11-24T11:00:00", "a")])
-    assert holds(one, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=30)
+    record = snapshot(NOON, x=[("2026-01-01", "a"), ("2026-11-24T11:00:00", "a")])
+    assert holds(record, "ROLLING_PROPERTY_UPDATED", "NOT_UPDATED_IN_LAST_X_DAYS", numberOfDays=30)
 
 
 def test_defaults_that_are_equal_in_python_are_evaluated_separately() -> None:
-    one = snapshot(NOON, x="true")
+    record = snapshot(NOON, x="true")
     found = [
-        one.memoized(operation, lambda operation=operation: operation.holds(one, "x"))
+        record.memoized(operation, lambda operation=operation: operation.holds(record, "x"))
         for default in (1, True)
         for operation in [
             record_operation(
@@ -455,9 +455,9 @@ def test_defaults_that_are_equal_in_python_are_evaluated_separately() -> None:
 def test_property_without_a_value_uses_the_update_time_of_its_default(
     other: Any, operator: str, default: Any, expected: bool
 ) -> None:
-    one = snapshot(NOON, x=[("2026-02-01", "a")], y=other)
+    record = snapshot(NOON, x=[("2026-02-01", "a")], y=other)
     operands = {"comparisonPropertyName": "y", "defaultComparisonValue": default}
-    assert holds(one, "COMPARATIVE_PROPERTY_UPDATED", operator, **operands) is expected
+    assert holds(record, "COMPARATIVE_PROPERTY_UPDATED", operator, **operands) is expected
 
 
 @pytest.mark.parametrize("kind", ["COMPARATIVE_DATE", "COMPARATIVE_PROPERTY_UPDATED"])
@@ -472,13 +472,13 @@ def test_default_that_is_not_a_time_is_rejected(kind: str, default: Any) -> None
     ("mine", "theirs", "expected"), [("Cork ", "cork", True), (" Cork", "Cork", True), ("Cork", "Cor", False)]
 )
 def test_compared_texts_ignore_blanks_at_the_ends(mine: str, theirs: str, expected: bool) -> None:
-    one = snapshot(NOON, x=mine, y=theirs)
-    assert holds(one, "COMPARATIVE_STRING", "IS_EQUAL_TO", comparisonPropertyName="y") is expected
+    record = snapshot(NOON, x=mine, y=theirs)
+    assert holds(record, "COMPARATIVE_STRING", "IS_EQUAL_TO", comparisonPropertyName="y") is expected
 
 
 def test_compared_texts_keep_their_leading_characters() -> None:
-    one = snapshot(NOON, x="Vanessa", y="Van ")
-    assert not holds(one, "COMPARATIVE_STRING", "STARTS_WITH", comparisonPropertyName="y")
+    record = snapshot(NOON, x="Vanessa", y="Van ")
+    assert not holds(record, "COMPARATIVE_STRING", "STARTS_WITH", comparisonPropertyName="y")
 
 
 def test_update_time_does_not_need_a_time_value() -> None:
@@ -619,7 +619,9 @@ def test_any_criteria_agree_with_the_naive_evaluator(
     assert criteria is not None
     changes = [RecordUpdate(when, {name: value}) for name, many in story.items() for when, value in many.items()]
     changes += [
-        RecordUpdate(when, memberships={name: one}) for name, many in lists.items() for when, one in many.items()
+        RecordUpdate(when, memberships={name: is_member})
+        for name, many in lists.items()
+        for when, is_member in many.items()
     ]
     chance.shuffle(changes)
     record = Record(KEY, 0)
@@ -656,9 +658,9 @@ SAME_QUESTION = [
 ]
 
 
-@pytest.mark.parametrize(("one", "same", "other"), SAME_QUESTION)
-def test_equal_filters_are_evaluated_once(one: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
-    asked, asked_again, asked_otherwise = map(record_operation, (one, same, other))
+@pytest.mark.parametrize(("first", "same", "other"), SAME_QUESTION)
+def test_equal_filters_are_evaluated_once(first: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
+    asked, asked_again, asked_otherwise = map(record_operation, (first, same, other))
     assert asked == asked_again
     assert not asked != asked_again  # noqa: SIM202 - the operator itself
     assert hash(asked) == hash(asked_again)

@@ -173,7 +173,7 @@ def test_events_that_arrive_in_the_same_millisecond_have_one_first(order: list[s
 
     found = [starts_to_meet(either, transitions(record, event, either), START) for event in events]
 
-    assert [one is not None for one in found] == [True, False, False]
+    assert [transition is not None for transition in found] == [True, False, False]
 
 
 def test_record_that_did_not_exist_did_not_meet_criteria() -> None:

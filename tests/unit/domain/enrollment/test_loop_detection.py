@@ -1,4 +1,4 @@
-"""Loops of flows that enroll one another, as their author is told of them, and as they end."""
+"""Detection of loops of flows that enroll one another, as a warning to the author and at run time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +21,11 @@ def after(flow_id: int, *where: Any, **given: Any) -> Flow:
 
 
 def of(*ids: int) -> list[Any]:
-    return ["hs_flow_id", "IS_ANY_OF", [str(one) for one in ids]]
+    return ["hs_flow_id", "IS_ANY_OF", [str(id_) for id_ in ids]]
 
 
 def none_of(*ids: int) -> list[Any]:
-    return ["hs_flow_id", "IS_NONE_OF", [str(one) for one in ids]]
+    return ["hs_flow_id", "IS_NONE_OF", [str(id_) for id_ in ids]]
 
 
 FORM = read_flow(revised(None, "p1", "9", flow({"id": 9, "event": "forms.submitted"}), 0))
@@ -68,8 +68,8 @@ def test_the_shortest_loop_through_a_flow(written: Flow, others: Sequence[Flow],
 
 
 def test_loop_lists_its_flows_in_order() -> None:
-    (told,) = warnings(after(1, of(2)), [after(2, of(1))])
-    assert "1 > 2 > 1" in told
+    (loop,) = warnings(after(1, of(2)), [after(2, of(1))])
+    assert "1 > 2 > 1" in loop
     assert warnings(after(1, of(2))) == []
 
 
@@ -78,9 +78,9 @@ def test_every_reported_loop_is_stopped(length: int) -> None:
     """Each flow of a loop enrolls the record once; the announcement that would begin a second round is stopped."""
     world = World()
     ids = list(range(1, length + 1))
-    before = {one: ids[number - 1] for number, one in enumerate(ids)}
-    for one in ids:
-        world.put_flow(flow({"id": one, "event": "workflows.enrolled", "where": [of(before[one])], "re_enroll": True}))
+    before = {id_: ids[number - 1] for number, id_ in enumerate(ids)}
+    for id_ in ids:
+        world.put_flow(flow({"id": id_, "event": "workflows.enrolled", "where": [of(before[id_])], "re_enroll": True}))
     begun = event({"workflows.enrolled": "101", "id": "e", "record": {}, "properties": {"hs_flow_id": str(ids[-1])}})
     enrolled, stopped = step(world, begun)
     while world.bus.announcements:
@@ -90,14 +90,14 @@ def test_every_reported_loop_is_stopped(length: int) -> None:
         following, stopped = step(world, event({"workflows.enrolled": "101", **given, "properties": properties}))
         enrolled += following
 
-    assert enrolled == [str(one) for one in ids]
+    assert enrolled == [str(id_) for id_ in ids]
     assert "1" in stopped
-    told = find_enrollment_loop(after(1, of(ids[-1])), [after(one, of(before[one])) for one in ids[1:]])
-    assert told == [*enrolled, "1"]
+    loop = find_enrollment_loop(after(1, of(ids[-1])), [after(id_, of(before[id_])) for id_ in ids[1:]])
+    assert loop == [*enrolled, "1"]
 
 
 def step(world: World, envelope: dict[str, Any]) -> tuple[list[str], list[str]]:
     """The flows that enroll by an event, and those that are stopped."""
     decided = world.deliver(envelope)
-    enrolled = [one.flow_id for one in decided if one.code == Code.ENROLLED]
-    return enrolled, [one.flow_id for one in decided if one.code == Code.LOOP_STOPPED]
+    enrolled = [decision.flow_id for decision in decided if decision.code == Code.ENROLLED]
+    return enrolled, [decision.flow_id for decision in decided if decision.code == Code.LOOP_STOPPED]

@@ -37,26 +37,28 @@ class Listed:
         return self._stored.candidates(portal_id, object_type_id, event_types)
 
     def relevant(self, portal_id: str, object_type_id: str, question: CandidateQuery) -> Candidates:
-        listings = [self._listing(portal_id, object_type_id, one) for one in question.event_types]
+        listings = [self._listing(portal_id, object_type_id, event_type) for event_type in question.event_types]
         self.counted.append(candidates(listings, question))
         return self.counted[-1]
 
     def _listing(self, portal_id: str, object_type_id: str, event_type: str) -> CandidateList:
         listing = self._listings.setdefault((portal_id, object_type_id, event_type), CandidateList(event_type))
-        stored = {one.id: one for one in self.candidates(portal_id, object_type_id, [event_type])}
-        for gone in [one.id for one in listing if one.id not in stored]:
+        stored = {candidate.id: candidate for candidate in self.candidates(portal_id, object_type_id, [event_type])}
+        for gone in [candidate.id for candidate in listing if candidate.id not in stored]:
             listing.remove(gone)
-        for one in stored.values():
-            if listing.get(one.id) != one:
-                listing.put(one)
-        assert {one.id: one for one in listing} == stored
+        for candidate in stored.values():
+            if listing.get(candidate.id) != candidate:
+                listing.put(candidate)
+        assert {candidate.id: candidate for candidate in listing} == stored
         assert len(listing) == len(stored)
         return listing
 
 
 WHERE = st.sampled_from([[], [["hs_sequence_id", "IS_ANY_OF", ["a"]]], [["hs_sequence_id", "IS_NONE_OF", ["a", "b"]]]])
 GROUPS = st.lists(
-    st.builds(lambda one, where: {"event": one, "where": where}, st.sampled_from(TYPES), WHERE), min_size=1, max_size=2
+    st.builds(lambda event_type, where: {"event": event_type, "where": where}, st.sampled_from(TYPES), WHERE),
+    min_size=1,
+    max_size=2,
 )
 FLOWS = st.builds(
     lambda number, groups, re_enroll, enabled: flow(
@@ -115,7 +117,7 @@ def play(made: World, steps: Sequence[Any]) -> list[Mapping[str, int]]:
             }
         )
         made.decision_log.others.clear()
-        counts = Counter(str(one.code) for one in made.deliver(envelope))
+        counts = Counter(str(decision.code) for decision in made.deliver(envelope))
         for _, others in made.decision_log.others:
             counts.update({str(code): count for code, count in others.items()})
         found.append(counts)
@@ -151,7 +153,7 @@ def test_unmatched_flows_beyond_the_limit_are_counted(count: int, named: int) ->
     made = many(count)
     decisions = made.deliver(submitted())
     assert len(decisions) == named
-    assert [one.flow_id for one in decisions if one.code is Code.ENROLLED] == ["7"]
+    assert [decision.flow_id for decision in decisions if decision.code is Code.ENROLLED] == ["7"]
     others = {Code.NOT_MATCHED: count - 1} if named == 1 else {}
     assert [found for _, found in made.decision_log.others] == ([others] if others else [])
 
@@ -175,6 +177,6 @@ def test_flow_in_the_chain_or_changed_recently_has_its_own_decision() -> None:
     made.put_flow(flow({"id": 20, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["x"]]]}))
     sent = {"at": iso(made.now - 1), "chain": ["30"]}
     made.now += 1
-    decisions = {one.flow_id: str(one.code) for one in made.deliver(submitted(**sent))}
+    decisions = {decision.flow_id: str(decision.code) for decision in made.deliver(submitted(**sent))}
     assert decisions == {"7": "ENROLLED", "20": "NOT_MATCHED", "30": "LOOP_STOPPED"}
     assert [found for _, found in made.decision_log.others] == [{Code.NOT_MATCHED: 197}]

@@ -96,10 +96,10 @@ def event(number: int, at: int, what: str, value: Any) -> Event:
     return read_routed_event(scenario.event(given)).evaluated(START + 1000 + number)
 
 
-def enrolls_at(one: Flow, change: RecordChange) -> set[int]:
+def enrolls_at(flow: Flow, change: RecordChange) -> set[int]:
     """The instant at which the change enrolls its record, first or again, by the evaluation of the criteria."""
-    assert one.entry is not None
-    record, mentioned = change.record, one.entry.mentions
+    assert flow.entry is not None
+    record, mentioned = change.record, flow.entry.mentions
     transitions = [
         Transition(
             moment.at,
@@ -111,7 +111,7 @@ def enrolls_at(one: Flow, change: RecordChange) -> set[int]:
             record, change.event, mentioned.properties, mentioned.lists, any_change=mentioned.any_change
         )
     ]
-    entry = entry_of(one, one.entry.groups[0], change, transitions, 0)
+    entry = entry_of(flow, flow.entry.groups[0], change, transitions, 0)
     return (
         set()
         if entry.entered is None and not entry.re_enrolls
@@ -124,12 +124,12 @@ def test_every_flow_in_which_a_change_enrolls_is_selected(
     made: list[Flow], happened: list[tuple[str, Any]], chance: random.Random
 ) -> None:
     lists = {
-        name: CandidateList(name, [one for one in made if name in one.event_types])
+        name: CandidateList(name, [flow for flow in made if name in flow.event_types])
         for name in (*EVENT_TYPES, RECORD_CHANGED)
     }
     times = chance.sample(range(20), len(happened))
     record: Record | None = Record(KEY, START - 1)
-    enrolled: dict[str, set[int]] = {one.id: set() for one in made}
+    enrolled: dict[str, set[int]] = {flow.id: set() for flow in made}
     for number, ((what, value), at) in enumerate(zip(happened, times, strict=True)):
         arrived = event(number, at, what, value)
         record = apply_event(record, arrived)
@@ -141,11 +141,11 @@ def test_every_flow_in_which_a_change_enrolls_is_selected(
         selected = candidates([lists[name] for name in query.event_types], query).flows
 
         # A later change that enrolls was found by its own event, or by the one that made it enroll.
-        new = {one.id: enrolls_at(one, change) - enrolled[one.id] for one in made}
-        assert {flow_id for flow_id, instants in new.items() if instants} <= {one.id for one in selected}
+        new = {flow.id: enrolls_at(flow, change) - enrolled[flow.id] for flow in made}
+        assert {flow_id for flow_id, instants in new.items() if instants} <= {flow.id for flow in selected}
         for flow_id, instants in new.items():
             enrolled[flow_id] |= instants
-        assert {one.id for one in selected} <= {one.id for one in made if entry_group(one, change) is not None}
+        assert {flow.id for flow in selected} <= {flow.id for flow in made if entry_group(flow, change) is not None}
 
 
 def test_flows_that_need_other_values_are_not_selected() -> None:
@@ -161,7 +161,7 @@ def test_flows_that_need_other_values_are_not_selected() -> None:
 
         found = list(CandidateList(name, made).relevant(None, query))
 
-        assert [one.id for one in found] == ["7"], name
+        assert [flow.id for flow in found] == ["7"], name
 
 
 def test_one_group_stands_for_each_branch() -> None:

@@ -57,7 +57,7 @@ OPERANDS: dict[str, SearchStrategy[Any]] = {
     "STRING": st.fixed_dictionaries({"value": st.sampled_from([*TEXTS, 3, 4])}),
     "NUMBER": st.fixed_dictionaries({"value": st.sampled_from(NUMBERS)}),
     "BOOL": st.fixed_dictionaries({"value": st.booleans()}),
-    "DATETIME": st.fixed_dictionaries({"timestamp": st.sampled_from(NUMBERS).filter(lambda one: one != 2.5)}),
+    "DATETIME": st.fixed_dictionaries({"timestamp": st.sampled_from(NUMBERS).filter(lambda number: number != 2.5)}),
     "DATE": st.fixed_dictionaries({"year": st.just(2024), "month": st.sampled_from(["FEB", "MAR"]), "day": st.just(1)})
     | st.just({"year": 2024, "month": "FEB", "day": 29}),
     "NUMBER_RANGED": st.sampled_from([{"lowerBound": 0, "upperBound": 3}, {"lowerBound": 4, "upperBound": 4}]),
@@ -70,7 +70,15 @@ for several in ("MULTISTRING", "ENUMERATION"):
 @st.composite
 def filters(draw: DrawFn) -> PropertyFilter:
     # Those that a trigger may use, and the others too: the index leaves none out.
-    kind, operator = draw(st.sampled_from([(one.name, each) for one in OPERATION_TYPES.values() for each in one.tests]))
+    kind, operator = draw(
+        st.sampled_from(
+            [
+                (operation_type.name, operator)
+                for operation_type in OPERATION_TYPES.values()
+                for operator in operation_type.tests
+            ]
+        )
+    )
     include = draw(st.booleans())
     document = {"operationType": kind, "operator": operator, "includeObjectsWithNoValueSet": include}
     name = draw(st.sampled_from((*NAMES, *URL_PARTS)))
@@ -88,39 +96,39 @@ FLOWS = st.builds(
 )
 
 
-def asked_each(flows: Iterable[Flow], properties: Properties) -> dict[str, tuple[Flow, TriggerGroup]]:
+def evaluate_each(flows: Iterable[Flow], properties: Properties) -> dict[str, tuple[Flow, TriggerGroup]]:
     satisfied: dict[str, tuple[Flow, TriggerGroup]] = {}
-    for one in flows:
-        for group in one.groups:
+    for flow in flows:
+        for group in flow.groups:
             if group.event_type == EVENT_TYPE and group.failure(properties) is None:
-                satisfied.setdefault(one.id, (one, group))
+                satisfied.setdefault(flow.id, (flow, group))
     return satisfied
 
 
 def found(index: TriggerIndex, properties: Properties) -> dict[str, tuple[Flow, TriggerGroup]]:
     satisfied = index.matching(properties)
-    assert len({one.flow.id for one in satisfied}) == len(satisfied)
-    return {one.flow.id: (one.flow, one.group) for one in satisfied}
+    assert len({hit.flow.id for hit in satisfied}) == len(satisfied)
+    return {hit.flow.id: (hit.flow, hit.group) for hit in satisfied}
 
 
-@given(st.lists(FLOWS, max_size=8, unique_by=lambda one: one.id), st.lists(EVENTS, min_size=1, max_size=4))
+@given(st.lists(FLOWS, max_size=8, unique_by=lambda flow: flow.id), st.lists(EVENTS, min_size=1, max_size=4))
 def test_index_finds_the_same_flows_as_evaluating_each(flows: list[Flow], events: list[Properties]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
     for properties in events:
-        assert found(index, properties) == asked_each(flows, properties)
+        assert found(index, properties) == evaluate_each(flows, properties)
 
 
 @given(filters(), st.lists(VALUES, min_size=1))
-def test_index_finds_every_value_that_a_refinement_accepts(one: PropertyFilter, values: list[Value]) -> None:
-    flows = [flow("1", (EVENT_TYPE, [one]))]
+def test_index_finds_every_value_that_a_refinement_accepts(filter_: PropertyFilter, values: list[Value]) -> None:
+    flows = [flow("1", (EVENT_TYPE, [filter_]))]
     index = TriggerIndex(EVENT_TYPE, flows)
     for value in values:
-        assert found(index, {one.property: value}) == asked_each(flows, {one.property: value})
+        assert found(index, {filter_.property: value}) == evaluate_each(flows, {filter_.property: value})
 
 
 @given(st.lists(FLOWS, max_size=6), st.lists(st.one_of(FLOWS, st.sampled_from("123456"))), EVENTS)
 def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | str], properties: Properties) -> None:
-    index, kept = TriggerIndex(EVENT_TYPE, flows), {one.id: one for one in flows}
+    index, kept = TriggerIndex(EVENT_TYPE, flows), {flow.id: flow for flow in flows}
     for change in changes:
         if isinstance(change, Flow):
             index.put(change)
@@ -128,15 +136,15 @@ def test_index_follows_every_change(flows: list[Flow], changes: Sequence[Flow | 
         else:
             index.remove(change)
             kept.pop(change, None)
-        assert found(index, properties) == asked_each(kept.values(), properties)
+        assert found(index, properties) == evaluate_each(kept.values(), properties)
         assert len(index) == len(kept)
-        assert all(index.flow(one) is kept.get(one) for one in "123456")
+        assert all(index.flow(flow_id) is kept.get(flow_id) for flow_id in "123456")
 
 
 @given(st.lists(FLOWS))
 def test_index_has_no_entries_of_removed_flows(flows: list[Flow]) -> None:
     index = TriggerIndex(EVENT_TYPE, flows)
-    for one in flows:
-        index.remove(one.id)
+    for flow in flows:
+        index.remove(flow.id)
     assert not any((len(index), index._gates, index._shared, index._places, index._later, len(index._predicates)))
     assert not index._tables

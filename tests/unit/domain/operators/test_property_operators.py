@@ -310,5 +310,5 @@ def test_expensive_value_is_normalized_once() -> None:
     hard = "a" + "\u0300\u0316" * 2_047
     asked = [made("STRING", "IS_EQUAL_TO", {"value": f"x{number}"}) for number in range(1_000)]
     began = time.process_time()
-    assert not any(one.holds(hard) for one in asked)
+    assert not any(operation.holds(hard) for operation in asked)
     assert time.process_time() - began < 1

@@ -81,7 +81,7 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize(("url", "base", "domain", "path", "query"), PAGES, ids=[one[0] for one in PAGES])
+@pytest.mark.parametrize(("url", "base", "domain", "path", "query"), PAGES, ids=[page[0] for page in PAGES])
 def test_page_url_parts(url: str, base: str, domain: str | None, path: str, query: str | None) -> None:
     expected = {"hs_base_url": base, "hs_url_domain": domain, "hs_url_path": path, "hs_query_params": query}
     assert page_url_parts({"hs_url": url}) == {name: part for name, part in expected.items() if part is not None}
@@ -186,7 +186,7 @@ LINKS = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "original"), LINKS, ids=[one[0] for one in LINKS])
+@pytest.mark.parametrize(("raw", "original"), LINKS, ids=[link[0] for link in LINKS])
 def test_original_url_is_the_raw_one_without_tracking(raw: str, original: str) -> None:
     assert original_url({"hs_click_raw_url": raw}) == {"hs_click_original_url": original}
 

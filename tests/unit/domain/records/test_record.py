@@ -81,7 +81,10 @@ def test_history_holds_at_most_its_length(changes: list[tuple[int, str, str | No
 
 def test_repeated_values_do_not_displace_earlier_ones() -> None:
     changes: list[tuple[int, str, str | None]] = [(0, "a", "Cork"), *((at, "a", "Dublin") for at in range(1, 200))]
-    assert [one.value for one in after(changes).property_changes("a", as_of(999))][:2] == ["Cork", "Dublin"]
+    assert [property_change.value for property_change in after(changes).property_changes("a", as_of(999))][:2] == [
+        "Cork",
+        "Dublin",
+    ]
 
 
 def test_of_two_changes_at_one_millisecond_the_later_arrival_wins() -> None:
@@ -326,7 +329,9 @@ def test_history_is_cut_before_a_record_is_refused() -> None:
     for at in range(60):
         record = apply(record, RecordUpdate(at, {"a": f"{at:02d}" * 4_000, "b": at}), 50)
     assert record.properties == {"a": TimestampedValue("59" * 4_000, 59), "b": TimestampedValue(59, 59)}
-    sizes = [len(str(one.value)) for many in record.earlier_properties.values() for one in many]
+    sizes = [
+        len(str(timestamped_value.value)) for many in record.earlier_properties.values() for timestamped_value in many
+    ]
     assert MAX_RECORD_BYTES / 3 < sum(sizes) < MAX_RECORD_BYTES
 
 
@@ -349,5 +354,9 @@ def test_what_changed_with_an_event_is_seen_beside_all_that_is_kept_however_larg
     envelope["detail"]["changedWith"] = {"bio": "y" * 8_000, "city": "Dublin"}
     seen = with_co_changed_properties(record, read_routed_event(envelope))
     assert seen.values_at(as_of(9))["bio"] == "y" * 8_000
-    assert [one.value for one in seen.property_changes("city", as_of(9))] == ["Bray", "Cork", "Dublin"]
+    assert [property_change.value for property_change in seen.property_changes("city", as_of(9))] == [
+        "Bray",
+        "Cork",
+        "Dublin",
+    ]
     assert seen.values_at(as_of(8)) == record.values_at(as_of(8))
