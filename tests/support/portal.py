@@ -66,6 +66,7 @@ def services_of(world: World) -> Services:
         world.replays,
         world.manual_enrollment,
         world.backfills,
+        world.unprocessed,
         world.new_id,
         Stack("enroll", "eu-west-1", False, 30, 20, ("eventHistory", "findEventsById")),
     )
@@ -166,4 +167,6 @@ def example_portal() -> Api:
     submitted = {"forms.submitted": "101", "id": "e1", "at": iso(NOW), "properties": {"hs_form_id": "f-1"}}
     world.deliver(event(submitted))
     world.replays.save(EXAMPLE_REPLAY)
+    refused = event({"forms.submitted": "101", "id": "no-zone", "at": "2026-11-24T10:00:00"})
+    world.unprocessed_queue.put("m1", NOW, refused, "BAD_TIME", "detail.occurredAt: expected a time")
     return Api(world)

@@ -16,6 +16,7 @@ from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
 from enrollment.application.record_service import RecordService
+from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.domain.values import Instant
 from enrollment.serialization.requests import read_id, refuse
 from enrollment.serialization.validation_errors import expectation_of
@@ -62,6 +63,7 @@ class Services(Struct, frozen=True):
     replays: Replays
     manual_enrollment: ManualEnrollment
     backfills: Backfills
+    unprocessed: UnprocessedEventReader
     new_id: NewId
     stack: Stack
 

@@ -46,6 +46,7 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.replays,
         app.manual_enrollment,
         app.backfills,
+        app.unprocessed,
         new_id,
         app.stack,
     )
