@@ -60,7 +60,7 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for endpoint in SCOPED:
-        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
+        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments", "/summaries")
         reads = endpoint.method == "GET" or endpoint.path.endswith(questions)
         enrolls = endpoint.name in ("enrollRecords", "enrollContact", "removeContact")
         if enrolls or (endpoint.method == "POST" and endpoint.name.endswith("Backfill")):
@@ -137,6 +137,12 @@ def test_portal_settings_include_caller_and_scopes() -> None:
         "criteriaTolerance": 0,
         "recordTolerance": 60,
         "allowedSources": [],
+        "stack": "enroll",
+        "region": "eu-west-1",
+        "isLocal": False,
+        "historyDays": 30,
+        "historyLength": 20,
+        "features": ["eventHistory", "findEventsById"],
     }
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
@@ -81,6 +82,15 @@ class FlowRepository(Protocol):
     def as_of(self, portal_id: str, flow_id: str, instant: Instant) -> FlowRevision | None:
         """Return the revision that was in force at an instant, which may be a deletion. None: the flow did not exist
         yet."""
+        ...
+
+    def revision(self, portal_id: str, flow_id: str, number: int) -> FlowRevision | None:
+        """Return a revision, which may be a deletion. None: the flow has no revision of this number."""
+        ...
+
+    def revisions(self, portal_id: str, flow_id: str, limit: int, before: int | None = None) -> Sequence[FlowRevision]:
+        """Return at most ``limit`` revisions, newest first, deletions included. ``before``: only those with lower
+        numbers."""
         ...
 
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
@@ -326,6 +336,19 @@ class FirstEnrollments(Protocol):
 
     def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
         """Return the first enrollment of each record that was enrolled in the flow, with a strongly consistent read."""
+        ...
+
+
+class EnrollmentIndex(Protocol):
+    """The times of the enrollments in a flow. Its reads are eventually consistent: a write is normally visible within a
+    second."""
+
+    def recent_of_flow(self, portal_id: str, flow_id: str, limit: int) -> RecentEnrollments:
+        """Return the times of at most ``limit`` of the newest enrollments of each shard, and the newest enrollment."""
+        ...
+
+    def count_in_shard(self, portal_id: str, flow_id: str, shard: int, window: Window, limit: int) -> ShardCount:
+        """Count the enrollments of a shard in a window of time, from the newest on: at most ``limit`` of them."""
         ...
 
 

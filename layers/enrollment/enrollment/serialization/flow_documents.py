@@ -9,7 +9,10 @@ from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.operators.filters import AssociatedFailure
 from enrollment.domain.values import iso
 from enrollment.serialization.requests import BodyReader
-from enrollment.serialization.validation_errors import expectation
+from enrollment.serialization.validation_errors import expectation, expectation_of
+
+# Flows in one request about what flows did lately. Each costs about 25 read units.
+MAX_SUMMARIES = 10
 
 # Keys that HubSpot's flows have even if the author did not set them.
 _DEFAULTS: Mapping[str, Any] = {
@@ -57,6 +60,23 @@ def write_flow_summary(revision: FlowRevision) -> dict[str, Any]:
     }
 
 
+def write_revision_summary(revision: FlowRevision) -> dict[str, Any]:
+    """Return a revision as an item of a list of revisions. ``enrollmentType`` None: the revision is a deletion."""
+    document = revision.document
+    criteria = document.get("enrollmentCriteria")
+    kind = criteria.get("type") if isinstance(criteria, dict) else "MANUAL"
+    return {
+        "flowId": revision.id,
+        "revisionId": str(revision.revision),
+        "name": document.get("name"),
+        "enrollmentType": None if revision.is_deleted else kind,
+        "isEnabled": revision.is_enabled,
+        "isDeleted": revision.is_deleted,
+        "updatedAt": iso(revision.changed_at),
+        "changedBy": revision.changed_by,
+    }
+
+
 def read_flow_ids(body: Any) -> list[str]:
     """Read ``{"inputs": [{"flowId": …, "type": "FLOW_ID"}]}``. Return each ID once. Raises InvalidRequest."""
     reader = BodyReader()
@@ -70,6 +90,19 @@ def read_flow_ids(body: Any) -> list[str]:
         ids.append(reader.id(document.get("flowId"), f"{path}.flowId"))
     reader.finish()
     return list(dict.fromkeys(ids))
+
+
+def read_summarized_ids(body: Any) -> list[str]:
+    """Read ``{"flowIds": […]}``. Return each ID once. Raises InvalidRequest."""
+    reader = BodyReader()
+    raw_ids = reader.mapping(body, "$").get("flowIds")
+    if isinstance(raw_ids, list) and len(raw_ids) > MAX_SUMMARIES:
+        message = expectation_of(f"1 to {MAX_SUMMARIES} ids", f"{len(raw_ids):,} ids", "Send several requests")
+        reader.fault("$.flowIds", "WRONG_LENGTH", message)
+        reader.finish()
+    flow_ids = reader.ids(raw_ids, "$.flowIds")
+    reader.finish()
+    return flow_ids
 
 
 def write_result(result: Result) -> dict[str, Any]:

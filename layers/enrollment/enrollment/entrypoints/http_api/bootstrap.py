@@ -31,6 +31,7 @@ from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, Portals, Replays
@@ -39,8 +40,9 @@ from enrollment.application.requested_enrollments import RequestedEnrollments
 from enrollment.application.simulation import without_consequences
 from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.catalog import EVENT_TYPES
-from enrollment.config import from_environment
+from enrollment.config import Config, from_environment
 from enrollment.entrypoints.bootstrap import event_history, new_id, now, tracing
+from enrollment.entrypoints.http_api.endpoint import Stack
 from enrollment.serialization.envelopes import check_production
 from enrollment.serialization.flows import read_flow, read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
@@ -56,6 +58,7 @@ class ApiApplication(Struct, frozen=True):
     portals: Portals
     record_service: RecordService
     enrollments: Enrollments
+    flow_activity: FlowActivityReader
     history: EventHistory
     processor: EventProcessor
     explaining: DecisionExplainer
@@ -63,6 +66,7 @@ class ApiApplication(Struct, frozen=True):
     manual_enrollment: ManualEnrollment
     backfills: Backfills
     requested: RequestedEnrollments
+    stack: Stack
     unprocessed: UnprocessedEventReader
     logger: Logger
     metrics: Metrics
@@ -96,6 +100,7 @@ def api_application() -> ApiApplication:
         history_length=config.history_length,
         history=history,
     )
+    explainer = DecisionExplainer(processor, flow_repository, read_flow_or_retired)
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_outbound_event)
     sqs = clients.sqs(session)
     return ApiApplication(
@@ -111,9 +116,10 @@ def api_application() -> ApiApplication:
             history_length=config.history_length,
         ),
         enrollments=enrollments,
+        flow_activity=FlowActivityReader(enrollments, history, explainer),
         history=history,
         processor=processor,
-        explaining=DecisionExplainer(processor, flow_repository, read_flow_or_retired),
+        explaining=explainer,
         replays=ReplayRepository(tables),
         manual_enrollment=ManualEnrollment(
             flow_repository=flow_repository,
@@ -136,8 +142,24 @@ def api_application() -> ApiApplication:
         requested=RequestedEnrollments(
             enrollments, DynamoRuns(tables), flow_repository, read_flow_or_retired, evaluator
         ),
+        stack=stack_of(config),
         unprocessed=UnprocessedEventReader(SqsUnprocessedReader(sqs, config.unprocessed_queue_url, read_unprocessed)),
         logger=logger,
         metrics=metrics,
         trace=tracing(config),
+    )
+
+
+def stack_of(config: Config) -> Stack:
+    """Return what the API says of the deployment. ``eventHistory``: events are stored. ``findEventsById``: the ID of a
+    stored event suffices to find it."""
+    has_history = config.event_history_days > 0
+    features = {"eventHistory": has_history, "findEventsById": has_history and config.find_events_by_id}
+    return Stack(
+        name=config.service,
+        region=config.region,
+        is_local=config.is_local,
+        history_days=config.event_history_days,
+        history_length=config.history_length,
+        features=tuple(name for name, is_on in features.items() if is_on),
     )

@@ -12,6 +12,7 @@ from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
@@ -34,6 +35,21 @@ class Scope(StrEnum):
     WRITE_ENROLLMENTS = "enroll/enrollments.write"
 
 
+class Stack(Struct, frozen=True):
+    """The deployment that serves the requests.
+
+    ``history_days``: how long events are stored with their record; 0: they are not. ``history_length``: the number of
+    earlier values that each property keeps. ``features``: names of optional functions that are on.
+    """
+
+    name: str
+    region: str
+    is_local: bool
+    history_days: int
+    history_length: int
+    features: tuple[str, ...]
+
+
 class Services(Struct, frozen=True):
     """The application's use cases, made once for the function. ``processor`` has no consequences: it is for simulations
     and explanations only."""
@@ -43,6 +59,7 @@ class Services(Struct, frozen=True):
     portals: Portals
     record_service: RecordService
     enrollments: Enrollments
+    flow_activity: FlowActivityReader
     history: EventHistory
     processor: EventProcessor
     explaining: DecisionExplainer
@@ -52,6 +69,7 @@ class Services(Struct, frozen=True):
     unprocessed: UnprocessedEventReader
     new_id: NewId
     requested: RequestedEnrollments
+    stack: Stack
 
 
 class Caller(Struct, frozen=True):

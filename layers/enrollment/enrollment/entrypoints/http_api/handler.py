@@ -40,6 +40,7 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.portals,
         app.record_service,
         app.enrollments,
+        app.flow_activity,
         app.history,
         app.processor,
         app.explaining,
@@ -49,5 +50,6 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.unprocessed,
         new_id,
         app.requested,
+        app.stack,
     )
     return app, Server(ENDPOINTS, services, now, app.logger, app.metrics)

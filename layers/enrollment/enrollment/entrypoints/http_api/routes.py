@@ -10,6 +10,7 @@ from enrollment.entrypoints.http_api import (
     events,
     explanation,
     flow_relisting,
+    flow_overview,
     flows,
     manual_enrollment,
     pages,
@@ -32,6 +33,7 @@ def openapi_document() -> dict[str, Any]:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *flows.ENDPOINTS,
     *flow_relisting.ENDPOINTS,
+    *flow_overview.ENDPOINTS,
     *records.ENDPOINTS,
     *enrollments.ENDPOINTS,
     *manual_enrollment.ENDPOINTS,
