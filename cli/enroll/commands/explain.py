@@ -4,15 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, Portal, api_errors_reported, open_api
+from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api
 from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
 from enroll.event_outcomes import read_outcome
 from enroll.flow_names import find_earlier_flow_id
-from enroll.output import INVALID, NOT_FOUND, AsJson, Utc, errors, fail, print_json, print_note, times
+from enroll.output import INVALID, NOT_FOUND, AsJson, Utc, console, errors, fail, print_json, print_note, times
 from enroll.records import read_record
 from enroll.stack import StackName
+from enroll.tail import enrollment_line
 from enroll.times import Times
+from enrollment.domain.events.causes import REQUESTED
 
 PATH = "/enrollment/v1/explain"
 # The largest page of the API.
@@ -29,7 +31,7 @@ def explain(
         ),
     ] = None,
     event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
-    last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="Number of recent events to show.")] = 10,
     flow: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +51,7 @@ def explain(
         record = _record_of(event, api, portal, stack)
     type_id, object_id = read_record(record)
     query = {"objectType": type_id, "objectId": object_id}
-    query |= {"limit": str(min(last, PAGE_EVENTS))} if event is None else {"eventId": event}
+    query |= {"limit": str(min(limit, PAGE_EVENTS))} if event is None else {"eventId": event}
     results: list[dict[str, Any]] = []
     with api_errors_reported():
         opened = open_api(api, portal, stack)
@@ -57,14 +59,18 @@ def explain(
         query |= {} if flow_id is None else {"flowId": flow_id}
         page = opened.call("GET", PATH, query=query)
         results += page["results"]
-        while "paging" in page and len(results) < (last if event is None else 1):
+        while "paging" in page and len(results) < (limit if event is None else 1):
             page = opened.call("GET", PATH, query=query | page["paging"]["next"])
             results += page["results"]
-    results = results[:last]
+        requested = [] if flow_id is None or event else _requested(opened, (type_id, object_id), flow_id)
+    results = results[:limit]
     if as_json:
         types = {"eventTypes": page["eventTypes"]} if "eventTypes" in page else {}
-        print_json({"results": results, "since": page["since"], **types})
+        entries = {} if flow_id is None or event else {"requestedEnrollments": requested}
+        print_json({"results": results, "since": page["since"], **types, **entries})
         return
+    for enrollment in requested:
+        console.print(f"{enrollment_line(enrollment, times(utc))}. No event caused it")
     if not results:
         print_note(_nothing(record, flow_id, page, times(utc)))
         return
@@ -76,6 +82,19 @@ def explain(
         errors.print(f"Warning: {warning}", style="yellow")
     summary = f"{count_of(len(results), 'event')} of {record}"
     print_note(f"{summary}; the history reaches back to {clock.text(page['since'])}.")
+
+
+def _requested(opened: Api, record: tuple[str, str], flow_id: str) -> list[dict[str, Any]]:
+    """Return the latest enrollments of the record in the flow by hand or by a backfill. The history has no event of
+    them. Raises ApiError."""
+    type_id, object_id = record
+    path = f"/enrollment/v1/records/{type_id}/enrollments"
+    page = opened.call("POST", path, {"objectId": object_id, "limit": PAGE_EVENTS})
+    return [
+        enrollment
+        for enrollment in page["results"]
+        if enrollment["flowId"] == flow_id and enrollment["trigger"]["eventType"] in REQUESTED
+    ]
 
 
 def _record_of(event_id: str | None, api: str | None, portal: str, stack: str) -> str:
@@ -98,11 +117,15 @@ def _nothing(record: str, flow_id: str | None, page: dict[str, Any], clock: Time
     """Say which events were looked for, and since when."""
     if "eventTypes" not in page:
         return f"No event of {record} since {clock.text(page['since'])}."
-    return (
-        f"No such event of {record} since {clock.text(page['since'])}: flow {flow_id} is triggered by {_listed(page)}."
-    )
+    since = clock.text(page["since"])
+    if not page["eventTypes"]:
+        return (
+            f"No event can trigger flow {flow_id}: records enter it by hand (`enroll flows enroll`). The decision on a "
+            "request that enrolled no record is in the log: `enroll tail --event-type workflows.manual`."
+        )
+    return f"No such event of {record} since {since}: flow {flow_id} is triggered by {_listed(page)}."
 
 
 def _listed(page: dict[str, Any]) -> str:
-    *types, last = page["eventTypes"] or ["no event"]
+    *types, last = page["eventTypes"]
     return f"{', '.join(types)} or {last}" if types else str(last)

@@ -8,6 +8,7 @@ from enrollment.application.event_history import EventQuery
 from enrollment.application.event_outcome import EventOutcome, find_outcomes, least_final
 from enrollment.application.explanation import FlowOutcome
 from enrollment.domain.events.event import Event
+from enrollment.domain.flows.record_change import RECORD_CHANGED
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.endpoint import (
@@ -62,7 +63,7 @@ def explain(services: Services, request: Request) -> Reply:
         for event in history.events
     ]
     next_position = None if history.following is None else write_cursor(history.following)
-    types = {} if event_types is None else {"eventTypes": sorted(event_types)}
+    types = {} if event_types is None else {"eventTypes": sorted(event_types - {RECORD_CHANGED})}
     return Reply(200, page(results, next_position) | {"since": since} | types)
 
 
