@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import Default
 
-from enroll.output import FAILED, NOT_REACHED, fail, printable, report_unexpected
+from enroll.output import FAILED, NOT_REACHED, errors, fail, printable, report_unexpected, styled
 
 # The end of a line of a shell command that continues on the next line.
 CONTINUED = " \\"
@@ -117,7 +117,14 @@ def continued(command: str, width: int) -> list[str]:
 
 
 class SingleCommand(EnrollCommand, TyperCommand):
-    """A command with a quick start, and examples in its help."""
+    """A command with a quick start, examples in its help, and options that keep their old names for scripts."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from enroll.old_options import with_current_names
+
+        command = ctx.command_path.partition(" ")[2]
+        arguments: list[str] = super().parse_args(ctx, with_current_names(command, args))
+        return arguments
 
 
 class Group(EnrollCommand, TyperGroup):
@@ -141,6 +148,14 @@ class RootGroup(Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(self.summaries.items()))
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **options)
+        except Exception as error:
+            if hasattr(error, "format_message"):
+                _wrap_usage_error(error)
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -148,8 +163,7 @@ class RootGroup(Group):
             raise
         except Exception as error:
             if hasattr(error, "format_message"):
-                # This is a usage error. Its message quotes the arguments.
-                error.message = printable(error.message)  # type: ignore[attr-defined]
+                _wrap_usage_error(error)
                 raise
             from enroll.api import NotTheApi
 
@@ -157,6 +171,24 @@ class RootGroup(Group):
                 fail(error.lines, NOT_REACHED)
             report_unexpected(error)
             raise typer.Exit(FAILED) from error
+
+
+def _wrap_usage_error(error: Any) -> None:
+    """Let a usage error be shown in the width of the terminal. Its message quotes the arguments."""
+    ctx = getattr(error, "ctx", None)
+    if ctx is None or not error.message or "\n" in error.message:
+        # The help that a group shows without arguments has lines of its own.
+        error.message = printable(error.message)
+        return
+
+    def show(file: Any = None) -> None:
+        for line in ctx.get_usage().splitlines():
+            errors.print(line, is_wrapped=False)
+        errors.print(f"Try '{ctx.command_path} -h' for help.", is_wrapped=False)
+        errors.print("")
+        errors.print(styled("Error: ", "red"), error.format_message(), sep="")
+
+    error.show = show
 
 
 class CommandGroup(typer.Typer):

@@ -23,6 +23,14 @@ from enroll.times import Times
 DECISION, REFUSED, UNKNOWN_NAMES = "decision", "refused", "unknown names"
 KINDS = (DECISION, REFUSED, UNKNOWN_NAMES)
 
+# The reasons for which events are refused (docs/events.md).
+REFUSAL_REASONS = (
+    *("UNKNOWN_CATEGORY", "UNKNOWN_EVENT_TYPE", "WRONG_CATEGORY", "INVALID_ENVELOPE", "MISSING_FIELD", "WRONG_TYPE"),
+    *("WRONG_LENGTH", "BAD_CHARACTERS", "UNKNOWN_OBJECT_TYPE", "BAD_TIME", "BAD_NUMBER", "GIVEN_TWICE", "BAD_BOOL"),
+    *("MISSING_PROPERTY", "UNKNOWN_OPTION", "OCCURRED_IN_FUTURE", "TOO_MANY_PROPERTIES", "DETAIL_TOO_LARGE"),
+    *("DETAIL_TOO_DEEP", "SOURCE_NOT_ALLOWED", "CHANGED_WITH_NOT_ALLOWED", "RECORD_TOO_LARGE", "UNKNOWN_REPLAY"),
+)
+
 # CloudWatch shows a line some seconds after it was written, and not always in order.
 OVERLAP_MS = 30_000
 # FilterLogEvents accepts 5 calls a second in the smallest regions. A poll makes one call for each log group.

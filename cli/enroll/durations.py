@@ -1,4 +1,4 @@
-"""Read the periods that options name, for example 7d."""
+"""Read the periods and the longest waits that options name, for example 7d and 30s."""
 
 import re
 
@@ -20,3 +20,20 @@ def read_duration(option: str, text: str) -> int:
             INVALID,
         )
     return int(match[1]) * UNITS_MS[match[2]]
+
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+_TIMEOUT = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)([smh]?)", re.ASCII)
+
+
+def read_timeout(text: str, *, default_unit: str = "s", minimum_seconds: float = 0) -> float:
+    """Return the seconds of --timeout: 30s, 5m or 1h. A number without unit has ``default_unit``.
+
+    Ends the command with INVALID for any other text.
+    """
+    match = _TIMEOUT.fullmatch(text.strip().lower())
+    seconds = None if match is None else float(match[1]) * SECONDS[match[2] or default_unit]
+    if seconds is None or seconds < minimum_seconds:
+        least = f", at least {minimum_seconds:g}s" if minimum_seconds else ""
+        fail(f"--timeout: expected seconds, minutes or hours{least}, for example 30s, 5m or 1h; got {text!r}", INVALID)
+    return seconds

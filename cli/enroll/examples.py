@@ -45,7 +45,7 @@ EXAMPLES = {
     "flows list": ("enroll flows list --portal demo", "enroll flows list --portal demo | cut -f1"),
     "flows off": ("enroll flows off 1001 --portal demo",),
     "flows on": ("enroll flows on 1001 --portal demo", "enroll flows on 1022 --enroll-existing --portal demo"),
-    "flows preview": ("enroll flows preview draft.json --portal demo --last 500",),
+    "flows preview": ("enroll flows preview draft.json --portal demo --limit 500",),
     "flows pull": ("enroll flows pull flows/ --portal demo",),
     "flows put": ("enroll flows put flows/ --portal demo", "enroll flows put flows/ --portal demo --strict"),
     "flows show": ("enroll flows show 1001 --portal demo", "enroll flows show 1001 --portal demo --json > 1001.json"),
@@ -69,7 +69,7 @@ EXAMPLES = {
         "enroll queue discard --yes --json",
     ),
     "queue list": ("enroll queue list", "enroll queue list --flow 1001 --json"),
-    "queue receive": ("enroll queue receive --no-delete --count 5", "enroll queue receive --yes --json"),
+    "queue receive": ("enroll queue receive --no-delete --limit 5", "enroll queue receive --yes --json"),
     "queue redrive": (
         "enroll queue redrive --enrollment 01KAV3W8ZJ6W5R5Y0Q3S1N7T9D",
         "enroll queue redrive --flow 1001 --rate 10 --json",
@@ -105,7 +105,7 @@ EXAMPLES = {
     ),
     "tail": (
         "enroll tail --portal demo",
-        "enroll tail --portal demo --record contact/101 --code NOT_MATCHED --timeout 60 --json",
+        "enroll tail --portal demo --record contact/101 --code NOT_MATCHED --timeout 60s --json",
         "enroll tail --portal demo --enrollments --flow 1001",
     ),
     "unprocessed": ("enroll unprocessed list", "enroll unprocessed redrive --dry-run"),

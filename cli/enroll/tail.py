@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from enroll.api import Api, fits_in_path, path_segment
+from enroll.times import Times
 from enrollment.domain.values import iso, read_instant
 
 POLL_SECONDS = 2.0
@@ -189,3 +190,15 @@ def _before_overlap(time_text: str) -> str:
     instant = read_instant(time_text)
     assert instant is not None, time_text
     return iso(instant - OVERLAP_MS)
+
+
+def enrollment_line(enrollment: Mapping[str, Any], clock: Times) -> str:
+    """Return an enrollment, or a message of the enrollments queue, as one line of text."""
+    trigger = enrollment["trigger"]
+    record = f"{enrollment['objectTypeId']}/{enrollment['objectId']}"
+    flow = f"{enrollment['flowName']} ({enrollment['flowId']})"
+    again = " again" if enrollment["isReEnrollment"] else ""
+    cause = f"{trigger['eventType']} {trigger['eventId']}"
+    due = f", message due at {clock.text(enrollment['dueAt'])}" if "dueAt" in enrollment else ""
+    enrolled_at = clock.text(enrollment["enrolledAt"])
+    return f"{enrolled_at}  {enrollment['portalId']}  {record} enters {flow}{again} by {cause}{due}"

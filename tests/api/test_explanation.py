@@ -464,6 +464,7 @@ def test_snapshot_that_enrolls_in_a_filter_based_flow_is_explained(api: Api) -> 
 
     assert (one["flowId"], one["code"]) == ("1", "ENROLLED")
     assert decision(api, flow_id="2")["because"] == "the event changed nothing that the enrollment criteria mention"
+    assert [result["event"]["id"] for result in ask(api, flowId="1")] == ["e1"]
 
 
 def enroll_by_hand(api: Api, flow_id: str, key: str) -> Mapping[str, Any]:

@@ -79,6 +79,8 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
     assert answer("flows", "show", "1")["actions"] == [{"kept": True}]
     assert [result["isEnabled"] for result in answer("flows", "off", "1")] == [False]
     assert [result["revisionId"] for result in answer("flows", "on", "1")] == ["3"]
+    assert [(result["revisionId"], result["outcome"]) for result in answer("flows", "on", "1")] == [("3", "on already")]
+    assert "Nothing was changed: flow 1 was on already." in run("flows", "on", "1").stderr
     assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
     assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"

@@ -300,6 +300,14 @@ def test_filters_choose_enrollments(queues: Queues) -> None:
     assert queues.dead() == ["01K3"]
 
 
+@pytest.mark.parametrize("command", [["list"], ["redrive"], ["discard", "--yes"]])
+def test_filter_that_no_message_can_match_names_the_known_flows_and_portals(queues: Queues, command: list[str]) -> None:
+    queues.put_dead(message("01K1"), message("01K2", "2", flow="2"))
+    warnings = run("queue", *command, "--flow", "Welcome", "--portal", "nope").stderr
+    assert "--flow: no message of the queue has 'Welcome'. The queue has: 1 (Welcome), 2 (Welcome)." in warnings
+    assert "--portal: no message of the queue has 'nope'. The queue has: p1." in warnings
+
+
 def test_messages_behind_10_of_a_record_are_counted_and_redriven(queues: Queues) -> None:
     queues.put_dead(*(message(f"01K{number:02}") for number in range(13)))
     result = run("queue", "list")

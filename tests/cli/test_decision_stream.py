@@ -1,6 +1,7 @@
 """`enroll tail`: decisions from the logs of functions, each once, with what was expected and found."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from enroll import decision_stream
-from enroll.decision_stream import FILTER, LogFiles, LogGroups, StreamFilter
+from enroll.decision_stream import FILTER, REFUSAL_REASONS, LogFiles, LogGroups, StreamFilter
 from tests.support.command_line import run
 from tests.support.functions import Stack, invoke, open_stack, put
 from tests.support.portal import Api
@@ -190,6 +191,28 @@ def test_failed_association_is_shown_with_the_failing_filter_of_each_record(tmp_
     )
     shown = run("tail", "--logs", str(tmp_path), "--timeout", "0").stdout
     assert 'found 2 associated records; 0-2/7: city is "Cork", found "Galway"; and 1 more' in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--code", "NOT_MATCHD", "got 'NOT_MATCHD' - did you mean NOT_MATCHED?"),
+        ("--code", "NOPE", "Decision codes: ENROLLED, DUPLICATE_EVENT,"),
+        ("--event-type", "form.submitted", "got 'form.submitted' - did you mean forms.submitted?"),
+    ],
+)
+def test_values_that_no_line_can_have_are_refused(logs: str, option: str, value: str, message: str) -> None:
+    assert message in run("tail", "--logs", logs, "--timeout", "0", option, value, code=2).stderr
+
+
+def test_manual_enrollments_can_be_chosen(logs: str) -> None:
+    assert run("tail", "--logs", logs, "--timeout", "0", "--event-type", "workflows.manual").stdout == ""
+
+
+def test_reasons_of_refusals_are_those_of_the_documentation() -> None:
+    text = Path("docs/events.md").read_text(encoding="utf-8").partition("## Reasons of unprocessed events")[2]
+    rows = [line.split("|")[1] for line in text.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert re.findall("[A-Z_]+", " ".join(rows)) == list(REFUSAL_REASONS)
 
 
 def test_refused_events_are_shown_with_all_faults(logs: str) -> None:

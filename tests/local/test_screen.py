@@ -89,6 +89,42 @@ def test_what_functions_do_not_log_is_shown(screen: Any, finished: CompletedAtte
     assert unprintable(shown()) == set()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "is_shown"),
+    [
+        ("GET", "/automation/v4/flows", 200, False),
+        ("GET", "/automation/v4/flows/9", 404, False),
+        ("GET", "/enrollment/v1/explain", 400, True),
+        ("GET", "/automation/v4/flows", 500, True),
+        ("POST", "/enrollment/v1/preview", 200, False),
+        ("POST", "/enrollment/v1/records/0-1/enrollments", 200, False),
+        ("POST", "/enrollment/v1/flows/1/enrollments", 200, True),
+        ("PUT", "/automation/v4/flows/1", 200, True),
+        ("PUT", "/automation/v4/flows/1", 409, True),
+        ("DELETE", "/automation/v4/flows/1", 204, True),
+    ],
+)
+def test_requests_are_shown_if_they_change_something_or_are_refused(
+    screen: Any, tmp_path: Path, method: str, path: str, status: int, is_shown: bool
+) -> None:
+    console, shown = screen
+    observer = run.Observer()
+    run._stay(Stopped(), observer, console, tmp_path)  # type: ignore[arg-type]
+    observer(CompletedAttempt("api", {"statusCode": status}, False, True, (method, path)))
+    assert (f"{method} {path} answered {status}" in shown()) == is_shown
+    assert bool(shown()) == is_shown
+
+
+def test_requests_that_are_not_shown_are_counted(screen: Any, tmp_path: Path) -> None:
+    console, shown = screen
+    observer = run.Observer()
+    run._stay(Stopped(), observer, console, tmp_path)  # type: ignore[arg-type]
+    for method in ("GET", "GET", "PUT", "PUT"):
+        observer(CompletedAttempt("api", {"statusCode": 200}, False, True, (method, "/automation/v4/flows/1")))
+    assert shown().count("requests answered that changed nothing: 2") == 1
+    assert len(shown().splitlines()) == 3
+
+
 def test_decisions_are_shown_as_they_are_logged(screen: Any, tmp_path: Path) -> None:
     console, shown = screen
     log = tmp_path / "forms.log"

@@ -53,6 +53,9 @@ Flow = Annotated[
 Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of messages.")]
 
 
+MAX_KNOWN_VALUES = 10
+
+
 class DeadLetters:
     """The dead-letter queue of a stack, with the number of its messages before a command reads it."""
 
@@ -110,10 +113,11 @@ def list_dead_enrollments(
     if not matches:
         is_empty = wanted == EnrollmentFilter()
         console.print("There are no enrollments in the dead-letter queue." if is_empty else "No enrollments match.")
+        _warn_of_filters(wanted, selection)
     else:
         clock = times(utc)
         print_table(
-            ("enrollment", "flow", "record", "dead since", "receives", "portal", Column("cause", is_message=True)),
+            ("enrollment", "flow", "record", "sent", "receives", "portal", Column("cause", is_message=True)),
             (
                 (
                     match.enrollment_id or "?",
@@ -130,6 +134,21 @@ def list_dead_enrollments(
         print_note(f"Enrollments: {len(matches)} ({_by_flow(matches)}).")
     if unread := queue.unread(selection):
         print_note(f"About {unread} messages are not shown: {_WHY_UNREAD}.")
+
+
+def _warn_of_filters(wanted: EnrollmentFilter, selection: EnrollmentSelection) -> None:
+    """Name the flows and the portals of the queue if no message has the flow or the portal of the filter."""
+    for option, value, known in (
+        ("--flow", wanted.flow, selection.flows),
+        ("--portal", wanted.portal, selection.portals),
+    ):
+        if value is not None and known and value not in known:
+            shown_values = ", ".join(sorted(known.values())[:MAX_KNOWN_VALUES])
+            more = f" and {len(known) - MAX_KNOWN_VALUES} more" if len(known) > MAX_KNOWN_VALUES else ""
+            errors.print(
+                f"Warning: {option}: no message of the queue has {value!r}. The queue has: {shown_values}{more}.",
+                style="yellow",
+            )
 
 
 def _by_flow(enrollments: Iterable[DeadEnrollment]) -> str:
@@ -187,6 +206,7 @@ def redrive_dead_enrollments(
                 except NotDeleted as error:
                     fail(str(error), FAILED)
     _fail_if_not_found(wanted, selection, queue)
+    _warn_of_filters(wanted, selection)
     _report(work, selection, queue, as_json)
 
 
@@ -251,6 +271,7 @@ def discard_dead_enrollments(
             except NotDeleted as error:
                 fail(str(error), FAILED)
     _fail_if_not_found(wanted, selection, queue)
+    _warn_of_filters(wanted, selection)
     if as_json:
         print_json({"discarded": len(selected), "kept": None if keep is None else str(keep)})
         return

@@ -19,6 +19,7 @@ from enroll.doctor import (
     check_update,
     find_stack,
 )
+from enroll.durations import read_timeout
 from enroll.output import FAILED, INVALID, NOT_FOUND, NOT_REACHED, AsJson, fail, print_json, print_table, styled
 from enroll.stack import aws_errors_reported, client_of
 from enroll.tables import Column
@@ -35,9 +36,9 @@ def doctor(
         bool, typer.Option(help="Send a valid, an invalid and an unroutable event, and check their outcomes.")
     ] = True,
     portal: Annotated[str, typer.Option(help="The portal of these events. It need not be in use.")] = PORTAL,
-    wait: Annotated[
-        float, typer.Option(help="Maximum seconds to wait for the outcomes of the events.", min=1)
-    ] = DEFAULT_WAIT_SECONDS,
+    timeout: Annotated[
+        str, typer.Option(help="The longest wait for the outcomes of the events, for example 90s or 5m.")
+    ] = f"{DEFAULT_WAIT_SECONDS:g}s",
     before_update: Annotated[
         bool,
         typer.Option("--check-update", help="Check the stack name and the parameters of the next deployment instead."),
@@ -54,6 +55,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check a deployed stack from end to end. Exit code 1 if anything is wrong."""
+    wait_seconds = read_timeout(timeout, minimum_seconds=1)
     if before_update:
         name, changes = _next_deployment(config_file, config_env, stack, parameter)
         with aws_errors_reported():
@@ -68,7 +70,7 @@ def doctor(
                 fail(f"expected a stack of Enroll; the stack {name} has no output EventBusName", NOT_REACHED)
             findings = list(check_configuration(deployed))
             if events:
-                findings += EventCheck(deployed, open_api(api, portal, name), wait).findings()
+                findings += EventCheck(deployed, open_api(api, portal, name), wait_seconds).findings()
     _print(findings, as_json)
     if any(finding.result == CheckResult.FAULT for finding in findings):
         raise typer.Exit(FAILED)

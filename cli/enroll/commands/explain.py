@@ -29,7 +29,7 @@ def explain(
         ),
     ] = None,
     event: Annotated[str | None, typer.Option(help="Only the event with this ID.")] = None,
-    last: Annotated[int, typer.Option(min=1, max=1000, help="Number of recent events to show.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="Number of recent events to show.")] = 10,
     flow: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +49,7 @@ def explain(
         record = _record_of(event, api, portal, stack)
     type_id, object_id = read_record(record)
     query = {"objectType": type_id, "objectId": object_id}
-    query |= {"limit": str(min(last, PAGE_EVENTS))} if event is None else {"eventId": event}
+    query |= {"limit": str(min(limit, PAGE_EVENTS))} if event is None else {"eventId": event}
     results: list[dict[str, Any]] = []
     beside: dict[str, Any] = {}
     with api_errors_reported():
@@ -59,15 +59,15 @@ def explain(
         page = opened.call("GET", PATH, query=query)
         beside = {key: page[key] for key in ("eventTypes", "requested", "backfills") if key in page}
         results += page["results"]
-        while "paging" in page and len(results) < (last if event is None else 1):
+        while "paging" in page and len(results) < (limit if event is None else 1):
             page = opened.call("GET", PATH, query=query | page["paging"]["next"])
             results += page["results"]
-    results = results[:last]
+    results = results[:limit]
     if as_json:
         print_json({"results": results, "since": page["since"], **beside})
         return
     clock = times(utc)
-    results = _with_requested(results, beside.get("requested", []), last)
+    results = _with_requested(results, beside.get("requested", []), limit)
     if not results:
         print_note(_nothing(record, flow_id, page, clock))
         _print_backfills(beside.get("backfills"), flow_id, clock)
@@ -120,11 +120,15 @@ def _nothing(record: str, flow_id: str | None, page: dict[str, Any], clock: Time
     """Say which events were looked for, and since when."""
     if "eventTypes" not in page:
         return f"No event of {record} since {clock.text(page['since'])}."
-    return (
-        f"No such event of {record} since {clock.text(page['since'])}: flow {flow_id} is triggered by {_listed(page)}."
-    )
+    since = clock.text(page["since"])
+    if not page["eventTypes"]:
+        return (
+            f"No event can trigger flow {flow_id}: records enter it by hand (`enroll flows enroll`). The decision on a "
+            "request that enrolled no record is in the log: `enroll tail --event-type workflows.manual`."
+        )
+    return f"No such event of {record} since {since}: flow {flow_id} is triggered by {_listed(page)}."
 
 
 def _listed(page: dict[str, Any]) -> str:
-    *types, last = page["eventTypes"] or ["no event"]
+    *types, last = page["eventTypes"]
     return f"{', '.join(types)} or {last}" if types else str(last)

@@ -44,7 +44,8 @@ def enroll_records(
 ) -> None:
     """Enroll a record, or the records of a file, in a flow that is on. Its triggers and criteria need not match.
 
-    A file is resumable. Rows whose record is not enrolled are written to <file>.not-enrolled.jsonl.
+    If a run with --file is interrupted, run the command again: it continues after the rows that are done. Rows whose
+    record is not enrolled are written to <file>.not-enrolled.jsonl.
     """
     if (record is None) == (file is None):
         found = "neither" if record is None else "both"

@@ -324,8 +324,15 @@ def on(
         stored = find_flow(opened, flow)
     dry_run = dry_run_backfill(opened, stored, records_per_second, quiet=as_json)
     if not yes:
-        confirm(f"Turn flow {stored['id']} on and enroll {enrolled_number(dry_run):,} existing records?")
-    row = _row(_write_enabled(opened, stored, is_on=True), "on")
+        records = f"{enrolled_number(dry_run):,} existing records"
+        confirm(
+            f"Enroll {records} in flow {stored['id']}?"
+            if stored["isEnabled"]
+            else f"Turn flow {stored['id']} on and enroll {records}?"
+        )
+    is_on_already = stored["isEnabled"]
+    current = stored if is_on_already else _write_enabled(opened, stored, is_on=True)
+    row = _row(current, "on already" if is_on_already else "on")
     if not as_json:
         _print([row], as_json)
     backfill = run_backfill(opened, stored, dry_run, records_per_second, quiet=as_json)
@@ -405,7 +412,9 @@ app.command("relist")(relist)
 def preview(
     file: Annotated[Path, typer.Argument(help="A draft flow: HubSpot v4 flow JSON.")],
     portal: Portal,
-    last: Annotated[int, typer.Option(min=1, help="Number of recent events that can trigger the flow.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Number of recent events that can trigger the flow.")
+    ] = 1000,
     api: ApiUrl = None,
     stack: StackName = "enroll",
     utc: Utc = False,
@@ -418,9 +427,9 @@ def preview(
     opened = open_api(api, portal, stack)
     decisions: list[dict[str, Any]] = []
     body: dict[str, Any] = {"flow": drafts[0]}
-    with api_errors_reported(), progress_bar("Deciding", last, quiet=as_json) as progress:
-        while len(decisions) < last:
-            body["limit"] = min(PAGE_EVENTS, last - len(decisions))
+    with api_errors_reported(), progress_bar("Deciding", limit, quiet=as_json) as progress:
+        while len(decisions) < limit:
+            body["limit"] = min(PAGE_EVENTS, limit - len(decisions))
             page = opened.call("POST", "/enrollment/v1/preview", body)
             decisions += page["results"]
             progress.update(len(decisions))
@@ -445,8 +454,14 @@ app.command()(impact)
 def _switch(opened: Api, flow: str, *, is_on: bool, as_json: bool) -> None:
     with api_errors_reported():
         current = find_flow(opened, flow)
-    stored = _write_enabled(opened, current, is_on=is_on)
-    _print([_row(stored, "on" if is_on else "off")], as_json)
+    state = "on" if is_on else "off"
+    if current["isEnabled"] == is_on:
+        # Writing it again would make a revision, and for a flow that is on also a new time of activation.
+        _print([_row(current, f"{state} already")], as_json)
+        if not as_json:
+            print_note(f"Nothing was changed: flow {current['id']} was {state} already.")
+        return
+    _print([_row(_write_enabled(opened, current, is_on=is_on), state)], as_json)
 
 
 def _write_enabled(opened: Api, current: Mapping[str, Any], *, is_on: bool) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from enroll.commands.dead_enrollments import (
     list_dead_enrollments,
     redrive_dead_enrollments,
 )
-from enroll.commands.tail import enrollment_line
 from enroll.dead_letters.queue import VISIBILITY_TIMEOUT_SECONDS, NotDeleted, QueueScan
 from enroll.output import FAILED, AsJson, Utc, confirm, console, errors, fail, print_json_line, times
 from enroll.stack import StackName, aws_errors_reported, open_stack
+from enroll.tail import enrollment_line
 
 app = CommandGroup("Receive enrollments, and redrive or discard those that failed.")
 
@@ -35,8 +35,8 @@ def receive(
     no_delete: Annotated[
         bool, typer.Option("--no-delete", help="Return the messages to the queue instead of deleting them.")
     ] = False,
-    count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=MAX_COUNT, help="Maximum number of messages to receive.")
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=MAX_COUNT, help="Maximum number of messages to receive.")
     ] = DEFAULT_COUNT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stack: StackName = "enroll",
@@ -56,11 +56,11 @@ def receive(
     sqs, url = opened.client("sqs"), opened.outputs["EnrollmentsQueueUrl"]
     with aws_errors_reported():
         if not yes:
-            for line in _consequences(sqs, url, count, is_deleted=not no_delete):
+            for line in _consequences(sqs, url, limit, is_deleted=not no_delete):
                 errors.print(line)
             confirm("Receive them and return them to the queue?" if no_delete else "Receive them and delete them?")
         received = 0
-        with QueueScan(sqs, url, count) as messages:
+        with QueueScan(sqs, url, limit) as messages:
             for message in messages:
                 # Print the message before deleting it: it must not get lost if the command is killed in between.
                 _show(message.body, utc, as_json)

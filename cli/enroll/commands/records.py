@@ -113,7 +113,10 @@ def import_records(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Upsert records from a file. Resumable. Rejected rows are written to <file>.refused.jsonl."""
+    """Upsert records from a file. Rejected rows are written to <file>.refused.jsonl.
+
+    If a run is interrupted, run the command again: it continues after the rows that are done.
+    """
     if object_type_id(object_type) is None:
         fail(f"--type: expected an object type, for example contact, 0-1 or 2-77; got {object_type!r}", INVALID)
     try:

@@ -9,6 +9,7 @@ import typer
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.completion import complete_event_types, complete_flows
+from enroll.durations import read_timeout
 from enroll.flow_names import find_earlier_flow_id
 from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json, print_table
 from enroll.progress import progress_bar
@@ -48,7 +49,9 @@ def replay(
         bool, typer.Option("--dry-run", help="Enroll no record. Count the records that would be enrolled.")
     ] = False,
     archive: Annotated[str | None, typer.Option(help="The archive. Required if the bus has several.")] = None,
-    timeout: Annotated[float, typer.Option(help="Maximum minutes to wait. The replay itself continues.")] = 60,
+    timeout: Annotated[
+        str, typer.Option(help="The longest wait, for example 90s, 60m or 2h. The replay itself continues.")
+    ] = "60m",
     api: ApiUrl = None,
     stack: StackName = "enroll",
     as_json: AsJson = False,
@@ -58,7 +61,8 @@ def replay(
     if start_at >= end_at:
         fail(f"--from: expected a time before --to {iso(end_at)}; got {iso(start_at)}", INVALID)
     opened, caller = open_stack(stack), open_api(api, portal, stack)
-    deadline = time.monotonic() + timeout * 60
+    # A number without a unit means minutes, as in earlier versions.
+    deadline = time.monotonic() + read_timeout(timeout, default_unit="m")
     with aws_errors_reported(), api_errors_reported():
         flow_ids = [find_earlier_flow_id(caller, name) for name in flow or []]
         order = caller.call(

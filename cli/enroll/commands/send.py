@@ -10,6 +10,7 @@ import typer
 from enroll.api import ApiUrl, api_errors_reported, open_api
 from enroll.bus import BusEntry, batches
 from enroll.bus import put as put_batch
+from enroll.durations import read_timeout
 from enroll.event_outcomes import exit_code, print_outcomes, unprocessed_events, wait_for_outcomes
 from enroll.output import FAILED, AsJson, Utc, console, fail, print_json, times
 from enroll.producer_events import Changes, PreparedEvent, check_events, read_events
@@ -18,7 +19,7 @@ from enroll.stack import StackName, aws_errors_reported, open_stack
 from enrollment.entrypoints.bootstrap import now
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait, and print what became of the events.")]
-Timeout = Annotated[float, typer.Option(min=0, help="With --wait, the longest wait in seconds.")]
+Timeout = Annotated[str, typer.Option(help="With --wait, the longest wait, for example 30s or 5m.")]
 
 
 def send(
@@ -32,7 +33,7 @@ def send(
         bool, typer.Option("--unchecked", help="Send events that Enroll will refuse, for example to test an alarm.")
     ] = False,
     wait: Wait = False,
-    timeout: Timeout = 30,
+    timeout: Timeout = "30s",
     api: ApiUrl = None,
     stack: StackName = "enroll",
     utc: Utc = False,
@@ -50,12 +51,13 @@ def send(
     With --wait, exit code 0 means that all decisions are final. 1: an event
     is unprocessed. 4: one is unknown. 6: a decision is not final yet.
     """
+    timeout_seconds = read_timeout(timeout)
     changes = Changes(portal=portal, at_now=at_now, new_id=new_id, needs_id=wait)
     events = read_events(files, changes, now)
     if not unchecked:
         check_events(events, now())
     refused = send_events(events, stack, quiet=as_json)
-    report(SentEvents(events, refused, wait, timeout, api, stack), utc=utc, as_json=as_json)
+    report(SentEvents(events, refused, wait, timeout_seconds, api, stack), utc=utc, as_json=as_json)
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,21 @@ import typer
 
 from enroll.api import Api, ApiUrl, api_errors_reported, is_loopback, open_api
 from enroll.completion import complete_event_types, complete_flows, complete_records
-from enroll.decision_stream import LogFiles, LogGroups, LogSource, StreamFilter, follow, rendered
+from enroll.decision_stream import REFUSAL_REASONS, LogFiles, LogGroups, LogSource, StreamFilter, follow, rendered
+from enroll.durations import read_timeout
 from enroll.flow_names import find_flow_id
 from enroll.output import INVALID, NOT_REACHED, AsJson, Utc, console, errors, fail, print_json_line, times
 from enroll.records import read_record
 from enroll.stack import StackName, aws_errors_reported, client_of
-from enroll.tail import MAX_NEW, Tail
-from enroll.times import Times
-from enrollment.catalog import CATEGORIES
+from enroll.tail import MAX_NEW, Tail, enrollment_line
+from enrollment.catalog import CATEGORIES, EVENT_TYPES
+from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, REQUESTED
+from enrollment.serialization.validation_errors import suggestion
+
+# The event types of decisions that no event of the catalog caused.
+OWN_EVENT_TYPES = REQUESTED | {ASSOCIATED_RECORD_EVENT}
+KNOWN_CODES = [*Code, *REFUSAL_REASONS]
 
 # The time before the command starts from which it shows the latest lines.
 LATEST_MS = 10 * 60 * 1000
@@ -47,7 +54,7 @@ def tail(
     event_type: Annotated[
         list[str] | None,
         typer.Option(
-            "--type",
+            "--event-type",
             help="Only this event type, for example forms.submitted. Repeatable.",
             autocompletion=complete_event_types,
         ),
@@ -56,10 +63,12 @@ def tail(
         list[str] | None,
         typer.Option(help="Only this decision code, or reason of a refusal, for example NOT_MATCHED. Repeatable."),
     ] = None,
-    last: Annotated[int, typer.Option("--last", "-n", min=0, max=100, help="Show the latest lines first.")] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, max=100, help="Number of the latest lines that are shown first.")
+    ] = 10,
     timeout: Annotated[
-        float | None,
-        typer.Option(min=0, help="End after this many seconds without a new line. 0 shows the latest and ends."),
+        str | None,
+        typer.Option(help="End after this time without a new line, for example 30s. 0 shows the latest and ends."),
     ] = None,
     enrollments: Annotated[
         bool, typer.Option("--enrollments", help="Show enrollments only, from the table instead of the logs.")
@@ -93,21 +102,50 @@ def tail(
     new enrollments of a flow in a poll. A warning says if more were skipped.
     """
     key = None if record is None else read_record(record)
+    timeout_seconds = None if timeout is None else read_timeout(timeout)
+    _fail_if_unknown(event_type or [], code or [])
     if not enrollments:
         flow_ids = flow if portal is None or not flow else _flow_ids(open_api(api, portal, stack), flow)
         wanted = StreamFilter(portal, key, flow_ids or (), event_type or (), code or ())
         with aws_errors_reported():
-            source = _source(logs, stack, last)
-            _follow(follow(source, wanted.accepts), last, timeout, lambda lines: _show_lines(lines, utc, as_json))
+            source = _source(logs, stack, limit)
+            _follow(
+                follow(source, wanted.accepts), limit, timeout_seconds, lambda lines: _show_lines(lines, utc, as_json)
+            )
         return
     if portal is None:
         fail("--enrollments: expected --portal or ENROLL_PORTAL, for example --portal demo; got neither", INVALID)
     if event_type or code:
-        fail("--type and --code filter the lines of the logs. Leave them out, or leave out --enrollments", INVALID)
+        fail(
+            "--event-type and --code filter the lines of the logs. Leave them out, or leave out --enrollments", INVALID
+        )
     client = open_api(api, portal, stack)
     opened = Tail(client, _flow_ids(client, flow) if flow else None, key, _report_gap, _report_skipped)
     with api_errors_reported():
-        _follow(_enrollments(opened, last), last, timeout, lambda items: _show(items, utc, as_json))
+        _follow(_enrollments(opened, limit), limit, timeout_seconds, lambda items: _show(items, utc, as_json))
+
+
+def _fail_if_unknown(event_types: Sequence[str], codes: Sequence[str]) -> None:
+    """End the command if no line can have one of these types or codes. Without this, it would wait in silence."""
+    for event_type in event_types:
+        if event_type not in EVENT_TYPES and event_type not in OWN_EVENT_TYPES:
+            hint = suggestion(event_type, EVENT_TYPES)
+            fail(
+                f"--event-type: expected an event type of the catalog, for example forms.submitted; got "
+                f"{event_type!r}{hint}",
+                INVALID,
+            )
+    for code in codes:
+        if code not in KNOWN_CODES:
+            fail(
+                [
+                    f"--code: expected a decision code or a reason of a refusal; got {code!r}"
+                    f"{suggestion(code, KNOWN_CODES)}",
+                    f"Decision codes: {', '.join(Code)}.",
+                    f"Reasons of refusals: {', '.join(REFUSAL_REASONS)}.",
+                ],
+                INVALID,
+            )
 
 
 def _flow_ids(opened: Api, flows: Sequence[str]) -> list[str]:
@@ -209,15 +247,3 @@ def _show(enrollments: Sequence[Mapping[str, Any]], utc: bool, as_json: bool) ->
             print_json_line(enrollment)
         else:
             console.print(enrollment_line(enrollment, times(utc)))
-
-
-def enrollment_line(enrollment: Mapping[str, Any], clock: Times) -> str:
-    """Return an enrollment, or a message of the enrollments queue, as one line of text."""
-    trigger = enrollment["trigger"]
-    record = f"{enrollment['objectTypeId']}/{enrollment['objectId']}"
-    flow = f"{enrollment['flowName']} ({enrollment['flowId']})"
-    again = " again" if enrollment["isReEnrollment"] else ""
-    cause = f"{trigger['eventType']} {trigger['eventId']}"
-    due = f", message due at {clock.text(enrollment['dueAt'])}" if "dueAt" in enrollment else ""
-    enrolled_at = clock.text(enrollment["enrolledAt"])
-    return f"{enrolled_at}  {enrollment['portalId']}  {record} enters {flow}{again} by {cause}{due}"

@@ -9,6 +9,7 @@ import typer
 from enroll.api import ApiUrl, Portal
 from enroll.commands.send import SentEvents, Timeout, Wait, report, send_events
 from enroll.completion import complete_event_types, complete_records
+from enroll.durations import read_timeout
 from enroll.output import INVALID, AsJson, Utc, fail, print_json
 from enroll.producer_events import Changes, check_events, prepare, routed_name
 from enroll.records import read_record
@@ -38,7 +39,7 @@ def trigger(
     source: Annotated[str, typer.Option(help="Source of the event.")] = "enroll.trigger",
     print_only: Annotated[bool, typer.Option("--print", help="Print the event and do not send it.")] = False,
     wait: Wait = False,
-    timeout: Timeout = 30,
+    timeout: Timeout = "30s",
     api: ApiUrl = None,
     stack: StackName = "enroll",
     utc: Utc = False,
@@ -50,13 +51,15 @@ def trigger(
     The event occurs now. With --wait, the command prints what became of it,
     and its exit code is that of `enroll event`.
     """
+    timeout_seconds = read_timeout(timeout)
     envelope = _envelope(event, portal, record, event_id, source, _read_properties(properties or []))
     prepared = prepare("the event", envelope, Changes(), now)
     check_events([prepared], now())
     if print_only:
         print_json(prepared.envelope)
         return
-    report(SentEvents([prepared], send_events([prepared], stack), wait, timeout, api, stack), utc=utc, as_json=as_json)
+    refused = send_events([prepared], stack)
+    report(SentEvents([prepared], refused, wait, timeout_seconds, api, stack), utc=utc, as_json=as_json)
 
 
 def _envelope(

@@ -241,7 +241,10 @@ def redrive(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """Put events on the bus again. An event leaves the queue when the bus has accepted it. Resumable."""
+    """Put events on the bus again. An event leaves the queue when the bus has accepted it.
+
+    If a run is interrupted, run the command again: it continues with the events that are left.
+    """
     wanted = _filter(reason, portal, event_type, event, since, until)
     opened = open_stack(stack)
     with aws_errors_reported(), _scan(opened) as messages:

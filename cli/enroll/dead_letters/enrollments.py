@@ -49,6 +49,10 @@ class DeadEnrollment:
         return self._text("flowId")
 
     @property
+    def flow_name(self) -> str | None:
+        return self._text("flowName")
+
+    @property
     def record(self) -> str | None:
         """The record as <object type ID>/<object ID>."""
         object_type_id, object_id = self._text("objectTypeId"), self._text("objectId")
@@ -103,17 +107,24 @@ class EnrollmentFilter:
 
 @dataclass
 class EnrollmentSelection:
-    """The messages of a scan that match a filter, as many as each receive returns. Counts the others as skipped."""
+    """The messages of a scan that match a filter, as many as each receive returns. Counts the others as skipped.
+
+    ``flows`` and ``portals``: what all messages have, by ID, with the flow's name.
+    """
 
     messages: QueueScan
     filter: EnrollmentFilter
     limit: int | None
     selected: int = 0
     skipped: int = 0
+    flows: dict[str, str] = field(default_factory=dict)
+    portals: dict[str, str] = field(default_factory=dict)
 
     def batches(self) -> Iterator[list[DeadEnrollment]]:
         for batch in self.messages.batches():
             enrollments = [read_dead_enrollment(message) for message in batch]
+            for enrollment in enrollments:
+                self._note(enrollment)
             matches = [enrollment for enrollment in enrollments if self.filter.matches(enrollment)]
             self.skipped += len(enrollments) - len(matches)
             matches = matches[: None if self.limit is None else self.limit - self.selected]
@@ -122,6 +133,13 @@ class EnrollmentSelection:
                 yield matches
             if self.selected == self.limit:
                 return
+
+    def _note(self, enrollment: DeadEnrollment) -> None:
+        if enrollment.flow_id is not None:
+            name = enrollment.flow_name
+            self.flows.setdefault(enrollment.flow_id, f"{enrollment.flow_id} ({name})" if name else enrollment.flow_id)
+        if enrollment.portal_id is not None:
+            self.portals.setdefault(enrollment.portal_id, enrollment.portal_id)
 
 
 @dataclass

@@ -19,6 +19,8 @@ from enroll.local.sandbox import Outcome
 from enroll.local.settings import HOST
 
 FUNCTION = "api"
+# The ends of paths to which a POST request changes nothing.
+READING_POSTS = ("/batch/read", "/check", "/test", "/simulate", "/preview", "/impact")
 DOCS = "/docs"
 """The page with Swagger UI. Its parameter `portal` prefills the portal of requests."""
 
@@ -81,3 +83,20 @@ def to_response(outcome: Outcome) -> Response:
     body = answer.get("body") or ""
     raw = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
     return Response(int(answer["statusCode"]), raw, dict(answer.get("headers") or {}))
+
+
+def request_of(event: Any) -> tuple[str, str] | None:
+    """Return the method and the path of the request in an event of `to_event`. None for any other event."""
+    try:
+        http = event["requestContext"]["http"]
+        return str(http["method"]), str(http["path"])
+    except (KeyError, TypeError):
+        return None
+
+
+def is_change(method: str, path: str) -> bool:
+    """Return whether a request can change something."""
+    if method == "POST":
+        is_search = path.startswith("/enrollment/v1/records/") and path.endswith("/enrollments")
+        return not is_search and not path.endswith(READING_POSTS)
+    return method != "GET"

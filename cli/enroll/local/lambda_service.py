@@ -70,6 +70,8 @@ class CompletedAttempt:
     failed: bool
     final: bool
     """Whether no retry follows."""
+    request: tuple[str, str] | None = None
+    """The method and the path of the HTTP request that invoked the function. None: another event invoked it."""
 
 
 @dataclass(order=True)
@@ -186,16 +188,16 @@ class Function:
         if waiting.answer is not None:
             if not waiting.answer.done():
                 waiting.answer.set_result(outcome)
-            self._report(outcome, final=True)
+            self._report(outcome, invocation, final=True)
             return
         if not outcome.failed:
-            self._report(outcome, final=True)
+            self._report(outcome, invocation, final=True)
             await self._service.forget(invocation)
             return
         retries_left = invocation.attempts <= self.configuration.maximum_retries
         delay = self._service.retry_delay(invocation.attempts)
         young = time.time() + delay - invocation.accepted_at < self.configuration.maximum_age
-        self._report(outcome, final=not (retries_left and young))
+        self._report(outcome, invocation, final=not (retries_left and young))
         logger.warning("%s failed, attempt %d: %s", self.configuration.name, invocation.attempts, _shown(outcome))
         if retries_left and young:
             asyncio.get_running_loop().call_later(delay, self.accept, invocation)
@@ -221,8 +223,11 @@ class Function:
         finally:
             await self._service.forget(invocation)
 
-    def _report(self, outcome: Outcome, *, final: bool) -> None:
-        self._service.watch(CompletedAttempt(self.configuration.name, _parsed(outcome.payload), outcome.failed, final))
+    def _report(self, outcome: Outcome, invocation: Invocation, *, final: bool) -> None:
+        payload, request = _parsed(outcome.payload), None
+        if isinstance(payload, dict) and "statusCode" in payload:
+            request = gateway.request_of(_parsed(invocation.payload))
+        self._service.watch(CompletedAttempt(self.configuration.name, payload, outcome.failed, final, request))
 
 
 def destination_record(

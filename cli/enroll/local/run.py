@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from enroll.decision_stream import LogFiles, rendered
-from enroll.local import demonstration
+from enroll.local import demonstration, gateway
 from enroll.local.data_folder import DataFolder, Origin, unusable_state
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
@@ -455,19 +455,25 @@ def _stay(emulator: Emulator, observer: Observer, console: LineConsole, logs: Pa
     clock = Times()
     files = LogFiles(logs)
     files.read()
+    reads = ReadCounter()
 
     def show(finished: CompletedAttempt) -> None:
         now = datetime.now().strftime("%H:%M:%S")
         if finished.failed:
             outcome = f"failed{'' if finished.final else ', will be retried'}: {finished.payload}"
         elif isinstance(finished.payload, dict) and "statusCode" in finished.payload:
-            outcome = f"answered {finished.payload['statusCode']}"
+            if reads.takes(finished):
+                return
+            method, path = finished.request or ("", "")
+            outcome = " ".join(part for part in (method, path, f"answered {finished.payload['statusCode']}") if part)
         elif isinstance(finished.payload, dict) and finished.payload.get("decisions") == []:
             outcome = f"event {finished.payload.get('eventId')}: no flow of its object type is triggered by it"
         elif isinstance(finished.payload, dict) and finished.payload.get("batchItemFailures"):
             outcome = f"{len(finished.payload['batchItemFailures'])} events of a batch failed"
         else:
             return
+        if count := reads.take():
+            console.print(f"{now}  api  requests answered that changed nothing: {count}", style="dim")
         console.print(f"{now}  {short_name(finished.function)}  {outcome}")
 
     observer.follow = show
@@ -478,6 +484,27 @@ def _stay(emulator: Emulator, observer: Observer, console: LineConsole, logs: Pa
         if not emulator.running:
             return
         time.sleep(LIVE_SECONDS)
+
+
+class ReadCounter:
+    """Counts the requests to the HTTP API that the screen does not show, because they changed nothing."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def takes(self, finished: CompletedAttempt) -> bool:
+        """Count the answer if it is of no interest: a read that succeeded, or that looked for something unknown."""
+        status = finished.payload["statusCode"]
+        is_fine = isinstance(status, int) and (status < 400 or status == 404)
+        if finished.request is None or gateway.is_change(*finished.request) or not is_fine:
+            return False
+        self._count += 1
+        return True
+
+    def take(self) -> int:
+        """Return the number of the counted requests, and begin again."""
+        count, self._count = self._count, 0
+        return count
 
 
 def short_name(function: str) -> str:

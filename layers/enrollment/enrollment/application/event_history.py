@@ -11,6 +11,7 @@ from enrollment.domain.events.event import Event, satisfying
 from enrollment.domain.events.event_types import EventType
 from enrollment.domain.events.sort_key import MAX_SORT_KEY, event_sort_key, sort_key_at
 from enrollment.domain.flows.flow import TriggerGroup
+from enrollment.domain.flows.record_change import RECORD_CHANGED
 from enrollment.domain.records.record import Record, changes_record, occurrences_of
 from enrollment.domain.values import Instant
 
@@ -27,7 +28,8 @@ MAX_EVENTS_WITH_ONE_ID = 10
 
 
 class EventQuery(Struct, frozen=True):
-    """Selects events of a record. ``event_types``: their names; None: all. ``after`` and ``before``: when the event
+    """Selects events of a record. ``event_types``: their names; None: all. RECORD_CHANGED among them selects all
+    events with a snapshot of the record. ``after`` and ``before``: when the event
     occurred; both are exclusive. ``position``: the sort key at which the previous page ended."""
 
     event_types: frozenset[str] | None = None
@@ -39,9 +41,13 @@ class EventQuery(Struct, frozen=True):
 
     def matches(self, event: Event) -> bool:
         """Whether the event has one of the types and the ID. The times are part of the read."""
-        return (self.event_types is None or event.event_type.name in self.event_types) and (
-            self.event_id in (None, event.id)
-        )
+        return self._has_type(event) and self.event_id in (None, event.id)
+
+    def _has_type(self, event: Event) -> bool:
+        types = self.event_types
+        if types is None or event.event_type.name in types:
+            return True
+        return RECORD_CHANGED in types and event.record_properties is not None
 
 
 class Page(Struct, frozen=True):

@@ -69,15 +69,16 @@ class DecisionExplainer(Struct, frozen=True):
     read_flow: Callable[[FlowRevision], Flow]
 
     def event_types_of(self, flow: FlowRevision) -> frozenset[str] | None:
-        """Return the names of the event types that can trigger a flow. None if its triggers cannot be read: the flow is
-        deleted, or this version refuses it."""
+        """Return the names of the event types that can trigger a flow. RECORD_CHANGED is among them if snapshots of the
+        record can. None if its triggers cannot be read: the flow is deleted, or this version refuses it."""
         if flow.is_deleted:
             return None
         try:
             triggers = self.read_flow(flow).event_types
         except ValueError:  # InvalidFlow, which the application layer does not know
             return None
-        return satisfying(triggers, self.processor.event_types) | (triggers & {ASSOCIATED_RECORD_EVENT})
+        of_changes = triggers & {ASSOCIATED_RECORD_EVENT, RECORD_CHANGED}
+        return satisfying(triggers, self.processor.event_types) | of_changes
 
     def object_type_of(self, flow: FlowRevision) -> str | None:
         """Return the object type of the records that the flow enrolls. None: the flow is deleted, or this version

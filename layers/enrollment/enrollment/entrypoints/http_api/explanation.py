@@ -12,6 +12,7 @@ from enrollment.application.requested_enrollments import BackfillOutcome
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import failed_conditions
 from enrollment.domain.events.event import Event
+from enrollment.domain.flows.record_change import RECORD_CHANGED
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.endpoint import (
@@ -66,7 +67,7 @@ def explain(services: Services, request: Request) -> Reply:
         return Reply(200, page([_write_requested(*each) for each in requested], None) | {"since": since})
     results = [write_explained(event, services.explaining.explain(event, key, flow)) for event in history.events]
     next_position = None if history.following is None else write_cursor(history.following)
-    types = {} if event_types is None else {"eventTypes": sorted(event_types)}
+    types = {} if event_types is None else {"eventTypes": sorted(event_types - {RECORD_CHANGED})}
     beside: dict[str, Any] = {}
     if event_id is None and position is None:
         requested = services.requested.of_record(key, limit, flow_id=flow_id)
