@@ -84,6 +84,8 @@ OTHERWISE = {
     ("before", "1"): ("BEFORE_ACTIVATION", None),
     ("cork", "1"): ("FILTERED_OUT", None),
     ("e1", "1"): ("FILTERED_OUT", "ALREADY_ENROLLED"),
+    # The company, with its values, was deleted later.
+    ("with-acme", "1"): ("NOT_MATCHED", "MET_BEFORE"),
     # The record was created later.
     ("f", "1"): ("UNKNOWN_RECORD", None),
     ("f", "2"): ("UNKNOWN_RECORD", None),

@@ -124,3 +124,23 @@ def test_first_enrollments_of_records_in_a_flow_are_found_together(stores: Store
     found: FirstEnrollments = stores.enrollments
     assert {key: stored.enrollment for key, stored in found.first_of(keys, "7").items()} == {keys[1]: first}
     assert found.first_of([], "7") == {}
+
+
+def test_paused_run_is_active_only_if_paused_ones_are_wanted(stores: Stores) -> None:
+    created = stores.runs.create(RUN)
+    paused = stores.runs.save(created.moved(RunStatus.PAUSED, NOW + 1))
+    assert list(stores.runs.active()) == []
+    assert list(stores.runs.active(with_paused=True)) == [paused]
+    resumed = stores.runs.save(paused.moved(RunStatus.RUNNING, NOW + 2))
+    assert list(stores.runs.active()) == [resumed]
+    cancelled = stores.runs.save(
+        stores.runs.save(resumed.moved(RunStatus.PAUSED, NOW + 3)).moved(RunStatus.CANCELLED, 4)
+    )
+    assert list(stores.runs.active()) == [cancelled]
+
+
+def test_shard_keeps_the_lease_of_its_worker(stores: Stores) -> None:
+    run = stores.runs.create(RUN)
+    taken = stores.runs.save_shard(run, stores.runs.shards(run)[5].taken(NOW, "lease-1"))
+    assert stores.runs.shards(run)[5] == taken
+    assert taken.holder == "lease-1"

@@ -91,6 +91,8 @@ def test_backfill_is_evaluated_published_and_logged(
     def noted(client: Any, operation: str, arguments: Any) -> Any:
         if operation in ("PutItem", "DeleteItem") and arguments["TableName"] == stack.config.flows_table:
             written.append(arguments.get("Item", arguments.get("Key"))["pk"]["S"])
+        if operation == "TransactWriteItems":
+            written.extend(request["Put"]["Item"]["pk"]["S"] for request in arguments["TransactItems"])
         return make(client, operation, arguments)
 
     capsys.readouterr()

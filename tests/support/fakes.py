@@ -37,7 +37,7 @@ from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, E
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import DryRunResult, Replay
-from enrollment.domain.enrollment.runs import Run, RunShard
+from enrollment.domain.enrollment.runs import Run, RunShard, RunStatus
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
@@ -460,8 +460,9 @@ class FakeRuns:
             self._shards[run.id, shard.number] = replace(shard, version=shard.version + 1)
             return self._shards[run.id, shard.number]
 
-    def active(self) -> Sequence[Run]:
-        return [self.runs[run_id] for run_id in self._active.values()]
+    def active(self, *, with_paused: bool = False) -> Sequence[Run]:
+        active = [self.runs[run_id] for run_id in self._active.values()]
+        return [run for run in active if with_paused or run.status is not RunStatus.PAUSED]
 
     def deactivate(self, run: Run) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from enrollment.application.manual_enrollment import FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.run_worker import LONGEST_DELAY_MS, PageResult
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.enrollment.runs import LEASE_MS, MAX_ATTEMPTS, Run, RunFinished, RunShard, RunStatus
+from enrollment.domain.enrollment.runs import LEASE_MS, MAX_ATTEMPTS, Page, Run, RunFinished, RunShard, RunStatus
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from tests.support.fakes import World, switch
@@ -227,6 +227,8 @@ def test_edit_of_the_criteria_cancels_the_run(change: Mapping[str, Any] | None, 
         world.authoring.put("p1", "1", document, world.now, based_on=str(revision), replace_triggers=True)
     else:
         world.put_flow(flow({**DUBLIN, **change}))
+    if is_paused:
+        world.now += HOUR - world.now % HOUR
     assert work(world) == []
     assert (now(world, run).status, now(world, run).because) == (RunStatus.CANCELLED, because)
 
@@ -404,3 +406,82 @@ def test_record_that_is_deleted_after_it_was_listed_is_unknown(monkeypatch: pyte
     )
     work(world)
     assert counts(world, run)[Code.UNKNOWN_RECORD] == 1
+
+
+def test_paused_run_is_read_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = portal()
+    run = start(world)
+    world.backfills.pause("p1", "1", run.id, world.now)
+    reads: list[int] = []
+    get = world.flows.get
+
+    def counted(*arguments: Any) -> Any:
+        reads.append(world.now)
+        return get(*arguments)
+
+    monkeypatch.setattr(world.flows, "get", counted)
+    for _ in range(180):
+        assert work(world) == []
+        world.now += 60_000
+    assert len(reads) == 3
+
+    world.backfills.resume("p1", "1", run.id, world.now)
+    work(world)
+    assert now(world, run).status is RunStatus.DONE
+
+
+@pytest.mark.parametrize("lost", ["take", "page"])
+def test_write_of_a_shard_whose_response_is_lost_is_recognized(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client repeats the write, and finds the change that it has made itself."""
+    world = portal(2_000)
+    run = start(world)
+    save_shard = world.runs.save_shard
+    responses = iter([lost == "take", lost == "page"])
+
+    def repeated(of: Run, shard: RunShard) -> RunShard:
+        saved = save_shard(of, shard)
+        return save_shard(of, shard) if next(responses, False) else saved
+
+    monkeypatch.setattr(world.runs, "save_shard", repeated)
+    began = world.now
+    results = work(world)
+
+    assert [result.error for result in results if result.error is not None] == []
+    assert now(world, run).status is RunStatus.DONE
+    assert world.now - began < LEASE_MS
+    assert counts(world, run) == {Code.ENROLLED: 1_000, Code.NOT_MATCHED: 1_000}
+
+
+def test_shard_whose_page_is_stored_without_a_response_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every repetition of the write fails, but the first one was stored."""
+    world = portal(2_000)
+    run = start(world)
+    save_shard, writes = world.runs.save_shard, iter(range(100))
+
+    def failing(of: Run, shard: RunShard) -> RunShard:
+        saved = save_shard(of, shard)
+        if next(writes, 0) == 1:
+            raise TimeoutError("no response")
+        return saved
+
+    monkeypatch.setattr(world.runs, "save_shard", failing)
+    began = world.now
+    results = work(world, seconds=180)
+
+    assert [str(result.error) for result in results if result.error is not None] == ["no response"]
+    assert now(world, run).status is RunStatus.DONE
+    assert world.now - began < LEASE_MS
+    assert counts(world, run) == {Code.ENROLLED: 1_000, Code.NOT_MATCHED: 1_000}
+
+
+def test_shard_that_another_worker_has_taken_is_not_recognized() -> None:
+    world = portal()
+    run = start(world)
+    (shard, *_) = world.runs.shards(run)
+    mine = world.runs.save_shard(run, shard.taken(world.now, "mine"))
+    other = world.runs.save_shard(run, mine.taken(world.now + LEASE_MS, "other"))
+
+    page = Page({Code.ENROLLED: 1}, "1", is_last=True)
+    assert world.run_worker._save_page(run, mine, page, world.now) is None
+    assert list(world.run_worker._release(run, mine, 0)) == []
+    assert world.runs.shards(run)[0] == other

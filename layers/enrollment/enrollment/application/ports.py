@@ -429,8 +429,9 @@ class Runs(Protocol):
         is not ``shard.version``."""
         ...
 
-    def active(self) -> Sequence[Run]:
-        """Return the active runs of all portals. They may be finished already."""
+    def active(self, *, with_paused: bool = False) -> Sequence[Run]:
+        """Return the active runs of all portals. They may be finished already. ``with_paused``: also those that are
+        paused."""
         ...
 
     def deactivate(self, run: Run) -> None:

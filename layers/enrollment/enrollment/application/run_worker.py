@@ -51,6 +51,8 @@ from enrollment.domain.values import Instant
 LONGEST_DELAY_MS = 10 * MINUTE
 # The longest pause before a worker checks for a free shard again.
 CHECK_AFTER_MS = 2_000
+# A run that is paused is checked once in this time, so that it costs next to nothing however long it is paused.
+PAUSED_RUNS_CHECKED_MINUTES = 60
 # Enrollments that are published together: the maximum of one SendMessageBatch and of one PutEvents.
 BATCH_SIZE = 10
 
@@ -87,6 +89,8 @@ class RunWorker(Struct, frozen=True):
         The last page can end some seconds after ``until``. It is safe to stop at any point. Errors of a page are
         returned; errors of the search for a page are raised.
         """
+        if self.clock() // MINUTE % PAUSED_RUNS_CHECKED_MINUTES == 0:
+            self._check_paused()
         while self.clock() < until:
             free_at: list[Instant] = []
             taken = self._take(free_at)
@@ -97,6 +101,12 @@ class RunWorker(Struct, frozen=True):
             if not free_at or min(free_at) >= until:
                 return
             self.sleep(min(max(min(free_at) - now, 10), CHECK_AFTER_MS) / 1000)
+
+    def _check_paused(self) -> None:
+        """Cancel paused runs whose flow was edited or deleted."""
+        for run in self.runs.active(with_paused=True):
+            if run.status is RunStatus.PAUSED:
+                self._checked(run)
 
     def _take(self, free_at: list[Instant]) -> tuple[Run, Flow, RunShard] | None:
         """Take a free shard of an active run. None: there is none; then ``free_at`` has the times at which the others
@@ -124,7 +134,7 @@ class RunWorker(Struct, frozen=True):
                     self._moved(run, RunStatus.FAILED, reason)
                     break
                 try:
-                    return run, flow, self.runs.save_shard(run, shard.taken(now))
+                    return run, flow, self._save_shard(run, shard.taken(now, self.claims.new_id(now)))
                 except ConcurrentModification:
                     continue
         return None
@@ -199,14 +209,35 @@ class RunWorker(Struct, frozen=True):
     def _save_page(self, run: Run, shard: RunShard, page: Page, now: Instant) -> RunShard | None:
         """Store the position and the counts after a page. None: another worker has taken the shard meanwhile."""
         try:
-            return self.runs.save_shard(run, shard.evaluated(page, now))
+            return self._save_shard(run, shard.evaluated(page, now))
         except ConcurrentModification:
             return None
+
+    def _save_shard(self, run: Run, shard: RunShard) -> RunShard:
+        """Store a shard that this worker has or takes. If the response to the write is lost, the client repeats it, and
+        the repetition finds the worker's own change. Raises ConcurrentModification if another worker has the shard."""
+        try:
+            return self.runs.save_shard(run, shard)
+        except ConcurrentModification:
+            stored = self._stored(run, shard)
+            if stored is None or not stored.is_held_as(shard) or stored.version != shard.version + 1:
+                raise
+            return stored
+
+    def _stored(self, run: Run, shard: RunShard) -> RunShard | None:
+        """Return the shard as it is stored now. None: the run has expired."""
+        return next((each for each in self.runs.shards(run) if each.number == shard.number), None)
 
     def _release(self, run: Run, shard: RunShard, free_at: Instant) -> Iterator[PageResult]:
         """Let another worker take the shard. If this fails, it can take the shard when the lease ends."""
         try:
-            self.runs.save_shard(run, replace(shard, free_at=free_at))
+            try:
+                self.runs.save_shard(run, replace(shard, free_at=free_at))
+            except ConcurrentModification:
+                # A write of this worker failed, and was stored nevertheless: the page is counted.
+                stored = self._stored(run, shard)
+                if stored is not None and stored.is_held_as(shard) and not stored.is_done:
+                    self.runs.save_shard(run, replace(stored, free_at=free_at))
         except ConcurrentModification:
             return
         except Exception as error:

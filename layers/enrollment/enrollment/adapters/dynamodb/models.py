@@ -141,15 +141,17 @@ class RunShardItem(FlowsTableItem):
     is_done = BooleanAttribute(attr_name="isDone")
     free_at = NumberAttribute(attr_name="freeAt")
     attempts = NumberAttribute()
+    holder = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
 
 class ActiveRunItem(FlowsTableItem):
-    """Lists a run for the workers, until one of them finds it finished."""
+    """Lists a run for the workers, until one of them finds it finished. ``is_paused``: the workers rarely read it."""
 
     portal_id = UnicodeAttribute(attr_name="portalId")
     flow_id = UnicodeAttribute(attr_name="flowId")
     run_id = UnicodeAttribute(attr_name="runId")
+    is_paused = BooleanAttribute(attr_name="isPaused", null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
 

@@ -25,15 +25,7 @@ class DynamoRuns:
     def create(self, run: Run, finished: Sequence[str] = ()) -> Run:
         """Write the run, its shards and its entry among the active runs in one transaction. A flow has one such entry,
         so that two runs of a flow cannot be started at the same time."""
-        expiry = run.expires_at // 1000
-        active = ActiveRunItem(
-            schema.ACTIVE_RUNS,
-            join(run.portal_id, run.flow_id),
-            portal_id=run.portal_id,
-            flow_id=run.flow_id,
-            run_id=run.id,
-            expires_at=expiry,
-        )
+        active = _active_item(run)
         shards = [_shard_item(run, RunShard(run.id, number)) for number in range(RECORD_SHARDS)]
         is_free = ActiveRunItem.pk.does_not_exist() | (ActiveRunItem.expires_at < run.started_at // 1000)
         if finished:
@@ -54,9 +46,11 @@ class DynamoRuns:
         return [_run(item) for _, item in zip(range(limit), found, strict=False)]
 
     def save(self, run: Run) -> Run:
-        """Return the run with its new version. Raises ConcurrentModification if the stored version is another."""
-        if not self._store.put(_run_item(run), is_unchanged(RunItem, run.version)):
-            raise ConcurrentModification(f"run {run.id} has changed since version {run.version}")
+        """Store the run, and in its entry among the active runs whether it is paused. Return the run with its new
+        version. Raises ConcurrentModification if the stored version is another."""
+        is_own = ActiveRunItem.pk.does_not_exist() | (ActiveRunItem.run_id == run.id)
+        run_put = Put(_run_item(run), is_unchanged(RunItem, run.version))
+        self._store.put_all([run_put, Put(_active_item(run), is_own)], f"run {run.id}")
         return replace(run, version=run.version + 1)
 
     def shards(self, run: Run) -> Sequence[RunShard]:
@@ -70,6 +64,7 @@ class DynamoRuns:
                 is_done=item.is_done,
                 free_at=int(item.free_at),
                 attempts=int(item.attempts),
+                holder=item.holder or "",
                 version=int(item.version),
             )
             for item in self._store.query(RunShardItem, join(schema.RUN_SHARDS, run.id))
@@ -81,10 +76,11 @@ class DynamoRuns:
             raise ConcurrentModification(f"shard {shard.number} of run {run.id} was taken by another worker")
         return replace(shard, version=shard.version + 1)
 
-    def active(self) -> Sequence[Run]:
-        """Return the active runs, with one read for each."""
+    def active(self, *, with_paused: bool = False) -> Sequence[Run]:
+        """Return the active runs, with one read for each. Of a paused run, only the small entry is read."""
         entries = self._store.query(ActiveRunItem, schema.ACTIVE_RUNS)
-        runs = [self.get(entry.portal_id, entry.flow_id, entry.run_id) for entry in entries]
+        wanted = (entry for entry in entries if with_paused or not entry.is_paused)
+        runs = [self.get(entry.portal_id, entry.flow_id, entry.run_id) for entry in wanted]
         return [run for run in runs if run is not None]
 
     def deactivate(self, run: Run) -> None:
@@ -95,6 +91,18 @@ class DynamoRuns:
 
 def _runs_key(portal_id: str, flow_id: str) -> str:
     return join(schema.RUNS, portal_id, flow_id)
+
+
+def _active_item(run: Run) -> ActiveRunItem:
+    return ActiveRunItem(
+        schema.ACTIVE_RUNS,
+        join(run.portal_id, run.flow_id),
+        portal_id=run.portal_id,
+        flow_id=run.flow_id,
+        run_id=run.id,
+        is_paused=run.status is RunStatus.PAUSED,
+        expires_at=run.expires_at // 1000,
+    )
 
 
 def _run_item(run: Run) -> RunItem:
@@ -123,5 +131,6 @@ def _shard_item(run: Run, shard: RunShard) -> RunShardItem:
         is_done=shard.is_done,
         free_at=shard.free_at,
         attempts=shard.attempts,
+        holder=shard.holder or None,
         expires_at=run.expires_at // 1000,
     )

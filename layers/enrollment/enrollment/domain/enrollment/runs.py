@@ -117,7 +117,8 @@ class RunShard(Struct, frozen=True):
 
     ``after``: the object ID of the last record that was evaluated; None: none was. ``counts``: decisions by code.
     ``free_at``: from when a worker may take the shard. ``attempts``: how often it was taken since its last page.
-    ``version``: the number of stored changes. The worker that stored the last one has the shard.
+    ``version``: the number of stored changes. The worker that stored the last one has the shard. ``holder``: the ID of
+    that worker's lease, by which it recognizes its own change if the response to the write was lost.
     """
 
     run_id: str
@@ -128,14 +129,19 @@ class RunShard(Struct, frozen=True):
     free_at: Instant = 0
     attempts: int = 0
     version: int = 0
+    holder: str = ""
 
     def is_free(self, now: Instant) -> bool:
         """Whether a worker may take the shard."""
         return not self.is_done and self.free_at <= now
 
-    def taken(self, now: Instant) -> "RunShard":
-        """Return the shard as a worker takes it, for LEASE_MS."""
-        return replace(self, free_at=now + LEASE_MS, attempts=self.attempts + 1)
+    def taken(self, now: Instant, holder: str = "") -> "RunShard":
+        """Return the shard as a worker takes it, for LEASE_MS. ``holder``: a new ID."""
+        return replace(self, free_at=now + LEASE_MS, attempts=self.attempts + 1, holder=holder)
+
+    def is_held_as(self, other: "RunShard") -> bool:
+        """Whether the worker that holds the other shard also holds this one."""
+        return bool(self.holder) and self.holder == other.holder
 
     def evaluated(self, page: "Page", now: Instant) -> "RunShard":
         """Return the shard after a page. The worker keeps it, unless the page names a later time for the next one."""
