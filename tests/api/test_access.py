@@ -40,10 +40,10 @@ def test_an_operator_names_the_portal(operation: Endpoint) -> None:
 def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
     assert operation.scope is not None
     path, body = filled(operation.path, operation.example.path), operation.example.body
-    others = " ".join(scope for scope in Scope if scope != operation.scope)
+    other_scopes = " ".join(scope for scope in Scope if scope != operation.scope)
 
     refused = portal_of_examples()(
-        operation.method, path, body, authorizer=token(others), headers={"x-portal-id": None}
+        operation.method, path, body, authorizer=token(other_scopes), headers={"x-portal-id": None}
     )
     assert (refused.status, refused.json["category"]) == (403, "MISSING_SCOPES")
     assert operation.scope in refused.json["message"]

@@ -65,12 +65,12 @@ def test_all_errors_are_returned_at_once() -> None:
             (f"{at}[7].filters[0].operation.operator", "UNKNOWN_OPERATOR"),
         ]
     )
-    told = {error["in"]: error for error in answer.json["errors"]}
-    assert told[f"{at}[0].filters[0].property"]["context"] == {"didYouMean": ["hs_form_id"]}
-    assert told[f"{at}[1].eventTypeId"]["context"] == {"didYouMean": ["forms.submitted"]}
-    assert told[f"{at}[7].filters[0].operation.operator"]["context"] == {"didYouMean": ["IS_ANY_OF"]}
-    assert "event history" in told[f"{at}[2].operator"]["message"]
-    assert "refinementCriteria" in told[f"{at}[3].filters"]["message"]
+    errors_by_path = {error["in"]: error for error in answer.json["errors"]}
+    assert errors_by_path[f"{at}[0].filters[0].property"]["context"] == {"didYouMean": ["hs_form_id"]}
+    assert errors_by_path[f"{at}[1].eventTypeId"]["context"] == {"didYouMean": ["forms.submitted"]}
+    assert errors_by_path[f"{at}[7].filters[0].operation.operator"]["context"] == {"didYouMean": ["IS_ANY_OF"]}
+    assert "event history" in errors_by_path[f"{at}[2].operator"]["message"]
+    assert "refinementCriteria" in errors_by_path[f"{at}[3].filters"]["message"]
 
 
 @pytest.mark.parametrize(

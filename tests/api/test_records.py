@@ -77,7 +77,7 @@ def test_change_through_the_api_enrolls() -> None:
     api("PUT", f"{LISTS}/remove", [contact_id])
     decisions = api.world.deliver_produced()
 
-    enrolled = [each.flow_id for each in decisions if each.code == "ENROLLED"]
+    enrolled = [decision.flow_id for decision in decisions if decision.code == "ENROLLED"]
     # The record has moved to Bray before its creation is processed: it is seen as it was. Flow 1002 takes every change.
     assert sorted(enrolled) == ["1", "1002", "2", "3", "4"]
 
@@ -422,7 +422,9 @@ def test_same_change_by_two_simultaneous_requests_has_the_same_event_id() -> Non
         api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
         api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "9", "properties": {"city": "Cork"}}]})
     # Of two portals with the same history, the same changes are the same events.
-    assert {each.id for each in list(first_portal.world.bus.produced.values())} == set(first_portal.world.bus.produced)
+    assert {event.id for event in list(first_portal.world.bus.produced.values())} == set(
+        first_portal.world.bus.produced
+    )
     first = Api(example_portal().world)
     first("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
     second = Api(example_portal().world)

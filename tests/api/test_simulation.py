@@ -68,14 +68,17 @@ def test_a_draft_is_explained_filter_by_filter() -> None:
     assert (decision["code"], decision["flowName"]) == ("NOT_MATCHED", "Flow 7")
     assert decision["failedConditions"] == ["URL is known, found no value"]
     of_forms, of_calls = decision["triggerGroups"]
-    assert [(each["property"], each["expected"], each["found"], each["passed"]) for each in of_forms["filters"]] == [
+    assert [
+        (filter_["property"], filter_["expected"], filter_["found"], filter_["passed"])
+        for filter_ in of_forms["filters"]
+    ] == [
         ("hs_form_id", 'is "f-1"', "f-1", True),
         ("hs_url", "is known", None, False),
     ]
     assert (of_forms["isConcerned"], of_forms["passed"]) == (True, False)
     assert (of_calls["isConcerned"], of_calls["passed"], of_calls["filters"]) == (False, False, [])
     assert decision["recordAsOf"] == "2026-11-24T09:59:59.000Z"
-    assert [(each["found"], each["passed"]) for each in decision["refinementCriteria"]["filters"]] == [
+    assert [(filter_["found"], filter_["passed"]) for filter_ in decision["refinementCriteria"]["filters"]] == [
         ("Dublin", True),
         (None, False),
     ]

@@ -85,11 +85,11 @@ def consumed(
     exists if it returns it. Such a call consumes the units of that item, and writes no index."""
     names = {getattr(config, f"{table}_table"): table for table in INDEXES}
     if operation == "BatchGetItem":
-        for name, asked in arguments["RequestItems"].items():
+        for name, request in arguments["RequestItems"].items():
             found = [item_bytes(item) for item in answer["Responses"].get(name, [])]
-            missing = [0] * (len(asked["Keys"]) - len(found))
+            missing = [0] * (len(request["Keys"]) - len(found))
             for size in (*found, *missing):
-                yield Consumed("read", names[name], read_units(size, is_consistent=asked["ConsistentRead"]))
+                yield Consumed("read", names[name], read_units(size, is_consistent=request["ConsistentRead"]))
         return
     table = names[arguments["TableName"]]
     is_consistent = arguments.get("ConsistentRead", False)

@@ -121,14 +121,15 @@ def _microseconds(matching: Callable[[Any], Any], changes: Sequence[RecordChange
 def _table(lookups: Sequence[Lookup]) -> Table:
     rows = [
         [
-            str(each.mix),
-            str(each.cause),
-            f"{each.flows:,}",
-            f"{each.candidates:,.1f}",
-            f"{each.microseconds:,.1f}",
+            str(lookup.mix),
+            str(lookup.cause),
+            f"{lookup.flows:,}",
+            f"{lookup.candidates:,.1f}",
+            f"{lookup.microseconds:,.1f}",
         ]
-        for each in sorted(
-            lookups, key=lambda each: (list(FilterMix).index(each.mix), list(Cause).index(each.cause), each.flows)
+        for lookup in sorted(
+            lookups,
+            key=lambda lookup: (list(FilterMix).index(lookup.mix), list(Cause).index(lookup.cause), lookup.flows),
         )
     ]
     return Table("Filter-based flows", ["filters", "event", "flows", "flows evaluated", "µs an event"], rows)
@@ -137,7 +138,9 @@ def _table(lookups: Sequence[Lookup]) -> Table:
 def _plot(lookups: Sequence[Lookup]) -> Plot:
     curves = {
         str(mix): [
-            (each.flows, each.microseconds) for each in lookups if each.mix is mix and each.cause is Cause.NAMED_BY_ALL
+            (lookup.flows, lookup.microseconds)
+            for lookup in lookups
+            if lookup.mix is mix and lookup.cause is Cause.NAMED_BY_ALL
         ]
         for mix in FilterMix
     }

@@ -123,12 +123,12 @@ def taken(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> Mappi
     for stream in scenario.streams:
         kind, announcement = counted[stream.kind, True], counted[ANNOUNCEMENT, True]
         seconds = (duration_ms(kind) + kind.announces * duration_ms(announcement)) / 1000
-        own: dict[str, float] = {
+        other_demand: dict[str, float] = {
             "PutEvents": 0.1 + (kind.announces > 0),
             "rules": 1 + kind.announces,
             "executions": seconds,
         }
-        total.update(_times(own, stream.share))
+        total.update(_times(other_demand, stream.share))
         # The announcements of the busiest portal are of another event type than its events.
         for handled, number, of_type in ((kind, 1, stream.of_type), (announcement, kind.announces, 0.0)):
             parts = {"type": of_type, "flow": stream.of_flow, "record": stream.of_record}

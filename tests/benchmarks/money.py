@@ -239,7 +239,7 @@ def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
 def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     used = [of_share(counted, share, has_history=True) for share in SHARES]
     services = list(by_service(used[0]))
-    rows = [[service, *(_usd(by_service(each)[service] * 1e6) for each in used)] for service in services]
+    rows = [[service, *(_usd(by_service(amounts)[service] * 1e6) for amounts in used)] for service in services]
     kept_a_month = PRICES["storage, tables"].usd + PRICES["storage, backup of tables"].usd
     later = counted[ENROLLS, True].kept_bytes / GB * kept_a_month
     waits = ", ".join(f"{name} {wait:g} ms" for name, wait in WAITS.items())
@@ -295,7 +295,7 @@ def _alarm_metrics(path: Path) -> Iterator[int]:
 
 def _elsewhere() -> Table:
     rows = [
-        [alternative.what, alternative.price, alternative.bound_to, alternative.source] for alternative in ELSEWHERE
+        [alternative.service, alternative.price, alternative.bound_to, alternative.source] for alternative in ELSEWHERE
     ]
     return Table("What others publish", ["instead", "price", "bound to", "read at"], rows)
 

@@ -117,10 +117,10 @@ def _bare(calls: list[Call]) -> Callable[[], None]:
 def _by_turns(*functions: Callable[[], object]) -> list[float]:
     times: list[list[float]] = [[] for _ in functions]
     for turn in range(TURNS + 1):
-        for function, own in zip(functions, times, strict=True):
+        for function, durations in zip(functions, times, strict=True):
             started = time.process_time()
             for _ in range(EVENTS):
                 function()
             if turn:  # the first fills what is filled once
-                own.append((time.process_time() - started) / EVENTS * 1e3)
-    return [statistics.median(own) for own in times]
+                durations.append((time.process_time() - started) / EVENTS * 1e3)
+    return [statistics.median(durations) for durations in times]

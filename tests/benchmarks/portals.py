@@ -88,7 +88,7 @@ def _row(portals: int) -> Row:
     tables: Any = SimpleNamespace(flows=answers)
     flows = DynamoFlows(tables, read_flow)
     for number in range(portals):
-        _ask(flows, number)
+        _read_flows(flows, number)
     megabytes = (tracemalloc.get_traced_memory()[0] - before) / 1e6
     tracemalloc.stop()
     kept = _kept(flows, answers, portals)
@@ -97,7 +97,7 @@ def _row(portals: int) -> Row:
     misses: list[float] = []
     for _ in range(EVENTS):
         reads, started = answers.reads, time.perf_counter()
-        _ask(flows, chance.randrange(portals))
+        _read_flows(flows, chance.randrange(portals))
         (hits if answers.reads == reads else misses).append((time.perf_counter() - started) * 1e6)
     return Row(
         portals=portals,
@@ -113,13 +113,13 @@ def _kept(flows: DynamoFlows, answers: Answers, portals: int) -> int:
     """The last that were asked for, back to the first that is read anew."""
     reads = answers.reads
     for count, number in enumerate(reversed(range(portals))):
-        _ask(flows, number)
+        _read_flows(flows, number)
         if answers.reads > reads:
             return count
     return portals
 
 
-def _ask(flows: DynamoFlows, portal: int) -> None:
+def _read_flows(flows: DynamoFlows, portal: int) -> None:
     occurrence = Occurrence(SUBMITTED, {"hs_form_id": f"{portal}-form-3", "hs_url": "https://acme.example/landing/3"})
     found = flows.relevant(str(portal), "0-1", CandidateQuery([occurrence], LATER))
     assert [flow.id for flow in found.flows] == ["3"]

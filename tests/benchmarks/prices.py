@@ -13,17 +13,17 @@ READ_ON = "2026-11-25"
 
 @dataclass(frozen=True)
 class Price:
-    """``usd`` for ``each`` of ``unit``."""
+    """``usd`` is the price of ``per`` of ``unit``."""
 
     usd: float
-    each: float
+    per: float
     unit: str
     page: str
     source: str
 
     @property
     def of_one(self) -> float:
-        return self.usd / self.each
+        return self.usd / self.per
 
 
 MILLION = 1e6
@@ -100,7 +100,7 @@ DASHBOARD_MONTH = Price(3.00, 1, "dashboard", "aws.amazon.com/cloudwatch/pricing
 
 @dataclass(frozen=True)
 class Elsewhere:
-    what: str
+    service: str
     price: str
     bound_to: str
     source: str

@@ -53,15 +53,15 @@ def measure() -> Sequence[Measured]:
     flows = [_flow(rule) for rule in rules]
     index = TriggerIndex(EVENT_TYPE, flows)
 
-    def asked_each(event: PlainEvent) -> Collection[str]:
+    def evaluate_each(event: PlainEvent) -> Collection[str]:
         return [flow.id for flow in flows if any(group.failure(event) is None for group in flow.groups)]
 
     matchers: Sequence[tuple[str, str, Matcher]] = [
         ("the index", "index", lambda event: [satisfied.flow.id for satisfied in index.matching(event)]),
-        ("naive evaluation", "each flow is asked", asked_each),
+        ("naive evaluation", "each flow is asked", evaluate_each),
         *((f"{name} {version(name)}", way, make(rules)) for name, way, make in OTHERS),
     ]
-    expected = [sorted(asked_each(event)) for event in events]
+    expected = [sorted(evaluate_each(event)) for event in events]
     for name, _, matches in matchers:
         for event, ids in zip(events[:200], expected, strict=False):
             assert sorted(matches(event)) == ids, f"{name} finds others"

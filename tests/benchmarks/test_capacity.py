@@ -91,9 +91,9 @@ def test_a_put_whose_condition_fails_takes_the_units_of_the_item_that_exists_and
 
 
 def test_a_batch_takes_a_unit_for_an_item_that_is_not_there() -> None:
-    asked = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
+    request = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
     answer = {"Responses": {"e": [{"message": {"S": "m" * 5000}}]}}
-    assert [part.units for part in consumed(CONFIG, "BatchGetItem", asked, answer, None)] == [2, 1]
+    assert [part.units for part in consumed(CONFIG, "BatchGetItem", request, answer, None)] == [2, 1]
 
 
 def test_the_indexes_are_those_of_the_template() -> None:

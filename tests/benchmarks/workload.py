@@ -193,7 +193,7 @@ class Workload:
 
     @property
     def all_flows(self) -> Sequence[Flow]:
-        return list({flow.id: flow for many in self.flows.values() for flow in many}.values())
+        return list({flow.id: flow for flows in self.flows.values() for flow in flows}.values())
 
 
 def workload(mix: Mix, size: int, events: int = EVENTS) -> Workload:
@@ -238,14 +238,14 @@ def _flow(
 def _filters(kind: Kind, mix: Mix, ids: Sequence[str], dice: random.Random) -> tuple[PropertyFilter, ...]:
     if mix is Mix.UNREFINED and dice.random() < 0.3:
         return ()
-    asked = dice.sample(ids, min(len(ids), dice.choices((1, 2, 3), (70, 20, 10))[0]))
+    wanted_ids = dice.sample(ids, min(len(ids), dice.choices((1, 2, 3), (70, 20, 10))[0]))
     chosen = dice.sample(kind.further, min(len(kind.further), dice.choices((0, 1, 2), (40, 40, 20))[0]))
     if mix is Mix.TEXT_ONLY:
-        return (_filter(kind.id_property, "STRING", "CONTAINS", {"value": asked[0][2:]}),)
+        return (_filter(kind.id_property, "STRING", "CONTAINS", {"value": wanted_ids[0][2:]}),)
     if kind.url and dice.random() < 0.2:
-        found = [_filter("hs_base_url", "STRING", "IS_EQUAL_TO", {"value": _page_of(asked[0])})]
+        found = [_filter("hs_base_url", "STRING", "IS_EQUAL_TO", {"value": _page_of(wanted_ids[0])})]
     else:
-        found = [_filter(kind.id_property, "ENUMERATION", "IS_ANY_OF", {"values": asked})]
+        found = [_filter(kind.id_property, "ENUMERATION", "IS_ANY_OF", {"values": wanted_ids})]
     found += [_filter(name, type_name, operator, operands(dice)) for name, type_name, operator, operands in chosen]
     dice.shuffle(found)
     return tuple(found)

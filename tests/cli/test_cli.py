@@ -345,15 +345,15 @@ def test_who_one_is(portal: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [(b"{", "line 1, column 2"), (b"\xff", "expected UTF-8"), (b"[1]", "element 0 is int"), (b"[" * 99_999, "nested")],
 )
-def test_a_broken_file_is_named(stack: Any, tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_broken_file_is_named(stack: Any, tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     result = run("flows", "put", str(path), "--portal", "p1", code=2)
     assert str(path) in result.stderr.replace("\n", "")
-    assert told in result.stderr
+    assert expected in result.stderr
 
 
 def test_a_stack_that_is_not_there_or_another_is_told(stack: Any) -> None:
@@ -446,8 +446,8 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
 
 
 def test_an_api_that_does_not_answer_is_told() -> None:
-    told = run("flows", "list", "--portal", "p", "--api", "http://127.0.0.1:1", code=3).stderr
-    assert "--api" in told
+    errors = run("flows", "list", "--portal", "p", "--api", "http://127.0.0.1:1", code=3).stderr
+    assert "--api" in errors
     assert "--api" in run("flows", "list", "--portal", "p", "--api", "nonsense", code=2).stderr
 
 
@@ -498,7 +498,7 @@ def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("x.txt", "", ".csv or .jsonl"),
         ("x.csv", "a,b\n1,2\n", "--id-column"),
@@ -507,12 +507,12 @@ def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch
     ],
 )
 def test_a_file_that_can_not_be_imported_is_told(
-    portal: Api, tmp_path: Path, name: str, content: str | None, told: str
+    portal: Api, tmp_path: Path, name: str, content: str | None, expected: str
 ) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    assert told in run("records", "import", str(path), code=2).stderr
+    assert expected in run("records", "import", str(path), code=2).stderr
 
 
 def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:
@@ -726,7 +726,7 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
     assert "✗ trigger group 0: forms.submitted" in explanation
     assert '✗ hs_form_id is "f-1": found "f-9"' in explanation
     assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in explanation
-    assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
+    assert [result["event"]["id"] for result in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
         "s2",
         "s1",
     ]

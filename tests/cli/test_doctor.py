@@ -264,8 +264,8 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     "there are no alarms": (
         lambda aws: aws.resources.update(
             {
-                name: [resource for resource in many if "Alarm" not in resource[0]]
-                for name, many in aws.resources.items()
+                name: [resource for resource in resources if "Alarm" not in resource[0]]
+                for name, resources in aws.resources.items()
             }
         ),
         "alarms",

@@ -89,13 +89,13 @@ def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
 
 def test_interrupted_it_is_cancelled(portal: Api, aws: Aws) -> None:
     aws.states = ["RUNNING", KeyboardInterrupt()]
-    told = run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
+    errors = run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
     assert aws.cancelled == [aws.started[0]["ReplayName"]]
-    assert "was cancelled" in told
+    assert "was cancelled" in errors
 
 
 @pytest.mark.parametrize(
-    ("states", "options", "told"),
+    ("states", "options", "expected"),
     [
         (["FAILED"], [], "the archive is gone"),
         (["RUNNING"], ["--timeout", "0"], "continues in the background"),
@@ -103,10 +103,10 @@ def test_interrupted_it_is_cancelled(portal: Api, aws: Aws) -> None:
     ],
 )
 def test_an_end_that_is_none_is_told(
-    portal: Api, aws: Aws, states: list[str | BaseException], options: list[str], told: str
+    portal: Api, aws: Aws, states: list[str | BaseException], options: list[str], expected: str
 ) -> None:
     aws.states = states
-    assert told in run("replay", "--from", SINCE, "--to", UNTIL, *options, code=1).stderr.replace("\n", "")
+    assert expected in run("replay", "--from", SINCE, "--to", UNTIL, *options, code=1).stderr.replace("\n", "")
 
 
 def test_what_can_not_be_replayed_is_told(portal: Api, aws: Aws) -> None:

@@ -81,7 +81,7 @@ ASSOCIATED = write_associated_change(AssociatedChange(read_event(submitted(), "f
 
 
 @pytest.mark.parametrize(
-    ("body", "attributes", "reason", "told"),
+    ("body", "attributes", "reason", "explanation"),
     [
         (refused(submitted()), {}, "WRONG_TYPE", "found 7"),
         (UNROUTED, {}, "UNKNOWN_CATEGORY", "found 7"),
@@ -93,10 +93,10 @@ ASSOCIATED = write_associated_change(AssociatedChange(read_event(submitted(), "f
         (ASSOCIATED, {}, "REDELIVERY_FAILED", "associated records of type 0-2"),
     ],
 )
-def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reason: str, told: str) -> None:
+def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reason: str, explanation: str) -> None:
     found = read_unprocessed(body, attributes)
     assert found.reason == reason
-    assert told in found.message
+    assert explanation in found.message
     assert (found.event_id, found.portal_id) == ("e1", "p1")
     assert found.record in ("contact/103", "0-1/103")
     assert found.occurred_at == 1_795_510_800_000
@@ -319,7 +319,7 @@ def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, b
     assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
 
 
-def own(event_id: str) -> dict[str, Any]:
+def own_event(event_id: str) -> dict[str, Any]:
     return event({"workflows.enrolled": "1", "id": event_id, "at": "2030-01-01T00:00:00Z"})
 
 
@@ -340,7 +340,7 @@ def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatc
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
     for number in range(12):
-        queue.send(failed(own(f"own-{number}")), failed(submitted(f"e{number}")))
+        queue.send(failed(own_event(f"own-{number}")), failed(submitted(f"e{number}")))
 
     assert answer("unprocessed", "redrive")["redriven"] == 24
     assert queue.visible == 0
@@ -359,7 +359,7 @@ def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
         return make(client, name, arguments)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
-    queue.send(failed(own("own")), failed(submitted("other")))
+    queue.send(failed(own_event("own")), failed(submitted("other")))
     found = run("unprocessed", "redrive", code=1)
     assert [event.id for event in bus] == ["other"]
     assert "sts:AssumeRole" in found.output
@@ -505,8 +505,8 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
     assert fates["e5"]["replay"] == "enroll-01K"
     assert fates[None]["left"] == "no event"
     shown = run("unprocessed", "redrive", "--dry-run").output
-    for told in ("1001 ENROLLED", "rejected again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
-        assert told in shown
+    for text in ("1001 ENROLLED", "rejected again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
+        assert text in shown
     assert (bus, queue.visible) == ([], 6)
 
 

@@ -188,6 +188,6 @@ def test_calls_to_aws_for_the_contacts_of_a_changed_company(stack: Stack, monkey
         assert function("redeliveries").handler(batch, CONTEXT) == {"batchItemFailures": []}
 
     first = [RECORD, "Query flows", ASSOCIATIONS, READ_COMPANY, *ENROLL]
-    others = [RECORD, ASSOCIATIONS, *ENROLL]
-    assert made == [ASSOCIATIONS, *first, *others, *others]
+    next_contact = [RECORD, ASSOCIATIONS, *ENROLL]
+    assert made == [ASSOCIATIONS, *first, *next_contact, *next_contact]
     assert len(stack.enrollments()) == 3

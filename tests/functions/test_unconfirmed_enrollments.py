@@ -133,9 +133,9 @@ def test_discarded_event_does_not_block_its_record(stack: Stack, clock: Clock, m
     outputs = {"UnprocessedEventsQueueUrl": queue}
     monkeypatch.setattr(commands, "open_stack", lambda _: OpenedStack("enroll", outputs, lambda _: stack.sqs))
 
-    told = run("unprocessed", "discard", "--reason", "RetriesExhausted", "--yes")
+    result = run("unprocessed", "discard", "--reason", "RetriesExhausted", "--yes")
 
-    assert "published within 10 minutes" in " ".join(told.output.split())
+    assert "published within 10 minutes" in " ".join(result.output.split())
     assert stack.unprocessed() == []
     assert [decision["code"] for decision in invoke(submitted("101", "e2"))["decisions"]] == ["ALREADY_ENROLLED"]
     clock.now += UNCONFIRMED_AFTER_MS + 1

@@ -93,31 +93,31 @@ def without_arrivals(item: Item, *, any_arrival: bool) -> dict[str, Any]:
     """Texts of JSON as what they say. In a record, arrivals are replaced by their order, and changes name the event
     that brought them in place of the number of their origin. ``any_arrival``: not even their order is kept, because a
     request and the events that it puts on the bus make the same changes, and either may be first with any of them."""
-    told = {name: json.loads(value) if value.startswith(("{", "[")) else value for name, value in item.items()}
+    attributes = {name: json.loads(value) if value.startswith(("{", "[")) else value for name, value in item.items()}
     kind = item["sk"].partition("/")[0]
     if kind == "event":
-        evaluated_at = int(told.pop("evaluatedAt"))
-        if "event" in told:
-            del told["event"]["evaluatedAt"]
+        evaluated_at = int(attributes.pop("evaluatedAt"))
+        if "event" in attributes:
+            del attributes["event"]["evaluatedAt"]
         else:
-            assert int(told.pop("expiresAt")) == (evaluated_at + EVALUATION_KEPT_DAYS * DAY_MS) // 1000
+            assert int(attributes.pop("expiresAt")) == (evaluated_at + EVALUATION_KEPT_DAYS * DAY_MS) // 1000
     elif kind == "waiting":
-        ends = [*told["flows"].values(), *told.get("rejected", {}).values()]
-        assert int(told.pop("expiresAt")) == max(ends) // 1000 + KEPT_SECONDS
-        del told["event"]["evaluatedAt"]
-        if "rejected" in told:
-            told["rejected"] = sorted(told["rejected"])
+        ends = [*attributes["flows"].values(), *attributes.get("rejected", {}).values()]
+        assert int(attributes.pop("expiresAt")) == max(ends) // 1000 + KEPT_SECONDS
+        del attributes["event"]["evaluatedAt"]
+        if "rejected" in attributes:
+            attributes["rejected"] = sorted(attributes["rejected"])
     elif kind == "record":
-        origins = told.pop("origins", [])
-        known_at = [int(told.pop("knownAt"))] if "knownAt" in told else []
-        if "expiresAt" in told:
-            latest = max([int(told.get("awaitedUntil", 0)), *(at for _, at in origins)])
-            assert int(told.pop("expiresAt")) == (latest + EARLY_CHANGES_KEPT_MS) // 1000
+        origins = attributes.pop("origins", [])
+        known_at = [int(attributes.pop("knownAt"))] if "knownAt" in attributes else []
+        if "expiresAt" in attributes:
+            latest = max([int(attributes.get("awaitedUntil", 0)), *(at for _, at in origins)])
+            assert int(attributes.pop("expiresAt")) == (latest + EARLY_CHANGES_KEPT_MS) // 1000
         order = {
             at: place for place, at in enumerate(sorted({*known_at, *(at for _, at in origins if at is not None)}))
         }
         if known_at:
-            told["knownAt"] = None if any_arrival else order[known_at[0]]
+            attributes["knownAt"] = None if any_arrival else order[known_at[0]]
 
         def named(change: list[Any]) -> list[Any]:
             value, changed_at, *stamp = change
@@ -127,7 +127,7 @@ def without_arrivals(item: Item, *, any_arrival: bool) -> dict[str, Any]:
             return [value, changed_at, event_id, None if any_arrival else order.get(arrived_at), *stamp[1:]]
 
         for name in ("properties", "memberships"):
-            told[name] = {key: named(change) for key, change in told[name].items()}
+            attributes[name] = {key: named(change) for key, change in attributes[name].items()}
         for name in ("earlierProperties", "earlierMemberships"):
-            told[name] = {key: [named(change) for change in many] for key, many in told[name].items()}
-    return told
+            attributes[name] = {key: [named(change) for change in changes] for key, changes in attributes[name].items()}
+    return attributes

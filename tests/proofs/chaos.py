@@ -158,7 +158,7 @@ class Disturbance:
 
     at: float
     pid: int
-    what: str
+    action: str
 
 
 class Chaos:
@@ -207,10 +207,10 @@ class Chaos:
             self._hangs -= 1
             self._signal(pid, signal.SIGSTOP, "stopped for good")
 
-    def _signal(self, pid: int, number: signal.Signals, what: str) -> None:
+    def _signal(self, pid: int, number: signal.Signals, action: str) -> None:
         if pid in runtimes(self._run):
             os.kill(pid, number)
-            self.done.append(Disturbance(time.monotonic() - self._began, pid, what))
+            self.done.append(Disturbance(time.monotonic() - self._began, pid, action))
 
 
 def runtimes(run: int) -> list[int]:
@@ -235,10 +235,10 @@ class Line:
         return str(self.content.get("code", self.content.get("reason", "")))
 
     def __str__(self) -> str:
-        what = {
+        shown = {
             key: self.content[key] for key in ("message", "code", "flowId", "because", "reason") if key in self.content
         }
-        return f"{self.at} {self.function} {json.dumps(what)}"
+        return f"{self.at} {self.function} {json.dumps(shown)}"
 
 
 @dataclass
@@ -265,7 +265,7 @@ class Left:
     is_settled: bool = True
 
     def __str__(self) -> str:
-        kinds = Counter(disturbance.what.partition(" for ")[0] for disturbance in self.disturbances)
+        kinds = Counter(disturbance.action.partition(" for ")[0] for disturbance in self.disturbances)
         return (
             f"{self.seconds:.0f} s, {len(self.outcomes):,} outcomes, {sum(self.enrollments.values()):,} enrollments, "
             f"{self.messages.total() - len(self.messages)} messages received twice, {dict(kinds)}, "
@@ -276,7 +276,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Difference:
-    what: str
+    description: str
     event: str
     record: str
     flow: str
@@ -286,7 +286,7 @@ class Difference:
 
     def __str__(self) -> str:
         head = (
-            f"{self.what}: event {self.event or '-'}, record {self.record or '-'}, flow {self.flow or '-'}: "
+            f"{self.description}: event {self.event or '-'}, record {self.record or '-'}, flow {self.flow or '-'}: "
             f"expected {self.expected}, found {self.found}"
         )
         return "\n    ".join([head, *map(str, self.lines[-SHOWN_LINES:])])
@@ -299,9 +299,13 @@ def differences(expected: Left, found: Left) -> Iterator[Difference]:
     def lines(event_id: str = "", record: str = "", flow: str = "") -> Sequence[Line]:
         if event_id:
             return found.lines.get(event_id, ())
-        those = itertools.chain.from_iterable(found.lines.values())
+        all_lines = itertools.chain.from_iterable(found.lines.values())
         return sorted(
-            (line for line in those if line.content.get("objectId") == record and line.content.get("flowId") == flow),
+            (
+                line
+                for line in all_lines
+                if line.content.get("objectId") == record and line.content.get("flowId") == flow
+            ),
             key=lambda line: line.at,
         )
 
@@ -517,8 +521,8 @@ def outcomes_of(lines: Mapping[str, Sequence[Line]]) -> dict[tuple[str, str], st
     first delivery or a later one says so; in a once-only flow it is that the record is enrolled, by whichever of its
     events."""
     found: dict[tuple[str, str], str] = {}
-    for event_id, those in lines.items():
-        for line in those:
+    for event_id, event_lines in lines.items():
+        for line in event_lines:
             if line.content["message"] != "decision":
                 continue
             flow, code = str(line.content["flowId"]), line.outcome
@@ -536,14 +540,14 @@ def play(
     seed: str | None = None,
     mean_seconds: float = 1.0,
     hangs: int = 1,
-    tell: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Left:
     """In a local run of its own. Without a seed it is undisturbed."""
     began = time.monotonic()
     with local_run(mode) as (embedded, process, logs):
         run = Run(embedded, logs, traffic)
         run.prepare(tolerance_minutes)
-        tell(f"{mode}: prepared after {time.monotonic() - began:.0f} s")
+        report(f"{mode}: prepared after {time.monotonic() - began:.0f} s")
         if seed is None:
             run.send()
         else:
@@ -553,7 +557,7 @@ def play(
                 waited = [at for event_id, at in run.sent_at.items() if event_id.startswith("website.page_visited-")]
                 time.sleep(max(0.0, max(waited) + tolerance_minutes * 60 + 5 - time.time()))
             run.left.disturbances = chaos.done
-        tell(f"{mode}: sent after {time.monotonic() - began:.0f} s")
+        report(f"{mode}: sent after {time.monotonic() - began:.0f} s")
         run.settle(time.monotonic() + tolerance_minutes * 60 + SETTLED_WITHIN_SECONDS)
         left = run.look()
     left.seconds = time.monotonic() - began

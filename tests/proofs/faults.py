@@ -139,8 +139,8 @@ class Refusing:
 
 def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], parts: Sequence[Any]) -> Any:
     if operation == "BatchGetItem":
-        ((table, asked),) = body["RequestItems"].items()
-        fewer = {**body, "RequestItems": {table: {**asked, "Keys": parts}}}
+        ((table, table_request),) = body["RequestItems"].items()
+        fewer = {**body, "RequestItems": {table: {**table_request, "Keys": parts}}}
     elif operation == "BatchExecuteStatement":
         fewer = {**body, "Statements": parts}
     else:
@@ -152,8 +152,8 @@ def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], 
 
 
 def _batch_get_item(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
-    ((table, asked),) = body["RequestItems"].items()
-    return {"Responses": {table: []}, **answer, "UnprocessedKeys": {table: {**asked, "Keys": refused}}}
+    ((table, table_request),) = body["RequestItems"].items()
+    return {"Responses": {table: []}, **answer, "UnprocessedKeys": {table: {**table_request, "Keys": refused}}}
 
 
 def _batch_execute_statement(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:

@@ -33,7 +33,7 @@ class LookingFirst(DynamoEnrollments):
             }
         )
 
-    def confirm(self, enrollment: Enrollment, **what: Any) -> None:
+    def confirm(self, enrollment: Enrollment, **details: Any) -> None:
         """Of two that wrote the item, one would find it changed."""
 
 

@@ -69,14 +69,14 @@ def run(work: Callable[[], Any], interference: Interference = undisturbed, attem
             os._exit(1)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as lines:
-        told = [json.loads(line) for line in lines]
+        messages = [json.loads(line) for line in lines]
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     outcome = Outcome(has_crashed=status == CRASHED)
-    for kind, what in told:
+    for kind, content in messages:
         if kind == "call":
-            outcome.calls.append(Call(**{**what, "parts": tuple(what["parts"])}))
+            outcome.calls.append(Call(**{**content, "parts": tuple(content["parts"])}))
         elif kind == "error":
-            outcome.errors.append(what)
+            outcome.errors.append(content)
         else:
             outcome.is_done = True
     assert status in (0, CRASHED), (status, outcome)
@@ -93,8 +93,8 @@ def _work(work: Callable[[], Any], interference: Interference, attempts: int, wr
     forward = URLLib3Session.send
     count, lock = 0, threading.Lock()
 
-    def tell(kind: str, what: Any) -> None:
-        line = json.dumps([kind, what]).encode() + b"\n"
+    def report(kind: str, content: Any) -> None:
+        line = json.dumps([kind, content]).encode() + b"\n"
         while line:
             line = line[os.write(writing, line) :]
 
@@ -105,17 +105,17 @@ def _work(work: Callable[[], Any], interference: Interference, attempts: int, wr
         with lock:
             count += 1
             number = count
-            tell("call", asdict(call))
+            report("call", asdict(call))
         return interference(number, call, request, lambda sent: forward(session, sent))
 
     URLLib3Session.send = send
     for _ in range(attempts):
         try:
             work()
-            tell("done", None)
+            report("done", None)
             return
         except Exception as error:
-            tell("error", f"{type(error).__name__}: {error}")
+            report("error", f"{type(error).__name__}: {error}")
 
 
 def crash(at: int, *, before: bool) -> Interference:
@@ -170,8 +170,8 @@ def _resource(body: Mapping[str, Any]) -> str:
 def parts_of(operation: str, body: Mapping[str, Any]) -> list[Any]:
     """What the answer tells of one by one."""
     if operation == "BatchGetItem":
-        ((_, asked),) = body["RequestItems"].items()
-        return list(asked["Keys"])
+        ((_, request),) = body["RequestItems"].items()
+        return list(request["Keys"])
     if operation == "BatchExecuteStatement":
         return list(body["Statements"])
     return list(body["Entries"]) if operation in ("SendMessageBatch", "PutEvents") else []

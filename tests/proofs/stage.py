@@ -270,11 +270,11 @@ class Play:
             if run is None or run.status is not RunStatus.DONE:
                 raise NotDone(str(answer))
             return answer
-        asked = self.story.acts
-        assert isinstance(asked, Request)
-        path, _, query = asked.path.partition("?")
+        api_request = self.story.acts
+        assert isinstance(api_request, Request)
+        path, _, query = api_request.path.partition("?")
         given = dict(part.split("=") for part in query.split("&") if part)
-        status, content = request(asked.method, path, asked.body, self.portal, asked.headers, **given)
+        status, content = request(api_request.method, path, api_request.body, self.portal, api_request.headers, **given)
         if status not in (200, 201, 204):
             raise NotDone(f"{status} {content}")
         return content
@@ -408,20 +408,20 @@ class Play:
         assert all(message["event"] == self.event for message in self.refused), "whole"
         is_request = isinstance(self.story.acts, Request)
         records = [_remembered(item, by_id, any_arrival=is_request) for item in self._records_items()]
-        told = [_enrolled(item, by_id) for item in items]
+        enrolled = [_enrolled(item, by_id) for item in items]
         if is_request:
             # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
             # the request or the events may be the first to write the record.
-            for item in told:
+            for item in enrolled:
                 del item["place"], item["message"]["isReEnrollment"]
             for record in records:
                 record.pop("version", None)
-        runs = [self._told_of_run()] if self.started is not None else []
+        runs = [self._run_counts()] if self.started is not None else []
         return frozenset(
-            json.dumps(self._named(record), sort_keys=True) for record in (*told, *records, *self.refused, *runs)
+            json.dumps(self._named(record), sort_keys=True) for record in (*enrolled, *records, *self.refused, *runs)
         )
 
-    def _told_of_run(self) -> dict[str, Any]:
+    def _run_counts(self) -> dict[str, Any]:
         """Its status and its counts, which are those of the records however often they were evaluated."""
         run = self._run_now()
         counts = self._backfills().progress(run).counts
@@ -441,9 +441,9 @@ class Play:
         )
         return [{name: next(iter(value.values())) for name, value in item.items()} for item in answer["Items"]]
 
-    def _named(self, told: Mapping[str, Any]) -> Any:
+    def _named(self, item: Mapping[str, Any]) -> Any:
         """Without the names that each portal has its own of."""
-        text = json.dumps({name: value for name, value in told.items() if name != "deletedAt"})
+        text = json.dumps({name: value for name, value in item.items() if name != "deletedAt"})
         text = text.replace(self.portal, "portal")
         for event_id, properties in self.produced.items():
             text = text.replace(event_id, json.dumps(properties)[1:-1])
@@ -502,17 +502,17 @@ def _remembered(item: Mapping[str, Any], ids: Collection[str], *, any_arrival: b
     announcement without its enrollment's id and moment; no event with the time at which the bus got it, which is a
     request's own, with what changed beside it, which is less when it is asked for again, nor with the shard that its
     portal's name leads to."""
-    told = without_arrivals(item, any_arrival=any_arrival)
+    remembered = without_arrivals(item, any_arrival=any_arrival)
     if not item["sk"].startswith("event/"):
-        return told
-    if "event" not in told:
-        return told
-    event = told["event"]
+        return remembered
+    if "event" not in remembered:
+        return remembered
+    event = remembered["event"]
     if event["id"] in ids:
         return {"pk": item["pk"], "event": event["detail"]["properties"]}
-    del event["time"], told["typeShard"]
+    del event["time"], remembered["typeShard"]
     event["detail"].pop("changedWith", None)
-    return told
+    return remembered
 
 
 def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:

@@ -168,9 +168,9 @@ def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
         counts["recovered within the invocation"] += not outcome.errors
         counts["recovered by a redelivery"] += outcome.is_done and bool(outcome.errors)
         counts["kept, and recovered by redriving"] += not outcome.is_done
-        assert outcome.is_done or play.deliver().is_done, drawn.told
+        assert outcome.is_done or play.deliver().is_done, drawn.description
         difference = overtaken(play.state()) ^ overtaken(end)
-        assert not difference, (drawn.told, outcome.errors, sorted(difference))
+        assert not difference, (drawn.description, outcome.errors, sorted(difference))
     print("\na batch:", dict(counts))
 
 
@@ -195,7 +195,7 @@ class Drawn:
         self._chance = chance
         self._lasts = lasts
         self._fails: Interference | None = None
-        self.told = f"call {at}, chance {chance}, {'lasting' if lasts else 'once'}"
+        self.description = f"call {at}, chance {chance}, {'lasting' if lasts else 'once'}"
 
     def __call__(self, number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
         if number == self._at:

@@ -65,14 +65,19 @@ def undisturbed(prove: bool) -> Mapping[str, Left]:
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
 def test_killed_and_stopped_processes_change_nothing(undisturbed: Mapping[str, Left], seed: int) -> None:
     found = {mode: (left, list(differences(undisturbed[mode], left))) for mode, left in played(str(seed)).items()}
-    for mode, (left, those) in found.items():
-        print(f"\nseed {seed}, {mode}: {left}; {len(those)} differences", *those, sep="\n", flush=True)
+    for mode, (left, found_differences) in found.items():
+        print(
+            f"\nseed {seed}, {mode}: {left}; {len(found_differences)} differences",
+            *found_differences,
+            sep="\n",
+            flush=True,
+        )
         if left.longest_outage > TOLERANCE_MINUTES * 60:
             print(f"the longest outage exceeded the tolerance of {TOLERANCE_MINUTES} minutes", flush=True)
-    assert not [str(difference) for _, those in found.values() for difference in those]
+    assert not [str(difference) for _, found_differences in found.values() for difference in found_differences]
     for left, _ in found.values():
-        assert any(disturbance.what == "killed" for disturbance in left.disturbances)
-        assert any(disturbance.what.startswith("stopped") for disturbance in left.disturbances)
+        assert any(disturbance.action == "killed" for disturbance in left.disturbances)
+        assert any(disturbance.action.startswith("stopped") for disturbance in left.disturbances)
 
 
 # The harness itself --------------------------------------------------------------------------------------------------
@@ -164,9 +169,9 @@ def left(**changes: Any) -> Left:
         ({"is_settled": False}, "not at rest"),
     ],
 )
-def test_each_kind_of_difference_is_found(changes: Mapping[str, Any], what: str) -> None:
+def test_each_kind_of_difference_is_found(changes: Mapping[str, Any], expected: str) -> None:
     (found,) = differences(left(), left(**changes))
-    assert found.what.startswith(what)
+    assert found.description.startswith(expected)
 
 
 def test_what_the_contract_allows_is_no_difference() -> None:

@@ -69,15 +69,15 @@ def test_any_answer_to_any_call_changes_nothing_in_the_end(
 
 
 def outcome_of(play: Play, expected: Known, number: int, fault: Fault, lasts: bool) -> str:
-    told = (expected.calls[number - 1], fault.name, "lasting" if lasts else "once")
+    context = (expected.calls[number - 1], fault.name, "lasting" if lasts else "once")
     outcome = play.deliver(fail(number, fault, lasts=lasts), attempts=DELIVERIES)
-    assert outcome.calls[number - 1].operation == expected.calls[number - 1].operation, told
-    assert not outcome.has_crashed, told
+    assert outcome.calls[number - 1].operation == expected.calls[number - 1].operation, context
+    assert not outcome.has_crashed, context
     if not outcome.is_done:
-        assert len(outcome.errors) == DELIVERIES, told
+        assert len(outcome.errors) == DELIVERIES, context
         play.give_up()
         play.redrive()
-    assert expected.difference(play.state()) == [], (told, outcome.errors)
+    assert expected.difference(play.state()) == [], (context, outcome.errors)
     if not outcome.is_done:
         return KEPT
     return BY_REDELIVERY if outcome.errors else WITHIN

@@ -110,11 +110,11 @@ class Flow:
     def mentions(self) -> frozenset[str]:
         """What the criteria and the re-enrollment triggers depend on."""
         names = set()
-        for each in (each for branch in (*self.tree, *self.triggers) for each in branch):
-            if each[0] == "hs_name":
-                names.update(each[2])
-            elif each[0] != "hs_value":
-                names.add(LIST if each[0].endswith("IN_LIST") else each[0])
+        for filter_ in (filter_ for branch in (*self.tree, *self.triggers) for filter_ in branch):
+            if filter_[0] == "hs_name":
+                names.update(filter_[2])
+            elif filter_[0] != "hs_value":
+                names.add(LIST if filter_[0].endswith("IN_LIST") else filter_[0])
         return frozenset(names)
 
 
@@ -153,8 +153,8 @@ def steps(draw: st.DrawFn, *, of_one_property: bool) -> list[tuple[int, str, Any
     changes = list[Change]()
     for number in range(draw(st.integers(4, 10))):
         now += draw(ADVANCE)
-        others = ["repeat"] if of_one_property else ["repeat", "edit", "off", "on"]
-        step = draw(st.sampled_from(["change"] * 6 + others))
+        other_steps = ["repeat"] if of_one_property else ["repeat", "edit", "off", "on"]
+        step = draw(st.sampled_from(["change"] * 6 + other_steps))
         if step == "repeat" and changes:
             made.append((now, "change", draw(st.sampled_from(changes))))
         elif step == "edit":
@@ -359,7 +359,7 @@ def value(facts: Iterable[Fact], name: str) -> str | bool | None:
 
 
 def holds(tree: Tree, facts: Sequence[Fact]) -> bool:
-    return any(all(satisfied(each, facts) for each in branch) for branch in tree)
+    return any(all(satisfied(filter_, facts) for filter_ in branch) for branch in tree)
 
 
 def satisfied(condition: Filter, facts: Sequence[Fact]) -> bool:
@@ -382,8 +382,8 @@ def occurs(
     trigger: Sequence[Filter], changed: Container[str], before: Sequence[Fact] | None, after: Sequence[Fact]
 ) -> bool:
     if trigger[0][0] != "hs_name":
-        was = before is not None and all(satisfied(each, before) for each in trigger)
-        return all(satisfied(each, after) for each in trigger) and not was
+        was = before is not None and all(satisfied(filter_, before) for filter_ in trigger)
+        return all(satisfied(filter_, after) for filter_ in trigger) and not was
     (name,) = trigger[0][2]
     if name not in changed:
         return False
@@ -426,11 +426,11 @@ def play(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bo
             if step == "on" and not naive.is_on:
                 naive.enabled_at = now
             naive.is_on = step == "on"
-        assert enrolled(world) == naive.enrolled, told(flow, story, record_exists=record_exists)
+        assert enrolled(world) == naive.enrolled, describe_story(flow, story, record_exists=record_exists)
     return len(naive.enrolled)
 
 
-def told(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool) -> str:
+def describe_story(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool) -> str:
     """The story for a person, if it fails."""
     lines = [f"{flow}, the record {'exists' if record_exists else 'does not exist'}"]
     return "\n".join([*lines, *(f"{now} {step} {subject or ''}" for now, step, subject in story)])

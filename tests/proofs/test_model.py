@@ -87,10 +87,10 @@ class Sent:
 
     @property
     def changes(self) -> Mapping[str, str]:
-        told = dict(self.snapshot or {})
+        values = dict(self.snapshot or {})
         if self.kind == "crm.property_changed":
-            told[self.properties["hs_name"]] = self.properties["hs_value"]
-        return told
+            values[self.properties["hs_name"]] = self.properties["hs_value"]
+        return values
 
     @property
     def changes_record(self) -> bool:
@@ -653,11 +653,11 @@ class Enrolling(RuleBasedStateMachine):
         if self.sent:
             self._deliver_at_once(self._late(data), self._one(data), at, ends)
 
-    @rule(record=records, told=st.tuples(snapshots, snapshots), at=moments, ends=st.booleans(), precision=precisions)
+    @rule(record=records, cities=st.tuples(snapshots, snapshots), at=moments, ends=st.booleans(), precision=precisions)
     def submit_two_forms_at_once(
-        self, record: str, told: tuple[str | None, str | None], at: Moment, ends: bool, precision: str
+        self, record: str, cities: tuple[str | None, str | None], at: Moment, ends: bool, precision: str
     ) -> None:
-        for city in told:
+        for city in cities:
             self.submit_a_form(record, "f-1", city, 0, precision)
         self._deliver_at_once(self.sent[-1], self.sent[-2], at, ends)
 
@@ -700,16 +700,16 @@ class Enrolling(RuleBasedStateMachine):
     def deliver_amid_a_change(self, data: st.DataObject, change: Any, at: Moment, ends: bool) -> None:
         if not self.sent:
             return
-        told: list[Step] = []
+        steps: list[Step] = []
 
         def meet() -> None:
             self.seen["met a change"] += 1
             with self._at_a_time_of_its_own():
-                told.append(self._make(*change))
+                steps.append(self._make(*change))
             if ends:
                 self.calls.end()
 
-        self._deliver(self._late(data), Meeting(at, meet, lambda: [told]))
+        self._deliver(self._late(data), Meeting(at, meet, lambda: [steps]))
 
     @rule(data=st.data())
     def redrive(self, data: st.DataObject) -> None:
@@ -1168,4 +1168,4 @@ def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch:
     )
     Enrolling.seen.clear()
     run_state_machine_as_test(Enrolling, settings=profile)
-    print(", ".join(f"{count:,} {what}" for what, count in sorted(Enrolling.seen.items())))
+    print(", ".join(f"{count:,} {name}" for name, count in sorted(Enrolling.seen.items())))

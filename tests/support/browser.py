@@ -14,17 +14,17 @@ def foreign_requests(port: int) -> dict[str, tuple[str, dict[str, str]]]:
     """By a name: the method and the headers that a browser sends for a page that is not the server's own."""
     host, evil = f"127.0.0.1:{port}", "https://evil.example"
     fetched = {"Host": host, "Origin": evil, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-amz-target"}
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-amz-target"}
     return {
         "a simple request": ("POST", {**fetched, "Content-Type": "text/plain;charset=UTF-8"}),
         "a form": (
             "POST",
             {**fetched, "Sec-Fetch-Mode": "navigate", "Content-Type": "application/x-www-form-urlencoded"},
         ),
-        "a preflight": ("OPTIONS", {**fetched, "Sec-Fetch-Mode": "cors", **asked}),
+        "a preflight": ("OPTIONS", {**fetched, "Sec-Fetch-Mode": "cors", **preflight}),
         "a preflight for a private network": (
             "OPTIONS",
-            {**fetched, "Sec-Fetch-Mode": "cors", **asked, "Access-Control-Request-Private-Network": "true"},
+            {**fetched, "Sec-Fetch-Mode": "cors", **preflight, "Access-Control-Request-Private-Network": "true"},
         ),
         "a sandboxed frame or a file": ("POST", {**fetched, "Origin": "null"}),
         "a browser without Sec-Fetch-Site": ("POST", {"Host": host, "Origin": evil}),

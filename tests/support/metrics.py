@@ -54,7 +54,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         arrive_in_another_order(patch)
         fail(patch)
         backfill(patch)
-        ask(patch)
+        call_api(patch)
     return {
         (directive["Namespace"], metric["Name"], frozenset(dimensions))
         for line in map(json.loads, written.getvalue().splitlines())
@@ -211,7 +211,7 @@ def backfill(patch: pytest.MonkeyPatch) -> None:
         run_handler()({}, NO_CONTEXT)
 
 
-def ask(patch: pytest.MonkeyPatch) -> None:
+def call_api(patch: pytest.MonkeyPatch) -> None:
     """The HTTP API: answered, refused, failed."""
     world = portal()
     logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()

@@ -41,12 +41,12 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
 def taken(function: str) -> set[Permission]:
     """What Lambda does in the name of a function that takes from queues."""
     mappings = of_type("AWS::Lambda::EventSourceMapping").values()
-    own = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
+    event_sources = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
     if has_route(function):
-        own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
+        event_sources += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
     return {
         Permission(_name(mapping["EventSourceArn"]), f"sqs:{action}")
-        for mapping in own
+        for mapping in event_sources
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
     }
 

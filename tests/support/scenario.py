@@ -238,7 +238,7 @@ def _filter_based(given: Mapping[str, Any]) -> dict[str, Any]:
     branches = [_and(filters) for filters in given.get("any_filters") or [given["filters"]]]
     for key, operator in (("company", "IN_LIST"), ("no_company", "NOT_IN_LIST")):
         if key in given:
-            filters = [_record_filter(each) for each in given[key]]
+            filters = [_record_filter(filter_) for filter_ in given[key]]
             branches[0]["filterBranches"].append(with_company(*filters, operator=operator))
     return {
         "type": "LIST_BASED",

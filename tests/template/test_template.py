@@ -199,9 +199,9 @@ def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "FIND_EVENTS_BY_ID", "DECIDED_ONE_BY_ONE"}
-    own.add("UNPROCESSED_MESSAGE_BYTES")
-    assert names - powertools == {*own, "AWS_ENDPOINT_URL"}
+    own_names = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "FIND_EVENTS_BY_ID", "DECIDED_ONE_BY_ONE"}
+    own_names.add("UNPROCESSED_MESSAGE_BYTES")
+    assert names - powertools == {*own_names, "AWS_ENDPOINT_URL"}
     assert DEFAULTS["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -293,8 +293,8 @@ def test_a_table_has_the_keys_and_indexes_with_which_the_adapters_are_tested(mon
             assert _by_name(properties.get(kind, []), "IndexName") == _by_name(indexes, "IndexName")
 
 
-def _by_name(many: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return sorted(many, key=lambda item: item[name])
+def _by_name(descriptions: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return sorted(descriptions, key=lambda item: item[name])
 
 
 # The HTTP API

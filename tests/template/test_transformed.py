@@ -231,7 +231,7 @@ def test_templates_are_within_the_limits_of_cloudformation() -> None:
         if part.path == "template.yaml":
             assert not part.parameters
             continue
-        required = {name for name, each in template["Parameters"].items() if "Default" not in each}
+        required = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
         assert required <= set(part.parameters) <= set(template["Parameters"]), part.path
 
 

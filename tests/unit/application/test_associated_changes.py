@@ -300,8 +300,8 @@ class Naive:
         self.facts: list[Fact] = []
         self.enrolled: list[int] = []
 
-    def value(self, what: str, at: float) -> str | None:
-        values = [value for when, name, value in sorted(self.facts) if name == what and when <= at]
+    def value(self, property_name: str, at: float) -> str | None:
+        values = [value for when, name, value in sorted(self.facts) if name == property_name and when <= at]
         return values[-1] if values else None
 
     def exists(self, record: str, at: float) -> bool:
@@ -339,9 +339,9 @@ FACTS = st.lists(
 
 
 def arrive(world: World, fact: Fact) -> None:
-    at, what, value = fact
-    name, _, company = what.partition(" ")
-    given: dict[str, Any] = {"id": f"{what}-{at}", "at": iso(START + at)}
+    at, fact_name, value = fact
+    name, _, company = fact_name.partition(" ")
+    given: dict[str, Any] = {"id": f"{fact_name}-{at}", "at": iso(START + at)}
     match name:
         case "city":
             properties = {"hs_name": "city", "hs_value": value}
@@ -366,7 +366,7 @@ def test_order_of_arrival_makes_no_difference_to_a_naive_evaluator(
 ) -> None:
     for record in sorted(created_late):
         changes.insert(dice.randint(0, len(changes)), (f"created {record}", "yes"))
-    facts = [(10 * number + 1, what, value) for number, (what, value) in enumerate(changes)]
+    facts = [(10 * number + 1, fact_name, value) for number, (fact_name, value) in enumerate(changes)]
     dice.shuffle(facts)
     world, naive = World(now=START + 1_000), Naive(created_late, is_in=is_in)
     key = "company" if is_in else "no_company"
@@ -394,9 +394,9 @@ def test_contact_enrolls_when_the_last_of_three_changes_happened(arrivals: Seque
         world.put_record(record, Record(record, 0))
     at = dict(zip(values, times, strict=True))
 
-    for what in arrivals:
+    for fact_name in arrivals:
         world.now += 1
-        arrive(world, (at[what], what, values[what]))
+        arrive(world, (at[fact_name], fact_name, values[fact_name]))
 
     assert [message.cause.occurred_at for message in world.queue.messages] == [START + 21]
 

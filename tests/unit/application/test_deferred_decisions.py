@@ -198,17 +198,17 @@ def test_events_of_one_moment_share_one_deferral_on_their_record() -> None:
     """Else each would make the looks of all others outdated, and of many at once some would give up."""
     made = world()
     made.now += 1_000
-    save, others = made.deferred_events.save, itertools.count(1)
+    save, numbers = made.deferred_events.save, itertools.count(1)
 
     def meanwhile(waiting: Any) -> None:
         if waiting.event.id == "e1":
-            number = next(others)
+            number = next(numbers)
             made.deliver(submitted(AT + number, f"other-{number}"))
         save(waiting)
 
     made.deferred_events.save = meanwhile  # type: ignore[method-assign]
     assert [str(decision.code) for decision in made.deliver(submitted())] == ["WAITING"]
-    assert next(others) <= ATTEMPTS
+    assert next(numbers) <= ATTEMPTS
 
 
 def test_deferred_event_of_a_deleted_record_does_not_enroll() -> None:

@@ -119,8 +119,10 @@ def test_redelivery_completes_an_enrollment_after_the_flow_is_off_changed_or_del
 def test_redelivery_completes_an_enrollment_despite_a_different_bus_clock(ahead_ms: int, flow_count: int) -> None:
     """The envelope's time is ahead of the function's clock, or behind it; the author turns the flow off a second after
     the queue refused the message."""
-    others = [{**ONCE, "id": 1_000 + n, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]} for n in range(flow_count)]
-    world = world_with(ONCE, *others[1:])
+    other_flows = [
+        {**ONCE, "id": 1_000 + n, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]} for n in range(flow_count)
+    ]
+    world = world_with(ONCE, *other_flows[1:])
     sent = submitted(sent=iso(world.now + ahead_ms), at=iso(world.now))
     world.queue.refuses = 1
     with pytest.raises(NotDelivered):

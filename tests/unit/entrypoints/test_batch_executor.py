@@ -56,26 +56,26 @@ def test_concurrent_identical_calls_are_coalesced() -> None:
 
 
 def test_concurrent_identical_calls_are_each_made_once() -> None:
-    calls, others, meeting = Calls(), Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
+    calls, other_calls, meeting = Calls(), Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
         answers = list(
             executor.map(
-                lambda n: meeting.call(calls.double if n < 3 else others.double, [n]),
+                lambda n: meeting.call(calls.double if n < 3 else other_calls.double, [n]),
                 (1, 2, 4, 5),
             )
         )
-    assert (calls.made, others.made) == ([[1, 2]], [[4, 5]])
+    assert (calls.made, other_calls.made) == ([[1, 2]], [[4, 5]])
     assert answers == [[2, 4], [2, 4], [8, 10], [8, 10]]
 
 
 def test_finished_participant_does_not_delay_a_call() -> None:
     calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(2) as executor:
-        asked = executor.submit(meeting.call, calls.double, [1])
+        future = executor.submit(meeting.call, calls.double, [1])
         while not meeting._pending_calls:
             pass
         meeting.leave()
-        assert asked.result(SECONDS / 2) == [2]
+        assert future.result(SECONDS / 2) == [2]
 
 
 def test_only_running_groups_delay_a_call() -> None:
@@ -99,12 +99,12 @@ def test_call_longer_than_the_maximum_wait_is_made_once() -> None:
         return numbers
 
     with ThreadPoolExecutor(3) as executor:
-        asked = [executor.submit(meeting.call, slow, [n]) for n in (1, 2)]
+        futures = [executor.submit(meeting.call, slow, [n]) for n in (1, 2)]
         while not made:
             pass
         assert not goes_on.wait(0.6)
         goes_on.set()
-        assert [sorted(future.result(SECONDS)) for future in asked] == [[1, 2]] * 2
+        assert [sorted(future.result(SECONDS)) for future in futures] == [[1, 2]] * 2
     assert made == [[1, 2]]
 
 

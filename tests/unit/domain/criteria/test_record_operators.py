@@ -617,11 +617,11 @@ def test_any_criteria_agree_with_the_naive_evaluator(
     document["enrollmentCriteria"]["refinementCriteria"] = branch
     criteria = read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)).criteria
     assert criteria is not None
-    changes = [RecordUpdate(when, {name: value}) for name, many in story.items() for when, value in many.items()]
+    changes = [RecordUpdate(when, {name: value}) for name, values in story.items() for when, value in values.items()]
     changes += [
         RecordUpdate(when, memberships={name: is_member})
-        for name, many in lists.items()
-        for when, is_member in many.items()
+        for name, memberships in lists.items()
+        for when, is_member in memberships.items()
     ]
     chance.shuffle(changes)
     record = Record(KEY, 0)
@@ -629,8 +629,8 @@ def test_any_criteria_agree_with_the_naive_evaluator(
         record = apply_change(record, KEY, change) or record
 
     naive = Naive(
-        {name: list(many.items()) for name, many in story.items()},
-        {name: list(many.items()) for name, many in lists.items()},
+        {name: list(values.items()) for name, values in story.items()},
+        {name: list(values.items()) for name, values in lists.items()},
         at,
         zone,
     )
@@ -658,12 +658,14 @@ SAME_QUESTION = [
 ]
 
 
-@pytest.mark.parametrize(("first", "same", "other"), SAME_QUESTION)
-def test_equal_filters_are_evaluated_once(first: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
-    asked, asked_again, asked_otherwise = map(record_operation, (first, same, other))
-    assert asked == asked_again
-    assert not asked != asked_again  # noqa: SIM202 - the operator itself
-    assert hash(asked) == hash(asked_again)
-    assert asked != asked_otherwise
-    assert not asked == asked_otherwise  # noqa: SIM201 - the operator itself
-    assert asked_again.given == same
+@pytest.mark.parametrize(("filter_", "equal", "different"), SAME_QUESTION)
+def test_equal_filters_are_evaluated_once(
+    filter_: dict[str, Any], equal: dict[str, Any], different: dict[str, Any]
+) -> None:
+    operation, equal_operation, different_operation = map(record_operation, (filter_, equal, different))
+    assert operation == equal_operation
+    assert not operation != equal_operation  # noqa: SIM202 - the operator itself
+    assert hash(operation) == hash(equal_operation)
+    assert operation != different_operation
+    assert not operation == different_operation  # noqa: SIM201 - the operator itself
+    assert equal_operation.given == equal

@@ -79,9 +79,9 @@ EVENTS = st.lists(
 )
 
 
-def event(number: int, at: int, what: str, value: Any) -> Event:
+def event(number: int, at: int, kind: str, value: Any) -> Event:
     given: dict[str, Any] = {"id": f"e{number}", "at": iso(START + at)}
-    match what:
+    match kind:
         case "list":
             given |= {
                 "lists.membership_changed": "101",
@@ -92,7 +92,7 @@ def event(number: int, at: int, what: str, value: Any) -> Event:
         case "created":
             given |= {"crm.object_created": "101", **({} if value is None else {"record": value})}
         case _:
-            given |= {"crm.property_changed": "101", "properties": {"hs_name": what, "hs_value": value}}
+            given |= {"crm.property_changed": "101", "properties": {"hs_name": kind, "hs_value": value}}
     return read_routed_event(scenario.event(given)).evaluated(START + 1000 + number)
 
 
@@ -130,8 +130,8 @@ def test_every_flow_in_which_a_change_enrolls_is_selected(
     times = chance.sample(range(20), len(happened))
     record: Record | None = Record(KEY, START - 1)
     enrolled: dict[str, set[int]] = {flow.id: set() for flow in made}
-    for number, ((what, value), at) in enumerate(zip(happened, times, strict=True)):
-        arrived = event(number, at, what, value)
+    for number, ((kind, value), at) in enumerate(zip(happened, times, strict=True)):
+        arrived = event(number, at, kind, value)
         record = apply_event(record, arrived)
         change = record_change(arrived, record)
         if change is None:

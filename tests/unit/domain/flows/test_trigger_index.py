@@ -86,7 +86,10 @@ def filters(draw: DrawFn) -> PropertyFilter:
 
 
 def flow(flow_id: str, *groups: tuple[str, Iterable[PropertyFilter]]) -> Flow:
-    made = (TriggerGroup(index, event_type, None, tuple(many)) for index, (event_type, many) in enumerate(groups))
+    made = (
+        TriggerGroup(index, event_type, None, tuple(conditions))
+        for index, (event_type, conditions) in enumerate(groups)
+    )
     return Flow("p1", flow_id, "", "0-1", "1", True, 0, 0, False, tuple(made))
 
 

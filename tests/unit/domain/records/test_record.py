@@ -330,7 +330,9 @@ def test_history_is_cut_before_a_record_is_refused() -> None:
         record = apply(record, RecordUpdate(at, {"a": f"{at:02d}" * 4_000, "b": at}), 50)
     assert record.properties == {"a": TimestampedValue("59" * 4_000, 59), "b": TimestampedValue(59, 59)}
     sizes = [
-        len(str(timestamped_value.value)) for many in record.earlier_properties.values() for timestamped_value in many
+        len(str(timestamped_value.value))
+        for values in record.earlier_properties.values()
+        for timestamped_value in values
     ]
     assert MAX_RECORD_BYTES / 3 < sum(sizes) < MAX_RECORD_BYTES
 
