@@ -162,8 +162,8 @@ def test_portal_tolerance_is_stored() -> None:
 def test_portal_allowed_sources_are_stored() -> None:
     api = portal_of_examples()
     path = "/enrollment/v1/portal"
-    given = ["acme.website", "acme.crm", "acme.website"]
-    assert api("PATCH", path, {"allowedSources": given}).json["allowedSources"] == ["acme.website", "acme.crm"]
+    sources = ["acme.website", "acme.crm", "acme.website"]
+    assert api("PATCH", path, {"allowedSources": sources}).json["allowedSources"] == ["acme.website", "acme.crm"]
     assert api("PATCH", path, {"timeZone": "Europe/Dublin"}).json["allowedSources"] == ["acme.website", "acme.crm"]
     assert api("GET", path, headers={"x-portal-id": "p2"}).json["allowedSources"] == []
     for wrong in ("acme", {}, None, 3, [3], [["acme"]], ["x"] * 51):

@@ -13,7 +13,7 @@ from tests.support.scenario import event, flow
 FLOWS = "/automation/v4/flows"
 
 
-def group(**given: Any) -> dict[str, Any]:
+def group(**keys: Any) -> dict[str, Any]:
     whole = {
         "filterBranchType": "UNIFIED_EVENTS",
         "operator": "HAS_COMPLETED",
@@ -21,7 +21,7 @@ def group(**given: Any) -> dict[str, Any]:
         "filterBranches": [],
         "filters": [],
     }
-    return whole | given
+    return whole | keys
 
 
 def where(name: str, kind: str, operator: str, **operands: Any) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def where(name: str, kind: str, operator: str, **operands: Any) -> dict[str, Any
     return {"filterType": "PROPERTY", "property": name, "operation": operation}
 
 
-def event_based(*groups: dict[str, Any], **given: Any) -> dict[str, Any]:
-    criteria = {"type": "EVENT_BASED", "eventFilterBranches": list(groups), **given}
+def event_based(*groups: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    criteria = {"type": "EVENT_BASED", "eventFilterBranches": list(groups), **keys}
     return {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": criteria}
 
 
@@ -434,9 +434,9 @@ def test_a_flow_is_explained_and_nothing_is_stored() -> None:
     assert len(api("GET", FLOWS).json["results"]) == 2
 
 
-def after(flow_id: int, before: int, **given: Any) -> dict[str, Any]:
+def after(flow_id: int, before: int, **fields: Any) -> dict[str, Any]:
     where = [["hs_flow_id", "IS_ANY_OF", [str(before)]]]
-    return flow({"id": flow_id, "event": "workflows.enrolled", "where": where, **given})
+    return flow({"id": flow_id, "event": "workflows.enrolled", "where": where, **fields})
 
 
 def test_flow_that_closes_a_loop_is_stored_with_a_warning() -> None:

@@ -21,8 +21,8 @@ def named(operation: Endpoint) -> str:
     return operation.name
 
 
-def send(api: Api, operation: Endpoint, **given: Any) -> Answer:
-    return api(operation.method, filled(operation.path, operation.example.path), **given)
+def send(api: Api, operation: Endpoint, **request_parts: Any) -> Answer:
+    return api(operation.method, filled(operation.path, operation.example.path), **request_parts)
 
 
 def state(api: Api) -> str:

@@ -64,8 +64,8 @@ BURSTS: Mapping[str, tuple[str, Any]] = {
 def run() -> Sequence[Cost]:
     with emulated_aws() as emulated:
         stores = open_stores(emulated.config)
-        for given in FLOWS:
-            document = flow(given)
+        for fields in FLOWS:
+            document = flow(fields)
             store(stores.authoring, "p1", document, 0)
         for number in range(100):
             stores.records.save(Record(RecordKey("p1", "0-1", f"known-{number}"), 0))
@@ -76,12 +76,12 @@ async def _run(emulated: Emulated) -> Sequence[Cost]:
     """The ways by turns, so that what else the machine does touches them alike; of each the least."""
     found: dict[tuple[str, int | None], Cost] = {}
     for round_ in range(ROUNDS):
-        for burst, (category, given) in BURSTS.items():
+        for burst, (category, fields_of) in BURSTS.items():
             for size in (None, *SIZES):
                 # Of each way its own events, and where they create records, its own records.
                 way = f"{round_}-{size}"
                 events = [
-                    event({**given(number, way), "id": f"{way}-{number}", "sent": iso(bootstrap.now())})
+                    event({**fields_of(number, way), "id": f"{way}-{number}", "sent": iso(bootstrap.now())})
                     for number in range(WARM + EVENTS)
                 ]
                 with TemporaryDirectory() as folder:

@@ -54,13 +54,13 @@ def item_bytes(item: Item) -> int:
 
 
 def _value_bytes(value: Mapping[str, Any]) -> int:
-    ((kind, given),) = value.items()
+    ((kind, content),) = value.items()
     match kind:
         case "S":
-            return len(given.encode())
+            return len(content.encode())
         case "N":
-            digits = given.lstrip("-").replace(".", "").strip("0")
-            return math.ceil(len(digits) / 2) + 1 + given.startswith("-")
+            digits = content.lstrip("-").replace(".", "").strip("0")
+            return math.ceil(len(digits) / 2) + 1 + content.startswith("-")
         case "BOOL" | "NULL":
             return 1
     raise ValueError(f"a value of type {kind}: how many bytes it has is not written here")

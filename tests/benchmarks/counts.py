@@ -168,8 +168,8 @@ def _kinds(config: Config, history_days: int) -> Iterator[Kind]:
 
 def _prepare(config: Config, record: str) -> None:
     stores = open_stores(config)
-    for given in FLOWS:
-        document = flow(given)
+    for fields in FLOWS:
+        document = flow(fields)
         revision = stores.authoring.flow_repository.get(PORTAL, document["id"])
         if revision is None:
             store(stores.authoring, PORTAL, document, 0)

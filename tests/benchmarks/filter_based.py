@@ -98,16 +98,16 @@ def _change(cause: Cause, number: int, size: int) -> RecordChange:
     event = creation
     if cause is not Cause.CREATION:
         name = "lifecyclestage" if cause is Cause.NAMED_BY_ALL else "phone"
-        given = {"id": f"changed{number}", "properties": {"hs_name": name, "hs_value": "opportunity"}}
-        event = _event({"crm.property_changed": str(number), "at": scenario.at(60), **given})
+        fields = {"id": f"changed{number}", "properties": {"hs_name": name, "hs_value": "opportunity"}}
+        event = _event({"crm.property_changed": str(number), "at": scenario.at(60), **fields})
         record = apply_event(record, event)
     change = record_change(event, record)
     assert change is not None
     return change
 
 
-def _event(given: dict[str, Any]) -> Any:
-    return read_routed_event(scenario.event(given)).evaluated(NOW)
+def _event(fields: dict[str, Any]) -> Any:
+    return read_routed_event(scenario.event(fields)).evaluated(NOW)
 
 
 def _microseconds(matching: Callable[[Any], Any], changes: Sequence[RecordChange]) -> float:

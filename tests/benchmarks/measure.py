@@ -151,8 +151,8 @@ def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in codes}
     for number in range(STARTS + 1):
         for name, code in codes.items():
-            given = {"id": f"cold-{number}", "portal": "p8", "record": {}}
-            envelope = event({"forms.submitted": f"cold-{number}", **given})
+            fields = {"id": f"cold-{number}", "portal": "p8", "record": {}}
+            envelope = event({"forms.submitted": f"cold-{number}", **fields})
             done = subprocess.run(
                 [sys.executable, "-c", code, json.dumps(envelope), f"bare-{number}"],
                 check=True,

@@ -52,13 +52,13 @@ def costs(config: Config) -> list[Cost]:
 
 def _prepare(config: Config) -> None:
     stores = open_stores(config)
-    for given in (
+    for fields in (
         {"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
         {"id": 2, "event": "calls.ended"},
         {"id": 3, "event": "calls.ended"},
         {"id": 4, "event": "calls.ended"},
     ):
-        store(stores.authoring, "p1", flow(given), 0)
+        store(stores.authoring, "p1", flow(fields), 0)
     stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
     # Events are sent after the flows were written, as nearly every event is.
     time.sleep(0.1)

@@ -103,13 +103,15 @@ def _rules_and_events() -> tuple[Sequence[Rule], Sequence[PlainEvent]]:
 
 
 def _flow(rule: Rule) -> Flow:
-    given = [("form", {"operationType": "ENUMERATION", "operator": "IS_ANY_OF", "values": list(rule.forms)})]
+    conditions = [("form", {"operationType": "ENUMERATION", "operator": "IS_ANY_OF", "values": list(rule.forms)})]
     if rule.country:
-        given.append(("country", {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": rule.country}))
+        conditions.append(("country", {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": rule.country}))
     if rule.seconds is not None:
-        given.append(("seconds", {"operationType": "NUMBER", "operator": "IS_GREATER_THAN", "value": rule.seconds}))
+        conditions.append(
+            ("seconds", {"operationType": "NUMBER", "operator": "IS_GREATER_THAN", "value": rule.seconds})
+        )
     group = TriggerGroup(
-        0, EVENT_TYPE, None, tuple(PropertyFilter(name, operation(operands)) for name, operands in given)
+        0, EVENT_TYPE, None, tuple(PropertyFilter(name, operation(operands)) for name, operands in conditions)
     )
     return Flow("acme", rule.id, "", "0-1", "1", True, 0, 0, True, (group,))
 

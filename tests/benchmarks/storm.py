@@ -177,13 +177,13 @@ def storm(options: Sequence[str]) -> None:
     with embedded(*options) as config:
         run = Run(config)
         opened = open_stores(config)
-        for portal, given in (
+        for portal, fields in (
             ("busy", {"id": 1, "event": "crm.object_created"}),
             ("busy", {"id": 2, "event": "crm.property_changed", "where": [["hs_name", "IS_EQUAL_TO", "never"]]}),
             ("quiet", {"id": 3, "event": "forms.submitted", "re_enroll": True}),
             ("quiet", {"id": 4, "event": "crm.property_changed", "re_enroll": True}),
         ):
-            store(opened.authoring, portal, flow(given), 0)
+            store(opened.authoring, portal, flow(fields), 0)
         opened.records.save(Record(RecordKey("quiet", "0-1", "101"), 0))
         consumer = threading.Thread(target=run.consume)
         consumer.start()

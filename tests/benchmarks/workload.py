@@ -252,8 +252,8 @@ def _filters(kind: Kind, mix: Mix, ids: Sequence[str], dice: random.Random) -> t
 
 
 def _filter(name: str, type_name: str, operator: str, operands: Mapping[str, Any]) -> PropertyFilter:
-    given = {"operationType": type_name, "operator": operator, "includeObjectsWithNoValueSet": False}
-    return PropertyFilter(name, operation(given | dict(operands)))
+    document = {"operationType": type_name, "operator": operator, "includeObjectsWithNoValueSet": False}
+    return PropertyFilter(name, operation(document | dict(operands)))
 
 
 def _id(kind: Kind, dice: random.Random) -> str:

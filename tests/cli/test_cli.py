@@ -521,10 +521,10 @@ def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:
     run("send", file(tmp_path, {"detail": {}}, name="none.json"), code=2)
 
 
-@pytest.mark.parametrize("given", [{}, {"occurredAt": None}, {"occurredAt": "2026-11-23T10:00:00Z"}])
+@pytest.mark.parametrize("detail_fields", [{}, {"occurredAt": None}, {"occurredAt": "2026-11-23T10:00:00Z"}])
 @pytest.mark.parametrize("options", [[], ["--now"]])
 def test_a_sent_event_has_a_time_with_milliseconds_unless_it_has_one_of_its_own(
-    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], options: list[str]
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detail_fields: dict[str, Any], options: list[str]
 ) -> None:
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(sending, "put_batch", lambda _, batch: sent.extend(batch) or {})
@@ -532,11 +532,11 @@ def test_a_sent_event_has_a_time_with_milliseconds_unless_it_has_one_of_its_own(
     del envelope["detail"]["occurredAt"]
     before = now()
 
-    run("send", file(tmp_path, {**envelope, "detail": {**envelope["detail"], **given}}), *options)
+    run("send", file(tmp_path, {**envelope, "detail": {**envelope["detail"], **detail_fields}}), *options)
 
     occurred_at = json.loads(sent[0]["Detail"])["occurredAt"]
-    if given.get("occurredAt") and not options:
-        assert occurred_at == given["occurredAt"]
+    if detail_fields.get("occurredAt") and not options:
+        assert occurred_at == detail_fields["occurredAt"]
     else:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", occurred_at)
         found = read_instant(occurred_at)
@@ -737,8 +737,8 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
 def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
     world = portal.world
     for number in range(150):
-        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
-        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+        fields = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **fields}))
     draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
     result = run("flows", "preview", draft, "--last", "130")
     shown = result.stdout
@@ -757,8 +757,8 @@ def test_the_impact_of_a_draft_is_shown(portal: Api, tmp_path: Path, monkeypatch
     monkeypatch.setattr("enroll.commands.flow_impact.now", lambda: portal.world.now)
     world = portal.world
     for number in range(150):
-        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
-        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+        fields = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **fields}))
     old = event({"forms.submitted": "500", "id": "old", "at": iso(world.now - 8 * 86_400_000)})
     world.deliver(old)
     saved = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 0", "Town 1"]]]}

@@ -424,8 +424,8 @@ class Portal:
                 self.messages[name] = json.dumps(message)
         return {"Entries": [{"EventId": "1"}] * len(Entries)}
 
-    def receive_message(self, **given: Any) -> Any:
-        assert given["QueueUrl"].endswith("unprocessed-events"), "no other queue is ever received from"
+    def receive_message(self, **arguments: Any) -> Any:
+        assert arguments["QueueUrl"].endswith("unprocessed-events"), "no other queue is ever received from"
         held = [name for name in self.messages if name not in self.taken]
         self.taken += held
         return {"Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": self.messages[name]} for name in held]}

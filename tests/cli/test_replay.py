@@ -71,8 +71,10 @@ def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
         order = portal.world.replays.get(name)
         assert order is not None
         for record in ("103", "104", "103", "999"):
-            given = {"id": f"e{record}", "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
-            portal.world.replay_processor.process(read_routed_event(event({"forms.submitted": record, **given})), order)
+            fields = {"id": f"e{record}", "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
+            portal.world.replay_processor.process(
+                read_routed_event(event({"forms.submitted": record, **fields})), order
+            )
 
     aws.delivers = deliver
     found = answer("replay", "--from", SINCE, "--to", UNTIL, "--dry-run", "--event-type", "forms.submitted")

@@ -237,10 +237,10 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         yield api
 
 
-def submit(api: Api, name: str, record: str = "101", **given: Any) -> None:
+def submit(api: Api, name: str, record: str = "101", **fields: Any) -> None:
     at = iso(api.world.now)
     properties = {"hs_form_id": "f-1"}
-    api.world.deliver(event({"forms.submitted": record, "id": name, "at": at, "properties": properties, **given}))
+    api.world.deliver(event({"forms.submitted": record, "id": name, "at": at, "properties": properties, **fields}))
 
 
 def shown(*options: str) -> list[str]:

@@ -31,11 +31,11 @@ from tests.support.scenario import event
 from tests.support.serving import served
 
 
-def submitted(event_id: str = "e1", record: str = "103", **given: Any) -> dict[str, Any]:
+def submitted(event_id: str = "e1", record: str = "103", **fields: Any) -> dict[str, Any]:
     properties = {"hs_form_id": "f-1"}
-    return event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | given) | {
+    return event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | fields) | {
         "detail": {
-            **event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | given)["detail"],
+            **event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | fields)["detail"],
             "properties": properties,
         }
     }

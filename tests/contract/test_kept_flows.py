@@ -44,9 +44,9 @@ class Kept:
         self.author = FlowAuthoring(DynamoFlowRepository(self.tables, read_flow), self.flows, read_flow)
         self.now = NOW
 
-    def put(self, number: int, *event_types: str, portal: str = "p1", **given: Any) -> None:
+    def put(self, number: int, *event_types: str, portal: str = "p1", **fields: Any) -> None:
         self.now += 1
-        groups = [{"event": event_type, **given} for event_type in event_types or (SUBMITTED,)]
+        groups = [{"event": event_type, **fields} for event_type in event_types or (SUBMITTED,)]
         store(self.author, portal, flow({"id": number, "groups": groups}), self.now)
 
     def seen(self, *event_types: str, portal: str = "p1") -> Mapping[str, tuple[str, bool]]:

@@ -158,7 +158,7 @@ def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) ->
 def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
     """Flows are written, records created and changed, and enrollments read, over HTTP alone."""
     api = Api(embedded.api_url, "api")
-    for number, given in enumerate(
+    for number, fields in enumerate(
         (
             {"event": "crm.object_created"},
             {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]},
@@ -166,7 +166,7 @@ def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
         ),
         1,
     ):
-        document = flow({"id": number, **given})
+        document = flow({"id": number, **fields})
         assert api.call("PUT", f"/automation/v4/flows/{number}", document)["revisionId"] == "1"
 
     created = api.call("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}})
@@ -239,10 +239,10 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
     embedded.put_flow("late", id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=0.1)
     embedded.put_flow("late", id=2, event="calls.ended", limit={"count": 1, "period": "SECOND"}, re_enroll=True)
     at = bootstrap.now()
-    given = {"portal": "late", "at": at}
+    fields = {"portal": "late", "at": at}
     for record in ("changes", "stays"):
-        embedded.send(event({"forms.submitted": record, "id": record, "record": {"city": "Bray"}, **given}))
-    embedded.send(*(event({"calls.ended": "calls", "id": f"c{n}", "record": {}, **given}) for n in range(3)))
+        embedded.send(event({"forms.submitted": record, "id": record, "record": {"city": "Bray"}, **fields}))
+    embedded.send(*(event({"calls.ended": "calls", "id": f"c{n}", "record": {}, **fields}) for n in range(3)))
     changes = {"hs_name": "city", "hs_value": "Cork"}
     change = {"crm.property_changed": "changes", "id": "moved", "portal": "late", "at": at + 1, "properties": changes}
     time.sleep(1)
@@ -383,8 +383,8 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
         "other": 4,
     }
 
-    given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
-    for document in (flow({"id": 2, **given}), flow({"id": 3, **given, "re_enroll": True})):
+    fields = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
+    for document in (flow({"id": 2, **fields}), flow({"id": 3, **fields, "re_enroll": True})):
         api.call("PUT", f"/automation/v4/flows/{document['id']}", document)
     order = ("replay", "--portal", "past", "--from", since, "--flow", "2", "--flow", "3")
 
@@ -556,10 +556,10 @@ def test_a_taken_port_is_a_clear_message() -> None:
 def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) -> None:
     """For `sam local invoke --env-vars`."""
     text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
-    given = json.loads(text)["Parameters"]
-    assert set(NAMES) <= set(given) <= set(DEFAULTS["Environment"]["Variables"])
-    assert given["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
-    assert given["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
+    parameters = json.loads(text)["Parameters"]
+    assert set(NAMES) <= set(parameters) <= set(DEFAULTS["Environment"]["Variables"])
+    assert parameters["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
+    assert parameters["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
 
 
 def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: Embedded) -> None:
@@ -639,8 +639,8 @@ def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
 
     def envelope(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
         at = iso(start_at + 1_000 * second + number)
-        given = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
-        return event({**given, "properties": properties})
+        fields = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
+        return event({**fields, "properties": properties})
 
     for number in range(count):
         embedded.send(

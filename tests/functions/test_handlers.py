@@ -231,8 +231,8 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
     for number, (name, category) in enumerate(CATEGORIES.items()):
         event_type = category.event_types[-1]
-        given = {"lists": [["IN_LIST", "42"]]} if name == "lists" else {"event": event_type.name}
-        document = flow({"id": number, **given})
+        fields = {"lists": [["IN_LIST", "42"]]} if name == "lists" else {"event": event_type.name}
+        document = flow({"id": number, **fields})
         store(stack.stores.authoring, "p1", document, 0)
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
         properties |= {"hs_association_change": "ADDED", "hs_to_object_type_id": "0-2", "hs_to_object_id": "201"}
@@ -251,8 +251,8 @@ def test_large_flow_with_many_types_enrolls_and_respects_its_goal(stack: Stack) 
             ("forms.submitted", {"city": "Oslo", "plan": "none"}),
         ]
     ):
-        given = {event_type: str(number), "id": f"e{number}", "record": properties}
-        answer = invoke(event(given), event_type.partition(".")[0])
+        fields = {event_type: str(number), "id": f"e{number}", "record": properties}
+        answer = invoke(event(fields), event_type.partition(".")[0])
         codes += [decision["code"] for decision in answer["decisions"]]
     assert codes == ["ENROLLED", "FILTERED_OUT", "GOAL_MET"]
 
@@ -470,8 +470,8 @@ def test_portal_settings_are_read_once_a_minute(stack: Stack, monkeypatch: pytes
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
 
-    def submit(number: int, **given: Any) -> None:
-        invoke(event({"forms.submitted": "101", "id": f"e{number}", "record": {"city": "Cork"}, **given}))
+    def submit(number: int, **fields: Any) -> None:
+        invoke(event({"forms.submitted": "101", "id": f"e{number}", "record": {"city": "Cork"}, **fields}))
 
     for number in range(5):
         submit(number)
@@ -525,9 +525,9 @@ def test_the_history_costs_one_write_and_at_most_one_read(stack: Stack, monkeypa
     now = bootstrap.now()
     later = {"at": iso(now), "sent": iso(now)}
 
-    def calls_of(category: str, name: str, record: str | None = "101", **given: Any) -> dict[str, int]:
+    def calls_of(category: str, name: str, record: str | None = "101", **fields: Any) -> dict[str, int]:
         with counted(monkeypatch) as calls:
-            invoke(event({name: record, "id": "e", **later, **given}), category)
+            invoke(event({name: record, "id": "e", **later, **fields}), category)
         return dict(calls)
 
     for name, category in (("email.opened", "email"), ("forms.submitted", "forms")):

@@ -194,11 +194,11 @@ def test_run_fails_if_it_cannot_read_the_enrollments(
 
 def test_abandoned_batch_is_completed(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
-    given = batch(submitted("1", "e1"), submitted("2", "e2"))
+    invocation = batch(submitted("1", "e1"), submitted("2", "e2"))
     with monkeypatch.context() as patch:
         calls(patch, lambda operation, _: operation == "PutEvents")
         for _ in range(5):
-            assert len(invoke(given)["batchItemFailures"]) == 2
+            assert len(invoke(invocation)["batchItemFailures"]) == 2
     assert published(stack) == {("1", "e1"): 1, ("2", "e2"): 1}
     clock.now += UNCONFIRMED_AFTER_MS + 1
     assert finish() == {"found": 2, "published": 2, "isComplete": True}

@@ -107,9 +107,9 @@ def plan(size: int, seed: str) -> Plan:
     names = [f"r{number:03d}" for number in range(records)]
     becoming_ready = chance.sample(names, records // 2)
 
-    def of(kind: str, share: float, **given: Any) -> list[dict[str, Any]]:
+    def of(kind: str, share: float, **fields: Any) -> list[dict[str, Any]]:
         return [
-            {kind: chance.choice(names), "id": f"{kind}-{number}", "portal": PORTAL, **given}
+            {kind: chance.choice(names), "id": f"{kind}-{number}", "portal": PORTAL, **fields}
             for number in range(max(1, round(size * share)))
         ]
 
@@ -370,8 +370,8 @@ class Run:
         self.sqs = self.embedded.client("sqs")
         for url in self._queues():
             self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)})
-        for given in flows(tolerance_minutes):
-            self.embedded.put_flow(PORTAL, **given)
+        for fields in flows(tolerance_minutes):
+            self.embedded.put_flow(PORTAL, **fields)
         for number in range(self.plan.records):
             key = RecordKey(PORTAL, "0-1", f"r{number:03d}")
             self.embedded.stores.records.save(

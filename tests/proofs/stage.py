@@ -184,11 +184,13 @@ class Play:
         self.arrivals = Arrivals()
         for document in story.flows:
             store(stage.stores.authoring, self.portal, document, 0)
-        for name, given in (story.records or {}).items():
-            properties = {key: TimestampedValue(value, 0) for key, value in given.items() if not key.startswith("in ")}
+        for name, record_fields in (story.records or {}).items():
+            properties = {
+                key: TimestampedValue(value, 0) for key, value in record_fields.items() if not key.startswith("in ")
+            }
             members = {
                 key.removeprefix("in "): TimestampedValue(value, 0)
-                for key, value in given.items()
+                for key, value in record_fields.items()
                 if key.startswith("in ")
             }
             stage.stores.records.save(Record(self._key(name), 0, properties, members))
@@ -225,11 +227,11 @@ class Play:
         kind, _, object_id = name.partition("/")
         return RecordKey(self.portal, object_type_id(kind) or "", object_id)
 
-    def _envelope(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return event({"at": iso(NOW), **given, "portal": self.portal})
+    def _envelope(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return event({"at": iso(NOW), **fields, "portal": self.portal})
 
-    def _redelivery(self, given: Mapping[str, Any]) -> str:
-        envelope = self._envelope(given)
+    def _redelivery(self, fields: Mapping[str, Any]) -> str:
+        envelope = self._envelope(fields)
         category = str(envelope["detail-type"]).partition(".")[0]
         return write_redelivery(read_event(envelope, category), [flow["id"] for flow in self.story.flows], NOW)
 
@@ -273,8 +275,10 @@ class Play:
         api_request = self.story.acts
         assert isinstance(api_request, Request)
         path, _, query = api_request.path.partition("?")
-        given = dict(part.split("=") for part in query.split("&") if part)
-        status, content = request(api_request.method, path, api_request.body, self.portal, api_request.headers, **given)
+        query_parameters = dict(part.split("=") for part in query.split("&") if part)
+        status, content = request(
+            api_request.method, path, api_request.body, self.portal, api_request.headers, **query_parameters
+        )
         if status not in (200, 201, 204):
             raise NotDone(f"{status} {content}")
         return content

@@ -97,14 +97,14 @@ class Flow:
     triggers: tuple[tuple[Filter, ...], ...]
 
     def document(self) -> dict[str, Any]:
-        given = {
+        fields = {
             "id": FLOW,
             "any_filters": self.tree,
             "re_enroll": self.re_enroll,
             "re_enroll_when": self.triggers,
         }
         # As JSON has it: lists in place of tuples.
-        return scenario.flow(json.loads(json.dumps(given)))
+        return scenario.flow(json.loads(json.dumps(fields)))
 
     @property
     def mentions(self) -> frozenset[str]:

@@ -114,10 +114,10 @@ def read(envelope: Envelope) -> Sent:
     )
 
 
-def read_time(given: int | str) -> tuple[int, bool]:
-    if isinstance(given, int):
-        return given, False
-    return round(datetime.fromisoformat(given).timestamp() * 1000), "." not in given
+def read_time(time: int | str) -> tuple[int, bool]:
+    if isinstance(time, int):
+        return time, False
+    return round(datetime.fromisoformat(time).timestamp() * 1000), "." not in time
 
 
 def to_second(at: int) -> str:
@@ -277,11 +277,11 @@ class Specification:
             dict(self.found),
         )
 
-    def put_flow(self, given: Mapping[str, Any], now: int) -> None:
-        before = self.flows.get(given["id"])
+    def put_flow(self, definition: Mapping[str, Any], now: int) -> None:
+        before = self.flows.get(definition["id"])
         stays_on = before is not None and before["enabled"]
         since = before["on_since"] if before is not None and stays_on else now
-        self.flows[given["id"]] = {**given, "on_since": since}
+        self.flows[definition["id"]] = {**definition, "on_since": since}
 
     def delete_flow(self, flow_id: str) -> None:
         del self.flows[flow_id]
@@ -381,30 +381,30 @@ class Specification:
             self.enrolled.add(place)
 
     def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
-        given = self.flows.get(flow_id)
-        if given is None or not given["enabled"]:
+        definition = self.flows.get(flow_id)
+        if definition is None or not definition["enabled"]:
             return UNDECIDED
-        if all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in given["triggers"]):
+        if all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in definition["triggers"]):
             return UNDECIDED
         story = self.stories.get(sent.record, NOTHING)
-        tolerance = 1000 * given["record_tolerance"]
+        tolerance = 1000 * definition["record_tolerance"]
         allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE else 0)
         is_of_deleted = story.deleted is not None and not is_after(sent, evaluated, story.deleted)
         if is_of_deleted or story.created is None or story.created > allowed:
             may_become_known = not is_of_deleted and (story.created is None or story.created > sent.latest)
             end = ends_at(sent, evaluated, tolerance)
-            if waits and may_become_known and tolerance and end > now and self._is_satisfied(given, sent, None):
+            if waits and may_become_known and tolerance and end > now and self._is_satisfied(definition, sent, None):
                 return end
             return REJECTED
         previous = story.value_before(sent, evaluated) if sent.kind == "crm.property_changed" else None
-        if not self._is_satisfied(given, sent, previous):
+        if not self._is_satisfied(definition, sent, previous):
             return OTHER
         events = {event for flow, record, event in self.enrolled if (flow, record) == (flow_id, sent.record)}
-        if sent.id in events if given["re_enroll"] else events:
+        if sent.id in events if definition["re_enroll"] else events:
             return OTHER
-        return self._criteria_verdict(given, story, sent, evaluated, now, waits=waits)
+        return self._criteria_verdict(definition, story, sent, evaluated, now, waits=waits)
 
-    def _is_satisfied(self, given: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
+    def _is_satisfied(self, definition: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
         """``previous``: the value before the event, where the source does not send it."""
         value = sent.properties.get("hs_value")
         is_change = sent.kind != "crm.property_changed" or value != (
@@ -412,21 +412,21 @@ class Specification:
         )
         return (
             is_change
-            and given["id"] not in sent.chain
-            and given["on_since"] <= sent.latest
-            and any(TRIGGERS[trigger][1](sent) for trigger in given["triggers"])
+            and definition["id"] not in sent.chain
+            and definition["on_since"] <= sent.latest
+            and any(TRIGGERS[trigger][1](sent) for trigger in definition["triggers"])
         )
 
     def _criteria_verdict(
-        self, given: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
+        self, definition: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
     ) -> Verdict:
-        if given["city"] is None:
+        if definition["city"] is None:
             return ENROLLED
-        tolerance = given["tolerance"] * MINUTE
+        tolerance = definition["tolerance"] * MINUTE
         seen = story.view(sent, evaluated)
         later = {fact.at for fact in story.facts if fact not in seen and fact.at <= sent.latest + tolerance}
         views = [seen, *(story.view(sent, evaluated, until) for until in later if tolerance)]
-        if any(latest(fact for fact in view if fact.name == "city") == given["city"] for view in views):
+        if any(latest(fact for fact in view if fact.name == "city") == definition["city"] for view in views):
             return ENROLLED
         end = ends_at(sent, evaluated, tolerance)
         return end if waits and tolerance and end > now else REJECTED
@@ -609,8 +609,8 @@ class Enrolling(RuleBasedStateMachine):
 
     @rule(record=records, form=forms, city=snapshots, age=ages, precision=precisions)
     def submit_a_form(self, record: str, form: str, city: str | None, age: int, precision: str) -> None:
-        given = {"forms.submitted": record, "properties": {"hs_form_id": form}}
-        self._send(given if city is None else {**given, "record": {"city": city}}, age, precision)
+        fields = {"forms.submitted": record, "properties": {"hs_form_id": form}}
+        self._send(fields if city is None else {**fields, "record": {"city": city}}, age, precision)
 
     @rule(record=records, age=ages, precision=precisions)
     def visit_a_page(self, record: str, age: int, precision: str) -> None:
@@ -772,7 +772,7 @@ class Enrolling(RuleBasedStateMachine):
         """Make a change in the world, and return the step of the specification that belongs to it."""
         self.seen["changes"] += 1
         now, authoring, key = self.world.now, self.world.authoring, RecordKey(PORTAL, "0-1", which)
-        keeping, given = self.world.record_service, self.specification.flows.get(which)
+        keeping, definition = self.world.record_service, self.specification.flows.get(which)
         match what:
             case "keep record":
                 before = set(self.world.bus.produced)
@@ -786,17 +786,17 @@ class Enrolling(RuleBasedStateMachine):
                 keeping.delete(key, now)
                 return lambda specification: specification.delete_record(which, now, is_stored=is_stored)
             case "write flow":
-                given = {**value, "id": which}
-            case _ if given is None:
+                definition = {**value, "id": which}
+            case _ if definition is None:
                 return lambda specification: None
             case "delete flow":
                 authoring.delete(PORTAL, which, now)
                 return lambda specification: specification.delete_flow(which)
             case _:
                 name = what.removeprefix("switch ")
-                given = {**given, name: not given[name]}
-        store(authoring, PORTAL, document(given), now)
-        return lambda specification: specification.put_flow(given, now)
+                definition = {**definition, name: not definition[name]}
+        store(authoring, PORTAL, document(definition), now)
+        return lambda specification: specification.put_flow(definition, now)
 
     # What must hold
 
@@ -946,7 +946,9 @@ class Enrolling(RuleBasedStateMachine):
                 stored,
             )
         if all(specification.flows == self.specification.flows for specification in possible):
-            self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
+            self._check_limits(
+                {flow_id: definition["limit"] for flow_id, definition in self.specification.flows.items()}
+            )
         self.entered = {item.enrollment.id for item in self.world.enrollments.items.values()}
         self.specification = possible[0]
         self.specification.enrolled = enrolled
@@ -1041,21 +1043,21 @@ class Enrolling(RuleBasedStateMachine):
 
     def _has_flow_changed_for(self, place: Place) -> bool:
         """Whether the flow is off now, was off since the event occurred, or is about other events now."""
-        given = self.specification.flows.get(place[0])
+        definition = self.specification.flows.get(place[0])
         sent = next(event for event in self.sent if event.id == place[2])
         return (
-            given is None
-            or not given["enabled"]
-            or given["on_since"] > sent.latest
-            or all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in given["triggers"])
+            definition is None
+            or not definition["enabled"]
+            or definition["on_since"] > sent.latest
+            or all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in definition["triggers"])
         )
 
     # The bus
 
-    def _send(self, given: Mapping[str, Any], age: int, precision: str) -> None:
+    def _send(self, fields: Mapping[str, Any], age: int, precision: str) -> None:
         now = self.world.now
         at = {"exact": now - age, "second": to_second(now - age), "absent": None}[precision]
-        self._sent(event({**given, "id": f"e{len(self.sent)}", "at": at, "sent": to_second(now)}))
+        self._sent(event({**fields, "id": f"e{len(self.sent)}", "at": at, "sent": to_second(now)}))
 
     def _put_on_the_bus(self) -> None:
         """What the system itself has put there meanwhile."""
@@ -1087,11 +1089,15 @@ def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
     ]
 
 
-def document(given: Mapping[str, Any]) -> dict[str, Any]:
-    criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
-    limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
-    known = {name: value for name, value in given.items() if name != "limit"}
-    return flow({**known, "groups": [TRIGGERS[trigger][0] for trigger in given["triggers"]], **criteria, **limit})
+def document(definition: Mapping[str, Any]) -> dict[str, Any]:
+    criteria = {} if definition["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", definition["city"]]]}
+    limit = (
+        {}
+        if definition["limit"] is None
+        else {"limit": dict(zip(("count", "period"), definition["limit"], strict=True))}
+    )
+    known = {name: value for name, value in definition.items() if name != "limit"}
+    return flow({**known, "groups": [TRIGGERS[trigger][0] for trigger in definition["triggers"]], **criteria, **limit})
 
 
 def stored_stories(world: World) -> dict[str, Story]:

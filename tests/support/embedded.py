@@ -68,8 +68,8 @@ class Embedded:
             service, endpoint_url=f"http://127.0.0.1:{self.port}", config=ClientConfig(max_pool_connections=20)
         )
 
-    def put_flow(self, portal: str, **given: Any) -> None:
-        document = flow(given)
+    def put_flow(self, portal: str, **fields: Any) -> None:
+        document = flow(fields)
         store(self.stores.authoring, portal, document, 0)
 
     def send(self, *envelopes: dict[str, Any]) -> None:

@@ -25,10 +25,10 @@ def _is_read(document: dict[str, Any]) -> bool:
     return True
 
 
-def large_flow(size: int, types: list[str], unit: str = "x", **given: Any) -> dict[str, Any]:
+def large_flow(size: int, types: list[str], unit: str = "x", **fields: Any) -> dict[str, Any]:
     """Of `size` bytes of JSON. Half of its text is in the trigger, half in the goal; `goal` is met by no record."""
     lists = [["IN_LIST", "42"], ["NOT_IN_LIST", "43"]] if types else []
-    document = flow({"id": 1, "groups": [{"event": event_type} for event_type in types], "lists": lists} | given)
+    document = flow({"id": 1, "groups": [{"event": event_type} for event_type in types], "lists": lists} | fields)
     goal: dict[str, Any] = {"filterType": "PROPERTY", "property": "plan", "operation": _any_of(["none"])}
     refinement: dict[str, Any] = {"filterType": "PROPERTY", "property": "city", "operation": _any_of(["Oslo"])}
     document["goalFilterBranch"] = {"filterBranchType": "AND", "filterBranches": [], "filters": [goal]}

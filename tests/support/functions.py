@@ -99,8 +99,8 @@ def invoke(envelope: Any, category: str = "forms") -> dict[str, Any]:
     return result
 
 
-def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
-    document = flow({"event": "forms.submitted", **given})
+def put(stack: Stack, portal: str = "p1", **fields: Any) -> None:
+    document = flow({"event": "forms.submitted", **fields})
     store(stack.stores.authoring, portal, document, 0)
 
 
@@ -141,8 +141,8 @@ def failed(answer: dict[str, Any]) -> list[str]:
     return sorted(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
 
 
-def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **given})
+def submitted(object_id: str, event_id: str, **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **fields})
 
 
 def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = lambda *_: False) -> list[str]:

@@ -103,19 +103,19 @@ def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
     }
 
 
-def portal(**given: Any) -> World:
+def portal(**fields: Any) -> World:
     """With one flow, and a record in list 12. `document`: more of the flow; `before`: what happened already."""
     world = World()
-    document = flow({"id": 1, "event": "forms.submitted", **given}) | given.get("document", {})
-    world.put_flow(document, at=given.get("on_since", 0))
+    document = flow({"id": 1, "event": "forms.submitted", **fields}) | fields.get("document", {})
+    world.put_flow(document, at=fields.get("on_since", 0))
     world.put_record(ADA, Record(ADA, 0, {}, {"12": TimestampedValue(True, 0)}))
-    if "before" in given:
-        world.deliver(given["before"])
+    if "before" in fields:
+        world.deliver(fields["before"])
     return world
 
 
-def submitted(**given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": "101", "id": "e", **given})
+def submitted(**fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": "e", **fields})
 
 
 def invoke(patch: pytest.MonkeyPatch, world: World, envelope: dict[str, Any]) -> Any:

@@ -32,9 +32,9 @@ class Aws:
     def describe_archive(self, ArchiveName: str) -> dict[str, Any]:
         return {"ArchiveArn": f"{ARCHIVE.rpartition('/')[0]}/{ArchiveName}"}
 
-    def start_replay(self, **given: Any) -> None:
-        self.started.append(given)
-        self.delivers(given["ReplayName"])
+    def start_replay(self, **arguments: Any) -> None:
+        self.started.append(arguments)
+        self.delivers(arguments["ReplayName"])
 
     def describe_replay(self, ReplayName: str) -> dict[str, Any]:
         assert ReplayName == self.started[-1]["ReplayName"]

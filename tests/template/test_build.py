@@ -165,17 +165,17 @@ print(json.dumps(found.resolve()))
 def test_sam_passes_every_variable_of_the_local_run_to_a_container() -> None:
     """Those that the template does not declare it drops."""
     declared = load_template(ROOT / "template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
-    given = container_environment(Settings(), dict.fromkeys(declared, "x"))
+    environment = container_environment(Settings(), dict.fromkeys(declared, "x"))
     answer = subprocess.run(
         [SAM.with_name("python"), "-c", SAM_ENVIRONMENT],
-        input=json.dumps([declared, {**given, "NOT_DECLARED": "x"}]),
+        input=json.dumps([declared, {**environment, "NOT_DECLARED": "x"}]),
         capture_output=True,
         text=True,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
-    assert {name: found.get(name) for name in given} == given
+    assert {name: found.get(name) for name in environment} == environment
     assert "NOT_DECLARED" not in found
     assert found["AWS_SAM_LOCAL"] == "true", "by which a function knows that it must not call the real AWS"
 

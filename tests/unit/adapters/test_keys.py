@@ -148,9 +148,9 @@ def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
     found = []
     for _, arguments in calls:
         for action in arguments.get("TransactItems", [{"": arguments}]):
-            ((_, given),) = action.items()
-            item = given.get("Key") or given["Item"]
-            found.append((given["TableName"], item["pk"]["S"], item["sk"]["S"]))
+            ((_, request),) = action.items()
+            item = request.get("Key") or request["Item"]
+            found.append((request["TableName"], item["pk"]["S"], item["sk"]["S"]))
     return found
 
 

@@ -26,16 +26,16 @@ class Crash(BaseException):
 
 def world_with(*flows: Mapping[str, Any]) -> World:
     world = World()
-    for given in flows:
-        world.put_flow(flow(given))
+    for flow_fields in flows:
+        world.put_flow(flow(flow_fields))
     world.put_record(ADA, Record(ADA, 0))
     # The event is sent after the flows were written, as it is most of the time.
     world.now += 1_000_000_000_000
     return world
 
 
-def submitted(event_id: str = "e1", **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": "101", "id": event_id, **given})
+def submitted(event_id: str = "e1", **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": event_id, **fields})
 
 
 # The time of the world's clock.
@@ -220,10 +220,10 @@ def test_event_from_before_a_deletion_does_not_enroll_the_next_record(occurred: 
     assert codes(world, submitted(at=iso(start + occurred))) == [code]
 
 
-def about_bob(event_type: str, event_id: str, second: int, properties: Any = None, **given: Any) -> dict[str, Any]:
+def about_bob(event_type: str, event_id: str, second: int, properties: Any = None, **fields: Any) -> dict[str, Any]:
     """An event of a record that does not exist before its creation is delivered."""
     at = iso(LATER + second * 1000)
-    return event({event_type: "102", "id": event_id, "at": at, "properties": properties or {}, **given})
+    return event({event_type: "102", "id": event_id, "at": at, "properties": properties or {}, **fields})
 
 
 IN_CORK = {**ONCE, "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}

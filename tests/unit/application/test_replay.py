@@ -25,8 +25,8 @@ def order(world: World, *flow_ids: str, is_dry_run: bool = False) -> Replay:
     return made
 
 
-def submitted(object_id: str, event_id: str, at: int, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": object_id, "id": event_id, "at": at, "sent": at} | given)
+def submitted(object_id: str, event_id: str, at: int, **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": object_id, "id": event_id, "at": at, "sent": at} | fields)
 
 
 def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
@@ -41,9 +41,9 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
     world.now += 1_000
     for envelope in past:
         world.deliver(envelope)
-    given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
-    world.put_flow(flow({"id": 2, **given}), at=world.now)
-    world.put_flow(flow({"id": 3, **given, "re_enroll": True}), at=world.now)
+    fields = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
+    world.put_flow(flow({"id": 2, **fields}), at=world.now)
+    world.put_flow(flow({"id": 3, **fields, "re_enroll": True}), at=world.now)
     world.now += 1_000
     return world, past
 

@@ -202,13 +202,13 @@ def test_calendar_date_operators(value: Any, operator: str, unit: str, count: in
     assert holds(record, "CALENDAR_DATE", operator, timeUnit=unit, timeUnitCount=count) is expected
 
 
-def point(kind: str, **given: Any) -> dict[str, Any]:
-    return {"timeType": kind, **given}
+def point(kind: str, **keys: Any) -> dict[str, Any]:
+    return {"timeType": kind, **keys}
 
 
-def now(**given: Any) -> dict[str, Any]:
-    reference = given.pop("reference", {"referenceType": "NOW"})
-    return point("INDEXED", indexReference=reference, **given)
+def now(**keys: Any) -> dict[str, Any]:
+    reference = keys.pop("reference", {"referenceType": "NOW"})
+    return point("INDEXED", indexReference=reference, **keys)
 
 
 # value, operator, point, endpoint, holds: at noon on Tuesday, 24 November 2026 in Dublin

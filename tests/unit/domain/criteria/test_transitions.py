@@ -48,13 +48,13 @@ TREES: dict[str, Criteria] = {
 
 def change(number: int, at: int, name: str, value: str, now: int, *, is_to_second: bool = False) -> Event:
     instant = scenario.iso(START + at)
-    given = {
+    fields = {
         "crm.property_changed": "101",
         "id": f"e{number}",
         "at": instant[:19] + "Z" if is_to_second else instant,
         "properties": {"hs_name": name, "hs_value": value},
     }
-    read = read_routed_event(scenario.event(given))
+    read = read_routed_event(scenario.event(fields))
     return read.evaluated(START + now)
 
 

@@ -143,9 +143,11 @@ def world_of_flows(count: int) -> World:
     return made
 
 
-def submitted(**given: Any) -> dict[str, Any]:
+def submitted(**fields: Any) -> dict[str, Any]:
     properties = {"hs_form_id": "f-7"}
-    return event({"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), "properties": properties, **given})
+    return event(
+        {"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), "properties": properties, **fields}
+    )
 
 
 @pytest.mark.parametrize(("count", "named"), [(100, 100), (101, 1), (300, 1)])

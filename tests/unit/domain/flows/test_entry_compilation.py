@@ -61,8 +61,8 @@ def flows(draw: st.DrawFn) -> list[Flow]:
     ]
 
 
-def flow(flow_id: int, **given: Any) -> Flow:
-    document = scenario.flow({"id": flow_id, **given})
+def flow(flow_id: int, **fields: Any) -> Flow:
+    document = scenario.flow({"id": flow_id, **fields})
     return read_flow(FlowRevision(scenario.PORTAL, str(flow_id), 1, document, True, 0, 0, 0))
 
 
@@ -80,20 +80,20 @@ EVENTS = st.lists(
 
 
 def event(number: int, at: int, kind: str, value: Any) -> Event:
-    given: dict[str, Any] = {"id": f"e{number}", "at": iso(START + at)}
+    fields: dict[str, Any] = {"id": f"e{number}", "at": iso(START + at)}
     match kind:
         case "list":
-            given |= {
+            fields |= {
                 "lists.membership_changed": "101",
                 "properties": {"hs_list_id": "42", "hs_membership_change": value},
             }
         case "snapshot":
-            given |= {"calls.ended": "101", "record": value}
+            fields |= {"calls.ended": "101", "record": value}
         case "created":
-            given |= {"crm.object_created": "101", **({} if value is None else {"record": value})}
+            fields |= {"crm.object_created": "101", **({} if value is None else {"record": value})}
         case _:
-            given |= {"crm.property_changed": "101", "properties": {"hs_name": kind, "hs_value": value}}
-    return read_routed_event(scenario.event(given)).evaluated(START + 1000 + number)
+            fields |= {"crm.property_changed": "101", "properties": {"hs_name": kind, "hs_value": value}}
+    return read_routed_event(scenario.event(fields)).evaluated(START + 1000 + number)
 
 
 def enrolls_at(flow: Flow, change: RecordChange) -> set[int]:
