@@ -74,7 +74,7 @@ def _limits(counted: Mapping[tuple[str, bool], Kind]) -> Table:
         for scenario in SCENARIOS
         for number, (name, rate) in enumerate(reached(scenario, counted)[:4])
     ]
-    header = ["traffic", "limit", "met at events/s", "a limit of", "what lifts it"]
+    header = ["traffic", "limit", "reached at events/s", "unit", "how to raise it"]
     return Table("The first limits, events delivered directly, with history", header, rows)
 
 
@@ -84,7 +84,9 @@ def _needed(counted: Mapping[tuple[str, bool], Kind]) -> Table:
         [name, LIMITS[name].of, f"{LIMITS[name].a_second:,.0f}", *(f"{units[name] * rate:,.0f}" for rate in RATES)]
         for name, _ in reached(SCENARIOS[0], counted)
     ]
-    return Table("What even traffic takes", ["limit", "of", "there is", *(f"at {rate:,}/s" for rate in RATES)], rows)
+    return Table(
+        "Units that even traffic needs", ["limit", "unit", "available", *(f"at {rate:,}/s" for rate in RATES)], rows
+    )
 
 
 PLAYED = [
@@ -94,7 +96,7 @@ PLAYED = [
     "p50, s",
     "p95, s",
     "p99, s",
-    "most waiting",
+    "largest backlog",
     "all decided after, s",
     "kept as unprocessed",
     "refused most",

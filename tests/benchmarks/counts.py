@@ -70,14 +70,14 @@ PROPERTIES = {
     "hs_lead_status": "IN_PROGRESS",
 }
 
-NO_FLOW = "no flow looks for it"
-NOT_MATCHED = "a flow looks at it, and does not match"
+NO_FLOW = "has no candidate flow"
+NOT_MATCHED = "has a candidate flow that does not match"
 ENROLLS = "enrolls in one flow"
 ENROLLS_IN_THREE = "enrolls in three flows"
 REDELIVERED = "is delivered again"
-ENROLLED_BEFORE = "its record is enrolled already"
-CHANGES_RECORD = "changes its record, no flow looks for it"
-ANNOUNCEMENT = "announces an enrollment, no flow looks for it"
+ENROLLED_BEFORE = "is about a record that is enrolled already"
+CHANGES_RECORD = "changes its record and has no candidate flow"
+ANNOUNCEMENT = "announces an enrollment and has no candidate flow"
 
 
 @dataclass(frozen=True)

@@ -202,11 +202,11 @@ def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     unconfirmed = counted[ENROLLS, True].writes["unconfirmed"]
     net = _usd(unconfirmed * PRICES["DynamoDB, writes"].of_one * 1e6)
     note = (
-        f"Of one enrollment, {unconfirmed:g} write units are entries in the index of unconfirmed enrollments, by which "
-        f"nothing stays unpublished: {net} a million. "
-        f"Each further flow that looks at an event and does not match is a log line of {line} bytes: "
-        f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. Where an event triggers more than "
-        f"{most} flows, these are counted in one line (`DecidedOneByOne`); with `LogLevel=WARNING` there are none."
+        f"For one enrollment, {unconfirmed:g} write units are entries in the index of unconfirmed enrollments, which "
+        f"ensures that every enrollment is published: {net} a million. "
+        f"Each further candidate flow that does not match adds a log line of {line} bytes: "
+        f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. If an event has more than {most} candidate "
+        "flows, these are counted in one line (`DecidedOneByOne`). With `LogLevel=WARNING` there are no such lines."
     )
     return Table("A million events of one kind", ["events that", "without history", "with history"], rows, note)
 
@@ -245,7 +245,7 @@ def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     waits = ", ".join(f"{name} {wait:g} ms" for name, wait in WAITS.items())
     note = (
         f"Enrollments are kept: a million of them cost {_usd(later * 1e6)} in each later month. The waits for AWS are "
-        f"assumed ({waits}); were they twice as long, a million events that enroll would cost "
+        f"assumed ({waits}); if they were twice as long, a million events that enroll would cost "
         f"{_usd(_waits_again(counted) * 1e6)} more."
     )
     header = ["service", *(f"{share:.0%} enroll" for share in SHARES)]
@@ -277,8 +277,8 @@ def _month() -> Table:
         ],
     ]
     note = (
-        "Traces are for those who ask for them (`Tracing=Active`). Up to one event a second of a category all are "
-        f"traced, $5 for a million; of {EVENTS_A_SECOND} a second {traced_part(EVENTS_A_SECOND):.1%}."
+        "Traces are off unless `Tracing=Active` is set. Up to one event a second of a category, all are traced, $5 for "
+        f"a million. At {EVENTS_A_SECOND} a second, {traced_part(EVENTS_A_SECOND):.1%} are traced."
     )
     return Table("A month, whatever the traffic", ["what", "number", "USD"], rows, note)
 
