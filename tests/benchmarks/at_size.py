@@ -1,5 +1,5 @@
-"""1, 10 and 100 thousand events a second: which limit is met first, what lifts it (``limits``), and what happens beyond
-it (``simulation``)."""
+"""Measure 1, 10 and 100 thousand events a second: which limit is reached first, how to raise it (``limits``), and what
+happens beyond it (``simulation``)."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ RATES = (1_000, 10_000, 100_000)
 
 
 def _even(**hot: float) -> list[Stream]:
-    """A tenth enrolls. The busiest portal has a fiftieth of the events of one type."""
+    """One event in ten enrolls. The busiest portal has 2 % of the events of one type."""
     return [
         Stream("not matched", 0.9, NOT_MATCHED, "website", of_type=0.02, **hot),
         Stream("enrolling", 0.1, ENROLLS, "forms", of_type=0.02, of_flow=0.01, **hot),
@@ -112,7 +112,7 @@ Outcomes = Mapping[tuple[str, float, bool], Outcome]
 
 
 def _rows(outcomes: Outcomes) -> list[list[str]]:
-    """One for all of the traffic; of an import, one for each of its streams."""
+    """Return one row for all of the traffic; for an import, one row for each of its streams."""
     return [
         row
         for scenario in SCENARIOS

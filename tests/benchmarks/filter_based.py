@@ -1,7 +1,7 @@
-"""How a change of a record finds the filter-based flows of a portal (docs/decisions/0022-filter-based-flows.md).
+"""The look-up of a portal's filter-based flows for a change of a record (docs/decisions/0022-filter-based-flows.md).
 `make bench ARGS=filter-based`.
 
-The times are CPU time of one process, the median of several runs. Events and records are read already.
+The times are CPU time of one process, the median of several runs. Events and records are parsed beforehand.
 """
 
 import statistics
@@ -22,7 +22,7 @@ from tests.support import scenario
 
 SIZES = (1_000, 10_000, 100_000)
 RUNS = 5
-# Seconds of one run, and events in it, at most.
+# The maximum duration of a run in seconds, and its maximum number of events.
 RUN_SECONDS = 0.5
 RUN_EVENTS = 2_000
 NOW = 1_795_514_400_000
@@ -43,7 +43,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Lookup:
-    """``microseconds``: CPU time of one event. ``candidates``: flows whose criteria an event has evaluated."""
+    """``microseconds``: CPU time of an event. ``candidates``: flows whose criteria are evaluated for an event."""
 
     mix: FilterMix
     flows: int

@@ -1,8 +1,7 @@
-"""What a million events cost, computed from what they were counted to consume (``counts``) and list prices
-(``prices``).
+"""The cost of a million events, computed from the counted consumption (``counts``) and list prices (``prices``).
 
-An event that enrolls is followed by the event that announces it, which is counted as an event of its own, and by the
-consumer, who receives and deletes one message at a time. What is kept is paid until it expires, an enrollment for a
+An enrolling event is followed by the event that announces the enrollment, which is counted as an event, and by the
+consumer, which receives and deletes one message at a time. Stored data is paid until it expires, an enrollment for a
 month.
 """
 
@@ -52,7 +51,7 @@ ARCHIVE_DAYS: int = TEMPLATE["Parameters"]["ArchiveRetentionDays"]["Default"]
 # Events in a batch of the buffer.
 BATCH = 10
 
-# What Lambda itself logs of an invocation.
+# Lines that Lambda itself logs for an invocation.
 LAMBDA_LINES = len(
     "START RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90 Version: $LATEST\n"
     "END RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90\n"
@@ -60,7 +59,7 @@ LAMBDA_LINES = len(
     "Memory Size: 512 MB\tMax Memory Used: 98 MB\n"
 )
 
-# X-Ray takes one request a second of each function, and a twentieth of the others.
+# X-Ray traces one request a second of each function, and 5 % of the others.
 TRACED_FIRST, TRACED_SHARE = 1, 0.05
 EVENTS_A_SECOND = 100
 
@@ -68,9 +67,9 @@ SHARES = (0.0, 0.01, 0.1, 1.0)
 
 
 def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
-    """Of one event, by the names of the prices, without what it announces. The events of a batch are handled at the
-    same time, so that it waits once for all of them; what calls it saves by sharing them is not counted here.
-    ``traced``: the share of invocations of which there is a trace."""
+    """Return the usage of one event by the names of the prices, without its announcement. The events of a batch are
+    handled at the same time, so a batch waits once for all of them. Calls that a batch saves by sharing are not counted
+    here. ``traced``: the share of invocations that are traced."""
     invocations = 1 / BATCH if is_buffered else 1
     milliseconds = batch_ms([kind] * BATCH) / BATCH if is_buffered else math.ceil(duration_ms(kind))
     stored = (kind.kept_bytes + kind.history_bytes * HISTORY_DAYS / DAYS_OF_A_MONTH) / GB
@@ -84,7 +83,7 @@ def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
         "EventBridge, events": math.ceil(kind.bus_bytes / CHUNK),
         "EventBridge, archiving": kind.bus_bytes / GB,
         "storage, archive": kind.bus_bytes / GB * ARCHIVE_DAYS / DAYS_OF_A_MONTH,
-        # To the buffer by EventBridge, which asks nothing for the delivery itself; received and deleted in batches.
+        # EventBridge delivers to the buffer without a charge; messages are received and deleted in batches.
         "SQS, standard": 1 + 2 / BATCH if is_buffered else 0,
         "SQS, FIFO": kind.sends + 2 * kind.announces,
         "CloudWatch, logs": (kind.log_bytes + LAMBDA_LINES * invocations) / GB,
@@ -93,7 +92,7 @@ def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
 
 
 def traced_part(events_a_second: float) -> float:
-    """Of the invocations of one function, at a steady rate."""
+    """Return the share of one function's invocations that are traced, at a steady rate."""
     first = min(events_a_second, TRACED_FIRST)
     return (first + TRACED_SHARE * (events_a_second - first)) / events_a_second
 
@@ -105,8 +104,8 @@ def with_announcements(counted: Mapping[tuple[str, bool], Kind], name: str, *, h
 
 
 def of_share(counted: Mapping[tuple[str, bool], Kind], enrolling: float, **how: Any) -> Usage:
-    """One event of a traffic of which this share enrolls, each in one flow. No flow looks for half of the others; a
-    flow looks at the other half, and does not match."""
+    """Return the usage of an average event if this share enrolls, each in one flow. Half of the others have no
+    candidate flow; the other half have one that does not match."""
     parts = {ENROLLS: enrolling, NO_FLOW: (1 - enrolling) / 2, NOT_MATCHED: (1 - enrolling) / 2}
     return added(*(times(with_announcements(counted, name, **how), share) for name, share in parts.items()))
 
@@ -253,7 +252,7 @@ def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
 
 
 def _waits_again(counted: Mapping[tuple[str, bool], Kind]) -> float:
-    """What the waits of an enrolling event cost, with its announcement."""
+    """Return the cost of the waiting times of an enrolling event and its announcement."""
     waits = sum(
         duration_ms(kind) - duration_ms(Kind(**{**kind.__dict__, "calls": {}}))
         for kind in (counted[ENROLLS, True], counted[ANNOUNCEMENT, True])

@@ -1,8 +1,8 @@
-"""What an event costs: the AWS calls of a warm handler, and its CPU time beside that of a bare function.
+"""The cost of an event: the AWS calls of a warm handler, and its CPU time in comparison with a bare function.
 
-The bare function makes the same calls, with the same arguments, by boto3 clients as they come: it parses nothing and
-decides nothing. Once it says nothing either, and once it logs the event by a line of JSON, as any function does. All
-get the same recorded answers at the HTTP layer, by turns.
+The bare function makes the same calls with the same arguments through unmodified boto3 clients. It parses nothing and
+decides nothing. One variant does not log, the other logs the event as a line of JSON, as any function does. All
+variants get the same recorded responses at the HTTP layer and take turns.
 """
 
 import json
@@ -27,14 +27,14 @@ from tests.support.fakes import store
 from tests.support.scenario import event, flow
 from tests.support.stores import stores as open_stores
 
-# Turns of each, and events in one.
+# The number of rounds of each variant, and the events of a round.
 TURNS = 60
 EVENTS = 40
 
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU time in ms an event, median over the turns."""
+    """CPU time in milliseconds an event, median over the rounds."""
 
     event: str
     calls: str
@@ -60,12 +60,12 @@ def _prepare(config: Config) -> None:
     ):
         store(stores.authoring, "p1", flow(fields), 0)
     stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
-    # Events are sent after the flows were written, as nearly every event is.
+    # Events are sent after the flows were written, which is the usual case.
     time.sleep(0.1)
 
 
 def _cases() -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """A name, a category, an event that fills the memory of the function, and the event."""
+    """Yield a name, a category, an event that fills the function's caches, and the measured event."""
     sent = {"sent": iso(bootstrap.now())}
 
     def submitted(event_id: str, form: str) -> dict[str, Any]:
@@ -121,6 +121,6 @@ def _by_turns(*functions: Callable[[], object]) -> list[float]:
             started = time.process_time()
             for _ in range(EVENTS):
                 function()
-            if turn:  # the first fills what is filled once
+            if turn:  # the first round fills the caches
                 durations.append((time.process_time() - started) / EVENTS * 1e3)
     return [statistics.median(durations) for durations in times]

@@ -1,5 +1,5 @@
-"""Published rule matchers on rules that all of them can say: one of several ids, a text, a number. Each is used as its
-own documentation does, in the fastest way that was found, and must find what the index finds."""
+"""Published rule matchers, on rules that all of them can express: one of several ids, a text, a number. Each matcher is
+used as its documentation describes, in the fastest way that we found, and must find the same flows as the index."""
 
 import json
 import random
@@ -26,7 +26,7 @@ Matcher = Callable[[PlainEvent], Collection[str]]
 
 @dataclass(frozen=True)
 class Rule:
-    """``country``, ``seconds``: not asked for where it is None; the latter must be exceeded."""
+    """``country``, ``seconds``: None means any value. The number of seconds must be exceeded."""
 
     id: str
     forms: Sequence[str]
@@ -34,7 +34,8 @@ class Rule:
     seconds: int | None
 
     def joined(self, either: str, also: str) -> str:
-        """As an expression of most languages: ``either`` says that the form is one of a list."""
+        """Return the rule as an expression in the syntax of most matchers. ``either``: the template of "the form is one
+        of a list"."""
         parts = [either.format(json.dumps(self.forms))]
         parts += [f'country == "{self.country}"'] if self.country else []
         parts += [f"seconds > {self.seconds}"] if self.seconds is not None else []
@@ -58,7 +59,7 @@ def measure() -> Sequence[Measured]:
 
     matchers: Sequence[tuple[str, str, Matcher]] = [
         ("the index", "index", lambda event: [satisfied.flow.id for satisfied in index.matching(event)]),
-        ("naive evaluation", "each flow is asked", evaluate_each),
+        ("naive evaluation", "each flow is evaluated", evaluate_each),
         *((f"{name} {version(name)}", way, make(rules)) for name, way, make in OTHERS),
     ]
     expected = [sorted(evaluate_each(event)) for event in events]
@@ -69,7 +70,7 @@ def measure() -> Sequence[Measured]:
 
 
 def _microseconds(matches: Matcher, events: Sequence[PlainEvent]) -> float:
-    """The median of several runs; fewer events for those that are slow."""
+    """Return the median of several runs. Slow matchers get fewer events."""
     started = time.process_time()
     for event in events[:20]:
         matches(event)
@@ -138,7 +139,7 @@ def _durable_rules(rules: Sequence[Rule]) -> Matcher:
 
     def matches(event: PlainEvent) -> Collection[str]:
         found.clear()
-        # A fact, for an event is consumed by the first rule that it satisfies.
+        # A fact, because the first rule that an event satisfies consumes the event.
         try:
             assert_fact("flows", event)
         except MessageNotHandledException:
@@ -231,7 +232,7 @@ def _rule_engine(rules: Sequence[Rule]) -> Matcher:
     return lambda event: [rule_id for rule_id, holds in made if holds(event)]
 
 
-# The package's name, how it matches, and what makes its matcher of the rules.
+# The name of the package, its method, and a function that builds its matcher from the rules.
 OTHERS: Sequence[tuple[str, str, Callable[[Sequence[Rule]], Matcher]]] = (
     ("durable-rules", "Rete network, C", _durable_rules),
     ("common-expression-language", "each compiled expression, Rust", _common_expression_language),

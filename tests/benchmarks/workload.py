@@ -1,7 +1,7 @@
-"""Portals of any size, and their traffic: event types by Zipf's law, ids, URLs and properties as sources send them.
+"""Portals of any size and their traffic: event types by Zipf's law; ids, URLs and properties as sources send them.
 
-The vocabulary of ids grows with the flows, as it does where people make a flow for each form, page or campaign; so an
-event of the selective mix satisfies about four flows, however many there are.
+The number of distinct ids grows with the flows, as it does where people make a flow for each form, page or campaign. So
+an event of the selective mix satisfies about four flows, however many flows there are.
 """
 
 import random
@@ -33,7 +33,7 @@ class Mix(StrEnum):
     UNREFINED = "30 % unrefined"
     NO_MATCH = "none matches"
     TEXT_ONLY = "text only"
-    """No group has a refinement that can be looked up: what the index can do least for."""
+    """No group has a refinement that can be looked up: the worst case for the index."""
 
 
 Draw = Callable[[random.Random], Value]
@@ -49,8 +49,8 @@ def number(low: int, high: int) -> Draw:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event type: the id by which flows tell its events apart, its other properties, and the refinements that flows
-    add, each with its share of the events, roughly."""
+    """An event type: the id by which flows distinguish its events, its other properties, and the refinements that flows
+    add, each with its approximate share of the events."""
 
     event_type: str
     id_property: str
@@ -184,7 +184,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """``flows`` by event type: a flow with groups of two types is in both."""
+    """``flows`` by event type. A flow with groups of two types is in both."""
 
     mix: Mix
     size: int
@@ -207,7 +207,7 @@ def workload(mix: Mix, size: int, events: int = EVENTS) -> Workload:
     }
     flows = [_flow(str(100_000_000 + n), mix, ids, weights, dice) for n in range(size)]
     by_type = {kind.event_type: [flow for flow in flows if kind.event_type in flow.event_types] for kind in KINDS}
-    # What no flow asks for is of the same length and kind.
+    # Values that no flow names have the same length and kind.
     sent = (
         {kind.event_type: [_id(kind, dice) for _ in ids[kind.event_type]] for kind in KINDS}
         if mix is Mix.NO_MATCH
@@ -219,7 +219,7 @@ def workload(mix: Mix, size: int, events: int = EVENTS) -> Workload:
     )
 
 
-# Values that the groups of a flow ask for, on average, with the share of these whose other refinements hold.
+# The average number of values that the groups of a flow name, and the share of these whose other refinements hold.
 _ASKED = 1.3
 
 
@@ -266,7 +266,7 @@ def _id(kind: Kind, dice: random.Random) -> str:
 
 
 def _page_of(page_id: str) -> str:
-    """The page that is visited, or has the form."""
+    """Return the URL of the visited page, or of the page with the form."""
     number = zlib.crc32(page_id.encode())
     return f"https://{DOMAINS[number % len(DOMAINS)]}/{PATHS[number % len(PATHS)]}/{number}"
 

@@ -82,7 +82,7 @@ def shell(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return run
 
 
-def test_the_demonstration_gives_exactly_what_it_defines() -> None:
+def test_demonstration_prints_its_defined_results() -> None:
     process = start("--once", ports=(free_port(), free_port(), free_port()))
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
@@ -90,7 +90,7 @@ def test_the_demonstration_gives_exactly_what_it_defines() -> None:
     assert not set(output) & set("│┃━"), "tables in a pipe have no boxes"
 
 
-def test_the_result_of_the_demonstration_is_json() -> None:
+def test_result_of_the_demonstration_is_json() -> None:
     process = start("--once", "--json", ports=(free_port(), free_port(), free_port()))
     # Stderr, which has the lines for people, is part of the output here.
     output, _ = process.communicate(timeout=180)
@@ -130,7 +130,7 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
     assert len({message["objectId"] for message in messages if message["flowId"] == "1"}) == 15
 
 
-def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) -> None:
+def test_burst_of_one_portal_does_not_delay_another_portal(embedded: Embedded) -> None:
     """Ads come through a buffer here."""
     for portal in ("flood", "quiet"):
         embedded.put_flow(portal, id=1, event="ads.interaction", re_enroll=True)
@@ -155,7 +155,7 @@ def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) ->
     assert (kept["reason"], kept["field"]) == ("MISSING_FIELD", "detail.objectType")
 
 
-def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
+def test_changes_through_the_api_enroll(embedded: Embedded) -> None:
     """Flows are written, records created and changed, and enrollments read, over HTTP alone."""
     api = Api(embedded.api_url, "api")
     for number, fields in enumerate(
@@ -234,7 +234,7 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
 
 
-def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) -> None:
+def test_event_waits_for_its_late_change(embedded: Embedded) -> None:
     """Through the queue of redeliveries and its mapping; and what a flow's limit delays comes by the same way."""
     embedded.put_flow("late", id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=0.1)
     embedded.put_flow("late", id=2, event="calls.ended", limit={"count": 1, "period": "SECOND"}, re_enroll=True)
@@ -257,7 +257,7 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
     assert embedded.stores.enrollments.of_record(key, 10) == []
 
 
-def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule_invokes(embedded: Embedded) -> None:
+def test_scheduled_function_publishes_unconfirmed_enrollments(embedded: Embedded) -> None:
     """The rule's period is too long for a test: the function is invoked as the rule does it."""
     claimed_at = bootstrap.now() - UNCONFIRMED_AFTER_MS - 1_000
     key = RecordKey("left", "0-1", "101")
@@ -288,7 +288,7 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     assert stored["3"].chain == ("7", "1")
 
 
-def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> None:
+def test_api_rejects_other_host_names(embedded: Embedded) -> None:
     request = urllib.request.Request(f"{embedded.api_url}/docs", headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(request, timeout=10)
@@ -296,7 +296,7 @@ def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> N
         assert "SwaggerUIBundle" in page.read().decode()
 
 
-def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) -> None:
+def test_enrollment_in_a_flow_triggers_another_flow(embedded: Embedded) -> None:
     embedded.put_flow("chain", id=1, event="forms.submitted")
     embedded.put_flow("chain", id=2, event="workflows.enrolled", re_enroll=True)
 
@@ -308,7 +308,7 @@ def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) ->
     assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
 
 
-def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embedded) -> None:
+def test_invalid_event_is_stored_unprocessed_with_its_reason(embedded: Embedded) -> None:
     invalid = event({"forms.submitted": "1", "id": "i", "portal": "x" * 65})
     unknown = {**event({"forms.submitted": "1", "id": "u"}), "detail-type": "forms.vanished"}
     unrouted = {**event({"forms.submitted": "1", "id": "r"}), "detail-type": "weather.changed"}
@@ -322,9 +322,7 @@ def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embed
     assert kept["UNKNOWN_CATEGORY"]["event"]["detail"] == unrouted["detail"]
 
 
-def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_failed_event_is_stored_unprocessed_and_redriven(embedded: Embedded, shell: Callable[..., Any]) -> None:
     sqs = embedded.client("sqs")
     embedded.put_flow("fails", id=1, event="calls.ended")
     envelope = event({"calls.ended": "1", "id": "f", "portal": "fails", "record": {}})
@@ -358,7 +356,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
     assert shell("unprocessed", "list", "--event", "f") == []
 
 
-def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
+def test_replay_applies_a_new_flow_to_past_events_and_no_other_flow(
     embedded: Embedded, shell: Callable[..., Any]
 ) -> None:
     since, api = iso(bootstrap.now() // 1000 * 1000), Api(embedded.api_url, "past")
@@ -406,9 +404,7 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
     ]
 
 
-def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_doctor_finds_no_fault_and_consumes_no_other_message(embedded: Embedded, shell: Callable[..., Any]) -> None:
     """What the embedded AWS can't answer is said to be not checked, and not to be right."""
     embedded.put_flow("consumed", id=1, event="forms.submitted")
     embedded.send(event({"forms.submitted": "1", "id": "c", "portal": "consumed", "record": {}}))
@@ -428,7 +424,7 @@ def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
     assert list(Api(embedded.api_url, "enroll-doctor").pages("/automation/v4/flows")) == []
 
 
-def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: Callable[..., Any]) -> None:
+def test_doctor_reports_a_fault_by_its_exit_code(embedded: Embedded, shell: Callable[..., Any]) -> None:
     client, resources = embedded.client("lambda"), embedded.client("cloudformation")
     found = resources.describe_stack_resource(StackName="enroll", LogicalResourceId="RedeliveriesFunction")
     name = found["StackResourceDetail"]["PhysicalResourceId"]
@@ -441,9 +437,7 @@ def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: C
     assert [finding["check"] for finding in json.loads(result.stdout) if finding["result"] == "fault"] == ["recursion"]
 
 
-def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_tail_shows_an_enrollment_without_consuming_its_message(embedded: Embedded, shell: Callable[..., Any]) -> None:
     embedded.put_flow("tail", id=1, event="forms.submitted", re_enroll=True)
     sqs, url = embedded.client("sqs"), embedded.outputs["EnrollmentsQueueUrl"]
 
@@ -484,7 +478,7 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedded, shell: Callable[..., Any]) -> None:
+def test_send_shows_the_decisions_on_the_event(embedded: Embedded, shell: Callable[..., Any]) -> None:
     embedded.put_flow("produce", id=1, event="forms.submitted", where=[["hs_form_id", "IS_EQUAL_TO", "f-1"]])
     portal = ("--portal", "produce", "--record", "contact/101")
     shell("trigger", "crm.object_created", *portal, "--wait")
@@ -516,9 +510,7 @@ def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedd
     assert "UNKNOWN_OBJECT_TYPE" in shown
 
 
-def test_kept_messages_return_to_the_queue_and_others_are_deleted(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_received_messages_are_deleted_unless_they_are_kept(embedded: Embedded, shell: Callable[..., Any]) -> None:
     embedded.put_flow("taken", id=1, event="forms.submitted")
     sqs, url = embedded.client("sqs"), embedded.outputs["EnrollmentsQueueUrl"]
     embedded.send(
@@ -541,7 +533,7 @@ def test_kept_messages_return_to_the_queue_and_others_are_deleted(
     assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
 
 
-def test_a_taken_port_is_a_clear_message() -> None:
+def test_port_that_is_in_use_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -553,7 +545,7 @@ def test_a_taken_port_is_a_clear_message() -> None:
     assert "--port" in output
 
 
-def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) -> None:
+def test_container_gets_the_environment_variables_of_its_function(embedded: Embedded) -> None:
     """For `sam local invoke --env-vars`."""
     text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
     parameters = json.loads(text)["Parameters"]
@@ -562,7 +554,7 @@ def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) ->
     assert parameters["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
 
 
-def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: Embedded) -> None:
+def test_only_the_embedded_aws_is_reachable_at_the_bind_address(embedded: Embedded) -> None:
     """And the local Lambda service and the HTTP API are not."""
     request = urllib.request.Request(
         f"http://{OTHER_ADDRESS}:{embedded.port}/",
@@ -583,7 +575,7 @@ def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: 
             assert connection.connect_ex((OTHER_ADDRESS, port)) != 0
 
 
-def test_a_killed_run_leaves_nothing_listening() -> None:
+def test_killed_run_leaves_no_listening_port() -> None:
     ports = (free_port(), free_port(), free_port())
     process = start("--no-demo", ports=ports)
     assert process.stdout is not None
@@ -606,7 +598,7 @@ def is_listening(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_an_event_without_a_time_follows_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
+def test_event_without_a_time_can_follow_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
     """The bus' own time has whole seconds. The first example of the README must not depend on the second's fraction."""
     portal, count = "real-time", 12
     embedded.put_flow(portal, id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])

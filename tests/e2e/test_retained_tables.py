@@ -66,7 +66,7 @@ def run(*arguments: str, code: int = 0) -> str:
     return answer.output
 
 
-def test_a_new_stack_adopts_the_tables_of_a_deleted_one(settings: Settings) -> None:
+def test_new_stack_adopts_the_tables_of_a_deleted_stack(settings: Settings) -> None:
     before = deploy(settings).outputs
     tables = client(settings, "dynamodb")
     item: dict[str, Any] = {"pk": {"S": "kept"}, "sk": {"S": "item"}}
