@@ -1,4 +1,4 @@
-"""The whole over HTTP: bus, rules, Lambda, DynamoDB, SQS, in the embedded AWS, by the commands that README.md names."""
+"""The system over HTTP: bus, rules, Lambda, DynamoDB and SQS in the embedded AWS, with the commands of README.md."""
 
 import json
 import signal
@@ -36,7 +36,7 @@ from tests.support.template import DEFAULTS
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
 OTHER_ADDRESS = "127.0.0.2"
-"""In the place of a container bridge's address."""
+"""Stands for the address of a container bridge."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def embedded() -> Iterator[Embedded]:
             if "Ctrl-C" in line:
                 break
         assert process.poll() is None, "the embedded AWS did not start"
-        # What it prints is taken, or it would wait with all that it does until somebody reads it.
+        # Read its output. Otherwise the process would block when the pipe is full.
         Thread(target=process.stdout.read, daemon=True).start()
         yield Embedded(*ports)
     finally:
@@ -61,7 +61,7 @@ def embedded() -> Iterator[Embedded]:
 
 @pytest.fixture
 def shell(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs a command of `enroll` as beside `make run`; what it answers as JSON."""
+    """Return a function that runs a command of `enroll` against the local run and returns its JSON output."""
     for name, value in {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{embedded.port}",
         "AWS_DEFAULT_REGION": "eu-west-1",
@@ -92,7 +92,7 @@ def test_demonstration_prints_its_defined_results() -> None:
 
 def test_result_of_the_demonstration_is_json() -> None:
     process = start("--once", "--json", ports=(free_port(), free_port(), free_port()))
-    # Stderr, which has the lines for people, is part of the output here.
+    # Stderr, which has the lines for people, is part of this output.
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     result = json.loads(output[output.index("{\n") :])
@@ -131,7 +131,7 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
 
 
 def test_burst_of_one_portal_does_not_delay_another_portal(embedded: Embedded) -> None:
-    """Ads come through a buffer here."""
+    """Ads events are delivered through a buffer here."""
     for portal in ("flood", "quiet"):
         embedded.put_flow(portal, id=1, event="ads.interaction", re_enroll=True)
 
@@ -156,7 +156,7 @@ def test_burst_of_one_portal_does_not_delay_another_portal(embedded: Embedded) -
 
 
 def test_changes_through_the_api_enroll(embedded: Embedded) -> None:
-    """Flows are written, records created and changed, and enrollments read, over HTTP alone."""
+    """Write flows, create and change records, and read enrollments over HTTP only."""
     api = Api(embedded.api_url, "api")
     for number, fields in enumerate(
         (
@@ -235,7 +235,8 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
 
 
 def test_event_waits_for_its_late_change(embedded: Embedded) -> None:
-    """Through the queue of redeliveries and its mapping; and what a flow's limit delays comes by the same way."""
+    """Through the redeliveries queue and its event source mapping, which also deliver enrollments that a rate limit
+    delays."""
     embedded.put_flow("late", id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=0.1)
     embedded.put_flow("late", id=2, event="calls.ended", limit={"count": 1, "period": "SECOND"}, re_enroll=True)
     at = bootstrap.now()
@@ -258,7 +259,7 @@ def test_event_waits_for_its_late_change(embedded: Embedded) -> None:
 
 
 def test_scheduled_function_publishes_unconfirmed_enrollments(embedded: Embedded) -> None:
-    """The rule's period is too long for a test: the function is invoked as the rule does it."""
+    """The period of the rule is too long for a test, so the test invokes the function as the rule does."""
     claimed_at = bootstrap.now() - UNCONFIRMED_AFTER_MS - 1_000
     key = RecordKey("left", "0-1", "101")
     cause = TriggerEvent(0, "forms.submitted", None, "e1", claimed_at, "acme", {"hs_form_id": "f-1"})
@@ -303,7 +304,7 @@ def test_enrollment_in_a_flow_triggers_another_flow(embedded: Embedded) -> None:
     embedded.send(event({"forms.submitted": "1", "id": "e", "portal": "chain", "record": {}}))
 
     messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 2) if message["portalId"] == "chain"]
-    # Flow 2 is not enrolled by its own enrollment: the chain stops it.
+    # Flow 2 is not enrolled by its own enrollment, because the event's chain contains it.
     assert [message["flowId"] for message in messages] == ["1", "2"]
     assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
 
@@ -345,7 +346,7 @@ def test_failed_event_is_stored_unprocessed_and_redriven(embedded: Embedded, she
     assert kept["requestPayload"]["detail"] == envelope["detail"]
     assert "QueueDoesNotExist" in json.dumps(kept["responsePayload"])
 
-    # Redriven, the event goes on where it stopped: the enrollment that it wrote is published, once.
+    # After the redrive, processing continues: the enrollment that was stored is published once.
     (would,) = shell("unprocessed", "redrive", "--event", "f", "--dry-run")["events"]
     assert [decision["code"] for decision in would["decisions"]] == ["DUPLICATE_EVENT"]
     assert shell("unprocessed", "redrive", "--event", "f")["byReason"] == {"RetriesExhausted": 1}
@@ -405,7 +406,7 @@ def test_replay_applies_a_new_flow_to_past_events_and_no_other_flow(
 
 
 def test_doctor_finds_no_fault_and_consumes_no_other_message(embedded: Embedded, shell: Callable[..., Any]) -> None:
-    """What the embedded AWS can't answer is said to be not checked, and not to be right."""
+    """Checks that the embedded AWS does not support are reported as not checked, and not as ok."""
     embedded.put_flow("consumed", id=1, event="forms.submitted")
     embedded.send(event({"forms.submitted": "1", "id": "c", "portal": "consumed", "record": {}}))
 
@@ -414,7 +415,7 @@ def test_doctor_finds_no_fault_and_consumes_no_other_message(embedded: Embedded,
     assert {name for name, result in found.items() if result == "not checked here"} == {"concurrency", "alarms"}
     assert {result for result in found.values() if result != "not checked here"} == {"ok"}
     assert {"recursion", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(found)
-    # Both messages are there: a consumer's own, and that of the check, for a portal and a flow that name it.
+    # Both messages are still in the queue: the consumer's, and the check's, which names its own portal and flow.
     messages = {message["portalId"]: message for message in embedded.receive("EnrollmentsQueueUrl", 2)}
     assert set(messages) == {"consumed", "enroll-doctor"}
     assert messages["enroll-doctor"]["flowName"] == "Check by enroll doctor; consumers may ignore it"
@@ -452,7 +453,7 @@ def test_tail_shows_an_enrollment_without_consuming_its_message(embedded: Embedd
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # The tests may run with the signal ignored, as a shell starts what is in the background.
+        # Restore the default signal handler: a shell starts background processes with the signal ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert tail.stdout is not None
@@ -462,7 +463,7 @@ def test_tail_shows_an_enrollment_without_consuming_its_message(embedded: Embedd
     shown = json.loads(tail.stdout.readline())
     assert (shown["portalId"], shown["trigger"]["eventId"]) == ("tail", "second")
     assert time.monotonic() - sent_at < 10, "help and docs say about 3 seconds"
-    # Some polls more, which must not touch the queue either.
+    # Further polls must not receive from the queue either.
     time.sleep(5)
     tail.send_signal(signal.SIGINT)
     assert tail.communicate(timeout=20) == ("", "")
@@ -546,7 +547,7 @@ def test_port_that_is_in_use_is_reported() -> None:
 
 
 def test_container_gets_the_environment_variables_of_its_function(embedded: Embedded) -> None:
-    """For `sam local invoke --env-vars`."""
+    """The variables are those of `sam local invoke --env-vars`."""
     text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
     parameters = json.loads(text)["Parameters"]
     assert set(NAMES) <= set(parameters) <= set(DEFAULTS["Environment"]["Variables"])
@@ -555,7 +556,7 @@ def test_container_gets_the_environment_variables_of_its_function(embedded: Embe
 
 
 def test_only_the_embedded_aws_is_reachable_at_the_bind_address(embedded: Embedded) -> None:
-    """And the local Lambda service and the HTTP API are not."""
+    """The local Lambda service and the HTTP API are not reachable there."""
     request = urllib.request.Request(
         f"http://{OTHER_ADDRESS}:{embedded.port}/",
         data=b"{}",
@@ -599,7 +600,7 @@ def is_listening(port: int) -> bool:
 
 
 def test_event_without_a_time_can_follow_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
-    """The bus' own time has whole seconds. The first example of the README must not depend on the second's fraction."""
+    """The bus has times in whole seconds. The README example must not depend on the fraction of the second."""
     portal, count = "real-time", 12
     embedded.put_flow(portal, id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
     embedded.put_flow(portal, id=2, event="forms.viewed")
@@ -623,7 +624,7 @@ def test_event_without_a_time_can_follow_its_records_creation_by_milliseconds(em
 
 
 def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
-    """A creation, a membership and a change, a second apart, in one call: the rules' functions run at the same time."""
+    """A creation, a membership and a change, a second apart, in one call: the functions run at the same time."""
     portal, count = "any-order", 10
     embedded.put_flow(portal, id=1, event="forms.submitted", suppressed_by=["42"])
     embedded.put_flow(portal, id=2, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])

@@ -1,12 +1,12 @@
-"""Deliveries of events against a specification of sets and dicts, which shares no code with the product.
+"""Deliveries of events compared with a specification of sets and dicts, which shares no code with the product.
 
 A hypothesis state machine sends events and delivers them late, twice and in any order. Processes end at any call, or
-are overtaken by other deliveries and changes between two calls. Failed deliveries are repeated, and everything that was
-ever sent is replayed. Times are exact, or known to the second only. After each step the records, the enrollments and
-the waiting events must be those of the specification. Where several orders of simultaneous steps are possible, they
-must be those of one of these orders. At the end every enrollment has been published.
+are overtaken by other deliveries and changes between two calls. Failed deliveries are repeated, and every event that
+was sent is replayed. Times are exact, or known to the second only. After each step the records, the enrollments and the
+waiting events must be those of the specification. If several orders of simultaneous steps are possible, they must be
+those of one of these orders. At the end every enrollment has been published.
 
-The specification keeps every fact of a record with its time, its arrival and its event, and computes what an event sees
+The specification keeps every fact of a record with its time, its arrival and its event. It computes what an event sees
 from this list each time (docs/events.md, "Time and order").
 """
 
@@ -52,7 +52,7 @@ CITIES = ("Cork", "Bray")
 MINUTE = 60_000
 GRACE = 15 * MINUTE
 
-# Bounds of what is kept before a creation. The product's constants are set to these, so that examples reach them.
+# Limits of what is stored before a creation. The product's constants are set to these, so that examples reach them.
 MOST_EARLY_FACTS = 3
 EARLY_FACTS_KEPT = 60 * MINUTE
 
@@ -63,8 +63,8 @@ EARLY_FACTS_KEPT = 60 * MINUTE
 @dataclass(frozen=True)
 class Sent:
     """An envelope as the specification reads it. ``at``: when it occurred, in milliseconds. ``is_to_second``: that time
-    is known to the second only. ``bus_time``: when the bus received it, in whole seconds as EventBridge does.
-    ``snapshot``: the record's properties that travel with it; None: there is no snapshot."""
+    is known to the second only. ``bus_time``: when the bus received it, in whole seconds as with EventBridge.
+    ``snapshot``: the record's properties in the event; None: there is no snapshot."""
 
     envelope: Envelope
     id: str
@@ -130,7 +130,7 @@ def last_of_second(at: int) -> int:
 
 # The specification ---------------------------------------------------------------------------------------------------
 
-# What can trigger a flow, as scenarios write it, and what the specification understands by it.
+# What can trigger a flow: as scenarios write it, and as the specification evaluates it.
 TRIGGERS: dict[str, tuple[dict[str, Any], Callable[[Sent], bool]]] = {
     "a form": (
         {"event": "forms.submitted"},
@@ -179,7 +179,7 @@ class Fact:
         return (last_of_second(self.at) if self.is_to_second else self.at) < other.at
 
     def is_before(self, other: "Fact") -> bool:
-        """Where the times do not tell, the order of arrival does."""
+        """Return whether this fact is before the other. If the times do not determine it, the order of arrival does."""
         if self.is_certainly_before(other) or other.is_certainly_before(self):
             return self.is_certainly_before(other)
         return self.arrived < other.arrived
@@ -190,7 +190,7 @@ class Fact:
 
 
 def latest(facts: Iterable[Fact]) -> str | None:
-    """The value of the last of these facts: of those that are not certainly before another, the last to arrive."""
+    """Return the value of the last fact: of those that are not certainly before another, the last to arrive."""
     known = list(facts)
     last = [fact for fact in known if not any(fact.is_certainly_before(other) for other in known)]
     return max(last, key=lambda fact: fact.arrived).value if last else None
@@ -198,7 +198,7 @@ def latest(facts: Iterable[Fact]) -> str | None:
 
 @dataclass(frozen=True)
 class Story:
-    """What is known of a record. ``created`` None: it does not exist. ``known``: when its creation arrived."""
+    """The known facts of a record. ``created`` None: it does not exist. ``known``: when its creation arrived."""
 
     created: int | None = None
     known: int | None = None
@@ -206,8 +206,8 @@ class Story:
     facts: frozenset[Fact] = frozenset()
 
     def view(self, sent: Sent, evaluated: int, until: int | None = None) -> list[Fact]:
-        """The facts that an event sees. ``until``: with all that changed until then."""
-        # An event that arrives before its record sees what was known when the record became known.
+        """Return the facts that an event sees. ``until``: include all changes until then."""
+        # An event that arrives before its record sees the facts that were known when the record became known.
         known_until = evaluated if self.known is None else max(evaluated, self.known)
         at, is_to_second = sent.at, sent.is_to_second
         if self.created is not None and self.created > sent.latest:
@@ -223,7 +223,7 @@ class Story:
         return [fact for fact in self.facts if is_seen(fact)]
 
     def value_before(self, sent: Sent, evaluated: int) -> str | None:
-        """The value before the event's own place, without what the event itself stored."""
+        """Return the value before the event's position, without what the event itself stored."""
         name = sent.properties["hs_name"]
         facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
         own = [fact for fact in facts if fact.event_id == sent.id]
@@ -235,8 +235,8 @@ NOTHING = Story()
 
 @dataclass(frozen=True)
 class Wait:
-    """An event waits for a flow's final decision at ``end``, or was rejected then (``is_rejected``): for 15 minutes a
-    change that arrives late can still enroll the record."""
+    """An event waits for a flow's final decision at ``end``, or was rejected then (``is_rejected``). For 15 minutes
+    after a rejection, a late change can still enroll the record."""
 
     end: int
     is_rejected: bool = False
@@ -245,7 +245,7 @@ class Wait:
         return not self.is_rejected or now < self.end + GRACE
 
 
-# REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
+# REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off or has other triggers.
 ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecided"
 # A number: the event waits until then.
 Verdict = str | int
@@ -256,8 +256,8 @@ Place = tuple[str, str, str]
 
 @dataclass
 class Specification:
-    """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: of the waiting events, by
-    record and event. ``found``: by change, which events waited for its record when it was applied; none where the
+    """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: times of the waiting events,
+    by record and event. ``found``: by change, the events that waited for its record when it was applied; empty if the
     record did not exist."""
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -287,7 +287,7 @@ class Specification:
         del self.flows[flow_id]
 
     def store(self, record: str, facts: Sequence[Fact], *, created: int | None, arrived: int) -> None:
-        """``created``: the record exists from then at the latest; None: the facts do not create it."""
+        """Store facts. ``created``: the record exists from then at the latest; None: the facts do not create it."""
         story = self.stories.get(record, NOTHING)
         if created is not None:
             if story.created is None:
@@ -323,7 +323,7 @@ class Specification:
         self.store(sent.record, facts, created=sent.at if sent.creates else None, arrived=arrived)
 
     def delete_record(self, record: str, now: int, *, is_stored: bool) -> None:
-        """``is_stored``: something is stored of the record, if only that events wait for it."""
+        """``is_stored``: an item of the record is stored, even if it has only waiting events."""
         story = self.stories.get(record, NOTHING)
         if not is_stored or (story.deleted is not None and story.created is None and not story.facts):
             return
@@ -331,14 +331,15 @@ class Specification:
         self.stories[record] = Story(deleted=max([now, *times]))
 
     def decide(self, sent: Sent, evaluated: int, now: int) -> None:
-        """A delivery of an event."""
+        """Decide a delivery of an event."""
         for flow_id in FLOWS:
             self._follow(flow_id, sent, evaluated, self.verdict(flow_id, sent, evaluated, now, waits=True))
 
     def look_again(self, sent: Sent, now: int, change: Sent, *, reads_again: bool) -> None:
         """A change of the record can decide an event that waits for a record that exists. The delivery of the change
-        looks at the record as it was after the change, or (``reads_again``) as it is now, because others have changed
-        or deleted it meanwhile. An event that began to wait after the change has seen it, and may be left waiting."""
+        uses the record as it was after the change. With ``reads_again``, it uses the current record, because others
+        have changed or deleted it meanwhile. An event that began to wait after the change has seen it, and may stay
+        waiting."""
         if sent.id not in (self._waiting_for(sent.record) if reads_again else self.found[change.id]):
             return
         for flow_id in FLOWS:
@@ -358,7 +359,7 @@ class Specification:
                 self._follow(flow_id, sent, evaluated, verdict)
 
     def finish(self, sent: Sent, evaluated: int, flow_ids: Iterable[str], now: int) -> None:
-        """The final decision of an event that waited."""
+        """Make the final decision on an event that waited."""
         for flow_id in flow_ids:
             place = (flow_id, sent.record, sent.id)
             wait = self.waits.get(place)
@@ -405,7 +406,8 @@ class Specification:
         return self._criteria_verdict(definition, story, sent, evaluated, now, waits=waits)
 
     def _is_satisfied(self, definition: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
-        """``previous``: the value before the event, where the source does not send it."""
+        """Return whether the event satisfies the flow's triggers. ``previous``: the value before the event, if its
+        source does not send it."""
         value = sent.properties.get("hs_value")
         is_change = sent.kind != "crm.property_changed" or value != (
             sent.properties.get("hs_previous_value") or previous
@@ -438,7 +440,8 @@ def ends_at(sent: Sent, evaluated: int, tolerance: int) -> int:
 
 
 def is_after(sent: Sent, arrived: int, deleted: int) -> bool:
-    """Whether a change comes after the deletion of its record: by its time, or where that does not tell, by arrival."""
+    """Return whether a change comes after the deletion of its record: by its time or, if that does not determine it, by
+    its arrival."""
     if sent.is_to_second and sent.at <= deleted < sent.latest:
         return arrived > deleted
     return sent.at > deleted
@@ -449,7 +452,7 @@ def after_deletion(created: int, story: Story) -> int:
 
 
 def orders(outer: Sequence[Step], inner: Sequence[Step]) -> Iterator[list[Step]]:
-    """The inner steps come before, between or after the outer ones."""
+    """Yield all orders in which the inner steps come before, between or after the outer steps."""
     for place in range(len(outer) + 1):
         yield [*outer[:place], *inner, *outer[place:]]
 
@@ -458,12 +461,12 @@ def orders(outer: Sequence[Step], inner: Sequence[Step]) -> Iterator[list[Step]]
 
 
 class Crash(BaseException):
-    """The process ends here: no code of the product may catch it."""
+    """The process ends here. The code of the product must not catch it."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Before or after a delivery's ``number``th call of a name."""
+    """Before or after a delivery's ``number``th call with a name."""
 
     call: str
     number: int
@@ -471,7 +474,7 @@ class Moment:
 
 
 class Calls:
-    """The product's calls to its ports, before or after which something can be made to happen."""
+    """The product's calls to its ports. An action can be run before or after each of them."""
 
     PORTS: Mapping[str, Sequence[str]] = {
         "flows": ("relevant",),
@@ -504,7 +507,7 @@ class Calls:
             self._plan, self._has_ended = {}, False
 
     def end(self) -> None:
-        """A process that has ended makes no further call, whatever it would do on its way out."""
+        """End the process: it makes no further call, even in its exception handlers."""
         self._has_ended = True
         raise Crash
 
@@ -524,7 +527,7 @@ class Calls:
             raise Crash
         if moment in self._plan:
             self.happened.add(moment)
-            # What comes between makes calls of its own.
+            # The action makes its own calls.
             counts, plan = self._counts, self._plan
             self._counts, self._plan = Counter(), {}
             plan[moment]()
@@ -538,9 +541,9 @@ records = st.sampled_from(("101", "101", "101", "102"))
 forms = st.sampled_from(("f-1", "f-2"))
 cities = st.sampled_from(CITIES)
 snapshots = st.none() | cities
-# The last ones are in the same second or in the one before.
+# The last ages are in the same second or in the one before.
 ages = st.sampled_from((0, 0, 1, 40, 400, 1_000, 1_500))
-# Exact, in whole seconds, or absent: then the bus time counts, which has whole seconds.
+# Exact, in whole seconds, or absent. If absent, the bus time counts, which has whole seconds.
 precisions = st.sampled_from(("exact", "exact", "second", "absent"))
 moments = st.builds(Moment, st.sampled_from(Calls.NAMES), st.sampled_from((1, 1, 2)), st.booleans())
 flows = st.fixed_dictionaries(
@@ -567,8 +570,8 @@ changes = st.one_of(
 
 @dataclass(frozen=True)
 class Meeting:
-    """What happens in the middle of a delivery, and the possible steps of the specification that belong to it.
-    ``others``: the events that it delivers."""
+    """An action in the middle of a delivery, and the possible steps of the specification that belong to it. ``others``:
+    the events that it delivers."""
 
     at: Moment
     meet: Callable[[], None]
@@ -577,11 +580,11 @@ class Meeting:
 
 
 class Enrolling(RuleBasedStateMachine):
-    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
-    messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
-    time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
-    record. ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be
-    followed. ``seen``: of all examples."""
+    """``unfinished``: events whose delivery has not ended. ``repeatable``: by event, the number of further messages of
+    its enrollments that are allowed. ``delivered``: when the first delivery of an event began. ``evaluations``: the
+    stored time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on
+    their record. ``is_behind``: the specification has not followed the last delivery, because it is in progress or
+    could not be followed. ``seen``: counts over all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -605,7 +608,7 @@ class Enrolling(RuleBasedStateMachine):
         self.entered: set[str] = set()
         self.entries: dict[tuple[str, tuple[int, str]], list[int]] = {}
 
-    # What is sent
+    # Send events
 
     @rule(record=records, form=forms, city=snapshots, age=ages, precision=precisions)
     def submit_a_form(self, record: str, form: str, city: str | None, age: int, precision: str) -> None:
@@ -629,7 +632,7 @@ class Enrolling(RuleBasedStateMachine):
     def wait(self, milliseconds: int) -> None:
         self.world.now += milliseconds
 
-    # What is delivered: late, again, in any order
+    # Deliver events: late, again, in any order
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
@@ -677,11 +680,11 @@ class Enrolling(RuleBasedStateMachine):
 
         def steps() -> Sequence[Sequence[Step]]:
             evaluations = self._evaluations(other, *began, *began)
-            # A process that ends may have stored that its event waits, and not yet noted it on the record.
+            # A process that ends may have stored that its event waits without noting it on the record.
             return [
                 self._steps(other, arrived, evaluated, looked_at)
                 for evaluated in evaluations
-                # A change that was dropped before the creation is stored again as one that arrives now.
+                # A change that was dropped before the creation is stored again as a change that arrives now.
                 for arrived in {evaluated, *began}
                 for known in ([[sent], []] if ends else [[sent]])
                 for looked_at in self._ways_to_look(self._looked_at(other, known))
@@ -691,7 +694,7 @@ class Enrolling(RuleBasedStateMachine):
 
     @contextmanager
     def _at_a_time_of_its_own(self) -> Iterator[None]:
-        """No two arrivals are in one millisecond, because then only the clocks' difference would order them."""
+        """Two arrivals are never in the same millisecond, because only the clocks' difference would order them."""
         self.world.now += 1
         yield
         self.world.now += 1
@@ -724,7 +727,7 @@ class Enrolling(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from((1, 1, 2, 6, 20)), is_sent_twice=st.booleans())
     def pass_minutes(self, minutes: int, is_sent_twice: bool) -> None:
-        """What is scheduled until then is delivered at its time, perhaps twice."""
+        """Deliver what is scheduled until then at its time, perhaps twice."""
         until = self.world.now + minutes * MINUTE
         while due := self._due(until):
             self._redeliver(due[0], None)
@@ -732,7 +735,7 @@ class Enrolling(RuleBasedStateMachine):
                 self._redeliver(due[0], None)
             self.world.redeliveries.scheduled.remove(due[0])
         self.world.now = max(self.world.now, until)
-        # The schedule publishes what no delivery has published within some minutes.
+        # The scheduled run publishes enrollments that are unconfirmed for some minutes.
         assert not [failure for _, failure in self.world.unconfirmed_publisher.publish_all() if failure is not None]
         overdue = self.world.now - 5 * MINUTE
         assert all(item.is_confirmed or item.publish_at >= overdue for item in self.world.enrollments.items.values())
@@ -752,10 +755,10 @@ class Enrolling(RuleBasedStateMachine):
         return data.draw(st.sampled_from(self.sent), label="event")
 
     def _late(self, data: st.DataObject) -> Sent:
-        """One that has not been delivered to its end, if there is any: of others less is to be seen."""
+        """Draw an event whose delivery has not ended, if there is one. Other events test less."""
         return data.draw(st.sampled_from(self.unfinished or self.sent), label="late event")
 
-    # What is changed
+    # Change records and flows
 
     @initialize(first=flows, second=flows)
     def begin(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
@@ -769,7 +772,7 @@ class Enrolling(RuleBasedStateMachine):
         self._put_on_the_bus()
 
     def _make(self, what: str, which: str, value: Any) -> Step:
-        """Make a change in the world, and return the step of the specification that belongs to it."""
+        """Make a change in the world. Return the corresponding step of the specification."""
         self.seen["changes"] += 1
         now, authoring, key = self.world.now, self.world.authoring, RecordKey(PORTAL, "0-1", which)
         keeping, definition = self.world.record_service, self.specification.flows.get(which)
@@ -777,7 +780,7 @@ class Enrolling(RuleBasedStateMachine):
             case "keep record":
                 before = set(self.world.bus.produced)
                 keeping.change(key, RecordUpdate(now, {"city": value}, creates=True))
-                # What the bus got tells under which id the change is announced.
+                # The event on the bus has the id under which the change is announced.
                 event_id = next((id_ for id_ in self.world.bus.produced if id_ not in before), "")
                 fact = Fact("city", value, now, False, now, event_id)
                 return lambda specification: specification.store(which, [fact], created=now, arrived=now)
@@ -798,7 +801,7 @@ class Enrolling(RuleBasedStateMachine):
         store(authoring, PORTAL, document(definition), now)
         return lambda specification: specification.put_flow(definition, now)
 
-    # What must hold
+    # Invariants
 
     def _deliver(self, sent: Sent, meeting: Meeting | None = None) -> None:
         self.seen["deliveries"] += 1
@@ -829,7 +832,7 @@ class Enrolling(RuleBasedStateMachine):
         self._put_on_the_bus()
 
     def _redeliver(self, scheduled: tuple[int, str], meeting: Meeting | None) -> bool:
-        """Return whether it stopped before its end."""
+        """Return whether the delivery stopped before its end."""
         self.seen["redeliveries"] += 1
         at, text = scheduled
         now = self.world.now = max(self.world.now + 1, at)
@@ -838,7 +841,7 @@ class Enrolling(RuleBasedStateMachine):
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
         is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
-        # Its own delivery may still be unfinished. What is scheduled is delivered again by the queue.
+        # Its own delivery may still be unfinished. The queue delivers a scheduled message again.
         self.unfinished = unfinished
         step = lambda specification: specification.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
         self._follow([[step]], meeting, is_partial=is_partial)
@@ -889,7 +892,8 @@ class Enrolling(RuleBasedStateMachine):
         return {event_id for key, event_id in self.world.deferred_events.items if key.object_id == record}
 
     def _looked_at(self, sent: Sent, others: Sequence[Sent]) -> list[Sent]:
-        """The events that wait for a change of the record, or may begin to wait meanwhile, as they occurred."""
+        """Return the events that wait for a change of the record, or may begin to wait meanwhile, by time of
+        occurrence."""
         if not sent.changes_record:
             return []
         ids = {wait[2] for wait in self.specification.waits if wait[1] == sent.record}
@@ -898,14 +902,14 @@ class Enrolling(RuleBasedStateMachine):
         return sorted(found.values(), key=lambda event: (event.at, event.id))
 
     def _ways_to_look(self, candidates: list[Sent]) -> list[list[Sent]]:
-        """With and without the events that perhaps are not noted on their record."""
+        """Return the candidates with and without the events that may not be noted on their record."""
         sure = [candidate for candidate in candidates if candidate.id not in self.unsure]
         return [candidates] if sure == candidates else [candidates, sure]
 
     def _evaluations(self, sent: Sent, began: int, ended: int | None = None) -> set[int]:
-        """When the event was first evaluated: as it is stored, or else at any moment of this delivery. A stored time
-        never changes. It is not read for an event about a record that does not exist and that the event does not
-        change."""
+        """Return the possible times of the event's first evaluation: the stored time or, if none is stored, any moment
+        of this delivery. A stored time never changes. It is not read if the record does not exist and the event does
+        not change it."""
         ended = self.world.now if ended is None else ended
         self.delivered.setdefault(sent.id, began)
         stored = stored_evaluation(self.world, sent)
@@ -921,8 +925,9 @@ class Enrolling(RuleBasedStateMachine):
         return {stored}
 
     def _follow(self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, is_partial: bool) -> None:
-        """The specification goes the way that the world went, if it was one of those; each flow by itself, because each
-        is decided by itself. ``is_partial``: the delivery failed, and what it left undone is undone here too."""
+        """Let the specification take the steps that the world took, which must be one of the possible ways. Flows are
+        compared individually, because each is decided individually. ``is_partial``: the delivery failed, so the steps
+        may stop anywhere."""
         between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else [()]
         possible = []
         for way in ways:
@@ -961,13 +966,13 @@ class Enrolling(RuleBasedStateMachine):
         self._check_messages()
 
     def _check_messages(self) -> None:
-        """Nothing is published before its time."""
+        """Assert that nothing is published before its time."""
         due = {item.enrollment.id: item.due_at or 0 for item in self.world.enrollments.items.values()}
         new, self.messages = self.world.queue.messages[self.messages :], len(self.world.queue.messages)
         assert all(due[enrollment.id] <= self.world.now for enrollment in new)
 
     def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
-        """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
+        """Records enter in the order of their enrollments, and at most twice the limit's count in a period."""
         new = [item for item in self.world.enrollments.items.values() if item.enrollment.id not in self.entered]
         for item in sorted(new, key=lambda item: item.publish_at):
             self.entered.add(item.enrollment.id)
@@ -984,7 +989,7 @@ class Enrolling(RuleBasedStateMachine):
             assert sum(time > item.publish_at - period for time in times) <= 2 * count
 
     @invariant()
-    def nothing_is_lost_or_doubled(self) -> None:
+    def no_enrollment_is_lost_or_duplicated(self) -> None:
         self.seen["steps"] += 1
         assert stored_stories(self.world) == self.specification.stories
         for key, record in self.world.records.records.items():
@@ -999,7 +1004,7 @@ class Enrolling(RuleBasedStateMachine):
         )
         assert stored_enrollments(self.world) == self.specification.enrolled
 
-        # Who consumes an enrollment finds its event in the history.
+        # The consumer of an enrollment finds its event in the history.
         kept = {(key, event.id) for (key, _), (event, _) in self.world.kept_events.kept.items()}
         assert {(item.enrollment.record_key, item.enrollment.cause.event_id) for item in items.values()} <= kept
 
@@ -1020,8 +1025,8 @@ class Enrolling(RuleBasedStateMachine):
         }
 
     def teardown(self) -> None:
-        """Once all is delivered, all is published, and announced. After a failure, when the specification is behind,
-        there is nothing to compare with, and a second failure would hide the first."""
+        """Assert that everything is published and announced after everything is delivered. If the specification is
+        behind after a failure, nothing is compared, because a second failure would hide the first."""
         if self.is_behind:
             return
         while self.unfinished or self.world.redeliveries.scheduled:
@@ -1035,14 +1040,14 @@ class Enrolling(RuleBasedStateMachine):
         for place, wait in self.specification.waits.items():
             # A process that ended before it scheduled the final decision leaves an event waiting. Nothing is lost: the
             # next delivery of the event has decided it finally, or the flow was turned off or changed. A change of the
-            # record can decide it again, by the flow as it is then, as one more delivery of the event would.
+            # record can decide the event again, with the current flow, as another delivery of the event would.
             assert wait.is_rejected or codes.get(place) is not Code.WAITING or self._has_flow_changed_for(place)
         enrolled = {item.enrollment.id for item in self.world.enrollments.items.values()}
         assert {message.id for message in self.world.queue.messages} == enrolled
         assert {announcement.enrollment.id for announcement in self.world.bus.announcements} == enrolled
 
     def _has_flow_changed_for(self, place: Place) -> bool:
-        """Whether the flow is off now, was off since the event occurred, or is about other events now."""
+        """Return whether the flow is off, was off since the event occurred, or has other triggers now."""
         definition = self.specification.flows.get(place[0])
         sent = next(event for event in self.sent if event.id == place[2])
         return (
@@ -1060,7 +1065,7 @@ class Enrolling(RuleBasedStateMachine):
         self._sent(event({**fields, "id": f"e{len(self.sent)}", "at": at, "sent": to_second(now)}))
 
     def _put_on_the_bus(self) -> None:
-        """What the system itself has put there meanwhile."""
+        """Send the events that the system has put on the bus meanwhile."""
         produced, self.world.bus.produced = self.world.bus.produced, {}
         announced, self.heard = self.world.bus.announcements[self.heard :], len(self.world.bus.announcements)
         details = [(event.event_type, write_outbound_event(event)) for event in produced.values()]
@@ -1080,8 +1085,8 @@ class Enrolling(RuleBasedStateMachine):
 
 
 def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
-    """The queue and the bus refuse the enrollments of one event each. Such an event goes on waiting; the events after
-    it are decided all the same."""
+    """Return the possible ways if the queue and the bus refuse the enrollments of one event. That event continues to
+    wait; the later events are decided nevertheless."""
     return [
         [sent for sent in looked_at if sent not in refused]
         for count in range(3)
@@ -1119,7 +1124,7 @@ def stored_stories(world: World) -> dict[str, Story]:
         if record.exists:
             story = replace(story, created=record.created_at, known=record.known_at)
         stories[key.object_id] = story
-    # Of some, only that events wait for them is stored.
+    # Some records are stored only because events wait for them.
     return {record: story for record, story in stories.items() if story != NOTHING}
 
 
@@ -1149,7 +1154,7 @@ def stored_waits(world: World) -> dict[Place, Wait]:
 
 
 def open_waits(flow_id: str, waits: Mapping[Place, Wait], enrolled: set[Place], now: int) -> dict[Place, Wait]:
-    """Those that can still lead to an enrollment."""
+    """Return the waits that can still lead to an enrollment."""
     return {
         place: wait
         for place, wait in waits.items()
@@ -1161,7 +1166,7 @@ def of_flow(flow_id: str, enrolled: set[Place]) -> set[Place]:
     return {place for place in enrolled if place[0] == flow_id}
 
 
-def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_match_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("enrollment.domain.records.record.MAX_EARLY_CHANGES", MOST_EARLY_FACTS)
     monkeypatch.setattr("enrollment.domain.records.record.EARLY_CHANGES_KEPT_MS", EARLY_FACTS_KEPT)
     profile = settings(
