@@ -1,5 +1,5 @@
-"""A second evaluator of criteria, written from docs/flows.md alone: it reads the flow's JSON and a plain story of the
-record, value by value, and shares no code with the first."""
+"""A second evaluator of criteria, written from docs/flows.md alone. It reads the flow's JSON and a plain history of the
+record, value by value, and shares no code with the product's evaluator."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 Story = Mapping[str, Sequence[tuple[int, Any]]]
-"""By property, each (time of change, value), in any order, no two at one time."""
+"""By property, pairs of (time of change, value) in any order. All times are different."""
 
 
 class Naive:
@@ -79,7 +79,7 @@ class Naive:
         return self.test(kind, operator, value, operands)
 
     def since(self, name: str) -> int:
-        """Since when the value is what it is."""
+        """Return the time since which the value is the current one."""
         written = ["" if value is None else written_as(value) for value in self.history[name]]
         first = max((number + 1 for number, value in enumerate(written) if value != written[-1]), default=0)
         return self.times[name][first]
@@ -182,7 +182,7 @@ class Naive:
 
 
 def unit_number(day: date, unit: str) -> int:
-    """Counts the units of the calendar, so that neighbours differ by one."""
+    """Return the number of the calendar unit, so that adjacent units differ by one."""
     return {
         "DAY": day.toordinal(),
         "WEEK": (day.toordinal() - 1) // 7,

@@ -14,8 +14,8 @@ ARCHIVE = "arn:aws:events:eu-west-1:123456789012:archive/enroll-events"
 
 
 class Aws:
-    """EventBridge's replays and rules. `states`: what DescribeReplay answers, one after the
-    other; `delivers`: what happens when a replay begins."""
+    """EventBridge's replays and rules. `states`: the successive responses of DescribeReplay. `delivers`: called when a
+    replay starts."""
 
     def __init__(self) -> None:
         self.states: list[str | BaseException] = ["STARTING", "RUNNING", "COMPLETED"]

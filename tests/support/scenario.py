@@ -64,7 +64,7 @@ def load(folder: Path) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
-    """The decisions, as the scenario writes them."""
+    """Play the scenario. Return the decisions in the form of the scenario."""
     for flow_fields in scenario.get("flows", []):
         _put(world, flow_fields)
     for record_fields in scenario.get("records", []):
@@ -140,7 +140,7 @@ def _deliver(world: World, envelope: dict[str, Any]) -> None:
 
 
 def _associate(world: World, detail: Mapping[str, Any]) -> None:
-    """Store what the event announces, in both directions."""
+    """Store the association of the event in both directions."""
     properties = detail["properties"]
     if "hs_to_object_id" not in properties:
         return
