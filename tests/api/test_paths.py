@@ -293,9 +293,9 @@ def test_other_id_property_in_a_query_is_rejected(operation: Endpoint) -> None:
 def test_other_id_property_in_a_body_is_rejected(route: str) -> None:
     api = example_portal()
     before = state(api)
-    item = {"id": "101", "properties": {}} if route == "upsert" else {"id": "101"}
-    answer = api("POST", f"{CONTACTS}/batch/{route}", {"idProperty": "email", "inputs": [item]})
+    one = {"id": "101", "properties": {}} if route == "upsert" else {"id": "101"}
+    answer = api("POST", f"{CONTACTS}/batch/{route}", {"idProperty": "email", "inputs": [one]})
     assert (answer.status, answer.faults) == (400, [("$.idProperty", "NOT_SUPPORTED")])
-    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**item, "idProperty": "email"}]})
+    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**one, "idProperty": "email"}]})
     assert (answer.status, answer.faults) == (400, [("$.inputs[0].idProperty", "NOT_SUPPORTED")])
     assert changed(before, api) == set()

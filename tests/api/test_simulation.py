@@ -29,10 +29,8 @@ def test_every_event_of_every_scenario_is_simulated_as_it_is_decided(name: str, 
         assert answer.status == 200
         conforms(answer.json, "Simulation")
         decisions = deliver(envelope)
-        expected = [(decision.flow_id, str(decision.code), decision.because) for decision in decisions]
-        assert [
-            (decision["flowId"], decision["code"], decision["because"]) for decision in answer.json["decisions"]
-        ] == expected
+        expected = [(one.flow_id, str(one.code), one.because) for one in decisions]
+        assert [(one["flowId"], one["code"], one["because"]) for one in answer.json["decisions"]] == expected
         return decisions
 
     world.deliver = rehearsed  # type: ignore[method-assign]

@@ -124,8 +124,8 @@ def _removed(table: str, update: str) -> Iterator[Consumed]:
 
 
 def _put(table: str, item: Item) -> Iterator[Consumed]:
-    """Yield the units of a put of a new item. Storing an event a second time does not write the index and takes a unit
-    less. Only the first version of a record writes the list of records: a later version has the same entry."""
+    """As of an item that was not there. An event that is kept a second time writes the index no more: a unit less. A
+    record is listed once, by its first version: a later one has the same entry, and writes no index."""
     yield Consumed("write", table, write_units(item_bytes(item)))
     if item.get("sk") == {"S": "record"} and item.get("version") != {"N": "1"}:
         return

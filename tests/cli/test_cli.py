@@ -77,8 +77,8 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
     assert (stored["id"], stored["revisionId"], stored["outcome"]) == ("1", "1", "created")
     assert [result["outcome"] for result in answer("flows", "put", path)] == ["unchanged"]
     assert answer("flows", "show", "1")["actions"] == [{"kept": True}]
-    assert [result["isEnabled"] for result in answer("flows", "off", "1")] == [False]
-    assert [result["revisionId"] for result in answer("flows", "on", "1")] == ["3"]
+    assert [one["isEnabled"] for one in answer("flows", "off", "1")] == [False]
+    assert [one["revisionId"] for one in answer("flows", "on", "1")] == ["3"]
     assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
     assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"
