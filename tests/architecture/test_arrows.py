@@ -194,7 +194,7 @@ def test_nothing_is_scanned(module: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "path"), MODULES)
-def test_only_what_a_value_has_is_replaced(module: str, path: Path) -> None:
+def test_replace_changes_only_existing_fields(module: str, path: Path) -> None:
     """mypy does not look at what msgspec's ``replace`` is given."""
     calls = [
         node

@@ -81,7 +81,7 @@ def _output(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries", "unconfirmed"])
-def test_a_function_that_takes_events_imports_what_an_event_needs(function: str) -> None:
+def test_event_function_imports_only_what_an_event_needs(function: str) -> None:
     modules = imported(function)
     tops = {name.split(".")[0] for name in modules}
     foreign = {name for name in tops - set(sys.stdlib_module_names) if not name.startswith("_")}

@@ -29,7 +29,7 @@ SECRETS = re.compile(
 )
 
 
-def test_no_file_holds_a_secret() -> None:
+def test_no_file_contains_a_secret() -> None:
     assert len(TEXTS) > 200
     found = {
         str(path.relative_to(ROOT)): match.group()

@@ -72,7 +72,7 @@ def test_flow_of_another_type_has_no_backfill(portal: Api) -> None:
     assert "expected a filter-based flow" in result.output
 
 
-def test_flow_without_backfills_is_said_to_have_none(portal: Api) -> None:
+def test_flow_without_backfills_is_reported(portal: Api) -> None:
     assert run("flows", "backfills", "1004").stderr == "There are no backfills of flow 1004 in the last 90 days.\n"
     assert answer("flows", "backfills", "1004") == []
 

@@ -104,14 +104,14 @@ def test_interrupted_it_is_cancelled(portal: Api, aws: Aws) -> None:
         (["COMPLETED"], ["--timeout", "0", "--dry-run"], "/counts"),
     ],
 )
-def test_an_end_that_is_none_is_told(
+def test_invalid_end_is_reported(
     portal: Api, aws: Aws, states: list[str | BaseException], options: list[str], expected: str
 ) -> None:
     aws.states = states
     assert expected in run("replay", "--from", SINCE, "--to", UNTIL, *options, code=1).stderr.replace("\n", "")
 
 
-def test_what_can_not_be_replayed_is_told(portal: Api, aws: Aws) -> None:
+def test_events_that_cannot_be_replayed_are_reported(portal: Api, aws: Aws) -> None:
     assert "--from" in run("replay", "--from", UNTIL, "--to", SINCE, code=2).stderr
     assert "--to" in run("replay", "--from", SINCE, "--to", "soon", code=2).stderr
     assert (

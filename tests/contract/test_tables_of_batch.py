@@ -139,7 +139,7 @@ def test_an_existing_item_is_returned_and_does_not_prevent_the_others(shared: Sh
     assert shared.by_itself.get(last, "event") == {"pk": last, "sk": "event"}
 
 
-def test_insert_reports_a_duplicate_for_its_statement_alone(shared: Shared) -> None:
+def test_insert_reports_a_duplicate_only_for_its_statement(shared: Shared) -> None:
     existing, new = shared.key(), shared.key()
     shared.by_itself.put({"pk": existing, "sk": "event", "of": "before"})
     insert = f"""INSERT INTO "{shared.by_itself.name}" VALUE {{'pk': ?, 'sk': ?}}"""

@@ -56,7 +56,7 @@ def test_another_host_is_answered_only_if_it_is_allowed() -> None:
         [("Host", "127.0.0.1"), ("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
     ],
 )
-def test_a_header_that_comes_twice_does_not_hide_the_foreign_value(pairs: list[tuple[str, str]]) -> None:
+def test_repeated_header_does_not_hide_the_foreign_value(pairs: list[tuple[str, str]]) -> None:
     assert refusal(joined(pairs))
 
 

@@ -107,7 +107,7 @@ def test_the_template_is_valid() -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint")
 
 
-def test_the_build_warns_of_nothing(build: Build) -> None:
+def test_build_prints_no_warning(build: Build) -> None:
     assert "Build Succeeded" in build.log
     assert not re.findall("^WARNING.*", build.log, re.MULTILINE)
 

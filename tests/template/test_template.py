@@ -189,7 +189,7 @@ def test_functions_use_the_global_defaults() -> None:
     assert DEFAULTS["Layers"] == [{"Ref": "DependenciesLayer"}, {"Ref": "EnrollmentLayer"}]
 
 
-def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
+def test_tracing_is_not_imported_if_it_is_off() -> None:
     assert TEMPLATE["Parameters"]["Tracing"]["Default"] == "PassThrough"
     assert TEMPLATE["Conditions"]["Traces"] == {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}
     disabled = DEFAULTS["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"]

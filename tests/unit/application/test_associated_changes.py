@@ -101,7 +101,7 @@ def test_message_that_is_delivered_several_times_at_once_enrolls_each_contact_on
     assert len({message.id for message in world.queue.messages}) == 30
 
 
-def test_redelivered_company_change_sends_its_message_again_and_enrolls_nobody() -> None:
+def test_redelivered_company_change_sends_its_message_again_and_enrolls_no_record() -> None:
     world = world_with_contacts(3)
     envelope = change_company(world, 500, "Acme")
     world.redeliveries.changes.clear()  # as if the process had ended before

@@ -172,7 +172,7 @@ def test_paused_run_stops_and_continues_where_it_stopped() -> None:
     assert len(world.queue.messages) == 1_000
 
 
-def test_cancelled_run_stops_for_good_and_keeps_its_enrollments() -> None:
+def test_cancelled_run_cannot_be_resumed_and_keeps_its_enrollments() -> None:
     world = portal(2_000)
     run = start(world)
     pages = world.run_worker.work(world.now + 90_000)

@@ -61,7 +61,7 @@ def final_state(world: World) -> dict[str, Any]:
     }
 
 
-def test_next_delivery_publishes_only_what_the_queue_rejected() -> None:
+def test_next_delivery_publishes_only_the_messages_that_the_queue_rejected() -> None:
     world = world_with(ONCE, AGAIN)
     world.queue.refuses = 1
     with pytest.raises(NotDelivered, match="e1"):
@@ -74,7 +74,7 @@ def test_next_delivery_publishes_only_what_the_queue_rejected() -> None:
     assert [announcement.enrollment.flow_id for announcement in world.bus.announcements] == ["2", "1"]
 
 
-def test_next_delivery_announces_what_the_bus_rejected_without_a_second_message() -> None:
+def test_next_delivery_announces_what_the_bus_rejected_without_sending_the_message_again() -> None:
     world = world_with(ONCE)
     world.bus.refuses = 1
     with pytest.raises(NotDelivered):
@@ -329,7 +329,7 @@ class Interruption:
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str) -> None:
+def test_crash_before_or_after_any_call_does_not_change_the_final_state(story: str) -> None:
     flows, events = STORIES[story]
     undisturbed = world_with(*flows)
     recorded = Interruption(undisturbed, before=True, number=0)

@@ -76,7 +76,7 @@ def test_replay_applies_only_the_given_flow_to_past_events() -> None:
     assert [message.flow_id for message in world.queue.messages if message.flow_id != "1"] == ["2", "2"]
 
 
-def test_without_a_flow_what_occurred_before_its_activation_does_not_count() -> None:
+def test_replay_without_a_flow_ignores_events_before_the_activation() -> None:
     world, past = world_with_a_new_flow()
     codes = Counter((decision.flow_id, decision.code) for decision in replayed(world, order(world), past))
     assert codes == {
@@ -88,7 +88,7 @@ def test_without_a_flow_what_occurred_before_its_activation_does_not_count() -> 
 
 
 @pytest.mark.parametrize("flow_ids", [("2",), ("3",), ("2", "3"), ("1", "2"), ()])
-def test_a_dry_run_counts_what_the_replay_then_does(flow_ids: tuple[str, ...]) -> None:
+def test_dry_run_has_the_same_counts_as_the_replay(flow_ids: tuple[str, ...]) -> None:
     world, past = world_with_a_new_flow()
     rehearsal = order(world, *flow_ids, is_dry_run=True)
     records, enrollments = dict(world.records.records), dict(world.enrollments.items)

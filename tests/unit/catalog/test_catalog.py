@@ -287,7 +287,7 @@ def test_the_second_id_of_bounces_stands_for_hard_ones() -> None:
     ]
 
 
-def test_what_a_row_refers_to_exists() -> None:
+def test_references_of_a_row_exist() -> None:
     for row in EVENT_TYPES.values():
         property_names = {property_.name for property_ in row.properties}
         assert property_names.issuperset(row.required), row.name

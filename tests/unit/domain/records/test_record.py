@@ -68,7 +68,7 @@ def test_values_at_an_instant_are_those_of_the_latest_changes_until_then(
 
 
 @given(CHANGES, st.integers(0, 3))
-def test_history_holds_at_most_its_length(changes: list[tuple[int, str, str | None]], length: int) -> None:
+def test_history_has_at_most_its_maximum_length(changes: list[tuple[int, str, str | None]], length: int) -> None:
     record, whole = after(changes, length), after(changes)
     for name in record.properties:
         kept = record.property_changes(name, as_of(99))
@@ -121,7 +121,7 @@ def stored(story: Sequence[Arrival], history_length: int = 20) -> tuple[Record, 
 
 
 @given(stories())
-def test_history_is_in_the_order_of_times_and_else_of_arrival(story: list[Arrival]) -> None:
+def test_history_is_ordered_by_time_and_then_by_arrival(story: list[Arrival]) -> None:
     record, changes = stored(story)
     history = [*record.earlier_properties.get("x", ()), record.properties["x"]]
     assert len(history) == len(changes)
@@ -182,7 +182,7 @@ def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() 
     assert seen(record, SECOND - 2_000, is_to_second=True, evaluated_at=SECOND + 9_000) is None
 
 
-def test_what_an_event_sees_is_ordered_without_what_it_does_not_see() -> None:
+def test_values_that_an_event_does_not_see_do_not_affect_their_order() -> None:
     record = apply(Record(KEY, 0), RecordUpdate(SECOND + 900, {"x": "last"}, arrived_at=SECOND + 910))
     record = apply(record, RecordUpdate(SECOND, {"x": "rough"}, arrived_at=SECOND + 920, is_to_second=True))
     record = apply(record, RecordUpdate(SECOND + 100, {"x": "first"}, arrived_at=SECOND + 930))
@@ -343,7 +343,7 @@ def test_text_counts_by_its_bytes_in_utf8() -> None:
     assert len(record.properties) == 42
 
 
-def test_what_changed_with_an_event_is_seen_beside_all_that_is_kept_however_large() -> None:
+def test_changes_of_an_event_are_seen_with_the_full_history_of_any_size() -> None:
     full = {f"p{number}": TimestampedValue("x" * 8_000, 1) for number in range(43)}
     record = Record(
         KEY,
