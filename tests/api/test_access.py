@@ -59,17 +59,15 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
 
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
-    for endpoint in SCOPED:
+    for one in SCOPED:
         questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
-        reads = endpoint.method == "GET" or endpoint.path.endswith(questions)
-        enrolls = endpoint.name in ("enrollRecords", "enrollContact", "removeContact")
-        if enrolls or (endpoint.method == "POST" and endpoint.name.endswith("Backfill")):
-            assert endpoint.scope == Scope.WRITE_ENROLLMENTS
+        reads = one.method == "GET" or one.path.endswith(questions)
+        enrolls = one.name in ("enrollRecords", "enrollContact", "removeContact")
+        if enrolls or (one.method == "POST" and one.name.endswith("Backfill")):
+            assert one.scope == Scope.WRITE_ENROLLMENTS
             continue
-        writes = (
-            Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(endpoint.path.split("/")) else Scope.WRITE_RECORDS
-        )
-        assert endpoint.scope == (Scope.READ if reads else writes), endpoint.name
+        writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
+        assert one.scope == (Scope.READ if reads else writes), one.name
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)

@@ -24,7 +24,7 @@ def portals(stack: Stack) -> None:
         for flow_id in {"1", OWN[portal]} if portal.isprintable() else {"1"}:
             document = flow({"id": flow_id, "event": "forms.submitted"})
             store(stack.stores.authoring, portal, document | {"name": portal}, 0)
-        inputs = [{"id": record_id, "properties": {"name": portal}} for record_id in ("101", OWN[portal])]
+        inputs = [{"id": one, "properties": {"name": portal}} for one in ("101", OWN[portal])]
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
 

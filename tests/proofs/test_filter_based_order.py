@@ -1,9 +1,9 @@
-"""Filter-based flows in random orders of arrival, compared with a second, naive evaluator.
+"""Filter-based flows in random orders of arrival, against a second, naive evaluator.
 
-The naive evaluator keeps all changes that have arrived, in the order of arrival. It shares no code with the product: it
-sorts this list again for each instant (docs/events.md, "Time and order"; docs/flows.md, "Filter-based flows"). A story
-has changes of one record that are late, known to the second only, or delivered twice, while the flow is edited and
-turned off and on. After each step both must have enrolled the record by the same changes.
+The naive evaluator keeps all changes that have arrived, in the order of arrival. It shares no code with the product:
+it sorts this list anew for each instant (docs/events.md, "Time and order"; docs/flows.md, "Filter-based flows"). A
+story has changes of one record that are late, known to the second only, or delivered twice, while the flow is edited
+and turned off and on. After each step both must have enrolled the record by the same changes.
 """
 
 import json
@@ -58,7 +58,7 @@ LIST = "list 7"
 @dataclass(frozen=True)
 class Change:
     """An event about the record. ``kind``: its type. ``at``: when it happened, in milliseconds since START, or the
-    start of its second. ``values``: the resulting values of the record, by the name of the property, or LIST."""
+    start of its second. ``values``: what the record has afterwards, by the name of the property, or LIST."""
 
     id: str
     kind: str
@@ -97,24 +97,24 @@ class Flow:
     triggers: tuple[tuple[Filter, ...], ...]
 
     def document(self) -> dict[str, Any]:
-        fields = {
+        given = {
             "id": FLOW,
             "any_filters": self.tree,
             "re_enroll": self.re_enroll,
             "re_enroll_when": self.triggers,
         }
-        # Convert to JSON types: lists instead of tuples.
-        return scenario.flow(json.loads(json.dumps(fields)))
+        # As JSON has it: lists in place of tuples.
+        return scenario.flow(json.loads(json.dumps(given)))
 
     @property
     def mentions(self) -> frozenset[str]:
-        """Return the names that the criteria and the re-enrollment triggers depend on."""
+        """What the criteria and the re-enrollment triggers depend on."""
         names = set()
-        for filter_ in (filter_ for branch in (*self.tree, *self.triggers) for filter_ in branch):
-            if filter_[0] == "hs_name":
-                names.update(filter_[2])
-            elif filter_[0] != "hs_value":
-                names.add(LIST if filter_[0].endswith("IN_LIST") else filter_[0])
+        for each in (each for branch in (*self.tree, *self.triggers) for each in branch):
+            if each[0] == "hs_name":
+                names.update(each[2])
+            elif each[0] != "hs_value":
+                names.add(LIST if each[0].endswith("IN_LIST") else each[0])
         return frozenset(names)
 
 
@@ -141,20 +141,20 @@ OF_ONE_PROPERTY = st.builds(
 CHANGES_OF_ONE_PROPERTY = st.tuples(
     st.just("crm.property_changed"), st.fixed_dictionaries({"a": st.sampled_from(["1", "2", "3"])})
 )
-# At least two, so that a creation fits between two steps: two changes never arrive in the same millisecond.
+# At least two, so that a creation fits between two steps: no two changes arrive in the same millisecond.
 ADVANCE = st.sampled_from([2, 2, 3, 400, 1000])
 
 
 @st.composite
 def steps(draw: st.DrawFn, *, of_one_property: bool) -> list[tuple[int, str, Any]]:
-    """Draw steps in the order of arrival: the milliseconds since START, the kind of step, and its change or flow.
+    """Steps in the order of arrival: the milliseconds since START, the kind of step, and its change or flow.
     ``of_one_property``: changes of one property, at exact times."""
     now, made = 2000, list[tuple[int, str, Any]]()
     changes = list[Change]()
     for number in range(draw(st.integers(4, 10))):
         now += draw(ADVANCE)
-        other_steps = ["repeat"] if of_one_property else ["repeat", "edit", "off", "on"]
-        step = draw(st.sampled_from(["change"] * 6 + other_steps))
+        others = ["repeat"] if of_one_property else ["repeat", "edit", "off", "on"]
+        step = draw(st.sampled_from(["change"] * 6 + others))
         if step == "repeat" and changes:
             made.append((now, "change", draw(st.sampled_from(changes))))
         elif step == "edit":
@@ -178,8 +178,8 @@ def steps(draw: st.DrawFn, *, of_one_property: bool) -> list[tuple[int, str, Any
 
 
 Transition = tuple[int, int, "list[Fact] | None", "list[Fact]"]
-"""When the record changed, the last millisecond at which it can have changed, and its values before and after. None:
-the record did not exist."""
+"""When the record changed, the last millisecond at which it can have changed, and its values before and after; None:
+it did not exist."""
 
 
 # The naive evaluator -------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class Fact:
 @dataclass
 class Naive:
     """``created``: when the record was created; None: it does not exist. ``created_by``: the position of the creation
-    in the order of arrival. ``history``: the maximum number of previous values of each name."""
+    in the order of arrival. ``history``: previous values that are kept of each name."""
 
     flow: Flow
     since: int
@@ -245,7 +245,7 @@ class Naive:
                 self._forget(name)
 
     def _forget(self, name: str) -> None:
-        """Remove previous values above the maximum: first those between two equal values, then the oldest. Values of
+        """Only some previous values are kept: those between two equal ones are removed first, then the oldest. Those of
         the latest millisecond are removed last."""
         mine = [fact for fact in self.facts if fact.name == name]
         mine.sort(key=lambda fact: (fact.change.at, fact.arrived))
@@ -302,7 +302,7 @@ class Naive:
             self.enrolled.setdefault(own_at, change.id)
 
     def _re_enroll_later(self, entered: int, transitions: Sequence[Transition], event_id: str) -> None:
-        """Decide later changes again, because their events were decided when the record was not enrolled yet."""
+        """The events of later changes were decided when the record was not enrolled yet."""
         for at, _, before, after in transitions:
             if not self.flow.re_enroll or at <= entered or not holds(self.flow.tree, after):
                 continue
@@ -317,7 +317,7 @@ class Naive:
         return change.is_to_second and self.created <= change.latest and self.created_by < arrived
 
     def _after(self, change: Change, arrived: int) -> list[Fact]:
-        """Return the record's values including the change."""
+        """What the record has with the change."""
         known = max(arrived, self.created_by)
         at, is_to_second = change.at, change.is_to_second
         if (self.created or 0) > change.latest:
@@ -329,7 +329,7 @@ class Naive:
         ]
 
     def _before(self, change: Change, arrived: int) -> list[Fact]:
-        """Return the record's values just before the change. Changes of the same millisecond are one change."""
+        """What the record had just before the change. Changes of the same millisecond are one change."""
         known = max(arrived, self.created_by)
         at, is_to_second = change.at, change.is_to_second
         if (self.created or 0) > change.latest:
@@ -346,20 +346,20 @@ class Naive:
 
 
 def is_open(fact: Fact, at: int, is_to_second: bool) -> bool:
-    """Return whether the times leave open if a value was before this time."""
+    """Whether the times do not determine if a value was before this time."""
     is_same_second = (fact.change.at + START) // SECOND == (at + START) // SECOND
     return is_same_second and (is_to_second or fact.change.is_to_second)
 
 
 def value(facts: Iterable[Fact], name: str) -> str | bool | None:
-    """Return the last value: of those that are not certainly before another, the last to arrive."""
+    """The last value: of those that are not certainly before another, the last to arrive."""
     mine = [fact for fact in facts if fact.name == name]
     last = [fact for fact in mine if not any(fact.is_before(other) for other in mine)]
     return max(last, key=lambda fact: fact.arrived).value if last else None
 
 
 def holds(tree: Tree, facts: Sequence[Fact]) -> bool:
-    return any(all(satisfied(filter_, facts) for filter_ in branch) for branch in tree)
+    return any(all(satisfied(each, facts) for each in branch) for branch in tree)
 
 
 def satisfied(condition: Filter, facts: Sequence[Fact]) -> bool:
@@ -382,8 +382,8 @@ def occurs(
     trigger: Sequence[Filter], changed: Container[str], before: Sequence[Fact] | None, after: Sequence[Fact]
 ) -> bool:
     if trigger[0][0] != "hs_name":
-        was = before is not None and all(satisfied(filter_, before) for filter_ in trigger)
-        return all(satisfied(filter_, after) for filter_ in trigger) and not was
+        was = before is not None and all(satisfied(each, before) for each in trigger)
+        return all(satisfied(each, after) for each in trigger) and not was
     (name,) = trigger[0][2]
     if name not in changed:
         return False
@@ -404,7 +404,7 @@ def meaning(tree: Tree) -> Any:
 
 
 def play(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool, history: int | None = None) -> int:
-    """Play a story on both evaluators and compare after each step. Return the number of enrollments."""
+    """Play a story on both, and compare after each step. Return the number of enrollments."""
     world = World()
     if history is not None:
         world.processor = replace(world.processor, history_length=history)
@@ -426,29 +426,29 @@ def play(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bo
             if step == "on" and not naive.is_on:
                 naive.enabled_at = now
             naive.is_on = step == "on"
-        assert enrolled(world) == naive.enrolled, describe_story(flow, story, record_exists=record_exists)
+        assert enrolled(world) == naive.enrolled, told(flow, story, record_exists=record_exists)
     return len(naive.enrolled)
 
 
-def describe_story(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool) -> str:
-    """Return the story as text, for the message of a failure."""
+def told(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bool) -> str:
+    """The story for a person, if it fails."""
     lines = [f"{flow}, the record {'exists' if record_exists else 'does not exist'}"]
     return "\n".join([*lines, *(f"{now} {step} {subject or ''}" for now, step, subject in story)])
 
 
 def enrolled(world: World) -> dict[int, str]:
-    """Return the events that enrolled the record, by the times of the decisive changes."""
+    """The events that enrolled the record, by the times of the decisive changes."""
     causes = (stored.enrollment.cause for stored in world.enrollments.items.values())
     return {cause.occurred_at - START: cause.event_id for cause in causes}
 
 
 @pytest.mark.verify
-def test_enrollments_match_a_naive_evaluator_in_every_order(prove: bool) -> None:
+def test_records_enroll_as_a_naive_evaluator_decides_in_every_order(prove: bool) -> None:
     compare(FLOWS, steps(of_one_property=False), 10_000 if prove else 300)
 
 
 @pytest.mark.verify
-def test_enrollments_match_a_naive_evaluator_with_limited_history(prove: bool) -> None:
+def test_records_enroll_as_the_history_that_is_kept_says(prove: bool) -> None:
     compare(OF_ONE_PROPERTY, steps(of_one_property=True), 10_000 if prove else 300, history=1)
 
 
@@ -458,10 +458,10 @@ def compare(
     examples: int,
     history: int | None = None,
 ) -> None:
-    """``history``: the maximum number of previous values of each property; None: the product's own maximum."""
+    """``history``: previous values that are kept of each property; None: as many as the product keeps."""
     counts = Counter[str]()
 
-    # The stories are the same each time, unless the proof runs at full length.
+    # The same stories each time, unless it runs at full length.
     @settings(max_examples=examples, derandomize=examples < 10_000, suppress_health_check=list(HealthCheck))
     @given(flows, stories, st.booleans())
     def run(flow: Flow, story: list[tuple[int, str, Any]], record_exists: bool) -> None:

@@ -1,12 +1,12 @@
-"""Deliveries of events compared with a specification of sets and dicts, which shares no code with the product.
+"""Deliveries of events against a specification of sets and dicts, which shares no code with the product.
 
 A hypothesis state machine sends events and delivers them late, twice and in any order. Processes end at any call, or
-are overtaken by other deliveries and changes between two calls. Failed deliveries are repeated, and every event that
-was sent is replayed. Times are exact, or known to the second only. After each step the records, the enrollments and the
-waiting events must be those of the specification. If several orders of simultaneous steps are possible, they must be
-those of one of these orders. At the end every enrollment has been published.
+are overtaken by other deliveries and changes between two calls. Failed deliveries are repeated, and everything that was
+ever sent is replayed. Times are exact, or known to the second only. After each step the records, the enrollments and
+the waiting events must be those of the specification. Where several orders of simultaneous steps are possible, they
+must be those of one of these orders. At the end every enrollment has been published.
 
-The specification keeps every fact of a record with its time, its arrival and its event. It computes what an event sees
+The specification keeps every fact of a record with its time, its arrival and its event, and computes what an event sees
 from this list each time (docs/events.md, "Time and order").
 """
 
@@ -52,7 +52,7 @@ CITIES = ("Cork", "Bray")
 MINUTE = 60_000
 GRACE = 15 * MINUTE
 
-# Limits of what is stored before a creation. The product's constants are set to these, so that examples reach them.
+# Bounds of what is kept before a creation. The product's constants are set to these, so that examples reach them.
 MOST_EARLY_FACTS = 3
 EARLY_FACTS_KEPT = 60 * MINUTE
 
@@ -63,8 +63,8 @@ EARLY_FACTS_KEPT = 60 * MINUTE
 @dataclass(frozen=True)
 class Sent:
     """An envelope as the specification reads it. ``at``: when it occurred, in milliseconds. ``is_to_second``: that time
-    is known to the second only. ``bus_time``: when the bus received it, in whole seconds as with EventBridge.
-    ``snapshot``: the record's properties in the event; None: there is no snapshot."""
+    is known to the second only. ``bus_time``: when the bus received it, in whole seconds as EventBridge does.
+    ``snapshot``: the record's properties that travel with it; None: there is no snapshot."""
 
     envelope: Envelope
     id: str
@@ -87,10 +87,10 @@ class Sent:
 
     @property
     def changes(self) -> Mapping[str, str]:
-        values = dict(self.snapshot or {})
+        told = dict(self.snapshot or {})
         if self.kind == "crm.property_changed":
-            values[self.properties["hs_name"]] = self.properties["hs_value"]
-        return values
+            told[self.properties["hs_name"]] = self.properties["hs_value"]
+        return told
 
     @property
     def changes_record(self) -> bool:
@@ -114,10 +114,10 @@ def read(envelope: Envelope) -> Sent:
     )
 
 
-def read_time(time: int | str) -> tuple[int, bool]:
-    if isinstance(time, int):
-        return time, False
-    return round(datetime.fromisoformat(time).timestamp() * 1000), "." not in time
+def read_time(given: int | str) -> tuple[int, bool]:
+    if isinstance(given, int):
+        return given, False
+    return round(datetime.fromisoformat(given).timestamp() * 1000), "." not in given
 
 
 def to_second(at: int) -> str:
@@ -130,7 +130,7 @@ def last_of_second(at: int) -> int:
 
 # The specification ---------------------------------------------------------------------------------------------------
 
-# What can trigger a flow: as scenarios write it, and as the specification evaluates it.
+# What can trigger a flow, as scenarios write it, and what the specification understands by it.
 TRIGGERS: dict[str, tuple[dict[str, Any], Callable[[Sent], bool]]] = {
     "a form": (
         {"event": "forms.submitted"},
@@ -179,7 +179,7 @@ class Fact:
         return (last_of_second(self.at) if self.is_to_second else self.at) < other.at
 
     def is_before(self, other: "Fact") -> bool:
-        """Return whether this fact is before the other. If the times do not determine it, the order of arrival does."""
+        """Where the times do not tell, the order of arrival does."""
         if self.is_certainly_before(other) or other.is_certainly_before(self):
             return self.is_certainly_before(other)
         return self.arrived < other.arrived
@@ -190,15 +190,15 @@ class Fact:
 
 
 def latest(facts: Iterable[Fact]) -> str | None:
-    """Return the value of the last fact: of those that are not certainly before another, the last to arrive."""
+    """The value of the last of these facts: of those that are not certainly before another, the last to arrive."""
     known = list(facts)
-    last = [fact for fact in known if not any(fact.is_certainly_before(other) for other in known)]
-    return max(last, key=lambda fact: fact.arrived).value if last else None
+    last = [one for one in known if not any(one.is_certainly_before(other) for other in known)]
+    return max(last, key=lambda one: one.arrived).value if last else None
 
 
 @dataclass(frozen=True)
 class Story:
-    """The known facts of a record. ``created`` None: it does not exist. ``known``: when its creation arrived."""
+    """What is known of a record. ``created`` None: it does not exist. ``known``: when its creation arrived."""
 
     created: int | None = None
     known: int | None = None
@@ -206,8 +206,8 @@ class Story:
     facts: frozenset[Fact] = frozenset()
 
     def view(self, sent: Sent, evaluated: int, until: int | None = None) -> list[Fact]:
-        """Return the facts that an event sees. ``until``: include all changes until then."""
-        # An event that arrives before its record sees the facts that were known when the record became known.
+        """The facts that an event sees. ``until``: with all that changed until then."""
+        # An event that arrives before its record sees what was known when the record became known.
         known_until = evaluated if self.known is None else max(evaluated, self.known)
         at, is_to_second = sent.at, sent.is_to_second
         if self.created is not None and self.created > sent.latest:
@@ -223,11 +223,11 @@ class Story:
         return [fact for fact in self.facts if is_seen(fact)]
 
     def value_before(self, sent: Sent, evaluated: int) -> str | None:
-        """Return the value before the event's position, without what the event itself stored."""
+        """The value before the event's own place, without what the event itself stored."""
         name = sent.properties["hs_name"]
         facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
         own = [fact for fact in facts if fact.event_id == sent.id]
-        return latest(fact for fact in facts if fact not in own and all(fact.is_before(other) for other in own))
+        return latest(fact for fact in facts if fact not in own and all(fact.is_before(one) for one in own))
 
 
 NOTHING = Story()
@@ -235,8 +235,8 @@ NOTHING = Story()
 
 @dataclass(frozen=True)
 class Wait:
-    """An event waits for a flow's final decision at ``end``, or was rejected then (``is_rejected``). For 15 minutes
-    after a rejection, a late change can still enroll the record."""
+    """An event waits for a flow's final decision at ``end``, or was rejected then (``is_rejected``): for 15 minutes a
+    change that arrives late can still enroll the record."""
 
     end: int
     is_rejected: bool = False
@@ -245,7 +245,7 @@ class Wait:
         return not self.is_rejected or now < self.end + GRACE
 
 
-# REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off or has other triggers.
+# REJECTED: by the criteria, or because the record is unknown. UNDECIDED: the flow is off, or not about such events.
 ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecided"
 # A number: the event waits until then.
 Verdict = str | int
@@ -256,8 +256,8 @@ Place = tuple[str, str, str]
 
 @dataclass
 class Specification:
-    """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: times of the waiting events,
-    by record and event. ``found``: by change, the events that waited for its record when it was applied; empty if the
+    """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: of the waiting events, by
+    record and event. ``found``: by change, which events waited for its record when it was applied; none where the
     record did not exist."""
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -277,17 +277,17 @@ class Specification:
             dict(self.found),
         )
 
-    def put_flow(self, definition: Mapping[str, Any], now: int) -> None:
-        before = self.flows.get(definition["id"])
+    def put_flow(self, given: Mapping[str, Any], now: int) -> None:
+        before = self.flows.get(given["id"])
         stays_on = before is not None and before["enabled"]
         since = before["on_since"] if before is not None and stays_on else now
-        self.flows[definition["id"]] = {**definition, "on_since": since}
+        self.flows[given["id"]] = {**given, "on_since": since}
 
     def delete_flow(self, flow_id: str) -> None:
         del self.flows[flow_id]
 
     def store(self, record: str, facts: Sequence[Fact], *, created: int | None, arrived: int) -> None:
-        """Store facts. ``created``: the record exists from then at the latest; None: the facts do not create it."""
+        """``created``: the record exists from then at the latest; None: the facts do not create it."""
         story = self.stories.get(record, NOTHING)
         if created is not None:
             if story.created is None:
@@ -323,7 +323,7 @@ class Specification:
         self.store(sent.record, facts, created=sent.at if sent.creates else None, arrived=arrived)
 
     def delete_record(self, record: str, now: int, *, is_stored: bool) -> None:
-        """``is_stored``: an item of the record is stored, even if it has only waiting events."""
+        """``is_stored``: something is stored of the record, if only that events wait for it."""
         story = self.stories.get(record, NOTHING)
         if not is_stored or (story.deleted is not None and story.created is None and not story.facts):
             return
@@ -331,15 +331,14 @@ class Specification:
         self.stories[record] = Story(deleted=max([now, *times]))
 
     def decide(self, sent: Sent, evaluated: int, now: int) -> None:
-        """Decide a delivery of an event."""
+        """A delivery of an event."""
         for flow_id in FLOWS:
             self._follow(flow_id, sent, evaluated, self.verdict(flow_id, sent, evaluated, now, waits=True))
 
     def look_again(self, sent: Sent, now: int, change: Sent, *, reads_again: bool) -> None:
         """A change of the record can decide an event that waits for a record that exists. The delivery of the change
-        uses the record as it was after the change. With ``reads_again``, it uses the current record, because others
-        have changed or deleted it meanwhile. An event that began to wait after the change has seen it, and may stay
-        waiting."""
+        looks at the record as it was after the change, or (``reads_again``) as it is now, because others have changed
+        or deleted it meanwhile. An event that began to wait after the change has seen it, and may be left waiting."""
         if sent.id not in (self._waiting_for(sent.record) if reads_again else self.found[change.id]):
             return
         for flow_id in FLOWS:
@@ -359,7 +358,7 @@ class Specification:
                 self._follow(flow_id, sent, evaluated, verdict)
 
     def finish(self, sent: Sent, evaluated: int, flow_ids: Iterable[str], now: int) -> None:
-        """Make the final decision on an event that waited."""
+        """The final decision of an event that waited."""
         for flow_id in flow_ids:
             place = (flow_id, sent.record, sent.id)
             wait = self.waits.get(place)
@@ -375,60 +374,59 @@ class Specification:
     def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: Verdict) -> None:
         place = (flow_id, sent.record, sent.id)
         if isinstance(verdict, int):
-            if not any(wait[1:] == place[1:] for wait in self.waits):
+            if not any(one[1:] == place[1:] for one in self.waits):
                 self.first_evaluated[sent.record, sent.id] = evaluated
             self.waits[place] = Wait(verdict)
         elif verdict == ENROLLED:
             self.enrolled.add(place)
 
     def verdict(self, flow_id: str, sent: Sent, evaluated: int, now: int, *, waits: bool) -> Verdict:
-        definition = self.flows.get(flow_id)
-        if definition is None or not definition["enabled"]:
+        given = self.flows.get(flow_id)
+        if given is None or not given["enabled"]:
             return UNDECIDED
-        if all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in definition["triggers"]):
+        if all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"]):
             return UNDECIDED
         story = self.stories.get(sent.record, NOTHING)
-        tolerance = 1000 * definition["record_tolerance"]
+        tolerance = 1000 * given["record_tolerance"]
         allowed = sent.latest + (tolerance if sent.kind in MAY_CREATE else 0)
         is_of_deleted = story.deleted is not None and not is_after(sent, evaluated, story.deleted)
         if is_of_deleted or story.created is None or story.created > allowed:
             may_become_known = not is_of_deleted and (story.created is None or story.created > sent.latest)
             end = ends_at(sent, evaluated, tolerance)
-            if waits and may_become_known and tolerance and end > now and self._is_satisfied(definition, sent, None):
+            if waits and may_become_known and tolerance and end > now and self._is_satisfied(given, sent, None):
                 return end
             return REJECTED
         previous = story.value_before(sent, evaluated) if sent.kind == "crm.property_changed" else None
-        if not self._is_satisfied(definition, sent, previous):
+        if not self._is_satisfied(given, sent, previous):
             return OTHER
         events = {event for flow, record, event in self.enrolled if (flow, record) == (flow_id, sent.record)}
-        if sent.id in events if definition["re_enroll"] else events:
+        if sent.id in events if given["re_enroll"] else events:
             return OTHER
-        return self._criteria_verdict(definition, story, sent, evaluated, now, waits=waits)
+        return self._criteria_verdict(given, story, sent, evaluated, now, waits=waits)
 
-    def _is_satisfied(self, definition: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
-        """Return whether the event satisfies the flow's triggers. ``previous``: the value before the event, if its
-        source does not send it."""
+    def _is_satisfied(self, given: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
+        """``previous``: the value before the event, where the source does not send it."""
         value = sent.properties.get("hs_value")
         is_change = sent.kind != "crm.property_changed" or value != (
             sent.properties.get("hs_previous_value") or previous
         )
         return (
             is_change
-            and definition["id"] not in sent.chain
-            and definition["on_since"] <= sent.latest
-            and any(TRIGGERS[trigger][1](sent) for trigger in definition["triggers"])
+            and given["id"] not in sent.chain
+            and given["on_since"] <= sent.latest
+            and any(TRIGGERS[one][1](sent) for one in given["triggers"])
         )
 
     def _criteria_verdict(
-        self, definition: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
+        self, given: Mapping[str, Any], story: Story, sent: Sent, evaluated: int, now: int, *, waits: bool
     ) -> Verdict:
-        if definition["city"] is None:
+        if given["city"] is None:
             return ENROLLED
-        tolerance = definition["tolerance"] * MINUTE
+        tolerance = given["tolerance"] * MINUTE
         seen = story.view(sent, evaluated)
         later = {fact.at for fact in story.facts if fact not in seen and fact.at <= sent.latest + tolerance}
         views = [seen, *(story.view(sent, evaluated, until) for until in later if tolerance)]
-        if any(latest(fact for fact in view if fact.name == "city") == definition["city"] for view in views):
+        if any(latest(fact for fact in view if fact.name == "city") == given["city"] for view in views):
             return ENROLLED
         end = ends_at(sent, evaluated, tolerance)
         return end if waits and tolerance and end > now else REJECTED
@@ -440,8 +438,7 @@ def ends_at(sent: Sent, evaluated: int, tolerance: int) -> int:
 
 
 def is_after(sent: Sent, arrived: int, deleted: int) -> bool:
-    """Return whether a change comes after the deletion of its record: by its time or, if that does not determine it, by
-    its arrival."""
+    """Whether a change comes after the deletion of its record: by its time, or where that does not tell, by arrival."""
     if sent.is_to_second and sent.at <= deleted < sent.latest:
         return arrived > deleted
     return sent.at > deleted
@@ -452,7 +449,7 @@ def after_deletion(created: int, story: Story) -> int:
 
 
 def orders(outer: Sequence[Step], inner: Sequence[Step]) -> Iterator[list[Step]]:
-    """Yield all orders in which the inner steps come before, between or after the outer steps."""
+    """The inner steps come before, between or after the outer ones."""
     for place in range(len(outer) + 1):
         yield [*outer[:place], *inner, *outer[place:]]
 
@@ -461,12 +458,12 @@ def orders(outer: Sequence[Step], inner: Sequence[Step]) -> Iterator[list[Step]]
 
 
 class Crash(BaseException):
-    """The process ends here. The code of the product must not catch it."""
+    """The process ends here: no code of the product may catch it."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Before or after a delivery's ``number``th call with a name."""
+    """Before or after a delivery's ``number``th call of a name."""
 
     call: str
     number: int
@@ -474,7 +471,7 @@ class Moment:
 
 
 class Calls:
-    """The product's calls to its ports. An action can be run before or after each of them."""
+    """The product's calls to its ports, before or after which something can be made to happen."""
 
     PORTS: Mapping[str, Sequence[str]] = {
         "flows": ("relevant",),
@@ -507,7 +504,7 @@ class Calls:
             self._plan, self._has_ended = {}, False
 
     def end(self) -> None:
-        """End the process: it makes no further call, even in its exception handlers."""
+        """A process that has ended makes no further call, whatever it would do on its way out."""
         self._has_ended = True
         raise Crash
 
@@ -527,7 +524,7 @@ class Calls:
             raise Crash
         if moment in self._plan:
             self.happened.add(moment)
-            # The action makes its own calls.
+            # What comes between makes calls of its own.
             counts, plan = self._counts, self._plan
             self._counts, self._plan = Counter(), {}
             plan[moment]()
@@ -541,9 +538,9 @@ records = st.sampled_from(("101", "101", "101", "102"))
 forms = st.sampled_from(("f-1", "f-2"))
 cities = st.sampled_from(CITIES)
 snapshots = st.none() | cities
-# The last ages are in the same second or in the one before.
+# The last ones are in the same second or in the one before.
 ages = st.sampled_from((0, 0, 1, 40, 400, 1_000, 1_500))
-# Exact, in whole seconds, or absent. If absent, the bus time counts, which has whole seconds.
+# Exact, in whole seconds, or absent: then the bus time counts, which has whole seconds.
 precisions = st.sampled_from(("exact", "exact", "second", "absent"))
 moments = st.builds(Moment, st.sampled_from(Calls.NAMES), st.sampled_from((1, 1, 2)), st.booleans())
 flows = st.fixed_dictionaries(
@@ -570,8 +567,8 @@ changes = st.one_of(
 
 @dataclass(frozen=True)
 class Meeting:
-    """An action in the middle of a delivery, and the possible steps of the specification that belong to it. ``others``:
-    the events that it delivers."""
+    """What happens in the middle of a delivery, and the possible steps of the specification that belong to it.
+    ``others``: the events that it delivers."""
 
     at: Moment
     meet: Callable[[], None]
@@ -580,11 +577,11 @@ class Meeting:
 
 
 class Enrolling(RuleBasedStateMachine):
-    """``unfinished``: events whose delivery has not ended. ``repeatable``: by event, the number of further messages of
-    its enrollments that are allowed. ``delivered``: when the first delivery of an event began. ``evaluations``: the
-    stored time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on
-    their record. ``is_behind``: the specification has not followed the last delivery, because it is in progress or
-    could not be followed. ``seen``: counts over all examples."""
+    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
+    messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
+    time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
+    record. ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be
+    followed. ``seen``: of all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -608,12 +605,12 @@ class Enrolling(RuleBasedStateMachine):
         self.entered: set[str] = set()
         self.entries: dict[tuple[str, tuple[int, str]], list[int]] = {}
 
-    # Send events
+    # What is sent
 
     @rule(record=records, form=forms, city=snapshots, age=ages, precision=precisions)
     def submit_a_form(self, record: str, form: str, city: str | None, age: int, precision: str) -> None:
-        fields = {"forms.submitted": record, "properties": {"hs_form_id": form}}
-        self._send(fields if city is None else {**fields, "record": {"city": city}}, age, precision)
+        given = {"forms.submitted": record, "properties": {"hs_form_id": form}}
+        self._send(given if city is None else {**given, "record": {"city": city}}, age, precision)
 
     @rule(record=records, age=ages, precision=precisions)
     def visit_a_page(self, record: str, age: int, precision: str) -> None:
@@ -632,7 +629,7 @@ class Enrolling(RuleBasedStateMachine):
     def wait(self, milliseconds: int) -> None:
         self.world.now += milliseconds
 
-    # Deliver events: late, again, in any order
+    # What is delivered: late, again, in any order
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
@@ -656,11 +653,11 @@ class Enrolling(RuleBasedStateMachine):
         if self.sent:
             self._deliver_at_once(self._late(data), self._one(data), at, ends)
 
-    @rule(record=records, cities=st.tuples(snapshots, snapshots), at=moments, ends=st.booleans(), precision=precisions)
+    @rule(record=records, told=st.tuples(snapshots, snapshots), at=moments, ends=st.booleans(), precision=precisions)
     def submit_two_forms_at_once(
-        self, record: str, cities: tuple[str | None, str | None], at: Moment, ends: bool, precision: str
+        self, record: str, told: tuple[str | None, str | None], at: Moment, ends: bool, precision: str
     ) -> None:
-        for city in cities:
+        for city in told:
             self.submit_a_form(record, "f-1", city, 0, precision)
         self._deliver_at_once(self.sent[-1], self.sent[-2], at, ends)
 
@@ -680,11 +677,11 @@ class Enrolling(RuleBasedStateMachine):
 
         def steps() -> Sequence[Sequence[Step]]:
             evaluations = self._evaluations(other, *began, *began)
-            # A process that ends may have stored that its event waits without noting it on the record.
+            # A process that ends may have stored that its event waits, and not yet noted it on the record.
             return [
                 self._steps(other, arrived, evaluated, looked_at)
                 for evaluated in evaluations
-                # A change that was dropped before the creation is stored again as a change that arrives now.
+                # A change that was dropped before the creation is stored again as one that arrives now.
                 for arrived in {evaluated, *began}
                 for known in ([[sent], []] if ends else [[sent]])
                 for looked_at in self._ways_to_look(self._looked_at(other, known))
@@ -694,7 +691,7 @@ class Enrolling(RuleBasedStateMachine):
 
     @contextmanager
     def _at_a_time_of_its_own(self) -> Iterator[None]:
-        """Two arrivals are never in the same millisecond, because only the clocks' difference would order them."""
+        """No two arrivals are in one millisecond, because then only the clocks' difference would order them."""
         self.world.now += 1
         yield
         self.world.now += 1
@@ -703,16 +700,16 @@ class Enrolling(RuleBasedStateMachine):
     def deliver_amid_a_change(self, data: st.DataObject, change: Any, at: Moment, ends: bool) -> None:
         if not self.sent:
             return
-        steps: list[Step] = []
+        told: list[Step] = []
 
         def meet() -> None:
             self.seen["met a change"] += 1
             with self._at_a_time_of_its_own():
-                steps.append(self._make(*change))
+                told.append(self._make(*change))
             if ends:
                 self.calls.end()
 
-        self._deliver(self._late(data), Meeting(at, meet, lambda: [steps]))
+        self._deliver(self._late(data), Meeting(at, meet, lambda: [told]))
 
     @rule(data=st.data())
     def redrive(self, data: st.DataObject) -> None:
@@ -727,7 +724,7 @@ class Enrolling(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from((1, 1, 2, 6, 20)), is_sent_twice=st.booleans())
     def pass_minutes(self, minutes: int, is_sent_twice: bool) -> None:
-        """Deliver what is scheduled until then at its time, perhaps twice."""
+        """What is scheduled until then is delivered at its time, perhaps twice."""
         until = self.world.now + minutes * MINUTE
         while due := self._due(until):
             self._redeliver(due[0], None)
@@ -735,10 +732,10 @@ class Enrolling(RuleBasedStateMachine):
                 self._redeliver(due[0], None)
             self.world.redeliveries.scheduled.remove(due[0])
         self.world.now = max(self.world.now, until)
-        # The scheduled run publishes enrollments that are unconfirmed for some minutes.
+        # The schedule publishes what no delivery has published within some minutes.
         assert not [failure for _, failure in self.world.unconfirmed_publisher.publish_all() if failure is not None]
         overdue = self.world.now - 5 * MINUTE
-        assert all(item.is_confirmed or item.publish_at >= overdue for item in self.world.enrollments.items.values())
+        assert all(one.is_confirmed or one.publish_at >= overdue for one in self.world.enrollments.items.values())
         self._check_messages()
         self._put_on_the_bus()
 
@@ -749,16 +746,16 @@ class Enrolling(RuleBasedStateMachine):
                 self.world.redeliveries.scheduled.remove(scheduled)
 
     def _due(self, until: int) -> list[tuple[int, str]]:
-        return sorted(redelivery for redelivery in self.world.redeliveries.scheduled if redelivery[0] <= until)
+        return sorted(one for one in self.world.redeliveries.scheduled if one[0] <= until)
 
     def _one(self, data: st.DataObject) -> Sent:
         return data.draw(st.sampled_from(self.sent), label="event")
 
     def _late(self, data: st.DataObject) -> Sent:
-        """Draw an event whose delivery has not ended, if there is one. Other events test less."""
+        """One that has not been delivered to its end, if there is any: of others less is to be seen."""
         return data.draw(st.sampled_from(self.unfinished or self.sent), label="late event")
 
-    # Change records and flows
+    # What is changed
 
     @initialize(first=flows, second=flows)
     def begin(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
@@ -772,36 +769,36 @@ class Enrolling(RuleBasedStateMachine):
         self._put_on_the_bus()
 
     def _make(self, what: str, which: str, value: Any) -> Step:
-        """Make a change in the world. Return the corresponding step of the specification."""
+        """Make a change in the world, and return the step of the specification that belongs to it."""
         self.seen["changes"] += 1
         now, authoring, key = self.world.now, self.world.authoring, RecordKey(PORTAL, "0-1", which)
-        keeping, definition = self.world.record_service, self.specification.flows.get(which)
+        keeping, given = self.world.record_service, self.specification.flows.get(which)
         match what:
             case "keep record":
                 before = set(self.world.bus.produced)
                 keeping.change(key, RecordUpdate(now, {"city": value}, creates=True))
-                # The event on the bus has the id under which the change is announced.
-                event_id = next((id_ for id_ in self.world.bus.produced if id_ not in before), "")
+                # What the bus got tells under which id the change is announced.
+                event_id = next((one for one in self.world.bus.produced if one not in before), "")
                 fact = Fact("city", value, now, False, now, event_id)
-                return lambda specification: specification.store(which, [fact], created=now, arrived=now)
+                return lambda one: one.store(which, [fact], created=now, arrived=now)
             case "delete record":
                 is_stored = key in self.world.records.records
                 keeping.delete(key, now)
-                return lambda specification: specification.delete_record(which, now, is_stored=is_stored)
+                return lambda one: one.delete_record(which, now, is_stored=is_stored)
             case "write flow":
-                definition = {**value, "id": which}
-            case _ if definition is None:
-                return lambda specification: None
+                given = {**value, "id": which}
+            case _ if given is None:
+                return lambda one: None
             case "delete flow":
                 authoring.delete(PORTAL, which, now)
-                return lambda specification: specification.delete_flow(which)
+                return lambda one: one.delete_flow(which)
             case _:
                 name = what.removeprefix("switch ")
-                definition = {**definition, name: not definition[name]}
-        store(authoring, PORTAL, document(definition), now)
-        return lambda specification: specification.put_flow(definition, now)
+                given = {**given, name: not given[name]}
+        store(authoring, PORTAL, document(given), now)
+        return lambda one: one.put_flow(given, now)
 
-    # Invariants
+    # What must hold
 
     def _deliver(self, sent: Sent, meeting: Meeting | None = None) -> None:
         self.seen["deliveries"] += 1
@@ -818,7 +815,7 @@ class Enrolling(RuleBasedStateMachine):
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
         ways_to_look = self._ways_to_look(candidates)
         if is_partial and meeting is None:
-            ways_to_look = [chosen for looked_at in ways_to_look for chosen in without_refused(looked_at)]
+            ways_to_look = [one for looked_at in ways_to_look for one in without_refused(looked_at)]
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at, reads_again=reads_again)
@@ -832,18 +829,18 @@ class Enrolling(RuleBasedStateMachine):
         self._put_on_the_bus()
 
     def _redeliver(self, scheduled: tuple[int, str], meeting: Meeting | None) -> bool:
-        """Return whether the delivery stopped before its end."""
+        """Return whether it stopped before its end."""
         self.seen["redeliveries"] += 1
         at, text = scheduled
         now = self.world.now = max(self.world.now + 1, at)
         message = json.loads(text)
-        sent = next(event for event in self.sent if event.id == message["event"]["id"])
+        sent = next(one for one in self.sent if one.id == message["event"]["id"])
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
         is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
-        # Its own delivery may still be unfinished. The queue delivers a scheduled message again.
+        # Its own delivery may still be unfinished. What is scheduled is delivered again by the queue.
         self.unfinished = unfinished
-        step = lambda specification: specification.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
+        step = lambda one: one.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
         self._follow([[step]], meeting, is_partial=is_partial)
         self._put_on_the_bus()
         return is_partial
@@ -853,12 +850,10 @@ class Enrolling(RuleBasedStateMachine):
     ) -> list[Step]:
         now = self.world.now
         return [
-            lambda specification: specification.apply(sent, arrived),
-            lambda specification: specification.decide(sent, evaluated, now),
+            lambda one: one.apply(sent, arrived),
+            lambda one: one.decide(sent, evaluated, now),
             *(
-                lambda specification, waiting=waiting: specification.look_again(
-                    waiting, now, sent, reads_again=reads_again
-                )
+                lambda one, waiting=waiting: one.look_again(waiting, now, sent, reads_again=reads_again)
                 for waiting in looked_at
             ),
         ]
@@ -883,33 +878,32 @@ class Enrolling(RuleBasedStateMachine):
         return is_partial
 
     def _finish(self, sent: Sent) -> None:
-        self.unfinished = [event for event in self.unfinished if event is not sent]
-        for item in self.world.enrollments.items.values():
-            is_due = item.due_at is None or item.due_at <= self.world.now
-            assert item.enrollment.cause.event_id != sent.id or item.is_confirmed or not is_due
+        self.unfinished = [one for one in self.unfinished if one is not sent]
+        for one in self.world.enrollments.items.values():
+            is_due = one.due_at is None or one.due_at <= self.world.now
+            assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
 
     def _waiting_ids(self, record: str) -> set[str]:
         return {event_id for key, event_id in self.world.deferred_events.items if key.object_id == record}
 
     def _looked_at(self, sent: Sent, others: Sequence[Sent]) -> list[Sent]:
-        """Return the events that wait for a change of the record, or may begin to wait meanwhile, by time of
-        occurrence."""
+        """The events that wait for a change of the record, or may begin to wait meanwhile, as they occurred."""
         if not sent.changes_record:
             return []
-        ids = {wait[2] for wait in self.specification.waits if wait[1] == sent.record}
-        ids |= {other.id for other in others if other.record == sent.record}
-        found = {event.id: event for event in self.sent if event.id in ids and event.id != sent.id}
-        return sorted(found.values(), key=lambda event: (event.at, event.id))
+        ids = {one[2] for one in self.specification.waits if one[1] == sent.record}
+        ids |= {one.id for one in others if one.record == sent.record}
+        found = {one.id: one for one in self.sent if one.id in ids and one.id != sent.id}
+        return sorted(found.values(), key=lambda one: (one.at, one.id))
 
     def _ways_to_look(self, candidates: list[Sent]) -> list[list[Sent]]:
-        """Return the candidates with and without the events that may not be noted on their record."""
-        sure = [candidate for candidate in candidates if candidate.id not in self.unsure]
+        """With and without the events that perhaps are not noted on their record."""
+        sure = [one for one in candidates if one.id not in self.unsure]
         return [candidates] if sure == candidates else [candidates, sure]
 
     def _evaluations(self, sent: Sent, began: int, ended: int | None = None) -> set[int]:
-        """Return the possible times of the event's first evaluation: the stored time or, if none is stored, any moment
-        of this delivery. A stored time never changes. It is not read if the record does not exist and the event does
-        not change it."""
+        """When the event was first evaluated: as it is stored, or else at any moment of this delivery. A stored time
+        never changes. It is not read for an event about a record that does not exist and that the event does not
+        change."""
         ended = self.world.now if ended is None else ended
         self.delivered.setdefault(sent.id, began)
         stored = stored_evaluation(self.world, sent)
@@ -925,151 +919,140 @@ class Enrolling(RuleBasedStateMachine):
         return {stored}
 
     def _follow(self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, is_partial: bool) -> None:
-        """Let the specification take the steps that the world took, which must be one of the possible ways. Flows are
-        compared individually, because each is decided individually. ``is_partial``: the delivery failed, so the steps
-        may stop anywhere."""
+        """The specification goes the way that the world went, if it was one of those; each flow by itself, because each
+        is decided by itself. ``is_partial``: the delivery failed, and what it left undone is undone here too."""
         between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else [()]
         possible = []
         for way in ways:
             for steps in [way[:number] for number in (range(len(way) + 1) if is_partial else [len(way)])]:
-                for order in (order for inner in between for order in orders(steps, inner)):
+                for order in (one for inner in between for one in orders(steps, inner)):
                     specification = self.specification.copy()
                     for step in order:
                         step(specification)
                     possible.append(specification)
         stories = stored_stories(self.world)
-        possible = [specification for specification in possible if specification.stories == stories]
+        possible = [one for one in possible if one.stories == stories]
         assert possible, stories
         enrolled, waits, now = stored_enrollments(self.world), stored_waits(self.world), self.world.now
         for flow_id in FLOWS:
-            assert of_flow(flow_id, enrolled) in [
-                of_flow(flow_id, specification.enrolled) for specification in possible
-            ], flow_id
+            assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
             stored = open_waits(flow_id, waits, enrolled, now)
-            assert stored in [open_waits(flow_id, specification.waits, enrolled, now) for specification in possible], (
-                flow_id,
-                stored,
-            )
-        if all(specification.flows == self.specification.flows for specification in possible):
-            self._check_limits(
-                {flow_id: definition["limit"] for flow_id, definition in self.specification.flows.items()}
-            )
-        self.entered = {item.enrollment.id for item in self.world.enrollments.items.values()}
+            assert stored in [open_waits(flow_id, one.waits, enrolled, now) for one in possible], (flow_id, stored)
+        if all(one.flows == self.specification.flows for one in possible):
+            self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
+        self.entered = {one.enrollment.id for one in self.world.enrollments.items.values()}
         self.specification = possible[0]
         self.specification.enrolled = enrolled
         self.specification.waits = waits
         self.specification.first_evaluated = {
-            (key.object_id, event_id): item.event.evaluated_at or 0
-            for (key, event_id), item in self.world.deferred_events.items.items()
+            (key.object_id, event_id): one.event.evaluated_at or 0
+            for (key, event_id), one in self.world.deferred_events.items.items()
         }
         self.is_behind = False
         self._check_messages()
 
     def _check_messages(self) -> None:
-        """Assert that nothing is published before its time."""
-        due = {item.enrollment.id: item.due_at or 0 for item in self.world.enrollments.items.values()}
+        """Nothing is published before its time."""
+        due = {one.enrollment.id: one.due_at or 0 for one in self.world.enrollments.items.values()}
         new, self.messages = self.world.queue.messages[self.messages :], len(self.world.queue.messages)
-        assert all(due[enrollment.id] <= self.world.now for enrollment in new)
+        assert all(due[one.id] <= self.world.now for one in new)
 
     def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
-        """Records enter in the order of their enrollments, and at most twice the limit's count in a period."""
-        new = [item for item in self.world.enrollments.items.values() if item.enrollment.id not in self.entered]
-        for item in sorted(new, key=lambda item: item.publish_at):
-            self.entered.add(item.enrollment.id)
-            flow_id = item.enrollment.flow_id
+        """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
+        new = [one for one in self.world.enrollments.items.values() if one.enrollment.id not in self.entered]
+        for one in sorted(new, key=lambda one: one.publish_at):
+            self.entered.add(one.enrollment.id)
+            flow_id = one.enrollment.flow_id
             limit = flow_limits.get(flow_id)
             if limit is None:
-                assert item.due_at is None
+                assert one.due_at is None
                 continue
             count, period = limit[0], {"SECOND": 1_000, "MINUTE": MINUTE}[limit[1]]
-            self.seen["delayed enrollments"] += item.due_at is not None
+            self.seen["delayed enrollments"] += one.due_at is not None
             times = self.entries.setdefault((flow_id, limit), [])
-            assert not times or times[-1] <= item.publish_at
-            times.append(item.publish_at)
-            assert sum(time > item.publish_at - period for time in times) <= 2 * count
+            assert not times or times[-1] <= one.publish_at
+            times.append(one.publish_at)
+            assert sum(time > one.publish_at - period for time in times) <= 2 * count
 
     @invariant()
-    def no_enrollment_is_lost_or_duplicated(self) -> None:
+    def nothing_is_lost_or_doubled(self) -> None:
         self.seen["steps"] += 1
         assert stored_stories(self.world) == self.specification.stories
         for key, record in self.world.records.records.items():
             facts = self.specification.stories.get(key.object_id, NOTHING).facts
-            assert {name: property_.value for name, property_ in record.properties.items()} == {
+            assert {name: one.value for name, one in record.properties.items()} == {
                 name: latest(fact for fact in facts if fact.name == name) for name in {fact.name for fact in facts}
             }
         items = self.world.enrollments.items
         assert Counter(stored_enrollments(self.world)) == Counter(
-            (item.enrollment.flow_id, item.enrollment.record_key.object_id, item.enrollment.cause.event_id)
-            for item in items.values()
+            (one.enrollment.flow_id, one.enrollment.record_key.object_id, one.enrollment.cause.event_id)
+            for one in items.values()
         )
         assert stored_enrollments(self.world) == self.specification.enrolled
 
-        # The consumer of an enrollment finds its event in the history.
-        kept = {(key, event.id) for (key, _), (event, _) in self.world.kept_events.kept.items()}
-        assert {(item.enrollment.record_key, item.enrollment.cause.event_id) for item in items.values()} <= kept
+        # Who consumes an enrollment finds its event in the history.
+        kept = {(key, one.id) for (key, _), (one, _) in self.world.kept_events.kept.items()}
+        assert {(one.enrollment.record_key, one.enrollment.cause.event_id) for one in items.values()} <= kept
 
         firsts = Counter(
-            (item.enrollment.flow_id, item.enrollment.record_key)
-            for item in items.values()
-            if not item.enrollment.is_re_enrollment
+            (one.enrollment.flow_id, one.enrollment.record_key)
+            for one in items.values()
+            if not one.enrollment.is_re_enrollment
         )
-        assert firsts == Counter({(item.enrollment.flow_id, item.enrollment.record_key) for item in items.values()})
-        events = {item.enrollment.id: item.enrollment.cause.event_id for item in items.values()}
-        messages = Counter(message.id for message in self.world.queue.messages)
+        assert firsts == Counter({(one.enrollment.flow_id, one.enrollment.record_key) for one in items.values()})
+        events = {one.enrollment.id: one.enrollment.cause.event_id for one in items.values()}
+        messages = Counter(one.id for one in self.world.queue.messages)
         assert messages.keys() <= events.keys()
         for enrollment_id, count in messages.items():
             assert count <= 1 + self.repeatable[events[enrollment_id]]
 
-        assert {announcement.enrollment.id for announcement in self.world.bus.announcements} <= {
-            message.id for message in self.world.queue.messages
+        assert {one.enrollment.id for one in self.world.bus.announcements} <= {
+            one.id for one in self.world.queue.messages
         }
 
     def teardown(self) -> None:
-        """Assert that everything is published and announced after everything is delivered. If the specification is
-        behind after a failure, nothing is compared, because a second failure would hide the first."""
+        """Once all is delivered, all is published, and announced. After a failure, when the specification is behind,
+        there is nothing to compare with, and a second failure would hide the first."""
         if self.is_behind:
             return
         while self.unfinished or self.world.redeliveries.scheduled:
             while self.unfinished:
                 self._deliver(self.unfinished[-1])
             self.pass_minutes(20, is_sent_twice=False)
-        codes = {
-            (decision.flow_id, event.object_id, event.id): decision.code
-            for event, decision in self.world.decision_log.decisions
-        }
+        codes = {(one.flow_id, event.object_id, event.id): one.code for event, one in self.world.decision_log.decisions}
         for place, wait in self.specification.waits.items():
             # A process that ended before it scheduled the final decision leaves an event waiting. Nothing is lost: the
             # next delivery of the event has decided it finally, or the flow was turned off or changed. A change of the
-            # record can decide the event again, with the current flow, as another delivery of the event would.
+            # record can decide it again, by the flow as it is then, as one more delivery of the event would.
             assert wait.is_rejected or codes.get(place) is not Code.WAITING or self._has_flow_changed_for(place)
-        enrolled = {item.enrollment.id for item in self.world.enrollments.items.values()}
-        assert {message.id for message in self.world.queue.messages} == enrolled
-        assert {announcement.enrollment.id for announcement in self.world.bus.announcements} == enrolled
+        enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
+        assert {one.id for one in self.world.queue.messages} == enrolled
+        assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
 
     def _has_flow_changed_for(self, place: Place) -> bool:
-        """Return whether the flow is off, was off since the event occurred, or has other triggers now."""
-        definition = self.specification.flows.get(place[0])
-        sent = next(event for event in self.sent if event.id == place[2])
+        """Whether the flow is off now, was off since the event occurred, or is about other events now."""
+        given = self.specification.flows.get(place[0])
+        sent = next(one for one in self.sent if one.id == place[2])
         return (
-            definition is None
-            or not definition["enabled"]
-            or definition["on_since"] > sent.latest
-            or all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in definition["triggers"])
+            given is None
+            or not given["enabled"]
+            or given["on_since"] > sent.latest
+            or all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"])
         )
 
     # The bus
 
-    def _send(self, fields: Mapping[str, Any], age: int, precision: str) -> None:
+    def _send(self, given: Mapping[str, Any], age: int, precision: str) -> None:
         now = self.world.now
         at = {"exact": now - age, "second": to_second(now - age), "absent": None}[precision]
-        self._sent(event({**fields, "id": f"e{len(self.sent)}", "at": at, "sent": to_second(now)}))
+        self._sent(event({**given, "id": f"e{len(self.sent)}", "at": at, "sent": to_second(now)}))
 
     def _put_on_the_bus(self) -> None:
-        """Send the events that the system has put on the bus meanwhile."""
+        """What the system itself has put there meanwhile."""
         produced, self.world.bus.produced = self.world.bus.produced, {}
         announced, self.heard = self.world.bus.announcements[self.heard :], len(self.world.bus.announcements)
-        details = [(event.event_type, write_outbound_event(event)) for event in produced.values()]
-        details += [("workflows.enrolled", write_announcement(announcement)) for announcement in announced]
+        details = [(one.event_type, write_outbound_event(one)) for one in produced.values()]
+        details += [("workflows.enrolled", write_announcement(one)) for one in announced]
         for kind, written in details:
             detail = json.loads(written)
             time = to_second(self.world.now)
@@ -1078,53 +1061,42 @@ class Enrolling(RuleBasedStateMachine):
     def _sent(self, envelope: Envelope) -> None:
         self.seen["events"] += 1
         sent = read(envelope)
-        same = [event for event in self.sent if event.id == sent.id]
-        assert all(event.envelope["detail"] == envelope["detail"] for event in same), "an id names one event"
+        same = [one for one in self.sent if one.id == sent.id]
+        assert all(one.envelope["detail"] == envelope["detail"] for one in same), "an id names one event"
         self.sent.append(sent)
         self.unfinished.append(sent)
 
 
 def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
-    """Return the possible ways if the queue and the bus refuse the enrollments of one event. That event continues to
-    wait; the later events are decided nevertheless."""
+    """The queue and the bus refuse the enrollments of one event each. Such an event goes on waiting; the events after
+    it are decided all the same."""
     return [
-        [sent for sent in looked_at if sent not in refused]
+        [one for one in looked_at if one not in refused]
         for count in range(3)
         for refused in itertools.combinations(looked_at, count)
     ]
 
 
-def document(definition: Mapping[str, Any]) -> dict[str, Any]:
-    criteria = {} if definition["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", definition["city"]]]}
-    limit = (
-        {}
-        if definition["limit"] is None
-        else {"limit": dict(zip(("count", "period"), definition["limit"], strict=True))}
-    )
-    known = {name: value for name, value in definition.items() if name != "limit"}
-    return flow({**known, "groups": [TRIGGERS[trigger][0] for trigger in definition["triggers"]], **criteria, **limit})
+def document(given: Mapping[str, Any]) -> dict[str, Any]:
+    criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
+    limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
+    known = {name: value for name, value in given.items() if name != "limit"}
+    return flow({**known, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria, **limit})
 
 
 def stored_stories(world: World) -> dict[str, Story]:
     stories = {}
     for key, record in world.records.records.items():
         facts = frozenset(
-            Fact(
-                name,
-                timestamped_value.value,
-                timestamped_value.changed_at,
-                timestamped_value.is_to_second,
-                timestamped_value.arrival,
-                timestamped_value.event_id,
-            )
+            Fact(name, one.value, one.changed_at, one.is_to_second, one.arrival, one.event_id)
             for name, last in record.properties.items()
-            for timestamped_value in (*record.earlier_properties.get(name, ()), last)
+            for one in (*record.earlier_properties.get(name, ()), last)
         )
         story = Story(deleted=record.deleted_at, facts=facts)
         if record.exists:
             story = replace(story, created=record.created_at, known=record.known_at)
         stories[key.object_id] = story
-    # Some records are stored only because events wait for them.
+    # Of some, only that events wait for them is stored.
     return {record: story for record, story in stories.items() if story != NOTHING}
 
 
@@ -1139,22 +1111,22 @@ def stored_evaluation(world: World, sent: Sent) -> int | None:
 
 
 def stored_enrollments(world: World) -> set[Place]:
-    found = (item.enrollment for item in world.enrollments.items.values())
-    return {(enrollment.flow_id, enrollment.record_key.object_id, enrollment.cause.event_id) for enrollment in found}
+    found = (one.enrollment for one in world.enrollments.items.values())
+    return {(one.flow_id, one.record_key.object_id, one.cause.event_id) for one in found}
 
 
 def stored_waits(world: World) -> dict[Place, Wait]:
     waits = {}
-    for (key, event_id), item in world.deferred_events.items.items():
-        for flow_id, end in item.flows.items():
+    for (key, event_id), one in world.deferred_events.items.items():
+        for flow_id, end in one.flows.items():
             waits[flow_id, key.object_id, event_id] = Wait(end)
-        for flow_id, until in item.rejected.items():
+        for flow_id, until in one.rejected.items():
             waits[flow_id, key.object_id, event_id] = Wait(until - GRACE, is_rejected=True)
     return waits
 
 
 def open_waits(flow_id: str, waits: Mapping[Place, Wait], enrolled: set[Place], now: int) -> dict[Place, Wait]:
-    """Return the waits that can still lead to an enrollment."""
+    """Those that can still lead to an enrollment."""
     return {
         place: wait
         for place, wait in waits.items()
@@ -1163,10 +1135,10 @@ def open_waits(flow_id: str, waits: Mapping[Place, Wait], enrolled: set[Place], 
 
 
 def of_flow(flow_id: str, enrolled: set[Place]) -> set[Place]:
-    return {place for place in enrolled if place[0] == flow_id}
+    return {one for one in enrolled if one[0] == flow_id}
 
 
-def test_deliveries_match_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("enrollment.domain.records.record.MAX_EARLY_CHANGES", MOST_EARLY_FACTS)
     monkeypatch.setattr("enrollment.domain.records.record.EARLY_CHANGES_KEPT_MS", EARLY_FACTS_KEPT)
     profile = settings(
@@ -1179,4 +1151,4 @@ def test_deliveries_match_the_specification(prove: bool, monkeypatch: pytest.Mon
     )
     Enrolling.seen.clear()
     run_state_machine_as_test(Enrolling, settings=profile)
-    print(", ".join(f"{count:,} {name}" for name, count in sorted(Enrolling.seen.items())))
+    print(", ".join(f"{count:,} {what}" for what, count in sorted(Enrolling.seen.items())))
