@@ -1,4 +1,4 @@
-"""Records over HTTP: what is changed here is on the bus as a producer's events would be, and triggers flows."""
+"""Records over HTTP: changes are put on the bus like a producer's events, and trigger flows."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ LISTS = "/crm/v3/lists/42/memberships"
 
 
 def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
-    """What is on the bus since the last time."""
+    """Return the events that were put on the bus since the last call."""
     found, api.world.bus.produced = api.world.bus.produced, {}
     return [shown(event) for event in found.values()]
 
@@ -51,7 +51,7 @@ def test_creating_a_record_publishes_one_event_with_all_its_properties() -> None
 def test_change_publishes_one_event_per_changed_property() -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "email": "101@example.com", "age": 3}})
-    # Each carries the whole change, so that whichever comes first sees it.
+    # Each event carries the whole change, so that the first to arrive sees it.
     whole = {"city": "Cork", "email": "101@example.com", "age": 3}
     assert produced(api) == [
         ("crm.property_changed", "101", changed("city", "Dublin", "Cork"), whole),
@@ -388,7 +388,7 @@ def test_enrollments_are_paginated_newest_first() -> None:
     assert pages("/enrollment/v1/flows/9/enrollments") == [[]]
 
 
-# What a hostile review found -----------------------------------------------------------------------------------------
+# Regressions of a hostile review -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stored_first", [True, False])

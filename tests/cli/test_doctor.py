@@ -36,9 +36,9 @@ def url_of(queue: str) -> str:
 
 
 class Aws:
-    """A healthy stack as the calls of AWS describe it; a test changes what it wants to be wrong.
+    """A healthy stack as AWS describes it. A test changes the part that is to be wrong.
 
-    It stands for the client of every service.
+    It stands in for the clients of all services.
     """
 
     def __init__(self) -> None:
@@ -348,7 +348,7 @@ def test_scheduled_functions_need_no_dead_letter_queue(aws: Aws) -> None:
 
 
 def test_every_check_has_a_fault_here() -> None:
-    # "queues" says what waits, and judges nothing.
+    # "queues" reports the waiting messages, and is never a fault.
     assert {check for _, check, _ in FAULTS.values()} == doctor.CHECKS.keys() - {"queues"}
 
 

@@ -16,7 +16,8 @@ from tests.support.scenario import flow
 
 @pytest.fixture(autouse=True)
 def flows(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A filter-based flow that is off, which 3 contacts of the portal meet. Workers run while the command waits."""
+    """A filter-based flow that is off, whose criteria 3 contacts of the portal meet. Workers run while the command
+    waits."""
     portal.world.put_flow(flow({"id": 1004, "filters": [["city", "IS_EQUAL_TO", "Dublin"]], "enabled": False}))
     monkeypatch.setattr(
         flow_backfills.time, "sleep", lambda _: list(portal.world.run_worker.work(portal.world.now + 60_000))

@@ -1,4 +1,4 @@
-"""Items as they lie in users' tables since the first version: they are read, and what is written is still the same."""
+"""Items that users' tables have had since the first version can be read, and are still written in the same form."""
 
 from collections.abc import Iterator
 from typing import Any

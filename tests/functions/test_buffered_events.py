@@ -89,7 +89,7 @@ def test_events_of_one_record_do_not_conflict_within_a_batch(stack: Stack, monke
 def test_events_of_one_record_are_decided_in_order_in_every_spelling_of_its_id(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, created: dict[str, Any], submitted_by: dict[str, Any]
 ) -> None:
-    """The first event creates the record, slowly. In a thread of its own, the second would find no record."""
+    """The first event creates the record slowly. In a separate thread, the second event would find no record."""
     put(stack, id=1, re_enroll=True)
     make: MakeCall = botocore.client.BaseClient._make_api_call
 
@@ -141,7 +141,8 @@ def test_flows_are_read_once_per_batch(stack: Stack, monkeypatch: pytest.MonkeyP
     made = calls(monkeypatch)
     views = [event({"forms.submitted": f"unknown-{number}", "id": f"e{number}"}) for number in range(5)]
     assert failed(invoke(batch(*views))) == []
-    # The version of the flows once; the records in fewer calls, or as many, as they are asked for at one time.
+    # One read of the version of the flows. Records need at most one call for each record, and fewer when calls are
+    # coalesced.
     assert made.count("GetItem") == 1
     assert set(made) == {"GetItem", "BatchGetItem"}
     assert made.count("BatchGetItem") <= 5

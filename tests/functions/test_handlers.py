@@ -198,7 +198,7 @@ def test_value_that_is_not_an_event_is_stored(stack: Stack) -> None:
 
 
 def test_response_for_an_unencodable_id_is_valid_json(stack: Stack) -> None:
-    """Lambda's runtime writes answers as UTF-8, and fails the invocation of what it can't write."""
+    """Lambda's runtime writes responses as UTF-8, and fails the invocation if it cannot."""
     answer = invoke({**event({"forms.submitted": "101", "id": "e-1"}), "id": "\ud800"})
     assert answer["unprocessed"]["reason"] == "INVALID_ENVELOPE"
     json.dumps(answer, ensure_ascii=False).encode()
@@ -423,7 +423,7 @@ def test_budget_of_calls_per_event(stack: Stack, monkeypatch: pytest.MonkeyPatch
 def test_event_from_a_source_that_the_portal_does_not_allow_is_rejected(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It changes no record, enrolls nobody, and is kept whole with its reason, as any invalid event."""
+    """The event changes no record and enrolls no record. It is stored whole with its reason, like any invalid event."""
     put(stack, id=1, event="crm.property_changed", re_enroll=True)
     key = RecordKey("p1", "0-1", "101")
     stack.stores.records.save(Record(key, 0))
@@ -544,7 +544,7 @@ def test_the_history_costs_one_write_and_at_most_one_read(stack: Stack, monkeypa
 
 
 def test_tracing_does_not_change_the_response(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in Lambda with active tracing; the daemon's address is on loopback, and nobody has to listen there."""
+    """As in Lambda with active tracing. The daemon's address is on loopback and needs no listener."""
     for name, value in {
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_TASK_ROOT": "/var/task",

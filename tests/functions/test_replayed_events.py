@@ -1,4 +1,4 @@
-"""Events that come again, to the functions on an AWS in memory: redriven ones, and those of replays."""
+"""Events that are delivered again to the functions on an AWS in memory: redriven events, and those of replays."""
 
 import json
 from typing import Any

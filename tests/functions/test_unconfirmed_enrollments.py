@@ -31,7 +31,7 @@ from tests.support.functions import (
 )
 
 ADA = RecordKey("p1", "0-1", "101")
-# What the scheduled rule sends.
+# The event that the scheduled rule sends.
 SCHEDULED = {
     "version": "0",
     "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",

@@ -1,4 +1,4 @@
-"""What a function in a container needs of the local run: an address at which it is reachable, and its variables."""
+"""The address and the environment variables that a function in a container needs to use the local run."""
 
 import socket
 import threading

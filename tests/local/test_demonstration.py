@@ -1,4 +1,4 @@
-"""What the demonstration is compared by, and the template as the local run reads it."""
+"""The comparison of the demonstration's results, and the template as the local run reads it."""
 
 from __future__ import annotations
 

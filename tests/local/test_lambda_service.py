@@ -50,7 +50,7 @@ def handler(event, context):
 
 
 class Destination:
-    """Keeps what it receives; can refuse the first records."""
+    """Collects the records that it receives, and can refuse the first ones."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.records: list[tuple[str, dict[str, Any]]] = []

@@ -127,7 +127,7 @@ def test_duration_alarm_threshold_is_below_every_function_timeout() -> None:
             assert 0.8 * timeout * 1_000 <= threshold < 0.84 * timeout * 1_000
 
 
-# The metrics that alarms and the dashboard look at
+# The metrics of the alarms and the dashboard
 
 
 def of_query(expression: str) -> Iterator[Metric]:

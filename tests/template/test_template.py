@@ -1,4 +1,4 @@
-"""What template.yaml says, against the code that it deploys."""
+"""template.yaml compared with the code that it deploys."""
 
 import json
 import re
@@ -54,7 +54,7 @@ TABLES = {"FlowsTable": "flows_table", "RecordsTable": "records_table", "Enrollm
 
 
 def route(category: str) -> dict[str, Any]:
-    """What is said of the category to the template of its route."""
+    """Return the category's arguments for the template of its route."""
     properties = RESOURCES[logical(category, "Route")]["Properties"]
     assert properties["TemplateURL"] == "templates/routes/category.yaml"
     parameters: dict[str, Any] = properties["Parameters"]
@@ -330,7 +330,7 @@ def test_only_api_gateway_may_invoke_the_api_function() -> None:
     assert permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/*")
 
 
-# What is kept, and for how long
+# Retention
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -352,7 +352,7 @@ def test_enrollments_of_a_record_are_in_order_and_records_in_parallel() -> None:
 
 
 def test_stored_data_is_encrypted_with_the_key_of_the_parameter() -> None:
-    """Beside tables and queues: every log group, the bus and its archive."""
+    """Not only tables and queues: every log group, the bus and its archive."""
     assert TEMPLATE["Conditions"]["UsesKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "KeyArn"}, ""]}]}
     assert TEMPLATE["Parameters"]["KeyArn"]["Default"] == ""
     assert {name for name, group in of_type("AWS::Logs::LogGroup").items() if group["KmsKeyId"] != OWN_KEY} == set()

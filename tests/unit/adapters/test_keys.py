@@ -1,5 +1,5 @@
-"""No two different things have one key, in any place where keys are made, whatever characters their ids have: what the
-adapters ask DynamoDB and SQS for is recorded, and a key must tell all the ids that it is of."""
+"""Two different things never have the same key, whatever characters their ids have. The test records the calls of the
+adapters to DynamoDB and SQS. A key must determine all ids of its thing."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,7 @@ class Ids:
 
 ID_SETS = st.builds(Ids, IDS, IDS, st.sampled_from(["0-1", "0-2", "2-7"]), IDS, IDS, IDS)
 
-# A place is a kind of key; a thing what its key must tell.
+# A place is a kind of key. A thing is what its key must identify.
 Key = tuple[Any, ...]
 Thing = tuple[str, ...]
 
@@ -144,7 +144,7 @@ def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
 
 
 def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
-    """Table, partition and sort key of every item that was asked for or written."""
+    """Return table, partition key and sort key of every item that was read or written."""
     found = []
     for _, arguments in calls:
         for action in arguments.get("TransactItems", [{"": arguments}]):

@@ -292,7 +292,7 @@ Fact = tuple[int, str, str]
 
 
 class Naive:
-    """Keeps what has arrived, and decides the contact anew at each arrival."""
+    """Keeps all facts that have arrived, and decides the contact again at each arrival."""
 
     def __init__(self, created_late: Collection[str] = (), *, is_in: bool) -> None:
         self.created_late = created_late

@@ -1,4 +1,4 @@
-"""What is kept of events, by the story; and what is told of them."""
+"""What the event processor stores in the event history, and how it is read."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the story does when the world fails it: nothing lost, nothing doubled."""
+"""The event processor when calls fail: nothing is lost or duplicated."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ def world_with(*flows: Mapping[str, Any]) -> World:
     for flow_fields in flows:
         world.put_flow(flow(flow_fields))
     world.put_record(ADA, Record(ADA, 0))
-    # The event is sent after the flows were written, as it is most of the time.
+    # Events are sent after the flows were written, which is the usual case.
     world.now += 1_000_000_000_000
     return world
 

@@ -1,4 +1,4 @@
-"""A replay reaches the flows that it was ordered for, and a dry run counts what the replay would do."""
+"""A replay reaches only its requested flows, and a dry run counts what the replay would do."""
 
 from collections import Counter
 from typing import Any
@@ -92,7 +92,7 @@ def test_dry_run_has_the_same_counts_as_the_replay(flow_ids: tuple[str, ...]) ->
     world, past = world_with_a_new_flow()
     rehearsal = order(world, *flow_ids, is_dry_run=True)
     records, enrollments = dict(world.records.records), dict(world.enrollments.items)
-    # However often, and in whatever order its events come.
+    # The counts do not depend on repetitions or on the order of the events.
     for events in (past, past[::-1], past[:4]):
         replayed(world, rehearsal, events)
     assert (world.records.records, world.enrollments.items) == (records, enrollments)

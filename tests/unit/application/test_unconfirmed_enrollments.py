@@ -1,4 +1,4 @@
-"""Enrollments that no delivery confirmed are published all the same, and nothing else is."""
+"""Enrollments that no delivery confirmed are published, and nothing else is."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the events of a batch do together, and that each fails for itself."""
+"""Coalesced calls of the events of a batch. Each event fails on its own."""
 
 import threading
 from collections import Counter
@@ -30,11 +30,11 @@ def test_items_of_a_group_run_in_sequence_and_groups_in_parallel() -> None:
 
 
 def _ignored(failure: Exception) -> None:
-    """Who asks again meets it."""
+    """A retry raises the same error."""
 
 
 class Calls:
-    """Doubles numbers, and keeps what was asked at once. It fails at 3 when that is not asked alone."""
+    """Doubles numbers, and records the coalesced calls. It fails at 3 unless 3 is requested individually."""
 
     def __init__(self) -> None:
         self.made: list[list[int]] = []
@@ -132,7 +132,7 @@ def test_groups_not_started_before_the_deadline_are_skipped() -> None:
 
 
 class RefusingQueue:
-    """Fails for good on what holds a record `bad`, as SQS does on a batch that it can't read."""
+    """Always fails if a message is about the record `bad`, as SQS does for a batch that it cannot read."""
 
     def __init__(self) -> None:
         self.published: Counter[str] = Counter()

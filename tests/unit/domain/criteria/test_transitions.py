@@ -1,4 +1,4 @@
-"""When a record starts to meet criteria, against a naive evaluation of all changes that have arrived."""
+"""When a record starts to meet criteria, compared with a naive evaluation of all changes that have arrived."""
 
 import itertools
 import random

@@ -56,10 +56,10 @@ FORM = read_flow(revised(None, "p1", "9", flow({"id": 9, "event": "forms.submitt
         (after(1, of(2)), [after(2, of(3)), after(3, of(2))], None),
         (after(1, of(9)), [FORM], None),
         (FORM, [after(2, of(9)), after(3, of(2))], None),
-        # What is off closes nothing until it is turned on.
+        # A flow that is off closes no loop until it is turned on.
         (after(1, of(2), enabled=False), [after(2, of(1))], None),
         (after(1, of(2)), [after(2, of(1), enabled=False)], None),
-        # The flow as it is written counts, not as it was.
+        # The new version of the flow counts, not the stored one.
         (after(1, of(3)), [after(1, of(2)), after(2, of(1))], None),
     ],
 )

@@ -26,7 +26,7 @@ TYPES = ("sequences.unenrolled", "sequences.unenrolled_by_workflow", "sequences.
 
 
 class Listed:
-    """The world's flows, in listings that are changed as they are."""
+    """The world's flows in listings, which are updated when the flows change."""
 
     def __init__(self, world: World) -> None:
         self._stored = world.flows
@@ -98,7 +98,7 @@ def world(max_individual_decisions: int, *, is_listed: bool) -> World:
 
 
 def play(made: World, steps: Sequence[Any]) -> list[Mapping[str, int]]:
-    """How many decisions of each code each event came to, be they named or counted."""
+    """Return the number of decisions of each code for each event, both individual and counted ones."""
     found: list[Mapping[str, int]] = []
     for number, step in enumerate(steps):
         made.now = START + 1_000 * (number + 1)

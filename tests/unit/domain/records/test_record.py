@@ -1,4 +1,4 @@
-"""What a record was at a moment, whatever the order in which its changes arrived."""
+"""The values of a record at a moment, whatever the order in which its changes arrived."""
 
 import itertools
 import random
@@ -129,7 +129,7 @@ def test_history_is_ordered_by_time_and_then_by_arrival(story: list[Arrival]) ->
         for later in history[number + 1 :]:
             assert not later.is_before(earlier)
     last = changes[-1]
-    # The latest arrival is current, unless the time of another change tells that it is later.
+    # The latest arrival is current, unless its time is certainly earlier than that of another change.
     if record.properties["x"].event_id != last.event_id:
         assert any(last.latest < change.at for change in changes)
 
@@ -173,11 +173,11 @@ def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() 
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 100) == "before"
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 500) == "exact"
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 950) == "rough"
-    # An exact time tells which exact changes came first.
+    # An exact time determines which exact changes came first.
     assert seen(record, SECOND + 200, is_to_second=False, evaluated_at=SECOND + 500) == "before"
     assert seen(record, SECOND + 200, is_to_second=False, evaluated_at=SECOND + 950) == "rough"
     assert seen(record, SECOND + 400, is_to_second=False, evaluated_at=SECOND + 500) == "exact"
-    # Another second tells the order, whatever arrived when.
+    # Times of different seconds determine the order, whatever arrived first.
     assert seen(record, SECOND + 1_000, is_to_second=True, evaluated_at=SECOND) == "rough"
     assert seen(record, SECOND - 2_000, is_to_second=True, evaluated_at=SECOND + 9_000) is None
 
@@ -200,7 +200,7 @@ def test_the_first_millisecond_of_an_events_second_is_ordered_by_arrival() -> No
 
 
 def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later() -> None:
-    """In whatever order they are stored: a clock that stands still, and three changes of which each comes after
+    """The order of storing does not matter: a clock that stands still, and three changes of which each comes after
     another (5 arrived before 10, 10 before 20, and the change that arrived at 20 occurred first)."""
     same_moment = [("bray", 1, False, 10), ("own", 0, True, 10), ("bandon", 2, False, 10)]
     in_a_circle = [("bandon", 2, False, 5), ("own", 0, True, 10), ("bray", 1, False, 20)]
@@ -218,7 +218,7 @@ def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later()
                 )
                 record = apply(record, change)
             assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 10) == "own", order
-    # A later look, for data that came after the event.
+    # A later evaluation, for data that arrived after the event.
     record = apply(record, RecordUpdate(SECOND + 3, {"x": "late"}, arrived_at=SECOND + 30, event_id="late"))
     moment = moment_of(SECOND, is_to_second=True, known_until=SECOND + 10, event_id="the event")
     assert record.values_at(moment.until(SECOND + 2_000))["x"] == "late"
@@ -274,7 +274,7 @@ def test_changes_before_the_creation_fit_into_the_item() -> None:
         )
     assert record is not None
     assert 5 < len(record.changes) < 13
-    # What the creation brings has room.
+    # The creation's own values have room.
     assert (
         len(apply(record, RecordUpdate(200, {f"q{n}": "x" * 8_000 for n in range(25)}, creates=True)).properties) > 30
     )
