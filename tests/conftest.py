@@ -9,7 +9,7 @@ import botocore.loaders
 import hypothesis
 import pytest
 
-# Most tests of adapters create clients of their own. Each botocore session would read the service descriptions again,
+# Most tests of adapters create their own clients. Each botocore session would read the service descriptions again,
 # which took half of the time of such a test. Clients of one session share a loader too.
 botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 

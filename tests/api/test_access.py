@@ -40,10 +40,10 @@ def test_an_operator_names_the_portal(operation: Endpoint) -> None:
 def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
     assert operation.scope is not None
     path, body = filled(operation.path, operation.example.path), operation.example.body
-    others = " ".join(scope for scope in Scope if scope != operation.scope)
+    other_scopes = " ".join(scope for scope in Scope if scope != operation.scope)
 
     refused = portal_of_examples()(
-        operation.method, path, body, authorizer=token(others), headers={"x-portal-id": None}
+        operation.method, path, body, authorizer=token(other_scopes), headers={"x-portal-id": None}
     )
     assert (refused.status, refused.json["category"]) == (403, "MISSING_SCOPES")
     assert operation.scope in refused.json["message"]
@@ -66,10 +66,8 @@ def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
         if enrolls or (endpoint.method == "POST" and endpoint.name.endswith("Backfill")):
             assert endpoint.scope == Scope.WRITE_ENROLLMENTS
             continue
-        writes = (
-            Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(endpoint.path.split("/")) else Scope.WRITE_RECORDS
-        )
-        assert endpoint.scope == (Scope.READ if reads else writes), endpoint.name
+        writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
+        assert one.scope == (Scope.READ if reads else writes), one.name
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)
@@ -168,8 +166,8 @@ def test_portal_tolerance_is_stored() -> None:
 def test_portal_allowed_sources_are_stored() -> None:
     api = portal_of_examples()
     path = "/enrollment/v1/portal"
-    given = ["acme.website", "acme.crm", "acme.website"]
-    assert api("PATCH", path, {"allowedSources": given}).json["allowedSources"] == ["acme.website", "acme.crm"]
+    sources = ["acme.website", "acme.crm", "acme.website"]
+    assert api("PATCH", path, {"allowedSources": sources}).json["allowedSources"] == ["acme.website", "acme.crm"]
     assert api("PATCH", path, {"timeZone": "Europe/Dublin"}).json["allowedSources"] == ["acme.website", "acme.crm"]
     assert api("GET", path, headers={"x-portal-id": "p2"}).json["allowedSources"] == []
     for wrong in ("acme", {}, None, 3, [3], [["acme"]], ["x"] * 51):

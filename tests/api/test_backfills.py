@@ -16,7 +16,7 @@ BACKFILLS = "/enrollment/v1/flows/1/backfills"
 
 @pytest.fixture
 def api() -> Api:
-    """A flow that 2 of 3 contacts meet."""
+    """A flow whose criteria 2 of 3 contacts meet."""
     world = World()
     world.put_flow(flow(DUBLIN))
     for object_id, city in (("101", "Dublin"), ("102", "Dublin"), ("103", "Cork")):

@@ -1,4 +1,4 @@
-"""Every operation's example works as the document of the API says, and the committed document is that of the code."""
+"""Every operation's example works as the API document describes, and the committed document is the generated one."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from tests.support.scenario import event, flow
 FLOWS = "/automation/v4/flows"
 
 
-def group(**given: Any) -> dict[str, Any]:
+def group(**keys: Any) -> dict[str, Any]:
     whole = {
         "filterBranchType": "UNIFIED_EVENTS",
         "operator": "HAS_COMPLETED",
@@ -22,7 +22,7 @@ def group(**given: Any) -> dict[str, Any]:
         "filterBranches": [],
         "filters": [],
     }
-    return whole | given
+    return whole | keys
 
 
 def where(name: str, kind: str, operator: str, **operands: Any) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def where(name: str, kind: str, operator: str, **operands: Any) -> dict[str, Any
     return {"filterType": "PROPERTY", "property": name, "operation": operation}
 
 
-def event_based(*groups: dict[str, Any], **given: Any) -> dict[str, Any]:
-    criteria = {"type": "EVENT_BASED", "eventFilterBranches": list(groups), **given}
+def event_based(*groups: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    criteria = {"type": "EVENT_BASED", "eventFilterBranches": list(groups), **keys}
     return {"type": "CONTACT_FLOW", "isEnabled": True, "enrollmentCriteria": criteria}
 
 
@@ -66,12 +66,12 @@ def test_all_errors_are_returned_at_once() -> None:
             (f"{at}[7].filters[0].operation.operator", "UNKNOWN_OPERATOR"),
         ]
     )
-    told = {error["in"]: error for error in answer.json["errors"]}
-    assert told[f"{at}[0].filters[0].property"]["context"] == {"didYouMean": ["hs_form_id"]}
-    assert told[f"{at}[1].eventTypeId"]["context"] == {"didYouMean": ["forms.submitted"]}
-    assert told[f"{at}[7].filters[0].operation.operator"]["context"] == {"didYouMean": ["IS_ANY_OF"]}
-    assert "event history" in told[f"{at}[2].operator"]["message"]
-    assert "refinementCriteria" in told[f"{at}[3].filters"]["message"]
+    errors_by_path = {error["in"]: error for error in answer.json["errors"]}
+    assert errors_by_path[f"{at}[0].filters[0].property"]["context"] == {"didYouMean": ["hs_form_id"]}
+    assert errors_by_path[f"{at}[1].eventTypeId"]["context"] == {"didYouMean": ["forms.submitted"]}
+    assert errors_by_path[f"{at}[7].filters[0].operation.operator"]["context"] == {"didYouMean": ["IS_ANY_OF"]}
+    assert "event history" in errors_by_path[f"{at}[2].operator"]["message"]
+    assert "refinementCriteria" in errors_by_path[f"{at}[3].filters"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -435,9 +435,9 @@ def test_a_flow_is_explained_and_nothing_is_stored() -> None:
     assert len(api("GET", FLOWS).json["results"]) == 2
 
 
-def after(flow_id: int, before: int, **given: Any) -> dict[str, Any]:
+def after(flow_id: int, before: int, **fields: Any) -> dict[str, Any]:
     where = [["hs_flow_id", "IS_ANY_OF", [str(before)]]]
-    return flow({"id": flow_id, "event": "workflows.enrolled", "where": where, **given})
+    return flow({"id": flow_id, "event": "workflows.enrolled", "where": where, **fields})
 
 
 def test_flow_that_closes_a_loop_is_stored_with_a_warning() -> None:

@@ -35,8 +35,8 @@ def client() -> Iterator[HubSpot]:
         yield HubSpot(access_token="of-no-use-here", base_url=url)
 
 
-def request(client: HubSpot, method: str, path: str, **given: Any) -> Any:
-    options = {"method": method, "path": path, "headers": {"X-Portal-Id": "p1"}, **given}
+def request(client: HubSpot, method: str, path: str, **extra_options: Any) -> Any:
+    options = {"method": method, "path": path, "headers": {"X-Portal-Id": "p1"}, **extra_options}
     return client.api_request(options)
 
 

@@ -1,4 +1,4 @@
-"""What a browser may do with the API's answers."""
+"""The headers of the API's responses that restrict a browser."""
 
 import base64
 import hashlib
@@ -80,6 +80,6 @@ def test_responses_forbid_framing_and_content_sniffing(path: str) -> None:
 
 
 def test_docs_is_the_only_page() -> None:
-    """Another one needs a policy of its own, and a test."""
+    """Another page would need its own policy and its own test."""
     pages = {endpoint.path for endpoint in ENDPOINTS for schema in endpoint.replies.values() if schema == "text/html"}
     assert pages == {"/docs"}

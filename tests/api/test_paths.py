@@ -129,7 +129,7 @@ def test_encoded_id_in_a_path_addresses_its_record(record_id: str) -> None:
     associations = f"/crm/v4/objects/contacts/{escaped(record_id)}/associations"
     assert through_the_gateway(api, "PUT", f"{associations}/default/companies/{escaped(record_id)}")[0] == 200
     _, found = through_the_gateway(api, "GET", f"{associations}/companies")
-    assert [each["toObjectId"] for each in found["results"]] == [record_id]
+    assert [result["toObjectId"] for result in found["results"]] == [record_id]
     assert through_the_gateway(api, "DELETE", f"{associations}/companies/{escaped(record_id)}")[0] == 204
     assert through_the_gateway(api, "DELETE", path)[0] == 204
     assert changed(before, api) == {record_id}
@@ -199,9 +199,9 @@ def test_every_id_is_accepted_in_a_body(record_id: str) -> None:
     api = portal()
     inputs = {"inputs": [{"id": record_id}]}
     status, found = through_the_gateway(api, "POST", f"{CONTACTS}/batch/read", inputs)
-    assert (status, [each["id"] for each in found["results"]]) == (200, [record_id])
+    assert (status, [result["id"] for result in found["results"]]) == (200, [record_id])
     status, found = through_the_gateway(api, "POST", "/enrollment/v1/records/contacts/batch/read", inputs)
-    assert (status, [each["objectId"] for each in found["results"]]) == (200, [record_id])
+    assert (status, [result["objectId"] for result in found["results"]]) == (200, [record_id])
     body = {"objectId": record_id, "limit": 1}
     assert through_the_gateway(api, "POST", "/enrollment/v1/records/contacts/enrollments", body) == (
         200,
@@ -298,6 +298,6 @@ def test_other_id_property_in_a_body_is_rejected(route: str) -> None:
     other = "vat" if route == "read" else "email"
     answer = api("POST", f"{CONTACTS}/batch/{route}", {"idProperty": other, "inputs": [item]})
     assert (answer.status, answer.faults) == (400, [("$.idProperty", "NOT_SUPPORTED")])
-    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**item, "idProperty": "email"}]})
+    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**one, "idProperty": "email"}]})
     assert (answer.status, answer.faults) == (400, [("$.inputs[0].idProperty", "NOT_SUPPORTED")])
     assert changed(before, api) == set()

@@ -1,4 +1,4 @@
-"""Records over HTTP: what is changed here is on the bus as a producer's events would be, and triggers flows."""
+"""Records over HTTP: changes are put on the bus like a producer's events, and trigger flows."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ LISTS = "/crm/v3/lists/42/memberships"
 
 
 def produced(api: Api) -> list[tuple[str, str, dict[str, Any], Any]]:
-    """What is on the bus since the last time."""
+    """Return the events that were put on the bus since the last call."""
     found, api.world.bus.produced = api.world.bus.produced, {}
     return [shown(event) for event in found.values()]
 
@@ -51,7 +51,7 @@ def test_creating_a_record_publishes_one_event_with_all_its_properties() -> None
 def test_change_publishes_one_event_per_changed_property() -> None:
     api = example_portal()
     api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork", "email": "101@example.com", "age": 3}})
-    # Each carries the whole change, so that whichever comes first sees it.
+    # Each event carries the whole change, so that the first to arrive sees it.
     whole = {"city": "Cork", "email": "101@example.com", "age": 3}
     assert produced(api) == [
         ("crm.property_changed", "101", changed("city", "Dublin", "Cork"), whole),
@@ -77,7 +77,7 @@ def test_change_through_the_api_enrolls() -> None:
     api("PUT", f"{LISTS}/remove", [contact_id])
     decisions = api.world.deliver_produced()
 
-    enrolled = [each.flow_id for each in decisions if each.code == "ENROLLED"]
+    enrolled = [decision.flow_id for decision in decisions if decision.code == "ENROLLED"]
     # The record has moved to Bray before its creation is processed: it is seen as it was. Flow 1002 takes every change.
     assert sorted(enrolled) == ["1", "1002", "2", "3", "4"]
 
@@ -388,7 +388,7 @@ def test_enrollments_are_paginated_newest_first() -> None:
     assert pages("/enrollment/v1/flows/9/enrollments") == [[]]
 
 
-# What a hostile review found -----------------------------------------------------------------------------------------
+# Regressions of a hostile review -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stored_first", [True, False])
@@ -422,7 +422,9 @@ def test_same_change_by_two_simultaneous_requests_has_the_same_event_id() -> Non
         api("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
         api("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "9", "properties": {"city": "Cork"}}]})
     # Of two portals with the same history, the same changes are the same events.
-    assert {each.id for each in list(first_portal.world.bus.produced.values())} == set(first_portal.world.bus.produced)
+    assert {event.id for event in list(first_portal.world.bus.produced.values())} == set(
+        first_portal.world.bus.produced
+    )
     first = Api(example_portal().world)
     first("PATCH", f"{CONTACTS}/101", {"properties": {"city": "Cork"}})
     second = Api(example_portal().world)

@@ -59,8 +59,8 @@ def test_replay_without_effect_is_rejected(body: dict[str, Any], fault: tuple[st
 
 def count(api: Api, *event_ids: str) -> None:
     for event_id in event_ids:
-        given = {"id": event_id, "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
-        routed_event = read_routed_event(event({"forms.submitted": event_id[:3], **given}))
+        fields = {"id": event_id, "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
+        routed_event = read_routed_event(event({"forms.submitted": event_id[:3], **fields}))
         api.world.replay_processor.process(routed_event, EXAMPLE_REPLAY)
 
 

@@ -21,8 +21,8 @@ def named(operation: Endpoint) -> str:
     return operation.name
 
 
-def send(api: Api, operation: Endpoint, **given: Any) -> Answer:
-    return api(operation.method, filled(operation.path, operation.example.path), **given)
+def send(api: Api, operation: Endpoint, **request_parts: Any) -> Answer:
+    return api(operation.method, filled(operation.path, operation.example.path), **request_parts)
 
 
 def state(api: Api) -> str:
@@ -85,7 +85,7 @@ def test_huge_body_is_rejected(operation: Endpoint) -> None:
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=named)
 def test_a_body_that_the_gateway_encoded(operation: Endpoint) -> None:
-    """It takes what is not UTF-8 for bytes."""
+    """A body that is not UTF-8 is read as bytes."""
     encoded = base64.b64encode(json.dumps(operation.example.body).encode()).decode()
     assert send(portal_of_examples(), operation, raw=encoded, base64=True).status in operation.replies
     for raw in (base64.b64encode(b'{"a": "\xff"}').decode(), "no base64!"):

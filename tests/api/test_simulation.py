@@ -43,8 +43,8 @@ def test_every_event_of_every_scenario_is_simulated_as_it_is_decided(name: str, 
     play(scenario, world)
 
 
-def submitted(**given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": "101", "id": "e-9", "at": "2026-11-24T09:59:59.000Z", **given})
+def submitted(**fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": "e-9", "at": "2026-11-24T09:59:59.000Z", **fields})
 
 
 def decisions(api: Api, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -72,14 +72,17 @@ def test_a_draft_is_explained_filter_by_filter() -> None:
     assert (decision["code"], decision["flowName"]) == ("NOT_MATCHED", "Flow 7")
     assert decision["failedConditions"] == ["URL is known, found no value"]
     of_forms, of_calls = decision["triggerGroups"]
-    assert [(each["property"], each["expected"], each["found"], each["passed"]) for each in of_forms["filters"]] == [
+    assert [
+        (filter_["property"], filter_["expected"], filter_["found"], filter_["passed"])
+        for filter_ in of_forms["filters"]
+    ] == [
         ("hs_form_id", 'is "f-1"', "f-1", True),
         ("hs_url", "is known", None, False),
     ]
     assert (of_forms["isConcerned"], of_forms["passed"]) == (True, False)
     assert (of_calls["isConcerned"], of_calls["passed"], of_calls["filters"]) == (False, False, [])
     assert decision["recordAsOf"] == "2026-11-24T09:59:59.000Z"
-    assert [(each["found"], each["passed"]) for each in decision["refinementCriteria"]["filters"]] == [
+    assert [(filter_["found"], filter_["passed"]) for filter_ in decision["refinementCriteria"]["filters"]] == [
         ("Dublin", True),
         (None, False),
     ]
@@ -185,8 +188,8 @@ def portal_of_events() -> Api:
     api = example_portal()
     for number in range(15):
         contact, properties = str(200 + number % 5), {"hs_form_id": f"f-{number // 5}"}
-        given = {"forms.submitted": contact, "id": f"p{number:02d}", "at": iso(NOW + number), "properties": properties}
-        api.world.deliver(event({**given, "record": {"town": f"Town {number % 5}"}}))
+        fields = {"forms.submitted": contact, "id": f"p{number:02d}", "at": iso(NOW + number), "properties": properties}
+        api.world.deliver(event({**fields, "record": {"town": f"Town {number % 5}"}}))
     return api
 
 
@@ -226,9 +229,9 @@ def test_filter_based_draft_enrolls_by_the_changes_that_happened() -> None:
     api = example_portal()
     for number, city in enumerate(("Oslo", "Galway", "Cork", "Galway")):
         properties = {"hs_name": "city", "hs_value": city}
-        given = {"crm.property_changed": "101", "id": f"c{number}", "at": iso(NOW + number), "properties": properties}
+        fields = {"crm.property_changed": "101", "id": f"c{number}", "at": iso(NOW + number), "properties": properties}
         api.world.now = NOW + 10 + number
-        api.world.deliver(event(given))
+        api.world.deliver(event(fields))
 
     found, _ = preview(api, flow({"id": 9, "filters": [["city", "IS_EQUAL_TO", "Galway"]]}))
 

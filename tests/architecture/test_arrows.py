@@ -81,7 +81,7 @@ def is_within(module: str, folder: str) -> bool:
 
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """Dotted names of what the file imports, wherever in it."""
+    """Return the dotted names of all imports of the file, at any level."""
     names: set[str] = set()
     for node in nodes(path):
         if isinstance(node, ast.Import):
@@ -194,8 +194,8 @@ def test_nothing_is_scanned(module: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "path"), MODULES)
-def test_only_what_a_value_has_is_replaced(module: str, path: Path) -> None:
-    """mypy does not look at what msgspec's ``replace`` is given."""
+def test_replace_changes_only_existing_fields(module: str, path: Path) -> None:
+    """mypy does not check the arguments of msgspec's ``replace``."""
     calls = [
         node
         for node in nodes(path)

@@ -1,4 +1,4 @@
-"""Commands that the docs, comments and messages name: there must be such a command, and it must do what is said."""
+"""Every command that the docs, comments and messages name exists."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ def texts(folder: Path = ROOT) -> Iterator[tuple[str, str]]:
 
 
 def fenced(text: str) -> str:
-    """What is between the fences of a page."""
+    """Return the text of a page's code blocks."""
     return "\n".join(re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL))
 
 

@@ -1,4 +1,4 @@
-"""What the strict build of the documentation site (`make docs`) does not check."""
+"""Checks that the strict build of the documentation site (`make docs`) does not make."""
 
 import re
 from pathlib import Path

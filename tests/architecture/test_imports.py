@@ -1,4 +1,4 @@
-"""What a function that takes events imports: most of a cold start (docs/decisions/0006-small-imports.md)."""
+"""The imports of event functions, which are most of a cold start (docs/decisions/0006-small-imports.md)."""
 
 import subprocess
 import sys
@@ -66,7 +66,7 @@ CODE = "import runpy, sys; runpy.run_path(sys.argv[1]); print(*sys.modules)"
 
 
 def imported(function: str) -> set[str]:
-    """By the function's own file, as Lambda imports it, beyond what the interpreter has itself."""
+    """Return the modules that importing the function's file loads, as Lambda does, without a bare interpreter's."""
     python = [sys.executable, "-c"]
     bare = _output([*python, "import runpy, sys; print(*sys.modules)"])
     app = ROOT / "functions" / function / "app.py"
@@ -81,7 +81,7 @@ def _output(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries", "unconfirmed"])
-def test_a_function_that_takes_events_imports_what_an_event_needs(function: str) -> None:
+def test_event_function_imports_only_what_an_event_needs(function: str) -> None:
     modules = imported(function)
     tops = {name.split(".")[0] for name in modules}
     foreign = {name for name in tops - set(sys.stdlib_module_names) if not name.startswith("_")}

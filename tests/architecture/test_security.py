@@ -29,7 +29,7 @@ SECRETS = re.compile(
 )
 
 
-def test_no_file_holds_a_secret() -> None:
+def test_no_file_contains_a_secret() -> None:
     assert len(TEXTS) > 200
     found = {
         str(path.relative_to(ROOT)): match.group()
@@ -60,7 +60,7 @@ def test_the_audit_checks_every_template() -> None:
 
 
 def test_the_template_takes_and_gives_no_secret() -> None:
-    """What is to be kept secret would be a parameter that is not shown, a secret that is looked up, or a variable."""
+    """A secret would be a parameter with NoEcho, a dynamic reference to a secret, or an environment variable."""
     assert not list(values_of(TEMPLATE, "NoEcho"))
     assert "{{resolve:" not in str(TEMPLATE)
     names = {

@@ -1,5 +1,5 @@
-"""1, 10 and 100 thousand events a second: which limit is met first, what lifts it (``limits``), and what happens beyond
-it (``simulation``)."""
+"""Measure 1, 10 and 100 thousand events a second: which limit is reached first, how to raise it (``limits``), and what
+happens beyond it (``simulation``)."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ RATES = (1_000, 10_000, 100_000)
 
 
 def _even(**hot: float) -> list[Stream]:
-    """A tenth enrolls. The busiest portal has a fiftieth of the events of one type."""
+    """One event in ten enrolls. The busiest portal has 2 % of the events of one type."""
     return [
         Stream("not matched", 0.9, NOT_MATCHED, "website", of_type=0.02, **hot),
         Stream("enrolling", 0.1, ENROLLS, "forms", of_type=0.02, of_flow=0.01, **hot),
@@ -74,7 +74,7 @@ def _limits(counted: Mapping[tuple[str, bool], Kind]) -> Table:
         for scenario in SCENARIOS
         for number, (name, rate) in enumerate(reached(scenario, counted)[:4])
     ]
-    header = ["traffic", "limit", "met at events/s", "a limit of", "what lifts it"]
+    header = ["traffic", "limit", "reached at events/s", "unit", "how to raise it"]
     return Table("The first limits, events delivered directly, with history", header, rows)
 
 
@@ -84,7 +84,9 @@ def _needed(counted: Mapping[tuple[str, bool], Kind]) -> Table:
         [name, LIMITS[name].of, f"{LIMITS[name].a_second:,.0f}", *(f"{units[name] * rate:,.0f}" for rate in RATES)]
         for name, _ in reached(SCENARIOS[0], counted)
     ]
-    return Table("What even traffic takes", ["limit", "of", "there is", *(f"at {rate:,}/s" for rate in RATES)], rows)
+    return Table(
+        "Units that even traffic needs", ["limit", "unit", "available", *(f"at {rate:,}/s" for rate in RATES)], rows
+    )
 
 
 PLAYED = [
@@ -94,7 +96,7 @@ PLAYED = [
     "p50, s",
     "p95, s",
     "p99, s",
-    "most waiting",
+    "largest backlog",
     "all decided after, s",
     "kept as unprocessed",
     "refused most",
@@ -110,7 +112,7 @@ Outcomes = Mapping[tuple[str, float, bool], Outcome]
 
 
 def _rows(outcomes: Outcomes) -> list[list[str]]:
-    """One for all of the traffic; of an import, one for each of its streams."""
+    """Return one row for all of the traffic; for an import, one row for each of its streams."""
     return [
         row
         for scenario in SCENARIOS

@@ -1,9 +1,9 @@
 """Invocations and CPU time of a burst, event by event and in batches: `make bench ARGS=batches`.
 
-Each way has a fresh process of AWS's runtime client, as in Lambda, which talks to the Runtime API of the local run and
-to the embedded AWS. It takes a few events, and then EVENTS more. What is measured is the CPU time of that process
-alone, by the system's clock of it: the handler, the runtime client, logs and metrics, and the client's side of each
-call to AWS. Who answers these is another process, and the time that they take is not looked at.
+Each variant has a new process of AWS's runtime client, as in Lambda, which uses the Runtime API of the local run and
+the embedded AWS. It processes a few events to warm up, and then EVENTS more. The figure is the CPU time of that process
+alone, read from its CPU clock: the handler, the runtime client, logs and metrics, and the client's side of each call to
+AWS. The servers that answer run in other processes, whose time is not measured.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ FLOWS = ({"id": 1, "event": "crm.object_created"}, {"id": 2, "event": "forms.sub
 
 @dataclass(frozen=True)
 class Cost:
-    """`batch`: events of one; None, when each comes by itself. `cpu_ms`: of an event."""
+    """`batch`: events in a batch; None: events are delivered one by one. `cpu_ms`: CPU time of an event."""
 
     burst: str
     batch: int | None
@@ -50,13 +50,13 @@ class Cost:
         return 1e3 / self.cpu_ms
 
 
-# What a burst is of: its name, the function, and an event by its number and the way that it comes.
+# The name of a burst, the function, and a builder that returns an event for its number and its variant.
 BURSTS: Mapping[str, tuple[str, Any]] = {
-    # An import: the record is written, enrolled, published, announced and kept in the history.
+    # An import: each record is written, enrolled, published, announced and stored in the history.
     "each enrolls": ("crm", lambda n, way: {"crm.object_created": f"{way}-{n}", "record": {"n": n}}),
-    # The record is read and the event kept in the history.
+    # The record is read, and the event is stored in the history.
     "none enrolls": ("forms", lambda n, _: {"forms.submitted": f"known-{n % 100}"}),
-    # The record is read, and is not there.
+    # The record is read and does not exist.
     "no flow waits": ("email", lambda n, _: {"email.opened": f"unknown-{n}"}),
 }
 
@@ -64,8 +64,8 @@ BURSTS: Mapping[str, tuple[str, Any]] = {
 def run() -> Sequence[Cost]:
     with emulated_aws() as emulated:
         stores = open_stores(emulated.config)
-        for given in FLOWS:
-            document = flow(given)
+        for fields in FLOWS:
+            document = flow(fields)
             store(stores.authoring, "p1", document, 0)
         for number in range(100):
             stores.records.save(Record(RecordKey("p1", "0-1", f"known-{number}"), 0))
@@ -73,15 +73,16 @@ def run() -> Sequence[Cost]:
 
 
 async def _run(emulated: Emulated) -> Sequence[Cost]:
-    """The ways by turns, so that what else the machine does touches them alike; of each the least."""
+    """Measure the variants in turns, so that other load on the machine affects them equally. The result is the minimum
+    of each."""
     found: dict[tuple[str, int | None], Cost] = {}
     for round_ in range(ROUNDS):
-        for burst, (category, given) in BURSTS.items():
+        for burst, (category, fields_of) in BURSTS.items():
             for size in (None, *SIZES):
-                # Of each way its own events, and where they create records, its own records.
+                # Each variant has its own events and, if they create records, its own records.
                 way = f"{round_}-{size}"
                 events = [
-                    event({**given(number, way), "id": f"{way}-{number}", "sent": iso(bootstrap.now())})
+                    event({**fields_of(number, way), "id": f"{way}-{number}", "sent": iso(bootstrap.now())})
                     for number in range(WARM + EVENTS)
                 ]
                 with TemporaryDirectory() as folder:
@@ -119,7 +120,7 @@ async def _measure(
         return Cost(burst, size, invocations, (cpu_seconds(sandbox.pid) - began) / EVENTS * 1e3)
     finally:
         await sandbox.stop()
-        # What is left of the process' connections, which wait for another invocation.
+        # Cancel the remaining connections of the process, which wait for another invocation.
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
@@ -161,7 +162,7 @@ def _check(outcome: Outcome) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of another process: Linux numbers its clocks so (clock_getcpuclockid)."""
+    """Return the CPU time of another process. Linux derives the id of its clock this way (clock_getcpuclockid)."""
     return time.clock_gettime((~pid << 3) | 2)
 
 

@@ -1,5 +1,5 @@
-"""`make bench`: runs the parts, prints their tables, writes these into the pages that have a place for them, and draws
-the plots into docs/plots. `make bench ARGS="money at-size"` runs some of them.
+"""`make bench`: run the parts, print their tables, write the tables into the pages that have a place for them, and draw
+the plots into docs/plots. `make bench ARGS="money at-size"` runs some of the parts.
 
 A place in a page is `<!-- bench: <title of the table> -->` and, after it, `<!-- bench end -->`.
 """
@@ -87,13 +87,13 @@ def _batches() -> Found:
 
 
 def _counts() -> Found:
-    """Shown by the parts that compute with them."""
+    """Count the calls. The parts that use the counts show them."""
     with embedded() as config:
         counts.count(config)
     return Found([])
 
 
-# In this order: the counts are what the parts after them compute with.
+# The order matters: later parts compute with the counts.
 PARTS: Mapping[str, Callable[[], Found]] = {
     "matching": matching.run,
     "filter-based": filter_based.run,
@@ -111,7 +111,7 @@ def main(names: Sequence[str]) -> None:
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}")
     print("\n".join(f"{name}: {value}" for name, value in machine().items()), flush=True)
     for name in names or PARTS:
-        # In a process of its own: what a part leaves in memory would have the collector take the time of the next.
+        # Each part has its own process. Otherwise the garbage collector would spend time on objects of earlier parts.
         code = f"from tests.benchmarks.bench import run; run({name!r})"
         subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -144,7 +144,7 @@ def in_place(text: str, table: Table) -> str:
 def _draw(found: Found) -> None:
     if not found.plots:
         return
-    from tests.benchmarks.plots import draw  # only where there is one to draw: it takes a second to import
+    from tests.benchmarks.plots import draw  # imported on demand, because the import takes a second
 
     (DOCS / "plots").mkdir(exist_ok=True)
     for plot in found.plots:

@@ -1,8 +1,8 @@
-"""What a call to DynamoDB consumes, by the sizes of its items, and where: in which table or index.
+"""Capacity that a call to DynamoDB consumes, by the sizes of its items, for each table or index.
 
-A unit reads 4 KB or writes 1 KB of one item. A read that is not consistent takes half, a write in a transaction twice
-as much. Each index takes a write of its own when an item that it holds is added, and when its keys are removed from the
-item; those here hold keys alone, so that a change of other attributes writes none of them.
+A unit reads 4 KB or writes 1 KB of one item. An eventually consistent read takes half a unit, a write in a transaction
+twice the units. Each index takes its own write when an item is added to it, and when the index keys are removed from
+the item. The indexes here project keys only, so that a change of other attributes does not write them.
 """
 
 import math
@@ -19,14 +19,14 @@ READ_BYTES, WRITE_BYTES = 4 * 1024, 1024
 
 @dataclass(frozen=True)
 class Index:
-    """``is_local``: its items lie in the partitions of the table, and count there."""
+    """``is_local``: its entries are stored in the partitions of the table, and count there."""
 
     name: str
     keys: tuple[str, ...]
     is_local: bool = False
 
 
-# As template.yaml has them (tests/benchmarks/test_capacity.py compares).
+# The same as in template.yaml (tests/benchmarks/test_capacity.py compares them).
 INDEXES: Mapping[str, Sequence[Index]] = {
     "flows": (),
     "records": (
@@ -45,7 +45,7 @@ INDEXES: Mapping[str, Sequence[Index]] = {
 
 @dataclass(frozen=True)
 class Consumed:
-    """``place``: a table, or one of its indexes."""
+    """``place``: a table or one of its indexes."""
 
     kind: Literal["read", "write"]
     place: str
@@ -53,25 +53,25 @@ class Consumed:
 
 
 def item_bytes(item: Item) -> int:
-    """Names and values; none here is a list, a map, a set or binary."""
+    """Return the bytes of names and values. Lists, maps, sets and binary values are not supported."""
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
 
 def _value_bytes(value: Mapping[str, Any]) -> int:
-    ((kind, given),) = value.items()
+    ((kind, content),) = value.items()
     match kind:
         case "S":
-            return len(given.encode())
+            return len(content.encode())
         case "N":
-            digits = given.lstrip("-").replace(".", "").strip("0")
-            return math.ceil(len(digits) / 2) + 1 + given.startswith("-")
+            digits = content.lstrip("-").replace(".", "").strip("0")
+            return math.ceil(len(digits) / 2) + 1 + content.startswith("-")
         case "BOOL" | "NULL":
             return 1
     raise ValueError(f"a value of type {kind}: how many bytes it has is not written here")
 
 
 def read_units(size: int, *, is_consistent: bool = True) -> float:
-    """Of one item; of one that does not exist too."""
+    """Return the units of a read of one item. An item that does not exist takes a unit too."""
     units = max(math.ceil(size / READ_BYTES), 1)
     return units if is_consistent else units / 2
 
@@ -84,16 +84,17 @@ def write_units(size: int, *, is_transactional: bool = False) -> float:
 def consumed(
     config: Config, operation: str, arguments: Mapping[str, Any], answer: Mapping[str, Any], stored: Item | None
 ) -> Iterator[Consumed]:
-    """``stored``: the item as it is after an UpdateItem. The greater of the item before and after counts, and what is
-    updated here only grows. ``answer``: of a PutItem whose condition failed, that of the error, with the item that
-    exists if it returns it. Such a call consumes the units of that item, and writes no index."""
+    """Yield the units that a call consumes. ``stored``: the item after an UpdateItem. The larger of the item before and
+    after counts, and updated items here only grow. ``answer``: the response. If the condition of a PutItem fails, it is
+    the error, which has the existing item if the call returns it. Such a call consumes the units of that item, and
+    writes no index."""
     names = {getattr(config, f"{table}_table"): table for table in INDEXES}
     if operation == "BatchGetItem":
-        for name, asked in arguments["RequestItems"].items():
+        for name, request in arguments["RequestItems"].items():
             found = [item_bytes(item) for item in answer["Responses"].get(name, [])]
-            missing = [0] * (len(asked["Keys"]) - len(found))
+            missing = [0] * (len(request["Keys"]) - len(found))
             for size in (*found, *missing):
-                yield Consumed("read", names[name], read_units(size, is_consistent=asked["ConsistentRead"]))
+                yield Consumed("read", names[name], read_units(size, is_consistent=request["ConsistentRead"]))
         return
     table = names[arguments["TableName"]]
     is_consistent = arguments.get("ConsistentRead", False)
@@ -118,8 +119,8 @@ def consumed(
 
 
 def _removed(table: str, update: str) -> Iterator[Consumed]:
-    """An entry whose keys are removed from the item is deleted from the index. What is removed is small, so the item
-    counts as it is after."""
+    """Yield a write for each index entry that an update deletes because it removes the entry's keys. The removed
+    attributes are small, so the item's size after the update is used."""
     removed = {part.strip() for part in update.partition(" REMOVE ")[2].split(",")}
     for index in INDEXES[table]:
         if removed & set(index.keys):

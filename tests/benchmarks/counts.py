@@ -1,7 +1,7 @@
 """What each kind of event costs in a warm function: calls to AWS, what they consume, log lines, CPU time.
 
-`make bench ARGS=counts` plays the kinds against the embedded AWS and writes counts.json, from which ``money``,
-``limits`` and ``simulation`` compute.
+`make bench ARGS=counts` plays the kinds against the embedded AWS and writes counts.json. ``money``, ``limits`` and
+``simulation`` compute with it.
 """
 
 import itertools
@@ -42,12 +42,12 @@ COUNTS = Path(__file__).with_name("counts.json")
 
 PORTAL = "northwind"
 HISTORY_DAYS = 30
-# Turns, and events in one.
+# The number of rounds, and the events of a round.
 TURNS, PLAYED = 25, 20
 
-# SQS and EventBridge count a request, and an event, for each begun chunk.
+# SQS and EventBridge count a request or an event for each chunk that has begun.
 CHUNK = 64 * 1024
-# Bytes that DynamoDB adds to each item, and to each entry of an index, for what is stored.
+# Bytes that DynamoDB adds to each stored item and to each entry of an index.
 ITEM_OVERHEAD = 100
 
 FLOWS: Sequence[Mapping[str, Any]] = (
@@ -70,21 +70,21 @@ PROPERTIES = {
     "hs_lead_status": "IN_PROGRESS",
 }
 
-NO_FLOW = "no flow looks for it"
-NOT_MATCHED = "a flow looks at it, and does not match"
+NO_FLOW = "has no candidate flow"
+NOT_MATCHED = "has a candidate flow that does not match"
 ENROLLS = "enrolls in one flow"
 ENROLLS_IN_THREE = "enrolls in three flows"
 REDELIVERED = "is delivered again"
-ENROLLED_BEFORE = "its record is enrolled already"
-CHANGES_RECORD = "changes its record, no flow looks for it"
-ANNOUNCEMENT = "announces an enrollment, no flow looks for it"
+ENROLLED_BEFORE = "is about a record that is enrolled already"
+CHANGES_RECORD = "changes its record and has no candidate flow"
+ANNOUNCEMENT = "announces an enrollment and has no candidate flow"
 
 
 @dataclass(frozen=True)
 class Kind:
     """``reads`` and ``writes``: request units by table or index. ``sends``: requests to the enrollments queue.
-    ``announces``: events that are put on the bus. ``bus_bytes``: of the event itself. ``kept_bytes``: what is stored
-    for good, ``history_bytes`` until the history expires. ``cpu_ms``: median."""
+    ``announces``: events put on the bus. ``bus_bytes``: size of the event itself. ``kept_bytes``: bytes stored
+    permanently. ``history_bytes``: bytes stored until the history expires. ``cpu_ms``: median."""
 
     name: str
     has_history: bool
@@ -101,7 +101,7 @@ class Kind:
 
 
 def kinds() -> Mapping[tuple[str, bool], Kind]:
-    """As they were counted last, by name and whether the history of events is kept."""
+    """Return the latest counts, by name and whether the history of events is stored."""
     found = json.loads(COUNTS.read_text(encoding="utf-8"))["kinds"]
     return {(row["name"], row["has_history"]): Kind(**row) for row in found}
 
@@ -112,7 +112,7 @@ def counted_on() -> Mapping[str, str]:
 
 
 def count(config: Config) -> list[Kind]:
-    """``config`` is that of this process' environment. The counts are written for those who compute with them."""
+    """Count all kinds and write them to counts.json. ``config`` is that of this process' environment."""
     counted = [kind for days in (0, HISTORY_DAYS) for kind in _kinds(config, days)]
     document = {"machine": machine(), "kinds": [asdict(kind) for kind in counted]}
     COUNTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -144,7 +144,7 @@ def _kinds(config: Config, history_days: int) -> Iterator[Kind]:
     warm = {
         "website": event("website", "page_visited"),
         "forms": event("forms", "submitted", hs_form_id="f-9"),
-        # Of another record, so that it enrolls none.
+        # An event of another record, so that it does not enroll this one.
         "calls": {**(call := event("calls", "ended")), "detail": {**call["detail"], "objectId": "none"}},
         "crm": event("crm", "property_changed", hs_value="lead"),
         "workflows": event("workflows", "enrolled"),
@@ -168,14 +168,14 @@ def _kinds(config: Config, history_days: int) -> Iterator[Kind]:
 
 def _prepare(config: Config, record: str) -> None:
     stores = open_stores(config)
-    for given in FLOWS:
-        document = flow(given)
+    for fields in FLOWS:
+        document = flow(fields)
         revision = stores.authoring.flow_repository.get(PORTAL, document["id"])
         if revision is None:
             store(stores.authoring, PORTAL, document, 0)
     properties = {name: TimestampedValue(value, 1) for name, value in PROPERTIES.items()}
     stores.records.save(Record(RecordKey(PORTAL, "0-1", record), 1, properties))
-    # Events are sent after the flows were written, as nearly every event is.
+    # Events are sent after the flows were written, which is the usual case.
     time.sleep(0.1)
 
 
@@ -218,7 +218,8 @@ def _stored(arguments: Mapping[str, Any]) -> Item:
 
 
 def _kept(config: Config, arguments: Mapping[str, Any]) -> int:
-    """A record's item takes the place of the one before; an enrollment's stays, and so do its entries in indexes."""
+    """Return the bytes that stay. A record's item replaces its previous version; an enrollment's item and its index
+    entries stay."""
     if arguments["TableName"] != config.enrollments_table:
         return 0
     key = {name: arguments["Item"][name] for name in ("pk", "sk")}
@@ -234,7 +235,7 @@ def _with_entries(table: str, item: Item) -> int:
     entries = [
         {name: item[name] for name in {"pk", "sk", *index.keys}}
         for index in INDEXES[table]
-        # A sparse index holds some of the items.
+        # A sparse index has entries of some items only.
         if set(index.keys) <= set(item)
     ]
     return sum(item_bytes(entry) + ITEM_OVERHEAD for entry in (item, *entries))
@@ -254,7 +255,7 @@ def _context() -> Any:
 
 
 class Made:
-    """The calls to AWS with their answers, parsed; of one that failed, that of its error."""
+    """The calls to AWS with their parsed responses. A failed call has the response of its error."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = []
@@ -267,7 +268,7 @@ class Made:
             try:
                 answer = call(client, operation, arguments)
             except ClientError as error:
-                # A condition that failed: its error has the item that exists.
+                # If a condition failed, the error has the existing item.
                 self.calls.append((operation, arguments, error.response))
                 raise
             self.calls.append((operation, arguments, answer))
@@ -282,7 +283,7 @@ class Made:
 
 @contextmanager
 def _lines() -> Iterator[list[int]]:
-    """How many bytes were logged, once it is over."""
+    """Yield a list that has the number of logged bytes when the context ends."""
     written: list[int] = []
     with tempfile.TemporaryFile() as file:
         kept = os.dup(1)
@@ -303,6 +304,6 @@ def _cpu(played: Any) -> float:
             started = time.process_time()
             for _ in range(PLAYED):
                 played()
-            if turn:  # the first fills what is filled once
+            if turn:  # the first round fills the caches
                 times.append((time.process_time() - started) / PLAYED * 1e3)
     return statistics.median(times)

@@ -1,4 +1,4 @@
-"""How long a function runs for an event, from CPU time that is measured and waits that are assumed."""
+"""The duration of a function for an event, from measured CPU time and assumed waiting times."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ from tests.benchmarks.counts import Kind
 TEMPLATE = load_template(Path(__file__).parents[2] / "template.yaml")
 MEMORY_MB: int = TEMPLATE["Globals"]["Function"]["MemorySize"]
 
-# With this much memory a function has one processor, by AWS's documentation; with less a part of it.
+# With this much memory a function has one full processor, by AWS's documentation; with less memory a part of it.
 MB_OF_A_PROCESSOR = 1769
 
-# Milliseconds, assumed: DynamoDB answers "in single-digit milliseconds" by its documentation, the others within some
-# more. No figure of ours: the dashboard of a deployment has the duration.
+# Milliseconds, assumed: by its documentation DynamoDB answers "in single-digit milliseconds", the others take somewhat
+# longer. These are not measured: the dashboard of a deployment shows the real durations.
 WAITS: Mapping[str, float] = {"DynamoDB": 5, "SQS": 10, "EventBridge": 15}
 SERVICES = {"SendMessageBatch": "SQS", "SendMessage": "SQS", "PutEvents": "EventBridge"}
 
@@ -23,7 +23,7 @@ def processor_share(memory_mb: int = MEMORY_MB) -> float:
 
 
 def waits_ms(calls: Mapping[str, int]) -> float:
-    """One call after the other."""
+    """Return the waiting time of calls that are made one after the other."""
     return sum(count * WAITS[SERVICES.get(call, "DynamoDB")] for call, count in calls.items())
 
 
@@ -32,5 +32,5 @@ def duration_ms(kind: Kind) -> float:
 
 
 def batch_ms(kinds: Sequence[Kind]) -> float:
-    """All at the same time, on one processor."""
+    """Return the duration of events that one processor handles at the same time."""
     return sum(kind.cpu_ms for kind in kinds) / processor_share() + max(waits_ms(kind.calls) for kind in kinds)

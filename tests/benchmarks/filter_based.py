@@ -1,7 +1,7 @@
-"""How a change of a record finds the filter-based flows of a portal (docs/decisions/0022-filter-based-flows.md).
+"""The look-up of a portal's filter-based flows for a change of a record (docs/decisions/0022-filter-based-flows.md).
 `make bench ARGS=filter-based`.
 
-The times are CPU time of one process, the median of several runs. Events and records are read already.
+The times are CPU time of one process, the median of several runs. Events and records are parsed beforehand.
 """
 
 import statistics
@@ -22,7 +22,7 @@ from tests.support import scenario
 
 SIZES = (1_000, 10_000, 100_000)
 RUNS = 5
-# Seconds of one run, and events in it, at most.
+# The maximum duration of a run in seconds, and its maximum number of events.
 RUN_SECONDS = 0.5
 RUN_EVENTS = 2_000
 NOW = 1_795_514_400_000
@@ -43,7 +43,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Lookup:
-    """``microseconds``: CPU time of one event. ``candidates``: flows whose criteria an event has evaluated."""
+    """``microseconds``: CPU time of an event. ``candidates``: flows whose criteria are evaluated for an event."""
 
     mix: FilterMix
     flows: int
@@ -98,16 +98,16 @@ def _change(cause: Cause, number: int, size: int) -> RecordChange:
     event = creation
     if cause is not Cause.CREATION:
         name = "lifecyclestage" if cause is Cause.NAMED_BY_ALL else "phone"
-        given = {"id": f"changed{number}", "properties": {"hs_name": name, "hs_value": "opportunity"}}
-        event = _event({"crm.property_changed": str(number), "at": scenario.at(60), **given})
+        fields = {"id": f"changed{number}", "properties": {"hs_name": name, "hs_value": "opportunity"}}
+        event = _event({"crm.property_changed": str(number), "at": scenario.at(60), **fields})
         record = apply_event(record, event)
     change = record_change(event, record)
     assert change is not None
     return change
 
 
-def _event(given: dict[str, Any]) -> Any:
-    return read_routed_event(scenario.event(given)).evaluated(NOW)
+def _event(fields: dict[str, Any]) -> Any:
+    return read_routed_event(scenario.event(fields)).evaluated(NOW)
 
 
 def _microseconds(matching: Callable[[Any], Any], changes: Sequence[RecordChange]) -> float:
@@ -121,14 +121,15 @@ def _microseconds(matching: Callable[[Any], Any], changes: Sequence[RecordChange
 def _table(lookups: Sequence[Lookup]) -> Table:
     rows = [
         [
-            str(each.mix),
-            str(each.cause),
-            f"{each.flows:,}",
-            f"{each.candidates:,.1f}",
-            f"{each.microseconds:,.1f}",
+            str(lookup.mix),
+            str(lookup.cause),
+            f"{lookup.flows:,}",
+            f"{lookup.candidates:,.1f}",
+            f"{lookup.microseconds:,.1f}",
         ]
-        for each in sorted(
-            lookups, key=lambda each: (list(FilterMix).index(each.mix), list(Cause).index(each.cause), each.flows)
+        for lookup in sorted(
+            lookups,
+            key=lambda lookup: (list(FilterMix).index(lookup.mix), list(Cause).index(lookup.cause), lookup.flows),
         )
     ]
     return Table("Filter-based flows", ["filters", "event", "flows", "flows evaluated", "µs an event"], rows)
@@ -137,7 +138,9 @@ def _table(lookups: Sequence[Lookup]) -> Table:
 def _plot(lookups: Sequence[Lookup]) -> Plot:
     curves = {
         str(mix): [
-            (each.flows, each.microseconds) for each in lookups if each.mix is mix and each.cause is Cause.NAMED_BY_ALL
+            (lookup.flows, lookup.microseconds)
+            for lookup in lookups
+            if lookup.mix is mix and lookup.cause is Cause.NAMED_BY_ALL
         ]
         for mix in FilterMix
     }

@@ -1,5 +1,5 @@
-"""How many events a second meet which limit, and what lifts it: what an event consumes (``counts``) against what there
-is."""
+"""The events a second at which each limit is reached, and how to raise it: what an event consumes (``counts``) against
+the available capacity."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ PARTITION_READS, PARTITION_WRITES = 3_000, 1_000
 
 @dataclass(frozen=True)
 class Limit:
-    """``a_second``: units; of executions, how many there are at once."""
+    """``a_second``: units a second; for executions, the number of concurrent ones."""
 
     a_second: float
     of: str
     lifted_by: str
 
 
-# Quotas of US East (N. Virginia) and Europe (Ireland), as AWS's documentation has them; other regions have less.
+# Quotas of US East (N. Virginia) and Europe (Ireland) in AWS's documentation. Other regions have lower quotas.
 LIMITS: Mapping[str, Limit] = {
     "PutEvents": Limit(10_000, "requests, the sources' of ten events each", "quota of EventBridge"),
     "rules": Limit(18_750, "invocations of rules", "quota of EventBridge; what is more is delayed, not lost"),
@@ -64,7 +64,7 @@ RAISED: Mapping[str, Limit] = {
     for name, limit in LIMITS.items()
 }
 
-# What these are limits of; the others are limits of all events together.
+# The subject of each of these limits. The other limits apply to all events together.
 HOT: Mapping[str, str] = {
     "version": "type",
     "by-event-type": "type",
@@ -78,8 +78,8 @@ HOT: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Stream:
-    """``of_type``, ``of_flow``, ``of_record``: the part of its events that share the busiest portal and event type,
-    flow, record; what the others share is too little to be a limit."""
+    """``of_type``, ``of_flow``, ``of_record``: the share of its events in the busiest portal and event type, flow, or
+    record. The load of all others is too small to reach a limit."""
 
     name: str
     share: float
@@ -97,7 +97,7 @@ class Scenario:
 
 
 def demand(kind: Kind, *, hot_type: bool, hot_flow: bool, hot_record: bool) -> Mapping[str, float]:
-    """What one event takes of the limits of DynamoDB and of the queue."""
+    """Return the units of DynamoDB and of the queue that one event takes."""
     wanted: dict[str, float] = {}
     for table in ("flows", "records", "enrollments"):
         wanted[f"{table}, reads"] = kind.reads.get(table, 0)
@@ -118,18 +118,19 @@ def demand(kind: Kind, *, hot_type: bool, hot_flow: bool, hot_record: bool) -> M
 
 
 def taken(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> Mapping[str, float]:
-    """What one event of the traffic takes of each limit, on average, with the event that announces an enrollment."""
+    """Return the average units of each limit that an event of the traffic takes, including the event that announces an
+    enrollment."""
     total = Counter[str]()
     for stream in scenario.streams:
         kind, announcement = counted[stream.kind, True], counted[ANNOUNCEMENT, True]
         seconds = (duration_ms(kind) + kind.announces * duration_ms(announcement)) / 1000
-        own: dict[str, float] = {
+        other_demand: dict[str, float] = {
             "PutEvents": 0.1 + (kind.announces > 0),
             "rules": 1 + kind.announces,
             "executions": seconds,
         }
-        total.update(_times(own, stream.share))
-        # The announcements of the busiest portal are of another event type than its events.
+        total.update(_times(other_demand, stream.share))
+        # The announcements of the busiest portal have another event type than its events.
         for handled, number, of_type in ((kind, 1, stream.of_type), (announcement, kind.announces, 0.0)):
             parts = {"type": of_type, "flow": stream.of_flow, "record": stream.of_record}
             for name, units in demand(handled, hot_type=True, hot_flow=True, hot_record=True).items():
@@ -142,6 +143,6 @@ def _times(units_by_limit: Mapping[str, float], factor: float) -> dict[str, floa
 
 
 def reached(scenario: Scenario, counted: Mapping[tuple[str, bool], Kind]) -> list[tuple[str, float]]:
-    """The limits, and at how many events a second each is met; the first one first."""
+    """Return the limits and the events a second at which each is reached, lowest first."""
     rates = [(name, LIMITS[name].a_second / units) for name, units in taken(scenario, counted).items()]
     return sorted(rates, key=lambda rate: rate[1])

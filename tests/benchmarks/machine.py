@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""The machine on which figures are measured."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Linux names it in a file, other systems by themselves."""
+    """Return the processor's name. Linux has it in a file; on other systems `platform` knows it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

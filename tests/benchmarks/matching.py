@@ -1,7 +1,7 @@
-"""What the trigger index costs (docs/decisions/0012-trigger-index.md): an event by the number of flows, the building of
-the index and its change, and published rule matchers beside it. `make bench ARGS=matching`.
+"""The cost of the trigger index (docs/decisions/0012-trigger-index.md): an event by the number of flows, building and
+changing the index, and published rule matchers in comparison. `make bench ARGS=matching`.
 
-All of it is CPU time of one process, the median of several runs; events are parsed already.
+All figures are CPU time of one process, the median of several runs. Events are parsed beforehand.
 """
 
 import gc
@@ -23,7 +23,7 @@ from tests.benchmarks.workload import Mix, Workload, workload
 
 SIZES = (100, 1_000, 10_000, 100_000)
 RUNS = 7
-# Seconds of one run, at most: of the slow there are fewer events.
+# The maximum duration of a run in seconds. Slow variants process fewer events.
 RUN = 1.0
 CHANGES = 2_000
 
@@ -32,7 +32,7 @@ Indexes = Mapping[str, TriggerIndex]
 
 @dataclass(frozen=True)
 class Matching:
-    """Microseconds an event; ``naive``: when every flow of the event's type is asked."""
+    """Microseconds an event. ``naive``: when every flow of the event's type is evaluated."""
 
     mix: Mix
     flows: int
@@ -43,8 +43,8 @@ class Matching:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """``build``: seconds; ``without_gc``: with the collector paused; ``bytes``: of the index, beyond the flows; the
-    exchange of a flow: microseconds, median and 99th percentile."""
+    """``build``: seconds. ``without_gc``: seconds with the garbage collector paused. ``bytes``: memory of the index
+    beyond the flows. ``exchange`` and ``slow_exchange``: microseconds to replace a flow, median and 99th percentile."""
 
     flows: int
     build: float
@@ -102,8 +102,9 @@ def _one_run(indexes: Indexes, events: Sequence[tuple[str, Properties]]) -> floa
 
 
 def _growth(small: int, large: int) -> float:
-    """Of the time of events that match nothing, the two by turns, so that what else the machine does concerns both. The
-    events are those of the large portal: those of the small one have few ids, which stay in the processor's cache."""
+    """Return the ratio of the times of events that match nothing. The two portals take turns, so that other load on the
+    machine affects both. Both use the events of the large portal: the events of the small portal have few ids, which
+    stay in the processor's cache."""
     portals = [workload(Mix.NO_MATCH, size) for size in (small, large)]
     events = portals[-1].events
     indexes = [_built(portal) for portal in portals]
@@ -113,7 +114,7 @@ def _growth(small: int, large: int) -> float:
 
 
 def _naive(portal: Workload) -> tuple[Sequence[set[str]], float]:
-    """The flows of each event, and the time of one: measured once, for it takes long."""
+    """Return the flows of each event and the time of one event. Measured once, because it takes long."""
     found = []
     started = time.process_time()
     for event_type, properties in portal.events:
@@ -160,7 +161,7 @@ def _build_time(portal: Workload) -> float:
 
 
 def _exchanges(portal: Workload, indexes: Indexes) -> Sequence[float]:
-    """Flows that become others, of the same event type."""
+    """Replace flows with other flows of the same event type."""
     dice = random.Random("changes")
     found = []
     for _ in range(CHANGES):

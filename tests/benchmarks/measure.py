@@ -1,8 +1,8 @@
 """The figures of docs/measurements.md: `make measure`.
 
-Starts the embedded AWS on ports of its own, and measures against it: AWS calls and CPU time an event next to a bare
-function's (``path``), cold start next to a bare boto3 handler, events and enrollments a second, and the sizes of what
-is built.
+Start the embedded AWS on separate ports and measure against it: AWS calls and CPU time an event in comparison with a
+bare function (``path``), cold start in comparison with a bare boto3 handler, events and enrollments a second, and the
+sizes of the built artifacts.
 """
 
 import compileall
@@ -49,7 +49,7 @@ BURST = 3_000
 
 @contextmanager
 def embedded(*options: str) -> Iterator[Config]:
-    """The local run, without its demonstration; this process' AWS is it."""
+    """Run the local run without its demonstration. It is the AWS of this process' environment."""
     command = [Path(sys.executable).with_name("enroll"), "local", "run", "--no-demo"]
     ports = ["--port", str(PORT), "--lambda-port", str(LAMBDA_PORT), "--api-port", str(API_PORT)]
     with subprocess.Popen([*command, *ports, *options], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
@@ -77,13 +77,13 @@ def _outputs(process: subprocess.Popen[bytes]) -> Mapping[str, str]:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=1).close()
             stacks = boto3.client("cloudformation").describe_stacks(StackName="enroll")["Stacks"]
-        except (OSError, BotoCoreError, ClientError):  # it is not up yet, or has no stack yet
+        except (OSError, BotoCoreError, ClientError):  # not started yet, or without a stack yet
             time.sleep(0.3)
             continue
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
         if set(OUTPUTS) <= set(outputs):
-            time.sleep(2)  # the functions are handed to the Lambda service after the stack is up
-            if process.poll() is None:  # else it was another's stack that answered, on the same port
+            time.sleep(2)  # the functions are registered after the stack is created
+            if process.poll() is None:  # otherwise the stack of another run answered on this port
                 return outputs
     raise SystemExit("the embedded AWS did not start")
 
@@ -104,7 +104,7 @@ events.put_events(Entries=[{"EventBusName": os.environ["EVENT_BUS_NAME"], "Sourc
 print("TIMES", imported - began, time.perf_counter() - began)
 """
 
-# The calls that our first event makes, in its order.
+# The calls that the first event makes, in the same order.
 SAME_CALLS = """
 import time; began = time.perf_counter()
 import os, sys, boto3
@@ -139,20 +139,20 @@ print("TIMES", imported - began, time.perf_counter() - began)
 
 
 def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
-    """Median ms of imports, and of all until the first event is answered, in a new process each; by turns. The event
-    enrolls, so that it needs all three clients, as the bare handlers do: one calls each once, one calls what ours
-    does."""
+    """Return the median milliseconds of the imports, and until the first event is answered. Each start has a new
+    process; the variants take turns. The event enrolls, so that it needs all three clients. One bare handler calls each
+    client once, the other makes the same calls as the real handler."""
     store(open_stores(config).authoring, "p8", flow({"id": 8, "event": "forms.submitted"}), 0)
-    # As the layers are built: where no bytecode is written, all would be compiled anew at each start.
-    with warnings.catch_warnings(action="ignore"):  # others' code has what a later Python warns of
+    # Compile the bytecode, as the build of the layers does. Otherwise each start would compile everything.
+    with warnings.catch_warnings(action="ignore"):  # dependencies use features that a later Python deprecates
         for folder in (*site.getsitepackages(), str(ROOT / "layers" / "enrollment")):
             compileall.compile_dir(folder, quiet=2)
     codes = {BARE_BOTO3: BARE, BARE_SAME_CALLS: SAME_CALLS, "enroll": OURS}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in codes}
     for number in range(STARTS + 1):
         for name, code in codes.items():
-            given = {"id": f"cold-{number}", "portal": "p8", "record": {}}
-            envelope = event({"forms.submitted": f"cold-{number}", **given})
+            fields = {"id": f"cold-{number}", "portal": "p8", "record": {}}
+            envelope = event({"forms.submitted": f"cold-{number}", **fields})
             done = subprocess.run(
                 [sys.executable, "-c", code, json.dumps(envelope), f"bare-{number}"],
                 check=True,
@@ -160,7 +160,7 @@ def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
                 text=True,
             )
             line = next(text for text in done.stdout.splitlines() if text.startswith("TIMES"))
-            if number:  # the first fills the caches of the disk
+            if number:  # the first start fills the disk caches
                 _, imported, answered = line.split()
                 times[name].append((float(imported) * 1e3, float(answered) * 1e3))
     return {
@@ -173,7 +173,8 @@ def cold_starts(config: Config) -> dict[str, tuple[float, float]]:
 
 
 def burst(config: Config) -> tuple[float, float, int]:
-    """Puts BURST events as fast as boto3 can; events put a second, enrollments a second, enrollments that arrived."""
+    """Put BURST events as fast as boto3 can. Return events put a second, enrollments a second, and the number of
+    enrollments."""
     bus, sqs = boto3.client("events"), boto3.client("sqs")
     document = flow({"id": 9, "event": "forms.viewed", "re_enroll": True})
     store(open_stores(config).authoring, "p9", document, 0)
@@ -203,7 +204,7 @@ def burst(config: Config) -> tuple[float, float, int]:
         messages = answer.get("Messages", [])
         for message in messages:
             body = json.loads(message["Body"])
-            if body.get("portalId") == "p9":  # the bare handlers have sent theirs
+            if body.get("portalId") == "p9":  # excludes the messages of the bare handlers
                 arrived.add(body["trigger"]["eventId"])
         if messages:
             sqs.delete_message_batch(
@@ -219,7 +220,7 @@ def burst(config: Config) -> tuple[float, float, int]:
 
 
 def sizes() -> list[tuple[str, float]]:
-    """KB of each built layer, of each dependency in it, and of the largest function folder."""
+    """Return the KB of each built layer, of each dependency in it, and of the largest function folder."""
     sam = ROOT / ".venv-sam" / "bin" / "sam"
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
@@ -241,7 +242,7 @@ def _kilobytes(folder: Path) -> float:
 
 
 def _installed_kilobytes(metadata: Path) -> float:
-    """All files of a distribution, as its RECORD lists them."""
+    """Return the KB of all files of a distribution, as its RECORD lists them."""
     paths = (metadata.parent / line.split(",")[0] for line in (metadata / "RECORD").read_text().splitlines())
     return sum(path.stat().st_size for path in paths if path.is_file() and "__pycache__" not in path.parts) / 1024
 

@@ -1,8 +1,7 @@
-"""What a million events cost, computed from what they were counted to consume (``counts``) and list prices
-(``prices``).
+"""The cost of a million events, computed from the counted consumption (``counts``) and list prices (``prices``).
 
-An event that enrolls is followed by the event that announces it, which is counted as an event of its own, and by the
-consumer, who receives and deletes one message at a time. What is kept is paid until it expires, an enrollment for a
+An enrolling event is followed by the event that announces the enrollment, which is counted as an event, and by the
+consumer, which receives and deletes one message at a time. Stored data is paid until it expires, an enrollment for a
 month.
 """
 
@@ -52,7 +51,7 @@ ARCHIVE_DAYS: int = TEMPLATE["Parameters"]["ArchiveRetentionDays"]["Default"]
 # Events in a batch of the buffer.
 BATCH = 10
 
-# What Lambda itself logs of an invocation.
+# Lines that Lambda itself logs for an invocation.
 LAMBDA_LINES = len(
     "START RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90 Version: $LATEST\n"
     "END RequestId: 3b1c2f0e-5f0a-4d3b-9d0e-6c1f5a7e8b90\n"
@@ -60,7 +59,7 @@ LAMBDA_LINES = len(
     "Memory Size: 512 MB\tMax Memory Used: 98 MB\n"
 )
 
-# X-Ray takes one request a second of each function, and a twentieth of the others.
+# X-Ray traces one request a second of each function, and 5 % of the others.
 TRACED_FIRST, TRACED_SHARE = 1, 0.05
 EVENTS_A_SECOND = 100
 
@@ -68,9 +67,9 @@ SHARES = (0.0, 0.01, 0.1, 1.0)
 
 
 def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
-    """Of one event, by the names of the prices, without what it announces. The events of a batch are handled at the
-    same time, so that it waits once for all of them; what calls it saves by sharing them is not counted here.
-    ``traced``: the share of invocations of which there is a trace."""
+    """Return the usage of one event by the names of the prices, without its announcement. The events of a batch are
+    handled at the same time, so a batch waits once for all of them. Calls that a batch saves by sharing are not counted
+    here. ``traced``: the share of invocations that are traced."""
     invocations = 1 / BATCH if is_buffered else 1
     milliseconds = batch_ms([kind] * BATCH) / BATCH if is_buffered else math.ceil(duration_ms(kind))
     stored = (kind.kept_bytes + kind.history_bytes * HISTORY_DAYS / DAYS_OF_A_MONTH) / GB
@@ -84,7 +83,7 @@ def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
         "EventBridge, events": math.ceil(kind.bus_bytes / CHUNK),
         "EventBridge, archiving": kind.bus_bytes / GB,
         "storage, archive": kind.bus_bytes / GB * ARCHIVE_DAYS / DAYS_OF_A_MONTH,
-        # To the buffer by EventBridge, which asks nothing for the delivery itself; received and deleted in batches.
+        # EventBridge delivers to the buffer without a charge; messages are received and deleted in batches.
         "SQS, standard": 1 + 2 / BATCH if is_buffered else 0,
         "SQS, FIFO": kind.sends + 2 * kind.announces,
         "CloudWatch, logs": (kind.log_bytes + LAMBDA_LINES * invocations) / GB,
@@ -93,7 +92,7 @@ def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
 
 
 def traced_part(events_a_second: float) -> float:
-    """Of the invocations of one function, at a steady rate."""
+    """Return the share of one function's invocations that are traced, at a steady rate."""
     first = min(events_a_second, TRACED_FIRST)
     return (first + TRACED_SHARE * (events_a_second - first)) / events_a_second
 
@@ -105,8 +104,8 @@ def with_announcements(counted: Mapping[tuple[str, bool], Kind], name: str, *, h
 
 
 def of_share(counted: Mapping[tuple[str, bool], Kind], enrolling: float, **how: Any) -> Usage:
-    """One event of a traffic of which this share enrolls, each in one flow. No flow looks for half of the others; a
-    flow looks at the other half, and does not match."""
+    """Return the usage of an average event if this share enrolls, each in one flow. Half of the others have no
+    candidate flow; the other half have one that does not match."""
     parts = {ENROLLS: enrolling, NO_FLOW: (1 - enrolling) / 2, NOT_MATCHED: (1 - enrolling) / 2}
     return added(*(times(with_announcements(counted, name, **how), share) for name, share in parts.items()))
 
@@ -202,11 +201,11 @@ def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     unconfirmed = counted[ENROLLS, True].writes["unconfirmed"]
     net = _usd(unconfirmed * PRICES["DynamoDB, writes"].of_one * 1e6)
     note = (
-        f"Of one enrollment, {unconfirmed:g} write units are entries in the index of unconfirmed enrollments, by which "
-        f"nothing stays unpublished: {net} a million. "
-        f"Each further flow that looks at an event and does not match is a log line of {line} bytes: "
-        f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. Where an event triggers more than "
-        f"{most} flows, these are counted in one line (`DecidedOneByOne`); with `LogLevel=WARNING` there are none."
+        f"For one enrollment, {unconfirmed:g} write units are entries in the index of unconfirmed enrollments, which "
+        f"ensures that every enrollment is published: {net} a million. "
+        f"Each further candidate flow that does not match adds a log line of {line} bytes: "
+        f"{_usd(line / GB * PRICES['CloudWatch, logs'].usd * 1e6)} more. If an event has more than {most} candidate "
+        "flows, these are counted in one line (`DecidedOneByOne`). With `LogLevel=WARNING` there are no such lines."
     )
     return Table("A million events of one kind", ["events that", "without history", "with history"], rows, note)
 
@@ -239,13 +238,13 @@ def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
 def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
     used = [of_share(counted, share, has_history=True) for share in SHARES]
     services = list(by_service(used[0]))
-    rows = [[service, *(_usd(by_service(each)[service] * 1e6) for each in used)] for service in services]
+    rows = [[service, *(_usd(by_service(amounts)[service] * 1e6) for amounts in used)] for service in services]
     kept_a_month = PRICES["storage, tables"].usd + PRICES["storage, backup of tables"].usd
     later = counted[ENROLLS, True].kept_bytes / GB * kept_a_month
     waits = ", ".join(f"{name} {wait:g} ms" for name, wait in WAITS.items())
     note = (
         f"Enrollments are kept: a million of them cost {_usd(later * 1e6)} in each later month. The waits for AWS are "
-        f"assumed ({waits}); were they twice as long, a million events that enroll would cost "
+        f"assumed ({waits}); if they were twice as long, a million events that enroll would cost "
         f"{_usd(_waits_again(counted) * 1e6)} more."
     )
     header = ["service", *(f"{share:.0%} enroll" for share in SHARES)]
@@ -253,7 +252,7 @@ def _services(counted: Mapping[tuple[str, bool], Kind]) -> Table:
 
 
 def _waits_again(counted: Mapping[tuple[str, bool], Kind]) -> float:
-    """What the waits of an enrolling event cost, with its announcement."""
+    """Return the cost of the waiting times of an enrolling event and its announcement."""
     waits = sum(
         duration_ms(kind) - duration_ms(Kind(**{**kind.__dict__, "calls": {}}))
         for kind in (counted[ENROLLS, True], counted[ANNOUNCEMENT, True])
@@ -277,8 +276,8 @@ def _month() -> Table:
         ],
     ]
     note = (
-        "Traces are for those who ask for them (`Tracing=Active`). Up to one event a second of a category all are "
-        f"traced, $5 for a million; of {EVENTS_A_SECOND} a second {traced_part(EVENTS_A_SECOND):.1%}."
+        "Traces are off unless `Tracing=Active` is set. Up to one event a second of a category, all are traced, $5 for "
+        f"a million. At {EVENTS_A_SECOND} a second, {traced_part(EVENTS_A_SECOND):.1%} are traced."
     )
     return Table("A month, whatever the traffic", ["what", "number", "USD"], rows, note)
 
@@ -295,7 +294,7 @@ def _alarm_metrics(path: Path) -> Iterator[int]:
 
 def _elsewhere() -> Table:
     rows = [
-        [alternative.what, alternative.price, alternative.bound_to, alternative.source] for alternative in ELSEWHERE
+        [alternative.service, alternative.price, alternative.bound_to, alternative.source] for alternative in ELSEWHERE
     ]
     return Table("What others publish", ["instead", "price", "bound to", "read at"], rows)
 

@@ -1,8 +1,8 @@
-"""What an event costs: the AWS calls of a warm handler, and its CPU time beside that of a bare function.
+"""The cost of an event: the AWS calls of a warm handler, and its CPU time in comparison with a bare function.
 
-The bare function makes the same calls, with the same arguments, by boto3 clients as they come: it parses nothing and
-decides nothing. Once it says nothing either, and once it logs the event by a line of JSON, as any function does. All
-get the same recorded answers at the HTTP layer, by turns.
+The bare function makes the same calls with the same arguments through unmodified boto3 clients. It parses nothing and
+decides nothing. One variant does not log, the other logs the event as a line of JSON, as any function does. All
+variants get the same recorded responses at the HTTP layer and take turns.
 """
 
 import json
@@ -27,14 +27,14 @@ from tests.support.fakes import store
 from tests.support.scenario import event, flow
 from tests.support.stores import stores as open_stores
 
-# Turns of each, and events in one.
+# The number of rounds of each variant, and the events of a round.
 TURNS = 60
 EVENTS = 40
 
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU time in ms an event, median over the turns."""
+    """CPU time in milliseconds an event, median over the rounds."""
 
     event: str
     calls: str
@@ -52,20 +52,20 @@ def costs(config: Config) -> list[Cost]:
 
 def _prepare(config: Config) -> None:
     stores = open_stores(config)
-    for given in (
+    for fields in (
         {"id": 1, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["f-1"]]]},
         {"id": 2, "event": "calls.ended"},
         {"id": 3, "event": "calls.ended"},
         {"id": 4, "event": "calls.ended"},
     ):
-        store(stores.authoring, "p1", flow(given), 0)
+        store(stores.authoring, "p1", flow(fields), 0)
     stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
-    # Events are sent after the flows were written, as nearly every event is.
+    # Events are sent after the flows were written, which is the usual case.
     time.sleep(0.1)
 
 
 def _cases() -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """A name, a category, an event that fills the memory of the function, and the event."""
+    """Yield a name, a category, an event that fills the function's caches, and the measured event."""
     sent = {"sent": iso(bootstrap.now())}
 
     def submitted(event_id: str, form: str) -> dict[str, Any]:
@@ -117,10 +117,10 @@ def _bare(calls: list[Call]) -> Callable[[], None]:
 def _by_turns(*functions: Callable[[], object]) -> list[float]:
     times: list[list[float]] = [[] for _ in functions]
     for turn in range(TURNS + 1):
-        for function, own in zip(functions, times, strict=True):
+        for function, durations in zip(functions, times, strict=True):
             started = time.process_time()
             for _ in range(EVENTS):
                 function()
-            if turn:  # the first fills what is filled once
-                own.append((time.process_time() - started) / EVENTS * 1e3)
-    return [statistics.median(own) for own in times]
+            if turn:  # the first round fills the caches
+                durations.append((time.process_time() - started) / EVENTS * 1e3)
+    return [statistics.median(durations) for durations in times]

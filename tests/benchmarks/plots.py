@@ -1,4 +1,4 @@
-"""Plots as SVG: the same data make the same file."""
+"""Plots as SVG. The same data gives the same file."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from tests.benchmarks.tables import Plot
 
-# Without these every file would have identifiers and a date of its own.
+# Without these settings each file would have its own identifiers and date.
 mpl.rcParams.update({"svg.hashsalt": "enroll", "svg.fonttype": "none", "font.size": 9})
 NO_DATE = {"Date": None, "Creator": None}
 

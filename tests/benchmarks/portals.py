@@ -1,8 +1,8 @@
-"""What a warm function keeps of the flows of many portals: memory, and what an event of one costs. `make bench
+"""What a warm function caches of the flows of many portals: its memory, and the time of an event. `make bench
 ARGS=portals`.
 
-The portals' flows are answered from memory in the place of DynamoDB; what is read of them, kept and forgotten is the
-production code. Memory is what tracemalloc counts, above what the answers take.
+The responses of DynamoDB come from memory. The production code reads, caches and evicts the flows. Memory is what
+tracemalloc counts, without the responses.
 """
 
 import json
@@ -35,8 +35,8 @@ LATER = 1_764_000_000_000
 
 @dataclass(frozen=True)
 class Row:
-    """``megabytes``: of what is kept; ``kept``: portals of which something is; ``hit`` and ``miss``: microseconds of an
-    event whose portal's flows are in memory, or not (the time of the call to DynamoDB is not in it)."""
+    """``megabytes``: memory of the cache. ``kept``: cached portals. ``hit`` and ``miss``: microseconds of an event
+    whose portal's flows are cached or not (without the time of the call to DynamoDB)."""
 
     portals: int
     flows: int
@@ -47,7 +47,7 @@ class Row:
 
 
 class Answers:
-    """A table of flows: each portal's listing is written when it is asked for, the same each time."""
+    """A table of flows. Each portal's listing is generated when it is requested, and is the same each time."""
 
     reads = 0
 
@@ -88,7 +88,7 @@ def _row(portals: int) -> Row:
     tables: Any = SimpleNamespace(flows=answers)
     flows = DynamoFlows(tables, read_flow)
     for number in range(portals):
-        _ask(flows, number)
+        _read_flows(flows, number)
     megabytes = (tracemalloc.get_traced_memory()[0] - before) / 1e6
     tracemalloc.stop()
     kept = _kept(flows, answers, portals)
@@ -97,7 +97,7 @@ def _row(portals: int) -> Row:
     misses: list[float] = []
     for _ in range(EVENTS):
         reads, started = answers.reads, time.perf_counter()
-        _ask(flows, chance.randrange(portals))
+        _read_flows(flows, chance.randrange(portals))
         (hits if answers.reads == reads else misses).append((time.perf_counter() - started) * 1e6)
     return Row(
         portals=portals,
@@ -110,16 +110,16 @@ def _row(portals: int) -> Row:
 
 
 def _kept(flows: DynamoFlows, answers: Answers, portals: int) -> int:
-    """The last that were asked for, back to the first that is read anew."""
+    """Return the number of cached portals: the most recent ones, back to the first that must be read again."""
     reads = answers.reads
     for count, number in enumerate(reversed(range(portals))):
-        _ask(flows, number)
+        _read_flows(flows, number)
         if answers.reads > reads:
             return count
     return portals
 
 
-def _ask(flows: DynamoFlows, portal: int) -> None:
+def _read_flows(flows: DynamoFlows, portal: int) -> None:
     occurrence = Occurrence(SUBMITTED, {"hs_form_id": f"{portal}-form-3", "hs_url": "https://acme.example/landing/3"})
     found = flows.relevant(str(portal), "0-1", CandidateQuery([occurrence], LATER))
     assert [flow.id for flow in found.flows] == ["3"]

@@ -1,7 +1,7 @@
-"""List prices of AWS in US East (N. Virginia), and what others publish.
+"""List prices of AWS in US East (N. Virginia), and costs that others publish.
 
-Read on 2026-11-25 in copies of public pages; the date of each copy is beside it. AWS's own pages hold most figures in
-a form that copies do not keep: pages of others that quote them are named instead. Free tiers are not deducted.
+Read on 2026-11-25 in copies of public pages; the date of each copy is next to it. Most figures of AWS's own pages are
+missing in such copies, so pages that quote them are cited instead. Free tiers are not deducted.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ READ_ON = "2026-11-25"
 
 @dataclass(frozen=True)
 class Price:
-    """``usd`` for ``each`` of ``unit``."""
+    """``usd`` is the price of ``per`` of ``unit``."""
 
     usd: float
-    each: float
+    per: float
     unit: str
     page: str
     source: str
 
     @property
     def of_one(self) -> float:
-        return self.usd / self.each
+        return self.usd / self.per
 
 
 MILLION = 1e6
@@ -92,7 +92,7 @@ PRICES: Mapping[str, Price] = {
     "X-Ray, traces": Price(5.00, MILLION, "million traces", "aws.amazon.com/xray/pricing", "AWS's own page"),
 }
 
-# A month, whatever the traffic.
+# Monthly prices that do not depend on the traffic.
 METRIC_MONTH = Price(0.30, 1, "custom metric", "aws.amazon.com/cloudwatch/pricing", "signoz.io (2026-02)")
 ALARM_MONTH = Price(0.10, 1, "metric of an alarm", "aws.amazon.com/cloudwatch/pricing", "c3x.dev")
 DASHBOARD_MONTH = Price(3.00, 1, "dashboard", "aws.amazon.com/cloudwatch/pricing", "factualminds.com (2026-06)")
@@ -100,7 +100,7 @@ DASHBOARD_MONTH = Price(3.00, 1, "dashboard", "aws.amazon.com/cloudwatch/pricing
 
 @dataclass(frozen=True)
 class Elsewhere:
-    what: str
+    service: str
     price: str
     bound_to: str
     source: str

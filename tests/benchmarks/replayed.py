@@ -1,5 +1,4 @@
-"""Recorded answers of AWS: what they answered is answered again at the HTTP layer, so that what is measured is the CPU
-time of this process alone."""
+"""Replay recorded responses of AWS at the HTTP layer, so that only the CPU time of this process is measured."""
 
 import math
 import os
@@ -26,7 +25,7 @@ class Call:
 
 @dataclass
 class Recording:
-    """``calls``: as they were made to the clients; ``answers``: to each HTTP request."""
+    """``calls``: the calls that were made to the clients. ``answers``: the response to each HTTP request."""
 
     calls: list[Call] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
@@ -52,7 +51,7 @@ class Recording:
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """Again and again, in the order in which they came."""
+        """Replay the responses repeatedly, in their recorded order."""
         number = 0
 
         def send(endpoint: Any, request: Any) -> Any:
@@ -63,14 +62,14 @@ class Recording:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(botocore.endpoint.Endpoint, "_send", send)
-            # Read once a minute, which the recording does not have.
+            # This is read once a minute, and is not part of the recording.
             patch.setattr(portals, "REMEMBERED_SECONDS", math.inf)
             yield
 
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """The log lines are made, and go nowhere."""
+    """Format the log lines and discard them."""
     sys.stdout.flush()
     kept = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)

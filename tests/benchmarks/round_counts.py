@@ -1,4 +1,4 @@
-"""Kinds of events with round counts, for the tests of what is computed from counts."""
+"""Kinds of events with round counts, for tests of computations with counts."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,5 +1,5 @@
-"""Published rule matchers on rules that all of them can say: one of several ids, a text, a number. Each is used as its
-own documentation does, in the fastest way that was found, and must find what the index finds."""
+"""Published rule matchers, on rules that all of them can express: one of several ids, a text, a number. Each matcher is
+used as its documentation describes, in the fastest way that we found, and must find the same flows as the index."""
 
 import json
 import random
@@ -26,7 +26,7 @@ Matcher = Callable[[PlainEvent], Collection[str]]
 
 @dataclass(frozen=True)
 class Rule:
-    """``country``, ``seconds``: not asked for where it is None; the latter must be exceeded."""
+    """``country``, ``seconds``: None means any value. The number of seconds must be exceeded."""
 
     id: str
     forms: Sequence[str]
@@ -34,7 +34,8 @@ class Rule:
     seconds: int | None
 
     def joined(self, either: str, also: str) -> str:
-        """As an expression of most languages: ``either`` says that the form is one of a list."""
+        """Return the rule as an expression in the syntax of most matchers. ``either``: the template of "the form is one
+        of a list"."""
         parts = [either.format(json.dumps(self.forms))]
         parts += [f'country == "{self.country}"'] if self.country else []
         parts += [f"seconds > {self.seconds}"] if self.seconds is not None else []
@@ -53,15 +54,15 @@ def measure() -> Sequence[Measured]:
     flows = [_flow(rule) for rule in rules]
     index = TriggerIndex(EVENT_TYPE, flows)
 
-    def asked_each(event: PlainEvent) -> Collection[str]:
+    def evaluate_each(event: PlainEvent) -> Collection[str]:
         return [flow.id for flow in flows if any(group.failure(event) is None for group in flow.groups)]
 
     matchers: Sequence[tuple[str, str, Matcher]] = [
         ("the index", "index", lambda event: [satisfied.flow.id for satisfied in index.matching(event)]),
-        ("naive evaluation", "each flow is asked", asked_each),
+        ("naive evaluation", "each flow is evaluated", evaluate_each),
         *((f"{name} {version(name)}", way, make(rules)) for name, way, make in OTHERS),
     ]
-    expected = [sorted(asked_each(event)) for event in events]
+    expected = [sorted(evaluate_each(event)) for event in events]
     for name, _, matches in matchers:
         for event, ids in zip(events[:200], expected, strict=False):
             assert sorted(matches(event)) == ids, f"{name} finds others"
@@ -69,7 +70,7 @@ def measure() -> Sequence[Measured]:
 
 
 def _microseconds(matches: Matcher, events: Sequence[PlainEvent]) -> float:
-    """The median of several runs; fewer events for those that are slow."""
+    """Return the median of several runs. Slow matchers get fewer events."""
     started = time.process_time()
     for event in events[:20]:
         matches(event)
@@ -103,13 +104,15 @@ def _rules_and_events() -> tuple[Sequence[Rule], Sequence[PlainEvent]]:
 
 
 def _flow(rule: Rule) -> Flow:
-    given = [("form", {"operationType": "ENUMERATION", "operator": "IS_ANY_OF", "values": list(rule.forms)})]
+    conditions = [("form", {"operationType": "ENUMERATION", "operator": "IS_ANY_OF", "values": list(rule.forms)})]
     if rule.country:
-        given.append(("country", {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": rule.country}))
+        conditions.append(("country", {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": rule.country}))
     if rule.seconds is not None:
-        given.append(("seconds", {"operationType": "NUMBER", "operator": "IS_GREATER_THAN", "value": rule.seconds}))
+        conditions.append(
+            ("seconds", {"operationType": "NUMBER", "operator": "IS_GREATER_THAN", "value": rule.seconds})
+        )
     group = TriggerGroup(
-        0, EVENT_TYPE, None, tuple(PropertyFilter(name, operation(operands)) for name, operands in given)
+        0, EVENT_TYPE, None, tuple(PropertyFilter(name, operation(operands)) for name, operands in conditions)
     )
     return Flow("acme", rule.id, "", "0-1", "1", True, 0, 0, True, (group,))
 
@@ -136,7 +139,7 @@ def _durable_rules(rules: Sequence[Rule]) -> Matcher:
 
     def matches(event: PlainEvent) -> Collection[str]:
         found.clear()
-        # A fact, for an event is consumed by the first rule that it satisfies.
+        # A fact, because the first rule that an event satisfies consumes the event.
         try:
             assert_fact("flows", event)
         except MessageNotHandledException:
@@ -229,7 +232,7 @@ def _rule_engine(rules: Sequence[Rule]) -> Matcher:
     return lambda event: [rule_id for rule_id, holds in made if holds(event)]
 
 
-# The package's name, how it matches, and what makes its matcher of the rules.
+# The name of the package, its method, and a function that builds its matcher from the rules.
 OTHERS: Sequence[tuple[str, str, Callable[[Sequence[Rule]], Matcher]]] = (
     ("durable-rules", "Rete network, C", _durable_rules),
     ("common-expression-language", "each compiled expression, Rust", _common_expression_language),

@@ -1,10 +1,10 @@
-"""What happens beyond the limits. A minute of traffic is played, event by event, with what the functions and AWS do
-when something is refused: DynamoDB's client waits and asks again while it holds an execution, Lambda or the buffer
-delivers again, and at last the event is kept as unprocessed.
+"""What happens beyond the limits. Simulate a minute of traffic, event by event, with the reactions of the functions and
+AWS when a call is throttled: DynamoDB's client waits and retries while it occupies an execution, Lambda or the buffer
+delivers the event again, and finally the event is stored as unprocessed.
 
-Not in it: starts of functions, DynamoDB's burst capacity, failures, and that Lambda's queue tries an event for which
-there is no execution again after some seconds. Functions get free executions in turns, which Lambda does not promise.
-Rates above SIMULATED are played at that rate, with every limit made as much smaller.
+Not simulated: starts of functions, DynamoDB's burst capacity, failures, and that Lambda's queue retries an event some
+seconds later if there is no free execution. Functions get free executions in turns, which Lambda does not guarantee.
+Rates above SIMULATED are simulated at that rate, with every limit reduced by the same factor.
 """
 
 import heapq
@@ -20,25 +20,25 @@ from tests.benchmarks.limits import LIMITS, Limit, Scenario, Stream, demand
 
 SIMULATED = 1_000
 TRAFFIC_SECONDS = 60
-# What is not decided by then is still waiting.
+# Events that are not decided by then count as waiting.
 ENDS_AFTER_SECONDS = 1_800
 SAMPLE_SECONDS = 5
 
-# Of one call to DynamoDB (adapters/clients.py).
+# Attempts of one call to DynamoDB (adapters/clients.py).
 ATTEMPTS = 7
 TIMEOUT: int = TEMPLATE["Globals"]["Function"]["Timeout"]
-# Lambda delivers an event that failed again after one and two minutes; the buffer four times, after its visibility
-# timeout.
+# Lambda delivers a failed event again after one and after two minutes. The buffer delivers it four times, each after
+# its visibility timeout.
 DIRECT_RETRIES = (60, 120)
 BUFFER_RETRIES = (6 * TIMEOUT,) * 4
 BATCH = 10
 
-# The buffer's mapping: batches at once in the beginning, and more of them a second (300 a minute).
+# The buffer's event source mapping: concurrent batches at the start, and more of them each second (300 a minute).
 MAPPING_FIRST, MAPPING_MORE, MAPPING_MOST = 5, 5, 1_000
-# Executions that a function may have more, every ten seconds.
+# Additional concurrent executions that a function can have every ten seconds.
 RAMP_EXECUTIONS, RAMP_SECONDS = 1_000, 10
 
-# A process yields seconds to wait for, or what it waits for an execution of.
+# A process yields the seconds that it waits, or the function of which it needs an execution.
 SimulatedProcess = Generator["float | Execution", None, bool]
 
 
@@ -48,7 +48,7 @@ class Execution:
 
 
 class Bucket:
-    """Tokens that come at a rate, at most those of a second."""
+    """A token bucket that refills at a rate and has the capacity of one second."""
 
     def __init__(self, a_second: float) -> None:
         self._rate = a_second
@@ -65,7 +65,7 @@ class Bucket:
 
 
 class Pipe:
-    """Takes one after the other, at a rate; those that come too soon wait."""
+    """Handle items one after the other at a rate. Items that come too early wait."""
 
     def __init__(self, a_second: float) -> None:
         self._rate = a_second
@@ -79,7 +79,8 @@ class Pipe:
 
 @dataclass
 class Outcome:
-    """Seconds from put to decided, by stream; ``backlog``: time and events that were put and not yet decided."""
+    """Seconds from put to decided, by stream. ``backlog``: times, and the number of events that were put and are not
+    decided."""
 
     latencies: dict[str, list[float]] = field(default_factory=dict)
     given_up: Counter[str] = field(default_factory=Counter)
@@ -110,7 +111,7 @@ class Simulation:
         self._now = 0.0
         self._waiting: dict[str, deque[SimulatedProcess]] = {}
         self._running = Counter[str]()
-        # The buffer: by function and stream, since it serves quiet portals first.
+        # The buffer, by function and stream, because it serves quiet portals first.
         self._buffer: dict[str, dict[str, deque[Message]]] = {}
         self._undecided = 0
         self._outcome = Outcome()
@@ -175,7 +176,7 @@ class Simulation:
     # Functions
 
     def _start(self) -> None:
-        """Gives free executions to the functions that wait for one, in turns."""
+        """Give free executions to the waiting functions, in turns."""
         for function in sorted({*self._waiting, *self._buffer}, key=lambda name: (self._running[name], name)):
             while self._may_start(function):
                 if self._is_buffered and (batch := self._next_batch(function)):
@@ -213,15 +214,15 @@ class Simulation:
     def _next_batch(self, function: str) -> "list[Message]":
         queues = self._buffer.get(function, {})
         batch: list[Message] = []
-        # A fair queue hands out those first of whom the least waits.
+        # A fair queue delivers the messages of the stream with the shortest backlog first.
         for queue in sorted((queue for queue in queues.values() if queue), key=len):
             while queue and len(batch) < BATCH:
                 batch.append(queue.popleft())
         return batch
 
     def _batch(self, function: str, batch: "Sequence[Message]") -> SimulatedProcess:
-        """All at the same time, once the version that they share was read; the execution is held until the last is
-        done."""
+        """Handle all messages at the same time, after the version that they share is read. The execution is occupied
+        until the last message is done."""
         self._outcome.invocations += 1
         cpu_ms = sum(message.kind.cpu_ms for message in batch)
         left = len(batch)
@@ -251,7 +252,8 @@ class Simulation:
         return True
 
     def _handled(self, message: "Message", cpu_ms: float, *, is_read: bool | None = None) -> SimulatedProcess:
-        """Whether it was decided. ``is_read``: whether its batch could read the version; None: it reads it itself."""
+        """Return whether the event was decided. ``is_read``: whether its batch could read the version; None: the event
+        reads it itself."""
         began = self._now
         message.deliveries += 1
         for name, units in message.wanted.items():
@@ -271,8 +273,8 @@ class Simulation:
         return True
 
     def _taken(self, name: str, units: float, began: float) -> SimulatedProcess:
-        """A call that is refused is made again after a random time of up to 1, 2, 4, … 20 seconds, as AWS's client
-        does, until the function's time is over."""
+        """Take units of a limit. A throttled call is retried after a random time of up to 1, 2, 4, … 20 seconds, as
+        AWS's client does, until the function times out."""
         for attempt in range(ATTEMPTS):
             if self._buckets[name].take(self._now, units):
                 return True

@@ -1,10 +1,10 @@
-"""What an import of one portal does to another: the figures of docs/operations.md, `make storm`.
+"""The effect of one portal's import on another portal: the figures of docs/operations.md, `make storm`.
 
-Starts the embedded AWS on ports of its own, once with the storm's category as it is by default and once with a buffer
-before it; `make storm ARGS=buffered` does the one alone. One portal's events trickle, first alone, then while another
-portal's records are imported as fast as boto3 can: half are created, and enrolled; half change a property that no flow
-waits for. An event's latency is from before it is put on the bus to its decision, as the functions log it. Every event
-must come to its one decision, every enrollment to one message.
+Start the embedded AWS on separate ports, once with the default delivery and once with a buffer in front of the storm's
+category. `make storm ARGS=buffered` runs the latter alone. One portal sends a few events a second, first alone, then
+while another portal's records are imported as fast as boto3 can. Half of these are created and enrolled; half change a
+property that has no candidate flow. The latency of an event is the time from before it is put on the bus until its
+decision, as the functions log it. Every event must get its one decision, and every enrollment one message.
 """
 
 import json
@@ -34,20 +34,20 @@ ALONE_SECONDS = 30
 DRAINED_WITHIN_SECONDS = 600
 SAMPLES = 10
 
-# How events come, and what is given to the template for it. Four batches at once have 40 events in flight, which is
-# enough for a fair queue to see whose they are.
+# How events are delivered, and the template parameters for it. Four concurrent batches have 40 events in flight, which
+# is enough for a fair queue to identify the busy portal.
 WAYS = {
     "direct": (),
     "buffered": ("--parameter", "CrmDelivery=buffered", "--parameter", "CrmConcurrency=4"),
 }
 
-# Of another category than the storm, and of the same.
+# An event of another category than the storm, and one of the same category.
 TRICKLE = ("forms.submitted", "crm.property_changed")
 
 
 @dataclass
 class Run:
-    """`sent`: when each event was put; `messages`: the enrollments that the consumer took, by id."""
+    """`sent`: when each event was put. `messages`: the received enrollments, by id."""
 
     config: Config
     bus: Any = field(default_factory=lambda: boto3.client("events"))
@@ -72,7 +72,7 @@ class Run:
         assert answer["FailedEntryCount"] == 0
 
     def consume(self) -> None:
-        """As a consumer of the queue does, and notes how deep it is."""
+        """Receive and delete messages as a consumer does, and record the queue depth."""
         sqs, url = boto3.client("sqs"), self.config.enrollments_queue_url
         while not self.over.is_set():
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
@@ -92,7 +92,7 @@ def depth(url: str) -> int:
 
 
 def decisions() -> Iterator[Mapping[str, Any]]:
-    """As the functions logged them. Several processes write into one log: two documents may share a line."""
+    """Yield the logged decisions. Several processes write to one log, so two documents can share a line."""
     decoder = json.JSONDecoder()
     for log in (ROOT / ".enroll" / str(PORT)).glob("*.log"):
         for line in log.read_text(encoding="utf-8").splitlines():
@@ -108,7 +108,7 @@ def decided_at(line: Mapping[str, Any]) -> float:
 
 
 def trickle(run: Run, name: str, until: threading.Event) -> None:
-    """Two events a second of a portal that has nothing to do with the storm."""
+    """Send two events a second of a portal that is not part of the storm."""
     number = 0
     while not until.is_set():
         for event_type in TRICKLE:
@@ -118,7 +118,7 @@ def trickle(run: Run, name: str, until: threading.Event) -> None:
 
 
 def import_records(run: Run) -> float:
-    """Seconds that it took to put STORM events."""
+    """Import the records. Return the seconds that putting STORM events took."""
 
     def imported(number: int) -> dict[str, Any]:
         if number % 2 == 0:
@@ -155,7 +155,7 @@ def show_latencies(run: Run, name: str, decided: Mapping[str, float]) -> None:
 
 
 def show_backlog(run: Run, decided: Mapping[str, float]) -> None:
-    """Of the crm function, and of the queue of enrollments, over the time of the storm."""
+    """Print the backlog of the crm function and of the enrollments queue over the time of the storm."""
     storm = {text: at for text, at in run.sent.items() if text.startswith("storm-")}
     began, ended = min(storm.values()), max(decided[text] for text in storm)
     print("\n| seconds | events waiting | the oldest for, s | enrollments waiting |\n| --- | --- | --- | --- |")
@@ -177,13 +177,13 @@ def storm(options: Sequence[str]) -> None:
     with embedded(*options) as config:
         run = Run(config)
         opened = open_stores(config)
-        for portal, given in (
+        for portal, fields in (
             ("busy", {"id": 1, "event": "crm.object_created"}),
             ("busy", {"id": 2, "event": "crm.property_changed", "where": [["hs_name", "IS_EQUAL_TO", "never"]]}),
             ("quiet", {"id": 3, "event": "forms.submitted", "re_enroll": True}),
             ("quiet", {"id": 4, "event": "crm.property_changed", "re_enroll": True}),
         ):
-            store(opened.authoring, portal, flow(given), 0)
+            store(opened.authoring, portal, flow(fields), 0)
         opened.records.save(Record(RecordKey("quiet", "0-1", "101"), 0))
         consumer = threading.Thread(target=run.consume)
         consumer.start()
@@ -215,7 +215,7 @@ def measure(run: Run) -> None:
 
 
 def quiet(event_type: str, event_id: str) -> dict[str, Any]:
-    """An event of the other portal, which enrolls."""
+    """Return an event of the other portal, which enrolls."""
     properties = {"hs_name": "city", "hs_value": event_id, "hs_previous_value": ""}
     return event({event_type: "101", "portal": "quiet", "id": event_id, "properties": properties})
 

@@ -1,4 +1,4 @@
-"""What a part of the benchmarks found, as data: the driver prints the tables and draws the plots."""
+"""Results of the benchmarks as data. The driver prints the tables and draws the plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """``name``: of its file in docs/plots. ``curves``: points by what they are of."""
+    """``name``: of its file in docs/plots. ``curves``: points by the name of the curve."""
 
     name: str
     title: str

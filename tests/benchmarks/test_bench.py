@@ -1,4 +1,4 @@
-"""The driver, and that the pages say what is computed."""
+"""The driver of the benchmarks, and the tables in the pages."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.benchmarks.tables import Table
 TABLE = Table("Sums", ["a", "b"], [["1", "2"]])
 
 
-def test_a_table_takes_its_place_in_a_page_and_nothing_else_changes(tmp_path: Path) -> None:
+def test_table_is_written_into_its_place_in_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "before\n<!-- bench: Sums -->\nold\n<!-- bench end -->\n<!-- bench: Others -->\nkept\n<!-- bench end -->\n"
@@ -24,12 +24,12 @@ def test_a_table_takes_its_place_in_a_page_and_nothing_else_changes(tmp_path: Pa
     )
 
 
-def test_a_part_that_is_not_there_is_said_before_any_is_run() -> None:
+def test_unknown_part_is_rejected_before_any_part_runs() -> None:
     with pytest.raises(SystemExit, match="no such part: mony"):
         main(["money", "mony"])
 
 
-def test_the_pages_have_the_tables_that_are_computed() -> None:
+def test_pages_have_the_computed_tables() -> None:
     costs = (DOCS / "costs.md").read_text(encoding="utf-8")
     size = (DOCS / "at-size.md").read_text(encoding="utf-8")
     counted = kinds()

@@ -1,4 +1,4 @@
-"""What calls consume: DynamoDB's arithmetic, by the examples of its documentation."""
+"""Capacity that calls consume: DynamoDB's arithmetic, with the examples of its documentation."""
 
 import pytest
 
@@ -13,13 +13,13 @@ CONFIG = Config("f", "r", "e", "", "", "", "")
 @pytest.mark.parametrize(
     ("size", "units"), [(0, 1), (1, 1), (4096, 1), (4097, 2), (8 * 1024, 2), (15 * 1024, 4), (400 * 1024, 100)]
 )
-def test_a_consistent_read_takes_a_unit_for_each_begun_4_kb(size: int, units: int) -> None:
+def test_consistent_read_takes_a_unit_for_each_4_kb_rounded_up(size: int, units: int) -> None:
     assert read_units(size) == units
     assert read_units(size, is_consistent=False) == units / 2
 
 
 @pytest.mark.parametrize(("size", "units"), [(1, 1), (1024, 1), (1025, 2), (3 * 1024, 3), (350_000, 342)])
-def test_a_write_takes_a_unit_for_each_begun_kb_and_twice_as_many_in_a_transaction(size: int, units: int) -> None:
+def test_write_takes_a_unit_for_each_kb_rounded_up_and_two_in_a_transaction(size: int, units: int) -> None:
     assert write_units(size) == units
     assert write_units(size, is_transactional=True) == 2 * units
 
@@ -37,11 +37,11 @@ def test_a_write_takes_a_unit_for_each_begun_kb_and_twice_as_many_in_a_transacti
         ({"b": {"BOOL": True}, "x": {"NULL": True}}, 4),
     ],
 )
-def test_an_item_has_the_bytes_of_its_names_and_values(item: dict[str, dict[str, object]], size: int) -> None:
+def test_size_of_an_item_is_that_of_its_names_and_values(item: dict[str, dict[str, object]], size: int) -> None:
     assert item_bytes(item) == size
 
 
-def test_an_enrollment_writes_each_index_once_and_the_local_one_in_the_table() -> None:
+def test_enrollment_writes_each_index_once_and_the_local_index_counts_for_the_table() -> None:
     keys = ("pk", "sk", "flowShard", "enrolledAt", "enrollmentId")
     item = {**{name: {"S": "x"} for name in keys}, "message": {"S": "m" * 1024}}
     units = list(consumed(CONFIG, "PutItem", {"TableName": "e", "Item": item}, {}, None))
@@ -53,7 +53,7 @@ def test_an_enrollment_writes_each_index_once_and_the_local_one_in_the_table() -
     ]
 
 
-def test_a_sparse_index_takes_a_write_when_its_entry_is_added_and_one_when_it_is_removed() -> None:
+def test_sparse_index_is_written_when_its_entry_is_added_or_removed() -> None:
     keys = {name: {"S": "x"} for name in ("pk", "sk", "flowShard", "enrolledAt", "enrollmentId")}
     item = {**keys, "unconfirmedShard": {"S": "7"}, "publishAt": {"N": "1"}}
     claimed = list(consumed(CONFIG, "PutItem", {"TableName": "e", "Item": item}, {}, None))
@@ -67,14 +67,14 @@ def test_a_sparse_index_takes_a_write_when_its_entry_is_added_and_one_when_it_is
     ]
 
 
-def test_an_index_takes_nothing_of_an_item_without_its_keys() -> None:
+def test_item_without_the_keys_of_an_index_does_not_write_it() -> None:
     item = {"pk": {"S": "p1/0-1/101"}, "sk": {"S": "record"}}
     assert list(consumed(CONFIG, "PutItem", {"TableName": "r", "Item": item}, {}, None)) == [
         Consumed("write", "records", 1)
     ]
 
 
-def test_a_record_is_listed_by_its_first_version_and_a_change_writes_no_index() -> None:
+def test_first_version_of_a_record_writes_the_list_and_a_change_writes_no_index() -> None:
     item = {"pk": {"S": "p1/0-1/101"}, "sk": {"S": "record"}, "version": {"N": "1"}, "typeShard": {"S": "7"}}
     created = list(consumed(CONFIG, "PutItem", {"TableName": "r", "Item": item}, {}, None))
     assert created == [Consumed("write", "records", 1), Consumed("write", "by-event-type", 1)]
@@ -82,7 +82,7 @@ def test_a_record_is_listed_by_its_first_version_and_a_change_writes_no_index() 
     assert list(consumed(CONFIG, "PutItem", changed, {}, None)) == [Consumed("write", "records", 1)]
 
 
-def test_a_put_whose_condition_fails_takes_the_units_of_the_item_that_exists_and_no_index() -> None:
+def test_put_whose_condition_fails_takes_the_units_of_the_existing_item_and_no_index() -> None:
     put = {"TableName": "r", "Item": {"pk": {"S": "x"}, "sk": {"S": "x"}, "typeShard": {"S": "7"}}}
     error = {"Error": {"Code": "ConditionalCheckFailedException"}}
     assert list(consumed(CONFIG, "PutItem", put, error, None)) == [Consumed("write", "records", 1)]
@@ -90,13 +90,13 @@ def test_a_put_whose_condition_fails_takes_the_units_of_the_item_that_exists_and
     assert list(consumed(CONFIG, "PutItem", put, existing, None)) == [Consumed("write", "records", 2)]
 
 
-def test_a_batch_takes_a_unit_for_an_item_that_is_not_there() -> None:
-    asked = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
+def test_batch_read_takes_a_unit_for_an_item_that_does_not_exist() -> None:
+    request = {"RequestItems": {"e": {"Keys": [{}, {}], "ConsistentRead": True}}}
     answer = {"Responses": {"e": [{"message": {"S": "m" * 5000}}]}}
-    assert [part.units for part in consumed(CONFIG, "BatchGetItem", asked, answer, None)] == [2, 1]
+    assert [part.units for part in consumed(CONFIG, "BatchGetItem", request, answer, None)] == [2, 1]
 
 
-def test_the_indexes_are_those_of_the_template() -> None:
+def test_indexes_match_the_template() -> None:
     resources = load_template(EVENTS.parent / "template.yaml")["Resources"]
     for table, indexes in INDEXES.items():
         properties = resources[f"{table.title()}Table"]["Properties"]

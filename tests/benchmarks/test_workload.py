@@ -1,4 +1,4 @@
-"""That the benchmarks measure what they say."""
+"""The workload of the benchmarks has the properties that it claims."""
 
 import statistics
 
@@ -14,7 +14,7 @@ def matches(portal: Workload) -> list[int]:
 
 
 @pytest.mark.parametrize("mix", Mix)
-def test_the_index_finds_what_asking_each_flow_finds(mix: Mix) -> None:
+def test_index_finds_the_same_flows_as_evaluating_each_flow(mix: Mix) -> None:
     portal = workload(mix, 300, events=100)
     indexes = {event_type: TriggerIndex(event_type, flows) for event_type, flows in portal.flows.items()}
     for event_type, properties in portal.events:
@@ -30,9 +30,9 @@ def test_the_index_finds_what_asking_each_flow_finds(mix: Mix) -> None:
 
 
 @pytest.mark.parametrize("size", [1_000, 5_000])
-def test_a_selective_event_has_about_the_same_matches_at_any_size(size: int) -> None:
+def test_selective_event_matches_about_the_same_number_of_flows_at_any_size(size: int) -> None:
     assert statistics.fmean(matches(workload(Mix.SELECTIVE, size, events=2_000))) == pytest.approx(MATCHES, rel=0.1)
 
 
-def test_nothing_matches_where_nothing_is_to_match() -> None:
+def test_no_match_mix_matches_no_flow() -> None:
     assert not any(matches(workload(Mix.NO_MATCH, 1_000, events=1_000)))

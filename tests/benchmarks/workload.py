@@ -1,7 +1,7 @@
-"""Portals of any size, and their traffic: event types by Zipf's law, ids, URLs and properties as sources send them.
+"""Portals of any size and their traffic: event types by Zipf's law; ids, URLs and properties as sources send them.
 
-The vocabulary of ids grows with the flows, as it does where people make a flow for each form, page or campaign; so an
-event of the selective mix satisfies about four flows, however many there are.
+The number of distinct ids grows with the flows, as it does where people make a flow for each form, page or campaign. So
+an event of the selective mix satisfies about four flows, however many flows there are.
 """
 
 import random
@@ -33,7 +33,7 @@ class Mix(StrEnum):
     UNREFINED = "30 % unrefined"
     NO_MATCH = "none matches"
     TEXT_ONLY = "text only"
-    """No group has a refinement that can be looked up: what the index can do least for."""
+    """No group has a refinement that can be looked up: the worst case for the index."""
 
 
 Draw = Callable[[random.Random], Value]
@@ -49,8 +49,8 @@ def number(low: int, high: int) -> Draw:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event type: the id by which flows tell its events apart, its other properties, and the refinements that flows
-    add, each with its share of the events, roughly."""
+    """An event type: the id by which flows distinguish its events, its other properties, and the refinements that flows
+    add, each with its approximate share of the events."""
 
     event_type: str
     id_property: str
@@ -184,7 +184,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """``flows`` by event type: a flow with groups of two types is in both."""
+    """``flows`` by event type. A flow with groups of two types is in both."""
 
     mix: Mix
     size: int
@@ -193,7 +193,7 @@ class Workload:
 
     @property
     def all_flows(self) -> Sequence[Flow]:
-        return list({flow.id: flow for many in self.flows.values() for flow in many}.values())
+        return list({flow.id: flow for flows in self.flows.values() for flow in flows}.values())
 
 
 def workload(mix: Mix, size: int, events: int = EVENTS) -> Workload:
@@ -207,7 +207,7 @@ def workload(mix: Mix, size: int, events: int = EVENTS) -> Workload:
     }
     flows = [_flow(str(100_000_000 + n), mix, ids, weights, dice) for n in range(size)]
     by_type = {kind.event_type: [flow for flow in flows if kind.event_type in flow.event_types] for kind in KINDS}
-    # What no flow asks for is of the same length and kind.
+    # Values that no flow names have the same length and kind.
     sent = (
         {kind.event_type: [_id(kind, dice) for _ in ids[kind.event_type]] for kind in KINDS}
         if mix is Mix.NO_MATCH
@@ -219,7 +219,7 @@ def workload(mix: Mix, size: int, events: int = EVENTS) -> Workload:
     )
 
 
-# Values that the groups of a flow ask for, on average, with the share of these whose other refinements hold.
+# The average number of values that the groups of a flow name, and the share of these whose other refinements hold.
 _ASKED = 1.3
 
 
@@ -238,22 +238,22 @@ def _flow(
 def _filters(kind: Kind, mix: Mix, ids: Sequence[str], dice: random.Random) -> tuple[PropertyFilter, ...]:
     if mix is Mix.UNREFINED and dice.random() < 0.3:
         return ()
-    asked = dice.sample(ids, min(len(ids), dice.choices((1, 2, 3), (70, 20, 10))[0]))
+    wanted_ids = dice.sample(ids, min(len(ids), dice.choices((1, 2, 3), (70, 20, 10))[0]))
     chosen = dice.sample(kind.further, min(len(kind.further), dice.choices((0, 1, 2), (40, 40, 20))[0]))
     if mix is Mix.TEXT_ONLY:
-        return (_filter(kind.id_property, "STRING", "CONTAINS", {"value": asked[0][2:]}),)
+        return (_filter(kind.id_property, "STRING", "CONTAINS", {"value": wanted_ids[0][2:]}),)
     if kind.url and dice.random() < 0.2:
-        found = [_filter("hs_base_url", "STRING", "IS_EQUAL_TO", {"value": _page_of(asked[0])})]
+        found = [_filter("hs_base_url", "STRING", "IS_EQUAL_TO", {"value": _page_of(wanted_ids[0])})]
     else:
-        found = [_filter(kind.id_property, "ENUMERATION", "IS_ANY_OF", {"values": asked})]
+        found = [_filter(kind.id_property, "ENUMERATION", "IS_ANY_OF", {"values": wanted_ids})]
     found += [_filter(name, type_name, operator, operands(dice)) for name, type_name, operator, operands in chosen]
     dice.shuffle(found)
     return tuple(found)
 
 
 def _filter(name: str, type_name: str, operator: str, operands: Mapping[str, Any]) -> PropertyFilter:
-    given = {"operationType": type_name, "operator": operator, "includeObjectsWithNoValueSet": False}
-    return PropertyFilter(name, operation(given | dict(operands)))
+    document = {"operationType": type_name, "operator": operator, "includeObjectsWithNoValueSet": False}
+    return PropertyFilter(name, operation(document | dict(operands)))
 
 
 def _id(kind: Kind, dice: random.Random) -> str:
@@ -266,7 +266,7 @@ def _id(kind: Kind, dice: random.Random) -> str:
 
 
 def _page_of(page_id: str) -> str:
-    """The page that is visited, or has the form."""
+    """Return the URL of the visited page, or of the page with the form."""
     number = zlib.crc32(page_id.encode())
     return f"https://{DOMAINS[number % len(DOMAINS)]}/{PATHS[number % len(PATHS)]}/{number}"
 

@@ -82,7 +82,7 @@ def test_only_https_or_this_machine_is_private(url: str, expected: bool) -> None
 @pytest.mark.parametrize("token", [TOKEN, None], ids=["token", "signed"])
 def test_a_command_sends_nothing_over_http_to_another_host(monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(Api, "call", lambda *given, **_: sent.append(given[0].url))
+    monkeypatch.setattr(Api, "call", lambda *arguments, **_: sent.append(arguments[0].url))
     monkeypatch.setenv("ENROLL_PORTAL", "p1")
     if token is not None:
         monkeypatch.setenv("ENROLL_API_TOKEN", token)

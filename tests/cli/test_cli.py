@@ -148,7 +148,7 @@ def test_differences_are_listed_as_json(portal: Api, tmp_path: Path) -> None:
     assert "closes a loop" in new["warnings"][0]
 
 
-def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: Path) -> None:
+def test_old_triggers_are_replaced_only_on_request(portal: Api, tmp_path: Path) -> None:
     filters = {
         "type": "LIST_BASED",
         "listFilterBranch": {"filterBranchType": "OR", "filterBranches": [], "filters": []},
@@ -162,7 +162,7 @@ def test_old_triggers_are_replaced_only_when_it_is_said(portal: Api, tmp_path: P
     assert [result["outcome"] for result in answer("flows", "put", path, "--replace-triggers")] == ["changed"]
 
 
-def test_with_a_fault_in_one_flow_none_is_stored_and_all_faults_are_told(portal: Api, tmp_path: Path) -> None:
+def test_fault_in_one_flow_stores_no_flow_and_reports_all_faults(portal: Api, tmp_path: Path) -> None:
     good = flow({"id": 1, "event": "forms.submitted"})
     bad = flow({"id": 2, "event": "forms.submited", "where": [["hs_form_id", "IS_KNOWN"]]}) | {"goalFilterBranch": "x"}
     nameless = {key: value for key, value in good.items() if key != "id"}
@@ -347,18 +347,18 @@ def test_who_one_is(portal: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [(b"{", "line 1, column 2"), (b"\xff", "expected UTF-8"), (b"[1]", "element 0 is int"), (b"[" * 99_999, "nested")],
 )
-def test_a_broken_file_is_named(stack: Any, tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_broken_file_is_named(stack: Any, tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     result = run("flows", "put", str(path), "--portal", "p1", code=2)
     assert str(path) in result.stderr.replace("\n", "")
-    assert told in result.stderr
+    assert expected in result.stderr
 
 
-def test_a_stack_that_is_not_there_or_another_is_told(stack: Any) -> None:
+def test_missing_or_foreign_stack_is_reported(stack: Any) -> None:
     assert "--stack" in run("flows", "list", "--portal", "p", "--stack", "nope", code=3).stderr
     assert "no output FlowsTableName" in run("flows", "list", "--portal", "p", "--stack", "other", code=3).stderr
 
@@ -447,9 +447,9 @@ def test_a_flow_whose_id_no_path_can_carry_is_not_sent(
     assert not [url for url in requested if "%" in url or ".." in url]
 
 
-def test_an_api_that_does_not_answer_is_told() -> None:
-    told = run("flows", "list", "--portal", "p", "--api", "http://127.0.0.1:1", code=3).stderr
-    assert "--api" in told
+def test_api_that_does_not_respond_is_reported() -> None:
+    errors = run("flows", "list", "--portal", "p", "--api", "http://127.0.0.1:1", code=3).stderr
+    assert "--api" in errors
     assert "--api" in run("flows", "list", "--portal", "p", "--api", "nonsense", code=2).stderr
 
 
@@ -476,7 +476,7 @@ def test_records_are_imported_and_refused_rows_reported(portal: Api, tmp_path: P
     assert set(answer("records", "show", "contact/n7")["properties"]) == {"age"}
 
 
-def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_import_is_resumed(portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deals.jsonl"
     rows = [{"id": str(number), "properties": {"amount": number}} for number in range(250)]
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
@@ -500,7 +500,7 @@ def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("x.txt", "", ".csv or .jsonl"),
         ("x.csv", "a,b\n1,2\n", "--id-column"),
@@ -508,13 +508,13 @@ def test_an_import_that_stopped_goes_on(portal: Api, tmp_path: Path, monkeypatch
         ("none.csv", None, "No such file"),
     ],
 )
-def test_a_file_that_can_not_be_imported_is_told(
-    portal: Api, tmp_path: Path, name: str, content: str | None, told: str
+def test_file_that_cannot_be_imported_is_reported(
+    portal: Api, tmp_path: Path, name: str, content: str | None, expected: str
 ) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    assert told in run("records", "import", str(path), code=2).stderr
+    assert expected in run("records", "import", str(path), code=2).stderr
 
 
 def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:
@@ -523,10 +523,10 @@ def test_sent_events_are_on_the_bus(stack: Any, tmp_path: Path) -> None:
     run("send", file(tmp_path, {"detail": {}}, name="none.json"), code=2)
 
 
-@pytest.mark.parametrize("given", [{}, {"occurredAt": None}, {"occurredAt": "2026-11-23T10:00:00Z"}])
+@pytest.mark.parametrize("detail_fields", [{}, {"occurredAt": None}, {"occurredAt": "2026-11-23T10:00:00Z"}])
 @pytest.mark.parametrize("options", [[], ["--now"]])
-def test_a_sent_event_has_a_time_with_milliseconds_unless_it_has_one_of_its_own(
-    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], options: list[str]
+def test_sent_event_gets_a_time_with_milliseconds_if_it_has_none(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detail_fields: dict[str, Any], options: list[str]
 ) -> None:
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(sending, "put_batch", lambda _, batch: sent.extend(batch) or {})
@@ -534,11 +534,11 @@ def test_a_sent_event_has_a_time_with_milliseconds_unless_it_has_one_of_its_own(
     del envelope["detail"]["occurredAt"]
     before = now()
 
-    run("send", file(tmp_path, {**envelope, "detail": {**envelope["detail"], **given}}), *options)
+    run("send", file(tmp_path, {**envelope, "detail": {**envelope["detail"], **detail_fields}}), *options)
 
     occurred_at = json.loads(sent[0]["Detail"])["occurredAt"]
-    if given.get("occurredAt") and not options:
-        assert occurred_at == given["occurredAt"]
+    if detail_fields.get("occurredAt") and not options:
+        assert occurred_at == detail_fields["occurredAt"]
     else:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", occurred_at)
         found = read_instant(occurred_at)
@@ -562,7 +562,7 @@ class Refusing:
         return {"FailedEntryCount": int(refuse), "Entries": results}
 
 
-def test_what_the_bus_refuses_is_sent_again_and_told_in_the_end() -> None:
+def test_entries_that_the_bus_refuses_are_retried_and_finally_reported() -> None:
     entries = [{"DetailType": f"forms.{n}", "Detail": "{}"} for n in range(3)]
     patient = Refusing(2)
     assert put(patient, entries) == []
@@ -619,7 +619,7 @@ def test_an_interrupted_import_reports_no_row_twice(
     assert lines == [91, 181]
 
 
-def test_a_file_is_held_to_the_revision_that_it_names(portal: Api, tmp_path: Path) -> None:
+def test_file_is_rejected_if_its_revision_is_not_current(portal: Api, tmp_path: Path) -> None:
     document = flow({"id": 1, "event": "forms.submitted"}) | {"revisionId": "77", "name": "a"}
     path = file(tmp_path, document)
     assert [result["outcome"] for result in answer("flows", "put", path)] == ["created"]
@@ -627,7 +627,7 @@ def test_a_file_is_held_to_the_revision_that_it_names(portal: Api, tmp_path: Pat
     run("flows", "put", file(tmp_path, document | {"name": "b", "revisionId": "1"}))
 
 
-def test_what_a_flow_keeps_is_no_difference(portal: Api, tmp_path: Path) -> None:
+def test_keys_that_a_flow_keeps_are_not_a_difference(portal: Api, tmp_path: Path) -> None:
     document = flow({"id": 1, "event": "forms.submitted"})
     run("flows", "put", file(tmp_path, document | {"dataSources": [{"name": "x"}]}))
     path = file(tmp_path, document)
@@ -635,7 +635,7 @@ def test_what_a_flow_keeps_is_no_difference(portal: Api, tmp_path: Path) -> None
     assert run("flows", "diff", path, "--exit-code").stdout == ""
 
 
-def test_each_flow_is_pulled_into_a_file_of_its_own(portal: Api, tmp_path: Path) -> None:
+def test_each_flow_is_pulled_into_its_own_file(portal: Api, tmp_path: Path) -> None:
     ids = ["a/b", "a:b", "日" * 64]
     for id_ in ids:
         portal.world.put_flow(flow({"id": id_, "event": "forms.submitted"}) | {"name": "n" * 100})
@@ -651,7 +651,7 @@ def test_each_flow_is_pulled_into_a_file_of_its_own(portal: Api, tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ['"a"b,id\n1,2\n', 'id,a\n"1"x,2\n'])
-def test_a_broken_heading_is_told(portal: Api, tmp_path: Path, content: str) -> None:
+def test_malformed_heading_is_reported(portal: Api, tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(content, encoding="utf-8")
     assert "line" in run("records", "import", str(path), code=2).stderr
@@ -668,7 +668,7 @@ def test_flows_are_explained_without_a_stack(tmp_path: Path) -> None:
     assert "did you mean forms.submitted?" in run("flows", "check", good, bad, code=2).stdout.replace("\n", "")
 
 
-def test_a_loop_of_flows_is_told_where_flows_are_written_compared_and_checked(portal: Api, tmp_path: Path) -> None:
+def test_loop_of_flows_is_reported_by_put_diff_and_check(portal: Api, tmp_path: Path) -> None:
     def after(flow_id: int, before: int) -> dict[str, Any]:
         where = [["hs_flow_id", "IS_ANY_OF", [str(before)]]]
         return flow({"id": flow_id, "event": "workflows.enrolled", "where": where})
@@ -728,7 +728,7 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
     assert "✗ trigger group 0: forms.submitted" in explanation
     assert '✗ hs_form_id is "f-1": found "f-9"' in explanation
     assert '✓ city is any of "Dublin" or "Cork": found "Dublin"' in explanation
-    assert [each["event"]["id"] for each in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
+    assert [result["event"]["id"] for result in answer("explain", "--record", "0-1/101", "--last", "2")["results"]] == [
         "s2",
         "s1",
     ]
@@ -739,8 +739,8 @@ def test_why_a_record_did_not_enroll(portal: Api) -> None:
 def test_whom_a_draft_would_have_enrolled(portal: Api, tmp_path: Path) -> None:
     world = portal.world
     for number in range(150):
-        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
-        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+        fields = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **fields}))
     draft = file(tmp_path, flow({"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_EQUAL_TO", "Town 1"]]}))
     result = run("flows", "preview", draft, "--last", "130")
     shown = result.stdout
@@ -759,8 +759,8 @@ def test_the_impact_of_a_draft_is_shown(portal: Api, tmp_path: Path, monkeypatch
     monkeypatch.setattr("enroll.commands.flow_impact.now", lambda: portal.world.now)
     world = portal.world
     for number in range(150):
-        given = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
-        world.deliver(event({"forms.submitted": str(500 + number % 6), **given}))
+        fields = {"id": f"s{number}", "at": iso(world.now + number), "record": {"town": f"Town {number % 3}"}}
+        world.deliver(event({"forms.submitted": str(500 + number % 6), **fields}))
     old = event({"forms.submitted": "500", "id": "old", "at": iso(world.now - 8 * 86_400_000)})
     world.deliver(old)
     saved = {"id": 9, "event": "forms.submitted", "criteria": [["town", "IS_ANY_OF", ["Town 0", "Town 1"]]]}

@@ -36,9 +36,9 @@ def url_of(queue: str) -> str:
 
 
 class Aws:
-    """A healthy stack as the calls of AWS describe it; a test changes what it wants to be wrong.
+    """A healthy stack as AWS describes it. A test changes the part that is to be wrong.
 
-    It stands for the client of every service.
+    It stands in for the clients of all services.
     """
 
     def __init__(self) -> None:
@@ -204,7 +204,7 @@ def test_a_healthy_stack_has_no_fault(aws: Aws) -> None:
     )
 
 
-def test_the_local_run_is_not_said_to_pass_what_it_can_not_answer(aws: Aws) -> None:
+def test_checks_that_the_local_run_does_not_support_are_reported_as_not_checked(aws: Aws) -> None:
     aws.stack["StackId"] = aws.stack["StackId"].replace(ACCOUNT, doctor.LOCAL_ACCOUNT)
     not_checked = {
         name: result.detail for name, result in results(aws).items() if result.result == CheckResult.NOT_CHECKED
@@ -264,8 +264,8 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
     "there are no alarms": (
         lambda aws: aws.resources.update(
             {
-                name: [resource for resource in many if "Alarm" not in resource[0]]
-                for name, many in aws.resources.items()
+                name: [resource for resource in resources if "Alarm" not in resource[0]]
+                for name, resources in aws.resources.items()
             }
         ),
         "alarms",
@@ -328,14 +328,14 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("breaks", "check", "detail"), FAULTS.values(), ids=list(FAULTS))
-def test_a_fault_is_found_by_its_check_alone(aws: Aws, breaks: Callable[[Aws], Any], check: str, detail: str) -> None:
+def test_fault_is_found_only_by_its_check(aws: Aws, breaks: Callable[[Aws], Any], check: str, detail: str) -> None:
     breaks(aws)
     found = results(aws)
     assert [name for name, finding in found.items() if finding.result == CheckResult.FAULT] == [check]
     assert detail in found[check].detail
 
 
-def test_scheduled_work_has_nothing_to_lose(aws: Aws) -> None:
+def test_scheduled_functions_need_no_dead_letter_queue(aws: Aws) -> None:
     """Its next run does what this one did not. A schedule that is off is a fault."""
     aws.resources["enroll"] += [
         ("AWS::Lambda::Function", "UnconfirmedFunction", "enroll-Unconfirmed"),
@@ -348,7 +348,7 @@ def test_scheduled_work_has_nothing_to_lose(aws: Aws) -> None:
 
 
 def test_every_check_has_a_fault_here() -> None:
-    # "queues" says what waits, and judges nothing.
+    # "queues" reports the waiting messages, and is never a fault.
     assert {check for _, check, _ in FAULTS.values()} == doctor.CHECKS.keys() - {"queues"}
 
 
@@ -359,9 +359,7 @@ def test_events_wait_rightly_in_a_buffer_that_a_function_takes_from(aws: Aws) ->
     assert results(aws)["buffers"] == Finding("buffers", CheckResult.OK, "1 buffers, 7 events waiting")
 
 
-def test_what_could_not_be_read_is_a_fault_and_the_other_checks_go_on(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_read_is_a_fault_and_the_other_checks_continue(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(**_: object) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListArchives")
 
@@ -424,8 +422,8 @@ class Portal:
                 self.messages[name] = json.dumps(message)
         return {"Entries": [{"EventId": "1"}] * len(Entries)}
 
-    def receive_message(self, **given: Any) -> Any:
-        assert given["QueueUrl"].endswith("unprocessed-events"), "no other queue is ever received from"
+    def receive_message(self, **arguments: Any) -> Any:
+        assert arguments["QueueUrl"].endswith("unprocessed-events"), "no other queue is ever received from"
         held = [name for name in self.messages if name not in self.taken]
         self.taken += held
         return {"Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": self.messages[name]} for name in held]}
@@ -456,7 +454,7 @@ def sent_through(aws: Aws, portal: Portal) -> dict[str, Finding]:
     return {finding.check: finding for finding in EventCheck(stack, portal, wait_seconds=0.1).findings()}  # type: ignore[arg-type]
 
 
-def test_three_events_go_through_and_nothing_of_them_remains(aws: Aws, portal: Portal) -> None:
+def test_three_events_are_processed_and_removed(aws: Aws, portal: Portal) -> None:
     found = sent_through(aws, portal)
     assert {finding.result for finding in found.values()} == {CheckResult.OK}, found
     assert list(found) == [
@@ -507,7 +505,7 @@ def test_a_run_reacts_only_to_its_own_event(aws: Aws, portal: Portal) -> None:
         (lambda portal: setattr(portal, "refuse_deletion", True), "clean-up", "remains: 403: no"),
     ],
 )
-def test_an_event_that_goes_wrong_is_a_fault(
+def test_event_with_an_unexpected_result_is_a_fault(
     aws: Aws, portal: Portal, breaks: Callable[[Portal], Any], check: str, detail: str
 ) -> None:
     breaks(portal)
@@ -609,7 +607,7 @@ def shell(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return run
 
 
-def test_the_exit_code_tells_of_faults(aws: Aws, shell: Callable[..., Any]) -> None:
+def test_exit_code_reports_faults(aws: Aws, shell: Callable[..., Any]) -> None:
     assert "ok" in shell("--no-events")
     aws.archives.clear()
     assert "fault" in shell("--no-events", code=1)
@@ -620,12 +618,12 @@ def test_a_stack_that_does_not_exist_is_not_found(shell: Callable[..., Any]) -> 
     assert "there is no stack nowhere" in shell("--stack", "nowhere", code=4)
 
 
-def test_a_stack_of_something_else_is_refused(aws: Aws, shell: Callable[..., Any]) -> None:
+def test_stack_of_another_application_is_rejected(aws: Aws, shell: Callable[..., Any]) -> None:
     aws.stack["Outputs"] = []
     assert "expected a stack of Enroll" in shell("--no-events", code=3)
 
 
-def test_the_next_deployment_is_what_samconfig_says(aws: Aws, shell: Callable[..., Any], tmp_path: Any) -> None:
+def test_next_deployment_is_read_from_samconfig(aws: Aws, shell: Callable[..., Any], tmp_path: Any) -> None:
     aws.set_parameter("CrmDelivery", "buffered")
     file = tmp_path / "samconfig.toml"
     file.write_text(

@@ -16,7 +16,8 @@ from tests.support.scenario import flow
 
 @pytest.fixture(autouse=True)
 def flows(portal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A filter-based flow that is off, which 3 contacts of the portal meet. Workers run while the command waits."""
+    """A filter-based flow that is off, whose criteria 3 contacts of the portal meet. Workers run while the command
+    waits."""
     portal.world.put_flow(flow({"id": 1004, "filters": [["city", "IS_EQUAL_TO", "Dublin"]], "enabled": False}))
     monkeypatch.setattr(
         flow_backfills.time, "sleep", lambda _: list(portal.world.run_worker.work(portal.world.now + 60_000))
@@ -72,7 +73,7 @@ def test_flow_of_another_type_has_no_backfill(portal: Api) -> None:
     assert "expected a filter-based flow" in result.output
 
 
-def test_flow_without_backfills_is_said_to_have_none(portal: Api) -> None:
+def test_flow_without_backfills_is_reported(portal: Api) -> None:
     assert run("flows", "backfills", "1004").stderr == "There are no backfills of flow 1004 in the last 90 days.\n"
     assert answer("flows", "backfills", "1004") == []
 

@@ -22,5 +22,8 @@ from enroll.flow_differences import differences
     ],
 )
 def test_differences_have_their_paths(before: Any, after: Any, expected: list[tuple[Any, ...]]) -> None:
-    found = [tuple(each[key] for key in ("path", "change", "before", "after")) for each in differences(before, after)]
+    found = [
+        tuple(difference[key] for key in ("path", "change", "before", "after"))
+        for difference in differences(before, after)
+    ]
     assert found == expected

@@ -1,4 +1,4 @@
-"""What a producer does at the command line: make an event, check it, send it, and learn what became of it."""
+"""The commands of a producer: make an event, check it, send it, and see its decisions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ UNPROCESSED = {"reason": "WRONG_TYPE", "field": "detail", "message": "detail: wr
 
 
 class Bus:
-    """Delivers what is put on the bus to the portal at once. ``sent``: the entries."""
+    """Deliver entries that are put on the bus to the portal immediately. ``sent``: the entries."""
 
     def __init__(self, portal: Api) -> None:
         self.sent: list[dict[str, Any]] = []

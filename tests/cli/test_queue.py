@@ -1,4 +1,4 @@
-"""`enroll queue receive`: the confirmation says what happens to the messages, and exactly that happens."""
+"""`enroll queue receive`: what happens to the messages is exactly what the confirmation announces."""
 
 import json
 from collections.abc import Iterator

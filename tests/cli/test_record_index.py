@@ -171,7 +171,9 @@ def test_command_that_is_interrupted_says_how_to_continue(tables: Tables, monkey
     update = tables.client.update_item
     monkeypatch.setattr(commands, "INDEX_PAGE_ITEMS", 4)
     calls = iter(range(100))
-    monkeypatch.setattr(tables.client, "update_item", lambda **given: update(**given) if next(calls) < 6 else stops())
+    monkeypatch.setattr(
+        tables.client, "update_item", lambda **arguments: update(**arguments) if next(calls) < 6 else stops()
+    )
     answer = run(tables, monkeypatch)
     assert answer.exit_code != 0
     assert "--after " in answer.output

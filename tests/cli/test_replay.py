@@ -71,8 +71,10 @@ def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
         order = portal.world.replays.get(name)
         assert order is not None
         for record in ("103", "104", "103", "999"):
-            given = {"id": f"e{record}", "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
-            portal.world.replay_processor.process(read_routed_event(event({"forms.submitted": record, **given})), order)
+            fields = {"id": f"e{record}", "at": "2026-11-24T09:59:59Z", "properties": {"hs_form_id": "f-1"}}
+            portal.world.replay_processor.process(
+                read_routed_event(event({"forms.submitted": record, **fields})), order
+            )
 
     aws.delivers = deliver
     found = answer("replay", "--from", SINCE, "--to", UNTIL, "--dry-run", "--event-type", "forms.submitted")
@@ -89,27 +91,27 @@ def test_a_dry_run_counts_who_would_be_enrolled(portal: Api, aws: Aws) -> None:
 
 def test_interrupted_it_is_cancelled(portal: Api, aws: Aws) -> None:
     aws.states = ["RUNNING", KeyboardInterrupt()]
-    told = run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
+    errors = run("replay", "--from", SINCE, "--to", UNTIL, code=1).stderr
     assert aws.cancelled == [aws.started[0]["ReplayName"]]
-    assert "was cancelled" in told
+    assert "was cancelled" in errors
 
 
 @pytest.mark.parametrize(
-    ("states", "options", "told"),
+    ("states", "options", "expected"),
     [
         (["FAILED"], [], "the archive is gone"),
         (["RUNNING"], ["--timeout", "0"], "continues in the background"),
         (["COMPLETED"], ["--timeout", "0", "--dry-run"], "/counts"),
     ],
 )
-def test_an_end_that_is_none_is_told(
-    portal: Api, aws: Aws, states: list[str | BaseException], options: list[str], told: str
+def test_invalid_end_is_reported(
+    portal: Api, aws: Aws, states: list[str | BaseException], options: list[str], expected: str
 ) -> None:
     aws.states = states
-    assert told in run("replay", "--from", SINCE, "--to", UNTIL, *options, code=1).stderr.replace("\n", "")
+    assert expected in run("replay", "--from", SINCE, "--to", UNTIL, *options, code=1).stderr.replace("\n", "")
 
 
-def test_what_can_not_be_replayed_is_told(portal: Api, aws: Aws) -> None:
+def test_events_that_cannot_be_replayed_are_reported(portal: Api, aws: Aws) -> None:
     assert "--from" in run("replay", "--from", UNTIL, "--to", SINCE, code=2).stderr
     assert "--to" in run("replay", "--from", SINCE, "--to", "soon", code=2).stderr
     assert (

@@ -210,7 +210,7 @@ def test_a_flow_that_is_turned_on_later_shows_only_later_enrollments(monkeypatch
     assert ids(found) == ["after it was turned on"]
 
 
-def test_a_flow_whose_id_can_not_be_in_a_path_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flow_with_an_id_that_no_path_can_contain_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     monkeypatch.setattr(tailing, "FLOWS_REFRESH_SECONDS", 0.0)
     api = CandidateList(flows=[{"id": flow_id, "isEnabled": True, "enabledAt": iso(START)} for flow_id in ("1", "a/b")])
@@ -237,10 +237,10 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         yield api
 
 
-def submit(api: Api, name: str, record: str = "101", **given: Any) -> None:
+def submit(api: Api, name: str, record: str = "101", **fields: Any) -> None:
     at = iso(api.world.now)
     properties = {"hs_form_id": "f-1"}
-    api.world.deliver(event({"forms.submitted": record, "id": name, "at": at, "properties": properties, **given}))
+    api.world.deliver(event({"forms.submitted": record, "id": name, "at": at, "properties": properties, **fields}))
 
 
 def shown(*options: str) -> list[str]:

@@ -35,11 +35,11 @@ from tests.support.scenario import event
 from tests.support.serving import served
 
 
-def submitted(event_id: str = "e1", record: str = "103", **given: Any) -> dict[str, Any]:
+def submitted(event_id: str = "e1", record: str = "103", **fields: Any) -> dict[str, Any]:
     properties = {"hs_form_id": "f-1"}
-    return event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | given) | {
+    return event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | fields) | {
         "detail": {
-            **event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | given)["detail"],
+            **event({"forms.submitted": record, "id": event_id, "at": "2026-11-24T09:00:00.000Z"} | fields)["detail"],
             "properties": properties,
         }
     }
@@ -85,7 +85,7 @@ ASSOCIATED = write_associated_change(AssociatedChange(read_event(submitted(), "f
 
 
 @pytest.mark.parametrize(
-    ("body", "attributes", "reason", "told"),
+    ("body", "attributes", "reason", "explanation"),
     [
         (refused(submitted()), {}, "WRONG_TYPE", "found 7"),
         (UNROUTED, {}, "UNKNOWN_CATEGORY", "found 7"),
@@ -97,17 +97,19 @@ ASSOCIATED = write_associated_change(AssociatedChange(read_event(submitted(), "f
         (ASSOCIATED, {}, "REDELIVERY_FAILED", "associated records of type 0-2"),
     ],
 )
-def test_every_shape_is_one_thing(body: str, attributes: Mapping[str, str], reason: str, told: str) -> None:
+def test_each_message_shape_is_recognized(
+    body: str, attributes: Mapping[str, str], reason: str, explanation: str
+) -> None:
     found = read_unprocessed(body, attributes)
     assert found.reason == reason
-    assert told in found.message
+    assert explanation in found.message
     assert (found.event_id, found.portal_id) == ("e1", "p1")
     assert found.record in ("contact/103", "0-1/103")
     assert found.occurred_at == 1_795_510_800_000
 
 
 @pytest.mark.parametrize("body", ["no JSON", "[" * 100_000, "[1]", '{"what": "ever"}', "null"])
-def test_what_nobody_writes_is_kept_as_it_is(body: str) -> None:
+def test_unknown_message_is_kept_unchanged(body: str) -> None:
     found = read_unprocessed(body, {})
     assert found.reason == "UNKNOWN_MESSAGE"
     assert (found.complete_event, found.entry("bus")) == (None, None)
@@ -152,7 +154,7 @@ def cut(event_id: str = "e-cut") -> str:
     return write_unprocessed(envelope, invalid, bus="enroll-events", max_bytes=256 * 1024)
 
 
-def test_a_cut_event_is_known_by_its_identity_and_can_not_be_redriven() -> None:
+def test_truncated_event_has_its_identity_and_cannot_be_redriven() -> None:
     found = read_unprocessed(cut(), {})
     assert (found.event_id, found.portal_id, found.record) == ("e-cut", "p1", "contact/103")
     assert (found.event_type, found.occurred_at) == ("forms.submitted", 1_795_510_800_000)
@@ -192,7 +194,7 @@ def test_an_event_of_a_replay_stays_one() -> None:
     "broken",
     [None, "text", [], {}, {"detail": "x"}, {**submitted(), "source": 3}, {**submitted(), "detail-type": ""}],
 )
-def test_what_is_no_event_is_not_redriven(broken: Any) -> None:
+def test_message_without_an_event_is_not_redriven(broken: Any) -> None:
     assert UnprocessedEvent("R", "m", broken).entry("bus") is None
 
 
@@ -289,12 +291,12 @@ def test_filters(queue: Queue) -> None:
         assert sorted(event["eventId"] for event in answer("unprocessed", "list", *options)) == ids
 
 
-def test_a_time_that_is_none_is_told(queue: Queue) -> None:
+def test_invalid_time_is_reported(queue: Queue) -> None:
     assert "--since" in run("unprocessed", "list", "--since", "soon", code=2).stderr
     assert "There are no unprocessed events." in run("unprocessed", "list").stdout
 
 
-def test_an_event_is_shown_mended_and_sent(
+def test_event_is_shown_corrected_and_sent(
     queue: Queue, bus: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = submitted()
@@ -325,7 +327,7 @@ def test_redriven_events_are_on_the_bus_once_and_leave_the_queue(queue: Queue, b
     assert answer("unprocessed", "redrive", "--reason", "RetriesExhausted")["redriven"] == 0
 
 
-def own(event_id: str) -> dict[str, Any]:
+def own_event(event_id: str) -> dict[str, Any]:
     return event({"workflows.enrolled": "1", "id": event_id, "at": "2030-01-01T00:00:00Z"})
 
 
@@ -346,7 +348,7 @@ def test_the_stacks_own_events_are_redriven_by_its_role(queue: Queue, monkeypatc
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
     for number in range(12):
-        queue.send(failed(own(f"own-{number}")), failed(submitted(f"e{number}")))
+        queue.send(failed(own_event(f"own-{number}")), failed(submitted(f"e{number}")))
 
     assert answer("unprocessed", "redrive")["redriven"] == 24
     assert queue.visible == 0
@@ -365,7 +367,7 @@ def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
         return make(client, name, arguments)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", denied)
-    queue.send(failed(own("own")), failed(submitted("other")))
+    queue.send(failed(own_event("own")), failed(submitted("other")))
     found = run("unprocessed", "redrive", code=1)
     assert [event.id for event in bus] == ["other"]
     assert "sts:AssumeRole" in found.output
@@ -373,14 +375,14 @@ def test_an_operator_who_may_not_assume_the_role_redrives_all_other_events(
     assert queue.visible == 1
 
 
-def test_redriving_goes_on_where_it_stopped(queue: Queue, bus: list[Event]) -> None:
+def test_interrupted_redrive_is_resumed(queue: Queue, bus: list[Event]) -> None:
     fill(queue)
     assert answer("unprocessed", "redrive", "--portal", "p1", "--limit", "15", "--rate", "1000")["redriven"] == 15
     assert answer("unprocessed", "redrive", "--portal", "p1", "--rate", "1000")["redriven"] == 10
     assert len({event.id for event in bus}) == len(bus) == 25
 
 
-def test_what_is_no_event_stays(queue: Queue, bus: list[Event]) -> None:
+def test_message_without_an_event_stays_in_the_queue(queue: Queue, bus: list[Event]) -> None:
     fill(queue, 1)
     report = answer("unprocessed", "redrive", "--rate", "1000")
     assert report["redriven"] == 2
@@ -414,7 +416,7 @@ def test_a_cut_event_is_shown_and_stays(
     assert queue.visible == 1
 
 
-def test_what_comes_back_while_it_runs_does_not_keep_it_running(
+def test_messages_that_return_during_the_run_do_not_prolong_it(
     queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.send(*(refused(submitted(f"e{number}")) for number in range(11)))
@@ -431,7 +433,7 @@ def test_what_comes_back_while_it_runs_does_not_keep_it_running(
     assert queue.visible == 11
 
 
-def test_what_the_bus_refuses_stays_in_the_queue(
+def test_events_that_the_bus_refuses_stay_in_the_queue(
     queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(queue, 3)
@@ -442,7 +444,7 @@ def test_what_the_bus_refuses_stays_in_the_queue(
     assert queue.visible == 3
 
 
-def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
+def test_event_stays_in_the_queue_if_the_process_dies_before_the_deletion(
     queue: Queue, bus: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.send(failed(submitted()))
@@ -458,7 +460,7 @@ def test_when_it_dies_before_the_queue_is_told_the_event_is_still_there(
     assert [event.id for event in bus] == ["e1", "e1"]
 
 
-def test_two_at_once_redrive_each_event_once(queue: Queue, bus: list[Event]) -> None:
+def test_two_concurrent_redrives_send_each_event_once(queue: Queue, bus: list[Event]) -> None:
     """What one of them holds the other does not see."""
     fill(queue, 22)
     with QueueScan(queue.sqs, queue.url) as held:
@@ -481,7 +483,7 @@ class Stubborn:
         return {}
 
 
-def test_a_message_that_is_not_deleted_is_told() -> None:
+def test_failed_deletion_of_a_message_is_reported() -> None:
     with QueueScan(Stubborn(), "url") as messages, pytest.raises(NotDeleted, match="still in the queue"):
         messages.delete(list(messages))
 
@@ -493,7 +495,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], api: None) -> None:
+def test_dry_run_reports_the_result_of_a_redrive(queue: Queue, bus: list[Event], api: None) -> None:
     queue.send(
         failed(submitted("e1", record="103")),
         failed(submitted("e2", record="104")),
@@ -511,8 +513,8 @@ def test_a_dry_run_says_what_redriving_would_do(queue: Queue, bus: list[Event], 
     assert fates["e5"]["replay"] == "enroll-01K"
     assert fates[None]["left"] == "no event"
     shown = run("unprocessed", "redrive", "--dry-run").output
-    for told in ("1001 ENROLLED", "rejected again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
-        assert told in shown
+    for text in ("1001 ENROLLED", "rejected again: UNKNOWN_EVENT_TYPE", "part of the replay enroll-01K", "1001 2"):
+        assert text in shown
     assert (bus, queue.visible) == ([], 6)
 
 

@@ -1,4 +1,4 @@
-"""Items as they lie in users' tables since the first version: they are read, and what is written is still the same."""
+"""Items that users' tables have had since the first version can be read, and are still written in the same form."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -78,12 +78,12 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
 
 
 def stored(tables: Tables, table: Table) -> Any:
-    asked: dict[str, Any] = {
+    query: dict[str, Any] = {
         "TableName": table.name,
         "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": {":pk": PK["pk"]},
     }
-    (item,) = tables.client.query(**asked)["Items"]
+    (item,) = tables.client.query(**query)["Items"]
     return item
 
 
@@ -215,10 +215,10 @@ def test_an_enrollment_claimed_by_an_earlier_version_is_confirmed(tables: Tables
     item = {name: value for name, value in ENROLLMENT.items() if name not in ("publishedAt", "announcedAt")}
     put(tables, tables.enrollments, item)
     enrollments = DynamoEnrollments(tables, write_message, read_message)
-    own = enrollments.find(KEY, "ev1", ["7"])["7"].for_event
-    assert own is not None
-    assert (own.is_confirmed, own.chain, list(enrollments.unconfirmed(10**13))) == (False, (), [])
-    enrollments.confirm(own.enrollment, is_published=True, is_announced=True, now=10**12 + 1)
+    kept = enrollments.find(KEY, "ev1", ["7"])["7"].for_event
+    assert kept is not None
+    assert (kept.is_confirmed, kept.chain, list(enrollments.unconfirmed(10**13))) == (False, (), [])
+    enrollments.confirm(kept.enrollment, is_published=True, is_announced=True, now=10**12 + 1)
     assert stored(tables, tables.enrollments) == ENROLLMENT
 
 

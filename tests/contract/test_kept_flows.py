@@ -46,9 +46,9 @@ class Kept:
         self.author = FlowAuthoring(DynamoFlowRepository(self.tables, read_flow), self.flows, read_flow)
         self.now = NOW
 
-    def put(self, number: int, *event_types: str, portal: str = "p1", **given: Any) -> None:
+    def put(self, number: int, *event_types: str, portal: str = "p1", **fields: Any) -> None:
         self.now += 1
-        groups = [{"event": event_type, **given} for event_type in event_types or (SUBMITTED,)]
+        groups = [{"event": event_type, **fields} for event_type in event_types or (SUBMITTED,)]
         store(self.author, portal, flow({"id": number, "groups": groups}), self.now)
 
     def seen(self, *event_types: str, portal: str = "p1") -> Mapping[str, tuple[str, bool]]:
@@ -110,8 +110,8 @@ def test_events_of_a_batch_read_the_version_once(kept: Kept) -> None:
     # Beside another listing it is seen at one moment all the same, whatever was known of each.
     assert seen(ENDED) == [("3", True)]
     kept.put(1, SUBMITTED)
-    for asked in ((SUBMITTED, ENDED), (ENDED, SUBMITTED), (SUBMITTED,), (SUBMITTED, ENDED)):
-        assert seen(*asked) == [("4", True)]
+    for event_types in ((SUBMITTED, ENDED), (ENDED, SUBMITTED), (SUBMITTED,), (SUBMITTED, ENDED)):
+        assert seen(*event_types) == [("4", True)]
     assert kept.calls_of(lambda: seen(ENDED, SUBMITTED)) == []
 
 
@@ -138,21 +138,21 @@ def test_any_changes_are_seen_as_a_new_function_sees_them(kept: Kept) -> None:
         else:
             kept.put(number, *types)
         if chance.random() < 0.4:
-            for asked in ((SUBMITTED,), (ENDED, SUBMITTED), ("forms.viewed", ENDED)):
-                assert kept.seen(*asked) == Kept(kept.tables).seen(*asked)
+            for event_types in ((SUBMITTED,), (ENDED, SUBMITTED), ("forms.viewed", ENDED)):
+                assert kept.seen(*event_types) == Kept(kept.tables).seen(*event_types)
 
 
-@pytest.mark.parametrize("asked", [(SUBMITTED, ENDED), (ENDED, SUBMITTED)])
+@pytest.mark.parametrize("event_types", [(SUBMITTED, ENDED), (ENDED, SUBMITTED)])
 @pytest.mark.parametrize("begins_in", [SUBMITTED, ENDED])
 @pytest.mark.parametrize(("is_warm", "operation", "number"), [(False, "Query", 2), (True, "BatchGetItem", 3)])
 def test_listings_of_several_event_types_are_consistent(
-    kept: Kept, asked: tuple[str, str], begins_in: str, is_warm: bool, operation: str, number: int
+    kept: Kept, event_types: tuple[str, str], begins_in: str, is_warm: bool, operation: str, number: int
 ) -> None:
     """A flow that moves from one listing to the other, when one is read and the other is not yet, is not missed."""
     kept.put(1, begins_in)
     if is_warm:
-        kept.seen(*asked)
-        kept.put(2, *asked)  # so that both are read again
+        kept.seen(*event_types)
+        kept.put(2, *event_types)  # so that both are read again
     left = [number]
 
     def move(called: str) -> None:
@@ -162,7 +162,7 @@ def test_listings_of_several_event_types_are_consistent(
                 kept.put(1, ENDED if begins_in == SUBMITTED else SUBMITTED)
 
     kept.before = move
-    assert kept.seen(*asked)["1"] == ("2", True)
+    assert kept.seen(*event_types)["1"] == ("2", True)
     assert left[0] < 1
 
 
@@ -219,12 +219,12 @@ def test_unreadable_flow_delays_a_batch_only_once(kept: Kept) -> None:
 
     kept.before = fail
 
-    def ask() -> None:
+    def read_flows() -> None:
         for _ in range(3):
             with pytest.raises(ConnectionError):
                 batch.candidates("p1", "0-1", [SUBMITTED])
 
-    assert kept.calls_of(ask) == ["Query"]
+    assert kept.calls_of(read_flows) == ["Query"]
     kept.before = lambda _: None
     assert set(kept.seen()) == {"1"}
 

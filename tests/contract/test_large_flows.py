@@ -128,7 +128,7 @@ def test_a_flow_is_exchanged_whatever_its_size_was_and_is(portal: Portal) -> Non
 
 @pytest.mark.verify
 def test_the_largest_flow_fits_into_a_transaction(stored: Portal) -> None:
-    """Of all event types, with the longest ids, beside as many changes as a version names."""
+    """A flow of all event types, with the longest ids, and as many changes as a version can have."""
     flow_id, portal_id, types = "𝄞" * MAX_ID, "𝄞" * 64, event_types()
     for _ in range(CHANGES_NAMED):
         stored.put(flow({"id": flow_id, "groups": [{"event": event_type} for event_type in types]}), portal_id)
@@ -145,7 +145,7 @@ def test_the_largest_flow_fits_into_a_transaction(stored: Portal) -> None:
 
 @pytest.mark.parametrize("listings", range(1, len(EVENT_TYPES) + 1))
 def test_copies_fit_into_a_transaction(listings: int) -> None:
-    """Beside the largest document, twice, and the versions."""
+    """The transaction also has the largest document, twice, and the versions."""
     largest_copy = min(MAX_COPIED_BYTES // listings, MAX_DOCUMENT_BYTES) + 2_048
     versions = listings * (CHANGES_NAMED * 12 * (MAX_ID + 10) + 2_048)
     assert listings * largest_copy + versions + 2 * ITEM_BYTES < TRANSACTION_BYTES

@@ -52,7 +52,7 @@ def sent(envelope: object, max_bytes: int, invalid: InvalidEvent = INVALID) -> d
 
 
 def check_kept(envelope: Any, max_bytes: int, invalid: InvalidEvent = INVALID) -> bool:
-    """Whether the event was kept whole. Checks what the command line reads of it."""
+    """Return whether the whole event was kept. Check that the command line can read it."""
     found = read_unprocessed(sent(envelope, max_bytes, invalid)["MessageBody"], {})
     assert found.reason == invalid.reason
     if found.truncated is None:
@@ -208,7 +208,7 @@ def test_an_announcement_costs_the_utf_8_of_the_flow_s_name() -> None:
 
 @pytest.mark.parametrize(("unit", "count"), [("x", 8_000), ("ж", 4_000), ("𝄞", 2_000)])
 def test_events_of_a_change_carry_it_by_its_bytes(unit: str, count: int) -> None:
-    """Eleven properties of 8 KB, whatever their characters, stay below the bound of 1 MB for all events together."""
+    """Eleven properties of 8 KB of any characters stay below the limit of 1 MB for all events together."""
     key = RecordKey("p1", "0-1", "101")
     before = Record(key, 0)
     for number, is_carried in ((11, True), (12, False)):

@@ -75,8 +75,8 @@ RawItems = dict[tuple[str, str], Mapping[str, Any]]
 
 def form_event() -> Event:
     properties = {"text": "ü…😀\n", "n": 1.5, "flag": True}
-    given = {"forms.submitted": ADA.object_id, "id": "e1", "properties": properties, "at": NOW}
-    return read_event(event({**given, "sent": "2026-11-23T10:00:00Z"}), "forms")
+    fields = {"forms.submitted": ADA.object_id, "id": "e1", "properties": properties, "at": NOW}
+    return read_event(event({**fields, "sent": "2026-11-23T10:00:00Z"}), "forms")
 
 
 @pytest.fixture

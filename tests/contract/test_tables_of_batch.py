@@ -1,5 +1,5 @@
-"""What events that are decided at the same time ask of a table at the same time: one call, and to each what it would
-have got by itself. Against the embedded AWS, for its PartiQL, and with --prove against Amazon's DynamoDB Local."""
+"""Coalesced calls of events that are decided at the same time: one call to a table, and for each event the result of an
+individual call. Against the embedded AWS, because of its PartiQL, and with --prove against Amazon's DynamoDB Local."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ SECONDS = 10
 
 @dataclass
 class Shared:
-    """``calls``: by operation, of those that asked at once last."""
+    """``calls``: of the latest parallel calls, by operation."""
 
     client: Any
     config: Config
@@ -102,7 +102,7 @@ def test_reads(shared: Shared) -> None:
 
 
 def test_rejected_batch_read_is_repeated_as_single_reads(shared: Shared) -> None:
-    """DynamoDB refuses an empty key, and with it all that is asked beside it."""
+    """DynamoDB refuses an empty key, and with it the whole batch."""
     key = shared.key()
     shared.by_itself.put({"pk": key, "sk": "record"})
     found, refused = shared.at_once(lambda table: table.get(key, "record"), lambda table: table.get("", "record"))
@@ -139,7 +139,7 @@ def test_an_existing_item_is_returned_and_does_not_prevent_the_others(shared: Sh
     assert shared.by_itself.get(last, "event") == {"pk": last, "sk": "event"}
 
 
-def test_insert_reports_a_duplicate_for_its_statement_alone(shared: Shared) -> None:
+def test_insert_reports_a_duplicate_only_for_its_statement(shared: Shared) -> None:
     existing, new = shared.key(), shared.key()
     shared.by_itself.put({"pk": existing, "sk": "event", "of": "before"})
     insert = f"""INSERT INTO "{shared.by_itself.name}" VALUE {{'pk': ?, 'sk': ?}}"""

@@ -1,6 +1,7 @@
 """Backfills on the embedded AWS, where conditional writes are atomic, with two applications and live events.
 
-BACKFILL_RECORDS=20000 measures a larger one: `pytest tests/e2e/test_backfill.py -m verify -s` prints records a second.
+BACKFILL_RECORDS=20000 measures a larger backfill: `pytest tests/e2e/test_backfill.py -m verify -s` prints records a
+second.
 """
 
 import os
@@ -36,7 +37,7 @@ RECORDS = int(os.environ.get("BACKFILL_RECORDS", "400"))
 
 @pytest.mark.verify
 def test_two_workers_and_live_events_enroll_each_record_once() -> None:
-    """Every second record meets the criteria, and an event makes each tenth record meet them meanwhile."""
+    """Every second record meets the criteria. During the backfill, events make every tenth record meet them."""
     with emulated_aws() as emulated:
         opened, tables = stores(emulated.config), open_tables(emulated.config)
         application.cache_clear()

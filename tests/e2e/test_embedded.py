@@ -1,4 +1,4 @@
-"""The whole over HTTP: bus, rules, Lambda, DynamoDB, SQS, in the embedded AWS, by the commands that README.md names."""
+"""The system over HTTP: bus, rules, Lambda, DynamoDB and SQS in the embedded AWS, with the commands of README.md."""
 
 import json
 import signal
@@ -36,7 +36,7 @@ from tests.support.template import DEFAULTS
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("embedded")]
 
 OTHER_ADDRESS = "127.0.0.2"
-"""In the place of a container bridge's address."""
+"""Stands for the address of a container bridge."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def embedded() -> Iterator[Embedded]:
             if "Ctrl-C" in line:
                 break
         assert process.poll() is None, "the embedded AWS did not start"
-        # What it prints is taken, or it would wait with all that it does until somebody reads it.
+        # Read its output. Otherwise the process would block when the pipe is full.
         Thread(target=process.stdout.read, daemon=True).start()
         yield Embedded(*ports)
     finally:
@@ -61,7 +61,7 @@ def embedded() -> Iterator[Embedded]:
 
 @pytest.fixture
 def shell(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs a command of `enroll` as beside `make run`; what it answers as JSON."""
+    """Return a function that runs a command of `enroll` against the local run and returns its JSON output."""
     for name, value in {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{embedded.port}",
         "AWS_DEFAULT_REGION": "eu-west-1",
@@ -82,7 +82,7 @@ def shell(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return run
 
 
-def test_the_demonstration_gives_exactly_what_it_defines() -> None:
+def test_demonstration_prints_its_defined_results() -> None:
     process = start("--once", ports=(free_port(), free_port(), free_port()))
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
@@ -90,9 +90,9 @@ def test_the_demonstration_gives_exactly_what_it_defines() -> None:
     assert not set(output) & set("│┃━"), "tables in a pipe have no boxes"
 
 
-def test_the_result_of_the_demonstration_is_json() -> None:
+def test_result_of_the_demonstration_is_json() -> None:
     process = start("--once", "--json", ports=(free_port(), free_port(), free_port()))
-    # Stderr, which has the lines for people, is part of the output here.
+    # Stderr, which has the lines for people, is part of this output.
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     result = json.loads(output[output.index("{\n") :])
@@ -130,8 +130,8 @@ def test_simultaneous_events_and_duplicates_enroll_exactly_once(embedded: Embedd
     assert len({message["objectId"] for message in messages if message["flowId"] == "1"}) == 15
 
 
-def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) -> None:
-    """Ads come through a buffer here."""
+def test_burst_of_one_portal_does_not_delay_another_portal(embedded: Embedded) -> None:
+    """Ads events are delivered through a buffer here."""
     for portal in ("flood", "quiet"):
         embedded.put_flow(portal, id=1, event="ads.interaction", re_enroll=True)
 
@@ -155,10 +155,10 @@ def test_a_flood_of_one_portal_does_not_make_another_wait(embedded: Embedded) ->
     assert (kept["reason"], kept["field"]) == ("MISSING_FIELD", "detail.objectType")
 
 
-def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
-    """Flows are written, records created and changed, and enrollments read, over HTTP alone."""
+def test_changes_through_the_api_enroll(embedded: Embedded) -> None:
+    """Write flows, create and change records, and read enrollments over HTTP only."""
     api = Api(embedded.api_url, "api")
-    for number, given in enumerate(
+    for number, fields in enumerate(
         (
             {"event": "crm.object_created"},
             {"event": "crm.property_changed", "where": [["hs_name", "IS_ANY_OF", ["city"]]]},
@@ -166,7 +166,7 @@ def test_what_is_changed_through_the_api_enrolls(embedded: Embedded) -> None:
         ),
         1,
     ):
-        document = flow({"id": number, **given})
+        document = flow({"id": number, **fields})
         assert api.call("PUT", f"/automation/v4/flows/{number}", document)["revisionId"] == "1"
 
     created = api.call("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}})
@@ -234,15 +234,16 @@ def test_criteria_over_lists_and_associated_records(embedded: Embedded) -> None:
     assert tested == {"ada": True, "ben": False, "cid": False, "dan": False}
 
 
-def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) -> None:
-    """Through the queue of redeliveries and its mapping; and what a flow's limit delays comes by the same way."""
+def test_event_waits_for_its_late_change(embedded: Embedded) -> None:
+    """Through the redeliveries queue and its event source mapping, which also deliver enrollments that a rate limit
+    delays."""
     embedded.put_flow("late", id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=0.1)
     embedded.put_flow("late", id=2, event="calls.ended", limit={"count": 1, "period": "SECOND"}, re_enroll=True)
     at = bootstrap.now()
-    given = {"portal": "late", "at": at}
+    fields = {"portal": "late", "at": at}
     for record in ("changes", "stays"):
-        embedded.send(event({"forms.submitted": record, "id": record, "record": {"city": "Bray"}, **given}))
-    embedded.send(*(event({"calls.ended": "calls", "id": f"c{n}", "record": {}, **given}) for n in range(3)))
+        embedded.send(event({"forms.submitted": record, "id": record, "record": {"city": "Bray"}, **fields}))
+    embedded.send(*(event({"calls.ended": "calls", "id": f"c{n}", "record": {}, **fields}) for n in range(3)))
     changes = {"hs_name": "city", "hs_value": "Cork"}
     change = {"crm.property_changed": "changes", "id": "moved", "portal": "late", "at": at + 1, "properties": changes}
     time.sleep(1)
@@ -257,8 +258,8 @@ def test_an_event_waits_for_the_change_that_belongs_to_it(embedded: Embedded) ->
     assert embedded.stores.enrollments.of_record(key, 10) == []
 
 
-def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule_invokes(embedded: Embedded) -> None:
-    """The rule's period is too long for a test: the function is invoked as the rule does it."""
+def test_scheduled_function_publishes_unconfirmed_enrollments(embedded: Embedded) -> None:
+    """The period of the rule is too long for a test, so the test invokes the function as the rule does."""
     claimed_at = bootstrap.now() - UNCONFIRMED_AFTER_MS - 1_000
     key = RecordKey("left", "0-1", "101")
     cause = TriggerEvent(0, "forms.submitted", None, "e1", claimed_at, "acme", {"hs_form_id": "f-1"})
@@ -288,7 +289,7 @@ def test_what_no_delivery_published_is_published_by_the_function_that_a_schedule
     assert stored["3"].chain == ("7", "1")
 
 
-def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> None:
+def test_api_rejects_other_host_names(embedded: Embedded) -> None:
     request = urllib.request.Request(f"{embedded.api_url}/docs", headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(request, timeout=10)
@@ -296,19 +297,19 @@ def test_the_api_is_not_for_other_names_of_this_machine(embedded: Embedded) -> N
         assert "SwaggerUIBundle" in page.read().decode()
 
 
-def test_a_flow_is_triggered_by_the_enrollment_in_another(embedded: Embedded) -> None:
+def test_enrollment_in_a_flow_triggers_another_flow(embedded: Embedded) -> None:
     embedded.put_flow("chain", id=1, event="forms.submitted")
     embedded.put_flow("chain", id=2, event="workflows.enrolled", re_enroll=True)
 
     embedded.send(event({"forms.submitted": "1", "id": "e", "portal": "chain", "record": {}}))
 
     messages = [message for message in embedded.receive("EnrollmentsQueueUrl", 2) if message["portalId"] == "chain"]
-    # Flow 2 is not enrolled by its own enrollment: the chain stops it.
+    # Flow 2 is not enrolled by its own enrollment, because the event's chain contains it.
     assert [message["flowId"] for message in messages] == ["1", "2"]
     assert messages[1]["trigger"]["eventId"] == messages[0]["enrollmentId"]
 
 
-def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embedded) -> None:
+def test_invalid_event_is_stored_unprocessed_with_its_reason(embedded: Embedded) -> None:
     invalid = event({"forms.submitted": "1", "id": "i", "portal": "x" * 65})
     unknown = {**event({"forms.submitted": "1", "id": "u"}), "detail-type": "forms.vanished"}
     unrouted = {**event({"forms.submitted": "1", "id": "r"}), "detail-type": "weather.changed"}
@@ -322,9 +323,7 @@ def test_what_can_not_be_processed_is_kept_whole_with_its_reason(embedded: Embed
     assert kept["UNKNOWN_CATEGORY"]["event"]["detail"] == unrouted["detail"]
 
 
-def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_failed_event_is_stored_unprocessed_and_redriven(embedded: Embedded, shell: Callable[..., Any]) -> None:
     sqs = embedded.client("sqs")
     embedded.put_flow("fails", id=1, event="calls.ended")
     envelope = event({"calls.ended": "1", "id": "f", "portal": "fails", "record": {}})
@@ -347,7 +346,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
     assert kept["requestPayload"]["detail"] == envelope["detail"]
     assert "QueueDoesNotExist" in json.dumps(kept["responsePayload"])
 
-    # Redriven, the event goes on where it stopped: the enrollment that it wrote is published, once.
+    # After the redrive, processing continues: the enrollment that was stored is published once.
     (would,) = shell("unprocessed", "redrive", "--event", "f", "--dry-run")["events"]
     assert [decision["code"] for decision in would["decisions"]] == ["DUPLICATE_EVENT"]
     assert shell("unprocessed", "redrive", "--event", "f")["byReason"] == {"RetriesExhausted": 1}
@@ -358,7 +357,7 @@ def test_what_a_function_failed_to_process_is_kept_whole_and_redriven(
     assert shell("unprocessed", "list", "--event", "f") == []
 
 
-def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
+def test_replay_applies_a_new_flow_to_past_events_and_no_other_flow(
     embedded: Embedded, shell: Callable[..., Any]
 ) -> None:
     since, api = iso(bootstrap.now() // 1000 * 1000), Api(embedded.api_url, "past")
@@ -383,8 +382,8 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
         "other": 4,
     }
 
-    given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
-    for document in (flow({"id": 2, **given}), flow({"id": 3, **given, "re_enroll": True})):
+    fields = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
+    for document in (flow({"id": 2, **fields}), flow({"id": 3, **fields, "re_enroll": True})):
         api.call("PUT", f"/automation/v4/flows/{document['id']}", document)
     order = ("replay", "--portal", "past", "--from", since, "--flow", "2", "--flow", "3")
 
@@ -406,10 +405,8 @@ def test_a_new_flow_is_applied_to_past_events_and_no_other_flow_is_touched(
     ]
 
 
-def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
-    """What the embedded AWS can't answer is said to be not checked, and not to be right."""
+def test_doctor_finds_no_fault_and_consumes_no_other_message(embedded: Embedded, shell: Callable[..., Any]) -> None:
+    """Checks that the embedded AWS does not support are reported as not checked, and not as ok."""
     embedded.put_flow("consumed", id=1, event="forms.submitted")
     embedded.send(event({"forms.submitted": "1", "id": "c", "portal": "consumed", "record": {}}))
 
@@ -418,7 +415,7 @@ def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
     assert {name for name, result in found.items() if result == "not checked here"} == {"concurrency", "alarms"}
     assert {result for result in found.values() if result != "not checked here"} == {"ok"}
     assert {"recursion", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(found)
-    # Both messages are there: a consumer's own, and that of the check, for a portal and a flow that name it.
+    # Both messages are still in the queue: the consumer's, and the check's, which names its own portal and flow.
     messages = {message["portalId"]: message for message in embedded.receive("EnrollmentsQueueUrl", 2)}
     assert set(messages) == {"consumed", "enroll-doctor"}
     assert messages["enroll-doctor"]["flowName"] == "Check by enroll doctor; consumers may ignore it"
@@ -428,7 +425,7 @@ def test_doctor_finds_no_fault_and_takes_no_message_of_a_consumer(
     assert list(Api(embedded.api_url, "enroll-doctor").pages("/automation/v4/flows")) == []
 
 
-def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: Callable[..., Any]) -> None:
+def test_doctor_reports_a_fault_by_its_exit_code(embedded: Embedded, shell: Callable[..., Any]) -> None:
     client, resources = embedded.client("lambda"), embedded.client("cloudformation")
     found = resources.describe_stack_resource(StackName="enroll", LogicalResourceId="RedeliveriesFunction")
     name = found["StackResourceDetail"]["PhysicalResourceId"]
@@ -441,9 +438,7 @@ def test_doctor_says_what_is_wrong_by_its_exit_code(embedded: Embedded, shell: C
     assert [finding["check"] for finding in json.loads(result.stdout) if finding["result"] == "fault"] == ["recursion"]
 
 
-def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_tail_shows_an_enrollment_without_consuming_its_message(embedded: Embedded, shell: Callable[..., Any]) -> None:
     embedded.put_flow("tail", id=1, event="forms.submitted", re_enroll=True)
     sqs, url = embedded.client("sqs"), embedded.outputs["EnrollmentsQueueUrl"]
 
@@ -458,7 +453,7 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # The tests may run with the signal ignored, as a shell starts what is in the background.
+        # Restore the default signal handler: a shell starts background processes with the signal ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert tail.stdout is not None
@@ -468,7 +463,7 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
     shown = json.loads(tail.stdout.readline())
     assert (shown["portalId"], shown["trigger"]["eventId"]) == ("tail", "second")
     assert time.monotonic() - sent_at < 10, "help and docs say about 3 seconds"
-    # Some polls more, which must not touch the queue either.
+    # Further polls must not receive from the queue either.
     time.sleep(5)
     tail.send_signal(signal.SIGINT)
     assert tail.communicate(timeout=20) == ("", "")
@@ -484,7 +479,7 @@ def test_tail_shows_an_enrollment_and_its_consumer_gets_the_message(
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedded, shell: Callable[..., Any]) -> None:
+def test_send_shows_the_decisions_on_the_event(embedded: Embedded, shell: Callable[..., Any]) -> None:
     embedded.put_flow("produce", id=1, event="forms.submitted", where=[["hs_form_id", "IS_EQUAL_TO", "f-1"]])
     portal = ("--portal", "produce", "--record", "contact/101")
     shell("trigger", "crm.object_created", *portal, "--wait")
@@ -516,9 +511,7 @@ def test_a_producer_sends_an_event_and_learns_what_became_of_it(embedded: Embedd
     assert "UNKNOWN_OBJECT_TYPE" in shown
 
 
-def test_kept_messages_return_to_the_queue_and_others_are_deleted(
-    embedded: Embedded, shell: Callable[..., Any]
-) -> None:
+def test_received_messages_are_deleted_unless_they_are_kept(embedded: Embedded, shell: Callable[..., Any]) -> None:
     embedded.put_flow("taken", id=1, event="forms.submitted")
     sqs, url = embedded.client("sqs"), embedded.outputs["EnrollmentsQueueUrl"]
     embedded.send(
@@ -541,7 +534,7 @@ def test_kept_messages_return_to_the_queue_and_others_are_deleted(
     assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
 
 
-def test_a_taken_port_is_a_clear_message() -> None:
+def test_port_that_is_in_use_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -553,17 +546,17 @@ def test_a_taken_port_is_a_clear_message() -> None:
     assert "--port" in output
 
 
-def test_a_function_in_a_container_is_given_what_it_reads(embedded: Embedded) -> None:
-    """For `sam local invoke --env-vars`."""
+def test_container_gets_the_environment_variables_of_its_function(embedded: Embedded) -> None:
+    """The variables are those of `sam local invoke --env-vars`."""
     text = (ROOT / ".enroll" / str(embedded.port) / "sam-env.json").read_text(encoding="utf-8")
-    given = json.loads(text)["Parameters"]
-    assert set(NAMES) <= set(given) <= set(DEFAULTS["Environment"]["Variables"])
-    assert given["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
-    assert given["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
+    parameters = json.loads(text)["Parameters"]
+    assert set(NAMES) <= set(parameters) <= set(DEFAULTS["Environment"]["Variables"])
+    assert parameters["FLOWS_TABLE"] == embedded.outputs["FlowsTableName"]
+    assert parameters["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{embedded.port}"
 
 
-def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: Embedded) -> None:
-    """And the local Lambda service and the HTTP API are not."""
+def test_only_the_embedded_aws_is_reachable_at_the_bind_address(embedded: Embedded) -> None:
+    """The local Lambda service and the HTTP API are not reachable there."""
     request = urllib.request.Request(
         f"http://{OTHER_ADDRESS}:{embedded.port}/",
         data=b"{}",
@@ -583,7 +576,7 @@ def test_the_embedded_aws_is_reachable_at_the_address_that_bind_gives(embedded: 
             assert connection.connect_ex((OTHER_ADDRESS, port)) != 0
 
 
-def test_a_killed_run_leaves_nothing_listening() -> None:
+def test_killed_run_leaves_no_listening_port() -> None:
     ports = (free_port(), free_port(), free_port())
     process = start("--no-demo", ports=ports)
     assert process.stdout is not None
@@ -606,8 +599,8 @@ def is_listening(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_an_event_without_a_time_follows_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
-    """The bus' own time has whole seconds. The first example of the README must not depend on the second's fraction."""
+def test_event_without_a_time_can_follow_its_records_creation_by_milliseconds(embedded: Embedded) -> None:
+    """The bus has times in whole seconds. The README example must not depend on the fraction of the second."""
     portal, count = "real-time", 12
     embedded.put_flow(portal, id=1, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
     embedded.put_flow(portal, id=2, event="forms.viewed")
@@ -631,7 +624,7 @@ def test_an_event_without_a_time_follows_its_records_creation_by_milliseconds(em
 
 
 def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
-    """A creation, a membership and a change, a second apart, in one call: the rules' functions run at the same time."""
+    """A creation, a membership and a change, a second apart, in one call: the functions run at the same time."""
     portal, count = "any-order", 10
     embedded.put_flow(portal, id=1, event="forms.submitted", suppressed_by=["42"])
     embedded.put_flow(portal, id=2, event="forms.submitted", criteria=[["city", "IS_EQUAL_TO", "Oslo"]])
@@ -639,8 +632,8 @@ def test_facts_of_one_record_arrive_in_any_order(embedded: Embedded) -> None:
 
     def envelope(event_type: str, number: int, second: int, **properties: str) -> dict[str, Any]:
         at = iso(start_at + 1_000 * second + number)
-        given = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
-        return event({**given, "properties": properties})
+        fields = {event_type: f"r{number}", "id": f"{event_type}-{number}", "at": at, "portal": portal}
+        return event({**fields, "properties": properties})
 
     for number in range(count):
         embedded.send(

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md that delete a stack, and adopt the tables that it left, in the embedded AWS."""
+"""The commands of docs/operations.md that delete a stack and adopt the tables that it retained, in the embedded AWS."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def delete_stack(settings: Settings) -> None:
 
 
 def update_stack(settings: Settings) -> dict[str, str]:
-    """As `sam deploy` updates it, with what the embedded AWS can take of the template; the outputs."""
+    """Update the stack as `sam deploy` does, with the resources that the embedded AWS supports. Return the outputs."""
     template = deployment.load_template(settings.template)
     omitted = {omission.resource_type for omission in deployment.OMISSIONS}
     left_out = {name for name, resource in template["Resources"].items() if resource["Type"] in omitted}
@@ -66,7 +66,7 @@ def run(*arguments: str, code: int = 0) -> str:
     return answer.output
 
 
-def test_a_new_stack_adopts_the_tables_of_a_deleted_one(settings: Settings) -> None:
+def test_new_stack_adopts_the_tables_of_a_deleted_stack(settings: Settings) -> None:
     before = deploy(settings).outputs
     tables = client(settings, "dynamodb")
     item: dict[str, Any] = {"pk": {"S": "kept"}, "sk": {"S": "item"}}
@@ -88,7 +88,7 @@ def test_a_new_stack_adopts_the_tables_of_a_deleted_one(settings: Settings) -> N
     for name in TABLES:
         key = {key: value for key, value in item.items() if key in ("pk", "sk")}
         assert tables.get_item(TableName=outputs[name], Key=key)["Item"] == item
-    # The adopted tables are the stack's own: another deletion keeps them too.
+    # The adopted tables belong to the new stack: deleting it retains them too.
     delete_stack(settings)
     assert sorted(tables.list_tables()["TableNames"]) == sorted(names)
 

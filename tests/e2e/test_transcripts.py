@@ -1,4 +1,4 @@
-"""The sessions of the documents are what the commands print: byexample replays them on a terminal of 80 columns."""
+"""The commands print what the sessions in the documents show. byexample replays them on a terminal of 80 columns."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ BYEXAMPLE = ROOT / ".venv-transcripts" / "bin" / "byexample"
 # Some commands wait until a decision is final.
 SECONDS_PER_COMMAND = 60
 FLOWS = ROOT / "build" / "flows"
-"""The folder that the session of the marketer's engineer writes."""
+"""The folder that the session of the marketing engineer writes."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def variables() -> Iterator[Mapping[str, str]]:
             if "Ctrl-C" in line:
                 break
         assert process.poll() is None, "".join(lines)
-        # Its output is read to the end. Otherwise the run would wait until somebody reads it.
+        # Read the output to the end. Otherwise the run would block when the pipe is full.
         Thread(target=process.stdout.read, daemon=True).start()
         yield shell_variables(Settings(port=ports[0], lambda_port=ports[1], api_port=ports[2]))
     finally:

@@ -37,10 +37,10 @@ def test_a_simulation_makes_no_call_that_writes(stack: Stack, monkeypatch: pytes
         flow({"id": 3, "event": "forms.submitted"})
         | {"goalFilterBranch": {"filterBranchType": "AND", "filters": [], "filterBranches": [associated]}},
     ]
-    given = event({"forms.submitted": "101", "id": "e2", "at": iso(bootstrap.now()), "record": {"city": "Cork"}})
-    given["time"] = iso(bootstrap.now())
+    posted = event({"forms.submitted": "101", "id": "e2", "at": iso(bootstrap.now()), "record": {"city": "Cork"}})
+    posted["time"] = iso(bootstrap.now())
     with counted(monkeypatch) as calls:
-        for body in ({"event": given}, {"event": given, "flows": drafts}):
+        for body in ({"event": posted}, {"event": posted, "flows": drafts}):
             status, answer = call("POST", "/enrollment/v1/simulate", body)
             assert status == 200
             assert answer["decisions"]

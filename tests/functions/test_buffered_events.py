@@ -51,9 +51,9 @@ def test_every_event_of_a_batch_is_decided(stack: Stack) -> None:
 
 def test_redelivered_batch_does_not_enroll_twice(stack: Stack) -> None:
     put(stack, id=1, re_enroll=True)
-    given = batch(*(submitted(f"{number % 3}", f"e{number}") for number in range(9)))
+    invocation = batch(*(submitted(f"{number % 3}", f"e{number}") for number in range(9)))
     for _ in range(3):
-        assert failed(invoke(given)) == []
+        assert failed(invoke(invocation)) == []
     assert published(stack) == {(f"{number % 3}", f"e{number}"): 1 for number in range(9)}
 
 
@@ -89,7 +89,7 @@ def test_events_of_one_record_do_not_conflict_within_a_batch(stack: Stack, monke
 def test_events_of_one_record_are_decided_in_order_in_every_spelling_of_its_id(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, created: dict[str, Any], submitted_by: dict[str, Any]
 ) -> None:
-    """The first event creates the record, slowly. In a thread of its own, the second would find no record."""
+    """The first event creates the record slowly. In a separate thread, the second event would find no record."""
     put(stack, id=1, re_enroll=True)
     make: MakeCall = botocore.client.BaseClient._make_api_call
 
@@ -109,11 +109,13 @@ def test_events_of_one_record_are_decided_in_order_in_every_spelling_of_its_id(
 
 def test_only_failed_events_are_redelivered(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
-    given = batch(submitted("1", "e1"), {"detail-type": "forms.submitted"}, submitted("2", "e2"), submitted("3", "e3"))
+    invocation = batch(
+        submitted("1", "e1"), {"detail-type": "forms.submitted"}, submitted("2", "e2"), submitted("3", "e3")
+    )
     with monkeypatch.context() as patch:
         refused = json.dumps({"S": "p1/0-1/2"})
         calls(patch, lambda operation, arguments: operation == "PutItem" and refused in json.dumps(arguments))
-        assert failed(invoke(given)) == ["m2"]
+        assert failed(invoke(invocation)) == ["m2"]
     assert published(stack) == {("1", "e1"): 1, ("3", "e3"): 1}
     assert [message["reason"] for message in stack.unprocessed()] == ["INVALID_ENVELOPE"]
     assert failed(invoke(batch(submitted("2", "e2")))) == []
@@ -139,7 +141,8 @@ def test_flows_are_read_once_per_batch(stack: Stack, monkeypatch: pytest.MonkeyP
     made = calls(monkeypatch)
     views = [event({"forms.submitted": f"unknown-{number}", "id": f"e{number}"}) for number in range(5)]
     assert failed(invoke(batch(*views))) == []
-    # The version of the flows once; the records in fewer calls, or as many, as they are asked for at one time.
+    # One read of the version of the flows. Records need at most one call for each record, and fewer when calls are
+    # coalesced.
     assert made.count("GetItem") == 1
     assert set(made) == {"GetItem", "BatchGetItem"}
     assert made.count("BatchGetItem") <= 5
@@ -255,19 +258,19 @@ def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
 
     with monkeypatch.context() as patch:
         made = calls(patch)
-        given = prepared("undisturbed")
+        invocation = prepared("undisturbed")
         before = len(made)
-        assert failed(invoke(given)) == []
+        assert failed(invoke(invocation)) == []
         made = made[before:]
     assert {"PutItem", "BatchExecuteStatement", "SendMessage", "SendMessageBatch", "PutEvents", "UpdateItem"} <= set(
         made
     )
     for number, operation in enumerate(made):
-        given = prepared(f"p{number}")
+        invocation = prepared(f"p{number}")
         with monkeypatch.context() as patch:
             count = itertools.count()
             hanging = Hanging(patch, lambda *_, at=number, count=count: next(count) == at)
-            assert failed(function("forms").handler(given, left(2_500))) == ["m0"], operation
+            assert failed(function("forms").handler(invocation, left(2_500))) == ["m0"], operation
             hanging.thaw()
             assert hanging.writes == [], operation
 
@@ -318,8 +321,8 @@ def test_redeliveries_respond_before_the_timeout(
                 invoke(envelope)
     bodies = [write_redelivery(read_event(envelope, "forms"), ["1"], now()) for envelope in envelopes]
     hanging = Hanging(monkeypatch, has("SendMessageBatch p1/0-1/slow"))
-    given = batch(bodies[0], bodies[1], "no JSON", bodies[0])
-    assert failed(function("redeliveries").handler(given, left(4_000))) == ["m0", "m2", "m3"]
+    invocation = batch(bodies[0], bodies[1], "no JSON", bodies[0])
+    assert failed(function("redeliveries").handler(invocation, left(4_000))) == ["m0", "m2", "m3"]
     assert published(stack) == {("fast", "e-fast"): 1}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {
@@ -343,8 +346,8 @@ def test_messages_about_associated_records_of_one_company_are_independent(
     put(stack, id=1, filters=[], no_company=[["name", "IS_EQUAL_TO", "Acme"]])
     for key in (RecordKey("p1", "0-2", "7"), RecordKey("p1", "0-1", "slow"), RecordKey("p1", "0-1", "fast")):
         stack.stores.records.save(Record(key, 0))
-    given = {"crm.object_created": "7", "object": "company", "id": "c", "record": {}}
-    created = read_event(event({**given, "at": iso(now()), "sent": iso(now())}), "crm").evaluated(now())
+    fields = {"crm.object_created": "7", "object": "company", "id": "c", "record": {}}
+    created = read_event(event({**fields, "at": iso(now()), "sent": iso(now())}), "crm").evaluated(now())
     changes = [AssociatedChange(created, ChangedParts(), "0-1", (object_id,)) for object_id in ("slow", "fast")]
     hanging = Hanging(monkeypatch, has("GetItem p1/0-1/slow"))
     messages = batch(*map(write_associated_change, changes))

@@ -146,19 +146,19 @@ def test_calls_to_aws_per_event(kind: str, stack: Stack, monkeypatch: pytest.Mon
     for object_id in ("7", "warm"):
         stack.stores.records.save(Record(RecordKey("p1", "0-2", object_id), 0))
     time.sleep(0.01)  # the events are sent after the flows were written
-    given, codes, calls = KINDS[kind]
+    fields, codes, calls = KINDS[kind]
     instant = iso(bootstrap.now())
     sent = {"sent": instant, "at": instant}
-    (event_type,) = (name for name in given if "." in name)
+    (event_type,) = (name for name in fields if "." in name)
     # A function is warm when it has read each list of candidates once, and the settings of the portal.
     is_change = event_type == "crm.property_changed"
-    snapshot = {"record": {"city": "Cork"}} if "record" in given or is_change else {}
+    snapshot = {"record": {"city": "Cork"}} if "record" in fields or is_change else {}
     snapshot |= {"properties": {"hs_name": "fax", "hs_value": "1"}} if is_change else {}
-    kind_of_record = {"object": given["object"]} if "object" in given else {}
+    kind_of_record = {"object": fields["object"]} if "object" in fields else {}
     warm = {event_type: "warm", "id": "warm", **sent, **snapshot, **kind_of_record}
     invoke(event(warm), event_type.partition(".")[0])
 
-    assert calls_of(monkeypatch, event({"id": "e", **sent, **given})) == (codes, calls)
+    assert calls_of(monkeypatch, event({"id": "e", **sent, **fields})) == (codes, calls)
 
 
 ASSOCIATIONS = "Query records"
@@ -180,14 +180,14 @@ def test_calls_to_aws_for_the_contacts_of_a_changed_company(stack: Stack, monkey
             associations.save([associated(there, [AssociationType("HUBSPOT_DEFINED", kind)], 0, holds=True)])
     now = iso(bootstrap.now())
     properties = {"hs_name": "name", "hs_value": "Acme"}
-    given = {"crm.property_changed": "7", "object": "company", "id": "c", "at": now, "sent": now}
-    invoke(event({**given, "properties": properties}), "crm")
+    fields = {"crm.property_changed": "7", "object": "company", "id": "c", "at": now, "sent": now}
+    invoke(event({**fields, "properties": properties}), "crm")
     (message,) = stack.sqs.receive_message(QueueUrl=stack.config.redeliveries_queue_url)["Messages"]
     batch = {"Records": [{"messageId": "m", "body": message["Body"]}]}
     with calls_made(monkeypatch) as made:
         assert function("redeliveries").handler(batch, CONTEXT) == {"batchItemFailures": []}
 
     first = [RECORD, "Query flows", ASSOCIATIONS, READ_COMPANY, *ENROLL]
-    others = [RECORD, ASSOCIATIONS, *ENROLL]
-    assert made == [ASSOCIATIONS, *first, *others, *others]
+    next_contact = [RECORD, ASSOCIATIONS, *ENROLL]
+    assert made == [ASSOCIATIONS, *first, *next_contact, *next_contact]
     assert len(stack.enrollments()) == 3

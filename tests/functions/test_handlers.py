@@ -198,7 +198,7 @@ def test_value_that_is_not_an_event_is_stored(stack: Stack) -> None:
 
 
 def test_response_for_an_unencodable_id_is_valid_json(stack: Stack) -> None:
-    """Lambda's runtime writes answers as UTF-8, and fails the invocation of what it can't write."""
+    """Lambda's runtime writes responses as UTF-8, and fails the invocation if it cannot."""
     answer = invoke({**event({"forms.submitted": "101", "id": "e-1"}), "id": "\ud800"})
     assert answer["unprocessed"]["reason"] == "INVALID_ENVELOPE"
     json.dumps(answer, ensure_ascii=False).encode()
@@ -231,8 +231,8 @@ def test_every_category_enrolls_through_its_own_function(stack: Stack) -> None:
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
     for number, (name, category) in enumerate(CATEGORIES.items()):
         event_type = category.event_types[-1]
-        given = {"lists": [["IN_LIST", "42"]]} if name == "lists" else {"event": event_type.name}
-        document = flow({"id": number, **given})
+        fields = {"lists": [["IN_LIST", "42"]]} if name == "lists" else {"event": event_type.name}
+        document = flow({"id": number, **fields})
         store(stack.stores.authoring, "p1", document, 0)
         properties = {"hs_list_id": "42", "hs_membership_change": "ADDED", "hs_name": "x", "hs_value": "y"}
         properties |= {"hs_association_change": "ADDED", "hs_to_object_type_id": "0-2", "hs_to_object_id": "201"}
@@ -251,8 +251,8 @@ def test_large_flow_with_many_types_enrolls_and_respects_its_goal(stack: Stack) 
             ("forms.submitted", {"city": "Oslo", "plan": "none"}),
         ]
     ):
-        given = {event_type: str(number), "id": f"e{number}", "record": properties}
-        answer = invoke(event(given), event_type.partition(".")[0])
+        fields = {event_type: str(number), "id": f"e{number}", "record": properties}
+        answer = invoke(event(fields), event_type.partition(".")[0])
         codes += [decision["code"] for decision in answer["decisions"]]
     assert codes == ["ENROLLED", "FILTERED_OUT", "GOAL_MET"]
 
@@ -423,7 +423,7 @@ def test_budget_of_calls_per_event(stack: Stack, monkeypatch: pytest.MonkeyPatch
 def test_event_from_a_source_that_the_portal_does_not_allow_is_rejected(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It changes no record, enrolls nobody, and is kept whole with its reason, as any invalid event."""
+    """The event changes no record and enrolls no record. It is stored whole with its reason, like any invalid event."""
     put(stack, id=1, event="crm.property_changed", re_enroll=True)
     key = RecordKey("p1", "0-1", "101")
     stack.stores.records.save(Record(key, 0))
@@ -470,8 +470,8 @@ def test_portal_settings_are_read_once_a_minute(stack: Stack, monkeypatch: pytes
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
 
-    def submit(number: int, **given: Any) -> None:
-        invoke(event({"forms.submitted": "101", "id": f"e{number}", "record": {"city": "Cork"}, **given}))
+    def submit(number: int, **fields: Any) -> None:
+        invoke(event({"forms.submitted": "101", "id": f"e{number}", "record": {"city": "Cork"}, **fields}))
 
     for number in range(5):
         submit(number)
@@ -525,9 +525,9 @@ def test_the_history_costs_one_write_and_at_most_one_read(stack: Stack, monkeypa
     now = bootstrap.now()
     later = {"at": iso(now), "sent": iso(now)}
 
-    def calls_of(category: str, name: str, record: str | None = "101", **given: Any) -> dict[str, int]:
+    def calls_of(category: str, name: str, record: str | None = "101", **fields: Any) -> dict[str, int]:
         with counted(monkeypatch) as calls:
-            invoke(event({name: record, "id": "e", **later, **given}), category)
+            invoke(event({name: record, "id": "e", **later, **fields}), category)
         return dict(calls)
 
     for name, category in (("email.opened", "email"), ("forms.submitted", "forms")):
@@ -544,7 +544,7 @@ def test_the_history_costs_one_write_and_at_most_one_read(stack: Stack, monkeypa
 
 
 def test_tracing_does_not_change_the_response(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in Lambda with active tracing; the daemon's address is on loopback, and nobody has to listen there."""
+    """As in Lambda with active tracing. The daemon's address is on loopback and needs no listener."""
     for name, value in {
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_TASK_ROOT": "/var/task",

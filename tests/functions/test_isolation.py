@@ -1,5 +1,5 @@
-"""Nothing of one portal is seen in another, nor enrolled by its events, whatever the ids are: the functions and the
-API on DynamoDB, with portals whose names are made to be mistaken for each other."""
+"""Data of one portal is never visible in another portal, nor enrolled by its events, whatever the ids are. The
+functions and the API run on DynamoDB, with portal names that are easy to confuse."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.support.scenario import event, flow
 pytestmark = pytest.mark.usefixtures("fresh_api")
 
 PORTALS = ("a", "a/b", "a%2Fb", "A", "a\u200b", "\u0430", "flows/a", "a/0-1/101")
-# A flow and a record of each portal have, beside ids that all portals use, one that says where a key would end.
+# A flow and a record of each portal have ids that all portals use, and an id that looks like the end of a key.
 OWN = {portal: f"{portal}/0-1" for portal in PORTALS}
 NEIGHBOURS = dict(zip(PORTALS, (*PORTALS[1:], PORTALS[0]), strict=True))
 

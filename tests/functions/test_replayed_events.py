@@ -1,4 +1,4 @@
-"""Events that come again, to the functions on an AWS in memory: redriven ones, and those of replays."""
+"""Events that are delivered again to the functions on an AWS in memory: redriven events, and those of replays."""
 
 import json
 from typing import Any
@@ -49,13 +49,13 @@ def replays(stack: Stack) -> DynamoReplays:
     return DynamoReplays(open_tables(stack.config))
 
 
-def past(object_id: str = "101", event_id: str = "e", **given: Any) -> dict[str, Any]:
+def past(object_id: str = "101", event_id: str = "e", **fields: Any) -> dict[str, Any]:
     """Before every flow that is stored now."""
-    return event({"forms.submitted": object_id, "id": event_id, "at": "2024-01-01T00:00:00Z"} | given)
+    return event({"forms.submitted": object_id, "id": event_id, "at": "2024-01-01T00:00:00Z"} | fields)
 
 
-def put_new(stack: Stack, flow_id: int, **given: Any) -> None:
-    store(stack.stores.authoring, "p1", flow({"event": "forms.submitted", "id": flow_id} | given), bootstrap.now())
+def put_new(stack: Stack, flow_id: int, **fields: Any) -> None:
+    store(stack.stores.authoring, "p1", flow({"event": "forms.submitted", "id": flow_id} | fields), bootstrap.now())
 
 
 def codes(answer: dict[str, Any]) -> list[tuple[str, str]]:
@@ -133,8 +133,8 @@ def test_dry_run_writes_only_counts_with_existing_permissions(
     calls.clear()
 
     for number in (0, 1, 2, 3, 0):
-        given = {"record": {"city": "Cork"} if number < 2 else {}}
-        invoke({**past("ab"[number % 2], f"e{number}", **given), "replay-name": "enroll-1"})
+        fields = {"record": {"city": "Cork"} if number < 2 else {}}
+        invoke({**past("ab"[number % 2], f"e{number}", **fields), "replay-name": "enroll-1"})
 
     # The order and the portal's settings once; the version of the candidates at each event but the first. A snapshot
     # that changes the record reads the version of the list of filter-based flows with it, also when both are loaded.

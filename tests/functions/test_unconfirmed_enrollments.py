@@ -31,7 +31,7 @@ from tests.support.functions import (
 )
 
 ADA = RecordKey("p1", "0-1", "101")
-# What the scheduled rule sends.
+# The event that the scheduled rule sends.
 SCHEDULED = {
     "version": "0",
     "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
@@ -133,9 +133,9 @@ def test_discarded_event_does_not_block_its_record(stack: Stack, clock: Clock, m
     outputs = {"UnprocessedEventsQueueUrl": queue}
     monkeypatch.setattr(commands, "open_stack", lambda _: OpenedStack("enroll", outputs, lambda _: stack.sqs))
 
-    told = run("unprocessed", "discard", "--reason", "RetriesExhausted", "--yes")
+    result = run("unprocessed", "discard", "--reason", "RetriesExhausted", "--yes")
 
-    assert "published within 10 minutes" in " ".join(told.output.split())
+    assert "published within 10 minutes" in " ".join(result.output.split())
     assert stack.unprocessed() == []
     assert [decision["code"] for decision in invoke(submitted("101", "e2"))["decisions"]] == ["ALREADY_ENROLLED"]
     clock.now += UNCONFIRMED_AFTER_MS + 1
@@ -194,11 +194,11 @@ def test_run_fails_if_it_cannot_read_the_enrollments(
 
 def test_abandoned_batch_is_completed(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     put(stack, id=1)
-    given = batch(submitted("1", "e1"), submitted("2", "e2"))
+    invocation = batch(submitted("1", "e1"), submitted("2", "e2"))
     with monkeypatch.context() as patch:
         calls(patch, lambda operation, _: operation == "PutEvents")
         for _ in range(5):
-            assert len(invoke(given)["batchItemFailures"]) == 2
+            assert len(invoke(invocation)["batchItemFailures"]) == 2
     assert published(stack) == {("1", "e1"): 1, ("2", "e2"): 1}
     clock.now += UNCONFIRMED_AFTER_MS + 1
     assert finish() == {"found": 2, "published": 2, "isComplete": True}

@@ -1,4 +1,4 @@
-"""What a function in a container needs of the local run: an address at which it is reachable, and its variables."""
+"""The address and the environment variables that a function in a container needs to use the local run."""
 
 import socket
 import threading
@@ -113,6 +113,6 @@ def test_other_addresses_are_refused_with_an_example(address: str, reason: str) 
 def test_every_variable_for_a_container_is_declared_in_the_template() -> None:
     """`sam local invoke --env-vars` drops every other, without a word."""
     declared = DEFAULTS["Environment"]["Variables"]
-    given = container_environment(Settings(port=5566), dict.fromkeys(declared, "x"))
-    assert set(given) == set(declared)
-    assert given["AWS_ENDPOINT_URL"] == "http://host.docker.internal:5566"
+    environment = container_environment(Settings(port=5566), dict.fromkeys(declared, "x"))
+    assert set(environment) == set(declared)
+    assert environment["AWS_ENDPOINT_URL"] == "http://host.docker.internal:5566"

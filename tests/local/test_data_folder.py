@@ -64,7 +64,7 @@ def test_the_next_run_gets_the_saved_state(folder: Path) -> None:
     assert restored(folder) == "2"
 
 
-def test_a_run_that_did_not_stop_in_order_changes_nothing(folder: Path) -> None:
+def test_run_that_was_killed_does_not_change_the_saved_state(folder: Path) -> None:
     save(folder, "1")
     with DataFolder(folder, ORIGIN) as data:
         assert not data.interrupted

@@ -1,4 +1,4 @@
-"""What the demonstration is compared by, and the template as the local run reads it."""
+"""The comparison of the demonstration's results, and the template as the local run reads it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_same_enrollments_are_no_difference() -> None:
     assert Demonstration([], [], Counter([ANN, ANN, BOB])).differences(Counter([BOB, ANN, ANN])) == []
 
 
-def test_what_is_missing_and_what_is_too_much_are_both_differences() -> None:
+def test_missing_and_unexpected_results_are_differences() -> None:
     assert Demonstration([], [], Counter([ANN])).differences(Counter([BOB, BOB])) == [
         "missing: record 0-1/101 in flow 1 by forms.submitted",
         "not expected: record 0-1/102 in flow 1 by forms.submitted (2 times)",

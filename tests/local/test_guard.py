@@ -56,7 +56,7 @@ def test_another_host_is_answered_only_if_it_is_allowed() -> None:
         [("Host", "127.0.0.1"), ("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
     ],
 )
-def test_a_header_that_comes_twice_does_not_hide_the_foreign_value(pairs: list[tuple[str, str]]) -> None:
+def test_repeated_header_does_not_hide_the_foreign_value(pairs: list[tuple[str, str]]) -> None:
     assert refusal(joined(pairs))
 
 
@@ -143,7 +143,7 @@ def test_no_foreign_page_reaches_a_function(service: LambdaService, tmp_path: Pa
             answer = send(port, method, path, headers, body)
             assert answer.status == 403, (port, name)
             assert not [header for header in answer.headers if header.startswith("access-control-")], name
-    # What the bus calls, and the port of the runtime itself, which the same server serves.
+    # The endpoint that the bus calls, and the Runtime API, which the same server serves.
     for method, headers in foreign_requests(service.port).values():
         assert send(service.port, method, "/events", headers, body).status == 403
     assert service.unfinished == 0

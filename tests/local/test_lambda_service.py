@@ -50,7 +50,7 @@ def handler(event, context):
 
 
 class Destination:
-    """Keeps what it receives; can refuse the first records."""
+    """Collects the records that it receives, and can refuse the first ones."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.records: list[tuple[str, dict[str, Any]]] = []
@@ -126,7 +126,7 @@ def gone(process: int) -> bool:
     return not state.strip() or state.strip().startswith("Z")
 
 
-def test_a_synchronous_invocation_answers_what_the_function_returns(tmp_path: Path) -> None:
+def test_synchronous_invocation_returns_the_result_of_the_function(tmp_path: Path) -> None:
     with running(function_in(tmp_path), Destination()) as service:
         status, error, answer = post(service, {"number": 1})
         assert (status, error) == (200, None)
@@ -192,7 +192,7 @@ def test_a_process_that_ends_mid_invocation_fails_it_and_is_replaced(tmp_path: P
         assert first != second
 
 
-def test_a_time_out_kills_the_process_and_what_it_started(tmp_path: Path) -> None:
+def test_timeout_kills_the_process_and_its_child_processes(tmp_path: Path) -> None:
     with running(function_in(tmp_path, timeout=0.5), Destination(), sandboxes=1) as service:
         began = time.monotonic()
         _, error, answer = post(service, {"do": "hang with a child"})
@@ -214,7 +214,7 @@ def test_code_that_cannot_be_imported_fails_with_its_reason(tmp_path: Path) -> N
     assert "not_a_module" in destination.records[0][1]["responsePayload"]["errorMessage"]
 
 
-def test_two_hundred_asynchronous_invocations_at_once_all_run_exactly_once(tmp_path: Path) -> None:
+def test_two_hundred_concurrent_asynchronous_invocations_run_exactly_once(tmp_path: Path) -> None:
     destination = Destination()
     with running(function_in(tmp_path), destination) as service, ThreadPoolExecutor(50) as senders:
         answers = list(senders.map(lambda number: post(service, {"number": number}, kind="Event")[0], range(200)))

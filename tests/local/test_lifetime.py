@@ -55,7 +55,7 @@ def wait_until_gone(pids: set[int]) -> None:
 
 @contextmanager
 def started(command: list[str], output: Path) -> Iterator[tuple[subprocess.Popen[bytes], set[int]]]:
-    """The process, and its family once the local run is up. What is left of it is killed at the end."""
+    """Yield the process, and its child processes once the local run has started. Kill the remaining ones at the end."""
     with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
     pids: set[int] = set()

@@ -77,7 +77,7 @@ def test_the_table_of_enrollments(screen: Any) -> None:
         CompletedAttempt("api", {"statusCode": TEXT}, False, True),
     ],
 )
-def test_what_functions_do_not_log_is_shown(screen: Any, finished: CompletedAttempt, tmp_path: Path) -> None:
+def test_output_that_is_not_a_log_line_is_shown(screen: Any, finished: CompletedAttempt, tmp_path: Path) -> None:
     console, shown = screen
     observer = run.Observer()
     run._stay(Stopped(), observer, console, tmp_path)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`enroll env` finds the local run that is up, and prints what a shell needs to use it."""
+"""`enroll env` finds the running local run, and prints what a shell needs to use it."""
 
 import json
 import subprocess

@@ -182,7 +182,7 @@ def results(workspace: Path) -> dict[str, int | None]:
 
 
 def change_of(workspace: Path, mutant: str) -> str:
-    """Return what the mutant changes: its removed and its added lines, without indentation."""
+    """Return the removed and the added lines of the mutant, without indentation."""
     command = [str(Path(sys.executable).parent / "mutmut"), "show", mutant]
     shown = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=True, env=_environment())
     lines = shown.stdout.splitlines()

@@ -1,11 +1,11 @@
 """The local run as a black box under chaos: processes of its functions are killed and stopped at random.
 
-The same traffic is played in an undisturbed run and in disturbed ones, each in a local run of its own (`enroll local
-run`, with the template, the bus, the queues and AWS's runtime client). What each leaves is compared exactly.
+The same traffic is processed in an undisturbed run and in disturbed runs, each in a separate local run (`enroll local
+run`, with the template, the bus, the queues and AWS's runtime client). The results are compared exactly.
 
-What makes the comparison exact: each event says when it occurred, to the millisecond, and no two say the same; a fact
-never makes a criterion true and then false again, because a criterion that a late fact would make false is decided by
-what is known (docs/decisions/0009-tolerance.md); and the tolerance is longer than the longest outage.
+Three rules make the comparison exact. Each event has its own time of occurrence, to the millisecond. A fact never makes
+a criterion true and then false again, because a criterion that a late fact would make false is decided by the known
+facts (docs/decisions/0009-tolerance.md). The tolerance is longer than the longest outage.
 """
 
 import itertools
@@ -35,18 +35,18 @@ PORTAL = "chaos"
 CATEGORIES = ("Calls", "Crm", "Email", "Forms", "Lists", "Website", "Workflows")
 MODES = ("direct", "buffered")
 
-# A message that failed is seen again after this, in place of 180 s, so that a run takes minutes. It is longer than the
-# time-out of a function, as Lambda asks for.
+# The visibility timeout of failed messages, instead of 180 s, so that a run takes minutes. It is longer than the
+# timeout of a function, as Lambda requires.
 VISIBILITY_SECONDS = 40
 
 # Events a second.
 RATE = 40.0
-# In which a run comes to rest after its traffic and the longest tolerance.
+# Seconds in which a run settles after its traffic and the longest tolerance.
 SETTLED_WITHIN_SECONDS = 420
 QUIET_SECONDS = 6
 SHOWN_LINES = 12
 
-# Reasons that Enroll itself never gives: what has one of them failed because of the chaos, and is redriven.
+# Reasons that Enroll itself never gives. An event with such a reason failed because of the chaos and is redriven.
 FAILURES = {"RetriesExhausted", "EventAgeExceeded", "BATCH_FAILED", "REDELIVERY_FAILED"}
 
 ONCE_ONLY = {"once", "member", "late-once"}
@@ -55,7 +55,7 @@ ONCE_ONLY = {"once", "member", "late-once"}
 def flows(tolerance_minutes: float) -> list[dict[str, Any]]:
     ready = [["ready", "IS_EQUAL_TO", "yes"]]
     late = {"event": "website.page_visited", "criteria": ready, "tolerance": tolerance_minutes}
-    # Longer than an outage too: an event that is first evaluated after the end of a tolerance waits 15 minutes more.
+    # Longer than an outage too: an event that is first evaluated after the end of its tolerance waits 15 more minutes.
     unknown = {"record_tolerance": round(tolerance_minutes * 60)}
     return [
         {"id": "once", "event": "forms.submitted", **unknown},
@@ -81,8 +81,8 @@ def flows(tolerance_minutes: float) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Events in the order in which they occur; their times are set when a run begins. ``copies``: places of events that
-    their source sends once more."""
+    """Events in the order in which they occur. Their times are set when a run begins. ``copies``: indexes of events
+    that their source sends twice."""
 
     events: Sequence[Mapping[str, Any]]
     copies: Sequence[int]
@@ -101,15 +101,15 @@ class Plan:
 
 
 def plan(size: int, seed: str) -> Plan:
-    """Of ``size`` events. Those that wait come first, so that the end of their tolerance is soon after the traffic."""
+    """Plan ``size`` events. Events that wait come first, so that their tolerance ends soon after the traffic."""
     chance = random.Random(seed)
     records = max(8, size // 10)
     names = [f"r{number:03d}" for number in range(records)]
     becoming_ready = chance.sample(names, records // 2)
 
-    def of(kind: str, share: float, **given: Any) -> list[dict[str, Any]]:
+    def of(kind: str, share: float, **fields: Any) -> list[dict[str, Any]]:
         return [
-            {kind: chance.choice(names), "id": f"{kind}-{number}", "portal": PORTAL, **given}
+            {kind: chance.choice(names), "id": f"{kind}-{number}", "portal": PORTAL, **fields}
             for number in range(max(1, round(size * share)))
         ]
 
@@ -124,7 +124,7 @@ def plan(size: int, seed: str) -> Plan:
         for name in becoming_ready
     ]
     city = {"hs_name": "city", "hs_value": "Cork", "hs_previous_value": "Bray"}
-    # A record becomes a member once: whether a second ADDED is a change depends on the order of arrival.
+    # A record is added to the list once: whether a second ADDED is a change depends on the order of arrival.
     joining = [
         {
             "lists.membership_changed": name,
@@ -158,11 +158,11 @@ class Disturbance:
 
     at: float
     pid: int
-    what: str
+    action: str
 
 
 class Chaos:
-    """Kills and stops processes of functions of one local run, and no other: those whose parent is its process."""
+    """Kills and stops the processes of functions whose parent is this local run, and no other process."""
 
     def __init__(self, run: int, seed: str, mean_seconds: float, hangs: int) -> None:
         self._run = run
@@ -193,7 +193,7 @@ class Chaos:
         if kind < 0.35:
             self._signal(pid, signal.SIGKILL, "killed")
         elif kind < 0.65:
-            # Stopped for a moment, so that it has an invocation when it is killed.
+            # Stop the process for a moment, so that it has an invocation when it is killed.
             self._signal(pid, signal.SIGSTOP, "stopped")
             self._over.wait(self._chance.uniform(0.05, 0.5))
             self._signal(pid, signal.SIGKILL, "killed")
@@ -203,19 +203,19 @@ class Chaos:
             self._over.wait(seconds)
             self._signal(pid, signal.SIGCONT, "continued")
         else:
-            # Until Lambda ends it, at the function's time-out.
+            # The process hangs until Lambda ends it at the function's timeout.
             self._hangs -= 1
             self._signal(pid, signal.SIGSTOP, "stopped for good")
 
-    def _signal(self, pid: int, number: signal.Signals, what: str) -> None:
+    def _signal(self, pid: int, number: signal.Signals, action: str) -> None:
         if pid in runtimes(self._run):
             os.kill(pid, number)
-            self.done.append(Disturbance(time.monotonic() - self._began, pid, what))
+            self.done.append(Disturbance(time.monotonic() - self._began, pid, action))
 
 
 def runtimes(run: int) -> list[int]:
-    """The processes of functions that a local run has started, by its process id."""
-    # In full width: cut off at 80 columns, no command line would be recognized.
+    """Return the processes of functions that a local run has started. ``run``: its process id."""
+    # Request the full width: a command line that is cut off at 80 columns would not be recognized.
     command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     fields = (line.split(None, 2) for line in listed.splitlines())
@@ -224,7 +224,7 @@ def runtimes(run: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Line:
-    """Of a function's log."""
+    """A line of a function's log."""
 
     at: str
     function: str
@@ -235,19 +235,20 @@ class Line:
         return str(self.content.get("code", self.content.get("reason", "")))
 
     def __str__(self) -> str:
-        what = {
+        shown = {
             key: self.content[key] for key in ("message", "code", "flowId", "because", "reason") if key in self.content
         }
-        return f"{self.at} {self.function} {json.dumps(what)}"
+        return f"{self.at} {self.function} {json.dumps(shown)}"
 
 
 @dataclass
 class Left:
-    """What a run left.
+    """The results of a run.
 
-    ``outcomes``: the last decision, by event and flow. ``enrollments``: how many, by record and flow. ``items``: record
-    and flow of each enrollment, by its id. ``messages``: how often each enrollment was received. ``unprocessed``: how
-    often an event was kept for a reason. ``lines``: what the functions logged, by event.
+    ``outcomes``: the last decision, by event and flow. ``enrollments``: their number, by record and flow. ``items``:
+    record and flow of each enrollment, by its id. ``messages``: how often each enrollment was received.
+    ``unprocessed``: how often an event was stored unprocessed for a reason. ``lines``: what the functions logged, by
+    event.
     """
 
     outcomes: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -265,7 +266,7 @@ class Left:
     is_settled: bool = True
 
     def __str__(self) -> str:
-        kinds = Counter(disturbance.what.partition(" for ")[0] for disturbance in self.disturbances)
+        kinds = Counter(disturbance.action.partition(" for ")[0] for disturbance in self.disturbances)
         return (
             f"{self.seconds:.0f} s, {len(self.outcomes):,} outcomes, {sum(self.enrollments.values()):,} enrollments, "
             f"{self.messages.total() - len(self.messages)} messages received twice, {dict(kinds)}, "
@@ -276,7 +277,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Difference:
-    what: str
+    description: str
     event: str
     record: str
     flow: str
@@ -286,22 +287,27 @@ class Difference:
 
     def __str__(self) -> str:
         head = (
-            f"{self.what}: event {self.event or '-'}, record {self.record or '-'}, flow {self.flow or '-'}: "
+            f"{self.description}: event {self.event or '-'}, record {self.record or '-'}, flow {self.flow or '-'}: "
             f"expected {self.expected}, found {self.found}"
         )
         return "\n    ".join([head, *map(str, self.lines[-SHOWN_LINES:])])
 
 
 def differences(expected: Left, found: Left) -> Iterator[Difference]:
-    """Of a disturbed run from the undisturbed one. A message may be received twice, as often as a process was disturbed
-    between the answer of the queue and the confirmation; all else is exact."""
+    """Yield the differences of a disturbed run from the undisturbed run. A message may be received again for each time
+    that a process was disturbed between the response of the queue and the confirmation. Everything else must be equal.
+    """
 
     def lines(event_id: str = "", record: str = "", flow: str = "") -> Sequence[Line]:
         if event_id:
             return found.lines.get(event_id, ())
-        those = itertools.chain.from_iterable(found.lines.values())
+        all_lines = itertools.chain.from_iterable(found.lines.values())
         return sorted(
-            (line for line in those if line.content.get("objectId") == record and line.content.get("flowId") == flow),
+            (
+                line
+                for line in all_lines
+                if line.content.get("objectId") == record and line.content.get("flowId") == flow
+            ),
             key=lambda line: line.at,
         )
 
@@ -328,7 +334,7 @@ def differences(expected: Left, found: Left) -> Iterator[Difference]:
         yield Difference("doubles", "", "", "", f"at most {len(found.disturbances)}", str(doubles))
     for event_id, reason in sorted(expected.unprocessed.keys() | found.unprocessed.keys()):
         counts = expected.unprocessed[event_id, reason], found.unprocessed[event_id, reason]
-        # A refused event whose function died before it answered is kept once more.
+        # A refused event is stored once more if its function died before it responded.
         if (counts[0] == 0) != (counts[1] == 0):
             record = found.records.get(event_id, "")
             yield Difference(f"unprocessed {reason}", event_id, record, "", *map(str, counts), lines(event_id))
@@ -338,7 +344,7 @@ def differences(expected: Left, found: Left) -> Iterator[Difference]:
 
 @contextmanager
 def local_run(mode: str) -> "Iterator[tuple[Embedded, int, Path]]":
-    """Its process id and the folder of its logs."""
+    """Start a local run. Yield it, its process id and the folder of its logs."""
     ports = (free_port(), free_port(), free_port())
     parameters = [f"{name}Delivery={mode}" for name in CATEGORIES] if mode != "direct" else []
     options = itertools.chain.from_iterable(("--parameter", parameter) for parameter in parameters)
@@ -366,8 +372,8 @@ class Run:
         self.sqs = self.embedded.client("sqs")
         for url in self._queues():
             self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)})
-        for given in flows(tolerance_minutes):
-            self.embedded.put_flow(PORTAL, **given)
+        for fields in flows(tolerance_minutes):
+            self.embedded.put_flow(PORTAL, **fields)
         for number in range(self.plan.records):
             key = RecordKey(PORTAL, "0-1", f"r{number:03d}")
             self.embedded.stores.records.save(
@@ -375,12 +381,12 @@ class Run:
             )
 
     def _queues(self) -> list[str]:
-        """Those from which functions take batches."""
+        """Return the queues from which functions receive batches."""
         urls = self.sqs.list_queues().get("QueueUrls", [])
         return [url for url in urls if url.endswith("-buffer") or url.endswith("-redeliveries")]
 
     def send(self) -> None:
-        """Each event when it occurs, or a moment later."""
+        """Send each event when it occurs, or a moment later."""
         bus = self.embedded.client("events")
         envelopes = self.plan.timed(int(time.time() * 1000))
         for start_at in range(0, len(envelopes), 10):
@@ -403,7 +409,7 @@ class Run:
                 self.left.records[envelope["detail"]["id"]] = str(envelope["detail"]["objectId"])
 
     def settle(self, deadline: float) -> None:
-        """Waits until nothing is left to do, and redrives what failed, as an operator would."""
+        """Wait until all work is done, and redrive failed events as an operator would."""
         quiet_since, before = time.monotonic(), ""
         while time.monotonic() < deadline:
             self._redrive()
@@ -433,7 +439,7 @@ class Run:
         return "WAITING" in outcomes.values() or not set(self._named()) <= decided
 
     def _named(self) -> Iterator[str]:
-        """Ids by which the logs know the events: one that is refused has that of EventBridge."""
+        """Yield the ids of the events in the logs. The logs have EventBridge's id of a refused event."""
         return (text for text in self.sent_at if not text.startswith("broken-"))
 
     def _redrive(self) -> None:
@@ -483,7 +489,7 @@ class Run:
         return found
 
     def _lines(self) -> Mapping[str, Sequence[Line]]:
-        """By event; of events that this run's source sent."""
+        """Return the log lines by event, for events that this run's source sent."""
         found = defaultdict[str, list[Line]](list)
         for log in self.logs.glob("*.log"):
             for document in documents(log.read_text(encoding="utf-8", errors="replace")):
@@ -500,7 +506,7 @@ def _seconds(timestamp: str) -> float:
 
 
 def documents(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON of a log. Several processes write into it, and one that is killed leaves a part of a line."""
+    """Yield the JSON documents of a log. Several processes write to it, and a killed process leaves a partial line."""
     decoder = json.JSONDecoder()
     at = text.find('{"level"')
     while at >= 0:
@@ -513,12 +519,12 @@ def documents(text: str) -> Iterator[dict[str, Any]]:
 
 
 def outcomes_of(lines: Mapping[str, Sequence[Line]]) -> dict[tuple[str, str], str]:
-    """The last decision on each event by each flow. That the event has enrolled the record is one outcome, whether its
-    first delivery or a later one says so; in a once-only flow it is that the record is enrolled, by whichever of its
-    events."""
+    """Return the last decision on each event by each flow. DUPLICATE_EVENT counts as ENROLLED, because either
+    the first delivery or a later one can report the enrollment. So does ALREADY_ENROLLED in a once-only flow, because
+    any event of the record can be the one that enrolls it."""
     found: dict[tuple[str, str], str] = {}
-    for event_id, those in lines.items():
-        for line in those:
+    for event_id, event_lines in lines.items():
+        for line in event_lines:
             if line.content["message"] != "decision":
                 continue
             flow, code = str(line.content["flowId"]), line.outcome
@@ -536,24 +542,24 @@ def play(
     seed: str | None = None,
     mean_seconds: float = 1.0,
     hangs: int = 1,
-    tell: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Left:
-    """In a local run of its own. Without a seed it is undisturbed."""
+    """Play the plan in a separate local run. Without a seed, the run is undisturbed."""
     began = time.monotonic()
     with local_run(mode) as (embedded, process, logs):
         run = Run(embedded, logs, traffic)
         run.prepare(tolerance_minutes)
-        tell(f"{mode}: prepared after {time.monotonic() - began:.0f} s")
+        report(f"{mode}: prepared after {time.monotonic() - began:.0f} s")
         if seed is None:
             run.send()
         else:
             with Chaos(process, seed, mean_seconds, hangs) as chaos:
                 run.send()
-                # And until the last event that waits is decided.
+                # Continue until the last waiting event is decided.
                 waited = [at for event_id, at in run.sent_at.items() if event_id.startswith("website.page_visited-")]
                 time.sleep(max(0.0, max(waited) + tolerance_minutes * 60 + 5 - time.time()))
             run.left.disturbances = chaos.done
-        tell(f"{mode}: sent after {time.monotonic() - began:.0f} s")
+        report(f"{mode}: sent after {time.monotonic() - began:.0f} s")
         run.settle(time.monotonic() + tolerance_minutes * 60 + SETTLED_WITHIN_SECONDS)
         left = run.look()
     left.seconds = time.monotonic() - began

@@ -1,9 +1,9 @@
-"""A fuzzer that sees which lines of the package an input runs, and goes on from those that run new ones (libFuzzer, by
-atheris). It starts from the samples, and speaks the words of the catalog.
+"""A coverage-guided fuzzer (libFuzzer, by atheris): it sees which lines of the package an input runs, and continues
+from inputs that run new lines. It starts from the samples and uses the words of the catalog.
 
     python -m tests.proofs.coverage_guided event|flow|body <folder of seeds> [libFuzzer's options]
 
-It ends with a count, or with the input that a target did not withstand, which then belongs into found.json.
+It ends with a count, or with the input that made a target fail. Add that input to found.json.
 """
 
 import json
@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["enrollment"]):
     from enrollment.domain.operators.property_operators import OPERATION_TYPES
     from tests.proofs.targets import Events, Tried, read_any_body, read_any_flow
 
-# Inputs that are JSON, between two lines that say what became of them; most of what a fuzzer makes is none.
+# The inputs that are JSON, between two lines with the results. Most inputs of a fuzzer are not JSON.
 REPORTED = 10_000
 
 ROOT = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
-"""What AWS can answer instead: faults in the place of single HTTP requests, below all of botocore, so that its own
-retries and the adapters' are what they are in production.
+"""Responses that AWS can give instead: faults that replace single HTTP requests below botocore, so that its retries and
+those of the adapters are the same as in production.
 
-Each service's errors are those of its documentation; a call that timed out may have taken effect or not; of a batch any
-part can be refused.
+The errors of each service are those of its documentation. A call that timed out may or may not have taken effect. Any
+part of a batch can be refused.
 """
 
 import json
@@ -55,14 +55,15 @@ ERRORS: Mapping[str, Sequence[tuple[int, str]]] = {
 CONFLICT = (400, "TransactionConflictException")
 CANCELLED = (400, "TransactionCanceledException")
 
-# Subsets of up to so many parts are all tried; of more the single ones, all but one, all, and some at random.
+# All subsets of up to this many parts are tried. For more parts: the single parts, all but one, all, and some at
+# random.
 ALL_SUBSETS = 3
 RANDOM_SUBSETS = 4
 
 
 def fail(at: int, fault: Fault, *, lasts: bool) -> Interference:
-    """Answers a call of a number so; one that lasts answers every later call of the same operation to the same
-    resource so."""
+    """Answer the call with this number with the fault. ``lasts``: every later call of the same operation to the same
+    resource gets the fault too."""
     failing: tuple[str, str] | None = None
 
     def interfere(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
@@ -76,7 +77,7 @@ def fail(at: int, fault: Fault, *, lasts: bool) -> Interference:
 
 
 def faults_of(call: Call) -> Iterator[Fault]:
-    """All that can be answered to such a call."""
+    """Yield all faults that are possible for such a call."""
     for status, code in ERRORS[call.service]:
         yield Fault(code, _error(status, code))
     if call.operation in ("PutItem", "UpdateItem"):
@@ -111,7 +112,7 @@ def _lost(is_done: bool, error: Callable[[str], Exception]) -> Answer:
 
 
 def _cut_off(request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
-    """DynamoDB gives the sum of what it answers."""
+    """DynamoDB sends the checksum of its response."""
     whole = forward(request)
     headers = HeadersDict(whole.headers)
     if request.headers["X-Amz-Target"].decode().startswith("DynamoDB"):
@@ -121,7 +122,7 @@ def _cut_off(request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
 
 @dataclass
 class Refusing:
-    """Refuses parts of a batch, by their places in the first call, and the same parts ever after."""
+    """Refuses parts of a batch, by their positions in the first call, and refuses the same parts in all later calls."""
 
     places: Sequence[int]
     names: set[str] = field(default_factory=set)
@@ -139,8 +140,8 @@ class Refusing:
 
 def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], parts: Sequence[Any]) -> Any:
     if operation == "BatchGetItem":
-        ((table, asked),) = body["RequestItems"].items()
-        fewer = {**body, "RequestItems": {table: {**asked, "Keys": parts}}}
+        ((table, table_request),) = body["RequestItems"].items()
+        fewer = {**body, "RequestItems": {table: {**table_request, "Keys": parts}}}
     elif operation == "BatchExecuteStatement":
         fewer = {**body, "Statements": parts}
     else:
@@ -152,8 +153,8 @@ def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], 
 
 
 def _batch_get_item(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
-    ((table, asked),) = body["RequestItems"].items()
-    return {"Responses": {table: []}, **answer, "UnprocessedKeys": {table: {**asked, "Keys": refused}}}
+    ((table, table_request),) = body["RequestItems"].items()
+    return {"Responses": {table: []}, **answer, "UnprocessedKeys": {table: {**table_request, "Keys": refused}}}
 
 
 def _batch_execute_statement(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
@@ -182,7 +183,7 @@ _PARTIAL: Mapping[str, Callable[[Any, Any, Sequence[Any], Sequence[Any]], Any]] 
 
 
 def _subsets(count: int) -> list[tuple[int, ...]]:
-    """Of places, none of them empty."""
+    """Return subsets of the positions, without the empty set."""
     places = range(count)
     if count <= ALL_SUBSETS:
         return [combination for size in places for combination in combinations(places, size + 1)]

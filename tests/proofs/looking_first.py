@@ -1,6 +1,6 @@
-"""A store that looks first and then writes: the proofs of concurrency must find it wanting.
+"""A store that reads first and then writes. The proofs of concurrency must detect that it is wrong.
 
-A module by itself, so that the functions' processes load no tests.
+It has its own module, so that the functions' processes do not import tests.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from enrollment.serialization.messages import read_message, write_message
 
 
 class LookingFirst(DynamoEnrollments):
-    """What was looked for and not found is written, whatever is there by now."""
+    """Writes an item that was not found, even if it exists by then."""
 
     def claim(self, enrollment: Enrollment, due_at: Instant | None = None, chain: tuple[str, ...] = ()) -> bool:
         return self._table.put(
@@ -33,8 +33,8 @@ class LookingFirst(DynamoEnrollments):
             }
         )
 
-    def confirm(self, enrollment: Enrollment, **what: Any) -> None:
-        """Of two that wrote the item, one would find it changed."""
+    def confirm(self, enrollment: Enrollment, **details: Any) -> None:
+        """Do not confirm: of two processes that wrote the item, one would find it changed."""
 
 
 def looking_first(application: Application) -> Application:

@@ -1,8 +1,7 @@
-"""Functions in processes of their own, whose every call to AWS can be interfered with.
+"""Functions in separate processes whose calls to AWS can be replaced or interrupted.
 
-A process is forked, so that it has all that is imported and all clients, and no open connection; it can end itself in
-the middle of anything, and no code of it can notice. What it called is known all the same, for it is told before the
-call is made.
+A process is forked, so that it has all imports and clients, and no open connection. It can end itself at any point, and
+its code cannot detect that. Its calls are known nevertheless, because each is reported before it is made.
 """
 
 import json
@@ -17,7 +16,7 @@ from typing import Any
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 
-# Seconds after which a process is ended: it would be waiting for what never comes.
+# Seconds after which a process is ended, because it would wait forever.
 LONGEST = 60
 
 CRASHED = 70
@@ -25,8 +24,8 @@ CRASHED = 70
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request. ``resource``: the tables, the queue or the bus; ``parts``: names of the entries or keys that
-    the answer tells of one by one."""
+    """An HTTP request. ``resource``: the tables, the queue or the bus. ``parts``: names of the entries or keys that the
+    response reports on individually."""
 
     service: str
     operation: str
@@ -39,7 +38,7 @@ class Call:
 
 Forward = Callable[[AWSPreparedRequest], AWSResponse]
 Interference = Callable[[int, Call, AWSPreparedRequest, Forward], AWSResponse]
-"""In the place of a call: its number, from 1; what it is; the request; and how it is made."""
+"""Replaces a call. Arguments: its number, from 1; the call; the request; and a function that makes the request."""
 
 
 def undisturbed(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
@@ -48,7 +47,7 @@ def undisturbed(number: int, call: Call, request: AWSPreparedRequest, forward: F
 
 @dataclass
 class Outcome:
-    """Of a process: its calls in order, the errors that its work raised, and whether it ended without one at last."""
+    """The outcome of a process: its calls in order, the errors that its work raised, and whether it succeeded."""
 
     calls: list[Call] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -57,7 +56,8 @@ class Outcome:
 
 
 def run(work: Callable[[], Any], interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
-    """In a new process. What raises is done again there, so many times at most: as a function's process is kept."""
+    """Run the work in a new process. If it raises, it is repeated there, up to this number of attempts: Lambda also
+    keeps a function's process after an error."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -69,14 +69,14 @@ def run(work: Callable[[], Any], interference: Interference = undisturbed, attem
             os._exit(1)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as lines:
-        told = [json.loads(line) for line in lines]
+        messages = [json.loads(line) for line in lines]
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     outcome = Outcome(has_crashed=status == CRASHED)
-    for kind, what in told:
+    for kind, content in messages:
         if kind == "call":
-            outcome.calls.append(Call(**{**what, "parts": tuple(what["parts"])}))
+            outcome.calls.append(Call(**{**content, "parts": tuple(content["parts"])}))
         elif kind == "error":
-            outcome.errors.append(what)
+            outcome.errors.append(content)
         else:
             outcome.is_done = True
     assert status in (0, CRASHED), (status, outcome)
@@ -88,38 +88,38 @@ def _work(work: Callable[[], Any], interference: Interference, attempts: int, wr
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    # The production waits are made, and take no time.
+    # The waits of production are requested, but take no time.
     time.sleep = lambda _: None  # type: ignore[assignment]
     forward = URLLib3Session.send
     count, lock = 0, threading.Lock()
 
-    def tell(kind: str, what: Any) -> None:
-        line = json.dumps([kind, what]).encode() + b"\n"
+    def report(kind: str, content: Any) -> None:
+        line = json.dumps([kind, content]).encode() + b"\n"
         while line:
             line = line[os.write(writing, line) :]
 
     def send(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
         nonlocal count
         call = call_of(request)
-        # The events of a batch call at the same time.
+        # The events of a batch make calls at the same time.
         with lock:
             count += 1
             number = count
-            tell("call", asdict(call))
+            report("call", asdict(call))
         return interference(number, call, request, lambda sent: forward(session, sent))
 
     URLLib3Session.send = send
     for _ in range(attempts):
         try:
             work()
-            tell("done", None)
+            report("done", None)
             return
         except Exception as error:
-            tell("error", f"{type(error).__name__}: {error}")
+            report("error", f"{type(error).__name__}: {error}")
 
 
 def crash(at: int, *, before: bool) -> Interference:
-    """Ends the process before or after its call of a number."""
+    """End the process before or after the call with this number."""
 
     def interfere(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
         if number == at and before:
@@ -133,7 +133,7 @@ def crash(at: int, *, before: bool) -> Interference:
 
 
 def crash_before(operation: str) -> Interference:
-    """Ends the process before its first call of an operation."""
+    """End the process before its first call of an operation."""
 
     def interfere(number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
         if call.operation == operation:
@@ -168,17 +168,17 @@ def _resource(body: Mapping[str, Any]) -> str:
 
 
 def parts_of(operation: str, body: Mapping[str, Any]) -> list[Any]:
-    """What the answer tells of one by one."""
+    """Return the parts of a batch that the response reports on individually."""
     if operation == "BatchGetItem":
-        ((_, asked),) = body["RequestItems"].items()
-        return list(asked["Keys"])
+        ((_, request),) = body["RequestItems"].items()
+        return list(request["Keys"])
     if operation == "BatchExecuteStatement":
         return list(body["Statements"])
     return list(body["Entries"]) if operation in ("SendMessageBatch", "PutEvents") else []
 
 
 def name_of(part: Mapping[str, Any]) -> str:
-    """The same however often it is sent."""
+    """Return a name that is the same each time the part is sent."""
     if "MessageDeduplicationId" in part:
         return str(part["MessageDeduplicationId"])
     return str(json.loads(part["Detail"])["id"]) if "Detail" in part else json.dumps(part, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Where stories are played: the embedded AWS, a portal of its own for each time, the functions in processes."""
+"""The environment in which stories are played: the embedded AWS, a new portal each time, and functions in processes."""
 
 import itertools
 import json
@@ -60,26 +60,26 @@ from tests.support.scenario import event
 from tests.support.stores import Stores, open_tables, stores
 
 State = frozenset[str]
-"""All that is stored of a portal, and all that was sent, without what differs each time."""
+"""Everything that is stored of a portal and everything that was sent, without what differs in each run."""
 
-# Stories that make every kind of call.
+# Stories that together make every kind of call.
 WARMING = [story for story in STORIES if story.name in ("once", "a request that changes")]
 
 # Enough for every chain of events that a story leads to.
 ROUNDS = 5
 
-# The time of the processes, in milliseconds. It stands still in each of them, and each one's is later than that of the
-# process before it (``Play._run``).
+# The time of the processes, in milliseconds. It stands still in each process, and is later in each process than in the
+# one before (``Play._run``).
 clock = [NOW + 1000]
 HOUR = 3_600_000
-# Enrollments of the stories are unconfirmed for long enough, and those that a limit delays are not due.
+# By then, enrollments of the stories are unconfirmed for long enough, and delayed enrollments are not due yet.
 HALF_AN_HOUR = 1_800_000
-# What waits in the stories is decided finally by then, and the time in which a late change counts has begun.
+# By then, waiting events of the stories are decided finally, and the period in which a late change counts has begun.
 TOLERANCE_IS_OVER = 480_000
 
 
 class NotDone(Exception):
-    """The API's answer says so: its caller asks again."""
+    """The API responded that the request was not completed, so the caller repeats it."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Stage:
     known: dict[str, "Known"] = field(default_factory=dict)
 
     def receive(self, url: str, *, as_text: bool = False) -> list[Any]:
-        """All that a queue has."""
+        """Receive all messages of a queue."""
         found: list[Any] = []
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             found += [message["Body"] if as_text else json.loads(message["Body"]) for message in messages]
@@ -106,20 +106,20 @@ class Stage:
 @contextmanager
 def stage() -> Iterator[Stage]:
     with emulated_aws() as emulated, pytest.MonkeyPatch.context() as patch:
-        # Of one name, Powertools would keep the logger of another test.
+        # With the same name, Powertools would keep the logger of another test.
         patch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
         for place in (bootstrap, api_bootstrap, api_handler):
             patch.setattr(place, "now", lambda: clock[0])
-        # What is to be delivered again later is seen at once.
+        # Messages that are scheduled for later are visible at once.
         patch.setattr(queues, "MAX_DELAY_SECONDS", 0)
-        # Which of many has an entry would be another in each portal, and so the order of calls.
+        # Otherwise the shard of an entry would differ in each portal, and so would the order of calls.
         patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
         # One worker evaluates one shard, so that the order of its calls is always the same.
         patch.setattr(run_handler, "WORKERS", 1)
         for place, name in ((records, "SHARDS"), (run_repository, "RECORD_SHARDS"), (run_worker, "RECORD_SHARDS")):
             patch.setattr(place, name, 1)
         patch.setattr(runs, "PAGE_RECORDS", PAGE_RECORDS)
-        # A shard that an error frees later is not waited for, because the time of a process stands still.
+        # Do not wait for a shard that an error releases later, because the time of a process stands still.
         patch.setattr(run_handler, "WORK_SECONDS", 1.0)
         config = emulated.config
         session = botocore.session.get_session()
@@ -136,7 +136,7 @@ def stage() -> Iterator[Stage]:
             associations = DynamoAssociations(open_tables(config))
             made = Stage(config, stores(config), associations, sqs, dynamodb, copy)
             _warm_up(made)
-            # It is made here and not called, because the processes would lack its threads.
+            # Create the application here without running it, because a forked process would not have its threads.
             run_bootstrap.run_application.cache_clear()
             run_bootstrap.run_application()
             yield made
@@ -147,8 +147,8 @@ def stage() -> Iterator[Stage]:
 
 
 def _warm_up(on: Stage) -> None:
-    """The functions are called here once, so that each process is forked with what their clients build at first; but
-    without their connections, which processes can't share."""
+    """Call the functions once in this process, so that each forked process has the objects that clients create at first
+    use. It does not have the connections, which processes cannot share."""
     used: set[URLLib3Session] = set()
     forward = URLLib3Session.send
 
@@ -169,7 +169,7 @@ def _warm_up(on: Stage) -> None:
 
 
 class Play:
-    """A story in a new portal, prepared."""
+    """A story in a new, prepared portal."""
 
     def __init__(self, stage: Stage, story: Story) -> None:
         self.stage = stage
@@ -184,11 +184,13 @@ class Play:
         self.arrivals = Arrivals()
         for document in story.flows:
             store(stage.stores.authoring, self.portal, document, 0)
-        for name, given in (story.records or {}).items():
-            properties = {key: TimestampedValue(value, 0) for key, value in given.items() if not key.startswith("in ")}
+        for name, record_fields in (story.records or {}).items():
+            properties = {
+                key: TimestampedValue(value, 0) for key, value in record_fields.items() if not key.startswith("in ")
+            }
             members = {
                 key.removeprefix("in "): TimestampedValue(value, 0)
-                for key, value in given.items()
+                for key, value in record_fields.items()
                 if key.startswith("in ")
             }
             stage.stores.records.save(Record(self._key(name), 0, properties, members))
@@ -225,11 +227,11 @@ class Play:
         kind, _, object_id = name.partition("/")
         return RecordKey(self.portal, object_type_id(kind) or "", object_id)
 
-    def _envelope(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return event({"at": iso(NOW), **given, "portal": self.portal})
+    def _envelope(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return event({"at": iso(NOW), **fields, "portal": self.portal})
 
-    def _redelivery(self, given: Mapping[str, Any]) -> str:
-        envelope = self._envelope(given)
+    def _redelivery(self, fields: Mapping[str, Any]) -> str:
+        envelope = self._envelope(fields)
         category = str(envelope["detail-type"]).partition(".")[0]
         return write_redelivery(read_event(envelope, category), [flow["id"] for flow in self.story.flows], NOW)
 
@@ -251,7 +253,7 @@ class Play:
         return self._backfills().get(self.portal, self.started.flow_id, self.started.id)
 
     def act(self) -> Any:
-        """The event is delivered, or the request is made. To be called in a process."""
+        """Deliver the event or make the request. Call this in a process of its own."""
         if self.redelivery is not None:
             return self._deliver_again(self.redelivery)
         if self.event is not None:
@@ -262,7 +264,7 @@ class Play:
                 raise NotDone(str(answer))
             return answer
         if isinstance(self.story.acts, Backfill):
-            # The lease of a worker that ended is over.
+            # The lease of a worker that ended has expired.
             clock[0] += LEASE_MS
             answer = function("runs").handler({}, CONTEXT)
             assert self.started is not None
@@ -270,11 +272,13 @@ class Play:
             if run is None or run.status is not RunStatus.DONE:
                 raise NotDone(str(answer))
             return answer
-        asked = self.story.acts
-        assert isinstance(asked, Request)
-        path, _, query = asked.path.partition("?")
-        given = dict(part.split("=") for part in query.split("&") if part)
-        status, content = request(asked.method, path, asked.body, self.portal, asked.headers, **given)
+        api_request = self.story.acts
+        assert isinstance(api_request, Request)
+        path, _, query = api_request.path.partition("?")
+        query_parameters = dict(part.split("=") for part in query.split("&") if part)
+        status, content = request(
+            api_request.method, path, api_request.body, self.portal, api_request.headers, **query_parameters
+        )
         if status not in (200, 201, 204):
             raise NotDone(f"{status} {content}")
         return content
@@ -291,14 +295,14 @@ class Play:
         return partial(function(category).handler, envelope, CONTEXT)
 
     def deliver(self, interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
-        """In one process, which is kept when it fails; so many attempts at most. Others have delivered what it put on
-        the bus before anything more happens."""
+        """Deliver in one process, which is reused after an error, up to this number of attempts. What it put on the bus
+        is delivered before the next step."""
         outcome = self._run(self.act, interference, attempts)
         self.finish()
         return outcome
 
     def _run(self, work: Callable[[], Any], interference: Interference = undisturbed, attempts: int = 1) -> Outcome:
-        """In a process with a time of its own, so that what it stores can be told from what others store."""
+        """Run the work in a process with its own time, which distinguishes what it stores from what others store."""
         self.begin_process()
         outcome = run(work, interference, attempts)
         self.arrivals.note(self.keys, self._records_items())
@@ -310,8 +314,8 @@ class Play:
         self.arrivals.times.append(self.time)
 
     def give_up(self) -> None:
-        """As Lambda does when its attempts are over: its destination gets the event. What is delivered again comes
-        there as it is."""
+        """Do what Lambda does after its last attempt: send the event to its destination. A redelivery is moved there
+        unchanged."""
         if self.redelivery is not None:
             self.stage.sqs.send_message(QueueUrl=self.stage.config.unprocessed_queue_url, MessageBody=self.redelivery)
         if self.event is not None:
@@ -325,7 +329,7 @@ class Play:
             )
 
     def redrive(self) -> None:
-        """What Lambda gave up is delivered once more, and the API is asked once more."""
+        """Deliver once more what Lambda gave up, or repeat the request to the API."""
         kept = self.stage.receive(self.stage.config.unprocessed_queue_url)
         self.refused += [message for message in kept if "reason" in message]
         if self.redelivery is not None:
@@ -338,7 +342,7 @@ class Play:
         assert outcome.is_done, outcome
 
     def change(self) -> None:
-        """What the story's author does meanwhile."""
+        """Make the change that the story's author makes meanwhile."""
         self.time += 1
         authoring, now = self.stage.stores.authoring, self.time
         match self.story.between:
@@ -350,8 +354,7 @@ class Play:
                 store(authoring, self.portal, document, now)
 
     def finish(self) -> None:
-        """What is on the bus is delivered, and what was sent about associated records, until nothing more comes of
-        it."""
+        """Deliver what is on the bus, and the messages about associated records, until nothing more follows."""
         for _ in range(ROUNDS):
             envelopes = self.stage.receive(self.stage.bus_copy)
             sent = self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)
@@ -375,7 +378,7 @@ class Play:
         raise AssertionError(f"{self.story.name}: the bus does not come to rest")
 
     def state(self) -> State:
-        """All that is stored and was sent. What must hold of any story is asserted."""
+        """Return everything that is stored and was sent. Assert what holds in every story."""
         items = [
             item for key in sorted(self.keys, key=str) for item in self._items(self.stage.config.enrollments_table, key)
         ]
@@ -408,28 +411,28 @@ class Play:
         assert all(message["event"] == self.event for message in self.refused), "whole"
         is_request = isinstance(self.story.acts, Request)
         records = [_remembered(item, by_id, any_arrival=is_request) for item in self._records_items()]
-        told = [_enrolled(item, by_id) for item in items]
+        enrolled = [_enrolled(item, by_id) for item in items]
         if is_request:
-            # Its events are about one moment and come in any order, so that any of them may be the first to enroll; and
-            # the request or the events may be the first to write the record.
-            for item in told:
+            # Its events are about one moment and arrive in any order, so any of them may be the first to enroll, and
+            # either the request or an event may be the first to write the record.
+            for item in enrolled:
                 del item["place"], item["message"]["isReEnrollment"]
             for record in records:
                 record.pop("version", None)
-        runs = [self._told_of_run()] if self.started is not None else []
+        runs = [self._run_counts()] if self.started is not None else []
         return frozenset(
-            json.dumps(self._named(record), sort_keys=True) for record in (*told, *records, *self.refused, *runs)
+            json.dumps(self._named(record), sort_keys=True) for record in (*enrolled, *records, *self.refused, *runs)
         )
 
-    def _told_of_run(self) -> dict[str, Any]:
-        """Its status and its counts, which are those of the records however often they were evaluated."""
+    def _run_counts(self) -> dict[str, Any]:
+        """Return its status and its counts, which do not depend on how often records were evaluated."""
         run = self._run_now()
         counts = self._backfills().progress(run).counts
         assert sum(counts.values()) == len(self.story.records or ())
         return {"run": run.status.value, "counts": {code.value: number for code, number in counts.items()}}
 
     def _records_items(self) -> list[dict[str, Any]]:
-        """Records, their history, and the events that wait for them."""
+        """Return records, their history, and the events that wait for them."""
         return [item for key in self.keys for item in self._items(self.stage.config.records_table, key)]
 
     def _items(self, table: str, key: RecordKey) -> list[dict[str, Any]]:
@@ -441,9 +444,9 @@ class Play:
         )
         return [{name: next(iter(value.values())) for name, value in item.items()} for item in answer["Items"]]
 
-    def _named(self, told: Mapping[str, Any]) -> Any:
-        """Without the names that each portal has its own of."""
-        text = json.dumps({name: value for name, value in told.items() if name != "deletedAt"})
+    def _named(self, item: Mapping[str, Any]) -> Any:
+        """Return the item without the names that are different in each portal."""
+        text = json.dumps({name: value for name, value in item.items() if name != "deletedAt"})
         text = text.replace(self.portal, "portal")
         for event_id, properties in self.produced.items():
             text = text.replace(event_id, json.dumps(properties)[1:-1])
@@ -453,25 +456,25 @@ class Play:
         return json.loads(text)
 
     def waiting(self) -> list[Mapping[str, Any]]:
-        """The flows of each event that waits."""
+        """Return the flows of each waiting event."""
         items = (item for key in self.keys for item in self._items(self.stage.config.records_table, key))
         return [json.loads(item["flows"]) for item in items if item["sk"].startswith("waiting/")]
 
     def enrolled(self) -> list[str]:
-        """The flows of the portal's enrollments, in order."""
+        """Return the flows of the portal's enrollments, in order."""
         items = (item for key in self.keys for item in self._items(self.stage.config.enrollments_table, key))
         return sorted(json.loads(item["message"])["flowId"] for item in items)
 
 
 @dataclass(frozen=True)
 class Known:
-    """Of a story that nothing disturbs: its calls, and how it may end."""
+    """An undisturbed story: its calls, and its possible end states."""
 
     calls: Sequence[Call]
     ends: Sequence[State]
 
     def difference(self, state: State) -> Sequence[str]:
-        """Of a state and the end that is nearest to it."""
+        """Return the difference between a state and the most similar end state."""
         return min((sorted(state ^ end) for end in self.ends), key=len)
 
 
@@ -490,7 +493,7 @@ def _known(on: Stage, story: Story) -> Known:
     assert play.enrolled() == list(story.enrolls)
     if story.between is None:
         return Known(outcome.calls, [end])
-    # What its author does meanwhile may come before all that the event does, or after it.
+    # The author's change may come before everything that the event does, or after it.
     other = Play(on, story)
     other.change()
     assert other.deliver().is_done
@@ -498,25 +501,25 @@ def _known(on: Stage, story: Story) -> Known:
 
 
 def _remembered(item: Mapping[str, Any], ids: Collection[str], *, any_arrival: bool) -> dict[str, Any]:
-    """Texts of JSON as what they say, for the order of names in them is that of the writes. Of the history, an
-    announcement without its enrollment's id and moment; no event with the time at which the bus got it, which is a
-    request's own, with what changed beside it, which is less when it is asked for again, nor with the shard that its
-    portal's name leads to."""
-    told = without_arrivals(item, any_arrival=any_arrival)
+    """Return the item with its JSON texts parsed, because the order of names in them is that of the writes. In the
+    history, announcements have no enrollment id and no time. Events have no arrival time at the bus, which differs in
+    each request, no changes beside their own, which are fewer if the request is repeated, and no shard, which depends
+    on the portal's name."""
+    remembered = without_arrivals(item, any_arrival=any_arrival)
     if not item["sk"].startswith("event/"):
-        return told
-    if "event" not in told:
-        return told
-    event = told["event"]
+        return remembered
+    if "event" not in remembered:
+        return remembered
+    event = remembered["event"]
     if event["id"] in ids:
         return {"pk": item["pk"], "event": event["detail"]["properties"]}
-    del event["time"], told["typeShard"]
+    del event["time"], remembered["typeShard"]
     event["detail"].pop("changedWith", None)
-    return told
+    return remembered
 
 
 def _enrolled(item: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
-    """Without what each time has its own of: ids and moments, those of an announcement's enrollment included."""
+    """Return the item without ids and times, which differ in each run, and those of the announced enrollment."""
     message = {
         name: value for name, value in json.loads(item["message"]).items() if name not in ("enrollmentId", "enrolledAt")
     }

@@ -1,7 +1,7 @@
-"""What is proven: each story is data, and a new one is one entry of STORIES.
+"""The stories that the proofs play. Each story is data; a new one is an entry of STORIES.
 
-A story is one event, or one request to the API, in a portal that was prepared. Its flows, records and events are
-written as in tests/scenarios; portals have their names when they are played.
+A story is one event, or one request to the API, in a prepared portal. Its flows, records and events are written as in
+tests/scenarios. Portals get their names when they are played.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,8 @@ from enrollment.domain.values import iso, iso_second
 from enrollment.entrypoints.bootstrap import now
 from tests.support.scenario import flow, property_filter
 
-# Of all events. A second ago, so that what a story changes afterwards is changed later than they were sent.
+# The time of all events: a second ago, so that later changes of a story are later than the time at which they were
+# sent.
 NOW = now() - 1000
 BEFORE = iso(NOW - 60_000)
 DAY = 86_400_000
@@ -31,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Redelivery:
-    """An event that was to be delivered again for all flows of the story; its time is over."""
+    """An event that is due to be delivered again for all flows of the story. The tolerance is over."""
 
     event: Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class Associated:
 
 @dataclass(frozen=True)
 class Unconfirmed:
-    """The run of a schedule that finds what a delivery of the event has left: the process ended before its first call
+    """The scheduled run that finds the unconfirmed enrollments of a delivery, whose process ended before its first call
     of ``left_before``."""
 
     event: Mapping[str, Any]
@@ -54,7 +55,7 @@ class Unconfirmed:
 
 @dataclass(frozen=True)
 class Backfill:
-    """The run of the schedule that evaluates the records of the story for a flow, in pages of PAGE_RECORDS."""
+    """The scheduled run that evaluates the records of the story for a flow, in pages of PAGE_RECORDS."""
 
     flow_id: str
 
@@ -64,12 +65,12 @@ PAGE_RECORDS = 2
 
 @dataclass(frozen=True)
 class Story:
-    """``enrolls``: the flows that it enrolls in when nothing disturbs it, with those before it, by their ids.
+    """``enrolls``: ids of the flows that it enrolls in when undisturbed, including earlier enrollments.
 
-    ``records``: by "<type>/<id>", the properties and memberships (``in <list>``) of those that exist before; ``pairs``
-    of them are associated. ``before``: events that were delivered before, and redeliveries. ``between``: what an author
-    does to a flow after the first delivery, when that was disturbed. ``chooses_ids``: the request creates a record
-    whose id is chosen there, so that asking again creates another.
+    ``records``: by "<type>/<id>", the properties and memberships (``in <list>``) of the existing records; ``pairs`` of
+    them are associated. ``before``: events that were delivered earlier, and redeliveries. ``between``: an author's
+    change of a flow after a disturbed first delivery. ``chooses_ids``: the request creates a record with a new id, so a
+    repeated request creates another record.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Story:
 
     @property
     def subjects(self) -> set[str]:
-        """That its events are about, by "<type>/<id>"."""
+        """Return the records that its events are about, as "<type>/<id>"."""
         acts = [act for act in (self.acts, *self.before) if not isinstance(act, Request | Backfill)]
         events = [act.event if isinstance(act, Redelivery | Associated | Unconfirmed) else act for act in acts]
         return {f"{event.get('object', 'contact')}/{event[next(iter(event))]}" for event in events}
@@ -105,7 +106,7 @@ TO_LIST = {
     "properties": {"hs_list_id": "42", "hs_membership_change": "ADDED"},
 }
 OF_LIST = flow({"id": 3, "lists": [["IN_LIST", "42"]]})
-# Created a minute before, and perhaps delivered after what happened since.
+# Created a minute before, and perhaps delivered after later events.
 TO_BE_IN_CORK = flow(
     {
         "id": 5,
@@ -127,7 +128,7 @@ RENAMED = {
 }
 OF_ACME = flow({"id": 7, "filters": [], "company": [["name", "IS_EQUAL_TO", "Acme"]]})
 
-# Two enter by a backfill. The first one is enrolled by an event before.
+# Two records enter by a backfill. The first is enrolled by an earlier event.
 CONTACTS = {
     **ADA,
     "contact/201": {"city": "Cork"},
@@ -141,7 +142,7 @@ IN_CORK = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_E
 # Known to the second, with a snapshot.
 SECOND = iso_second(NOW)
 ROUGH = {**SUBMITTED, "at": SECOND, "record": {"city": "Cork"}}
-# In that second, by its time.
+# In the same second, by its time.
 TO_BRAY = {
     "crm.property_changed": "101",
     "id": "c2",
@@ -191,7 +192,7 @@ BY_HAND = {
 
 
 def _enrolls_by_hand(flow_id: str, *object_ids: str, **body: Any) -> Request:
-    """A request with an idempotency key, so that asking again enrolls once."""
+    """Return a request with an idempotency key, so that repeating it enrolls once."""
     records = [{"objectId": object_id} for object_id in object_ids]
     whole = {"inputs": records} if len(records) > 1 else records[0]
     path = f"/enrollment/v1/flows/{flow_id}/enrollments"

@@ -1,6 +1,6 @@
-"""A batch of events whose process ends before or after any of its calls to AWS, whichever of its events makes it, or
-that gets any other answer to it, and that is delivered again: what came of each event is what would have come without
-it (docs/guarantees.md)."""
+"""Faults in a batch of events. The process ends before or after any call to AWS, of any event, or a call gets any other
+response, and the batch is delivered again. The result of each event must be the same as without the fault
+(docs/guarantees.md)."""
 
 import json
 import random
@@ -27,13 +27,13 @@ SEED = 5
 POINTS_TRIED = 4
 PAIRS_TRIED = 3
 FAULTS_TRIED = 4
-# Of the whole: pairs for each first point; faults at each call, once and lasting.
+# Of the whole proof: pairs for each first point; faults at each call, once and lasting.
 SECONDS_TRIED = 4
 FAULTS_OF_A_CALL = 12
-# Of a message, by the mapping of the buffer.
+# Deliveries of a message, by the buffer's event source mapping.
 DELIVERIES = 5
 
-# Events of four records: of one of them several, one creates its record, and one names a record that nobody knows.
+# Events of four records: several events of one record, one that creates its record, and one about an unknown record.
 EVENTS: Sequence[Mapping[str, Any]] = [
     {**SUBMITTED, "id": "e1"},
     {**SUBMITTED, "id": "e2", "record": {"city": "Cork"}},
@@ -44,7 +44,7 @@ EVENTS: Sequence[Mapping[str, Any]] = [
     {**SUBMITTED, "forms.submitted": "104", "id": "e7"},
 ]
 RECORDS = {"contact/101": {"city": "Dublin"}, "contact/102": {"city": "Dublin"}}
-# Once of each known record, and every time of each event but the last.
+# Flow 1 enrolls each known record once. Flow 2 enrolls by every event except the last, whose record is unknown.
 ENROLLS = ["1"] * 3 + ["2"] * 6
 STORY = Story("a batch", SUBMITTED, [ONCE, AGAIN], ENROLLS, RECORDS)
 
@@ -63,7 +63,7 @@ class Batch(Play):
         return answer
 
     def crash(self, at: int, *, before: bool) -> Outcome:
-        """How many calls there are is another number each time: what is done together depends on what meets."""
+        """The number of calls differs each time, because it depends on which calls are coalesced."""
         outcome = self.deliver(crash(at, before=before))
         assert outcome.has_crashed != outcome.is_done
         assert outcome.has_crashed or len(outcome.calls) < at
@@ -80,8 +80,8 @@ def undisturbed(on: Stage) -> tuple[int, State]:
     return len(outcome.calls), end
 
 
-def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten events create a record each, and enroll it in two flows."""
+def test_calls_of_a_batch_are_coalesced(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten events create a record each and enroll it in two flows."""
     monkeypatch.setattr(handler, "CallCoalescer", partial(CallCoalescer, max_wait_seconds=10))
     story = [
         {**SUBMITTED, "forms.submitted": f"{number}", "id": f"e{number}", "record": {"n": number}}
@@ -103,7 +103,7 @@ def test_what_needs_no_call_of_its_own_is_called_once(on: Stage, monkeypatch: py
         "BatchGetItem enrollments": 1,
         # The history.
         "BatchExecuteStatement records": 1,
-        # Ten entries at most.
+        # At most ten entries a call.
         "SendMessageBatch enrollments.fifo": 2,
         "PutEvents bus": 2,
         "BatchExecuteStatement enrollments": 2,
@@ -114,14 +114,14 @@ def points(calls: int) -> list[tuple[int, bool]]:
     return [(number, before) for number in range(1, calls + 1) for before in (True, False)]
 
 
-def test_a_batch_that_is_delivered_again_changes_nothing(on: Stage, undisturbed: tuple[int, State]) -> None:
+def test_redelivered_batch_changes_nothing(on: Stage, undisturbed: tuple[int, State]) -> None:
     play = Batch(on)
     for _ in range(3):
         assert play.deliver().is_done
     assert play.state() == undisturbed[1]
 
 
-def test_a_crash_at_any_call_of_a_batch_changes_nothing_in_the_end(
+def test_crash_at_any_call_of_a_batch_does_not_change_the_final_state(
     on: Stage, undisturbed: tuple[int, State], prove: bool
 ) -> None:
     calls, end = undisturbed
@@ -137,7 +137,7 @@ def test_a_crash_at_any_call_of_a_batch_changes_nothing_in_the_end(
     assert counts["crashes"] >= 0.8 * counts["points"]
 
 
-def test_two_crashes_in_a_row_of_a_batch_change_nothing_in_the_end(
+def test_two_successive_crashes_of_a_batch_do_not_change_the_final_state(
     on: Stage, undisturbed: tuple[int, State], prove: bool
 ) -> None:
     calls, end = undisturbed
@@ -153,7 +153,7 @@ def test_two_crashes_in_a_row_of_a_batch_change_nothing_in_the_end(
             assert play.state() == end
 
 
-def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
+def test_any_response_to_any_call_of_a_batch_does_not_change_the_final_state(
     on: Stage, undisturbed: tuple[int, State], prove: bool
 ) -> None:
     calls, end = undisturbed
@@ -168,15 +168,15 @@ def test_any_answer_to_any_call_of_a_batch_changes_nothing_in_the_end(
         counts["recovered within the invocation"] += not outcome.errors
         counts["recovered by a redelivery"] += outcome.is_done and bool(outcome.errors)
         counts["kept, and recovered by redriving"] += not outcome.is_done
-        assert outcome.is_done or play.deliver().is_done, drawn.told
+        assert outcome.is_done or play.deliver().is_done, drawn.description
         difference = overtaken(play.state()) ^ overtaken(end)
-        assert not difference, (drawn.told, outcome.errors, sorted(difference))
+        assert not difference, (drawn.description, outcome.errors, sorted(difference))
     print("\na batch:", dict(counts))
 
 
 def overtaken(state: State) -> State:
-    """Without what differs when an event of a record failed, and the next ones overtook it: which of them was the first
-    to enroll, and in a flow that enrolls once the only one; and how many writes the record has had."""
+    """Return the state without the differences that remain when an event of a record failed and later events overtook
+    it: which event enrolled first (in a once-only flow, the only one), and the number of writes of the record."""
     found: list[Any] = [json.loads(item) for item in state]
     for item in found:
         item.pop("version", None)
@@ -188,14 +188,14 @@ def overtaken(state: State) -> State:
 
 
 class Drawn:
-    """Which call has the number is known when it is made, and only then what can be answered to it."""
+    """A fault that is drawn when its call is made, because only then it is known which responses are possible."""
 
     def __init__(self, at: int, chance: float, *, lasts: bool) -> None:
         self._at = at
         self._chance = chance
         self._lasts = lasts
         self._fails: Interference | None = None
-        self.told = f"call {at}, chance {chance}, {'lasting' if lasts else 'once'}"
+        self.description = f"call {at}, chance {chance}, {'lasting' if lasts else 'once'}"
 
     def __call__(self, number: int, call: Call, request: AWSPreparedRequest, forward: Forward) -> AWSResponse:
         if number == self._at:

@@ -1,4 +1,4 @@
-"""What processes leave that are killed and stopped at random is what an undisturbed run leaves (docs/guarantees.md)."""
+"""Killed and stopped processes leave the same results as an undisturbed run (docs/guarantees.md)."""
 
 import json
 import os
@@ -33,14 +33,14 @@ pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 EVENTS = 2_000
 SEEDS = 5
-# Longer than the longest outage: a process that hangs for 30 s, and messages that come again after 40 s, several times.
+# Longer than the longest outage: a process that hangs for 30 s, and messages that return after 40 s, several times.
 TOLERANCE_MINUTES = 4.0
 
 PLAN = plan(EVENTS, "traffic")
 
 
 def played(seed: str | None) -> Mapping[str, Left]:
-    """Directly and through buffers, at the same time: most of a run is waiting."""
+    """Play direct and buffered delivery at the same time, because a run mostly waits."""
     with ThreadPoolExecutor(len(MODES)) as pool:
         work = partial(play, traffic=PLAN, tolerance_minutes=TOLERANCE_MINUTES, seed=seed)
         return dict(zip(MODES, pool.map(work, MODES), strict=True))
@@ -54,7 +54,7 @@ def undisturbed(prove: bool) -> Mapping[str, Left]:
     for mode, left in found.items():
         print(f"\nundisturbed, {mode}: {left}", flush=True)
         assert left.is_settled
-        # That nothing is compared with nothing.
+        # Make sure that the comparison is not between two empty results.
         assert set(left.outcomes.values()) == {"ENROLLED", "FILTERED_OUT", "NOT_MATCHED", "UNKNOWN_RECORD"}
         assert len({event_id for event_id, _ in left.outcomes}) == len(PLAN.events) - len(left.unprocessed)
         assert {flow for _, flow in left.enrollments} >= {"once", "each", "late", "late-once", "changed", "chain"}
@@ -63,16 +63,21 @@ def undisturbed(prove: bool) -> Mapping[str, Left]:
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
-def test_killed_and_stopped_processes_change_nothing(undisturbed: Mapping[str, Left], seed: int) -> None:
+def test_killed_and_stopped_processes_do_not_change_the_results(undisturbed: Mapping[str, Left], seed: int) -> None:
     found = {mode: (left, list(differences(undisturbed[mode], left))) for mode, left in played(str(seed)).items()}
-    for mode, (left, those) in found.items():
-        print(f"\nseed {seed}, {mode}: {left}; {len(those)} differences", *those, sep="\n", flush=True)
+    for mode, (left, found_differences) in found.items():
+        print(
+            f"\nseed {seed}, {mode}: {left}; {len(found_differences)} differences",
+            *found_differences,
+            sep="\n",
+            flush=True,
+        )
         if left.longest_outage > TOLERANCE_MINUTES * 60:
             print(f"the longest outage exceeded the tolerance of {TOLERANCE_MINUTES} minutes", flush=True)
-    assert not [str(difference) for _, those in found.values() for difference in those]
+    assert not [str(difference) for _, found_differences in found.values() for difference in found_differences]
     for left, _ in found.values():
-        assert any(disturbance.what == "killed" for disturbance in left.disturbances)
-        assert any(disturbance.what.startswith("stopped") for disturbance in left.disturbances)
+        assert any(disturbance.action == "killed" for disturbance in left.disturbances)
+        assert any(disturbance.action.startswith("stopped") for disturbance in left.disturbances)
 
 
 # The harness itself --------------------------------------------------------------------------------------------------
@@ -88,8 +93,8 @@ def test_each_event_has_its_own_time_and_id() -> None:
     assert plan(EVENTS, "traffic") == PLAN
 
 
-def test_the_processes_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
-    """Whatever the width of the terminal."""
+def test_only_the_processes_of_the_run_are_found(tmp_path: Path) -> None:
+    """The width of the terminal does not matter."""
     script = tmp_path / f"{'a' * 100}.py"
     script.write_text("import sys; print('up', flush=True); sys.stdin.read()")
     command = [sys.executable, str(script)]
@@ -123,11 +128,11 @@ def line(code: str, flow: str = "each", event_id: str = "e1", at: str = "1", rec
         (["ALREADY_ENROLLED"], "once", "ENROLLED"),
     ],
 )
-def test_the_last_decision_is_the_outcome(codes: list[str], flow: str, outcome: str) -> None:
+def test_last_decision_is_the_outcome(codes: list[str], flow: str, outcome: str) -> None:
     assert outcomes_of({"e1": [line(code, flow) for code in codes]}) == {("e1", flow): outcome}
 
 
-def test_a_log_with_a_part_of_a_line_is_read() -> None:
+def test_log_with_a_partial_line_is_read() -> None:
     whole, other = {"level": "INFO", "code": "x"}, {"level": "INFO", "code": "y"}
     text = json.dumps(whole)[:20] + json.dumps(whole, separators=(",", ":")) + json.dumps(other, separators=(",", ":"))
     assert list(documents(f"noise\n{text}\nnoise {json.dumps(whole)[:9]}")) == [whole, other]
@@ -164,17 +169,17 @@ def left(**changes: Any) -> Left:
         ({"is_settled": False}, "not at rest"),
     ],
 )
-def test_each_kind_of_difference_is_found(changes: Mapping[str, Any], what: str) -> None:
+def test_each_kind_of_difference_is_found(changes: Mapping[str, Any], expected: str) -> None:
     (found,) = differences(left(), left(**changes))
-    assert found.what.startswith(what)
+    assert found.description.startswith(expected)
 
 
-def test_what_the_contract_allows_is_no_difference() -> None:
+def test_repetitions_that_the_contract_allows_are_not_differences() -> None:
     assert not list(differences(left(), left(messages=Counter({"01": 2}))))
     assert not list(differences(left(), left(unprocessed=Counter({("e2", "MISSING_FIELD"): 2}))))
 
 
-def test_a_difference_names_its_event_record_flow_and_log_lines() -> None:
+def test_difference_names_its_event_record_flow_and_log_lines() -> None:
     (found,) = differences(left(), left(outcomes={("e1", "each"): "FILTERED_OUT"}))
     head, *lines = str(found).splitlines()
     assert head == "outcome: event e1, record r1, flow each: expected ENROLLED, found FILTERED_OUT"

@@ -1,7 +1,7 @@
-"""A process that ends before or after any of its calls to AWS changes nothing in the end (docs/guarantees.md).
+"""A process that ends before or after any of its calls to AWS does not change the final state (docs/guarantees.md).
 
-Each story is played undisturbed, which tells its calls and how it ends; then once for each point at which the process
-can end, and once for each two of them, one in the first delivery and one in the second.
+Each story is played undisturbed, which gives its calls and its end state. Then it is played once for each point at
+which the process can end, and once for each pair of points: one in the first delivery, one in the second.
 """
 
 import random
@@ -18,7 +18,7 @@ from tests.proofs.stories import STORIES, Story
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
 SEED = 5
-# Of the short proof: stories, and of each points and pairs of points.
+# Of the short proof: stories, and the points and pairs of points of each.
 STORIES_TRIED = 4
 POINTS_TRIED = 2
 PAIRS_TRIED = 1
@@ -26,13 +26,13 @@ PAIRS_TRIED = 1
 
 @dataclass(frozen=True)
 class Point:
-    """Where a process ends: before or after its call of a number."""
+    """The point at which a process ends: before or after the call with this number."""
 
     call: int
     before: bool
 
     def made(self, outcome: Outcome) -> Sequence[Call]:
-        """What the process did of what it called."""
+        """Return the calls that took effect."""
         return outcome.calls[: self.call - self.before]
 
 
@@ -55,7 +55,7 @@ def points_of(calls: Sequence[Call]) -> list[Point]:
 
 
 def distinct(points: Sequence[Point]) -> list[Point]:
-    """After a call and before the next, the world is the same."""
+    """Return the points that differ: after a call and before the next, the state is the same."""
     return [point for point in points if point.call == 1 or not point.before]
 
 
@@ -73,7 +73,7 @@ def crashed(play: Play, point: Point) -> Outcome:
 
 
 def ended(play: Play, story: Story, expected: Known, *crashes: Sequence[Call]) -> Outcome:
-    """The last delivery, which nothing disturbs, and what must hold after it."""
+    """Make the last, undisturbed delivery, and assert what must hold after it."""
     last = play.deliver()
     assert last.is_done
     assert expected.difference(play.state()) == []
@@ -86,7 +86,7 @@ def ended(play: Play, story: Story, expected: Known, *crashes: Sequence[Call]) -
 
 
 def confirmations(calls: Sequence[Call]) -> int:
-    """The updates that follow what was sent; those before are of a flow's limit."""
+    """Return the number of updates after the first message was sent. Earlier updates belong to a rate limit."""
     operations = [call.operation for call in calls]
     firsts = [operations.index(operation) for operation in ("SendMessageBatch", "PutEvents") if operation in operations]
     return operations[min(firsts) :].count("UpdateItem") if firsts else 0
@@ -96,7 +96,7 @@ def sent(calls: Sequence[Call]) -> int:
     return sum(len(call.parts) for call in calls if call.operation == "SendMessageBatch")
 
 
-def test_a_crash_at_any_point_changes_nothing_in_the_end(
+def test_crash_at_any_point_does_not_change_the_final_state(
     on: Stage, story: Story, prove: bool, counts: Counter[str]
 ) -> None:
     expected = known(on, story)
@@ -114,7 +114,7 @@ def test_a_crash_at_any_point_changes_nothing_in_the_end(
         assert counts["crash points"] == 2 * counts["calls"]
 
 
-def test_two_crashes_in_a_row_change_nothing_in_the_end(
+def test_two_successive_crashes_do_not_change_the_final_state(
     on: Stage, story: Story, prove: bool, counts: Counter[str]
 ) -> None:
     expected = known(on, story)

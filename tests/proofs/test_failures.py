@@ -1,9 +1,9 @@
-"""Whatever AWS answers, to any call: it is recovered, or the event is kept whole and recovered later
-(docs/guarantees.md).
+"""Any response of AWS to any call is handled: processing recovers, or the event is stored unprocessed as a whole and is
+recovered later (docs/guarantees.md).
 
-Each fault of faults.py is put in the place of each call of each story: once, and for as long as Lambda delivers an
-event, which is three times. What has failed each time is in the unprocessed-events queue, and is delivered once more
-when the fault is over. However it went, the end is that of the story undisturbed.
+Each fault of faults.py replaces each call of each story: once, and for as long as Lambda delivers an event, which is
+three times. An event that failed each time is in the unprocessed-events queue and is delivered once more when the fault
+is over. In all cases the final state is that of the undisturbed story.
 """
 
 import random
@@ -18,15 +18,15 @@ from tests.proofs.stories import STORIES, Story
 
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("proofs")]
 
-# Of an asynchronous invocation: the first, and two retries.
+# Deliveries of an asynchronous invocation: the first, and two retries.
 DELIVERIES = 3
 
 SEED = 24
-# Of the short proof: stories, and faults of each.
+# Of the short proof: stories, and the faults of each.
 STORIES_TRIED = 4
 FAULTS_TRIED = 2
 
-# What an author does meanwhile is the matter of test_crashes.
+# test_crashes plays the stories with changes by an author.
 STEADY = [story for story in STORIES if story.between is None]
 
 
@@ -50,7 +50,7 @@ BY_REDELIVERY = "recovered by a redelivery"
 KEPT = "kept, and recovered by redriving"
 
 
-def test_any_answer_to_any_call_changes_nothing_in_the_end(
+def test_any_response_to_any_call_does_not_change_the_final_state(
     on: Stage, story: Story, prove: bool, counts: Counter[str]
 ) -> None:
     expected = known(on, story)
@@ -69,15 +69,15 @@ def test_any_answer_to_any_call_changes_nothing_in_the_end(
 
 
 def outcome_of(play: Play, expected: Known, number: int, fault: Fault, lasts: bool) -> str:
-    told = (expected.calls[number - 1], fault.name, "lasting" if lasts else "once")
+    context = (expected.calls[number - 1], fault.name, "lasting" if lasts else "once")
     outcome = play.deliver(fail(number, fault, lasts=lasts), attempts=DELIVERIES)
-    assert outcome.calls[number - 1].operation == expected.calls[number - 1].operation, told
-    assert not outcome.has_crashed, told
+    assert outcome.calls[number - 1].operation == expected.calls[number - 1].operation, context
+    assert not outcome.has_crashed, context
     if not outcome.is_done:
-        assert len(outcome.errors) == DELIVERIES, told
+        assert len(outcome.errors) == DELIVERIES, context
         play.give_up()
         play.redrive()
-    assert expected.difference(play.state()) == [], (told, outcome.errors)
+    assert expected.difference(play.state()) == [], (context, outcome.errors)
     if not outcome.is_done:
         return KEPT
     return BY_REDELIVERY if outcome.errors else WITHIN

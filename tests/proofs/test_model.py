@@ -192,8 +192,8 @@ class Fact:
 def latest(facts: Iterable[Fact]) -> str | None:
     """The value of the last of these facts: of those that are not certainly before another, the last to arrive."""
     known = list(facts)
-    last = [fact for fact in known if not any(fact.is_certainly_before(other) for other in known)]
-    return max(last, key=lambda fact: fact.arrived).value if last else None
+    last = [one for one in known if not any(one.is_certainly_before(other) for other in known)]
+    return max(last, key=lambda one: one.arrived).value if last else None
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Story:
         name = sent.properties["hs_name"]
         facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
         own = [fact for fact in facts if fact.event_id == sent.id]
-        return latest(fact for fact in facts if fact not in own and all(fact.is_before(other) for other in own))
+        return latest(fact for fact in facts if fact not in own and all(fact.is_before(one) for one in own))
 
 
 NOTHING = Story()
@@ -374,7 +374,7 @@ class Specification:
     def _follow(self, flow_id: str, sent: Sent, evaluated: int, verdict: Verdict) -> None:
         place = (flow_id, sent.record, sent.id)
         if isinstance(verdict, int):
-            if not any(wait[1:] == place[1:] for wait in self.waits):
+            if not any(one[1:] == place[1:] for one in self.waits):
                 self.first_evaluated[sent.record, sent.id] = evaluated
             self.waits[place] = Wait(verdict)
         elif verdict == ENROLLED:
@@ -384,7 +384,7 @@ class Specification:
         given = self.flows.get(flow_id)
         if given is None or not given["enabled"]:
             return UNDECIDED
-        if all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in given["triggers"]):
+        if all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"]):
             return UNDECIDED
         story = self.stories.get(sent.record, NOTHING)
         tolerance = 1000 * given["record_tolerance"]
@@ -414,7 +414,7 @@ class Specification:
             is_change
             and given["id"] not in sent.chain
             and given["on_since"] <= sent.latest
-            and any(TRIGGERS[trigger][1](sent) for trigger in given["triggers"])
+            and any(TRIGGERS[one][1](sent) for one in given["triggers"])
         )
 
     def _criteria_verdict(
@@ -735,7 +735,7 @@ class Enrolling(RuleBasedStateMachine):
         # The schedule publishes what no delivery has published within some minutes.
         assert not [failure for _, failure in self.world.unconfirmed_publisher.publish_all() if failure is not None]
         overdue = self.world.now - 5 * MINUTE
-        assert all(item.is_confirmed or item.publish_at >= overdue for item in self.world.enrollments.items.values())
+        assert all(one.is_confirmed or one.publish_at >= overdue for one in self.world.enrollments.items.values())
         self._check_messages()
         self._put_on_the_bus()
 
@@ -746,7 +746,7 @@ class Enrolling(RuleBasedStateMachine):
                 self.world.redeliveries.scheduled.remove(scheduled)
 
     def _due(self, until: int) -> list[tuple[int, str]]:
-        return sorted(redelivery for redelivery in self.world.redeliveries.scheduled if redelivery[0] <= until)
+        return sorted(one for one in self.world.redeliveries.scheduled if one[0] <= until)
 
     def _one(self, data: st.DataObject) -> Sent:
         return data.draw(st.sampled_from(self.sent), label="event")
@@ -778,25 +778,25 @@ class Enrolling(RuleBasedStateMachine):
                 before = set(self.world.bus.produced)
                 keeping.change(key, RecordUpdate(now, {"city": value}, creates=True))
                 # What the bus got tells under which id the change is announced.
-                event_id = next((id_ for id_ in self.world.bus.produced if id_ not in before), "")
+                event_id = next((one for one in self.world.bus.produced if one not in before), "")
                 fact = Fact("city", value, now, False, now, event_id)
-                return lambda specification: specification.store(which, [fact], created=now, arrived=now)
+                return lambda one: one.store(which, [fact], created=now, arrived=now)
             case "delete record":
                 is_stored = key in self.world.records.records
                 keeping.delete(key, now)
-                return lambda specification: specification.delete_record(which, now, is_stored=is_stored)
+                return lambda one: one.delete_record(which, now, is_stored=is_stored)
             case "write flow":
                 given = {**value, "id": which}
             case _ if given is None:
-                return lambda specification: None
+                return lambda one: None
             case "delete flow":
                 authoring.delete(PORTAL, which, now)
-                return lambda specification: specification.delete_flow(which)
+                return lambda one: one.delete_flow(which)
             case _:
                 name = what.removeprefix("switch ")
                 given = {**given, name: not given[name]}
         store(authoring, PORTAL, document(given), now)
-        return lambda specification: specification.put_flow(given, now)
+        return lambda one: one.put_flow(given, now)
 
     # What must hold
 
@@ -815,7 +815,7 @@ class Enrolling(RuleBasedStateMachine):
         arrivals = {began, self.world.now, *evaluations} if sent.changes_record else evaluations
         ways_to_look = self._ways_to_look(candidates)
         if is_partial and meeting is None:
-            ways_to_look = [chosen for looked_at in ways_to_look for chosen in without_refused(looked_at)]
+            ways_to_look = [one for looked_at in ways_to_look for one in without_refused(looked_at)]
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at, reads_again=reads_again)
@@ -834,13 +834,13 @@ class Enrolling(RuleBasedStateMachine):
         at, text = scheduled
         now = self.world.now = max(self.world.now + 1, at)
         message = json.loads(text)
-        sent = next(event for event in self.sent if event.id == message["event"]["id"])
+        sent = next(one for one in self.sent if one.id == message["event"]["id"])
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
         is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
         # Its own delivery may still be unfinished. What is scheduled is delivered again by the queue.
         self.unfinished = unfinished
-        step = lambda specification: specification.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
+        step = lambda one: one.finish(sent, evaluated, message["flowIds"], now)  # noqa: E731
         self._follow([[step]], meeting, is_partial=is_partial)
         self._put_on_the_bus()
         return is_partial
@@ -850,12 +850,10 @@ class Enrolling(RuleBasedStateMachine):
     ) -> list[Step]:
         now = self.world.now
         return [
-            lambda specification: specification.apply(sent, arrived),
-            lambda specification: specification.decide(sent, evaluated, now),
+            lambda one: one.apply(sent, arrived),
+            lambda one: one.decide(sent, evaluated, now),
             *(
-                lambda specification, waiting=waiting: specification.look_again(
-                    waiting, now, sent, reads_again=reads_again
-                )
+                lambda one, waiting=waiting: one.look_again(waiting, now, sent, reads_again=reads_again)
                 for waiting in looked_at
             ),
         ]
@@ -880,10 +878,10 @@ class Enrolling(RuleBasedStateMachine):
         return is_partial
 
     def _finish(self, sent: Sent) -> None:
-        self.unfinished = [event for event in self.unfinished if event is not sent]
-        for item in self.world.enrollments.items.values():
-            is_due = item.due_at is None or item.due_at <= self.world.now
-            assert item.enrollment.cause.event_id != sent.id or item.is_confirmed or not is_due
+        self.unfinished = [one for one in self.unfinished if one is not sent]
+        for one in self.world.enrollments.items.values():
+            is_due = one.due_at is None or one.due_at <= self.world.now
+            assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
 
     def _waiting_ids(self, record: str) -> set[str]:
         return {event_id for key, event_id in self.world.deferred_events.items if key.object_id == record}
@@ -892,14 +890,14 @@ class Enrolling(RuleBasedStateMachine):
         """The events that wait for a change of the record, or may begin to wait meanwhile, as they occurred."""
         if not sent.changes_record:
             return []
-        ids = {wait[2] for wait in self.specification.waits if wait[1] == sent.record}
-        ids |= {other.id for other in others if other.record == sent.record}
-        found = {event.id: event for event in self.sent if event.id in ids and event.id != sent.id}
-        return sorted(found.values(), key=lambda event: (event.at, event.id))
+        ids = {one[2] for one in self.specification.waits if one[1] == sent.record}
+        ids |= {one.id for one in others if one.record == sent.record}
+        found = {one.id: one for one in self.sent if one.id in ids and one.id != sent.id}
+        return sorted(found.values(), key=lambda one: (one.at, one.id))
 
     def _ways_to_look(self, candidates: list[Sent]) -> list[list[Sent]]:
         """With and without the events that perhaps are not noted on their record."""
-        sure = [candidate for candidate in candidates if candidate.id not in self.unsure]
+        sure = [one for one in candidates if one.id not in self.unsure]
         return [candidates] if sure == candidates else [candidates, sure]
 
     def _evaluations(self, sent: Sent, began: int, ended: int | None = None) -> set[int]:
@@ -927,59 +925,54 @@ class Enrolling(RuleBasedStateMachine):
         possible = []
         for way in ways:
             for steps in [way[:number] for number in (range(len(way) + 1) if is_partial else [len(way)])]:
-                for order in (order for inner in between for order in orders(steps, inner)):
+                for order in (one for inner in between for one in orders(steps, inner)):
                     specification = self.specification.copy()
                     for step in order:
                         step(specification)
                     possible.append(specification)
         stories = stored_stories(self.world)
-        possible = [specification for specification in possible if specification.stories == stories]
+        possible = [one for one in possible if one.stories == stories]
         assert possible, stories
         enrolled, waits, now = stored_enrollments(self.world), stored_waits(self.world), self.world.now
         for flow_id in FLOWS:
-            assert of_flow(flow_id, enrolled) in [
-                of_flow(flow_id, specification.enrolled) for specification in possible
-            ], flow_id
+            assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
             stored = open_waits(flow_id, waits, enrolled, now)
-            assert stored in [open_waits(flow_id, specification.waits, enrolled, now) for specification in possible], (
-                flow_id,
-                stored,
-            )
-        if all(specification.flows == self.specification.flows for specification in possible):
+            assert stored in [open_waits(flow_id, one.waits, enrolled, now) for one in possible], (flow_id, stored)
+        if all(one.flows == self.specification.flows for one in possible):
             self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
-        self.entered = {item.enrollment.id for item in self.world.enrollments.items.values()}
+        self.entered = {one.enrollment.id for one in self.world.enrollments.items.values()}
         self.specification = possible[0]
         self.specification.enrolled = enrolled
         self.specification.waits = waits
         self.specification.first_evaluated = {
-            (key.object_id, event_id): item.event.evaluated_at or 0
-            for (key, event_id), item in self.world.deferred_events.items.items()
+            (key.object_id, event_id): one.event.evaluated_at or 0
+            for (key, event_id), one in self.world.deferred_events.items.items()
         }
         self.is_behind = False
         self._check_messages()
 
     def _check_messages(self) -> None:
         """Nothing is published before its time."""
-        due = {item.enrollment.id: item.due_at or 0 for item in self.world.enrollments.items.values()}
+        due = {one.enrollment.id: one.due_at or 0 for one in self.world.enrollments.items.values()}
         new, self.messages = self.world.queue.messages[self.messages :], len(self.world.queue.messages)
-        assert all(due[enrollment.id] <= self.world.now for enrollment in new)
+        assert all(due[one.id] <= self.world.now for one in new)
 
     def _check_limits(self, flow_limits: Mapping[str, tuple[int, str] | None]) -> None:
         """Records enter in the order of their enrollments, and in a period of the limit at most twice its count."""
-        new = [item for item in self.world.enrollments.items.values() if item.enrollment.id not in self.entered]
-        for item in sorted(new, key=lambda item: item.publish_at):
-            self.entered.add(item.enrollment.id)
-            flow_id = item.enrollment.flow_id
+        new = [one for one in self.world.enrollments.items.values() if one.enrollment.id not in self.entered]
+        for one in sorted(new, key=lambda one: one.publish_at):
+            self.entered.add(one.enrollment.id)
+            flow_id = one.enrollment.flow_id
             limit = flow_limits.get(flow_id)
             if limit is None:
-                assert item.due_at is None
+                assert one.due_at is None
                 continue
             count, period = limit[0], {"SECOND": 1_000, "MINUTE": MINUTE}[limit[1]]
-            self.seen["delayed enrollments"] += item.due_at is not None
+            self.seen["delayed enrollments"] += one.due_at is not None
             times = self.entries.setdefault((flow_id, limit), [])
-            assert not times or times[-1] <= item.publish_at
-            times.append(item.publish_at)
-            assert sum(time > item.publish_at - period for time in times) <= 2 * count
+            assert not times or times[-1] <= one.publish_at
+            times.append(one.publish_at)
+            assert sum(time > one.publish_at - period for time in times) <= 2 * count
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
@@ -987,34 +980,34 @@ class Enrolling(RuleBasedStateMachine):
         assert stored_stories(self.world) == self.specification.stories
         for key, record in self.world.records.records.items():
             facts = self.specification.stories.get(key.object_id, NOTHING).facts
-            assert {name: property_.value for name, property_ in record.properties.items()} == {
+            assert {name: one.value for name, one in record.properties.items()} == {
                 name: latest(fact for fact in facts if fact.name == name) for name in {fact.name for fact in facts}
             }
         items = self.world.enrollments.items
         assert Counter(stored_enrollments(self.world)) == Counter(
-            (item.enrollment.flow_id, item.enrollment.record_key.object_id, item.enrollment.cause.event_id)
-            for item in items.values()
+            (one.enrollment.flow_id, one.enrollment.record_key.object_id, one.enrollment.cause.event_id)
+            for one in items.values()
         )
         assert stored_enrollments(self.world) == self.specification.enrolled
 
         # Who consumes an enrollment finds its event in the history.
-        kept = {(key, event.id) for (key, _), (event, _) in self.world.kept_events.kept.items()}
-        assert {(item.enrollment.record_key, item.enrollment.cause.event_id) for item in items.values()} <= kept
+        kept = {(key, one.id) for (key, _), (one, _) in self.world.kept_events.kept.items()}
+        assert {(one.enrollment.record_key, one.enrollment.cause.event_id) for one in items.values()} <= kept
 
         firsts = Counter(
-            (item.enrollment.flow_id, item.enrollment.record_key)
-            for item in items.values()
-            if not item.enrollment.is_re_enrollment
+            (one.enrollment.flow_id, one.enrollment.record_key)
+            for one in items.values()
+            if not one.enrollment.is_re_enrollment
         )
-        assert firsts == Counter({(item.enrollment.flow_id, item.enrollment.record_key) for item in items.values()})
-        events = {item.enrollment.id: item.enrollment.cause.event_id for item in items.values()}
-        messages = Counter(message.id for message in self.world.queue.messages)
+        assert firsts == Counter({(one.enrollment.flow_id, one.enrollment.record_key) for one in items.values()})
+        events = {one.enrollment.id: one.enrollment.cause.event_id for one in items.values()}
+        messages = Counter(one.id for one in self.world.queue.messages)
         assert messages.keys() <= events.keys()
         for enrollment_id, count in messages.items():
             assert count <= 1 + self.repeatable[events[enrollment_id]]
 
-        assert {announcement.enrollment.id for announcement in self.world.bus.announcements} <= {
-            message.id for message in self.world.queue.messages
+        assert {one.enrollment.id for one in self.world.bus.announcements} <= {
+            one.id for one in self.world.queue.messages
         }
 
     def teardown(self) -> None:
@@ -1026,28 +1019,25 @@ class Enrolling(RuleBasedStateMachine):
             while self.unfinished:
                 self._deliver(self.unfinished[-1])
             self.pass_minutes(20, is_sent_twice=False)
-        codes = {
-            (decision.flow_id, event.object_id, event.id): decision.code
-            for event, decision in self.world.decision_log.decisions
-        }
+        codes = {(one.flow_id, event.object_id, event.id): one.code for event, one in self.world.decision_log.decisions}
         for place, wait in self.specification.waits.items():
             # A process that ended before it scheduled the final decision leaves an event waiting. Nothing is lost: the
             # next delivery of the event has decided it finally, or the flow was turned off or changed. A change of the
             # record can decide it again, by the flow as it is then, as one more delivery of the event would.
             assert wait.is_rejected or codes.get(place) is not Code.WAITING or self._has_flow_changed_for(place)
-        enrolled = {item.enrollment.id for item in self.world.enrollments.items.values()}
-        assert {message.id for message in self.world.queue.messages} == enrolled
-        assert {announcement.enrollment.id for announcement in self.world.bus.announcements} == enrolled
+        enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
+        assert {one.id for one in self.world.queue.messages} == enrolled
+        assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
 
     def _has_flow_changed_for(self, place: Place) -> bool:
         """Whether the flow is off now, was off since the event occurred, or is about other events now."""
         given = self.specification.flows.get(place[0])
-        sent = next(event for event in self.sent if event.id == place[2])
+        sent = next(one for one in self.sent if one.id == place[2])
         return (
             given is None
             or not given["enabled"]
             or given["on_since"] > sent.latest
-            or all(TRIGGERS[trigger][0]["event"] != sent.kind for trigger in given["triggers"])
+            or all(TRIGGERS[one][0]["event"] != sent.kind for one in given["triggers"])
         )
 
     # The bus
@@ -1061,8 +1051,8 @@ class Enrolling(RuleBasedStateMachine):
         """What the system itself has put there meanwhile."""
         produced, self.world.bus.produced = self.world.bus.produced, {}
         announced, self.heard = self.world.bus.announcements[self.heard :], len(self.world.bus.announcements)
-        details = [(event.event_type, write_outbound_event(event)) for event in produced.values()]
-        details += [("workflows.enrolled", write_announcement(announcement)) for announcement in announced]
+        details = [(one.event_type, write_outbound_event(one)) for one in produced.values()]
+        details += [("workflows.enrolled", write_announcement(one)) for one in announced]
         for kind, written in details:
             detail = json.loads(written)
             time = to_second(self.world.now)
@@ -1071,8 +1061,8 @@ class Enrolling(RuleBasedStateMachine):
     def _sent(self, envelope: Envelope) -> None:
         self.seen["events"] += 1
         sent = read(envelope)
-        same = [event for event in self.sent if event.id == sent.id]
-        assert all(event.envelope["detail"] == envelope["detail"] for event in same), "an id names one event"
+        same = [one for one in self.sent if one.id == sent.id]
+        assert all(one.envelope["detail"] == envelope["detail"] for one in same), "an id names one event"
         self.sent.append(sent)
         self.unfinished.append(sent)
 
@@ -1081,7 +1071,7 @@ def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
     """The queue and the bus refuse the enrollments of one event each. Such an event goes on waiting; the events after
     it are decided all the same."""
     return [
-        [sent for sent in looked_at if sent not in refused]
+        [one for one in looked_at if one not in refused]
         for count in range(3)
         for refused in itertools.combinations(looked_at, count)
     ]
@@ -1091,23 +1081,16 @@ def document(given: Mapping[str, Any]) -> dict[str, Any]:
     criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
     limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
     known = {name: value for name, value in given.items() if name != "limit"}
-    return flow({**known, "groups": [TRIGGERS[trigger][0] for trigger in given["triggers"]], **criteria, **limit})
+    return flow({**known, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria, **limit})
 
 
 def stored_stories(world: World) -> dict[str, Story]:
     stories = {}
     for key, record in world.records.records.items():
         facts = frozenset(
-            Fact(
-                name,
-                timestamped_value.value,
-                timestamped_value.changed_at,
-                timestamped_value.is_to_second,
-                timestamped_value.arrival,
-                timestamped_value.event_id,
-            )
+            Fact(name, one.value, one.changed_at, one.is_to_second, one.arrival, one.event_id)
             for name, last in record.properties.items()
-            for timestamped_value in (*record.earlier_properties.get(name, ()), last)
+            for one in (*record.earlier_properties.get(name, ()), last)
         )
         story = Story(deleted=record.deleted_at, facts=facts)
         if record.exists:
@@ -1128,16 +1111,16 @@ def stored_evaluation(world: World, sent: Sent) -> int | None:
 
 
 def stored_enrollments(world: World) -> set[Place]:
-    found = (item.enrollment for item in world.enrollments.items.values())
-    return {(enrollment.flow_id, enrollment.record_key.object_id, enrollment.cause.event_id) for enrollment in found}
+    found = (one.enrollment for one in world.enrollments.items.values())
+    return {(one.flow_id, one.record_key.object_id, one.cause.event_id) for one in found}
 
 
 def stored_waits(world: World) -> dict[Place, Wait]:
     waits = {}
-    for (key, event_id), item in world.deferred_events.items.items():
-        for flow_id, end in item.flows.items():
+    for (key, event_id), one in world.deferred_events.items.items():
+        for flow_id, end in one.flows.items():
             waits[flow_id, key.object_id, event_id] = Wait(end)
-        for flow_id, until in item.rejected.items():
+        for flow_id, until in one.rejected.items():
             waits[flow_id, key.object_id, event_id] = Wait(until - GRACE, is_rejected=True)
     return waits
 
@@ -1152,7 +1135,7 @@ def open_waits(flow_id: str, waits: Mapping[Place, Wait], enrolled: set[Place], 
 
 
 def of_flow(flow_id: str, enrolled: set[Place]) -> set[Place]:
-    return {place for place in enrolled if place[0] == flow_id}
+    return {one for one in enrolled if one[0] == flow_id}
 
 
 def test_the_deliveries_are_those_of_the_specification(prove: bool, monkeypatch: pytest.MonkeyPatch) -> None:

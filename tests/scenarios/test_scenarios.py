@@ -33,7 +33,7 @@ def test_scenario(name: str, scenario: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize(("name", "scenario"), SCENARIOS, ids=[name for name, _ in SCENARIOS])
 def test_scenario_where_flows_are_counted(name: str, scenario: Mapping[str, Any]) -> None:
-    """As where they are very many: what is not named is counted by the same code."""
+    """Use the mode for very many flows: flows without their own decision are counted with the same code."""
     world = World()
     world.processor = replace(world.processor, max_individual_decisions=0)
 

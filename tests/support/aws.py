@@ -1,7 +1,7 @@
 """An AWS in memory for tests of the adapters, with the tables and queues of template.yaml.
 
-moto's conditions are not atomic between threads, so each API call holds a lock here. Proofs of concurrency do not
-rest on that: they run against the embedded AWS over HTTP.
+moto's conditions are not atomic between threads, so each API call takes a lock here. Proofs of concurrency do not rely
+on that: they use the embedded AWS over HTTP.
 """
 
 import threading
@@ -44,8 +44,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
 
 
 def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
-    """The tables, queues and bus of template.yaml, in the AWS of this process' environment. `dynamodb`: a client of
-    another place for the tables."""
+    """Create the tables, queues and bus of template.yaml in the AWS of this process' environment. `dynamodb`: a client
+    of another place for the tables."""
     session: Any = botocore.session.get_session()
     dynamodb = dynamodb or session.create_client("dynamodb", region_name=REGION)
     keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]

@@ -1,4 +1,4 @@
-"""The headers by which a browser says where a request comes from, and requests with a Host of one's own choice."""
+"""Headers by which a browser declares the origin of a request, and requests with a chosen Host header."""
 
 import http.client
 from typing import NamedTuple
@@ -11,20 +11,20 @@ class Answer(NamedTuple):
 
 
 def foreign_requests(port: int) -> dict[str, tuple[str, dict[str, str]]]:
-    """By a name: the method and the headers that a browser sends for a page that is not the server's own."""
+    """Return, by name, the method and the headers that a browser sends for a page of another origin."""
     host, evil = f"127.0.0.1:{port}", "https://evil.example"
     fetched = {"Host": host, "Origin": evil, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-amz-target"}
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-amz-target"}
     return {
         "a simple request": ("POST", {**fetched, "Content-Type": "text/plain;charset=UTF-8"}),
         "a form": (
             "POST",
             {**fetched, "Sec-Fetch-Mode": "navigate", "Content-Type": "application/x-www-form-urlencoded"},
         ),
-        "a preflight": ("OPTIONS", {**fetched, "Sec-Fetch-Mode": "cors", **asked}),
+        "a preflight": ("OPTIONS", {**fetched, "Sec-Fetch-Mode": "cors", **preflight}),
         "a preflight for a private network": (
             "OPTIONS",
-            {**fetched, "Sec-Fetch-Mode": "cors", **asked, "Access-Control-Request-Private-Network": "true"},
+            {**fetched, "Sec-Fetch-Mode": "cors", **preflight, "Access-Control-Request-Private-Network": "true"},
         ),
         "a sandboxed frame or a file": ("POST", {**fetched, "Origin": "null"}),
         "a browser without Sec-Fetch-Site": ("POST", {"Host": host, "Origin": evil}),
@@ -60,7 +60,7 @@ def foreign_requests(port: int) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 def own_requests(port: int) -> dict[str, tuple[str, dict[str, str]]]:
-    """As ``foreign_requests``: of programs, of the user, and of a page of the server itself."""
+    """Return requests like ``foreign_requests``, but of programs, of the user, and of a page of the server itself."""
     host = f"127.0.0.1:{port}"
     page = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     return {

@@ -77,7 +77,7 @@ def poll(sqs: Any, url: str, handler: Handler, batch_size: int = 10) -> int:
 
 
 def context(remaining_ms: int = LONGEST_RUN_MS) -> Any:
-    """The context of an invocation that may run for this time."""
+    """Return the context of an invocation that has this much time left."""
     return SimpleNamespace(get_remaining_time_in_millis=lambda: remaining_ms)
 
 

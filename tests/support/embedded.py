@@ -1,4 +1,4 @@
-"""The local run as a process of its own, with clients of what it serves."""
+"""The local run in a separate process, with clients for it."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ ENROLL = Path(sys.executable).with_name("enroll")
 
 
 def start(*options: str, ports: tuple[int, int, int]) -> "subprocess.Popen[str]":
-    """`ports`: of the embedded AWS, of the local Lambda service, of the HTTP API."""
+    """Start a local run. `ports`: of the embedded AWS, of the local Lambda service, of the HTTP API."""
     named = zip(("--port", "--lambda-port", "--api-port"), map(str, ports), strict=True)
     command = [str(ENROLL), "local", "run", *itertools.chain.from_iterable(named), *options]
     return subprocess.Popen(
@@ -68,8 +68,8 @@ class Embedded:
             service, endpoint_url=f"http://127.0.0.1:{self.port}", config=ClientConfig(max_pool_connections=20)
         )
 
-    def put_flow(self, portal: str, **given: Any) -> None:
-        document = flow(given)
+    def put_flow(self, portal: str, **fields: Any) -> None:
+        document = flow(fields)
         store(self.stores.authoring, portal, document, 0)
 
     def send(self, *envelopes: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ class Embedded:
             list(pool.map(put, (envelopes[n : n + 10] for n in range(0, len(envelopes), 10))))
 
     def receive(self, queue: str, count: int, quiet: float = 3.0) -> list[dict[str, Any]]:
-        """At least `count` messages, and what follows until it is quiet."""
+        """Receive at least `count` messages, and further ones until none arrive for `quiet` seconds."""
         sqs, url = self.client("sqs"), self.outputs[queue]
         found: list[dict[str, Any]] = []
         deadline, last = time.monotonic() + 60, time.monotonic()

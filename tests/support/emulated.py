@@ -1,5 +1,5 @@
-"""The embedded AWS without functions: tables, queues and bus over HTTP, in a process of its own, whose conditional
-writes are atomic: what is proven there does not rest on a lock of this process."""
+"""The embedded AWS without functions: tables, queues and bus over HTTP, in a separate process. Its conditional writes
+are atomic, so proofs that use it do not rely on a lock of this process."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from tests.support.aws import create_resources
 
 @dataclass(frozen=True)
 class Emulated:
-    """`environment`: what a function's process finds of this AWS."""
+    """`environment`: the variables that a function's process needs to use this AWS."""
 
     config: Config
     environment: Mapping[str, str]
@@ -23,7 +23,7 @@ class Emulated:
 
 @contextmanager
 def emulated_aws() -> Iterator[Emulated]:
-    """This process' environment is set to it while it lasts."""
+    """Start the embedded AWS, and set this process' environment to it until the context ends."""
     settings = Settings(port=free_port())
     environment = {
         "AWS_ENDPOINT_URL": settings.endpoint,

@@ -1,4 +1,4 @@
-"""Flows of a given size that as many event types trigger as can trigger one flow."""
+"""Flows of a given size with as many event types as can trigger one flow."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ VALUES = 20
 
 
 def event_types(object_type: str = "0-1") -> list[str]:
-    """Those that a trigger can name, beside membership in lists, which `lists` names."""
+    """Return the event types that a trigger can name, except membership in lists, which `lists` names."""
     return [name for name in EVENT_TYPES if _is_read(flow({"id": 1, "object": object_type, "event": name}))]
 
 
@@ -25,10 +25,11 @@ def _is_read(document: dict[str, Any]) -> bool:
     return True
 
 
-def large_flow(size: int, types: list[str], unit: str = "x", **given: Any) -> dict[str, Any]:
-    """Of `size` bytes of JSON. Half of its text is in the trigger, half in the goal; `goal` is met by no record."""
+def large_flow(size: int, types: list[str], unit: str = "x", **fields: Any) -> dict[str, Any]:
+    """Return a flow of `size` bytes of JSON. Half of its text is in the trigger, half in the goal. No record meets the
+    `goal`."""
     lists = [["IN_LIST", "42"], ["NOT_IN_LIST", "43"]] if types else []
-    document = flow({"id": 1, "groups": [{"event": event_type} for event_type in types], "lists": lists} | given)
+    document = flow({"id": 1, "groups": [{"event": event_type} for event_type in types], "lists": lists} | fields)
     goal: dict[str, Any] = {"filterType": "PROPERTY", "property": "plan", "operation": _any_of(["none"])}
     refinement: dict[str, Any] = {"filterType": "PROPERTY", "property": "city", "operation": _any_of(["Oslo"])}
     document["goalFilterBranch"] = {"filterBranchType": "AND", "filterBranches": [], "filters": [goal]}

@@ -1,4 +1,4 @@
-"""Lambda functions on an AWS in memory: set-up, invocations, and calls to AWS that are counted, failed or held back."""
+"""Lambda functions on an AWS in memory: set-up, invocations, and calls to AWS that are counted, failed or blocked."""
 
 import importlib.util
 import json
@@ -77,7 +77,7 @@ def open_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         for name, value in zip(NAMES, values, strict=True):
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Enroll")
-        # Of one name, Powertools would keep the logger with the stdout of the test before.
+        # With the same name, Powertools would keep the logger with the stdout of the previous test.
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"enroll-{uuid.uuid4()}")
         bootstrap.application.cache_clear()
         yield Stack(config)
@@ -99,8 +99,8 @@ def invoke(envelope: Any, category: str = "forms") -> dict[str, Any]:
     return result
 
 
-def put(stack: Stack, portal: str = "p1", **given: Any) -> None:
-    document = flow({"event": "forms.submitted", **given})
+def put(stack: Stack, portal: str = "p1", **fields: Any) -> None:
+    document = flow({"event": "forms.submitted", **fields})
     store(stack.stores.authoring, portal, document, 0)
 
 
@@ -122,7 +122,7 @@ MakeCall = Callable[[Any, str, Any], Any]
 
 
 def batch(*bodies: Any) -> dict[str, Any]:
-    """As Lambda hands it over; a text is a message's body as it is."""
+    """Return a batch as Lambda passes it. A text is used as a message's body without change."""
     return {
         "Records": [
             {
@@ -141,12 +141,12 @@ def failed(answer: dict[str, Any]) -> list[str]:
     return sorted(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
 
 
-def submitted(object_id: str, event_id: str, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **given})
+def submitted(object_id: str, event_id: str, **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": object_id, "id": event_id, "record": {}, **fields})
 
 
 def calls(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, Any], bool] = lambda *_: False) -> list[str]:
-    """The calls of AWS that are made from now on; those that `fails` names fail for good."""
+    """Return a list that collects the calls to AWS made from now on. Calls that match `fails` always fail."""
     made: list[str] = []
     make: MakeCall = BASE_CLIENT._make_api_call
 
@@ -173,7 +173,7 @@ def published(stack: Stack) -> Counter[tuple[str, str]]:
 
 
 class Hanging:
-    """Holds back the first call of AWS that `hangs` names; `writes` are the operations that reach AWS afterwards."""
+    """Blocks the first call to AWS that matches `hangs`. `writes`: the operations that reach AWS afterwards."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, hangs: Callable[[str, Any], bool]) -> None:
         self._goes_on = threading.Event()
@@ -199,14 +199,14 @@ class Hanging:
         reach_deadline_when(monkeypatch, self._hung)
 
     def thaw(self) -> None:
-        """The sandbox is used again: the thread that hung goes on to its end."""
+        """Let the blocked thread continue to its end, as if Lambda used the sandbox again."""
         assert self._hung.is_set()
         self._goes_on.set()
         application().executor.shutdown()
 
 
 def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) -> None:
-    """A batch that has a deadline reaches it when a call hangs and all other groups are done, however slow the machine
+    """Let a batch with a deadline reach it when a call hangs and all other groups are done, however slow the machine
     is."""
 
     def reached(futures: Sequence[Future[None]], timeout: float | None = None) -> Any:
@@ -223,7 +223,7 @@ def reach_deadline_when(monkeypatch: pytest.MonkeyPatch, hung: threading.Event) 
 
 
 def has(text: str) -> Callable[[str, Any], bool]:
-    """Match the calls of an operation whose arguments contain a text: ``PutItem p1/0-1/slow``."""
+    """Match the calls of an operation whose arguments contain a text, for example ``PutItem p1/0-1/slow``."""
     operation, _, name = text.partition(" ")
     return lambda made, arguments: made == operation and name in json.dumps(arguments, default=str)
 

@@ -1,4 +1,4 @@
-"""Every metric of our own, as the real handlers and the real journal emit them: each outcome once."""
+"""Every metric of this project, as the real handlers and the real decision log emit them: each outcome once."""
 
 import io
 import json
@@ -54,11 +54,11 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         arrive_in_another_order(patch)
         fail(patch)
         backfill(patch)
-        ask(patch)
+        call_api(patch)
     return {
         (directive["Namespace"], metric["Name"], frozenset(dimensions))
         for line in map(json.loads, written.getvalue().splitlines())
-        # Between the lines of the log.
+        # The metrics are between the lines of the log.
         if "_aws" in line
         for directive in line["_aws"]["CloudWatchMetrics"]
         for dimensions in directive["Dimensions"]
@@ -73,7 +73,7 @@ def metrics_of_this_stack() -> Metrics:
 
 
 def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
-    """For each decision, a portal and the event that leads to it."""
+    """Return, for each decision, a portal and an event that leads to it."""
     unnamed = {"filterBranchType": "AND", "filters": [property_filter(["city", "IS_UNKNOWN"])], "filterBranches": []}
     form = submitted()
     by_hand = event({"calls.ended": "101", "id": "e", "properties": {"hs_logged_manually": True}})
@@ -103,29 +103,30 @@ def portals() -> dict[Code, tuple[World, dict[str, Any]]]:
     }
 
 
-def portal(**given: Any) -> World:
-    """With one flow, and a record in list 12. `document`: more of the flow; `before`: what happened already."""
+def portal(**fields: Any) -> World:
+    """Return a portal with one flow, and a record in list 12. `document`: more keys of the flow. `before`: an earlier
+    event."""
     world = World()
-    document = flow({"id": 1, "event": "forms.submitted", **given}) | given.get("document", {})
-    world.put_flow(document, at=given.get("on_since", 0))
+    document = flow({"id": 1, "event": "forms.submitted", **fields}) | fields.get("document", {})
+    world.put_flow(document, at=fields.get("on_since", 0))
     world.put_record(ADA, Record(ADA, 0, {}, {"12": TimestampedValue(True, 0)}))
-    if "before" in given:
-        world.deliver(given["before"])
+    if "before" in fields:
+        world.deliver(fields["before"])
     return world
 
 
-def submitted(**given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": "101", "id": "e", **given})
+def submitted(**fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": "e", **fields})
 
 
 def invoke(patch: pytest.MonkeyPatch, world: World, envelope: dict[str, Any]) -> Any:
-    """The handler of the event's category."""
+    """Invoke the handler of the event's category."""
     prepare(patch, world)
     return handler_for(envelope["detail-type"].partition(".")[0])(envelope, NO_CONTEXT)
 
 
 def redeliver(patch: pytest.MonkeyPatch) -> None:
-    """What waits, when its time has come."""
+    """Deliver a waiting event when it is due."""
     world, envelope = portals()[Code.WAITING]
     invoke(patch, world, envelope)
     ((at, body),) = world.redeliveries.scheduled
@@ -137,7 +138,7 @@ def redeliver(patch: pytest.MonkeyPatch) -> None:
 
 def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
     """A change with an unknown property before its record's creation, an id that is used again, and more waiting events
-    than there is time for."""
+    than can be decided in time."""
     properties = {"hs_name": "city", "hs_value": "Cork", "misspelled": 1}
     change = {"crm.property_changed": "999", "id": "c", "properties": properties}
     invoke(patch, World(), event(change))
@@ -161,7 +162,7 @@ def arrive_in_another_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def replay(patch: pytest.MonkeyPatch) -> None:
-    """A dry run, of an event that concerns it and of one that does not."""
+    """A dry run of an event that concerns the replay, and of one that does not."""
     world = portal()
     world.replays.save(Replay("enroll-1", "p1", None, frozenset({"forms.submitted"}), True, world.now))
     assert "decisions" in invoke(patch, world, {**submitted(), "replay-name": "enroll-1"})
@@ -199,7 +200,7 @@ def fail(patch: pytest.MonkeyPatch) -> None:
 
 
 def backfill(patch: pytest.MonkeyPatch) -> None:
-    """A page that is evaluated, and one that is not."""
+    """A page that is evaluated, and a page that is not."""
     world = portal()
     world.put_flow(flow({"id": 9, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}))
     world.backfills.start(BackfillRequest("p1", "9", True, "ada"), world.now)
@@ -211,8 +212,8 @@ def backfill(patch: pytest.MonkeyPatch) -> None:
         run_handler()({}, NO_CONTEXT)
 
 
-def ask(patch: pytest.MonkeyPatch) -> None:
-    """The HTTP API: answered, refused, failed."""
+def call_api(patch: pytest.MonkeyPatch) -> None:
+    """Call the HTTP API: success, refusal, failure."""
     world = portal()
     logger, metrics = Logger(level="CRITICAL"), metrics_of_this_stack()
     server = Server(ENDPOINTS, services_of(world), lambda: world.now, logger, metrics)

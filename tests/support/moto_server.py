@@ -1,6 +1,6 @@
-"""moto's server, to be run as a process of its own: on the loopback interface and a free port, which it prints.
+"""moto's server in a separate process: on the loopback interface and a free port, which it prints.
 
-It is not atomic between threads, so one request at a time is answered; then its conditions are exact.
+It is not atomic between threads, so it answers one request at a time. Then its conditions are exact.
 """
 
 import logging

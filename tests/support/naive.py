@@ -1,5 +1,5 @@
-"""A second evaluator of criteria, written from docs/flows.md alone: it reads the flow's JSON and a plain story of the
-record, value by value, and shares no code with the first."""
+"""A second evaluator of criteria, written from docs/flows.md alone. It reads the flow's JSON and a plain history of the
+record, value by value, and shares no code with the product's evaluator."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 Story = Mapping[str, Sequence[tuple[int, Any]]]
-"""By property, each (time of change, value), in any order, no two at one time."""
+"""By property, pairs of (time of change, value) in any order. All times are different."""
 
 
 class Naive:
@@ -44,9 +44,9 @@ class Naive:
         history = self.history.get(name, [])
         return history[-1] if history else None
 
-    def operation(self, name: str, given: Mapping[str, Any]) -> bool:
-        kind, operator = given["operationType"], given["operator"]
-        include = given.get("includeObjectsWithNoValueSet", False)
+    def operation(self, name: str, operands: Mapping[str, Any]) -> bool:
+        kind, operator = operands["operationType"], operands["operator"]
+        include = operands.get("includeObjectsWithNoValueSet", False)
         if operator.startswith("HAS_"):
             values = [value for value in self.history.get(name, []) if value not in (None, "", [])]
             if not values:
@@ -56,30 +56,30 @@ class Naive:
                 "BEEN_EQUAL_TO": "IS_EQUAL_TO", "CONTAINED": "CONTAINS", "BEEN_ANY_OF": "IS_ANY_OF",
                 "BEEN_EXACTLY": "IS_EXACTLY", "CONTAINED_ALL": "CONTAINS_ALL",
             }[operator[len("HAS_NEVER_" if never else "HAS_EVER_"):]]  # fmt: skip
-            return never != any(self.test(kind, positive, value, given) for value in values)
+            return never != any(self.test(kind, positive, value, operands) for value in values)
         value = self.value(name)
         if value in (None, "", []):
             return include or operator in ("IS_UNKNOWN", "IS_BLANK")
         if kind == "ROLLING_PROPERTY_UPDATED":
-            recent = self.day(self.since(name)) > self.today() - timedelta(days=given["numberOfDays"])
+            recent = self.day(self.since(name)) > self.today() - timedelta(days=operands["numberOfDays"])
             return recent == (operator == "UPDATED_IN_LAST_X_DAYS")
         if kind == "COMPARATIVE_PROPERTY_UPDATED":
-            if self.value(name_of(given["comparisonPropertyName"])) in (None, "", []):
+            if self.value(name_of(operands["comparisonPropertyName"])) in (None, "", []):
                 return False
-            mine, theirs = self.since(name), self.since(name_of(given["comparisonPropertyName"]))
+            mine, theirs = self.since(name), self.since(name_of(operands["comparisonPropertyName"]))
             return mine < theirs if operator == "IS_BEFORE" else mine > theirs
         if kind in ("COMPARATIVE_STRING", "COMPARATIVE_DATE"):
-            other = self.value(name_of(given["comparisonPropertyName"]))
-            other = given.get("defaultComparisonValue") if other in (None, "", []) else other
+            other = self.value(name_of(operands["comparisonPropertyName"]))
+            other = operands.get("defaultComparisonValue") if other in (None, "", []) else other
             if other in (None, "", []):
                 return False
             if kind == "COMPARATIVE_STRING":
                 return self.test("STRING", operator, value, {"value": other})
             return self.test("DATETIME", operator, value, {"timestamp": moment(other)})
-        return self.test(kind, operator, value, given)
+        return self.test(kind, operator, value, operands)
 
     def since(self, name: str) -> int:
-        """Since when the value is what it is."""
+        """Return the time since which the value is the current one."""
         written = ["" if value is None else written_as(value) for value in self.history[name]]
         first = max((number + 1 for number, value in enumerate(written) if value != written[-1]), default=0)
         return self.times[name][first]
@@ -90,11 +90,15 @@ class Naive:
     def day(self, instant: int) -> date:
         return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant)).astimezone(self.zone).date()
 
-    def test(self, kind: str, operator: str, value: Any, given: Mapping[str, Any]) -> bool:
+    def test(self, kind: str, operator: str, value: Any, operands: Mapping[str, Any]) -> bool:
         if kind == "ALL_PROPERTY":
             return operator in ("IS_KNOWN", "IS_NOT_BLANK")
         if kind in ("STRING", "MULTISTRING"):
-            wanted = [text(operand) for operand in given["values"]] if kind == "MULTISTRING" else [text(given["value"])]
+            wanted = (
+                [text(operand) for operand in operands["values"]]
+                if kind == "MULTISTRING"
+                else [text(operands["value"])]
+            )
             found, parts = text(value), [part.strip() for part in text(value).split(";") if part.strip()]
             answers = {
                 "IS_EQUAL_TO": any(found.strip() == operand.strip() for operand in wanted),
@@ -113,20 +117,20 @@ class Naive:
             if number is None:
                 return False
             if kind == "NUMBER_RANGED":
-                between = Decimal(str(given["lowerBound"])) <= number <= Decimal(str(given["upperBound"]))
+                between = Decimal(str(operands["lowerBound"])) <= number <= Decimal(str(operands["upperBound"]))
                 return between == (operator == "IS_BETWEEN")
-            other = Decimal(str(given["value"]))
+            other = Decimal(str(operands["value"]))
             return {
                 "IS_EQUAL_TO": number == other, "IS_NOT_EQUAL_TO": number != other,
                 "IS_GREATER_THAN": number > other, "IS_GREATER_THAN_OR_EQUAL_TO": number >= other,
                 "IS_LESS_THAN": number < other, "IS_LESS_THAN_OR_EQUAL_TO": number <= other,
             }[operator]  # fmt: skip
         if kind == "BOOL":
-            truth, wanted_truth = truth_of(value), truth_of(given["value"])
+            truth, wanted_truth = truth_of(value), truth_of(operands["value"])
             return truth is not None and (truth == wanted_truth) == (operator == "IS_EQUAL_TO")
         if kind == "ENUMERATION":
             held = {part.strip() for part in text(value).split(";") if part.strip()}
-            wanted_options = {text(operand) for operand in given["values"]}
+            wanted_options = {text(operand) for operand in operands["values"]}
             positive, answer = {
                 "IS_ANY_OF": (True, bool(held & wanted_options)), "IS_NONE_OF": (False, bool(held & wanted_options)),
                 "IS_EXACTLY": (True, held == wanted_options), "IS_NOT_EXACTLY": (False, held == wanted_options),
@@ -138,7 +142,7 @@ class Naive:
         if instant is None:
             return False
         if kind == "DATETIME":
-            other_instant = given["timestamp"]
+            other_instant = operands["timestamp"]
             if other_instant is None:
                 return False
             days = [
@@ -151,23 +155,23 @@ class Naive:
                 "IS_AFTER_DATE": days[0] > days[1],
             }[operator]  # fmt: skip
         if kind == "RANGED_DATE":
-            return (given["lowerBound"] <= instant <= given["upperBound"]) == (operator == "IS_BETWEEN")
+            return (operands["lowerBound"] <= instant <= operands["upperBound"]) == (operator == "IS_BETWEEN")
         day = self.day(instant)
         if instant % 86_400_000 == 0:
             day = (datetime(1970, 1, 1) + timedelta(milliseconds=instant)).date()
         if kind == "ROLLING_DATE_RANGE":
             days_ago = (self.today() - day).days
             return {
-                "IS_LESS_THAN_X_DAYS_AGO": 0 <= days_ago < given["numberOfDays"],
-                "IS_MORE_THAN_X_DAYS_AGO": days_ago > given["numberOfDays"],
-                "IS_LESS_THAN_X_DAYS_FROM_NOW": 0 <= -days_ago < given["numberOfDays"],
-                "IS_MORE_THAN_X_DAYS_FROM_NOW": -days_ago > given["numberOfDays"],
+                "IS_LESS_THAN_X_DAYS_AGO": 0 <= days_ago < operands["numberOfDays"],
+                "IS_MORE_THAN_X_DAYS_AGO": days_ago > operands["numberOfDays"],
+                "IS_LESS_THAN_X_DAYS_FROM_NOW": 0 <= -days_ago < operands["numberOfDays"],
+                "IS_MORE_THAN_X_DAYS_FROM_NOW": -days_ago > operands["numberOfDays"],
             }[operator]
         assert kind == "CALENDAR_DATE"
-        mine, now = unit_number(day, given["timeUnit"]), unit_number(self.today(), given["timeUnit"])
+        mine, now = unit_number(day, operands["timeUnit"]), unit_number(self.today(), operands["timeUnit"])
         is_whole_day = instant % 86_400_000 == 0
         has_been = day < self.today() or instant <= self.at or (is_whole_day and day == self.today())
-        count = given.get("timeUnitCount", 1)
+        count = operands.get("timeUnitCount", 1)
         return {
             "IN_THIS_TIME_UNIT": mine == now,
             "IN_THIS_TIME_UNIT_SO_FAR": mine == now and has_been,
@@ -178,7 +182,7 @@ class Naive:
 
 
 def unit_number(day: date, unit: str) -> int:
-    """Counts the units of the calendar, so that neighbours differ by one."""
+    """Return the number of the calendar unit, so that adjacent units differ by one."""
     return {
         "DAY": day.toordinal(),
         "WEEK": (day.toordinal() - 1) // 7,

@@ -1,4 +1,4 @@
-"""What each function of the template may do, and what a call to AWS needs to be allowed."""
+"""What each function of the template may do, and which permissions a call to AWS needs."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,24 +11,27 @@ from tests.support.template import FUNCTIONS, RESOURCES, ROUTE, as_list, of_type
 
 @dataclass(frozen=True, order=True)
 class Permission:
-    """`resource` by its logical id, an index behind it; `where` holds of the call, for actions that are bound so."""
+    """`resource`: its logical id, followed by the index if there is one. `where`: the conditions of the statement that
+    the call meets."""
 
     resource: str
     action: str
     where: tuple[tuple[str, str], ...] = ()
 
 
-# What may be done ----------------------------------------------------------------------------------------------------
+# Granted -------------------------------------------------------------------------------------------------------------
 
 
 def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
-    """All that the function's policies allow, with or without a key of one's own; of its route with a buffer too."""
+    """Return everything that the function's policies allow, with or without a customer managed key, including its
+    buffer's policy."""
     documents = [_document(policy) for policy in FUNCTIONS[function]["Policies"]]
     if has_route(function):
         of_route = of_type("AWS::IAM::Policy", ROUTE).values()
         assert all(policy["Roles"] == [{"Ref": "FunctionRole"}] for policy in of_route)
         documents += [
-            _given(policy["PolicyDocument"], _route(function)["Properties"]["Parameters"]) for policy in of_route
+            _with_arguments(policy["PolicyDocument"], _route(function)["Properties"]["Parameters"])
+            for policy in of_route
         ]
     return {
         permission
@@ -39,14 +42,14 @@ def granted(function: str, *, uses_key: bool = False) -> set[Permission]:
 
 
 def taken(function: str) -> set[Permission]:
-    """What Lambda does in the name of a function that takes from queues."""
+    """Return the actions of Lambda on behalf of a function with queues as event sources."""
     mappings = of_type("AWS::Lambda::EventSourceMapping").values()
-    own = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
+    event_sources = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
     if has_route(function):
-        own += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
+        event_sources += of_type("AWS::Lambda::EventSourceMapping", ROUTE).values()
     return {
         Permission(_name(mapping["EventSourceArn"]), f"sqs:{action}")
-        for mapping in own
+        for mapping in event_sources
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
     }
 
@@ -59,18 +62,21 @@ def _route(function: str) -> Mapping[str, Any]:
     return RESOURCES.get(function.removesuffix("Function") + "Route", {})
 
 
-def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """With what a nested template is given in the place of its parameters."""
+def _with_arguments(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return the value with the parameters of a nested template replaced by their arguments."""
     if isinstance(value, dict):
         name: Any = value.get("Ref")
         return (
-            parameters[name] if name in parameters else {key: _given(inner, parameters) for key, inner in value.items()}
+            parameters[name]
+            if name in parameters
+            else {key: _with_arguments(inner, parameters) for key, inner in value.items()}
         )
-    return [_given(inner, parameters) for inner in value] if isinstance(value, list) else value
+    return [_with_arguments(inner, parameters) for inner in value] if isinstance(value, list) else value
 
 
 def _document(policy: Any) -> Any:
-    """A policy of the template itself: any other, as those that AWS manages, can't be seen here."""
+    """Return a policy of the template itself. The contents of other policies, such as those of AWS, are not available
+    here."""
     if set(policy) == {"Ref"}:
         assert RESOURCES[policy["Ref"]]["Type"] == "AWS::IAM::ManagedPolicy"
         return RESOURCES[policy["Ref"]]["Properties"]["PolicyDocument"]
@@ -79,7 +85,7 @@ def _document(policy: Any) -> Any:
 
 
 def resolved(value: Any, uses_key: bool) -> Any:
-    """With the branch of each condition that holds."""
+    """Return the value with each `Fn::If` replaced by its applicable branch."""
     if isinstance(value, dict) and set(value) == {"Fn::If"}:
         condition, then, otherwise = value["Fn::If"]
         assert condition == "UsesKey"
@@ -96,7 +102,7 @@ def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
     assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}
     assert statement["Effect"] == "Allow"
     bounds = dict(statement.get("Condition", {"StringEquals": {}}))
-    # Which items of a table may be written: tests/functions/test_runs.py compares it with what is written.
+    # Items of a table that may be written: tests/functions/test_runs.py compares them with the writes.
     if bounds.pop("ForAllValues:StringLike", None) is not None:
         bounds.setdefault("StringEquals", {})
     assert set(bounds) == {"StringEquals"}
@@ -109,7 +115,8 @@ def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
 
 
 def _name(resource: Mapping[str, Any]) -> str:
-    """Of a resource of this stack, or of an index of it, or the parameter that names one: exactly one, each time."""
+    """Return the name of a resource of this stack, of an index, or of the parameter that names a resource. Each must
+    name exactly one."""
     ((function, value),) = resource.items()
     if function == "Fn::GetAtt":
         name, attribute = value
@@ -127,11 +134,12 @@ def _text(value: Any) -> str:
     return str(value["Fn::Sub"]) if isinstance(value, dict) else str(value)
 
 
-# What is done --------------------------------------------------------------------------------------------------------
+# Needed --------------------------------------------------------------------------------------------------------------
 
 
 def needed(service: str, operation: str, arguments: Mapping[str, Any], config: Config) -> Sequence[Permission]:
-    """Of one call of a client of botocore. KeyError for a service or a resource that is not the stack's."""
+    """Return the permissions that a call of a botocore client needs. Raises KeyError for a service or a resource that
+    is not the stack's."""
     return list(_NEEDS[service](operation, arguments, config))
 
 
@@ -177,7 +185,7 @@ _NEEDS = {"dynamodb": _of_dynamodb, "sqs": _of_sqs, "events": _of_events}
 
 
 def of_the_key(permissions: set[Permission]) -> set[Permission]:
-    """What those that use tables and queues need of the key that encrypts them."""
+    """Return the permissions on the encryption key that users of tables and queues need."""
     services = {permission.action.partition(":")[0] for permission in permissions} & {"dynamodb", "sqs"}
     return {
         Permission("KeyArn", action, (("kms:ViaService", service + ".${AWS::Region}.${AWS::URLSuffix}"),))

@@ -14,8 +14,8 @@ ARCHIVE = "arn:aws:events:eu-west-1:123456789012:archive/enroll-events"
 
 
 class Aws:
-    """EventBridge's replays and rules. `states`: what DescribeReplay answers, one after the
-    other; `delivers`: what happens when a replay begins."""
+    """EventBridge's replays and rules. `states`: the successive responses of DescribeReplay. `delivers`: called when a
+    replay starts."""
 
     def __init__(self) -> None:
         self.states: list[str | BaseException] = ["STARTING", "RUNNING", "COMPLETED"]
@@ -32,9 +32,9 @@ class Aws:
     def describe_archive(self, ArchiveName: str) -> dict[str, Any]:
         return {"ArchiveArn": f"{ARCHIVE.rpartition('/')[0]}/{ArchiveName}"}
 
-    def start_replay(self, **given: Any) -> None:
-        self.started.append(given)
-        self.delivers(given["ReplayName"])
+    def start_replay(self, **arguments: Any) -> None:
+        self.started.append(arguments)
+        self.delivers(arguments["ReplayName"])
 
     def describe_replay(self, ReplayName: str) -> dict[str, Any]:
         assert ReplayName == self.started[-1]["ReplayName"]

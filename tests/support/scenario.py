@@ -64,64 +64,70 @@ def load(folder: Path) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def play(scenario: Mapping[str, Any], world: World) -> list[list[str]]:
-    """The decisions, as the scenario writes them."""
-    for given in scenario.get("flows", []):
-        _put(world, given)
-    for given in scenario.get("records", []):
-        record = _record(given)
+    """Play the scenario. Return the decisions in the form of the scenario."""
+    for flow_fields in scenario.get("flows", []):
+        _put(world, flow_fields)
+    for record_fields in scenario.get("records", []):
+        record = _record(record_fields)
         object_id = record.key.object_id
-        copies = [f"{object_id}-{number}" for number in range(given["times"])] if "times" in given else [object_id]
+        copies = (
+            [f"{object_id}-{number}" for number in range(record_fields["times"])]
+            if "times" in record_fields
+            else [object_id]
+        )
         for copy in copies:
             world.put_record(replace(record.key, object_id=copy), record)
-    for number, given in enumerate(scenario["events"], 1):
-        step = next(iter(given))
+    for number, event_fields in enumerate(scenario["events"], 1):
+        step = next(iter(event_fields))
         if step != "until":
-            world.now = _instant(given.get("now", given.get("sent", given.get("at") or START))) + number
-        _act(world, step, given)
+            world.now = (
+                _instant(event_fields.get("now", event_fields.get("sent", event_fields.get("at") or START))) + number
+            )
+        _act(world, step, event_fields)
     return [[event.id, decision.flow_id, str(decision.code)] for event, decision in world.decision_log.decisions]
 
 
-def _act(world: World, step: str, given: Mapping[str, Any]) -> None:
+def _act(world: World, step: str, fields: Mapping[str, Any]) -> None:
     if step in ("turn_on", "turn_off"):
-        switch(world.authoring, PORTAL, str(given[step]), world.now, on=step == "turn_on")
+        switch(world.authoring, PORTAL, str(fields[step]), world.now, on=step == "turn_on")
     elif step == "delete_record":
-        type_id = object_type_id(given.get("object", "contact")) or ""
-        world.record_service.delete(RecordKey(PORTAL, type_id, str(given[step])), world.now)
+        type_id = object_type_id(fields.get("object", "contact")) or ""
+        world.record_service.delete(RecordKey(PORTAL, type_id, str(fields[step])), world.now)
     elif step == "delete":
-        world.authoring.delete(PORTAL, str(given[step]), world.now)
+        world.authoring.delete(PORTAL, str(fields[step]), world.now)
     elif step == "put":
-        _put(world, given[step])
+        _put(world, fields[step])
     elif step == "manual":
-        _enroll(world, given)
+        _enroll(world, fields)
     elif step == "backfill":
-        _backfill(world, given)
+        _backfill(world, fields)
     elif step == "until":
-        world.pass_time(_instant(given["until"]))
+        world.pass_time(_instant(fields["until"]))
     else:
         if step == "crm.association_changed":
-            _associate(world, event(given)["detail"])
-        _deliver(world, event(given))
+            _associate(world, event(fields)["detail"])
+        _deliver(world, event(fields))
         world.decide_associated()
 
 
-def _enroll(world: World, given: Mapping[str, Any]) -> None:
-    chain = tuple(given.get("chain", ()))
-    request = ManualRequest(PORTAL, str(given["flow"]), [given["manual"]], given["key"], "ada", chain)
+def _enroll(world: World, fields: Mapping[str, Any]) -> None:
+    chain = tuple(fields.get("chain", ()))
+    request = ManualRequest(PORTAL, str(fields["flow"]), [fields["manual"]], fields["key"], "ada", chain)
     try:
         world.manual_enrollment.enroll(request, world.now)
     except FlowIsOff as error:
         world.decision_log.log_rejected(None, InvalidEvent("FLOW_IS_OFF", "flowId", str(error)))
 
 
-def _backfill(world: World, given: Mapping[str, Any]) -> None:
+def _backfill(world: World, fields: Mapping[str, Any]) -> None:
     """Start a run and let workers finish it. ``stops``: after how many pages each worker stops."""
-    is_dry_run = given.get("dry", False)
+    is_dry_run = fields.get("dry", False)
     confirm = None if is_dry_run else world.listing.count(PORTAL, "0-1")
-    request = BackfillRequest(PORTAL, str(given["backfill"]), is_dry_run, "ada", confirm=confirm)
+    request = BackfillRequest(PORTAL, str(fields["backfill"]), is_dry_run, "ada", confirm=confirm)
     run = world.backfills.start(request, world.now)
     while not world.runs.runs[run.id].is_finished:
         # A worker whose time is over stops after the page that it evaluates.
-        for _, _ in zip(range(given.get("stops", 1_000)), world.run_worker.work(world.now + 1), strict=False):
+        for _, _ in zip(range(fields.get("stops", 1_000)), world.run_worker.work(world.now + 1), strict=False):
             pass
         world.now += 6 * 60_000
 
@@ -134,7 +140,7 @@ def _deliver(world: World, envelope: dict[str, Any]) -> None:
 
 
 def _associate(world: World, detail: Mapping[str, Any]) -> None:
-    """Store what the event announces, in both directions."""
+    """Store the association of the event in both directions."""
     properties = detail["properties"]
     if "hs_to_object_id" not in properties:
         return
@@ -148,46 +154,46 @@ def _associate(world: World, detail: Mapping[str, Any]) -> None:
         world.associations.save([associated(there, [kind], _instant(detail["occurredAt"]), holds=holds)])
 
 
-def _put(world: World, given: Mapping[str, Any]) -> None:
-    since = given.get("on_since")
-    world.put_flow(flow(given), at=_instant(since) if isinstance(since, str) else since)
+def _put(world: World, fields: Mapping[str, Any]) -> None:
+    since = fields.get("on_since")
+    world.put_flow(flow(fields), at=_instant(since) if isinstance(since, str) else since)
 
 
-def event(given: Mapping[str, Any]) -> dict[str, Any]:
-    name = next(key for key in given if key in EVENT_TYPES)
+def event(fields: Mapping[str, Any]) -> dict[str, Any]:
+    name = next(key for key in fields if key in EVENT_TYPES)
     detail: dict[str, Any] = {
-        "id": given["id"],
-        "portalId": given.get("portal", PORTAL),
-        "objectType": given.get("object", "contact"),
-        "objectId": given[name],
-        "occurredAt": given.get("at", START),
-        "properties": given.get("properties", {}),
+        "id": fields["id"],
+        "portalId": fields.get("portal", PORTAL),
+        "objectType": fields.get("object", "contact"),
+        "objectId": fields[name],
+        "occurredAt": fields.get("at", START),
+        "properties": fields.get("properties", {}),
     }
     if detail["occurredAt"] is None:
         del detail["occurredAt"]
-    if "record" in given:
-        detail["record"] = {"properties": given["record"]}
-    if "chain" in given:
-        detail["chain"] = given["chain"]
+    if "record" in fields:
+        detail["record"] = {"properties": fields["record"]}
+    if "chain" in fields:
+        detail["chain"] = fields["chain"]
     return {
         "version": "0",
-        "id": f"bus-{given['id']}",
+        "id": f"bus-{fields['id']}",
         "detail-type": name,
-        "source": given.get("source", "enroll" if name == "workflows.enrolled" else "acme"),
+        "source": fields.get("source", "enroll" if name == "workflows.enrolled" else "acme"),
         "account": "123456789012",
-        "time": given.get("sent", given.get("at") or START),
+        "time": fields.get("sent", fields.get("at") or START),
         "region": "eu-west-1",
         "resources": [],
         "detail": detail,
     }
 
 
-def flow(given: Mapping[str, Any]) -> dict[str, Any]:
-    type_id = object_type_id(given.get("object", "contact"))
-    groups = given.get("groups") or ([given] if "event" in given else [])
+def flow(fields: Mapping[str, Any]) -> dict[str, Any]:
+    type_id = object_type_id(fields.get("object", "contact"))
+    groups = fields.get("groups") or ([fields] if "event" in fields else [])
     criteria: dict[str, Any] = {
         "type": "EVENT_BASED",
-        "shouldReEnroll": given.get("re_enroll", False),
+        "shouldReEnroll": fields.get("re_enroll", False),
         "eventFilterBranches": [
             {
                 "filterBranchType": "UNIFIED_EVENTS",
@@ -205,50 +211,50 @@ def flow(given: Mapping[str, Any]) -> dict[str, Any]:
                 "filterBranches": [],
                 "filters": [{"filterType": "IN_LIST", "operator": operator, "listId": list_id}],
             }
-            for operator, list_id in given.get("lists", [])
+            for operator, list_id in fields.get("lists", [])
         ],
     }
-    if given.get("manual"):
-        criteria = {"type": "MANUAL", "shouldReEnroll": given.get("re_enroll", False)}
-    if "filters" in given or "any_filters" in given:
-        criteria = _filter_based(given)
-    if "criteria" in given:
-        criteria["refinementCriteria"] = _and(given["criteria"])
-    if "any" in given:
+    if fields.get("manual"):
+        criteria = {"type": "MANUAL", "shouldReEnroll": fields.get("re_enroll", False)}
+    if "filters" in fields or "any_filters" in fields:
+        criteria = _filter_based(fields)
+    if "criteria" in fields:
+        criteria["refinementCriteria"] = _and(fields["criteria"])
+    if "any" in fields:
         criteria["refinementCriteria"] = {
             "filterBranchType": "OR",
             "filters": [],
-            "filterBranches": [_and(conditions) for conditions in given["any"]],
+            "filterBranches": [_and(conditions) for conditions in fields["any"]],
         }
     return {
-        "id": str(given["id"]),
-        "name": f"Flow {given['id']}",
+        "id": str(fields["id"]),
+        "name": f"Flow {fields['id']}",
         "type": "CONTACT_FLOW" if type_id == "0-1" else "PLATFORM_FLOW",
         "objectTypeId": type_id,
-        "isEnabled": given.get("enabled", True),
+        "isEnabled": fields.get("enabled", True),
         "enrollmentCriteria": criteria,
-        **({"criteriaTolerance": given["tolerance"]} if "tolerance" in given else {}),
-        **({"recordTolerance": given["record_tolerance"]} if "record_tolerance" in given else {}),
-        **({"suppressionListIds": given["suppressed_by"]} if "suppressed_by" in given else {}),
-        **({"enrollmentRateLimit": given["limit"]} if "limit" in given else {}),
+        **({"criteriaTolerance": fields["tolerance"]} if "tolerance" in fields else {}),
+        **({"recordTolerance": fields["record_tolerance"]} if "record_tolerance" in fields else {}),
+        **({"suppressionListIds": fields["suppressed_by"]} if "suppressed_by" in fields else {}),
+        **({"enrollmentRateLimit": fields["limit"]} if "limit" in fields else {}),
     }
 
 
-def _filter_based(given: Mapping[str, Any]) -> dict[str, Any]:
-    branches = [_and(filters) for filters in given.get("any_filters") or [given["filters"]]]
+def _filter_based(fields: Mapping[str, Any]) -> dict[str, Any]:
+    branches = [_and(filters) for filters in fields.get("any_filters") or [fields["filters"]]]
     for key, operator in (("company", "IN_LIST"), ("no_company", "NOT_IN_LIST")):
-        if key in given:
-            filters = [_record_filter(each) for each in given[key]]
+        if key in fields:
+            filters = [_record_filter(filter_) for filter_ in fields[key]]
             branches[0]["filterBranches"].append(with_company(*filters, operator=operator))
     return {
         "type": "LIST_BASED",
-        "shouldReEnroll": given.get("re_enroll", False),
+        "shouldReEnroll": fields.get("re_enroll", False),
         "listFilterBranch": {
             "filterBranchType": "OR",
             "filters": [],
             "filterBranches": branches,
         },
-        "reEnrollmentTriggersFilterBranches": [_and(conditions) for conditions in given.get("re_enroll_when", [])],
+        "reEnrollmentTriggersFilterBranches": [_and(conditions) for conditions in fields.get("re_enroll_when", [])],
     }
 
 
@@ -260,10 +266,10 @@ def _and(filters: list[list[Any]]) -> dict[str, Any]:
     }
 
 
-def _record_filter(given: list[Any]) -> dict[str, Any]:
-    if given[0] in ("IN_LIST", "NOT_IN_LIST"):
-        return {"filterType": "IN_LIST", "operator": given[0], "listId": given[1]}
-    return property_filter(given)
+def _record_filter(condition: list[Any]) -> dict[str, Any]:
+    if condition[0] in ("IN_LIST", "NOT_IN_LIST"):
+        return {"filterType": "IN_LIST", "operator": condition[0], "listId": condition[1]}
+    return property_filter(condition)
 
 
 def with_company(*filters: Any, operator: str = "IN_LIST") -> dict[str, Any]:
@@ -279,8 +285,8 @@ def with_company(*filters: Any, operator: str = "IN_LIST") -> dict[str, Any]:
     }
 
 
-def property_filter(given: list[Any]) -> dict[str, Any]:
-    name, operator, *rest = given
+def property_filter(condition: list[Any]) -> dict[str, Any]:
+    name, operator, *rest = condition
     operand: Any = rest[0] if rest else None
     kind = rest[1] if len(rest) > 1 else _OPERATION_TYPE.get(operator, "STRING")
     operation: dict[str, Any] = {
@@ -301,12 +307,12 @@ def property_filter(given: list[Any]) -> dict[str, Any]:
     return {"filterType": "PROPERTY", "property": name, "operation": operation}
 
 
-def _record(given: Mapping[str, Any]) -> Record:
-    kind = next(key for key in given if object_type_id(key))
-    key = RecordKey(given.get("portal", PORTAL), object_type_id(kind) or "", str(given[kind]))
-    created = _instant(given.get("created", "2026-01-01T00:00:00Z"))
-    properties = {name: TimestampedValue(value, created) for name, value in given.get("properties", {}).items()}
-    memberships = {str(name): TimestampedValue(True, created) for name in given.get("lists", [])}
+def _record(fields: Mapping[str, Any]) -> Record:
+    kind = next(key for key in fields if object_type_id(key))
+    key = RecordKey(fields.get("portal", PORTAL), object_type_id(kind) or "", str(fields[kind]))
+    created = _instant(fields.get("created", "2026-01-01T00:00:00Z"))
+    properties = {name: TimestampedValue(value, created) for name, value in fields.get("properties", {}).items()}
+    memberships = {str(name): TimestampedValue(True, created) for name in fields.get("lists", [])}
     return Record(key, created, properties, memberships)
 
 

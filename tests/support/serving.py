@@ -1,4 +1,4 @@
-"""The example portal's API over HTTP on the loopback interface, through the local run's own gateway."""
+"""The example portal's API over HTTP on the loopback interface, through the gateway of the local run."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from tests.support.portal import NO_CONTEXT, Api
 
 @contextmanager
 def served(api: Api) -> Iterator[str]:
-    """Its URL."""
+    """Serve the API. Yield its URL."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What SQS refuses and moto does not: sizes in bytes of UTF-8 with the attributes, and characters."""
+"""Rules of SQS that moto does not enforce: sizes in bytes of UTF-8 including attributes, and allowed characters."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ _ACCEPTED = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 
 
 def check_message(max_bytes: int, MessageBody: str, MessageAttributes: Mapping[str, Any], **_: Any) -> None:
-    """Arguments of SendMessage, or of an entry of SendMessageBatch."""
+    """Check the arguments of SendMessage, or of an entry of SendMessageBatch."""
     assert MessageBody
     texts = [MessageBody]
     for name, attribute in MessageAttributes.items():

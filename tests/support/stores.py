@@ -1,4 +1,4 @@
-"""The adapters' stores, for tests that prepare and look at what is stored beside the functions."""
+"""The stores of the adapters, for tests that prepare or inspect stored data."""
 
 from dataclasses import dataclass
 
@@ -25,12 +25,12 @@ class Stores:
 
 
 def open_tables(config: Config, **place: str) -> Tables:
-    """`place` as of the client."""
+    """Open the tables. `place`: arguments of the client."""
     return Tables(clients.dynamodb(clients.open_session(), **place), config)
 
 
 def stores(config: Config, **place: str) -> Stores:
-    """`place` as of the client."""
+    """Open the stores. `place`: arguments of the client."""
     tables = open_tables(config, **place)
     return Stores(
         authoring=FlowAuthoring(

@@ -1,4 +1,4 @@
-"""template.yaml as data, and where its parts are found."""
+"""template.yaml as data, and functions that find its parts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ DEFAULTS = TEMPLATE["Globals"]["Function"]
 
 
 def of_type(resource_type: str, template: dict[str, Any] = TEMPLATE) -> dict[str, dict[str, Any]]:
-    """Properties by logical id."""
+    """Return the properties of the resources of a type, by logical id."""
     return {
         logical_id: resource.get("Properties", {})
         for logical_id, resource in template["Resources"].items()
@@ -43,7 +43,7 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 
 
 def values_of(value: Any, key: str) -> Iterator[Any]:
-    """Every value under that key, however deep."""
+    """Yield every value of the key, at any depth."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if name == key:

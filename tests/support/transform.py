@@ -1,8 +1,8 @@
-"""Prints a template as CloudFormation transforms it. Run in the environment of aws-sam-cli, which has the transform.
+"""Print a template as CloudFormation transforms it. Run it in the environment of aws-sam-cli, which has the transform.
 
     .venv-sam/bin/python tests/support/transform.py template.yaml
 
-The transform takes code from S3 only, so the folders are replaced with an address there.
+The transform accepts code in S3 only, so the folders are replaced with an S3 address.
 """
 
 import json
@@ -22,7 +22,7 @@ def main() -> None:
     for resource in template["Resources"].values():
         if (name := CODE.get(resource["Type"])) is not None:
             resource["Properties"][name] = {"Bucket": "code", "Key": "code.zip"}
-    # Policies of AWS are not used by name, so that no IAM client is needed to load them.
+    # Managed policies of AWS are not referred to by name, so that no IAM client is needed to load them.
     print(json.dumps(transform(template, {}, ManagedPolicyLoader(None))))
 
 

@@ -86,9 +86,9 @@ def test_runbook_entry_has_the_four_required_sections(entry: str) -> None:
 
 def test_alarms_notify_the_topic_if_it_is_set() -> None:
     assert TEMPLATE["Parameters"]["AlarmTopicArn"]["Default"] == ""
-    told = {"Fn::If": ["Notifies", [{"Ref": "AlarmTopicArn"}], []]}
+    actions = {"Fn::If": ["Notifies", [{"Ref": "AlarmTopicArn"}], []]}
     for alarm in ALARMS.values():
-        assert (alarm["AlarmActions"], alarm["OKActions"]) == (told, told)
+        assert (alarm["AlarmActions"], alarm["OKActions"]) == (actions, actions)
         assert alarm["TreatMissingData"] == "notBreaching", "functions and queues without traffic are in order"
     for template in (TEMPLATE, *NESTED_TEMPLATES.values()):
         assert template["Conditions"]["Notifies"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}
@@ -99,8 +99,8 @@ def test_alarm_names_are_unique() -> None:
     names = [alarm["AlarmName"]["Fn::Sub"] for (path, _), alarm in ALARMS.items() if path == "template.yaml"]
     for nested in NESTED.values():
         inner = of_type(NESTED_TEMPLATES[nested["TemplateURL"]]["Resources"], "AWS::CloudWatch::Alarm")
-        own = nested["Parameters"]["Name"]["Fn::Sub"]
-        names += [alarm["AlarmName"]["Fn::Sub"].replace("${Name}", own) for alarm in inner.values()]
+        name = nested["Parameters"]["Name"]["Fn::Sub"]
+        names += [alarm["AlarmName"]["Fn::Sub"].replace("${Name}", name) for alarm in inner.values()]
     assert len(names) == len(set(names))
     assert all(name.startswith("${AWS::StackName}-") for name in names)
 
@@ -127,7 +127,7 @@ def test_duration_alarm_threshold_is_below_every_function_timeout() -> None:
             assert 0.8 * timeout * 1_000 <= threshold < 0.84 * timeout * 1_000
 
 
-# The metrics that alarms and the dashboard look at
+# The metrics of the alarms and the dashboard
 
 
 def of_query(expression: str) -> Iterator[Metric]:
@@ -150,7 +150,11 @@ def of_alarm(alarm: dict[str, Any]) -> Iterator[Metric]:
     for query in alarm.get("Metrics", []):
         if "MetricStat" in query:
             metric = query["MetricStat"]["Metric"]
-            yield metric["Namespace"], metric["MetricName"], frozenset(each["Name"] for each in metric["Dimensions"])
+            yield (
+                metric["Namespace"],
+                metric["MetricName"],
+                frozenset(dimension["Name"] for dimension in metric["Dimensions"]),
+            )
         else:
             expression = query["Expression"]
             yield from of_query(expression["Fn::Sub"] if isinstance(expression, dict) else expression)

@@ -29,7 +29,7 @@ SAM = ROOT / ".venv-sam" / "bin" / "sam"
 DEPENDENCIES_BOUND = 10 * 1024 * 1024
 ENROLLMENT_BOUND = 1_200 * 1024
 
-# What Lambda's Python has of its own, and the layers therefore leave out.
+# Packages of Lambda's Python, which the layers therefore exclude.
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six")
 
 # Of the dependencies, those that are compiled for the deployed processor, which this machine's may not be: a function
@@ -79,7 +79,7 @@ class Build:
     log: str
 
     def path(self, logical_id: str, name: str) -> Path:
-        """Where the built template says that this resource's files are."""
+        """Return the folder of this resource's files in the built template."""
         return (self.folder / str(self.template["Resources"][logical_id]["Properties"][name])).resolve()
 
     @property
@@ -107,7 +107,7 @@ def test_the_template_is_valid() -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint")
 
 
-def test_the_build_warns_of_nothing(build: Build) -> None:
+def test_build_prints_no_warning(build: Build) -> None:
     assert "Build Succeeded" in build.log
     assert not re.findall("^WARNING.*", build.log, re.MULTILINE)
 
@@ -152,7 +152,7 @@ def test_dependencies_exclude_packages_of_the_lambda_runtime(build: Build) -> No
     assert not {path.name for path in (build.layers["DependenciesLayer"] / "python").iterdir()} & set(RUNTIME)
 
 
-# SAM's own part of `sam local invoke --env-vars`: what a container's environment is.
+# SAM's own code for `sam local invoke --env-vars`, which determines the environment of a container.
 SAM_ENVIRONMENT = """
 import json, sys
 from samcli.local.lambdafn.env_vars import EnvironmentVariables
@@ -165,17 +165,17 @@ print(json.dumps(found.resolve()))
 def test_sam_passes_every_variable_of_the_local_run_to_a_container() -> None:
     """Those that the template does not declare it drops."""
     declared = load_template(ROOT / "template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
-    given = container_environment(Settings(), dict.fromkeys(declared, "x"))
+    environment = container_environment(Settings(), dict.fromkeys(declared, "x"))
     answer = subprocess.run(
         [SAM.with_name("python"), "-c", SAM_ENVIRONMENT],
-        input=json.dumps([declared, {**given, "NOT_DECLARED": "x"}]),
+        input=json.dumps([declared, {**environment, "NOT_DECLARED": "x"}]),
         capture_output=True,
         text=True,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
-    assert {name: found.get(name) for name in given} == given
+    assert {name: found.get(name) for name in environment} == environment
     assert "NOT_DECLARED" not in found
     assert found["AWS_SAM_LOCAL"] == "true", "by which a function knows that it must not call the real AWS"
 
@@ -201,7 +201,7 @@ def test_uv_builds_the_same_dependencies_where_there_is_no_pip(build: Build, tmp
     assert answer.returncode == 0, answer.stderr
 
     def packages(folder: Path) -> set[str]:
-        # Each installer notes its own name, and what it installed, beside the packages.
+        # Each installer stub writes its own name and the installed packages.
         files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         return {file for file in files if "dist-info/" not in file and not file.endswith(".pyc")}
 
@@ -257,7 +257,8 @@ def test_a_function_starts_on_the_built_layers(build: Build, compiled: Path, run
     layers = [folder / "python" for folder in build.layers.values()]
     (folder,) = (path for path in build.functions.values() if path.name == category)
     answer = subprocess.run(
-        # -I and -S: neither this folder nor what is installed beside the interpreter. -B: nothing written to the build.
+        # -I and -S exclude this folder and the installed packages of the interpreter. -B writes no bytecode to the
+        # build.
         [sys.executable, "-I", "-S", "-B", "-c", INVOKED, *map(str, [compiled, *layers, runtime, folder])],
         env={
             **{name: "https://sqs.eu-west-1.amazonaws.com/1/x" if "URL" in name else "x" for name in NAMES},

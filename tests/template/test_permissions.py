@@ -222,8 +222,8 @@ def play_category(stack: Stack, recorder: Recorder, category: str) -> None:
         properties = {"hs_list_id": str(number), "hs_membership_change": "ADDED"}
         properties |= {"hs_name": "x", "hs_value": str(number), "hs_document_id": str(number)}
         properties |= {"hs_association_change": "ADDED", "hs_to_object_type_id": "0-2", "hs_to_object_id": str(number)}
-        given = {event_type.name: "101", "id": f"e{number}", "portal": category, "record": {"n": number}}
-        return event({**given, "properties": properties})
+        fields = {event_type.name: "101", "id": f"e{number}", "portal": category, "record": {"n": number}}
+        return event({**fields, "properties": properties})
 
     for number in range(2):
         with recorder.of(category):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("fresh_api")
 
 QUERIES = of_type("AWS::Logs::QueryDefinition")
 
-# Words of the query language, and what a query itself names.
+# Keywords of the query language, and names that a query defines.
 LANGUAGE = {"fields", "filter", "stats", "sort", "limit", "by", "as", "and", "in", "asc", "desc", "count", "latest"}
 NAMED = re.compile(r"\bas (\w+)")
 
@@ -30,7 +30,7 @@ def fields_of(query: str) -> set[str]:
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
-    """As Logs Insights names what is inside a line: `groups.0.property`."""
+    """Yield the names of nested fields as Logs Insights writes them: `groups.0.property`."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in items:
         yield f"{prefix}{key}"

@@ -1,4 +1,4 @@
-"""What template.yaml says, against the code that it deploys."""
+"""template.yaml compared with the code that it deploys."""
 
 import json
 import re
@@ -54,7 +54,7 @@ TABLES = {"FlowsTable": "flows_table", "RecordsTable": "records_table", "Enrollm
 
 
 def route(category: str) -> dict[str, Any]:
-    """What is said of the category to the template of its route."""
+    """Return the category's arguments for the template of its route."""
     properties = RESOURCES[logical(category, "Route")]["Properties"]
     assert properties["TemplateURL"] == "templates/routes/category.yaml"
     parameters: dict[str, Any] = properties["Parameters"]
@@ -189,7 +189,7 @@ def test_functions_use_the_global_defaults() -> None:
     assert DEFAULTS["Layers"] == [{"Ref": "DependenciesLayer"}, {"Ref": "EnrollmentLayer"}]
 
 
-def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
+def test_tracing_is_not_imported_if_it_is_off() -> None:
     assert TEMPLATE["Parameters"]["Tracing"]["Default"] == "PassThrough"
     assert TEMPLATE["Conditions"]["Traces"] == {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}
     disabled = DEFAULTS["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"]
@@ -199,9 +199,9 @@ def test_nothing_of_tracing_is_loaded_where_nothing_is_traced() -> None:
 def test_functions_get_the_environment_that_they_read() -> None:
     names = set(DEFAULTS["Environment"]["Variables"])
     powertools = {name for name in names if name.startswith("POWERTOOLS_")}
-    own = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "FIND_EVENTS_BY_ID", "DECIDED_ONE_BY_ONE"}
-    own.add("UNPROCESSED_MESSAGE_BYTES")
-    assert names - powertools == {*own, "AWS_ENDPOINT_URL"}
+    own_names = {*NAMES, "HISTORY_LENGTH", "EVENT_HISTORY_DAYS", "FIND_EVENTS_BY_ID", "DECIDED_ONE_BY_ONE"}
+    own_names.add("UNPROCESSED_MESSAGE_BYTES")
+    assert names - powertools == {*own_names, "AWS_ENDPOINT_URL"}
     assert DEFAULTS["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     assert powertools >= {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -293,8 +293,8 @@ def test_a_table_has_the_keys_and_indexes_with_which_the_adapters_are_tested(mon
             assert _by_name(properties.get(kind, []), "IndexName") == _by_name(indexes, "IndexName")
 
 
-def _by_name(many: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return sorted(many, key=lambda item: item[name])
+def _by_name(descriptions: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return sorted(descriptions, key=lambda item: item[name])
 
 
 # The HTTP API
@@ -330,7 +330,7 @@ def test_only_api_gateway_may_invoke_the_api_function() -> None:
     assert permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/*")
 
 
-# What is kept, and for how long
+# Retention
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -352,7 +352,7 @@ def test_enrollments_of_a_record_are_in_order_and_records_in_parallel() -> None:
 
 
 def test_stored_data_is_encrypted_with_the_key_of_the_parameter() -> None:
-    """Beside tables and queues: every log group, the bus and its archive."""
+    """Not only tables and queues: every log group, the bus and its archive."""
     assert TEMPLATE["Conditions"]["UsesKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "KeyArn"}, ""]}]}
     assert TEMPLATE["Parameters"]["KeyArn"]["Default"] == ""
     assert {name for name, group in of_type("AWS::Logs::LogGroup").items() if group["KmsKeyId"] != OWN_KEY} == set()

@@ -62,7 +62,7 @@ NAMING = {
     "AWS::SSM::Parameter": ("Name", 1011),
     "AWS::Scheduler::Schedule": ("Name", 64),
 }
-# Types that have no name of their own in a template.
+# Types without a name in a template.
 UNNAMED = {
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
@@ -76,8 +76,8 @@ UNNAMED = {
 }
 # Names of these are global in an account: two stacks of one name in two regions must not share them.
 GLOBAL = {"AWS::CloudWatch::Dashboard", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role"}
-# Names that need not differ between stacks: an inline policy's is the role's own, an authorizer's the API's own, and
-# each stack has a version of its own of a layer, which SAM names by its logical id.
+# Names that need not differ between stacks: the name of an inline policy is unique in its role, that of an authorizer
+# in its API, and each stack has its own version of a layer, which SAM names by its logical id.
 SHARED = {"AWS::IAM::Policy", "AWS::ApiGatewayV2::Authorizer", "AWS::Lambda::LayerVersion"}
 
 
@@ -231,7 +231,7 @@ def test_templates_are_within_the_limits_of_cloudformation() -> None:
         if part.path == "template.yaml":
             assert not part.parameters
             continue
-        required = {name for name, each in template["Parameters"].items() if "Default" not in each}
+        required = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
         assert required <= set(part.parameters) <= set(template["Parameters"]), part.path
 
 
@@ -259,7 +259,7 @@ def test_policies_and_environments_are_within_their_limits() -> None:
 
 
 def statements(part: Part, function: Mapping[str, Any]) -> Iterator[Any]:
-    """What the policies of the function's role allow, with resources by logical id."""
+    """Yield the statements of the policies of the function's role, with resources by logical id."""
     role = part.template["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
     documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
     for policy in role["ManagedPolicyArns"]:
@@ -294,7 +294,7 @@ def sources(part: Part) -> dict[str, list[str]]:
 
 
 def test_function_that_sends_to_its_own_queue_allows_recursive_loops() -> None:
-    """Lambda's loop detection would drop what is on its way after some 16 hops, which rate limits need."""
+    """Lambda's loop detection would drop messages after about 16 hops, which rate limits can need."""
     main = Part("template.yaml", transformed(), {})
     sends = senders(main, "sqs:SendMessage")
     functions = main.resources("AWS::Lambda::Function")

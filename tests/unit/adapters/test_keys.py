@@ -1,5 +1,5 @@
-"""No two different things have one key, in any place where keys are made, whatever characters their ids have: what the
-adapters ask DynamoDB and SQS for is recorded, and a key must tell all the ids that it is of."""
+"""Two different things never have the same key, whatever characters their ids have. The test records the calls of the
+adapters to DynamoDB and SQS. A key must determine all ids of its thing."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,7 @@ class Ids:
 
 ID_SETS = st.builds(Ids, IDS, IDS, st.sampled_from(["0-1", "0-2", "2-7"]), IDS, IDS, IDS)
 
-# A place is a kind of key; a thing what its key must tell.
+# A place is a kind of key. A thing is what its key must identify.
 Key = tuple[Any, ...]
 Thing = tuple[str, ...]
 
@@ -76,7 +76,7 @@ class Adapters:
             return {"Successful": [{"Id": entry["Id"]} for entry in arguments["Entries"]]}
         return {"Items": [], "Count": 0, "ScannedCount": 0, "Responses": {}}
 
-    def asked(self, act: Callable[[], object]) -> list[tuple[str, Mapping[str, Any]]]:
+    def calls_of(self, act: Callable[[], object]) -> list[tuple[str, Mapping[str, Any]]]:
         self.calls.clear()
         act()
         return list(self.calls)
@@ -97,41 +97,41 @@ def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
     revision = FlowRevision(ids.portal, ids.flow, 1, flow({"id": 1, "event": "forms.submitted"}), True, 0, 0, 0)
 
     # Read and written by one key: of the flow, of its revision, of its place among candidates and of their version.
-    (read,) = _keys(adapters.asked(lambda: flow_repository.get(ids.portal, ids.flow)))
+    (read,) = _keys(adapters.calls_of(lambda: flow_repository.get(ids.portal, ids.flow)))
     yield read, ("flow", ids.portal, ids.flow)
     if ids.flow.isprintable():
         version_read, head, kept, candidate, version = _keys(
-            adapters.asked(lambda: flow_repository.save(revision, None))
+            adapters.calls_of(lambda: flow_repository.save(revision, None))
         )
         assert (version_read, head) == (version, read)
         yield kept, ("revision", ids.portal, ids.flow)
         yield candidate, ("candidate", ids.portal, ids.flow)
         yield version, ("version", ids.portal)
         (listing,) = _partitions(
-            adapters.asked(lambda: DynamoFlows(tables, read_flow).candidates(ids.portal, "0-1", ["forms.submitted"]))
+            adapters.calls_of(lambda: DynamoFlows(tables, read_flow).candidates(ids.portal, "0-1", ["forms.submitted"]))
         )
         assert listing == candidate[:2] == version[:2]
-    (settings_key,) = _keys(adapters.asked(lambda: DynamoPortals(tables).settings(ids.portal)))
+    (settings_key,) = _keys(adapters.calls_of(lambda: DynamoPortals(tables).settings(ids.portal)))
     yield settings_key, ("settings", ids.portal)
 
-    (kept,) = _keys(adapters.asked(lambda: DynamoRecords(tables).save(Record(record, 0))))
+    (kept,) = _keys(adapters.calls_of(lambda: DynamoRecords(tables).save(Record(record, 0))))
     yield kept, ("record", ids.portal, ids.object_type, ids.object)
     other = RecordKey(ids.portal, "0-2", ids.other)
-    (kept,) = _keys(adapters.asked(lambda: DynamoAssociations(tables).save([Association(record, other)])))
+    (kept,) = _keys(adapters.calls_of(lambda: DynamoAssociations(tables).save([Association(record, other)])))
     yield kept, ("association", ids.portal, ids.object_type, ids.object, ids.other)
 
     for is_first in (True, False):
         enrollment = _enrollment(ids, is_first=is_first)
         event = () if is_first else (ids.event,)
         whose = (ids.portal, ids.object_type, ids.object)
-        put = adapters.asked(lambda enrolled=enrollment: enrollments.claim(enrolled))
+        put = adapters.calls_of(lambda enrolled=enrollment: enrollments.claim(enrolled))
         (kept,) = _keys(put)
         yield kept, ("enrollment", *whose, ids.flow, *event)
         shard = put[0][1]["Item"]["flowShard"]["S"]
         # Which shard follows from the record.
         yield ("by-flow", *split(shard)[:-1]), ("enrollments of a flow", ids.portal, ids.flow)
         assert len(split(shard)) == 3
-        (sent,) = adapters.asked(
+        (sent,) = adapters.calls_of(
             lambda enrolled=enrollment: list(SqsQueue(adapters.sqs, "", write_message).publish([enrolled]))
         )
         (entry,) = sent[1]["Entries"]
@@ -144,22 +144,22 @@ def keys_of(ids: Ids, adapters: Adapters) -> Iterator[tuple[Key, Thing]]:
 
 
 def _keys(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
-    """Table, partition and sort key of every item that was asked for or written."""
+    """Return table, partition key and sort key of every item that was read or written."""
     found = []
     for _, arguments in calls:
         for action in arguments.get("TransactItems", [{"": arguments}]):
-            ((_, given),) = action.items()
-            item = given.get("Key") or given["Item"]
-            found.append((given["TableName"], item["pk"]["S"], item["sk"]["S"]))
+            ((_, request),) = action.items()
+            item = request.get("Key") or request["Item"]
+            found.append((request["TableName"], item["pk"]["S"], item["sk"]["S"]))
     return found
 
 
 def _partitions(calls: list[tuple[str, Mapping[str, Any]]]) -> list[Key]:
     """Table and partition of every query: all begin with the equality of the partition."""
     found = []
-    for _, asked in calls:
-        _, _, name = asked["KeyConditionExpression"].partition(" = ")
-        found.append((asked["TableName"], asked["ExpressionAttributeValues"][name.split()[0]]["S"]))
+    for _, arguments in calls:
+        _, _, name = arguments["KeyConditionExpression"].partition(" = ")
+        found.append((arguments["TableName"], arguments["ExpressionAttributeValues"][name.split()[0]]["S"]))
     return found
 
 

@@ -44,8 +44,8 @@ def associate(world: World, record: RecordKey, company: RecordKey, at: int, *, h
 
 def change_company(world: World, at: int, name: str, company: str = "7", **keys: Any) -> dict[str, Any]:
     """Deliver a change of a company's name, without the decisions on its contacts."""
-    given = {"crm.property_changed": company, "object": "company", "id": f"c{at}-{company}", "at": iso(START + at)}
-    envelope = scenario.event({**given, "properties": {"hs_name": "name", "hs_value": name}, **keys})
+    fields = {"crm.property_changed": company, "object": "company", "id": f"c{at}-{company}", "at": iso(START + at)}
+    envelope = scenario.event({**fields, "properties": {"hs_name": "name", "hs_value": name}, **keys})
     world.deliver(envelope)
     return envelope
 
@@ -101,7 +101,7 @@ def test_message_that_is_delivered_several_times_at_once_enrolls_each_contact_on
     assert len({message.id for message in world.queue.messages}) == 30
 
 
-def test_redelivered_company_change_sends_its_message_again_and_enrolls_nobody() -> None:
+def test_redelivered_company_change_sends_its_message_again_and_enrolls_no_record() -> None:
     world = world_with_contacts(3)
     envelope = change_company(world, 500, "Acme")
     world.redeliveries.changes.clear()  # as if the process had ended before
@@ -168,15 +168,15 @@ def test_company_is_read_once_for_the_contacts_of_a_message() -> None:
 )
 def test_only_changes_that_criteria_mention_are_sent(properties: dict[str, str], is_sent: bool) -> None:
     world = world_with_contacts(1)
-    given = {"crm.property_changed": "7", "object": "company", "id": "c", "at": iso(START + 500)}
-    world.deliver(scenario.event({**given, "properties": properties}))
+    fields = {"crm.property_changed": "7", "object": "company", "id": "c", "at": iso(START + 500)}
+    world.deliver(scenario.event({**fields, "properties": properties}))
     assert bool(world.redeliveries.changes) == is_sent
 
 
 def test_message_has_only_the_mentioned_names_of_a_snapshot() -> None:
     world = world_with_contacts(1)
-    given = {"calls.ended": "7", "object": "company", "id": "c", "at": iso(START + 500)}
-    world.deliver(scenario.event({**given, "record": {"name": "Acme", "phone": "1", "city": "Dublin"}}))
+    fields = {"calls.ended": "7", "object": "company", "id": "c", "at": iso(START + 500)}
+    world.deliver(scenario.event({**fields, "record": {"name": "Acme", "phone": "1", "city": "Dublin"}}))
 
     (change,) = changes_sent(world)
 
@@ -212,8 +212,8 @@ def test_properties_that_change_together_are_one_change() -> None:
     world = world_with_contacts(1)
     criteria = [NAMED_ACME, ["size", "IS_NOT_EQUAL_TO", 5, "NUMBER", True]]
     world.put_flow(scenario.flow({"id": 2, "filters": [], "company": criteria}), at=0)
-    given = {"crm.property_changed": "7", "object": "company", "id": "c", "at": iso(START + 500)}
-    envelope = scenario.event({**given, "properties": {"hs_name": "name", "hs_value": "Acme"}})
+    fields = {"crm.property_changed": "7", "object": "company", "id": "c", "at": iso(START + 500)}
+    envelope = scenario.event({**fields, "properties": {"hs_name": "name", "hs_value": "Acme"}})
     envelope["detail"]["changedWith"] = {"name": "Acme", "size": 5}
 
     world.deliver(envelope)
@@ -264,8 +264,8 @@ def test_delayed_enrollment_by_a_company_change_is_published_when_it_is_due() ->
 
 def test_simulation_and_dry_run_send_nothing() -> None:
     world = world_with_contacts(1)
-    given = {"crm.property_changed": "7", "object": "company", "id": "c", "at": iso(START + 500)}
-    envelope = scenario.event({**given, "properties": {"hs_name": "name", "hs_value": "Acme"}})
+    fields = {"crm.property_changed": "7", "object": "company", "id": "c", "at": iso(START + 500)}
+    envelope = scenario.event({**fields, "properties": {"hs_name": "name", "hs_value": "Acme"}})
     assert simulated(world.processor, read_event(envelope, "crm")) == ()
     assert world.redeliveries.changes == []
 
@@ -292,7 +292,7 @@ Fact = tuple[int, str, str]
 
 
 class Naive:
-    """Keeps what has arrived, and decides the contact anew at each arrival."""
+    """Keeps all facts that have arrived, and decides the contact again at each arrival."""
 
     def __init__(self, created_late: Collection[str] = (), *, is_in: bool) -> None:
         self.created_late = created_late
@@ -300,8 +300,8 @@ class Naive:
         self.facts: list[Fact] = []
         self.enrolled: list[int] = []
 
-    def value(self, what: str, at: float) -> str | None:
-        values = [value for when, name, value in sorted(self.facts) if name == what and when <= at]
+    def value(self, property_name: str, at: float) -> str | None:
+        values = [value for when, name, value in sorted(self.facts) if name == property_name and when <= at]
         return values[-1] if values else None
 
     def exists(self, record: str, at: float) -> bool:
@@ -339,23 +339,23 @@ FACTS = st.lists(
 
 
 def arrive(world: World, fact: Fact) -> None:
-    at, what, value = fact
-    name, _, company = what.partition(" ")
-    given: dict[str, Any] = {"id": f"{what}-{at}", "at": iso(START + at)}
+    at, fact_name, value = fact
+    name, _, company = fact_name.partition(" ")
+    fields: dict[str, Any] = {"id": f"{fact_name}-{at}", "at": iso(START + at)}
     match name:
         case "city":
             properties = {"hs_name": "city", "hs_value": value}
-            world.deliver(scenario.event({"crm.property_changed": "1", **given, "properties": properties}))
+            world.deliver(scenario.event({"crm.property_changed": "1", **fields, "properties": properties}))
         case "name":
             change_company(world, at, value, company)
         case "created":
             object_type = "contact" if company == "1" else "company"
-            world.deliver(scenario.event({"crm.object_created": company, "object": object_type, **given}))
+            world.deliver(scenario.event({"crm.object_created": company, "object": object_type, **fields}))
         case _:
             associate(world, contact("1"), RecordKey("p1", "0-2", company), START + at, holds=value == "ADDED")
             other = {"hs_to_object_type_id": "0-2", "hs_to_object_id": company}
             properties = {"hs_association_change": value, **other}
-            world.deliver(scenario.event({"crm.association_changed": "1", **given, "properties": properties}))
+            world.deliver(scenario.event({"crm.association_changed": "1", **fields, "properties": properties}))
     world.decide_associated()
 
 
@@ -366,7 +366,7 @@ def test_order_of_arrival_makes_no_difference_to_a_naive_evaluator(
 ) -> None:
     for record in sorted(created_late):
         changes.insert(dice.randint(0, len(changes)), (f"created {record}", "yes"))
-    facts = [(10 * number + 1, what, value) for number, (what, value) in enumerate(changes)]
+    facts = [(10 * number + 1, fact_name, value) for number, (fact_name, value) in enumerate(changes)]
     dice.shuffle(facts)
     world, naive = World(now=START + 1_000), Naive(created_late, is_in=is_in)
     key = "company" if is_in else "no_company"
@@ -394,9 +394,9 @@ def test_contact_enrolls_when_the_last_of_three_changes_happened(arrivals: Seque
         world.put_record(record, Record(record, 0))
     at = dict(zip(values, times, strict=True))
 
-    for what in arrivals:
+    for fact_name in arrivals:
         world.now += 1
-        arrive(world, (at[what], what, values[what]))
+        arrive(world, (at[fact_name], fact_name, values[fact_name]))
 
     assert [message.cause.occurred_at for message in world.queue.messages] == [START + 21]
 

@@ -30,9 +30,9 @@ DUBLIN: Mapping[str, Any] = {"id": 1, "filters": [["city", "IS_EQUAL_TO", "Dubli
 HOUR = 3_600_000
 
 
-def portal(records: int = 40, **given: Any) -> World:
+def portal(records: int = 40, **fields: Any) -> World:
     world = World()
-    world.put_flow(flow({**DUBLIN, **given}))
+    world.put_flow(flow({**DUBLIN, **fields}))
     for number in range(records):
         key = RecordKey("p1", "0-1", str(number))
         city = "Dublin" if number % 2 == 0 else "Cork"
@@ -145,10 +145,10 @@ def test_run_that_is_started_at_the_same_time_is_refused(monkeypatch: pytest.Mon
     world = portal()
     create, other = world.runs.create, list[Run]()
 
-    def late(*given: Any) -> Run:
+    def late(*arguments: Any) -> Run:
         monkeypatch.setattr(world.runs, "create", create)
         other.append(start(world))
-        return create(*given)
+        return create(*arguments)
 
     monkeypatch.setattr(world.runs, "create", late)
     with pytest.raises(RunInProgress, match="another run of flow 1 was started at the same time"):
@@ -172,7 +172,7 @@ def test_paused_run_stops_and_continues_where_it_stopped() -> None:
     assert len(world.queue.messages) == 1_000
 
 
-def test_cancelled_run_stops_for_good_and_keeps_its_enrollments() -> None:
+def test_cancelled_run_cannot_be_resumed_and_keeps_its_enrollments() -> None:
     world = portal(2_000)
     run = start(world)
     pages = world.run_worker.work(world.now + 90_000)

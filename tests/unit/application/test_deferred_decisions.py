@@ -1,4 +1,4 @@
-"""Data that comes after its event: one decision in the end, whatever the order of arrival."""
+"""Data that arrives after its event: one final decision, whatever the order of arrival."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -195,20 +195,20 @@ def test_the_final_decision_is_taken_although_the_clock_is_set_back_meanwhile() 
 
 
 def test_events_of_one_moment_share_one_deferral_on_their_record() -> None:
-    """Else each would make the looks of all others outdated, and of many at once some would give up."""
+    """Otherwise each event would invalidate the reads of all others, and some of many events would give up."""
     made = world()
     made.now += 1_000
-    save, others = made.deferred_events.save, itertools.count(1)
+    save, numbers = made.deferred_events.save, itertools.count(1)
 
     def meanwhile(waiting: Any) -> None:
         if waiting.event.id == "e1":
-            number = next(others)
+            number = next(numbers)
             made.deliver(submitted(AT + number, f"other-{number}"))
         save(waiting)
 
     made.deferred_events.save = meanwhile  # type: ignore[method-assign]
     assert [str(decision.code) for decision in made.deliver(submitted())] == ["WAITING"]
-    assert next(others) <= ATTEMPTS
+    assert next(numbers) <= ATTEMPTS
 
 
 def test_deferred_event_of_a_deleted_record_does_not_enroll() -> None:
@@ -220,7 +220,7 @@ def test_deferred_event_of_a_deleted_record_does_not_enroll() -> None:
 
 
 def test_an_event_that_enrolled_already_does_not_wait_for_its_record() -> None:
-    """Another event with its ID that comes after the deletion of the record would wait for the next one."""
+    """Another event with its ID that arrives after the deletion of the record would wait for the next record."""
     made = world({"id": 1, "event": "forms.submitted"})
     made.deliver(submitted())
     made.record_service.delete(ADA, AT + 1_000)
@@ -347,7 +347,7 @@ def test_associated_records_are_read_once_for_all_deferred_events(waiting: int) 
     made.now = AT + 1_000
     made.deliver(moved("Bray", AT + 1_000))
     assert associations.calls == ["all_of"]
-    # Once for the events' own moments, and once more for those after the change at most.
+    # At most once at the time of the events, and once after the change.
     assert set(records.calls) == {"get_many"}
     assert len(records.calls) <= 2
     assert made.decision_log.left == []

@@ -1,4 +1,4 @@
-"""What is kept of events, by the story; and what is told of them."""
+"""What the event processor stores in the event history, and how it is read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,14 +20,14 @@ ADA = RecordKey("p1", "0-1", "101")
 NOW = 1_795_514_400_000
 
 
-def world_with(**given: Any) -> World:
-    world = World(**given)
+def world_with(**settings: Any) -> World:
+    world = World(**settings)
     world.put_record(ADA, Record(ADA, NOW - 90 * DAY_MS))
     return world
 
 
-def submitted(event_id: str = "e1", at: int = NOW - 1_000, record: str | None = "101", **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": record, "id": event_id, "at": iso(at), **given})
+def submitted(event_id: str = "e1", at: int = NOW - 1_000, record: str | None = "101", **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": record, "id": event_id, "at": iso(at), **fields})
 
 
 def kept(world: World) -> list[str]:
@@ -131,7 +131,7 @@ def test_deferred_event_is_in_the_history_before_a_change_can_enroll_it() -> Non
     criteria = [["city", "IS_EQUAL_TO", "Cork"]]
     world.put_flow(flow({"id": 1, "event": "forms.submitted", "criteria": criteria, "tolerance": 5}))
 
-    def dying(*given: Any) -> None:
+    def dying(*arguments: Any) -> None:
         raise OSError("ended")
 
     schedule = world.redeliveries.schedule

@@ -1,4 +1,4 @@
-"""What the story does when the world fails it: nothing lost, nothing doubled."""
+"""The event processor when calls fail: nothing is lost or duplicated."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +26,16 @@ class Crash(BaseException):
 
 def world_with(*flows: Mapping[str, Any]) -> World:
     world = World()
-    for given in flows:
-        world.put_flow(flow(given))
+    for flow_fields in flows:
+        world.put_flow(flow(flow_fields))
     world.put_record(ADA, Record(ADA, 0))
-    # The event is sent after the flows were written, as it is most of the time.
+    # Events are sent after the flows were written, which is the usual case.
     world.now += 1_000_000_000_000
     return world
 
 
-def submitted(event_id: str = "e1", **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": "101", "id": event_id, **given})
+def submitted(event_id: str = "e1", **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": "101", "id": event_id, **fields})
 
 
 # The time of the world's clock.
@@ -61,7 +61,7 @@ def final_state(world: World) -> dict[str, Any]:
     }
 
 
-def test_next_delivery_publishes_only_what_the_queue_rejected() -> None:
+def test_next_delivery_publishes_only_the_messages_that_the_queue_rejected() -> None:
     world = world_with(ONCE, AGAIN)
     world.queue.refuses = 1
     with pytest.raises(NotDelivered, match="e1"):
@@ -74,7 +74,7 @@ def test_next_delivery_publishes_only_what_the_queue_rejected() -> None:
     assert [announcement.enrollment.flow_id for announcement in world.bus.announcements] == ["2", "1"]
 
 
-def test_next_delivery_announces_what_the_bus_rejected_without_a_second_message() -> None:
+def test_next_delivery_announces_what_the_bus_rejected_without_sending_the_message_again() -> None:
     world = world_with(ONCE)
     world.bus.refuses = 1
     with pytest.raises(NotDelivered):
@@ -119,8 +119,10 @@ def test_redelivery_completes_an_enrollment_after_the_flow_is_off_changed_or_del
 def test_redelivery_completes_an_enrollment_despite_a_different_bus_clock(ahead_ms: int, flow_count: int) -> None:
     """The envelope's time is ahead of the function's clock, or behind it; the author turns the flow off a second after
     the queue refused the message."""
-    others = [{**ONCE, "id": 1_000 + n, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]} for n in range(flow_count)]
-    world = world_with(ONCE, *others[1:])
+    other_flows = [
+        {**ONCE, "id": 1_000 + n, "where": [["hs_form_id", "IS_ANY_OF", ["other"]]]} for n in range(flow_count)
+    ]
+    world = world_with(ONCE, *other_flows[1:])
     sent = submitted(sent=iso(world.now + ahead_ms), at=iso(world.now))
     world.queue.refuses = 1
     with pytest.raises(NotDelivered):
@@ -218,10 +220,10 @@ def test_event_from_before_a_deletion_does_not_enroll_the_next_record(occurred: 
     assert codes(world, submitted(at=iso(start + occurred))) == [code]
 
 
-def about_bob(event_type: str, event_id: str, second: int, properties: Any = None, **given: Any) -> dict[str, Any]:
+def about_bob(event_type: str, event_id: str, second: int, properties: Any = None, **fields: Any) -> dict[str, Any]:
     """An event of a record that does not exist before its creation is delivered."""
     at = iso(LATER + second * 1000)
-    return event({event_type: "102", "id": event_id, "at": at, "properties": properties or {}, **given})
+    return event({event_type: "102", "id": event_id, "at": at, "properties": properties or {}, **fields})
 
 
 IN_CORK = {**ONCE, "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
@@ -327,7 +329,7 @@ class Interruption:
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_crash_before_or_after_any_call_changes_nothing_in_the_end(story: str) -> None:
+def test_crash_before_or_after_any_call_does_not_change_the_final_state(story: str) -> None:
     flows, events = STORIES[story]
     undisturbed = world_with(*flows)
     recorded = Interruption(undisturbed, before=True, number=0)

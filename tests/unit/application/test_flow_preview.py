@@ -33,8 +33,8 @@ def counted_world() -> tuple[World, dict[str, Counted]]:
     return world, ports
 
 
-def draft(**given: object) -> Flow:
-    document = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_UNKNOWN"]], **given})
+def draft(**fields: object) -> Flow:
+    document = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_UNKNOWN"]], **fields})
     return read_flow(revised(None, "p1", "1", document, 0))
 
 

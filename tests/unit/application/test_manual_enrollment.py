@@ -211,7 +211,7 @@ def test_enrollment_that_the_queue_refuses_is_published_by_the_same_request() ->
     assert len(world.queue.messages) == len(world.enrollments.items) == 1
 
 
-def test_what_is_claimed_is_published_when_a_later_record_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claimed_enrollments_are_published_when_a_later_record_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     world = portal(manual())
     claim, calls = world.enrollments.claim, []
 

@@ -1,4 +1,4 @@
-"""A replay reaches the flows that it was ordered for, and a dry run counts what the replay would do."""
+"""A replay reaches only its requested flows, and a dry run counts what the replay would do."""
 
 from collections import Counter
 from typing import Any
@@ -25,8 +25,8 @@ def order(world: World, *flow_ids: str, is_dry_run: bool = False) -> Replay:
     return made
 
 
-def submitted(object_id: str, event_id: str, at: int, **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": object_id, "id": event_id, "at": at, "sent": at} | given)
+def submitted(object_id: str, event_id: str, at: int, **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": object_id, "id": event_id, "at": at, "sent": at} | fields)
 
 
 def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
@@ -41,9 +41,9 @@ def world_with_a_new_flow() -> tuple[World, list[dict[str, Any]]]:
     world.now += 1_000
     for envelope in past:
         world.deliver(envelope)
-    given = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
-    world.put_flow(flow({"id": 2, **given}), at=world.now)
-    world.put_flow(flow({"id": 3, **given, "re_enroll": True}), at=world.now)
+    fields = {"event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]}
+    world.put_flow(flow({"id": 2, **fields}), at=world.now)
+    world.put_flow(flow({"id": 3, **fields, "re_enroll": True}), at=world.now)
     world.now += 1_000
     return world, past
 
@@ -76,7 +76,7 @@ def test_replay_applies_only_the_given_flow_to_past_events() -> None:
     assert [message.flow_id for message in world.queue.messages if message.flow_id != "1"] == ["2", "2"]
 
 
-def test_without_a_flow_what_occurred_before_its_activation_does_not_count() -> None:
+def test_replay_without_a_flow_ignores_events_before_the_activation() -> None:
     world, past = world_with_a_new_flow()
     codes = Counter((decision.flow_id, decision.code) for decision in replayed(world, order(world), past))
     assert codes == {
@@ -88,11 +88,11 @@ def test_without_a_flow_what_occurred_before_its_activation_does_not_count() -> 
 
 
 @pytest.mark.parametrize("flow_ids", [("2",), ("3",), ("2", "3"), ("1", "2"), ()])
-def test_a_dry_run_counts_what_the_replay_then_does(flow_ids: tuple[str, ...]) -> None:
+def test_dry_run_has_the_same_counts_as_the_replay(flow_ids: tuple[str, ...]) -> None:
     world, past = world_with_a_new_flow()
     rehearsal = order(world, *flow_ids, is_dry_run=True)
     records, enrollments = dict(world.records.records), dict(world.enrollments.items)
-    # However often, and in whatever order its events come.
+    # The counts do not depend on repetitions or on the order of the events.
     for events in (past, past[::-1], past[:4]):
         replayed(world, rehearsal, events)
     assert (world.records.records, world.enrollments.items) == (records, enrollments)

@@ -1,4 +1,4 @@
-"""Enrollments that no delivery confirmed are published all the same, and nothing else is."""
+"""Enrollments that no delivery confirmed are published, and nothing else is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ from tests.support.scenario import event, flow
 LATER = UNCONFIRMED_AFTER_MS + 1
 
 
-def submitted(record: str = "101", **given: Any) -> dict[str, Any]:
-    return event({"forms.submitted": record, "id": f"e-{record}", "record": {}, **given})
+def submitted(record: str = "101", **fields: Any) -> dict[str, Any]:
+    return event({"forms.submitted": record, "id": f"e-{record}", "record": {}, **fields})
 
 
 def world_with(*documents: dict[str, Any]) -> World:
@@ -25,11 +25,11 @@ def world_with(*documents: dict[str, Any]) -> World:
     return world
 
 
-def fail(world: World, **given: Any) -> None:
+def fail(world: World, **fields: Any) -> None:
     """The queue refuses the message of the next enrollment."""
     world.queue.refuses = 1
     with pytest.raises(NotDelivered):
-        world.deliver(submitted(**given))
+        world.deliver(submitted(**fields))
 
 
 def finish(world: World) -> list[tuple[str, bool]]:

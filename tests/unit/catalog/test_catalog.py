@@ -287,15 +287,15 @@ def test_the_second_id_of_bounces_stands_for_hard_ones() -> None:
     ]
 
 
-def test_what_a_row_refers_to_exists() -> None:
+def test_references_of_a_row_exist() -> None:
     for row in EVENT_TYPES.values():
-        own = {property_.name for property_ in row.properties}
-        assert own.issuperset(row.required), row.name
-        assert row.first_of is None or row.first_of in own, row.name
-        assert row.narrowing is None or own.issuperset(row.narrowing.on_properties), row.name
+        property_names = {property_.name for property_ in row.properties}
+        assert property_names.issuperset(row.required), row.name
+        assert row.first_of is None or row.first_of in property_names, row.name
+        assert row.narrowing is None or property_names.issuperset(row.narrowing.on_properties), row.name
         for also in row.also:
             target = EVENT_TYPES[also.event_type]
-            assert own.issuperset({also.when.property} if also.when else ()), row.name
+            assert property_names.issuperset({also.when.property} if also.when else ()), row.name
             assert {property_.name for property_ in target.properties}.issuperset(also.adds), row.name
 
 

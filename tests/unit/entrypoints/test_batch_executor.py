@@ -1,4 +1,4 @@
-"""What the events of a batch do together, and that each fails for itself."""
+"""Coalesced calls of the events of a batch. Each event fails on its own."""
 
 import threading
 from collections import Counter
@@ -30,11 +30,11 @@ def test_items_of_a_group_run_in_sequence_and_groups_in_parallel() -> None:
 
 
 def _ignored(failure: Exception) -> None:
-    """Who asks again meets it."""
+    """A retry raises the same error."""
 
 
 class Calls:
-    """Doubles numbers, and keeps what was asked at once. It fails at 3 when that is not asked alone."""
+    """Doubles numbers, and records the coalesced calls. It fails at 3 unless 3 is requested individually."""
 
     def __init__(self) -> None:
         self.made: list[list[int]] = []
@@ -56,26 +56,26 @@ def test_concurrent_identical_calls_are_coalesced() -> None:
 
 
 def test_concurrent_identical_calls_are_each_made_once() -> None:
-    calls, others, meeting = Calls(), Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
+    calls, other_calls, meeting = Calls(), Calls(), CallCoalescer(4, 4, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(4) as executor:
         answers = list(
             executor.map(
-                lambda n: meeting.call(calls.double if n < 3 else others.double, [n]),
+                lambda n: meeting.call(calls.double if n < 3 else other_calls.double, [n]),
                 (1, 2, 4, 5),
             )
         )
-    assert (calls.made, others.made) == ([[1, 2]], [[4, 5]])
+    assert (calls.made, other_calls.made) == ([[1, 2]], [[4, 5]])
     assert answers == [[2, 4], [2, 4], [8, 10], [8, 10]]
 
 
 def test_finished_participant_does_not_delay_a_call() -> None:
     calls, meeting = Calls(), CallCoalescer(2, 2, _ignored, max_wait_seconds=SECONDS)
     with ThreadPoolExecutor(2) as executor:
-        asked = executor.submit(meeting.call, calls.double, [1])
+        future = executor.submit(meeting.call, calls.double, [1])
         while not meeting._pending_calls:
             pass
         meeting.leave()
-        assert asked.result(SECONDS / 2) == [2]
+        assert future.result(SECONDS / 2) == [2]
 
 
 def test_only_running_groups_delay_a_call() -> None:
@@ -99,12 +99,12 @@ def test_call_longer_than_the_maximum_wait_is_made_once() -> None:
         return numbers
 
     with ThreadPoolExecutor(3) as executor:
-        asked = [executor.submit(meeting.call, slow, [n]) for n in (1, 2)]
+        futures = [executor.submit(meeting.call, slow, [n]) for n in (1, 2)]
         while not made:
             pass
         assert not goes_on.wait(0.6)
         goes_on.set()
-        assert [sorted(future.result(SECONDS)) for future in asked] == [[1, 2]] * 2
+        assert [sorted(future.result(SECONDS)) for future in futures] == [[1, 2]] * 2
     assert made == [[1, 2]]
 
 
@@ -132,7 +132,7 @@ def test_groups_not_started_before_the_deadline_are_skipped() -> None:
 
 
 class RefusingQueue:
-    """Fails for good on what holds a record `bad`, as SQS does on a batch that it can't read."""
+    """Always fails if a message is about the record `bad`, as SQS does for a batch that it cannot read."""
 
     def __init__(self) -> None:
         self.published: Counter[str] = Counter()

@@ -78,8 +78,8 @@ def without(key: str) -> dict[str, Any]:
     return {name: value for name, value in ASSOCIATION.items() if name != key}
 
 
-def on_record(*given: Any) -> dict[str, Any]:
-    return refined({"filterBranchType": "AND", "filterBranches": [], "filters": [property_filter(list(given))]})
+def on_record(*condition: Any) -> dict[str, Any]:
+    return refined({"filterBranchType": "AND", "filterBranches": [], "filters": [property_filter(list(condition))]})
 
 
 def group_with(filters: Any) -> list[dict[str, Any]]:

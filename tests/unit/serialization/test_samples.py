@@ -91,7 +91,7 @@ def test_sample(file: Path) -> None:
 def test_invalid_sample(file: Path) -> None:
     wrapped = read(file)
     assert set(wrapped) - {"function"} == {"reason", "field", "event"}
-    # It arrives at the function of its prefix, unless the sample says at which other.
+    # The event is delivered to the function of its prefix, unless the sample names another one.
     category = wrapped.get("function") or wrapped["event"].get("detail-type", "forms.").partition(".")[0]
 
     with pytest.raises(InvalidEvent) as caught:
@@ -119,8 +119,8 @@ def test_every_reason_has_an_invalid_sample() -> None:
     assert {read(file)["reason"] for file in INVALID} == REASONS - WITHOUT_SAMPLE
 
 
-# What a schema can't say: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of numbers,
-# options in any case.
+# Rules that a schema cannot express: sizes in bytes of lists, depth, characters, days of a month, zones, ranges of
+# numbers, options in any case.
 ONLY_THE_PARSER = {
     "DETAIL_TOO_DEEP",
     "UNKNOWN_OPTION",

@@ -1,4 +1,4 @@
-"""Truth tables of what only a record can be asked, and every operation against a second, naive evaluator."""
+"""Truth tables of the operators that need a record, and every operation compared with a second, naive evaluator."""
 
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ STORY: list[tuple[str, Any]] = [
     ("2026-12-01", "later"),
 ]
 
-# kind, operator, operands, whether it holds of STORY at noon of 24 November, and with a value at present
+# kind, operator, operands, result for STORY at noon of 24 November, and result with a current value
 HISTORY = [
     ("STRING", "HAS_EVER_BEEN_EQUAL_TO", {"value": "C"}, True),
     ("STRING", "HAS_EVER_BEEN_EQUAL_TO", {"value": "later"}, False),
@@ -76,7 +76,7 @@ def test_property_history_operators(kind: str, operator: str, operands: dict[str
         assert holds(nothing, kind, operator, **operands, includeObjectsWithNoValueSet=True) is True
 
 
-# value, operator, days, holds: at 00:30 on 24 November in Dublin
+# value, operator, days, result: at 00:30 on 24 November in Dublin
 ROLLING = [
     ("2026-11-24T00:10:00+00:00", "IS_LESS_THAN_X_DAYS_AGO", 1, True),
     ("2026-11-23T23:59:00+00:00", "IS_LESS_THAN_X_DAYS_AGO", 1, False),
@@ -168,7 +168,7 @@ def test_which_property_was_updated_first() -> None:
     assert holds(record, "COMPARATIVE_PROPERTY_UPDATED", "IS_BEFORE", comparisonPropertyName="z") is False
 
 
-# value, operator, unit, count, holds: at noon on Tuesday, 24 November 2026
+# value, operator, unit, count, result: at noon on Tuesday, 24 November 2026
 CALENDAR = [
     ("2026-11-24", "IN_THIS_TIME_UNIT", "DAY", 1, True),
     ("2026-11-25", "IN_THIS_TIME_UNIT", "DAY", 1, False),
@@ -202,16 +202,16 @@ def test_calendar_date_operators(value: Any, operator: str, unit: str, count: in
     assert holds(record, "CALENDAR_DATE", operator, timeUnit=unit, timeUnitCount=count) is expected
 
 
-def point(kind: str, **given: Any) -> dict[str, Any]:
-    return {"timeType": kind, **given}
+def point(kind: str, **keys: Any) -> dict[str, Any]:
+    return {"timeType": kind, **keys}
 
 
-def now(**given: Any) -> dict[str, Any]:
-    reference = given.pop("reference", {"referenceType": "NOW"})
-    return point("INDEXED", indexReference=reference, **given)
+def now(**keys: Any) -> dict[str, Any]:
+    reference = keys.pop("reference", {"referenceType": "NOW"})
+    return point("INDEXED", indexReference=reference, **keys)
 
 
-# value, operator, point, endpoint, holds: at noon on Tuesday, 24 November 2026 in Dublin
+# value, operator, point, endpoint, result: at noon on Tuesday, 24 November 2026 in Dublin
 POINTS = [
     ("2026-11-24T11:59:59+00:00", "IS_BEFORE", now(), "EXCLUSIVE", True),
     ("2026-11-24T12:00:00+00:00", "IS_BEFORE", now(), "EXCLUSIVE", False),
@@ -268,7 +268,7 @@ def test_relative_time_operators(value: Any, operator: str, given_point: Any, en
     ],
 )
 def test_anniversary_operators(value: str, at: str, expected: bool | None) -> None:
-    """None: there is none to compare, and neither operator holds."""
+    """None: there is no value to compare, and both operators are false."""
     bounds = {
         "lowerBoundTimePoint": now(reference={"referenceType": "TODAY"}),
         "upperBoundTimePoint": now(reference={"referenceType": "TODAY"}, offset={"days": 7}),
@@ -291,7 +291,7 @@ def test_time_of_an_update_is_a_time_value() -> None:
 
 
 def test_times_skipped_or_repeated_by_daylight_saving() -> None:
-    """In Dublin on 29 March 2026 one o'clock is left out, on 25 October it comes twice."""
+    """In Dublin, 1:00 to 2:00 is skipped on 29 March 2026 and repeated on 25 October."""
     at_one = {"referenceType": "TODAY", "hour": 1, "minute": 30}
     for day, instant in (("2026-03-29", "2026-03-29T01:30:00+00:00"), ("2026-10-25", "2026-10-25T00:30:00+00:00")):
         record = snapshot(f"{day}T12:00:00", x=instant)
@@ -361,7 +361,7 @@ def test_invalid_operands_are_rejected(given_operation: dict[str, Any], key: str
     assert invalid.value.key == key
 
 
-# What a hostile review found -----------------------------------------------------------------------------------------
+# Regressions of a hostile review -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "Pacific/Apia", "UTC"])
@@ -617,11 +617,11 @@ def test_any_criteria_agree_with_the_naive_evaluator(
     document["enrollmentCriteria"]["refinementCriteria"] = branch
     criteria = read_flow(FlowRevision("p", "1", 1, document, True, 0, 0, 0)).criteria
     assert criteria is not None
-    changes = [RecordUpdate(when, {name: value}) for name, many in story.items() for when, value in many.items()]
+    changes = [RecordUpdate(when, {name: value}) for name, values in story.items() for when, value in values.items()]
     changes += [
         RecordUpdate(when, memberships={name: is_member})
-        for name, many in lists.items()
-        for when, is_member in many.items()
+        for name, memberships in lists.items()
+        for when, is_member in memberships.items()
     ]
     chance.shuffle(changes)
     record = Record(KEY, 0)
@@ -629,15 +629,15 @@ def test_any_criteria_agree_with_the_naive_evaluator(
         record = apply_change(record, KEY, change) or record
 
     naive = Naive(
-        {name: list(many.items()) for name, many in story.items()},
-        {name: list(many.items()) for name, many in lists.items()},
+        {name: list(values.items()) for name, values in story.items()},
+        {name: list(values.items()) for name, values in lists.items()},
         at,
         zone,
     )
     assert criteria.holds(RecordSnapshot(record, at, ZoneInfo(zone))) is naive.passes(branch)
 
 
-# Each twice as flows may write it, and once asking something else.
+# Two equal spellings of a filter, and a different filter.
 SAME_QUESTION = [
     (
         {"operationType": "STRING", "operator": "IS_EQUAL_TO", "value": "Ada"},
@@ -658,12 +658,14 @@ SAME_QUESTION = [
 ]
 
 
-@pytest.mark.parametrize(("first", "same", "other"), SAME_QUESTION)
-def test_equal_filters_are_evaluated_once(first: dict[str, Any], same: dict[str, Any], other: dict[str, Any]) -> None:
-    asked, asked_again, asked_otherwise = map(record_operation, (first, same, other))
-    assert asked == asked_again
-    assert not asked != asked_again  # noqa: SIM202 - the operator itself
-    assert hash(asked) == hash(asked_again)
-    assert asked != asked_otherwise
-    assert not asked == asked_otherwise  # noqa: SIM201 - the operator itself
-    assert asked_again.given == same
+@pytest.mark.parametrize(("filter_", "equal", "different"), SAME_QUESTION)
+def test_equal_filters_are_evaluated_once(
+    filter_: dict[str, Any], equal: dict[str, Any], different: dict[str, Any]
+) -> None:
+    operation, equal_operation, different_operation = map(record_operation, (filter_, equal, different))
+    assert operation == equal_operation
+    assert not operation != equal_operation  # noqa: SIM202 - the operator itself
+    assert hash(operation) == hash(equal_operation)
+    assert operation != different_operation
+    assert not operation == different_operation  # noqa: SIM201 - the operator itself
+    assert equal_operation.given == equal

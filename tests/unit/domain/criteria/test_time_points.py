@@ -34,8 +34,8 @@ def indexed(**reference: Any) -> dict[str, Any]:
     return {"timeType": "INDEXED", "indexReference": reference}
 
 
-def named(**given: Any) -> dict[str, Any]:
-    return {"timeType": "PROPERTY_REFERENCED", "property": "y", **given}
+def named(**keys: Any) -> dict[str, Any]:
+    return {"timeType": "PROPERTY_REFERENCED", "property": "y", **keys}
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_a_range_with_a_bound_that_has_no_time_holds_for_no_record() -> None:
     ],
 )
 def test_a_value_that_is_not_read_is_named(value: Any, kind: str, expected: str | None) -> None:
-    given: dict[str, Any] = {"operationType": kind, "operator": "IS_EQUAL_TO", "value": 1}
+    document: dict[str, Any] = {"operationType": kind, "operator": "IS_EQUAL_TO", "value": 1}
     if kind == "TIME_POINT":
-        given = {"operationType": kind, "operator": "IS_BEFORE", "timePoint": indexed(referenceType="NOW")}
-    assert record_operation(given).rejection_reason(snapshot(x=value), "x") == expected
+        document = {"operationType": kind, "operator": "IS_BEFORE", "timePoint": indexed(referenceType="NOW")}
+    assert record_operation(document).rejection_reason(snapshot(x=value), "x") == expected
 
 
 def test_the_time_of_an_update_needs_no_value_that_is_a_time() -> None:
-    given = {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": indexed(referenceType="NOW")}
-    operation = record_operation({**given, "propertyParser": "UPDATED_AT"})
+    document = {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": indexed(referenceType="NOW")}
+    operation = record_operation({**document, "propertyParser": "UPDATED_AT"})
     assert operation.rejection_reason(snapshot(x="soon"), "x") is None
 
 
@@ -139,8 +139,8 @@ def at_point(point: Any) -> dict[str, Any]:
     return {"operationType": "TIME_POINT", "operator": "IS_BEFORE", "timePoint": point}
 
 
-def compared(**given: Any) -> dict[str, Any]:
-    return {"operationType": "COMPARATIVE_STRING", "operator": "IS_EQUAL_TO", "comparisonPropertyName": "y", **given}
+def compared(**keys: Any) -> dict[str, Any]:
+    return {"operationType": "COMPARATIVE_STRING", "operator": "IS_EQUAL_TO", "comparisonPropertyName": "y", **keys}
 
 
 OFFSETS = "years, quarters, months, weeks, days, hours, minutes, seconds, milliseconds"
@@ -192,15 +192,15 @@ DATE = {"timeType": "DATE", "year": 2026, "month": 2, "day": 1}
     ],
 )  # fmt: skip
 def test_a_wrong_operand_is_reported_with_what_was_expected(
-    given: dict[str, Any], key: str, found: Any, expected: str
+    document: dict[str, Any], key: str, found: Any, expected: str
 ) -> None:
     with pytest.raises(InvalidOperand) as invalid:
-        record_operation(given)
+        record_operation(document)
     assert (invalid.value.key, invalid.value.found, invalid.value.expected) == (key, found, expected)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "document",
     [
         compared(comparisonPropertyName="x" * 128),
         compared(defaultComparisonValue=None),
@@ -209,5 +209,5 @@ def test_a_wrong_operand_is_reported_with_what_was_expected(
         at_point({**DATE, "year": 9_998, "month": "DEC", "day": 31}),
     ],
 )
-def test_an_operand_at_its_limit_is_accepted(given: dict[str, Any]) -> None:
-    record_operation(given)
+def test_an_operand_at_its_limit_is_accepted(document: dict[str, Any]) -> None:
+    record_operation(document)

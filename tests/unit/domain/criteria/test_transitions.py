@@ -1,4 +1,4 @@
-"""When a record starts to meet criteria, against a naive evaluation of all changes that have arrived."""
+"""When a record starts to meet criteria, compared with a naive evaluation of all changes that have arrived."""
 
 import itertools
 import random
@@ -48,13 +48,13 @@ TREES: dict[str, Criteria] = {
 
 def change(number: int, at: int, name: str, value: str, now: int, *, is_to_second: bool = False) -> Event:
     instant = scenario.iso(START + at)
-    given = {
+    fields = {
         "crm.property_changed": "101",
         "id": f"e{number}",
         "at": instant[:19] + "Z" if is_to_second else instant,
         "properties": {"hs_name": name, "hs_value": value},
     }
-    read = read_routed_event(scenario.event(given))
+    read = read_routed_event(scenario.event(fields))
     return read.evaluated(START + now)
 
 
@@ -125,7 +125,7 @@ def test_entries_are_those_of_a_naive_evaluator_in_every_order_of_arrival(
     tree: str, changes: list[Change], chance: random.Random, since: int
 ) -> None:
     arrivals = chance.sample(changes, len(changes))
-    events = [change(number, *each, now=100 + number) for number, each in enumerate(arrivals)]
+    events = [change(number, *arrival, now=100 + number) for number, arrival in enumerate(arrivals)]
 
     assert entries(TREES[tree], events, since) == Naive(tree, since).entries(arrivals)
 
@@ -135,7 +135,7 @@ def test_a_record_that_starts_to_meet_criteria_enters_in_every_order_of_arrival(
     tree: str, changes: list[Change], chance: random.Random
 ) -> None:
     arrivals = chance.sample(changes, len(changes))
-    events = [change(number, *each, now=100 + number) for number, each in enumerate(arrivals)]
+    events = [change(number, *arrival, now=100 + number) for number, arrival in enumerate(arrivals)]
     naive = Naive(tree)
 
     if any(naive.holds(changes, at) and not naive.holds(changes, at - 0.5) for at, _, _ in changes):
@@ -148,7 +148,7 @@ def test_one_of_the_events_of_a_second_finds_the_change_whatever_their_order(
 ) -> None:
     """Times that are known to the second do not determine the order, so the order of arrival does."""
     arrivals = chance.sample(changes, len(changes))
-    events = [change(number, *each, now=2000 + number, is_to_second=True) for number, each in enumerate(arrivals)]
+    events = [change(number, *arrival, now=2000 + number, is_to_second=True) for number, arrival in enumerate(arrivals)]
     known: dict[str, str] = {}
     held = [False]
     for _, name, value in arrivals:

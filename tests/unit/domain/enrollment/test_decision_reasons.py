@@ -14,11 +14,11 @@ RECORD = {"contact": "101", "properties": {"city": "Galway", "country": "Ireland
 CITY = [["city", "IS_EQUAL_TO", "Galway"]]
 
 
-def decisions(flow_of: Mapping[str, Any], *events: Mapping[str, Any], **given: Any) -> list[Decision]:
+def decisions(flow_of: Mapping[str, Any], *events: Mapping[str, Any], **scenario_keys: Any) -> list[Decision]:
     """The decisions on the events. Without events: on one submission of a form."""
     world = World()
     happened = events or ({"forms.submitted": "101", "id": "e1", "properties": {"hs_form_id": "f-1"}},)
-    play({"flows": [flow_of], "records": [RECORD], "events": list(happened), "decisions": [], **given}, world)
+    play({"flows": [flow_of], "records": [RECORD], "events": list(happened), "decisions": [], **scenario_keys}, world)
     return [decision for _, decision in world.decision_log.decisions]
 
 

@@ -24,13 +24,13 @@ from tests.support.scenario import event, flow
 KEY = RecordKey("p1", "0-1", "101")
 
 
-def submission(**given: Any) -> Event:
+def submission(**fields: Any) -> Event:
     properties = {"hs_form_id": "f-1", "hs_page_id": "p-1"}
-    return read_routed_event(event({"forms.submitted": "101", "id": "e1", "properties": properties, **given}))
+    return read_routed_event(event({"forms.submitted": "101", "id": "e1", "properties": properties, **fields}))
 
 
-def form_flow(**given: Any) -> Flow:
-    return read_flow(revised(None, "p1", "1", flow({"id": 1, "event": "4-1639801", **given}), 0))
+def form_flow(**fields: Any) -> Flow:
+    return read_flow(revised(None, "p1", "1", flow({"id": 1, "event": "4-1639801", **fields}), 0))
 
 
 def match_of(sent: Event, triggered: Flow) -> Match:

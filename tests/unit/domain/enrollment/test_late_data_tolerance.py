@@ -16,7 +16,7 @@ SENT = EVENT.sent_at
 DEFERRED = DeferredEvent(EVENT, {"1": 100, "2": 200}, 3, {"4": 1_000})
 
 
-def test_flows_that_wait_already_change_nothing() -> None:
+def test_flows_that_already_wait_do_not_change_the_deferral() -> None:
     assert DEFERRED.with_flows({"1": 100}) is DEFERRED
     assert DEFERRED.with_flows(DEFERRED.flows) is DEFERRED
 

@@ -14,9 +14,9 @@ from tests.support.fakes import World
 from tests.support.scenario import event, flow
 
 
-def after(flow_id: int, *where: Any, **given: Any) -> Flow:
+def after(flow_id: int, *where: Any, **fields: Any) -> Flow:
     """A flow triggered by enrollments in flows."""
-    document = flow({"id": flow_id, "event": "workflows.enrolled", "where": list(where), **given})
+    document = flow({"id": flow_id, "event": "workflows.enrolled", "where": list(where), **fields})
     return read_flow(revised(None, "p1", str(flow_id), document, 0))
 
 
@@ -56,10 +56,10 @@ FORM = read_flow(revised(None, "p1", "9", flow({"id": 9, "event": "forms.submitt
         (after(1, of(2)), [after(2, of(3)), after(3, of(2))], None),
         (after(1, of(9)), [FORM], None),
         (FORM, [after(2, of(9)), after(3, of(2))], None),
-        # What is off closes nothing until it is turned on.
+        # A flow that is off closes no loop until it is turned on.
         (after(1, of(2), enabled=False), [after(2, of(1))], None),
         (after(1, of(2)), [after(2, of(1), enabled=False)], None),
-        # The flow as it is written counts, not as it was.
+        # The new version of the flow counts, not the stored one.
         (after(1, of(3)), [after(1, of(2)), after(2, of(1))], None),
     ],
 )
@@ -85,9 +85,9 @@ def test_every_reported_loop_is_stopped(length: int) -> None:
     enrolled, stopped = step(world, begun)
     while world.bus.announcements:
         announced = world.bus.announcements.pop()
-        given = {"id": announced.enrollment.id, "chain": list(announced.chain)}
+        fields = {"id": announced.enrollment.id, "chain": list(announced.chain)}
         properties = {"hs_flow_id": announced.enrollment.flow_id}
-        following, stopped = step(world, event({"workflows.enrolled": "101", **given, "properties": properties}))
+        following, stopped = step(world, event({"workflows.enrolled": "101", **fields, "properties": properties}))
         enrolled += following
 
     assert enrolled == [str(id_) for id_ in ids]

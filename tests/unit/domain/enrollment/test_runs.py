@@ -50,7 +50,7 @@ def test_finished_run_keeps_its_status(status: RunStatus, to: RunStatus) -> None
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
-def test_status_that_a_run_has_already_changes_nothing(status: RunStatus) -> None:
+def test_repeated_status_does_not_change_a_run(status: RunStatus) -> None:
     run = RUN.moved(status, NOW)
     assert run.moved(status, NOW + 1, "again") is run
 

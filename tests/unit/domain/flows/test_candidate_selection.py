@@ -26,7 +26,7 @@ TYPES = ("sequences.unenrolled", "sequences.unenrolled_by_workflow", "sequences.
 
 
 class Listed:
-    """The world's flows, in listings that are changed as they are."""
+    """The world's flows in listings, which are updated when the flows change."""
 
     def __init__(self, world: World) -> None:
         self._stored = world.flows
@@ -98,7 +98,7 @@ def world(max_individual_decisions: int, *, is_listed: bool) -> World:
 
 
 def play(made: World, steps: Sequence[Any]) -> list[Mapping[str, int]]:
-    """How many decisions of each code each event came to, be they named or counted."""
+    """Return the number of decisions of each code for each event, both individual and counted ones."""
     found: list[Mapping[str, int]] = []
     for number, step in enumerate(steps):
         made.now = START + 1_000 * (number + 1)
@@ -127,14 +127,14 @@ def play(made: World, steps: Sequence[Any]) -> list[Mapping[str, int]]:
 @settings(max_examples=300, deadline=None)
 @given(STEPS)
 def test_counting_flows_gives_the_same_decisions_as_evaluating_each(steps: Sequence[Any]) -> None:
-    each, few, fake = world(1_000, is_listed=False), world(0, is_listed=True), world(0, is_listed=False)
-    expected = play(each, steps)
-    for other in (few, fake):
+    individual, counted, fake = world(1_000, is_listed=False), world(0, is_listed=True), world(0, is_listed=False)
+    expected = play(individual, steps)
+    for other in (counted, fake):
         assert play(other, steps) == expected
-        assert other.enrollments.items.keys() == each.enrollments.items.keys()
+        assert other.enrollments.items.keys() == individual.enrollments.items.keys()
 
 
-def many(count: int) -> World:
+def world_of_flows(count: int) -> World:
     made = world(100, is_listed=True)
     for number in range(count):
         where = [["hs_form_id", "IS_ANY_OF", [f"f-{number}"]]]
@@ -143,19 +143,21 @@ def many(count: int) -> World:
     return made
 
 
-def submitted(**given: Any) -> dict[str, Any]:
+def submitted(**fields: Any) -> dict[str, Any]:
     properties = {"hs_form_id": "f-7"}
-    return event({"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), "properties": properties, **given})
+    return event(
+        {"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), "properties": properties, **fields}
+    )
 
 
 @pytest.mark.parametrize(("count", "named"), [(100, 100), (101, 1), (300, 1)])
 def test_unmatched_flows_beyond_the_limit_are_counted(count: int, named: int) -> None:
-    made = many(count)
+    made = world_of_flows(count)
     decisions = made.deliver(submitted())
     assert len(decisions) == named
     assert [decision.flow_id for decision in decisions if decision.code is Code.ENROLLED] == ["7"]
-    others = {Code.NOT_MATCHED: count - 1} if named == 1 else {}
-    assert [found for _, found in made.decision_log.others] == ([others] if others else [])
+    counts = {Code.NOT_MATCHED: count - 1} if named == 1 else {}
+    assert [found for _, found in made.decision_log.others] == ([counts] if counts else [])
 
 
 @pytest.mark.parametrize(
@@ -167,13 +169,13 @@ def test_unmatched_flows_beyond_the_limit_are_counted(count: int, named: int) ->
     ],
 )
 def test_counted_flows_have_the_code_of_their_kind(given_event: Mapping[str, Any], code: Code) -> None:
-    made = many(200)
+    made = world_of_flows(200)
     assert made.deliver(event({"forms.submitted": "known", "id": "e1", "at": iso(START + 10_000), **given_event})) == ()
     assert [found for _, found in made.decision_log.others] == [{code: 200}]
 
 
 def test_flow_in_the_chain_or_changed_recently_has_its_own_decision() -> None:
-    made = many(200)
+    made = world_of_flows(200)
     made.put_flow(flow({"id": 20, "event": "forms.submitted", "where": [["hs_form_id", "IS_ANY_OF", ["x"]]]}))
     sent = {"at": iso(made.now - 1), "chain": ["30"]}
     made.now += 1

@@ -61,8 +61,8 @@ def flows(draw: st.DrawFn) -> list[Flow]:
     ]
 
 
-def flow(flow_id: int, **given: Any) -> Flow:
-    document = scenario.flow({"id": flow_id, **given})
+def flow(flow_id: int, **fields: Any) -> Flow:
+    document = scenario.flow({"id": flow_id, **fields})
     return read_flow(FlowRevision(scenario.PORTAL, str(flow_id), 1, document, True, 0, 0, 0))
 
 
@@ -79,21 +79,21 @@ EVENTS = st.lists(
 )
 
 
-def event(number: int, at: int, what: str, value: Any) -> Event:
-    given: dict[str, Any] = {"id": f"e{number}", "at": iso(START + at)}
-    match what:
+def event(number: int, at: int, kind: str, value: Any) -> Event:
+    fields: dict[str, Any] = {"id": f"e{number}", "at": iso(START + at)}
+    match kind:
         case "list":
-            given |= {
+            fields |= {
                 "lists.membership_changed": "101",
                 "properties": {"hs_list_id": "42", "hs_membership_change": value},
             }
         case "snapshot":
-            given |= {"calls.ended": "101", "record": value}
+            fields |= {"calls.ended": "101", "record": value}
         case "created":
-            given |= {"crm.object_created": "101", **({} if value is None else {"record": value})}
+            fields |= {"crm.object_created": "101", **({} if value is None else {"record": value})}
         case _:
-            given |= {"crm.property_changed": "101", "properties": {"hs_name": what, "hs_value": value}}
-    return read_routed_event(scenario.event(given)).evaluated(START + 1000 + number)
+            fields |= {"crm.property_changed": "101", "properties": {"hs_name": kind, "hs_value": value}}
+    return read_routed_event(scenario.event(fields)).evaluated(START + 1000 + number)
 
 
 def enrolls_at(flow: Flow, change: RecordChange) -> set[int]:
@@ -130,8 +130,8 @@ def test_every_flow_in_which_a_change_enrolls_is_selected(
     times = chance.sample(range(20), len(happened))
     record: Record | None = Record(KEY, START - 1)
     enrolled: dict[str, set[int]] = {flow.id: set() for flow in made}
-    for number, ((what, value), at) in enumerate(zip(happened, times, strict=True)):
-        arrived = event(number, at, what, value)
+    for number, ((kind, value), at) in enumerate(zip(happened, times, strict=True)):
+        arrived = event(number, at, kind, value)
         record = apply_event(record, arrived)
         change = record_change(arrived, record)
         if change is None:

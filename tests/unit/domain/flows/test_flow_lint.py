@@ -365,14 +365,14 @@ TRIGGER = [["hs_name", "IS_ANY_OF", ["city"]], ["hs_value", "IS_KNOWN"]]
 
 
 def test_re_enrollment_without_a_trigger_is_reported() -> None:
-    given = {"id": 1, "filters": [["city", "IS_KNOWN"]], "re_enroll": True}
-    assert codes(lint_document(flow(given))) == ["RE_ENROLLMENT_WITHOUT_TRIGGER"]
-    assert lint_document(flow({**given, "re_enroll_when": [TRIGGER]})) == []
+    fields = {"id": 1, "filters": [["city", "IS_KNOWN"]], "re_enroll": True}
+    assert codes(lint_document(flow(fields))) == ["RE_ENROLLMENT_WITHOUT_TRIGGER"]
+    assert lint_document(flow({**fields, "re_enroll_when": [TRIGGER]})) == []
 
 
 def test_re_enrollment_trigger_of_a_flow_that_enrolls_once_is_reported() -> None:
-    given = {"id": 1, "filters": [["city", "IS_KNOWN"]], "re_enroll_when": [TRIGGER]}
-    assert codes(lint_document(flow(given))) == ["UNUSED_RE_ENROLLMENT_TRIGGER"]
+    fields = {"id": 1, "filters": [["city", "IS_KNOWN"]], "re_enroll_when": [TRIGGER]}
+    assert codes(lint_document(flow(fields))) == ["UNUSED_RE_ENROLLMENT_TRIGGER"]
 
 
 def test_negative_operator_without_the_key_for_missing_values_is_reported_in_contact_flows() -> None:

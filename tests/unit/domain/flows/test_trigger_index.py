@@ -1,4 +1,4 @@
-"""The index against the plain evaluation of every flow, which is what it stands for."""
+"""The index compared with the evaluation of every flow, which it replaces."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +18,8 @@ EVENT_TYPE, OTHER_TYPE = "forms.submitted", "forms.viewed"
 NAMES = ("form", "page", "country")
 URL_PARTS = {"page": UrlPart.PATH, "site": UrlPart.DOMAIN, "base": UrlPart.BASE_URL, "url": UrlPart.URL}
 
-# Few, so that they meet: other spellings of one text, several values in one, what only looks like a number or a time.
+# Few values, so that they coincide: spellings of one text, several values in one, and texts that only look like a
+# number or a time.
 TEXTS = (
     *("a", "A", " a", "b", "ab", "a;b", "B; a", ";", "x", "true", "FALSE", "3", "3.0", "03", "4e0", "NaN"),
     *(
@@ -86,7 +87,10 @@ def filters(draw: DrawFn) -> PropertyFilter:
 
 
 def flow(flow_id: str, *groups: tuple[str, Iterable[PropertyFilter]]) -> Flow:
-    made = (TriggerGroup(index, event_type, None, tuple(many)) for index, (event_type, many) in enumerate(groups))
+    made = (
+        TriggerGroup(index, event_type, None, tuple(conditions))
+        for index, (event_type, conditions) in enumerate(groups)
+    )
     return Flow("p1", flow_id, "", "0-1", "1", True, 0, 0, False, tuple(made))
 
 

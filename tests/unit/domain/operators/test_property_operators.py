@@ -308,7 +308,7 @@ def test_no_operator_fails_on_any_value_and_no_pair_of_opposites_both_hold(value
 def test_expensive_value_is_normalized_once() -> None:
     """A run of combining characters takes the square of its length."""
     hard = "a" + "\u0300\u0316" * 2_047
-    asked = [made("STRING", "IS_EQUAL_TO", {"value": f"x{number}"}) for number in range(1_000)]
+    operations = [made("STRING", "IS_EQUAL_TO", {"value": f"x{number}"}) for number in range(1_000)]
     began = time.process_time()
-    assert not any(operation.holds(hard) for operation in asked)
+    assert not any(operation.holds(hard) for operation in operations)
     assert time.process_time() - began < 1

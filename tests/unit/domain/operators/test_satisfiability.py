@@ -100,8 +100,8 @@ def test_several_notations_of_a_url_are_equal() -> None:
     with_slash = [["IS_EQUAL_TO", "/pricing"], ["ENDS_WITH", "/"]]
     assert can_hold(operations(*with_slash, url_part=UrlPart.PATH))
     assert not can_hold(operations(*with_slash))
-    others = [["IS_EQUAL_TO", "/pricing/"], ["IS_NOT_EQUAL_TO", "https://acme.com/pricing"]]
-    assert not can_hold(operations(*others, url_part=UrlPart.PATH))
+    conditions = [["IS_EQUAL_TO", "/pricing/"], ["IS_NOT_EQUAL_TO", "https://acme.com/pricing"]]
+    assert not can_hold(operations(*conditions, url_part=UrlPart.PATH))
 
 
 def test_a_property_with_one_value_cannot_have_two_options() -> None:
@@ -119,9 +119,9 @@ def test_large_operands_are_checked_in_bounded_time(kind: str, is_single: bool) 
     """A flow has up to 300 KB."""
     positive, negative = ("IS_ANY_OF", "IS_NONE_OF") if kind == "ENUMERATION" else ("IS_EQUAL_TO", "IS_NOT_EQUAL_TO")
     options = [str(number) for number in range(20_000)]
-    many = operations([positive, options, kind], *50 * [[negative, options[:400], kind]])
+    conditions = operations([positive, options, kind], *50 * [[negative, options[:400], kind]])
     started = time.process_time()
-    assert can_hold(many, is_single=is_single)
+    assert can_hold(conditions, is_single=is_single)
     assert time.process_time() - started < 2
 
 
@@ -164,5 +164,5 @@ def any_operation(draw: st.DrawFn) -> Operation:
 @settings(max_examples=500)
 @given(st.lists(any_operation(), min_size=2, max_size=3), st.lists(VALUES, min_size=1, max_size=30))
 def test_operations_that_a_value_satisfies_can_hold(drawn: list[Operation], values: list[Any]) -> None:
-    if any(all(each.holds(value) for each in drawn) for value in values):
+    if any(all(operation.holds(value) for operation in drawn) for value in values):
         assert can_hold(drawn)

@@ -1,4 +1,4 @@
-"""What is derived from URLs, as tables."""
+"""Values that are derived from URLs, as tables."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a record was at a moment, whatever the order in which its changes arrived."""
+"""The values of a record at a moment, whatever the order in which its changes arrived."""
 
 import itertools
 import random
@@ -68,7 +68,7 @@ def test_values_at_an_instant_are_those_of_the_latest_changes_until_then(
 
 
 @given(CHANGES, st.integers(0, 3))
-def test_history_holds_at_most_its_length(changes: list[tuple[int, str, str | None]], length: int) -> None:
+def test_history_has_at_most_its_maximum_length(changes: list[tuple[int, str, str | None]], length: int) -> None:
     record, whole = after(changes, length), after(changes)
     for name in record.properties:
         kept = record.property_changes(name, as_of(99))
@@ -121,7 +121,7 @@ def stored(story: Sequence[Arrival], history_length: int = 20) -> tuple[Record, 
 
 
 @given(stories())
-def test_history_is_in_the_order_of_times_and_else_of_arrival(story: list[Arrival]) -> None:
+def test_history_is_ordered_by_time_and_then_by_arrival(story: list[Arrival]) -> None:
     record, changes = stored(story)
     history = [*record.earlier_properties.get("x", ()), record.properties["x"]]
     assert len(history) == len(changes)
@@ -129,7 +129,7 @@ def test_history_is_in_the_order_of_times_and_else_of_arrival(story: list[Arriva
         for later in history[number + 1 :]:
             assert not later.is_before(earlier)
     last = changes[-1]
-    # The latest arrival is current, unless the time of another change tells that it is later.
+    # The latest arrival is current, unless its time is certainly earlier than that of another change.
     if record.properties["x"].event_id != last.event_id:
         assert any(last.latest < change.at for change in changes)
 
@@ -173,16 +173,16 @@ def test_an_event_sees_what_arrived_in_its_second_before_its_first_evaluation() 
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 100) == "before"
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 500) == "exact"
     assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 950) == "rough"
-    # An exact time tells which exact changes came first.
+    # An exact time determines which exact changes came first.
     assert seen(record, SECOND + 200, is_to_second=False, evaluated_at=SECOND + 500) == "before"
     assert seen(record, SECOND + 200, is_to_second=False, evaluated_at=SECOND + 950) == "rough"
     assert seen(record, SECOND + 400, is_to_second=False, evaluated_at=SECOND + 500) == "exact"
-    # Another second tells the order, whatever arrived when.
+    # Times of different seconds determine the order, whatever arrived first.
     assert seen(record, SECOND + 1_000, is_to_second=True, evaluated_at=SECOND) == "rough"
     assert seen(record, SECOND - 2_000, is_to_second=True, evaluated_at=SECOND + 9_000) is None
 
 
-def test_what_an_event_sees_is_ordered_without_what_it_does_not_see() -> None:
+def test_values_that_an_event_does_not_see_do_not_affect_their_order() -> None:
     record = apply(Record(KEY, 0), RecordUpdate(SECOND + 900, {"x": "last"}, arrived_at=SECOND + 910))
     record = apply(record, RecordUpdate(SECOND, {"x": "rough"}, arrived_at=SECOND + 920, is_to_second=True))
     record = apply(record, RecordUpdate(SECOND + 100, {"x": "first"}, arrived_at=SECOND + 930))
@@ -200,7 +200,7 @@ def test_the_first_millisecond_of_an_events_second_is_ordered_by_arrival() -> No
 
 
 def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later() -> None:
-    """In whatever order they are stored: a clock that stands still, and three changes of which each comes after
+    """The order of storing does not matter: a clock that stands still, and three changes of which each comes after
     another (5 arrived before 10, 10 before 20, and the change that arrived at 20 occurred first)."""
     same_moment = [("bray", 1, False, 10), ("own", 0, True, 10), ("bandon", 2, False, 10)]
     in_a_circle = [("bandon", 2, False, 5), ("own", 0, True, 10), ("bray", 1, False, 20)]
@@ -218,7 +218,7 @@ def test_an_event_sees_its_own_change_last_unless_another_certainly_came_later()
                 )
                 record = apply(record, change)
             assert seen(record, SECOND, is_to_second=True, evaluated_at=SECOND + 10) == "own", order
-    # A later look, for data that came after the event.
+    # A later evaluation, for data that arrived after the event.
     record = apply(record, RecordUpdate(SECOND + 3, {"x": "late"}, arrived_at=SECOND + 30, event_id="late"))
     moment = moment_of(SECOND, is_to_second=True, known_until=SECOND + 10, event_id="the event")
     assert record.values_at(moment.until(SECOND + 2_000))["x"] == "late"
@@ -274,7 +274,7 @@ def test_changes_before_the_creation_fit_into_the_item() -> None:
         )
     assert record is not None
     assert 5 < len(record.changes) < 13
-    # What the creation brings has room.
+    # The creation's own values have room.
     assert (
         len(apply(record, RecordUpdate(200, {f"q{n}": "x" * 8_000 for n in range(25)}, creates=True)).properties) > 30
     )
@@ -330,7 +330,9 @@ def test_history_is_cut_before_a_record_is_refused() -> None:
         record = apply(record, RecordUpdate(at, {"a": f"{at:02d}" * 4_000, "b": at}), 50)
     assert record.properties == {"a": TimestampedValue("59" * 4_000, 59), "b": TimestampedValue(59, 59)}
     sizes = [
-        len(str(timestamped_value.value)) for many in record.earlier_properties.values() for timestamped_value in many
+        len(str(timestamped_value.value))
+        for values in record.earlier_properties.values()
+        for timestamped_value in values
     ]
     assert MAX_RECORD_BYTES / 3 < sum(sizes) < MAX_RECORD_BYTES
 
@@ -341,7 +343,7 @@ def test_text_counts_by_its_bytes_in_utf8() -> None:
     assert len(record.properties) == 42
 
 
-def test_what_changed_with_an_event_is_seen_beside_all_that_is_kept_however_large() -> None:
+def test_changes_of_an_event_are_seen_with_the_full_history_of_any_size() -> None:
     full = {f"p{number}": TimestampedValue("x" * 8_000, 1) for number in range(43)}
     record = Record(
         KEY,
