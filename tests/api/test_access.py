@@ -66,8 +66,10 @@ def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
         if enrolls or (endpoint.method == "POST" and endpoint.name.endswith("Backfill")):
             assert endpoint.scope == Scope.WRITE_ENROLLMENTS
             continue
-        writes = Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(one.path.split("/")) else Scope.WRITE_RECORDS
-        assert one.scope == (Scope.READ if reads else writes), one.name
+        writes = (
+            Scope.WRITE_FLOWS if {"flows", "portal", "replays"} & set(endpoint.path.split("/")) else Scope.WRITE_RECORDS
+        )
+        assert endpoint.scope == (Scope.READ if reads else writes), endpoint.name
 
 
 @pytest.mark.parametrize("operation", OF_A_PORTAL, ids=named)

@@ -298,6 +298,6 @@ def test_other_id_property_in_a_body_is_rejected(route: str) -> None:
     other = "vat" if route == "read" else "email"
     answer = api("POST", f"{CONTACTS}/batch/{route}", {"idProperty": other, "inputs": [item]})
     assert (answer.status, answer.faults) == (400, [("$.idProperty", "NOT_SUPPORTED")])
-    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**one, "idProperty": "email"}]})
+    answer = api("POST", f"{CONTACTS}/batch/{route}", {"inputs": [{**item, "idProperty": "email"}]})
     assert (answer.status, answer.faults) == (400, [("$.inputs[0].idProperty", "NOT_SUPPORTED")])
     assert changed(before, api) == set()
