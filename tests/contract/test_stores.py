@@ -849,7 +849,7 @@ def test_largest_event_can_be_deferred(stores: Stores, character: str) -> None:
     message = write_redelivery(found.event, ["1"], NOW)
     assert len(message.encode()) < 1_048_576
     assert "\uffff" not in message  # SQS takes no message with it
-    assert read_redelivery(message) == (found.event, {"1"}, NOW)
+    assert read_redelivery(message) == (found.event, {"1"}, NOW, "")
 
 
 def test_record_stores_its_deferral_time(stores: Stores) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from enrollment.adapters.dynamodb.deferred_events import KEPT_SECONDS
 from enrollment.application.event_history import DAY_MS, EVALUATION_KEPT_DAYS
 from enrollment.domain.enrollment.late_data_tolerance import GRACE_MS
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS
 

@@ -25,7 +25,7 @@ from enrollment.application.backfills import BackfillRequest, Backfills
 from enrollment.config import Config
 from enrollment.domain.enrollment import runs
 from enrollment.domain.enrollment.runs import LEASE_MS, Run, RunStatus
-from enrollment.domain.events.causes import REQUESTED
+from enrollment.domain.events.own_types import REQUESTED
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records.associations import Association, associated
 from enrollment.domain.records.record import Record, TimestampedValue

@@ -33,7 +33,7 @@ from enrollment.serialization.records import (
     read_creation,
     read_members,
     read_membership_changes,
-    read_record_ids,
+    read_records_query,
     read_update,
     read_upserts,
 )
@@ -276,7 +276,7 @@ def read_any_body(body: Any) -> str:
         lambda one: read_creation(one, NOW),
         lambda one: read_update(one, NOW),
         lambda one: read_upserts(one, NOW),
-        read_record_ids,
+        lambda body: read_records_query(body, "0-1"),
         read_members,
         read_membership_changes,
         read_association_types,

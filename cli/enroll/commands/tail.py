@@ -22,7 +22,7 @@ from enroll.stack import StackName, aws_errors_reported, client_of
 from enroll.tail import MAX_NEW, Tail, enrollment_line
 from enrollment.catalog import CATEGORIES, EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, REQUESTED
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT, REQUESTED
 from enrollment.serialization.validation_errors import suggestion
 
 # The event types of decisions that no event of the catalog caused.

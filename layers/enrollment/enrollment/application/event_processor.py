@@ -46,9 +46,10 @@ from enrollment.domain.enrollment.enrollments import (
 )
 from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, Delivery, ProcessingScope
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
-from enrollment.domain.events.causes import REQUESTED, change_key
+from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, Occurrence, check_not_in_future
 from enrollment.domain.events.event_types import EventType
+from enrollment.domain.events.own_types import REQUESTED
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.flows.record_change import record_change

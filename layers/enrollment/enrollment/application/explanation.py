@@ -17,9 +17,9 @@ from enrollment.domain.enrollment.decisions import Code, Decision, decide
 from enrollment.domain.enrollment.enrollments import ExistingEnrollments, StoredEnrollment, has_other_content
 from enrollment.domain.enrollment.entry import cause_name
 from enrollment.domain.enrollment.explanations import Explanation
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.events.event import Event, Occurrence, occurrences, satisfying
 from enrollment.domain.events.moments import as_of, last_instant
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.record_change import RECORD_CHANGED
 from enrollment.domain.identifiers import RecordKey

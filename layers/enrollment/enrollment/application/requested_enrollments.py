@@ -22,9 +22,9 @@ from enrollment.domain.enrollment.enrollments import StoredEnrollment
 from enrollment.domain.enrollment.explanations import Explanation, explain
 from enrollment.domain.enrollment.runs import Run, RunStatus
 from enrollment.domain.events.backfill import BACKFILL, backfill_event
-from enrollment.domain.events.causes import BACKFILL_EVENT, REQUESTED
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.manual import MANUAL
+from enrollment.domain.events.own_types import BACKFILL_EVENT, REQUESTED
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record

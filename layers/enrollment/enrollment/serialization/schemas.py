@@ -14,9 +14,9 @@ from typing import Any
 
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.loop_detection import ENROLLED
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, BACKFILL_EVENT, MANUAL_EVENT
 from enrollment.domain.events.event import OWN_SOURCE
 from enrollment.domain.events.event_types import EventType, Property, PropertyType
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT, BACKFILL_EVENT, MANUAL_EVENT
 from enrollment.domain.identifiers import OBJECT_TYPE_IDS
 from enrollment.domain.values import BOOLS
 from enrollment.serialization.envelopes import MAX_DETAIL_BYTES

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT, REQUESTED
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT, REQUESTED
 from enrollment.domain.events.unprocessed_event import UnprocessedEvent
 
 REDELIVERY_FAILED = "REDELIVERY_FAILED"

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.event_types import ALL_OBJECTS, EventType, Property, PropertyType, RecordEffect
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Value
 

@@ -4,10 +4,10 @@ It is never on the bus and not in the catalog, so no producer can send it. As an
 published and confirmed like the others, and a delayed enrollment can be delivered again.
 """
 
-from enrollment.domain.events.causes import BACKFILL_EVENT
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.event_types import ALL_OBJECTS, EventType
 from enrollment.domain.events.manual import MAX_SOURCE
+from enrollment.domain.events.own_types import BACKFILL_EVENT
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Instant
 

@@ -1,19 +1,8 @@
-"""What causes an enrollment: an event of the bus, a change of the record, a caller who enrolls the record, or a
-backfill."""
+"""The keys of what causes an enrollment: an event of the bus, a change of the record, a caller who enrolls the record,
+or a backfill."""
 
+from enrollment.domain.events.own_types import REQUESTED
 from enrollment.domain.identifiers import join
-
-MANUAL_EVENT = "workflows.manual"
-"""The event type of a manual enrollment. It is not in the catalog."""
-
-ASSOCIATED_RECORD_EVENT = "crm.associated_record_changed"
-"""The event type of a change of an associated record. It is not in the catalog."""
-
-BACKFILL_EVENT = "workflows.backfill"
-"""The event type of an enrollment by a backfill. It is not in the catalog."""
-
-REQUESTED = frozenset({MANUAL_EVENT, BACKFILL_EVENT})
-"""The event types of enrollments that somebody requested: no event is their cause."""
 
 
 def cause_key(event_type: str, event_id: str) -> str:

@@ -6,9 +6,9 @@ confirmed like the others, and a delayed enrollment can be delivered again.
 
 from collections.abc import Sequence
 
-from enrollment.domain.events.causes import MANUAL_EVENT
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.event_types import ALL_OBJECTS, EventType
+from enrollment.domain.events.own_types import MANUAL_EVENT
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import Instant
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from enrollment.domain.criteria.criteria import AllOf, AnyOf, Criteria, ListFilter, RecordFilter
 from enrollment.domain.criteria.record_operators import EventOperation
 from enrollment.domain.criteria.transitions import Mentions, mentions
-from enrollment.domain.events.causes import ASSOCIATED_RECORD_EVENT
+from enrollment.domain.events.own_types import ASSOCIATED_RECORD_EVENT
 from enrollment.domain.flows.flow import EntryCriteria, TriggerGroup
 from enrollment.domain.flows.re_enrollment import ReEnrollmentTrigger
 from enrollment.domain.flows.record_change import (
