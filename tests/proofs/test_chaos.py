@@ -153,7 +153,7 @@ def left(**changes: Any) -> Left:
 
 
 @pytest.mark.parametrize(
-    ("changes", "what"),
+    ("changes", "expected"),
     [
         ({"outcomes": {}}, "outcome"),
         ({"outcomes": {("e1", "each"): "FILTERED_OUT"}}, "outcome"),

@@ -148,7 +148,7 @@ DATE = {"timeType": "DATE", "year": 2026, "month": 2, "day": 1}
 
 
 @pytest.mark.parametrize(
-    ("given", "key", "found", "expected"),
+    ("document", "key", "found", "expected"),
     [
         ({"operationType": "ROLLING_DATE_RANGE", "operator": "IS_LESS_THAN_X_DAYS_AGO", "numberOfDays": -1},
          "numberOfDays", -1, "a number of days from 0 to 100,000, for example 30"),
