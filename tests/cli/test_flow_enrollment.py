@@ -45,6 +45,16 @@ def test_record_is_enrolled_by_its_id_and_by_the_name_of_the_flow(portal: Api) -
     assert "UNKNOWN_RECORD" in run("flows", "enroll", "7", "999", code=1).stdout
 
 
+def test_explanation_of_a_flow_without_events_names_the_enrollment_by_hand(portal: Api) -> None:
+    run("flows", "enroll", "7", "103")
+    explained = run("explain", "--record", "contact/103", "--flow", "7").stderr
+    assert "enters by hand 7 (7) by workflows.manual manual:cli-" in explained.lower()
+    assert "No event can trigger flow 7: records enter it by hand" in explained
+    requested = answer("explain", "--record", "contact/103", "--flow", "7")["requestedEnrollments"]
+    assert [enrollment["flowId"] for enrollment in requested] == ["7"]
+    assert answer("explain", "--record", "contact/103", "--flow", "1001")["requestedEnrollments"] == []
+
+
 def test_key_names_the_request(portal: Api) -> None:
     decisions = [answer("flows", "enroll", "8", "103", "--key", key) for key in ("k1", "k1", "k2")]
     assert [decision["code"] for decision in decisions] == ["ENROLLED"] * 3

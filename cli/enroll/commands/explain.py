@@ -9,7 +9,7 @@ from enroll.completion import complete_flows, complete_records
 from enroll.decision_rendering import DecidedEvent, count_of, print_decisions
 from enroll.event_outcomes import read_outcome
 from enroll.flow_names import find_earlier_flow_id
-from enroll.output import INVALID, NOT_FOUND, AsJson, Utc, console, errors, fail, print_json, print_note, times
+from enroll.output import INVALID, NOT_FOUND, AsJson, Utc, errors, fail, print_json, print_note, times
 from enroll.records import read_record
 from enroll.stack import StackName
 from enroll.tail import enrollment_line
@@ -70,7 +70,7 @@ def explain(
         print_json({"results": results, "since": page["since"], **types, **entries})
         return
     for enrollment in requested:
-        console.print(f"{enrollment_line(enrollment, times(utc))}. No event caused it")
+        print_note(f"{enrollment_line(enrollment, times(utc))}. No event caused it.", style="")
     if not results:
         print_note(_nothing(record, flow_id, page, times(utc)))
         return
