@@ -128,10 +128,17 @@ def _group_by_reason(decisions: Sequence[Decision]) -> list[tuple[tuple[str, str
     groups: dict[tuple[str, str], list[str]] = {}
     for decision in decisions:
         code = decision["code"]
-        conditions = "" if code == "ENROLLED" else "; ".join(decision["failedConditions"])
+        conditions = "" if code == "ENROLLED" else "; ".join(_summarized(decision))
         reason = str(conditions or SUMMARY_REASONS.get(code, decision["because"]))
         groups.setdefault((code, reason), []).append(f"{decision['objectTypeId']}/{decision['objectId']}")
     return sorted(groups.items(), key=lambda group: (group[0][0] != "ENROLLED", -len(group[1])))
+
+
+def _summarized(decision: Decision) -> list[str]:
+    """Return the failed conditions without the associated records, which differ from record to record."""
+    conditions: list[str] = decision["failedConditions"]
+    is_about_associated = "associated" in (decision.get("filter") or {})
+    return [condition.partition("; ")[0] for condition in conditions] if is_about_associated else conditions
 
 
 def _flow(decision: Decision) -> str:

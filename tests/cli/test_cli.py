@@ -266,7 +266,7 @@ def test_difference_of_a_flow_that_cannot_run_is_that_of_the_flow_turned_off(por
 def test_an_enrollment_is_tested(portal: Api) -> None:
     found = answer("flows", "test", "1001", "101")
     assert found["passed"] is True
-    assert "city IS_ANY_OF" in run("flows", "test", "1001", "101").stdout
+    assert "city is any of" in run("flows", "test", "1001", "101").stdout
     run("flows", "test", "1001", "999", code=4)
 
 

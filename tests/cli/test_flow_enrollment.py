@@ -48,6 +48,20 @@ def test_record_is_enrolled_by_its_id_and_by_the_name_of_the_flow(portal: Api) -
     assert "UNKNOWN_RECORD" in run("flows", "enroll", "7", "999", code=1).stdout
 
 
+def test_explanation_of_a_flow_without_events_shows_the_manual_enrollment(portal: Api) -> None:
+    run("flows", "enroll", "7", "103")
+    assert "a caller enrolled the record" in run("explain", "--record", "contact/103", "--flow", "7").stdout
+    requested = answer("explain", "--record", "contact/103", "--flow", "7")["requested"]
+    assert [(result["event"]["eventType"], result["decisions"][0]["flowId"]) for result in requested] == [
+        ("workflows.manual", "7")
+    ]
+    assert answer("explain", "--record", "contact/103", "--flow", "1001")["requested"] == []
+
+
+def test_explanation_of_a_flow_without_events_says_how_records_enter_it(portal: Api) -> None:
+    assert "records enter it by hand" in run("explain", "--record", "contact/103", "--flow", "7").stderr
+
+
 def test_key_names_the_request(portal: Api) -> None:
     decisions = [answer("flows", "enroll", "8", "103", "--key", key) for key in ("k1", "k1", "k2")]
     assert [decision["code"] for decision in decisions] == ["ENROLLED"] * 3

@@ -274,6 +274,7 @@ def test_listing_shows_each_once_and_takes_none(queue: Queue) -> None:
     result = run("unprocessed", "list")
     shown = result.stdout
     assert "27 events: RetriesExhausted 25" in result.stderr
+    assert "The filters skipped 27 events: RetriesExhausted 25" in run("unprocessed", "list", "--reason", "NOPE").stderr
     assert "NotDelivered: event e1" in shown
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.associated_records import found_associated
 from enroll.command_group import CommandGroup
 from enroll.commands.flow_backfills import (
     RecordsPerSecond,
@@ -46,8 +47,9 @@ from enroll.output import (
 from enroll.progress import progress_bar
 from enroll.records import record_id_of
 from enroll.stack import StackName
+from enroll.tables import Lines
 from enrollment.catalog import EVENT_TYPES
-from enrollment.domain.describe import describe_flow
+from enrollment.domain.describe import describe_flow, is_association
 from enrollment.domain.flows.flow import KEPT_KEYS, SYSTEM_KEYS, Flow, revised
 from enrollment.serialization.flow_documents import write_flow
 from enrollment.serialization.flow_warnings import warnings
@@ -394,8 +396,8 @@ def enrollment_test(
         ("filter", "value", "passes"),
         (
             (
-                f"{condition['property']} {_operation(condition['operation'])}",
-                _value(condition["found"]),
+                f"{condition['property']} {condition['expected']}",
+                _value(condition),
                 "yes" if condition["passed"] else "no",
             )
             for condition in filters
@@ -569,14 +571,10 @@ def _filters(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _filters(part)
 
 
-def _value(value: Any) -> str:
-    return "no value" if value is None else shown(value)
-
-
-def _operation(operation: Mapping[str, Any]) -> str:
-    omitted = ("operationType", "operator", "includeObjectsWithNoValueSet")
-    operands = [json.dumps(value, ensure_ascii=False) for key, value in operation.items() if key not in omitted]
-    return " ".join([str(operation.get("operator", "?")), *operands])
+def _value(result: Mapping[str, Any]) -> str | Lines:
+    if is_association(result["operation"]):
+        return Lines(found_associated(result))
+    return "no value" if result["found"] is None else shown(result["found"])
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import ApiUrl, api_errors_reported, open_api
+from enroll.api import Api, ApiUrl, api_errors_reported, open_api
 from enroll.bus import BusEntry, batches
 from enroll.bus import put as put_batch
 from enroll.durations import read_timeout
@@ -85,7 +85,7 @@ def report(sent: SentEvents, *, utc: bool, as_json: bool) -> None:
     code = 0
     if sent.wait and not sent.refused:
         with api_errors_reported():
-            clients = {event.portal: open_api(sent.api, event.portal, sent.stack) for event in sent.events}
+            clients = {event.portal: _api_of(sent, event.portal) for event in sent.events}
             pairs = [(clients[event.portal], event.event_id) for event in sent.events]
             outcomes = wait_for_outcomes(pairs, sent.timeout_seconds, unprocessed_events(sent.stack))
         summary["outcomes"] = outcomes
@@ -97,6 +97,12 @@ def report(sent: SentEvents, *, utc: bool, as_json: bool) -> None:
     if sent.refused:
         fail("the bus rejected events: " + "; ".join(sent.refused), FAILED)
     raise typer.Exit(code)
+
+
+def _api_of(sent: SentEvents, portal: str) -> Api:
+    """Return the client for the outcome of an event. Enroll refuses an event without a portal, so the history of no
+    portal has it, and it is looked for in the unprocessed-events queue."""
+    return open_api(sent.api, portal or "none", sent.stack)
 
 
 def send_events(events: Sequence[PreparedEvent], stack: str, *, quiet: bool = True) -> list[str]:

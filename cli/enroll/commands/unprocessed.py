@@ -115,18 +115,20 @@ def _moment(option: str, text: str | None) -> Instant | None:
 
 @dataclass
 class Selection:
-    """The messages of a scan that match a filter. Counts the others as skipped."""
+    """The messages of a scan that match a filter. Counts the others, and their reasons, as skipped."""
 
     messages: QueueScan
     filter: MessageFilter
     limit: int | None
     skipped: int = 0
+    skipped_reasons: Counter[str] = field(default_factory=Counter)
 
     def __iter__(self) -> Iterator[QueueMessage]:
         taken = 0
         for message in self.messages:
             if not self.filter.matches(message):
                 self.skipped += 1
+                self.skipped_reasons[message.unprocessed.reason] += 1
                 continue
             taken += 1
             yield message
@@ -154,15 +156,17 @@ def list_unprocessed(
     """List the unprocessed events and their reasons. The queue keeps them."""
     wanted = _filter(reason, portal, event_type, event, since, until)
     with aws_errors_reported(), _scan(open_stack(stack)) as messages:
-        matches = list(Selection(messages, wanted, limit))
+        selection = Selection(messages, wanted, limit)
+        matches = list(selection)
     matches.sort(key=lambda message: message.sent_at)
     if as_json:
         print_json([_written(message) for message in matches])
         return
     if not matches:
-        console.print(
-            "There are no unprocessed events." if wanted == MessageFilter() else "No unprocessed events match."
-        )
+        is_empty = wanted == MessageFilter()
+        console.print("There are no unprocessed events." if is_empty else "No unprocessed events match.")
+        if selection.skipped:
+            print_note(f"The filters skipped {_counted(selection.skipped_reasons)}.")
         return
     clock = times(utc)
     print_table(
@@ -181,8 +185,12 @@ def list_unprocessed(
             for message, event in ((message, message.unprocessed) for message in matches)
         ),
     )
-    reasons = Counter(message.unprocessed.reason for message in matches)
-    print_note(f"{len(matches)} events: " + ", ".join(f"{name} {count}" for name, count in reasons.most_common()))
+    print_note(_counted(Counter(message.unprocessed.reason for message in matches)))
+
+
+def _counted(reasons: Counter[str]) -> str:
+    listed = ", ".join(f"{name} {count}" for name, count in reasons.most_common())
+    return f"{count_of(reasons.total(), 'event')}: {listed}"
 
 
 def _written(message: QueueMessage) -> dict[str, Any]:
