@@ -1,5 +1,6 @@
 """What the story may rely on in its stores: the same of the fakes and of DynamoDB."""
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,7 @@ from enrollment.application.ports import (
 )
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Enrollment, StoredEnrollment, TriggerEvent, direct_cause
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
@@ -648,6 +650,32 @@ def test_the_history_of_a_record_and_of_a_flow_newest_first(stores: Stores) -> N
     mine = stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 2)
     assert events(mine) == ["e23", "e13"]
     assert events(stores.enrollments.of_record(RecordKey("p1", "0-1", "3"), 2, mine[-1].enrollment.position)) == ["e3"]
+
+
+def test_recent_enrollments_of_a_flow_are_found_by_shard(stores: Stores) -> None:
+    for number in range(40):
+        # A record is always in the same shard.
+        key = RecordKey("p1", "0-1", "101" if number % 2 else str(number))
+        stores.enrollments.claim(enrollment(f"e{number}", key=key, enrolled_at=NOW + number, is_re_enrollment=True))
+    stores.enrollments.claim(enrollment("x", flow_id="2", enrolled_at=NOW + 99))
+
+    found = stores.enrollments.recent_of_flow("p1", "1", 50)
+    assert found.latest is not None
+    assert found.latest.enrollment.cause.event_id == "e39"
+    assert sorted(itertools.chain.from_iterable(found.instants)) == [NOW + number for number in range(40)]
+    assert all(sorted(one, reverse=True) == list(one) for one in found.instants)
+    (shard,) = (number for number, one in enumerate(found.instants) if NOW + 1 in one)
+    assert set(found.instants[shard]) >= {NOW + number for number in range(1, 40, 2)}
+
+    few = stores.enrollments.recent_of_flow("p1", "1", 3)
+    assert [list(one) for one in few.instants] == [list(one[:3]) for one in found.instants]
+
+    window = Window(NOW + 10, NOW + 20)
+    inside = [instant for instant in found.instants[shard] if window.contains(instant)]
+    assert stores.enrollments.count_in_shard("p1", "1", shard, window, 50) == ShardCount(len(inside))
+    assert stores.enrollments.count_in_shard("p1", "1", shard, window, 2) == ShardCount(2, inside[1])
+    assert stores.enrollments.recent_of_flow("p2", "1", 3) == RecentEnrollments([[]] * 16, None)
+    assert stores.enrollments.count_in_shard("p2", "1", shard, window, 2) == ShardCount(0)
 
 
 def test_enrollment_is_found_by_its_id_only_in_its_portal(stores: Stores) -> None:

@@ -6,13 +6,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.http_api import handler
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
+from enrollment.serialization.messages import read_message, write_message
 from tests.benchmarks.capacity import consumed
 from tests.support.api_function import call
 from tests.support.aws import BASE_CLIENT
@@ -137,3 +142,105 @@ def test_unprocessed_events_cost_no_units(stack: Stack, monkeypatch: pytest.Monk
     answer, found = read(stack, monkeypatch, f"{PREFIX}/unprocessed")
     assert len(answer["results"]) == 12
     assert found == Counter(ReceiveMessage=3, GetQueueAttributes=1, ChangeMessageVisibilityBatch=2)
+
+
+def summarize(stack: Stack, monkeypatch: pytest.MonkeyPatch, *flow_ids: str) -> tuple[Any, Counter[str]]:
+    # The settings of the portal are in the cache of a warm function.
+    assert call("POST", f"{PREFIX}/flows/summaries", {"flowIds": [flow_ids[0]]})[0] == 200
+    with measured(stack, monkeypatch) as found:
+        status, answer = call("POST", f"{PREFIX}/flows/summaries", {"flowIds": list(flow_ids)})
+    assert status == 200, answer
+    return answer["results"], found
+
+
+def put_flows(*flow_ids: str, event_type: str = "forms.submitted", **given: Any) -> None:
+    for flow_id in flow_ids:
+        document = flow({"id": flow_id, "event": event_type, "re_enroll": True, **given})
+        assert call("PUT", f"/automation/v4/flows/{flow_id}", document)[0] == 201
+
+
+def enroll_copies(stack: Stack, count: int, records: int = 10_000, over: int = 3_600_000) -> None:
+    """Enrollments in flow 1, of this many records, within this many milliseconds before now."""
+    enrollments = DynamoEnrollments(open_tables(stack.config), write_message, read_message)
+    now = bootstrap.now()
+    cause = TriggerEvent(0, "forms.submitted", "4-1639801", "event-of-a-usual-id", now, "acme", {"hs_form_id": "f-1"})
+    for number in range(count):
+        key = RecordKey("p1", "0-1", f"1000{number % records}")
+        event_id, enrollment_id = f"submission-{number:06d}", f"01KC5Z0000000000000{number:07d}"
+        own = replace(cause, event_id=event_id)
+        at = now - number * over // count
+        one = Enrollment(enrollment_id, key, "1", "Welcome", "1", f"p1/1/{event_id}", True, own, at)
+        assert enrollments.claim(one)
+
+
+def test_summary_of_a_flow_without_enrollments_costs_8_units_and_8_a_trigger_type(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_flows("1", "2")
+    results, found = summarize(stack, monkeypatch, "1")
+    assert results[0]["enrolled"]["isExact"]
+    # The flow, 16 partitions of its enrollments, and 16 of its event type.
+    assert found["units"] == 1 + 8 + 8
+    _, both = summarize(stack, monkeypatch, "1", "2")
+    assert both["units"] == found["units"] + 1 + 8
+
+
+def test_last_enrollment_and_last_decision_cost_10_units(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_flows("1")
+    inputs = [{"id": "101", "properties": {"city": "Dublin"}}]
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs})[0] == 200
+    invoke(event({"forms.submitted": "101", "id": "e1", "at": iso(bootstrap.now())}))
+    results, found = summarize(stack, monkeypatch, "1")
+    assert (results[0]["lastDecision"]["code"], results[0]["lastEnrollment"]["objectId"]) == ("ENROLLED", "101")
+    assert found["units"] == 1 + 8 + 8 + 10
+
+
+@pytest.mark.parametrize(("enrollments", "is_exact", "units"), [(75, True, 18), (640, True, 26)])
+def test_enrollments_are_counted_exactly_up_to_60_in_a_shard(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, enrollments: int, is_exact: bool, units: float
+) -> None:
+    put_flows("1")
+    enroll_copies(stack, enrollments)
+    results, found = summarize(stack, monkeypatch, "1")
+    assert (sum(results[0]["enrolled"]["days"]), results[0]["enrolled"]["isExact"]) == (enrollments, is_exact)
+    assert found["units"] == units
+
+
+@pytest.mark.verify
+def test_reads_of_a_busy_flow_have_a_bound(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition with more than 500 enrollments on each day, which are those of a record that enters often."""
+    put_flows("1")
+    enroll_copies(stack, 4_500, records=1, over=7 * 24 * 3_600_000)
+    results, found = summarize(stack, monkeypatch, "1")
+    assert results[0]["enrolled"]["isExact"] is False
+    assert results[0]["enrolled"]["last24h"] == pytest.approx(643, abs=5)
+    # The flow, its event type, and its last enrollment. The other 15 partitions are empty here, and full in a busy flow.
+    assert found["units"] - (1 + 8 + 1) - 15 * 0.5 + 16 * 2 <= 125
+
+
+def test_list_of_flows_costs_a_unit_for_4_kb_of_flows(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_flows(*(str(number) for number in range(20)))
+    stored, listed = read(stack, monkeypatch, "/automation/v4/flows")
+    answer, found = read(stack, monkeypatch, f"{PREFIX}/flows", limit="100")
+    assert (len(answer["results"]), len(stored["results"])) == (20, 20)
+    assert found["units"] == listed["units"] == 3
+
+
+def test_detection_of_loops_reads_the_list_of_candidates_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_flows(*(str(number) for number in range(10)), event_type="workflows.enrolled")
+    read(stack, monkeypatch, f"{PREFIX}/flows")
+    answer, found = read(stack, monkeypatch, f"{PREFIX}/flows")
+    _, listed = read(stack, monkeypatch, "/automation/v4/flows")
+    assert all("loop" in " ".join(one["warnings"]) for one in answer["results"])
+    assert found["units"] == listed["units"] + 1
+
+
+def test_revisions_cost_a_unit_for_4_kb(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_flows("1")
+    for number in range(1, 20):
+        changed = flow({"id": "1", "event": "forms.submitted"}) | {"revisionId": str(number)}
+        assert call("PUT", "/automation/v4/flows/1", changed)[0] == 200
+    answer, found = read(stack, monkeypatch, f"{PREFIX}/flows/1/revisions")
+    assert (len(answer["results"]), found["units"]) == (20, 3)
+    answer, found = read(stack, monkeypatch, f"{PREFIX}/flows/1/revisions/7")
+    assert (answer["revisionId"], found["units"]) == ("7", 1)
