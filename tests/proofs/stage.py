@@ -243,9 +243,9 @@ class Play:
         )
 
     def _start(self, backfill: Backfill) -> Run:
-        records = len(self.story.records or ())
+        records = None if backfill.is_dry_run else len(self.story.records or ())
         return self._backfills().start(
-            BackfillRequest(self.portal, backfill.flow_id, False, "ada", confirm=records), NOW
+            BackfillRequest(self.portal, backfill.flow_id, backfill.is_dry_run, "ada", confirm=records), NOW
         )
 
     def _run_now(self) -> Run:

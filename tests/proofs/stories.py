@@ -58,6 +58,7 @@ class Backfill:
     """The scheduled run that evaluates the records of the story for a flow, in pages of PAGE_RECORDS."""
 
     flow_id: str
+    is_dry_run: bool = False
 
 
 PAGE_RECORDS = 2
@@ -440,6 +441,14 @@ STORIES = (
     Story("what was published and not announced", Unconfirmed(SUBMITTED, "PutEvents"), [ONCE, AGAIN], ["1", "2"], ADA),
     Story("what was announced and not confirmed", Unconfirmed(SUBMITTED, "UpdateItem"), [ONCE], ["1"], ADA),
     Story("a backfill", Backfill("5"), [TO_BE_IN_CORK_ONCE], ["5", "5", "5"], CONTACTS, before=[TO_CORK]),
+    Story(
+        "a dry run of a backfill",
+        Backfill("5", is_dry_run=True),
+        [TO_BE_IN_CORK_ONCE],
+        ["5"],
+        CONTACTS,
+        before=[TO_CORK],
+    ),
     Story(
         "a request that creates",
         Request("POST", "/crm/v3/objects/contacts", {"properties": {"city": "Cork"}, "occurredAt": NOW}),

@@ -1,14 +1,12 @@
 """Filter-based flows in random orders of arrival, against a second, naive evaluator.
 
-The naive evaluator keeps all changes that have arrived, in the order of arrival. It shares no code with the product:
-it sorts this list anew for each instant (docs/events.md, "Time and order"; docs/flows.md, "Filter-based flows"). A
-story has changes of one record that are late, known to the second only, or delivered twice, while the flow is edited
-and turned off and on. After each step both must have enrolled the record by the same changes.
+The naive evaluator (``filter_based``) has all changes that have arrived, in the order of arrival. A story has changes
+of one record that are late, known to the second only, or delivered twice, while the flow is edited and turned off and
+on. After each step both must have enrolled the record by the same changes.
 """
 
-import json
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,19 +18,14 @@ from msgspec.structs import replace
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import iso, read_instant
+from tests.proofs import filter_based
+from tests.proofs.filter_based import SECOND, Entries, Fact, Filter, Flow, History, entries, list_name, meaning
 from tests.support import scenario
 from tests.support.fakes import World, store, switch
 
 START = read_instant(scenario.START) or 0
 KEY = RecordKey(scenario.PORTAL, "0-1", "101")
 FLOW = "1"
-SECOND = 1000
-
-Filter = tuple[Any, ...]
-"""A filter as scenarios write it."""
-Tree = tuple[tuple[Filter, ...], ...]
-"""An OR of ANDs of filters."""
-
 FILTERS: Sequence[Filter] = (
     ("a", "IS_EQUAL_TO", "1"),
     ("a", "IS_KNOWN"),
@@ -49,7 +42,7 @@ RE_ENROLLMENT: Sequence[tuple[Filter, ...]] = (
     (("a", "IS_EQUAL_TO", "2"),),
     (("IN_LIST", "7"),),
 )
-LIST = "list 7"
+LIST = list_name("7")
 
 
 # Stories -------------------------------------------------------------------------------------------------------------
@@ -70,6 +63,18 @@ class Change:
     def latest(self) -> int:
         return self.at + SECOND - 1 if self.is_to_second else self.at
 
+    def evaluated(self, arrived: int) -> filter_based.Change:
+        """The change as the evaluator has it. ``arrived``: the position of its first evaluation."""
+        return filter_based.Change(
+            self.id,
+            self.at,
+            self.is_to_second,
+            arrived,
+            frozenset(self.values),
+            is_creation=self.kind == "crm.object_created",
+            has_snapshot=self.kind == "forms.submitted",
+        )
+
     def envelope(self) -> dict[str, Any]:
         instant = iso(START + self.at)
         document: dict[str, Any] = {
@@ -88,34 +93,6 @@ class Change:
         else:
             document |= {"record": dict(self.values)}
         return scenario.event(document)
-
-
-@dataclass(frozen=True)
-class Flow:
-    tree: Tree
-    re_enroll: bool
-    triggers: tuple[tuple[Filter, ...], ...]
-
-    def document(self) -> dict[str, Any]:
-        given = {
-            "id": FLOW,
-            "any_filters": self.tree,
-            "re_enroll": self.re_enroll,
-            "re_enroll_when": self.triggers,
-        }
-        # As JSON has it: lists in place of tuples.
-        return scenario.flow(json.loads(json.dumps(given)))
-
-    @property
-    def mentions(self) -> frozenset[str]:
-        """What the criteria and the re-enrollment triggers depend on."""
-        names = set()
-        for each in (each for branch in (*self.tree, *self.triggers) for each in branch):
-            if each[0] == "hs_name":
-                names.update(each[2])
-            elif each[0] != "hs_value":
-                names.add(LIST if each[0].endswith("IN_LIST") else each[0])
-        return frozenset(names)
 
 
 VALUES = st.sampled_from(["1", "2", None])
@@ -177,32 +154,13 @@ def steps(draw: st.DrawFn, *, of_one_property: bool) -> list[tuple[int, str, Any
     return made
 
 
-Transition = tuple[int, int, "list[Fact] | None", "list[Fact]"]
-"""When the record changed, the last millisecond at which it can have changed, and its values before and after; None:
-it did not exist."""
-
-
 # The naive evaluator -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A value of the record. ``arrived``: the position in the order of arrival."""
-
-    name: str
-    value: str | bool | None
-    change: Change
-    arrived: int
-
-    def is_before(self, other: "Fact") -> bool:
-        """Whether the times alone determine that this value was first."""
-        return self.change.latest < other.change.at
 
 
 @dataclass
 class Naive:
-    """``created``: when the record was created; None: it does not exist. ``created_by``: the position of the creation
-    in the order of arrival. ``history``: previous values that are kept of each name."""
+    """``known``: the position of the creation in the order of arrival. ``history``: previous values that are kept of
+    each name. ``enrolled``: the events that enrolled the record, by the times of the decisive changes."""
 
     flow: Flow
     since: int
@@ -210,7 +168,7 @@ class Naive:
     is_on: bool = True
     history: int | None = None
     created: int | None = None
-    created_by: int = -1
+    known: int = -1
     facts: list[Fact] = field(default_factory=list)
     arrivals: dict[str, int] = field(default_factory=dict)
     count: int = 0
@@ -226,31 +184,34 @@ class Naive:
     def arrive(self, change: Change) -> None:
         self.count += 1
         # Before the record is created, the first evaluation of an event with an exact time is not stored.
-        is_before_creation = self.created is None or self.arrivals.get(change.id, -1) < self.created_by
+        is_before_creation = self.created is None or self.arrivals.get(change.id, -1) < self.known
         if is_before_creation and not change.is_to_second:
             self.arrivals[change.id] = self.count
         arrived = self.arrivals.setdefault(change.id, self.count)
         self._store(change, arrived)
-        if self.is_on and self.created is not None and self._concerns(change, arrived):
-            self._decide(change, arrived)
+        if self.is_on and self.created is not None:
+            history = History(self.created, self.known, self.facts)
+            self._enroll(
+                change.id, entries(self.flow, history, change.evaluated(arrived), max(self.since, self.enabled_at))
+            )
 
     def _store(self, change: Change, arrived: int) -> None:
         if change.kind in ("crm.object_created", "forms.submitted"):
             if self.created is None:
-                self.created, self.created_by = change.at, arrived
+                self.created, self.known = change.at, arrived
             self.created = min(self.created, change.at)
         for name, value in change.values.items():
-            if all((fact.change.id, fact.name) != (change.id, name) for fact in self.facts):
-                self.facts.append(Fact(name, value, change, arrived))
+            if all((fact.event_id, fact.name) != (change.id, name) for fact in self.facts):
+                self.facts.append(Fact(name, value, change.at, change.is_to_second, arrived, change.id))
                 self._forget(name)
 
     def _forget(self, name: str) -> None:
         """Only some previous values are kept: those between two equal ones are removed first, then the oldest. Those of
         the latest millisecond are removed last."""
         mine = [fact for fact in self.facts if fact.name == name]
-        mine.sort(key=lambda fact: (fact.change.at, fact.arrived))
+        mine.sort(key=lambda fact: (fact.at, fact.arrived))
         while self.history is not None and len(mine) > self.history + 1:
-            earlier = [number for number, fact in enumerate(mine) if fact.is_before(mine[-1])]
+            earlier = [number for number, fact in enumerate(mine) if fact.is_certainly_before(mine[-1])]
             if not earlier:
                 return
             values = [fact.value for fact in mine]
@@ -258,146 +219,18 @@ class Naive:
             removed = mine.pop(next(repeated, earlier[0]))
             self.facts = [fact for fact in self.facts if fact is not removed]
 
-    def _concerns(self, change: Change, arrived: int) -> bool:
-        if change.kind == "crm.object_created" or (change.kind == "forms.submitted" and self.created == change.at):
-            return True
-        if change.kind == "forms.submitted":
-            before, after = self._before(change, arrived), self._after(change, arrived)
-            changed = {name for name in change.values if value(before, name) != value(after, name)}
-            return bool(changed & self.flow.mentions) and bool(changed)
-        return bool(change.values.keys() & self.flow.mentions)
-
-    def _decide(self, change: Change, arrived: int) -> None:
-        """Enroll the record by the change, or by a later one that it makes decisive."""
-        own_at = max(change.at, self.created or 0) if (self.created or 0) > change.latest else change.at
-        before = self._before(change, arrived) if self._existed_before(change, arrived) else None
-        after = self._after(change, arrived)
-        transitions: list[Transition] = [(own_at, max(change.latest, own_at), before, after)]
-        later = {fact.change.at for fact in self.facts if fact.name in self.flow.mentions and fact not in after}
-        for at in sorted(later):
-            transitions.append((at, at, self._until(at - 1, after), self._until(at, after)))
-        since = max(self.since, self.enabled_at)
-        entered = next(
-            (
-                at
-                for at, latest, was, now in transitions
-                if latest >= since
-                and holds(self.flow.tree, now)
-                and not (was is not None and holds(self.flow.tree, was))
-            ),
-            None,
-        )
-        if not self.enrolled:
-            if entered is not None:
-                self.enrolled[entered] = change.id
-                self._re_enroll_later(entered, transitions, change.id)
+    def _enroll(self, event_id: str, found: Entries | None) -> None:
+        """By the change, or by a later one that it makes decisive."""
+        if found is None:
             return
-        re_enrolls = (
-            transitions[0][1] >= since
-            and holds(self.flow.tree, after)
-            and any(occurs(trigger, change.values, before, after) for trigger in self.flow.triggers)
-        )
-        is_first = next(iter(self.enrolled.values())) == change.id
-        if self.flow.re_enroll and re_enrolls and not is_first:
-            self.enrolled.setdefault(own_at, change.id)
-
-    def _re_enroll_later(self, entered: int, transitions: Sequence[Transition], event_id: str) -> None:
-        """The events of later changes were decided when the record was not enrolled yet."""
-        for at, _, before, after in transitions:
-            if not self.flow.re_enroll or at <= entered or not holds(self.flow.tree, after):
-                continue
-            changed = {fact.name for fact in self.facts if fact.change.at == at}
-            if any(occurs(trigger, changed, before, after) for trigger in self.flow.triggers):
-                self.enrolled.setdefault(at, event_id)
-
-    def _existed_before(self, change: Change, arrived: int) -> bool:
-        assert self.created is not None
-        if self.created < change.at:
-            return True
-        return change.is_to_second and self.created <= change.latest and self.created_by < arrived
-
-    def _after(self, change: Change, arrived: int) -> list[Fact]:
-        """What the record has with the change."""
-        known = max(arrived, self.created_by)
-        at, is_to_second = change.at, change.is_to_second
-        if (self.created or 0) > change.latest:
-            at, is_to_second = self.created or 0, False
-        return [
-            fact
-            for fact in self.facts
-            if (fact.arrived <= known if is_open(fact, at, is_to_second) else fact.change.at <= at)
-        ]
-
-    def _before(self, change: Change, arrived: int) -> list[Fact]:
-        """What the record had just before the change. Changes of the same millisecond are one change."""
-        known = max(arrived, self.created_by)
-        at, is_to_second = change.at, change.is_to_second
-        if (self.created or 0) > change.latest:
-            at, is_to_second = self.created or 0, False
-        return [
-            fact
-            for fact in self.facts
-            if fact.change.id != change.id
-            and (fact.arrived < known if is_open(fact, at, is_to_second) else fact.change.at < at)
-        ]
-
-    def _until(self, at: int, after: Sequence[Fact]) -> list[Fact]:
-        return [fact for fact in self.facts if fact in after or fact.change.at <= at]
-
-
-def is_open(fact: Fact, at: int, is_to_second: bool) -> bool:
-    """Whether the times do not determine if a value was before this time."""
-    is_same_second = (fact.change.at + START) // SECOND == (at + START) // SECOND
-    return is_same_second and (is_to_second or fact.change.is_to_second)
-
-
-def value(facts: Iterable[Fact], name: str) -> str | bool | None:
-    """The last value: of those that are not certainly before another, the last to arrive."""
-    mine = [fact for fact in facts if fact.name == name]
-    last = [fact for fact in mine if not any(fact.is_before(other) for other in mine)]
-    return max(last, key=lambda fact: fact.arrived).value if last else None
-
-
-def holds(tree: Tree, facts: Sequence[Fact]) -> bool:
-    return any(all(satisfied(each, facts) for each in branch) for branch in tree)
-
-
-def satisfied(condition: Filter, facts: Sequence[Fact]) -> bool:
-    if condition[0].endswith("IN_LIST"):
-        return (value(facts, LIST) is True) == (condition[0] == "IN_LIST")
-    found = value(facts, condition[0])
-    match condition[1]:
-        case "IS_KNOWN":
-            return found is not None
-        case "IS_UNKNOWN":
-            return found is None
-        case "IS_EQUAL_TO":
-            return found == condition[2]
-        case "IS_NOT_EQUAL_TO":
-            return found != condition[2]
-    raise AssertionError(condition)
-
-
-def occurs(
-    trigger: Sequence[Filter], changed: Container[str], before: Sequence[Fact] | None, after: Sequence[Fact]
-) -> bool:
-    if trigger[0][0] != "hs_name":
-        was = before is not None and all(satisfied(each, before) for each in trigger)
-        return all(satisfied(each, after) for each in trigger) and not was
-    (name,) = trigger[0][2]
-    if name not in changed:
-        return False
-    previous, new = None if before is None else value(before, name), value(after, name)
-    refinement = trigger[1] if len(trigger) > 1 else None
-    if refinement is None:
-        return previous != new
-    if refinement[1] == "IS_KNOWN":
-        return previous != new and new is not None
-    return new == refinement[2] and previous != new
-
-
-def meaning(tree: Tree) -> Any:
-    return frozenset(frozenset(branch) for branch in tree)
+        if not self.enrolled:
+            if found.entered is not None:
+                self.enrolled[found.entered] = event_id
+                # The events of later changes were decided when the record was not enrolled yet.
+                for at in found.again:
+                    self.enrolled.setdefault(at, event_id)
+        elif found.re_enrolls and next(iter(self.enrolled.values())) != event_id:
+            self.enrolled.setdefault(found.own, event_id)
 
 
 # Both ----------------------------------------------------------------------------------------------------------------
@@ -408,7 +241,7 @@ def play(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bo
     world = World()
     if history is not None:
         world.processor = replace(world.processor, history_length=history)
-    world.put_flow(flow.document(), at=START - 5000)
+    world.put_flow(flow.document(FLOW), at=START - 5000)
     naive = Naive(flow, -5000, -5000, history=history)
     if record_exists:
         world.put_record(KEY, Record(KEY, START - 4000))
@@ -419,7 +252,7 @@ def play(flow: Flow, story: Sequence[tuple[int, str, Any]], *, record_exists: bo
             world.deliver(subject.envelope())
             naive.arrive(subject)
         elif step == "edit":
-            store(world.authoring, scenario.PORTAL, subject.document(), world.now)
+            store(world.authoring, scenario.PORTAL, subject.document(FLOW), world.now)
             naive.edit(subject, now)
         else:
             switch(world.authoring, scenario.PORTAL, FLOW, world.now, on=step == "on")

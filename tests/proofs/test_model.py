@@ -7,7 +7,8 @@ the waiting events must be those of the specification. Where several orders of s
 must be those of one of these orders. At the end every enrollment has been published.
 
 The specification keeps every fact of a record with its time, its arrival and its event, and computes what an event sees
-from this list each time (docs/events.md, "Time and order").
+from this list each time (docs/events.md, "Time and order"). What it means for a filter-based flow is computed by the
+evaluator of ``filter_based``.
 """
 
 import itertools
@@ -32,11 +33,14 @@ from hypothesis.stateful import (
 )
 
 from enrollment.application.enrollment_publisher import NotDelivered
+from enrollment.application.manual_enrollment import ManualRequest
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import RecordUpdate
+from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.serialization.messages import write_announcement, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery
+from tests.proofs import filter_based
+from tests.proofs.filter_based import Change, Entries, Fact, History, entries, last_of_second, list_name, meaning
 from tests.support.fakes import World, store
 from tests.support.scenario import event, flow
 
@@ -47,7 +51,10 @@ Step = Callable[["Specification"], None]
 
 PORTAL = "p1"
 FLOWS = ("1", "2", "3")
+FILTER_BASED = ("4", "5")
 CITIES = ("Cork", "Bray")
+LIST = list_name("42")
+BY_HAND = "manual:k"
 
 MINUTE = 60_000
 GRACE = 15 * MINUTE
@@ -86,10 +93,12 @@ class Sent:
         return self.kind == "crm.object_created" or self.snapshot is not None
 
     @property
-    def changes(self) -> Mapping[str, str]:
-        told = dict(self.snapshot or {})
+    def changes(self) -> Mapping[str, str | bool]:
+        told: dict[str, str | bool] = dict(self.snapshot or {})
         if self.kind == "crm.property_changed":
             told[self.properties["hs_name"]] = self.properties["hs_value"]
+        if self.kind == "lists.membership_changed":
+            told[LIST] = self.properties["hs_membership_change"] == "ADDED"
         return told
 
     @property
@@ -122,10 +131,6 @@ def read_time(given: int | str) -> tuple[int, bool]:
 
 def to_second(at: int) -> str:
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def last_of_second(at: int) -> int:
-    return at // 1000 * 1000 + 999
 
 
 # The specification ---------------------------------------------------------------------------------------------------
@@ -164,36 +169,21 @@ TRIGGERS: dict[str, tuple[dict[str, Any], Callable[[Sent], bool]]] = {
 MAY_CREATE = ("forms.submitted",)
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A property's value. ``arrived``: when the event that brought it was first evaluated, or the API stored it."""
-
-    name: str
-    value: str
-    at: int
-    is_to_second: bool
-    arrived: int
-    event_id: str
-
-    def is_certainly_before(self, other: "Fact") -> bool:
-        return (last_of_second(self.at) if self.is_to_second else self.at) < other.at
-
-    def is_before(self, other: "Fact") -> bool:
-        """Where the times do not tell, the order of arrival does."""
-        if self.is_certainly_before(other) or other.is_certainly_before(self):
-            return self.is_certainly_before(other)
-        return self.arrived < other.arrived
-
-    def is_copy_of(self, other: "Fact") -> bool:
-        is_one_event = self.event_id == other.event_id or "" in (self.event_id, other.event_id)
-        return is_one_event and replace(self, arrived=0, event_id="") == replace(other, arrived=0, event_id="")
+def is_before(fact: Fact, other: Fact) -> bool:
+    """Where the times do not tell, the order of arrival does."""
+    if fact.is_certainly_before(other) or other.is_certainly_before(fact):
+        return fact.is_certainly_before(other)
+    return fact.arrived < other.arrived
 
 
-def latest(facts: Iterable[Fact]) -> str | None:
-    """The value of the last of these facts: of those that are not certainly before another, the last to arrive."""
-    known = list(facts)
-    last = [one for one in known if not any(one.is_certainly_before(other) for other in known)]
-    return max(last, key=lambda one: one.arrived).value if last else None
+def is_copy(fact: Fact, other: Fact) -> bool:
+    is_one_event = fact.event_id == other.event_id or "" in (fact.event_id, other.event_id)
+    return is_one_event and replace(fact, arrived=0, event_id="") == replace(other, arrived=0, event_id="")
+
+
+def latest(facts: Iterable[Fact], name: str) -> str | bool | None:
+    """The value of the last of these facts."""
+    return filter_based.value(facts, name)
 
 
 @dataclass(frozen=True)
@@ -222,12 +212,13 @@ class Story:
 
         return [fact for fact in self.facts if is_seen(fact)]
 
-    def value_before(self, sent: Sent, evaluated: int) -> str | None:
+    def value_before(self, sent: Sent, evaluated: int) -> str | bool | None:
         """The value before the event's own place, without what the event itself stored."""
         name = sent.properties["hs_name"]
         facts = [fact for fact in self.view(sent, evaluated) if fact.name == name]
         own = [fact for fact in facts if fact.event_id == sent.id]
-        return latest(fact for fact in facts if fact not in own and all(fact.is_before(one) for one in own))
+        before = (fact for fact in facts if fact not in own and all(is_before(fact, one) for one in own))
+        return latest(before, name)
 
 
 NOTHING = Story()
@@ -251,14 +242,27 @@ ENROLLED, REJECTED, OTHER, UNDECIDED = "enrolled", "rejected", "other", "undecid
 Verdict = str | int
 
 Place = tuple[str, str, str]
-"""Flow, record, event."""
+"""Flow, record, event; in a filter-based flow with the time of the change that enrolls (``cause``)."""
+
+
+def cause(event_id: str, at: int) -> str:
+    return f"{event_id} at {at}"
+
+
+@dataclass(frozen=True)
+class First:
+    """The first enrollment of a record in a filter-based flow. ``is_confirmed``: before the current delivery."""
+
+    event_id: str
+    enrolled_at: int
+    is_confirmed: bool
 
 
 @dataclass
 class Specification:
     """``flows``: those that are not deleted, each with ``on_since``. ``first_evaluated``: of the waiting events, by
     record and event. ``found``: by change, which events waited for its record when it was applied; none where the
-    record did not exist."""
+    record did not exist. ``applied``: by change, the record after it was applied. ``firsts``: by flow and record."""
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
     stories: dict[str, Story] = field(default_factory=dict)
@@ -266,6 +270,8 @@ class Specification:
     waits: dict[Place, Wait] = field(default_factory=dict)
     first_evaluated: dict[tuple[str, str], int] = field(default_factory=dict)
     found: dict[str, frozenset[str]] = field(default_factory=dict)
+    applied: dict[str, Story] = field(default_factory=dict)
+    firsts: dict[tuple[str, str], First] = field(default_factory=dict)
 
     def copy(self) -> "Specification":
         return Specification(
@@ -275,13 +281,17 @@ class Specification:
             dict(self.waits),
             dict(self.first_evaluated),
             dict(self.found),
+            dict(self.applied),
+            dict(self.firsts),
         )
 
     def put_flow(self, given: Mapping[str, Any], now: int) -> None:
         before = self.flows.get(given["id"])
         stays_on = before is not None and before["enabled"]
         since = before["on_since"] if before is not None and stays_on else now
-        self.flows[given["id"]] = {**given, "on_since": since}
+        is_same = before is not None and meaning(before.get("tree", ())) == meaning(given.get("tree", ()))
+        criteria_since = before["criteria_since"] if before is not None and is_same else now
+        self.flows[given["id"]] = {**given, "on_since": since, "criteria_since": criteria_since}
 
     def delete_flow(self, flow_id: str) -> None:
         del self.flows[flow_id]
@@ -296,7 +306,7 @@ class Specification:
             else:
                 story = replace(story, created=min(story.created, after_deletion(created, story)))
         for fact in facts:
-            if not any(fact.is_copy_of(other) for other in story.facts):
+            if not any(is_copy(fact, other) for other in story.facts):
                 story = replace(story, facts=story.facts | {fact})
         if story.created is None:
             last = sorted(story.facts, key=lambda fact: fact.arrived)[-MOST_EARLY_FACTS:]
@@ -307,6 +317,7 @@ class Specification:
     def apply(self, sent: Sent, arrived: int) -> None:
         self._change(sent, arrived)
         self.found[sent.id] = self._waiting_for(sent.record)
+        self.applied[sent.id] = self.stories.get(sent.record, NOTHING)
 
     def _waiting_for(self, record: str) -> frozenset[str]:
         if self.stories.get(record, NOTHING).created is None:
@@ -334,6 +345,65 @@ class Specification:
         """A delivery of an event."""
         for flow_id in FLOWS:
             self._follow(flow_id, sent, evaluated, self.verdict(flow_id, sent, evaluated, now, waits=True))
+
+    def enter(self, sent: Sent, evaluated: int, now: int, *, as_applied: bool) -> None:
+        """The decision of an event for the filter-based flows. ``as_applied``: on the record as it was after the event
+        was applied to it; others may have changed it since."""
+        for flow_id in FILTER_BASED:
+            found = self._entries(flow_id, sent, evaluated, as_applied=as_applied)
+            if found is None or not self.flows[flow_id]["enabled"]:
+                continue
+            times, first = self._times(flow_id, sent.record), self.firsts.get((flow_id, sent.record))
+            if first is None:
+                if found.entered is not None:
+                    self.enrolled.add((flow_id, sent.record, cause(sent.id, found.entered)))
+                    self.firsts[flow_id, sent.record] = First(sent.id, now, is_confirmed=False)
+            elif found.re_enrolls and first.event_id != sent.id and found.own not in times:
+                self.enrolled.add((flow_id, sent.record, cause(sent.id, found.own)))
+
+    def enter_again(
+        self, sent: Sent, evaluated: int, count: int, *, as_applied: bool, may_be_confirmed: bool = False
+    ) -> None:
+        """The enrollments by changes after the first one, which the event has made, if the record was enrolled late: so
+        many at most in each flow. After the first is confirmed, those by what was known when it was made."""
+        for flow_id in FILTER_BASED:
+            found, first = (
+                self._entries(flow_id, sent, evaluated, as_applied=as_applied),
+                self.firsts.get((flow_id, sent.record)),
+            )
+            if found is None or first is None or first.event_id != sent.id:
+                continue
+            facts = (self.applied[sent.id] if as_applied else self.stories[sent.record]).facts
+            is_confirmed = first.is_confirmed or may_be_confirmed
+            left = [
+                at
+                for at in found.again
+                if not is_confirmed or all(fact.arrived <= first.enrolled_at for fact in facts if fact.at <= at)
+                if at not in self._times(flow_id, sent.record)
+            ]
+            self.enrolled |= {(flow_id, sent.record, cause(sent.id, at)) for at in left[:count]}
+
+    def _times(self, flow_id: str, record: str) -> set[int]:
+        causes = (place[2] for place in self.enrolled if place[:2] == (flow_id, record))
+        return {int(each.rpartition(" at ")[2]) for each in causes if " at " in each}
+
+    def _entries(self, flow_id: str, sent: Sent, evaluated: int, *, as_applied: bool) -> Entries | None:
+        given = self.flows.get(flow_id)
+        story = self.applied[sent.id] if as_applied else self.stories.get(sent.record, NOTHING)
+        is_of_deleted = story.deleted is not None and not is_after(sent, evaluated, story.deleted)
+        if given is None or story.created is None or story.known is None or is_of_deleted or flow_id in sent.chain:
+            return None
+        change = Change(
+            sent.id,
+            sent.at,
+            sent.is_to_second,
+            evaluated,
+            frozenset(sent.changes),
+            is_creation=sent.kind == "crm.object_created",
+            has_snapshot=sent.snapshot is not None,
+        )
+        history = History(story.created, story.known, tuple(story.facts))
+        return entries(filter_based_flow(given), history, change, max(given["on_since"], given["criteria_since"]))
 
     def look_again(self, sent: Sent, now: int, change: Sent, *, reads_again: bool) -> None:
         """A change of the record can decide an event that waits for a record that exists. The delivery of the change
@@ -404,7 +474,7 @@ class Specification:
             return OTHER
         return self._criteria_verdict(given, story, sent, evaluated, now, waits=waits)
 
-    def _is_satisfied(self, given: Mapping[str, Any], sent: Sent, previous: str | None) -> bool:
+    def _is_satisfied(self, given: Mapping[str, Any], sent: Sent, previous: str | bool | None) -> bool:
         """``previous``: the value before the event, where the source does not send it."""
         value = sent.properties.get("hs_value")
         is_change = sent.kind != "crm.property_changed" or value != (
@@ -426,10 +496,14 @@ class Specification:
         seen = story.view(sent, evaluated)
         later = {fact.at for fact in story.facts if fact not in seen and fact.at <= sent.latest + tolerance}
         views = [seen, *(story.view(sent, evaluated, until) for until in later if tolerance)]
-        if any(latest(fact for fact in view if fact.name == "city") == given["city"] for view in views):
+        if any(latest(view, "city") == given["city"] for view in views):
             return ENROLLED
         end = ends_at(sent, evaluated, tolerance)
         return end if waits and tolerance and end > now else REJECTED
+
+
+def filter_based_flow(given: Mapping[str, Any]) -> filter_based.Flow:
+    return filter_based.Flow(given["tree"], given["re_enroll"], given["triggers"])
 
 
 def ends_at(sent: Sent, evaluated: int, tolerance: int) -> int:
@@ -555,8 +629,40 @@ flows = st.fixed_dictionaries(
         "limit": st.sampled_from((None, None, None, (1, "SECOND"), (2, "MINUTE"))),
     }
 )
+FILTERS: Sequence[filter_based.Filter] = (
+    ("city", "IS_EQUAL_TO", "Cork"),
+    ("city", "IS_EQUAL_TO", "Cork"),
+    ("city", "IS_NOT_EQUAL_TO", "Cork", "STRING", True),
+    ("city", "IS_KNOWN"),
+    ("age", "IS_KNOWN"),
+    ("age", "IS_NOT_EQUAL_TO", "1", "STRING", True),
+    ("IN_LIST", "42"),
+    ("NOT_IN_LIST", "42"),
+)
+RE_ENROLLMENT: Sequence[tuple[filter_based.Filter, ...]] = (
+    (("hs_name", "IS_ANY_OF", ("age",)), ("hs_value", "IS_KNOWN")),
+    (("hs_name", "IS_ANY_OF", ("city",)),),
+    (("hs_name", "IS_ANY_OF", ("age",)), ("hs_value", "IS_EQUAL_TO", "1")),
+    (("age", "IS_EQUAL_TO", "2"),),
+    (("IN_LIST", "42"),),
+)
+filter_based_flows = st.fixed_dictionaries(
+    {
+        "tree": st.lists(
+            st.lists(st.sampled_from(FILTERS), min_size=1, max_size=2, unique=True).map(tuple), min_size=1, max_size=2
+        ).map(tuple),
+        "triggers": st.lists(st.sampled_from(RE_ENROLLMENT), max_size=2, unique=True).map(tuple),
+        "re_enroll": st.sampled_from((True, True, False)),
+        "enabled": st.sampled_from((True, True, True, False)),
+        "limit": st.none(),
+    }
+)
+filter_based_ids = st.sampled_from(FILTER_BASED)
 changes = st.one_of(
     st.tuples(st.just("write flow"), flow_ids, flows),
+    st.tuples(st.just("write flow"), filter_based_ids, filter_based_flows),
+    st.tuples(st.just("switch enabled"), filter_based_ids, st.none()),
+    st.tuples(st.sampled_from(("switch re_enroll", "delete flow")), filter_based_ids, st.none()),
     st.tuples(st.just("switch re_enroll"), flow_ids, st.none()),
     st.tuples(st.just("switch enabled"), flow_ids, st.none()),
     st.tuples(st.just("delete flow"), flow_ids, st.none()),
@@ -574,6 +680,19 @@ class Meeting:
     meet: Callable[[], None]
     steps: Callable[[], Sequence[Sequence[Step]]] = lambda: [()]
     others: Sequence[Sent] = ()
+
+
+Entering = tuple[bool, bool, bool]
+"""Whether the filter-based flows are decided, and whether later changes are, on the record as the event left it; and
+whether the first enrollment may have been confirmed meanwhile."""
+ENTERINGS: Sequence[Entering] = [
+    (True, False, False),
+    (True, True, False),
+    (False, False, False),
+    (True, False, True),
+    (True, True, True),
+    (False, False, True),
+]
 
 
 class Enrolling(RuleBasedStateMachine):
@@ -602,6 +721,7 @@ class Enrolling(RuleBasedStateMachine):
         self.is_behind = False
         self.heard = 0
         self.messages = 0
+        self.requests = 0
         self.entered: set[str] = set()
         self.entries: dict[tuple[str, tuple[int, str]], list[int]] = {}
 
@@ -620,6 +740,16 @@ class Enrolling(RuleBasedStateMachine):
     def change_the_city(self, record: str, city: str, age: int, precision: str) -> None:
         properties = {"hs_name": "city", "hs_value": city}
         self._send({"crm.property_changed": record, "properties": properties}, age, precision)
+
+    @rule(record=records, value=st.sampled_from("12"), age=ages, precision=precisions)
+    def change_the_age(self, record: str, value: str, age: int, precision: str) -> None:
+        properties = {"hs_name": "age", "hs_value": value}
+        self._send({"crm.property_changed": record, "properties": properties}, age, precision)
+
+    @rule(record=records, change=st.sampled_from(("ADDED", "ADDED", "REMOVED")), age=ages, precision=precisions)
+    def change_a_list(self, record: str, change: str, age: int, precision: str) -> None:
+        properties = {"hs_list_id": "42", "hs_membership_change": change}
+        self._send({"lists.membership_changed": record, "properties": properties}, age, precision)
 
     @rule(record=records, age=ages, precision=precisions)
     def create_a_record(self, record: str, age: int, precision: str) -> None:
@@ -679,7 +809,14 @@ class Enrolling(RuleBasedStateMachine):
             evaluations = self._evaluations(other, *began, *began)
             # A process that ends may have stored that its event waits, and not yet noted it on the record.
             return [
-                self._steps(other, arrived, evaluated, looked_at)
+                [
+                    *self._steps(other, arrived, evaluated, looked_at),
+                    *(
+                        self._steps_to_enter(other, arrived, evaluated, *ENTERINGS[0])[1:]
+                        if other.changes_record
+                        else ()
+                    ),
+                ]
                 for evaluated in evaluations
                 # A change that was dropped before the creation is stored again as one that arrives now.
                 for arrived in {evaluated, *began}
@@ -710,6 +847,25 @@ class Enrolling(RuleBasedStateMachine):
                 self.calls.end()
 
         self._deliver(self._late(data), Meeting(at, meet, lambda: [told]))
+
+    @rule(record=records, flow_id=st.sampled_from((*FLOWS, *FILTER_BASED)), is_repeated=st.booleans())
+    def enroll_by_hand(self, record: str, flow_id: str, is_repeated: bool) -> None:
+        """A request to enroll a record, which may be repeated with its key."""
+        given = self.specification.flows.get(flow_id)
+        # What a limit delays is scheduled like a waiting event.
+        if given is None or not given["enabled"] or given["limit"] is not None:
+            return
+        self.world.now += 1
+        self.requests += 1
+        request = ManualRequest(PORTAL, flow_id, [record], f"k{self.requests}", "ada")
+        for _ in range(1 + is_repeated):
+            self.world.manual_enrollment.enroll(request, self.world.now)
+        is_enrolled = any(place[:2] == (flow_id, record) for place in self.specification.enrolled)
+        exists = self.specification.stories.get(record, NOTHING).created is not None
+        if exists and (given["re_enroll"] or not is_enrolled):
+            self.seen["enrolled by hand"] += 1
+            self.specification.enrolled.add((flow_id, record, f"{BY_HAND}{self.requests}"))
+        self._put_on_the_bus()
 
     @rule(data=st.data())
     def redrive(self, data: st.DataObject) -> None:
@@ -757,10 +913,11 @@ class Enrolling(RuleBasedStateMachine):
 
     # What is changed
 
-    @initialize(first=flows, second=flows)
-    def begin(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-        for change in (("write flow", "1", first), ("write flow", "2", second), ("keep record", "101", "Cork")):
-            self.change(change)
+    @initialize(first=flows, second=flows, third=filter_based_flows, city=st.sampled_from(CITIES))
+    def begin(self, first: Mapping[str, Any], second: Mapping[str, Any], third: Mapping[str, Any], city: str) -> None:
+        for number, given in (("1", first), ("2", second), ("4", third)):
+            self.change(("write flow", number, given))
+        self.change(("keep record", "101", city))
 
     @rule(change=changes)
     def change(self, change: Any) -> None:
@@ -804,6 +961,7 @@ class Enrolling(RuleBasedStateMachine):
         self.seen["deliveries"] += 1
         self.world.now += 1
         began = self.world.now
+        self.specification.firsts = stored_firsts(self.world)
         candidates = self._looked_at(sent, meeting.others if meeting is not None else [])
 
         def deliver() -> None:
@@ -816,15 +974,23 @@ class Enrolling(RuleBasedStateMachine):
         ways_to_look = self._ways_to_look(candidates)
         if is_partial and meeting is None:
             ways_to_look = [one for looked_at in ways_to_look for one in without_refused(looked_at)]
+        times = list(itertools.product(arrivals, evaluations))
         self._follow(
             [
                 self._steps(sent, arrived, evaluated, looked_at, reads_again=reads_again)
-                for arrived, evaluated in itertools.product(arrivals, evaluations)
+                for arrived, evaluated in times
                 for looked_at in ways_to_look
                 for reads_again in ([False] if meeting is None or not looked_at else [False, True])
             ],
             meeting,
             is_partial=is_partial,
+            ways_to_enter=[
+                self._steps_to_enter(sent, arrived, evaluated, *entering)
+                for arrived, evaluated in times
+                for entering in (ENTERINGS[:1] if meeting is None else ENTERINGS)
+            ]
+            if sent.changes_record
+            else None,
         )
         self._put_on_the_bus()
 
@@ -855,6 +1021,28 @@ class Enrolling(RuleBasedStateMachine):
             *(
                 lambda one, waiting=waiting: one.look_again(waiting, now, sent, reads_again=reads_again)
                 for waiting in looked_at
+            ),
+        ]
+
+    def _steps_to_enter(
+        self,
+        sent: Sent,
+        arrived: int,
+        evaluated: int,
+        enters_as_applied: bool,
+        again_as_applied: bool,
+        may_be_confirmed: bool,
+    ) -> list[Step]:
+        """Those that concern filter-based flows. The later entries are made one by one: a process can end between."""
+        now = self.world.now
+        return [
+            lambda one: one.apply(sent, arrived),
+            lambda one: one.enter(sent, evaluated, now, as_applied=enters_as_applied),
+            *(
+                lambda one, count=count: one.enter_again(
+                    sent, evaluated, count, as_applied=again_as_applied, may_be_confirmed=may_be_confirmed
+                )
+                for count in (1, 1, 1_000)
             ),
         ]
 
@@ -918,22 +1106,22 @@ class Enrolling(RuleBasedStateMachine):
             return {stored, began, ended}
         return {stored}
 
-    def _follow(self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, is_partial: bool) -> None:
+    def _follow(
+        self,
+        ways: Iterable[Sequence[Step]],
+        meeting: Meeting | None,
+        *,
+        is_partial: bool,
+        ways_to_enter: Iterable[Sequence[Step]] | None = None,
+    ) -> None:
         """The specification goes the way that the world went, if it was one of those; each flow by itself, because each
-        is decided by itself. ``is_partial``: the delivery failed, and what it left undone is undone here too."""
-        between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else [()]
-        possible = []
-        for way in ways:
-            for steps in [way[:number] for number in (range(len(way) + 1) if is_partial else [len(way)])]:
-                for order in (one for inner in between for one in orders(steps, inner)):
-                    specification = self.specification.copy()
-                    for step in order:
-                        step(specification)
-                    possible.append(specification)
-        stories = stored_stories(self.world)
-        possible = [one for one in possible if one.stories == stories]
-        assert possible, stories
+        is decided by itself. ``is_partial``: the delivery failed, and what it left undone is undone here too.
+        ``ways_to_enter``: those for the filter-based flows; None: the same."""
+        possible = self._possible(ways, meeting, is_partial=is_partial)
+        entering = possible if ways_to_enter is None else self._possible(ways_to_enter, meeting, is_partial=is_partial)
         enrolled, waits, now = stored_enrollments(self.world), stored_waits(self.world), self.world.now
+        for flow_id in FILTER_BASED:
+            assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in entering], flow_id
         for flow_id in FLOWS:
             assert of_flow(flow_id, enrolled) in [of_flow(flow_id, one.enrolled) for one in possible], flow_id
             stored = open_waits(flow_id, waits, enrolled, now)
@@ -950,6 +1138,23 @@ class Enrolling(RuleBasedStateMachine):
         }
         self.is_behind = False
         self._check_messages()
+
+    def _possible(
+        self, ways: Iterable[Sequence[Step]], meeting: Meeting | None, *, is_partial: bool
+    ) -> list[Specification]:
+        between = meeting.steps() if meeting is not None and meeting.at in self.calls.happened else [()]
+        possible = []
+        for way in ways:
+            for steps in [way[:number] for number in (range(len(way) + 1) if is_partial else [len(way)])]:
+                for order in (one for inner in between for one in orders(steps, inner)):
+                    specification = self.specification.copy()
+                    for step in order:
+                        step(specification)
+                    possible.append(specification)
+        stories = stored_stories(self.world)
+        possible = [one for one in possible if one.stories == stories]
+        assert possible, stories
+        return possible
 
     def _check_messages(self) -> None:
         """Nothing is published before its time."""
@@ -980,19 +1185,20 @@ class Enrolling(RuleBasedStateMachine):
         assert stored_stories(self.world) == self.specification.stories
         for key, record in self.world.records.records.items():
             facts = self.specification.stories.get(key.object_id, NOTHING).facts
-            assert {name: one.value for name, one in record.properties.items()} == {
-                name: latest(fact for fact in facts if fact.name == name) for name in {fact.name for fact in facts}
-            }
+            stored = {name: one.value for name, one in record.properties.items()}
+            stored |= {list_name(list_id): one.value for list_id, one in record.memberships.items()}
+            assert stored == {name: latest(facts, name) for name in {fact.name for fact in facts}}
         items = self.world.enrollments.items
-        assert Counter(stored_enrollments(self.world)) == Counter(
-            (one.enrollment.flow_id, one.enrollment.record_key.object_id, one.enrollment.cause.event_id)
-            for one in items.values()
-        )
+        assert len(stored_enrollments(self.world)) == len(items)
         assert stored_enrollments(self.world) == self.specification.enrolled
 
         # Who consumes an enrollment finds its event in the history.
         kept = {(key, one.id) for (key, _), (one, _) in self.world.kept_events.kept.items()}
-        assert {(one.enrollment.record_key, one.enrollment.cause.event_id) for one in items.values()} <= kept
+        assert {
+            (one.enrollment.record_key, one.enrollment.cause.event_id)
+            for one in items.values()
+            if not one.enrollment.cause.event_id.startswith(BY_HAND)
+        } <= kept
 
         firsts = Counter(
             (one.enrollment.flow_id, one.enrollment.record_key)
@@ -1078,6 +1284,8 @@ def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
 
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:
+    if "tree" in given:
+        return filter_based_flow(given).document(given["id"], enabled=given["enabled"])
     criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
     limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
     known = {name: value for name, value in given.items() if name != "limit"}
@@ -1089,8 +1297,8 @@ def stored_stories(world: World) -> dict[str, Story]:
     for key, record in world.records.records.items():
         facts = frozenset(
             Fact(name, one.value, one.changed_at, one.is_to_second, one.arrival, one.event_id)
-            for name, last in record.properties.items()
-            for one in (*record.earlier_properties.get(name, ()), last)
+            for name, changes in changes_of(record)
+            for one in changes
         )
         story = Story(deleted=record.deleted_at, facts=facts)
         if record.exists:
@@ -1098,6 +1306,23 @@ def stored_stories(world: World) -> dict[str, Story]:
         stories[key.object_id] = story
     # Of some, only that events wait for them is stored.
     return {record: story for record, story in stories.items() if story != NOTHING}
+
+
+def changes_of(record: Record) -> Iterator[tuple[str, Sequence[TimestampedValue]]]:
+    for name, last in record.properties.items():
+        yield name, (*record.earlier_properties.get(name, ()), last)
+    for list_id, last in record.memberships.items():
+        yield list_name(list_id), (*record.earlier_memberships.get(list_id, ()), last)
+
+
+def stored_firsts(world: World) -> dict[tuple[str, str], First]:
+    return {
+        (one.enrollment.flow_id, one.enrollment.record_key.object_id): First(
+            one.enrollment.cause.event_id, one.enrollment.enrolled_at, one.is_confirmed
+        )
+        for one in world.enrollments.items.values()
+        if not one.enrollment.is_re_enrollment
+    }
 
 
 def stored_evaluation(world: World, sent: Sent) -> int | None:
@@ -1112,7 +1337,14 @@ def stored_evaluation(world: World, sent: Sent) -> int | None:
 
 def stored_enrollments(world: World) -> set[Place]:
     found = (one.enrollment for one in world.enrollments.items.values())
-    return {(one.flow_id, one.record_key.object_id, one.cause.event_id) for one in found}
+    return {
+        (
+            one.flow_id,
+            one.record_key.object_id,
+            cause(one.cause.event_id, one.cause.occurred_at) if one.cause.name else one.cause.event_id,
+        )
+        for one in found
+    }
 
 
 def stored_waits(world: World) -> dict[Place, Wait]:
