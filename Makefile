@@ -17,6 +17,7 @@ DYNAMODB := .venv-dynamodb
 DOCS := .venv-docs
 MUTATE := .venv-mutate
 TRANSCRIPTS := .venv-transcripts
+CONSOLE := .venv-console
 MERMAID := mermaid@11.16.0
 MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
@@ -39,6 +40,7 @@ help: ## Show this
 
 .PHONY: run
 run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=--once checks the demonstration and ends
+	@$(if $(findstring --once,$(ARGS)),,$(VENV)/bin/python -m enroll.local.console_build)
 	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
@@ -72,6 +74,10 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/mypy $(LAYER) cli/enroll templates tests/support docs/examples
 	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml docs/examples/*.yaml
 
+.PHONY: console
+console: $(VENV)/.ready ## Check, test and build the web console
+	$(VENV)/bin/python -m enroll.local.console_build check test build
+
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is deployed (asks the package index); write SBOMs to build/
 	@mkdir -p build
@@ -86,7 +92,7 @@ audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is dep
 .PHONY: lock
 lock: $(UV) ## Pin the requirements again, from the .in files; ARGS="--upgrade-package NAME" raises a version
 	$(LOCK) $(ARGS) --no-deps layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
-	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate- \
+	for name in cli/build- cli/ cli/emulator- cli/console- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate- \
 		tests/transcripts-; do \
 		$(LOCK) $(ARGS) $${name}requirements.in --output-file $${name}requirements.txt || exit 1; \
 	done
@@ -128,7 +134,7 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) $(TRANSCRIPTS) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) $(TRANSCRIPTS) $(CONSOLE) console/node_modules .aws-sam .enroll build *.egg-info
 
 $(UV): cli/build-requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

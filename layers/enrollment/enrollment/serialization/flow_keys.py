@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from enrollment.domain.operators.property_operators import OPERATION_TYPES
+from enrollment.domain.criteria.record_operators import RECORD_OPERATION_TYPES
 from enrollment.domain.similar_names import nearest
 from enrollment.serialization.validation_errors import (
     ValidationError,
@@ -88,15 +88,7 @@ LIST_FILTER = _FILTER | {"operator", "listId"}
 CONSTANT_FILTER = _FILTER | {"shouldAccept", "source"}
 
 # The operands of all operation types. An operand of another type than the operation's is ignored.
-_OPERANDS = frozenset(
-    {
-        *(key for kind in OPERATION_TYPES.values() for key in kind.keys),
-        *("numberOfDays", "comparisonPropertyName", "defaultComparisonValue"),
-        *("timeUnit", "timeUnitCount", "useFiscalYear", "fiscalYearStart"),
-        *("timePoint", "endpointBehavior", "propertyParser"),
-        *("lowerBoundTimePoint", "upperBoundTimePoint", "lowerBoundEndpointBehavior", "upperBoundEndpointBehavior"),
-    }
-)
+_OPERANDS = frozenset(key for kind in RECORD_OPERATION_TYPES.values() for key in (*kind.keys, *kind.optional_keys))
 # Exports have keys without effect: another name of the operation's type, how the editor shows it, and whether it
 # converts time zones.
 OPERATION = _OPERANDS | {

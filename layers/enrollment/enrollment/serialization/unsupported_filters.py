@@ -35,15 +35,25 @@ def depends_on_now(operation: Mapping[str, Any]) -> bool:
     return is_indexed or operation.get("propertyParser") == "ANNIVERSARY"
 
 
+# Operation types and operators that exports use, with those of HubSpot's documentation.
+OTHER_SPELLINGS: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
+    {
+        ("ALL_PROPERTY", "IS_NOT_KNOWN"): ("ALL_PROPERTY", "IS_UNKNOWN"),
+        ("STRING", "IS_KNOWN"): ("ALL_PROPERTY", "IS_KNOWN"),
+        ("STRING", "IS_UNKNOWN"): ("ALL_PROPERTY", "IS_UNKNOWN"),
+    }
+)
+
+
 def with_known_spelling(raw_filter: Any) -> Any:
-    """Return a filter in the spelling of HubSpot's documentation: ``ALL_PROPERTY`` with ``IS_UNKNOWN`` instead of
-    ``IS_NOT_KNOWN``, and ``ALL_PROPERTY`` instead of ``STRING`` with ``IS_KNOWN`` or ``IS_UNKNOWN``."""
+    """Return a filter in the spelling of HubSpot's documentation (``OTHER_SPELLINGS``)."""
     operation = raw_filter.get("operation") if isinstance(raw_filter, dict) else None
     if not isinstance(operation, dict):
         return raw_filter
-    match operation.get("operationType"), operation.get("operator"):
-        case "ALL_PROPERTY", "IS_NOT_KNOWN":
-            return {**raw_filter, "operation": {**operation, "operator": "IS_UNKNOWN"}}
-        case "STRING", "IS_KNOWN" | "IS_UNKNOWN":
-            return {**raw_filter, "operation": {**operation, "operationType": "ALL_PROPERTY"}}
-    return raw_filter
+    operation_type, operator = operation.get("operationType"), operation.get("operator")
+    if not isinstance(operation_type, str) or not isinstance(operator, str):
+        return raw_filter
+    documented = OTHER_SPELLINGS.get((operation_type, operator))
+    if documented is None:
+        return raw_filter
+    return {**raw_filter, "operation": {**operation, "operationType": documented[0], "operator": documented[1]}}

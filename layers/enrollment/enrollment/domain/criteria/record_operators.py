@@ -42,6 +42,13 @@ from enrollment.domain.values import (
 
 MAX_DAYS = 100_000
 MAX_NAME = 128
+# The count of time units of CALENDAR_DATE.
+MAX_UNITS = 10_000
+# The years of a point in time: the first and the last.
+YEARS = (1970, 9_998)
+# The day within the year, quarter or month of an INDEXED point, and each count of an offset.
+MAX_DAY = 366
+MAX_OFFSET = 100_000_000
 
 
 class RecordOperation(Protocol):
@@ -419,7 +426,7 @@ def _integer(document: OperationDocument, key: str, least: int, most: int, defau
 
 
 def _count(document: OperationDocument) -> int:
-    return _integer(document, "timeUnitCount", 1, 10_000, default=1)
+    return _integer(document, "timeUnitCount", 1, MAX_UNITS, default=1)
 
 
 def _unit(document: OperationDocument) -> str:
@@ -447,7 +454,7 @@ def _zone(document: OperationDocument) -> ZoneInfo | None:
     source = _one_of(
         document,
         "timezoneSource",
-        ("CUSTOM", "USER", "PORTAL"),
+        TIME_ZONE_SOURCES,
         default="PORTAL" if document.get("zoneId") is None else "CUSTOM",
     )
     if source != "CUSTOM":
@@ -466,7 +473,7 @@ def _no_zone(name: object) -> ZoneInfo:
 def _fixed(document: OperationDocument) -> FixedPoint:
     month = document.get("month")
     number = MONTHS.index(str(month)) + 1 if month in MONTHS else _integer(document, "month", 1, 12)
-    year, day = _integer(document, "year", 1970, 9_998), _integer(document, "day", 1, 31)
+    year, day = _integer(document, "year", *YEARS), _integer(document, "day", 1, 31)
     hour, minute, second, millisecond = _time_of_day(document)
     zone = _zone(document)
     try:
@@ -484,8 +491,13 @@ def _time_of_day(document: OperationDocument) -> tuple[int, int, int, int]:
     )
 
 
-_WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
-_OFFSETS = ("years", "quarters", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds")
+TIME_ZONE_SOURCES = ("CUSTOM", "USER", "PORTAL")
+REFERENCES = ("NOW", "TODAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+PROPERTY_TIMES = ("VALUE", "UPDATED_AT")
+PARSERS = (*PROPERTY_TIMES, "ANNIVERSARY")
+ENDPOINTS = ("INCLUSIVE", "EXCLUSIVE")
+WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+OFFSETS = ("years", "quarters", "months", "weeks", "days", "hours", "minutes", "seconds", "milliseconds")
 
 
 def _indexed(document: OperationDocument) -> IndexedPoint:
@@ -493,12 +505,12 @@ def _indexed(document: OperationDocument) -> IndexedPoint:
     if not isinstance(reference, dict):
         raise InvalidOperand("indexReference", reference, "an object")
     try:
-        kind = _one_of(reference, "referenceType", ("NOW", "TODAY", "WEEK", "MONTH", "QUARTER", "YEAR"))
+        kind = _one_of(reference, "referenceType", REFERENCES)
         day = month = None
         if kind == "WEEK" and reference.get("dayOfWeek") is not None:
-            day = _WEEKDAYS.index(_one_of(reference, "dayOfWeek", _WEEKDAYS)) + 1
+            day = WEEKDAYS.index(_one_of(reference, "dayOfWeek", WEEKDAYS)) + 1
         elif kind in ("MONTH", "QUARTER", "YEAR"):
-            day = _integer(reference, "day", 1, 366) if reference.get("day") is not None else None
+            day = _integer(reference, "day", 1, MAX_DAY) if reference.get("day") is not None else None
             month = (
                 _integer(reference, "month", 1, 12) if kind != "MONTH" and reference.get("month") is not None else None
             )
@@ -509,7 +521,7 @@ def _indexed(document: OperationDocument) -> IndexedPoint:
 
 
 def _referenced(document: OperationDocument) -> PropertyPoint:
-    kind = _one_of(document, "referenceType", ("VALUE", "UPDATED_AT"), default="VALUE")
+    kind = _one_of(document, "referenceType", PROPERTY_TIMES, default="VALUE")
     return PropertyPoint(_name(document, "property"), kind == "UPDATED_AT", _offset(document), _zone(document))
 
 
@@ -518,20 +530,20 @@ def _offset(document: OperationDocument) -> tuple[tuple[str, int], ...]:
     if not isinstance(offset, dict):
         raise InvalidOperand("offset", offset, "an object")
     for key in offset:
-        if key not in _OFFSETS:
-            raise InvalidOperand(f"offset.{key}", offset[key], f"one of {', '.join(_OFFSETS)}")
+        if key not in OFFSETS:
+            raise InvalidOperand(f"offset.{key}", offset[key], f"one of {', '.join(OFFSETS)}")
     try:
-        return tuple((key, _integer(offset, key, -100_000_000, 100_000_000)) for key in _OFFSETS if offset.get(key))
+        return tuple((key, _integer(offset, key, -MAX_OFFSET, MAX_OFFSET)) for key in OFFSETS if offset.get(key))
     except InvalidOperand as invalid:
         raise InvalidOperand(f"offset.{invalid.key}", invalid.found, invalid.expected) from None
 
 
 def _parser(document: OperationDocument) -> str:
-    return _one_of(document, "propertyParser", ("VALUE", "UPDATED_AT", "ANNIVERSARY"), default="VALUE")
+    return _one_of(document, "propertyParser", PARSERS, default="VALUE")
 
 
 def _includes(document: OperationDocument, key: str) -> bool:
-    return _one_of(document, key, ("INCLUSIVE", "EXCLUSIVE"), default="EXCLUSIVE") == "INCLUSIVE"
+    return _one_of(document, key, ENDPOINTS, default="EXCLUSIVE") == "INCLUSIVE"
 
 
 # The table ----------------------------------------------------------------------------------------------------------
@@ -545,10 +557,13 @@ class RecordOperationType(Struct, frozen=True):
     """A row of the table: the operators of an operation type, and the function that reads an operation.
 
     ``read`` takes the flow JSON of the operation, the operator, and ``include_missing``. It raises InvalidOperand.
+    ``keys``: the keys of the operands in the flow JSON. ``optional_keys``: those of operands that may be absent.
     """
 
     operators: tuple[str, ...]
     read: _Read
+    keys: tuple[str, ...]
+    optional_keys: tuple[str, ...] = ()
 
 
 def _plain(document: OperationDocument, operator: str, include_missing: bool) -> RecordOperation:
@@ -569,7 +584,10 @@ _POSITIVES = {
 }
 
 RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
-    {name: RecordOperationType((*row.tests, *sorted(row.history)), _plain) for name, row in OPERATION_TYPES.items()}
+    {
+        name: RecordOperationType((*row.tests, *sorted(row.history)), _plain, row.keys)
+        for name, row in OPERATION_TYPES.items()
+    }
     | {
         "ROLLING_DATE_RANGE": RecordOperationType(
             (
@@ -579,16 +597,20 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
                 "IS_MORE_THAN_X_DAYS_FROM_NOW",
             ),
             lambda document, operator, missing: RollingDate(document, operator, missing, _days(document)),
+            ("numberOfDays",),
         ),
         "ROLLING_PROPERTY_UPDATED": RecordOperationType(
             ("UPDATED_IN_LAST_X_DAYS", "NOT_UPDATED_IN_LAST_X_DAYS"),
             lambda document, operator, missing: Updated(document, operator, missing, _days(document)),
+            ("numberOfDays",),
         ),
         "COMPARATIVE_DATE": RecordOperationType(
             _SIDES,
             lambda document, operator, missing: ComparativeDate(
                 document, operator, missing, _name(document, "comparisonPropertyName"), _default_time(document)
             ),
+            ("comparisonPropertyName",),
+            ("defaultComparisonValue",),
         ),
         "COMPARATIVE_STRING": RecordOperationType(
             tuple(OPERATION_TYPES["STRING"].tests),
@@ -600,12 +622,16 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
                 _name(document, "comparisonPropertyName"),
                 _default(document),
             ),
+            ("comparisonPropertyName",),
+            ("defaultComparisonValue",),
         ),
         "COMPARATIVE_PROPERTY_UPDATED": RecordOperationType(
             _SIDES,
             lambda document, operator, missing: ComparativeUpdated(
                 document, operator, missing, _name(document, "comparisonPropertyName"), _default_time(document)
             ),
+            ("comparisonPropertyName",),
+            ("defaultComparisonValue",),
         ),
         "CALENDAR_DATE": RecordOperationType(
             (
@@ -618,6 +644,8 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
             lambda document, operator, missing: CalendarDate(
                 document, operator, missing, _unit(document), _count(document)
             ),
+            ("timeUnit",),
+            ("timeUnitCount", "useFiscalYear", "fiscalYearStart"),
         ),
         "TIME_POINT": RecordOperationType(
             _SIDES,
@@ -629,6 +657,8 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
                 _includes(document, "endpointBehavior"),
                 _parser(document),
             ),
+            ("timePoint",),
+            ("endpointBehavior", "propertyParser"),
         ),
         "TIME_RANGED": RecordOperationType(
             ("IS_BETWEEN", "IS_NOT_BETWEEN"),
@@ -642,6 +672,8 @@ RECORD_OPERATION_TYPES: Mapping[str, RecordOperationType] = MappingProxyType(
                 _includes(document, "upperBoundEndpointBehavior"),
                 _parser(document),
             ),
+            ("lowerBoundTimePoint", "upperBoundTimePoint"),
+            ("lowerBoundEndpointBehavior", "upperBoundEndpointBehavior", "propertyParser"),
         ),
     }
 )

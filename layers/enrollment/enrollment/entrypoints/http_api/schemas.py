@@ -13,6 +13,7 @@ from enrollment.domain.records.associations import CATEGORIES
 from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.flow_schemas import FLOW_KEYS, FLOW_SCHEMAS
 from enrollment.serialization.flows import MAX_RATE
 from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
 from enrollment.serialization.schemas import TIMES, enrollment_schema
@@ -110,14 +111,7 @@ _FLOW_KEYS: dict[str, Schema] = {
     "type": {"enum": ["CONTACT_FLOW", "PLATFORM_FLOW"]},
     "objectTypeId": {"type": "string", "description": "0-1 in a CONTACT_FLOW, any other ID in a PLATFORM_FLOW."},
     "isEnabled": _FLAG,
-    "enrollmentCriteria": {
-        "type": ["object", "null"],
-        "description": "The triggers and the refinement criteria: see docs/flows.md.",
-        "properties": {
-            "type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
-            "shouldReEnroll": {"type": ["boolean", "null"]},
-        },
-    },
+    **FLOW_KEYS,
     "criteriaTolerance": {"anyOf": [_TOLERANCE, {"type": "null"}]},
     "recordTolerance": {"anyOf": [_RECORD_TOLERANCE, {"type": "null"}]},
     "enrollmentRateLimit": _nullable(
@@ -227,13 +221,14 @@ SCHEMAS: dict[str, Schema] = {
         | _FLOW_KEYS
         | {"objectTypeId": _TEXT, "warnings": _WARNINGS},
         "name",
-        "enrollmentCriteria",
+        *FLOW_KEYS,
         "criteriaTolerance",
         "recordTolerance",
         "enrollmentRateLimit",
         "warnings",
         description="HubSpot's Automation v4 flow. `warnings` is in the response to a write only, if there are any.",
     ),
+    **FLOW_SCHEMAS,
     "FlowSummary": _object(
         {
             "id": _TEXT,
