@@ -47,6 +47,7 @@ from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.records.associations import Association
 from enrollment.domain.records.change_events import OutboundEvent
+from enrollment.domain.records.email import email_of
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
@@ -182,6 +183,10 @@ class FakeRecords:
                 raise ConcurrentModification(f"record {record.key} has changed")
             self.records[record.key] = replace(record, version=record.version + 1)
             return self.records[record.key]
+
+    def with_email(self, portal_id: str, email: str, limit: int) -> Sequence[RecordKey]:
+        found = [one.key for one in self.records.values() if one.key.portal_id == portal_id and email_of(one) == email]
+        return found[:limit]
 
 
 class FakeRecordListing:
@@ -681,7 +686,7 @@ class World:
         )
         self.unprocessed = UnprocessedEventReader(self.unprocessed_queue)
         self.authoring = FlowAuthoring(self.flows, self.flows, read_flow_to_store)
-        self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
+        self.record_service = RecordService(self.records, self.associations, self.bus, check_production, self.records)
 
     def _sleep(self, seconds: float) -> None:
         self.now += round(seconds * 1000)

@@ -127,6 +127,15 @@ class Records(Protocol):
         ...
 
 
+class RecordEmails(Protocol):
+    """The contacts by their email. Reads are eventually consistent: a change is normally visible within a second."""
+
+    def with_email(self, portal_id: str, email: str, limit: int) -> Sequence[RecordKey]:
+        """Return at most ``limit`` contacts of a portal that had this email when they were last stored, in any order.
+        ``email``: as of ``normalized_email``."""
+        ...
+
+
 # The records of an object type are listed in this number of parts, each in an order of its own.
 RECORD_SHARDS = 16
 

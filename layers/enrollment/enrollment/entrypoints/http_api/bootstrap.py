@@ -14,6 +14,7 @@ from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
+from enrollment.adapters.dynamodb.record_emails import DynamoRecordEmails
 from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
 from enrollment.adapters.dynamodb.record_repository import RecordRepository
 from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
@@ -104,6 +105,7 @@ def api_application() -> ApiApplication:
             associations=associations,
             producer=bus,
             check=check_production,
+            emails=DynamoRecordEmails(tables),
             history_length=config.history_length,
         ),
         enrollments=enrollments,

@@ -22,7 +22,7 @@ _PATH_PARAMETERS = {
     "messageId": "The ID of the unprocessed event in the queue: `id` of the list. It is not the ID of the event.",
     "replayName": "The replay's name.",
     "runId": "The backfill's ID.",
-    "contactId": "The contact's record ID. HubSpot's route has the email here, by which no contact is found.",
+    "contactId": "The contact's email, or its record ID. A text with an `@` is an email, unless no contact has it.",
 }
 
 

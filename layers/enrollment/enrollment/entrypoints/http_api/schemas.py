@@ -10,12 +10,13 @@ from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
+from enrollment.domain.records.email import MAX_EMAIL
 from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
 from enrollment.serialization.flow_schemas import FLOW_KEYS, FLOW_SCHEMAS
 from enrollment.serialization.flows import MAX_RATE
-from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
+from enrollment.serialization.requests import CONTACT_ID_PROPERTIES, MAX_ID, MAX_INPUTS
 from enrollment.serialization.schemas import TIMES, enrollment_schema
 
 
@@ -74,6 +75,7 @@ _SOURCES: Schema = {
 }
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
 # HubSpot's clients write IDs as strings or as numbers.
+_ID_OR_EMAIL: Schema = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_EMAIL}, {"type": "integer"}]}
 _INPUT_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
 _OBJECT_TYPE: Schema = {"type": "string", "pattern": "^[02]-[0-9]{1,16}$"}
 _VALUE: Schema = {
@@ -575,10 +577,12 @@ SCHEMAS: dict[str, Schema] = {
     "Record": _object(_RECORD, "propertiesWithHistory"),
     "RecordIds": _object(
         {
-            "inputs": _list(_object({"id": _INPUT_ID}), minItems=1, maxItems=MAX_INPUTS),
+            "inputs": _list(_object({"id": _ID_OR_EMAIL}), minItems=1, maxItems=MAX_INPUTS),
+            "idProperty": {"enum": [*CONTACT_ID_PROPERTIES, None], "description": "`email` is for contacts only."},
             "properties": _nullable(_list(_TEXT)),
             "propertiesWithHistory": _nullable(_list(_TEXT)),
         },
+        "idProperty",
         "properties",
         "propertiesWithHistory",
     ),
