@@ -3,7 +3,11 @@
 import { createRootRoute, createRoute, createRouter, Link, redirect } from '@tanstack/react-router';
 
 import { Empty } from './components/states';
+import { EventScreen, readEventSearch } from './screens/event/EventScreen';
 import { FlowsScreen, readFlowsSearch } from './screens/flows/FlowsScreen';
+import { readRecordViewSearch, RecordScreen } from './screens/records/RecordScreen';
+import { readRecordsSearch, RecordsScreen } from './screens/records/RecordsScreen';
+import { readWhySearch, WhyScreen } from './screens/why/WhyScreen';
 import { Frame } from './shell/Frame';
 import { ScreenError } from './shell/ScreenError';
 import { text } from './text';
@@ -28,8 +32,37 @@ const flows = createRoute({
     component: FlowsScreen,
 });
 
+const records = createRoute({
+    getParentRoute: () => root,
+    path: '/records',
+    validateSearch: readRecordsSearch,
+    component: RecordsScreen,
+});
+
+const record = createRoute({
+    getParentRoute: () => root,
+    path: '/records/$objectType/$objectId',
+    validateSearch: readRecordViewSearch,
+    component: RecordScreen,
+});
+
+// The id of an event may contain slashes, so it is the rest of the path.
+const event = createRoute({
+    getParentRoute: () => root,
+    path: '/events/$',
+    validateSearch: readEventSearch,
+    component: EventScreen,
+});
+
+const why = createRoute({
+    getParentRoute: () => root,
+    path: '/why',
+    validateSearch: readWhySearch,
+    component: WhyScreen,
+});
+
 export const router = createRouter({
-    routeTree: root.addChildren([index, flows]),
+    routeTree: root.addChildren([index, flows, records, record, event, why]),
     basepath: import.meta.env.BASE_URL,
     defaultErrorComponent: ScreenError,
     defaultPreload: 'intent',
