@@ -69,20 +69,30 @@ export const unprocessedEventQuery = (messageId: string) =>
     });
 
 interface ActivityRequest {
-    eventTypes: readonly string[];
     /** ISO 8601; all that is kept if undefined. */
     since: string | undefined;
     signal: AbortSignal;
 }
 
 /** The newest events of some types with their decisions. */
-export const readActivity = ({ eventTypes, since, signal }: ActivityRequest): Promise<Activity> =>
+export const readActivity = ({ eventTypes, since, signal }: ActivityRequest & { eventTypes: readonly string[] }) =>
+    readNewest({ eventTypes: eventTypes.join(',') }, since, signal);
+
+/** The newest events that concern a flow, with its decisions. */
+export const readActivityOfFlow = ({ flowId, since, signal }: ActivityRequest & { flowId: string }) =>
+    readNewest({ flowId }, since, signal);
+
+const readNewest = (
+    subject: { eventTypes: string } | { flowId: string },
+    since: string | undefined,
+    signal: AbortSignal,
+): Promise<Activity> =>
     dataOf(
         'GET /enrollment/v1/activity',
         api.GET('/enrollment/v1/activity', {
             params: {
                 query: {
-                    eventTypes: eventTypes.join(','),
+                    ...subject,
                     limit: ACTIVITY_AT_ONCE,
                     decisions: true,
                     ...(since === undefined ? {} : { since }),

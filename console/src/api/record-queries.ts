@@ -2,6 +2,8 @@
 
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query';
 
+import { recordName } from '../components/records';
+import { Batch } from './batch';
 import { api, type Schemas } from './client';
 import { dataOf } from './errors';
 
@@ -10,7 +12,7 @@ export type ExplainedEvent = Schemas['ExplainedEvent'];
 export type Enrollment = Schemas['Enrollment'];
 
 /** A page of a timeline costs about 7 read units an event, because each event is decided again. */
-export const EVENTS_A_PAGE = 10;
+export const EVENTS_A_PAGE = 20;
 export const ENROLLMENTS_A_PAGE = 20;
 
 /** Properties from which the name of a record is made (components/records.ts). */
@@ -137,24 +139,38 @@ export const contactByEmailQuery = (email: string) =>
         },
     });
 
-/** The properties that name records of one type. Records that do not exist are left out. At most 100 ids. */
-export const recordNamesQuery = (objectType: string, ids: readonly string[]) =>
+/** The name of a record; null if there is no such record. Requests of one moment are sent as one. */
+export const recordNameQuery = ({ objectType, objectId }: RecordKey) =>
     queryOptions({
-        queryKey: ['record names', objectType, ids],
-        queryFn: async ({ signal }) => {
-            const answer = await dataOf(
-                `POST /crm/v3/objects/${objectType}/batch/read`,
-                api.POST('/crm/v3/objects/{objectType}/batch/read', {
-                    params: { path: { objectType } },
-                    body: { inputs: ids.map((id) => ({ id })), properties: NAME_PROPERTIES },
-                    signal,
-                }),
-            );
-            return new Map(answer.results.map((record) => [record.id, record.properties]));
+        queryKey: ['record name', objectType, objectId],
+        queryFn: async () => {
+            const properties = await namesOf(objectType).read(objectId);
+            return properties === undefined ? null : recordName(objectType, objectId, properties);
         },
-        enabled: ids.length > 0,
         staleTime: 60_000,
+        retry: false,
     });
+
+type NameProperties = Schemas['Record']['properties'];
+
+const batches = new Map<string, Batch<NameProperties>>();
+
+function namesOf(objectType: string): Batch<NameProperties> {
+    const batch = batches.get(objectType) ?? new Batch((ids) => readNames(objectType, ids));
+    batches.set(objectType, batch);
+    return batch;
+}
+
+async function readNames(objectType: string, ids: readonly string[]): Promise<ReadonlyMap<string, NameProperties>> {
+    const answer = await dataOf(
+        `POST /crm/v3/objects/${objectType}/batch/read`,
+        api.POST('/crm/v3/objects/{objectType}/batch/read', {
+            params: { path: { objectType } },
+            body: { inputs: ids.map((id) => ({ id })), properties: NAME_PROPERTIES },
+        }),
+    );
+    return new Map(answer.results.map((record) => [record.id, record.properties]));
+}
 
 /** Whether the filters of a flow hold for a record now. */
 export const testFlow = (flowId: string, objectId: string) =>

@@ -1,38 +1,13 @@
 import { useQueries } from '@tanstack/react-query';
 
-import { type RecordKey, recordNamesQuery } from '../api/record-queries';
-import { recordName } from './records';
+import { type RecordKey, recordNameQuery } from '../api/record-queries';
 
-/** Records whose names one request reads. */
-const AT_ONCE = 100;
+const pathOf = ({ objectType, objectId }: RecordKey): string => `${objectType}/${objectId}`;
 
-/**
- * Return a function that gives the name of a record, or undefined while it is not known. Each type is one request for
- * each hundred records.
- */
+/** Return a function that gives the name of a record; undefined while it is not known, and if there is no such record. */
 export function useRecordNames(records: readonly RecordKey[]): (record: RecordKey) => string | undefined {
-    const idsByType = new Map<string, Set<string>>();
-    for (const { objectType, objectId } of records) {
-        idsByType.set(objectType, (idsByType.get(objectType) ?? new Set()).add(objectId));
-    }
-    const requests = [...idsByType].flatMap(([objectType, ids]) =>
-        chunks([...ids]).map((chunk) => ({ objectType, chunk })),
-    );
-    const answers = useQueries({
-        queries: requests.map(({ objectType, chunk }) => recordNamesQuery(objectType, chunk)),
-    });
-    return ({ objectType, objectId }) => {
-        for (const [index, request] of requests.entries()) {
-            const properties = request.objectType === objectType ? answers[index]?.data?.get(objectId) : undefined;
-            if (properties !== undefined) return recordName(objectType, objectId, properties);
-        }
-        return undefined;
-    };
-}
-
-// Ids keep the order in which they arrived, so that a new one leaves the earlier requests as they were.
-function chunks(ids: readonly string[]): string[][] {
-    const result: string[][] = [];
-    for (let start = 0; start < ids.length; start += AT_ONCE) result.push(ids.slice(start, start + AT_ONCE));
-    return result;
+    const distinct = [...new Map(records.map((record) => [pathOf(record), record])).values()];
+    const names = useQueries({ queries: distinct.map(recordNameQuery) });
+    const byPath = new Map(distinct.map((record, index) => [pathOf(record), names[index]?.data ?? undefined]));
+    return (record) => byPath.get(pathOf(record));
 }
