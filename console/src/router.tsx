@@ -5,6 +5,7 @@ import { createRootRoute, createRoute, createRouter, Link, redirect } from '@tan
 import { Empty } from './components/states';
 import { EventScreen, readEventSearch } from './screens/event/EventScreen';
 import { FlowsScreen, readFlowsSearch } from './screens/flows/FlowsScreen';
+import { LiveScreen, readLiveSearch } from './screens/live/LiveScreen';
 import { readRecordViewSearch, RecordScreen } from './screens/records/RecordScreen';
 import { readRecordsSearch, RecordsScreen } from './screens/records/RecordsScreen';
 import { readWhySearch, WhyScreen } from './screens/why/WhyScreen';
@@ -30,6 +31,13 @@ const flows = createRoute({
     path: '/flows',
     validateSearch: readFlowsSearch,
     component: FlowsScreen,
+});
+
+const live = createRoute({
+    getParentRoute: () => root,
+    path: '/live',
+    validateSearch: readLiveSearch,
+    component: LiveScreen,
 });
 
 const records = createRoute({
@@ -62,7 +70,7 @@ const why = createRoute({
 });
 
 export const router = createRouter({
-    routeTree: root.addChildren([index, flows, records, record, event, why]),
+    routeTree: root.addChildren([index, flows, live, records, record, event, why]),
     basepath: import.meta.env.BASE_URL,
     defaultErrorComponent: ScreenError,
     defaultPreload: 'intent',

@@ -324,7 +324,7 @@ export const text = {
             'Events are ordered by when they occurred. An event that arrives more than two minutes late is in the history of its record, and not here.',
             'Events without a stored record, for example of unknown visitors, are not kept and never appear.',
             'Decisions are decided again from what is kept.',
-            'At most 25 events of each moment are listed, and at most 500 in all.',
+            'At most 25 events of each moment are listed, and at most 200 in all.',
         ],
         announced: (events: number, enrolled: number) =>
             `${count(events, 'new event', 'new events')}, ${number.format(enrolled)} enrolled`,
@@ -334,8 +334,14 @@ export const text = {
         minuteAt: (time: string, events: number) =>
             `${time}: ${count(events, 'event', 'events')}. Show only this minute.`,
         at: 'Minute',
-        command: (eventId: string, occurredAt: string) =>
-            `aws events put-events --entries '[{"EventBusName": "enroll-events", "Source": "my.shell", "DetailType": "forms.submitted", "Detail": "{\\"id\\": \\"${eventId}\\", \\"portalId\\": \\"demo\\", \\"objectType\\": \\"contact\\", \\"objectId\\": \\"101\\", \\"occurredAt\\": \\"${occurredAt}\\", \\"properties\\": {\\"hs_form_id\\": \\"f-1\\"}}"}]'`,
+        command: (portalId: string, eventId: string, occurredAt: string) => {
+            const properties = { hs_form_id: 'f-1' };
+            const detail = { id: eventId, portalId, objectType: 'contact', objectId: '101', occurredAt, properties };
+            const entry = { EventBusName: 'enroll-events', Source: 'my.shell', DetailType: 'forms.submitted' };
+            // A quotation mark would end the argument of the shell.
+            const entries = JSON.stringify([{ ...entry, Detail: JSON.stringify(detail) }]).replaceAll("'", "'\\''");
+            return `aws events put-events --entries '${entries}'`;
+        },
         commandLabel: 'A command that sends an event',
     },
 
@@ -427,5 +433,6 @@ export const text = {
         goTo: (page: string) => `Go to ${page}`,
         off: 'Keys of a single letter are turned off in Settings.',
         then: 'then',
+        space: 'Space',
     },
 } as const;

@@ -7,7 +7,7 @@ import { dataOf } from './errors';
 
 export type Portal = Schemas['Portal'];
 export type EventType = Schemas['EventType'];
-export type FlowSummary = Schemas['FlowSummary'];
+export type FlowOverview = Schemas['FlowOverview'];
 
 /** Flows in a page. The list shows a button for the next page. */
 export const FLOWS_A_PAGE = 100;
@@ -36,8 +36,8 @@ export const flowsQuery = () =>
         initialPageParam: undefined as string | undefined,
         queryFn: ({ pageParam, signal }) =>
             dataOf(
-                'GET /automation/v4/flows',
-                api.GET('/automation/v4/flows', {
+                'GET /enrollment/v1/flows',
+                api.GET('/enrollment/v1/flows', {
                     params: {
                         query: { limit: FLOWS_A_PAGE, ...(pageParam === undefined ? {} : { after: pageParam }) },
                     },

@@ -50,5 +50,6 @@ function Keys({ keys }: Pick<KeyBinding, 'keys'>) {
 
 function keyName(key: string): string {
     if (key.startsWith('mod+')) return `${IS_MAC ? '⌘' : 'Ctrl '}${key.slice(4).toUpperCase()}`;
+    if (key === ' ') return text.keys.space;
     return key === 'Escape' ? 'Esc' : key;
 }

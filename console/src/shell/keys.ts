@@ -81,7 +81,8 @@ function pressed(event: KeyboardEvent): void {
         act(event, bindingOf(`mod+${event.key.toLowerCase()}`));
         return;
     }
-    if (isTypedInto(event.target) || (event.key === 'Enter' && isPressable(event.target))) return;
+    if (isTypedInto(event.target) || ((event.key === 'Enter' || event.key === ' ') && isPressable(event.target)))
+        return;
     if (event.key.length === 1 && !preferences().singleKeys) return;
     const sequence = first !== null && event.timeStamp - first.at < SEQUENCE_MS ? `${first.key} ${event.key}` : null;
     first = null;

@@ -1,11 +1,11 @@
 /** The pages that the navigation shows. A page appears here once its route works. */
 
-import { Grid3x3, type LucideIcon, UserRound, Workflow } from 'lucide-react';
+import { Activity, Grid3x3, type LucideIcon, UserRound, Workflow } from 'lucide-react';
 
 import { text } from '../text';
 
 export interface Page {
-    to: '/flows' | '/records' | '/why';
+    to: '/flows' | '/live' | '/records' | '/why';
     label: string;
     icon: LucideIcon;
     /** The sequence of keys that opens it, for example `g f`. */
@@ -16,6 +16,7 @@ export interface Page {
 
 export const PAGES: readonly Page[] = [
     { to: '/flows', label: text.navigation.flows, icon: Workflow, keys: 'g f', group: 'work' },
+    { to: '/live', label: text.navigation.live, icon: Activity, keys: 'g l', group: 'work' },
     { to: '/records', label: text.navigation.records, icon: UserRound, keys: 'g r', group: 'work' },
     { to: '/why', label: text.navigation.why, icon: Grid3x3, keys: 'g w', group: 'work' },
 ];

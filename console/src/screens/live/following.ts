@@ -44,11 +44,9 @@ export const keyOf = ({ event }: RecentEvent): string => `${event.occurredAt} ${
 /** Return from when the next request reads, at the start of a minute. */
 export function nextSince({ rows, held }: Followed, nowMs: number): string {
     const newest = [rows[0], held[0]].flatMap((row) => (row === undefined ? [] : [Date.parse(row.event.occurredAt)]));
-    const from =
-        newest.length === 0
-            ? nowMs - SHOWN_MINUTES * MINUTE_MS
-            : Math.max(Math.min(...newest.map((time) => Math.min(time, nowMs))), nowMs - SHOWN_MINUTES * MINUTE_MS) -
-              OVERLAP_MS;
+    const earliest = nowMs - SHOWN_MINUTES * MINUTE_MS;
+    // A source may write a time in the future, which must not hide the events until then.
+    const from = newest.length === 0 ? earliest : Math.max(Math.min(Math.max(...newest), nowMs), earliest) - OVERLAP_MS;
     return new Date(Math.floor(from / MINUTE_MS) * MINUTE_MS).toISOString();
 }
 
@@ -76,7 +74,8 @@ export function withAnswer(before: Followed, answer: Activity, isHeld: boolean):
     const renewed = (rows: readonly Row[]) => rows.map((row) => changed.get(row.key) ?? row);
     const oldest = answer.results.at(-1)?.event.occurredAt;
     const unlisted = before.answers === 0 ? 0 : unlistedOf(before, answer);
-    const gaps = unlisted > 0 && oldest !== undefined ? [{ at: oldest, events: unlisted }, ...before.gaps] : before.gaps;
+    const gaps =
+        unlisted > 0 && oldest !== undefined ? [{ at: oldest, events: unlisted }, ...before.gaps] : before.gaps;
     const rows = isHeld ? renewed(before.rows) : newestFirst([...arrived, ...renewed(before.rows)]);
     const held = isHeld ? newestFirst([...arrived, ...renewed(before.held)]) : renewed(before.held);
     return {

@@ -121,7 +121,8 @@ async function readNew(subject: Subject, state: State, signal: AbortSignal): Pro
     const answer = await read(subject, since, signal);
     if (state.answers === 0 && answer.results.length === 0) return read(subject, undefined, signal);
     const unlisted = unlistedOf(state, answer);
-    if (unlisted === 0 || unlisted > READ_IN_PARTS || 'flowId' in subject || subject.eventTypes.length < 2) return answer;
+    if (unlisted === 0 || unlisted > READ_IN_PARTS || 'flowId' in subject || subject.eventTypes.length < 2)
+        return answer;
     const parts = await Promise.all(
         parted(subject.eventTypes).map((eventTypes) => readActivity({ eventTypes, since, signal })),
     );

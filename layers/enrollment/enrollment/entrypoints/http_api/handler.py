@@ -48,5 +48,6 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.backfills,
         app.unprocessed,
         new_id,
+        app.stack,
     )
     return app, Server(ENDPOINTS, services, now, app.logger, app.metrics)

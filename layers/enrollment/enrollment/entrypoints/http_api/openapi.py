@@ -21,6 +21,7 @@ _PATH_PARAMETERS = {
     "enrollmentId": "The enrollment's ID.",
     "messageId": "The ID of the unprocessed event in the queue: `id` of the list. It is not the ID of the event.",
     "replayName": "The replay's name.",
+    "revisionId": "The number of a revision of the flow.",
     "runId": "The backfill's ID.",
     "contactId": "The contact's email, or its record ID. A text with an `@` is an email, unless no contact has it.",
 }
