@@ -1,51 +1,81 @@
 /** The routes. Every view, with its filters and its selection, is an address. */
 
-import { createRootRoute, createRoute, createRouter, Link, redirect } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, redirect } from '@tanstack/react-router';
 
 import { Empty } from './components/states';
-import { FlowsScreen, readFlowsSearch } from './screens/flows/FlowsScreen';
+import { readCatalogSearch } from './screens/catalog/search';
+import { readFlowsSearch } from './screens/flows/filters';
+import { FlowsScreen } from './screens/flows/FlowsScreen';
+import { readFlowSearch } from './screens/flows/tabs';
 import { Frame } from './shell/Frame';
 import { ScreenError } from './shell/ScreenError';
 import { text } from './text';
 
 const root = createRootRoute({
-    component: Frame,
-    notFoundComponent: NoPage,
+  component: Frame,
+  notFoundComponent: NoPage,
 });
 
 const index = createRoute({
-    getParentRoute: () => root,
-    path: '/',
-    beforeLoad: () => {
-        throw redirect({ to: '/flows', replace: true });
-    },
+  getParentRoute: () => root,
+  path: '/',
+  beforeLoad: () => {
+    throw redirect({ to: '/flows', replace: true });
+  },
 });
 
 const flows = createRoute({
-    getParentRoute: () => root,
-    path: '/flows',
-    validateSearch: readFlowsSearch,
-    component: FlowsScreen,
+  getParentRoute: () => root,
+  path: '/flows',
+  validateSearch: readFlowsSearch,
+  component: FlowsScreen,
+});
+
+const flow = createRoute({
+  getParentRoute: () => root,
+  path: '/flows/$flowId',
+  validateSearch: readFlowSearch,
+  component: lazyRouteComponent(() => import('./screens/flows/FlowScreen')),
+});
+
+const catalog = createRoute({
+  getParentRoute: () => root,
+  path: '/catalog',
+  validateSearch: readCatalogSearch,
+  component: lazyRouteComponent(() => import('./screens/catalog/CatalogScreen')),
+});
+
+const eventType = createRoute({
+  getParentRoute: () => root,
+  path: '/catalog/$eventType',
+  validateSearch: readCatalogSearch,
+  component: lazyRouteComponent(() => import('./screens/catalog/CatalogScreen')),
+});
+
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('./screens/settings/SettingsScreen')),
 });
 
 export const router = createRouter({
-    routeTree: root.addChildren([index, flows]),
-    basepath: import.meta.env.BASE_URL,
-    defaultErrorComponent: ScreenError,
-    defaultPreload: 'intent',
-    scrollRestoration: true,
+  routeTree: root.addChildren([index, flows, flow, catalog, eventType, settings]),
+  basepath: import.meta.env.BASE_URL,
+  defaultErrorComponent: ScreenError,
+  defaultPreload: 'intent',
+  scrollRestoration: true,
 });
 
 declare module '@tanstack/react-router' {
-    interface Register {
-        router: typeof router;
-    }
+  interface Register {
+    router: typeof router;
+  }
 }
 
 function NoPage() {
-    return (
-        <Empty action={<Link to="/flows">{text.state.toFlows}</Link>}>
-            {text.state.noPage}. {text.state.noPageExplanation}
-        </Empty>
-    );
+  return (
+    <Empty action={<Link to="/flows">{text.state.toFlows}</Link>}>
+      {text.state.noPage}. {text.state.noPageExplanation}
+    </Empty>
+  );
 }

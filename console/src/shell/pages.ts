@@ -1,21 +1,23 @@
 /** The pages that the navigation shows. A page appears here once its route works. */
 
-import { type LucideIcon, Workflow } from 'lucide-react';
+import { BookOpen, type LucideIcon, SlidersHorizontal, Workflow } from 'lucide-react';
 
 import { text } from '../text';
 
 export interface Page {
-    to: '/flows';
-    label: string;
-    icon: LucideIcon;
-    /** The sequence of keys that opens it, for example `g f`. */
-    keys?: string;
-    /** `work`: at the top; `care`: below a line; `about`: at the bottom. */
-    group: 'work' | 'care' | 'about';
+  to: '/flows' | '/catalog' | '/settings';
+  label: string;
+  icon: LucideIcon;
+  /** The sequence of keys that opens it, for example `g f`. */
+  keys?: string;
+  /** `work`: at the top; `care`: below a line; `about`: at the bottom. */
+  group: 'work' | 'care' | 'about';
 }
 
 export const PAGES: readonly Page[] = [
-    { to: '/flows', label: text.navigation.flows, icon: Workflow, keys: 'g f', group: 'work' },
+  { to: '/flows', label: text.navigation.flows, icon: Workflow, keys: 'g f', group: 'work' },
+  { to: '/catalog', label: text.navigation.catalog, icon: BookOpen, keys: 'g c', group: 'about' },
+  { to: '/settings', label: text.navigation.settings, icon: SlidersHorizontal, keys: 'g s', group: 'about' },
 ];
 
 /** Pages in the bar at the bottom of a small screen. The others are in its menu. */
