@@ -135,6 +135,12 @@ def test_portal_settings_include_caller_and_scopes() -> None:
         "criteriaTolerance": 0,
         "recordTolerance": 60,
         "allowedSources": [],
+        "stack": "enroll",
+        "region": "eu-west-1",
+        "isLocal": False,
+        "historyDays": 30,
+        "historyLength": 20,
+        "features": ["eventHistory", "findEventsById"],
     }
 
 

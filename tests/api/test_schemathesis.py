@@ -1,5 +1,7 @@
 """The API against its own OpenAPI document, with generated requests."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, assume, settings
@@ -13,10 +15,30 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from enrollment.entrypoints.http_api.routes import openapi_document
+from enrollment.serialization.flow_schemas import FLOW_SCHEMAS
 from tests.support.portal import example_portal
 from tests.support.serving import served
 
-schema = schemathesis.openapi.from_dict(openapi_document())
+# What the generated requests have in place of the criteria of a flow. Their schemas have too many combinations of
+# parts, and a flow that is off may have others. tests/unit/serialization/test_flow_schemas.py compares them with the
+# reader.
+CRITERIA = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
+        "shouldReEnroll": {"type": ["boolean", "null"]},
+    },
+}
+
+
+def document() -> dict[str, Any]:
+    whole = openapi_document()
+    schemas = {name: one for name, one in whole["components"]["schemas"].items() if name not in FLOW_SCHEMAS}
+    plain = {"EnrollmentCriteria": CRITERIA, "CriteriaBranch": {}}
+    return whole | {"components": whole["components"] | {"schemas": schemas | plain}}
+
+
+schema = schemathesis.openapi.from_dict(document())
 
 CHECKS = [
     not_a_server_error,

@@ -764,6 +764,37 @@ def test_flow_revision_as_of_an_instant(stores: Stores) -> None:
     assert (as_of(NOW, "2"), as_of(NOW, portal="p2")) == (None, None)
 
 
+def test_flow_revisions_are_listed_newest_first_with_their_authors(stores: Stores) -> None:
+    def store_as(author: str | None, name: str, now: int, based_on: str | None = None) -> None:
+        document = flow({"id": 1, "event": "forms.submitted"}) | {"name": name}
+        stores.authoring.put("p1", "1", document, now, based_on=based_on, changed_by=author)
+
+    store_as(None, "first", NOW)
+    store_as("ada", "second", NOW + 1, "1")
+    stores.authoring.delete("p1", "1", NOW + 2, "grace")
+    store_as("user-1", "again", NOW + 3)
+    repository = stores.flow_repository
+
+    found = repository.revisions("p1", "1", 10)
+    assert [(one.revision, one.changed_by, one.is_deleted) for one in found] == [
+        (4, "user-1", False),
+        (3, "grace", True),
+        (2, "ada", False),
+        (1, None, False),
+    ]
+    assert [one.revision for one in repository.revisions("p1", "1", 2)] == [4, 3]
+    assert [one.revision for one in repository.revisions("p1", "1", 2, 3)] == [2, 1]
+    assert repository.revisions("p1", "1", 2, 1) == []
+    assert repository.revisions("p2", "1", 2) == []
+    second = repository.revision("p1", "1", 2)
+    assert second is not None
+    assert (second.document["name"], second.changed_by) == ("second", "ada")
+    assert (repository.revision("p1", "1", 5), repository.revision("p2", "1", 1)) == (None, None)
+    current = repository.get("p1", "1")
+    assert current is not None
+    assert current.changed_by == "user-1"
+
+
 # Events that wait, limits of flows -----------------------------------------------------------------------------------
 
 

@@ -110,6 +110,14 @@ class FakeFlows:
         found = [one for one in self._revisions.get((portal_id, flow_id), []) if one.changed_at <= instant]
         return found[-1] if found else None
 
+    def revision(self, portal_id: str, flow_id: str, number: int) -> FlowRevision | None:
+        found = self._revisions.get((portal_id, flow_id), [])
+        return next((one for one in found if one.revision == number), None)
+
+    def revisions(self, portal_id: str, flow_id: str, limit: int, before: int | None = None) -> list[FlowRevision]:
+        found = self._revisions.get((portal_id, flow_id), [])
+        return [one for one in reversed(found) if before is None or one.revision < before][:limit]
+
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         found = [
             revision

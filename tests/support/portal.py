@@ -1,5 +1,7 @@
 """The example portal, in memory, and a caller of its API, in the place of API Gateway."""
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from enrollment.domain.enrollment.runs import Run
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, iso
-from enrollment.entrypoints.http_api.endpoint import Services
+from enrollment.entrypoints.http_api.endpoint import Services, Stack
 from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 from enrollment.serialization.flows import read_flow_or_retired
@@ -65,6 +67,7 @@ def services_of(world: World) -> Services:
         world.manual_enrollment,
         world.backfills,
         world.new_id,
+        Stack("enroll", "eu-west-1", False, 30, 20, ("eventHistory", "findEventsById")),
     )
 
 
@@ -123,7 +126,10 @@ class Api:
             },
             NO_CONTEXT,
         )
-        return Answer(answer["statusCode"], answer["headers"], answer["body"] or "")
+        text = answer["body"] or ""
+        if answer.get("isBase64Encoded"):
+            text = gzip.decompress(base64.b64decode(text, validate=True)).decode()
+        return Answer(answer["statusCode"], answer["headers"], text)
 
 
 def portal_of_examples() -> Api:

@@ -31,6 +31,8 @@ class Config(Struct, frozen=True):
     ``unprocessed_message_bytes``: MaximumMessageSize of the unprocessed-events queue (UNPROCESSED_MESSAGE_BYTES).
     ``metrics_namespace``: namespace of the metrics (POWERTOOLS_METRICS_NAMESPACE).
     ``service``: service name in metrics and logs (POWERTOOLS_SERVICE_NAME).
+    ``region``: the AWS region (AWS_REGION). ``is_local``: whether AWS is emulated on this machine, as in the local run
+    (AWS_ENDPOINT_URL).
     ``is_traced``: whether X-Ray traces the function. Lambda then sets AWS_XRAY_DAEMON_ADDRESS.
     POWERTOOLS_TRACE_DISABLED turns tracing off.
     """
@@ -44,6 +46,8 @@ class Config(Struct, frozen=True):
     event_bus_name: str
     metrics_namespace: str = "Enroll"
     service: str = "enroll"
+    region: str = ""
+    is_local: bool = False
     is_traced: bool = False
     history_length: int = 20
     event_history_days: int = 0
@@ -76,6 +80,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         **names,
         metrics_namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "Enroll"),
         service=environment.get("POWERTOOLS_SERVICE_NAME", "enroll"),
+        region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", ""),
+        is_local=bool(environment.get("AWS_ENDPOINT_URL")),
         is_traced="AWS_XRAY_DAEMON_ADDRESS" in environment and not is_disabled,
         history_length=_number(environment, "HISTORY_LENGTH", 20, MAX_HISTORY),
         event_history_days=_number(environment, "EVENT_HISTORY_DAYS", 0, MAX_EVENT_HISTORY_DAYS),

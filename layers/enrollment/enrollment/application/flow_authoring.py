@@ -32,6 +32,10 @@ class UnknownFlow(LookupError):
     """The flow does not exist, or was deleted."""
 
 
+class UnknownRevision(LookupError):
+    """The flow has no revision of this number."""
+
+
 class FlowTooLarge(ValueError):
     """The flow exceeds MAX_DOCUMENT_BYTES."""
 
@@ -66,13 +70,14 @@ class FlowAuthoring(Struct, frozen=True):
         *,
         based_on: str | None = None,
         replace_triggers: bool = False,
+        changed_by: str | None = None,
     ) -> FlowRevision:
         """Create or replace a flow. Return its new revision.
 
         ``based_on``: the revision ID that the author has changed; None: the flow is new. ``replace_triggers``: the
-        author confirms that filter-based and scheduled triggers are removed. Raises InvalidFlow, FlowTooLarge,
-        UnknownFlow, RevisionRequired, TriggersReplaced, and ConcurrentModification if ``based_on`` is not the current
-        revision.
+        author confirms that filter-based and scheduled triggers are removed. ``changed_by``: the name of the author.
+        Raises InvalidFlow, FlowTooLarge, UnknownFlow, RevisionRequired, TriggersReplaced, and ConcurrentModification if
+        ``based_on`` is not the current revision.
         """
         size = byte_length(json_text(document))
         if size > MAX_DOCUMENT_BYTES:
@@ -99,7 +104,7 @@ class FlowAuthoring(Struct, frozen=True):
                 if not replace_triggers:
                     raise TriggersReplaced(flow_id, paths)
                 document = without_replaced_triggers(document)
-        revision = revised(current, portal_id, flow_id, document, now)
+        revision = revised(current, portal_id, flow_id, document, now, changed_by)
         revision = replace(revision, criteria_since=self._criteria_since(current, self.check(revision), now))
         self.flow_repository.save(revision, current)
         return revision
@@ -117,12 +122,12 @@ class FlowAuthoring(Struct, frozen=True):
             return now
         return current.criteria_since
 
-    def delete(self, portal_id: str, flow_id: str, now: Instant) -> FlowRevision:
+    def delete(self, portal_id: str, flow_id: str, now: Instant, changed_by: str | None = None) -> FlowRevision:
         """Delete a flow, whichever revision is current. Raises UnknownFlow, and ConcurrentModification if others wrote
         it during every attempt."""
         for _ in range(ATTEMPTS):
             current = require_existing(self.flow_repository.get(portal_id, flow_id), flow_id)
-            revision = deleted(current, now)
+            revision = deleted(current, now, changed_by)
             try:
                 self.flow_repository.save(revision, current)
                 return revision
@@ -150,6 +155,25 @@ class FlowAuthoring(Struct, frozen=True):
         """Return the current revisions of at most ``limit`` flows, ordered by ID. ``after``: only flows whose ID
         follows this one."""
         return self.flow_repository.list(portal_id, limit, after)
+
+    def revisions(self, portal_id: str, flow_id: str, limit: int, before: int | None = None) -> Sequence[FlowRevision]:
+        """Return at most ``limit`` revisions of a flow, newest first, deletions included. ``before``: only those with
+        lower numbers. Raises UnknownFlow if the flow never existed."""
+        revisions = self.flow_repository.revisions(portal_id, flow_id, limit, before)
+        if not revisions and before is None:
+            raise UnknownFlow(f"no flow {flow_id} in this portal")
+        return revisions
+
+    def revision(self, portal_id: str, flow_id: str, number: int) -> FlowRevision:
+        """Return a revision of a flow, which may be a deletion. Raises UnknownRevision."""
+        revision = self.flow_repository.revision(portal_id, flow_id, number)
+        if revision is None:
+            raise UnknownRevision(f"no revision {number} of flow {flow_id} in this portal")
+        return revision
+
+    def of_request(self) -> "FlowAuthoring":
+        """Return the same use cases for one request, which reads each list of candidates at most once."""
+        return replace(self, flows=self.flows.of_batch())
 
     def triggered_by_flows(self, flow: Flow) -> Sequence[Flow]:
         """Return the flows that can form a loop with this one: flows of the same portal and object type that

@@ -81,6 +81,15 @@ class FlowRepository(Protocol):
         yet."""
         ...
 
+    def revision(self, portal_id: str, flow_id: str, number: int) -> FlowRevision | None:
+        """Return a revision, which may be a deletion. None: the flow has no revision of this number."""
+        ...
+
+    def revisions(self, portal_id: str, flow_id: str, limit: int, before: int | None = None) -> Sequence[FlowRevision]:
+        """Return at most ``limit`` revisions, newest first, deletions included. ``before``: only those with lower
+        numbers."""
+        ...
+
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         """Return the current revisions of at most ``limit`` flows that are not deleted, ordered by ID. ``after``: only
         flows whose ID follows this one."""

@@ -56,6 +56,23 @@ def write_flow_summary(revision: FlowRevision) -> dict[str, Any]:
     }
 
 
+def write_revision_summary(revision: FlowRevision) -> dict[str, Any]:
+    """Return a revision as an item of a list of revisions. ``enrollmentType`` None: the revision is a deletion."""
+    document = revision.document
+    criteria = document.get("enrollmentCriteria")
+    kind = criteria.get("type") if isinstance(criteria, dict) else "MANUAL"
+    return {
+        "flowId": revision.id,
+        "revisionId": str(revision.revision),
+        "name": document.get("name"),
+        "enrollmentType": None if revision.is_deleted else kind,
+        "isEnabled": revision.is_enabled,
+        "isDeleted": revision.is_deleted,
+        "updatedAt": iso(revision.changed_at),
+        "changedBy": revision.changed_by,
+    }
+
+
 def read_flow_ids(body: Any) -> list[str]:
     """Read ``{"inputs": [{"flowId": …, "type": "FLOW_ID"}]}``. Return each ID once. Raises InvalidRequest."""
     reader = BodyReader()

@@ -227,6 +227,14 @@ def read_limit(value: str | None, default: int = MAX_INPUTS) -> int:
     return number
 
 
+def read_number(position: str, name: str, most: int) -> int:
+    """Return the number of a decoded cursor. ``name``: of the parameter. Raises InvalidRequest."""
+    number = int(position) if position.isascii() and position.isdigit() and len(position) < 20 else most + 1
+    if number > most:
+        raise refuse(name, "BAD_CURSOR", expectation("paging.next.after of the previous page", write_cursor(position)))
+    return number
+
+
 def read_flag(value: str | None, name: str) -> bool:
     """Return a flag of the query; False if it is absent. Raises InvalidRequest."""
     if value is not None and value.lower() not in ("true", "false"):

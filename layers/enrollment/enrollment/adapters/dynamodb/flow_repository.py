@@ -70,6 +70,18 @@ class DynamoFlowRepository:
         )
         return next((_revision(item) for item in items), None)
 
+    def revision(self, portal_id: str, flow_id: str, number: int) -> FlowRevision | None:
+        """Return a revision, which may be a deletion. None: the flow has no revision of this number."""
+        item = self._store.get(FlowRevisionItem, *revision_key(portal_id, flow_id, number))
+        return None if item is None else _revision(item)
+
+    def revisions(self, portal_id: str, flow_id: str, limit: int, before: int | None = None) -> Sequence[FlowRevision]:
+        """Return revisions, newest first. ``before``: the last number of the previous page."""
+        partition, sort_key = revision_key(portal_id, flow_id, before or 0)
+        condition = FlowRevisionItem.sk < sort_key if before is not None else None
+        items = self._store.query(FlowRevisionItem, partition, condition, newest_first=True, page_size=limit)
+        return [_revision(item) for item in itertools.islice(items, limit)]
+
     def list(self, portal_id: str, limit: int, after: str = "") -> Sequence[FlowRevision]:
         """Return flows that are not deleted, sorted by ID. ``after``: the last ID of the previous page."""
         condition = FlowItem.sk > join(after) if after else None
@@ -158,6 +170,7 @@ def _attributes(revision: FlowRevision) -> dict[str, Any]:
         "created_at": revision.created_at,
         "changed_at": revision.changed_at,
         "is_deleted": revision.is_deleted,
+        "changed_by": revision.changed_by,
     }
 
 
@@ -173,6 +186,7 @@ def _revision(item: FlowRevisionItem) -> FlowRevision:
         created_at=int(item.created_at),
         changed_at=int(item.changed_at),
         is_deleted=item.is_deleted,
+        changed_by=item.changed_by,
     )
 
 

@@ -66,7 +66,7 @@ class FlowsTableItem(Item):
 
 
 class FlowRevisionItem(FlowsTableItem):
-    """A revision of a flow, which never changes."""
+    """A revision of a flow, which never changes. Items that an earlier version stored have no ``changed_by``."""
 
     portal_id = UnicodeAttribute(attr_name="portalId")
     flow_id = UnicodeAttribute(attr_name="flowId")
@@ -78,6 +78,7 @@ class FlowRevisionItem(FlowsTableItem):
     created_at = NumberAttribute(attr_name="createdAt")
     changed_at = NumberAttribute(attr_name="changedAt")
     is_deleted = BooleanAttribute(attr_name="isDeleted")
+    changed_by = UnicodeAttribute(attr_name="changedBy", null=True)
 
 
 class FlowItem(FlowRevisionItem):

@@ -143,7 +143,8 @@ class FlowRevision(Struct, frozen=True):
     ``document``: HubSpot's flow JSON without SYSTEM_KEYS. Keys that this system does not evaluate are kept unchanged.
     ``revision``: counts from 1. ``is_deleted``: the revision keeps only the number, so that a new flow with the same ID
     continues to count. ``criteria_since``: when the criteria of a filter-based flow came into force; None: the flow is
-    of another type.
+    of another type. ``changed_by``: the ARN of the IAM identity, or the token's subject, that stored the revision;
+    None: not known.
     """
 
     portal_id: str
@@ -156,6 +157,7 @@ class FlowRevision(Struct, frozen=True):
     changed_at: Instant
     is_deleted: bool = False
     criteria_since: Instant | None = None
+    changed_by: str | None = None
 
 
 # Keys of the flow JSON that this system sets. Their values in a request are ignored.
@@ -166,7 +168,12 @@ KEPT_KEYS = ("objectTypeId", "flowType", "dataSources")
 
 
 def revised(
-    current: FlowRevision | None, portal_id: str, flow_id: str, document: Mapping[str, Any], now: Instant
+    current: FlowRevision | None,
+    portal_id: str,
+    flow_id: str,
+    document: Mapping[str, Any],
+    now: Instant,
+    changed_by: str | None = None,
 ) -> FlowRevision:
     """Return the next revision of a flow. A flow that stays on keeps ``enabled_at``.
 
@@ -185,13 +192,20 @@ def revised(
         enabled_at=previously if was_enabled or not enabled else now,
         created_at=current.created_at if current is not None and not current.is_deleted else now,
         changed_at=now,
+        changed_by=changed_by,
     )
 
 
-def deleted(current: FlowRevision, now: Instant) -> FlowRevision:
+def deleted(current: FlowRevision, now: Instant, changed_by: str | None = None) -> FlowRevision:
     """Return the revision that records the deletion of a flow."""
     return replace(
-        current, revision=current.revision + 1, document={}, is_enabled=False, changed_at=now, is_deleted=True
+        current,
+        revision=current.revision + 1,
+        document={},
+        is_enabled=False,
+        changed_at=now,
+        is_deleted=True,
+        changed_by=changed_by,
     )
 
 

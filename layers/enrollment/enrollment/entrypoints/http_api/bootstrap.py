@@ -35,8 +35,9 @@ from enrollment.application.ports import Enrollments, Portals, Replays
 from enrollment.application.record_service import RecordService
 from enrollment.application.simulation import without_consequences
 from enrollment.catalog import EVENT_TYPES
-from enrollment.config import from_environment
+from enrollment.config import Config, from_environment
 from enrollment.entrypoints.bootstrap import event_history, new_id, now, tracing
+from enrollment.entrypoints.http_api.endpoint import Stack
 from enrollment.serialization.envelopes import check_production
 from enrollment.serialization.flows import read_flow, read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
@@ -57,6 +58,7 @@ class ApiApplication(Struct, frozen=True):
     replays: Replays
     manual_enrollment: ManualEnrollment
     backfills: Backfills
+    stack: Stack
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -125,7 +127,23 @@ def api_application() -> ApiApplication:
             decision_log=PowertoolsDecisionLog(logger, metrics),
         ),
         backfills=Backfills(DynamoRuns(tables), flow_repository, read_flow, DynamoRecordListing(tables), new_id),
+        stack=stack_of(config),
         logger=logger,
         metrics=metrics,
         trace=tracing(config),
+    )
+
+
+def stack_of(config: Config) -> Stack:
+    """Return what the API says of the deployment. ``eventHistory``: events are stored. ``findEventsById``: the ID of a
+    stored event suffices to find it."""
+    has_history = config.event_history_days > 0
+    features = {"eventHistory": has_history, "findEventsById": has_history and config.find_events_by_id}
+    return Stack(
+        name=config.service,
+        region=config.region,
+        is_local=config.is_local,
+        history_days=config.event_history_days,
+        history_length=config.history_length,
+        features=tuple(name for name, is_on in features.items() if is_on),
     )

@@ -61,7 +61,7 @@ def get_event_type(services: Services, request: Request) -> Reply:
 
 def get_portal(services: Services, request: Request) -> Reply:
     """Return the portal's settings and the caller's rights."""
-    return Reply(200, _portal(request, services.portals.current(request.portal_id)))
+    return Reply(200, _portal(services, request, services.portals.current(request.portal_id)))
 
 
 def change_portal(services: Services, request: Request) -> Reply:
@@ -91,7 +91,7 @@ def change_portal(services: Services, request: Request) -> Reply:
     if "allowedSources" in body:
         settings = replace(settings, allowed_sources=_sources(body["allowedSources"]))
     services.portals.save(request.portal_id, settings)
-    return Reply(200, _portal(request, settings))
+    return Reply(200, _portal(services, request, settings))
 
 
 def _time_zone(name: object) -> str:
@@ -121,8 +121,8 @@ def _sources(sources: object) -> tuple[str, ...]:
     )
 
 
-def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
-    caller = request.caller
+def _portal(services: Services, request: Request, settings: PortalSettings) -> dict[str, object]:
+    caller, stack = request.caller, services.stack
     return {
         "portalId": caller.portal_id,
         "caller": caller.name,
@@ -131,6 +131,12 @@ def _portal(request: Request, settings: PortalSettings) -> dict[str, object]:
         "criteriaTolerance": settings.tolerance / MINUTE,
         "recordTolerance": settings.record_tolerance / 1000,
         "allowedSources": list(settings.allowed_sources),
+        "stack": stack.name,
+        "region": stack.region,
+        "isLocal": stack.is_local,
+        "historyDays": stack.history_days,
+        "historyLength": stack.history_length,
+        "features": list(stack.features),
     }
 
 
@@ -168,7 +174,7 @@ ENDPOINTS = (
         "readPortal",
         "GET",
         "/enrollment/v1/portal",
-        "Get the portal's settings and the caller's scopes",
+        "Get the portal's settings, the caller's scopes, and what the stack can do",
         get_portal,
         {200: "Portal"},
     ),

@@ -32,6 +32,21 @@ class Scope(StrEnum):
     WRITE_ENROLLMENTS = "enroll/enrollments.write"
 
 
+class Stack(Struct, frozen=True):
+    """The deployment that serves the requests.
+
+    ``history_days``: how long events are stored with their record; 0: they are not. ``history_length``: the number of
+    earlier values that each property keeps. ``features``: names of optional functions that are on.
+    """
+
+    name: str
+    region: str
+    is_local: bool
+    history_days: int
+    history_length: int
+    features: tuple[str, ...]
+
+
 class Services(Struct, frozen=True):
     """The application's use cases, made once for the function. ``processor`` has no consequences: it is for simulations
     and explanations only."""
@@ -48,6 +63,7 @@ class Services(Struct, frozen=True):
     manual_enrollment: ManualEnrollment
     backfills: Backfills
     new_id: NewId
+    stack: Stack
 
 
 class Caller(Struct, frozen=True):

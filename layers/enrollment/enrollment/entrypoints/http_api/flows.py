@@ -62,7 +62,9 @@ def create_flow(services: Services, request: Request) -> Reply:
         if enrolls_existing:
             _require_backfill(services, request, flow_id, document)
         try:
-            revision = services.authoring.put(request.portal_id, flow_id, document, request.now)
+            revision = services.authoring.put(
+                request.portal_id, flow_id, document, request.now, changed_by=request.caller.name
+            )
         except (ConcurrentModification, RevisionRequired):  # the ID exists already
             continue
         headers = _start_backfill(services, request, flow_id) if enrolls_existing else {}
@@ -92,6 +94,7 @@ def put_flow(services: Services, request: Request) -> Reply:
         request.now,
         based_on=None if based_on is None else str(based_on),
         replace_triggers=read_flag(request.query.get("replaceTriggers"), "replaceTriggers"),
+        changed_by=request.caller.name,
     )
     headers = _start_backfill(services, request, flow_id) if enrolls_existing else {}
     return Reply(201 if based_on is None else 200, _write_with_warnings(services, revision), headers=headers)
@@ -140,7 +143,7 @@ def _write_with_warnings(services: Services, revision: FlowRevision) -> dict[str
 
 def delete_flow(services: Services, request: Request) -> Reply:
     """Delete a flow. Raises UnknownFlow."""
-    services.authoring.delete(request.portal_id, request.path["flowId"], request.now)
+    services.authoring.delete(request.portal_id, request.path["flowId"], request.now, request.caller.name)
     return Reply(204)
 
 

@@ -47,5 +47,6 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.manual_enrollment,
         app.backfills,
         new_id,
+        app.stack,
     )
     return app, Server(ENDPOINTS, services, now, app.logger, app.metrics)

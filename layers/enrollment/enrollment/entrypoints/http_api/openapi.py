@@ -20,6 +20,7 @@ _PATH_PARAMETERS = {
     "eventType": "An event type of the catalog, or HubSpot's ID of it.",
     "enrollmentId": "The enrollment's ID.",
     "replayName": "The replay's name.",
+    "revisionId": "The number of a revision of the flow.",
     "runId": "The backfill's ID.",
     "contactId": "The contact's record ID. HubSpot's route has the email here, by which no contact is found.",
 }

@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from enrollment.application.backfills import NotConfirmed, NotFilterBased, RunInProgress, UnknownRun
-from enrollment.application.flow_authoring import FlowTooLarge, RevisionRequired, TriggersReplaced, UnknownFlow
+from enrollment.application.flow_authoring import (
+    FlowTooLarge,
+    RevisionRequired,
+    TriggersReplaced,
+    UnknownFlow,
+    UnknownRevision,
+)
 from enrollment.application.manual_enrollment import EnrollmentsNotPublished, FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.record_service import EventsNotAccepted, StaleChange, UnknownRecord
@@ -115,6 +121,7 @@ _STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     Unauthenticated: (401, "INVALID_AUTHENTICATION"),
     Forbidden: (403, "MISSING_SCOPES"),
     UnknownFlow: (404, "OBJECT_NOT_FOUND"),
+    UnknownRevision: (404, "OBJECT_NOT_FOUND"),
     UnknownRun: (404, "OBJECT_NOT_FOUND"),
     UnknownRecord: (404, "OBJECT_NOT_FOUND"),
     RouteNotFound: (404, "OBJECT_NOT_FOUND"),

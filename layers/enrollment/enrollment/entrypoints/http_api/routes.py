@@ -8,6 +8,7 @@ from enrollment.entrypoints.http_api import (
     enrollments,
     events,
     explanation,
+    flow_overview,
     flows,
     manual_enrollment,
     pages,
@@ -28,6 +29,7 @@ def openapi_document() -> dict[str, Any]:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *flows.ENDPOINTS,
+    *flow_overview.ENDPOINTS,
     *records.ENDPOINTS,
     *enrollments.ENDPOINTS,
     *manual_enrollment.ENDPOINTS,

@@ -128,6 +128,37 @@ _EXPLAINED_EVENT: dict[str, Schema] = {
     "decisions": _list(_ref("Account")),
 }
 _WARNINGS: Schema = {"description": "Valid settings that are probably not intended.", **_list(_TEXT)}
+_SENTENCES: Schema = {"description": "The flow in plain sentences.", **_list(_TEXT)}
+_CHANGED_BY: Schema = {
+    "description": "Who stored the revision: the ARN of an IAM identity, or a token's subject. Null: not known.",
+    "type": ["string", "null"],
+}
+_ENROLLMENT_TYPE: Schema = {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]}
+_FLOW_SUMMARY: dict[str, Schema] = {
+    "id": _TEXT,
+    "name": {"type": ["string", "null"]},
+    "uuid": {},
+    "type": _FLOW_KEYS["type"],
+    "flowType": {},
+    "objectTypeId": _TEXT,
+    "revisionId": _TEXT,
+    "isEnabled": _FLAG,
+    "createdAt": _MOMENT,
+    "updatedAt": _MOMENT,
+    "enrollmentType": _ENROLLMENT_TYPE,
+    "enabledAt": _nullable(_MOMENT),
+}
+_FLOW_REVISION: dict[str, Schema] = {
+    "flowId": _TEXT,
+    "revisionId": _TEXT,
+    "name": {"type": ["string", "null"]},
+    "enrollmentType": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL", None]},
+    "isEnabled": _FLAG,
+    "isDeleted": _FLAG,
+    "updatedAt": _MOMENT,
+    "changedBy": _CHANGED_BY,
+    "explanation": {**_SENTENCES, "description": "Empty: it is a deletion, or this version cannot read it."},
+}
 
 _DECISION: dict[str, Schema] = {
     "code": {"enum": [str(code) for code in Code]},
@@ -213,25 +244,30 @@ SCHEMAS: dict[str, Schema] = {
         description="HubSpot's Automation v4 flow. `warnings` is in the response to a write only, if there are any.",
     ),
     **FLOW_SCHEMAS,
-    "FlowSummary": _object(
-        {
-            "id": _TEXT,
-            "name": {"type": ["string", "null"]},
-            "uuid": {},
-            "type": _FLOW_KEYS["type"],
-            "flowType": {},
-            "objectTypeId": _TEXT,
-            "revisionId": _TEXT,
-            "isEnabled": _FLAG,
-            "createdAt": _MOMENT,
-            "updatedAt": _MOMENT,
-            "enrollmentType": {"enum": ["EVENT_BASED", "LIST_BASED", "MANUAL"]},
-            "enabledAt": _nullable(_MOMENT),
+    "FlowSummary": _object(_FLOW_SUMMARY, "name", "uuid"),
+    "FlowPage": _page("FlowSummary"),
+    "FlowOverviewPage": _page("FlowOverview"),
+    "FlowOverview": _object(
+        _FLOW_SUMMARY
+        | {
+            "changedBy": _CHANGED_BY,
+            "canRun": {"type": "boolean", "description": "False: this version cannot read the flow."},
+            "eventTypes": {
+                "description": "The events of the trigger groups. Empty for filter-based and manual flows.",
+                **_list(_TEXT),
+            },
+            "categories": {"description": "The categories of `eventTypes`.", **_list(_TEXT)},
+            "explanation": _SENTENCES,
+            "warnings": _WARNINGS,
         },
         "name",
         "uuid",
     ),
-    "FlowPage": _page("FlowSummary"),
+    "FlowRevisionPage": _page("FlowRevisionSummary"),
+    "FlowRevisionSummary": _object(_FLOW_REVISION),
+    "FlowRevision": _object(
+        _FLOW_REVISION | {"flow": {"description": "Null: the revision is a deletion.", **_nullable(_ref("Flow"))}}
+    ),
     "FlowIds": _object(
         {
             "inputs": _list(
@@ -240,9 +276,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "FlowBatch": _batch("Flow"),
-    "FlowCheck": _object(
-        {"explanation": {"description": "The flow in plain sentences.", **_list(_TEXT)}, "warnings": _WARNINGS}
-    ),
+    "FlowCheck": _object({"explanation": _SENTENCES, "warnings": _WARNINGS}),
     "EnrollmentTestInput": {
         "description": "The ID of a stored record, or the properties of a record.",
         "oneOf": [_object({"objectId": _INPUT_ID}), _object({"properties": _PROPERTIES})],
@@ -518,6 +552,24 @@ SCHEMAS: dict[str, Schema] = {
             "criteriaTolerance": _TOLERANCE,
             "recordTolerance": _RECORD_TOLERANCE,
             "allowedSources": _SOURCES,
+            "stack": {"type": "string", "description": "The name of the CloudFormation stack."},
+            "region": {"type": "string", "description": "The AWS region of the stack."},
+            "isLocal": {"type": "boolean", "description": "Whether this is the local run, on an emulated AWS."},
+            "historyDays": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "How many days events are stored. 0: they are not.",
+            },
+            "historyLength": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "How many earlier values each property of a record keeps.",
+            },
+            "features": {
+                "description": "Optional functions that are on. `eventHistory`: events are stored. `findEventsById`: "
+                "an event is found by its ID alone.",
+                **_list(_TEXT),
+            },
         }
     ),
     "PortalInput": _object(

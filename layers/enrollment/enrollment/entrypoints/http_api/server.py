@@ -17,6 +17,7 @@ from enrollment.adapters.observability import Metrics
 from enrollment.application.ports import Clock
 from enrollment.domain.json_text import byte_length, json_text
 from enrollment.entrypoints.http_api.access import caller_of, portal_named
+from enrollment.entrypoints.http_api.compression import compressed
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Reply, Request, Services
 from enrollment.entrypoints.http_api.problems import (
     AnswerTooLarge,
@@ -74,7 +75,7 @@ class Server:
         response."""
         # API Gateway has decoded the path. Powertools expects an escaped one. `_serve` undoes this escaping.
         path = quote(event.get("rawPath") or "/", safe="/-._~!'()*:@,;=+&$", errors="replace")
-        return self._resolver.resolve({**event, "rawPath": path}, context)
+        return compressed(self._resolver.resolve({**event, "rawPath": path}, context), event)
 
     def _route_handler(self, endpoint: Endpoint) -> Callable[..., Response[Any]]:
         def handle(**path: str) -> Response[Any]:
