@@ -19,11 +19,11 @@ openFirstPortal((await readHosting()).portalId);
 const container = document.getElementById('root');
 if (container === null) throw new Error('index.html has no element with the id "root".');
 createRoot(container).render(
-    <StrictMode>
-        <I18nProvider locale={locale}>
-            <QueryClientProvider client={newQueryClient()}>
-                <RouterProvider router={router} />
-            </QueryClientProvider>
-        </I18nProvider>
-    </StrictMode>,
+  <StrictMode>
+    <I18nProvider locale={locale}>
+      <QueryClientProvider client={newQueryClient()}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </I18nProvider>
+  </StrictMode>,
 );

@@ -12,18 +12,18 @@ let portalId = '';
 
 /** Set the portal that all later requests name. */
 export function setPortalId(id: string): void {
-    portalId = id;
+  portalId = id;
 }
 
 export const api = createClient<paths>({
-    baseUrl: globalThis.location.origin,
-    // Looked up at each request, so that a test can replace it.
-    fetch: (request) => globalThis.fetch(request),
+  baseUrl: globalThis.location.origin,
+  // Looked up at each request, so that a test can replace it.
+  fetch: (request) => globalThis.fetch(request),
 });
 
 api.use({
-    onRequest({ request }) {
-        if (portalId !== '') request.headers.set(PORTAL_HEADER, portalId);
-        return request;
-    },
+  onRequest({ request }) {
+    if (portalId !== '') request.headers.set(PORTAL_HEADER, portalId);
+    return request;
+  },
 });

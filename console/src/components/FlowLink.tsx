@@ -2,16 +2,15 @@ import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
 interface FlowLinkProps {
-    flowId: string;
-    name: string;
-    children: ReactNode;
+  flowId: string;
+  children: ReactNode;
 }
 
 /** A link to a flow. */
-export function FlowLink({ flowId, name, children }: FlowLinkProps) {
-    return (
-        <Link className="link" to="/flows" search={{ search: name || flowId }}>
-            {children}
-        </Link>
-    );
+export function FlowLink({ flowId, children }: FlowLinkProps) {
+  return (
+    <Link className="link" to="/flows/$flowId" params={{ flowId }}>
+      {children}
+    </Link>
+  );
 }

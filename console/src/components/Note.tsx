@@ -5,18 +5,18 @@ import type { Tone } from './decisions';
 
 /** A remark in a box. */
 export function Note({
-    tone = 'plain',
-    icon: Icon = Info,
-    children,
+  tone = 'plain',
+  icon: Icon = Info,
+  children,
 }: {
-    tone?: Tone;
-    icon?: LucideIcon;
-    children: ReactNode;
+  tone?: Tone;
+  icon?: LucideIcon;
+  children: ReactNode;
 }) {
-    return (
-        <div className={`note ${tone}`}>
-            <Icon size={16} strokeWidth={1.6} aria-hidden />
-            <div className="grow">{children}</div>
-        </div>
-    );
+  return (
+    <div className={`note ${tone}`}>
+      <Icon size={16} strokeWidth={1.6} aria-hidden />
+      <div className="grow">{children}</div>
+    </div>
+  );
 }

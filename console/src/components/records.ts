@@ -12,17 +12,17 @@ export const objectTypeName = (objectTypeId: string): string => text.objectType[
 
 /** `contact/103`. */
 export const recordPath = (objectTypeId: string, objectId: string): string =>
-    `${objectTypeName(objectTypeId)}/${objectId}`;
+  `${objectTypeName(objectTypeId)}/${objectId}`;
 
 /** Return the name of a record: first and last name, another property that names it, or its type and id. */
 export function recordName(
-    objectTypeId: string,
-    objectId: string,
-    properties: Readonly<Record<string, PropertyValue | undefined>>,
+  objectTypeId: string,
+  objectId: string,
+  properties: Readonly<Record<string, PropertyValue | undefined>>,
 ): string {
-    const fullName = [properties.firstname, properties.lastname].filter(isText).join(' ');
-    if (fullName !== '') return fullName;
-    return NAME_PROPERTIES.map((name) => properties[name]).find(isText) ?? recordPath(objectTypeId, objectId);
+  const fullName = [properties.firstname, properties.lastname].filter(isText).join(' ');
+  if (fullName !== '') return fullName;
+  return NAME_PROPERTIES.map((name) => properties[name]).find(isText) ?? recordPath(objectTypeId, objectId);
 }
 
 const isText = (value: PropertyValue | undefined): value is string => typeof value === 'string' && value.trim() !== '';

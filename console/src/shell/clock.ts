@@ -13,26 +13,26 @@ let timer: ReturnType<typeof setInterval> | undefined;
 const listeners = new Set<() => void>();
 
 function subscribe(listener: () => void): () => void {
-    listeners.add(listener);
-    timer ??= setInterval(tick, TICK_MS);
-    return () => {
-        listeners.delete(listener);
-        if (listeners.size > 0) return;
-        clearInterval(timer);
-        timer = undefined;
-    };
+  listeners.add(listener);
+  timer ??= setInterval(tick, TICK_MS);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
 }
 
 function tick(): void {
-    nowMs = Date.now();
-    for (const listener of listeners) listener();
+  nowMs = Date.now();
+  for (const listener of listeners) listener();
 }
 
 /** `timeZone` undefined: the zone of this computer. */
 export function useClock(): { nowMs: number; timeZone: string | undefined } {
-    const { clock } = usePreferences();
-    const portal = useQuery(portalQuery());
-    const now = useSyncExternalStore(subscribe, () => nowMs);
-    const timeZone = clock === 'local' ? undefined : clock === 'utc' ? 'UTC' : (portal.data?.timeZone ?? 'UTC');
-    return { nowMs: now, timeZone };
+  const { clock } = usePreferences();
+  const portal = useQuery(portalQuery());
+  const now = useSyncExternalStore(subscribe, () => nowMs);
+  const timeZone = clock === 'local' ? undefined : clock === 'utc' ? 'UTC' : (portal.data?.timeZone ?? 'UTC');
+  return { nowMs: now, timeZone };
 }

@@ -16,101 +16,91 @@ import { text } from '../../text';
 import { recentRecords } from './recent';
 import { readRecordSearch } from './search';
 
-export interface RecordsSearch {
-    /** What was typed: an email address, an id, or a type and an id. */
-    find?: string;
-}
-
-export const readRecordsSearch = (raw: Record<string, unknown>): RecordsSearch => ({
-    // An id that is all digits arrives as a number.
-    ...(typeof raw.find === 'string' || typeof raw.find === 'number' ? { find: String(raw.find) } : {}),
-});
-
 /** Find a record, or open one of those that were open last. */
 export function RecordsScreen() {
-    const { find = '' } = useSearch({ from: '/records' });
-    const [typed, setTyped] = useState(find);
-    const navigate = useNavigate();
-    const input = useRef<HTMLInputElement>(null);
-    const bindings = useMemo(() => [{ keys: '/', label: text.keys.filter, run: () => input.current?.focus() }], []);
-    useKeys(text.keys.list, bindings);
-    useEffect(() => input.current?.focus(), []);
+  const { find = '' } = useSearch({ from: '/records' });
+  const [typed, setTyped] = useState(find);
+  const navigate = useNavigate();
+  const input = useRef<HTMLInputElement>(null);
+  const bindings = useMemo(() => [{ keys: '/', label: text.keys.filter, run: () => input.current?.focus() }], []);
+  useKeys(text.keys.list, bindings);
+  useEffect(() => input.current?.focus(), []);
 
-    function submit(event: SubmitEvent): void {
-        event.preventDefault();
-        void navigate({ to: '/records', search: typed.trim() === '' ? {} : { find: typed.trim() } });
-    }
+  function submit(event: SubmitEvent): void {
+    event.preventDefault();
+    void navigate({ to: '/records', search: typed.trim() === '' ? {} : { find: typed.trim() } });
+  }
 
-    return (
-        <Screen title={text.records.title}>
-            <div className="records">
-                <form className="record-search" onSubmit={submit} role="search">
-                    <SearchField
-                        label={text.records.search}
-                        placeholder={text.records.searchHint}
-                        value={typed}
-                        onChange={setTyped}
-                        inputRef={input}
-                        shortcut="/"
-                        className="grow"
-                    />
-                    <Button type="submit" look="primary">
-                        {text.records.find}
-                    </Button>
-                </form>
-                <p className="muted small">{text.records.explanation}</p>
-                <Found find={find} />
-                <Recent />
-            </div>
-        </Screen>
-    );
+  return (
+    <Screen title={text.records.title}>
+      <div className="records">
+        <form className="record-search" onSubmit={submit} role="search">
+          <SearchField
+            label={text.records.search}
+            placeholder={text.records.searchHint}
+            value={typed}
+            onChange={setTyped}
+            inputRef={input}
+            shortcut="/"
+            className="grow"
+          />
+          <Button type="submit" look="primary">
+            {text.records.find}
+          </Button>
+        </form>
+        <p className="muted small">{text.records.explanation}</p>
+        <Found find={find} />
+        <Recent />
+      </div>
+    </Screen>
+  );
 }
 
 /** The result of the search: it opens the record. */
 function Found({ find }: { find: string }) {
-    const search = readRecordSearch(find);
-    const portalId = usePortalId();
-    const email = search.kind === 'email' ? search.email : '';
-    const contact = useQuery({ ...contactByEmailQuery(email), enabled: email !== '' });
-    if (search.kind === 'nothing') return null;
-    if (search.kind === 'record') return <ToRecord {...search.record} />;
-    if (contact.isPending) return <p role="status">{text.records.searching}</p>;
-    if (contact.data !== undefined) return <ToRecord objectType="contact" objectId={contact.data} />;
-    if (contact.error instanceof ApiError && contact.error.status === 404) {
-        return <Empty>{text.records.noContact(email, portalId)}</Empty>;
-    }
-    return contact.error === null ? null : <ErrorState error={contact.error} onRetry={() => void contact.refetch()} />;
+  const search = readRecordSearch(find);
+  const portalId = usePortalId();
+  const email = search.kind === 'email' ? search.email : '';
+  const contact = useQuery({ ...contactByEmailQuery(email), enabled: email !== '' });
+  if (search.kind === 'nothing') return null;
+  if (search.kind === 'record') return <ToRecord {...search.record} />;
+  if (contact.isPending) return <p role="status">{text.records.searching}</p>;
+  if (contact.data !== undefined) return <ToRecord objectType="contact" objectId={contact.data} />;
+  if (contact.error instanceof ApiError && contact.error.status === 404) {
+    return <Empty>{text.records.noContact(email, portalId)}</Empty>;
+  }
+  return contact.error === null ? null : <ErrorState error={contact.error} onRetry={() => void contact.refetch()} />;
 }
 
 // Back must not return to a search that opens the record again at once.
 const ToRecord = (record: RecordKey) => <Navigate to="/records/$objectType/$objectId" params={{ ...record }} replace />;
 
 function Recent() {
-    const portalId = usePortalId();
-    const records = useMemo(() => recentRecords(portalId), [portalId]);
-    const nameOf = useRecordNames(records);
-    return (
-        <section className="recent">
-            <h2 className="eyebrow">{text.records.recent}</h2>
-            {records.length === 0 ? (
-                <p className="muted">{text.records.noRecent}</p>
-            ) : (
-                <ul className="card">
-                    {records.map((record) => (
-                        <li key={`${record.objectType}/${record.objectId}`}>
-                            <Link to="/records/$objectType/$objectId" params={{ ...record }}>
-                                <span className="tile" aria-hidden="true">
-                                    <UserRound size={15} strokeWidth={1.6} />
-                                </span>
-                                <bdi className="grow truncate">{nameOf(record) ?? ''}</bdi>
-                                <code className="muted">
-                                    {record.objectType}/{record.objectId}
-                                </code>
-                            </Link>
-                        </li>
-                    ))}
-                </ul>
-            )}
-        </section>
-    );
+  const portalId = usePortalId();
+  const records = useMemo(() => recentRecords(portalId), [portalId]);
+  const nameOf = useRecordNames(records);
+  return (
+    <section className="recent">
+      <h2 className="eyebrow">{text.records.recent}</h2>
+      {records.length === 0 ? (
+        <p className="muted">{text.records.noRecent}</p>
+      ) : (
+        <ul className="card">
+          {records.map((record) => (
+            <li key={`${record.objectType}/${record.objectId}`}>
+              <Link to="/records/$objectType/$objectId" params={{ ...record }}>
+                <span className="tile" aria-hidden="true">
+                  <UserRound size={15} strokeWidth={1.6} />
+                </span>
+                <bdi className="grow truncate">{nameOf(record) ?? ''}</bdi>
+                <code className="muted">
+                  {record.objectType}/{record.objectId}
+                </code>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
 }
