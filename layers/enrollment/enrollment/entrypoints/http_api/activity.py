@@ -15,7 +15,7 @@ from enrollment.serialization.validation_errors import ValidationError, expectat
 
 # Event types of one request. Each costs about 8 read units.
 MAX_EVENT_TYPES = 12
-# Events of one request. Each event that is decided costs about 7 read units.
+# Events of one request. Each event that is decided costs about 8 read units.
 MAX_EVENTS = 25
 
 
@@ -107,7 +107,7 @@ ENDPOINTS = (
             ),
             Query(
                 "decisions",
-                "Whether to decide each event again, for about 7 read units each.",
+                "Whether to decide each event again, for about 8 read units each.",
                 {"type": "boolean", "default": False},
             ),
         ),
