@@ -278,6 +278,8 @@ export const text = {
 
   palette: {
     placeholder: 'Search flows, records and events, or type a command',
+    record: (record: string) => `Open the record ${record}`,
+    event: (id: string) => `Find the event ${id}`,
     nothing: 'Nothing matches.',
     flow: (id: string) => `Flow ${id}`,
     turnOn: (name: string) => `Turn on ${name}`,

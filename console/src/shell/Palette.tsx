@@ -12,7 +12,7 @@ import { eventTypesQuery, type FlowOverview, flowsQuery } from '../api/queries';
 import { messageOf } from '../components/states';
 import { say } from '../components/toasts';
 import { text } from '../text';
-import { eventTypeCommands, flowCommands } from './commands';
+import { eventTypeCommands, flowCommands, searchCommands } from './commands';
 import { PAGES } from './pages';
 
 /** One line of the palette. */
@@ -60,7 +60,8 @@ export default function Palette({ onClose, onShowKeys }: PaletteProps) {
     ...flowCommands(flows, navigate, (flow) => turned.mutate(flow)),
     ...eventTypeCommands(events, navigate),
   ];
-  const shown = matching(commands, query).slice(0, SHOWN);
+  const found = searchCommands(query, navigate);
+  const shown = [...matching(commands, query).slice(0, SHOWN - found.length), ...found];
   return (
     <ModalOverlay className="overlay" isOpen isDismissable onOpenChange={(open) => !open && onClose()}>
       <Modal className="modal palette">

@@ -1,8 +1,9 @@
 /** Commands of the palette. They follow from what the page has read already; the palette reads only the catalog. */
 
-import { BookOpen, Power, Workflow } from 'lucide-react';
+import { BookOpen, CircleDot, Power, UserRound, Workflow } from 'lucide-react';
 
 import type { EventType, FlowOverview } from '../api/queries';
+import { readRecordSearch } from '../screens/records/search';
 import { text } from '../text';
 import type { Command } from './Palette';
 import type { router } from '../router';
@@ -44,3 +45,25 @@ export const eventTypeCommands = (events: readonly EventType[], navigate: Naviga
     icon: BookOpen,
     run: () => void navigate({ to: '/catalog/$eventType', params: { eventType: event.eventType } }),
   }));
+
+/** What was typed as a record, and, unless it is an email address, as the id of an event. */
+export function searchCommands(typed: string, navigate: Navigate): Command[] {
+  const search = readRecordSearch(typed);
+  if (search.kind === 'nothing') return [];
+  const find = typed.trim();
+  const record: Command = {
+    id: 'find record',
+    label: text.palette.record(
+      search.kind === 'email' ? search.email : `${search.record.objectType}/${search.record.objectId}`,
+    ),
+    icon: UserRound,
+    run: () => void navigate({ to: '/records', search: { find } }),
+  };
+  const event: Command = {
+    id: 'find event',
+    label: text.palette.event(find),
+    icon: CircleDot,
+    run: () => void navigate({ to: '/events/$', params: { _splat: find } }),
+  };
+  return search.kind === 'email' ? [record] : [record, event];
+}
