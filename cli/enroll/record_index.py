@@ -1,5 +1,5 @@
-"""Add the records that an earlier version stored to the index by object type, from which backfills list them
-(docs/operations.md, "Index records of an earlier version")."""
+"""Add the records that an earlier version stored to the index by object type, from which backfills list them, and to
+the index by email (docs/operations.md, "Index records of an earlier version")."""
 
 import base64
 import json
@@ -10,16 +10,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from enrollment.adapters.dynamodb.records import record_shard
-from enrollment.adapters.dynamodb.schema import PARTITION_KEY, RECORD, SORT_KEY, TYPE_SHARD
+from enrollment.adapters.dynamodb.records import read_record, record_item
+from enrollment.adapters.dynamodb.schema import EMAIL_KEY, PARTITION_KEY, RECORD, SORT_KEY, TYPE_SHARD
+from enrollment.adapters.dynamodb.tables import decoded
 from enrollment.domain.identifiers import RecordKey, split
 
 # Items that one request reads.
 PAGE_ITEMS = 500
 
-_NAMES = {"#pk": PARTITION_KEY, "#sk": SORT_KEY, "#shard": TYPE_SHARD}
-# An existing record that is not listed. The version of the record stays, so an event that changes it is not disturbed.
-_UNLISTED = "attribute_exists(createdAt) AND attribute_not_exists(deletedAt) AND attribute_not_exists(#shard)"
+_NAMES = {"#sk": SORT_KEY, "#shard": TYPE_SHARD, "#email": EMAIL_KEY}
+# A record that is in one of the indexes only, or in none. Most records without an email are read, and not changed.
+_UNLISTED = "attribute_exists(createdAt) AND (attribute_not_exists(#shard) OR attribute_not_exists(#email))"
 
 Position = tuple[str, str]
 """The key of the last item that was read."""
@@ -52,7 +53,7 @@ def index_records(
         began = time.monotonic()
         response = _page(client, table, min(page_items, items_per_second), progress.position)
         for item in response["Items"]:
-            progress.records_added += _add(client, table, item[PARTITION_KEY]["S"])
+            progress.records_added += _add(client, table, item)
         progress.items_read += response["ScannedCount"]
         last = response.get("LastEvaluatedKey")
         progress.position = None if last is None else (last[PARTITION_KEY]["S"], last[SORT_KEY]["S"])
@@ -85,24 +86,36 @@ def _page(client: Any, table: str, items: int, position: Position | None) -> Any
         TableName=table,
         Limit=items,
         FilterExpression=f"#sk = :record AND {_UNLISTED}",
-        ProjectionExpression="#pk",
         ExpressionAttributeNames=_NAMES,
         ExpressionAttributeValues={":record": {"S": RECORD}},
         **start,
     )
 
 
-def _add(client: Any, table: str, pk: str) -> bool:
-    """Return whether the record was listed by this call. False: it was listed, deleted or removed meanwhile."""
-    shard = record_shard(RecordKey(*split(pk)))
+def _add(client: Any, table: str, item: Any) -> bool:
+    """Return whether this call added the record to an index. False: nothing was missing, or the record was changed
+    meanwhile, by which it was added."""
+    stored = decoded(item)
+    record = read_record(RecordKey(*split(stored[PARTITION_KEY])), stored)
+    current = record_item(record)
+    missing = {
+        name: current[name] for name in (TYPE_SHARD, EMAIL_KEY) if current[name] is not None and name not in stored
+    }
+    if not missing:
+        return False
     try:
         client.update_item(
             TableName=table,
-            Key=_key(pk, RECORD),
-            UpdateExpression="SET #shard = :shard",
-            ConditionExpression=_UNLISTED,
-            ExpressionAttributeNames={"#shard": TYPE_SHARD},
-            ExpressionAttributeValues={":shard": {"S": shard}},
+            Key=_key(stored[PARTITION_KEY], RECORD),
+            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in missing),
+            # The version of the record stays, so an event that changes it is not disturbed.
+            ConditionExpression=" AND ".join(
+                ["version = :version", *(f"attribute_not_exists({name})" for name in missing)]
+            ),
+            ExpressionAttributeValues={
+                ":version": {"N": str(record.version)},
+                **{f":{name}": {"S": value} for name, value in missing.items()},
+            },
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":

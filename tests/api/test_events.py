@@ -40,6 +40,8 @@ def test_events_are_returned_in_the_format_of_hubspots_api() -> None:
             "eventType": "forms.submitted",
             "eventTypeId": "4-1639801",
             "occurredAt": iso(NOW - 2_000),
+            "sentAt": iso(NOW - 2_000),
+            "source": "acme",
             "id": "s/2",
             "properties": {"hs_form_id": "f-2", "n": "2", "many": "a;b"},
         }

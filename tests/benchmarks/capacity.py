@@ -29,7 +29,11 @@ class Index:
 # As template.yaml has them (tests/benchmarks/test_capacity.py compares).
 INDEXES: Mapping[str, Sequence[Index]] = {
     "flows": (),
-    "records": (Index("by-event-type", ("typeShard", "sk")), Index("by-event-id", ("eventKey",))),
+    "records": (
+        Index("by-event-type", ("typeShard", "sk")),
+        Index("by-event-id", ("eventKey",)),
+        Index("by-email", ("emailKey",)),
+    ),
     "enrollments": (
         Index("by-flow", ("flowShard", "enrolledAt")),
         Index("by-id", ("enrollmentId",)),
@@ -124,11 +128,29 @@ def _removed(table: str, update: str) -> Iterator[Consumed]:
 
 def _put(table: str, item: Item) -> Iterator[Consumed]:
     """As of an item that was not there. An event that is kept a second time writes the index no more: a unit less. A
-    record is listed once, by its first version: a later one has the same entry, and writes no index."""
+    record is listed once, by its first version: a later one has the same entries, and writes no index. No event here
+    changes an email (``index_writes`` has what that takes)."""
     yield Consumed("write", table, write_units(item_bytes(item)))
     if item.get("sk") == {"S": "record"} and item.get("version") != {"N": "1"}:
         return
     for index in INDEXES[table]:
-        if set(index.keys) <= set(item):
-            held = {name: value for name, value in item.items() if name in {"pk", "sk", *index.keys}}
-            yield Consumed("write", table if index.is_local else index.name, write_units(item_bytes(held)))
+        if entry := _entry(index, item):
+            yield Consumed("write", table if index.is_local else index.name, write_units(item_bytes(entry)))
+
+
+def index_writes(table: str, before: Item | None, after: Item) -> dict[str, float]:
+    """Units of each index when an item is replaced. ``before`` None: it is new. An entry that changes its keys is
+    deleted and written."""
+    units: dict[str, float] = {}
+    for index in INDEXES[table]:
+        entries = [_entry(index, item) for item in (before or {}, after)]
+        if entries[0] != entries[1]:
+            units[index.name] = sum(write_units(item_bytes(entry)) for entry in entries if entry)
+    return units
+
+
+def _entry(index: Index, item: Item) -> Item:
+    """Return the keys of an item in an index; empty if the index has no entry of it."""
+    if not set(index.keys) <= set(item):
+        return {}
+    return {name: value for name, value in item.items() if name in {"pk", "sk", *index.keys}}

@@ -13,12 +13,13 @@ import enroll.commands.records as commands
 from enroll.main import app
 from enroll.record_index import Indexing, index_records
 from enroll.stack import Stack
+from enrollment.adapters.dynamodb.record_emails import DynamoRecordEmails
 from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
 from enrollment.adapters.dynamodb.records import DynamoRecords
 from enrollment.adapters.dynamodb.schema import RECORD
 from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import NOT_CREATED, Record
+from enrollment.domain.records.record import NOT_CREATED, Record, TimestampedValue
 from tests.support.aws import aws
 from tests.support.stores import open_tables
 
@@ -71,6 +72,33 @@ def test_existing_records_are_listed_and_keep_their_version(tables: Tables) -> N
     again = Indexing()
     list(scan(tables, again))
     assert again.records_added == 0
+
+
+def test_contacts_of_an_earlier_version_are_found_by_their_email_afterwards(tables: Tables) -> None:
+    records, emails = DynamoRecords(tables), DynamoRecordEmails(tables)
+    for object_id, object_type_id, email in (
+        ("ada", "0-1", "Ada@x.io"),
+        ("acme", "0-2", "a@x.io"),
+        ("no", "0-1", "no"),
+    ):
+        properties = {"email": TimestampedValue(email, NOW)}
+        records.save(Record(key(object_id, object_type_id), NOW, properties))
+        place = {"pk": {"S": str(key(object_id, object_type_id))}, "sk": {"S": RECORD}}
+        remove = {"UpdateExpression": "REMOVE emailKey"}
+        tables.client.update_item(TableName=tables.records.name, Key=place, **remove)
+    assert list(emails.with_email("p/1", "ada@x.io", 10)) == []
+    progress, again = Indexing(), Indexing()
+    list(scan(tables, progress))
+    list(scan(tables, again))
+    assert list(emails.with_email("p/1", "ada@x.io", 10)) == [key("ada")]
+    assert list(emails.with_email("p/1", "a@x.io", 10)) == []
+    assert (progress.records_added, again.records_added) == (RECORDS + 2, 0)
+    # The next change of the record keeps the entry.
+    stored = records.get(key("ada"))
+    assert stored is not None
+    assert stored.version == 1
+    records.save(stored)
+    assert list(emails.with_email("p/1", "ada@x.io", 10)) == [key("ada")]
 
 
 def test_interrupted_scan_continues_at_its_position(tables: Tables) -> None:

@@ -53,7 +53,7 @@ from enrollment.domain.enrollment.portal_settings import PortalSettings
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.events.event import Event, Occurrence
 from enrollment.domain.events.manual import manual_event
-from enrollment.domain.events.sort_key import MAX_SORT_KEY, MIN_SORT_KEY, event_sort_key, sort_key_at
+from enrollment.domain.events.sort_key import MAX_SORT_KEY, MIN_SORT_KEY, EventKey, event_sort_key, sort_key_at
 from enrollment.domain.flows.candidate_selection import CandidateQuery
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.flows.record_change import record_change
@@ -995,6 +995,24 @@ def test_events_of_all_records_by_their_types_newest_first(stores: Stores) -> No
     assert ids("forms.submitted", "calls.ended", first=4, last=7) == ["e006", "e005", "call", "e004"]
     assert ids("calls.started") == ids("forms.submitted", portal="p2") == []
     assert ids("forms.submitted", portal="p1/forms.submitted") == ["other"]
+
+
+def test_keys_of_events_are_those_of_the_events_and_read_them(stores: Stores) -> None:
+    for number in range(60):
+        stores.history.keep(happened(f"e/{number:02d}", NOW + number // 2, str(number % 3)), NOW)
+    bounds = (sort_key_at(NOW + 3), sort_key_at(NOW + 28))
+    events = list(stores.history.of_types("p1", {"forms.submitted"}, *bounds))
+    for page_size in (2, 100):
+        keys = list(stores.history.keys_of_types("p1", {"forms.submitted"}, *bounds, page_size))
+        assert [(key.record, key.event_id, key.given_time) for key in keys] == [
+            (one.record_key, one.id, one.occurred_at) for one in events
+        ]
+    assert list(stores.history.get_many(keys)) == events
+    assert list(stores.history.get_many([keys[4], EventKey(ADA, f"{sort_key_at(NOW)}/gone"), keys[1]])) == [
+        events[4],
+        events[1],
+    ]
+    assert list(stores.history.keys_of_types("p2", {"forms.submitted"}, MIN_SORT_KEY, MAX_SORT_KEY, 25)) == []
 
 
 def test_event_is_found_by_its_id_in_its_portal(stores: Stores) -> None:

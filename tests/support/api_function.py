@@ -72,11 +72,18 @@ def example_portal() -> dict[str, str]:
         assert call("POST", f"/crm/v3/objects/{kind}/batch/upsert", {"inputs": inputs})[0] == 200
     submitted = event({"forms.submitted": "101", "id": "e1", "at": iso(bootstrap.now())})
     (decision,) = invoke(submitted)["decisions"]
+    invoke(event({"forms.submitted": "101", "id": "no-zone", "at": "2026-11-24T10:00:00"}))
+    _, unprocessed = call("GET", "/enrollment/v1/unprocessed")
     status, replay = call("POST", "/enrollment/v1/replays", {"isDryRun": True})
     assert status == 201
     status, run = call("POST", "/enrollment/v1/flows/1004/backfills", {"dryRun": True})
     assert status == 201
-    return {"enrollmentId": decision["enrollmentId"], "replayName": replay["name"], "runId": run["id"]}
+    return {
+        "enrollmentId": decision["enrollmentId"],
+        "replayName": replay["name"],
+        "runId": run["id"],
+        "messageId": unprocessed["results"][0]["id"],
+    }
 
 
 def play_examples(names: dict[str, str]) -> None:

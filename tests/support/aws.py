@@ -96,6 +96,11 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
         "KeySchema": [{"AttributeName": "eventKey", "KeyType": "HASH"}],
         "Projection": keys_only,
     }
+    by_email = {
+        "IndexName": "by-email",
+        "KeySchema": [{"AttributeName": "emailKey", "KeyType": "HASH"}],
+        "Projection": keys_only,
+    }
     dynamodb.create_table(
         TableName=flows, KeySchema=keys, AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST"
     )
@@ -106,8 +111,9 @@ def create_resources(prefix: str = "", dynamodb: Any = None) -> Config:
             *attributes,
             {"AttributeName": "typeShard", "AttributeType": "S"},
             {"AttributeName": "eventKey", "AttributeType": "S"},
+            {"AttributeName": "emailKey", "AttributeType": "S"},
         ],
-        GlobalSecondaryIndexes=[by_event_type, by_event_id],
+        GlobalSecondaryIndexes=[by_event_type, by_event_id, by_email],
         BillingMode="PAY_PER_REQUEST",
     )
     dynamodb.create_table(

@@ -7,7 +7,7 @@ import json
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,10 @@ from enrollment.application.record_service import RecordService
 from enrollment.application.replay import ReplayProcessor
 from enrollment.application.run_worker import RunWorker
 from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
+from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision, Match, match
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
@@ -38,13 +40,15 @@ from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange, changed_record
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.events.event import Event, InvalidEvent
-from enrollment.domain.events.sort_key import event_sort_key
+from enrollment.domain.events.sort_key import EventKey, event_sort_key
+from enrollment.domain.events.unprocessed_event import UnprocessedEvent, UnprocessedMessage
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates, deduplicate, entry_group
 from enrollment.domain.flows.flow import Flow, FlowRevision, retired
 from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey, join
 from enrollment.domain.records.associations import Association
 from enrollment.domain.records.change_events import OutboundEvent
+from enrollment.domain.records.email import email_of
 from enrollment.domain.records.record import Record
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
@@ -189,6 +193,10 @@ class FakeRecords:
             self.records[record.key] = replace(record, version=record.version + 1)
             return self.records[record.key]
 
+    def with_email(self, portal_id: str, email: str, limit: int) -> Sequence[RecordKey]:
+        found = [one.key for one in self.records.values() if one.key.portal_id == portal_id and email_of(one) == email]
+        return found[:limit]
+
 
 class FakeRecordListing:
     def __init__(self, records: FakeRecords) -> None:
@@ -329,6 +337,21 @@ class FakeHistory:
         ]
         return (event for _, _, event in sorted(found, key=lambda one: one[:2], reverse=True))
 
+    def keys_of_types(
+        self, portal_id: str, event_types: Collection[str], first: str, last: str, page_size: int
+    ) -> Iterable[EventKey]:
+        found = [
+            (place, str(record), record)
+            for (record, place), (event, _) in self.kept.items()
+            if record.portal_id == portal_id and event.event_type.name in event_types and first < place < last
+        ]
+        ordered = sorted(found, key=lambda one: one[:2], reverse=True)
+        return (EventKey(record, place) for place, _, record in ordered)
+
+    def get_many(self, keys: Sequence[EventKey]) -> Sequence[Event]:
+        places = [(key.record, key.sort_key) for key in keys]
+        return [self.kept[place][0] for place in places if place in self.kept]
+
 
 class FakeRedeliveries:
     """`scheduled`: what `World.pass_time` delivers. `changes`: what `World.decide_associated` does."""
@@ -428,6 +451,10 @@ class FakeRuns:
                 del self._active[run.portal_id, run.flow_id]
 
 
+# Partitions of the index by flow.
+SHARDS = 16
+
+
 class FakeEnrollments:
     def __init__(self) -> None:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
@@ -487,6 +514,18 @@ class FakeEnrollments:
         found = (one for (key, _, _), one in self.items.items() if key.portal_id == portal_id)
         return next((one for one in found if one.enrollment.id == enrollment_id), None)
 
+    def recent_of_flow(self, portal_id: str, flow_id: str, limit: int) -> RecentEnrollments:
+        newest = self.of_flow(portal_id, flow_id, len(self.items))
+        shards: list[list[Instant]] = [[] for _ in range(SHARDS)]
+        for one in newest:
+            shards[zlib.crc32(str(one.enrollment.record_key).encode()) % SHARDS].append(one.enrollment.enrolled_at)
+        return RecentEnrollments([one[:limit] for one in shards], newest[0] if newest else None)
+
+    def count_in_shard(self, portal_id: str, flow_id: str, shard: int, window: Window, limit: int) -> ShardCount:
+        every = self.recent_of_flow(portal_id, flow_id, len(self.items)).instants[shard]
+        found = [one for one in every if window.contains(one)][:limit]
+        return ShardCount(len(found), found[-1] if len(found) == limit else None)
+
     def _newest(self, found: Iterable[StoredEnrollment], limit: int, before: str | None) -> Sequence[StoredEnrollment]:
         mine = [one for one in found if before is None or one.enrollment.position < before]
         return sorted(mine, key=lambda one: one.enrollment.position, reverse=True)[:limit]
@@ -538,6 +577,30 @@ class FakeUnprocessed:
 
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
         self.events.append((envelope, invalid))
+
+
+class FakeUnprocessedQueue:
+    """`held`: the IDs of messages that another reader holds. `max_visited`: the limit of a scan."""
+
+    def __init__(self) -> None:
+        self.messages: list[UnprocessedMessage] = []
+        self.held: set[str] = set()
+        self.max_visited = 1_000
+        self.scans = 0
+
+    def put(self, message_id: str, sent_at: Instant, envelope: object, reason: str, message: str = "m") -> None:
+        self.messages.append(UnprocessedMessage(message_id, sent_at, UnprocessedEvent(reason, message, envelope)))
+
+    def visit_all(self, visit: Callable[[UnprocessedMessage], bool]) -> bool:
+        self.scans += 1
+        visible = [one for one in self.messages if one.id not in self.held]
+        for one in visible[: self.max_visited]:
+            if not visit(one):
+                return False
+        return not self.held and len(visible) <= self.max_visited
+
+    def is_empty(self) -> bool:
+        return not self.messages
 
 
 class FakeDecisionLog:
@@ -598,6 +661,7 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     bus: FakeBus = field(default_factory=FakeBus)
     decision_log: FakeDecisionLog = field(default_factory=FakeDecisionLog)
+    unprocessed_queue: FakeUnprocessedQueue = field(default_factory=FakeUnprocessedQueue)
     ids: int = 0
 
     def __post_init__(self) -> None:
@@ -645,8 +709,9 @@ class World:
             clock=lambda: self.now,
             sleep=self._sleep,
         )
+        self.unprocessed = UnprocessedEventReader(self.unprocessed_queue)
         self.authoring = FlowAuthoring(self.flows, self.flows, read_flow_to_store)
-        self.record_service = RecordService(self.records, self.associations, self.bus, check_production)
+        self.record_service = RecordService(self.records, self.associations, self.bus, check_production, self.records)
 
     def _sleep(self, seconds: float) -> None:
         self.now += round(seconds * 1000)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from aws_lambda_powertools import Logger
 
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.enrollment.runs import Run
 from enrollment.domain.identifiers import RecordKey
@@ -54,18 +55,21 @@ class Answer:
 
 
 def services_of(world: World) -> Services:
+    explainer = DecisionExplainer(world.processor, world.flows, read_flow_or_retired)
     return Services(
         world.authoring,
         world.evaluator,
         world.portals,
         world.record_service,
         world.enrollments,
+        FlowActivityReader(world.enrollments, world.history, explainer),
         world.history,
         world.processor,
-        DecisionExplainer(world.processor, world.flows, read_flow_or_retired),
+        explainer,
         world.replays,
         world.manual_enrollment,
         world.backfills,
+        world.unprocessed,
         world.new_id,
         Stack("enroll", "eu-west-1", False, 30, 20, ("eventHistory", "findEventsById")),
     )
@@ -166,4 +170,6 @@ def example_portal() -> Api:
     submitted = {"forms.submitted": "101", "id": "e1", "at": iso(NOW), "properties": {"hs_form_id": "f-1"}}
     world.deliver(event(submitted))
     world.replays.save(EXAMPLE_REPLAY)
+    refused = event({"forms.submitted": "101", "id": "no-zone", "at": "2026-11-24T10:00:00"})
+    world.unprocessed_queue.put("m1", NOW, refused, "BAD_TIME", "detail.occurredAt: expected a time")
     return Api(world)

@@ -242,6 +242,7 @@ def play_api(stack: Stack, recorder: Recorder, function: str) -> None:
     limited = flow({"id": 7, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "HOUR"}})
     with recorder.of(function):
         play_examples(names)
+        assert call("GET", "/crm/v3/objects/contacts/ada@example.com", idProperty="email")[0] == 404
         assert call("PUT", "/automation/v4/flows/7", limited)[0] == 201
         # The second one is delayed.
         for _ in range(2):

@@ -147,7 +147,8 @@ def index(
     stack: StackName = "enroll",
     as_json: AsJson = False,
 ) -> None:
-    """List the records of earlier versions by object type, so that backfills find them. It is safe to repeat this."""
+    """Add the records of earlier versions to the indexes by object type, from which backfills list them, and by email.
+    It is safe to repeat this."""
     try:
         progress = Indexing(None if after is None else read_position(after))
     except ValueError as error:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
@@ -17,6 +18,8 @@ from enrollment.domain.enrollment.replays import DryRunResult, Replay
 from enrollment.domain.enrollment.runs import Run, RunShard
 from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
+from enrollment.domain.events.sort_key import EventKey
+from enrollment.domain.events.unprocessed_event import UnprocessedMessage
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -134,6 +137,15 @@ class Records(Protocol):
         ...
 
 
+class RecordEmails(Protocol):
+    """The contacts by their email. Reads are eventually consistent: a change is normally visible within a second."""
+
+    def with_email(self, portal_id: str, email: str, limit: int) -> Sequence[RecordKey]:
+        """Return at most ``limit`` contacts of a portal that had this email when they were last stored, in any order.
+        ``email``: as of ``normalized_email``."""
+        ...
+
+
 # The records of an object type are listed in this number of parts, each in an order of its own.
 RECORD_SHARDS = 16
 
@@ -203,6 +215,18 @@ class EventHistoryStore(Protocol):
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
         """Return the events of all records of a portal between two sort keys, newest first. Pages are read as the
         result is consumed. The read is eventually consistent: a write is normally visible within a second."""
+        ...
+
+    def keys_of_types(
+        self, portal_id: str, event_types: Collection[str], first: str, last: str, page_size: int
+    ) -> Iterable[EventKey]:
+        """Return the keys of the events that ``of_types`` returns, in the same order, without reading the events.
+        ``page_size``: the number of keys of a page. At least one page of each partition of a type is read."""
+        ...
+
+    def get_many(self, keys: Sequence[EventKey]) -> Sequence[Event]:
+        """Return the events with these keys, in their order, with a strongly consistent read. Events that are not
+        stored any more are left out."""
         ...
 
 
@@ -306,6 +330,19 @@ class FirstEnrollments(Protocol):
 
     def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
         """Return the first enrollment of each record that was enrolled in the flow, with a strongly consistent read."""
+        ...
+
+
+class EnrollmentIndex(Protocol):
+    """The times of the enrollments in a flow. Its reads are eventually consistent: a write is normally visible within a
+    second."""
+
+    def recent_of_flow(self, portal_id: str, flow_id: str, limit: int) -> RecentEnrollments:
+        """Return the times of at most ``limit`` of the newest enrollments of each shard, and the newest enrollment."""
+        ...
+
+    def count_in_shard(self, portal_id: str, flow_id: str, shard: int, window: Window, limit: int) -> ShardCount:
+        """Count the enrollments of a shard in a window of time, from the newest on: at most ``limit`` of them."""
         ...
 
 
@@ -426,6 +463,22 @@ class UnprocessedEvents(Protocol):
 
     def put(self, envelope: object, invalid: InvalidEvent) -> None:
         """Store the whole event with its reason and message."""
+        ...
+
+
+class UnprocessedEventQueue(Protocol):
+    """The queue of events that cannot be processed, for readers. Reading takes nothing out of it."""
+
+    def visit_all(self, visit: Callable[[UnprocessedMessage], bool]) -> bool:
+        """Call ``visit`` with each message, once and in any order, until it returns False or a limit of the adapter is
+        reached. Return whether all messages were visited.
+
+        A message that another reader holds is not visited; then the result is False. A message that is visited is
+        hidden from other readers until the scan ends."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Return whether the queue has no message, held by a reader or not. The answer can be a minute old."""
         ...
 
 

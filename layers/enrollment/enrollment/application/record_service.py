@@ -13,11 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from enrollment.application.ports import Associations, ConcurrentModification, EventPublisher, Records
+from enrollment.application.ports import (
+    Associations,
+    ConcurrentModification,
+    EventPublisher,
+    RecordEmails,
+    Records,
+)
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated, inverse
 from enrollment.domain.records.change_events import OutboundEvent, association_events, change_events
+from enrollment.domain.records.email import email_of, normalized_email
 from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, apply_change, deleted
 from enrollment.domain.values import Instant
 
@@ -29,8 +36,22 @@ ATTEMPTS = 50
 MAX_ASSOCIATION_TYPES = 200
 
 
+# Contacts with one email that a look-up reads. Emails are meant to be unique.
+MAX_CONTACTS_WITH_ONE_EMAIL = 10
+
+
 class UnknownRecord(LookupError):
     """The record does not exist, or was deleted."""
+
+
+class AmbiguousEmail(Exception):
+    """Several contacts have the email. ``object_ids``: their IDs, or the first of them."""
+
+    def __init__(self, email: str, object_ids: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(object_ids)} contacts have the email {email}: {', '.join(object_ids)}. Use the ID of the contact"
+        )
+        self.object_ids = tuple(object_ids)
 
 
 class EventsNotAccepted(Exception):
@@ -79,6 +100,7 @@ class RecordService(Struct, frozen=True):
     associations: Associations
     producer: EventPublisher
     check: Callable[[OutboundEvent], None]
+    emails: RecordEmails
     history_length: int = HISTORY_LENGTH
 
     def get(self, key: RecordKey) -> Record:
@@ -88,6 +110,34 @@ class RecordService(Struct, frozen=True):
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
         """Return the records that exist, by key."""
         return {key: record for key, record in self.records.get_many(keys).items() if record.exists}
+
+    def find_contacts(self, portal_id: str, emails: Sequence[str]) -> Mapping[str, Record | AmbiguousEmail]:
+        """Return the contacts by their email, compared without case. Emails that no contact has are missing from the
+        result. Each email costs a query, and its contacts are read once for all emails."""
+        normalized = {email: normalized_email(email) for email in emails}
+        keys = {
+            email: self.emails.with_email(portal_id, email, MAX_CONTACTS_WITH_ONE_EMAIL)
+            for email in dict.fromkeys(filter(None, normalized.values()))
+        }
+        records = self.get_many(list(dict.fromkeys(key for found in keys.values() for key in found)))
+        contacts: dict[str, Record | AmbiguousEmail] = {}
+        for email, known in normalized.items():
+            # The index can be behind: the email that is stored counts.
+            current = [key for key in keys.get(known or "", ()) if key in records and email_of(records[key]) == known]
+            if len(current) > 1:
+                contacts[email] = AmbiguousEmail(email, sorted(key.object_id for key in current))
+            elif current:
+                contacts[email] = records[current[0]]
+        return contacts
+
+    def find_contact(self, portal_id: str, email: str) -> Record:
+        """Return the contact with an email, compared without case. Raises UnknownRecord and AmbiguousEmail."""
+        contact = self.find_contacts(portal_id, [email]).get(email)
+        if contact is None:
+            raise UnknownRecord(f"no contact with the email {email} in this portal")
+        if isinstance(contact, AmbiguousEmail):
+            raise contact
+        return contact
 
     def create(self, key: RecordKey, change: RecordUpdate) -> RecordChange:
         """Create a record. Raises RecordAlreadyExists if the ID is in use or was deleted, and the errors of

@@ -25,6 +25,7 @@ from enrollment.domain.enrollment.processing_scope import ALL_FLOWS, ProcessingS
 from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.events.event_types import EventType
+from enrollment.domain.events.sort_key import EventKey
 from enrollment.domain.flows.candidate_selection import CandidateQuery, Candidates
 from enrollment.domain.flows.flow import Flow
 from enrollment.domain.flows.rate_limit import RateLimit
@@ -337,6 +338,14 @@ class _FirstEvaluations(Struct, frozen=True):
         return ()
 
     def of_types(self, portal_id: str, event_types: Collection[str], first: str, last: str) -> Iterable[Event]:
+        return ()
+
+    def keys_of_types(
+        self, portal_id: str, event_types: Collection[str], first: str, last: str, page_size: int
+    ) -> Iterable[EventKey]:
+        return ()
+
+    def get_many(self, keys: Sequence[EventKey]) -> Sequence[Event]:
         return ()
 
 

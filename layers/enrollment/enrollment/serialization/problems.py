@@ -23,5 +23,8 @@ def write_problem(
 
 def write_fault(fault: ValidationError) -> dict[str, Any]:
     """Return one entry of ``errors``. ``in`` is the JSON path or the name of the parameter."""
-    context = {"didYouMean": [fault.meant]} if fault.meant else {}
+    context = {
+        **({"didYouMean": [fault.meant]} if fault.meant else {}),
+        **({"ids": list(fault.ids)} if fault.ids else {}),
+    }
     return {"message": fault.message, "in": fault.path, "code": fault.code, "context": context}

@@ -3,12 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from enrollment.domain.events.moments import as_of
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import CATEGORIES, AssociationType
+from enrollment.domain.records.email import CONTACT, EMAIL, MAX_EMAIL
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.domain.values import LATEST, Instant, as_text, is_missing, iso, read_time
-from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
+from enrollment.serialization.requests import (
+    CONTACT_ID_PROPERTIES,
+    ID_PROPERTIES,
+    MAX_ID,
+    MAX_INPUTS,
+    BodyReader,
+    read_cursor,
+)
 from enrollment.serialization.validation_errors import expectation, expectation_of
 
 MAX_ASSOCIATION_TYPES = 50
@@ -52,19 +62,32 @@ def read_upserts(body: Any, now: Instant) -> list[tuple[str, RecordUpdate]]:
     return list(changes.items())
 
 
-def read_record_ids(body: Any) -> tuple[list[str], list[str] | None, list[str]]:
-    """Read ``{"inputs": [{"id": …}], "properties": […], "propertiesWithHistory": […]}``.
+class RecordsQuery(Struct, frozen=True):
+    """The records of a batch request, each once. ``is_by_email``: ``ids`` are emails of contacts. ``names``: of the
+    requested properties; None: all. ``history``: names of properties that are requested with their history."""
 
-    Return the IDs, the names of the requested properties (None: all), and the names of those requested with their
-    history. Raises InvalidRequest.
-    """
+    ids: Sequence[str]
+    is_by_email: bool
+    names: Sequence[str] | None
+    history: Sequence[str]
+
+
+def read_records_query(body: Any, object_type_id: str) -> RecordsQuery:
+    """Read ``{"inputs": [{"id": …}], "idProperty": …, "properties": […], "propertiesWithHistory": […]}``.
+    ``object_type_id``: of the records; only contacts are found by their email. Raises InvalidRequest."""
     reader = BodyReader()
-    ids = _ids(reader, body)
+    allowed = CONTACT_ID_PROPERTIES if object_type_id == CONTACT else ID_PROPERTIES
     document = body if isinstance(body, dict) else {}
+    is_by_email = document.get("idProperty") == EMAIL
+    longest = MAX_EMAIL if is_by_email else MAX_ID
+    ids = [
+        reader.id(item.get("id"), f"$.inputs[{number}].id", longest)
+        for number, item in enumerate(reader.inputs(body, allowed))
+    ]
     names = reader.names(document.get("properties"), "$.properties")
     history = reader.names(document.get("propertiesWithHistory"), "$.propertiesWithHistory") or []
     reader.finish()
-    return ids, names, history
+    return RecordsQuery(list(dict.fromkeys(ids)), is_by_email, names, history)
 
 
 def read_ids(body: Any) -> list[str]:

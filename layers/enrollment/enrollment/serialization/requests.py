@@ -27,6 +27,11 @@ DOT_SEGMENTS = frozenset({".", ".."})
 CLOCK_SKEW = 5 * 60 * 1000
 
 
+# The properties by which records are found: by their ID everywhere, and contacts by their email where it says so.
+ID_PROPERTIES = ("hs_object_id",)
+CONTACT_ID_PROPERTIES = (*ID_PROPERTIES, "email")
+
+
 class InvalidRequest(ValueError):
     """The request is rejected. ``faults``: everything that is wrong with it."""
 
@@ -74,28 +79,29 @@ class BodyReader:
             return []
         return value
 
-    def id(self, value: Any, path: str) -> str:
+    def id(self, value: Any, path: str, longest: int = MAX_ID) -> str:
         """Return an ID as text. HubSpot's clients send IDs as texts or as numbers. Empty if it is invalid."""
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**38:
             return str(value)
         if not isinstance(value, str):
-            self.fault(path, "WRONG_TYPE", expectation(f"an id of 1 to {MAX_ID} characters", value))
+            self.fault(path, "WRONG_TYPE", expectation(f"an id of 1 to {longest} characters", value))
             return ""
         try:
-            return checked_id(value, path, MAX_ID)
+            return checked_id(value, path, longest)
         except InvalidEvent as invalid:
             self._add(invalid)
             return ""
 
-    def id_property(self, body: Mapping[str, Any], path: str) -> None:
-        """Report an ``idProperty`` other than the record's ID."""
-        if (fault := other_id_property(body.get("idProperty"), f"{path}.idProperty")) is not None:
+    def id_property(self, body: Mapping[str, Any], path: str, allowed: Sequence[str] = ID_PROPERTIES) -> None:
+        """Report an ``idProperty`` that is not allowed."""
+        if (fault := other_id_property(body.get("idProperty"), f"{path}.idProperty", allowed)) is not None:
             self.faults.append(fault)
 
-    def inputs(self, body: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield the inputs of a batch request: ``{"inputs": [{…}]}``."""
+    def inputs(self, body: Any, id_properties: Sequence[str] = ID_PROPERTIES) -> Iterator[Mapping[str, Any]]:
+        """Yield the inputs of a batch request: ``{"inputs": [{…}]}``. ``id_properties``: those that the request may
+        name for all inputs."""
         document = self.mapping(body, "$")
-        self.id_property(document, "$")
+        self.id_property(document, "$", id_properties)
         for number, raw_input in enumerate(self.items(document.get("inputs"), "$.inputs", "inputs")):
             item = self.mapping(raw_input, f"$.inputs[{number}]")
             self.id_property(item, f"$.inputs[{number}]")
@@ -187,19 +193,19 @@ def read_path_id(value: str, name: str) -> str:
     return read_id(value, name)
 
 
-def check_id_property(query: Mapping[str, str]) -> None:
-    """Raise InvalidRequest if the query names another property than the record's ID to find records by."""
-    if (fault := other_id_property(query.get("idProperty"), "idProperty")) is not None:
+def check_id_property(query: Mapping[str, str], allowed: Sequence[str] = ID_PROPERTIES) -> None:
+    """Raise InvalidRequest if the query names a property that is not allowed to find records by."""
+    if (fault := other_id_property(query.get("idProperty"), "idProperty", allowed)) is not None:
         raise InvalidRequest([fault])
 
 
-def other_id_property(value: Any, path: str) -> ValidationError | None:
-    """Return the fault of an ``idProperty`` other than the record's ID. None: it is absent or the record's ID."""
-    if value in (None, "hs_object_id"):
+def other_id_property(value: Any, path: str, allowed: Sequence[str] = ID_PROPERTIES) -> ValidationError | None:
+    """Return the fault of an ``idProperty`` that is not allowed. None: it is absent or allowed."""
+    if value is None or value in allowed:
         return None
-    return ValidationError(
-        path, "NOT_SUPPORTED", expectation("hs_object_id, because records are found by ID only", value)
-    )
+    expected = " or ".join(allowed)
+    reason = ", because records are found by ID only here" if len(allowed) == 1 else ""
+    return ValidationError(path, "NOT_SUPPORTED", expectation(f"{expected}{reason}", value))
 
 
 def read_list_id(value: str, name: str) -> str:
@@ -217,13 +223,13 @@ def read_names(raw_names: Sequence[str], path: str) -> list[str]:
     return names
 
 
-def read_limit(value: str | None, default: int = MAX_INPUTS) -> int:
-    """Return the limit of a page, from 1 to MAX_INPUTS. Raises InvalidRequest."""
+def read_limit(value: str | None, default: int = MAX_INPUTS, maximum: int = MAX_INPUTS) -> int:
+    """Return the limit of a page, from 1 to ``maximum``. Raises InvalidRequest."""
     if value is None:
         return default
     number = int(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0
-    if not 1 <= number <= MAX_INPUTS:
-        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {MAX_INPUTS}", value))
+    if not 1 <= number <= maximum:
+        raise refuse("limit", "WRONG_LENGTH", expectation(f"a number from 1 to {maximum}", value))
     return number
 
 

@@ -1,5 +1,6 @@
 """Writing of the message of an event that could not be processed (docs/unprocessed.md). The command line reads it."""
 
+import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,16 @@ def _cut(envelope: object, event: str, invalid: InvalidEvent, bus: str, availabl
     fitting = bisect_right(lengths, free_bytes + 2, key=lambda length: byte_length(json_text(beginning[:length])))
     truncated["beginning"] = beginning[:fitting]
     return json_text(message)
+
+
+def write_safely(value: Any) -> Any:
+    """Return the value, or its JSON as a text if it is not valid JSON: it is nested too deeply, or has a number that is
+    too large."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return _written(value)
+    return value
 
 
 def _fault(invalid: InvalidEvent) -> dict[str, Any]:

@@ -177,6 +177,16 @@ class ByEventId(GlobalSecondaryIndex["HistoryEventItem"]):  # type: ignore[no-un
     event_key = UnicodeAttribute(hash_key=True, attr_name=schema.EVENT_KEY)
 
 
+class ByEmail(GlobalSecondaryIndex["RecordItem"]):  # type: ignore[no-untyped-call]
+    """Finds contacts by their email. Partitions: <portal>/<normalized email>."""
+
+    class Meta:
+        index_name = schema.BY_EMAIL
+        projection = KeysOnlyProjection()
+
+    email_key = UnicodeAttribute(hash_key=True, attr_name=schema.EMAIL_KEY)
+
+
 class RecordsTableItem(Item):
     """The keys of the items of the records table."""
 
@@ -185,7 +195,7 @@ class RecordsTableItem(Item):
 
 
 class RecordItem(RecordsTableItem):
-    """A record. ``DynamoRecords`` describes the JSON."""
+    """A record. ``DynamoRecords`` describes the JSON. ``email_key``: of contacts with an email only."""
 
     version = NumberAttribute()
     created_at = NumberAttribute(attr_name="createdAt", null=True)
@@ -199,7 +209,10 @@ class RecordItem(RecordsTableItem):
     deleted_at = NumberAttribute(attr_name="deletedAt", null=True)
     awaited_until = NumberAttribute(attr_name="awaitedUntil", null=True)
     type_shard = UnicodeAttribute(attr_name=schema.TYPE_SHARD, null=True)
+    email_key = UnicodeAttribute(attr_name=schema.EMAIL_KEY, null=True)
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE, null=True)
+
+    by_email = ByEmail()
 
 
 class AssociationItem(RecordsTableItem):

@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from enrollment.adapters.dynamodb.schema import RECORD, TIME_TO_LIVE, TYPE_SHARD
+from enrollment.adapters.dynamodb.schema import EMAIL_KEY, RECORD, TIME_TO_LIVE, TYPE_SHARD
 from enrollment.adapters.dynamodb.tables import Item, Tables, is_at
 from enrollment.application.ports import ConcurrentModification
 from enrollment.domain.identifiers import RecordKey, join
+from enrollment.domain.records.email import email_of
 from enrollment.domain.records.name_normalization import in_one_spelling
 from enrollment.domain.records.record import EARLY_CHANGES_KEPT_MS, NOT_CREATED, Record, TimestampedValue, ValueHistory
 from enrollment.domain.values import Instant
@@ -58,6 +59,7 @@ def _json(value: Any) -> str:
 def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
     """Return the item of the next version. ``write`` encodes the attributes that are stored as JSON."""
     is_created = record.created_at != NOT_CREATED
+    email = email_of(record)
     origins: dict[Origin, int] = {}
 
     def of(dated: TimestampedValue) -> list[Any]:
@@ -89,6 +91,8 @@ def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
         "awaitedUntil": record.awaited_until,
         # Lists the record by its type. It never changes while the record exists, so a change writes no index entry.
         TYPE_SHARD: record_shard(record.key) if record.exists else None,
+        # Finds the contact by its email. Only another email writes an index entry.
+        EMAIL_KEY: None if email is None else email_key(record.key.portal_id, email),
         # A deleted record stays. Changes to a record that is never created expire.
         TIME_TO_LIVE: None if is_created or record.deleted_at is not None else _expiry(record),
     }
@@ -97,6 +101,11 @@ def record_item(record: Record, write: Callable[[Any], Any] = _json) -> Item:
 def record_shard(key: RecordKey) -> str:
     """Return the partition of a record in the index by event type."""
     return shard_of_type(key.portal_id, key.object_type_id, zlib.crc32(str(key).encode()) % SHARDS)
+
+
+def email_key(portal_id: str, email: str) -> str:
+    """Return the partition of a normalized email in the index by email."""
+    return join(portal_id, email)
 
 
 def shard_of_type(portal_id: str, object_type_id: str, number: int) -> str:

@@ -18,6 +18,8 @@ BY_EVENT_TYPE = "by-event-type"
 TYPE_SHARD = "typeShard"
 BY_EVENT_ID = "by-event-id"
 EVENT_KEY = "eventKey"
+BY_EMAIL = "by-email"
+EMAIL_KEY = "emailKey"
 # Indexes of the enrollments table, and the attributes of their keys.
 BY_FLOW = "by-flow"
 FLOW_SHARD = "flowShard"

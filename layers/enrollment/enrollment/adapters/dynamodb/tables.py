@@ -24,7 +24,8 @@ indexes find them: `by-time` (local) by record, newest first; `by-flow` by flow,
 partitions are shards of the whole stack: a claim adds the entry, and the confirmation removes it. The index `by-event-
 type` finds the events of all records by type, with the partitions <portal>/<event type>/<shard>, and lists the records
 of an object type, with the partitions <portal>/<object type>/record/<shard>. The index `by-event-id` finds an event by
-its ID, with the partitions <portal>/<event>. All indexes contain keys only, so a confirmation writes to `unconfirmed`
+its ID, with the partitions <portal>/<event>. The index `by-email` finds contacts by their email, with the partitions
+<portal>/<email>. All indexes contain keys only, so a confirmation writes to `unconfirmed`
 and no other index.
 
 An item is a dictionary of strings, integers and booleans here. A structured value is stored as JSON text. This is the

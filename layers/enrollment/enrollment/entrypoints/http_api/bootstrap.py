@@ -14,6 +14,7 @@ from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
+from enrollment.adapters.dynamodb.record_emails import DynamoRecordEmails
 from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
 from enrollment.adapters.dynamodb.record_repository import RecordRepository
 from enrollment.adapters.dynamodb.replay_repository import ReplayRepository
@@ -22,6 +23,7 @@ from enrollment.adapters.dynamodb.tables import Tables
 from enrollment.adapters.eventbridge import EventBridgeBus
 from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog, log_refused_flow
 from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler
+from enrollment.adapters.unprocessed_queue import SqsUnprocessedReader
 from enrollment.application.backfills import Backfills
 from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.enrollment_claims import EnrollmentClaims
@@ -29,11 +31,13 @@ from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, Portals, Replays
 from enrollment.application.record_service import RecordService
 from enrollment.application.simulation import without_consequences
+from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.catalog import EVENT_TYPES
 from enrollment.config import Config, from_environment
 from enrollment.entrypoints.bootstrap import event_history, new_id, now, tracing
@@ -42,6 +46,7 @@ from enrollment.serialization.envelopes import check_production
 from enrollment.serialization.flows import read_flow, read_flow_or_retired, read_flow_to_store, read_stored_flow
 from enrollment.serialization.messages import read_message, write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import write_associated_change, write_redelivery
+from enrollment.serialization.unprocessed_messages import read_unprocessed
 
 
 class ApiApplication(Struct, frozen=True):
@@ -52,6 +57,7 @@ class ApiApplication(Struct, frozen=True):
     portals: Portals
     record_service: RecordService
     enrollments: Enrollments
+    flow_activity: FlowActivityReader
     history: EventHistory
     processor: EventProcessor
     explaining: DecisionExplainer
@@ -59,6 +65,7 @@ class ApiApplication(Struct, frozen=True):
     manual_enrollment: ManualEnrollment
     backfills: Backfills
     stack: Stack
+    unprocessed: UnprocessedEventReader
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -91,6 +98,7 @@ def api_application() -> ApiApplication:
         history_length=config.history_length,
         history=history,
     )
+    explainer = DecisionExplainer(processor, flow_repository, read_flow_or_retired)
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_outbound_event)
     sqs = clients.sqs(session)
     return ApiApplication(
@@ -102,12 +110,14 @@ def api_application() -> ApiApplication:
             associations=associations,
             producer=bus,
             check=check_production,
+            emails=DynamoRecordEmails(tables),
             history_length=config.history_length,
         ),
         enrollments=enrollments,
+        flow_activity=FlowActivityReader(enrollments, history, explainer),
         history=history,
         processor=processor,
-        explaining=DecisionExplainer(processor, flow_repository, read_flow_or_retired),
+        explaining=explainer,
         replays=ReplayRepository(tables),
         manual_enrollment=ManualEnrollment(
             flow_repository=flow_repository,
@@ -128,6 +138,7 @@ def api_application() -> ApiApplication:
         ),
         backfills=Backfills(DynamoRuns(tables), flow_repository, read_flow, DynamoRecordListing(tables), new_id),
         stack=stack_of(config),
+        unprocessed=UnprocessedEventReader(SqsUnprocessedReader(sqs, config.unprocessed_queue_url, read_unprocessed)),
         logger=logger,
         metrics=metrics,
         trace=tracing(config),

@@ -12,10 +12,12 @@ from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
 from enrollment.application.record_service import RecordService
+from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.domain.values import Instant
 from enrollment.serialization.requests import read_id, refuse
 from enrollment.serialization.validation_errors import expectation_of
@@ -56,12 +58,14 @@ class Services(Struct, frozen=True):
     portals: Portals
     record_service: RecordService
     enrollments: Enrollments
+    flow_activity: FlowActivityReader
     history: EventHistory
     processor: EventProcessor
     explaining: DecisionExplainer
     replays: Replays
     manual_enrollment: ManualEnrollment
     backfills: Backfills
+    unprocessed: UnprocessedEventReader
     new_id: NewId
     stack: Stack
 

@@ -1,13 +1,18 @@
-"""Serve the event history: `/events/v3/events` lists the events of a record, and `…/occurred` searches for one."""
+"""Serve the event history: `/events/v3/events` lists the events of a record, `…/occurred` searches for one, and
+`/enrollment/v1/occurrences` finds an event of any record by its ID."""
 
 import json
+from datetime import date, timedelta
 
 from msgspec.structs import replace
 
 from enrollment.application.event_history import EventQuery
+from enrollment.application.event_search import search_with_id
 from enrollment.catalog import EVENT_TYPE_IDS, EVENT_TYPES
+from enrollment.domain.criteria.record_operators import zone_of
 from enrollment.domain.flows.flow import TriggerGroup
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.operators.calendar import midnight
 from enrollment.domain.similar_names import nearest
 from enrollment.domain.values import Instant, iso
 from enrollment.entrypoints.http_api.endpoint import (
@@ -34,7 +39,7 @@ from enrollment.serialization.requests import (
     refuse,
     write_cursor,
 )
-from enrollment.serialization.validation_errors import expectation
+from enrollment.serialization.validation_errors import ValidationError, expectation, expectation_of
 
 # The values of the parameter `sort`; True: newest first.
 SORTS = {"DESCENDING": True, "ASCENDING": False, "-occurredAt": True, "occurredAt": False}
@@ -49,7 +54,7 @@ def list_events(services: Services, request: Request) -> Reply:
     if sort not in SORTS:
         raise refuse("sort", "UNKNOWN_OPTION", expectation(" or ".join(SORTS), sort))
     event_query = EventQuery(
-        event_types=frozenset([_event_type(query["eventType"])]) if "eventType" in query else None,
+        event_types=frozenset([read_event_type(query["eventType"])]) if "eventType" in query else None,
         event_id=read_id(query["id"], "id") if "id" in query else None,
         after=_moment(request, "occurredAfter"),
         before=_moment(request, "occurredBefore"),
@@ -83,6 +88,46 @@ def get_occurred(services: Services, request: Request) -> Reply:
     return Reply(200, answer)
 
 
+def find_occurrences(services: Services, request: Request) -> Reply:
+    """Find events by their ID: by the index, or, if the stack has none, among those of a type and a day. Raises
+    InvalidRequest."""
+    event_id, now = required(request, "eventId"), request.now
+    since = {"since": iso(services.history.kept_since(now))}
+    if services.history.is_found_by_id:
+        events = services.history.with_id(request.portal_id, event_id, now)
+        return Reply(200, page([write_occurrence(event) for event in events], None) | since)
+    missing = [
+        ValidationError(
+            name,
+            "MISSING_FIELD",
+            expectation_of("this query parameter", "no value")
+            + ", because this stack does not find events by their ID (parameter FindEventsById)",
+        )
+        for name in ("eventType", "day")
+        if name not in request.query
+    ]
+    if missing:
+        raise InvalidRequest(missing)
+    event_type, day = read_event_type(request.query["eventType"]), _day(request.query["day"])
+    position = read_cursor(request.query.get("after"))
+    zone = zone_of(services.portals.settings(request.portal_id).time_zone)
+    first, last = midnight(day, zone), midnight(day + timedelta(days=1), zone)
+    search = search_with_id(services.history, request.portal_id, event_type, event_id, now, first, last, position)
+    next_position = None if search.following is None else write_cursor(search.following)
+    return Reply(200, page([write_occurrence(event) for event in search.events], next_position) | since)
+
+
+def _day(text: str) -> date:
+    """Return the day of a text like 2026-11-28. Raises InvalidRequest."""
+    try:
+        day = date.fromisoformat(text) if len(text) == len("2026-11-28") else None
+    except ValueError:
+        day = None
+    if day is None or day.year == date.max.year:
+        raise refuse("day", "BAD_TIME", expectation("a day, for example 2026-11-28", text))
+    return day
+
+
 def _condition(request: Request) -> TriggerGroup:
     text = request.query.get("filters", "[]")
     try:
@@ -100,13 +145,14 @@ def _moment(request: Request, name: str) -> Instant | None:
     return read_moment(request.query[name], name, request.now) if name in request.query else None
 
 
-def _event_type(name: str) -> str:
+def read_event_type(name: str, parameter: str = "eventType") -> str:
+    """Return the name of an event of the catalog, given its name or HubSpot's ID. Raises InvalidRequest."""
     if name in EVENT_TYPE_IDS:
         return EVENT_TYPE_IDS[name][0].name
     if name not in EVENT_TYPES:
         meant = nearest(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])
         message = expectation("an event of the catalog, for example forms.submitted", name)
-        raise refuse("eventType", "UNKNOWN_EVENT", message, meant)
+        raise refuse(parameter, "UNKNOWN_EVENT", message, meant)
     return name
 
 
@@ -179,5 +225,30 @@ ENDPOINTS = (
                 ),
             },
         ),
+    ),
+    Endpoint(
+        "findOccurrences",
+        "GET",
+        "/enrollment/v1/occurrences",
+        "Find an event by its ID alone",
+        find_occurrences,
+        {200: "EventPage"},
+        description="Returns the event of the history with this ID, with its record, type and time: one result, or "
+        "none, unless a source used the ID again (then the newest 10 at most). A new event is found within a second. "
+        "Events of unknown records, and unprocessed events, are not in the history. If the stack does not find events "
+        "by their ID (parameter FindEventsById), `eventType` and `day` are required. One request then searches about "
+        "10,000 events of the day, newest first, so a page can be empty and still have a next page.",
+        query=(
+            Query("eventId", "The ID of the event. It may contain any character.", is_required=True),
+            replace(EVENT_TYPE, description=f"{EVENT_TYPE.description} Only for a stack without FindEventsById."),
+            Query(
+                "day",
+                "The day on which the event occurred, in the portal's time zone, for example 2026-11-28. Only for a "
+                "stack without FindEventsById.",
+                {"type": "string", "format": "date"},
+            ),
+            AFTER,
+        ),
+        example=Example(query={"eventId": "e1"}),
     ),
 )

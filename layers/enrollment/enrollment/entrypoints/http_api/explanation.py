@@ -1,6 +1,7 @@
 """Serve `/enrollment/v1/explain`: why the events of a record enrolled it in flows or did not; and
 `/enrollment/v1/outcome`: what became of one event."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from enrollment.adapters.observability import decision_fields
@@ -53,14 +54,7 @@ def explain(services: Services, request: Request) -> Reply:
     history = services.history.of(record, request.now, question, limit)
     if event_id is not None and not history.events and history.following is None:
         raise RouteNotFound(f"no event {event_id} in the record's history, which reaches back to {since}")
-    results = [
-        {
-            "event": write_occurrence(event),
-            **_warnings(event),
-            "decisions": [_write(event, outcome) for outcome in services.explaining.explain(event, key, flow)],
-        }
-        for event in history.events
-    ]
+    results = [write_explained(event, services.explaining.explain(event, key, flow)) for event in history.events]
     next_position = None if history.following is None else write_cursor(history.following)
     types = {} if event_types is None else {"eventTypes": sorted(event_types)}
     return Reply(200, page(results, next_position) | {"since": since} | types)
@@ -77,11 +71,9 @@ def get_outcome(services: Services, request: Request) -> Reply:
     outcomes = find_outcomes(services.history, services.explaining, request.portal_id, event_id, request.now)
     results = [
         {
-            "event": write_occurrence(outcome.event),
-            **_warnings(outcome.event),
+            **write_explained(outcome.event, outcome.flows),
             "status": outcome.status.value,
             **_waiting_until(outcome),
-            "decisions": [_write(outcome.event, flow) for flow in outcome.flows],
         }
         for outcome in outcomes
     ]
@@ -93,9 +85,15 @@ def _waiting_until(outcome: EventOutcome) -> dict[str, Any]:
     return {} if outcome.waiting_until is None else {"waitingUntil": iso(outcome.waiting_until)}
 
 
-def _warnings(event: Event) -> dict[str, Any]:
+def write_explained(event: Event, outcomes: Sequence[FlowOutcome]) -> dict[str, Any]:
+    """Return an event with its decisions."""
+    return {**write_unexplained(event), "decisions": [_write(event, outcome) for outcome in outcomes]}
+
+
+def write_unexplained(event: Event) -> dict[str, Any]:
+    """Return an event with the warnings about its names, without decisions."""
     warnings = event_warnings(event)
-    return {"warnings": warnings} if warnings else {}
+    return {"event": write_occurrence(event), **({"warnings": warnings} if warnings else {})}
 
 
 def _write(event: Event, outcome: FlowOutcome) -> dict[str, Any]:

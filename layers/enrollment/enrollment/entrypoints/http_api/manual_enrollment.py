@@ -7,7 +7,6 @@ from enrollment.application.record_service import UnknownRecord
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Query, Reply, Request, Scope, Services
-from enrollment.entrypoints.http_api.problems import RouteNotFound
 from enrollment.serialization.manual_enrollments import IDEMPOTENCY_KEY, read_idempotency_key, read_manual_enrollment
 from enrollment.serialization.requests import refuse
 
@@ -38,13 +37,8 @@ def enroll_records(services: Services, request: Request) -> Reply:
 
 
 def enroll_contact(services: Services, request: Request) -> Reply:
-    """Enroll a contact, as HubSpot's v2 route. Raises UnknownFlow, FlowIsOff and UnknownRecord."""
-    contact_id = request.path["contactId"]
-    if "@" in contact_id:
-        raise RouteNotFound(
-            f"no contact {contact_id}: contacts are found by their record ID only, and not by email. Use the ID, for "
-            "example /automation/v2/workflows/1001/enrollments/contacts/101"
-        )
+    """Enroll a contact, as HubSpot's v2 route. Raises UnknownFlow, FlowIsOff, UnknownRecord and AmbiguousEmail."""
+    contact_id = _contact_id(services, request)
     manual_request = ManualRequest(
         portal_id=request.portal_id,
         flow_id=request.path["flowId"],
@@ -57,6 +51,18 @@ def enroll_contact(services: Services, request: Request) -> Reply:
     if decision.code is Code.UNKNOWN_RECORD:
         raise UnknownRecord(decision.because)
     return Reply(204, headers={DECISION_HEADER: decision.code.value})
+
+
+def _contact_id(services: Services, request: Request) -> str:
+    """Return the ID of the contact in the path, given its ID or its email. Raises AmbiguousEmail."""
+    contact_id = request.path["contactId"]
+    if "@" not in contact_id:
+        return contact_id
+    try:
+        return services.record_service.find_contact(request.portal_id, contact_id).key.object_id
+    except UnknownRecord:
+        # Some sources use the email as the ID of the record.
+        return contact_id
 
 
 def remove_contact(services: Services, request: Request) -> Reply:
@@ -113,8 +119,9 @@ ENDPOINTS = (
         enroll_contact,
         {204: None},
         scope=Scope.WRITE_ENROLLMENTS,
-        description=f"As the route above, for one contact. The response has no body; the header {DECISION_HEADER} has "
-        "the code of the decision.",
+        description="As the route above, for one contact, named by its email or its ID. If several contacts have the "
+        "email, the status is 409 (AMBIGUOUS_EMAIL) and none is enrolled. The response has no body; the header "
+        f"{DECISION_HEADER} has the code of the decision.",
         headers=(KEY_HEADER,),
         example=Example(path={"flowId": "1002", "contactId": "101"}),
     ),

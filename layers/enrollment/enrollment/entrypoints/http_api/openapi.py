@@ -19,10 +19,11 @@ _PATH_PARAMETERS = {
     "listId": "The list's ID.",
     "eventType": "An event type of the catalog, or HubSpot's ID of it.",
     "enrollmentId": "The enrollment's ID.",
+    "messageId": "The ID of the unprocessed event in the queue: `id` of the list. It is not the ID of the event.",
     "replayName": "The replay's name.",
     "revisionId": "The number of a revision of the flow.",
     "runId": "The backfill's ID.",
-    "contactId": "The contact's record ID. HubSpot's route has the email here, by which no contact is found.",
+    "contactId": "The contact's email, or its record ID. A text with an `@` is an email, unless no contact has it.",
 }
 
 
@@ -104,12 +105,15 @@ def _tag(endpoint: Endpoint) -> str:
         ("/simulate", "Decisions"),
         ("/explain", "Decisions"),
         ("/preview", "Decisions"),
+        ("/activity", "Decisions"),
         ("/events/v3", "Records"),
         ("/flows", "Flows"),
         ("/objects", "Records"),
         ("/records", "Records"),
         ("/lists", "Records"),
         ("/replays", "Events"),
+        ("/occurrences", "Events"),
+        ("/unprocessed", "Events"),
     ):
         if part in endpoint.path:
             return tag

@@ -14,7 +14,7 @@ from enrollment.application.flow_authoring import (
 )
 from enrollment.application.manual_enrollment import EnrollmentsNotPublished, FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
-from enrollment.application.record_service import EventsNotAccepted, StaleChange, UnknownRecord
+from enrollment.application.record_service import AmbiguousEmail, EventsNotAccepted, StaleChange, UnknownRecord
 from enrollment.domain.enrollment.runs import RunFinished
 from enrollment.domain.events.event import InvalidEvent
 from enrollment.entrypoints.http_api.access import Forbidden, OtherPortal, Unauthenticated
@@ -110,6 +110,9 @@ def _conflict(error: Exception) -> Problem | None:
         case NotFilterBased() | RunInProgress() | NotConfirmed() | RunFinished():
             path, code = _FAULTS_OF_RUNS[type(error)]
             return Problem(409, "CONFLICT", str(error), (ValidationError(path, code, str(error)),))
+        case AmbiguousEmail():
+            fault = ValidationError("idProperty", "AMBIGUOUS_EMAIL", str(error), ids=error.object_ids)
+            return Problem(409, "CONFLICT", str(error), (fault,))
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
     return None

@@ -7,9 +7,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from enrollment.application.ports import ConcurrentModification
-from enrollment.application.record_service import ChangeError, RecordAlreadyExists, RecordChange, UnknownRecord
+from enrollment.application.record_service import (
+    AmbiguousEmail,
+    ChangeError,
+    RecordAlreadyExists,
+    RecordChange,
+    UnknownRecord,
+)
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType, default_type
+from enrollment.domain.records.email import CONTACT, EMAIL
 from enrollment.domain.records.record import Record, RecordUpdate
 from enrollment.domain.values import iso, read_time
 from enrollment.entrypoints.http_api.endpoint import (
@@ -34,7 +41,7 @@ from enrollment.serialization.records import (
     read_ids,
     read_members,
     read_membership_changes,
-    read_record_ids,
+    read_records_query,
     read_update,
     read_upserts,
     write_association,
@@ -42,6 +49,9 @@ from enrollment.serialization.records import (
     write_whole_record,
 )
 from enrollment.serialization.requests import (
+    CONTACT_ID_PROPERTIES,
+    ID_PROPERTIES,
+    check_id_property,
     read_cursor,
     read_limit,
     read_list_id,
@@ -70,7 +80,11 @@ def create_record(services: Services, request: Request) -> Reply:
 
 def get_record(services: Services, request: Request) -> Reply:
     """Return a record in HubSpot's format, with the properties that the query names."""
-    record = services.record_service.get(_key(request))
+    if request.query.get("idProperty") == EMAIL:
+        check_id_property(request.query, _id_properties(request))
+        record = services.record_service.find_contact(request.portal_id, request.path["objectId"])
+    else:
+        record = services.record_service.get(_key(request))
     return Reply(
         200, write_record(record, _names(request, "properties"), _names(request, "propertiesWithHistory") or ())
     )
@@ -112,9 +126,25 @@ def upsert_records(services: Services, request: Request) -> Reply:
 
 
 def batch_get_records(services: Services, request: Request) -> Reply:
-    """Return records in the order of the request. The status is 207 if some do not exist."""
-    ids, names, history = read_record_ids(request.body)
-    return _batch_of_records(services, request, ids, lambda record: write_record(record, names, history))
+    """Return records in the order of the request. The status is 207 if some do not exist, or an email is not unique."""
+    query = read_records_query(request.body, read_object_type(request.path["objectType"]))
+
+    def write(record: Record) -> dict[str, Any]:
+        return write_record(record, query.names, query.history)
+
+    if not query.is_by_email:
+        return _batch_of_records(services, request, query.ids, write)
+    found = services.record_service.find_contacts(request.portal_id, query.ids)
+    contacts = [contact for email in query.ids if isinstance(contact := found.get(email), Record)]
+    missing = [email for email in query.ids if email not in found]
+    ambiguous = [_change_error(email, error) for email, error in found.items() if isinstance(error, AmbiguousEmail)]
+    # Two spellings of an email name one contact.
+    answer = _batch(request, [write(contact) for contact in {contact.key: contact for contact in contacts}.values()])
+    if missing:
+        answer |= not_found("records", missing)
+    if ambiguous:
+        answer |= {"numErrors": len(missing) + len(ambiguous), "errors": [*answer.get("errors", ()), *ambiguous]}
+    return Reply(207 if missing or ambiguous else 200, answer)
 
 
 def delete_records(services: Services, request: Request) -> Reply:
@@ -268,6 +298,11 @@ def _key(request: Request, object_id: str | None = None) -> RecordKey:
     return RecordKey(request.portal_id, object_type, object_id or request.path["objectId"])
 
 
+def _id_properties(request: Request) -> Sequence[str]:
+    """Return the properties by which a record of the path's type is found."""
+    return CONTACT_ID_PROPERTIES if read_object_type(request.path["objectType"]) == CONTACT else ID_PROPERTIES
+
+
 def _names(request: Request, parameter: str) -> list[str] | None:
     text = request.query.get(parameter)
     return None if text is None else read_names([name for name in text.split(",") if name], parameter)
@@ -282,7 +317,7 @@ def _batch(request: Request, results: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _change_error(object_id: str, error: ChangeError) -> dict[str, Any]:
+def _change_error(object_id: str, error: ChangeError | AmbiguousEmail) -> dict[str, Any]:
     problem = problem_of(error)
     return {
         "status": "error",
@@ -293,7 +328,14 @@ def _change_error(object_id: str, error: ChangeError) -> dict[str, Any]:
     }
 
 
-ID_PROPERTY = Query("idProperty", "Records are found by their ID only.", {"type": "string", "enum": ["hs_object_id"]})
+ID_PROPERTY = Query("idProperty", "The record is found by its ID.", {"type": "string", "enum": list(ID_PROPERTIES)})
+ID_OR_EMAIL = Query(
+    "idProperty",
+    "`email`: the path has the email of a contact instead of its ID, in any case. It is found within a second after it "
+    "was stored. If several contacts have it, the status is 409 (AMBIGUOUS_EMAIL), and `errors[0].context.ids` has "
+    "their IDs.",
+    {"type": "string", "enum": list(CONTACT_ID_PROPERTIES)},
+)
 PROPERTIES = Query("properties", "Names of the properties to return, separated by commas. All if absent.")
 HISTORY = Query("propertiesWithHistory", "Names of properties to return with their history, separated by commas.")
 LIST_OBJECT_TYPE = Query("objectTypeId", "The object type of the records.", {"type": "string", "default": "0-1"})
@@ -346,6 +388,8 @@ ENDPOINTS = (
         "Get up to 100 records by ID",
         batch_get_records,
         {200: "RecordBatch", 207: "RecordBatch"},
+        description="With `idProperty` `email`, each `id` is the email of a contact, in any case. The status is 207 if "
+        "some do not exist, or if several contacts have an email; `errors` says which.",
         body="RecordIds",
         example=Example(path=_CONTACT, body={"inputs": [{"id": "101"}], "properties": ["email"]}),
     ),
@@ -368,7 +412,7 @@ ENDPOINTS = (
         "Get a record",
         get_record,
         {200: "Record"},
-        query=(PROPERTIES, HISTORY, ID_PROPERTY),
+        query=(PROPERTIES, HISTORY, ID_OR_EMAIL),
         example=Example(path=_ADA, query={"properties": "email,city"}),
     ),
     Endpoint(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from enrollment.entrypoints.http_api import (
+    activity,
     backfills,
     catalog,
     enrollments,
@@ -15,6 +16,7 @@ from enrollment.entrypoints.http_api import (
     records,
     replays,
     simulation,
+    unprocessed,
 )
 from enrollment.entrypoints.http_api.endpoint import Endpoint
 
@@ -37,6 +39,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *events.ENDPOINTS,
     *simulation.ENDPOINTS,
     *explanation.ENDPOINTS,
+    *activity.ENDPOINTS,
+    *unprocessed.ENDPOINTS,
     *replays.ENDPOINTS,
     *catalog.ENDPOINTS,
     *pages.operations(openapi_document),

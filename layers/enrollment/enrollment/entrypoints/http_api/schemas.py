@@ -5,16 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrollment.application.event_outcome import Status
+from enrollment.application.unprocessed_events import MAX_COUNTED
 from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.enrollment_counts import DAYS
 from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
+from enrollment.domain.records.email import MAX_EMAIL
 from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.flow_documents import MAX_SUMMARIES
 from enrollment.serialization.flow_schemas import FLOW_KEYS, FLOW_SCHEMAS
 from enrollment.serialization.flows import MAX_RATE
-from enrollment.serialization.requests import MAX_ID, MAX_INPUTS
+from enrollment.serialization.requests import CONTACT_ID_PROPERTIES, MAX_ID, MAX_INPUTS
 from enrollment.serialization.schemas import TIMES, enrollment_schema
 
 
@@ -60,6 +64,7 @@ def _batch(name: str) -> Schema:
 
 
 _TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
@@ -73,6 +78,7 @@ _SOURCES: Schema = {
 }
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
 # HubSpot's clients write IDs as strings or as numbers.
+_ID_OR_EMAIL: Schema = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_EMAIL}, {"type": "integer"}]}
 _INPUT_ID: Schema = {"anyOf": [_ID, {"type": "integer"}]}
 _OBJECT_TYPE: Schema = {"type": "string", "pattern": "^[02]-[0-9]{1,16}$"}
 _VALUE: Schema = {
@@ -207,6 +213,21 @@ _EXPLANATION: dict[str, Schema] = {
     },
 }
 
+_NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
+_UNPROCESSED: dict[str, Schema] = {
+    "id": {"type": "string", "description": "The ID of the message in the queue."},
+    "reason": _TEXT,
+    "message": _TEXT,
+    "field": {**_NULLABLE_TEXT, "description": "The path of the first wrong value in the event."},
+    "eventId": _NULLABLE_TEXT,
+    "eventType": _NULLABLE_TEXT,
+    "objectTypeId": _nullable(_OBJECT_TYPE),
+    "objectId": _NULLABLE_TEXT,
+    "occurredAt": _nullable(_MOMENT),
+    "keptSince": {**_MOMENT, "description": "When the queue received the event. It keeps events for 14 days."},
+    "isTruncated": {"type": "boolean", "description": "Whether the message has only a part of the event."},
+}
+
 SCHEMAS: dict[str, Schema] = {
     # Flows
     "FlowInput": _object(
@@ -262,6 +283,43 @@ SCHEMAS: dict[str, Schema] = {
         },
         "name",
         "uuid",
+    ),
+    "FlowActivityQuery": _object({"flowIds": _list(_INPUT_ID, minItems=1, maxItems=MAX_SUMMARIES)}),
+    "FlowActivityBatch": _batch("FlowActivity"),
+    "FlowActivity": _object(
+        {
+            "flowId": _TEXT,
+            "enrolled": _object(
+                {
+                    "last24h": _COUNT,
+                    "days": {
+                        "description": "Enrollments on each of the last days, the current day last.",
+                        **_list(_COUNT, minItems=DAYS, maxItems=DAYS),
+                    },
+                    "since": {**_MOMENT, "description": "When the first of the days began."},
+                    "isExact": {"type": "boolean", "description": "False: there are many, and numbers are estimated."},
+                }
+            ),
+            "lastEnrollment": {"description": "Null: there is none.", **_nullable(_ref("Enrollment"))},
+            "lastDecision": {
+                "description": "On the newest event that can trigger the flow. Null: none is stored, or this version "
+                "cannot read the flow.",
+                **_nullable(_ref("LastDecision")),
+            },
+        }
+    ),
+    "LastDecision": _object(
+        {
+            "code": _nullable(_DECISION["code"]),
+            "because": _TEXT,
+            "flowRevisionId": {"type": ["string", "null"], "description": "The revision when the event was sent."},
+            "eventId": _TEXT,
+            "eventType": _TEXT,
+            "occurredAt": _MOMENT,
+            "objectTypeId": _OBJECT_TYPE,
+            "objectId": {"type": ["string", "null"]},
+            "notes": _list(_TEXT),
+        }
     ),
     "FlowRevisionPage": _page("FlowRevisionSummary"),
     "FlowRevisionSummary": _object(_FLOW_REVISION),
@@ -322,10 +380,12 @@ SCHEMAS: dict[str, Schema] = {
             "eventType": _TEXT,
             "eventTypeId": {"type": ["string", "null"]},
             "occurredAt": _MOMENT,
+            "sentAt": {**_MOMENT, "description": "When the bus received the event."},
+            "source": {"type": "string", "description": "The EventBridge source of the event."},
             "id": _TEXT,
             "properties": {"type": "object", "additionalProperties": _TEXT},
         },
-        description="HubSpot's unified event.",
+        description="HubSpot's unified event, with `eventTypeId`, `sentAt` and `source`.",
     ),
     "EventPage": _object(
         {
@@ -454,6 +514,26 @@ SCHEMAS: dict[str, Schema] = {
         },
         "paging",
         "eventTypes",
+    ),
+    "Activity": _object(
+        {
+            "results": _list(_ref("RecentEvent")),
+            "more": {"type": "integer", "minimum": 0, "description": "The number of further events."},
+            "isTruncated": {"type": "boolean", "description": "Whether there are more events than were counted."},
+            "since": {**_MOMENT, "description": "The earliest time that was searched."},
+            "minutes": {
+                "description": "The number of events by minute, newest first. Minutes without events are left out.",
+                **_list(_object({"start": _MOMENT, "events": {"type": "integer", "minimum": 1}})),
+            },
+            "eventTypes": {**_list(_TEXT), "description": "The event types that were searched."},
+            "omittedEventTypes": {**_list(_TEXT), "description": "Types that trigger the flow and were not searched."},
+        }
+    ),
+    "RecentEvent": _object(
+        _EXPLAINED_EVENT,
+        "warnings",
+        "decisions",
+        description="`decisions` is absent if the request does not ask for it.",
     ),
     "Outcome": _object(
         {
@@ -589,10 +669,12 @@ SCHEMAS: dict[str, Schema] = {
     "Record": _object(_RECORD, "propertiesWithHistory"),
     "RecordIds": _object(
         {
-            "inputs": _list(_object({"id": _INPUT_ID}), minItems=1, maxItems=MAX_INPUTS),
+            "inputs": _list(_object({"id": _ID_OR_EMAIL}), minItems=1, maxItems=MAX_INPUTS),
+            "idProperty": {"enum": [*CONTACT_ID_PROPERTIES, None], "description": "`email` is for contacts only."},
             "properties": _nullable(_list(_TEXT)),
             "propertiesWithHistory": _nullable(_list(_TEXT)),
         },
+        "idProperty",
         "properties",
         "propertiesWithHistory",
     ),
@@ -746,6 +828,33 @@ SCHEMAS: dict[str, Schema] = {
             "events": {"type": "integer", "minimum": 1},
             "decisions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
         }
+    ),
+    # Unprocessed events
+    "UnprocessedPage": _object(
+        {
+            "results": _list(_ref("UnprocessedSummary")),
+            "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
+            "isComplete": {"type": "boolean", "description": "Whether all messages of the queue were read."},
+        },
+        "paging",
+    ),
+    "UnprocessedCount": _object(
+        {
+            "count": {"type": "integer", "minimum": 0, "maximum": MAX_COUNTED},
+            "isExact": {"type": "boolean", "description": "Whether there are no more."},
+        }
+    ),
+    "UnprocessedSummary": _object(_UNPROCESSED),
+    "UnprocessedEvent": _object(
+        _UNPROCESSED
+        | {
+            "event": {
+                "description": "The event as EventBridge delivered it, valid or not. A text if JSON cannot hold it: it "
+                "is nested too deeply, or has a number that is too large."
+            },
+            "truncated": {"description": "The size, the beginning and the place of an event that is too large."},
+        },
+        "truncated",
     ),
     # Errors
     "Error": _object(

@@ -29,7 +29,7 @@ from enrollment.entrypoints.http_api.problems import (
     problem_of,
 )
 from enrollment.serialization.problems import write_problem
-from enrollment.serialization.requests import check_id_property, read_path_id, refuse
+from enrollment.serialization.requests import ID_PROPERTIES, check_id_property, read_path_id, refuse
 from enrollment.serialization.validation_errors import expectation_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Server:
         caller = caller_of(event.raw_event, endpoint)
         query = event.raw_event.get("queryStringParameters") or {}
         if endpoint.path.startswith("/crm/"):
-            check_id_property(query)
+            check_id_property(query, _id_properties(endpoint))
         request = Request(
             caller=caller,
             path={name: read_path_id(unquote(value), name) for name, value in path.items()},
@@ -223,6 +223,12 @@ def _is_too_deep(body: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _id_properties(endpoint: Endpoint) -> Sequence[str]:
+    """Return the values of the parameter `idProperty` that the endpoint describes."""
+    allowed = (query.schema["enum"] for query in endpoint.query if query.name == "idProperty")
+    return next(allowed, ID_PROPERTIES)
 
 
 def _text(reply: Reply) -> str:

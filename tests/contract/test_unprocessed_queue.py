@@ -1,0 +1,123 @@
+"""Reading the unprocessed-events queue changes nothing in it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from enrollment.adapters import unprocessed_queue
+from enrollment.adapters.unprocessed_queue import SqsUnprocessedReader
+from enrollment.domain.events.unprocessed_event import UnprocessedMessage
+from enrollment.serialization.unprocessed_messages import read_unprocessed
+from tests.support.aws import REGION, aws
+
+
+class Queue:
+    """A queue of SQS. A clock that is moved by each empty response replaces the wait of a long poll."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client: Any = boto3.client("sqs", region_name=REGION)
+        self.seconds = 0.0
+        self.reader = SqsUnprocessedReader(self.client, url, read_unprocessed, lambda: self.seconds)
+
+    def put(self, count: int) -> None:
+        for number in range(count):
+            body = f'{{"reason": "R{number}", "message": "m", "event": {{}}}}'
+            self.client.send_message(QueueUrl=self.url, MessageBody=body)
+
+    def scan(self) -> tuple[list[str], bool]:
+        reasons: list[str] = []
+
+        def visit(message: UnprocessedMessage) -> bool:
+            reasons.append(message.unprocessed.reason)
+            return True
+
+        is_complete = self.reader.visit_all(visit)
+        return reasons, is_complete
+
+    def visible(self) -> int:
+        attributes = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"])
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
+    with aws(monkeypatch) as config:
+        queue = Queue(config.unprocessed_queue_url)
+        receive = queue.client.receive_message
+
+        def timed(**request: Any) -> Any:
+            response = receive(**request)
+            queue.seconds += 0.01 if response.get("Messages") else 1
+            return response
+
+        monkeypatch.setattr(queue.client, "receive_message", timed)
+        yield queue
+
+
+def test_each_message_is_visited_once_and_all_are_visible_afterwards(queue: Queue) -> None:
+    queue.put(35)
+    for _ in range(3):
+        reasons, is_complete = queue.scan()
+        assert sorted(reasons) == sorted(f"R{number}" for number in range(35))
+        assert is_complete
+        assert queue.visible() == 35
+
+
+def test_empty_queue_is_scanned_with_one_response(queue: Queue) -> None:
+    assert queue.reader.is_empty()
+    assert queue.scan() == ([], True)
+    assert queue.seconds == 1
+
+
+def test_messages_are_visible_after_a_visit_ends_the_scan_or_fails(queue: Queue) -> None:
+    queue.put(12)
+    assert not queue.reader.visit_all(lambda message: False)
+    assert queue.visible() == 12
+
+    def fail(message: UnprocessedMessage) -> bool:
+        raise KeyError(message.id)
+
+    with pytest.raises(KeyError):
+        queue.reader.visit_all(fail)
+    assert queue.visible() == 12
+
+
+def test_scan_waits_for_messages_that_another_reader_holds(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.put(2)
+    (held,) = queue.client.receive_message(QueueUrl=queue.url, VisibilityTimeout=120)["Messages"]
+    queue.seconds = 0.0
+    assert not queue.reader.is_empty()
+    reasons, is_complete = queue.scan()
+    assert (len(reasons), is_complete) == (1, False)
+    assert 3 < queue.seconds < 6
+
+    counts, calls = queue.client.get_queue_attributes, []
+
+    def released(**request: Any) -> Any:
+        calls.append(1)
+        answer = counts(**request)
+        if len(calls) == 2:
+            queue.client.change_message_visibility(
+                QueueUrl=queue.url, ReceiptHandle=held["ReceiptHandle"], VisibilityTimeout=0
+            )
+        return answer
+
+    monkeypatch.setattr(queue.client, "get_queue_attributes", released)
+    reasons, is_complete = queue.scan()
+    assert (sorted(reasons), is_complete) == (["R0", "R1"], True)
+
+
+def test_scan_is_bounded_by_messages_and_by_time(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.put(25)
+    monkeypatch.setattr(unprocessed_queue, "MAX_MESSAGES", 20)
+    reasons, is_complete = queue.scan()
+    assert (len(reasons), is_complete) == (20, False)
+    monkeypatch.setattr(unprocessed_queue, "MAX_MESSAGES", 100)
+    monkeypatch.setattr(unprocessed_queue, "MAX_SECONDS", 0.015)
+    reasons, is_complete = queue.scan()
+    assert (len(reasons), is_complete) == (20, False)
+    assert queue.visible() == 25
