@@ -60,7 +60,7 @@ def test_token_requires_the_scope_of_the_operation(operation: Endpoint) -> None:
 
 def test_scopes_separate_reading_writing_flows_and_writing_records() -> None:
     for one in SCOPED:
-        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments")
+        questions = ("batch/read", "/test", "/check", "/simulate", "/preview", "/impact", "/enrollments", "/summaries")
         reads = one.method == "GET" or one.path.endswith(questions)
         enrolls = one.name in ("enrollRecords", "enrollContact", "removeContact")
         if enrolls or (one.method == "POST" and one.name.endswith("Backfill")):

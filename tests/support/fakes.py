@@ -31,6 +31,7 @@ from enrollment.application.unconfirmed_enrollments import UnconfirmedPublisher
 from enrollment.application.unprocessed_events import UnprocessedEventReader
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.decisions import Code, Decision, Match, match
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
@@ -450,6 +451,10 @@ class FakeRuns:
                 del self._active[run.portal_id, run.flow_id]
 
 
+# Partitions of the index by flow.
+SHARDS = 16
+
+
 class FakeEnrollments:
     def __init__(self) -> None:
         self.items: dict[tuple[RecordKey, str, str | None], StoredEnrollment] = {}
@@ -508,6 +513,18 @@ class FakeEnrollments:
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
         found = (one for (key, _, _), one in self.items.items() if key.portal_id == portal_id)
         return next((one for one in found if one.enrollment.id == enrollment_id), None)
+
+    def recent_of_flow(self, portal_id: str, flow_id: str, limit: int) -> RecentEnrollments:
+        newest = self.of_flow(portal_id, flow_id, len(self.items))
+        shards: list[list[Instant]] = [[] for _ in range(SHARDS)]
+        for one in newest:
+            shards[zlib.crc32(str(one.enrollment.record_key).encode()) % SHARDS].append(one.enrollment.enrolled_at)
+        return RecentEnrollments([one[:limit] for one in shards], newest[0] if newest else None)
+
+    def count_in_shard(self, portal_id: str, flow_id: str, shard: int, window: Window, limit: int) -> ShardCount:
+        every = self.recent_of_flow(portal_id, flow_id, len(self.items)).instants[shard]
+        found = [one for one in every if window.contains(one)][:limit]
+        return ShardCount(len(found), found[-1] if len(found) == limit else None)
 
     def _newest(self, found: Iterable[StoredEnrollment], limit: int, before: str | None) -> Sequence[StoredEnrollment]:
         mine = [one for one in found if before is None or one.enrollment.position < before]

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from aws_lambda_powertools import Logger
 
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.enrollment.runs import Run
 from enrollment.domain.identifiers import RecordKey
@@ -54,15 +55,17 @@ class Answer:
 
 
 def services_of(world: World) -> Services:
+    explainer = DecisionExplainer(world.processor, world.flows, read_flow_or_retired)
     return Services(
         world.authoring,
         world.evaluator,
         world.portals,
         world.record_service,
         world.enrollments,
+        FlowActivityReader(world.enrollments, world.history, explainer),
         world.history,
         world.processor,
-        DecisionExplainer(world.processor, world.flows, read_flow_or_retired),
+        explainer,
         world.replays,
         world.manual_enrollment,
         world.backfills,

@@ -78,6 +78,13 @@ def recent_events(
     )
 
 
+def newest_keys(history: EventHistory, portal_id: str, event_type: str, now: Instant) -> Sequence[EventKey]:
+    """Return the keys of the newest events of a type, newest first: at most PAGE_KEYS. Each partition of the type is
+    read once, unless the newest events are all in one."""
+    keys = _keys(history, portal_id, {event_type}, sort_key_at(history.kept_since(now)), MAX_SORT_KEY, PAGE_KEYS)
+    return list(itertools.islice(keys, PAGE_KEYS))
+
+
 def search_with_id(
     history: EventHistory,
     portal_id: str,

@@ -79,6 +79,16 @@ class DecisionExplainer(Struct, frozen=True):
             return None
         return satisfying(triggers, self.processor.event_types) | (triggers & {ASSOCIATED_RECORD_EVENT})
 
+    def object_type_of(self, flow: FlowRevision) -> str | None:
+        """Return the object type of the records that the flow enrolls. None: the flow is deleted, or this version
+        refuses it."""
+        if flow.is_deleted:
+            return None
+        try:
+            return self.read_flow(flow).object_type_id
+        except ValueError:  # InvalidFlow
+            return None
+
     def explain(self, event: Event, key: RecordKey, only: FlowRevision | None = None) -> Sequence[FlowOutcome]:
         """Return the outcome of an event for every flow that it may have concerned. ``key``: its record. ``only``: the
         current revision of the single flow to explain, which may be a deletion."""

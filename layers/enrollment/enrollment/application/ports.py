@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from enrollment.domain.enrollment.decisions import Code, Decision
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.enrollment.late_data_tolerance import DeferredEvent
 from enrollment.domain.enrollment.portal_settings import PortalSettings
@@ -329,6 +330,19 @@ class FirstEnrollments(Protocol):
 
     def first_of(self, record_keys: Sequence[RecordKey], flow_id: str) -> Mapping[RecordKey, StoredEnrollment]:
         """Return the first enrollment of each record that was enrolled in the flow, with a strongly consistent read."""
+        ...
+
+
+class EnrollmentIndex(Protocol):
+    """The times of the enrollments in a flow. Its reads are eventually consistent: a write is normally visible within a
+    second."""
+
+    def recent_of_flow(self, portal_id: str, flow_id: str, limit: int) -> RecentEnrollments:
+        """Return the times of at most ``limit`` of the newest enrollments of each shard, and the newest enrollment."""
+        ...
+
+    def count_in_shard(self, portal_id: str, flow_id: str, shard: int, window: Window, limit: int) -> ShardCount:
+        """Count the enrollments of a shard in a window of time, from the newest on: at most ``limit`` of them."""
         ...
 
 

@@ -8,7 +8,10 @@ from enrollment.domain.describe import expected
 from enrollment.domain.flows.flow import FlowRevision
 from enrollment.domain.values import iso
 from enrollment.serialization.requests import BodyReader
-from enrollment.serialization.validation_errors import expectation
+from enrollment.serialization.validation_errors import expectation, expectation_of
+
+# Flows in one request about what flows did lately. Each costs about 25 read units.
+MAX_SUMMARIES = 10
 
 # Keys that HubSpot's flows have even if the author did not set them.
 _DEFAULTS: Mapping[str, Any] = {
@@ -86,6 +89,19 @@ def read_flow_ids(body: Any) -> list[str]:
         ids.append(reader.id(document.get("flowId"), f"{path}.flowId"))
     reader.finish()
     return list(dict.fromkeys(ids))
+
+
+def read_summarized_ids(body: Any) -> list[str]:
+    """Read ``{"flowIds": […]}``. Return each ID once. Raises InvalidRequest."""
+    reader = BodyReader()
+    raw_ids = reader.mapping(body, "$").get("flowIds")
+    if isinstance(raw_ids, list) and len(raw_ids) > MAX_SUMMARIES:
+        message = expectation_of(f"1 to {MAX_SUMMARIES} ids", f"{len(raw_ids):,} ids", "Send several requests")
+        reader.fault("$.flowIds", "WRONG_LENGTH", message)
+        reader.finish()
+    flow_ids = reader.ids(raw_ids, "$.flowIds")
+    reader.finish()
+    return flow_ids
 
 
 def write_result(result: Result) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.tables import IS_NEW, ConditionalUpdate, Expression, Item, Tables
 from enrollment.application.ports import NO_CHANGES, ConcurrentModification
+from enrollment.domain.enrollment.enrollment_counts import RecentEnrollments, ShardCount, Window
 from enrollment.domain.enrollment.enrollments import Enrollment, ExistingEnrollments, StoredEnrollment
 from enrollment.domain.events.causes import change_key
 from enrollment.domain.identifiers import RecordKey, join
-from enrollment.domain.values import Instant, iso
+from enrollment.domain.values import Instant, iso, read_instant
 
 # Partitions of a flow in the index by flow. Each takes about 1,000 enrollments a second.
 SHARDS = 16
@@ -29,7 +30,7 @@ MINUTE_MS = 60_000
 
 
 class DynamoEnrollments:
-    """The ports Enrollments, FirstEnrollments and UnconfirmedEnrollments (``application.ports``).
+    """The ports Enrollments, FirstEnrollments, EnrollmentIndex and UnconfirmedEnrollments (``application.ports``).
 
     The attribute `message` is the text that ``write`` returns and ``read`` accepts. It is sent to the queue unchanged,
     however late that is."""
@@ -145,6 +146,34 @@ class DynamoEnrollments:
         newest = heapq.merge(*shards, key=lambda entry: entry[schema.ENROLLED_AT], reverse=True)
         return self._read_entries(itertools.islice(newest, limit))
 
+    def recent_of_flow(self, portal_id: str, flow_id: str, limit: int) -> RecentEnrollments:
+        """Read one page of each shard. A page of 61 entries has about 12 KB, which are two read units at most."""
+        shards = [
+            self._page_of_shard(Expression(f"{schema.FLOW_SHARD} = :shard", shard=shard), limit)
+            for shard in (join(portal_id, flow_id, str(number)) for number in range(SHARDS))
+        ]
+        newest = max(itertools.chain.from_iterable(shards), key=lambda entry: entry[schema.ENROLLED_AT], default=None)
+        latest = [] if newest is None else self._read_entries([newest])
+        return RecentEnrollments([[_instant(entry) for entry in shard] for shard in shards], next(iter(latest), None))
+
+    def count_in_shard(self, portal_id: str, flow_id: str, shard: int, window: Window, limit: int) -> ShardCount:
+        """Read one page of the shard, which can end before ``limit`` only at 1 MB."""
+        condition = Expression(
+            f"{schema.FLOW_SHARD} = :shard AND {schema.ENROLLED_AT} BETWEEN :since AND :until",
+            shard=join(portal_id, flow_id, str(shard)),
+            # A position has an ID after the time, so that it follows the time alone.
+            since=iso(window.since),
+            until=iso(window.until),
+        )
+        entries = self._page_of_shard(condition, limit)
+        return ShardCount(len(entries), _instant(entries[-1]) if len(entries) == limit else None)
+
+    def _page_of_shard(self, condition: Expression, limit: int) -> list[Item]:
+        pages = self._table.pages(
+            condition, IndexName=schema.BY_FLOW, ConsistentRead=False, ScanIndexForward=False, Limit=limit
+        )
+        return next(pages)
+
     def get(self, portal_id: str, enrollment_id: str) -> StoredEnrollment | None:
         """Return the enrollment if it is one of this portal. The index is up to a second behind the writes."""
         condition = Expression(f"{schema.ENROLLMENT_ID} = :id", id=enrollment_id)
@@ -168,6 +197,13 @@ class DynamoEnrollments:
             due_at=item.get("dueAt"),
             chain=tuple(json.loads(item["chain"])) if "chain" in item else (),
         )
+
+
+def _instant(entry: Item) -> Instant:
+    """Return the time of an entry of the index by flow (``Enrollment.position``)."""
+    instant = read_instant(str(entry[schema.ENROLLED_AT]).partition("/")[0])
+    assert instant is not None, "a position begins with a time"
+    return instant
 
 
 def _before(condition: str, before: str | None, **values: str) -> Expression:

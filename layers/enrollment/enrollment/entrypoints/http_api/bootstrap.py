@@ -31,6 +31,7 @@ from enrollment.application.enrollment_publisher import EnrollmentPublisher
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, Portals, Replays
@@ -56,14 +57,15 @@ class ApiApplication(Struct, frozen=True):
     portals: Portals
     record_service: RecordService
     enrollments: Enrollments
+    flow_activity: FlowActivityReader
     history: EventHistory
     processor: EventProcessor
     explaining: DecisionExplainer
     replays: Replays
     manual_enrollment: ManualEnrollment
     backfills: Backfills
-    unprocessed: UnprocessedEventReader
     stack: Stack
+    unprocessed: UnprocessedEventReader
     logger: Logger
     metrics: Metrics
     trace: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -96,6 +98,7 @@ def api_application() -> ApiApplication:
         history_length=config.history_length,
         history=history,
     )
+    explainer = DecisionExplainer(processor, flow_repository, read_flow_or_retired)
     bus = EventBridgeBus(clients.events(session), config.event_bus_name, write_announcement, write_outbound_event)
     sqs = clients.sqs(session)
     return ApiApplication(
@@ -111,9 +114,10 @@ def api_application() -> ApiApplication:
             history_length=config.history_length,
         ),
         enrollments=enrollments,
+        flow_activity=FlowActivityReader(enrollments, history, explainer),
         history=history,
         processor=processor,
-        explaining=DecisionExplainer(processor, flow_repository, read_flow_or_retired),
+        explaining=explainer,
         replays=ReplayRepository(tables),
         manual_enrollment=ManualEnrollment(
             flow_repository=flow_repository,
@@ -133,8 +137,8 @@ def api_application() -> ApiApplication:
             decision_log=PowertoolsDecisionLog(logger, metrics),
         ),
         backfills=Backfills(DynamoRuns(tables), flow_repository, read_flow, DynamoRecordListing(tables), new_id),
-        unprocessed=UnprocessedEventReader(SqsUnprocessedReader(sqs, config.unprocessed_queue_url, read_unprocessed)),
         stack=stack_of(config),
+        unprocessed=UnprocessedEventReader(SqsUnprocessedReader(sqs, config.unprocessed_queue_url, read_unprocessed)),
         logger=logger,
         metrics=metrics,
         trace=tracing(config),

@@ -12,6 +12,7 @@ from enrollment.application.criteria_evaluator import CriteriaEvaluator
 from enrollment.application.event_history import EventHistory
 from enrollment.application.event_processor import EventProcessor
 from enrollment.application.explanation import DecisionExplainer
+from enrollment.application.flow_activity import FlowActivityReader
 from enrollment.application.flow_authoring import FlowAuthoring
 from enrollment.application.manual_enrollment import ManualEnrollment
 from enrollment.application.ports import Enrollments, NewId, Portals, Replays
@@ -57,6 +58,7 @@ class Services(Struct, frozen=True):
     portals: Portals
     record_service: RecordService
     enrollments: Enrollments
+    flow_activity: FlowActivityReader
     history: EventHistory
     processor: EventProcessor
     explaining: DecisionExplainer

@@ -1,13 +1,16 @@
-"""Serve what a list of flows shows: `/enrollment/v1/flows`, each flow with its description and warnings, and the
-revisions of a flow."""
+"""Serve what a list of flows shows: `/enrollment/v1/flows`, each flow with its description and warnings, what flows did
+lately, and the revisions of a flow."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from enrollment.application.flow_activity import FlowActivity, LastDecision
 from enrollment.application.flow_authoring import FlowAuthoring, UnknownRevision
 from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.criteria.record_operators import zone_of
 from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import Flow, FlowRevision
+from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.endpoint import (
     AFTER,
     FEWER,
@@ -19,9 +22,17 @@ from enrollment.entrypoints.http_api.endpoint import (
     Services,
     page,
 )
-from enrollment.serialization.flow_documents import write_flow, write_flow_summary, write_revision_summary
+from enrollment.entrypoints.http_api.flows import not_found
+from enrollment.serialization.flow_documents import (
+    MAX_SUMMARIES,
+    read_summarized_ids,
+    write_flow,
+    write_flow_summary,
+    write_revision_summary,
+)
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_flow
+from enrollment.serialization.messages import write_stored
 from enrollment.serialization.requests import read_cursor, read_limit, read_number, write_cursor
 
 DEFAULT_LIMIT = 50
@@ -38,6 +49,25 @@ def list_flow_overviews(services: Services, request: Request) -> Reply:
     revisions = authoring.list(request.portal_id, limit + 1, after)
     next_position = write_cursor(revisions[limit - 1].id) if len(revisions) > limit else None
     return Reply(200, page([_overview(authoring, revision) for revision in revisions[:limit]], next_position))
+
+
+def summarize_flows(services: Services, request: Request) -> Reply:
+    """Return what flows did lately, in the order of the request. The status is 207 if some do not exist."""
+    flow_ids = read_summarized_ids(request.body)
+    revisions = services.authoring.get_many(request.portal_id, flow_ids)
+    zone = zone_of(services.portals.settings(request.portal_id).time_zone)
+    flows = [revisions[flow_id] for flow_id in flow_ids if flow_id in revisions]
+    activities = services.flow_activity.of_flows(flows, request.now, zone)
+    missing = [flow_id for flow_id in flow_ids if flow_id not in revisions]
+    answer: dict[str, object] = {
+        "status": "COMPLETE",
+        "results": [_activity(activity) for activity in activities],
+        "startedAt": iso(request.now),
+        "completedAt": iso(request.now),
+    }
+    if missing:
+        answer |= not_found("flows", missing)
+    return Reply(207 if missing else 200, answer)
 
 
 def list_revisions(services: Services, request: Request) -> Reply:
@@ -78,6 +108,36 @@ def _overview(authoring: FlowAuthoring, revision: FlowRevision) -> dict[str, Any
     }
 
 
+def _activity(activity: FlowActivity) -> dict[str, Any]:
+    enrolled, last = activity.enrolled, activity.last_enrollment
+    return {
+        "flowId": activity.flow_id,
+        "enrolled": {
+            "last24h": enrolled.last_24_hours,
+            "days": list(enrolled.days),
+            "since": iso(enrolled.since),
+            "isExact": enrolled.is_exact,
+        },
+        "lastEnrollment": None if last is None else write_stored(last),
+        "lastDecision": None if activity.last_decision is None else _decision(activity.last_decision),
+    }
+
+
+def _decision(last: LastDecision) -> dict[str, Any]:
+    event, outcome = last.event, last.outcome
+    return {
+        "code": None if outcome.decision is None else str(outcome.decision.code),
+        "because": outcome.because,
+        "flowRevisionId": outcome.revision_id,
+        "eventId": event.id,
+        "eventType": event.event_type.name,
+        "occurredAt": iso(event.occurred_at),
+        "objectTypeId": event.object_type_id,
+        "objectId": event.object_id,
+        "notes": list(outcome.notes),
+    }
+
+
 def _event_types(flow: Flow) -> list[str]:
     """Return the event types that the trigger groups name, in their order. A filter-based flow names none."""
     return list(dict.fromkeys(group.event_type for group in flow.groups))
@@ -115,6 +175,19 @@ ENDPOINTS = (
             ),
             AFTER,
         ),
+    ),
+    Endpoint(
+        "summarizeFlows",
+        "POST",
+        "/enrollment/v1/flows/summaries",
+        f"Count the enrollments of up to {MAX_SUMMARIES} flows, with their last decisions",
+        summarize_flows,
+        {200: "FlowActivityBatch", 207: "FlowActivityBatch"},
+        description="`days` are those of the portal's time zone, the current day last. A flow with many enrollments "
+        "has estimated numbers, and `isExact` is false. The last decision is that on the newest stored event that can "
+        "trigger the flow. It is decided again as by /enrollment/v1/explain.",
+        body="FlowActivityQuery",
+        example=Example(body={"flowIds": ["1001", "1002"]}),
     ),
     Endpoint(
         "listRevisions",

@@ -40,6 +40,7 @@ def _parts() -> tuple[ApiApplication, Server]:
         app.portals,
         app.record_service,
         app.enrollments,
+        app.flow_activity,
         app.history,
         app.processor,
         app.explaining,

@@ -7,6 +7,7 @@ from typing import Any
 from enrollment.application.event_outcome import Status
 from enrollment.application.unprocessed_events import MAX_COUNTED
 from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.enrollment_counts import DAYS
 from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
 from enrollment.domain.records.associations import CATEGORIES
@@ -14,6 +15,7 @@ from enrollment.domain.records.email import MAX_EMAIL
 from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.flow_documents import MAX_SUMMARIES
 from enrollment.serialization.flow_schemas import FLOW_KEYS, FLOW_SCHEMAS
 from enrollment.serialization.flows import MAX_RATE
 from enrollment.serialization.requests import CONTACT_ID_PROPERTIES, MAX_ID, MAX_INPUTS
@@ -62,6 +64,7 @@ def _batch(name: str) -> Schema:
 
 
 _TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _TOLERANCE: Schema = {"type": "number", "minimum": 0, "maximum": 30, "description": "Minutes."}
@@ -280,6 +283,43 @@ SCHEMAS: dict[str, Schema] = {
         },
         "name",
         "uuid",
+    ),
+    "FlowActivityQuery": _object({"flowIds": _list(_INPUT_ID, minItems=1, maxItems=MAX_SUMMARIES)}),
+    "FlowActivityBatch": _batch("FlowActivity"),
+    "FlowActivity": _object(
+        {
+            "flowId": _TEXT,
+            "enrolled": _object(
+                {
+                    "last24h": _COUNT,
+                    "days": {
+                        "description": "Enrollments on each of the last days, the current day last.",
+                        **_list(_COUNT, minItems=DAYS, maxItems=DAYS),
+                    },
+                    "since": {**_MOMENT, "description": "When the first of the days began."},
+                    "isExact": {"type": "boolean", "description": "False: there are many, and numbers are estimated."},
+                }
+            ),
+            "lastEnrollment": {"description": "Null: there is none.", **_nullable(_ref("Enrollment"))},
+            "lastDecision": {
+                "description": "On the newest event that can trigger the flow. Null: none is stored, or this version "
+                "cannot read the flow.",
+                **_nullable(_ref("LastDecision")),
+            },
+        }
+    ),
+    "LastDecision": _object(
+        {
+            "code": _nullable(_DECISION["code"]),
+            "because": _TEXT,
+            "flowRevisionId": {"type": ["string", "null"], "description": "The revision when the event was sent."},
+            "eventId": _TEXT,
+            "eventType": _TEXT,
+            "occurredAt": _MOMENT,
+            "objectTypeId": _OBJECT_TYPE,
+            "objectId": {"type": ["string", "null"]},
+            "notes": _list(_TEXT),
+        }
     ),
     "FlowRevisionPage": _page("FlowRevisionSummary"),
     "FlowRevisionSummary": _object(_FLOW_REVISION),
