@@ -359,6 +359,7 @@ export const text = {
 
   event: {
     title: 'Event',
+    back: 'Show the newest events',
     propertyChanged: (name: string, previous: string | undefined, value: string | undefined) =>
       `${name}: ${previous === undefined ? '' : `${previous} `}→ ${value === undefined || value === '' ? 'no value' : value}`,
     membershipChanged: (list: string, isRemoved: boolean) => (isRemoved ? `removed from ${list}` : `added to ${list}`),

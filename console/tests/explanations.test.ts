@@ -6,7 +6,7 @@ import { filtersOf, type Line, linesOf } from '../src/explanations/lines';
 import { type Account, stepStates } from '../src/explanations/steps';
 import { matrixOf } from '../src/screens/why/matrix';
 
-const operation = { operationType: 'STRING' };
+const operation: Record<string, never> = {};
 
 function filter(property: string, found: string | null, passed: boolean) {
   return { property, operation, expected: `is "${property}"`, found, passed };

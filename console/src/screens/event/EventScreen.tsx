@@ -12,6 +12,7 @@ import { dateWords } from '../../components/days';
 import { routeType } from '../../components/events';
 import { ErrorState, LoadingRows, StaleBar } from '../../components/states';
 import { useClock } from '../../shell/clock';
+import { Screen } from '../../shell/Screen';
 import { text } from '../../text';
 import { FoundEventView } from './FoundEventView';
 import type { FoundEvent } from './stations';
@@ -21,22 +22,17 @@ import { UnprocessedEventView } from './UnprocessedEventView';
 export function EventScreen() {
   const { _splat: eventId = '' } = useParams({ from: '/events/$' });
   const { record } = useSearch({ from: '/events/$' });
-  useEffect(() => {
-    document.title = text.pageTitle(`${text.event.title} ${eventId}`);
-  }, [eventId]);
   return (
-    <>
-      <header className="top">
-        <Link className="crumb row" to="/records">
-          <ChevronLeft size={14} strokeWidth={1.8} aria-hidden />
-          {text.record.back}
+    <Screen
+      title={`${text.event.title} ${eventId}`}
+      back={
+        <Link to="/live" className="crumb" aria-label={text.event.back}>
+          <ChevronLeft size={16} strokeWidth={1.8} aria-hidden />
         </Link>
-        <h1 className="truncate">
-          {text.event.title} <bdi className="mono">{eventId}</bdi>
-        </h1>
-      </header>
+      }
+    >
       <EventAnswers key={eventId} eventId={eventId} recordPath={record} />
-    </>
+    </Screen>
   );
 }
 
@@ -63,7 +59,7 @@ function EventAnswers({ eventId, recordPath }: { eventId: string; recordPath: st
     return <ErrorState error={outcome.error} onRetry={() => void outcome.refetch()} />;
   }
   return (
-    <div className="body event-body" tabIndex={0} role="region" aria-label={text.event.title}>
+    <div className="event-body">
       {outcome.isRefetchError && (
         <StaleBar updatedAtMs={outcome.dataUpdatedAt} onRetry={() => void outcome.refetch()} />
       )}

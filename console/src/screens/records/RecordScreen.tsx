@@ -42,7 +42,7 @@ export function RecordScreen() {
   return (
     <>
       <header className="top record-top">
-        <Link className="crumb row" to="/records">
+        <Link className="back row" to="/records">
           <ChevronLeft size={14} strokeWidth={1.8} aria-hidden />
           {text.record.back}
         </Link>
