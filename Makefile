@@ -47,6 +47,7 @@ run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=-
 .PHONY: test
 test: check $(EMULATOR)/.ready $(SAM)/.ready ## Check the code and run the fast tests; COVERAGE=1 prints the coverage of the layer too
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
+	@echo "The tests of the web console were left out: run make console, and make browser, which needs a Chromium (docs/console.md)."
 
 .PHONY: verify
 verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready $(TRANSCRIPTS)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs

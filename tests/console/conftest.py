@@ -145,8 +145,8 @@ def context(browser: Browser, local_run: str) -> Iterator[BrowserContext]:
         base_url=local_run, viewport={"width": width, "height": height}, color_scheme="light", reduced_motion="reduce"
     )
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(20_000)
-    expect.set_options(timeout=15_000)
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     yield context
     context.close()
 

@@ -256,3 +256,18 @@ def test_name_with_markup_and_directions_is_shown_as_text(page: Page, portal: Po
 
 def without_identity(flow: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in flow.items() if key not in ("id", "revisionId", "createdAt", "updatedAt")}
+
+
+def test_counts_equal_the_enrollments_of_the_flow(page: Page, portal: Portal) -> None:
+    enrollments = portal.call("GET", "/enrollment/v1/flows/1016/enrollments?limit=100")["results"]
+    opened(page, f"{FLOWS}?search=looked+at")
+    row = page.locator("tr[data-flow='1016']")
+    expect(row.locator(".c-n")).to_have_text(str(len(enrollments)))
+    expect(row.locator(".c-w")).to_have_text(str(len(enrollments)))
+
+
+def test_last_decision_has_its_words_time_and_record(page: Page) -> None:
+    opened(page, f"{FLOWS}?search=answer+demo")
+    cell = page.locator("tr[data-flow='1001'] .c-last")
+    expect(cell).to_contain_text("Enrolled")
+    expect(cell).to_contain_text("contact/101")

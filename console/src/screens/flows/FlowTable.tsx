@@ -76,9 +76,7 @@ function FlowRow({ flow, row, isSelected, summaries }: FlowRowProps) {
           {isLoading ? <Placeholder size="xs" /> : <WeekCount summary={summary} />}
         </span>
       </td>
-      <td className="c-last">
-        {isLoading ? <LoadingDecision /> : <LastDecision summary={summary} objectTypeId={flow.objectTypeId} />}
-      </td>
+      <td className="c-last">{isLoading ? <LoadingDecision /> : <LastDecision summary={summary} />}</td>
       <td className="c-more">
         <FlowMenu flow={flow} />
       </td>
@@ -141,14 +139,34 @@ function LoadingDecision() {
   );
 }
 
-function LastDecision({ summary, objectTypeId }: { summary: FlowSummary | undefined; objectTypeId: string }) {
-  const last = summary?.lastDecision;
-  if (last === undefined || last === null) return <small className="muted">{text.flows.noDecision}</small>;
+/** The last decision; without one, the last enrollment, which is a fact. */
+function LastDecision({ summary }: { summary: FlowSummary | undefined }) {
+  const decision = summary?.lastDecision;
+  if (decision != null) {
+    return (
+      <>
+        <DecisionPill code={decision.code} />
+        <small title={decision.because}>
+          <Time iso={decision.occurredAt} />
+          {decision.objectId !== null && (
+            <>
+              {' · '}
+              <RecordLink objectTypeId={decision.objectTypeId} objectId={decision.objectId} />
+            </>
+          )}
+        </small>
+      </>
+    );
+  }
+  const enrollment = summary?.lastEnrollment;
+  if (enrollment == null) return <small className="muted">{text.flows.noDecision}</small>;
   return (
     <>
-      <DecisionPill code={last.code} />
+      <DecisionPill code="ENROLLED" />
       <small>
-        <Time iso={last.occurredAt} /> · <RecordLink objectTypeId={objectTypeId} objectId={last.objectId} />
+        <Time iso={enrollment.enrolledAt} />
+        {' · '}
+        <RecordLink objectTypeId={enrollment.objectTypeId} objectId={enrollment.objectId} />
       </small>
     </>
   );

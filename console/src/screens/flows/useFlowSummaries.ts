@@ -6,7 +6,7 @@
 import { useQueries } from '@tanstack/react-query';
 import { useCallback, useMemo, useRef, useState } from 'react';
 
-import { type FlowActivity, type FlowOverview, flowSummariesQuery } from '../../api/queries';
+import { type FlowActivity, type FlowOverview, flowActivityQuery } from '../../api/queries';
 
 export type FlowSummary = FlowActivity;
 
@@ -27,7 +27,7 @@ export function useFlowSummaries(flows: readonly FlowOverview[]): FlowSummaries 
   const [seen, setSeen] = useState<ReadonlySet<string>>(new Set());
   const groups = useMemo(() => inGroups(flows.map((flow) => flow.id)), [flows]);
   const results = useQueries({
-    queries: groups.map((ids) => ({ ...flowSummariesQuery(ids), enabled: ids.some((id) => seen.has(id)) })),
+    queries: groups.map((ids) => ({ ...flowActivityQuery(ids), enabled: ids.some((id) => seen.has(id)) })),
     combine: (queries) => ({
       byId: new Map(queries.flatMap((query) => query.data ?? []).map((summary) => [summary.flowId, summary])),
       hasFailed: queries.some((query) => query.isError),
