@@ -17,6 +17,8 @@ DYNAMODB := .venv-dynamodb
 DOCS := .venv-docs
 MUTATE := .venv-mutate
 TRANSCRIPTS := .venv-transcripts
+CONSOLE := .venv-console
+BROWSER := .venv-browser
 MERMAID := mermaid@11.16.0
 MERMAID_SHA256 := 74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b
 FUZZ_SECONDS ?= 60
@@ -39,11 +41,13 @@ help: ## Show this
 
 .PHONY: run
 run: $(VENV)/.ready $(EMULATOR)/.ready ## Run everything on this machine; ARGS=--once checks the demonstration and ends
+	@$(if $(findstring --once,$(ARGS)),,$(VENV)/bin/python -m enroll.local.console_build)
 	@exec $(VENV)/bin/enroll local run $(ARGS)
 
 .PHONY: test
 test: check $(EMULATOR)/.ready $(SAM)/.ready ## Check the code and run the fast tests; COVERAGE=1 prints the coverage of the layer too
 	$(VENV)/bin/pytest -n 2 --dist loadgroup -m "not verify" $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
+	@echo "The tests of the web console were left out: run make console, and make browser, which needs a Chromium (docs/console.md)."
 
 .PHONY: verify
 verify: $(VENV)/.tested $(EMULATOR)/.ready $(SAM)/.ready $(TRANSCRIPTS)/.ready ## Run the slow tests: end to end, sam build, a short part of the proofs
@@ -72,6 +76,15 @@ check: $(VENV)/.tested ## Format, lint, types, template
 	$(VENV)/bin/mypy $(LAYER) cli/enroll templates tests/support docs/examples
 	$(VENV)/bin/cfn-lint --regions ALL_REGIONS -- template.yaml templates/*/*.yaml docs/examples/*.yaml
 
+.PHONY: console
+console: $(VENV)/.ready ## Check, test and build the web console
+	$(VENV)/bin/python -m enroll.local.console_build check test build
+
+.PHONY: browser
+browser: $(VENV)/.ready $(EMULATOR)/.ready $(BROWSER)/.ready ## Test the web console in a browser; ENROLL_BROWSER_REQUIRED=1 fails without one
+	$(VENV)/bin/python -m enroll.local.console_build
+	$(BROWSER)/bin/pytest --confcutdir tests/console tests/console $(ARGS)
+
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is deployed (asks the package index); write SBOMs to build/
 	@mkdir -p build
@@ -86,8 +99,8 @@ audit: $(AUDIT)/.ready ## Look for weaknesses of the template and of what is dep
 .PHONY: lock
 lock: $(UV) ## Pin the requirements again, from the .in files; ARGS="--upgrade-package NAME" raises a version
 	$(LOCK) $(ARGS) --no-deps layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
-	for name in cli/build- cli/ cli/emulator- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate- \
-		tests/transcripts-; do \
+	for name in cli/build- cli/ cli/emulator- cli/console- tests/ tests/sam- tests/audit- tests/bench- tests/docs- tests/fuzz- tests/mutate- \
+		tests/transcripts- tests/browser-; do \
 		$(LOCK) $(ARGS) $${name}requirements.in --output-file $${name}requirements.txt || exit 1; \
 	done
 
@@ -128,7 +141,7 @@ storm: $(VENV)/.tested $(EMULATOR)/.ready ## Measure an import beside another po
 
 .PHONY: clean
 clean: ## Remove all that make made
-	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) $(TRANSCRIPTS) .aws-sam .enroll build *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(SAM) $(FUZZ) $(BENCH) $(AUDIT) $(DYNAMODB) $(DOCS) $(MUTATE) $(TRANSCRIPTS) $(CONSOLE) $(BROWSER) console/node_modules .aws-sam .enroll build *.egg-info
 
 $(UV): cli/build-requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -194,6 +207,13 @@ $(TRANSCRIPTS)/.ready: $(UV) tests/transcripts-requirements.txt
 	@echo "Setting up $(TRANSCRIPTS) ..."
 	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(TRANSCRIPTS)
 	@$(INSTALL) --python $(TRANSCRIPTS)/bin/python --requirement tests/transcripts-requirements.txt
+	@touch $@
+
+# Playwright, which drives a browser of the machine. It does not fetch one.
+$(BROWSER)/.ready: $(UV) tests/browser-requirements.txt
+	@echo "Setting up $(BROWSER) ..."
+	@$(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(BROWSER)
+	@$(INSTALL) --python $(BROWSER)/bin/python --requirement tests/browser-requirements.txt
 	@touch $@
 
 # Amazon's DynamoDB Local. Its licence does not allow to pass it on, so each who proves fetches it.

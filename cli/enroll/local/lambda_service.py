@@ -27,6 +27,7 @@ from urllib.parse import unquote
 
 from enroll.local import gateway
 from enroll.local.code_changes import CodeChanges
+from enroll.local.console_site import ConsoleSite
 from enroll.local.emulator import refuse_taken_port
 from enroll.local.loopback_http import Answer, HttpRequest, Response, listen, port_of
 from enroll.local.sandbox import FunctionConfiguration, Invocation, Outcome, Sandbox, failure, lambda_environment
@@ -289,6 +290,7 @@ class LambdaService:
         python: Path = Path(sys.executable),
         extra_sandboxes: int | None = None,
         api_port: int | None = None,
+        console: ConsoleSite | None = None,
         allowed_hosts: Collection[str] = (),
         code_folders: Iterable[Path] = (),
         code_changed: Callable[[list[Path]], None] = _unannounced,
@@ -297,11 +299,13 @@ class LambdaService:
         """Prepare the service; `with` starts it.
 
         `api_port`: the port of the HTTP API. None: the API is not served. 0: the operating system chooses.
+        `console`: the web console, which is served beside the HTTP API.
         `code_folders`: when a Python file under one of them changes, the functions start again at their next
         invocation, and `code_changed` receives the changed files on the service's thread.
         """
         self.port = port
         self.api_port = api_port
+        self._console = console
         self._allowed_hosts = allowed_hosts
         self.log_folder = log_folder
         self.aws_endpoint = aws_endpoint
@@ -439,6 +443,8 @@ class LambdaService:
         if request.method == "GET" and request.path in ("/", gateway.DOCS):
             # The API has no resource at "/". The page gets the portal of the demonstration, so that requests work.
             return Response(302, headers={"Location": f"{gateway.DOCS}?portal={DEMO_PORTAL}"})
+        if self._console is not None and (page := self._console.answer(request)) is not None:
+            return page
         function = self._function(gateway.FUNCTION)
         if function is None:
             return Response.of(503, {"message": "The HTTP API is not deployed yet."})

@@ -21,7 +21,8 @@ from types import FrameType
 from typing import Any
 
 from enroll.decision_stream import LogFiles, rendered
-from enroll.local import demonstration, gateway
+from enroll.local import console_site, demonstration, gateway
+from enroll.local.console_site import ConsoleSite
 from enroll.local.data_folder import DataFolder, Origin, unusable_state
 from enroll.local.demonstration import Demonstration, Enrollee
 from enroll.local.deployment import OMISSIONS, Deployment, client, deploy
@@ -287,6 +288,7 @@ def _lambda_service(settings: Settings, observer: Observer, console: LineConsole
         log_folder=settings.run_folder,
         port=settings.lambda_port,
         api_port=settings.api_port,
+        console=ConsoleSite.of_project(settings.project),
         allowed_hosts=settings.allowed_hosts,
         aws_endpoint=settings.endpoint,
         search_path=[settings.layer],
@@ -404,6 +406,7 @@ def _explain(settings: Settings, deployment: Deployment, console: LineConsole) -
     console.print()
     console.print(f"Endpoint    {settings.endpoint}")
     console.print(f"HTTP API    {settings.api_url} (browse {settings.api_url}/docs)")
+    console.print(f"Console     {_console_address(settings)}")
     console.print(f"Event bus   {outputs['EventBusName']}")
     console.print(f"Queue       {outputs['EnrollmentsQueueUrl']}")
     console.print(f"Functions   {settings.lambda_endpoint} (enroll invoke, aws lambda invoke)")
@@ -423,6 +426,11 @@ def _explain(settings: Settings, deployment: Deployment, console: LineConsole) -
     console.print()
     console.print("Ctrl-C stops it. Decisions, as events arrive:")
     console.print()
+
+
+def _console_address(settings: Settings) -> str:
+    problem = ConsoleSite.of_project(settings.project).problem
+    return f"{settings.api_url}{console_site.PATH}" if problem is None else f"missing: {problem}"
 
 
 def put_events_command(bus_name: str) -> str:

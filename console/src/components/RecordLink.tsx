@@ -1,0 +1,22 @@
+import { Link } from '@tanstack/react-router';
+
+import { routeType } from './events';
+
+interface RecordLinkProps {
+  /** An id (`0-1`) or a name (`CONTACT`) of the object type. */
+  objectTypeId: string;
+  objectId: string;
+  /** The name of the record, if it is known. */
+  name?: string | undefined;
+}
+
+/** A link to a record, by its name or by its type and id. */
+export function RecordLink({ objectTypeId, objectId, name }: RecordLinkProps) {
+  const objectType = routeType(objectTypeId);
+  const path = `${objectType}/${objectId}`;
+  return (
+    <Link className="link" to="/records/$objectType/$objectId" params={{ objectType, objectId }} title={path}>
+      <bdi>{name ?? path}</bdi>
+    </Link>
+  );
+}

@@ -1,0 +1,97 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { Copy, CopyPlus, Download, Ellipsis, Trash2 } from 'lucide-react';
+import { useState } from 'react';
+
+import { createFlow, deleteFlow } from '../../api/changes';
+import { type FlowOverview, flowsQuery, readFlow } from '../../api/queries';
+import { Button, IconButton } from '../../components/Button';
+import { copy } from '../../components/copying';
+import { download } from '../../components/downloads';
+import { Menu } from '../../components/Menu';
+import { Modal } from '../../components/Modal';
+import { messageOf } from '../../components/states';
+import { say } from '../../components/toasts';
+import { SCOPES, useMissingScope } from '../../shell/portal';
+import { text } from '../../text';
+import { withoutServerKeys } from './documents';
+
+/** What can be done with a flow of the list. */
+export function FlowMenu({ flow }: { flow: FlowOverview }) {
+  const name = flow.name ?? text.flows.unnamed(flow.id);
+  const client = useQueryClient();
+  const isReadOnly = useMissingScope(SCOPES.writeFlows) !== undefined;
+  const [isAsking, setAsking] = useState(false);
+  const refresh = () => client.invalidateQueries({ queryKey: flowsQuery().queryKey });
+  const onError = (error: Error) => say(messageOf(error), 'bad');
+
+  const duplicate = useMutation({
+    // The copy is off, because two flows of the same triggers enroll each record twice.
+    mutationFn: async () =>
+      createFlow({ ...withoutServerKeys(await readFlow(flow.id)), name: text.flows.copyOf(name), isEnabled: false }),
+    onSuccess: (created) => say(text.flows.duplicated(created.name ?? created.id)),
+    onError,
+    onSettled: refresh,
+  });
+  const exported = useMutation({
+    mutationFn: () => readFlow(flow.id),
+    onSuccess: (document) => download(`flow-${flow.id}.json`, `${JSON.stringify(document, null, 2)}\n`),
+    onError,
+  });
+  const removed = useMutation({
+    mutationFn: () => deleteFlow(flow.id),
+    onSuccess: () => say(text.flows.deleted(name)),
+    onError,
+    onSettled: refresh,
+  });
+
+  return (
+    <>
+      <Menu
+        label={text.action.more(name)}
+        actions={[
+          {
+            id: 'duplicate',
+            label: text.flows.duplicate,
+            icon: CopyPlus,
+            isDisabled: isReadOnly,
+            run: () => duplicate.mutate(),
+          },
+          { id: 'copy', label: text.flows.copyId, icon: Copy, run: () => copy(flow.id) },
+          { id: 'export', label: text.flows.exportJson, icon: Download, run: () => exported.mutate() },
+          {
+            id: 'delete',
+            label: text.flows.delete,
+            icon: Trash2,
+            isDanger: true,
+            isDisabled: isReadOnly,
+            run: () => setAsking(true),
+          },
+        ]}
+      >
+        <IconButton icon={Ellipsis} label={text.action.more(name)} />
+      </Menu>
+      <Modal
+        title={text.flows.confirmDelete(name)}
+        role="alertdialog"
+        isOpen={isAsking}
+        onClose={() => setAsking(false)}
+        actions={
+          <>
+            <Button onPress={() => setAsking(false)}>{text.action.cancel}</Button>
+            <Button
+              look="danger"
+              onPress={() => {
+                setAsking(false);
+                removed.mutate();
+              }}
+            >
+              {text.flows.delete}
+            </Button>
+          </>
+        }
+      >
+        <p>{text.flows.deleteExplanation}</p>
+      </Modal>
+    </>
+  );
+}

@@ -1,0 +1,79 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+
+import { turnFlow } from '../../api/changes';
+import { ApiError } from '../../api/errors';
+import { type FlowOverview, flowsQuery } from '../../api/queries';
+import { Button } from '../../components/Button';
+import { Modal } from '../../components/Modal';
+import { messageOf } from '../../components/states';
+import { Switch } from '../../components/Switch';
+import { say } from '../../components/toasts';
+import { SCOPES, useMissingScope } from '../../shell/portal';
+import { text } from '../../text';
+
+/** The warning of a loop names it (docs/flows.md). */
+const LOOP = /\bloop\b/i;
+
+/** Turns a flow on or off. It shows the new state at once, and returns to the old one if the API refuses. */
+export function FlowSwitch({ flow }: { flow: FlowOverview }) {
+  const name = flow.name ?? text.flows.unnamed(flow.id);
+  const client = useQueryClient();
+  const missingScope = useMissingScope(SCOPES.writeFlows);
+  const [isAsking, setAsking] = useState(false);
+  const change = useMutation({
+    mutationFn: (isEnabled: boolean) => turnFlow(flow.id, isEnabled),
+    onSuccess: async (stored) => {
+      say(stored.isEnabled ? text.flows.turnedOn(name) : text.flows.turnedOff(name));
+      await client.invalidateQueries({ queryKey: ['flow', flow.id] });
+    },
+    onError: (error) => {
+      const reason = error instanceof ApiError && error.status === 409 ? text.state.conflict : messageOf(error);
+      say(text.flows.notTurned(name, reason), 'bad');
+    },
+    // The switch shows the wanted state until the list has the stored one.
+    onSettled: () => client.invalidateQueries({ queryKey: flowsQuery().queryKey }),
+  });
+
+  function turn(isEnabled: boolean): void {
+    if (isEnabled && flow.warnings.some((warning) => LOOP.test(warning))) setAsking(true);
+    else change.mutate(isEnabled);
+  }
+
+  return (
+    <>
+      <Switch
+        label={text.flows.toggle(name)}
+        isOn={change.isPending ? change.variables : flow.isEnabled}
+        isBusy={change.isPending}
+        disabledBecause={missingScope ?? (flow.canRun ? undefined : text.flows.cannotBeRead)}
+        onChange={turn}
+      />
+      <Modal
+        title={text.flows.confirmOn(name)}
+        role="alertdialog"
+        isOpen={isAsking}
+        onClose={() => setAsking(false)}
+        actions={
+          <>
+            <Button onPress={() => setAsking(false)}>{text.action.cancel}</Button>
+            <Button
+              look="primary"
+              onPress={() => {
+                setAsking(false);
+                change.mutate(true);
+              }}
+            >
+              {text.flows.turnOn}
+            </Button>
+          </>
+        }
+      >
+        {flow.warnings.map((warning) => (
+          <p key={warning}>{warning}</p>
+        ))}
+        <p>{text.flows.onlyFromNow}</p>
+      </Modal>
+    </>
+  );
+}
