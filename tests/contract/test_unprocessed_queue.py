@@ -8,9 +8,13 @@ import pytest
 
 from enrollment.adapters import unprocessed_queue
 from enrollment.adapters.unprocessed_queue import SqsUnprocessedReader
+from enrollment.application.ports import UnprocessedEventQueue
 from enrollment.domain.events.unprocessed_event import UnprocessedMessage
 from enrollment.serialization.unprocessed_messages import read_unprocessed
 from tests.support.aws import REGION, aws
+from tests.support.fakes import FakeUnprocessedQueue
+
+NOW = 1_764_000_000_000
 
 
 class Queue:
@@ -121,3 +125,31 @@ def test_scan_is_bounded_by_messages_and_by_time(queue: Queue, monkeypatch: pyte
     reasons, is_complete = queue.scan()
     assert (len(reasons), is_complete) == (20, False)
     assert queue.visible() == 25
+
+
+@pytest.mark.parametrize("is_fake", [True, False], ids=["fake", "sqs"])
+def test_fake_visits_as_the_queue_does(queue: Queue, is_fake: bool) -> None:
+    fake = FakeUnprocessedQueue()
+    reader: UnprocessedEventQueue = fake if is_fake else queue.reader
+    assert reader.is_empty()
+    assert reader.visit_all(lambda message: False)
+    for number in range(3):
+        fake.put(f"m{number}", NOW, {}, f"R{number}")
+    queue.put(3)
+    assert not reader.is_empty()
+    visited: list[str] = []
+
+    def visit(message: UnprocessedMessage) -> bool:
+        visited.append(message.unprocessed.reason)
+        return len(visited) != 5
+
+    assert reader.visit_all(visit)
+    assert sorted(visited) == ["R0", "R1", "R2"]
+    assert not reader.visit_all(visit)
+    assert len(visited) == 5
+    (held,) = queue.client.receive_message(QueueUrl=queue.url, VisibilityTimeout=120)["Messages"]
+    fake.held = {"m0"}
+    assert not reader.visit_all(visit)
+    assert len(visited) == 7
+    assert not reader.is_empty()
+    queue.client.delete_message(QueueUrl=queue.url, ReceiptHandle=held["ReceiptHandle"])

@@ -25,11 +25,14 @@ def portals(stack: Stack) -> None:
             document = flow({"id": flow_id, "event": "forms.submitted"})
             store(stack.stores.authoring, portal, document | {"name": portal}, 0)
         inputs = [{"id": one, "properties": {"name": portal}} for one in ("101", OWN[portal])]
+        inputs[0]["properties"] |= {"email": "ada@example.com"}
         assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs}, portal)[0] == 200
 
 
 def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
     enrollments = {}
+    for portal in PORTALS:
+        invoke(event({"forms.submitted": "101", "id": "refused", "portal": portal, "at": "2026-11-24T10:00:00"}))
     for portal in PORTALS:
         _, found = call("GET", "/automation/v4/flows", None, portal)
         assert {one["name"] for one in found["results"]} == {portal}
@@ -46,6 +49,23 @@ def test_portal_sees_and_enrolls_only_its_own_data(portals: None) -> None:
         decisions = invoke(submitted)["decisions"]
         assert {(one["code"], one["portalId"]) for one in decisions} == {("ENROLLED", portal)}
         enrollments[portal] = {one["enrollmentId"] for one in decisions}
+
+    unprocessed = {}
+    for portal in PORTALS:
+        status, contact = call("GET", f"{CONTACTS}/ada@example.com", None, portal, {}, idProperty="email")
+        assert (status, contact["properties"]["name"]) == (200, portal)
+        _, happened = call("GET", "/enrollment/v1/occurrences", None, portal, {}, eventId="e")
+        assert [(one["id"], one["objectId"]) for one in happened["results"]] == [("e", "101")]
+        _, latest = call(
+            "GET", "/enrollment/v1/activity", None, portal, {}, eventTypes="forms.submitted", decisions="true"
+        )
+        (decided,) = latest["results"]
+        assert {one["portalId"] for one in decided["decisions"]} == {portal}
+        _, refused = call("GET", "/enrollment/v1/unprocessed", None, portal)
+        (unprocessed[portal],) = (one["id"] for one in refused["results"])
+    for portal in PORTALS:
+        assert call("GET", f"/enrollment/v1/unprocessed/{unprocessed[portal]}", None, portal)[0] == 200
+        assert call("GET", f"/enrollment/v1/unprocessed/{unprocessed[NEIGHBOURS[portal]]}", None, portal)[0] == 404
 
     for portal in PORTALS:
         _, of_record = call("GET", "/enrollment/v1/records/contacts/101/enrollments", None, portal)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from enrollment.adapters import unprocessed_queue
 from enrollment.domain.values import iso
 from enrollment.entrypoints import bootstrap
 from enrollment.entrypoints.http_api import handler
@@ -25,6 +26,8 @@ CONTACTS = "/crm/v3/objects/contacts"
 def without_cached_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Build the parts of the API anew for this test: they keep clients of the AWS that they were built with."""
     monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
+    # A queue in memory has all its messages at once, and each long poll would take a second.
+    monkeypatch.setattr(unprocessed_queue, "WAIT_SECONDS", 0)
     handler._parts.cache_clear()
     yield
     handler._parts.cache_clear()
