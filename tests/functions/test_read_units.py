@@ -214,7 +214,7 @@ def test_reads_of_a_busy_flow_have_a_bound(stack: Stack, monkeypatch: pytest.Mon
     results, found = summarize(stack, monkeypatch, "1")
     assert results[0]["enrolled"]["isExact"] is False
     assert results[0]["enrolled"]["last24h"] == pytest.approx(643, abs=5)
-    # The flow, its event type and its last enrollment. The other 15 partitions are empty here, but full in a busy flow.
+    # Without the flow, its event type and its last enrollment; the other 15 partitions as if they were full too.
     assert found["units"] - (1 + 8 + 1) - 15 * 0.5 + 16 * 2 <= 125
 
 
