@@ -1,10 +1,10 @@
 """The unprocessed events of a portal, over HTTP."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from tests.support.portal import NOW, Answer, Api, example_portal, token
 from tests.support.scenario import event

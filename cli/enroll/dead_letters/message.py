@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from enroll.bus import BusEntry, detail_text
@@ -13,7 +14,8 @@ from enrollment.serialization.unprocessed_messages import read_unprocessed as re
 NOT_AN_EVENT = "no event"
 
 
-class UnprocessedEvent(unprocessed_event.UnprocessedEvent, frozen=True):
+@dataclass(frozen=True)
+class UnprocessedEvent(unprocessed_event.UnprocessedEvent):
     """An event that was not processed, and what putting it on the bus again takes."""
 
     @property

@@ -1,15 +1,17 @@
-"""An event that was not processed, as a message of the unprocessed-events queue has it."""
+"""An event that was not processed, as a message of the unprocessed-events queue has it.
+
+These are dataclasses, because the command line lists the queue without the time that importing msgspec takes.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Struct
-
-from enrollment.domain.identifiers import any_object_type_id
 from enrollment.domain.values import Instant, read_time
 
 
-class UnprocessedEvent(Struct, frozen=True):
+@dataclass(frozen=True)
+class UnprocessedEvent:
     """An event that was not processed, and why. Nothing of it is checked: every value can have any type.
 
     ``event`` is the whole event as EventBridge delivered it, or the content of the message if it is not an event.
@@ -50,6 +52,9 @@ class UnprocessedEvent(Struct, frozen=True):
     @property
     def object_type_id(self) -> str | None:
         """The ID of the object type of the record. None: the event names none, or one that does not exist."""
+        # Imported here because it needs msgspec.
+        from enrollment.domain.identifiers import any_object_type_id
+
         object_type = _id_or_none(self._detail.get("objectType"))
         return None if object_type is None else any_object_type_id(object_type)
 
@@ -75,7 +80,8 @@ class UnprocessedEvent(Struct, frozen=True):
         return detail if isinstance(detail, dict) else {}
 
 
-class UnprocessedMessage(Struct, frozen=True):
+@dataclass(frozen=True)
+class UnprocessedMessage:
     """A message of the unprocessed-events queue. ``id``: stays the same until the message is deleted. ``sent_at``: when
     the queue received it."""
 
