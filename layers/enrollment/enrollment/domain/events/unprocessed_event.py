@@ -1,4 +1,7 @@
-"""An event that was not processed, as a message of the unprocessed-events queue has it."""
+"""An event that was not processed, as a message of the unprocessed-events queue has it.
+
+These are dataclasses, because the command line lists the queue without the time that importing msgspec takes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +10,6 @@ from typing import Any
 from enrollment.domain.values import Instant, read_time
 
 
-# No Struct, because importing msgspec takes longer than listing a queue.
 @dataclass(frozen=True)
 class UnprocessedEvent:
     """An event that was not processed, and why. Nothing of it is checked: every value can have any type.
@@ -52,7 +54,7 @@ class UnprocessedEvent:
     @property
     def object_type_id(self) -> str | None:
         """The ID of the object type of the record. None: the event names none, or one that does not exist."""
-        # Importing it takes longer than listing a queue.
+        # Imported here because it needs msgspec.
         from enrollment.domain.identifiers import any_object_type_id
 
         object_type = _id_or_none(self._detail.get("objectType"))
