@@ -143,9 +143,18 @@ def _print_state(outcome: Outcome, clock: Times) -> None:
         print_note(f"{event_id} is being processed, or failed: a flow should have enrolled the record.")
 
 
+def _is_being_published(decision: Mapping[str, Any]) -> bool:
+    """Whether the message of an enrollment is about to be sent. The message of a rate limit is due later."""
+    enrollment = decision.get("enrollment")
+    return enrollment is not None and not enrollment["isPublished"] and "dueAt" not in enrollment
+
+
 def _is_settled(outcome: Outcome, seconds_left: float) -> bool:
     """Whether the wait can end: the decisions are final, or are deferred beyond the end of the wait."""
+    if outcome["status"] == "DECIDED":
+        decisions = [decision for result in outcome["results"] for decision in result["decisions"]]
+        return not any(_is_being_published(decision) for decision in decisions)
     if outcome["status"] != "WAITING":
-        return bool(outcome["status"] == "DECIDED")
+        return False
     ends = [read_instant(result["waitingUntil"]) for result in outcome["results"] if "waitingUntil" in result]
     return max((end for end in ends if end is not None), default=0) > time.time() * 1000 + seconds_left * 1000
