@@ -206,7 +206,7 @@ def backfill(patch: pytest.MonkeyPatch) -> None:
     app = RunApplication(world.run_worker, Logger(level="CRITICAL"), metrics_of_this_stack())
     patch.setattr(enrollment.entrypoints.run_handler, "run_application", lambda: app)
     assert run_handler()({}, NO_CONTEXT)["failed"] == 0
-    patch.setattr(world.runs, "active", lambda: 1 / 0)
+    patch.setattr(world.runs, "active", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_handler()({}, NO_CONTEXT)
 
