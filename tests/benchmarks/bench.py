@@ -15,6 +15,7 @@ from tests.benchmarks import at_size, batches, counts, filter_based, matching, m
 from tests.benchmarks.machine import machine
 from tests.benchmarks.measure import embedded
 from tests.benchmarks.tables import Found, Plot, Table
+from tests.support.emulated import emulated_aws
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -93,6 +94,13 @@ def _counts() -> Found:
     return Found([])
 
 
+def _filter_counts() -> Found:
+    """Shown by ``money``."""
+    with emulated_aws() as emulated:
+        counts.count_filter_based(emulated.config)
+    return Found([])
+
+
 # The order matters: later parts compute with the counts.
 PARTS: Mapping[str, Callable[[], Found]] = {
     "matching": matching.run,
@@ -101,6 +109,7 @@ PARTS: Mapping[str, Callable[[], Found]] = {
     "portals": _portals,
     "batches": _batches,
     "counts": _counts,
+    "filter-based-counts": _filter_counts,
     "money": money.run,
     "at-size": at_size.run,
 }

@@ -8,6 +8,7 @@ month.
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,19 @@ from tests.benchmarks.counts import (
     ANNOUNCEMENT,
     CHANGES_RECORD,
     CHUNK,
+    CREATES,
     ENROLLED_BEFORE,
     ENROLLS,
     ENROLLS_IN_THREE,
+    FILTER_FLOWS,
     HISTORY_DAYS,
+    NAMED_BY_ALL,
+    NAMES_NOTHING,
     NO_FLOW,
     NOT_MATCHED,
+    PARTLY_MET,
     REDELIVERED,
+    STARTS_TO_MEET,
     Kind,
     counted_on,
     kinds,
@@ -64,6 +71,9 @@ TRACED_FIRST, TRACED_SHARE = 1, 0.05
 EVENTS_A_SECOND = 100
 
 SHARES = (0.0, 0.01, 0.1, 1.0)
+
+# An assumed traffic of a portal of filter-based flows.
+FILTER_SHARES = {NAMES_NOTHING: 0.6, NAMED_BY_ALL: 0.2, CREATES: 0.05, PARTLY_MET: 0.1, STARTS_TO_MEET: 0.05}
 
 
 def usage(kind: Kind, *, is_buffered: bool = False, traced: float = 0) -> Usage:
@@ -140,6 +150,7 @@ def run() -> Found:
     tables = [
         *_counts(counted),
         _bills(counted),
+        _filter_based(counted),
         _shares(counted),
         _services(counted),
         _month(),
@@ -164,7 +175,7 @@ def _counts(counted: Mapping[tuple[str, bool], Kind]) -> Iterator[Table]:
                 f"{math.ceil(duration_ms(kind))}",
             ]
             for kind in counted.values()
-            if kind.has_history == has_history
+            if kind.has_history == has_history and kind.name not in FILTER_SHARES
         ]
         yield Table(
             f"Counted: an event, {'with' if has_history else 'without'} the history of events",
@@ -208,6 +219,43 @@ def _bills(counted: Mapping[tuple[str, bool], Kind]) -> Table:
         "flows, these are counted in one line (`DecidedOneByOne`). With `LogLevel=WARNING` there are no such lines."
     )
     return Table("A million events of one kind", ["events that", "without history", "with history"], rows, note)
+
+
+def _filter_based(counted: Mapping[tuple[str, bool], Kind]) -> Table:
+    # Flows that do not match are counted in one line, as with a small DecidedOneByOne.
+    in_one_line = {
+        (name, True): replace(
+            counted[name, True], log_bytes=counted[ENROLLS if name == STARTS_TO_MEET else NO_FLOW, True].log_bytes
+        )
+        for name in FILTER_SHARES
+    } | {(ANNOUNCEMENT, True): counted[ANNOUNCEMENT, True]}
+    columns = [
+        {name: with_announcements(of, name, has_history=has_history) for name in FILTER_SHARES}
+        for of, has_history in ((counted, False), (counted, True), (in_one_line, True))
+    ]
+    rows = [
+        [
+            name,
+            ", ".join(f"{count} {call}" for call, count in counted[name, True].calls.items()),
+            *(_usd(cost(used[name]) * 1e6) for used in columns),
+        ]
+        for name in FILTER_SHARES
+    ]
+    mixed = [added(*(times(used[name], share) for name, share in FILTER_SHARES.items())) for used in columns]
+    rows.append(["the mix", "", *(_usd(cost(used) * 1e6) for used in mixed)])
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in FILTER_SHARES.items())
+    return Table(
+        f"A million events of a portal with {FILTER_FLOWS} filter-based flows",
+        [
+            "an event that",
+            "calls, with history",
+            "without history",
+            "with history",
+            "with history, a line for flows that match only",
+        ],
+        rows,
+        f"The mix: {shares}.",
+    )
 
 
 def _shares(counted: Mapping[tuple[str, bool], Kind]) -> Table:
