@@ -699,8 +699,9 @@ class Enrolling(RuleBasedStateMachine):
     """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
     messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
     time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
-    record. ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be
-    followed. ``seen``: of all examples."""
+    record. ``interrupted``: events of which a delivery failed.
+    ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be followed.
+    ``seen``: of all examples."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
@@ -718,6 +719,7 @@ class Enrolling(RuleBasedStateMachine):
         self.evaluations: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
         self.unsure: set[str] = set()
+        self.interrupted: set[str] = set()
         self.is_behind = False
         self.heard = 0
         self.messages = 0
@@ -1057,19 +1059,25 @@ class Enrolling(RuleBasedStateMachine):
                 for event_id in {sent.id} | self._waiting_ids(sent.record):
                     self.repeatable[event_id] += 1
                 self.unsure.add(sent.id)
+                self.interrupted.add(sent.id)
                 self.unfinished.append(sent)
                 is_partial = True
             except* NotDelivered:
                 self.seen["not taken"] += 1
+                self.interrupted.add(sent.id)
                 self.unfinished.append(sent)
                 is_partial = True
         return is_partial
 
     def _finish(self, sent: Sent) -> None:
+        """Each enrollment by the event that is due is confirmed. After a delivery that failed, a filter-based flow may
+        not be concerned by the event any more. Then the schedule confirms its enrollment (``pass_minutes``)."""
         self.unfinished = [one for one in self.unfinished if one is not sent]
+        is_interrupted = sent.id in self.interrupted or self.repeatable[sent.id] > 0
         for one in self.world.enrollments.items.values():
             is_due = one.due_at is None or one.due_at <= self.world.now
-            assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due
+            is_left = is_interrupted and one.enrollment.flow_id in FILTER_BASED
+            assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due or is_left
 
     def _waiting_ids(self, record: str) -> set[str]:
         return {event_id for key, event_id in self.world.deferred_events.items if key.object_id == record}
@@ -1231,6 +1239,7 @@ class Enrolling(RuleBasedStateMachine):
             # next delivery of the event has decided it finally, or the flow was turned off or changed. A change of the
             # record can decide it again, by the flow as it is then, as one more delivery of the event would.
             assert wait.is_rejected or codes.get(place) is not Code.WAITING or self._has_flow_changed_for(place)
+        self.pass_minutes(20, is_sent_twice=False)
         enrolled = {one.enrollment.id for one in self.world.enrollments.items.values()}
         assert {one.id for one in self.world.queue.messages} == enrolled
         assert {one.enrollment.id for one in self.world.bus.announcements} == enrolled
