@@ -24,6 +24,7 @@ except ImportError:
     # `make test` runs without Playwright. `make browser` has it.
     collect_ignore_glob = ["test_*"]
 else:
+    from tests.console.event_bus import EventBus
     from tests.console.portal import Portal
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -76,18 +77,24 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def local_run(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ports() -> list[int]:
+    """The ports of the local run: of the embedded AWS, of the Lambda service, and of the HTTP API."""
+    return free_ports(3)
+
+
+@pytest.fixture(scope="session")
+def local_run(browser: Browser, ports: list[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a local run with the demonstration. Yields the address of its HTTP API."""
     if address := os.environ.get("ENROLL_CONSOLE_TESTED"):
         yield address
         return
     assert (PROJECT / "build" / "console" / "site" / "index.html").exists(), "The console is not built: make browser"
-    port, lambda_port, api_port = free_ports(3)
+    port, lambda_port, api_port = ports
     log = tmp_path_factory.mktemp("local-run") / "output.txt"
-    ports = ["--port", str(port), "--lambda-port", str(lambda_port), "--api-port", str(api_port)]
+    options = ["--port", str(port), "--lambda-port", str(lambda_port), "--api-port", str(api_port)]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [str(PROJECT / ".venv" / "bin" / "enroll"), "local", "run", *ports],
+            [str(PROJECT / ".venv" / "bin" / "enroll"), "local", "run", *options],
             cwd=PROJECT,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -116,6 +123,12 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="session")
 def portal(local_run: str) -> Portal:
     return Portal(local_run)
+
+
+@pytest.fixture(scope="session")
+def event_bus(local_run: str, ports: list[int]) -> EventBus:
+    """The event bus of the local run. ENROLL_BUS_TESTED: the address of its AWS, with ENROLL_CONSOLE_TESTED."""
+    return EventBus(os.environ.get("ENROLL_BUS_TESTED") or f"http://127.0.0.1:{ports[0]}")
 
 
 @dataclass

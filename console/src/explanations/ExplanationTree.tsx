@@ -119,16 +119,17 @@ function TreeRow({ row, id, isOpen, isCurrent, onFocus, onToggle }: TreeRowProps
       <span aria-hidden="true" className="expected">
         {row.joint !== null && <span className="muted">{text.explanation.joint[row.joint]} </span>}
         {row.subject !== '' && <b>{row.subject}</b>} {row.words}
-        {hasChildren && (
-          <span className="twisty">
-            {isOpen ? <ChevronDown size={14} strokeWidth={1.8} /> : <ChevronRight size={14} strokeWidth={1.8} />}
-          </span>
-        )}
         {row.because !== undefined && <small>{row.because}</small>}
       </span>
-      <bdi aria-hidden="true" className="found">
-        {row.found}
-      </bdi>
+      {hasChildren ? (
+        <span aria-hidden="true" className="found muted">
+          {isOpen ? <ChevronDown size={14} strokeWidth={1.8} /> : <ChevronRight size={14} strokeWidth={1.8} />}
+        </span>
+      ) : (
+        <bdi aria-hidden="true" className="found">
+          {row.found}
+        </bdi>
+      )}
     </div>
   );
 }

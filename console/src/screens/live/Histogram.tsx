@@ -6,6 +6,8 @@ import type { Bar } from './following';
 const WIDTH = 60;
 const GAP = 4;
 const HEIGHT = 44;
+/** Fewer events than these do not fill the height. */
+const SMALLEST_SCALE = 5;
 /** An axis has this many labels. */
 const LABELS = 4;
 
@@ -19,7 +21,7 @@ interface HistogramProps {
 /** Events of the last 15 minutes. A press on a minute shows its events alone. */
 export function Histogram({ bars, selected, onSelect }: HistogramProps) {
   const { nowMs, timeZone } = useClock();
-  const most = Math.max(...bars.map(({ events }) => events), 1);
+  const most = Math.max(...bars.map(({ events }) => events), SMALLEST_SCALE);
   const events = bars.reduce((sum, bar) => sum + bar.events, 0);
   const enrolled = bars.reduce((sum, bar) => sum + bar.enrolled, 0);
   const clock = (iso: string) => formatClock(iso, nowMs, { timeZone }).replace(/:\d\d$/, '');

@@ -8,7 +8,7 @@ const MINUTE_MS = 60 * SECOND_MS;
 
 /** Events beyond these are dropped, the oldest first. */
 export const MOST_ROWS = 200;
-/** The histogram, and the first request, reach back so far. */
+/** The histogram reaches back so far, and so do requests while nothing is listed. */
 export const SHOWN_MINUTES = 15;
 /** Events arrive after they occurred, so each request reads these again. */
 const OVERLAP_MS = 2 * MINUTE_MS;

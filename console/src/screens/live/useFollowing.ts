@@ -115,11 +115,10 @@ export function useFollowing(subject: Subject | null, isHeld: boolean) {
   return { ...state, release };
 }
 
-/** Read what is new. The first request that finds nothing in the last minutes reads the newest events, however old. */
+/** Read what is new. The first request reads the newest events, however old. */
 async function readNew(subject: Subject, state: State, signal: AbortSignal): Promise<Activity> {
-  const since = nextSince(state, Date.now());
+  const since = state.answers === 0 ? undefined : nextSince(state, Date.now());
   const answer = await read(subject, since, signal);
-  if (state.answers === 0 && answer.results.length === 0) return read(subject, undefined, signal);
   const unlisted = unlistedOf(state, answer);
   if (unlisted === 0 || unlisted > READ_IN_PARTS || 'flowId' in subject || subject.eventTypes.length < 2) return answer;
   const parts = await Promise.all(

@@ -127,9 +127,9 @@ function RecordHead({ record, path }: { record: WholeRecord; path: string }) {
               {' · '}
             </>
           )}
-          <Id>{path}</Id>
-          {' · '}
           {text.record.since(dateWords(record.createdAt, nowMs, { timeZone }))}
+          {' · '}
+          <Id>{path}</Id>
         </p>
       </div>
       {highlights.slice(0, 2).map((value) => (

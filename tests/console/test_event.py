@@ -1,0 +1,106 @@
+"""The screens Event and Why not for one event (checks V and W5 of the console's specification)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.console.axe import violations
+from tests.console.event_bus import EventBus
+
+EVENTS = "/console/events"
+WHY = "/console/why?record=contact/103&event=website-page-visited-by-customer"
+
+
+def stations(page: Page) -> list[str]:
+    return [text.split("\n")[0].split(":")[0] for text in page.locator(".station b").all_inner_texts()]
+
+
+def test_event_that_enrolled_is_published(page: Page) -> None:
+    page.goto(f"{EVENTS}/forms-submitted")
+    expect(page.locator(".station.done b")).to_have_count(5)
+    assert stations(page) == ["Sent", "Kept", "Decided", "Enrolled", "Published"]
+    expect(page.locator(".decision", has_text="Answer demo requests").first).to_contain_text("Enrolled")
+    page.get_by_text("Message of the enrollment in Answer demo requests").click()
+    expect(page.get_by_role("region", name=re.compile("Message of the enrollment"))).to_contain_text('"flowId": "1001"')
+
+
+def test_unprocessed_event_shows_the_reason_and_the_field(page: Page, event_bus: EventBus) -> None:
+    event_id = event_bus.send("forms.submitted", {"hs_form_id": "f-1"}, occurredAt="2026-11-28T10:00:00")
+    page.goto(f"{EVENTS}/{event_id}")
+    # The function fails three times before the event is in the queue.
+    while page.get_by_role("heading", name="Unprocessed: BAD_TIME").count() == 0:
+        page.wait_for_timeout(2_000)
+        page.reload()
+        page.wait_for_load_state("networkidle")
+    expect(page.locator(".kv")).to_contain_text("detail.occurredAt")
+    expect(page.get_by_role("region", name="The event as JSON")).to_contain_text("2026-11-28T10:00:00")
+    assert violations(page) == []
+
+
+def test_chain_of_an_event_ends_with_the_stopped_loop(page: Page) -> None:
+    page.goto(f"{EVENTS}/crm-object-created")
+    chain = page.locator(".chain").first
+    expect(chain).to_contain_text("Enrolled in Welcome new contacts")
+    expect(chain.locator(".chain")).to_contain_text("Enrolled in After the welcome")
+    expect(chain.locator(".chain .decision", has_text="Loop stopped")).to_be_visible()
+
+
+def test_unknown_id_says_what_to_check(page: Page) -> None:
+    page.goto(f"{EVENTS}/no-such-event")
+    expect(page.get_by_text("No event of this id is kept, and none is unprocessed.")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_id_with_a_slash_is_found(page: Page, event_bus: EventBus) -> None:
+    event_id = event_bus.send("forms.submitted", {"hs_form_id": "f-9"}, id=f"console/a b?{id(page)}#1%")
+    page.goto("/console/flows")
+    page.keyboard.press("ControlOrMeta+k")
+    page.get_by_placeholder(re.compile("Search flows")).fill(event_id)
+    page.get_by_role("menuitem", name=f"Find the event {event_id}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Event {event_id}")
+    expect(page.locator(".station").first).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Event {event_id}")
+
+
+def test_matrix_has_row_and_column_headers(page: Page) -> None:
+    page.goto(WHY)
+    row = page.get_by_role("row", name=re.compile("Looked at prices"))
+    expect(page.get_by_role("columnheader", name="Filters")).to_be_visible()
+    expect(row.get_by_role("rowheader")).to_contain_text("Looked at prices")
+    cells = row.get_by_role("cell")
+    expect(cells.nth(0)).to_have_text("passed: /pricing")
+    expect(cells.nth(4)).to_have_text("failed: customer, France, 20")
+    expect(cells.nth(5)).to_have_text("Filtered out")
+
+
+def test_row_of_the_matrix_opens_to_the_explanation(page: Page) -> None:
+    page.goto(WHY)
+    expect(page.get_by_role("tree")).to_be_visible()
+    page.get_by_role("button", name="Explain the decision of Looked at prices").click()
+    expect(page.get_by_role("tree")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tree")).to_be_visible()
+
+
+def test_matrix_without_an_event_asks_for_one(page: Page) -> None:
+    page.goto("/console/why")
+    page.get_by_label("Record", exact=True).fill("contact/103")
+    page.get_by_label("Event id").fill("website-page-visited-by-customer")
+    page.get_by_role("button", name="Show the decisions").click()
+    expect(page.get_by_role("table")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", [f"{EVENTS}/crm-object-created", WHY, "/console/why"])
+def test_screen_is_accessible(page: Page, path: str, theme: str) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    assert violations(page) == []

@@ -1,0 +1,117 @@
+"""The screen Live (checks L of the console's specification)."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.console.axe import violations
+from tests.console.event_bus import EventBus
+
+LIVE = "/console/live?types=forms.submitted,website.page_visited"
+FORM = {"hs_form_id": "f-1"}
+
+
+def rows(page: Page) -> Locator:
+    return page.locator(".stream tbody tr")
+
+
+def opened(page: Page, path: str = LIVE) -> Page:
+    page.goto(path)
+    expect(rows(page).first).to_be_visible()
+    return page
+
+
+def test_new_event_appears_once_on_top(page: Page, event_bus: EventBus) -> None:
+    opened(page)
+    form = f"form-{uuid4()}"
+    event_bus.send("forms.submitted", {"hs_form_id": form})
+    expect(rows(page).first).to_contain_text(form)
+    page.wait_for_timeout(7_000)
+    expect(rows(page).filter(has_text=form)).to_have_count(1)
+
+
+def test_nothing_moves_while_paused(page: Page, event_bus: EventBus) -> None:
+    opened(page)
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("Paused")).to_be_visible()
+    before = rows(page).first.inner_text()
+    forms = [f"form-{uuid4()}" for _ in range(3)]
+    for form in forms:
+        event_bus.send("forms.submitted", {"hs_form_id": form})
+    expect(page.get_by_text("Paused, 3 new")).to_be_visible()
+    assert rows(page).first.inner_text() == before
+    page.keyboard.press("Space")
+    expect(rows(page).first).to_contain_text(forms[2])
+
+
+def test_filter_by_decision_is_in_the_address(page: Page) -> None:
+    opened(page, f"{LIVE}&code=FILTERED_OUT")
+    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_contain_text("Chloé Martin")
+    expect(page.get_by_role("button", name="Decision Filtered out")).to_be_visible()
+
+
+def test_panel_shows_which_filters_passed_and_failed(page: Page) -> None:
+    opened(page, f"{LIVE}&code=FILTERED_OUT")
+    rows(page).get_by_role("button").click()
+    panel = page.get_by_role("complementary", name="The selected event")
+    expect(panel.get_by_role("treeitem").filter(has=page.locator(".found:not(.muted)"))).to_have_count(4)
+    expect(panel.locator(".line.ok")).to_have_count(1)
+    expect(panel.locator(".line.no .found:not(.muted)")).to_have_count(3)
+    assert violations(page) == []
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+
+
+def test_hidden_page_sends_no_requests(page: Page) -> None:
+    opened(page)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if "/activity" in request.url else None)
+    page.evaluate(
+        """Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'))"""
+    )
+    page.wait_for_timeout(1_000)
+    requests.clear()
+    page.wait_for_timeout(10_000)
+    assert requests == []
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(4_000)
+    assert requests != []
+
+
+def test_flood_is_counted_and_the_page_stays_responsive(page: Page) -> None:
+    opened(page)
+    page.evaluate(
+        """window.long = [];
+        new PerformanceObserver((list) => window.long.push(...list.getEntries().map((entry) => entry.duration)))
+            .observe({entryTypes: ['longtask']})"""
+    )
+
+    def flooded(route, request):  # type: ignore[no-untyped-def]
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "more": 975})
+
+    page.route("**/enrollment/v1/activity?*", flooded)
+    expect(page.get_by_text(re.compile(r"^\+9\d\d in this moment, which are not listed")).first).to_be_visible()
+
+
+def test_failure_says_since_when_nothing_is_followed(page: Page) -> None:
+    opened(page)
+    page.route("**/enrollment/v1/activity?*", lambda route: route.abort())
+    expect(page.get_by_text(re.compile("Not following since"))).to_be_visible()
+    page.unroute("**/enrollment/v1/activity?*")
+    expect(page.get_by_text("Following", exact=True)).to_be_visible(timeout=30_000)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_screen_is_accessible(page: Page, theme: str) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    opened(page)
+    assert violations(page) == []
