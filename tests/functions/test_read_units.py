@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
+from enrollment.application import flow_activity
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.enrollment.enrollments import Enrollment, TriggerEvent
 from enrollment.domain.identifiers import RecordKey
@@ -206,16 +207,18 @@ def test_enrollments_are_counted_exactly_up_to_60_in_a_shard(
     assert found["units"] == units
 
 
-@pytest.mark.verify
-def test_reads_of_a_busy_flow_have_a_bound(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A partition with more than 500 enrollments on each day, which are those of a record that enters often."""
+def test_a_busy_flow_reads_a_limited_number_of_entries_for_each_day(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition with more enrollments on each day than are read, which are those of a record that enters often."""
+    monkeypatch.setattr(flow_activity, "MAX_SAMPLED_ENTRIES", 20)
     put_flows("1")
-    enroll_copies(stack, 4_500, records=1, over=7 * 24 * 3_600_000)
+    enroll_copies(stack, 210, records=1, over=7 * 24 * 3_600_000)
     results, found = summarize(stack, monkeypatch, "1")
     assert results[0]["enrolled"]["isExact"] is False
-    assert results[0]["enrolled"]["last24h"] == pytest.approx(643, abs=5)
-    # Without the flow, its event type and its last enrollment; the other 15 partitions as if they were full too.
-    assert found["units"] - (1 + 8 + 1) - 15 * 0.5 + 16 * 2 <= 125
+    assert results[0]["enrolled"]["last24h"] == pytest.approx(30, abs=2)
+    # 20 entries of 200 bytes are half a unit or a unit, so 500 are 12.5 units at most.
+    assert found["units"] <= (1 + 8 + 1) + (15 * 0.5 + 2) + 8 * 1
 
 
 def test_list_of_flows_costs_a_unit_for_4_kb_of_flows(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
