@@ -44,6 +44,9 @@ OPTIONS = (
 
 STARTED_WITHIN_SECONDS = 240.0
 
+PATIENCE_MS = float(os.environ.get("ENROLL_BROWSER_PATIENCE_MS", "30000"))
+"""Maximum wait for an element. A busy machine needs more."""
+
 DESK = (1280, 800)
 PHONE = (390, 844)
 
@@ -158,8 +161,8 @@ def context(browser: Browser, local_run: str) -> Iterator[BrowserContext]:
         base_url=local_run, viewport={"width": width, "height": height}, color_scheme="light", reduced_motion="reduce"
     )
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     yield context
     context.close()
 

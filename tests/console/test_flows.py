@@ -129,9 +129,10 @@ def test_token_that_only_reads_cannot_switch(page: Page) -> None:
     page.route("**/enrollment/v1/portal", read_only)
     opened(page)
     expect(switch(page, "Looked at prices")).to_have_attribute("aria-disabled", "true")
-    switch(page, "Looked at prices").hover()
-    expect(page.get_by_role("tooltip")).to_have_text("Your token lacks the scope enroll/flows.write.")
+    reason = "Your token lacks the scope enroll/flows.write."
+    expect(switch(page, "Looked at prices")).to_have_accessible_description(reason)
     switch(page, "Looked at prices").click()
+    expect(page.get_by_text(reason)).to_be_visible()
     expect(switch(page, "Looked at prices")).to_have_attribute("aria-checked", "true")
 
 

@@ -1,4 +1,4 @@
-import { HtmlTooltip } from './Tooltip';
+import { say } from './toasts';
 
 interface SwitchProps {
   label: string;
@@ -10,22 +10,27 @@ interface SwitchProps {
   disabledBecause?: string | undefined;
 }
 
-/** A switch that acts at once. It stays in the order of focus when disabled, so that its reason can be read. */
+/**
+ * A switch that acts at once. A disabled one keeps its place in the order of focus, has the reason as its description
+ * and its tooltip, and shows the reason when it is pressed, because a touch screen has no tooltips.
+ */
 export function Switch({ label, isOn, onChange, isBusy = false, disabledBecause }: SwitchProps) {
+  function press(): void {
+    if (disabledBecause !== undefined) say(disabledBecause);
+    else if (!isBusy) onChange(!isOn);
+  }
+
   return (
-    <HtmlTooltip text={disabledBecause}>
-      <button
-        type="button"
-        role="switch"
-        className="switch"
-        aria-label={label}
-        aria-checked={isOn}
-        aria-busy={isBusy}
-        aria-disabled={disabledBecause !== undefined}
-        onClick={() => {
-          if (disabledBecause === undefined && !isBusy) onChange(!isOn);
-        }}
-      />
-    </HtmlTooltip>
+    <button
+      type="button"
+      role="switch"
+      className="switch"
+      aria-label={label}
+      aria-checked={isOn}
+      aria-busy={isBusy}
+      aria-disabled={disabledBecause !== undefined}
+      title={disabledBecause}
+      onClick={press}
+    />
   );
 }

@@ -1,5 +1,4 @@
 import type { ReactElement } from 'react';
-import { Focusable } from 'react-aria-components';
 import { Tooltip as AriaTooltip, TooltipTrigger } from 'react-aria-components/Tooltip';
 
 interface TooltipProps {
@@ -19,15 +18,5 @@ export function Tooltip({ text, children }: TooltipProps) {
         {text}
       </AriaTooltip>
     </TooltipTrigger>
-  );
-}
-
-/** The same for an element of HTML, which react-aria does not know, for example a button with `role="switch"`. */
-export function HtmlTooltip({ text, children }: { text: string | undefined; children: ReactElement<object, string> }) {
-  if (text === undefined) return children;
-  return (
-    <Tooltip text={text}>
-      <Focusable>{children}</Focusable>
-    </Tooltip>
   );
 }

@@ -66,7 +66,7 @@ export default function Palette({ onClose, onShowKeys }: PaletteProps) {
     <ModalOverlay className="overlay" isOpen isDismissable onOpenChange={(open) => !open && onClose()}>
       <Modal className="modal palette">
         <Dialog className="dialog" aria-label={text.navigation.commands}>
-          <Autocomplete inputValue={query} onInputChange={setQuery} disableVirtualFocus={false}>
+          <Autocomplete inputValue={query} onInputChange={setQuery}>
             <SearchField aria-label={text.navigation.commands} className="palette-search" autoFocus>
               <Search size={16} strokeWidth={1.8} aria-hidden />
               <Input placeholder={text.palette.placeholder} />

@@ -1,0 +1,33 @@
+import { Search } from 'lucide-react';
+import { expect, test } from 'vitest';
+
+import { type Command, matching } from '../src/shell/Palette';
+
+const command = (label: string, more: Partial<Command> = {}): Command => ({
+  id: label,
+  label,
+  icon: Search,
+  run: () => undefined,
+  ...more,
+});
+
+const COMMANDS = [
+  command('Looked at prices', { hint: 'Flow 1016' }),
+  command('Turn off Looked at prices', { hint: 'Flow 1016', isAction: true }),
+  command('Prices of last year', { hint: 'Flow 1017' }),
+];
+
+const labels = (query: string) => matching(COMMANDS, query).map(({ label }) => label);
+
+test('a command that changes something appears only when it is searched for', () => {
+  expect(labels('')).toEqual(['Looked at prices', 'Prices of last year']);
+  expect(labels('turn off')).toEqual(['Turn off Looked at prices']);
+});
+
+test('commands whose label begins with the query come first', () => {
+  expect(labels('prices')).toEqual(['Prices of last year', 'Looked at prices', 'Turn off Looked at prices']);
+});
+
+test('each word may be in the label or in the hint', () => {
+  expect(labels('1017 year')).toEqual(['Prices of last year']);
+});
