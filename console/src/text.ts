@@ -409,6 +409,7 @@ export const text = {
     unknownBecause: 'It did not arrive, its record was unknown, or it is older than the history.',
     unknownCheck:
       'Check that the source sends to the right bus, that the event names this portal, and that the record exists.',
+    lookAgain: 'Look again',
     keptSince: (time: string) => `History reaches back to ${time}`,
     findByDay: 'This stack does not find events by their id alone. Search the events of one type and day.',
     day: 'Day',

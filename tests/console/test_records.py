@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.console.axe import violations
 from tests.console.conftest import PHONE, Problems
 from tests.console.event_bus import EventBus
+from tests.console.event_page import look_again_until_found
 from tests.console.portal import Portal
 
 CHLOE = "/console/records/contact/103"
@@ -140,6 +141,7 @@ HOSTILE = "<img src=x onerror=alert(1)> \u202eevil \x1b[31m"
 def test_hostile_text_of_an_event_is_shown_as_text(page: Page, event_bus: EventBus) -> None:
     event_id = event_bus.send("website.page_visited", {"hs_url": HOSTILE, "hs_page_title": HOSTILE})
     page.goto(f"/console/events/{event_id}")
+    look_again_until_found(page)
     expect(page.locator(".event-side dd", has_text="<img src=x onerror=alert(1)>").first).to_be_visible()
     assert page.locator("main img").count() == 0
 

@@ -3,7 +3,7 @@
 import type { Schemas } from '../api/client';
 import type { EventType } from '../api/queries';
 import { text } from '../text';
-import { type Found, foundWords } from './found';
+import { foundWords } from './found';
 import { type Account, decidingStep, type StepName, STEPS, stepStates } from './steps';
 
 type BranchResult = Schemas['BranchResult'];
@@ -197,7 +197,7 @@ function filterLine(filter: FilterResult, key: string, position: Position): Line
     joint: position.joint ?? null,
     subject: position.label ?? filter.property,
     words: filter.expected,
-    found: foundWords(filter.found as Found, filter.property),
+    found: foundWords(filter.found, filter.property),
     state: isPassed ? 'passed' : 'failed',
     isDecisive: position.isDecisive && !isPassed,
     because: filter.because,

@@ -18,7 +18,8 @@ export function PortalSwitch() {
   const [isOpen, setOpen] = useState(false);
   return (
     <DialogTrigger isOpen={isOpen} onOpenChange={setOpen}>
-      <AriaButton className="portal" aria-label={`${text.portal.change}: ${portalId}`}>
+      <AriaButton className="portal">
+        <span className="sr">{text.portal.change}: </span>
         <span className="brand">
           <ChevronRight size={16} strokeWidth={2.4} aria-hidden />
         </span>

@@ -78,7 +78,14 @@ function EventAnswers({ eventId, recordPath }: { eventId: string; recordPath: st
           </Button>
         </p>
       )}
-      {answers === 0 && <Unknown eventId={eventId} since={outcome.data?.since} />}
+      {answers === 0 && (
+        <Unknown
+          eventId={eventId}
+          since={outcome.data?.since}
+          isLooking={outcome.isFetching || unprocessed.isFetching}
+          onLookAgain={() => void Promise.all([outcome.refetch(), unprocessed.refetch()])}
+        />
+      )}
       {answers === 0 && isRefused(outcome.error) && <FindByDay eventId={eventId} />}
     </div>
   );
@@ -88,7 +95,14 @@ function EventAnswers({ eventId, recordPath }: { eventId: string; recordPath: st
 const isRefused = (error: Error | null): boolean =>
   error instanceof ApiError && (error.status === 400 || error.status === 409 || error.status === 404);
 
-function Unknown({ eventId, since }: { eventId: string; since: string | undefined }) {
+interface UnknownProps {
+  eventId: string;
+  since: string | undefined;
+  isLooking: boolean;
+  onLookAgain: () => void;
+}
+
+function Unknown({ eventId, since, isLooking, onLookAgain }: UnknownProps) {
   const { nowMs, timeZone } = useClock();
   return (
     <div className="state" role="status">
@@ -102,6 +116,9 @@ function Unknown({ eventId, since }: { eventId: string; since: string | undefine
       {since !== undefined && (
         <p className="muted num">{text.event.keptSince(dateWords(since, nowMs, { timeZone }))}</p>
       )}
+      <Button onPress={onLookAgain} isDisabled={isLooking}>
+        {text.event.lookAgain}
+      </Button>
     </div>
   );
 }

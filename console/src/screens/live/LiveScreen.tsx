@@ -19,6 +19,7 @@ import { Empty, ErrorState, LoadingRows, messageOf } from '../../components/stat
 import { formatClock } from '../../components/times';
 import { useRecordNames } from '../../components/useRecordNames';
 import { useRowKeys } from '../../components/useRowKeys';
+import { without } from '../../components/without';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import type { Account } from '../../explanations/steps';
 import { useClock } from '../../shell/clock';
@@ -103,16 +104,12 @@ function Stream({ flows }: { flows: readonly FlowOverview[] }) {
   const nameOfRow = ({ event }: Row) => nameOf({ objectType: routeType(event.objectType), objectId: event.objectId });
   const shown = rows.filter((row) => isShown(row, search, typed, nameOfRow(row)));
   const selected = rows.find((row) => row.key === search.event);
-  const { event: _, ...withoutEvent } = search;
+  const withoutEvent = without(search, 'event');
 
-  const openRow = useCallback(
-    (index: number) => {
-      const row = shown[index];
-      if (row !== undefined) change({ ...search, event: row.key });
-    },
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- the rows are an array of its own at each rendering
-    [shown.map(({ key }) => key).join('\n'), JSON.stringify(search), change],
-  );
+  const openRow = (index: number) => {
+    const row = shown[index];
+    if (row !== undefined) change({ ...search, event: row.key });
+  };
   const focusedRow = useRowKeys(shown.length, openRow);
   const bindings = useMemo(
     () => [
@@ -157,8 +154,7 @@ function Stream({ flows }: { flows: readonly FlowOverview[] }) {
             bars={bars}
             selected={search.at}
             onSelect={(at) => {
-              const { at: before, ...others } = withoutEvent;
-              change(at === before ? others : { ...others, at });
+              change(at === search.at ? without(withoutEvent, 'at') : { ...withoutEvent, at });
             }}
           />
         </>
@@ -195,8 +191,7 @@ function Stream({ flows }: { flows: readonly FlowOverview[] }) {
                 <Button
                   onPress={() => {
                     setTyped('');
-                    const { code: _code, at: _at, ...others } = withoutEvent;
-                    change(others);
+                    change(without(withoutEvent, 'code', 'at'));
                   }}
                 >
                   {text.live.showAll}
@@ -317,7 +312,7 @@ interface LiveFiltersProps {
 
 function LiveFilters({ flows, types, typesByDefault, onChange }: LiveFiltersProps) {
   const { timeZone, nowMs } = useClock();
-  const { event: _, ...search } = useSearch({ from: '/live' });
+  const search = without(useSearch({ from: '/live' }), 'event');
   const [isChoosing, setChoosing] = useState(false);
   return (
     <>
@@ -333,7 +328,7 @@ function LiveFilters({ flows, types, typesByDefault, onChange }: LiveFiltersProp
           .filter(({ eventTypes }) => eventTypes.length > 0)
           .map((flow) => ({ id: flow.id, label: flow.name ?? text.flows.unnamed(flow.id), detail: flow.id }))}
         onChange={(flow) => {
-          const { flow: _flow, ...others } = search;
+          const others = without(search, 'flow');
           onChange(flow === null ? others : { ...others, flow });
         }}
       />
@@ -342,7 +337,7 @@ function LiveFilters({ flows, types, typesByDefault, onChange }: LiveFiltersProp
         value={search.code ?? null}
         options={Object.entries(DECISIONS).map(([id, { words }]) => ({ id, label: words }))}
         onChange={(code) => {
-          const { code: _code, ...others } = search;
+          const others = without(search, 'code');
           onChange(code === null ? others : { ...others, code: code as DecisionCode });
         }}
       />
@@ -352,7 +347,7 @@ function LiveFilters({ flows, types, typesByDefault, onChange }: LiveFiltersProp
           value={search.at}
           options={[{ id: search.at, label: formatClock(search.at, nowMs, { timeZone }).replace(/:00$/, '') }]}
           onChange={(at) => {
-            const { at: _at, ...others } = search;
+            const others = without(search, 'at');
             onChange(at === null ? others : { ...others, at });
           }}
         />

@@ -176,6 +176,6 @@ const nameOf = (record: WholeRecord): string =>
 /** `CM` for Chloé Martin. */
 function initials(name: string): string {
   const words = name.split(/[\s/]+/).filter((word) => /^\p{L}/u.test(word));
-  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => [...(word ?? '')][0] ?? '');
+  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => word?.match(/^./u)?.[0] ?? '');
   return letters.join('').toUpperCase();
 }

@@ -69,7 +69,7 @@ function Found({ find }: { find: string }) {
   if (contact.error instanceof ApiError && contact.error.status === 404) {
     return <Empty>{text.records.noContact(email, portalId)}</Empty>;
   }
-  return contact.error === null ? null : <ErrorState error={contact.error} onRetry={() => void contact.refetch()} />;
+  return <ErrorState error={contact.error} onRetry={() => void contact.refetch()} />;
 }
 
 // Back must not return to a search that opens the record again at once.

@@ -20,6 +20,7 @@ import { FilterChip } from '../../components/FilterChip';
 import { Note } from '../../components/Note';
 import { ErrorState, Loading, Placeholder, StaleBar } from '../../components/states';
 import { Time } from '../../components/Time';
+import { without } from '../../components/without';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import { useClock } from '../../shell/clock';
 import { text } from '../../text';
@@ -172,7 +173,7 @@ function TimelineFilters({ record, objectTypeId }: TimelineProps) {
           .filter((flow) => flow.objectTypeId === objectTypeId)
           .map((flow) => ({ id: flow.id, label: flow.name ?? text.flows.unnamed(flow.id), detail: flow.id }))}
         onChange={(flow) => {
-          const { flow: _, ...others } = search;
+          const others = without(search, 'flow');
           change(flow === null ? others : { ...others, flow });
         }}
       />
@@ -181,7 +182,7 @@ function TimelineFilters({ record, objectTypeId }: TimelineProps) {
         value={search.code ?? null}
         options={Object.entries(DECISIONS).map(([id, { words }]) => ({ id, label: words }))}
         onChange={(code) => {
-          const { code: _, ...others } = search;
+          const others = without(search, 'code');
           change(code === null ? others : { ...others, code: code as DecisionCode });
         }}
       />

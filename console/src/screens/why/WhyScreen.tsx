@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { Check, ChevronDown, ChevronRight, Clock, Grid3x3, X } from 'lucide-react';
-import { Fragment, type SubmitEvent, useCallback, useId, useState } from 'react';
+import { Fragment, type SubmitEvent, useId, useState } from 'react';
 
 import { eventTypesQuery } from '../../api/queries';
 import { type ExplainedEvent, explainedEventQuery, readRecordPath } from '../../api/record-queries';
@@ -93,17 +93,12 @@ function Matrix({ explained }: { explained: ExplainedEvent }) {
   const navigate = useNavigate();
   const rows = matrixOf(explained.decisions, catalog);
   const openFlow = chosenFlow ?? rows.find(({ account }) => lookOf(account.code).tone === 'warn')?.account.flowId ?? '';
-  const flowIds = rows.map(({ account }) => account.flowId).join(' ');
-  const toggle = useCallback(
-    (flowId: string | undefined) => {
-      if (flowId === undefined) return;
-      void navigate({ to: '/why', search: { ...search, flow: flowId === openFlow ? '' : flowId }, replace: true });
-    },
-    // The search is an object of its own at each rendering.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-    [openFlow, search.event, search.record, navigate],
-  );
-  const open = useCallback((row: number) => toggle(flowIds.split(' ')[row]), [flowIds, toggle]);
+  const toggle = (flowId: string | undefined) => {
+    if (flowId === undefined) return;
+    const next = { ...search, flow: flowId === openFlow ? '' : flowId };
+    void navigate({ to: '/why', search: next, replace: true });
+  };
+  const open = (row: number) => toggle(rows[row]?.account.flowId);
   const selected = useRowKeys(rows.length, open);
   return (
     <table className="matrix">
