@@ -18,12 +18,13 @@ export function PortalSwitch() {
   const [isOpen, setOpen] = useState(false);
   return (
     <DialogTrigger isOpen={isOpen} onOpenChange={setOpen}>
-      <AriaButton className="portal" aria-label={`${text.portal.change}: ${portalId}`}>
+      <AriaButton className="portal">
         <span className="brand">
           <ChevronRight size={16} strokeWidth={2.4} aria-hidden />
         </span>
         <span className="grow">
-          <b className="truncate">{portalId}</b>
+          <span className="sr">{text.portal.change}: </span>
+          <b className="truncate">{portalId}</b>{' '}
           <small className="truncate">
             {portal === undefined
               ? ' '
