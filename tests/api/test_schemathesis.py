@@ -73,7 +73,7 @@ def check_response(case: schemathesis.Case, url: str) -> None:
 
 
 @schema.parametrize()
-@with_examples(8)
+@with_examples(4)
 def test_responses_conform_to_the_openapi_document(case: schemathesis.Case, url: str) -> None:
     check_response(case, url)
 

@@ -221,6 +221,7 @@ def test_every_reader_of_files_has_known_arguments() -> None:
         assert arguments in ARGUMENTS[name]
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize(("name", "arguments", "contents"), FILE_READERS, ids=id_of)
 def test_file_with_any_content_gives_a_plain_error(
     name: str, arguments: list[str], contents: dict[str, bytes], portal: Api, tmp_path: Path
@@ -228,6 +229,7 @@ def test_file_with_any_content_gives_a_plain_error(
     check_contents(name, arguments, contents, tmp_path)
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize(("name", "arguments", "contents"), FILE_READERS_WITHOUT_API, ids=id_of)
 def test_file_with_any_content_gives_a_plain_error_without_aws(
     name: str, arguments: list[str], contents: dict[str, bytes], tmp_path: Path

@@ -145,8 +145,8 @@ def test_record_that_is_deleted_after_it_was_read_is_not_listed(
 def test_pace_bounds_the_items_a_second(tables: Tables) -> None:
     waits: list[float] = []
     list(index_records(tables.client, tables.records.name, 10, Indexing(), waits.append))
-    assert len(waits) == (RECORDS + 5 - 1) // 10
-    assert all(0 < seconds <= 1 for seconds in waits)
+    assert len(waits) == (RECORDS + 5 - 1) // 10  # A slow page has used its time, and then nothing is left to wait.
+    assert all(0 <= seconds <= 1 for seconds in waits)
 
 
 def run(tables: Tables, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:

@@ -325,6 +325,7 @@ PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
 }
 
 
+@pytest.mark.verify
 def test_functions_have_exactly_the_permissions_that_they_use(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that share a policy are looked at together: what one of them never does another does."""
     monkeypatch.setattr(bootstrap, "now", lambda: Deployed.now)
