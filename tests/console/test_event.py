@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.axe import violations
+from tests.console.conftest import PHONE
 from tests.console.event_bus import EventBus
 from tests.console.event_page import look_again_until_found
 from tests.console.portal import Portal
@@ -101,6 +102,15 @@ def test_chain_of_an_event_ends_with_the_stopped_loop(page: Page) -> None:
     expect(chain).to_contain_text("Enrolled in Welcome new contacts")
     expect(chain.locator(".chain")).to_contain_text("Enrolled in After the welcome")
     expect(chain.locator(".chain .decision", has_text="Loop stopped")).to_be_visible()
+
+
+def test_small_screen_does_not_scroll_sideways(page: Page) -> None:
+    width, height = PHONE
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{EVENTS}/crm-object-created")
+    expect(page.locator(".chain .chain .decision")).to_be_visible()
+    assert page.evaluate("document.querySelector('.body').scrollWidth") <= width
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_unknown_id_says_what_to_check(page: Page) -> None:
