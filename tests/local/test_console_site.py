@@ -66,6 +66,13 @@ def test_every_response_forbids_inline_scripts_styles_and_frames(site: ConsoleSi
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_page_is_never_cached_in_a_project_whose_folder_is_named_assets(tmp_path: Path) -> None:
+    site = ConsoleSite.of_project(tmp_path / "assets")
+    site.folder.mkdir(parents=True)
+    (site.folder / "index.html").write_bytes(PAGE)
+    assert get(site, "/console/").headers["Cache-Control"] == "no-cache"
+
+
 def test_file_of_an_earlier_build_is_not_found(site: ConsoleSite) -> None:
     assert get(site, "/console/assets/index-old.js").status == 404
 
@@ -75,6 +82,17 @@ def test_file_of_an_earlier_build_is_not_found(site: ConsoleSite) -> None:
 )
 def test_no_path_leads_out_of_the_folder(site: ConsoleSite, path: str) -> None:
     assert get(site, path).body == PAGE
+
+
+def test_link_out_of_the_folder_or_to_itself_is_not_followed(site: ConsoleSite, tmp_path: Path) -> None:
+    (site.folder / "outside").symlink_to(tmp_path / "secret.txt")
+    (site.folder / "loop").symlink_to(site.folder / "loop")
+    assert [get(site, f"/console/{name}").body for name in ("outside", "loop")] == [PAGE, PAGE]
+
+
+def test_name_that_is_too_long_for_a_file_is_no_file(site: ConsoleSite) -> None:
+    assert get(site, f"/console/events/{'é' * 128}").body == PAGE
+    assert get(site, f"/console/assets/{'a' * 5000}.js").status == 404
 
 
 def test_only_reading_is_allowed(site: ConsoleSite) -> None:

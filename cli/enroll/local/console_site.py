@@ -92,14 +92,19 @@ class ConsoleSite:
             if name.startswith(f"{ASSETS}/"):
                 return _text(404, f"There is no {path}. Reload the page: the console may have been built again.")
             file = self.folder / INDEX
-        return _page(file.read_bytes(), _content_type(file), CACHED_FOR_EVER if ASSETS in file.parts else REVALIDATED)
+        # The folder of the project can have any name, also that of the assets.
+        is_hashed = file.resolve().is_relative_to(self.folder.resolve() / ASSETS)
+        return _page(file.read_bytes(), _content_type(file), CACHED_FOR_EVER if is_hashed else REVALIDATED)
 
     def _file(self, name: str) -> Path | None:
         """Return the file of a path, never one outside the folder."""
         if not name or "\0" in name:
             return None
-        file = (self.folder / name).resolve()
-        return file if file.is_relative_to(self.folder.resolve()) and file.is_file() else None
+        try:
+            file = (self.folder / name).resolve()
+            return file if file.is_relative_to(self.folder.resolve()) and file.is_file() else None
+        except (OSError, RuntimeError):  # the name is too long, or a link leads to itself
+            return None
 
 
 def _page(body: bytes, content_type: str, caching: str) -> Response:

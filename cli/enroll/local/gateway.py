@@ -20,7 +20,7 @@ from enroll.local.settings import HOST
 
 FUNCTION = "api"
 # The ends of paths to which a POST request changes nothing.
-READING_POSTS = ("/batch/read", "/check", "/test", "/simulate", "/preview", "/impact")
+READING_POSTS = ("/batch/read", "/check", "/test", "/simulate", "/summaries", "/preview", "/impact")
 DOCS = "/docs"
 """The page with Swagger UI. Its parameter `portal` prefills the portal of requests."""
 

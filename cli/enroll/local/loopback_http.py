@@ -62,7 +62,7 @@ async def listen(answer: Answer, port: int = 0, allowed_hosts: Collection[str] =
             while request := await _read(reader):
                 reason = refusal(request.headers, allowed_hosts)
                 response = await answer(request) if reason is None else Response(403, body_of(reason))
-                _write(writer, response)
+                _write(writer, response, has_body=request.method != "HEAD")
                 await writer.drain()
                 if request.headers.get("connection", "").lower() == "close":
                     break
@@ -104,8 +104,9 @@ async def _read(reader: asyncio.StreamReader) -> HttpRequest | None:
     return HttpRequest(method, path, headers, await reader.readexactly(length))
 
 
-def _write(writer: asyncio.StreamWriter, response: Response) -> None:
+def _write(writer: asyncio.StreamWriter, response: Response, *, has_body: bool = True) -> None:
+    """Write a response. ``has_body``: False for HEAD, to which a client expects only the length of the body."""
     headers = {"Content-Type": "application/json", **response.headers, "Content-Length": str(len(response.body))}
     reason = http.HTTPStatus(response.status).phrase
     lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
-    writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body)
+    writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (response.body if has_body else b""))
