@@ -6,14 +6,14 @@ import ipaddress
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import typer
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from enroll.output import CONFLICT, FAILED, INVALID, NOT_FOUND, NOT_REACHED, fail, shown
 from enroll.stack import open_stack, plain
@@ -139,10 +139,13 @@ class Api:
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        address = f"{self.url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
+        address = f"{self.url.rstrip('/')}{path}" + (f"?{query_string(query)}" if query else "")
         request = AWSRequest(method=method, url=address, data=data, headers=headers)
-        self._sign(request)
-        response = self._session().send(request.prepare())
+        try:
+            self.authorize(request)
+        except NoCredentialsError:
+            fail(f"there are no AWS credentials to sign the request. Set AWS_PROFILE or {TOKEN}", NOT_REACHED)
+        response = self.http_session().send(request.prepare())
         try:
             content = json.loads(response.content, object_hook=JsonObject) if response.content else JsonObject()
         except (ValueError, RecursionError):
@@ -153,7 +156,12 @@ class Api:
             content = JsonObject(message=shown(content, MAX_MESSAGE_LENGTH))
         return int(response.status_code), content
 
-    def _session(self) -> URLLib3Session:
+    @property
+    def is_signed(self) -> bool:
+        """Whether requests are signed with AWS credentials."""
+        return not self.token and not is_loopback(_host(self.url))
+
+    def http_session(self) -> URLLib3Session:
         """Return an HTTP session, which does not follow redirects."""
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
@@ -161,19 +169,22 @@ class Api:
         proxies = {} if is_loopback(_host(self.url)) else get_environ_proxies(self.url)
         return URLLib3Session(proxies=proxies, timeout=TIMEOUT_SECONDS)
 
-    def _sign(self, request: AWSRequest) -> None:
-        host = _host(self.url)
+    def authorize(self, request: AWSRequest, session: Session | None = None) -> None:
+        """Add the token or the signature. Without `session`, the credentials are read from the environment.
+
+        Raises NoCredentialsError, and BotoCoreError or ClientError if the credentials cannot be renewed.
+        """
         if self.token:
             request.headers["Authorization"] = f"Bearer {self.token}"
-        elif not is_loopback(host):
+        elif self.is_signed:
             import botocore.session
             from botocore.auth import SigV4Auth
 
-            session = botocore.session.get_session()
+            session = session or botocore.session.get_session()
             credentials = session.get_credentials()
             if credentials is None:
-                fail(f"there are no AWS credentials to sign the request. Set AWS_PROFILE or {TOKEN}", NOT_REACHED)
-            SigV4Auth(credentials, "execute-api", _region(host, session)).add_auth(request)
+                raise NoCredentialsError
+            SigV4Auth(credentials, "execute-api", _region(_host(self.url), session)).add_auth(request)
 
 
 def open_api(url: str | None, portal: str, stack: str) -> Api:
@@ -196,6 +207,11 @@ def open_api(url: str | None, portal: str, stack: str) -> Api:
             INVALID,
         )
     return Api(url, portal, os.environ.get(TOKEN) or None)
+
+
+def query_string(parameters: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
+    """Return a query string as a signature needs it: a space is `%20`, not `+`."""
+    return urlencode(parameters, quote_via=quote, safe="")
 
 
 def is_private(url: str) -> bool:

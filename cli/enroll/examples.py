@@ -12,6 +12,11 @@ EXAMPLES = {
         "enroll catalog --category forms",
         "enroll catalog --event forms.submitted --property hs_form_id",
     ),
+    "console": (
+        "enroll console --stack enroll --portal demo",
+        "enroll console --read-only --no-browser",
+        "enroll console --port 0 --no-browser --json",
+    ),
     "doctor": (
         "enroll doctor",
         "enroll doctor --no-events --json",

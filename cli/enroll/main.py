@@ -28,6 +28,7 @@ class EnrollCommands(RootGroup):
         "invoke": "enroll.commands.invoke:invoke_command",
         "doctor": "enroll.commands.doctor:doctor",
         "adopt": "enroll.commands.adopt:adopt",
+        "console": "enroll.commands.console:console_command",
         "env": "enroll.commands.env:env",
         "local": "enroll.commands.local:app",
     }
@@ -48,6 +49,7 @@ class EnrollCommands(RootGroup):
         "invoke": "Run a function in the local Lambda runtime (`make run`) and print its decisions.",
         "doctor": "Check a deployed stack from end to end.",
         "adopt": "Create a stack from the tables that a deleted stack retained.",
+        "console": "Open the web console of a deployed stack.",
         "env": "Print the shell's settings for the local run that is up.",
         "local": "Run the whole system on this machine, without an AWS account.",
     }

@@ -29,6 +29,8 @@ FILE = "{file}"
 ARGUMENTS: dict[str, Sequence[Sequence[str]]] = {
     "adopt": [["--template", FILE]],
     "catalog": [["--event", FILE], ["--event", "forms.submitted", "--property", FILE], ["--category", FILE]],
+    # With valid options the command is a server, which tests/cli/test_console_server.py starts.
+    "console": [["--port", FILE], ["--api", FILE]],
     "doctor": [[], ["--check-update", "--config-file", FILE], ["--check-update", "--parameter", "x"]],
     "env": [[], ["--project", FILE], ["--port", FILE]],
     "event": [["e1"], [FILE]],

@@ -26,6 +26,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 import enroll.commands.adopt as adopt_commands
+import enroll.commands.console as console_commands
 import enroll.commands.doctor as doctor_commands
 import enroll.commands.records as record_commands
 from enroll import doctor as doctor_checks
@@ -39,6 +40,7 @@ from enroll.commands import send as sending
 from enroll.commands import unprocessed as unprocessed_commands
 from enroll.dead_letters import queue as dead_letter_queue
 from enroll.local import commands as local
+from enroll.local.console_site import ConsoleSite
 from enroll.local.invocation import FunctionAnswer
 from enroll.local.settings import LocalRunError
 from enroll.local.shell import AliveRun
@@ -680,6 +682,18 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield ()
     yield ("--yes", "--keep", str(stage.folder / "\x1b\u202e" / "kept.jsonl"))
     yield ("--yes", "--keep", str(stage.folder / "\u202ekept.jsonl"))
+
+
+@case("console")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    async def ends(_: object) -> None:
+        pass
+
+    site = ConsoleSite(stage.folder, stage.folder / "problem.txt")
+    stage.patch.setattr(console_commands, "_site", lambda: site)
+    stage.patch.setattr(console_commands, "until", ends)
+    yield ("--port", "0", "--no-browser", "--portal", TEXT)
+    yield ("--api", TEXT)
 
 
 @case("env")

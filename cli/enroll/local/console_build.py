@@ -71,6 +71,11 @@ class ConsoleBuild:
         """The file with the hash of the sources from which the site was built."""
         return self.site.folder.with_name("built-from.txt")
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether the project is a checkout, and not an installed package."""
+        return (self.sources / "package.json").is_file()
+
     def is_current(self) -> bool:
         return self.site.problem is None and _content(self.built_from) == self.source_hash()
 

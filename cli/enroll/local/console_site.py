@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from enroll.local.loopback_http import HttpRequest, Response
@@ -49,15 +51,25 @@ CONTENT_TYPES = {".woff2": "font/woff2", ".js": "text/javascript", ".svg": "imag
 
 @dataclass(frozen=True)
 class ConsoleSite:
-    """The built files in `folder`, which may be missing. `problem_file` then has the reason."""
+    """The built files in `folder`, which may be missing. `problem_file` then has the reason.
+
+    `hosting`: the content of `console.json`.
+    """
 
     folder: Path
     problem_file: Path
+    hosting: Mapping[str, Any] = field(default_factory=lambda: {"portalId": DEMO_PORTAL})
 
     @classmethod
     def of_project(cls, project: Path) -> ConsoleSite:
         built = project / "build" / "console"
         return cls(built / "site", built / "problem.txt")
+
+    @classmethod
+    def of_package(cls) -> ConsoleSite:
+        """Return the site of an installation without a checkout: files of the package, if it was built with them."""
+        package = Path(__file__).parents[1]
+        return cls(package / "console_files", package / "console_files" / "problem.txt")
 
     @property
     def problem(self) -> str | None:
@@ -69,6 +81,10 @@ class ConsoleSite:
         except OSError:
             reason = ""
         return reason or "it has not been built. `make run` builds it."
+
+    @property
+    def hosting_path(self) -> str:
+        return f"{PATH}{HOSTING}"
 
     def answer(self, request: HttpRequest) -> Response | None:
         """Return the response to a request for the console; None if the path is not part of it.
@@ -86,7 +102,7 @@ class ConsoleSite:
             return _text(503, f"The web console is missing: {problem}")
         name = path.removeprefix(PATH)
         if name == HOSTING:
-            return _page(json.dumps({"portalId": DEMO_PORTAL}).encode(), "application/json", REVALIDATED)
+            return _page(json.dumps(dict(self.hosting)).encode(), "application/json", REVALIDATED)
         file = self._file(name)
         if file is None:
             if name.startswith(f"{ASSETS}/"):

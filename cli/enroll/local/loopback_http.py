@@ -50,17 +50,25 @@ class MalformedRequest(Exception):
     """The received bytes are not a request that this server supports."""
 
 
-async def listen(answer: Answer, port: int = 0, allowed_hosts: Collection[str] = ()) -> asyncio.Server:
+async def listen(
+    answer: Answer,
+    port: int = 0,
+    allowed_hosts: Collection[str] = (),
+    *,
+    is_guarded: bool = True,
+    request_seconds: float | None = None,
+) -> asyncio.Server:
     """Start a server on the loopback interface. Port 0 lets the operating system choose the port.
 
     The server refuses requests of other web pages, and requests whose host is neither this machine nor one of
-    `allowed_hosts` (see `guard.py`).
+    `allowed_hosts` (see `guard.py`). Without `is_guarded`, `answer` refuses them. The server closes a connection on
+    which no complete request arrives in `request_seconds`.
     """
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while request := await _read(reader):
-                reason = refusal(request.headers, allowed_hosts)
+            while request := await asyncio.wait_for(_read(reader), request_seconds):
+                reason = refusal(request.headers, allowed_hosts) if is_guarded else None
                 response = await answer(request) if reason is None else Response(403, body_of(reason))
                 _write(writer, response, has_body=request.method != "HEAD")
                 await writer.drain()
@@ -68,8 +76,8 @@ async def listen(answer: Answer, port: int = 0, allowed_hosts: Collection[str] =
                     break
         except MalformedRequest as error:
             _write(writer, Response.of(400, {"message": str(error)}))
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            # The client closed the connection, or the service stops: a response is not possible.
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # The client closed the connection or sends nothing, or the service stops: a response is not possible.
             pass
         finally:
             writer.close()
