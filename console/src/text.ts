@@ -455,6 +455,7 @@ export const text = {
     noDecision: 'No flow',
     others: (flows: number) => `+${number.format(flows)}`,
     notListed: (events: number) => `+${number.format(events)} in this moment, which are not listed`,
+    noHistory: 'This stack keeps no history of events, so there is nothing to follow.',
     waiting: 'Waiting for events',
     waitingExplanation: 'No event of the followed types is kept yet. In the local run, this command sends one:',
     noMatch: 'No event that is shown matches the filters.',

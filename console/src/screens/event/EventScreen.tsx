@@ -3,9 +3,8 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { ChevronLeft, SearchX } from 'lucide-react';
 import { type SubmitEvent, useEffect, useId, useState } from 'react';
 
-import { ApiError } from '../../api/errors';
 import { occurrenceOfDayQuery, outcomeQuery, unprocessedEventsQuery } from '../../api/event-queries';
-import { eventTypesQuery } from '../../api/queries';
+import { eventTypesQuery, portalQuery } from '../../api/queries';
 import { explainedEventQuery, readRecordPath } from '../../api/record-queries';
 import { Button } from '../../components/Button';
 import { dateWords } from '../../components/days';
@@ -39,6 +38,8 @@ export function EventScreen() {
 function EventAnswers({ eventId, recordPath }: { eventId: string; recordPath: string | undefined }) {
   const outcome = useQuery(outcomeQuery(eventId));
   const unprocessed = useQuery(unprocessedEventsQuery(eventId));
+  const features = useQuery(portalQuery()).data?.features;
+  const isIndexed = features?.includes('findEventsById') ?? true;
   const record = recordPath === undefined ? null : readRecordPath(recordPath);
   // Without the index the outcome is refused or unknown. The record of the event finds it then.
   const isMissing = outcome.isError || outcome.data?.status === 'UNKNOWN';
@@ -55,7 +56,7 @@ function EventAnswers({ eventId, recordPath }: { eventId: string; recordPath: st
   const answers = found.length + failed.length;
 
   if (answers === 0 && isPending) return <LoadingRows />;
-  if (answers === 0 && outcome.error !== null && !isRefused(outcome.error)) {
+  if (answers === 0 && outcome.error !== null && isIndexed) {
     return <ErrorState error={outcome.error} onRetry={() => void outcome.refetch()} />;
   }
   return (
@@ -86,14 +87,10 @@ function EventAnswers({ eventId, recordPath }: { eventId: string; recordPath: st
           onLookAgain={() => void Promise.all([outcome.refetch(), unprocessed.refetch()])}
         />
       )}
-      {answers === 0 && isRefused(outcome.error) && <FindByDay eventId={eventId} />}
+      {answers === 0 && !isIndexed && <FindByDay eventId={eventId} />}
     </div>
   );
 }
-
-/** The API refuses to find an event by its id alone if the stack has no index of ids. */
-const isRefused = (error: Error | null): boolean =>
-  error instanceof ApiError && (error.status === 400 || error.status === 409 || error.status === 404);
 
 interface UnknownProps {
   eventId: string;

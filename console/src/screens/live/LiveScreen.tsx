@@ -5,7 +5,7 @@ import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } fro
 import { Dialog, DialogTrigger, Popover } from 'react-aria-components';
 
 import { MOST_EVENT_TYPES } from '../../api/event-queries';
-import { eventTypesQuery, type FlowOverview, flowsQuery } from '../../api/queries';
+import { eventTypesQuery, type FlowOverview, flowsQuery, portalQuery } from '../../api/queries';
 import { Button, IconButton } from '../../components/Button';
 import { categoryOf, CategoryIcon } from '../../components/categories';
 import { CodeBlock } from '../../components/CodeBlock';
@@ -36,7 +36,15 @@ import { type Subject, useFollowing } from './useFollowing';
 /** Events as they arrive, what was decided, and who was enrolled. */
 export function LiveScreen() {
   const flows = useInfiniteQuery(flowsQuery());
+  const hasHistory = useQuery(portalQuery()).data?.historyDays !== 0;
   const { types } = useSearch({ from: '/live' });
+  if (!hasHistory) {
+    return (
+      <Screen title={text.live.title}>
+        <Empty icon={Activity}>{text.live.noHistory}</Empty>
+      </Screen>
+    );
+  }
   if (flows.isPending) {
     return (
       <Screen title={text.live.title}>

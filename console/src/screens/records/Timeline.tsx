@@ -2,8 +2,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { TriangleAlert } from 'lucide-react';
 
-import { ApiError } from '../../api/errors';
-import { eventTypesQuery, flowsQuery } from '../../api/queries';
+import { eventTypesQuery, flowsQuery, portalQuery } from '../../api/queries';
 import {
   EVENTS_A_PAGE,
   type ExplainedEvent,
@@ -37,7 +36,8 @@ interface TimelineProps {
 export function Timeline({ record, objectTypeId }: TimelineProps) {
   const { flow, code } = useSearch({ from: ROUTE });
   const { nowMs, timeZone } = useClock();
-  const timeline = useInfiniteQuery(timelineQuery(record, flow));
+  const hasHistory = useQuery(portalQuery()).data?.historyDays !== 0;
+  const timeline = useInfiniteQuery({ ...timelineQuery(record, flow), enabled: hasHistory });
   const pages = timeline.data?.pages ?? [];
   const all = pages.flatMap((page) => page.results);
   const events = code === undefined ? all : all.filter(({ decisions }) => decisions.some((each) => each.code === code));
@@ -57,10 +57,12 @@ export function Timeline({ record, objectTypeId }: TimelineProps) {
       {timeline.isRefetchError && (
         <StaleBar updatedAtMs={timeline.dataUpdatedAt} onRetry={() => void timeline.refetch()} />
       )}
-      {timeline.isPending ? (
+      {!hasHistory ? (
+        <p className="muted padded-y">{text.record.noHistory}</p>
+      ) : timeline.isPending ? (
         <TimelineSkeleton />
       ) : timeline.data === undefined ? (
-        <TimelineError error={timeline.error} onRetry={() => void timeline.refetch()} />
+        <ErrorState error={timeline.error} onRetry={() => void timeline.refetch()} />
       ) : (
         <>
           {events.length === 0 && (
@@ -212,13 +214,6 @@ function Unprocessed({ record }: { record: RecordKey }) {
       </ul>
     </Note>
   );
-}
-
-function TimelineError({ error, onRetry }: { error: Error; onRetry: () => void }) {
-  // The API refuses the route if the stack keeps no history.
-  if (error instanceof ApiError && error.status === 409)
-    return <p className="muted padded-y">{text.record.noHistory}</p>;
-  return <ErrorState error={error} onRetry={onRetry} />;
 }
 
 function TimelineSkeleton() {
