@@ -116,7 +116,7 @@ def test_search_of_the_catalog_finds_events_with_url_properties(page: Page, port
 
 def test_event_shows_its_properties_operators_and_flows(page: Page) -> None:
     page.goto("/console/catalog/website.page_visited")
-    page.get_by_text("hs_url_path").click()
+    page.get_by_text("hs_url_path").first.click()
     expect(page.get_by_text("MULTISTRING").first).to_be_visible()
     page.get_by_role("link", name=re.compile(r"\d+ flows?$")).click()
     expect(page.locator("tbody").get_by_text("Looked at prices")).to_be_visible()
