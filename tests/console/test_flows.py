@@ -131,7 +131,8 @@ def test_token_that_only_reads_cannot_switch(page: Page) -> None:
     expect(switch(page, "Looked at prices")).to_have_attribute("aria-disabled", "true")
     reason = "Your token lacks the scope enroll/flows.write."
     expect(switch(page, "Looked at prices")).to_have_accessible_description(reason)
-    switch(page, "Looked at prices").click()
+    # Playwright does not press what aria-disabled marks, but people do.
+    switch(page, "Looked at prices").click(force=True)
     expect(page.get_by_text(reason)).to_be_visible()
     expect(switch(page, "Looked at prices")).to_have_attribute("aria-checked", "true")
 
@@ -164,7 +165,8 @@ def test_rows_do_not_move_when_the_counts_arrive(page: Page) -> None:
     opened(page)
     before = positions(page)
     page.wait_for_load_state("networkidle")
-    expect(page.locator("tbody .placeholder")).to_have_count(0)
+    # Rows out of view are not read yet.
+    expect(rows(page).first.locator(".placeholder")).to_have_count(0)
     assert positions(page) == before
 
 
