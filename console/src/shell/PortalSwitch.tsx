@@ -19,12 +19,12 @@ export function PortalSwitch() {
   return (
     <DialogTrigger isOpen={isOpen} onOpenChange={setOpen}>
       <AriaButton className="portal">
-        <span className="sr">{text.portal.change}: </span>
         <span className="brand">
           <ChevronRight size={16} strokeWidth={2.4} aria-hidden />
         </span>
         <span className="grow">
-          <b className="truncate">{portalId}</b>
+          <span className="sr">{text.portal.change}: </span>
+          <b className="truncate">{portalId}</b>{' '}
           <small className="truncate">
             {portal === undefined
               ? ' '
