@@ -116,8 +116,9 @@ def test_search_of_the_catalog_finds_events_with_url_properties(page: Page, port
 
 def test_event_shows_its_properties_operators_and_flows(page: Page) -> None:
     page.goto("/console/catalog/website.page_visited")
-    page.get_by_text("hs_url_path").click()
-    expect(page.get_by_text("MULTISTRING").first).to_be_visible()
+    path = page.locator("details", has=page.get_by_text("hs_url_path", exact=True))
+    path.locator("summary").click()
+    expect(path.get_by_text("MULTISTRING")).to_be_visible()
     page.get_by_role("link", name=re.compile(r"\d+ flows?$")).click()
     expect(page.locator("tbody").get_by_text("Looked at prices")).to_be_visible()
 

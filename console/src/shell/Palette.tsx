@@ -29,7 +29,7 @@ export interface Command {
   run: () => void;
 }
 
-const SHOWN = 12;
+const SHOWN = 10;
 
 interface PaletteProps {
   onClose: () => void;
