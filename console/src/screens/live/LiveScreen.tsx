@@ -23,7 +23,7 @@ import { without } from '../../components/without';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import type { Account } from '../../explanations/steps';
 import { useClock } from '../../shell/clock';
-import { useKeys } from '../../shell/keys';
+import { type KeyBinding, useKeys } from '../../shell/keys';
 import { usePortalId } from '../../shell/portal';
 import { Screen } from '../../shell/Screen';
 import { text } from '../../text';
@@ -70,6 +70,8 @@ function typesOfFlows(flows: readonly FlowOverview[]): string[] {
   }
   return [...counts].sort(([, a], [, b]) => b - a).map(([type]) => type);
 }
+
+const NO_KEYS: readonly KeyBinding[] = [];
 
 function Stream({ flows }: { flows: readonly FlowOverview[] }) {
   const search = useSearch({ from: '/live' });
@@ -119,6 +121,9 @@ function Stream({ flows }: { flows: readonly FlowOverview[] }) {
     if (row !== undefined) change({ ...search, event: row.key });
   };
   const focusedRow = useRowKeys(shown.length, openRow);
+  // Declared after the keys of the list at each rendering, so that Escape closes the panel first.
+  const closePanel = { keys: 'Escape', label: text.keys.close, run: () => change(withoutEvent) };
+  useKeys(text.live.panel, selected === undefined ? NO_KEYS : [closePanel]);
   const bindings = useMemo(
     () => [
       { keys: ' ', label: text.live.pauseKey, run: togglePause },
@@ -538,8 +543,6 @@ function Decided({ decisions, flowId }: { decisions: readonly Account[]; flowId:
 function Panel({ row: { event, decisions = [] }, onClose }: { row: Row; onClose: () => void }) {
   const [isJsonShown, setJsonShown] = useState(false);
   const path = `${routeType(event.objectType)}/${event.objectId}`;
-  const bindings = useMemo(() => [{ keys: 'Escape', label: text.keys.close, run: onClose }], [onClose]);
-  useKeys(text.live.panel, bindings);
   return (
     <aside className="detail" aria-label={text.live.panel} tabIndex={0}>
       <section>
