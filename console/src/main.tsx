@@ -6,7 +6,8 @@ import { I18nProvider } from 'react-aria-components';
 
 import { newQueryClient } from './api/query-client';
 import { router } from './router';
-import { readHosting } from './shell/hosting';
+import { openSession, readHosting } from './shell/hosting';
+import { NoSession } from './shell/NoSession';
 import { openFirstPortal } from './shell/portal';
 import { preferences } from './shell/preferences';
 import { applyTheme } from './shell/theme';
@@ -14,7 +15,9 @@ import { locale } from './text';
 import './styles/index.css';
 
 applyTheme(preferences().theme);
-openFirstPortal((await readHosting()).portalId);
+await openSession();
+const hosting = await readHosting();
+openFirstPortal(hosting);
 
 const container = document.getElementById('root');
 if (container === null) throw new Error('index.html has no element with the id "root".');
@@ -22,7 +25,7 @@ createRoot(container).render(
   <StrictMode>
     <I18nProvider locale={locale}>
       <QueryClientProvider client={newQueryClient()}>
-        <RouterProvider router={router} />
+        {hosting.hasSession ? <RouterProvider router={router} /> : <NoSession />}
       </QueryClientProvider>
     </I18nProvider>
   </StrictMode>,

@@ -58,6 +58,12 @@ export const text = {
     network: 'The API did not answer. Check that it runs and that you are connected.',
     forbidden: (call: string) => `Your AWS policy does not allow ${call}.`,
     missingScope: (scope: string) => `Your token lacks the scope ${scope}.`,
+    readOnly: 'The console was started with --read-only.',
+    noSession: 'This page has no session',
+    noSessionExplanation:
+      'Open the address that `enroll console` printed. It can be opened once: for a new address, start the command again.',
+    signedOutTitle: 'You are signed out',
+    continue: 'Continue',
     signedOut: 'Your credentials have expired. Sign in again, then continue.',
     notFound: (portal: string) => `Not in the portal ${portal}`,
     notFoundExplanation: 'It does not exist, or it belongs to another portal.',

@@ -24,6 +24,17 @@ test("a policy's refusal names the call, because API Gateway's answer says nothi
   expect(messageOf(error)).toBe('Your AWS policy does not allow PUT /automation/v4/flows.');
 });
 
+test('expired credentials show what `enroll console` says, and other 401 answers the words of the page', async () => {
+  const message = 'Your AWS credentials have expired: run `aws sso login`, then continue.';
+  expect(messageOf(await failing(401, { message, category: 'EXPIRED_CREDENTIALS' }))).toBe(message);
+  expect(messageOf(await failing(401, { message: 'Unauthorized' }))).toMatch(/^Your credentials have expired/);
+});
+
+test('a refusal of `enroll console` shows its message, not that of a policy', async () => {
+  const error = await failing(403, { message: 'started with --read-only', category: 'READ_ONLY' });
+  expect(messageOf(error)).toBe('started with --read-only');
+});
+
 test('an API that does not answer is transient, and is asked three times in all', async () => {
   const error = await dataOf('GET /x', Promise.reject(new TypeError('Failed to fetch'))).catch(
     (caught: unknown) => caught,

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from enroll.local import gateway
 from enroll.local.loopback_http import HttpRequest, Response, listen, port_of
@@ -15,17 +16,24 @@ from tests.support.portal import NO_CONTEXT, Api
 @contextmanager
 def served(api: Api) -> Iterator[str]:
     """Serve the API. Yield its URL."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
 
     async def answer(request: HttpRequest) -> Response:
         event = json.loads(gateway.to_event(request))
         return gateway.to_response(Outcome(json.dumps(api.server.answer(event, NO_CONTEXT)).encode()))
 
-    server = asyncio.run_coroutine_threadsafe(listen(answer), loop).result()
-    try:
+    with running(lambda: listen(answer)) as server:
         yield f"http://127.0.0.1:{port_of(server)}"
+
+
+@contextmanager
+def running(start: Callable[[], Coroutine[Any, Any, asyncio.Server]]) -> Iterator[asyncio.Server]:
+    """Run a server in an event loop of another thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    try:
+        yield server
     finally:
         asyncio.run_coroutine_threadsafe(_stop(server), loop).result()
         loop.call_soon_threadsafe(loop.stop)

@@ -15,6 +15,8 @@ export class ApiError extends Error {
   readonly call: string;
   /** Null if the answer does not have Enroll's envelope, for example because API Gateway refused the request. */
   readonly correlationId: string | null;
+  /** For example `VALIDATION_ERROR`. Null if neither Enroll's API nor `enroll console` answered. */
+  readonly category: string | null;
   readonly faults: readonly Fault[];
   /** Seconds to wait before the next attempt, if the answer says so. */
   readonly retryAfter: number | null;
@@ -24,6 +26,7 @@ export class ApiError extends Error {
     call: string;
     message: string;
     correlationId?: string | null;
+    category?: string | null;
     faults?: readonly Fault[];
     retryAfter?: number | null;
   }) {
@@ -32,6 +35,7 @@ export class ApiError extends Error {
     this.status = answer.status;
     this.call = answer.call;
     this.correlationId = answer.correlationId ?? null;
+    this.category = answer.category ?? null;
     this.faults = answer.faults ?? [];
     this.retryAfter = answer.retryAfter ?? null;
   }
@@ -69,6 +73,7 @@ function refused(call: string, response: Response, body: unknown): ApiError {
     call,
     message: typeof envelope.message === 'string' ? envelope.message : response.statusText,
     correlationId: typeof envelope.correlationId === 'string' ? envelope.correlationId : null,
+    category: typeof envelope.category === 'string' ? envelope.category : null,
     faults: Array.isArray(envelope.errors) ? (envelope.errors as Fault[]) : [],
     retryAfter: Number.isFinite(retryAfter) ? retryAfter : null,
   });

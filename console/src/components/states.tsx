@@ -49,6 +49,9 @@ export function LoadingRows({ rows = 8 }: { rows?: number }) {
   );
 }
 
+/** The category with which `enroll console` answers if it cannot sign requests (cli/enroll/console_server.py). */
+const EXPIRED_CREDENTIALS = 'EXPIRED_CREDENTIALS';
+
 interface EmptyProps {
   icon?: LucideIcon;
   /** One sentence. */
@@ -84,17 +87,20 @@ export function ErrorState({ error, onRetry }: ErrorStateProps) {
       </div>
     );
   }
+  const isSignedOut = error instanceof ApiError && error.status === 401;
   return (
     <div className="state" role="alert">
       <CircleAlert size={24} strokeWidth={1.5} aria-hidden className="bad-mark" />
-      <h2>{text.state.errorTitle}</h2>
+      <h2>{isSignedOut ? text.state.signedOutTitle : text.state.errorTitle}</h2>
       <p>{messageOf(error)}</p>
       {error instanceof ApiError && error.correlationId !== null && (
         <p className="muted">
           {text.state.correlationId} <Id>{error.correlationId}</Id>
         </p>
       )}
-      {onRetry !== undefined && <Button onPress={onRetry}>{text.state.retry}</Button>}
+      {onRetry !== undefined && (
+        <Button onPress={onRetry}>{isSignedOut ? text.state.continue : text.state.retry}</Button>
+      )}
     </div>
   );
 }
@@ -102,13 +108,14 @@ export function ErrorState({ error, onRetry }: ErrorStateProps) {
 /** What went wrong, in words for people. */
 export function messageOf(error: Error): string {
   if (!(error instanceof ApiError)) return error.message;
-  // API Gateway answers 403 itself if an IAM policy refuses the call. Its answer has no correlation id.
-  if (error.status === 403 && error.correlationId === null) return text.state.forbidden(error.call);
+  // API Gateway answers 403 itself if an IAM policy refuses the call. Its answer has no category.
+  if (error.status === 403 && error.category === null) return text.state.forbidden(error.call);
   switch (error.status) {
     case 0:
       return text.state.network;
     case 401:
-      return text.state.signedOut;
+      // `enroll console` says what to do. API Gateway's own words do not.
+      return error.category === EXPIRED_CREDENTIALS ? error.message : text.state.signedOut;
     case 413:
       return error.message || text.state.tooLarge;
     case 429:
