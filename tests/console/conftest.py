@@ -51,6 +51,10 @@ DESK = (1280, 800)
 PHONE = (390, 844)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-pictures", action="store_true", help="Store the pictures of the documentation anew.")
+
+
 def browser_path(playwright: Playwright) -> str | None:
     """Return the path of a Chromium: the one that ENROLL_BROWSER names, one on the PATH, or Playwright's own."""
     named = os.environ.get("ENROLL_BROWSER")
