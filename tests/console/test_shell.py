@@ -36,7 +36,7 @@ def test_palette_finds_events_of_the_catalog_and_actions(page: Page) -> None:
     expect(page.get_by_role("searchbox", name="Search", exact=True)).to_be_focused()
     page.keyboard.type("turn off looked")
     expect(page.get_by_role("menuitem").first).to_contain_text("Turn off Looked at prices")
-    page.get_by_role("searchbox").fill("website.page_visited")
+    page.get_by_role("searchbox", name="Search", exact=True).fill("website.page_visited")
     page.get_by_role("menuitem", name="Page visited").click()
     expect(page).to_have_url(re.compile("/console/catalog/website.page_visited"))
 
