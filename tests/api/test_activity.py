@@ -131,6 +131,14 @@ def test_types_of_a_flow_beyond_the_limit_are_named() -> None:
     assert set(content["eventTypes"] + content["omittedEventTypes"]) >= set(names)
 
 
+def test_types_of_a_filter_based_flow_are_those_of_events() -> None:
+    api = example_portal()
+    api.world.put_flow(flow({"id": 1007, "filters": [["city", "IS_EQUAL_TO", "Oslo"]]}))
+    types = read(api, flowId="1007").json["eventTypes"]
+    assert types == ["crm.object_created", "crm.property_changed"]
+    assert read(api, flowId="1007", eventTypes=",".join(types)).json["eventTypes"] == types
+
+
 def test_flow_whose_triggers_cannot_be_read_has_no_events() -> None:
     api = example_portal()
     assert api("DELETE", "/automation/v4/flows/1001").status == 204

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from enrollment.entrypoints.http_api.compression import MIN_COMPRESSED_BYTES, accepts_gzip, compressed
+from enrollment.serialization.requests import write_cursor
 from tests.support.api_document import conforms
 from tests.support.portal import Api, example_portal, portal_of_examples, token
 from tests.support.scenario import flow
@@ -80,7 +81,9 @@ def test_overviews_are_paged() -> None:
     assert [one["id"] for one in first["results"]] == ["1001", "1002", "1003"]
     assert list(listed(api, limit="3", after=first["paging"]["next"]["after"])) == ["1004"]
     assert api("GET", FLOWS, query={"limit": "101"}).faults == [("limit", "WRONG_LENGTH")]
-    assert api("GET", FLOWS, query={"after": "?"}).faults == [("after", "BAD_CURSOR")]
+    too_long_for_a_key = write_cursor("%" * 400)
+    for cursor in ("?", too_long_for_a_key):
+        assert api("GET", FLOWS, query={"after": cursor}).faults == [("after", "BAD_CURSOR")]
 
 
 def test_another_portal_has_no_flows() -> None:

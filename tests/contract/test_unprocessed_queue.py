@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from enrollment.adapters import unprocessed_queue
 from enrollment.adapters.unprocessed_queue import SqsUnprocessedReader
@@ -88,6 +89,24 @@ def test_messages_are_visible_after_a_visit_ends_the_scan_or_fails(queue: Queue)
     with pytest.raises(KeyError):
         queue.reader.visit_all(fail)
     assert queue.visible() == 12
+
+
+def test_failed_release_keeps_the_result_and_releases_the_other_messages(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.put(25)
+    release, calls = queue.client.change_message_visibility_batch, []
+
+    def throttled(**request: Any) -> Any:
+        calls.append(request)
+        if len(calls) == 1:
+            raise ClientError({"Error": {"Code": "RequestThrottled"}}, "ChangeMessageVisibilityBatch")
+        return release(**request)
+
+    monkeypatch.setattr(queue.client, "change_message_visibility_batch", throttled)
+    reasons, is_complete = queue.scan()
+    assert (len(reasons), is_complete, len(calls)) == (25, True, 3)
+    assert queue.visible() == 15
 
 
 def test_scan_waits_for_messages_that_another_reader_holds(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

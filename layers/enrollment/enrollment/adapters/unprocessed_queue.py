@@ -6,7 +6,10 @@ received any number of times. After a scan, every message that it received is vi
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from enrollment.domain.events.unprocessed_event import UnprocessedEvent, UnprocessedMessage
 
@@ -118,10 +121,11 @@ class SqsUnprocessedReader:
     def _release(self, receipts: list[str]) -> None:
         for start in range(0, len(receipts), BATCH_MESSAGES):
             # Failures are ignored: such a message is visible again already, or will be after its timeout.
-            self._client.change_message_visibility_batch(
-                QueueUrl=self._url,
-                Entries=[
-                    {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-                    for number, receipt in enumerate(receipts[start : start + BATCH_MESSAGES])
-                ],
-            )
+            with suppress(ClientError, BotoCoreError):
+                self._client.change_message_visibility_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                        for number, receipt in enumerate(receipts[start : start + BATCH_MESSAGES])
+                    ],
+                )

@@ -80,6 +80,11 @@ class DecisionExplainer(Struct, frozen=True):
         of_changes = triggers & {ASSOCIATED_RECORD_EVENT, RECORD_CHANGED}
         return satisfying(triggers, self.processor.event_types) | of_changes
 
+    def history_types_of(self, flow: FlowRevision) -> frozenset[str]:
+        """Return the names of the event types that can trigger a flow, as the index of the history has them. Empty if
+        its triggers cannot be read."""
+        return (self.event_types_of(flow) or frozenset()) - {RECORD_CHANGED}
+
     def object_type_of(self, flow: FlowRevision) -> str | None:
         """Return the object type of the records that the flow enrolls. None: the flow is deleted, or this version
         refuses it."""

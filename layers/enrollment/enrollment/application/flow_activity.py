@@ -94,7 +94,7 @@ class FlowActivityReader(Struct, frozen=True):
         return EnrollmentCounts(last_24_hours, tuple(days), every_window[1].since, is_exact)
 
     def _last_decision(self, flow: FlowRevision, newest: "_NewestKeys") -> LastDecision | None:
-        event_types = self.explainer.event_types_of(flow)
+        event_types = self.explainer.history_types_of(flow)
         if not event_types or len(event_types) > MAX_EVENT_TYPES:
             return None
         object_type_id = self.explainer.object_type_of(flow)

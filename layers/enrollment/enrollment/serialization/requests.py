@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from enrollment.domain.events.event import InvalidEvent
-from enrollment.domain.identifiers import OBJECT_TYPE_IDS, any_object_type_id
+from enrollment.domain.identifiers import OBJECT_TYPE_IDS, any_object_type_id, join
 from enrollment.domain.similar_names import nearest
 from enrollment.domain.values import Instant, Properties, is_list_id, iso, read_name
 from enrollment.serialization.event_fields import MAX_PROPERTIES, checked_id, checked_record_properties, checked_time
@@ -16,8 +16,10 @@ from enrollment.serialization.validation_errors import ValidationError, expectat
 MAX_INPUTS = 100
 MAX_ID = 128
 MAX_PORTAL_ID = 64
-# Bytes of a cursor's position: an ID of 4-byte characters, and a time. A sort key in DynamoDB may be twice as long.
+# Bytes of a cursor's position: an ID of 4-byte characters, and a time.
 MAX_POSITION = 4 * MAX_ID + 32
+# Bytes of a position as a part of a key, which escapes some characters: less than the 1,024 of a sort key in DynamoDB.
+MAX_KEY_PART = 900
 
 # API Gateway decodes a path and cuts it at a decoded question mark. It replaces bytes that are not UTF-8 by U+FFFD.
 NOT_IN_PATHS = frozenset("/?#%\ufffd")
@@ -278,6 +280,7 @@ def read_cursor(cursor: str | None) -> str | None:
         position = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError):
         position = ""
-    if not 1 <= len(position.encode()) <= MAX_POSITION or write_cursor(position) != cursor:
+    fits = 1 <= len(position.encode()) <= MAX_POSITION and len(join(position).encode()) <= MAX_KEY_PART
+    if not fits or write_cursor(position) != cursor:
         raise refuse("after", "BAD_CURSOR", expectation("paging.next.after of the previous page", cursor))
     return position
