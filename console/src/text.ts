@@ -512,7 +512,7 @@ export const text = {
     },
     steps: 'Steps, in this order',
     decision: 'Decision',
-    state: { passed: 'passed', failed: 'failed', waiting: 'waiting', none: 'none', notAsked: 'not asked' },
+    state: { passed: 'passed', failed: 'failed', waiting: 'waiting', none: 'none', notAsked: 'not evaluated' },
     matches: 'matches',
     notBefore: 'not before',
     before: 'enrolled before',

@@ -119,7 +119,7 @@ test('a suppression that applies fails, because it must not be met', () => {
   expect(stepStates(suppressed).filters).toBe('notAsked');
 });
 
-test('steps after the one that decided are not asked', () => {
+test('steps after the one that decided are not evaluated', () => {
   const states = stepStates(account({ code: 'NOT_MATCHED' }));
   expect(states).toMatchObject({ trigger: 'failed', once: 'notAsked', filters: 'notAsked', goal: 'none' });
 });
