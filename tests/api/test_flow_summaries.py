@@ -90,6 +90,17 @@ def test_a_day_with_more_enrollments_than_are_read_is_estimated() -> None:
     assert found["enrolled"]["last24h"] == pytest.approx(16 * 2 * MAX_SAMPLED_ENTRIES, rel=0.15)
 
 
+@pytest.mark.parametrize("minutes_ago", [0, 180])
+def test_estimate_after_a_backfill_has_the_right_magnitude(minutes_ago: int) -> None:
+    api = example_portal()
+    copy_enrollments(api, count=11_200, records=5_000, over=240_000)
+    api.world.now += minutes_ago * 60_000
+    (found,) = summaries(api, "1001")
+    assert found["enrolled"]["isExact"] is False
+    for count in (found["enrolled"]["last24h"], sum(found["enrolled"]["days"])):
+        assert 0.85 * 11_200 < count < 2.2 * 11_200
+
+
 def test_many_enrollments_of_one_record_are_counted_exactly() -> None:
     api = example_portal()
     copy_enrollments(api, count=MAX_EXACT_ENTRIES * 3, records=1, over=DAY // 2)

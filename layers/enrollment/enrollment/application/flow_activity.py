@@ -31,6 +31,9 @@ from enrollment.domain.values import Instant
 MAX_EXACT_ENTRIES = 60
 # Entries of a full shard that are read for each window: about 8 read units.
 MAX_SAMPLED_ENTRIES = 500
+# Of older enrollments in a window, MAX_EXACT_ENTRIES are read in each of at most 12 steps back. The first step has this
+# length, and each further step twice the length.
+FIRST_STEP_MS = 60_000
 # A flow that more event types trigger has no last decision. Each type costs 8 read units, once for all flows of a
 # request.
 MAX_EVENT_TYPES = 50
@@ -86,12 +89,28 @@ class FlowActivityReader(Struct, frozen=True):
         for window in every_window:
             count: float = sum(count_exactly(instants, window) for instants in exact)
             if full:
-                sampled = self.index.count_in_shard(flow.portal_id, flow.id, full[0], window, MAX_SAMPLED_ENTRIES)
-                count += sampled.estimate(window) * len(full)
-                is_exact = is_exact and sampled.oldest is None
+                in_shard, is_complete = self._count_in_shard(flow, full[0], window)
+                count += in_shard * len(full)
+                is_exact = is_exact and is_complete
             counts.append(round(count))
         last_24_hours, *days = counts
         return EnrollmentCounts(last_24_hours, tuple(days), every_window[1].since, is_exact)
+
+    def _count_in_shard(self, flow: FlowRevision, shard: int, window: Window) -> tuple[float, bool]:
+        """Return the number of enrollments of a shard in a window, and whether all were read.
+
+        A backfill makes many enrollments in a short time. So the density of the newest ones says little about the whole
+        window, and each step back has its own sample. The end of a burst is in one of them, so the estimate is at most
+        about twice the number, if the burst takes minutes.
+        """
+        newest = self.index.count_in_shard(flow.portal_id, flow.id, shard, window, MAX_SAMPLED_ENTRIES)
+        count, until, length = float(newest.entries), newest.oldest, FIRST_STEP_MS
+        while until is not None and until > window.since:
+            step = Window(max(window.since, until - length), until)
+            sampled = self.index.count_in_shard(flow.portal_id, flow.id, shard, step, MAX_EXACT_ENTRIES)
+            count += sampled.estimate(step)
+            until, length = step.since, 2 * length
+        return count, newest.oldest is None
 
     def _last_decision(self, flow: FlowRevision, newest: "_NewestKeys") -> LastDecision | None:
         event_types = self.explainer.history_types_of(flow)
