@@ -129,7 +129,7 @@ class EnrollmentImport:
 
 def read_enrollment_import(api: Api, flow: Mapping[str, Any], file: Path, id_column: str) -> EnrollmentImport:
     """Read a CSV or JSON Lines file with the record's ID in ``id_column``. Raises UnreadableFile."""
-    read = read_import(api, str(flow.get("objectTypeId", "0-1")), file, id_column)
+    read = read_import(api, str(flow.get("objectTypeId", "0-1")), file, id_column, needs_properties=False)
     return EnrollmentImport(api, str(flow["id"]), file, read.rows, read.digest)
 
 

@@ -21,6 +21,10 @@ BATCH_BYTES = 900_000
 FORMATS = (".csv", ".jsonl")
 # The column or key of a row that is not a property.
 OCCURRED_AT = "occurredAt"
+# Keys of a line of the report, which may be imported after its rows were corrected.
+REPORT_KEYS = frozenset({"line", "refused"})
+# Limit for the misplaced names in the fault of a row.
+SHOWN_NAMES_CHARACTERS = 200
 
 # Category of an input that the API could not process at this moment, and did not change.
 UNAVAILABLE = "SERVICE_UNAVAILABLE"
@@ -187,8 +191,13 @@ class RecordImport:
         return [self.digest, self.api.url, self.api.portal, self.object_type]
 
 
-def read_import(api: Api, object_type: str, file: Path, id_column: str) -> RecordImport:
-    """Read a CSV or JSON Lines file with the record's ID in ``id_column``. Raises UnreadableFile."""
+def read_import(
+    api: Api, object_type: str, file: Path, id_column: str, *, needs_properties: bool = True
+) -> RecordImport:
+    """Read a CSV or JSON Lines file with the record's ID in ``id_column``. Raises UnreadableFile.
+
+    If ``needs_properties``, a line of JSON whose properties are not in the key `properties` has a fault.
+    """
     suffix = file.suffix.lower()
     if suffix not in FORMATS:
         raise UnreadableFile(
@@ -201,8 +210,10 @@ def read_import(api: Api, object_type: str, file: Path, id_column: str) -> Recor
         raise UnreadableFile(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UnreadableFile(f"{file}: expected UTF-8; got an invalid byte at position {error.start}") from error
-    read_rows = _csv_rows if suffix == ".csv" else _jsonl_rows
-    rows = list(read_rows(file, text, id_column))
+    if suffix == ".csv":
+        rows = list(_csv_rows(file, text, id_column))
+    else:
+        rows = list(_jsonl_rows(text, id_column, needs_properties=needs_properties))
     return RecordImport(api, object_type, file, rows, digest=hashlib.sha256(raw).hexdigest())
 
 
@@ -231,7 +242,7 @@ def _csv_rows(file: Path, text: str, id_column: str) -> Iterator[ImportRow]:
         raise UnreadableFile(f"{file}: line {reader.line_num}: {error}") from error
 
 
-def _jsonl_rows(file: Path, text: str, id_column: str) -> Iterator[ImportRow]:
+def _jsonl_rows(text: str, id_column: str, *, needs_properties: bool) -> Iterator[ImportRow]:
     """Read `{"id": …, "properties": {…}, "occurredAt": …}` from each line."""
     # Not splitlines: JSON strings may contain other line separators.
     for number, line in enumerate(text.split("\n"), 1):
@@ -245,8 +256,21 @@ def _jsonl_rows(file: Path, text: str, id_column: str) -> Iterator[ImportRow]:
         if not isinstance(content, dict):
             yield ImportRow(number, {"text": line[:500]}, f"expected a JSON object; got {type(content).__name__}")
             continue
+        fault = _misplaced_properties(content, id_column) if needs_properties else None
+        if fault is not None:
+            yield ImportRow(number, {"text": line[:500]}, fault)
+            continue
         properties = content.get("properties", {})
         yield _row(number, content.get(id_column, ""), content.get(OCCURRED_AT), properties, None)
+
+
+def _misplaced_properties(content: Mapping[str, Any], id_column: str) -> str | None:
+    """Return the fault of a line whose properties would be lost, because they are beside the ID. Otherwise None."""
+    names = [name for name in content if name not in {id_column, OCCURRED_AT} | REPORT_KEYS]
+    if "properties" in content or not names:
+        return None
+    shown_names = ", ".join(names)[:SHOWN_NAMES_CHARACTERS]
+    return f'properties: expected an object, for example {{"firstname": "Ann"}}; got the keys {shown_names} beside the ID'
 
 
 def _row(number: int, record_id: Any, occurred_at: Any, properties: Any, fault: str | None) -> ImportRow:

@@ -499,6 +499,25 @@ def test_interrupted_import_is_resumed(portal: Api, tmp_path: Path, monkeypatch:
     assert "250 rows: 250 created, 0 changed, 0 refused" in result.stdout
 
 
+def test_import_refuses_a_line_whose_properties_are_beside_the_id(portal: Api, tmp_path: Path) -> None:
+    path = tmp_path / "flat.jsonl"
+    path.write_text('{"id": "flat-1", "email": "ann@example.com"}\n', encoding="utf-8")
+
+    result = run("records", "import", str(path), code=1)
+
+    assert "1 row: 0 created, 0 changed, 1 refused." in result.stdout
+    (refused,) = (tmp_path / "flat.jsonl.refused.jsonl").read_text(encoding="utf-8").splitlines()
+    assert "got the keys email beside the ID" in json.loads(refused)["refused"]
+    run("records", "show", "contact/flat-1", code=4)
+
+
+def test_import_of_ids_alone_creates_records_without_properties(portal: Api, tmp_path: Path) -> None:
+    path = tmp_path / "ids.jsonl"
+    path.write_text('{"id": "bare-1"}\n', encoding="utf-8")
+    assert "1 row: 1 created, 0 changed, 0 refused." in run("records", "import", str(path)).stdout
+    assert answer("records", "show", "contact/bare-1")["properties"] == {}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

@@ -107,6 +107,12 @@ def test_records_of_a_file_are_enrolled_and_the_others_reported(portal: Api, tmp
     assert "234 rows: 231 ALREADY_ENROLLED, 2 INVALID, 1 UNKNOWN_RECORD." in again
 
 
+def test_other_keys_of_a_line_of_json_are_ignored(portal: Api, tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"id": "103", "city": "Cork"}\n', encoding="utf-8")
+    assert "1 row: 1 ENROLLED." in run("flows", "enroll", "8", "--file", str(path)).stdout
+
+
 def test_interrupted_file_resumes_and_enrolls_no_record_twice(
     portal: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api
 from enroll.completion import complete_flows, complete_records
+from enroll.decision_rendering import count_of
 from enroll.enrollment_import import IN_FLOW, enroll, read_enrollment_import
 from enroll.flow_names import find_flow
 from enroll.output import FAILED, INVALID, AsJson, console, fail, print_json
@@ -82,7 +83,7 @@ def _enroll_file(opened: Api, flow: dict[str, Any], file: Path, id_column: str, 
         fail(str(error), INVALID)
     work.resume()
     if work.done and not as_json:
-        console.print(f"Resuming after {work.done} rows.")
+        console.print(f"Resuming after {count_of(work.done, 'row')}.")
     bar = progress_bar("Enrolling", len(work.rows), completed=work.done, quiet=as_json)
     with api_errors_reported(), bar as progress:
         work.run(progress.advance)
@@ -91,6 +92,6 @@ def _enroll_file(opened: Api, flow: dict[str, Any], file: Path, id_column: str, 
         print_json({"rows": len(work.rows), "codes": dict(work.codes), "report": report})
     else:
         counts = ", ".join(f"{count} {code}" for code, count in sorted(work.codes.items())) or "none"
-        console.print(f"{len(work.rows)} rows: {counts}.")
+        console.print(f"{count_of(len(work.rows), 'row')}: {counts}.")
     if report:
         fail(f"some records were not enrolled; {report} has each of them with its reason", FAILED)

@@ -8,6 +8,7 @@ import typer
 from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, fits_in_path, open_api, path_segment
 from enroll.command_group import CommandGroup
 from enroll.completion import complete_records
+from enroll.decision_rendering import count_of
 from enroll.output import FAILED, INVALID, AsJson, Utc, console, fail, print_json, print_note, print_table, shown, times
 from enroll.progress import progress_bar
 from enroll.record_import import UnreadableFile, read_import
@@ -125,7 +126,7 @@ def import_records(
         fail(str(error), INVALID)
     work.resume()
     if work.done and not as_json:
-        console.print(f"Resuming after {work.done} rows.")
+        console.print(f"Resuming after {count_of(work.done, 'row')}.")
     bar = progress_bar("Importing", len(work.rows), completed=work.done, quiet=as_json)
     with api_errors_reported(), bar as progress:
         work.run(progress.advance)
@@ -134,7 +135,7 @@ def import_records(
         counts = {"rows": len(work.rows), "created": work.created, "changed": work.changed, "refused": work.refused}
         print_json({**counts, "report": report})
     else:
-        console.print(f"{len(work.rows)} rows: {work.created} created, {work.changed} changed, {work.refused} refused.")
+        console.print(f"{count_of(len(work.rows), 'row')}: {work.created} created, {work.changed} changed, {work.refused} refused.")
     if report:
         fail(f"some rows were refused; {report} has each of them with its reason", FAILED)
 
