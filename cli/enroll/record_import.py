@@ -270,7 +270,9 @@ def _misplaced_properties(content: Mapping[str, Any], id_column: str) -> str | N
     if "properties" in content or not names:
         return None
     shown_names = ", ".join(names)[:SHOWN_NAMES_CHARACTERS]
-    return f'properties: expected an object, for example {{"firstname": "Ann"}}; got the keys {shown_names} beside the ID'
+    return (
+        f'properties: expected an object, for example {{"firstname": "Ann"}}; got the keys {shown_names} beside the ID'
+    )
 
 
 def _row(number: int, record_id: Any, occurred_at: Any, properties: Any, fault: str | None) -> ImportRow:

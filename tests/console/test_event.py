@@ -154,6 +154,18 @@ def test_row_of_the_matrix_opens_to_the_explanation(page: Page) -> None:
     expect(page.get_by_role("tree")).to_be_visible()
 
 
+def test_matrix_stays_a_table_on_a_phone(page: Page) -> None:
+    width, height = PHONE
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(WHY)
+    expect(page.get_by_role("columnheader", name="Trigger")).to_be_visible()
+    row = page.get_by_role("row", name=re.compile("Looked at prices")).first
+    expect(row.get_by_role("cell")).to_have_count(6)
+    boxes = [cell.bounding_box() for cell in row.get_by_role("cell").all()]
+    assert len({round(box["y"]) for box in boxes if box is not None}) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") == width, "only the matrix scrolls sideways"
+
+
 def test_matrix_without_an_event_asks_for_one(page: Page) -> None:
     page.goto("/console/why")
     page.get_by_label("Record", exact=True).fill("contact/103")

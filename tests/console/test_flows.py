@@ -233,7 +233,9 @@ def test_tabs_of_a_flow_show_its_enrollments_revisions_and_document(page: Page, 
     enrollments = portal.call("GET", "/enrollment/v1/flows/1001/enrollments?limit=25")["results"]
     opened(page, f"{FLOWS}/1001?tab=activity")
     expect(rows(page)).to_have_count(len(enrollments))
+    expect(page.locator(".tabs [aria-current='page']")).to_have_text(["Activity"])
     page.get_by_role("link", name="Revisions").click()
+    expect(page.locator(".tabs [aria-current='page']")).to_have_text(["Revisions"])
     expect(rows(page).first).to_contain_text("Enrolls a contact")
     page.get_by_role("link", name="JSON").click()
     expect(page.get_by_role("region", name="JSON")).to_contain_text('"4-1639801"')

@@ -101,6 +101,16 @@ def test_catalog_lists_every_event(page: Page, portal: Portal) -> None:
     expect(page.get_by_text(f"{len(events)} events")).to_be_visible()
 
 
+def test_words_of_an_empty_pane_stay_below_their_picture(page: Page) -> None:
+    page.goto("/console/catalog")
+    state = page.locator(".catalog .state")
+    expect(state).to_contain_text("Choose an event")
+    picture, words = state.locator("svg").bounding_box(), state.locator("p").bounding_box()
+    assert picture is not None
+    assert words is not None
+    assert 0 < words["y"] - (picture["y"] + picture["height"]) < 40
+
+
 def test_search_of_the_catalog_finds_events_with_url_properties(page: Page, portal: Portal) -> None:
     events = portal.call("GET", "/enrollment/v1/events")["results"]
     with_url = [

@@ -135,7 +135,10 @@ def import_records(
         counts = {"rows": len(work.rows), "created": work.created, "changed": work.changed, "refused": work.refused}
         print_json({**counts, "report": report})
     else:
-        console.print(f"{count_of(len(work.rows), 'row')}: {work.created} created, {work.changed} changed, {work.refused} refused.")
+        console.print(
+            f"{count_of(len(work.rows), 'row')}: {work.created} created, {work.changed} changed, "
+            f"{work.refused} refused."
+        )
     if report:
         fail(f"some rows were refused; {report} has each of them with its reason", FAILED)
 

@@ -13,7 +13,8 @@ export function Tabs({ label, tabs, selected }: { label: string; tabs: readonly 
   return (
     <nav className="tabs" aria-label={label}>
       {tabs.map(({ id, label: words, count, link }) => (
-        <Link key={id} {...link} aria-current={id === selected ? 'page' : undefined}>
+        // Exact: otherwise the router marks a tab without search parameters as the current page, too.
+        <Link key={id} {...link} activeOptions={{ exact: true }} aria-current={id === selected ? 'page' : undefined}>
           {words}
           {count !== undefined && <span className="n num">{count}</span>}
         </Link>
