@@ -122,6 +122,7 @@ def test_unknown_id_says_what_to_check(page: Page) -> None:
 def test_id_with_a_slash_is_found(page: Page, event_bus: EventBus) -> None:
     event_id = event_bus.send("forms.submitted", {"hs_form_id": "f-9"}, id=f"console/a b?{id(page)}#1%")
     page.goto("/console/flows")
+    expect(page.locator("tbody tr").first).to_be_visible()
     page.keyboard.press("ControlOrMeta+k")
     page.get_by_placeholder(re.compile("Search flows")).fill(event_id)
     page.get_by_role("menuitem", name=f"Find the event {event_id}").click()

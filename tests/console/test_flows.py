@@ -271,8 +271,11 @@ def test_counts_equal_the_enrollments_of_the_flow(page: Page, portal: Portal) ->
     expect(row.locator(".c-w")).to_have_text(str(len(enrollments)))
 
 
-def test_last_decision_has_its_words_time_and_record(page: Page) -> None:
-    opened(page, f"{FLOWS}?search=answer+demo")
-    cell = page.locator("tr[data-flow='1001'] .c-last")
-    expect(cell).to_contain_text("Enrolled")
-    expect(cell).to_contain_text("contact/101")
+def test_last_decision_has_its_words_time_and_record(page: Page, portal: Portal) -> None:
+    summaries = portal.call("POST", "/enrollment/v1/flows/summaries", {"flowIds": ["1016"]})
+    decision = summaries["results"][0]["lastDecision"]
+    words = {"ENROLLED": "Enrolled", "FILTERED_OUT": "Filtered out", "NOT_MATCHED": "Not matched"}
+    opened(page, f"{FLOWS}?search=looked+at+prices")
+    cell = page.locator("tr[data-flow='1016'] .c-last")
+    expect(cell).to_contain_text(words[decision["code"]])
+    expect(cell).to_contain_text(f"contact/{decision['objectId']}")

@@ -84,7 +84,9 @@ def test_small_screen_has_the_pages_in_a_bar(page: Page) -> None:
     page.set_viewport_size({"width": width, "height": height})
     page.goto("/console/flows")
     bar = page.get_by_role("navigation", name="Console")
-    bar.get_by_role("link", name="Settings").click()
+    expect(bar.get_by_role("link")).to_have_text(["Flows", "Live", "Records", "Why not"])
+    bar.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Settings").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
     assert violations(page) == []
 
