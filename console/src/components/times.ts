@@ -10,11 +10,15 @@ export interface TimeStyle {
   timeZone: string | undefined;
 }
 
+/** The present time may be this much behind, see `shell/clock.ts`. */
+const CLOCK_STEP_MS = 10_000;
+
 /** `12 s ago` under an hour, `18:42:07` today, `27 Nov 18:42` in this year, `27 Nov 2025` before. */
 export function formatTime(iso: string, nowMs: number, { timeZone }: TimeStyle): string {
   const time = new Date(iso);
   const ageMs = nowMs - time.getTime();
-  if (ageMs >= 0 && ageMs < HOUR_MS) return formatAge(Math.floor(ageMs / 1_000));
+  // The console's clock moves every ten seconds, so what has just happened may be after it.
+  if (ageMs > -CLOCK_STEP_MS && ageMs < HOUR_MS) return formatAge(Math.floor(Math.max(ageMs, 0) / 1_000));
   return formatClock(iso, nowMs, { timeZone });
 }
 
