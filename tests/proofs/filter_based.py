@@ -5,8 +5,8 @@ It shares no code with the product: it has every change of a record in a list, a
 """
 
 import json
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support import scenario
@@ -82,7 +82,8 @@ def value(facts: Iterable[Fact], name: str) -> str | bool | None:
 @dataclass(frozen=True)
 class Change:
     """An event that changed a record. ``arrived``: when it was first evaluated. ``is_creation``: its type says that the
-    record was created. ``has_snapshot``: it sets ``names`` by a snapshot of the record."""
+    record was created. ``has_snapshot``: it sets ``names`` by a snapshot of the record. ``previous``: by name, the value
+    before the change that its source sent."""
 
     id: str
     at: int
@@ -91,6 +92,7 @@ class Change:
     names: frozenset[str]
     is_creation: bool = False
     has_snapshot: bool = False
+    previous: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def latest(self) -> int:
@@ -183,7 +185,7 @@ def entries(flow: Flow, history: History, change: Change, since: int) -> Entries
     re_enrolls = (
         changes[0][1] >= since
         and holds(flow.tree, after)
-        and any(occurs(trigger, change.names, before, after) for trigger in triggers)
+        and any(occurs(trigger, change.names, before, after, change.previous) for trigger in triggers)
     )
     again = [
         at
@@ -226,8 +228,14 @@ def satisfied(condition: Filter, facts: Sequence[Fact]) -> bool:
 
 
 def occurs(
-    trigger: Sequence[Filter], changed: Container[str], before: Sequence[Fact] | None, after: Sequence[Fact]
+    trigger: Sequence[Filter],
+    changed: Container[str],
+    before: Sequence[Fact] | None,
+    after: Sequence[Fact],
+    sent: Mapping[str, str] | None = None,
 ) -> bool:
+    """Return whether a re-enrollment trigger occurs. ``sent``: previous values that the source of the change sent. They
+    take precedence over the history (docs/events.md, "Time and order"), also over a change that arrives after them."""
     if trigger[0][0] != "hs_name":
         was = before is not None and all(satisfied(each, before) for each in trigger)
         return all(satisfied(each, after) for each in trigger) and not was
@@ -235,6 +243,8 @@ def occurs(
     if name not in changed:
         return False
     previous, new = None if before is None else value(before, name), value(after, name)
+    if sent is not None and name in sent:
+        previous = sent[name]
     refinement = trigger[1] if len(trigger) > 1 else None
     if refinement is None:
         return previous != new

@@ -105,6 +105,12 @@ class Sent:
     def changes_record(self) -> bool:
         return self.creates or bool(self.changes)
 
+    @property
+    def previous(self) -> Mapping[str, str]:
+        """The value before the change, by the name of the property, if the source sent it."""
+        value = self.properties.get("hs_previous_value")
+        return {self.properties["hs_name"]: value} if value else {}
+
 
 def read(envelope: Envelope) -> Sent:
     detail = envelope["detail"]
@@ -401,6 +407,7 @@ class Specification:
             frozenset(sent.changes),
             is_creation=sent.kind == "crm.object_created",
             has_snapshot=sent.snapshot is not None,
+            previous=sent.previous,
         )
         history = History(story.created, story.known, tuple(story.facts))
         return entries(filter_based_flow(given), history, change, max(given["on_since"], given["criteria_since"]))
@@ -696,10 +703,11 @@ ENTERINGS: Sequence[Entering] = [
 
 
 class Enrolling(RuleBasedStateMachine):
-    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by event, how many further
-    messages of its enrollments are allowed. ``delivered``: when its first delivery began. ``evaluations``: the stored
+    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by enrollment ID, how many further
+    messages are allowed. ``sent_meanwhile``: by the ID of an enrollment that was not confirmed when one delivery met
+    another, the messages that the other one sent. ``delivered``: when its first delivery began. ``evaluations``: the stored
     time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
-    record. ``interrupted``: events of which a delivery failed.
+    record. ``interrupted``: events of which a delivery failed or met another one.
     ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be followed.
     ``seen``: of all examples."""
 
@@ -716,6 +724,7 @@ class Enrolling(RuleBasedStateMachine):
         self.sent: list[Sent] = []
         self.unfinished: list[Sent] = []
         self.repeatable: Counter[str] = Counter()
+        self.sent_meanwhile: Counter[str] = Counter()
         self.evaluations: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
         self.unsure: set[str] = set()
@@ -798,11 +807,13 @@ class Enrolling(RuleBasedStateMachine):
 
         def meet() -> None:
             self.seen["met another delivery"] += 1
-            for event_id in {sent.id} & {other.id} | self._waiting_ids(sent.record):
-                self.repeatable[event_id] += 1
+            self.interrupted |= {sent.id} & {other.id} | self._waiting_ids(sent.record)
+            unpublished, messages = self._unpublished(), len(self.world.queue.messages)
             with self._at_a_time_of_its_own():
                 began.append(self.world.now)
                 self.world.deliver(other.envelope)
+                sent_now = self._sent_since(messages)
+                self.sent_meanwhile = Counter({one: sent_now[one] for one in unpublished & sent_now.keys()})
                 self._finish(other)
             if ends:
                 self.calls.end()
@@ -1051,15 +1062,15 @@ class Enrolling(RuleBasedStateMachine):
     def _run(self, deliver: Callable[[], object], sent: Sent, meeting: Meeting | None) -> bool:
         """Return whether the delivery stopped before its end."""
         is_partial, self.is_behind = False, True
+        self.sent_meanwhile, messages = Counter(), len(self.world.queue.messages)
         with self.calls.planned({} if meeting is None else {meeting.at: meeting.meet}):
             try:
                 deliver()
             except* Crash:
                 self.seen["processes ended"] += 1
-                for event_id in {sent.id} | self._waiting_ids(sent.record):
-                    self.repeatable[event_id] += 1
+                self._allow_repetition(self._sent_since(messages).keys() & self._unpublished())
                 self.unsure.add(sent.id)
-                self.interrupted.add(sent.id)
+                self.interrupted |= {sent.id} | self._waiting_ids(sent.record)
                 self.unfinished.append(sent)
                 is_partial = True
             except* NotDelivered:
@@ -1067,16 +1078,33 @@ class Enrolling(RuleBasedStateMachine):
                 self.interrupted.add(sent.id)
                 self.unfinished.append(sent)
                 is_partial = True
+        # One message by each of two deliveries, of which none had confirmed its own when they met.
+        by_both, met = self._sent_since(messages), self.sent_meanwhile
+        self._allow_repetition({one for one, count in met.items() if by_both[one] > count})
         return is_partial
+
+    def _allow_repetition(self, enrollment_ids: set[str]) -> None:
+        """Allow one further message of each. A message may be sent again only if the first one was not confirmed: the
+        process ended before, or another delivery sends it at the same time (docs/enrollments.md, "Guarantees"). This
+        depends on the enrollment and not on the event that caused it. In a filter-based flow, each event of one change
+        publishes what another one has left, because they are one cause."""
+        self.repeatable.update(enrollment_ids)
+
+    def _unpublished(self) -> set[str]:
+        """The IDs of the enrollments whose message is not confirmed."""
+        return {one.enrollment.id for one in self.world.enrollments.items.values() if not one.is_published}
+
+    def _sent_since(self, messages: int) -> Counter[str]:
+        """By enrollment ID, the messages after the first so many."""
+        return Counter(one.id for one in self.world.queue.messages[messages:])
 
     def _finish(self, sent: Sent) -> None:
         """Each enrollment by the event that is due is confirmed. After a delivery that failed, a filter-based flow may
         not be concerned by the event any more. Then the schedule confirms its enrollment (``pass_minutes``)."""
         self.unfinished = [one for one in self.unfinished if one is not sent]
-        is_interrupted = sent.id in self.interrupted or self.repeatable[sent.id] > 0
         for one in self.world.enrollments.items.values():
             is_due = one.due_at is None or one.due_at <= self.world.now
-            is_left = is_interrupted and one.enrollment.flow_id in FILTER_BASED
+            is_left = sent.id in self.interrupted and one.enrollment.flow_id in FILTER_BASED
             assert one.enrollment.cause.event_id != sent.id or one.is_confirmed or not is_due or is_left
 
     def _waiting_ids(self, record: str) -> set[str]:
@@ -1214,11 +1242,10 @@ class Enrolling(RuleBasedStateMachine):
             if not one.enrollment.is_re_enrollment
         )
         assert firsts == Counter({(one.enrollment.flow_id, one.enrollment.record_key) for one in items.values()})
-        events = {one.enrollment.id: one.enrollment.cause.event_id for one in items.values()}
         messages = Counter(one.id for one in self.world.queue.messages)
-        assert messages.keys() <= events.keys()
+        assert messages.keys() <= {one.enrollment.id for one in items.values()}
         for enrollment_id, count in messages.items():
-            assert count <= 1 + self.repeatable[events[enrollment_id]]
+            assert count <= 1 + self.repeatable[enrollment_id]
 
         assert {one.enrollment.id for one in self.world.bus.announcements} <= {
             one.id for one in self.world.queue.messages
