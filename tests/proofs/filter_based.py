@@ -82,8 +82,8 @@ def value(facts: Iterable[Fact], name: str) -> str | bool | None:
 @dataclass(frozen=True)
 class Change:
     """An event that changed a record. ``arrived``: when it was first evaluated. ``is_creation``: its type says that the
-    record was created. ``has_snapshot``: it sets ``names`` by a snapshot of the record. ``previous``: by name, the value
-    before the change that its source sent."""
+    record was created. ``has_snapshot``: it sets ``names`` by a snapshot of the record. ``previous``: by name, the
+    value before the change that its source sent."""
 
     id: str
     at: int

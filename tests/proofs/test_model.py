@@ -703,11 +703,11 @@ ENTERINGS: Sequence[Entering] = [
 
 
 class Enrolling(RuleBasedStateMachine):
-    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by enrollment ID, how many further
-    messages are allowed. ``sent_meanwhile``: by the ID of an enrollment that was not confirmed when one delivery met
-    another, the messages that the other one sent. ``delivered``: when its first delivery began. ``evaluations``: the stored
-    time of its first evaluation. ``unsure``: events whose process ended, so that they may wait without a note on their
-    record. ``interrupted``: events of which a delivery failed or met another one.
+    """``unfinished``: what was sent and not yet delivered to its end. ``repeatable``: by enrollment ID, how many
+    further messages are allowed. ``sent_meanwhile``: by the ID of an enrollment that was not confirmed when one
+    delivery met another, the number of messages that the other one sent. ``delivered``: when its first delivery
+    began. ``evaluations``: the stored time of its first evaluation. ``unsure``: events whose process ended, so that
+    they may wait without a note on their record. ``interrupted``: events of which a delivery failed or met another one.
     ``is_behind``: the specification has not followed the last delivery: it is going on, or could not be followed.
     ``seen``: of all examples."""
 
@@ -1095,7 +1095,7 @@ class Enrolling(RuleBasedStateMachine):
         return {one.enrollment.id for one in self.world.enrollments.items.values() if not one.is_published}
 
     def _sent_since(self, messages: int) -> Counter[str]:
-        """By enrollment ID, the messages after the first so many."""
+        """The number of messages after the first ``messages`` ones, by enrollment ID."""
         return Counter(one.id for one in self.world.queue.messages[messages:])
 
     def _finish(self, sent: Sent) -> None:

@@ -126,6 +126,52 @@ def test_property_change_and_association_enroll_in_either_order_of_arrival(is_in
     assert enrollment.cause.occurred_at == START + 301
 
 
+def test_another_event_of_the_change_publishes_again_what_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends between the queue and the confirmation. The queue drops the second message by its deduplication
+    ID. After the confirmation, no event of the change sends it again."""
+    world = World(now=START + 400)
+    world.put_record(ADA, Record(ADA, 0))
+    world.put_flow(scenario.flow({"id": 1, "filters": [FILTERS["city is Dublin"]]}))
+    change = Arrival(5, "property", (("city", "Dublin"),), creates=False)
+
+    def end(*args: Any, **named: Any) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.enrollments, "confirm", end)
+        with pytest.raises(TimeoutError):
+            world.deliver(envelope("first", change))
+    for event_id in ("second", "third", "first"):
+        world.deliver(envelope(event_id, change))
+
+    (stored,) = world.enrollments.items.values()
+    assert stored.is_confirmed
+    assert stored.enrollment.cause.event_id == "first"
+    assert [message.id for message in world.queue.messages] == [stored.enrollment.id] * 2
+    assert len({message.deduplication_id for message in world.queue.messages}) == 1
+
+
+def test_two_events_of_one_change_at_once_make_one_enrollment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second event is delivered while the first one has published the enrollment and not confirmed it yet."""
+    world = World(now=START + 400)
+    world.put_record(ADA, Record(ADA, 0))
+    world.put_flow(scenario.flow({"id": 1, "filters": [FILTERS["city is Dublin"]]}))
+    change = Arrival(5, "property", (("city", "Dublin"),), creates=False)
+    announce = world.bus.announce
+
+    def announce_after_the_second(*args: Any) -> Any:
+        monkeypatch.undo()
+        world.deliver(envelope("second", change))
+        return announce(*args)
+
+    monkeypatch.setattr(world.bus, "announce", announce_after_the_second)
+    world.deliver(envelope("first", change))
+
+    (stored,) = world.enrollments.items.values()
+    assert stored.is_confirmed
+    assert {message.deduplication_id for message in world.queue.messages} == {stored.enrollment.deduplication_id}
+
+
 def test_later_changes_re_enroll_after_a_first_enrollment_whose_delivery_stopped() -> None:
     """The queue accepts nothing at the first delivery, or the process ends after the first claim."""
     world = World(now=START)
