@@ -32,9 +32,11 @@ class Flow:
 
     @property
     def mentions(self) -> frozenset[str]:
-        """What the criteria and the re-enrollment triggers depend on: names of properties and of lists."""
+        """What the criteria and the re-enrollment triggers depend on: names of properties and of lists. The triggers of
+        a flow that enrolls a record once have no effect, so a change that only they mention does not concern it."""
         names = set()
-        for each in (each for branch in (*self.tree, *self.triggers) for each in branch):
+        triggers = self.triggers if self.re_enroll else ()
+        for each in (each for branch in (*self.tree, *triggers) for each in branch):
             if each[0] == "hs_name":
                 names.update(each[2])
             elif each[0] != "hs_value":
