@@ -35,7 +35,7 @@ test('a refusal of `enroll console` shows its message, not that of a policy', as
   expect(messageOf(error)).toBe('started with --read-only');
 });
 
-test('an API that does not answer is transient, and is asked three times in all', async () => {
+test('an API that does not answer is transient, and is called three times in all', async () => {
   const error = await dataOf('GET /x', Promise.reject(new TypeError('Failed to fetch'))).catch(
     (caught: unknown) => caught,
   );

@@ -124,7 +124,7 @@ test('steps after the one that decided are not evaluated', () => {
   expect(states).toMatchObject({ trigger: 'failed', once: 'notAsked', filters: 'notAsked', goal: 'none' });
 });
 
-test('no step of a flow that was off is asked', () => {
+test('no step of a flow that was off is evaluated', () => {
   const off = account({ code: null, triggerGroups: [], refinementCriteria: null });
   expect(stepStates(off)).toMatchObject({ trigger: 'notAsked', once: 'notAsked', filters: 'none' });
   expect(lines(off)).toEqual([]);

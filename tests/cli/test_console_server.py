@@ -1,4 +1,4 @@
-"""`enroll console` answers its own page, and nobody else; it forwards the routes of the API, and nothing else."""
+"""`enroll console` answers only its own page, and forwards only the routes of the API."""
 
 import asyncio
 import gzip

@@ -64,7 +64,7 @@ _ASSOCIATIONS = st.fixed_dictionaries(
 
 
 def _draw_part(draw: st.DrawFn, filters: Filters, levels: int) -> Json:
-    """A part of an AND branch: an ASSOCIATION branch, or a negation of so many levels at most."""
+    """A part of an AND branch: an ASSOCIATION branch, or a negation with at most this number of levels."""
     if levels == 0 or draw(st.booleans()):
         return {**draw(_ASSOCIATIONS), "filters": draw(st.lists(filters, max_size=2))}
     return {

@@ -19,7 +19,7 @@ export class Batch<Value> {
     this.#request = request;
   }
 
-  /** Read one id, together with the others that are asked for in the same 10 ms. Undefined: it does not exist. */
+  /** Read one id, together with the others that are requested in the same 10 ms. Undefined: it does not exist. */
   read(id: string): Promise<Value | undefined> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setTimeout(() => this.#send(), COLLECTED_MS);

@@ -31,7 +31,7 @@ def list_activity(services: Services, request: Request) -> Reply:
     names = _event_types(query["eventTypes"]) if "eventTypes" in query else None
     flow = services.authoring.last(request.portal_id, read_id(query["flowId"], "flowId")) if "flowId" in query else None
     of_flow = frozenset[str]() if flow is None else services.explaining.history_types_of(flow)
-    # Of a flow, the types that are asked for too. In the order of the request, or of their names.
+    # With a flow, its types that are also requested. In the order of the request, or of their names.
     event_types = sorted(of_flow) if names is None else [name for name in names if flow is None or name in of_flow]
     recent = recent_events(
         services.history, request.portal_id, event_types[:MAX_EVENT_TYPES], request.now, limit, since
