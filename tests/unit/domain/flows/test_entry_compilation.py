@@ -96,8 +96,10 @@ def event(number: int, at: int, kind: str, value: Any) -> Event:
     return read_routed_event(scenario.event(fields)).evaluated(START + 1000 + number)
 
 
-def enrolls_at(flow: Flow, change: RecordChange) -> set[int]:
-    """The instant at which the change enrolls its record, first or again, by the evaluation of the criteria."""
+def enrolls_at(flow: Flow, change: RecordChange, *, is_first: bool) -> set[int]:
+    """The instant at which the change enrolls its record, by the evaluation of the criteria. ``is_first``: no earlier
+    change has enrolled it. After that, only re-enrollment triggers enroll it, also if it starts to meet the criteria
+    again."""
     assert flow.entry is not None
     record, mentioned = change.record, flow.entry.mentions
     transitions = [
@@ -112,11 +114,8 @@ def enrolls_at(flow: Flow, change: RecordChange) -> set[int]:
         )
     ]
     entry = entry_of(flow, flow.entry.groups[0], change, transitions, 0)
-    return (
-        set()
-        if entry.entered is None and not entry.re_enrolls
-        else {entry.transition(is_first=not entry.re_enrolls).at}
-    )
+    enrolls = entry.re_enrolls or (is_first and entry.entered is not None)
+    return {entry.transition(is_first=not entry.re_enrolls).at} if enrolls else set()
 
 
 @given(flows(), EVENTS, st.randoms())
@@ -141,7 +140,7 @@ def test_every_flow_in_which_a_change_enrolls_is_selected(
         selected = candidates([lists[name] for name in query.event_types], query).flows
 
         # A later change that enrolls was found by its own event, or by the one that made it enroll.
-        new = {flow.id: enrolls_at(flow, change) - enrolled[flow.id] for flow in made}
+        new = {flow.id: enrolls_at(flow, change, is_first=not enrolled[flow.id]) - enrolled[flow.id] for flow in made}
         assert {flow_id for flow_id, instants in new.items() if instants} <= {flow.id for flow in selected}
         for flow_id, instants in new.items():
             enrolled[flow_id] |= instants
