@@ -501,7 +501,7 @@ class ReadCounter:
         self._count = 0
 
     def takes(self, finished: CompletedAttempt) -> bool:
-        """Count the answer if it is of no interest: a read that succeeded, or that looked for something unknown."""
+        """Return whether the answer is only counted, and not shown: a read that succeeded, or that found nothing."""
         status = finished.payload["statusCode"]
         is_fine = isinstance(status, int) and (status < 400 or status == 404)
         if finished.request is None or gateway.is_change(*finished.request) or not is_fine:
