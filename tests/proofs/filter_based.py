@@ -103,11 +103,17 @@ class Change:
 
 @dataclass(frozen=True)
 class History:
-    """What is known of a record that exists. ``known``: when its first creation arrived."""
+    """What is known of a record that exists. ``known``: when its first creation arrived. ``deleted``: when the record
+    before it, with the same key, was deleted."""
 
     created: int
     known: int
     facts: Sequence[Fact]
+    deleted: int | None = None
+
+    def is_created_by(self, change: Change) -> bool:
+        """Whether the change is at the time of the creation, which is after the deletion."""
+        return self.created == (change.at if self.deleted is None else max(change.at, self.deleted + 1))
 
     def place(self, change: Change) -> tuple[int, bool]:
         """When the change counts: not before the record was created."""
@@ -200,7 +206,7 @@ def entries(flow: Flow, history: History, change: Change, since: int) -> Entries
 
 
 def _concerns(flow: Flow, history: History, change: Change) -> bool:
-    if change.is_creation or (change.has_snapshot and history.created == change.at):
+    if change.is_creation or (change.has_snapshot and history.is_created_by(change)):
         return True
     if not change.has_snapshot:
         return bool(change.names & flow.mentions)

@@ -409,7 +409,7 @@ class Specification:
             has_snapshot=sent.snapshot is not None,
             previous=sent.previous,
         )
-        history = History(story.created, story.known, tuple(story.facts))
+        history = History(story.created, story.known, tuple(story.facts), story.deleted)
         return entries(filter_based_flow(given), history, change, max(given["on_since"], given["criteria_since"]))
 
     def look_again(self, sent: Sent, now: int, change: Sent, *, reads_again: bool) -> None:

@@ -135,7 +135,7 @@ def record_change(event: Event, record: Record | None) -> RecordChange | None:
     if record is None or not record.exists:
         return None
     names, lists = frozenset(changed_properties(event)), frozenset(changed_memberships(event))
-    creates = record.created_at == event.occurred_at and (
+    creates = record.created_at == record.creation_at(event.occurred_at) and (
         event.event_type.effect is RecordEffect.CREATES or event.record_properties is not None
     )
     associated = changed_association_types(event)

@@ -268,6 +268,11 @@ class Record(Struct, frozen=True):
             return self
         return replace(self, awaited_until=until)
 
+    def creation_at(self, occurred_at: Instant) -> Instant:
+        """Return when the record is created by an event that occurred at this time. A creation that arrives after a
+        deletion, and is not certainly older, is dated after it."""
+        return occurred_at if self.deleted_at is None else max(occurred_at, self.deleted_at + 1)
+
     def existed_at(self, instant: Instant) -> bool:
         """Whether the record was created until an instant. Does not consider its deletion."""
         return self.created_at <= instant
@@ -378,7 +383,7 @@ def apply_change(
     )
     after = replace(
         before,
-        created_at=min(before.created_at, _creation(before, change)) if change.creates else before.created_at,
+        created_at=min(before.created_at, before.creation_at(change.at)) if change.creates else before.created_at,
         properties=properties,
         memberships=memberships,
         earlier_properties=earlier_properties,
@@ -395,12 +400,7 @@ def _created(record: Record, change: RecordUpdate) -> Record:
     """Return the created record, with the changes that arrived before its creation and are not expired."""
     kept_since = change.arrival - EARLY_CHANGES_KEPT_MS
     recent = _filtered(record, lambda dated: dated.arrival >= kept_since)
-    return replace(recent, created_at=_creation(record, change), known_at=change.arrival)
-
-
-def _creation(record: Record, change: RecordUpdate) -> Instant:
-    """Return the time of a creation. A creation that arrived after a deletion is dated after it."""
-    return change.at if record.deleted_at is None else max(change.at, record.deleted_at + 1)
+    return replace(recent, created_at=record.creation_at(change.at), known_at=change.arrival)
 
 
 def _with_latest_arrivals(record: Record) -> Record:
