@@ -102,7 +102,7 @@ def test_a_url_that_parsers_read_differently_is_refused(url: str) -> None:
 def test_a_command_sends_the_token_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENROLL_API_TOKEN", TOKEN)
     with host(200) as api:
-        run("flows", "delete", "1", "--portal", "p1", "--api", api.url)
+        run("flows", "delete", "1", "--yes", "--portal", "p1", "--api", api.url)
     assert [request["authorization"] for request in api.requests] == [f"Bearer {TOKEN}"]
 
 

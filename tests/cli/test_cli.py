@@ -84,7 +84,7 @@ def test_the_life_of_a_flow(portal: Api, tmp_path: Path) -> None:
     assert "First" in run("flows", "list").stdout
     assert answer("flows", "list", "--portal", "p2") == []
     assert run("flows", "list", "--portal", "p2").stderr == "There are no flows in portal p2.\n"
-    run("flows", "delete", "1")
+    run("flows", "delete", "1", "--yes")
     assert [flow["id"] for flow in answer("flows", "list")] == ["1001", "1002"]
     for command in ("show", "on", "off", "delete"):
         run("flows", command, "1", code=4)
@@ -308,9 +308,20 @@ def test_a_repeated_deletion_does_not_delete_the_flow_that_is_named_like_the_id(
         for flow_id, name in (("32", "Calls"), ("34", "32"))
     ]
     run("flows", "put", file(tmp_path, *documents))
-    run("flows", "delete", "32")
-    run("flows", "delete", "32", code=4)
+    run("flows", "delete", "32", "--yes")
+    run("flows", "delete", "32", "--yes", code=4)
     assert answer("flows", "show", "34")["name"] == "32"
+
+
+def test_a_deletion_names_the_flow_and_asks(portal: Api) -> None:
+    asked = run("flows", "delete", "1001", code=1)
+    text = " ".join(asked.stderr.split())
+    assert "This deletes the flow 1001, Flow 1001, of the portal p1. It is on, and stops enrolling records." in text
+    assert "Delete flow 1001? [y/N]" in text
+    assert answer("flows", "show", "1001")["id"] == "1001"
+
+    assert CliRunner().invoke(app, ["flows", "delete", "1001"], input="y\n").stdout.endswith("Deleted flow 1001.\n")
+    run("flows", "show", "1001", code=4)
 
 
 def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Api) -> None:
@@ -334,7 +345,7 @@ def test_an_explanation_of_a_flow_has_only_events_that_can_trigger_it(portal: Ap
     named = answer("explain", "--record", "contact/101", "--flow", "3", "--event", "c1")
     assert "has no trigger" in named["results"][0]["decisions"][0]["because"]
     # The decisions of a deleted flow are explained on all events.
-    run("flows", "delete", "3")
+    run("flows", "delete", "3", "--yes")
     assert len(answer("explain", "--record", "contact/101", "--flow", "3")["results"]) == 10
     run("explain", "--record", "contact/101", "--flow", "9", code=4)
 

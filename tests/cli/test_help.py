@@ -137,7 +137,7 @@ def test_a_command_imports_no_boto3_and_no_rich(monkeypatch: pytest.MonkeyPatch)
         "flows off 1001",
         "flows on 1001",
         "flows test 1001 101",
-        "flows delete 1001",
+        "flows delete 1001 --yes",
         "portal show",
         "portal set --time-zone UTC",
         "records show contact/101",

@@ -460,11 +460,18 @@ def _(stage: Stage) -> Iterable[Sequence[str]]:
 @case("flows show")
 @case("flows on")
 @case("flows off")
-@case("flows delete")
 def _(stage: Stage) -> Iterable[Sequence[str]]:
     yield (FLOW_ID,)
     yield ("unknown\u202e",)
     yield (f"unknown {ID}",)
+
+
+@case("flows delete")
+def _(stage: Stage) -> Iterable[Sequence[str]]:
+    yield ("unknown\u202e",)
+    yield (f"unknown {ID}",)
+    yield (FLOW_ID,)
+    yield (FLOW_ID, "--yes")
 
 
 @case("flows test")

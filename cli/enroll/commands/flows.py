@@ -352,11 +352,25 @@ def off(
 
 @app.command()
 def delete(
-    flow_id: FlowId, portal: Portal, api: ApiUrl = None, stack: StackName = "enroll", as_json: AsJson = False
+    flow_id: FlowId,
+    portal: Portal,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    api: ApiUrl = None,
+    stack: StackName = "enroll",
+    as_json: AsJson = False,
 ) -> None:
     """Delete a flow by its ID. Its enrollments are kept."""
+    path = f"{FLOWS}/{path_segment(flow_id)}"
     with api_errors_reported():
-        open_api(api, portal, stack).call("DELETE", f"{FLOWS}/{path_segment(flow_id)}")
+        opened = open_api(api, portal, stack)
+        if not yes:
+            stored = opened.call("GET", path)
+            errors.print(
+                f"This deletes the flow {flow_id}, {stored['name']}, of the portal {portal}. It is "
+                f"{'on, and stops enrolling records' if stored['isEnabled'] else 'off'}. Its enrollments are kept."
+            )
+            confirm(f"Delete flow {flow_id}?")
+        opened.call("DELETE", path)
     if as_json:
         print_json({"id": flow_id, "deleted": True})
     else:
