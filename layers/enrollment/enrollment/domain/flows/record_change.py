@@ -14,6 +14,7 @@ from msgspec import Struct
 from enrollment.domain.events.associated_change import ChangedParts, changed_parts, changed_record
 from enrollment.domain.events.event import Event
 from enrollment.domain.events.event_types import RecordEffect
+from enrollment.domain.events.moments import Moment
 from enrollment.domain.operators.filters import PropertyFilter
 from enrollment.domain.operators.property_operators import Lookup, Operation, OperationType
 from enrollment.domain.records.record import (
@@ -118,13 +119,18 @@ class RecordChange(Struct, frozen=True, eq=False):
         return self.creates or self.event.event_type.effect is RecordEffect.CREATES
 
     def changes_value(self, name: str) -> bool:
-        """Whether the value of a property differs from that just before the event."""
-        before = self.record.property_before(name, self.event)
-        after = self.record.property_changes(name, self.record.moment(self.event))
-        value = after[-1].value if after else None
+        """Whether the value of a property differs from that just before the change. All changes of one millisecond are
+        one change, so the value that another event brought in the same millisecond is not the one before."""
+        moment = self.record.moment(self.event)
+        before = self._value_at(name, moment.just_before()) if self.record.existed_before(self.event) else None
+        value = self._value_at(name, moment)
         if is_missing(before) or is_missing(value):
             return is_missing(before) != is_missing(value)
         return as_text(before) != as_text(value)
+
+    def _value_at(self, name: str, moment: Moment) -> Value:
+        changes = self.record.property_changes(name, moment)
+        return changes[-1].value if changes else None
 
 
 def record_change(event: Event, record: Record | None) -> RecordChange | None:
