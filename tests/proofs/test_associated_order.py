@@ -193,9 +193,13 @@ class Naive:
             if entered is not None:
                 again = [at for at in instants if at > entered and self._re_enrolls(contact, at)]
                 self.enrolled[contact] = dict.fromkeys([entered, *again], change.id)
-        elif next(iter(enrolled.values())) != change.id and change.at >= self.since:
-            if change.record == contact and self._re_enrolls(contact, change.at):
-                enrolled.setdefault(change.at, change.id)
+        elif (
+            next(iter(enrolled.values())) != change.id
+            and change.at >= self.since
+            and change.record == contact
+            and self._re_enrolls(contact, change.at)
+        ):
+            enrolled.setdefault(change.at, change.id)
 
     def _re_enrolls(self, contact: str, at: int) -> bool:
         city_before, city = self.value(contact, "city", at - 0.5), self.value(contact, "city", at)
@@ -277,7 +281,8 @@ class Play:
             self.world.queue.refuses = 1
             try:
                 self.world.associated_changes.process(message)
-            except* Exception:  # noqa: S110 - the queue delivers the message again
+            except* Exception:
+                # The queue delivers the message again.
                 pass
             self.world.queue.refuses = 0
         for _ in range(2 if how == "twice" else 1):

@@ -115,6 +115,13 @@ class Sent:
         return {self.properties["hs_name"]: value} if value else {}
 
 
+def of_request(event_id: str) -> Sent:
+    """The event of a delayed enrollment by a request or a backfill, which was never on the bus. No flow waits for
+    it."""
+    assert event_id.startswith((BY_HAND, BY_BACKFILL))
+    return Sent({}, event_id, "requested", "", 0, False, 0, {}, None, ())
+
+
 def read(envelope: Envelope) -> Sent:
     detail = envelope["detail"]
     at, is_to_second = read_time(detail.get("occurredAt", envelope["time"]))
@@ -1125,7 +1132,8 @@ class Enrolling(RuleBasedStateMachine):
         at, text = scheduled
         now = self.world.now = max(self.world.now + 1, at)
         message = json.loads(text)
-        sent = self._sent_or_requested(message["event"])
+        event_id = message["event"]["id"]
+        sent = next((one for one in self.sent if one.id == event_id), None) or of_request(event_id)
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
         is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
@@ -1135,14 +1143,6 @@ class Enrolling(RuleBasedStateMachine):
         self._follow([[step]], meeting, is_partial=is_partial)
         self._put_on_the_bus()
         return is_partial
-
-    def _sent_or_requested(self, written: Mapping[str, Any]) -> Sent:
-        """The event of a redelivery. That of a request or of a backfill was never on the bus."""
-        sent = next((one for one in self.sent if one.id == written["id"]), None)
-        if sent is not None:
-            return sent
-        assert written["id"].startswith((BY_HAND, BY_BACKFILL))
-        return Sent({}, written["id"], "requested", str(written["objectId"]), 0, False, 0, {}, None, ())
 
     def _steps(
         self, sent: Sent, arrived: int, evaluated: int, looked_at: Sequence[Sent], *, reads_again: bool = False
