@@ -1,9 +1,11 @@
 """The routes of backfills, and `enrollExisting` on the routes of flows."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from enrollment.application.ports import Throttled
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from tests.support.fakes import World
@@ -67,6 +69,36 @@ def test_dry_run_then_backfill(api: Api) -> None:
     assert [result["id"] for result in api("GET", BACKFILLS, query={"limit": "1", "after": after}).json["results"]] == [
         run["id"]
     ]
+
+
+def test_request_that_is_repeated_with_its_key_returns_the_run_that_it_started(api: Api) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = api("POST", BACKFILLS, {"dryRun": False, "confirm": 3}, headers=headers)
+    work(api)
+    api.world.pass_time(api.world.now + 60_000)
+    repeated = api("POST", BACKFILLS, {"dryRun": False, "confirm": 3}, headers=headers)
+    assert (first.status, repeated.status) == (201, 201)
+    assert (repeated.json["id"], repeated.json["status"]) == (first.json["id"], "DONE")
+    assert repeated.json["decisions"] == {"ENROLLED": 2, "NOT_MATCHED": 1}
+    assert len(api.world.runs.runs) == 1
+
+
+def test_key_of_another_request_is_refused(api: Api) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = api("POST", BACKFILLS, {"dryRun": True}, headers=headers).json
+    for body in ({"dryRun": True, "recordsPerSecond": 5}, {"dryRun": False, "confirm": 3}):
+        answer = api("POST", BACKFILLS, body, headers=headers)
+        assert (answer.status, answer.faults) == (409, [("Idempotency-Key", "KEY_REUSED")])
+        assert f"started run {first['id']} of flow 1" in answer.json["message"]
+    refused = api("POST", BACKFILLS, {"dryRun": True}, headers={"Idempotency-Key": "k" * 101})
+    assert (refused.status, refused.faults) == (400, [("Idempotency-Key", "WRONG_LENGTH")])
+
+
+def test_request_without_a_key_is_a_new_one(api: Api) -> None:
+    first = api("POST", BACKFILLS, {"dryRun": True}).json
+    conflict(api, {"dryRun": True})
+    work(api)
+    assert api("POST", BACKFILLS, {"dryRun": True}).json["id"] != first["id"]
 
 
 def test_run_is_paused_resumed_and_cancelled(api: Api) -> None:
@@ -146,6 +178,47 @@ def test_flow_that_is_turned_on_enrolls_existing_records(api: Api, method: str, 
     assert api("GET", place).json["status"] == "RUNNING"
     work(api)
     assert api("GET", place).json["decisions"] == {"ENROLLED": 2, "NOT_MATCHED": 1}
+
+
+@pytest.mark.parametrize("revision_id", [None, "1"], ids=["a new flow", "a flow that was off"])
+def test_put_that_is_repeated_starts_one_backfill(api: Api, revision_id: str | None) -> None:
+    path, query = "/automation/v4/flows/5", {"enrollExisting": "true", "confirm": "3"}
+    document = flow({**DUBLIN, "id": 5})
+    if revision_id is not None:
+        api.world.put_flow({**document, "isEnabled": False})
+        document["revisionId"] = revision_id
+    answers = [api("PUT", path, document, query=query) for _ in range(2)]
+    work(api)
+    answers.append(api("PUT", path, document, query=query))
+    assert len({(answer.status, answer.headers["X-Enroll-Backfill"]) for answer in answers}) == 1
+    assert len({answer.json["revisionId"] for answer in answers}) == 1
+    assert len(api.world.runs.runs) == 1
+
+
+def test_put_that_is_repeated_starts_the_backfill_that_was_not_started(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, query = "/automation/v4/flows/5", {"enrollExisting": "true", "confirm": "3"}
+    document = flow({**DUBLIN, "id": 5})
+    with monkeypatch.context() as patch:
+        patch.setattr(api.world.runs, "create", Mock(side_effect=Throttled("DynamoDB did not accept the run")))
+        assert api("PUT", path, document, query=query).status == 503
+    assert api.world.runs.runs == {}
+    repeated = api("PUT", path, document, query=query)
+    assert repeated.status == 201
+    assert list(api.world.runs.runs) == [repeated.headers["X-Enroll-Backfill"]]
+
+
+def test_put_is_refused_if_the_flow_has_changed_since(api: Api) -> None:
+    path, query = "/automation/v4/flows/5", {"enrollExisting": "true", "confirm": "3"}
+    document = flow({**DUBLIN, "id": 5})
+    assert api("PUT", path, document, query=query).status == 201
+    work(api)
+    assert api("PUT", path, {**document, "isEnabled": False, "revisionId": "1"}).status == 200
+    answer = api("PUT", path, document, query=query)
+    assert (answer.status, answer.faults) == (400, [("$.revisionId", "REVISION_REQUIRED")])
+    other = api("PUT", "/automation/v4/flows/1", {**flow(DUBLIN), "name": "Other"}, query=query)
+    assert (other.status, other.faults) == (400, [("enrollExisting", "NOT_TURNED_ON")])
 
 
 @pytest.mark.parametrize(

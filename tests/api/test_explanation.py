@@ -11,7 +11,7 @@ from enrollment.application.backfills import BackfillRequest
 from enrollment.domain.enrollment.runs import RunStatus
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType, associated
-from enrollment.domain.records.record import Record
+from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import CLOCK_SKEW_MS, iso
 from tests.support.api_document import conforms
 from tests.support.fakes import World, switch
@@ -134,6 +134,69 @@ def test_change_of_an_associated_record_is_explained_for_the_contact(api: Api) -
     assert [each["code"] for each in ask(api, flowId="1")[0]["decisions"]] == ["ENROLLED"]
     outcome = api("GET", "/enrollment/v1/outcome", query={"eventId": "c1"})
     assert [each["event"]["objectId"] for each in outcome.json["results"]] == ["7"]
+
+
+def contact_of_a_company(api: Api) -> RecordKey:
+    """Associate the contact with a company of the name Acme, and return the company's key."""
+    key = RecordKey("p1", "0-2", "7")
+    world = api.world
+    world.put_record(key, Record(key, NOW - 90 * DAY, {"name": TimestampedValue("Acme", NOW - 90 * DAY)}))
+    for source, target, kind in ((ADA, key, 279), (key, ADA, 280)):
+        there = world.associations.get(source, target)
+        world.associations.save([associated(there, [AssociationType("HUBSPOT_DEFINED", kind)], 0, holds=True)])
+    return key
+
+
+@pytest.mark.parametrize(
+    ("operator", "city_before", "taken", "explained"),
+    [
+        ("IN_LIST", "Bray", "MET_BEFORE", "NOT_MATCHED"),
+        ("IN_LIST", None, "ENROLLED", "ENROLLED"),
+        ("NOT_IN_LIST", "Bray", "NOT_MATCHED", "MET_BEFORE"),
+        ("NOT_IN_LIST", None, "NOT_MATCHED", None),
+    ],
+)
+def test_explanation_is_incomplete_if_an_associated_record_was_deleted_since(
+    api: Api, operator: str, city_before: str | None, taken: str, explained: str | None
+) -> None:
+    company = contact_of_a_company(api)
+    if city_before is not None:
+        contact, city = api.world.records.records[ADA], TimestampedValue(city_before, NOW - 90 * DAY)
+        api.world.put_record(ADA, replace(contact, properties={"city": city}))
+    document = flow({"id": 1, "filters": [["city", "IS_KNOWN"]], "company": [["name", "IS_EQUAL_TO", "Acme"]]})
+    (branch,) = document["enrollmentCriteria"]["listFilterBranch"]["filterBranches"]
+    branch["filterBranches"][0]["operator"] = operator
+    api.world.put_flow(document, at=NOW - 80 * DAY)
+    change = {"properties": {"hs_name": "city", "hs_value": "Cork"}, "at": iso(NOW)}
+    (made,) = api.world.deliver(event({"crm.property_changed": "101", "id": "e1", **change}))
+    assert made.code == taken
+    assert (decision(api)["code"], decision(api)["isComplete"]) == (taken, True)
+    api.world.now += 1_000
+    deleted_at = api.world.now
+    api.world.record_service.delete(company, deleted_at)
+    again = decision(api)
+    assert (again["code"], again["isComplete"]) == (explained, False)
+    note = f"0-2/7 was deleted at {iso(deleted_at)}, so its values before that are not stored"
+    assert again["notes"].count(note) == 1
+    assert "still being processed" not in again["because"]
+
+
+def test_associated_record_that_decides_without_the_deleted_one_leaves_the_explanation_complete(api: Api) -> None:
+    company = contact_of_a_company(api)
+    other = RecordKey("p1", "0-2", "8")
+    api.world.put_record(other, Record(other, NOW - 90 * DAY, {"name": TimestampedValue("Acme", NOW - 90 * DAY)}))
+    there = api.world.associations.get(ADA, other)
+    api.world.associations.save([associated(there, [AssociationType("HUBSPOT_DEFINED", 279)], 0, holds=True)])
+    api.world.put_flow(
+        flow({"id": 1, "filters": [["city", "IS_KNOWN"]], "company": [["name", "IS_EQUAL_TO", "Acme"]]}),
+        at=NOW - 80 * DAY,
+    )
+    change = {"properties": {"hs_name": "city", "hs_value": "Cork"}, "at": iso(NOW)}
+    api.world.deliver(event({"crm.property_changed": "101", "id": "e1", **change}))
+    api.world.now += 1_000
+    api.world.record_service.delete(company, api.world.now)
+    explained = decision(api)
+    assert (explained["code"], explained["isComplete"], explained["notes"]) == ("ENROLLED", True, [])
 
 
 def test_an_enrollment_is_named_with_its_message(api: Api) -> None:

@@ -15,7 +15,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from enrollment.adapters import sqs as queues
-from enrollment.adapters.dynamodb import enrollments, records, run_repository
+from enrollment.adapters.dynamodb import enrollments, record_listing, records, run_repository
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
@@ -116,7 +116,12 @@ def stage() -> Iterator[Stage]:
         patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
         # One worker evaluates one shard, so that the order of its calls is always the same.
         patch.setattr(run_handler, "WORKERS", 1)
-        for place, name in ((records, "SHARDS"), (run_repository, "RECORD_SHARDS"), (run_worker, "RECORD_SHARDS")):
+        for place, name in (
+            (records, "SHARDS"),
+            (record_listing, "SHARDS"),
+            (run_repository, "RECORD_SHARDS"),
+            (run_worker, "RECORD_SHARDS"),
+        ):
             patch.setattr(place, name, 1)
         patch.setattr(runs, "PAGE_RECORDS", PAGE_RECORDS)
         # Do not wait for a shard that an error releases later, because the time of a process stands still.
@@ -199,8 +204,14 @@ class Play:
             stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
             back = Association(self._key(company), self._key(contact))
             stage.associations.save([associated(back, [TO_CONTACT], 0, holds=True)])
+        self.started: Run | None = None
         for act in story.before:
-            if isinstance(act, Redelivery):
+            if isinstance(act, Backfill):
+                self.started = self._start(act)
+                continue
+            if isinstance(act, Request):
+                outcome = self._run(partial(self._request, act))
+            elif isinstance(act, Redelivery):
                 self.time += TOLERANCE_IS_OVER
                 outcome = self._run(partial(self._deliver_again, self._redelivery(act.event)))
             else:
@@ -212,7 +223,8 @@ class Play:
             outcome = self._run(self._delivery(self._envelope(story.acts.event)))
             assert outcome.is_done, outcome
             (self.redelivery,) = self.stage.receive(stage.config.redeliveries_queue_url, as_text=True)
-        self.started = self._start(story.acts) if isinstance(story.acts, Backfill) else None
+        if isinstance(story.acts, Backfill):
+            self.started = self._start(story.acts)
         is_event = not isinstance(story.acts, Request | Redelivery | Associated | Unconfirmed | Backfill)
         self.event = self._envelope(story.acts) if is_event else None
         if isinstance(story.acts, Redelivery):
@@ -272,9 +284,12 @@ class Play:
             if run is None or run.status is not RunStatus.DONE:
                 raise NotDone(str(answer))
             return answer
-        api_request = self.story.acts
-        assert isinstance(api_request, Request)
+        assert isinstance(self.story.acts, Request)
+        return self._request(self.story.acts)
+
+    def _request(self, api_request: Request) -> Any:
         path, _, query = api_request.path.partition("?")
+        path = path.format(run="" if self.started is None else self.started.id)
         query_parameters = dict(part.split("=") for part in query.split("&") if part)
         status, content = request(
             api_request.method, path, api_request.body, self.portal, api_request.headers, **query_parameters
@@ -419,10 +434,36 @@ class Play:
                 del item["place"], item["message"]["isReEnrollment"]
             for record in records:
                 record.pop("version", None)
-        runs = [self._run_counts()] if self.started is not None else []
+        runs = [self._run_counts()] if isinstance(self.story.acts, Backfill) else self._requested_runs()
         return frozenset(
             json.dumps(self._named(record), sort_keys=True) for record in (*enrolled, *records, *self.refused, *runs)
         )
+
+    def _requested_runs(self) -> list[dict[str, Any]]:
+        """Return the runs of the portal, which were started or changed by requests. End them, so that no worker of
+        another story evaluates their records. A flow has one run."""
+        backfills = self._backfills()
+        active = [run for run in backfills.runs.active(with_paused=True) if run.portal_id == self.portal]
+        flows = backfills.flow_repository.list(self.portal, 100)
+        every = [(flow, run) for flow in flows for run in backfills.runs.of_flow(self.portal, flow.id, 100)]
+        assert len({flow.id for flow, _ in every}) == len(every), "one run of each flow"
+        for unfinished in active:
+            backfills.runs.deactivate(unfinished)
+        expected = {run.id for _, run in every if not run.is_finished}
+        assert expected <= {run.id for run in active}, "a worker finds each unfinished run"
+        return [
+            {
+                "run": run.status.value,
+                "isDryRun": run.is_dry_run,
+                "caller": run.caller,
+                "recordsPerSecond": run.records_per_second,
+                "records": run.records,
+                "revision": run.revision,
+                "isOn": flow.is_enabled,
+                "shards": len(backfills.runs.shards(run)),
+            }
+            for flow, run in every
+        ]
 
     def _run_counts(self) -> dict[str, Any]:
         """Return its status and its counts, which do not depend on how often records were evaluated."""

@@ -69,9 +69,10 @@ class Story:
     """``enrolls``: ids of the flows that it enrolls in when undisturbed, including earlier enrollments.
 
     ``records``: by "<type>/<id>", the properties and memberships (``in <list>``) of the existing records; ``pairs`` of
-    them are associated. ``before``: events that were delivered earlier, and redeliveries. ``between``: an author's
-    change of a flow after a disturbed first delivery. ``chooses_ids``: the request creates a record with a new id, so a
-    repeated request creates another record.
+    them are associated. ``before``: events that were delivered earlier, redeliveries, and backfills and requests that
+    were started. ``between``: an author's change of a flow after a disturbed first delivery. ``chooses_ids``: the
+    request creates a record or a flow with a new id, so a repeated request creates another one. In the path of a
+    request, ``{run}`` is the ID of the backfill that was started.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Story:
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
     pairs: Sequence[tuple[str, str]] = ()
-    before: Sequence[Mapping[str, Any] | Redelivery] = ()
+    before: Sequence[Mapping[str, Any] | Redelivery | Backfill | Request] = ()
     between: Mapping[str, Any] | None = None
     chooses_ids: bool = False
 
@@ -137,6 +138,19 @@ CONTACTS = {
     "contact/203": {"city": "Cork"},
 }
 TO_BE_IN_CORK_ONCE = {**flow({"id": 5, "filters": [["city", "IS_EQUAL_TO", "Cork"]]}), "suppressionListIds": [13]}
+
+BACKFILLS = "/enrollment/v1/flows/5/backfills"
+PAUSES = Request("POST", f"{BACKFILLS}/{{run}}/pause")
+RESUMES = Request("POST", f"{BACKFILLS}/{{run}}/resume")
+CANCELS = Request("POST", f"{BACKFILLS}/{{run}}/cancel")
+ENROLL_EXISTING = f"?enrollExisting=true&confirm={len(CONTACTS)}"
+
+
+def _starts_backfill(*, dry_run: bool) -> Request:
+    """Return a request with an idempotency key, so that repeating it starts one backfill."""
+    body = {"dryRun": True} if dry_run else {"dryRun": False, "confirm": len(CONTACTS), "recordsPerSecond": 50}
+    return Request("POST", BACKFILLS, body, {"Idempotency-Key": "k1"})
+
 
 CREATED = {"crm.object_created": "101", "id": "o1", "at": BEFORE, "record": {"city": "Dublin"}}
 IN_CORK = flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_EQUAL_TO", "Cork"]]})
@@ -523,6 +537,36 @@ STORIES = (
         {**ADA, "contact/102": {"in 13": True}, "contact/103": {}},
     ),
     Story("a request beyond a flow's limit", _enrolls_by_hand("1", "101"), [LIMITED], ["1", "1"], ADA, [], [EARLIER]),
+    Story("a request that starts a backfill", _starts_backfill(dry_run=False), [TO_BE_IN_CORK_ONCE], [], CONTACTS),
+    Story("a request that starts a dry run", _starts_backfill(dry_run=True), [TO_BE_IN_CORK_ONCE], [], CONTACTS),
+    Story("a request that pauses a backfill", PAUSES, [TO_BE_IN_CORK_ONCE], [], CONTACTS, before=[Backfill("5")]),
+    Story(
+        "a request that resumes a backfill",
+        RESUMES,
+        [TO_BE_IN_CORK_ONCE],
+        [],
+        CONTACTS,
+        before=[Backfill("5"), PAUSES],
+    ),
+    Story("a request that cancels a backfill", CANCELS, [TO_BE_IN_CORK_ONCE], [], CONTACTS, before=[Backfill("5")]),
+    Story(
+        "a request that turns a flow on and starts a backfill",
+        Request("PUT", f"/automation/v4/flows/5{ENROLL_EXISTING}", {**TO_BE_IN_CORK_ONCE, "revisionId": "1"}),
+        [{**TO_BE_IN_CORK_ONCE, "isEnabled": False}],
+        [],
+        CONTACTS,
+    ),
+    Story(
+        "a request that puts a new flow and starts a backfill",
+        Request("PUT", f"/automation/v4/flows/5{ENROLL_EXISTING}", TO_BE_IN_CORK_ONCE),
+        records=CONTACTS,
+    ),
+    Story(
+        "a request that creates a flow and starts a backfill",
+        Request("POST", f"/automation/v4/flows{ENROLL_EXISTING}", TO_BE_IN_CORK_ONCE),
+        records=CONTACTS,
+        chooses_ids=True,
+    ),
     Story("a request that deletes", Request("DELETE", "/crm/v3/objects/contacts/101"), records=ADA),
     Story(
         "a request that associates",

@@ -32,9 +32,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from enrollment.application.backfills import BackfillRequest
 from enrollment.application.enrollment_publisher import NotDelivered
 from enrollment.application.manual_enrollment import ManualRequest
 from enrollment.domain.enrollment.decisions import Code
+from enrollment.domain.enrollment.runs import Run, RunStatus
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, RecordUpdate, TimestampedValue
 from enrollment.serialization.messages import write_announcement, write_outbound_event
@@ -55,6 +57,7 @@ FILTER_BASED = ("4", "5")
 CITIES = ("Cork", "Bray")
 LIST = list_name("42")
 BY_HAND = "manual:k"
+BY_BACKFILL = "backfill:"
 
 MINUTE = 60_000
 GRACE = 15 * MINUTE
@@ -110,6 +113,13 @@ class Sent:
         """The value before the change, by the name of the property, if the source sent it."""
         value = self.properties.get("hs_previous_value")
         return {self.properties["hs_name"]: value} if value else {}
+
+
+def of_request(event_id: str) -> Sent:
+    """The event of a delayed enrollment by a request or a backfill, which was never on the bus. No flow waits for
+    it."""
+    assert event_id.startswith((BY_HAND, BY_BACKFILL))
+    return Sent({}, event_id, "requested", "", 0, False, 0, {}, None, ())
 
 
 def read(envelope: Envelope) -> Sent:
@@ -367,6 +377,21 @@ class Specification:
             elif found.re_enrolls and first.event_id != sent.id and found.own not in times:
                 self.enrolled.add((flow_id, sent.record, cause(sent.id, found.own)))
 
+    def to_backfill(self, flow_id: str) -> set[str]:
+        """The records that a backfill enrolls now: those that meet the criteria and were never enrolled in the flow."""
+        tree = self.flows[flow_id]["tree"]
+        enrolled = {record for flow, record, _ in self.enrolled if flow == flow_id}
+        return {
+            record
+            for record, story in self.stories.items()
+            if story.created is not None and record not in enrolled and filter_based.holds(tree, tuple(story.facts))
+        }
+
+    def backfill(self, flow_id: str, run_id: str, now: int) -> None:
+        for record in self.to_backfill(flow_id):
+            self.enrolled.add((flow_id, record, f"{BY_BACKFILL}{run_id}"))
+            self.firsts[flow_id, record] = First(f"{BY_BACKFILL}{run_id}", now, is_confirmed=True)
+
     def enter_again(
         self, sent: Sent, evaluated: int, count: int, *, as_applied: bool, may_be_confirmed: bool = False
     ) -> None:
@@ -563,8 +588,10 @@ class Calls:
         "deferred_events": ("get", "of", "save"),
         "redeliveries": ("schedule",),
         "kept_events": ("keep",),
+        "runs": ("save_shard",),
     }
-    NAMES = tuple(f"{port}.{name}" for port, names in PORTS.items() for name in names)
+    NAMES = tuple(f"{port}.{name}" for port, names in PORTS.items() for name in names if port != "runs")
+    OF_WORKERS = ("enrollments.claim", "enrollments.confirm", "queue.publish", "bus.announce", "runs.save_shard")
 
     def __init__(self, world: World) -> None:
         self._counts: Counter[str] = Counter()
@@ -624,6 +651,8 @@ ages = st.sampled_from((0, 0, 1, 40, 400, 1_000, 1_500))
 # Exact, in whole seconds, or absent: then the bus time counts, which has whole seconds.
 precisions = st.sampled_from(("exact", "exact", "second", "absent"))
 moments = st.builds(Moment, st.sampled_from(Calls.NAMES), st.sampled_from((1, 1, 2)), st.booleans())
+moments_of_workers = st.builds(Moment, st.sampled_from(Calls.OF_WORKERS), st.sampled_from((1, 2, 10)), st.booleans())
+limits = st.sampled_from((None, None, None, (1, "SECOND"), (2, "MINUTE")))
 flows = st.fixed_dictionaries(
     {
         "triggers": st.just(["a form"])
@@ -633,7 +662,7 @@ flows = st.fixed_dictionaries(
         "city": st.sampled_from((None, None, None, *CITIES)),
         "record_tolerance": st.sampled_from((60, 60, 60, 300, 0)),
         "tolerance": st.sampled_from((0, 0, 5)),
-        "limit": st.sampled_from((None, None, None, (1, "SECOND"), (2, "MINUTE"))),
+        "limit": limits,
     }
 )
 FILTERS: Sequence[filter_based.Filter] = (
@@ -661,7 +690,7 @@ filter_based_flows = st.fixed_dictionaries(
         "triggers": st.lists(st.sampled_from(RE_ENROLLMENT), max_size=2, unique=True).map(tuple),
         "re_enroll": st.sampled_from((True, True, False)),
         "enabled": st.sampled_from((True, True, True, False)),
-        "limit": st.none(),
+        "limit": limits,
     }
 )
 filter_based_ids = st.sampled_from(FILTER_BASED)
@@ -669,6 +698,8 @@ changes = st.one_of(
     st.tuples(st.just("write flow"), flow_ids, flows),
     st.tuples(st.just("write flow"), filter_based_ids, filter_based_flows),
     st.tuples(st.just("switch enabled"), filter_based_ids, st.none()),
+    st.tuples(st.just("backfill"), filter_based_ids, st.none()),
+    st.tuples(st.just("backfill"), filter_based_ids, st.none()),
     st.tuples(st.sampled_from(("switch re_enroll", "delete flow")), filter_based_ids, st.none()),
     st.tuples(st.just("switch re_enroll"), flow_ids, st.none()),
     st.tuples(st.just("switch enabled"), flow_ids, st.none()),
@@ -865,8 +896,7 @@ class Enrolling(RuleBasedStateMachine):
     def enroll_by_hand(self, record: str, flow_id: str, is_repeated: bool) -> None:
         """A request to enroll a record, which may be repeated with its key."""
         given = self.specification.flows.get(flow_id)
-        # What a limit delays is scheduled like a waiting event.
-        if given is None or not given["enabled"] or given["limit"] is not None:
+        if given is None or not given["enabled"]:
             return
         self.world.now += 1
         self.requests += 1
@@ -878,7 +908,84 @@ class Enrolling(RuleBasedStateMachine):
         if exists and (given["re_enroll"] or not is_enrolled):
             self.seen["enrolled by hand"] += 1
             self.specification.enrolled.add((flow_id, record, f"{BY_HAND}{self.requests}"))
+        self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
         self._put_on_the_bus()
+
+    @rule(flow_id=filter_based_ids)
+    def backfill(self, flow_id: str) -> None:
+        self.change(("backfill", flow_id, None))
+
+    @rule(flow_id=filter_based_ids, end=moments_of_workers)
+    def backfill_by_a_worker_that_ends(self, flow_id: str, end: Moment) -> None:
+        """Another worker continues the run when the lease of its shard has ended."""
+        self.world.now += 1
+        run = self._start_backfill(flow_id)
+        if run is not None:
+            self._work(run, end)
+
+    @rule()
+    def continue_a_backfill(self) -> None:
+        for run in self.world.runs.active(with_paused=True):
+            self.pass_minutes(6, is_sent_twice=False)
+            given = self.specification.flows.get(run.flow_id)
+            if run.status is RunStatus.PAUSED and given is not None and given["enabled"]:
+                run = self.world.backfills.resume(PORTAL, run.flow_id, run.id, self.world.now)
+            elif run.status is RunStatus.PAUSED:
+                run = self.world.backfills.cancel(PORTAL, run.flow_id, run.id, self.world.now)
+            self._work(run)
+
+    def _start_backfill(self, flow_id: str) -> Run | None:
+        """Start a backfill of a flow that is on, if no other one is to be continued."""
+        given = self.specification.flows.get(flow_id)
+        if given is None or not given["enabled"] or self.world.runs.active(with_paused=True):
+            return None
+        self.seen["backfills"] += 1
+        records = self.world.listing.count(PORTAL, "0-1")
+        request = BackfillRequest(PORTAL, flow_id, False, "ada", confirm=records)
+        return self.world.backfills.start(request, self.world.now)
+
+    def _work(self, run: Run, end: Moment | None = None) -> None:
+        """Let a worker evaluate the rest of a run. It enrolls what the specification says, or a part of it if it
+        ends."""
+        self.world.now += 1
+        expected = self._places_to_backfill(run)
+        before, messages = stored_enrollments(self.world), len(self.world.queue.messages)
+        has_ended = False
+        try:
+            with self.calls.planned({} if end is None else {end: self.calls.end}):
+                results = list(self.world.run_worker.work(self.world.now + MINUTE))
+            assert [result.error for result in results if result.error is not None] == []
+        except Crash:
+            has_ended = True
+            self.seen["workers ended"] += 1
+            self._allow_repetition(self._sent_since(messages).keys() & self._unpublished())
+        new = stored_enrollments(self.world) - before
+        assert new <= expected if has_ended else new == expected
+        self.seen["enrolled by backfills"] += len(new)
+        self.specification.enrolled |= new
+        self._check_backfill(run)
+        self._check_limits({flow_id: given["limit"] for flow_id, given in self.specification.flows.items()})
+        self._put_on_the_bus()
+
+    def _places_to_backfill(self, run: Run) -> set[Place]:
+        """What the rest of a run has to enroll: a part is done by a worker that ended."""
+        given = self.specification.flows.get(run.flow_id)
+        if given is None or not given["enabled"] or given["criteria_since"] != run.criteria_since or run.is_finished:
+            return set()
+        left = {shard.number for shard in self.world.runs.shards(run) if not shard.is_done}
+        keys = [key for number in left for key in self.world.listing.page(PORTAL, "0-1", number, 100)]
+        records = {key.object_id for key in keys} & self.specification.to_backfill(run.flow_id)
+        return {(run.flow_id, record, f"{BY_BACKFILL}{run.id}") for record in records}
+
+    def _check_backfill(self, run: Run) -> None:
+        """A run that is done has counted each record once, and each of its enrollments."""
+        run = self.world.runs.runs[run.id]
+        if run.status is not RunStatus.DONE:
+            return
+        counts = self.world.backfills.progress(run).counts
+        causes = [one.enrollment.cause.event_id for one in self.world.enrollments.items.values()]
+        assert counts.get(Code.ENROLLED, 0) == causes.count(f"{BY_BACKFILL}{run.id}")
+        assert not set(counts) & {Code.DUPLICATE_EVENT, Code.MET_BEFORE, Code.BEFORE_ACTIVATION}
 
     @rule(data=st.data())
     def redrive(self, data: st.DataObject) -> None:
@@ -928,6 +1035,8 @@ class Enrolling(RuleBasedStateMachine):
 
     @initialize(first=flows, second=flows, third=filter_based_flows, city=st.sampled_from(CITIES))
     def begin(self, first: Mapping[str, Any], second: Mapping[str, Any], third: Mapping[str, Any], city: str) -> None:
+        # A record that exists before all flows, for backfills.
+        self.change(("keep record", "102", city))
         for number, given in (("1", first), ("2", second), ("4", third)):
             self.change(("write flow", number, given))
         self.change(("keep record", "101", city))
@@ -959,6 +1068,16 @@ class Enrolling(RuleBasedStateMachine):
                 given = {**value, "id": which}
             case _ if given is None:
                 return lambda one: None
+            case "backfill":
+                run = self._start_backfill(which)
+                if run is None:
+                    return lambda one: None
+                # Every record is in a page of its own, and all pages are evaluated.
+                before = len(self.world.enrollments.items)
+                list(self.world.run_worker.work(now + MINUTE))
+                self.seen["enrolled by backfills"] += len(self.world.enrollments.items) - before
+                self._check_backfill(run)
+                return lambda one: one.backfill(which, run.id, now)
             case "delete flow":
                 authoring.delete(PORTAL, which, now)
                 return lambda one: one.delete_flow(which)
@@ -1013,7 +1132,8 @@ class Enrolling(RuleBasedStateMachine):
         at, text = scheduled
         now = self.world.now = max(self.world.now + 1, at)
         message = json.loads(text)
-        sent = next(one for one in self.sent if one.id == message["event"]["id"])
+        event_id = message["event"]["id"]
+        sent = next((one for one in self.sent if one.id == event_id), None) or of_request(event_id)
         evaluated = message["event"]["evaluatedAt"]
         unfinished = list(self.unfinished)
         is_partial = self._run(lambda: self.world.processor.resume(*read_redelivery(text)), sent, meeting)
@@ -1233,7 +1353,7 @@ class Enrolling(RuleBasedStateMachine):
         assert {
             (one.enrollment.record_key, one.enrollment.cause.event_id)
             for one in items.values()
-            if not one.enrollment.cause.event_id.startswith(BY_HAND)
+            if not one.enrollment.cause.event_id.startswith((BY_HAND, BY_BACKFILL))
         } <= kept
 
         firsts = Counter(
@@ -1321,11 +1441,14 @@ def without_refused(looked_at: Sequence[Sent]) -> list[list[Sent]]:
 
 def document(given: Mapping[str, Any]) -> dict[str, Any]:
     if "tree" in given:
-        return filter_based_flow(given).document(given["id"], enabled=given["enabled"])
+        return filter_based_flow(given).document(given["id"], enabled=given["enabled"], **limit_of(given))
     criteria = {} if given["city"] is None else {"criteria": [["city", "IS_EQUAL_TO", given["city"]]]}
-    limit = {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
     known = {name: value for name, value in given.items() if name != "limit"}
-    return flow({**known, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria, **limit})
+    return flow({**known, "groups": [TRIGGERS[one][0] for one in given["triggers"]], **criteria, **limit_of(given)})
+
+
+def limit_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if given["limit"] is None else {"limit": dict(zip(("count", "period"), given["limit"], strict=True))}
 
 
 def stored_stories(world: World) -> dict[str, Story]:

@@ -1,6 +1,7 @@
 """`enroll flows backfills`, and the backfill of `enroll flows on --enroll-existing`"""
 
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -118,7 +119,8 @@ def enrolled_number(run: Mapping[str, Any]) -> int:
 def _finish(opened: Api, flow: Mapping[str, Any], body: dict[str, Any], label: str, *, quiet: bool) -> dict[str, Any]:
     """Start a run, and wait until it is finished. If the command is interrupted, the run continues."""
     with api_errors_reported():
-        run = opened.call("POST", _path(flow), body)
+        # The call is retried, and must start one run.
+        run = opened.call("POST", _path(flow), body, headers={"Idempotency-Key": f"cli-{uuid.uuid4()}"})
         with progress_bar(label, run["records"], quiet=quiet) as progress:
             while run["status"] not in ENDED:
                 if run["status"] == "PAUSED":

@@ -156,6 +156,52 @@ def test_run_that_is_started_at_the_same_time_is_refused(monkeypatch: pytest.Mon
     assert [run.id for run in world.runs.active()] == [other[0].id]
 
 
+def test_run_is_returned_if_the_response_to_its_write_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = portal()
+    create = world.runs.create
+
+    def lost(*arguments: Any) -> Run:
+        create(*arguments)
+        raise ConcurrentModification("the same write was repeated")
+
+    monkeypatch.setattr(world.runs, "create", lost)
+    run = start(world)
+    assert [stored.id for stored in world.runs.active()] == [run.id]
+
+
+def test_two_copies_of_a_request_at_the_same_time_start_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = portal()
+    create, copies = world.runs.create, list[Run]()
+
+    def late(*arguments: Any) -> Run:
+        monkeypatch.setattr(world.runs, "create", create)
+        copies.append(start(world, idempotency_key="k1"))
+        return create(*arguments)
+
+    monkeypatch.setattr(world.runs, "create", late)
+    assert start(world, idempotency_key="k1") == copies[0]
+    assert list(world.runs.runs) == [copies[0].id]
+
+
+@pytest.mark.parametrize(("action", "status"), [("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")])
+def test_change_of_a_run_is_made_once_if_the_response_to_its_write_was_lost(
+    monkeypatch: pytest.MonkeyPatch, action: str, status: str
+) -> None:
+    world = portal()
+    run = start(world)
+    if action == "resume":
+        run = world.backfills.pause("p1", "1", run.id, world.now)
+    save = world.runs.save
+
+    def lost(changed: Run) -> Run:
+        save(changed)
+        raise ConcurrentModification("the same write was repeated")
+
+    monkeypatch.setattr(world.runs, "save", lost)
+    moved = getattr(world.backfills, action)("p1", "1", run.id, world.now)
+    assert (moved.status, moved.version) == (status, run.version + 1)
+
+
 def test_paused_run_stops_and_continues_where_it_stopped() -> None:
     world = portal(2_000)
     run = start(world)

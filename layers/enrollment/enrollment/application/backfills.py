@@ -16,8 +16,8 @@ from enrollment.domain.flows.flow import Flow, FlowRevision
 from enrollment.domain.json_text import json_text
 from enrollment.domain.values import Instant
 
-# Runs of the flow that are checked for one that is not finished.
-RECENT_RUNS = 5
+# Runs of the flow that are checked for one that is not finished, and for one that the same request started.
+RECENT_RUNS = 20
 
 
 class NotFilterBased(Exception):
@@ -26,6 +26,10 @@ class NotFilterBased(Exception):
 
 class RunInProgress(Exception):
     """Another run of the flow is not finished."""
+
+
+class KeyReused(Exception):
+    """The idempotency key belongs to another request."""
 
 
 class NotConfirmed(Exception):
@@ -38,7 +42,8 @@ class UnknownRun(LookupError):
 
 class BackfillRequest(Struct, frozen=True):
     """``dry_run_id`` or ``confirm`` confirms a run that enrolls. ``confirm``: the number of records of the flow's
-    object type. ``caller``: who asks. ``records_per_second`` None: as fast as possible."""
+    object type. ``caller``: who asks. ``records_per_second`` None: as fast as possible. ``idempotency_key``: by which a
+    repeated request finds the run that it has started; None: each request is a new one."""
 
     portal_id: str
     flow_id: str
@@ -47,6 +52,7 @@ class BackfillRequest(Struct, frozen=True):
     records_per_second: int | None = None
     dry_run_id: str | None = None
     confirm: int | None = None
+    idempotency_key: str | None = None
 
 
 class Progress(Struct, frozen=True):
@@ -71,15 +77,20 @@ class Backfills(Struct, frozen=True):
     new_id: NewId
 
     def start(self, request: BackfillRequest, now: Instant) -> Run:
-        """Start a backfill, or a dry run of it, which counts the decisions and enrolls no record.
+        """Start a backfill, or a dry run of it, which counts the decisions and enrolls no record. Return the run that
+        an earlier request with the same idempotency key has started, if it is one of the flow's RECENT_RUNS.
 
-        Raises UnknownFlow, InvalidFlow, NotFilterBased, FlowIsOff, RunInProgress and NotConfirmed.
+        Raises UnknownFlow, InvalidFlow, NotFilterBased, FlowIsOff, RunInProgress, NotConfirmed and KeyReused.
         """
         revision = require_existing(self.flow_repository.get(request.portal_id, request.flow_id), request.flow_id)
+        runs = self.runs.of_flow(request.portal_id, request.flow_id, RECENT_RUNS)
+        started = _started_by(request, runs)
+        if started is not None:
+            return started
         flow = self._flow_for(revision)
         if not request.is_dry_run and not flow.is_enabled:
             raise FlowIsOff(f"flow {flow.id} is off. Turn it on to enroll existing records, or start a dry run")
-        finished = self._require_none_in_progress(flow.portal_id, flow.id)
+        _require_finished(runs)
         records = self.listing.count(flow.portal_id, flow.object_type_id)
         current_fingerprint = fingerprint(revision)
         if not request.is_dry_run:
@@ -97,10 +108,16 @@ class Backfills(Struct, frozen=True):
             caller=request.caller,
             started_at=now,
             records_per_second=request.records_per_second,
+            idempotency_key=request.idempotency_key,
         )
         try:
-            return self.runs.create(run, finished)
+            return self.runs.create(run, [finished.id for finished in runs])
         except ConcurrentModification as error:
+            # The run is stored if only the response to the write was lost. A copy of the request may have started it.
+            stored = self.runs.get(run.portal_id, run.flow_id, run.id)
+            stored = stored or _started_by(request, self.runs.of_flow(run.portal_id, run.flow_id, RECENT_RUNS))
+            if stored is not None:
+                return stored
             raise RunInProgress(
                 f"another run of flow {flow.id} was started at the same time. Wait until it is done, or cancel it"
             ) from error
@@ -109,7 +126,7 @@ class Backfills(Struct, frozen=True):
         """Raise NotFilterBased, RunInProgress or NotConfirmed if a backfill of the flow could not be started with this
         number of records. Call this before the flow is stored."""
         self._require_filter_based(flow)
-        self._require_none_in_progress(flow.portal_id, flow.id)
+        _require_finished(self.runs.of_flow(flow.portal_id, flow.id, RECENT_RUNS))
         _require_number(confirm, self.listing.count(flow.portal_id, flow.object_type_id))
 
     def get(self, portal_id: str, flow_id: str, run_id: str) -> Run:
@@ -171,16 +188,6 @@ class Backfills(Struct, frozen=True):
                 f"POST /enrollment/v1/flows/{flow.id}/enrollments"
             )
 
-    def _require_none_in_progress(self, portal_id: str, flow_id: str) -> Sequence[str]:
-        """Return the IDs of the last runs, which are finished. Raises RunInProgress."""
-        runs = self.runs.of_flow(portal_id, flow_id, RECENT_RUNS)
-        for run in runs:
-            if not run.is_finished:
-                raise RunInProgress(
-                    f"run {run.id} of flow {run.flow_id} is {run.status}. Wait until it is done, or cancel it"
-                )
-        return [run.id for run in runs]
-
     def _require_confirmation(
         self, request: BackfillRequest, current_fingerprint: str, records: int, now: Instant
     ) -> None:
@@ -193,6 +200,31 @@ class Backfills(Struct, frozen=True):
                 f"dryRunId: expected a dry run of flow {request.flow_id} that is done, not older than a day, and of "
                 f"the flow as it is now; got {request.dry_run_id[:40]}. Start a dry run, and send its id once "
                 "it is done"
+            )
+
+
+def _started_by(request: BackfillRequest, runs: Sequence[Run]) -> Run | None:
+    """Return the run that a request with the same idempotency key has started. Raises KeyReused if that request asked
+    for another run."""
+    if request.idempotency_key is None:
+        return None
+    run = next((run for run in runs if run.idempotency_key == request.idempotency_key), None)
+    if run is None:
+        return None
+    if (run.is_dry_run, run.records_per_second) != (request.is_dry_run, request.records_per_second):
+        raise KeyReused(
+            f"the key has started run {run.id} of flow {run.flow_id}: expected the same dryRun and recordsPerSecond as "
+            "in that request. Send another key for another run"
+        )
+    return run
+
+
+def _require_finished(runs: Sequence[Run]) -> None:
+    """Raise RunInProgress if one of the runs is not finished."""
+    for run in runs:
+        if not run.is_finished:
+            raise RunInProgress(
+                f"run {run.id} of flow {run.flow_id} is {run.status}. Wait until it is done, or cancel it"
             )
 
 

@@ -2,7 +2,7 @@
 and the associated records are read once for all flows that need them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 
 from msgspec import Struct, field
@@ -289,9 +289,17 @@ class _AssociatedRecords(Struct, frozen=True):
             need: AssociatedRecords(
                 tuple(snapshots[key] for key in keys[:MAX_ASSOCIATED] if key in snapshots),
                 len(self.associations[need[0]]) < MAX_ASSOCIATIONS and len(keys) <= MAX_ASSOCIATED,
+                tuple(self._deleted_after(moment, [key for key in keys[:MAX_ASSOCIATED] if key not in snapshots])),
             )
             for need, keys in keys_by_need.items()
         }
+
+    def _deleted_after(self, moment: Moment, keys: Iterable[RecordKey]) -> Iterator[tuple[RecordKey, Instant]]:
+        """Yield those of the records that were deleted after a moment, with the time."""
+        for key in keys:
+            record = self.records.get(key)
+            if record is not None and record.deleted_at is not None and record.deleted_at > moment.exact_until:
+                yield key, record.deleted_at
 
 
 class _RecordsReadOnce(Struct, frozen=True):

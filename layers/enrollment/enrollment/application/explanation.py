@@ -31,6 +31,11 @@ UNEXPLAINED = (
     "unprocessed-events queue, or was decided before this data of its record arrived"
 )
 
+INCOMPLETE = (
+    "The record meets all conditions by the data that is stored, and no enrollment exists. The decision is not known, "
+    "because data that decided it is no longer stored"
+)
+
 CHANGED_NEAR = (
     "another revision may have decided: the clocks of the event and of the flow may differ by up to 5 minutes, and the "
     "flow changed at"
@@ -43,6 +48,7 @@ class FlowOutcome(Struct, frozen=True):
     ``decision`` None: the flow made none, and ``because`` is the reason. ``explanation`` None: there was no flow to
     decide. ``revision_id``: the revision that was in force when the event was sent; None: there was none.
     ``enrollment``: the enrollment by the event. ``notes``: sentences about what is uncertain, or has changed since.
+    ``is_complete``: False if data that the explanation needs is no longer stored; a note says which.
     """
 
     flow_id: str
@@ -54,11 +60,12 @@ class FlowOutcome(Struct, frozen=True):
     explanation: Explanation | None = None
     enrollment: StoredEnrollment | None = None
     notes: tuple[str, ...] = ()
+    is_complete: bool = True
 
     @property
     def is_unexplained(self) -> bool:
         """Whether the flow should have enrolled the record by what is known now, and no enrollment exists."""
-        return self.decision is None and self.because == UNEXPLAINED
+        return self.decision is None and self.because in (UNEXPLAINED, INCOMPLETE)
 
 
 class DecisionExplainer(Struct, frozen=True):
@@ -176,12 +183,14 @@ class DecisionExplainer(Struct, frozen=True):
         """Add the simulated decision, and reconcile it with the stored enrollments. ``satisfied``: the catalog rows
         that the event satisfies."""
         decision = None if explanation is None else explanation.decision
+        lost = tuple(dict.fromkeys(self._lost_data(explanation, record)))
         outcome = replace(
             outcome,
             because=outcome.because if decision is None else decision.because,
             decision=decision,
             explanation=explanation,
-            notes=(*outcome.notes, *self._notes_on_lost_values(explanation, record), *_notes_on_revision(outcome)),
+            notes=(*outcome.notes, *lost, *_notes_on_revision(outcome)),
+            is_complete=not lost,
         )
         own = existing.for_event
         is_own = own is not None and own.enrollment.cause.event_id == event.id
@@ -195,19 +204,23 @@ class DecisionExplainer(Struct, frozen=True):
             return _not_enrolled(outcome, explanation, existing.first)
         return outcome
 
-    def _notes_on_lost_values(self, explanation: Explanation | None, record: Record | None) -> Iterator[str]:
-        """Name the properties in the criteria whose value at that time is no longer stored."""
+    def _lost_data(self, explanation: Explanation | None, record: Record | None) -> Iterator[str]:
+        """Yield a sentence for each property in the criteria whose value at that time is no longer stored, and for
+        associated records that cannot be evaluated."""
         if explanation is None or explanation.as_of is None or record is None:
             return
-        names = dict.fromkeys(
-            filter_result.property
+        results = [
+            filter_result
             for result in (
                 *(explanation.suppression, explanation.goal, explanation.criteria),
                 *(explanation.entry, explanation.entry_before),
             )
             for filter_result in _filters(result)
-        )
-        for name in names:
+        ]
+        for result in results:
+            if not result.is_complete and result.because is not None:
+                yield result.because
+        for name in dict.fromkeys(result.property for result in results):
             if record.has_lost(name, as_of(explanation.as_of), self.processor.history_length):
                 yield f"the value of {name} at {iso(explanation.as_of)} is no longer stored"
 
@@ -262,7 +275,7 @@ def _not_enrolled(outcome: FlowOutcome, explanation: Explanation, first: StoredE
     """The outcome if the simulation enrolls the record, but the event made no enrollment. ``first``: the first
     enrollment of the record in the flow."""
     if first is None or explanation.flow.should_re_enroll:
-        return replace(outcome, because=UNEXPLAINED, decision=None)
+        return replace(outcome, because=UNEXPLAINED if outcome.is_complete else INCOMPLETE, decision=None)
     enrollment = first.enrollment
     because = f"enrolled by event {enrollment.cause.event_id} at {iso(enrollment.enrolled_at)}"
     decision = decide(explanation.flow, Code.ALREADY_ENROLLED, because, enrollment.id)

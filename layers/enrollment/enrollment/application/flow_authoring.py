@@ -110,6 +110,28 @@ class FlowAuthoring(Struct, frozen=True):
         self.flow_repository.save(revision, current)
         return revision
 
+    def stored_by(
+        self,
+        portal_id: str,
+        flow_id: str,
+        document: Mapping[str, Any],
+        *,
+        based_on: str | None,
+        changed_by: str | None,
+    ) -> FlowRevision | None:
+        """Return the current revision of a flow if the same change has made it, so that the change is a repeated one.
+        None: the change was not made, or the flow has changed since. The arguments are those of ``put``."""
+        current = self.flow_repository.get(portal_id, flow_id)
+        if current is None or current.is_deleted or current.changed_by != changed_by:
+            return None
+        number = current.revision - 1
+        previous = self.flow_repository.revision(portal_id, flow_id, number) if number else None
+        existed = previous is not None and not previous.is_deleted
+        if based_on != (str(number) if existed else None):
+            return None
+        made = revised(previous, portal_id, flow_id, document, current.changed_at, changed_by)
+        return current if made.document == current.document else None
+
     def _criteria_since(self, current: FlowRevision | None, flow: Flow, now: Instant) -> Instant | None:
         """Return since when the criteria of a filter-based flow are in force. None for other flows. Another notation of
         the same criteria is no change."""

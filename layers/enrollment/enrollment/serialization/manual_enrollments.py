@@ -16,11 +16,11 @@ _RECORD = frozenset({"objectId"})
 _REQUEST = frozenset({"objectId", "inputs", "chain", "override"})
 
 
-def read_idempotency_key(headers: Mapping[str, str], new_key: str) -> str:
-    """Return the idempotency key of a request, or ``new_key`` if it has none. ``headers``: by lower-case name. Raises
+def read_idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """Return the idempotency key of a request. None: it has none. ``headers``: by lower-case name. Raises
     InvalidRequest."""
     key = headers.get(IDEMPOTENCY_KEY.lower())
-    return new_key if key is None else read_id(key, IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY)
+    return None if key is None else read_id(key, IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY)
 
 
 def read_manual_enrollment(body: Any) -> tuple[Sequence[str], tuple[str, ...], bool]:

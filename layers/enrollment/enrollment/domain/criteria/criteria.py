@@ -19,9 +19,9 @@ from enrollment.domain.records.record_snapshot import (
     AssociationRequirement,
     RecordSnapshot,
 )
-from enrollment.domain.values import Value
+from enrollment.domain.values import Value, iso
 
-# Associated records that the result of a failing filter names. Bounds the lines of logs.
+# Associated records that the result of a filter names. Bounds the lines of logs.
 MAX_ASSOCIATED_FAILURES = 3
 
 
@@ -30,7 +30,8 @@ class FilterResult(Struct, frozen=True):
 
     ``property``: the property, or a description of what was evaluated. ``operation``: the filter as the flow JSON has
     it. ``found``: the value. ``because``: why the value could not be compared, or not completely.
-    ``associated``: the first associated records because of which the filter fails.
+    ``associated``: the first associated records because of which the filter fails. ``is_complete``: False if the result
+    could be another one with data that is not evaluated; ``because`` says which.
     """
 
     property: str
@@ -39,6 +40,7 @@ class FilterResult(Struct, frozen=True):
     holds: bool
     because: str | None = None
     associated: tuple[AssociatedFailure, ...] = ()
+    is_complete: bool = True
 
 
 class BranchResult(Struct, frozen=True):
@@ -164,8 +166,10 @@ class AssociatedWith(Struct, frozen=True):
         return self.object_type_id, self.kind
 
     def holds(self, snapshot: RecordSnapshot) -> bool:
-        meets = any(self.criteria.holds(associate) for associate in self._associates(snapshot).snapshots)
-        return meets == self.is_in
+        return self._is_met(snapshot) == self.is_in
+
+    def _is_met(self, snapshot: RecordSnapshot) -> bool:
+        return any(self.criteria.holds(associate) for associate in self._associates(snapshot).snapshots)
 
     def result(self, snapshot: RecordSnapshot) -> FilterResult:
         """Return the result; ``found`` is the number of associated records that were loaded."""
@@ -177,12 +181,12 @@ class AssociatedWith(Struct, frozen=True):
             **({} if self.is_in else {"operator": "NOT_IN_LIST"}),
         }
         associates = self._associates(snapshot)
-        reason = None
-        if not associates.is_complete:
-            reason = f"only {MAX_ASSOCIATED:,} associated records are evaluated, and there are more"
+        reason = _why_incomplete(associates)
         label, holds = f"associated {self.object_type_id}", self.holds(snapshot)
         failures = () if holds else tuple(islice(self._failures(associates), MAX_ASSOCIATED_FAILURES))
-        return FilterResult(label, operation, len(associates.snapshots), holds, reason, failures)
+        # One record that meets the criteria is enough, whatever the others are.
+        is_complete = reason is None or self._is_met(snapshot)
+        return FilterResult(label, operation, len(associates.snapshots), holds, reason, failures, is_complete)
 
     def _failures(self, associates: AssociatedRecords) -> Iterator[AssociatedFailure]:
         """Yield the associated records because of which the filter fails: all, or those that meet the criteria."""
@@ -194,6 +198,19 @@ class AssociatedWith(Struct, frozen=True):
 
     def _associates(self, snapshot: RecordSnapshot) -> AssociatedRecords:
         return snapshot.associates.get(self.need, AssociatedRecords())
+
+
+def _why_incomplete(associates: AssociatedRecords) -> str | None:
+    """Return why some associated records are not evaluated. None: all are."""
+    if not associates.is_complete:
+        return f"only {MAX_ASSOCIATED:,} associated records are evaluated, and there are more"
+    if not associates.deleted:
+        return None
+    (key, at), *others = associates.deleted
+    more = f" (and {len(others):,} other associated records were deleted)" if others else ""
+    return (
+        f"{key.object_type_id}/{key.object_id} was deleted at {iso(at)}{more}, so its values before that are not stored"
+    )
 
 
 Criteria = RecordFilter | ListFilter | ConstantFilter | AllOf | AnyOf | Not | AssociatedWith

@@ -63,7 +63,8 @@ class Run(Struct, frozen=True):
     decide, by which a dry run confirms a backfill. ``criteria_since``: when the criteria came into force; an edit
     changes it. ``records``: records of the type at the start. ``records_per_second``: the pace of all shards
     together; None: as fast as possible. ``caller``: who started it. ``because``: why it has this status, for
-    people; empty if its caller wanted it. ``version``: the number of stored changes; 0: not stored.
+    people; empty if its caller wanted it. ``idempotency_key``: of the request that started it; None: it had no key.
+    ``version``: the number of stored changes; 0: not stored.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Run(Struct, frozen=True):
     status: RunStatus = RunStatus.RUNNING
     because: str = ""
     ended_at: Instant | None = None
+    idempotency_key: str | None = None
     version: int = 0
 
     @property

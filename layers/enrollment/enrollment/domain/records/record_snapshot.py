@@ -6,6 +6,7 @@ from datetime import UTC, tzinfo
 from msgspec import Struct, field
 
 from enrollment.domain.events.moments import Moment, as_of
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import AssociationType
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import Instant, Value, as_text
@@ -18,10 +19,13 @@ MAX_ASSOCIATED = 1_000
 
 
 class AssociatedRecords(Struct, frozen=True):
-    """The associated records of one requirement. ``is_complete``: False if there are more than MAX_ASSOCIATED."""
+    """The associated records of one requirement. ``is_complete``: False if there are more than MAX_ASSOCIATED.
+    ``deleted``: those that were deleted after the moment, with the time. They are evaluated as if they had not existed,
+    because only the time of the deletion is stored of a deleted record."""
 
     snapshots: tuple["RecordSnapshot", ...] = ()
     is_complete: bool = True
+    deleted: tuple[tuple[RecordKey, Instant], ...] = ()
 
 
 class RecordSnapshot(Struct, frozen=True, eq=False):

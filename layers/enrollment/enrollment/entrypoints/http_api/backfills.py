@@ -8,6 +8,7 @@ from enrollment.entrypoints.http_api.endpoint import (
     FEWER,
     Endpoint,
     Example,
+    Query,
     Reply,
     Request,
     Scope,
@@ -15,14 +16,16 @@ from enrollment.entrypoints.http_api.endpoint import (
     page,
 )
 from enrollment.serialization.backfills import read_backfill, write_run
+from enrollment.serialization.manual_enrollments import IDEMPOTENCY_KEY, read_idempotency_key
 from enrollment.serialization.requests import read_cursor, read_limit, write_cursor
 
 DEFAULT_PAGE = 20
 
 
 def start_backfill(services: Services, request: Request) -> Reply:
-    """Start a run. Raises as ``Backfills.start``."""
+    """Start a run, or return the run that the same request has started. Raises as ``Backfills.start``."""
     body = read_backfill(request.body)
+    key = read_idempotency_key(request.headers)
     run = services.backfills.start(
         BackfillRequest(
             portal_id=request.portal_id,
@@ -32,10 +35,11 @@ def start_backfill(services: Services, request: Request) -> Reply:
             records_per_second=body.records_per_second,
             dry_run_id=body.dry_run_id,
             confirm=body.confirm,
+            idempotency_key=None if key is None else f"key:{key}",
         ),
         request.now,
     )
-    return Reply(201, write_run(run, {}))
+    return Reply(201, _write(services, run))
 
 
 def list_backfills(services: Services, request: Request) -> Reply:
@@ -76,6 +80,12 @@ def _write(services: Services, run: Run) -> dict[str, object]:
 
 
 _PATH = "/enrollment/v1/flows/{flowId}/backfills"
+_KEY_HEADER = Query(
+    IDEMPOTENCY_KEY,
+    "Names the request. A request that is repeated with the same key returns the run that the first one has started, "
+    "if it is one of the flow's latest 20 runs. Without it, each request is a new one.",
+    {"type": "string", "minLength": 1, "maxLength": 100},
+)
 _RUN = Example(path={"flowId": "1004", "runId": "01EXAMPLE"})
 
 ENDPOINTS = (
@@ -90,8 +100,9 @@ ENDPOINTS = (
         description="The flow must be filter-based and on. A dry run counts the decisions, enrolls no record, and also "
         "works for a flow that is off. A run that enrolls needs the dryRunId of a dry run of the same flow that is not "
         "older than a day, or confirm: the number of records of the flow's object type. The status is 409 if the flow "
-        "is off or of another type, if another run of the flow is not finished, or if the confirmation is wrong. The "
-        "run begins within a minute.",
+        "is off or of another type, if another run of the flow is not finished, if the confirmation is wrong, or if "
+        "the Idempotency-Key has started another kind of run (KEY_REUSED). The run begins within a minute.",
+        headers=(_KEY_HEADER,),
         body="BackfillInput",
         example=Example(path={"flowId": "1003"}, body={"dryRun": True}),
     ),

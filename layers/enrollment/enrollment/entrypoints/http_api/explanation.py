@@ -163,6 +163,7 @@ def _write(event: Event, outcome: FlowOutcome) -> dict[str, Any]:
         "because": outcome.because,
         "enrollment": None if outcome.enrollment is None else write_stored(outcome.enrollment),
         "notes": list(outcome.notes),
+        "isComplete": outcome.is_complete,
     }
 
 

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from enrollment.application.backfills import BackfillRequest
 from enrollment.application.flow_authoring import RevisionRequired
 from enrollment.application.ports import ConcurrentModification
@@ -60,6 +62,7 @@ def create_flow(services: Services, request: Request) -> Reply:
     for _ in range(ID_ATTEMPTS):
         flow_id = new_number(services, request)
         if enrolls_existing:
+            _require_scope_of_enrollments(request)
             _require_backfill(services, request, flow_id, document)
         try:
             revision = services.authoring.put(
@@ -67,7 +70,7 @@ def create_flow(services: Services, request: Request) -> Reply:
             )
         except (ConcurrentModification, RevisionRequired):  # the ID exists already
             continue
-        headers = _start_backfill(services, request, flow_id) if enrolls_existing else {}
+        headers = _start_backfill(services, request, revision) if enrolls_existing else {}
         return Reply(201, _write_with_warnings(services, revision), headers=headers)
     raise ConcurrentModification(f"{ID_ATTEMPTS} new flow IDs already exist; retrying is safe")
 
@@ -83,21 +86,70 @@ def put_flow(services: Services, request: Request) -> Reply:
     based_on = document.get("revisionId")
     if based_on is not None and (isinstance(based_on, bool) or not isinstance(based_on, str | int)):
         raise refuse("$.revisionId", "WRONG_TYPE", expectation('a revision ID, for example "3"', based_on))
-    flow_id = read_id(request.path["flowId"], "flowId")
-    enrolls_existing = _enrolls_existing(request)
-    if enrolls_existing:
-        _require_backfill(services, request, flow_id, document)
-    revision = services.authoring.put(
-        request.portal_id,
-        flow_id,
-        document,
-        request.now,
+    change = _FlowChange(
+        flow_id=read_id(request.path["flowId"], "flowId"),
+        document=document,
         based_on=None if based_on is None else str(based_on),
-        replace_triggers=read_flag(request.query.get("replaceTriggers"), "replaceTriggers"),
+        replaces_triggers=read_flag(request.query.get("replaceTriggers"), "replaceTriggers"),
+    )
+    if _enrolls_existing(request):
+        revision = _put_and_backfill(services, request, change)
+        headers = _start_backfill(services, request, revision)
+    else:
+        revision = _put(services, request, change)
+        headers = {}
+    return Reply(201 if based_on is None else 200, _write_with_warnings(services, revision), headers=headers)
+
+
+class _FlowChange(Struct, frozen=True):
+    """A request to replace or create a flow. ``based_on``: as in ``FlowAuthoring.put``."""
+
+    flow_id: str
+    document: Mapping[str, object]
+    based_on: str | None
+    replaces_triggers: bool
+
+
+def _put(services: Services, request: Request, change: _FlowChange) -> FlowRevision:
+    return services.authoring.put(
+        request.portal_id,
+        change.flow_id,
+        change.document,
+        request.now,
+        based_on=change.based_on,
+        replace_triggers=change.replaces_triggers,
         changed_by=request.caller.name,
     )
-    headers = _start_backfill(services, request, flow_id) if enrolls_existing else {}
-    return Reply(201 if based_on is None else 200, _write_with_warnings(services, revision), headers=headers)
+
+
+def _put_and_backfill(services: Services, request: Request, change: _FlowChange) -> FlowRevision:
+    """Store the flow, whose backfill can be started. If the request is repeated, return the revision that it has stored
+    before."""
+    _require_scope_of_enrollments(request)
+    stored = _turned_on_before(services, request, change)
+    if stored is not None:
+        return stored
+    _require_backfill(services, request, change.flow_id, change.document)
+    try:
+        return _put(services, request, change)
+    except ConcurrentModification:
+        # The flow is stored if only the response to the write was lost. A copy of the request may have stored it.
+        stored = _turned_on_before(services, request, change)
+        if stored is None:
+            raise
+        return stored
+
+
+def _turned_on_before(services: Services, request: Request, change: _FlowChange) -> FlowRevision | None:
+    """Return the flow's revision if this request has stored it and turned the flow on by it. None: it has not."""
+    stored = services.authoring.stored_by(
+        request.portal_id,
+        change.flow_id,
+        change.document,
+        based_on=change.based_on,
+        changed_by=request.caller.name,
+    )
+    return stored if stored is not None and stored.enabled_at == stored.changed_at else None
 
 
 def _enrolls_existing(request: Request) -> bool:
@@ -105,13 +157,16 @@ def _enrolls_existing(request: Request) -> bool:
     return read_flag(request.query.get(ENROLL_EXISTING.name), ENROLL_EXISTING.name)
 
 
-def _require_backfill(services: Services, request: Request, flow_id: str, document: Mapping[str, object]) -> None:
-    """Raise an error unless the request turns the flow on, and confirms a backfill by the number of records. Nothing is
-    stored before that."""
+def _require_scope_of_enrollments(request: Request) -> None:
     if Scope.WRITE_ENROLLMENTS not in request.caller.scopes:
         raise Forbidden(
             f"enrollExisting: expected a token with the scope {Scope.WRITE_ENROLLMENTS}, got one without it"
         )
+
+
+def _require_backfill(services: Services, request: Request, flow_id: str, document: Mapping[str, object]) -> None:
+    """Raise an error unless the request turns the flow on, and confirms a backfill by the number of records. Nothing is
+    stored before that."""
     current = services.authoring.get_many(request.portal_id, [flow_id]).get(flow_id)
     if document.get("isEnabled") is not True or (current is not None and current.is_enabled):
         found = "one that is on already" if document.get("isEnabled") is True else "one with isEnabled other than true"
@@ -121,10 +176,17 @@ def _require_backfill(services: Services, request: Request, flow_id: str, docume
     services.backfills.require_startable(flow, read_confirm(request.query.get(CONFIRM.name)))
 
 
-def _start_backfill(services: Services, request: Request, flow_id: str) -> Mapping[str, str]:
-    """Start the backfill of a flow that was turned on, and return the header with its ID."""
-    confirm = read_confirm(request.query.get(CONFIRM.name))
-    backfill = BackfillRequest(request.portal_id, flow_id, False, request.caller.name, confirm=confirm)
+def _start_backfill(services: Services, request: Request, revision: FlowRevision) -> Mapping[str, str]:
+    """Start the backfill of a flow that was turned on, and return the header with its ID. A repeated request finds the
+    run by the revision that turned the flow on."""
+    backfill = BackfillRequest(
+        portal_id=request.portal_id,
+        flow_id=revision.id,
+        is_dry_run=False,
+        caller=request.caller.name,
+        confirm=read_confirm(request.query.get(CONFIRM.name)),
+        idempotency_key=f"revision:{revision.revision}",
+    )
     return {BACKFILL_HEADER: services.backfills.start(backfill, request.now).id}
 
 
@@ -274,7 +336,8 @@ BACKFILL_HEADER = "X-Enroll-Backfill"
 ENROLL_EXISTING = Query(
     "enrollExisting",
     "Enroll the existing records that meet the criteria of a filter-based flow, which this request turns on. Needs "
-    f"`confirm` and the scope enroll/enrollments.write. The response's header {BACKFILL_HEADER} has the backfill's ID.",
+    f"`confirm` and the scope enroll/enrollments.write. The response's header {BACKFILL_HEADER} has the backfill's ID. "
+    "A PUT that is repeated has the same answer, and starts no second backfill.",
     {"type": "boolean", "default": False},
 )
 CONFIRM = Query(

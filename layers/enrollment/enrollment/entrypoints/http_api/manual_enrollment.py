@@ -99,7 +99,9 @@ def _not_yet_supported(what: str) -> Exception:
 
 
 def _idempotency_key(services: Services, request: Request) -> str:
-    return read_idempotency_key(request.headers, services.new_id(request.now))
+    """Return the idempotency key of a request. If it has none, it gets a new one."""
+    key = read_idempotency_key(request.headers)
+    return services.new_id(request.now) if key is None else key
 
 
 KEY_HEADER = Query(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from enrollment.application.backfills import NotConfirmed, NotFilterBased, RunInProgress, UnknownRun
+from enrollment.application.backfills import KeyReused, NotConfirmed, NotFilterBased, RunInProgress, UnknownRun
 from enrollment.application.flow_authoring import (
     FlowTooLarge,
     RevisionRequired,
@@ -94,6 +94,7 @@ _FAULTS_OF_RUNS: Mapping[type[Exception], tuple[str, str]] = {
     RunInProgress: ("flowId", "RUN_IN_PROGRESS"),
     NotConfirmed: ("confirm", "NOT_CONFIRMED"),
     RunFinished: ("runId", "RUN_FINISHED"),
+    KeyReused: ("Idempotency-Key", "KEY_REUSED"),
 }
 
 
@@ -107,7 +108,7 @@ def _conflict(error: Exception) -> Problem | None:
             return Problem(409, "CONFLICT", f"{error}; confirm with ?replaceTriggers=true", faults)
         case FlowIsOff():
             return Problem(409, "CONFLICT", str(error), (ValidationError("flowId", "FLOW_IS_OFF", str(error)),))
-        case NotFilterBased() | RunInProgress() | NotConfirmed() | RunFinished():
+        case NotFilterBased() | RunInProgress() | NotConfirmed() | RunFinished() | KeyReused():
             path, code = _FAULTS_OF_RUNS[type(error)]
             return Problem(409, "CONFLICT", str(error), (ValidationError(path, code, str(error)),))
         case AmbiguousEmail():

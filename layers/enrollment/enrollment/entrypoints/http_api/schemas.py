@@ -611,6 +611,10 @@ SCHEMAS: dict[str, Schema] = {
             "currentFlowRevisionId": _TEXT,
             "enrollment": _nullable(_ref("Enrollment")),
             "notes": {**_list(_TEXT), "description": "Limits of the explanation, and related facts."},
+            "isComplete": {
+                "type": "boolean",
+                "description": "False: data that the explanation needs is no longer stored. A note says which.",
+            },
         },
         *_SOMETIMES,
         *_OF_FILTER_BASED,
