@@ -14,6 +14,7 @@ from tests.console.event_page import look_again_until_found
 from tests.console.portal import Portal
 
 CHLOE = "/console/records/contact/103"
+MOST_TABS = 80
 
 
 def opened(page: Page, path: str) -> Page:
@@ -32,6 +33,46 @@ def test_filter_that_kept_a_contact_out_is_open_with_what_was_found(page: Page) 
     expect(looked_at_prices.get_by_role("button").first).to_contain_text("Filtered out")
     failed = looked_at_prices.locator(".line.no .found")
     expect(failed.filter(has_text=re.compile(r"\S"))).to_have_text(["customer", "France", "20"])
+
+
+def test_keyboard_alone_finds_the_filter_that_kept_a_contact_out(page: Page) -> None:
+    page.goto("/console/flows")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Records")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Find a record")).to_be_focused()
+    page.keyboard.type("contact/103")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Chloé Martin")
+    card = decision(page, "Looked at prices")
+    expect(card).to_be_visible()
+    opener = card.get_by_role("button").first
+    tab_to(page, opener)
+    page.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Tab")
+    items = card.get_by_role("treeitem")
+    expect(items.first).to_be_focused()
+    heard = []
+    for number in range(items.count()):
+        expect(items.nth(number)).to_be_focused()
+        heard.append(items.nth(number).inner_text().split("\n")[0])
+        page.keyboard.press("ArrowDown")
+    failed = [words for words in heard if words.startswith("Failed") and "Found" in words]
+    assert [words.rpartition("Found: ")[2] for words in failed] == ["customer", "France", "20"]
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the target has the focus, as somebody without a pointer does."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if target.evaluate("(element) => element === document.activeElement"):
+            return
+    raise AssertionError(f"The focus did not arrive within {MOST_TABS} presses of Tab.")
 
 
 def test_enrollments_are_those_of_the_api(page: Page, portal: Portal) -> None:

@@ -599,7 +599,7 @@ const ANNOUNCED_EVERY_MS = 10_000;
 
 /** A screen reader hears one summary of what is new each ten seconds at most. */
 function Announcement({ rows, held }: { rows: readonly Row[]; held: readonly Row[] }) {
-  const [words, setWords] = useState('');
+  const [summary, setSummary] = useState({ number: 0, words: '' });
   const latest = useRef<readonly Row[]>([]);
   const heard = useRef<ReadonlySet<string> | null>(null);
   useEffect(() => {
@@ -612,13 +612,15 @@ function Announcement({ rows, held }: { rows: readonly Row[]; held: readonly Row
       heard.current = new Set(latest.current.map(({ key }) => key));
       if (arrived.length === 0) return;
       const enrolled = arrived.filter(({ decisions = [] }) => decisions.some(({ code }) => code === 'ENROLLED'));
-      setWords(text.live.announced(arrived.length, enrolled.length));
+      const words = text.live.announced(arrived.length, enrolled.length);
+      setSummary((before) => ({ number: before.number + 1, words }));
     }, ANNOUNCED_EVERY_MS);
     return () => clearInterval(timer);
   }, []);
   return (
     <div className="sr" role="status" aria-live="polite">
-      {words}
+      {/* A new element: a summary with the same words as the last one is announced too. */}
+      <span key={summary.number}>{summary.words}</span>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, Navigate, useNavigate, useSearch } from '@tanstack/react-router';
 import { UserRound } from 'lucide-react';
-import { type SubmitEvent, useEffect, useMemo, useRef, useState } from 'react';
+import { type SubmitEvent, useMemo, useRef, useState } from 'react';
 
 import { ApiError } from '../../api/errors';
 import { contactByEmailQuery, type RecordKey } from '../../api/record-queries';
@@ -24,7 +24,6 @@ export function RecordsScreen() {
   const input = useRef<HTMLInputElement>(null);
   const bindings = useMemo(() => [{ keys: '/', label: text.keys.filter, run: () => input.current?.focus() }], []);
   useKeys(text.keys.list, bindings);
-  useEffect(() => input.current?.focus(), []);
 
   function submit(event: SubmitEvent): void {
     event.preventDefault();
