@@ -115,7 +115,7 @@ def test_small_screen_does_not_scroll_sideways(page: Page) -> None:
 
 def test_unknown_id_says_what_to_check(page: Page) -> None:
     page.goto(f"{EVENTS}/no-such-event")
-    expect(page.get_by_text("No event of this id is kept, and none is unprocessed.")).to_be_visible()
+    expect(page.get_by_text("No event of this ID is kept, and none is unprocessed.")).to_be_visible()
     assert violations(page) == []
 
 
@@ -170,7 +170,7 @@ def test_matrix_stays_a_table_on_a_phone(page: Page) -> None:
 def test_matrix_without_an_event_asks_for_one(page: Page) -> None:
     page.goto("/console/why")
     page.get_by_label("Record", exact=True).fill("contact/103")
-    page.get_by_label("Event id").fill("website-page-visited-by-customer")
+    page.get_by_label("Event ID").fill("website-page-visited-by-customer")
     page.get_by_role("button", name="Show the decisions").click()
     expect(page.get_by_role("table")).to_be_visible()
 

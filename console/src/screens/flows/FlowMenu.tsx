@@ -7,6 +7,7 @@ import { type FlowOverview, flowsQuery, readFlow } from '../../api/queries';
 import { Button, IconButton } from '../../components/Button';
 import { copy } from '../../components/copying';
 import { download } from '../../components/downloads';
+import { flowName } from '../../components/flow-names';
 import { Menu } from '../../components/Menu';
 import { Modal } from '../../components/Modal';
 import { messageOf } from '../../components/states';
@@ -17,7 +18,7 @@ import { withoutServerKeys } from './documents';
 
 /** What can be done with a flow of the list. */
 export function FlowMenu({ flow }: { flow: FlowOverview }) {
-  const name = flow.name ?? text.flows.unnamed(flow.id);
+  const name = flowName(flow.id, flow.name);
   const client = useQueryClient();
   const isReadOnly = useMissingScope(SCOPES.writeFlows) !== undefined;
   const [isAsking, setAsking] = useState(false);

@@ -5,6 +5,7 @@ import { turnFlow } from '../../api/changes';
 import { ApiError } from '../../api/errors';
 import { type FlowOverview, flowsQuery } from '../../api/queries';
 import { Button } from '../../components/Button';
+import { flowName } from '../../components/flow-names';
 import { Modal } from '../../components/Modal';
 import { messageOf } from '../../components/states';
 import { Switch } from '../../components/Switch';
@@ -17,7 +18,7 @@ const LOOP = /\bloop\b/i;
 
 /** Turns a flow on or off. It shows the new state at once, and returns to the old one if the API refuses. */
 export function FlowSwitch({ flow }: { flow: FlowOverview }) {
-  const name = flow.name ?? text.flows.unnamed(flow.id);
+  const name = flowName(flow.id, flow.name);
   const client = useQueryClient();
   const missingScope = useMissingScope(SCOPES.writeFlows);
   const [isAsking, setAsking] = useState(false);

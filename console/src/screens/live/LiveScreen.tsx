@@ -13,12 +13,14 @@ import { type DecisionCode, DECISIONS } from '../../components/decisions';
 import { EventFacts, EventHeading, EventProperties } from '../../components/EventFacts';
 import { eventLabel, eventSummary, routeType } from '../../components/events';
 import { FilterChip } from '../../components/FilterChip';
+import { flowName } from '../../components/flow-names';
 import { DecisionPill } from '../../components/Pill';
 import { SearchField } from '../../components/SearchField';
 import { Empty, ErrorState, LoadingRows, messageOf } from '../../components/states';
 import { formatClock } from '../../components/times';
 import { useRecordNames } from '../../components/useRecordNames';
 import { useRowKeys } from '../../components/useRowKeys';
+import { UserText } from '../../components/UserText';
 import { without } from '../../components/without';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import type { Account } from '../../explanations/steps';
@@ -339,7 +341,7 @@ function LiveFilters({ flows, types, typesByDefault, onChange }: LiveFiltersProp
         value={search.flow ?? null}
         options={flows
           .filter(({ eventTypes }) => eventTypes.length > 0)
-          .map((flow) => ({ id: flow.id, label: flow.name ?? text.flows.unnamed(flow.id), detail: flow.id }))}
+          .map((flow) => ({ id: flow.id, label: flowName(flow.id, flow.name), detail: flow.id }))}
         onChange={(flow) => {
           const others = without(search, 'flow');
           onChange(flow === null ? others : { ...others, flow });
@@ -488,16 +490,20 @@ function EventRow({ row: { event, decisions = [] }, index, isNew, isSelected, fl
               {eventLabel(event.eventType, catalog)}
             </button>
             <small className="truncate">
-              <bdi>{eventSummary(event)}</bdi>
+              <UserText>{eventSummary(event)}</UserText>
             </small>
           </span>
         </span>
       </td>
       <td className="whom">
         <b className="truncate">
-          <bdi>{name ?? path}</bdi>
+          <UserText>{name ?? path}</UserText>
         </b>
-        {name !== undefined && name !== path && <small className="mono truncate">{path}</small>}
+        {name !== undefined && name !== path && (
+          <small className="mono truncate">
+            <UserText>{path}</UserText>
+          </small>
+        )}
       </td>
       <td className="out">
         <Decided decisions={decisions} flowId={flowId} />
@@ -533,7 +539,7 @@ function Decided({ decisions, flowId }: { decisions: readonly Account[]; flowId:
   return (
     <span className="outs">
       <DecisionPill code={first.code} />
-      <bdi className="to truncate">{first.flowName || text.flows.unnamed(first.flowId)}</bdi>
+      <UserText className="to truncate">{flowName(first.flowId, first.flowName)}</UserText>
       {sorted.length > 1 && <span className="to num">{text.live.others(sorted.length - 1)}</span>}
     </span>
   );

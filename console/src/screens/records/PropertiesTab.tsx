@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { propertyHistoryQuery, type RecordKey, type WholeRecord } from '../../api/record-queries';
 import { Empty, messageOf, Placeholder } from '../../components/states';
 import { Time } from '../../components/Time';
+import { UserText } from '../../components/UserText';
 import { foundWords } from '../../explanations/found';
 import { text } from '../../text';
 
@@ -31,10 +32,12 @@ export function PropertiesTab({ record, recordKey }: { record: WholeRecord; reco
           {Object.entries(record.properties).map(([name, { value, changedAt }]) => (
             <tr key={name}>
               <th scope="row">
-                <code>{name}</code>
+                <code>
+                  <UserText>{name}</UserText>
+                </code>
               </th>
               <td>
-                <bdi>{foundWords(value)}</bdi>
+                <UserText>{foundWords(value)}</UserText>
               </td>
               <td className="num muted">
                 <Time iso={changedAt} isAbsolute />
@@ -67,7 +70,7 @@ function EarlierValues({ values }: { values: readonly EarlierValue[] }) {
     <ol className="earlier num">
       {earlier.map(({ value, timestamp }) => (
         <li key={timestamp}>
-          <bdi>{foundWords(value)}</bdi> <span className="muted">{<Time iso={timestamp} isAbsolute />}</span>
+          <UserText>{foundWords(value)}</UserText> <span className="muted">{<Time iso={timestamp} isAbsolute />}</span>
         </li>
       ))}
     </ol>

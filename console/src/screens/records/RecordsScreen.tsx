@@ -9,6 +9,7 @@ import { Button } from '../../components/Button';
 import { SearchField } from '../../components/SearchField';
 import { Empty, ErrorState } from '../../components/states';
 import { useRecordNames } from '../../components/useRecordNames';
+import { UserText } from '../../components/UserText';
 import { useKeys } from '../../shell/keys';
 import { usePortalId } from '../../shell/portal';
 import { Screen } from '../../shell/Screen';
@@ -66,7 +67,11 @@ function Found({ find }: { find: string }) {
   if (contact.isPending) return <p role="status">{text.records.searching}</p>;
   if (contact.data !== undefined) return <ToRecord objectType="contact" objectId={contact.data} />;
   if (contact.error instanceof ApiError && contact.error.status === 404) {
-    return <Empty>{text.records.noContact(email, portalId)}</Empty>;
+    return (
+      <Empty>
+        <UserText>{text.records.noContact(email, portalId)}</UserText>
+      </Empty>
+    );
   }
   return <ErrorState error={contact.error} onRetry={() => void contact.refetch()} />;
 }
@@ -91,9 +96,9 @@ function Recent() {
                 <span className="tile" aria-hidden="true">
                   <UserRound size={15} strokeWidth={1.6} />
                 </span>
-                <bdi className="grow truncate">{nameOf(record) ?? ''}</bdi>
+                <UserText className="grow truncate">{nameOf(record) ?? ''}</UserText>
                 <code className="muted">
-                  {record.objectType}/{record.objectId}
+                  <UserText>{`${record.objectType}/${record.objectId}`}</UserText>
                 </code>
               </Link>
             </li>
